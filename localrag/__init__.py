@@ -1,0 +1,47 @@
+"""Ask questions of private documents on the machine that holds them.
+
+The public names. Importing this package loads nothing heavy: each name is fetched when first used.
+
+    import localrag
+    localrag.offline.confine()
+    library = localrag.open_library("contracts")
+    for event in localrag.ask("When does the lease end?", libraries=["contracts"]):
+        ...
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = ["Answer", "Citation", "LocalragError", "Passage", "ask", "offline", "open_library"]
+
+if TYPE_CHECKING:
+    from localrag import offline
+    from localrag.api import ask, open_library
+    from localrag.errors import LocalragError
+    from localrag.types import Answer, Citation, Passage
+
+_HOMES = {
+    "Answer": "localrag.types",
+    "Citation": "localrag.types",
+    "LocalragError": "localrag.errors",
+    "Passage": "localrag.types",
+    "ask": "localrag.api",
+    "open_library": "localrag.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name == "offline":
+        return importlib.import_module("localrag.offline")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'localrag' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,5 @@
+"""The command line: one file per command group; each prints and exits, and holds no logic of its own."""
+
+from localrag.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,118 @@
+"""The `localrag` command: its table of commands, and how errors end it.
+
+Commands are imported when called, so that `--help` and `--version` answer at once. stdout carries the answer,
+stderr everything else. Exit codes are those of `errors.py`; 0 is success, 130 a stop by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from localrag import __version__, offline
+from localrag.errors import LocalragError
+
+# name -> (module below localrag.cli, one-line help). The help stands here so that the list needs no import.
+COMMANDS = {
+    "ask": ("ask", "Answer a question from a library, with page and quote."),
+    "chat": ("chat", "Open the terminal app over a folder or library."),
+    "completion": ("completion", "Print the shell completion script."),
+    "doctor": ("doctor", "Check this installation; each finding comes with its remedy."),
+    "eval": ("evaluate", "Measure retrieval and answers on questions with known answers."),
+    "forget": ("libraries", "Delete a library, or documents of it, for good."),
+    "ingest": ("ingest", "Read a folder into a library, or bring the library level with it."),
+    "libraries": ("libraries", "List the libraries."),
+    "models": ("models", "Install, check, choose and carry models."),
+    "search": ("search", "Find passages; no model is loaded to answer."),
+    "show": ("libraries", "Print a page as it is stored."),
+    "status": ("libraries", "Tell what a library holds."),
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"localrag.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: localrag models install && localrag ingest ./contracts && localrag chat contracts",
+)
+@click.version_option(__version__, "--version", message="localrag %(version)s")
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@click.pass_context
+def localrag(ctx: click.Context, debug: bool) -> None:
+    """Ask questions of private documents. They never leave this machine.
+
+    Without a command, opens the terminal app.
+    """
+    if ctx.invoked_subcommand is None:
+        from localrag.cli.chat import chat_command
+
+        ctx.invoke(chat_command)
+
+
+def main() -> None:
+    """Entry point: confine first, run the command, end with its exit code."""
+    offline.confine()
+    debug = "--debug" in sys.argv
+    try:
+        code = localrag.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Stopped.", err=True)
+        code = 130
+    except LocalragError as error:
+        if debug:
+            raise
+        code = report(error)
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has left; say nothing, also not at shutdown.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def report(error: LocalragError) -> int:
+    """Print an error and its hint to stderr; returns its exit code."""
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(error.message, err=True)
+    if error.hint:
+        click.secho("hint: ", fg="cyan", bold=True, nl=False, err=True)
+        click.echo(error.hint, err=True)
+    return error.exit_code

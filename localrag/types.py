@@ -1,0 +1,369 @@
+"""The values that travel between the stages, all frozen.
+
+Offsets are half-open code-point offsets into the stored text of one page (of the whole document where it has no
+pages). `to_dict` gives the JSON that the command line prints; fields may be added there, never renamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+PlanKind = Literal["retrieve", "read", "survey", "exact"]
+Mode = Literal["auto", "retrieve", "read", "survey", "exact"]
+MODES: tuple[Mode, ...] = ("auto", "retrieve", "read", "survey", "exact")
+
+
+# --- what reading makes -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading inside one page: where it starts, its level (1 is the highest) and its words."""
+
+    start: int
+    level: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of text; `number` is 1-based, or None in a document that has no pages (it then has one Page).
+
+    `label` is the page's printed name where the file has one ("iv"), else None.
+    """
+
+    text: str
+    number: int | None = None
+    label: str | None = None
+    headings: tuple[Heading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedPage:
+    """A page that gave no text, and why."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reader made of one file."""
+
+    pages: tuple[Page, ...]
+    title: str = ""
+    skipped: tuple[SkippedPage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of one page that is embedded and searched; `position` is the page's 0-based place."""
+
+    position: int
+    start: int
+    end: int
+    text: str
+    heading: tuple[str, ...] = ()
+
+
+# --- what the library holds ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document in a library; `path` is below its root, with forward slashes."""
+
+    id: int
+    root: str
+    path: str
+    title: str
+    sha256: str
+    size: int
+    mtime_ns: int
+    pages: int
+    characters: int
+    paged: bool
+    skipped: tuple[SkippedPage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A span of a document found for a question; `score` is higher for better, comparable within one search."""
+
+    library: str
+    document: str
+    page: int | None
+    label: str | None
+    heading: tuple[str, ...]
+    text: str
+    start: int
+    end: int
+    score: float
+    document_id: int = 0
+    position: int = 0
+    signals: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        return place(self.page, self.label, self.heading)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "library": self.library,
+            "document": self.document,
+            "page": self.page,
+            "label": self.label,
+            "heading": list(self.heading),
+            "place": self.place,
+            "text": self.text,
+            "start": self.start,
+            "end": self.end,
+            "score": round(self.score, 6),
+        }
+
+
+def place(page: int | None, label: str | None, heading: tuple[str, ...]) -> str:
+    """The place as a person would look it up: "p. 12", "p. 4 (iv)", or the heading path."""
+    if page is not None:
+        return f"p. {page} ({label})" if label and label != str(page) else f"p. {page}"
+    return " › ".join(heading)
+
+
+# --- questions and answers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a question is looked up, the reason in plain words, and the signals that decided it."""
+
+    kind: PlanKind
+    reason: str
+    signals: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "reason": self.reason, "signals": dict(self.signals)}
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Words that stand in the document at this place; only made from text that was found there."""
+
+    library: str
+    document: str
+    page: int | None
+    label: str | None
+    place: str
+    quote: str
+    start: int
+    end: int
+    marker: int
+    verified: Literal[True] = True
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class NotRead:
+    """Something that was not looked at for an answer, and why."""
+
+    library: str
+    document: str
+    reason: str
+    page: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of the prompt, how many of them were already in the model's memory, and tokens generated."""
+
+    prompt: int = 0
+    reused: int = 0
+    generated: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.prompt + other.prompt, self.reused + other.reused, self.generated + other.generated)
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Wall-clock seconds of each stage; `first_token` counts from the start of the question."""
+
+    route: float = 0.0
+    retrieve: float = 0.0
+    first_token: float | None = None
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The whole answer to one question. `found` is False where the documents do not say.
+
+    `stopped` is True where the person stopped it or the token limit cut it short; `table` holds the rows of a
+    survey or of an exact search.
+    """
+
+    question: str
+    answer: str
+    found: bool
+    plan: Plan
+    citations: tuple[Citation, ...] = ()
+    citations_dropped: int = 0
+    unsupported: tuple[str, ...] = ()
+    not_read: tuple[NotRead, ...] = ()
+    passages: tuple[Passage, ...] = ()
+    table: tuple[Mapping[str, Any], ...] = ()
+    tokens: Usage = Usage()
+    seconds: Seconds = Seconds()
+    model: str | None = None
+    embedder: str | None = None
+    stopped: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "question": self.question,
+            "answer": self.answer,
+            "found": self.found,
+            "citations": [citation.to_dict() for citation in self.citations],
+            "citations_dropped": self.citations_dropped,
+            "unsupported": list(self.unsupported),
+            "plan": self.plan.to_dict(),
+            "not_read": [item.to_dict() for item in self.not_read],
+            "passages": [passage.to_dict() for passage in self.passages],
+            "table": [dict(row) for row in self.table],
+            "tokens": {
+                "prompt": self.tokens.prompt,
+                "reused": self.tokens.reused,
+                "generated": self.tokens.generated,
+            },
+            "seconds": {
+                "route": round(self.seconds.route, 3),
+                "retrieve": round(self.seconds.retrieve, 3),
+                "first_token": None if self.seconds.first_token is None else round(self.seconds.first_token, 3),
+                "total": round(self.seconds.total, 3),
+            },
+            "model": self.model,
+            "embedder": self.embedder,
+            "stopped": self.stopped,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One earlier question of a conversation, and what was answered."""
+
+    question: str
+    answer: str
+
+
+# --- events of an answer, in the order they come ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Passages that the answer will be built on (retrieve), in document order."""
+
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the person should know while waiting, such as a document left out."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRead:
+    """Progress of the model through its prompt, in tokens."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """Progress of a survey: documents asked so far, and the row just finished."""
+
+    done: int
+    total: int
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next piece of the answer as the model writes it. The final Answer replaces what was streamed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    answer: Answer
+
+
+Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Answered
+
+
+# --- ingest -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    document: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What one ingest did. `ignored` counts files of types that localrag does not read, by suffix."""
+
+    library: str
+    root: str
+    read: tuple[str, ...] = ()
+    unchanged: int = 0
+    removed: tuple[str, ...] = ()
+    failed: tuple[Failure, ...] = ()
+    skipped_pages: tuple[tuple[str, SkippedPage], ...] = ()
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    chunks: int = 0
+    seconds: float = 0.0
+    complete: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "library": self.library,
+            "root": self.root,
+            "read": list(self.read),
+            "unchanged": self.unchanged,
+            "removed": list(self.removed),
+            "failed": [{"document": item.document, "reason": item.reason} for item in self.failed],
+            "skipped_pages": [
+                {"document": document, "page": page.number, "reason": page.reason}
+                for document, page in self.skipped_pages
+            ],
+            "ignored": dict(self.ignored),
+            "chunks": self.chunks,
+            "seconds": round(self.seconds, 3),
+            "complete": self.complete,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class IngestProgress:
+    """Where an ingest stands: files done of all, and the stage of the file at hand."""
+
+    done: int
+    total: int
+    document: str
+    stage: Literal["scan", "read", "embed", "store", "index"]

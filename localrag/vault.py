@@ -15,13 +15,22 @@ import shutil
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from localrag.errors import LibraryLocked, StorageError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_UNWRITABLE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EIO,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+}
 _PARTIAL = ".partial"
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
 
@@ -40,7 +49,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise _full(path) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO):
+        if error.errno in _UNWRITABLE:
             raise StorageError(
                 f"cannot write {str(path)!r}: {error.strerror}",
                 "Check the rights of the folder, or set LOCALRAG_HOME to one you may write to.",
@@ -59,10 +68,21 @@ def make_dir(path: Path) -> Path:
     """Create a folder (and its parents), open to its owner only; an existing one is left as it is."""
     with storage_errors(path):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in missing:  # mkdir applies its mode to the last one only
+        for folder in reversed(missing):  # mkdir(parents=True) would give its mode to the last one only
+            folder.mkdir(mode=0o700, exist_ok=True)
             folder.chmod(0o700)
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", str(path))
     return path
+
+
+def _open(path: Path, flags: int) -> int:
+    """A descriptor of a file for its owner only, also where the umask would take the owner's own rights."""
+    new = not path.exists()
+    descriptor = os.open(path, flags | os.O_CREAT | _BINARY, 0o600)
+    if new and hasattr(os, "fchmod"):
+        os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 @contextmanager
@@ -72,8 +92,7 @@ def create(path: Path) -> Iterator[BinaryIO]:
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
     try:
         with storage_errors(path):
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
-            with os.fdopen(descriptor, "wb") as stream:
+            with os.fdopen(_open(partial, os.O_WRONLY | os.O_EXCL), "wb") as stream:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -90,18 +109,17 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a file's content by `value` as readable JSON, atomically."""
-    write_bytes(path, json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n")
+    # File names that are not UTF-8 travel as surrogates; `json.loads` reads them back from these bytes.
+    write_bytes(path, json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "surrogatepass") + b"\n")
 
 
 def append_line(path: Path, line: str) -> None:
     """Add one line to a file, on the disk before this returns."""
     make_dir(path.parent)
-    with storage_errors(path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, 0o600)
-        with os.fdopen(descriptor, "ab") as stream:
-            stream.write(line.encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+    with storage_errors(path), os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND), "ab") as stream:
+        stream.write(line.encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def read_bytes(path: Path) -> bytes:
@@ -141,20 +159,28 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
         make_dir(path.parent)
     with storage_errors(path):
         if write and not path.exists():
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+            os.close(_open(path, os.O_WRONLY))
         mode = "rw" if write else "ro"
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30, isolation_level=None,
             check_same_thread=False,
         )  # fmt: skip
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA foreign_keys = ON")
-        if write:
-            # A reader sees the last committed state while a writer works; FULL survives a power cut.
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA secure_delete = ON")
+        try:
+            _prepare(connection, write)
+        except sqlite3.Error:
+            connection.close()
+            raise
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, write: bool) -> None:
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA foreign_keys = ON")
+    if write:
+        # A reader sees the last committed state while a writer works; FULL survives a power cut.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
 
 
 @contextmanager
@@ -182,7 +208,8 @@ def lock(path: Path, what: str, *, wait: bool = True, on_wait: Callable[[str], N
             who = _holder(holder)
             if not wait:
                 raise LibraryLocked(
-                    f"{what} is being written by {who}", "Wait for it to finish, or leave out --no-wait to queue."
+                    f"{what} is being written by {who}",
+                    "Wait for it to finish, or leave out --no-wait to queue.",
                 ) from None
             if on_wait is not None:
                 on_wait(f"{what} is being written by {who}; waiting for it to finish")
@@ -193,7 +220,8 @@ def lock(path: Path, what: str, *, wait: bool = True, on_wait: Callable[[str], N
                 except Timeout:
                     continue
     try:
-        write_bytes(holder, str(os.getpid()).encode())
+        with suppress(StorageError):  # deleting needs the lock too, and must work on a full disk
+            write_bytes(holder, str(os.getpid()).encode())
         yield
     finally:
         holder.unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+# Everything from a bare clone: needs Python 3.11+, a C and C++ compiler, make and pip. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+EMBEDDER := all-minilm-l6-v2
+DEMO_MODEL := qwen2.5-coder-1.5b-instruct
+TEST_MODEL := smollm2-135m-instruct
+
+QUESTION_1 ?= QUESTION_1 is to be filled in
+QUESTION_2 ?= QUESTION_2 is to be filled in
+
+.PHONY: help demo test lint types imports docs docs-check bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+# One install while nothing changed. Versions come from the lock, pip's own among them (--group needs pip 25.1).
+$(INSTALLED): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "localrag needs Python 3.11 or later; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "Setting up $(VENV). llama-cpp-python is built from source the first time: about 5 minutes on 2 cores."
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable . --group dev
+	@touch $(INSTALLED)
+
+demo: export LOCALRAG_GENERATOR := $(DEMO_MODEL)
+demo: $(INSTALLED) ## Set up, take the models, read examples/ and ask two questions of it
+	@$(BIN)/localrag models install $(EMBEDDER)
+	@$(BIN)/localrag models install $(DEMO_MODEL)
+	@$(BIN)/localrag ingest examples --name examples
+	@printf '\n> %s\n\n' "$(QUESTION_1)"
+	@$(BIN)/localrag ask "$(QUESTION_1)" --library examples
+	@printf '\n> %s\n\n' "$(QUESTION_2)"
+	@$(BIN)/localrag ask "$(QUESTION_2)" --library examples
+	@printf '\nNext, type one of:\n'
+	@printf '  %s\n' '$(BIN)/localrag ask "your own question" --library examples' \
+		'$(BIN)/localrag chat examples' '$(BIN)/localrag ingest ~/Documents --name mine' '$(BIN)/localrag --help'
+
+test: $(INSTALLED) ## Set up, take the two small test models, run the tests
+	@$(BIN)/localrag models install $(EMBEDDER)
+	@$(BIN)/localrag models install $(TEST_MODEL)
+	$(BIN)/pytest
+
+lint: $(INSTALLED) ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED) ## Check the types
+	$(BIN)/mypy
+
+imports: $(INSTALLED) ## Check the order of imports
+	$(BIN)/lint-imports
+
+docs: $(INSTALLED) ## Regenerate docs/commands.md and docs/settings.md
+	$(BIN)/python docs/build.py
+
+docs-check: $(INSTALLED) ## Fail when the generated docs are stale
+	$(BIN)/python docs/build.py --check
+
+bench: $(INSTALLED) ## Run every script in benchmarks/
+	@set -e; for script in benchmarks/*.py; do \
+		test -e "$$script" || { echo "benchmarks/ holds no script yet"; exit 0; }; \
+		echo "== $$script"; $(BIN)/python "$$script"; done
+
+# Takes the newest versions that pyproject.toml allows and writes down what is then installed: versions only, no
+# address, no hash, and no local suffix (+cpu), so that the lock fits every platform's build of the same release.
+lock: $(INSTALLED) ## Remake requirements.lock with the newest versions allowed
+	$(BIN)/python -m pip install --upgrade pip
+	$(BIN)/python -m pip install --upgrade --upgrade-strategy eager --editable . --group dev
+	@{ echo "# The versions that make and CI install, used as constraints. Remade by: make lock"; \
+		$(BIN)/python -m pip freeze --all --exclude-editable --exclude localrag | sed -E 's/\+[A-Za-z0-9.]+$$//'; \
+	} > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+	@touch $(INSTALLED)
+
+clean: ## Delete .venv, caches and build leftovers; libraries and models stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache snapshot_report.html
+	find localrag tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,354 @@
+"""The few names that people import, and that the command line itself uses.
+
+    library = localrag.open_library("contracts")
+    library.ingest(Path("./contracts"))
+    passages = library.search("notice period", k=5)
+    asking = localrag.ask("When does the lease end?", libraries=["contracts"])
+    for event in asking: ...
+    asking.answer
+
+Nothing here confines the process; call `localrag.offline.confine()` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localrag import audit, loading, prefix_cache, vault
+from localrag import ingest as ingesting
+from localrag.assistant import Assistant
+from localrag.errors import LibraryError, NotFoundError, UsageError
+from localrag.library import DATABASE, check_name
+from localrag.library import Library as Storage
+from localrag.settings import Settings, load_settings
+from localrag.types import (
+    Answer,
+    Answered,
+    Document,
+    Event,
+    IngestProgress,
+    IngestReport,
+    Mode,
+    Page,
+    Passage,
+    Turn,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from localrag.embedding import Embedder
+
+
+def open_library(name: str, *, settings: Settings | None = None, create: bool = False) -> Library:
+    """Open a library by name.
+
+    Args:
+        name: as `localrag libraries` lists it.
+        settings: else those of the files and variables.
+        create: do not ask for it to be there; the first `ingest` makes it.
+
+    Raises:
+        NotFoundError: there is none of this name.
+    """
+    library = Library(check_name(name), settings or load_settings())
+    if not create:
+        library._storage()  # raises where there is none
+    return library
+
+
+def library_names(settings: Settings | None = None) -> list[str]:
+    """Names of all libraries, in order."""
+    folder = (settings or load_settings()).indexes_dir
+    return sorted(path.parent.name for path in folder.glob(f"*/{DATABASE}"))
+
+
+def find_library(path: Path, settings: Settings | None = None) -> str | None:
+    """The library that a folder (or a file's folder) was read into, or None."""
+    settings = settings or load_settings()
+    folder = path.resolve()
+    root = str(folder.parent if folder.is_file() else folder)
+    for name in library_names(settings):
+        try:
+            library = Library(name, settings)
+            if root in library.roots():
+                return name
+        except LibraryError:
+            continue  # a damaged one is reported where it is used
+    return None
+
+
+def name_for(path: Path, settings: Settings | None = None) -> str:
+    """The library's name for a folder: the one that has it, else the folder's own.
+
+    Raises:
+        UsageError: another folder's library has that name already.
+    """
+    settings = settings or load_settings()
+    known = find_library(path, settings)
+    if known is not None:
+        return known
+    folder = path.resolve()
+    folder = folder.parent if folder.is_file() else folder
+    name = (
+        "".join(letter if letter.isalnum() or letter in " .-_" else "-" for letter in folder.name).strip(" .-")
+        or "documents"
+    )
+    if name in library_names(settings):
+        raise UsageError(
+            f"there is a library named {name!r} of another folder",
+            f"To add {str(path)!r} to it, give --name {name!r}; for one of its own, give another --name.",
+        )
+    return name
+
+
+def ask(
+    question: str,
+    *,
+    libraries: Sequence[str],
+    documents: Sequence[str] | None = None,
+    mode: Mode = "auto",
+    history: Sequence[Turn] = (),
+    settings: Settings | None = None,
+) -> Asking:
+    """Ask a question; iterate over the events, then take `.answer`. See `Assistant.ask` for arguments and errors."""
+    assistant = Assistant(settings or load_settings())
+    return Asking(
+        assistant,
+        {"question": question, "libraries": libraries, "documents": documents, "mode": mode, "history": history},
+    )
+
+
+class Asking:
+    """An answer under way: an iterator of events."""
+
+    def __init__(self, assistant: Assistant, arguments: dict[str, Any]) -> None:
+        self._assistant = assistant
+        self._stopped = False
+        self.interrupted = False
+        self._events = assistant.ask(**arguments, stop=lambda: self._stopped)
+        self._answer: Answer | None = None
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        try:
+            event = next(self._events)
+        except BaseException:
+            self._assistant.close()
+            raise
+        if isinstance(event, Answered):
+            self._answer = event.answer
+        return event
+
+    def stop(self) -> None:
+        """End the answer; what there is of it still comes as `Answered`."""
+        self._stopped = True
+
+    def until_interrupted(self) -> Iterator[Event]:
+        """The events, where Ctrl-C stops the answer as `stop` does; a second Ctrl-C is raised.
+
+        A KeyboardInterrupt in the middle of native code would end the generator and lose what was written, so the
+        signal only sets the flag that the model polls. Call from the main thread.
+        """
+        import signal
+
+        def handle(signum: int, frame: object) -> None:
+            if self._stopped:
+                raise KeyboardInterrupt
+            self.interrupted = True
+            self.stop()
+
+        before = signal.signal(signal.SIGINT, handle)
+        try:
+            yield from self
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    @property
+    def answer(self) -> Answer:
+        """The whole answer; runs through the remaining events where there are any."""
+        for _ in self:
+            pass
+        if self._answer is None:
+            raise UsageError("there is no answer", "An earlier error ended it.")
+        return self._answer
+
+
+class Library:
+    """A library by name: search it, bring it level with a folder, look at what it holds."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self._settings = settings
+        self._assistant: Assistant | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self._settings.library_dir(self.name)
+
+    def _storage(self) -> Storage:
+        self._assistant = self._assistant or Assistant(self._settings)
+        return self._assistant.library(self.name)
+
+    def close(self) -> None:
+        if self._assistant is not None:
+            self._assistant.close()
+            self._assistant = None
+
+    # --- looking --------------------------------------------------------------------------------------------
+
+    def search(self, question: str, k: int = 10, documents: Sequence[str] | None = None) -> list[Passage]:
+        """The k best passages, best first; `documents` takes globs over paths within the folder."""
+        self._storage()
+        assert self._assistant is not None
+        return self._assistant.search(question, libraries=[self.name], k=k, documents=documents)
+
+    def documents(self, globs: Sequence[str] | None = None) -> list[Document]:
+        return self._storage().documents(globs)
+
+    def roots(self) -> list[str]:
+        return self._storage().roots()
+
+    def page(self, document: str, page: int | None = None) -> tuple[Document, Page]:
+        """A document and one stored page of it (its whole text where it has no pages).
+
+        Raises:
+            NotFoundError: no such document or page.
+        """
+        storage = self._storage()
+        found = storage.document(document)
+        pages = storage.pages(found.id)
+        if page is None and len(pages) == 1:
+            return found, pages[0]
+        for candidate in pages:
+            if candidate.number == page and page is not None:
+                return found, candidate
+        if not found.paged:
+            raise NotFoundError(f"{found.path!r} has no pages", "Leave out --page to see its whole text.")
+        wanted = "no page was named" if page is None else f"there is no page {page}"
+        raise NotFoundError(f"{wanted} in {found.path!r}", f"Its pages run from 1 to {len(pages)}: --page N.")
+
+    def page_text(self, document: str, page: int | None = None) -> str:
+        """The stored text that a citation's offsets count in."""
+        return self.page(document, page)[1].text
+
+    def status(self) -> dict[str, Any]:
+        """Counts, roots, embedder, failures, skipped pages and sizes, as plain values."""
+        storage = self._storage()
+        documents = storage.documents()
+        return {
+            "name": self.name,
+            "folder": str(self.folder),
+            "roots": storage.roots(),
+            **storage.counts(),
+            "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
+            "embedder": storage.identity.to_dict(),
+            "generation": storage.generation,
+            "failed": [{"document": item.document, "reason": item.reason} for item in storage.failures()],
+            "skipped_pages": sum(len(document.skipped) for document in documents),
+            "list": [
+                {
+                    "document": document.path, "root": document.root, "title": document.title,
+                    "pages": document.pages if document.paged else None, "characters": document.characters,
+                    "skipped_pages": [page.number for page in document.skipped],
+                }
+                for document in documents
+            ],
+        }  # fmt: skip
+
+    # --- changing -------------------------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        path: Path | str,
+        *,
+        prune: bool = False,
+        moved_from: str | None = None,
+        wait: bool = True,
+        on_wait: Callable[[str], None] | None = None,
+        progress: Callable[[IngestProgress], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> IngestReport:
+        """Read what is new or changed in a folder (or one file), drop what is gone.
+
+        Args:
+            path: the folder; a library may have several.
+            prune: also drop everything where the folder is now empty.
+            moved_from: this folder was known under that path; what was read of it stays.
+            wait: wait for another process that writes to the library, instead of failing.
+            on_wait: told once when waiting begins.
+            progress: told of every step.
+            stop: polled; True ends it with a report of what was done, and the next run goes on.
+
+        Raises:
+            NotFoundError: the path is not there.
+            LibraryLocked: another process is writing and `wait` is False.
+            EmbedderMismatch, ModelError, StorageError: see there.
+        """
+        path = Path(path)
+        ingesting.readable_root(path)
+        with ingesting.writing(self.folder, self.name, wait=wait, on_wait=on_wait):
+            storage, embedder = self._for_writing()
+            try:
+                if moved_from is not None:
+                    storage.move_root(moved_from, str(path.resolve()))
+                report = ingesting.ingest(
+                    storage, path, embedder=embedder, workers=self._settings.workers,
+                    read_seconds=self._settings.read_seconds, prune=prune, progress=progress, stop=stop,
+                )  # fmt: skip
+                prefix_cache.drop_missing(self.folder, {document.sha256 for document in storage.documents()})
+            finally:
+                storage.close()
+        audit.record(
+            self._settings.audit_file, "ingest", self.name,
+            root=report.root, read=len(report.read), removed=len(report.removed), failed=len(report.failed),
+        )  # fmt: skip
+        return report
+
+    def re_embed(
+        self,
+        *,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> int:
+        """Make all vectors anew with the default embedder, from the stored text; returns how many passages.
+
+        Raises:
+            Cancelled: `stop` said so; the old vectors stay.
+        """
+        with ingesting.writing(self.folder, self.name):
+            embedder = loading.load_embedder(self._settings)
+            storage = Storage.open(self.folder, self.name, write=True)
+            try:
+                return ingesting.re_embed(storage, embedder, progress=progress, stop=stop)
+            finally:
+                storage.close()
+
+    def forget(self, globs: Sequence[str] | None = None) -> list[str]:
+        """Delete documents (or, without globs, the whole library) for good; returns their paths."""
+        gone = [document.path for document in self.documents(globs)]
+        self.close()
+        with ingesting.writing(self.folder, self.name):
+            if globs:
+                storage = Storage.open(self.folder, self.name, write=True)
+                try:
+                    storage.remove(storage.documents(globs))
+                    storage.compact()
+                    prefix_cache.drop_missing(self.folder, {document.sha256 for document in storage.documents()})
+                finally:
+                    storage.close()
+        if not globs:
+            vault.remove(self.folder)
+        audit.record(self._settings.audit_file, "forget", self.name, documents=len(gone), whole=not globs)
+        return gone
+
+    def _for_writing(self) -> tuple[Storage, Callable[[], Embedder]]:
+        """The storage, made where it is missing, and what loads the embedder that belongs to it."""
+        if (self.folder / DATABASE).is_file():
+            storage = Storage.open(self.folder, self.name, write=True)
+            identity = storage.identity
+            return storage, lambda: loading.load_embedder(self._settings, identity)
+        embedder = loading.load_embedder(self._settings)
+        return Storage.create(self.folder, self.name, embedder.identity), lambda: embedder

@@ -1,0 +1,519 @@
+"""Answer a question: the only composition of the rooms. It yields typed events and prints nothing.
+
+    question -> plan -> retrieve | read | survey | exact -> prompt -> generate -> cite -> Answer
+
+An Assistant keeps what is dear to load: the model, the embedders, open libraries. It is used from one thread at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from localrag import audit, calibration, exact, loading, prompt, retrieval, routing, survey
+from localrag.citations import cite
+from localrag.embedding import Embedder, EmbedderIdentity
+from localrag.errors import ModelError, NotFoundError, UsageError
+from localrag.generation import Completed, Generator, StateStore
+from localrag.library import Library
+from localrag.prefix_cache import PrefixCache
+from localrag.settings import Settings
+from localrag.types import (
+    MODES,
+    Answer,
+    Answered,
+    Citation,
+    Delta,
+    Document,
+    Event,
+    Found,
+    Message,
+    Mode,
+    Notice,
+    NotRead,
+    Page,
+    Passage,
+    Plan,
+    Planned,
+    Seconds,
+    Surveyed,
+    Turn,
+    Usage,
+)  # fmt: skip
+
+# Characters of a token of English text, for sizes before anything is tokenized.
+_CHARACTERS_PER_TOKEN = 4
+_MOST_NOT_READ = 50
+_MOST_PLACES = 20
+
+
+@dataclass(slots=True)
+class _Question:
+    """One question under way."""
+
+    text: str
+    libraries: list[Library]
+    globs: Sequence[str] | None
+    documents: list[tuple[Library, Document]]
+    history: Sequence[Turn]
+    stop: Callable[[], bool]
+    began: float = field(default_factory=time.monotonic)
+    plan: Plan = field(default_factory=lambda: Plan("retrieve", ""))
+    not_read: list[NotRead] = field(default_factory=list)
+    route_seconds: float = 0.0
+    retrieve_seconds: float = 0.0
+    first_token: float | None = None
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self.began
+
+    def seconds(self) -> Seconds:
+        return Seconds(self.route_seconds, self.retrieve_seconds, self.first_token, self.elapsed())
+
+
+class Assistant:
+    """Answers questions with the models and libraries that the settings name.
+
+    Args:
+        settings: where things lie and how the model runs.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._generator: Generator | None = None
+        self._embedders: dict[EmbedderIdentity, Embedder] = {}
+        self._libraries: dict[str, Library] = {}
+
+    # --- what is kept ---------------------------------------------------------------------------------------
+
+    def load(self) -> str:
+        """Load the model that answers ahead of time (seconds); returns its id.
+
+        Raises:
+            ModelError: none is installed, it is damaged, or it does not fit.
+        """
+        return self._model().model
+
+    def _model(self) -> Generator:
+        if self._generator is None:
+            self._generator = loading.load_generator(self._settings)
+        return self._generator
+
+    def library(self, name: str) -> Library:
+        """An open library, for reading."""
+        if name not in self._libraries:
+            self._libraries[name] = Library.open(self._settings.library_dir(name), name)
+        return self._libraries[name]
+
+    def embedder(self, identity: EmbedderIdentity) -> Embedder:
+        if identity not in self._embedders:
+            self._embedders[identity] = loading.load_embedder(self._settings, identity)
+        return self._embedders[identity]
+
+    def search(
+        self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Sequence[str] | None = None
+    ) -> list[Passage]:
+        """The k best passages, best first; no model that answers is loaded.
+
+        Raises:
+            NotFoundError: a library is not there, or the globs match nothing.
+        """
+        opened = [self.library(name) for name in libraries]
+        embedders = {library.name: self.embedder(library.identity) for library in opened}
+        return retrieval.search(opened, embedders, question, k=k, documents=documents)
+
+    def close(self) -> None:
+        """Give memory and files back."""
+        if self._generator is not None:
+            self._generator.close()
+        for library in self._libraries.values():
+            library.close()
+        self._generator, self._libraries = None, {}
+
+    # --- asking ---------------------------------------------------------------------------------------------
+
+    def ask(
+        self,
+        question: str,
+        *,
+        libraries: Sequence[str],
+        documents: Sequence[str] | None = None,
+        mode: Mode = "auto",
+        history: Sequence[Turn] = (),
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Event]:
+        """Answer a question; the last event is `Answered`.
+
+        Args:
+            question: in plain words.
+            libraries: names of libraries to look in.
+            documents: globs over document paths within them; None looks in all.
+            mode: forces a plan, or "auto".
+            history: earlier turns, oldest first.
+            stop: polled throughout; True ends the answer with what there is of it.
+
+        Raises:
+            UsageError: an empty question, no library, or a mode that cannot be.
+            NotFoundError: a library or document that is not there.
+            ModelError: no model, or the question does not fit its window.
+        """
+        asked = self._prepare(question, libraries, documents, mode, history, stop)
+        yield Planned(asked.plan)
+        ways = {"retrieve": self._retrieve, "read": self._read, "survey": self._survey, "exact": self._exact}
+        for event in ways[asked.plan.kind](asked):
+            if isinstance(event, Answered):
+                self._record(asked, event.answer)
+            yield event
+
+    def _prepare(
+        self, question: str, libraries: Sequence[str], globs: Sequence[str] | None, mode: Mode, history: Sequence[Turn],
+        stop: Callable[[], bool],
+    ) -> _Question:  # fmt: skip
+        if not question.strip():
+            raise UsageError("the question is empty", 'Put it in quotes: localrag ask "When does the lease end?"')
+        if not libraries:
+            raise UsageError("no library was named", "Name one with --library; `localrag libraries` lists them.")
+        if mode not in MODES:
+            raise UsageError(f"unknown mode {mode!r}", f"Modes: {', '.join(MODES)}.")
+        opened = [self.library(name) for name in libraries]
+        asked = _Question(question.strip(), opened, globs, _chosen(opened, globs), history, stop)
+        asked.not_read = _not_read(asked)
+        task = exact.parse(asked.text)
+        asked.plan = routing.choose(asked.text, mode, self._signals(asked, task))
+        asked.route_seconds = asked.elapsed()
+        return asked
+
+    def _signals(self, asked: _Question, task: exact.ExactTask | None) -> routing.Signals:
+        tokens = sum(document.characters for _, document in asked.documents) // _CHARACTERS_PER_TOKEN
+        known = calibration.load(self._settings.calibration_file, self._model_name())
+        return routing.Signals(
+            documents=len(asked.documents),
+            tokens=tokens,
+            retrieve_tokens=self._settings.prompt_tokens,
+            read_tokens=min(self._settings.read_tokens, known.effective_tokens),
+            exact=task.kind if task else None,
+            seconds_to_read=known.seconds_to_read(tokens),
+        )
+
+    def _model_name(self) -> str:
+        return self._generator.model if self._generator is not None else (self._settings.generator or "")
+
+    # --- retrieve -------------------------------------------------------------------------------------------
+
+    def _retrieve(self, asked: _Question) -> Iterator[Event]:
+        began = time.monotonic()
+        looked_for = _standing_alone(asked.text, asked.history)
+        hits = self._search(asked, looked_for)
+        asked.retrieve_seconds = time.monotonic() - began
+        if not hits:
+            yield Answered(self._nothing(asked))
+            return
+        model = self._model()
+        budget = self._budget(model, asked, self._settings.prompt_tokens)
+        fitted = prompt.fit(hits, asked.history, budget, model.count)
+        passages = retrieval.in_reading_order(fitted.taken, asked.libraries)
+        yield Found(tuple(passages))
+        messages = prompt.passages_prompt(asked.text, passages, fitted.history)
+        yield from self._generate(asked, messages, passages, None)
+
+    def _search(self, asked: _Question, question: str, globs: Sequence[str] | None = None) -> list[Passage]:
+        embedders = {library.name: self.embedder(library.identity) for library in asked.libraries}
+        return retrieval.search(
+            asked.libraries, embedders, question, k=self._settings.passages, documents=globs or asked.globs
+        )
+
+    def _budget(self, model: Generator, asked: _Question, wanted: int) -> int:
+        """Tokens for passages and history: what is wanted, or what the window leaves.
+
+        Raises:
+            ModelError: the question alone is longer than the window.
+        """
+        fixed = (
+            model.overhead(1 + 2 * len(asked.history))
+            + model.count(prompt.PASSAGE_RULES)
+            + model.count(asked.text)
+            + min(self._settings.answer_tokens, model.window // 4)
+        )
+        left = model.window - fixed
+        if left < 64:
+            raise ModelError(
+                f"the question has {model.count(asked.text):,} tokens, the window of {model.model!r} {model.window:,}",
+                "Ask a shorter question, set context_tokens higher, or choose a model with a larger window.",
+            )
+        return min(wanted, left)
+
+    # --- read -----------------------------------------------------------------------------------------------
+
+    def _read(self, asked: _Question) -> Iterator[Event]:
+        model = self._model()
+        began = time.monotonic()
+        texts, passages, tokens = [], [], 0
+        for library, document in asked.documents:
+            pages = library.pages(document.id)
+            texts.append((document.path, _whole_text(pages)))
+            passages += _page_passages(library.name, document, pages)
+            tokens += model.count(texts[-1][1])
+        asked.retrieve_seconds = time.monotonic() - began
+        if not any(text.strip() for _, text in texts):
+            yield Answered(self._nothing(asked))
+            return
+        most = self._budget(model, asked, model.window)
+        if tokens > most:
+            yield Notice(
+                f"The documents have {tokens:,} tokens and {most:,} fit the window: looking up passages instead."
+            )
+            asked.plan = replace(asked.plan, kind="retrieve", reason=f"{asked.plan.reason} It did not fit the window.")
+            yield Planned(asked.plan)
+            yield from self._retrieve(asked)
+            return
+        fitted = prompt.fit([], asked.history, max(0, most - tokens), model.count)
+        messages = prompt.documents_prompt(asked.text, texts, fitted.history)
+        yield from self._generate(asked, messages, passages, self._states(asked))
+
+    def _states(self, asked: _Question) -> StateStore:
+        hashes = [document.sha256 for _, document in asked.documents]
+        folder = asked.documents[0][0].folder
+        return PrefixCache(folder, loading.generator_identity(self._settings), hashes, self._settings.cache_bytes)
+
+    # --- survey ---------------------------------------------------------------------------------------------
+
+    def _survey(self, asked: _Question) -> Iterator[Event]:
+        model = self._model()
+        budget = min(self._budget(model, asked, self._settings.prompt_tokens), self._settings.prompt_tokens // 2)
+
+        def find(library: str, document: Document) -> list[Passage]:
+            own = [item for item in asked.libraries if item.name == library]
+            embedders = {library: self.embedder(own[0].identity)}
+            hits = retrieval.search(own, embedders, asked.text, k=self._settings.passages, documents=[document.path])
+            return retrieval.in_reading_order(prompt.fit(hits, (), budget, model.count).taken, own)
+
+        pairs = [(library.name, document) for library, document in asked.documents]
+        found: list[survey.Leaf] = []
+        for leaf in survey.leaves(asked.text, pairs, model, find, stop=asked.stop):
+            asked.first_token = asked.first_token or asked.elapsed()
+            found.append(leaf)
+            yield Surveyed(len(found), len(pairs), leaf.to_row())
+        text, citations = survey.join(found, len(pairs))
+        yield Answered(
+            self._answer(
+                asked, text, any(leaf.found for leaf in found),
+                citations=citations,
+                citations_dropped=sum(leaf.dropped for leaf in found),
+                table=tuple(leaf.to_row() for leaf in found),
+                tokens=sum((leaf.usage for leaf in found), Usage()),
+                stopped=len(found) < len(pairs),
+            )
+        )  # fmt: skip
+
+    # --- exact ----------------------------------------------------------------------------------------------
+
+    def _exact(self, asked: _Question) -> Iterator[Event]:
+        task = exact.parse(asked.text)
+        if task is None:
+            raise UsageError("this question cannot be answered exactly by code", "Ask it in another mode.")
+        if task.kind == "calculate":
+            value = exact.written(exact.calculate(task.term))
+            yield Answered(self._answer(asked, f"{task.term} = {value}", True))
+        elif task.kind == "letters":
+            times = exact.count_letter(task.term, task.letter)
+            text = f"The letter “{task.letter}” stands {times} times in “{task.term}”."
+            yield Answered(self._answer(asked, text, True))
+        else:
+            yield Answered(self._occurrences(asked, task.term))
+
+    def _occurrences(self, asked: _Question, term: str) -> Answer:
+        """Count and list the places of a term in all the documents asked about."""
+        rows: list[dict[str, object]] = []
+        citations: list[Citation] = []
+        for library, document in asked.documents:
+            places = 0
+            for position, page in enumerate(library.pages(document.id)):
+                for hit in exact.occurrences(page.text, term):
+                    places += 1
+                    if len(citations) < _MOST_PLACES:
+                        citations.append(_place(library.name, document, page, position, hit, len(citations) + 1))
+            if places:
+                rows.append({"library": library.name, "document": document.path, "count": places})
+        total = sum(int(str(row["count"])) for row in rows)
+        looked = f"{len(asked.documents)} document{'s' if len(asked.documents) != 1 else ''}"
+        lines = [f"“{term}” occurs {total} time{'s' if total != 1 else ''} in {len(rows)} of {looked}."]
+        lines += [f"- {row['document']}: {row['count']}" for row in rows]
+        if total > len(citations):
+            lines.append(f"The first {len(citations)} places are cited.")
+        return self._answer(asked, "\n".join(lines), total > 0, citations=tuple(citations), table=tuple(rows))
+
+    # --- from prompt to answer ------------------------------------------------------------------------------
+
+    def _generate(
+        self,
+        asked: _Question,
+        messages: Sequence[Message],
+        passages: Sequence[Passage],
+        states: StateStore | None,
+    ) -> Iterator[Event]:
+        model, settings = self._model(), self._settings
+        done = Completed("", Usage(), "stopped")
+        for event in model.generate(
+            messages, max_tokens=settings.answer_tokens, temperature=settings.temperature, seed=settings.seed,
+            stop=asked.stop, states=states,
+        ):  # fmt: skip
+            if isinstance(event, Completed):
+                done = event
+                continue
+            if isinstance(event, Delta) and asked.first_token is None:
+                asked.first_token = asked.elapsed()
+            yield event
+        calibration.record(
+            settings.calibration_file, model.model,
+            read=(done.usage.prompt - done.usage.reused, done.prompt_seconds),
+            written=(done.usage.generated, done.answer_seconds),
+        )  # fmt: skip
+        yield Answered(self._cited(asked, done, passages))
+
+    def _cited(self, asked: _Question, done: Completed, passages: Sequence[Passage]) -> Answer:
+        found = not says_nothing(done.text)
+        cited = cite(done.text, asked.text, passages) if found else None
+        shown = passages if asked.plan.kind == "retrieve" else _holding(passages, cited.citations if cited else ())
+        return self._answer(
+            asked, cited.text if cited else prompt.NOT_FOUND, found and bool(done.text.strip()),
+            citations=cited.citations if cited else (),
+            citations_dropped=cited.dropped if cited else 0,
+            unsupported=cited.unsupported if cited else (),
+            passages=tuple(shown), tokens=done.usage, stopped=done.ended != "end",
+        )  # fmt: skip
+
+    def _nothing(self, asked: _Question) -> Answer:
+        return self._answer(asked, prompt.NOT_FOUND, False)
+
+    def _answer(self, asked: _Question, text: str, found: bool, **rest: object) -> Answer:
+        embedders = sorted({library.identity.model for library in asked.libraries})
+        used_model = asked.plan.kind != "exact" and self._generator is not None
+        return Answer(
+            question=asked.text, answer=text, found=found, plan=asked.plan, not_read=tuple(asked.not_read),
+            seconds=asked.seconds(), model=self._model().model if used_model else None,
+            embedder=", ".join(embedders), **rest,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def _record(self, asked: _Question, answer: Answer) -> None:
+        shown = sorted({(citation.document, citation.page or 0) for citation in answer.citations})
+        for library in asked.libraries:
+            audit.record(
+                self._settings.audit_file, "ask", library.name,
+                question=asked.text, plan=answer.plan.kind, found=answer.found, model=answer.model or "",
+                shown=[f"{document}#{page}" for document, page in shown],
+            )  # fmt: skip
+
+
+# --- small matters ------------------------------------------------------------------------------------------
+
+_SAYS_NOTHING = re.compile(
+    r"^\W*(?:the (?:documents?|passages?|text)(?: provided| given| above)? (?:do|does) not (?:say|mention|contain|"
+    r"provide|specify|state|include|answer)\b|not (?:found|stated|mentioned|specified)\b)",
+    re.I,
+)
+_LEANS_ON_HISTORY = re.compile(
+    r"\b(?:it|its|that|this|those|these|they|them|their|he|she|his|her|one|ones|there)\b", re.I
+)
+
+
+def says_nothing(text: str) -> bool:
+    """True where an answer only says that the documents do not say."""
+    return bool(_SAYS_NOTHING.match(text)) and len(text) < 300
+
+
+def _standing_alone(question: str, history: Sequence[Turn]) -> str:
+    """The words to look for: a short follow-up is looked for together with the question it follows."""
+    words = [word for word in re.findall(r"\w+", question) if word.lower() not in retrieval.STOP_WORDS]
+    if history and (len(words) < 3 or _LEANS_ON_HISTORY.search(question)):
+        return f"{history[-1].question} {question}"
+    return question
+
+
+def _chosen(libraries: Sequence[Library], globs: Sequence[str] | None) -> list[tuple[Library, Document]]:
+    """The documents that a question is about.
+
+    Raises:
+        NotFoundError: the libraries are empty, or the globs match nothing in any of them.
+    """
+    chosen: list[tuple[Library, Document]] = []
+    missing: NotFoundError | None = None
+    for library in libraries:
+        try:
+            chosen += [(library, document) for document in library.documents(globs)]
+        except NotFoundError as error:
+            missing = error
+    if not chosen:
+        names = ", ".join(repr(library.name) for library in libraries)
+        raise missing or NotFoundError(
+            f"there are no documents in {names}", "Bring some in: localrag ingest FOLDER --name NAME"
+        )
+    return chosen
+
+
+def _not_read(asked: _Question) -> list[NotRead]:
+    """What could not be looked at: files that failed, and pages without text."""
+    missing = [
+        NotRead(library.name, document.path, skipped.reason, skipped.number)
+        for library, document in asked.documents
+        for skipped in document.skipped
+    ]
+    if not asked.globs:
+        missing += [
+            NotRead(library.name, failure.document, failure.reason)
+            for library in asked.libraries
+            for failure in library.failures()
+        ]
+    if len(missing) > _MOST_NOT_READ:
+        rest = len(missing) - _MOST_NOT_READ
+        name = asked.libraries[0].name
+        return [
+            *missing[:_MOST_NOT_READ],
+            NotRead(name, "", f"and {rest} more: see `localrag status {name}`"),
+        ]
+    return missing
+
+
+def _whole_text(pages: Sequence[Page]) -> str:
+    if len(pages) == 1:
+        return pages[0].text
+    return "\n\n".join(f"[page {page.number}]\n{page.text}" for page in pages if page.text.strip())
+
+
+def _page_passages(library: str, document: Document, pages: Sequence[Page]) -> list[Passage]:
+    """Whole pages as passages, so that an answer from a whole text is cited like any other."""
+    return [
+        Passage(
+            library,
+            document.path,
+            page.number,
+            page.label,
+            (),
+            page.text,
+            0,
+            len(page.text),
+            1.0,
+            document.id,
+            i,
+        )
+        for i, page in enumerate(pages)
+        if page.text.strip()
+    ]
+
+
+def _holding(passages: Sequence[Passage], citations: Sequence[Citation]) -> list[Passage]:
+    """The passages that are cited, since a whole document is too long to repeat."""
+    places = {(citation.library, citation.document, citation.page) for citation in citations}
+    return [passage for passage in passages if (passage.library, passage.document, passage.page) in places]
+
+
+def _place(library: str, document: Document, page: Page, position: int, hit: exact.Occurrence, marker: int) -> Citation:
+    whole = Passage(library, document.path, page.number, page.label, (), "", 0, 0, 0.0)
+    # The words with some of their line, so that the quote says more than the term itself.
+    start = max(page.text.rfind("\n", 0, hit.start) + 1, hit.start - 80)
+    stop = page.text.find("\n", hit.end)
+    end = min(len(page.text) if stop < 0 else stop, hit.end + 80)
+    return Citation(
+        library, document.path, page.number, page.label, whole.place, page.text[start:end], start, end, marker
+    )

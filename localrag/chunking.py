@@ -1,0 +1,323 @@
+"""Pages into chunks: the spans that are embedded, searched and shown as passages (pure).
+
+A chunk lies within one page, begins and ends with whole sentences, list items or table rows, stays inside a
+section where the section is long enough to stand alone, and keeps below the embedder's window together with what
+is put before it (`embedded_text`). Neighbours overlap by a sentence or two only where a paragraph had to be cut.
+Every character that is not white space is in some chunk. The token counter is the caller's; it is asked once for
+each sentence, so it must not grow by joining: count(a + b) <= count(a) + count(b) - count("").
+
+Limits: what looks like a sentence is decided by `sentences`. A table in several chunks does not repeat its header.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from localrag.sentences import sentences
+from localrag.types import Chunk, Heading, Page
+
+Path = tuple[str, ...]
+
+# A section with fewer tokens of its own joins the next one: alone it would be found for the wrong questions.
+_ALONE = 40
+_OVERLAP = 40
+_TITLE_WEIGHT, _HEADING_WEIGHT = 16, 24
+_LEAST_LIMIT = 96
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """What is not cut: a span, its tokens, the headings it stands under, and how good a border its end is."""
+
+    start: int
+    end: int
+    tokens: int
+    path: Path
+    heading: bool = False
+    opens: bool = False
+    border: float = 0.0
+
+
+def split(
+    pages: Sequence[Page],
+    *,
+    count: Callable[[str], int],
+    title: str = "",
+    limit: int = 256,
+    target: int = 200,
+) -> list[Chunk]:
+    """The chunks of a document, in order.
+
+    Args:
+        pages: the document's pages; `Chunk.position` counts them from 0.
+        count: tokens of a text, as the embedder counts them.
+        title: the document's title, which takes part of the limit.
+        limit: most tokens of `embedded_text`.
+        target: the tokens of text aimed at.
+    """
+    if limit < _LEAST_LIMIT:
+        raise ValueError(f"a limit of {limit} tokens leaves no room for text; the least is {_LEAST_LIMIT}")
+    counter = _Counter(count, title, limit, target)
+    chunks: list[Chunk] = []
+    stack: list[Heading] = []
+    for position, page in enumerate(pages):
+        units = _units(page, stack, counter)
+        if not units:
+            continue
+        room = counter.room({unit.path for unit in units})
+        units = [piece for unit in units for piece in _fitting(page.text, unit, room, counter)]
+        for section in _sections(units, room):
+            for first, last in _pack(section, room, min(target, room)):
+                chunks.append(_chunk(position, page.text, section, first, last, room))
+    return chunks
+
+
+def embedded_text(title: str, chunk: Chunk) -> str:
+    """What is embedded and indexed for a chunk: title, heading path and text; never shown to anyone."""
+    return _prefix(title, chunk.heading, chunk.text) + chunk.text
+
+
+class _Counter:
+    """The caller's counter, with what is put before a chunk taken off the limit."""
+
+    def __init__(self, count: Callable[[str], int], title: str, limit: int, target: int) -> None:
+        self._count = count
+        self._title = title
+        self._limit = limit
+        self._markers = count("")
+        self._prefixes: dict[Path, int] = {}
+
+    def __call__(self, text: str) -> int:
+        return self._count(text) - self._markers
+
+    def room(self, paths: set[Path]) -> int:
+        """Tokens left for text under whichever of these paths, or their parents, takes the most."""
+        least = self._limit
+        for path in paths:
+            for depth in range(len(path) + 1):
+                parent = path[:depth]
+                if parent not in self._prefixes:
+                    self._prefixes[parent] = self._count(_prefix(self._title, parent, ""))
+                least = min(least, self._limit - self._prefixes[parent])
+        return max(least, 1)
+
+
+# --- what stands before the text ------------------------------------------------------------------------------
+
+
+def _prefix(title: str, path: Path, text: str) -> str:
+    """Title and headings, each line bounded; what the text itself begins with is not said twice."""
+    if path and text.startswith(path[-1]):
+        path = path[:-1]
+    lines = []
+    title = _shortened(title, _TITLE_WEIGHT)
+    if title and not text.startswith(title):
+        lines.append(title)
+    kept: list[str] = []
+    left = _HEADING_WEIGHT
+    for name in reversed(path):
+        if kept and _weight(name) > left:
+            break
+        kept.insert(0, _shortened(name, left))
+        left -= _weight(kept[0])
+    if kept:
+        lines.append(" > ".join(kept))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _shortened(text: str, weight: int) -> str:
+    while _weight(text) > weight:
+        shorter = text.rsplit(None, 1)[0] if " " in text else text[: len(text) // 2]
+        if shorter == text:
+            return text[:weight]
+        text = shorter
+    return text
+
+
+def _weight(text: str) -> int:
+    """About as many tokens as a text has; this must be known without a tokenizer, wherever it is embedded."""
+    return sum(1 + (len(word) - 1) // 5 if word.isascii() else len(word) for word in text.split())
+
+
+# --- units ---------------------------------------------------------------------------------------------------
+
+
+def _units(page: Page, stack: list[Heading], count: Callable[[str], int]) -> list[_Unit]:
+    """The page's sentences, parted at headings; `stack` carries the open sections from page to page."""
+    text = page.text
+    spans = list(_parted(text, page.headings))
+    headings = iter([*page.headings, Heading(len(text) + 1, 1, "")])
+    heading = next(headings)
+    units: list[_Unit] = []
+    path = tuple(item.title for item in stack)
+    for index, (start, end) in enumerate(spans):
+        opens, alone = False, False
+        while heading.start < end:
+            while stack and stack[-1].level >= heading.level:
+                stack.pop()
+            stack.append(heading)
+            path = tuple(item.title for item in stack)
+            opens, alone = True, _is_heading_line(text[start:end], heading.title)
+            heading = next(headings)
+        following = spans[index + 1][0] if index + 1 < len(spans) else len(text)
+        border = 5.0 if alone else _border(text[start:end], text[end:following])
+        units.append(_Unit(start, end, count(text[start:following]), path, alone, opens, border))
+    return units
+
+
+def _parted(text: str, headings: Sequence[Heading]) -> Iterator[tuple[int, int]]:
+    cuts: list[int] = []
+    for heading in headings:
+        cuts.append(heading.start)
+        line_end = _LINE_END.search(text, heading.start)
+        if line_end and _is_heading_line(text[heading.start : line_end.start()], heading.title):
+            cuts.append(line_end.start())
+    pending = iter(sorted(cuts))
+    cut = next(pending, None)
+    for start, end in sentences(text):
+        while cut is not None and cut <= start:
+            cut = next(pending, None)
+        while cut is not None and cut < end:
+            if left := text[start:cut].strip():
+                yield start, start + len(left)
+            start = cut + len(text[cut:end]) - len(text[cut:end].lstrip())
+            cut = next(pending, None)
+        if start < end:
+            yield start, end
+
+
+_LINE_END = re.compile(r"\n|(?<!\d)(?<!\d\.) {3,}")  # some text files have wide gaps for line ends
+_NOT_LETTERS = re.compile(r"[\W_]+")
+
+
+def _is_heading_line(line: str, title: str) -> bool:
+    """Whether a line holds the heading and nothing else (but marks, a number, dots)."""
+    return (
+        _NOT_LETTERS.sub("", line).lower().endswith(_NOT_LETTERS.sub("", title).lower()) and len(line) < len(title) + 16
+    )
+
+
+def _border(unit: str, gap: str) -> float:
+    """What it costs to cut behind a unit."""
+    if unit.endswith(":"):
+        return 0.4  # it announces what follows
+    if gap.count("\n") > 1:
+        return 0.0
+    return 0.06 if "\n" in gap else 0.2
+
+
+def _fitting(text: str, unit: _Unit, room: int, count: Callable[[str], int]) -> Iterator[_Unit]:
+    """The unit, or pieces of it where it alone exceeds the room."""
+    if unit.tokens <= room:
+        yield unit
+        return
+    first = True
+    for start, end in _halves(text, unit.start, unit.end, room, count):
+        last = end >= unit.end
+        yield _Unit(
+            start, end, count(text[start:end]), unit.path, unit.heading and last, unit.opens and first,
+            unit.border if last else 0.3,
+        )  # fmt: skip
+        first = False
+
+
+_BORDERS = tuple(re.compile(pattern) for pattern in (r"\n\s*", r"[;:；：]\s*", r"[,，、]\s*", r"\s+", r"[-/.&=?_]"))
+
+
+def _halves(text: str, start: int, end: int, room: int, count: Callable[[str], int]) -> Iterator[tuple[int, int]]:
+    """Cut near the middle, at the best border there is, until each piece fits."""
+    if end - start < 2 or count(text[start:end]) <= room:
+        yield start, end
+        return
+    middle, reach = (start + end) // 2, (end - start) // 5
+    cut = middle
+    for border in _BORDERS:
+        found = [match.end() for match in border.finditer(text, middle - reach, middle + reach)]
+        if found:
+            cut = min(found, key=lambda place: abs(place - middle))
+            break
+    left = text[start:cut].rstrip()
+    right = text[cut:end].lstrip()
+    if left:
+        yield from _halves(text, start, start + len(left), room, count)
+    if right:
+        yield from _halves(text, end - len(right), end, room, count)
+
+
+# --- packing -------------------------------------------------------------------------------------------------
+
+
+def _sections(units: Sequence[_Unit], room: int) -> list[list[_Unit]]:
+    """Runs of units that share chunks: cut at headings, but not where a part would be too small to stand alone."""
+    sections: list[list[_Unit]] = []
+    for unit in units:
+        if not sections or (unit.opens and _own(sections[-1]) >= _ALONE):
+            sections.append([])
+        sections[-1].append(unit)
+    if len(sections) > 1 and _own(sections[-1]) < _ALONE:
+        small = sections[-1]
+        if sum(unit.tokens for unit in [*sections[-2], *small]) <= room:
+            del sections[-1]
+            sections[-1] = [*sections[-1], *small]
+    return sections
+
+
+def _own(units: Sequence[_Unit]) -> int:
+    return sum(unit.tokens for unit in units if not unit.heading)
+
+
+def _pack(units: Sequence[_Unit], room: int, target: int) -> list[tuple[int, int]]:
+    """Where to cut a section, as half-open runs of units, so that the sum of costs is least.
+
+    A chunk costs the square of how far it is from the target, and what the border at its end costs.
+    """
+    best: list[tuple[float, int]] = [(0.0, 0)]
+    for last in range(1, len(units) + 1):
+        tokens, cheapest = 0, (float("inf"), last - 1)
+        border = units[last - 1].border if last < len(units) else 0.0
+        for first in range(last - 1, -1, -1):
+            tokens += units[first].tokens
+            if tokens > room and first < last - 1:
+                break
+            cost = best[first][0] + ((tokens - target) / target) ** 2 + border
+            if cost < cheapest[0]:
+                cheapest = (cost, first)
+        best.append(cheapest)
+    runs: list[tuple[int, int]] = []
+    last = len(units)
+    while last > 0:
+        runs.append((best[last][1], last))
+        last = best[last][1]
+    return runs[::-1]
+
+
+def _chunk(position: int, text: str, units: Sequence[_Unit], first: int, last: int, room: int) -> Chunk:
+    start, end = units[_overlapping(units, first, last, room)].start, units[last - 1].end
+    return Chunk(position, start, end, text[start:end], _path(units[first:last]))
+
+
+def _overlapping(units: Sequence[_Unit], first: int, last: int, room: int) -> int:
+    """Where the chunk begins: one or two sentences earlier, if it would begin inside a paragraph."""
+    left = min(_OVERLAP, room - sum(unit.tokens for unit in units[first:last]))
+    begin = first
+    while begin > 0 and first - begin < 2 and 0.1 < units[begin - 1].border < 1.0 and units[begin - 1].tokens <= left:
+        begin -= 1
+        left -= units[begin].tokens
+    return begin
+
+
+def _path(units: Sequence[_Unit]) -> Path:
+    """The headings that hold for the whole chunk; for the larger part of it where none does."""
+    bodies = [unit for unit in units if not unit.heading] or list(units[-1:])
+    common = bodies[0].path
+    for unit in bodies:
+        while common != unit.path[: len(common)]:
+            common = common[:-1]
+    if common:
+        return common
+    shares: dict[Path, int] = {}
+    for unit in bodies:
+        shares[unit.path] = shares.get(unit.path, 0) + unit.tokens
+    return max(shares, key=lambda path: shares[path])

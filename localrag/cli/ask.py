@@ -1,0 +1,133 @@
+"""`localrag ask`: one question, one answer with its places."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from localrag.cli.options import (
+    chosen_libraries,
+    document_option,
+    json_option,
+    library_option,
+    print_json,
+    shown,
+)
+from localrag.settings import load_settings
+from localrag.types import MODES, Delta, Found, Mode, Notice, Planned, PromptRead, Surveyed
+
+if TYPE_CHECKING:
+    from localrag.api import Asking
+    from localrag.types import Answer, Event
+
+
+@click.command(
+    "ask",
+    epilog="""\b
+Examples:
+  localrag ask "When does the lease end?"
+  localrag ask "What is the notice period?" --library contracts --document 'msa*.pdf'
+  localrag ask "Which contracts renew automatically?" --mode survey
+  localrag ask "What did net sales come to?" --json | jq .citations""",
+)
+@click.argument("question")
+@library_option
+@document_option
+@click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look it up.")
+@click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
+@click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Most tokens of the answer.")
+@json_option
+def ask_command(
+    question: str, libraries: tuple[str, ...], documents: tuple[str, ...], mode: Mode, generator: str | None,
+    answer_tokens: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Answer QUESTION from a library, with page and quote.
+
+    Every quote shown stands in the document, character for character. The answer goes to stdout, all else to stderr.
+    Ctrl-C stops the answer and prints what there is of it.
+    """
+    from localrag.api import ask
+
+    settings = load_settings().with_options(generator=generator, answer_tokens=answer_tokens)
+    names = chosen_libraries(libraries, settings)
+    asking = ask(question, libraries=names, documents=list(documents) or None, mode=mode, settings=settings)
+    answer = _follow(asking, quiet=as_json or not sys.stderr.isatty())
+    if as_json:
+        print_json(answer.to_dict())
+    else:
+        _print(answer)
+    if answer.stopped and asking.interrupted:
+        sys.exit(130)
+
+
+def _follow(asking: Asking, quiet: bool) -> Answer:
+    """Run through the events; on a terminal, show on stderr what is going on."""
+    if quiet:
+        for event in asking.until_interrupted():
+            if isinstance(event, Notice):
+                click.echo(shown(event.text), err=True)
+        return asking.answer
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    written = ""
+    with Live(Text("…"), console=Console(stderr=True), transient=True, refresh_per_second=8) as live:
+        for event in asking.until_interrupted():
+            if isinstance(event, Delta):
+                written += event.text
+                live.update(Text(shown(written)))
+            elif (line := _progress(event)) is not None:
+                live.update(Text(line, style="dim"))
+            if isinstance(event, Notice):
+                live.console.print(Text(shown(event.text)))
+    return asking.answer
+
+
+def _progress(event: Event) -> str | None:
+    if isinstance(event, Planned):
+        return f"{event.plan.kind}: {event.plan.reason}"
+    if isinstance(event, Found):
+        return f"{len(event.passages)} passages; loading the model…"
+    if isinstance(event, PromptRead) and event.total:
+        return f"reading… {100 * event.done // event.total} %"
+    if isinstance(event, Surveyed):
+        return f"asking each document… {event.done} of {event.total}"
+    return None
+
+
+def _print(answer: Answer) -> None:
+    click.echo(shown(answer.answer))
+    if answer.citations:
+        click.echo()
+    for citation in answer.citations:
+        where = ", ".join(part for part in (citation.document, citation.place) if part)
+        quote = " ".join(shown(citation.quote).split())
+        click.echo(f"[{citation.marker}] {where}: “{quote}”")
+    for line in _remarks(answer):
+        click.secho(shown(line), dim=True, err=True)
+
+
+def _remarks(answer: Answer) -> list[str]:
+    """What stands below an answer: what to beware of, what was not read, how it was found."""
+    lines = [""]
+    if answer.stopped:
+        lines.append("The answer was cut short.")
+    if answer.unsupported:
+        lines.append(f"Nothing in the text was found to support: {' / '.join(answer.unsupported)}")
+    if answer.citations_dropped:
+        lines.append(f"Left out as not found in the text: {answer.citations_dropped} citation(s).")
+    if answer.not_read:
+        first = answer.not_read[0]
+        page = f" p. {first.page}" if first.page else ""
+        more = f" and {len(answer.not_read) - 1} more" if len(answer.not_read) > 1 else ""
+        lines.append(f"Not read: {first.document}{page} ({first.reason}){more}.")
+    spent = answer.seconds
+    lines.append(f"{answer.plan.kind}: {answer.plan.reason}")
+    lines.append(
+        f"{spent.total:.1f} s; {answer.tokens.prompt} tokens read, {answer.tokens.reused} of them kept from before, "
+        f"{answer.tokens.generated} written; {answer.model or 'no model'}"
+    )
+    return lines

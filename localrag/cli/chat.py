@@ -1,0 +1,162 @@
+"""`localrag chat`: open the terminal app over a folder, a library, or whatever there is.
+
+Finds out what is meant, puts the real core behind the app, and keeps native libraries from writing over its
+screen.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from localrag.errors import NotFoundError, UsageError
+from localrag.types import MODES, Mode
+
+if TYPE_CHECKING:
+    from localrag.settings import Settings
+    from localrag.tui.app import LocalragApp
+    from localrag.tui.core import Core
+
+# Longest wait for the threads of the core after the app has closed, in seconds.
+PATIENCE = 5.0
+
+
+@click.command(
+    "chat",
+    epilog="Examples: localrag chat ./contracts; localrag chat contracts --document 'leases/*'",
+)
+@click.argument("target", metavar="[FOLDER|LIBRARY]", required=False)
+@click.option("--library", "libraries", metavar="NAME", multiple=True, help="Ask this library; may be repeated.")
+@click.option("--document", "documents", metavar="GLOB", multiple=True, help="Only documents whose path matches.")
+@click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look things up.")
+@click.option("--model", metavar="ID", help="The model that answers.")
+def chat_command(
+    target: str | None, libraries: Sequence[str], documents: Sequence[str], mode: Mode, model: str | None
+) -> None:
+    """Open the terminal app over a folder or library.
+
+    A folder that is not a library yet is read into one first, after a yes. Without an argument: the only
+    library, or a list to choose from. F1 lists the keys.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "the terminal app needs a terminal for its input and output",
+            'In a script or pipe, use: localrag ask "question" --library NAME',
+        )
+    from localrag.settings import load_settings
+
+    settings = load_settings().with_options(generator=model)
+    named, folder = resolve(settings, target, libraries)
+    from localrag.tui.app import LocalragApp
+
+    app = LocalragApp(real_core(settings), libraries=named, folder=folder, documents=documents, mode=mode)
+    _run(app)
+
+
+def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) -> tuple[list[str], Path | None]:
+    """The libraries to ask, or the folder to read into one; neither where the person is to choose.
+
+    Raises:
+        UsageError: the target is a file.
+        NotFoundError: a library or folder that is not there.
+    """
+    from localrag import api
+
+    known = api.library_names(settings)
+    for name in libraries:
+        if name not in known:
+            raise NotFoundError(f"there is no library {name!r}", _known(known))
+    if target is None:
+        return list(libraries), None
+    path = Path(target).expanduser()
+    # A bare word is a library's name before it is a folder's: ./word says the folder.
+    if target in known:
+        return [target, *(name for name in libraries if name != target)], None
+    if path.is_dir():
+        found = api.find_library(path, settings)
+        return ([found, *(name for name in libraries if name != found)], None) if found else ([], path)
+    if path.exists():
+        raise UsageError(f"{target!r} is a file", f"Give the folder it lies in: localrag chat {str(path.parent)!r}")
+    raise NotFoundError(f"there is no folder or library {target!r}", _known(known))
+
+
+def _known(names: Sequence[str]) -> str:
+    return f"Libraries: {', '.join(names)}." if names else "There is no library yet: localrag chat FOLDER makes one."
+
+
+def real_core(settings: Settings) -> Core:
+    """The app's door to the real assistant, libraries and conversations."""
+    from localrag import api
+    from localrag.assistant import Assistant
+    from localrag.ingest import readable_files
+    from localrag.sessions import SessionStore
+    from localrag.tui.core import Core
+
+    return Core(
+        assistant=Assistant(settings),
+        store=SessionStore(settings.sessions_dir),
+        library_names=lambda: api.library_names(settings),
+        open_library=lambda name, create=False: api.open_library(name, settings=settings, create=create),
+        find_library=lambda folder: api.find_library(folder, settings),
+        new_name=lambda folder: api.name_for(folder, settings),
+        readable_files=readable_files,
+        model_choices=model_choices,
+    )
+
+
+def model_choices() -> list[tuple[str, int]]:
+    """Models that answer, can be installed and fit this machine: id and bytes, best first."""
+    from localrag.models import catalog
+
+    cards = [card for card in catalog.CATALOG if card.kind == "generator" and card.rank > 0]
+    fitting = [card for card in cards if catalog.fits(card.memory)]
+    return [(card.id, card.bytes) for card in sorted(fitting, key=lambda card: -card.rank)]
+
+
+def _run(app: LocalragApp) -> None:
+    with _native_output_hidden():
+        app.run()
+    code = app.return_code or 0
+    if not app.shut_down(PATIENCE):
+        # A model that is loading cannot be interrupted, and tearing down the interpreter under it can crash.
+        # Everything worth keeping is on the disk by now.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    if code:
+        sys.exit(code)
+
+
+@contextmanager
+def _native_output_hidden() -> Iterator[None]:
+    """Give the app its own handles of the terminal, and send what native code writes to the old ones nowhere.
+
+    llama.cpp and torch write to the file descriptors themselves, past Python, over the app's screen.
+    """
+    if os.name != "posix":
+        yield
+        return
+    before = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
+    terminal = [os.fdopen(os.dup(number), "w", encoding="utf-8", errors="replace") for number in (1, 2)]
+    kept = [os.dup(1), os.dup(2)]
+    null = os.open(os.devnull, os.O_WRONLY)
+    # Textual takes the dunder names for drawing; the plain ones are where it reports a crash of its own.
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = terminal  # type: ignore[misc]
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept[0], 1)
+        os.dup2(kept[1], 2)
+        sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__ = before  # type: ignore[misc]
+        for number in (*kept, null):
+            os.close(number)
+        for stream in terminal:
+            stream.close()

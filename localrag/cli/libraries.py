@@ -1,0 +1,124 @@
+"""`localrag libraries`, `status`, `show` and `forget`: look at what is stored, and delete it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from localrag.cli.options import complete_library, document_option, json_option, print_json, shown
+from localrag.errors import LocalragError, UsageError
+from localrag.settings import load_settings
+
+
+@click.command("libraries")
+@json_option
+def libraries_command(as_json: bool) -> None:
+    """List the libraries and where they lie."""
+    from localrag import api
+
+    settings = load_settings()
+    rows = []
+    for name in api.library_names(settings):
+        try:
+            status = api.open_library(name, settings=settings).status()
+            rows.append({key: status[key] for key in ("name", "documents", "chunks", "bytes", "roots", "folder")})
+        except LocalragError as error:
+            rows.append({"name": name, "problem": error.message})
+    if as_json:
+        print_json({"libraries": rows, "folder": str(settings.indexes_dir)})
+        return
+    if not rows:
+        click.echo(f"No libraries in {settings.indexes_dir}. Make one: localrag ingest FOLDER", err=True)
+    for row in rows:
+        if "problem" in row:
+            click.echo(f"{row['name']}: {row['problem']}")
+        else:
+            size = f"{row['bytes'] / 1e6:.1f} MB"
+            click.echo(f"{row['name']}: {row['documents']} documents, {size}, from {', '.join(row['roots'])}")
+
+
+@click.command("status")
+@click.argument("name", shell_complete=complete_library)
+@json_option
+def status_command(name: str, as_json: bool) -> None:
+    """Tell what the library NAME holds, what could not be read, and who made its vectors."""
+    from localrag import api
+
+    status = api.open_library(name, settings=load_settings()).status()
+    if as_json:
+        print_json(status)
+        return
+    embedder = status["embedder"]
+    click.echo(f"{name}: {status['documents']} documents, {status['pages']} pages, {status['chunks']} passages")
+    click.echo(f"lies in   {status['folder']} ({status['bytes'] / 1e6:.1f} MB)")
+    click.echo(f"read from {', '.join(status['roots']) or '-'}")
+    click.echo(f"embedder  {embedder['model']} ({embedder['precision']}, {embedder['engine']})")
+    for item in status["list"]:
+        pages = f"{item['pages']} pages" if item["pages"] is not None else f"{item['characters']:,} characters"
+        skipped = f", no text on {len(item['skipped_pages'])}" if item["skipped_pages"] else ""
+        click.echo(f"  {shown(item['document'])}  ({pages}{skipped})")
+    for failure in status["failed"]:
+        click.echo(f"  FAILED {shown(failure['document'])}: {shown(failure['reason'])}")
+
+
+@click.command(
+    "show",
+    epilog="""\b
+Examples:
+  localrag show msa.pdf --library contracts --page 12
+  localrag show handbook.docx --library people --json""",
+)
+@click.argument("document")
+@click.option("-l", "--library", required=True, metavar="NAME", shell_complete=complete_library, help="The library.")
+@click.option("-p", "--page", type=int, metavar="N", help="Page number, from 1; left out where there are no pages.")
+@json_option
+def show_command(document: str, library: str, page: int | None, as_json: bool) -> None:
+    """Print a page of DOCUMENT as it is stored: the text that the offsets of citations count in."""
+    from localrag import api, audit
+
+    settings = load_settings()
+    found, stored = api.open_library(library, settings=settings).page(document, page)
+    audit.record(settings.audit_file, "show", library, document=found.path, page=stored.number or 0)
+    if as_json:
+        print_json(
+            {
+                "library": library, "document": found.path, "page": stored.number, "label": stored.label,
+                "pages": found.pages if found.paged else None, "text": stored.text,
+            }
+        )  # fmt: skip
+    else:
+        click.echo(shown(stored.text))
+
+
+@click.command(
+    "forget",
+    epilog="""\b
+Examples:
+  localrag forget contracts --document 'old/*.pdf'
+  localrag forget contracts --yes""",
+)
+@click.argument("name", shell_complete=complete_library)
+@document_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def forget_command(name: str, documents: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Delete the library NAME, or documents of it, for good. The files they were read from stay.
+
+    Deleted from text, full-text index, vectors and kept model states. Saved conversations that quote them stay, and a
+    later ingest of the same folder reads the files again.
+    """
+    from localrag import api
+
+    library = api.open_library(name, settings=load_settings())
+    gone = [document.path for document in library.documents(list(documents) or None)]
+    what = f"{len(gone)} document(s) of {name!r}" if documents else f"the library {name!r} with {len(gone)} document(s)"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"not deleting {what} without being sure", "Add --yes.")
+        click.confirm(f"Delete {what} for good?", abort=True, err=True)
+    gone = library.forget(list(documents) or None)
+    if as_json:
+        print_json({"library": name, "forgotten": gone, "whole": not documents})
+    else:
+        click.echo(f"Deleted {what}.", err=True)

@@ -1,0 +1,320 @@
+"""`localrag models`: install, check, choose and carry models.
+
+Prints and asks; `localrag.models` does the work. Rich is imported only when something is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from localrag.models import InstalledModel, ModelStore, Progress
+
+_ID = click.argument("id", metavar="ID")
+
+
+@click.group("models", no_args_is_help=True)
+def models_command() -> None:
+    """Install, check, choose and carry models.
+
+    Only `install` uses the network. Nothing is used before its SHA-256 is verified.
+    """
+
+
+@models_command.command(
+    "list",
+    epilog="Examples: localrag models list --all; localrag models list --json",
+)
+@click.option("--all", "everything", is_flag=True, help="Also models that this machine cannot hold.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_command(everything: bool, as_json: bool) -> None:
+    """List installed models and those that can be installed.
+
+    MEMORY is an estimate with 8,192 tokens of context. FITS tells whether this machine has it to spare.
+    """
+    rows = list(_rows(_store()))
+    if as_json:
+        click.echo(json.dumps({"models": rows}, ensure_ascii=False, indent=2))
+        return
+    shown = [row for row in rows if everything or row["state"] != "available" or row["fits"]]
+    _table(
+        ("id", "kind", "licence", "size", "context", "memory", "fits", "state", "source"),
+        [
+            (
+                row["id"],
+                row["kind"],
+                row["licence"],
+                _size(row["bytes"]),
+                f"{row['context']:,}" if row["context"] else "?",
+                _size(row["memory"]),
+                "yes" if row["fits"] else "no",
+                row["state"],
+                ", ".join(row["sources"]),
+            )
+            for row in shown
+        ],
+    )
+    hidden = len(rows) - len(shown)
+    if hidden:
+        click.echo(f"{hidden} more need more memory than this machine has; --all shows them.", err=True)
+
+
+@models_command.command(
+    epilog="Examples: localrag models install; localrag models install qwen2.5-coder-1.5b-instruct",
+)
+@click.argument("id", metavar="[ID]", required=False)
+@click.option("--sha256", metavar="HASH", help="The hash that the weights must have.")
+@click.option("--yes", is_flag=True, help="Fetch large models, and trust an unknown hash, without asking.")
+def install(id: str | None, sha256: str | None, yes: bool) -> None:
+    """Fetch a model and verify it. This is the only command that uses the network.
+
+    Without an ID: the default embedder, and the best generator that the configured sources give and this
+    machine's memory holds. Sources are tried in the order of the setting `sources`.
+    """
+    store = _store()
+    if id and not (sha256 or yes or sys.stdin.isatty()) and not store.has_known_hash(id):
+        from localrag.errors import UsageError
+
+        raise UsageError(
+            f"no published SHA-256 of {id!r} is known here, and there is nobody to ask",
+            "Give the hash from its publisher's page with --sha256, or accept the one that comes with --yes.",
+        )
+    with _progress() as progress:
+        ask = _asker(yes, progress)
+        model = store.install(id, sha256=sha256, confirm=ask, progress=progress.update, say=progress.say)
+    _describe(model)
+
+
+@models_command.command(
+    "import",
+    epilog="Examples: localrag models import mistral.gguf; localrag models import stick/m.localrag-model",
+)
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--id", metavar="ID", help="The name to give it; else made from the file's name.")
+@click.option("--sha256", metavar="HASH", help="The hash that the weights must have.")
+def import_command(path: Path, id: str | None, sha256: str | None) -> None:
+    """Take in a .gguf file, a sentence-transformers folder, or a file made by `export`.
+
+    The files are copied; the originals may be deleted afterwards.
+    """
+    _describe(_store().import_path(path, id=id, sha256=sha256, say=_say))
+
+
+@models_command.command(epilog="Example: localrag models export qwen2.5-coder-1.5b-instruct /media/stick/")
+@_ID
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+def export(id: str, file: Path, force: bool) -> None:
+    """Write a model as one file, to carry it to a machine without a network.
+
+    FILE may be a folder; the file in it is then named ID.localrag-model. An adapter is not exported.
+    """
+    target = _store().export(id, file, overwrite=force)
+    click.echo(f"{target} ({_size(target.stat().st_size)})")
+    _say(f"On the other machine: localrag models import {target.name}")
+
+
+@models_command.command(epilog="Example: localrag models verify all-minilm-l6-v2 --json")
+@click.argument("id", metavar="[ID]", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(id: str | None, as_json: bool) -> None:
+    """Hash every byte of one model, or of all, and compare.
+
+    A file with a wrong hash is moved into quarantine and never used. Exit code 4 if there is one.
+    """
+    verdicts = _store().verify(id)
+    if as_json:
+        rows = [{"id": found.id, "ok": not found.problem, "problem": found.problem} for found in verdicts]
+        click.echo(json.dumps({"models": rows}, ensure_ascii=False, indent=2))
+    elif not verdicts:
+        click.echo("No model is installed.")
+    else:
+        for found in verdicts:
+            good = f"ok, {found.files} file{'s' if found.files != 1 else ''}, {_size(found.bytes)}"
+            click.echo(f"{found.id}: {found.problem or good}")
+    damaged = [found.id for found in verdicts if found.problem]
+    if damaged:
+        from localrag.errors import ModelDamaged
+        from localrag.models.manifest import reinstall
+
+        raise ModelDamaged(f"damaged: {', '.join(damaged)}", reinstall(damaged[0]))
+
+
+@models_command.command(epilog="Example: localrag models remove smollm2-135m-instruct --yes")
+@_ID
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(id: str, yes: bool) -> None:
+    """Delete a model from this machine."""
+    store = _store()
+    if not yes:
+        size = sum(model.bytes for model in store.installed() if model.id == id)
+        click.confirm(f"Delete {id} ({_size(size)})?", abort=True, err=True)
+    store.remove(id)
+    click.echo(f"{id} is deleted.")
+
+
+@models_command.command(
+    epilog="Examples: localrag models use qwen3-4b; localrag models use qwen3-4b --adapter lora.gguf",
+)
+@_ID
+@click.option("--adapter", type=click.Path(path_type=Path), help="A LoRA adapter in GGUF form, for this model.")
+def use(id: str, adapter: Path | None) -> None:
+    """Make an installed model the one that answers (or, an embedder, the one for new libraries).
+
+    With --adapter, a LoRA adapter is copied beside the model and loaded with it; without, it is taken off.
+    The settings `generator` and `embedder` go before this choice.
+    """
+    model = _store().use(id, adapter)
+    click.echo(f"{id} is now the {model.kind}{' with its adapter' if model.adapter else ''}.")
+
+
+# --- how it looks -------------------------------------------------------------------------------------------
+
+
+def _store() -> ModelStore:
+    from localrag.models import ModelStore
+    from localrag.settings import load_settings
+
+    return ModelStore(load_settings())
+
+
+def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
+    """What `list` shows of each model, installed ones first, the rest by kind and size."""
+    from localrag.models import catalog
+    from localrag.models.sources import kind_of
+    from localrag.models.store import memory_needed
+
+    here = {model.id: model for model in store.installed()}
+    preferred = (store.preferred("embedder"), store.preferred("generator"))
+    used = {model.id for model in preferred if model is not None}
+    for model in here.values():
+        known = catalog.find(model.id)
+        memory = memory_needed(model)
+        yield {
+            "id": model.id,
+            "kind": model.kind,
+            "title": known.title if known else model.metadata.get("name", model.id),
+            "licence": model.licence,
+            "bytes": model.bytes,
+            "context": known.context if known else model.metadata.get("context_length"),
+            "memory": memory,
+            "fits": catalog.fits(memory),
+            "state": "in use" if model.id in used else "installed" if model.path.exists() else "damaged",
+            "sources": [model.source.split(" ")[0]],
+            "source": model.source,
+            "sha256": model.sha256,
+            "provenance": known.provenance if known else model.source,
+            "note": known.note if known else "",
+            "path": str(model.path),
+            "metadata": dict(model.metadata),
+            "adapter": None if model.adapter is None else str(model.adapter),
+        }
+    for card in sorted(catalog.CATALOG, key=lambda card: (card.kind, card.memory, card.rank)):
+        if card.id not in here:
+            yield {
+                "id": card.id,
+                "kind": card.kind,
+                "title": card.title,
+                "licence": card.licence,
+                "bytes": card.bytes,
+                "context": card.context,
+                "memory": card.memory,
+                "fits": catalog.fits(card.memory),
+                "state": "available",
+                "sources": [kind_of(source) for source in card.sources],
+                "sha256": card.sha256,
+                "provenance": card.provenance,
+                "note": card.note,
+            }
+
+
+def _describe(model: InstalledModel) -> None:
+    """The id on stdout, for scripts; what is known of the model on stderr."""
+    click.echo(model.id)
+    said = model.metadata
+    facts = {
+        "kind": model.kind,
+        "licence": model.licence,
+        "source": model.source,
+        "size": _size(model.bytes),
+        "sha256": model.sha256,
+        "architecture": said.get("architecture"),
+        "quantisation": said.get("quantisation"),
+        "context": f"{said['context_length']:,} tokens" if "context_length" in said else None,
+        "sliding window": f"{said['sliding_window']:,} tokens" if "sliding_window" in said else None,
+        "chat template": ("yes" if said["has_chat_template"] else "none") if "has_chat_template" in said else None,
+    }
+    for name, value in facts.items():
+        if value is not None:
+            _say(f"  {name:<14} {value}")
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    # Plain columns, not a drawn table: they survive `grep`, narrow terminals and pipes.
+    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
+    for number, row in enumerate((tuple(head.upper() for head in heads), *rows)):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        click.secho(line, bold=number == 0)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+class _Bars:
+    """A progress bar on stderr that leaves room for lines and questions."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self._tasks: dict[str, Any] = {}
+
+    def update(self, progress: Progress) -> None:
+        if progress.what not in self._tasks:
+            self._tasks[progress.what] = self._bar.add_task(progress.what, total=progress.total)
+        self._bar.update(self._tasks[progress.what], completed=progress.done, total=progress.total)
+
+    def say(self, line: str) -> None:
+        self._bar.console.print(line, markup=False, highlight=False)
+
+    def ask(self, question: str) -> bool:
+        self._bar.stop()
+        try:
+            return click.confirm(question, err=True)
+        finally:
+            self._bar.start()
+
+
+@contextmanager
+def _progress() -> Iterator[_Bars]:
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    console = Console(stderr=True, soft_wrap=True)
+    with progress.Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        yield _Bars(bar)
+
+
+def _asker(yes: bool, bars: _Bars) -> Callable[[str], bool]:
+    if yes:
+        return lambda question: True
+    if not sys.stdin.isatty():
+        return lambda question: False
+    return bars.ask

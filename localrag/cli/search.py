@@ -1,0 +1,57 @@
+"""`localrag search`: passages only."""
+
+from __future__ import annotations
+
+import click
+
+from localrag.cli.options import (
+    chosen_libraries,
+    document_option,
+    json_option,
+    library_option,
+    print_json,
+    shown,
+)
+from localrag.settings import load_settings
+
+
+@click.command(
+    "search",
+    epilog="""\b
+Examples:
+  localrag search "termination for convenience"
+  localrag search '"force majeure" pandemic' --library contracts -k 5
+  localrag search "net sales" --document '2023*.pdf' --json""",
+)
+@click.argument("words")
+@library_option
+@document_option
+@click.option("-k", "k", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many passages.")
+@json_option
+def search_command(words: str, libraries: tuple[str, ...], documents: tuple[str, ...], k: int, as_json: bool) -> None:
+    """Find the passages that fit WORDS best. No model that answers is loaded.
+
+    Words in double quotes are looked for as a phrase.
+    """
+    from localrag.assistant import Assistant
+    from localrag.errors import UsageError
+
+    if not words.strip():
+        raise UsageError("there are no words to search for", 'For example: localrag search "notice period"')
+    settings = load_settings()
+    names = chosen_libraries(libraries, settings)
+    assistant = Assistant(settings)
+    try:
+        passages = assistant.search(words, libraries=names, k=k, documents=list(documents) or None)
+    finally:
+        assistant.close()
+    if as_json:
+        print_json({"passages": [passage.to_dict() for passage in passages]})
+        return
+    if not passages:
+        click.echo("No passage fits.", err=True)
+    for number, passage in enumerate(passages, 1):
+        where = ", ".join(part for part in (passage.document, passage.place) if part)
+        click.secho(f"{number}. {shown(where)}", bold=True, nl=False)
+        click.secho(f"  {passage.score:.3f}", dim=True)
+        click.echo(f"   {' '.join(shown(passage.text).split())}\n")

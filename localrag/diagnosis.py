@@ -1,0 +1,289 @@
+"""What is right and wrong with this installation, each finding with its remedy. Changes nothing.
+
+Limits: it looks at models by their stamps, not byte by byte (`localrag models verify` does that), and at
+libraries by opening them. llama.cpp is loaded in a process of its own, because a build for another processor
+ends its process without a message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from localrag import audit, machine, offline
+from localrag.errors import LocalragError, SettingsError
+from localrag.settings import Settings, config_files
+
+State = Literal["ok", "warning", "problem"]
+
+_ENOUGH_DISK = 2_000_000_000  # one small model, or the vectors of some thousand documents
+_LITTLE_DISK = 200_000_000
+_REBUILD = (
+    "Build it on this machine: "
+    "pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
+)
+_PROBE = """
+import json, llama_cpp
+print(json.dumps({
+    "version": llama_cpp.__version__,
+    "gpu": bool(llama_cpp.llama_supports_gpu_offload()),
+    "processor": llama_cpp.llama_print_system_info().decode(),
+}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: its state, what was seen, and what to do where it is not ok."""
+
+    area: str
+    state: State
+    message: str
+    remedy: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def diagnose(settings: Settings) -> Iterator[Finding]:
+    """Every finding, in the order in which a person would mend things; slow ones last."""
+    yield from _python()
+    yield from _packages()
+    yield from _settings_files(settings)
+    yield from _offline()
+    yield from _machine(settings)
+    yield from _models(settings)
+    yield from _libraries(settings)
+    yield from _records(settings)
+    yield from _llama(settings)
+
+
+def _python() -> Iterator[Finding]:
+    message = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    fine = sys.version_info >= (3, 11)
+    yield Finding("python", "ok" if fine else "problem", message, "" if fine else "Install Python 3.11 or later.")
+
+
+def _packages() -> Iterator[Finding]:
+    try:
+        required = metadata.requires("localrag") or []
+    except metadata.PackageNotFoundError:
+        yield Finding(
+            "packages",
+            "warning",
+            "localrag runs from a folder, not as an installed package",
+            "Type `make test` in the clone, or `pip install .`",
+        )
+        return
+    for line in required:
+        match = re.match(r"[A-Za-z0-9._-]+", line)
+        if match is None or ";" in line:
+            continue
+        try:
+            yield Finding("packages", "ok", f"{match[0]} {metadata.version(match[0])}")
+        except metadata.PackageNotFoundError:
+            yield Finding("packages", "problem", f"{match[0]} is not installed", f"Type: pip install '{line}'")
+
+
+def _settings_files(settings: Settings) -> Iterator[Finding]:
+    try:
+        files = ", ".join(str(path) for path in config_files()) or "none, so the defaults and variables hold"
+        yield Finding("settings", "ok", f"settings files read: {files}")
+    except SettingsError as error:
+        yield Finding("settings", "problem", error.message, error.hint)
+    yield Finding("settings", "ok", f"libraries lie in {settings.indexes_dir}, models in {settings.models_dir}")
+
+
+def _offline() -> Iterator[Finding]:
+    off = [name for name, value in offline.SWITCHES.items() if os.environ.get(name) != value]
+    if off:
+        yield Finding(
+            "offline",
+            "warning",
+            f"offline switches not set: {', '.join(off)}",
+            "Call localrag.offline.confine() before anything else.",
+        )
+    else:
+        yield Finding("offline", "ok", "the libraries' offline switches are set")
+    if offline.confined():
+        yield Finding("offline", "ok", "the audit hook refuses every connection but loopback in this process")
+    else:
+        yield Finding(
+            "offline",
+            "warning",
+            "the audit hook is not installed in this process",
+            "Call localrag.offline.confine() before anything else.",
+        )
+
+
+# --- the machine --------------------------------------------------------------------------------------------
+
+
+def _machine(settings: Settings) -> Iterator[Finding]:
+    total, free = machine.total_memory(), machine.available_memory()
+    if total and free:
+        yield Finding("machine", "ok", f"{size(free)} of {size(total)} memory free, {machine.cores()} processors")
+    else:
+        yield Finding("machine", "ok", f"{machine.cores()} processors; the system does not tell its memory")
+    for what, folder in (("libraries", settings.indexes_dir), ("models", settings.models_dir)):
+        yield _disk(what, folder)
+
+
+def _disk(what: str, folder: Path) -> Finding:
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        return Finding(
+            "machine",
+            "problem",
+            f"{str(folder)!r}, the place of {what}, cannot be written",
+            "Change its rights, or set LOCALRAG_HOME to a folder you may write to.",
+        )
+    free = shutil.disk_usage(there).free
+    state: State = "ok" if free >= _ENOUGH_DISK else "warning" if free >= _LITTLE_DISK else "problem"
+    remedy = "" if state == "ok" else "Free some space, or set LOCALRAG_HOME to another disk."
+    return Finding("machine", state, f"{size(free)} free for {what} in {str(folder)!r}", remedy)
+
+
+def _llama(settings: Settings) -> Iterator[Finding]:
+    try:
+        probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield Finding("llama.cpp", "problem", f"llama.cpp cannot be tried: {error}", _REBUILD)
+        return
+    if probe.returncode != 0:
+        how = (
+            f"signal {-probe.returncode}" if probe.returncode < 0 else (probe.stderr.splitlines() or ["no message"])[-1]
+        )
+        yield Finding("llama.cpp", "problem", f"llama.cpp does not load ({how})", _REBUILD)
+        return
+    found = json.loads(probe.stdout.splitlines()[-1])
+    threads = settings.threads or machine.cores()
+    yield Finding(
+        "llama.cpp",
+        "ok",
+        f"llama-cpp-python {found['version']}, {threads} threads; {features(found['processor'])}",
+    )
+    if found["gpu"]:
+        yield Finding("llama.cpp", "ok", f"this build can use the GPU (gpu_layers = {settings.gpu_layers})")
+    elif settings.gpu_layers > 0:
+        yield Finding(
+            "llama.cpp",
+            "warning",
+            f"gpu_layers = {settings.gpu_layers}, but this build has no GPU support",
+            "Build llama-cpp-python for your GPU (see the README), or remove the setting.",
+        )
+    else:
+        yield Finding("llama.cpp", "ok", "this build uses the processor only")
+
+
+def features(info: str) -> str:
+    """The processor features of llama.cpp's own line, without their "= 1"."""
+    return ", ".join(re.findall(r"(\w+) = 1", info)) or "no processor features named"
+
+
+# --- what is installed and kept -----------------------------------------------------------------------------
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    from localrag.models.store import ModelStore, memory_needed
+
+    store = ModelStore(settings)
+    for model in store.installed():
+        yield Finding("models", "ok", f"{model.kind} {model.id}, {size(model.bytes)}, from {model.source}")
+    free = machine.available_memory()
+    for kind in ("embedder", "generator"):
+        try:
+            model = store.default(kind)
+        except LocalragError as error:
+            yield Finding("models", "problem", error.message, error.hint)
+            continue
+        needed = memory_needed(model)
+        if free is not None and needed > free:
+            yield Finding(
+                "models",
+                "warning",
+                f"{model.id} needs {size(needed)} of memory, {size(free)} are free",
+                "Close other programs, or choose a smaller model: localrag models use ID",
+            )
+        else:
+            yield Finding("models", "ok", f"the {kind} in use is {model.id}")
+
+
+def _libraries(settings: Settings) -> Iterator[Finding]:
+    from localrag.library import DATABASE, Library
+    from localrag.models.store import ModelStore
+
+    folder = settings.indexes_dir
+    names = sorted(path.parent.name for path in folder.glob(f"*/{DATABASE}")) if folder.is_dir() else []
+    if not names:
+        yield Finding("libraries", "ok", f"no libraries in {str(folder)!r} yet; make one: localrag ingest FOLDER")
+    embedders = {model.sha256: model.id for model in ModelStore(settings).installed("embedder")}
+    for name in names:
+        try:
+            library = Library.open(folder / name, name)
+            try:
+                counts, identity, failed = library.counts(), library.identity, library.failures()
+            finally:
+                library.close()
+        except LocalragError as error:
+            yield Finding("libraries", "problem", error.message, error.hint)
+            continue
+        message = f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items())
+        if identity.sha256 not in embedders:
+            yield Finding(
+                "libraries",
+                "problem",
+                f"{message}; its embedder {identity.model!r} is not installed",
+                f"Type: localrag models install {identity.model}",
+            )
+        elif failed:
+            yield Finding(
+                "libraries",
+                "warning",
+                f"{message}; {len(failed)} file(s) could not be read",
+                f"See why: localrag status {name}",
+            )
+        else:
+            yield Finding("libraries", "ok", message)
+
+
+def _records(settings: Settings) -> Iterator[Finding]:
+    from localrag.sessions import SessionStore
+
+    listed = SessionStore(settings.sessions_dir).list()
+    for one in listed:
+        if one.problem:
+            yield Finding("sessions", "warning", one.problem, "Restore the file from a copy, or delete it.")
+    yield Finding("sessions", "ok", f"{sum(not one.problem for one in listed)} conversation(s) kept")
+    if not settings.audit_file.is_file():
+        yield Finding("audit", "ok", "nothing is recorded yet")
+        return
+    problems = audit.verify(settings.audit_file)
+    for problem in problems:
+        state: State = "warning" if problem.kind == "torn" else "problem"
+        remedy = (
+            "The next record mends it." if problem.kind == "torn" else "Compare the file with a copy kept elsewhere."
+        )
+        yield Finding("audit", state, f"the record of what was asked: {problem.message}", remedy)
+    if not problems:
+        yield Finding("audit", "ok", "the record of what was asked is whole")
+
+
+def size(count: int) -> str:
+    """Bytes as a person reads them: "1.1 GB"."""
+    value = float(count)
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"

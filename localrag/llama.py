@@ -1,0 +1,394 @@
+"""llama.cpp in this process: a GGUF model, its context, and the tokens it has read.
+
+Uses llama-cpp-python's C interface, because the `Llama` class cannot stop in the middle of a prompt, copies logits
+that nobody reads, and keeps states in a form that cannot be encrypted on their way to the disk. One sequence is kept;
+a prompt that begins as the last one did is read from where they part. Reading stops at the end of the stable part and
+goes on from there whether or not that state was kept, so that an answer does not depend on it.
+
+Runs native code on the model file: only files whose hash was verified belong here.
+"""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from localrag import machine
+from localrag.chat_template import ChatTemplate
+from localrag.errors import ModelError
+from localrag.generation import Completed, StateStore
+from localrag.types import Delta, Message, PromptRead, Usage
+
+_BATCH = 256  # tokens between two reports of progress
+_STEP = 1024  # the window grows in these steps
+_ABORTED = 2  # what llama_decode returns when the abort callback said so
+
+
+class LlamaGenerator:
+    """A quantized model run by llama.cpp.
+
+    Args:
+        model: the id to report.
+        path: the .gguf file, already verified.
+        adapter: a LoRA adapter in GGUF form, or None.
+        context: size of the window in tokens; 0 sizes it to what is asked, up to what the model was trained on.
+        threads: 0 takes all cores.
+        gpu_layers: layers on the GPU; -1 for all.
+
+    Raises:
+        ModelError: the file is no model, or it does not fit the memory.
+    """
+
+    def __init__(
+        self, model: str, path: Path, *, adapter: Path | None = None, context: int = 0, threads: int = 0,
+        gpu_layers: int = -1,
+    ) -> None:  # fmt: skip
+        import llama_cpp
+
+        self._c: Any = llama_cpp
+        self._said = _silence(llama_cpp)
+        self._name = model if adapter is None else f"{model}+{adapter.stem}"
+        self._threads = threads or machine.cores()
+        self._adapter_path = adapter
+        self._context: Any = None
+        self._size = 0
+        self._tokens: list[int] = []
+        self._stop: Callable[[], bool] | None = None  # asked by the abort callback
+        # ctypes frees a callback that nobody holds.
+        self._abort = llama_cpp.ggml_abort_callback(lambda _: self._asked_to_stop())
+        self._load(path, gpu_layers)
+        trained = int(self._c.llama_model_n_ctx_train(self._model))
+        self._window = context or trained
+        if context:
+            self._open(context)
+
+    def _load(self, path: Path, gpu_layers: int) -> None:
+        c = self._c
+        c.llama_backend_init()
+        params = c.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        self._said.clear()
+        self._model = c.llama_model_load_from_file(str(path).encode(), params)
+        if not self._model:
+            raise ModelError(f"cannot load {str(path)!r}: {self._why()}", "Check it with: localrag models verify")
+        self._vocab = c.llama_model_get_vocab(self._model)
+        self._adapter: Any = None
+        if self._adapter_path is not None:
+            self._adapter = c.llama_adapter_lora_init(self._model, str(self._adapter_path).encode())
+            if not self._adapter:
+                raise ModelError(
+                    f"the adapter {self._adapter_path.name!r} does not fit {self._name!r}: {self._why()}",
+                    "Choose it without: localrag models use ID",
+                )
+        source = c.llama_model_chat_template(self._model, None)
+        bos, eos = (self._special(c.llama_vocab_bos), self._special(c.llama_vocab_eos))
+        self._template = ChatTemplate(source.decode() if source else None, bos, eos)
+
+    def _open(self, size: int) -> None:
+        """Make a context of at least `size` tokens; what was read is carried over."""
+        c = self._c
+        size = min(-(-size // _STEP) * _STEP, max(self._window, size))
+        self._check_memory(size)
+        state, tokens = (self._state(), self._tokens) if self._tokens else (None, [])
+        self._free_context()
+        params = c.llama_context_default_params()
+        params.n_ctx = size
+        params.n_batch = params.n_ubatch = _BATCH
+        params.n_threads = params.n_threads_batch = self._threads
+        self._said.clear()
+        self._context = c.llama_init_from_model(self._model, params)
+        if not self._context:
+            raise ModelError(
+                f"the model {self._name!r} cannot open a window of {size:,} tokens: {self._why()}",
+                "Set context_tokens lower, or choose a smaller model with `localrag models use`.",
+            )
+        self._size = size
+        if self._adapter is not None:
+            adapters = (c.llama_adapter_lora_p_ctypes * 1)(self._adapter)
+            c.llama_set_adapters_lora(self._context, adapters, 1, (ctypes.c_float * 1)(1.0))
+        if state is not None and self._restore(state):
+            self._tokens = tokens
+
+    def _check_memory(self, size: int) -> None:
+        """Refuse a window that this machine cannot hold, before the system kills the process for it."""
+        need, free = size * self._bytes_per_token(), machine.available_memory()
+        held = self._size * self._bytes_per_token()
+        if free is not None and need > free + held:
+            fits = max(0, (free + held) // self._bytes_per_token() // _STEP * _STEP)
+            raise ModelError(
+                f"a window of {size:,} tokens needs {need / 1e9:.1f} GB, and {(free + held) / 1e9:.1f} GB are free",
+                f"Set context_tokens to {fits:,} or less, or choose a smaller model with `localrag models use`.",
+            )
+
+    def _bytes_per_token(self) -> int:
+        """Bytes of the state of one token: keys and values of every layer in 16 bits."""
+        c, m = self._c, self._model
+        heads = max(1, c.llama_model_n_head(m))
+        width = c.llama_model_n_embd(m) // heads * c.llama_model_n_head_kv(m)
+        return int(c.llama_model_n_layer(m) * width * 2 * 2)
+
+    # --- facts ----------------------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> str:
+        return self._name
+
+    @property
+    def window(self) -> int:
+        return self._window
+
+    def count(self, text: str) -> int:
+        return len(self._tokenize(text, special=False))
+
+    def overhead(self, messages: int) -> int:
+        empty = [Message("system", "x")] + [
+            Message("user" if i % 2 == 0 else "assistant", "x") for i in range(messages)
+        ]
+        return len(self._encode(empty)[0])
+
+    # --- generating -----------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        grammar: str | None = None,
+        stop: Callable[[], bool] | None = None,
+        states: StateStore | None = None,
+    ) -> Iterator[PromptRead | Delta | Completed]:
+        began = time.monotonic()
+        prompt, checkpoint = self._encode(messages)
+        if len(prompt) + 1 > self._window:
+            raise ModelError(
+                f"the prompt has {len(prompt):,} tokens and the window of {self._name!r} {self._window:,}",
+                "Ask a shorter question, set context_tokens higher, or choose a model with a larger window.",
+            )
+        max_tokens = min(max_tokens, self._window - len(prompt))
+        if self._context is None or len(prompt) + max_tokens > self._size:
+            self._open(len(prompt) + max_tokens)
+        reused = self._rewind(prompt, checkpoint, states)
+        yield from self._read(prompt, reused, checkpoint, stop, states)
+        if len(self._tokens) < len(prompt):
+            yield Completed("", Usage(len(self._tokens), reused, 0), "stopped", time.monotonic() - began)
+            return
+        read = time.monotonic()
+        sampler = self._sampler(temperature, seed, grammar)
+        try:
+            text, written, ended = yield from self._write(sampler, max_tokens, stop)
+        finally:
+            self._c.llama_sampler_free(sampler)
+        usage = Usage(len(prompt), reused, written)
+        yield Completed(text, usage, ended, read - began, time.monotonic() - read)
+
+    def _rewind(self, prompt: list[int], checkpoint: int, states: StateStore | None) -> int:
+        """Go back to where the prompt parts from what was read, or load a kept state; returns tokens reused."""
+        # At least one token is read anew, since its logits are what comes next is drawn from.
+        common = _common(self._tokens, prompt[:-1])
+        if states is not None and common < checkpoint < len(prompt):
+            kept = states.get(prompt[:checkpoint])
+            if kept is not None and self._restore(kept):
+                self._tokens = prompt[:checkpoint]
+                return checkpoint
+        memory = self._c.llama_get_memory(self._context)
+        if common < len(self._tokens) and not self._c.llama_memory_seq_rm(memory, 0, common, -1):
+            # A recurrent state cannot be cut; it is read again from the beginning.
+            self._c.llama_memory_clear(memory, True)
+            common = 0
+        self._tokens = self._tokens[:common]
+        return common
+
+    def _read(
+        self,
+        prompt: list[int],
+        done: int,
+        checkpoint: int,
+        stop: Callable[[], bool] | None,
+        states: StateStore | None,
+    ) -> Iterator[PromptRead]:
+        """Read the prompt from `done` on; where it is stopped, `self._tokens` is shorter than the prompt."""
+        yield PromptRead(done, len(prompt))
+        while done < len(prompt):
+            end = min(done + _BATCH, len(prompt))
+            if done < checkpoint < end:
+                end = checkpoint
+            if not self._decode(prompt[done:end], stop):
+                return
+            done = end
+            if done == checkpoint and states is not None:
+                states.put(prompt[:checkpoint], self._state())
+            yield PromptRead(done, len(prompt))
+
+    def _write(
+        self, sampler: Any, max_tokens: int, stop: Callable[[], bool] | None
+    ) -> Generator[Delta, None, tuple[str, int, Literal["end", "length", "stopped"]]]:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text, written = "", 0
+        ended: Literal["end", "length", "stopped"] = "length"
+        while written < max_tokens:
+            if stop is not None and stop():
+                ended = "stopped"
+                break
+            token = self._c.llama_sampler_sample(sampler, self._context, -1)
+            if self._c.llama_vocab_is_eog(self._vocab, token):
+                ended = "end"
+                break
+            written += 1
+            piece = decoder.decode(self._piece(token, special=False))
+            if piece:
+                text += piece
+                yield Delta(piece)
+            if written < max_tokens and not self._decode([token], None):
+                break
+        return text + decoder.decode(b"", final=True), written, ended
+
+    def _decode(self, tokens: list[int], stop: Callable[[], bool] | None) -> bool:
+        """Run tokens through the model; False where `stop` ended it, and then nothing of them stays."""
+        if stop is not None and stop():
+            return False
+        self._stop = stop
+        # llama.cpp asks before every operation, so the callback is only set where a batch takes seconds.
+        callback = self._abort if stop is not None else self._c.ggml_abort_callback()
+        self._c.llama_set_abort_callback(self._context, callback, None)
+        array = (self._c.llama_token * len(tokens))(*tokens)
+        result = self._c.llama_decode(self._context, self._c.llama_batch_get_one(array, len(tokens)))
+        if result == 0:
+            self._tokens += tokens
+            return True
+        memory = self._c.llama_get_memory(self._context)
+        if not self._c.llama_memory_seq_rm(memory, 0, len(self._tokens), -1):
+            self._c.llama_memory_clear(memory, True)
+            self._tokens = []
+        if result == _ABORTED:
+            return False
+        raise ModelError(
+            f"the model {self._name!r} failed ({result}): {self._why()}", "Try again with a shorter question."
+        )
+
+    def _asked_to_stop(self) -> bool:
+        return self._stop is not None and self._stop()
+
+    def _sampler(self, temperature: float, seed: int, grammar: str | None) -> Any:
+        c = self._c
+        chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
+        if grammar is not None:
+            rules = c.llama_sampler_init_grammar(self._vocab, grammar.encode(), b"root")
+            if not rules:
+                raise ValueError(f"not a GBNF grammar: {grammar!r}")
+            c.llama_sampler_chain_add(chain, rules)
+        if temperature <= 0:
+            c.llama_sampler_chain_add(chain, c.llama_sampler_init_greedy())
+            return chain
+        for step in (
+            c.llama_sampler_init_top_k(40), c.llama_sampler_init_top_p(0.95, 1), c.llama_sampler_init_temp(temperature),
+            c.llama_sampler_init_dist(seed),
+        ):  # fmt: skip
+            c.llama_sampler_chain_add(chain, step)
+        return chain
+
+    # --- tokens ---------------------------------------------------------------------------------------------
+
+    def _encode(self, messages: Sequence[Message]) -> tuple[list[int], int]:
+        """Tokens of a prompt, and how many of them make up its stable part (0 for none)."""
+        tokens: list[int] = []
+        checkpoint = 0
+        for piece in self._template.pieces(messages):
+            tokens += self._tokenize(piece.text, special=piece.trusted)
+            if piece.stable:
+                checkpoint = len(tokens)
+        bos = self._c.llama_vocab_bos(self._vocab)
+        if self._c.llama_vocab_get_add_bos(self._vocab) and tokens[:1] != [bos]:
+            return [bos, *tokens], checkpoint + bool(checkpoint)
+        return tokens, checkpoint
+
+    def _tokenize(self, text: str, *, special: bool) -> list[int]:
+        data = text.encode()
+        room = len(data) + 8
+        array = (self._c.llama_token * room)()
+        count = self._c.llama_tokenize(self._vocab, data, len(data), array, room, False, special)
+        if count < 0:
+            raise ModelError(f"the model's tokenizer failed on {text[:40]!r}", "Choose another model.")
+        return list(array[:count])
+
+    def _piece(self, token: int, *, special: bool) -> bytes:
+        room = 256
+        buffer = ctypes.create_string_buffer(room)
+        count = self._c.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
+        if count < 0:
+            buffer = ctypes.create_string_buffer(-count)
+            count = self._c.llama_token_to_piece(self._vocab, token, buffer, -count, 0, special)
+        return buffer.raw[:count]
+
+    def _special(self, which: Callable[[Any], int]) -> str:
+        token = which(self._vocab)
+        return "" if token < 0 else self._piece(token, special=True).decode("utf-8", "replace")
+
+    # --- state ----------------------------------------------------------------------------------------------
+
+    def _state(self) -> bytes:
+        size = self._c.llama_state_seq_get_size(self._context, 0)
+        buffer = (ctypes.c_uint8 * size)()
+        written = self._c.llama_state_seq_get_data(self._context, buffer, size, 0)
+        return bytes(memoryview(buffer)[:written])
+
+    def _restore(self, state: bytes) -> bool:
+        """Put a state in place of what was read; False where it does not fit, and then nothing is kept."""
+        self._tokens = []
+        self._c.llama_memory_clear(self._c.llama_get_memory(self._context), True)
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        if self._c.llama_state_seq_set_data(self._context, buffer, len(state), 0) == len(state):
+            return True
+        self._c.llama_memory_clear(self._c.llama_get_memory(self._context), True)
+        return False
+
+    def _why(self) -> str:
+        errors = [line for line in self._said if line]
+        return errors[-1] if errors else "llama.cpp gave no reason"
+
+    def _free_context(self) -> None:
+        if self._context is not None:
+            self._c.llama_free(self._context)
+        self._context, self._size, self._tokens = None, 0, []
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._free_context()
+        if self._model is not None:
+            self._c.llama_model_free(self._model)
+            self._model = None
+
+
+def _common(first: Sequence[int], second: Sequence[int]) -> int:
+    """Length of the longest common beginning."""
+    length = 0
+    for a, b in zip(first, second, strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
+
+
+_log_keeper: list[Any] = []
+_log_lines: list[str] = []
+
+
+def _silence(llama_cpp: Any) -> list[str]:
+    """Keep llama.cpp off the terminal; its last error lines are kept for messages."""
+    if not _log_keeper:
+        error = 4  # GGML_LOG_LEVEL_ERROR
+
+        def listen(level: int, text: bytes, _: Any) -> None:
+            if level == error:
+                _log_lines.append(text.decode("utf-8", "replace").strip())
+                del _log_lines[:-20]
+
+        callback = llama_cpp.llama_log_callback(listen)
+        _log_keeper.append(callback)
+        llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
+    return _log_lines

@@ -1,0 +1,68 @@
+"""From installed models to running ones: the only place that turns an id into weights in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from localrag.embedding import Embedder, EmbedderIdentity, Precision, SentenceTransformerEmbedder
+from localrag.errors import EmbedderMismatch, ModelMissing
+from localrag.models.store import ModelStore
+
+if TYPE_CHECKING:
+    from localrag.generation import Generator
+    from localrag.settings import Settings
+
+
+def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) -> Embedder:
+    """The embedder that made a library's vectors, or the default one for a new library.
+
+    Raises:
+        ModelMissing: it is not installed.
+        EmbedderMismatch: one of its name is installed, but with other weights or another engine.
+    """
+    store = ModelStore(settings)
+    if identity is None:
+        model = store.default("embedder")
+        return SentenceTransformerEmbedder(model.id, model.path, model.sha256)
+    try:
+        model = store.get(identity.model)
+    except ModelMissing as error:
+        raise ModelMissing(
+            f"this library was made with the embedder {identity.model!r}, which is not installed",
+            f"Install it: localrag models install {identity.model}",
+        ) from error
+    if (model.sha256, SentenceTransformerEmbedder.engine) != (identity.sha256, identity.engine):
+        raise EmbedderMismatch(
+            f"this library was made with {identity.model!r} {identity.sha256[:8]} ({identity.engine}), and "
+            f"{model.sha256[:8]} ({SentenceTransformerEmbedder.engine}) is installed",
+            "Install the same one, or make the vectors anew with `localrag ingest FOLDER --re-embed`.",
+        )
+    return SentenceTransformerEmbedder(model.id, model.path, model.sha256, cast(Precision, identity.precision))
+
+
+def load_generator(settings: Settings) -> Generator:
+    """The model that answers: the one set, chosen, or best of those installed.
+
+    Raises:
+        ModelError: none is installed, it is damaged, or it does not fit the memory.
+    """
+    from localrag.llama import LlamaGenerator
+
+    model = ModelStore(settings).default("generator")
+    return LlamaGenerator(
+        model.id,
+        model.path,
+        adapter=model.adapter,
+        context=settings.context_tokens,
+        threads=settings.threads,
+        gpu_layers=settings.gpu_layers,
+    )
+
+
+def generator_identity(settings: Settings) -> str:
+    """All that decides whether a kept state of the default generator fits: hashes, build, and where it runs."""
+    from importlib.metadata import version
+
+    model = ModelStore(settings).default("generator")
+    parts = [model.sha256, model.adapter_sha256 or "", version("llama-cpp-python"), str(settings.gpu_layers)]
+    return "\n".join(parts)

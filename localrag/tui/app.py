@@ -1,0 +1,191 @@
+"""The terminal app: chooses what to open, loads the model behind the first screen, and owns the threads.
+
+It takes everything that thinks as an argument (`Core`), so that it can be driven with scripted parts. No
+error of the core ends it: each is shown where it belongs, with what to do next.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from textual import work
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.reactive import reactive
+
+from localrag.errors import LocalragError, ModelMissing
+from localrag.tui.core import Core
+from localrag.tui.jobs import Lane, deliver
+from localrag.tui.screens.chat import ChatScreen
+from localrag.tui.screens.dialogs import ChooseScreen, NoModelScreen, WelcomeScreen
+from localrag.tui.screens.help import HelpScreen
+from localrag.tui.screens.ingest import IngestScreen
+from localrag.tui.talk import Scope
+from localrag.types import Mode
+
+QUIT_WINDOW = 3.0
+KEY_WORDS = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn"}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """Where the model stands; `error` is why it failed."""
+
+    state: Literal["loading", "ready", "failed"]
+    id: str = ""
+    error: LocalragError | None = None
+
+    @property
+    def words(self) -> str:
+        return {"loading": "model loading …", "ready": f"{self.id} ready", "failed": "no model"}[self.state]
+
+
+class LocalragApp(App[None]):
+    """The app over one library, several, a folder, or whatever there is.
+
+    Args:
+        libraries: libraries to ask, by name; empty lets the person choose.
+        folder: a folder to ask; read into a library first, after a yes, where it is none yet.
+        clock: seconds, for estimates of the time left.
+    """
+
+    TITLE = "localrag"
+    CSS_PATH = "app.tcss"
+    # The palette's own commands would write screenshots, with the words of documents in them, to the disk.
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1", "help", "This list of keys", priority=True),
+        Binding("ctrl+c", "interrupt", "Stop the answer; twice: quit", priority=True),
+        Binding("ctrl+q", "quit", "Quit", priority=True),
+        Binding("ctrl+z", "suspend_process", "Back to the shell; `fg` returns", priority=True),
+    ]
+
+    model: reactive[ModelState] = reactive(ModelState("loading"), init=False)
+
+    class Loaded(Message):
+        def __init__(self, state: ModelState) -> None:
+            super().__init__()
+            self.state = state
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        libraries: Sequence[str] = (),
+        folder: Path | None = None,
+        documents: Sequence[str] | None = None,
+        mode: Mode = "auto",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.core = core
+        self.lanes = {name: Lane(name) for name in ("model", "pages", "reading")}
+        self._libraries = tuple(libraries)
+        self._folder = folder
+        self._documents = tuple(documents) if documents else None
+        self._mode: Mode = mode
+        self._clock = clock
+        self._last_interrupt = float("-inf")
+
+    def on_mount(self) -> None:
+        self.load_model()
+        self.open_first_screen()
+
+    # --- what to open ---------------------------------------------------------------------------------------
+
+    @work
+    async def open_first_screen(self) -> None:
+        """Lead to a library, however many steps that takes, then open the conversation."""
+        libraries = self._libraries
+        if not libraries:
+            name = await (self._read_folder(self._folder) if self._folder else self._choose_library())
+            if name is None:
+                self.exit()
+                return
+            libraries = (name,)
+        self.push_screen(ChatScreen(self.core, Scope(libraries, self._documents, self._mode), self._clock))
+
+    async def _choose_library(self) -> str | None:
+        names = self.core.library_names()
+        if len(names) == 1:
+            return names[0]
+        while True:
+            if names and (chosen := await self.push_screen_wait(ChooseScreen(self.core, names))):
+                return chosen
+            folder = await self.push_screen_wait(WelcomeScreen(first=not names))
+            if read := await self._read_folder(folder):
+                return read
+
+    async def _read_folder(self, folder: Path) -> str | None:
+        return await self.push_screen_wait(IngestScreen(self.core, folder, self._clock))
+
+    # --- the model ------------------------------------------------------------------------------------------
+
+    def load_model(self) -> None:
+        self.model = ModelState("loading")
+        self.lanes["model"].submit(
+            lambda: deliver(self, self.Loaded(ModelState("ready", self.core.assistant.load()))),
+            lambda error: deliver(self, self.Loaded(ModelState("failed", error=error))),
+        )
+
+    def on_localrag_app_loaded(self, message: Loaded) -> None:
+        self.model = message.state
+        if isinstance(message.state.error, ModelMissing):
+            screen = NoModelScreen(message.state.error, self.core.model_choices())
+            self.push_screen(screen, self._no_model_answered)
+
+    def _no_model_answered(self, again: bool | None) -> None:
+        if again:
+            self.load_model()
+
+    # --- keys that hold everywhere --------------------------------------------------------------------------
+
+    def action_help(self) -> None:
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss()
+            return
+        here = type(self.screen)
+        self.push_screen(
+            HelpScreen([("On this screen", here), *getattr(here, "HELP_GROUPS", []), ("Everywhere", type(self))])
+        )
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Keys in words, which every font has and a screen reader can say."""
+        return "+".join(KEY_WORDS.get(part, part.title()) for part in binding.key.split("+"))
+
+    def action_interrupt(self) -> None:
+        """Ctrl-C: stop what runs, else copy what is selected, else quit at the second time."""
+        if any(self._stop(screen) for screen in self.screen_stack):
+            return
+        if selected := self.screen.get_selected_text():
+            self.copy_to_clipboard(selected)
+            self.screen.clear_selection()
+            return
+        now = time.monotonic()
+        if now - self._last_interrupt < QUIT_WINDOW:
+            self.exit()
+            return
+        self._last_interrupt = now
+        self.notify("Press Ctrl-C again to quit.", timeout=QUIT_WINDOW, markup=False)
+
+    async def action_quit(self) -> None:
+        for screen in self.screen_stack:
+            self._stop(screen)
+        self.exit()
+
+    def shut_down(self, seconds: float) -> bool:
+        """After the screen is gone: end the threads. False if one is still inside native code."""
+        self.lanes["model"].submit(self.core.assistant.close, lambda error: None)
+        closed = [lane.close(seconds) for lane in self.lanes.values()]
+        return all(closed)
+
+    @staticmethod
+    def _stop(screen: object) -> bool:
+        if isinstance(screen, ChatScreen):
+            return screen.stop_answer()
+        return screen.stop_reading() if isinstance(screen, IngestScreen) else False

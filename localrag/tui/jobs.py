@@ -1,0 +1,76 @@
+"""Threads that call the core, so that the screen never waits for it.
+
+A `Lane` is one thread that runs its jobs in order. The app has three: "model" (loading and answering),
+"pages" (what stands in a library) and "reading" (ingest). One thread each because SQLite connections stay
+with the thread that opened them; own daemon threads instead of Textual's pool because leaving the app must
+not wait for a model that is still loading. Limits: a job is not interrupted; it polls a stop flag or is
+waited for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from textual._context import NoActiveAppError
+from textual.message import Message
+from textual.message_pump import MessagePump
+
+from localrag.errors import LocalragError
+
+
+class Lane:
+    """A thread that runs one job after the other; it starts with the first."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, job: Callable[[], None], failed: Callable[[LocalragError], None]) -> None:
+        """Run `job` after those before it; what it raises is handed to `failed`, in the lane's thread."""
+
+        def guarded() -> None:
+            try:
+                job()
+            except LocalragError as error:
+                failed(error)
+            except Exception as error:
+                failed(internal_error(error))
+
+        self._jobs.put(guarded)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=f"localrag-{self.name}", daemon=True)
+            self._thread.start()
+
+    def close(self, seconds: float) -> bool:
+        """Take no more jobs and wait for those taken; False if one is still running after `seconds`."""
+        if self._thread is None:
+            return True
+        self._jobs.put(None)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+
+def internal_error(error: Exception) -> LocalragError:
+    """An exception that nobody foresaw, in the form in which errors are shown."""
+    return LocalragError(
+        f"internal error: {type(error).__name__}: {error}",
+        "This is a defect of localrag, not of your documents. You can go on; `localrag doctor` may say more.",
+    )
+
+
+def deliver(to: MessagePump, message: Message) -> None:
+    """Post a message from a lane; one for a screen that is gone is dropped."""
+    try:
+        to.post_message(message)
+    except NoActiveAppError:
+        return
+    except RuntimeError as error:
+        if "loop is closed" not in str(error):
+            raise

@@ -1,0 +1,312 @@
+"""The conversation with a library: ask, watch the answer come, look at its sources.
+
+The core runs in the app's lanes and reports by messages (talk.py); this screen turns them into what is
+seen. Esc is answered by the screen at once, however long the core takes to notice; the next question waits
+for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.message import Message
+from textual.screen import Screen
+
+from localrag.errors import Cancelled, LocalragError
+from localrag.tui.core import Core
+from localrag.tui.inert import clean_line
+from localrag.tui.jobs import Lane, deliver
+from localrag.tui.talk import Asked, Ended, Scope, Talk, Told, Trouble, answer, count_documents, page_text
+from localrag.tui.widgets.citation import CitationLine
+from localrag.tui.widgets.conversation import Conversation
+from localrag.tui.widgets.question import QuestionInput
+from localrag.tui.widgets.source import SourcePane, SourceText
+from localrag.tui.widgets.status import StatusLine
+from localrag.tui.widgets.turn import TurnView
+from localrag.types import Answered, Citation
+
+if TYPE_CHECKING:
+    from localrag.tui.app import LocalragApp
+
+IDLE_HINT = "Enter asks · Tab citations · F1 help"
+BUSY_HINT = "Esc stops · F1 help"
+
+
+class ChatScreen(Screen[None]):
+    """Conversation, source pane, question line, status line."""
+
+    app: LocalragApp
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "escape", "Stop the answer; else back to the question"),
+        Binding("tab", "next_panel(1)", "Next panel: question, citations, source"),
+        Binding("shift+tab", "next_panel(-1)", "Previous panel"),
+        Binding("f2", "toggle_source", "Show or hide the source"),
+        Binding("f3", "step_citation(-1)", "Source of the previous citation"),
+        Binding("f4", "step_citation(1)", "Source of the next citation"),
+        Binding("pageup", "page(-1)", "Scroll the conversation up"),
+        Binding("pagedown", "page(1)", "Scroll the conversation down"),
+        Binding("ctrl+l", "new_talk", "New conversation"),
+    ]
+    HELP_GROUPS: ClassVar[list[tuple[str, Any]]] = [
+        ("Question", QuestionInput),
+        ("Citation", CitationLine),
+        ("Source", SourceText),
+    ]
+
+    class Opened(Message):
+        """A page for the source pane, or why there is none."""
+
+        def __init__(self, citation: Citation, text: str, error: LocalragError | None = None) -> None:
+            super().__init__()
+            self.citation = citation
+            self.text = text
+            self.error = error
+
+    class Counted(Message):
+        """How many documents the libraries hold."""
+
+        def __init__(self, documents: int) -> None:
+            super().__init__()
+            self.documents = documents
+
+    def __init__(self, core: Core, scope: Scope, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._core = core
+        self._scope = scope
+        self._talk = Talk()
+        self._asked: Asked | None = None
+        self._chosen: CitationLine | None = None
+        self._documents: int | None = None
+        self._conversation = Conversation(clock)
+        self._source = SourcePane()
+        self._question = QuestionInput()
+        self._status = StatusLine()
+
+    def compose(self) -> ComposeResult:
+        with Container(id="panels"):
+            yield self._conversation
+            yield self._source
+        yield self._question
+        yield self._status
+
+    def on_mount(self) -> None:
+        self._question.hint(IDLE_HINT)
+        self._question.focus()
+        self.watch(self.app, "model", self._model_changed)
+        self.pages.submit(
+            lambda: deliver(self, self.Counted(count_documents(self._core, self._scope.libraries))),
+            lambda error: deliver(self, Trouble(error)),
+        )
+
+    @property
+    def pages(self) -> Lane:
+        return self.app.lanes["pages"]
+
+    @property
+    def answering(self) -> bool:
+        """True while an answer is on its way and was not stopped."""
+        return self._asked is not None and not self._asked.stop.is_set()
+
+    # --- asking ---------------------------------------------------------------------------------------------
+
+    async def on_input_submitted(self) -> None:
+        if not self._question.value.strip():
+            return
+        if self.answering:
+            self.notify("The answer is still coming. Esc stops it.", markup=False)
+            return
+        before, question = self._asked, self._question.take()
+        view = await self._conversation.begin(question)
+        asked = self._asked = Asked(question, view, self._talk)
+        if self.app.model.state == "loading":
+            view.wait("The model is still loading; the question is asked as soon as it is there. Esc takes it back.")
+        elif before is not None:
+            view.wait("Waiting for the answer before this one to stop …")
+        self._question.hint(BUSY_HINT)
+        self.app.lanes["model"].submit(
+            lambda: answer(self._core, self._scope, asked, self),
+            lambda error: deliver(self, Ended(asked, error)),
+        )
+
+    async def on_told(self, message: Told) -> None:
+        if not message.asked.view.is_attached:
+            return
+        # After Esc only the last word counts: pieces still on their way would look as if it went unheard.
+        if message.asked.stop.is_set() and not isinstance(message.event, Answered):
+            return
+        await message.asked.view.show(message.event)
+        if isinstance(message.event, Answered) and message.event.answer.citations:
+            self._offer_source(message.asked.view)
+
+    async def on_ended(self, message: Ended) -> None:
+        view, error = message.asked.view, message.error
+        if view.is_attached:
+            if error is None or (isinstance(error, Cancelled) and message.asked.stop.is_set()):
+                await view.close()
+            else:
+                await view.fail(error)
+        if self._asked is message.asked:
+            self._asked = None
+            self._question.hint(IDLE_HINT)
+
+    async def on_trouble(self, message: Trouble) -> None:
+        await self._conversation.show_error(message.error)
+
+    def stop_answer(self) -> bool:
+        """Stop the answer that is on its way; False if there is none."""
+        if self._asked is None or self._asked.stop.is_set():
+            return False
+        self._asked.stop.set()
+        self._asked.view.stopping()
+        self._question.hint(IDLE_HINT)
+        return True
+
+    # --- sources --------------------------------------------------------------------------------------------
+
+    def _offer_source(self, view: TurnView) -> None:
+        """Show the first source of a new answer, where there is room for it beside the conversation."""
+        if self.has_class("-wide") and not isinstance(self.focused, CitationLine | SourceText):
+            self._choose(view.query(CitationLine).first())
+
+    def _choose(self, line: CitationLine) -> None:
+        lines = self._conversation.citations()
+        if self._chosen is not None and self._chosen.is_attached:
+            self._chosen.mark(False)
+        self._chosen = line
+        line.mark(True)
+        self._source.display = True
+        self._source.announce(line.citation, lines.index(line) + 1, len(lines))
+        citation = line.citation
+        self.pages.submit(
+            lambda: deliver(self, self.Opened(citation, page_text(self._core, citation))),
+            lambda error: deliver(self, self.Opened(citation, "", error)),
+        )
+
+    def on_chat_screen_opened(self, message: Opened) -> None:
+        if self._chosen is None or self._chosen.citation is not message.citation:
+            return
+        if message.error is not None:
+            self._source.show_error(message.error)
+        else:
+            self._source.show(message.citation, message.text)
+
+    def on_citation_line_reached(self, message: CitationLine.Reached) -> None:
+        self._choose(message.line)
+
+    def action_step_citation(self, step: int, focus: bool = False) -> None:
+        """Go to a neighbouring citation, over all answers; with `focus`, the keyboard goes along."""
+        lines = self._conversation.citations()
+        if not lines:
+            self.notify("There is no citation yet.", markup=False)
+            return
+        if self._chosen is not None and self._chosen in lines:
+            at = lines.index(self._chosen) + step
+        else:
+            at = self._newest(lines) if step > 0 else len(lines) - 1
+        if focus and at >= len(lines):
+            self._question.focus()
+            return
+        line = lines[max(0, min(len(lines) - 1, at))]
+        if focus:
+            line.focus(scroll_visible=False)
+        else:
+            self._choose(line)
+        self._conversation.release_anchor()
+        # The source pane may just have taken a part of the conversation's room.
+        self.call_after_refresh(line.scroll_visible, animate=False)
+
+    @staticmethod
+    def _newest(lines: Sequence[CitationLine]) -> int:
+        """The place of the first citation of the newest answer that has any."""
+        return next(at for at, line in enumerate(lines) if line.parent is lines[-1].parent)
+
+    def action_focus_source(self) -> None:
+        self._source.focus_text()
+
+    def action_toggle_source(self) -> None:
+        if self._source.display:
+            self._hide_source()
+        elif self._chosen is not None and self._chosen.is_attached:
+            self._choose(self._chosen)
+        else:
+            self.action_step_citation(1)
+
+    def _hide_source(self) -> None:
+        if isinstance(self.focused, SourceText):
+            self._question.focus()
+        self._source.display = False
+        if self._chosen is not None:
+            self._chosen.mark(False)
+
+    # --- moving about ---------------------------------------------------------------------------------------
+
+    def action_escape(self) -> None:
+        if self.stop_answer():
+            return
+        if self._source.display and not self.has_class("-wide"):
+            self._hide_source()
+        self._question.focus()
+
+    def action_next_panel(self, step: int) -> None:
+        lines = self._conversation.citations()
+        panels = [
+            "question",
+            *(["citations"] if lines else []),
+            *(["source"] if self._source.display else []),
+        ]
+        here = "question"
+        if isinstance(self.focused, CitationLine | SourceText):
+            here = "citations" if isinstance(self.focused, CitationLine) else "source"
+        there = panels[(panels.index(here) + step) % len(panels)]
+        if there == "question":
+            self._question.focus()
+        elif there == "source":
+            self.action_focus_source()
+        else:
+            line = self._chosen if self._chosen in lines else lines[self._newest(lines)]
+            line.focus()
+
+    def action_page(self, pages: int) -> None:
+        if pages < 0:
+            self._conversation.release_anchor()
+        self._conversation.scroll_relative(y=pages * (self._conversation.size.height - 2), animate=False)
+
+    async def action_new_talk(self) -> None:
+        self.stop_answer()
+        self._talk = Talk()
+        self._hide_source()
+        self._chosen = None
+        self._question.focus()
+        await self._conversation.clear()
+
+    # --- status ---------------------------------------------------------------------------------------------
+
+    def on_chat_screen_counted(self, message: Counted) -> None:
+        self._documents = message.documents
+        self._draw_status()
+
+    async def _model_changed(self) -> None:
+        self._draw_status()
+        if self.app.model.state == "failed" and self.app.model.error is not None:
+            await self._conversation.show_error(self.app.model.error)
+
+    def _draw_status(self) -> None:
+        scope = self._scope
+        self._status.show(self.app.model.words, scope.libraries, self._documents)
+        of = ", ".join(clean_line(name) for name in scope.libraries)
+        only = f", only {', '.join(scope.documents)}" if scope.documents else ""
+        self._conversation.greet(
+            Content.assemble(
+                (f"Ask about {of}{clean_line(only)}.\n\n", "bold"),
+                "Every answer shows the words in the documents that it rests on, with their page.\n"
+                "What the documents do not say, it tells you.\n\n"
+                "Type a question below and press Enter. F1 lists the keys.",
+            )
+        )

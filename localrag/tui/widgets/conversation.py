@@ -1,0 +1,57 @@
+"""The questions and answers, oldest first; it follows the newest words until the person scrolls away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from localrag.errors import LocalragError
+from localrag.tui.inert import error_content
+from localrag.tui.widgets.citation import CitationLine
+from localrag.tui.widgets.turn import TurnView
+
+
+class Conversation(VerticalScroll, can_focus=False):
+    """Turns, and the errors that belong to none of them."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(id="conversation")
+        self._clock = clock
+        self._greeting = Static(id="greeting")
+        # At least as high as the view, because an anchored view pushes shorter content to its lower edge.
+        self._turns = Vertical(id="turns")
+
+    def compose(self) -> ComposeResult:
+        with self._turns:
+            yield self._greeting
+
+    def on_mount(self) -> None:
+        self.anchor()
+
+    def greet(self, text: Content) -> None:
+        """Say what can be done here; goes away with the first question."""
+        self._greeting.update(text)
+
+    async def begin(self, question: str) -> TurnView:
+        self._greeting.display = False
+        turn = TurnView(question, self._clock)
+        await self._turns.mount(turn)
+        self.anchor()
+        return turn
+
+    async def show_error(self, error: LocalragError) -> None:
+        await self._turns.mount(Static(error_content(error), classes="error"))
+
+    def citations(self) -> list[CitationLine]:
+        return list(self.query(CitationLine))
+
+    async def clear(self) -> None:
+        for turn in self.query(TurnView):
+            await turn.close()
+        await self._turns.query("#turns > *").exclude("#greeting").remove()
+        self._greeting.display = True
+        self.anchor()

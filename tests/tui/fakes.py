@@ -1,0 +1,267 @@
+"""Scripted stand-ins for the core: an assistant that says what it was told to, libraries of a few pages."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from localrag.errors import LocalragError, NotFoundError
+from localrag.tui.app import LocalragApp
+from localrag.tui.core import Core
+from localrag.types import (
+    Answer,
+    Answered,
+    Citation,
+    Delta,
+    Document,
+    Event,
+    Found,
+    IngestProgress,
+    IngestReport,
+    Mode,
+    Passage,
+    Plan,
+    Planned,
+    PromptRead,
+    Seconds,
+    Turn,
+    Usage,
+)
+
+NOTICE = "Either party may end this agreement with thirty (30) days' written notice."
+TERM = "The term is three years from the effective date."
+PAGE_12 = (
+    "".join(f"{number}. Earlier clause, of no interest here.\n" for number in range(1, 41))
+    + f"41. Termination. {NOTICE} Notice is given by letter.\n"
+    + "".join(f"{number}. Later clause.\n" for number in range(42, 60))
+)
+PAGE_2 = f"Article 2\n{TERM}\n"
+PAGES = {("contracts/msa.pdf", 12): PAGE_12, ("contracts/msa.pdf", 2): PAGE_2}
+PLAN = Plan("retrieve", "a short question over 2 documents")
+
+
+def citation(quote: str = NOTICE, page: int = 12, marker: int = 1, library: str = "contracts") -> Citation:
+    text = PAGES[("contracts/msa.pdf", page)]
+    start = text.index(quote)
+    return Citation(library, "contracts/msa.pdf", page, None, f"p. {page}", quote, start, start + len(quote), marker)
+
+
+CITATIONS = (citation(), citation(TERM, 2, 2))
+
+
+def answered(text: str = "Thirty days [1], within a term of three years [2].", **more: Any) -> Answered:
+    given: dict[str, Any] = {
+        "question": "",
+        "found": True,
+        "plan": PLAN,
+        "citations": CITATIONS,
+        "tokens": Usage(1204, 900, 64),
+        "seconds": Seconds(0.1, 0.2, 1.9, 3.2),
+        "model": "fake-1b",
+    }
+    return Answered(Answer(answer=text, **(given | more)))
+
+
+def passage(text: str) -> Passage:
+    return Passage("contracts", "contracts/msa.pdf", 12, None, (), text, 0, len(text), 1.0)
+
+
+SCRIPT: tuple[Event, ...] = (
+    Planned(PLAN),
+    Found((passage("one"), passage("two"))),
+    PromptRead(0, 1204),
+    PromptRead(602, 1204),
+    PromptRead(1204, 1204),
+    Delta("Thirty days"),
+    Delta(" [1]."),
+    answered(),
+)
+
+
+class Gate:
+    """Makes a script wait until the test opens it."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.reached = threading.Event()
+
+    def wait(self, stop: Callable[[], bool]) -> bool:
+        """Wait; False if stopped while waiting."""
+        self.reached.set()
+        until = time.monotonic() + 10
+        while not self.opened.is_set() and time.monotonic() < until:
+            if stop():
+                return False
+            self.opened.wait(0.005)
+        return True
+
+
+Step = Event | Gate | Exception
+
+
+class FakeAssistant:
+    """Plays one script for each question, the last one again and again; keeps what it was asked."""
+
+    def __init__(self, *scripts: Sequence[Step], loading: Gate | None = None, missing: Exception | None = None):
+        self.scripts = list(scripts or [SCRIPT])
+        self.loading = loading
+        self.missing = missing
+        self.asked: list[dict[str, Any]] = []
+        self.loads = 0
+
+    def load(self) -> str:
+        self.loads += 1
+        if self.loading is not None:
+            self.loading.wait(lambda: False)
+        if self.missing is not None:
+            raise self.missing
+        return "fake-1b"
+
+    def ask(
+        self,
+        question: str,
+        *,
+        libraries: Sequence[str],
+        documents: Sequence[str] | None = None,
+        mode: Mode = "auto",
+        history: Sequence[Turn] = (),
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Event]:
+        self.asked.append(
+            {
+                "question": question,
+                "libraries": libraries,
+                "documents": documents,
+                "mode": mode,
+                "history": list(history),
+            }
+        )
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        said = ""
+        for step in script:
+            if isinstance(step, Gate):
+                if not step.wait(stop):
+                    yield answered(said, question=question, stopped=True, citations=())
+                    return
+            elif isinstance(step, Exception):
+                raise step
+            elif isinstance(step, Answered):
+                yield Answered(with_question(step.answer, question))
+            else:
+                said += step.text if isinstance(step, Delta) else ""
+                yield step
+
+    def close(self) -> None:
+        pass
+
+
+def with_question(answer: Answer, question: str) -> Answer:
+    from dataclasses import replace
+
+    return replace(answer, question=question)
+
+
+def document(path: str) -> Document:
+    return Document(1, "/root", path, "", "", 1, 1, 1, 1, True)
+
+
+@dataclass
+class FakeLibrary:
+    """A library whose ingest reports each file and can be held up by a gate after the first."""
+
+    name: str
+    held: int = 2
+    files: tuple[str, ...] = ("a.md", "b.md", "c.md")
+    gate: Gate | None = None
+    report: IngestReport | None = None
+    broken: LocalragError | None = None
+
+    def documents(self) -> list[Document]:
+        if self.broken:
+            raise self.broken
+        return [document(f"{number}.pdf") for number in range(self.held)]
+
+    def page_text(self, document: str, page: int | None) -> str:
+        try:
+            return PAGES[(document, page or 0)]
+        except KeyError:
+            raise NotFoundError(f"there is no page {page} of {document!r}", "Read it again.") from None
+
+    def close(self) -> None:
+        pass
+
+    def ingest(
+        self,
+        path: Path,
+        *,
+        progress: Callable[[IngestProgress], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> IngestReport:
+        read: list[str] = []
+        halted = stop or (lambda: False)
+        for done, name in enumerate(self.files):
+            if progress:
+                progress(IngestProgress(done, len(self.files), name, "read"))
+            if done == 1 and self.gate and not self.gate.wait(halted):
+                break
+            read.append(name)
+        if self.report is not None:
+            return self.report
+        self.held = len(read)
+        return IngestReport(self.name, str(path), tuple(read), complete=len(read) == len(self.files))
+
+
+@dataclass
+class FakeStore:
+    """Keeps the answers of each conversation; `full` makes saving fail."""
+
+    sessions: list[list[Answer]] = field(default_factory=list)
+    full: LocalragError | None = None
+
+    def new(self, libraries: tuple[str, ...], title: str = "") -> int:
+        self.sessions.append([])
+        return len(self.sessions) - 1
+
+    def append(self, session: int, answer: Answer) -> int:
+        if self.full:
+            raise self.full
+        self.sessions[session].append(answer)
+        return session
+
+
+@dataclass
+class FakeWorld:
+    """Everything behind the app; change a part, then take `app()`."""
+
+    assistant: FakeAssistant = field(default_factory=FakeAssistant)
+    store: FakeStore = field(default_factory=FakeStore)
+    libraries: dict[str, FakeLibrary] = field(default_factory=lambda: {"contracts": FakeLibrary("contracts")})
+    fresh: FakeLibrary = field(default_factory=lambda: FakeLibrary("new"))
+    roots: dict[Path, str] = field(default_factory=dict)
+    readable: int = 3
+    now: float = 0.0
+
+    def open_library(self, name: str, create: bool = False) -> FakeLibrary:
+        if create:
+            self.libraries[name] = self.fresh
+        return self.libraries[name]
+
+    def core(self) -> Core:
+        parts: dict[str, Any] = {"assistant": self.assistant, "store": self.store}
+        return Core(
+            **parts,
+            library_names=lambda: list(self.libraries),
+            open_library=self.open_library,  # type: ignore[arg-type]
+            find_library=self.roots.get,
+            new_name=lambda folder: folder.name,
+            readable_files=lambda folder: self.readable,
+            model_choices=lambda: [("big-7b", 4_700_000_000), ("small-1b", 640_000_000)],
+        )
+
+    def app(self, **options: Any) -> LocalragApp:
+        """The app over this world; its clock stands still at `now`."""
+        return LocalragApp(self.core(), clock=lambda: self.now, **options)

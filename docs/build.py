@@ -49,8 +49,7 @@ def commands_page() -> str:
 
 def settings_page() -> str:
     rows = [
-        f"| `{name}` | `LOCALRAG_{name.upper()}` | {_shown(default)} | {about} |"
-        for name, default, about in explain()
+        f"| `{name}` | `LOCALRAG_{name.upper()}` | {_shown(default)} | {about} |" for name, default, about in explain()
     ]
     return "\n".join([
         NOTE,

@@ -7,15 +7,14 @@ An Assistant keeps what is dear to load: the model, the embedders, open librarie
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from localrag import audit, calibration, exact, loading, prompt, retrieval, routing, survey
+from localrag import audit, calibration, exact, loading, material, prompt, retrieval, routing, survey
 from localrag.citations import cite
 from localrag.embedding import Embedder, EmbedderIdentity
-from localrag.errors import ModelError, NotFoundError, UsageError
+from localrag.errors import ModelError, UsageError
 from localrag.generation import Completed, Generator, StateStore
 from localrag.library import Library
 from localrag.prefix_cache import PrefixCache
@@ -33,7 +32,6 @@ from localrag.types import (
     Mode,
     Notice,
     NotRead,
-    Page,
     Passage,
     Plan,
     Planned,
@@ -45,7 +43,6 @@ from localrag.types import (
 
 # Characters of a token of English text, for sizes before anything is tokenized.
 _CHARACTERS_PER_TOKEN = 4
-_MOST_NOT_READ = 50
 _MOST_PLACES = 20
 
 
@@ -178,8 +175,8 @@ class Assistant:
         if mode not in MODES:
             raise UsageError(f"unknown mode {mode!r}", f"Modes: {', '.join(MODES)}.")
         opened = [self.library(name) for name in libraries]
-        asked = _Question(question.strip(), opened, globs, _chosen(opened, globs), history, stop)
-        asked.not_read = _not_read(asked)
+        asked = _Question(question.strip(), opened, globs, material.chosen(opened, globs), history, stop)
+        asked.not_read = material.not_read(asked.documents, [] if globs else opened)
         task = exact.parse(asked.text)
         asked.plan = routing.choose(asked.text, mode, self._signals(asked, task))
         asked.route_seconds = asked.elapsed()
@@ -204,7 +201,7 @@ class Assistant:
 
     def _retrieve(self, asked: _Question) -> Iterator[Event]:
         began = time.monotonic()
-        looked_for = _standing_alone(asked.text, asked.history)
+        looked_for = retrieval.standing_alone(asked.text, asked.history)
         hits = self._search(asked, looked_for)
         asked.retrieve_seconds = time.monotonic() - began
         if not hits:
@@ -252,8 +249,8 @@ class Assistant:
         texts, passages, tokens = [], [], 0
         for library, document in asked.documents:
             pages = library.pages(document.id)
-            texts.append((document.path, _whole_text(pages)))
-            passages += _page_passages(library.name, document, pages)
+            texts.append((document.path, material.whole_text(pages)))
+            passages += material.page_passages(library.name, document, pages)
             tokens += model.count(texts[-1][1])
         asked.retrieve_seconds = time.monotonic() - began
         if not any(text.strip() for _, text in texts):
@@ -329,11 +326,12 @@ class Assistant:
         citations: list[Citation] = []
         for library, document in asked.documents:
             places = 0
-            for position, page in enumerate(library.pages(document.id)):
+            for page in library.pages(document.id):
                 for hit in exact.occurrences(page.text, term):
                     places += 1
                     if len(citations) < _MOST_PLACES:
-                        citations.append(_place(library.name, document, page, position, hit, len(citations) + 1))
+                        marker = len(citations) + 1
+                        citations.append(material.around(library.name, document, page, hit.start, hit.end, marker))
             if places:
                 rows.append({"library": library.name, "document": document.path, "count": places})
         total = sum(int(str(row["count"])) for row in rows)
@@ -373,9 +371,13 @@ class Assistant:
         yield Answered(self._cited(asked, done, passages))
 
     def _cited(self, asked: _Question, done: Completed, passages: Sequence[Passage]) -> Answer:
-        found = not says_nothing(done.text)
+        found = not prompt.says_nothing(done.text)
         cited = cite(done.text, asked.text, passages) if found else None
-        shown = passages if asked.plan.kind == "retrieve" else _holding(passages, cited.citations if cited else ())
+        shown = (
+            passages
+            if asked.plan.kind == "retrieve"
+            else material.cited_only(passages, cited.citations if cited else ())
+        )
         return self._answer(
             asked, cited.text if cited else prompt.NOT_FOUND, found and bool(done.text.strip()),
             citations=cited.citations if cited else (),
@@ -404,116 +406,3 @@ class Assistant:
                 question=asked.text, plan=answer.plan.kind, found=answer.found, model=answer.model or "",
                 shown=[f"{document}#{page}" for document, page in shown],
             )  # fmt: skip
-
-
-# --- small matters ------------------------------------------------------------------------------------------
-
-_SAYS_NOTHING = re.compile(
-    r"^\W*(?:the (?:documents?|passages?|text)(?: provided| given| above)? (?:do|does) not (?:say|mention|contain|"
-    r"provide|specify|state|include|answer)\b|not (?:found|stated|mentioned|specified)\b)",
-    re.I,
-)
-_LEANS_ON_HISTORY = re.compile(
-    r"\b(?:it|its|that|this|those|these|they|them|their|he|she|his|her|one|ones|there)\b", re.I
-)
-
-
-def says_nothing(text: str) -> bool:
-    """True where an answer only says that the documents do not say."""
-    return bool(_SAYS_NOTHING.match(text)) and len(text) < 300
-
-
-def _standing_alone(question: str, history: Sequence[Turn]) -> str:
-    """The words to look for: a short follow-up is looked for together with the question it follows."""
-    words = [word for word in re.findall(r"\w+", question) if word.lower() not in retrieval.STOP_WORDS]
-    if history and (len(words) < 3 or _LEANS_ON_HISTORY.search(question)):
-        return f"{history[-1].question} {question}"
-    return question
-
-
-def _chosen(libraries: Sequence[Library], globs: Sequence[str] | None) -> list[tuple[Library, Document]]:
-    """The documents that a question is about.
-
-    Raises:
-        NotFoundError: the libraries are empty, or the globs match nothing in any of them.
-    """
-    chosen: list[tuple[Library, Document]] = []
-    missing: NotFoundError | None = None
-    for library in libraries:
-        try:
-            chosen += [(library, document) for document in library.documents(globs)]
-        except NotFoundError as error:
-            missing = error
-    if not chosen:
-        names = ", ".join(repr(library.name) for library in libraries)
-        raise missing or NotFoundError(
-            f"there are no documents in {names}", "Bring some in: localrag ingest FOLDER --name NAME"
-        )
-    return chosen
-
-
-def _not_read(asked: _Question) -> list[NotRead]:
-    """What could not be looked at: files that failed, and pages without text."""
-    missing = [
-        NotRead(library.name, document.path, skipped.reason, skipped.number)
-        for library, document in asked.documents
-        for skipped in document.skipped
-    ]
-    if not asked.globs:
-        missing += [
-            NotRead(library.name, failure.document, failure.reason)
-            for library in asked.libraries
-            for failure in library.failures()
-        ]
-    if len(missing) > _MOST_NOT_READ:
-        rest = len(missing) - _MOST_NOT_READ
-        name = asked.libraries[0].name
-        return [
-            *missing[:_MOST_NOT_READ],
-            NotRead(name, "", f"and {rest} more: see `localrag status {name}`"),
-        ]
-    return missing
-
-
-def _whole_text(pages: Sequence[Page]) -> str:
-    if len(pages) == 1:
-        return pages[0].text
-    return "\n\n".join(f"[page {page.number}]\n{page.text}" for page in pages if page.text.strip())
-
-
-def _page_passages(library: str, document: Document, pages: Sequence[Page]) -> list[Passage]:
-    """Whole pages as passages, so that an answer from a whole text is cited like any other."""
-    return [
-        Passage(
-            library,
-            document.path,
-            page.number,
-            page.label,
-            (),
-            page.text,
-            0,
-            len(page.text),
-            1.0,
-            document.id,
-            i,
-        )
-        for i, page in enumerate(pages)
-        if page.text.strip()
-    ]
-
-
-def _holding(passages: Sequence[Passage], citations: Sequence[Citation]) -> list[Passage]:
-    """The passages that are cited, since a whole document is too long to repeat."""
-    places = {(citation.library, citation.document, citation.page) for citation in citations}
-    return [passage for passage in passages if (passage.library, passage.document, passage.page) in places]
-
-
-def _place(library: str, document: Document, page: Page, position: int, hit: exact.Occurrence, marker: int) -> Citation:
-    whole = Passage(library, document.path, page.number, page.label, (), "", 0, 0, 0.0)
-    # The words with some of their line, so that the quote says more than the term itself.
-    start = max(page.text.rfind("\n", 0, hit.start) + 1, hit.start - 80)
-    stop = page.text.find("\n", hit.end)
-    end = min(len(page.text) if stop < 0 else stop, hit.end + 80)
-    return Citation(
-        library, document.path, page.number, page.label, whole.place, page.text[start:end], start, end, marker
-    )

@@ -174,8 +174,8 @@ def _tail(file: Path) -> tuple[dict[str, Any] | None, bytes, bool]:
             unended = lines[-1] != b""
             if not unended:
                 lines.pop()
-            first = 1 if start else 0  # the window may begin within a line
-            for index in range(len(lines) - 1, first - 1, -1):
+            # The window may begin within a line, whose rest is no record either.
+            for index in range(len(lines) - 1, -1, -1):
                 entry = _parse(lines[index])
                 if entry is not None:
                     return entry, b"\n".join(lines[index + 1 :]), unended

@@ -25,6 +25,7 @@ _ALONE = 40
 _OVERLAP = 40
 _TITLE_WEIGHT, _HEADING_WEIGHT = 16, 24
 _LEAST_LIMIT = 96
+_LINE_BORDER, _HEADING_BORDER = 0.06, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def _units(page: Page, stack: list[Heading], count: Callable[[str], int]) -> lis
             opens, alone = True, _is_heading_line(text[start:end], heading.title)
             heading = next(headings)
         following = spans[index + 1][0] if index + 1 < len(spans) else len(text)
-        border = 5.0 if alone else _border(text[start:end], text[end:following])
+        border = _HEADING_BORDER if alone else _border(text[start:end], text[end:following])
         units.append(_Unit(start, end, count(text[start:following]), path, alone, opens, border))
     return units
 
@@ -205,7 +206,7 @@ def _border(unit: str, gap: str) -> float:
         return 0.4  # it announces what follows
     if gap.count("\n") > 1:
         return 0.0
-    return 0.06 if "\n" in gap else 0.2
+    return _LINE_BORDER if "\n" in gap else 0.2
 
 
 def _fitting(text: str, unit: _Unit, room: int, count: Callable[[str], int]) -> Iterator[_Unit]:
@@ -281,6 +282,8 @@ def _pack(units: Sequence[_Unit], room: int, target: int) -> list[tuple[int, int
             tokens += units[first].tokens
             if tokens > room and first < last - 1:
                 break
+            if tokens + _repeated(units, first) > room and first < last - 1:
+                continue
             cost = best[first][0] + ((tokens - target) / target) ** 2 + border
             if cost < cheapest[0]:
                 cheapest = (cost, first)
@@ -302,10 +305,18 @@ def _overlapping(units: Sequence[_Unit], first: int, last: int, room: int) -> in
     """Where the chunk begins: one or two sentences earlier, if it would begin inside a paragraph."""
     left = min(_OVERLAP, room - sum(unit.tokens for unit in units[first:last]))
     begin = first
-    while begin > 0 and first - begin < 2 and 0.1 < units[begin - 1].border < 1.0 and units[begin - 1].tokens <= left:
+    while first - begin < 2 and 0 < _repeated(units, begin) <= left:
         begin -= 1
         left -= units[begin].tokens
     return begin
+
+
+def _repeated(units: Sequence[_Unit], first: int) -> int:
+    """Tokens of the sentence before `first`, if a chunk that begins there is to repeat it; else 0."""
+    if first == 0:
+        return 0
+    before = units[first - 1]
+    return before.tokens if _LINE_BORDER < before.border < _HEADING_BORDER and before.tokens <= _OVERLAP else 0
 
 
 def _path(units: Sequence[_Unit]) -> Path:

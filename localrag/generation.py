@@ -86,6 +86,15 @@ class Generator(Protocol):
         """
         ...
 
+    def weigh(
+        self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None
+    ) -> list[float] | None:
+        """How likely each option is to come next, relative to the others; sums to 1.
+
+        Options are told apart by their first token. None where `stop` ended it.
+        """
+        ...
+
     def close(self) -> None: ...
 
 
@@ -133,6 +142,15 @@ class ScriptedGenerator:
             yield Delta(word)
         ended: Literal["end", "length"] = "end" if "".join(written) == answer.rstrip() else "length"
         yield Completed("".join(written), Usage(read, 0, len(written)), ended)
+
+    def weigh(
+        self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None
+    ) -> list[float] | None:
+        last = messages[-1].stable + messages[-1].text
+        answer = next((reply for pattern, reply in self.script if re.search(pattern, last)), self.otherwise)
+        chosen = [float(option.strip().lower() in answer.lower()) for option in options]
+        total = sum(chosen)
+        return [value / total if total else 1 / len(options) for value in chosen]
 
     def close(self) -> None:
         pass

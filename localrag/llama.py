@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -164,15 +165,8 @@ class LlamaGenerator:
         states: StateStore | None = None,
     ) -> Iterator[PromptRead | Delta | Completed]:
         began = time.monotonic()
-        prompt, checkpoint = self._encode(messages)
-        if len(prompt) + 1 > self._window:
-            raise ModelError(
-                f"the prompt has {len(prompt):,} tokens and the window of {self._name!r} {self._window:,}",
-                "Ask a shorter question, set context_tokens higher, or choose a model with a larger window.",
-            )
+        prompt, checkpoint = self._prompt(messages, max_tokens)
         max_tokens = min(max_tokens, self._window - len(prompt))
-        if self._context is None or len(prompt) + max_tokens > self._size:
-            self._open(len(prompt) + max_tokens)
         reused = self._rewind(prompt, checkpoint, states)
         yield from self._read(prompt, reused, checkpoint, stop, states)
         if len(self._tokens) < len(prompt):
@@ -186,6 +180,36 @@ class LlamaGenerator:
             self._c.llama_sampler_free(sampler)
         usage = Usage(len(prompt), reused, written)
         yield Completed(text, usage, ended, read - began, time.monotonic() - read)
+
+    def weigh(
+        self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None
+    ) -> list[float] | None:
+        prompt, checkpoint = self._prompt(messages, 1)
+        for _ in self._read(prompt, self._rewind(prompt, checkpoint, None), checkpoint, stop, None):
+            pass
+        if len(self._tokens) < len(prompt):
+            return None
+        logits = self._c.llama_get_logits_ith(self._context, -1)
+        scores = [float(logits[self._tokenize(option, special=False)[0]]) for option in options]
+        odds = [math.exp(score - max(scores)) for score in scores]
+        return [value / sum(odds) for value in odds]
+
+    def _prompt(self, messages: Sequence[Message], room: int) -> tuple[list[int], int]:
+        """Tokens of a prompt and its checkpoint, with a window that has room for as many more.
+
+        Raises:
+            ModelError: it does not fit the window.
+        """
+        prompt, checkpoint = self._encode(messages)
+        if len(prompt) + 1 > self._window:
+            raise ModelError(
+                f"the prompt has {len(prompt):,} tokens and the window of {self._name!r} {self._window:,}",
+                "Ask a shorter question, set context_tokens higher, or choose a model with a larger window.",
+            )
+        needed = min(len(prompt) + room, self._window)
+        if self._context is None or needed > self._size:
+            self._open(needed)
+        return prompt, checkpoint
 
     def _rewind(self, prompt: list[int], checkpoint: int, states: StateStore | None) -> int:
         """Go back to where the prompt parts from what was read, or load a kept state; returns tokens reused."""

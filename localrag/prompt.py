@@ -7,6 +7,7 @@ data; that it cannot act as a special token is the chat template's part.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -125,3 +126,15 @@ def _recent(history: Sequence[Turn], budget: int, count: Count) -> tuple[Turn, .
 
 def _turn_tokens(turn: Turn, count: Count) -> int:
     return count(turn.question) + count(turn.answer) + 2 * _FRAME_TOKENS
+
+
+_SAYS_NOTHING = re.compile(
+    r"^\W*(?:the (?:documents?|passages?|text)(?: provided| given| above)? (?:do|does) not (?:say|mention|contain|"
+    r"provide|specify|state|include|answer)\b|not (?:found|stated|mentioned|specified)\b)",
+    re.I,
+)
+
+
+def says_nothing(answer: str) -> bool:
+    """True where an answer only says that the documents do not say."""
+    return bool(_SAYS_NOTHING.match(answer)) and len(answer) < 300

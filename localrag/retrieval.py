@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from localrag.library import Library, StoredChunk
-from localrag.types import Passage
+from localrag.types import Passage, Turn
 
 if TYPE_CHECKING:
     from localrag.embedding import Embedder
@@ -187,3 +187,16 @@ def _touch(first: Passage, second: Passage) -> bool:
         second.position,
     )
     return same and second.start <= first.end + 2
+
+
+_LEANS_ON_HISTORY = re.compile(
+    r"\b(?:it|its|that|this|those|these|they|them|their|he|she|his|her|one|ones|there)\b", re.I
+)
+
+
+def standing_alone(question: str, history: Sequence[Turn]) -> str:
+    """The words to look for: a short follow-up is looked for together with the question it follows."""
+    words = [word for word in re.findall(r"\w+", question) if word.lower() not in STOP_WORDS]
+    if history and (len(words) < 3 or _LEANS_ON_HISTORY.search(question)):
+        return f"{history[-1].question} {question}"
+    return question

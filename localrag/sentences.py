@@ -10,26 +10,24 @@ from __future__ import annotations
 
 import re
 
-# Never the end of a sentence.
-_ABBREVIATIONS = frozenset(
-    """
-    abs adj al approx apr art arts assn attn aug bros bzw ca capt cf ch chap cir cl col cong dec def dept dir div
-    dr e.g eds eq eqs est esq ex exh ext feb fed fig figs ft gen gov hon i.e ibid illus incl jan jul jun lt mar mfg
-    mr mrs ms mt mtg n.b no nos nov nr oct op para paras pg pl pp prof pt pty pub rep resp rev sec secs sect sen sep
-    sept sgt st subsec sup supp tel treas u.s.c viz vol vols vs v z.b d.h s.a ph.d m.d
-    """.split()
-)
-# The end of one where the next word is one that opens sentences.
-_PERHAPS = frozenset(
-    "inc corp co ltd llc l.l.c l.p lp plc n.v n.a b.v s.p.a u.s u.s.a u.k e.u d.c etc jr sr a.m p.m et seq ed".split()
-)
-_OPENERS = frozenset(
-    """
+# Never the end of a sentence: a name or an explanation follows.
+_LEADING = """
+    capt cf dr e.g fig figs gen gov hon i.e lt messrs mr mrs ms n.b prof sen sgt v viz vs z.b d.h
+"""
+# The end of a sentence where the next word is one that opens sentences.
+_SHORT = """
+    a.m abs adj al approx apr art arts assn attn aug b.v bros bzw ca ch chap cir cl co col cong corp d.c dec def dept
+    dir div e.u ed eds eq eqs esq est et etc ex exh ext feb ft ibid illus inc incl jan jr jul jun l.l.c l.p llc lp ltd
+    m.d mar mfg mt mtg n.a n.v no nos nov nr oct op p p.m para paras pg ph.d pl plc pp pt pty pub rep resp rev s.a
+    s.p.a sec secs sect sep sept seq sr st subsec sup supp tel treas u.k u.s u.s.a u.s.c vol vols
+"""
+_LEADING_WORDS, _SHORT_WORDS = frozenset(_LEADING.split()), frozenset(_SHORT.split())
+_OPENING = """
     A After All Although An And Any As At Both But By During Each Either Except For From He However If In It Its
     Neither No Nothing On Other Our Section She Since Some Such That The Their There These They This Those To
     Under Unless Until Upon We What When Where Which While With Without You Your
-    """.split()
-)
+"""
+_OPENERS = frozenset(_OPENING.split())
 _STOP = re.compile(
     r"""
     [。！？｡]+[」』）”"']*                                  # needs no space behind it
@@ -38,6 +36,7 @@ _STOP = re.compile(
     """,
     re.X,
 )
+_ROW = re.compile(r"\s*\|")
 _LAST_WORD = re.compile(r"[^\s(\[\"“'‘/]+$")
 _NEXT_WORD = re.compile(r"\s*[\"“'‘(\[«]*([^\W_]+)")
 _ITEM = re.compile(
@@ -83,6 +82,8 @@ def _add(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
 
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     """Whether the stop at `match`, with white space behind it, ends the sentence begun at `start`."""
+    if _ROW.match(text, start):
+        return False
     following = _NEXT_WORD.match(text, match.end())
     word = following[1] if following else ""
     if match[0].startswith(("!", "?")):
@@ -96,10 +97,9 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     if last.endswith(".") or match[0].startswith(".."):
         return word[:1].isupper() or not word
     key = last.lower()
-    if key in _ABBREVIATIONS:
-        # "no." is an abbreviation before a number, and a word before anything else.
-        return key == "no" and not word[:1].isdigit() and last == "no" and word[:1].isupper()
-    if key in _PERHAPS:
+    if key in _LEADING_WORDS:
+        return False
+    if key in _SHORT_WORDS:
         return word in _OPENERS
     if len(last) == 1 and last.isupper() and last != "I":
         return word in _OPENERS  # an initial

@@ -99,6 +99,11 @@ def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
     assert "problem" in states(found) and any("LOCALRAG_HOME" in finding.remedy for finding in found)
 
 
+def test_a_folder_without_the_right_to_write_is_a_problem(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert [one.state for one in of("machine", diagnose(settings))][1:] == ["problem", "problem"]
+
+
 @pytest.mark.parametrize(("free", "state"), [(10**10, "ok"), (10**9, "warning"), (10**7, "problem")])
 def test_little_disk_is_said(settings: Settings, monkeypatch: pytest.MonkeyPatch, free: int, state: str) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free}))

@@ -71,6 +71,22 @@ def test_every_setting_is_documented() -> None:
         assert f"| `{name}` | `LOCALRAG_{name.upper()}` |" in page and about in page
 
 
+def test_the_architecture_names_every_room_and_their_order() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rooms = {path.name for path in (ROOT / "localrag").glob("*.py")} - {"__init__.py", "__main__.py"}
+    rooms |= {f"{path.parent.name}/" for path in (ROOT / "localrag").glob("*/*.py")}
+    named = set(re.findall(r"`([\w]+(?:\.py|/))`", page.split("## Rooms")[1].split("## Order")[0]))
+    # The first version of `evaluation/` may come after this page.
+    assert rooms - named == set()
+    assert named - rooms <= {"localrag/", "evaluation/", "base.py", "isolate.py"}
+
+    block = re.search(r"layers = \[(.*?)\n\]", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    held = [set(re.findall(r"\w+", line)) for line in re.findall(r'"([^"]+)"', block[1])]
+    drawn = [set(re.findall(r"\w+", line)) for line in page.split("## Order")[1].split("\n") if line[:4] == "    "]
+    assert drawn == held[::-1]
+
+
 def test_the_readme_says_how_to_try_and_to_test() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "make demo" in readme and "make test" in readme

@@ -12,9 +12,7 @@ from localrag.cli.app import report
 from localrag.errors import LocalragError, OfflineRefused
 
 CLASSES = {
-    name: value
-    for name, value in vars(errors).items()
-    if inspect.isclass(value) and issubclass(value, LocalragError)
+    name: value for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, LocalragError)
 }
 DRAWN = re.compile(r"^ {4}([│├└─ ]*)(\w+) +(?:exit code )?(\d+)", re.MULTILINE)
 
@@ -49,9 +47,7 @@ def test_a_refused_connection_looks_like_a_dead_network_to_libraries() -> None:
 
 
 def test_a_reported_error_shows_its_hint_on_stderr_only(capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        report(errors.NotFoundError("there is no library 'x'", "List them with `localrag libraries`.")) == 3
-    )
+    assert report(errors.NotFoundError("there is no library 'x'", "List them with `localrag libraries`.")) == 3
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err == "error: there is no library 'x'\nhint: List them with `localrag libraries`.\n"

@@ -11,7 +11,7 @@ import pytest
 from localrag import offline
 
 BEGIN = """
-import os, socket, sys, tempfile, threading
+import _socket, os, socket, sys, tempfile, threading
 from localrag import offline
 from localrag.errors import OfflineRefused
 
@@ -49,6 +49,8 @@ ATTEMPTS = {
     "a name given to connect": "lambda: tcp().connect(('example.invalid', 80))",
     "a name given to sendto": "lambda: udp().sendto(b'x', 0, ('example.invalid', 53))",
     "a name given to sendmsg": "lambda: udp().sendmsg([b'x'], [], 0, ('example.invalid', 53))",
+    "connect below the socket module": "lambda: _socket.socket().connect(('192.0.2.1', 443))",
+    "bind below the socket module": "lambda: _socket.socket().bind(('0.0.0.0', 0))",
     "another thread": "lambda: other_thread()",
 }
 THREAD = """

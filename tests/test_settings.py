@@ -88,9 +88,7 @@ def test_a_value_of_the_wrong_kind_or_range_is_refused(here: Path, line: str) ->
 
 
 def test_values_are_read_as_their_kind(here: Path) -> None:
-    found = load_settings(
-        {"LOCALRAG_TEMPERATURE": "0.5", "LOCALRAG_SOURCES": "hub, wheel", "LOCALRAG_HOME": "rag"}
-    )
+    found = load_settings({"LOCALRAG_TEMPERATURE": "0.5", "LOCALRAG_SOURCES": "hub, wheel", "LOCALRAG_HOME": "rag"})
     assert (found.temperature, found.sources, found.home) == (0.5, ("hub", "wheel"), here / "rag")
 
 

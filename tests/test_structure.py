@@ -80,9 +80,7 @@ sys.argv = ["localrag", {option!r}]
 {statement}
 print("HEAVY", sorted({heavy!r} & set(sys.modules)))
 """
-RUN = (
-    "from localrag.cli import main\ntry: main()\nexcept SystemExit as stop: assert stop.code == 0, stop.code"
-)
+RUN = "from localrag.cli import main\ntry: main()\nexcept SystemExit as stop: assert stop.code == 0, stop.code"
 
 
 @pytest.mark.parametrize(
@@ -114,9 +112,7 @@ def test_every_persistent_write_goes_through_the_vault() -> None:
         if path.name != "vault.py"
         for line, what in writes(path.read_text(encoding="utf-8"))
     }
-    outside = [
-        f"{file}:{line} {what}" for (file, what), line in found.items() if (file, what) not in ALLOWED_WRITES
-    ]
+    outside = [f"{file}:{line} {what}" for (file, what), line in found.items() if (file, what) not in ALLOWED_WRITES]
     assert outside == [], "write through localrag.vault, or add an exception with its reason"
     assert ALLOWED_WRITES.keys() - found.keys() == set(), "these exceptions are no longer needed"
 
@@ -132,10 +128,7 @@ SAMPLES = [
     "import gzip\ngzip.open('f', 'wb')",
     "import zipfile\nzipfile.ZipFile('f', 'w')",
     "import tarfile\ntarfile.open('f', 'w:gz')",
-    *(
-        f"path.{name}()"
-        for name in ("write_text", "write_bytes", "touch", "mkdir", "rmdir", "unlink", "chmod")
-    ),
+    *(f"path.{name}()" for name in ("write_text", "write_bytes", "touch", "mkdir", "rmdir", "unlink", "chmod")),
     "path.rename(other)",
     "path.replace(other)",
     "path.symlink_to(other)",
@@ -231,9 +224,7 @@ def test_the_public_names_are_these() -> None:
 
 def test_no_file_is_longer_than_a_head_holds() -> None:
     folders = ("localrag", "tests", "docs", "benchmarks")
-    files = [
-        path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".tcss")
-    ]
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".tcss")]
     lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert {name: length for name, length in lengths.items() if length > 500} == {}
 
@@ -250,9 +241,7 @@ def test_no_file_names_a_registry_or_a_private_path() -> None:
     # Put together from pieces, so that this file does not hold them itself.
     hosts = ["pypi" + ".org", "pythonhosted" + ".org", "pypi" + ".python", "anaconda" + ".org"]
     paths = ["/work" + "/", "/tmp" + "/lr", "/opt" + "/wheels", "/root" + "/", "/home" + "/"]
-    pattern = re.compile(
-        "|".join(map(re.escape, hosts)) + r"|(?<![\w.~-])(?:" + "|".join(map(re.escape, paths)) + ")"
-    )
+    pattern = re.compile("|".join(map(re.escape, hosts)) + r"|(?<![\w.~-])(?:" + "|".join(map(re.escape, paths)) + ")")
     for inside in ("see https://pypi" + ".org/x", '"/work' + '/shared"', "cd /root" + "/x"):
         assert pattern.search(inside)
     assert len(tracked()) > 20

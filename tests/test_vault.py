@@ -140,7 +140,10 @@ def test_a_reader_sees_the_last_commit_while_a_writer_works(tmp_path: Path) -> N
     writer.execute("INSERT INTO t VALUES (1)")
     reader = vault.connect(tmp_path / "base.sqlite")
     assert reader.execute("SELECT count(*) FROM t").fetchone()[0] == 0
-    writer.execute("COMMIT")
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM t").fetchall()
+    writer.execute("COMMIT")  # without write-ahead logging it would wait for the reader
+    reader.execute("COMMIT")
     assert reader.execute("SELECT count(*) FROM t").fetchone()[0] == 1
     reader.close()
     writer.close()

@@ -70,9 +70,7 @@ def _writes(call: ast.Call, modules: dict[str, str]) -> str | None:
         return None
     if name in MODULE_WRITES.get(module, ()):
         return f"{module}.{name}"
-    if name in OPENERS and _may_write(
-        call, is_function=not base or module in ("io", "gzip", "tarfile", "zipfile")
-    ):
+    if name in OPENERS and _may_write(call, is_function=not base or module in ("io", "gzip", "tarfile", "zipfile")):
         return f"{base and '.'}{name}()"
     # llama.cpp saves its states by functions of this ending; a method of our own may be called `touch`.
     known = name in METHODS and not (name == "touch" and len(call.args) > 1)

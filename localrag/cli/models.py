@@ -206,7 +206,7 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
             "context": known.context if known else model.metadata.get("context_length"),
             "memory": memory,
             "fits": catalog.fits(memory),
-            "state": "in use" if model.id in used else "installed" if model.path.exists() else "damaged",
+            "state": _state(model, model.id in used),
             "sources": [model.source.split(" ")[0]],
             "source": model.source,
             "sha256": model.sha256,
@@ -233,6 +233,12 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
                 "provenance": card.provenance,
                 "note": card.note,
             }
+
+
+def _state(model: InstalledModel, used: bool) -> str:
+    if not model.path.exists():
+        return "damaged"
+    return "in use" if used else "installed"
 
 
 def _describe(model: InstalledModel) -> None:

@@ -170,6 +170,8 @@ class _Worker:
                 f"made its reader crash ({_end_of(code)})",
                 "The file is damaged or hostile. Open it in its own program and save it anew.",
             )
+        if reply.get("leaving"):
+            self._discard(process)
         if "error" in reply:
             raise ReadError(reply["error"], reply["hint"])
         return _reading(reply)
@@ -185,7 +187,8 @@ class _Worker:
         with self._lock:
             if self._ended:
                 raise ReadError("was not read: reading was stopped", "Run the same command again.")
-            if self._process is None:
+            # One that died while it had nothing to do must not take the next file with it.
+            if self._process is None or self._process.poll() is not None:
                 self._process = _spawn(self._seconds, self._passwords)
             return self._process
 
@@ -299,16 +302,15 @@ def _work() -> None:
     while True:
         path = Path(paths.get())
         _set_alarm(setup["seconds"] + 10)
-        fatal = False
         try:
             reply = _message(base.read_file(path, setup["passwords"]))
         except ReadError as error:
             reply = {"error": error.message, "hint": error.hint}
         except MemoryError:
-            fatal = True
             reply = {
                 "error": "needs more memory than there is",
                 "hint": "Split the file, or free some memory.",
+                "leaving": True,  # what else broke in this process is not known
             }
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
@@ -318,8 +320,8 @@ def _work() -> None:
             }
         _set_alarm(0)
         _send(replies, reply)
-        if fatal:
-            os._exit(1)
+        if "leaving" in reply:
+            return
 
 
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -19,7 +19,7 @@ _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
 # What cannot be the words of an underlined heading: list items, quotes, tables, indented code.
 _NOT_WORDS = re.compile(r"\s{4,}|\s*(?:[-*+>|]|\d+[.)]\s)")
-_MARKS = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}|<[^>]+>")
+_MARKS = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|(?<!\w)[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}(?!\w)|<[^>]+>")
 
 
 def read(path: Path, passwords: Sequence[str] = ()) -> Reading:

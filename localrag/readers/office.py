@@ -33,11 +33,12 @@ def read(path: Path, passwords: Sequence[str] = ()) -> Reading:
         with zipfile.ZipFile(path) as archive:
             package = Package(archive)
             flow = _Flow(package)
+            title = package.title() or flow.title
     except _DAMAGED as error:
         raise _refusal(path, error) from error
     text, headings = flow.text()
-    title = package.title() or flow.title or (headings[0].title if headings else "")
-    return Reading((Page(text, headings=headings or find_headings(text)),), title)
+    headings = headings or find_headings(text)
+    return Reading((Page(text, headings=headings),), title or (headings[0].title if headings else ""))
 
 
 def _refusal(path: Path, error: Exception) -> ReadError:

@@ -174,12 +174,17 @@ def _outline(document: Any, texts: Sequence[str]) -> list[tuple[Heading, ...]]:
     return [tuple(sorted(page, key=lambda item: item.start)) for page in pages]
 
 
+_NUMBER = r"(?-i:(?:\d[\d.]*[A-Z]?|[A-Z]{1,7})[.):]?[ \t]+)?"
+
+
 def _place(text: str, title: str, after: int) -> int:
     """Where an outline's title stands in its page; 0 where it is not found.
 
-    At the beginning of a line first, behind the heading before it: running text may name the title as well.
+    On a line of its own first, behind the heading before it: running text may name the title as well.
     """
     words = r"\s+".join(map(re.escape, title.split()))
-    pattern = re.compile(rf"^[ \t]*(?:[\dA-Z.]{{1,8}}[ \t]+)?{words}", re.I | re.M)
-    match = pattern.search(text, after) or pattern.search(text) or re.search(words, text, re.I)
-    return match.start() if match else 0
+    for pattern in (rf"^[ \t]*{_NUMBER}{words}[ \t.:]*$", rf"^[ \t]*{_NUMBER}{words}(?!\w)", rf"(?<!\w){words}(?!\w)"):
+        compiled = re.compile(pattern, re.I | re.M)
+        if match := compiled.search(text, after) or compiled.search(text):
+            return match.start()
+    return 0

@@ -58,7 +58,7 @@ def decode(data: bytes) -> str:
         return data.decode("utf-16", "replace")
     if b"\0" in data:
         return _wide(data)
-    if _controls(data) > len(data) * 0.02:
+    if _controls(data) > max(1, len(data) * 0.02):
         raise _not_text()
     try:
         return data.decode("utf-8-sig")

@@ -106,7 +106,9 @@ def _remember(core: Core, scope: Scope, talk: Talk, final: Answer, screen: Messa
     if final.answer.strip():
         talk.history.append(Turn(final.question, final.answer))
     try:
-        talk.session = core.store.append(talk.session or core.store.new(scope.libraries), final)
+        if talk.session is None:
+            talk.session = core.store.new(scope.libraries)
+        talk.session = core.store.append(talk.session, final)
     except LocalragError as error:
         deliver(screen, Trouble(error))
 

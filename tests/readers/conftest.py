@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-TRAP = '''
+TRAP = """
 import os, sys, time
 from localrag.types import Page, Reading
 
@@ -35,7 +35,7 @@ def read(path, passwords=()):
     if word == "dirty":
         return Reading((Page("a\\x00b"),))
     return Reading((Page(f"{word} {rest} pid={os.getpid()} passwords={list(passwords)} argv={sys.argv}"),))
-'''
+"""
 SITE = """
 from localrag.readers import base
 base.SUFFIXES = {**base.SUFFIXES, ".trap": "trap"}

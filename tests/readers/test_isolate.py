@@ -202,3 +202,14 @@ def test_file_names_that_are_no_text_can_be_read(tmp_path):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))
     path.write_text("Some text.")
     assert read_all([path])[path].pages[0].text == "Some text."
+
+
+@linux
+def test_a_worker_that_died_idle_does_not_cost_the_next_file(trap):
+    first, second = trap("a", "fine"), trap("b", "fine")
+    with ReaderPool(workers=1) as pool:
+        (_, result), = pool.read_all([first])  # fmt: skip
+        os.kill(pid_of(result), signal.SIGKILL)
+        until(lambda: not alive(pid_of(result)))
+        (_, again), = pool.read_all([second])  # fmt: skip
+    assert isinstance(again, Reading)

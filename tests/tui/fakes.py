@@ -145,7 +145,7 @@ class FakeAssistant:
         for step in script:
             if isinstance(step, Gate):
                 if not step.wait(stop):
-                    yield answered(said, question=question, stopped=True, citations=())
+                    yield answered(said, question=question, stopped=True, found=False, citations=())
                     return
             elif isinstance(step, Exception):
                 raise step

@@ -24,7 +24,7 @@ def lines(app: App) -> list[str]:
 def shown(app: App) -> str:
     """The words on the screen, panel after panel, with line breaks and frames taken out."""
     rows = [re.split("[│▌▊▎]", line) for line in lines(app)]
-    panels = [" ".join(row[at] for row in rows if at < len(row)) for at in range(max(map(len, rows)))]
+    panels = [" ".join(row[at] for row in rows if at < len(row)) for at in range(max(map(len, rows), default=0))]
     return " ".join(re.sub("[╭╮╰╯─▁▔]+", " ", " ".join(panels)).split())
 
 

@@ -7,7 +7,7 @@ from textual import events
 
 from localrag.errors import ModelError, StorageError
 from localrag.tui.widgets.question import QuestionInput
-from localrag.types import Delta, Notice, NotRead, Planned, PromptRead, Surveyed
+from localrag.types import Delta, Notice, NotRead, Planned, PromptRead, Seconds, Surveyed, Usage
 from tui.fakes import PLAN, SCRIPT, FakeAssistant, FakeWorld, Gate, answered
 from tui.screen_text import SIZES, ask, see, shown, until
 
@@ -65,7 +65,6 @@ async def test_what_limits_an_answer_is_said():
         citations_dropped=2,
         unsupported=("Renewal is yearly.",),
         not_read=(NotRead("contracts", "big.pdf", "it does not fit", 7),),
-        table=({"document": "a.pdf", "answer": "yes"},),
     )
     app = FakeWorld(FakeAssistant([Planned(PLAN), Notice("two documents left out"), final])).app()
     async with app.run_test(size=(100, 40)) as pilot:
@@ -75,7 +74,13 @@ async def test_what_limits_an_answer_is_said():
         await see(pilot, "! 2 quotes left out: the words were not found in the documents.")
         await see(pilot, "! No source for: “Renewal is yearly.”")
         await see(pilot, "! Not read: big.pdf, p. 7: it does not fit")
-        await see(pilot, "– document: a.pdf · answer: yes")
+
+
+async def test_answer_counted_by_code_says_that_no_model_was_asked():
+    app = FakeWorld(FakeAssistant([answered("Twice.", tokens=Usage(), seconds=Seconds(), model=None)])).app()
+    async with app.run_test() as pilot:
+        await ask(pilot)
+        await see(pilot, "0.0 s · no model was asked")
 
 
 # --- stopping -----------------------------------------------------------------------------------------------
@@ -90,14 +95,22 @@ async def test_stopping_keeps_what_was_said_and_the_next_question_is_answered(ke
         await pilot.press(key)
         await see(pilot, "! This answer is not complete")
         assert "As far as I got" in shown(app)
+        assert "The documents do not say" not in shown(app)
         await ask(pilot, "second")
         await see(pilot, "Thirty days [1], within")
 
 
+class DeafGate(Gate):
+    """A core that does not notice that it was stopped."""
+
+    def wait(self, stop):
+        return super().wait(lambda: False)
+
+
 async def test_stop_is_shown_at_once_even_if_the_core_is_deaf_and_the_next_question_waits_for_it():
-    deaf = Gate()
-    deaf.wait = lambda stop: Gate.wait(deaf, lambda: False)  # type: ignore[method-assign]
-    assistant = FakeAssistant([Planned(PLAN), deaf, Delta("too late"), answered("late", citations=())], SCRIPT)
+    deaf, held = DeafGate(), DeafGate()
+    late = [deaf, Delta("too late"), held, answered("late", citations=())]
+    assistant = FakeAssistant([Planned(PLAN), *late], SCRIPT)
     app = FakeWorld(assistant).app()
     async with app.run_test(size=(80, 40)) as pilot:
         await ask(pilot, "first")
@@ -106,15 +119,18 @@ async def test_stop_is_shown_at_once_even_if_the_core_is_deaf_and_the_next_quest
         await see(pilot, "Stopped.")
         await ask(pilot, "second")
         await see(pilot, "Waiting for the answer before this one to stop")
-        assert len(assistant.asked) == 1
         deaf.opened.set()
-        await see(pilot, "Thirty days [1], within")
+        await until(pilot, held.reached.is_set)
+        await pilot.pause(0.1)
         assert "too late" not in shown(app)
+        assert len(assistant.asked) == 1
+        held.opened.set()
+        await see(pilot, "Thirty days [1], within")
 
 
 async def test_ctrl_c_twice_quits_when_nothing_runs():
     app = FakeWorld().app()
-    async with app.run_test() as pilot:
+    async with app.run_test(notifications=True) as pilot:
         await see(pilot, "Ask about contracts")
         await pilot.press("ctrl+c")
         await see(pilot, "Press Ctrl-C again to quit.")
@@ -137,7 +153,7 @@ async def test_quitting_stops_the_answer():
 async def test_question_during_an_answer_is_refused_and_kept():
     assistant = FakeAssistant([Planned(PLAN), Gate()])
     app = FakeWorld(assistant).app()
-    async with app.run_test() as pilot:
+    async with app.run_test(notifications=True) as pilot:
         await ask(pilot, "first")
         await until(pilot, lambda: len(assistant.asked) == 1)
         await ask(pilot, "second")

@@ -103,6 +103,18 @@ async def test_wide_source_opens_beside_the_answer_by_itself():
         assert pane.region.x >= conversation.region.right
 
 
+async def test_resizing_keeps_the_chosen_citation_and_the_quote_in_view():
+    app = FakeWorld(FakeAssistant([answered("Line.\n\n" * 30)])).app()
+    async with app.run_test(size=WIDE) as pilot:
+        await answer(pilot)
+        await pilot.press("f4")
+        await until(pilot, lambda: marked(app) == TERM)
+        await pilot.press("f3")
+        await until(pilot, lambda: marked(app) == NOTICE)
+        await pilot.resize_terminal(*NARROW)
+        await until(pilot, lambda: marked(app) == NOTICE and "▸ [1]" in shown(app))
+
+
 async def test_newest_answers_first_citation_is_the_first_to_be_shown():
     app = FakeWorld(FakeAssistant(SCRIPT, [answered("New.", citations=(citation(TERM, 2, 1),))])).app()
     async with app.run_test(size=NARROW) as pilot:
@@ -116,7 +128,7 @@ async def test_newest_answers_first_citation_is_the_first_to_be_shown():
 
 async def test_without_a_citation_the_keys_say_so():
     app = FakeWorld().app()
-    async with app.run_test() as pilot:
+    async with app.run_test(notifications=True) as pilot:
         await see(pilot, "Ask about contracts")
         await pilot.press("f4")
         await see(pilot, "There is no citation yet.")

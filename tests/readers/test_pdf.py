@@ -1,0 +1,161 @@
+from pathlib import Path
+
+import pypdf
+import pytest
+from reportlab.lib.pagesizes import A4
+from reportlab.pdfgen import canvas
+
+from localrag.errors import ReadError
+from localrag.readers import pdf
+from localrag.types import SkippedPage
+
+TEXT = "The rent of the mill is 1,200 euros a month."
+
+
+def write(path, pages, title=None, draw=None, outline=(), encrypt=None):
+    """A small PDF: `pages` are lists of lines; `outline` holds (level, title, page)."""
+    sheet = canvas.Canvas(str(path), pagesize=A4, pageCompression=0, encrypt=encrypt)
+    sheet.setTitle(title or "untitled")
+    for number, lines in enumerate(pages):
+        for level, name, page in outline:
+            if page == number:
+                sheet.bookmarkPage(name)
+                sheet.addOutlineEntry(name, name, level)
+        for row, line in enumerate(lines):
+            sheet.drawString(50, 780 - 16 * row, line)
+        if draw:
+            draw(sheet, number)
+        sheet.showPage()
+    sheet.save()
+    return path
+
+
+def picture(sheet, number):
+    from PIL import Image
+    from reportlab.lib.utils import ImageReader
+
+    sheet.drawImage(ImageReader(Image.new("L", (60, 60), 99)), 50, 300)
+
+
+def test_pages_keep_their_numbers_text_and_line_breaks(tmp_path):
+    reading = pdf.read(
+        write(tmp_path / "a.pdf", [[TEXT, "Second line.  "], ["Another page of it."]], title="The Lease")
+    )
+    assert [(page.number, page.text) for page in reading.pages] == [
+        (1, f"{TEXT}\nSecond line."), (2, "Another page of it."),
+    ]  # fmt: skip
+    assert reading.title == "The Lease" and reading.skipped == ()
+
+
+def test_page_labels_are_kept(tmp_path):
+    path = write(tmp_path / "a.pdf", [[TEXT], [TEXT], [TEXT]])
+    writer = pypdf.PdfWriter(clone_from=path)
+    writer.set_page_label(0, 1, style="/r")
+    writer.set_page_label(2, 2, style="/D")
+    writer.write(path)
+    assert [page.label for page in pdf.read(path).pages] == ["i", "ii", "1"]
+
+
+def test_the_outline_gives_the_headings_where_they_stand(tmp_path):
+    outline = [(0, "Rent", 0), (1, "Late Payment", 0), (0, "Not Printed Anywhere", 1)]
+    pages = [["About rent and late payment.", "Rent", TEXT, "2.1  Late  Payment", TEXT], [TEXT]]
+    first, second = pdf.read(write(tmp_path / "a.pdf", pages, outline=outline)).pages
+    assert [(item.level, item.title) for item in first.headings] == [(1, "Rent"), (2, "Late Payment")]
+    assert first.text[first.headings[0].start :].startswith("Rent\n")
+    assert first.text[first.headings[1].start :].startswith("2.1 ")
+    assert [(item.start, item.title) for item in second.headings] == [(0, "Not Printed Anywhere")]
+
+
+def test_without_an_outline_headings_come_from_the_text(tmp_path):
+    reading = pdf.read(write(tmp_path / "a.pdf", [[TEXT, "12. TERMINATION", TEXT]]))
+    assert [item.title for item in reading.pages[0].headings] == ["12. TERMINATION"]
+
+
+def test_pages_without_text_are_reported_and_hold_their_place(tmp_path):
+    def draw(sheet, number):
+        if number == 1:
+            picture(sheet, number)
+            sheet.drawString(50, 50, "2")
+
+    reading = pdf.read(write(tmp_path / "a.pdf", [[TEXT], [], [], ["Short."]], draw=draw))
+    assert [(page.number, bool(page.text)) for page in reading.pages] == [(1, True), (2, False), (3, False), (4, True)]
+    assert reading.skipped == (SkippedPage(2, "no text; probably a scan"), SkippedPage(3, "no text; blank"))
+
+
+def refused(path, *passwords):
+    with pytest.raises(ReadError) as caught:
+        pdf.read(path, passwords)
+    assert caught.value.hint
+    return caught.value.message
+
+
+def test_a_scan_is_refused_as_one(tmp_path):
+    assert "probably a scan" in refused(write(tmp_path / "a.pdf", [[], []], draw=picture))
+    assert "blank" in refused(write(tmp_path / "b.pdf", [[], []]))
+
+
+def test_an_encrypted_file_opens_with_any_of_the_passwords(tmp_path):
+    path = write(tmp_path / "a.pdf", [[TEXT]])
+    writer = pypdf.PdfWriter(clone_from=path)
+    writer.encrypt("sesame", algorithm="RC4-128")
+    writer.write(path)
+    assert "is encrypted" in refused(path)
+    assert "none of the passwords" in refused(path, "wrong", "too")
+    assert pdf.read(path, ["wrong", "sesame"]).pages[0].text == TEXT
+
+
+def test_an_empty_user_password_opens_silently(tmp_path):
+    from reportlab.lib.pdfencrypt import StandardEncryption
+
+    path = write(tmp_path / "a.pdf", [[TEXT]], encrypt=StandardEncryption("", ownerPassword="owner", strength=128))
+    assert pypdf.PdfReader(path).is_encrypted
+    assert pdf.read(path).pages[0].text == TEXT
+
+
+def test_what_is_no_pdf_is_named(tmp_path):
+    for data, reason in (
+        (b"<!DOCTYPE html><html><body>Not found", "is not a PDF but an HTML page"),
+        (b"PK\x03\x04 and so on", "is not a PDF but a ZIP archive"),
+        (b"\x89PNG\r\n", "is not a PDF but a PNG picture"),
+        (b"%PDF-1.7\n1 0 obj\n<<", "is damaged"),
+        (b"nothing known", "is damaged, or not a PDF"),
+    ):
+        path = tmp_path / "a.pdf"
+        path.write_bytes(data)
+        assert reason in refused(path)
+
+
+def test_a_truncated_file_is_read_or_refused_but_never_raises_anything_else(tmp_path):
+    data = write(tmp_path / "a.pdf", [[TEXT], [TEXT]]).read_bytes()
+    path = tmp_path / "cut.pdf"
+    for size in range(1, len(data), 97):
+        path.write_bytes(data[:size])
+        try:
+            pdf.read(path)
+        except ReadError as error:
+            assert error.message and error.hint
+
+
+def test_filled_in_form_fields_are_text(tmp_path):
+    def draw(sheet, number):
+        sheet.acroForm.textfield(name="tenant", x=50, y=600, width=200, height=20, value="Marguerite Duval")
+
+    assert "Marguerite Duval" in pdf.read(write(tmp_path / "a.pdf", [[TEXT]], draw=draw)).pages[0].text
+
+
+@pytest.mark.parametrize("raw, tidy", [
+    ("the con\ufffetract is", "the contract is"), ("a Non\ufffeInterested Trustee", "a Non-Interested Trustee"),
+    ("a non\ufffeexclusive right", "a non-exclusive right"),
+    ("a well-read, well\ufffe\r\nread", "a well-read, well-read"),
+    ("cost-plus and cost\ufffeplus", "cost-plus and cost-plus"), ("iso\ufffe9001", "iso-9001"), ("end \ufffe", "end -"),
+    ("a  \r\nb\t\r\nc", "a\nb\nc"), ("a\u00a0b", "a b"), ("soft\u00adly", "softly"), ("x\n\n\n\n\n\ny", "x\n\n\ny"),
+])  # fmt: skip
+def test_text_is_tidied(raw, tidy):
+    assert pdf._tidy(raw) == tidy
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
+def test_the_file_is_closed_again(tmp_path):
+    path = write(tmp_path / "a.pdf", [[TEXT]] * 3)
+    pdf.read(path)
+    assert str(path) not in {str(item.resolve()) for item in Path("/proc/self/fd").iterdir()}

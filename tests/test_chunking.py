@@ -1,0 +1,239 @@
+import itertools
+import random
+import re
+import time
+
+import pytest
+
+from localrag.chunking import embedded_text, split
+from localrag.readers.headings import find_headings
+from localrag.sentences import sentences
+from localrag.types import Heading, Page
+
+WORD = re.compile(r"\w+|[^\w\s]")
+CLAUSE = ("The Tenant shall pay the rent on the first day of each month without demand. If it is late, interest of 3.5 "
+          "percent is owed, unless Acme Inc. agrees otherwise in writing. ")  # fmt: skip
+
+
+def count(text):
+    return len(WORD.findall(text))
+
+
+def with_markers(text):
+    return count(text) + 2  # as tokenizers that count [CLS] and [SEP] do
+
+
+def contract(sections=12, sentences=9):
+    text = "LEASE OF THE MILL\n\n"
+    for number in range(1, sections + 1):
+        text += f"{number}. SECTION ABOUT {'ABCDEFGHIJKLMNOP'[number % 16] * 4}\n\n"
+        text += "\n\n".join(CLAUSE * (number % sentences // 2 + 2) for _ in range(number % 3 + 1)) + "\n\n"
+    return Page(text, headings=find_headings(text))
+
+
+def table(rows=120):
+    return Page("Fees are listed here:\n\n| Item | Fee |\n| --- | --- |\n"
+                + "\n".join(f"| Item number {n} | {n * 100:,} euros |" for n in range(rows)))  # fmt: skip
+
+
+def filing():
+    lines = [f"Line item {n} of the statement $ {n * 37:,} $ {n * 41:,} ({n})" for n in range(70)]
+    return [Page("Item 1. Financial Statements\n" + "\n".join(lines), 1), Page("", 2), Page("\n".join(lines[:9]), 3)]
+
+
+def garbled(seed):
+    chance = random.Random(seed)
+    pages = []
+    for number in range(1, 6):
+        words = [
+            "word",
+            "Inc.",
+            "end.",
+            "\n",
+            "\n\n",
+            "(a) ",
+            "| x |",
+            "9,123",
+            "中文。",
+            "x" * 90,
+            "A Title",
+            "é",
+            "…",
+            "😀",
+        ]
+        text = " ".join(chance.choice(words) for _ in range(chance.randrange(700)))
+        starts = sorted(chance.sample(range(len(text)), min(len(text), 6)))
+        headings = tuple(
+            Heading(s, chance.randint(1, 5), text[s : s + chance.randint(1, 60)].strip() or "x") for s in starts
+        )
+        pages.append(Page(text, number, headings=headings))
+    return pages
+
+
+DOCUMENTS = {
+    "contract": [contract()],
+    "paged": [Page(CLAUSE * n, n) for n in (1, 3, 9, 30)],
+    "table": [table()],
+    "filing": filing(),
+    "one line": [Page("word " * 3000)],
+    "no spaces": [Page("x" * 5000 + "中文" * 800)],
+    "chinese": [Page("租金应当在每月一日支付，不得拖延；如有延迟，应付利息。" * 60)],
+    **{f"random {seed}": garbled(seed) for seed in range(12)},
+}
+TITLES = ["", "Lease of the Mill", "A title that goes on " * 12, "关于磨坊租赁的协议" * 20]
+
+
+def per_letter(text):
+    """A tokenizer that knows no words: four characters a token."""
+    return sum((len(word) + 3) // 4 for word in WORD.findall(text))
+
+
+@pytest.fixture(params=DOCUMENTS)
+def pages(request):
+    return DOCUMENTS[request.param]
+
+
+@pytest.mark.parametrize("counter", [count, with_markers, per_letter])
+@pytest.mark.parametrize("title", TITLES)
+def test_every_chunk_is_a_span_of_its_page_and_fits_with_what_is_put_before_it(pages, counter, title):
+    chunks = split(pages, count=counter, title=title, limit=256)
+    for chunk in chunks:
+        assert chunk.text == pages[chunk.position].text[chunk.start : chunk.end]
+        assert chunk.text == chunk.text.strip() != ""
+        assert counter(embedded_text(title, chunk)) <= 256
+    places = [(chunk.position, chunk.start, chunk.end) for chunk in chunks]
+    assert places == sorted(places) and len(set(places)) == len(places)
+    assert [end for *_, end in places] == [end for *_, end in sorted(places, key=lambda p: (p[0], p[2]))]
+
+
+def test_no_character_but_white_space_is_outside_every_chunk(pages):
+    chunks = split(pages, count=count, title="Lease")
+    for position, page in enumerate(pages):
+        end = 0
+        for chunk in chunks:
+            if chunk.position == position:
+                assert not page.text[end : chunk.start].strip()
+                end = max(end, chunk.end)
+        assert not page.text[end:].strip()
+
+
+def test_the_same_pages_give_the_same_chunks(pages):
+    assert split(pages, count=count) == split(list(pages), count=count)
+
+
+def test_empty_pages_give_no_chunk():
+    assert split([Page("", 1), Page(" \n", 2)], count=count) == []
+    assert split([], count=count) == []
+
+
+@pytest.mark.parametrize("name", ["contract", "paged", "table", "filing", "chinese"])
+def test_sentences_items_and_rows_are_never_cut(name):
+    for chunk in split(DOCUMENTS[name], count=count, title="Lease"):
+        spans = sentences(DOCUMENTS[name][chunk.position].text)
+        assert chunk.start in {start for start, _ in spans} and chunk.end in {end for _, end in spans}
+
+
+def test_a_sentence_above_the_limit_is_cut_at_clauses_then_words():
+    long = "; ".join(["the tenant pays what is owed to the landlord"] * 60)
+    chunks = split([Page(long)], count=count)
+    assert len(chunks) > 2 and all(chunk.text.endswith(";") for chunk in chunks[:-1])
+    assert all(chunk.text.split()[-1] == "word" for chunk in split(DOCUMENTS["one line"], count=count))
+
+
+def test_a_section_long_enough_has_chunks_of_its_own_under_its_headings():
+    page = contract()
+    for chunk in split([page], count=count):
+        begun = [item for item in page.headings if chunk.start < item.start < chunk.end]
+        if begun:
+            before = page.text[chunk.start : begun[0].start]
+            assert count(before) < 60, "a long section shares its chunk with the next"
+        assert len(chunk.heading) == 1
+    named = {chunk.heading[0] for chunk in split([page], count=count)}
+    assert named >= {item.title for item in page.headings if "SECTION" in item.title}
+
+
+def test_a_heading_is_never_the_end_of_a_chunk():
+    titles = {item.title for item in contract().headings}
+    assert not [c for c in split([contract()], count=count) if c.text.rsplit("\n", 1)[-1] in titles]
+
+
+def test_sections_go_on_over_the_page():
+    pages = [
+        Page(f"1. RENT\n{CLAUSE}", 1, headings=(Heading(0, 1, "1. RENT"),)),
+        Page(CLAUSE, 2),
+        Page(f"{CLAUSE * 2}1.1 Late\n{CLAUSE * 2}", 3, headings=(Heading(len(CLAUSE * 2), 2, "1.1 Late"),)),
+        Page(f"2. TERM\n{CLAUSE}", 4, headings=(Heading(0, 1, "2. TERM"),)),
+    ]
+    paths = [(chunk.position, chunk.heading) for chunk in split(pages, count=count)]
+    assert paths == [
+        (0, ("1. RENT",)), (1, ("1. RENT",)), (2, ("1. RENT",)), (2, ("1. RENT", "1.1 Late")), (3, ("2. TERM",)),
+    ]  # fmt: skip
+
+
+def test_small_sections_share_a_chunk_named_after_what_holds_for_all():
+    text = "1. FEES\n1.1 Rent\nTen.\n1.2 Heat\nSix.\n"
+    headings = (Heading(0, 1, "1. FEES"), Heading(8, 2, "1.1 Rent"), Heading(22, 2, "1.2 Heat"))
+    (chunk,) = split([Page(text, headings=headings)], count=count)
+    assert chunk.heading == ("1. FEES",)
+
+
+def test_neighbours_overlap_only_where_a_paragraph_was_cut():
+    apart = split([Page("\n\n".join(CLAUSE.strip() for _ in range(40)))], count=count)
+    assert all(before.end <= after.start for before, after in itertools.pairwise(apart))
+    together = split([Page(CLAUSE * 40)], count=count)
+    for before, after in itertools.pairwise(together):
+        shared = before.end - after.start
+        assert shared > 0 and 1 <= len(sentences(before.text[-shared:])) <= 2
+
+
+def test_chunks_are_near_the_target_and_none_is_a_crumb():
+    sizes = [count(chunk.text) for chunk in split([Page(CLAUSE * 200)], count=count)]
+    assert all(150 <= size <= 250 for size in sizes), sizes
+    (only,) = split([Page(CLAUSE * 6 + "\n\nSigned.")], count=count)
+    assert only.text.endswith("Signed.")
+
+
+def test_the_prefix_keeps_the_innermost_heading_and_stays_short():
+    path = tuple(f"{n}. A heading of some length about many things" for n in range(9))
+    page = Page(CLAUSE * 9, headings=tuple(Heading(0, level + 1, name) for level, name in enumerate(path)))
+    for chunk in split([page], count=count, title="Title " * 90):
+        before = embedded_text("Title " * 90, chunk).removesuffix(chunk.text)
+        assert chunk.heading == path and path[-1] in before and count(before) <= 48
+
+
+def test_what_the_text_begins_with_is_not_said_twice():
+    page = Page(f"1. RENT\n{CLAUSE}", headings=(Heading(0, 1, "1. RENT"),))
+    (chunk,) = split([page], count=count, title="Lease")
+    assert embedded_text("Lease", chunk) == "Lease\n" + chunk.text
+    later = Page(CLAUSE)
+    _, second = split([page, later], count=count, title="Lease")
+    assert embedded_text("Lease", second) == "Lease\n1. RENT\n" + second.text
+
+
+def test_a_limit_without_room_for_text_is_refused():
+    with pytest.raises(ValueError, match="limit"):
+        split([Page("x")], count=count, limit=50)
+
+
+def test_each_sentence_is_counted_once():
+    asked = 0
+
+    def counter(text):
+        nonlocal asked
+        asked += len(text)
+        return count(text)
+
+    page = Page(CLAUSE * 300)
+    split([page], count=counter)
+    assert asked < 1.2 * len(page.text)
+
+
+def test_time_grows_with_the_text_and_not_faster():
+    def seconds(times):
+        page = Page(CLAUSE * times)
+        began = time.perf_counter()
+        split([page], count=lambda text: len(text.split()))
+        return time.perf_counter() - began
+
+    seconds(50)
+    assert min(seconds(1600) for _ in range(3)) < 16 * min(seconds(200) for _ in range(3))

@@ -1,0 +1,47 @@
+"""The help is made from the bindings."""
+
+from __future__ import annotations
+
+import pytest
+from textual.binding import Binding
+
+from localrag.tui.app import LocalragApp
+from localrag.tui.screens.chat import ChatScreen
+from localrag.tui.screens.dialogs import ChooseScreen, NoModelScreen, WelcomeScreen
+from localrag.tui.screens.help import HelpScreen, own_bindings
+from localrag.tui.screens.ingest import IngestScreen
+from tui.fakes import FakeWorld
+from tui.screen_text import see, until
+
+OWNERS = [LocalragApp, ChatScreen, *(owner for _, owner in ChatScreen.HELP_GROUPS)]
+
+
+async def test_help_lists_every_binding_with_its_keys():
+    app = FakeWorld().app()
+    async with app.run_test() as pilot:
+        await see(pilot, "Ask about")
+        await pilot.press("f1")
+        await see(pilot, "Keys")
+        text = app.screen.text().plain
+        for owner in OWNERS:
+            for binding in own_bindings(owner):
+                assert binding.description in text
+        assert "Ctrl+Q" in text and "Esc" in text and "PgUp" in text
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
+
+
+async def test_second_f1_closes_the_help():
+    app = FakeWorld().app()
+    async with app.run_test() as pilot:
+        await see(pilot, "Ask about")
+        await pilot.press("f1")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await pilot.press("f1")
+        await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
+
+
+@pytest.mark.parametrize("owner", [*OWNERS, ChooseScreen, NoModelScreen, WelcomeScreen, IngestScreen])
+def test_every_binding_says_what_it_does(owner):
+    for binding in owner.__dict__["BINDINGS"]:
+        assert isinstance(binding, Binding) and binding.description

@@ -70,6 +70,7 @@ def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
     """
     spans = _spans(passages)
     work = _Work(passages, spans, _rarity(spans), terms(question))
+    answer = _ASIDE.sub(lambda match: " " + match["marks"].replace(" and", ""), answer)
     text, end = "", 0
     for start, stop in _claims(answer):
         text += answer[end:start] + _cite_claim(answer[start:stop], work)
@@ -96,6 +97,14 @@ def _cite_claim(claim: str, work: _Work) -> str:
 
 # --- markers ------------------------------------------------------------------------------------------------
 
+# "This is supported by passage [2]." says nothing of its own; its marker belongs to the sentence before it.
+_ASIDE = re.compile(
+    r"(?:^|(?<=[.!?\]])\s+)(?:this|that|it|the (?:answer|information))(?: (?:information|statement|answer))? "
+    r"(?:is|was|can be) (?:supported|stated|found|mentioned|confirmed|provided|given) (?:by|in|from) "
+    r"(?:the )?(?:passages?|documents?|(?=\[))(?: (?:above|provided|given))?"
+    r"(?P<marks>(?:(?:,| and)?\s*\[\d[\d, ]*\])*)\s*(?:\.(?=\s|$)|$)",
+    re.I,
+)
 _MARKER = re.compile(r"\s*[\[【](?:passages? ?)?(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)[\]】]")
 
 

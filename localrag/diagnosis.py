@@ -220,8 +220,9 @@ def _models(settings: Settings) -> Iterator[Finding]:
 
 
 def _libraries(settings: Settings) -> Iterator[Finding]:
-    from localrag.library import DATABASE, Library
+    from localrag.library import Library
     from localrag.models.store import ModelStore
+    from localrag.schema import DATABASE
 
     folder = settings.indexes_dir
     names = sorted(path.parent.name for path in folder.glob(f"*/{DATABASE}")) if folder.is_dir() else []

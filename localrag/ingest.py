@@ -23,9 +23,10 @@ import numpy as np
 
 from localrag import chunking, vault
 from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
-from localrag.library import LOCK, Library
+from localrag.library import Library
 from localrag.readers.base import reads
 from localrag.readers.isolate import ReaderPool
+from localrag.schema import LOCK
 from localrag.types import Chunk, Document, Failure, IngestProgress, IngestReport, Reading, SkippedPage
 
 if TYPE_CHECKING:

@@ -23,43 +23,12 @@ import numpy as np
 from localrag import vault
 from localrag.embedding import EmbedderIdentity
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, UsageError
+from localrag.schema import DATABASE, INDEX, SCHEMA, TABLES
 from localrag.types import Chunk, Document, Failure, Page, Reading, SkippedPage
 from localrag.vectors import FaissIndex
 
 if TYPE_CHECKING:
     from localrag.vectors import Ids, Vectors
-
-SCHEMA = 1
-DATABASE = "library.db"
-INDEX = "vectors.index"
-LOCK = "library.lock"
-
-_TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE roots (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
-CREATE TABLE documents (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    root_id INTEGER NOT NULL REFERENCES roots ON DELETE CASCADE,
-    path TEXT NOT NULL, title TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL, paged INTEGER NOT NULL, characters INTEGER NOT NULL, skipped TEXT NOT NULL,
-    UNIQUE (root_id, path));
-CREATE TABLE pages (
-    document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
-    position INTEGER NOT NULL, number INTEGER, label TEXT, text TEXT NOT NULL,
-    PRIMARY KEY (document_id, position));
--- AUTOINCREMENT: an id is never given twice, so a stale vector index can never point at another chunk.
-CREATE TABLE chunks (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
-    position INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL,
-    heading TEXT NOT NULL, vector BLOB NOT NULL);
-CREATE INDEX chunks_of_document ON chunks (document_id, position, start);
-CREATE VIRTUAL TABLE fulltext USING fts5 (heading, text, tokenize = 'porter unicode61 remove_diacritics 2');
-INSERT INTO fulltext (fulltext, rank) VALUES ('secure-delete', 1);
-CREATE TABLE failures (
-    root_id INTEGER NOT NULL REFERENCES roots ON DELETE CASCADE,
-    path TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (root_id, path));
-"""
 
 _DOCUMENT_COLUMNS = """d.id, r.path AS root, d.path, d.title, d.sha256, d.size, d.mtime_ns, d.paged, d.characters,
     d.skipped, (SELECT count(*) FROM pages p WHERE p.document_id = d.id) AS pages"""
@@ -138,7 +107,7 @@ class Library:
         connection = vault.connect(fresh, write=True)
         with vault.storage_errors(path):
             values = {"schema": str(SCHEMA), "generation": "0", "embedder": json.dumps(identity.to_dict())}
-            connection.executescript(f"BEGIN; {_TABLES}")
+            connection.executescript(f"BEGIN; {TABLES}")
             connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
             connection.execute("COMMIT")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

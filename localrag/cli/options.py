@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def complete_library(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from localrag.library import DATABASE
+    from localrag.schema import DATABASE
 
     try:
         folder = load_settings().indexes_dir

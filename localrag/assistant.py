@@ -7,15 +7,17 @@ An Assistant keeps what is dear to load: the model, the embedders, open librarie
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from localrag import audit, calibration, exact, loading, material, prompt, retrieval, routing, survey
-from localrag.citations import cite
+from localrag.citations import Cited, cite
 from localrag.embedding import Embedder, EmbedderIdentity
 from localrag.errors import ModelError, UsageError
-from localrag.generation import Completed, Generator, StateStore
+from localrag.generation import Completed, StateStore, Weighed
+from localrag.generation import Generator as Model
 from localrag.library import Library
 from localrag.prefix_cache import PrefixCache
 from localrag.settings import Settings
@@ -79,7 +81,7 @@ class Assistant:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._generator: Generator | None = None
+        self._generator: Model | None = None
         self._embedders: dict[EmbedderIdentity, Embedder] = {}
         self._libraries: dict[str, Library] = {}
 
@@ -93,7 +95,7 @@ class Assistant:
         """
         return self._model().model
 
-    def _model(self) -> Generator:
+    def _model(self) -> Model:
         if self._generator is None:
             self._generator = loading.load_generator(self._settings)
         return self._generator
@@ -221,7 +223,7 @@ class Assistant:
             asked.libraries, embedders, question, k=self._settings.passages, documents=globs or asked.globs
         )
 
-    def _budget(self, model: Generator, asked: _Question, wanted: int) -> int:
+    def _budget(self, model: Model, asked: _Question, wanted: int) -> int:
         """Tokens for passages and history: what is wanted, or what the window leaves.
 
         Raises:
@@ -351,6 +353,11 @@ class Assistant:
         passages: Sequence[Passage],
         states: StateStore | None,
     ) -> Iterator[Event]:
+        weighed = yield from self._weigh(asked, messages, states)
+        if weighed is not None and not self._enough(asked, weighed):
+            done = Completed(prompt.NOT_FOUND, weighed.usage, "end" if weighed.shares else "stopped")
+            yield Answered(self._cited(asked, done, passages))
+            return
         model, settings = self._model(), self._settings
         done = Completed("", Usage(), "stopped")
         for event in model.generate(
@@ -363,27 +370,57 @@ class Assistant:
             if isinstance(event, Delta) and asked.first_token is None:
                 asked.first_token = asked.elapsed()
             yield event
-        calibration.record(
-            settings.calibration_file, model.model,
-            read=(done.usage.prompt - done.usage.reused, done.prompt_seconds),
-            written=(done.usage.generated, done.answer_seconds),
-        )  # fmt: skip
+        if weighed is not None:
+            # What the check read was not there before this question, so it does not count as kept.
+            done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))
+        self._learn(weighed, done)
         yield Answered(self._cited(asked, done, passages))
 
+    def _weigh(
+        self, asked: _Question, messages: Sequence[Message], states: StateStore | None
+    ) -> Generator[Event, None, Weighed | None]:
+        """Ask the model whether the text holds the answer; None where the question is not of that kind."""
+        if routing.needs_whole(asked.text):
+            return None
+        weighed: Weighed | None = None
+        for event in self._model().weigh(
+            prompt.check_prompt(messages), prompt.CHECK_OPTIONS, stop=asked.stop, states=states
+        ):
+            if isinstance(event, Weighed):
+                weighed = event
+            else:
+                yield event
+        return weighed
+
+    def _enough(self, asked: _Question, weighed: Weighed) -> bool:
+        """Whether the model is sure enough that the text holds the answer; noted among the plan's signals."""
+        if not weighed.shares:
+            return False
+        share = weighed.shares[0]
+        least = calibration.load(self._settings.calibration_file, self._model().model).answer_from
+        signals = {**asked.plan.signals, "holds_answer": round(share, 3), "answer_from": least}
+        asked.plan = replace(asked.plan, signals=signals)
+        return share >= least
+
+    def _learn(self, weighed: Weighed | None, done: Completed) -> None:
+        """Keep the speeds that were seen."""
+        read = (done.usage.prompt - done.usage.reused, done.prompt_seconds)
+        if weighed is not None:
+            read = (weighed.usage.prompt - weighed.usage.reused, weighed.prompt_seconds)
+        written = (done.usage.generated, done.answer_seconds)
+        calibration.record(self._settings.calibration_file, self._model().model, read=read, written=written)
+
     def _cited(self, asked: _Question, done: Completed, passages: Sequence[Passage]) -> Answer:
-        found = not prompt.says_nothing(done.text)
-        cited = cite(done.text, asked.text, passages) if found else None
-        shown = (
-            passages
-            if asked.plan.kind == "retrieve"
-            else material.cited_only(passages, cited.citations if cited else ())
-        )
+        cited = cite(done.text, asked.text, passages)
+        found = bool(re.search(r"\w", cited.text)) and not prompt.says_nothing(cited.text)
+        if not found:
+            cited = Cited(prompt.NOT_FOUND, (), 0, ())
+        whole = asked.plan.kind == "read"
         return self._answer(
-            asked, cited.text if cited else prompt.NOT_FOUND, found and bool(done.text.strip()),
-            citations=cited.citations if cited else (),
-            citations_dropped=cited.dropped if cited else 0,
-            unsupported=cited.unsupported if cited else (),
-            passages=tuple(shown), tokens=done.usage, stopped=done.ended != "end",
+            asked, cited.text, found,
+            citations=cited.citations, citations_dropped=cited.dropped, unsupported=cited.unsupported,
+            passages=tuple(material.cited_only(passages, cited.citations) if whole else passages),
+            tokens=done.usage, stopped=done.ended != "end",
         )  # fmt: skip
 
     def _nothing(self, asked: _Question) -> Answer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from localrag import vault
 
@@ -17,13 +18,22 @@ _SMOOTHING = 0.3
 _DEFAULT_EFFECTIVE = 6000
 
 
+# From which share of "yes" on an answer is given, where it was measured (docs/decisions/0006-answer-or-decline.md).
+_ANSWER_FROM = {"qwen2.5-coder-1.5b-instruct": 0.78}
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Tokens a second while reading and while writing (None until seen), and the effective length in tokens."""
+    """Tokens a second while reading and while writing (None until seen), and the effective length in tokens.
+
+    `answer_from` is how sure the model must be that the text holds the answer, in its own likelihood of "yes" against
+    "no". Models are sure to different degrees, so it is a figure of the model, not of the question.
+    """
 
     read_speed: float | None = None
     write_speed: float | None = None
     effective_tokens: int = _DEFAULT_EFFECTIVE
+    answer_from: float = 0.5
 
     def seconds_to_read(self, tokens: int) -> float | None:
         return None if not self.read_speed else tokens / self.read_speed
@@ -32,9 +42,10 @@ class Calibration:
 def load(file: Path, model: str) -> Calibration:
     """What is known of a model; the defaults where nothing is, or the file is damaged."""
     try:
-        return Calibration(**json.loads(vault.read_bytes(file))[model])
+        seen = json.loads(vault.read_bytes(file))[model]
+        return Calibration(**{**_defaults(model), **seen})
     except (OSError, ValueError, KeyError, TypeError):
-        return Calibration()
+        return Calibration(**_defaults(model))
 
 
 def record(file: Path, model: str, *, read: tuple[int, float], written: tuple[int, float]) -> Calibration:
@@ -48,8 +59,15 @@ def record(file: Path, model: str, *, read: tuple[int, float], written: tuple[in
         everything = json.loads(vault.read_bytes(file))
     except (OSError, ValueError):
         everything = {}
-    vault.write_json(file, {**everything, model: asdict(known)})
+    seen = {name: value for name, value in asdict(known).items() if name.endswith("_speed")}
+    vault.write_json(file, {**everything, model: {**everything.get(model, {}), **seen}})
     return known
+
+
+def _defaults(model: str) -> dict[str, Any]:
+    # An adapter ("id+adapter") changes what a model is sure of; its base is the nearest figure there is.
+    base = model.split("+")[0]
+    return {"answer_from": _ANSWER_FROM[base]} if base in _ANSWER_FROM else {}
 
 
 def _smooth(old: float | None, new: float) -> float:

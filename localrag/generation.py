@@ -28,6 +28,15 @@ class Completed:
     answer_seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """How likely each option is, relative to the others (they sum to 1); empty where it was stopped."""
+
+    shares: tuple[float, ...]
+    usage: Usage
+    prompt_seconds: float = 0.0
+
+
 class StateStore(Protocol):
     """Where states of the model are kept between questions and runs (`prefix_cache.py`)."""
 
@@ -87,11 +96,16 @@ class Generator(Protocol):
         ...
 
     def weigh(
-        self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None
-    ) -> list[float] | None:
-        """How likely each option is to come next, relative to the others; sums to 1.
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        stop: Callable[[], bool] | None = None,
+        states: StateStore | None = None,
+    ) -> Iterator[PromptRead | Weighed]:
+        """Read the prompt and tell how likely each option is to come next; `Weighed` is always the last item.
 
-        Options are told apart by their first token. None where `stop` ended it.
+        Options are told apart by their first token.
         """
         ...
 
@@ -102,11 +116,13 @@ class Generator(Protocol):
 class ScriptedGenerator:
     """A fake: answers by the first pattern found in the last message, else with `otherwise`.
 
-    It counts words as tokens and keeps each prompt it was given in `prompts`.
+    `weights` does the same for `weigh`: the option to be certain of, else the first. It counts words as tokens and
+    keeps each prompt it was given in `prompts`.
     """
 
     script: Sequence[tuple[str, str]] = ()
     otherwise: str = "The documents do not say."
+    weights: Sequence[tuple[str, str]] = ()
     window: int = 4096
     model: str = "scripted"
     prompts: list[tuple[Message, ...]] = field(default_factory=list)
@@ -144,13 +160,19 @@ class ScriptedGenerator:
         yield Completed("".join(written), Usage(read, 0, len(written)), ended)
 
     def weigh(
-        self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None
-    ) -> list[float] | None:
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        stop: Callable[[], bool] | None = None,
+        states: StateStore | None = None,
+    ) -> Iterator[PromptRead | Weighed]:
+        self.prompts.append(tuple(messages))
+        read = sum(self.count(message.stable + message.text) for message in messages)
+        yield PromptRead(read, read)
         last = messages[-1].stable + messages[-1].text
-        answer = next((reply for pattern, reply in self.script if re.search(pattern, last)), self.otherwise)
-        chosen = [float(option.strip().lower() in answer.lower()) for option in options]
-        total = sum(chosen)
-        return [value / total if total else 1 / len(options) for value in chosen]
+        reply = next((reply for pattern, reply in self.weights if re.search(pattern, last)), options[0])
+        yield Weighed(tuple(float(option == reply) for option in options), Usage(read, 0, 0))
 
     def close(self) -> None:
         pass

@@ -118,11 +118,28 @@ class Library:
     def close(self) -> None:
         self._db.close()
 
+    def _select(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        with self._sound():
+            return self._db.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        """Damage shows only where it is met, long after the database was opened."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise
+            raise LibraryError(
+                f"the library {self.name!r} is damaged: {error}",
+                f"Restore {str(self.folder / DATABASE)!r}, or delete {str(self.folder)!r} and ingest again.",
+            ) from error
+
     # --- facts ----------------------------------------------------------------------------------------------
 
     def _meta(self, key: str) -> str | None:
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+        rows = self._select("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else None
 
     @property
     def identity(self) -> EmbedderIdentity:
@@ -148,11 +165,11 @@ class Library:
             )
 
     def roots(self) -> list[str]:
-        return [row[0] for row in self._db.execute("SELECT path FROM roots ORDER BY path")]
+        return [row[0] for row in self._select("SELECT path FROM roots ORDER BY path")]
 
     def failures(self, root: str | None = None) -> list[Failure]:
         """Files that could not be read at the last ingest."""
-        rows = self._db.execute(
+        rows = self._select(
             "SELECT f.path, f.reason FROM failures f JOIN roots r ON r.id = f.root_id "
             "WHERE ?1 IS NULL OR r.path = ?1 ORDER BY f.path",
             (root,),
@@ -169,7 +186,7 @@ class Library:
         }
 
     def _count(self, sql: str) -> int:
-        return int(self._db.execute(sql).fetchone()[0])
+        return int(self._select(sql)[0][0])
 
     # --- documents and pages --------------------------------------------------------------------------------
 
@@ -180,7 +197,7 @@ class Library:
             NotFoundError: globs were given and match nothing.
         """
         sql = f"SELECT {_DOCUMENT_COLUMNS} FROM documents d JOIN roots r ON r.id = d.root_id ORDER BY d.path, r.path"
-        everything = [_document(row) for row in self._db.execute(sql)]
+        everything = [_document(row) for row in self._select(sql)]
         found = [doc for doc in everything if root is None or doc.root == root]
         if globs:
             found = [doc for doc in found if any(matches(doc.path, glob) for glob in globs)]
@@ -210,12 +227,12 @@ class Library:
 
     def pages(self, document_id: int) -> list[Page]:
         sql = "SELECT number, label, text FROM pages WHERE document_id = ? ORDER BY position"
-        return [Page(row["text"], row["number"], row["label"]) for row in self._db.execute(sql, (document_id,))]
+        return [Page(row["text"], row["number"], row["label"]) for row in self._select(sql, (document_id,))]
 
     def page_text(self, document_id: int, position: int) -> str:
         sql = "SELECT text FROM pages WHERE document_id = ? AND position = ?"
-        row = self._db.execute(sql, (document_id, position)).fetchone()
-        return "" if row is None else str(row[0])
+        rows = self._select(sql, (document_id, position))
+        return str(rows[0][0]) if rows else ""
 
     # --- chunks ---------------------------------------------------------------------------------------------
 
@@ -231,7 +248,7 @@ class Library:
         rows = [
             row[0]
             for part in _parts(document_ids)
-            for row in self._db.execute(f"SELECT id FROM chunks WHERE document_id IN ({_marks(part)})", part)
+            for row in self._select(f"SELECT id FROM chunks WHERE document_id IN ({_marks(part)})", part)
         ]
         return np.array(sorted(rows), np.int64)
 
@@ -243,7 +260,7 @@ class Library:
             WHERE {where} ORDER BY c.document_id, c.position, c.start"""
         return [
             StoredChunk(**{**dict(row), "heading": tuple(json.loads(row["heading"]))})
-            for row in self._db.execute(sql, values)
+            for row in self._select(sql, values)
         ]
 
     def search_text(self, query: str, k: int, document_ids: Sequence[int] | None = None) -> list[tuple[int, float]]:
@@ -256,11 +273,11 @@ class Library:
         join = "JOIN chunks c ON c.id = f.rowid" if where else ""
         sql = f"""SELECT f.rowid, -bm25(fulltext) AS score FROM fulltext f {join}
             WHERE fulltext MATCH ? {where} ORDER BY score DESC, f.rowid LIMIT {int(k)}"""
-        return [(int(row[0]), float(row[1])) for row in self._db.execute(sql, values)]
+        return [(int(row[0]), float(row[1])) for row in self._select(sql, values)]
 
     def vectors(self) -> tuple[Ids, Vectors]:
         """All ids and vectors, as kept beside the chunks."""
-        rows = self._db.execute("SELECT id, vector FROM chunks ORDER BY id").fetchall()
+        rows = self._select("SELECT id, vector FROM chunks ORDER BY id")
         ids = np.array([row[0] for row in rows], np.int64)
         flat = np.frombuffer(b"".join(row[1] for row in rows), "<f4").astype(np.float32)
         return ids, flat.reshape(len(ids), -1) if len(ids) else np.empty((0, self.identity.dimension), np.float32)
@@ -283,7 +300,7 @@ class Library:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with vault.storage_errors(self.folder):
+        with vault.storage_errors(self.folder), self._sound():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -358,6 +375,11 @@ class Library:
 
     def move_root(self, old: str, new: str) -> None:
         """Note that a folder now lies elsewhere; what was read of it stays."""
+        if new != old and new in self.roots():
+            raise UsageError(
+                f"{self.name!r} has {new!r} as a root of its own, so {old!r} cannot become it",
+                f"Take its documents out first (`localrag forget {self.name} --document GLOB`), or leave out --root.",
+            )
         with self._transaction():
             if not self._db.execute("UPDATE roots SET path = ? WHERE path = ?", (new, old)).rowcount:
                 raise NotFoundError(
@@ -380,7 +402,7 @@ class Library:
 
     def compact(self) -> None:
         """Give deleted space back to the disk."""
-        with vault.storage_errors(self.folder):
+        with vault.storage_errors(self.folder), self._sound():
             self._db.execute("INSERT INTO fulltext (fulltext) VALUES ('optimize')")
             self._db.execute("VACUUM")
         self.save_index()

@@ -21,11 +21,12 @@ from typing import Any, Literal
 from localrag import machine
 from localrag.chat_template import ChatTemplate
 from localrag.errors import ModelError
-from localrag.generation import Completed, StateStore
+from localrag.generation import Completed, StateStore, Weighed
 from localrag.types import Delta, Message, PromptRead, Usage
 
 _BATCH = 256  # tokens between two reports of progress
 _STEP = 1024  # the window grows in these steps
+_ROOM = 512  # kept free behind a prompt that is only weighed, since an answer mostly follows
 _ABORTED = 2  # what llama_decode returns when the abort callback said so
 
 
@@ -182,17 +183,25 @@ class LlamaGenerator:
         yield Completed(text, usage, ended, read - began, time.monotonic() - read)
 
     def weigh(
-        self, messages: Sequence[Message], options: Sequence[str], *, stop: Callable[[], bool] | None = None
-    ) -> list[float] | None:
-        prompt, checkpoint = self._prompt(messages, 1)
-        for _ in self._read(prompt, self._rewind(prompt, checkpoint, None), checkpoint, stop, None):
-            pass
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        stop: Callable[[], bool] | None = None,
+        states: StateStore | None = None,
+    ) -> Iterator[PromptRead | Weighed]:
+        began = time.monotonic()
+        prompt, checkpoint = self._prompt(messages, _ROOM)
+        reused = self._rewind(prompt, checkpoint, states)
+        yield from self._read(prompt, reused, checkpoint, stop, states)
+        usage = Usage(len(self._tokens), reused, 0)
         if len(self._tokens) < len(prompt):
-            return None
+            yield Weighed((), usage, time.monotonic() - began)
+            return
         logits = self._c.llama_get_logits_ith(self._context, -1)
         scores = [float(logits[self._tokenize(option, special=False)[0]]) for option in options]
         odds = [math.exp(score - max(scores)) for score in scores]
-        return [value / sum(odds) for value in odds]
+        yield Weighed(tuple(value / sum(odds) for value in odds), usage, time.monotonic() - began)
 
     def _prompt(self, messages: Sequence[Message], room: int) -> tuple[list[int], int]:
         """Tokens of a prompt and its checkpoint, with a window that has room for as many more.

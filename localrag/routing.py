@@ -48,6 +48,11 @@ _SURVEY = re.compile(
 )
 
 
+def needs_whole(question: str) -> bool:
+    """True where a question is about a text as a whole, so that no passage of it is the answer."""
+    return bool(_WHOLE.search(question))
+
+
 def choose(question: str, mode: Mode, signals: Signals) -> Plan:
     """The plan for a question.
 

@@ -176,7 +176,7 @@ def _by_capitals(lines: Sequence[str], index: int, line: str, before: str, after
     words = _WORD.findall(line)
     letters = sum(map(len, words))
     if (
-        letters < 5
+        letters < 6
         or len(words) > 10
         or sum(c.isdigit() for c in line) > 2
         or letters < 0.7 * len(line.replace(" ", ""))

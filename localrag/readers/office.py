@@ -229,7 +229,6 @@ def _notes(root: Element | None, kind: str) -> dict[str, str]:
     return {
         note.get(f"{_W}id", ""): " ".join(filter(None, map(_flat, note.iter(f"{_W}p"))))
         for note in root.iter(f"{_W}{kind}")
-        if note.get(f"{_W}type") in (None, "normal")
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def _texts(document: Any) -> Iterator[tuple[str, str]]:
             with contextlib.closing(document[index]) as page:
                 with contextlib.closing(page.get_textpage()) as textpage:
                     text = _tidy(textpage.get_text_range())
-                letters = sum(character.isalnum() for character in text)
+                letters = sum(1 for _ in islice(filter(str.isalnum, text), _LEAST_LETTERS))
                 kinds = set() if letters >= _LEAST_LETTERS else {item.type for item in page.get_objects(max_depth=2)}
             if letters and pypdfium2.raw.FPDF_PAGEOBJ_IMAGE not in kinds:
                 yield text, ""
@@ -121,7 +122,9 @@ _MANY_BLANKS = re.compile(r"\n{4,}")
 
 
 def _tidy(raw: str) -> str:
-    text = _HYPHEN.sub(lambda match: _joined(match[1], match[2], raw), raw)
+    text = raw
+    if "\ufffe" in raw or "\x02" in raw:  # rare, and the search for words around them is slow
+        text = _HYPHEN.sub(lambda match: _joined(match[1], match[2], raw), raw)
     return _MANY_BLANKS.sub("\n\n\n", _LINE_END_SPACES.sub("", clean(text))).strip("\n")
 
 

@@ -14,7 +14,7 @@ def found(text):
     ("ARTICLE V", 1), ("ARTICLE V DEFINITIONS", 1), ("Section 3.2 Fees", 2), ("SECTION 3.2.1 Late Fees", 3),
     ("Item 1A. Risk Factors", 2), ("PART II — OTHER INFORMATION", 1), ("Note 3 – Financial Instruments", 3),
     ("12. TERMINATION", 1), ("3.2 Payment Terms", 2), ("3.2.1. Late Payment", 3), ("RECITALS", 1),
-    ("GOVERNING LAW AND VENUE", 1), ("Next Steps", 5), ("Schedule B", 1),
+    ("GOVERNING LAW AND VENUE", 1), ("Next Steps", 5), ("HIPAA", 5), ("Schedule B", 1),
 ])  # fmt: skip
 def test_headings_of_contracts_and_filings_are_seen(line, level):
     assert found(f"The fee is due.\n{line}\n{PROSE}\n") == [(level, line)]
@@ -32,6 +32,7 @@ def test_headings_run_into_their_paragraph_are_seen(line, title):
 
 def test_a_part_takes_its_name_from_the_line_below():
     assert found(f"ARTICLE V\nTERM AND TERMINATION\n{PROSE}") == [(1, "ARTICLE V TERM AND TERMINATION")]
+    assert found(f"Exhibit A\nPRICE LIST AND TERMS\n{PROSE}") == [(1, "Exhibit A PRICE LIST AND TERMS")]
     assert found(f"EXHIBIT A\nACME WIDGETS, INC.\n{PROSE}")[0] == (1, "EXHIBIT A")
 
 
@@ -43,6 +44,9 @@ def test_a_part_takes_its_name_from_the_line_below():
     "1. Quality: We make good things and improve them.\n2. Integrity: We tell the truth to everyone we deal with.\n",
     "1.1 Definitions ........ 4\n1.2 Grant ........ 7\n",
     "THE SOFTWARE IS PROVIDED AS IS AND WITH\nALL FAULTS AND THE ENTIRE RISK IS WITH\nTHE BUYER OF THE SOFTWARE\n",
+    f"1.1 Definitions and Terms ........ 4\n{PROSE}",
+    f"1.1 Definitions and Terms 4\n{PROSE}",
+    "12. Total Amounts\n1,200 3,400 (5)\n",
     "By: ______________\nName: John Smith\nTitle: President\n",
     "10.1 EXCEPT FOR A BREACH OF SECTION 8, IN NO EVENT WILL EITHER\nPARTY BE LIABLE FOR ANYTHING AT ALL UNDER THIS\n",
     "The Company shall pay the amounts that are set out in the table of fees under\nSection 3.2 Fees\nand no more.\n",

@@ -108,6 +108,15 @@ def test_tracked_insertions_are_in_and_deletions_out(path):
     assert read(document, path).pages[0].text == "pay 200 here"
 
 
+def test_a_deleted_row_is_out(path):
+    document = docx.Document()
+    table = document.add_table(3, 2)
+    for index, cell in enumerate(table._cells):
+        cell.text = f"cell {index}"
+    table.rows[1]._tr.get_or_add_trPr().append(parse_xml(f"<w:del {W}/>"))
+    assert read(document, path).pages[0].text.split("\n")[2:] == ["| cell 4 | cell 5 |"]
+
+
 def test_text_boxes_are_read_once_and_headers_not_at_all(path):
     document = docx.Document()
     document.sections[0].header.paragraphs[0].text = "RUNNING HEADER"

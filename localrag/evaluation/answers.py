@@ -1,0 +1,202 @@
+"""Is the answer right, and do its quotes stand where they are said to stand?
+
+Only what code can decide: whether it answers where there is an answer and declines where there is none, its words and
+numbers against the known answer, its citations against the known place, and each quote against the stored text. It
+does not judge free text: a right answer in other words has a low F1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from localrag.api import Library
+from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, UsageError
+from localrag.evaluation import metrics
+from localrag.evaluation.datasets import Matched, Question
+from localrag.evaluation.runs import Row, Run
+from localrag.types import Answer, Answered, Citation, Event, Mode
+
+_MARKER = re.compile(r"\s*\[\d{1,3}\]")
+# Figures that an answer has only where the question gives it something to be compared with.
+FIGURES = ("exact", "f1", "numeric", "choice", "cited", "cited_document", "cited_page", "evidence")
+
+
+class Asker(Protocol):
+    """What is needed of an Assistant."""
+
+    def ask(
+        self, question: str, *, libraries: Sequence[str], documents: Sequence[str] | None, mode: Mode,
+        stop: Callable[[], bool],
+    ) -> Iterator[Event]: ...  # fmt: skip
+
+
+def score(question: Question, documents: Sequence[str], answer: Answer, choices: Sequence[str]) -> dict[str, Any]:
+    """The figures of one answer; of an unanswerable question only whether it was declined.
+
+    Args:
+        question: with its known answer.
+        documents: the paths, in the library, of the documents it is about.
+        answer: what was answered.
+        choices: the answers there are to questions with a label.
+    """
+    figures: dict[str, Any] = {}
+    text = _MARKER.sub("", answer.answer)
+    if question.label:
+        figures["choice"] = float(_choice(text, answer.found, choices) == question.answer)
+    if not question.answerable:
+        return figures
+    said = text if answer.found else ""
+    figures["exact"] = float(metrics.exact_match(said, question.answer))
+    figures["f1"] = round(metrics.f1(said, question.answer), 4)
+    numeric = metrics.numeric_match(said, question.answer)
+    if numeric is not None:
+        figures["numeric"] = float(numeric)
+    right = [citation for citation in answer.citations if citation.document in documents]
+    figures["cited"] = float(bool(answer.citations))
+    figures["cited_document"] = float(bool(right))
+    if question.page is not None:
+        figures["cited_page"] = float(any(citation.page == question.page for citation in right))
+    covered = metrics.covered(question.evidence, [citation.quote for citation in right])
+    if covered is not None:
+        figures["evidence"] = round(covered, 4)
+    return figures
+
+
+def _choice(text: str, found: bool, choices: Sequence[str]) -> str | None:
+    """The choice an answer makes; declining is the choice "Not mentioned" where there is one."""
+    if not found:
+        return next((choice for choice in choices if choice.lower().startswith("not ")), None)
+    return metrics.chosen(text, choices)
+
+
+def verbatim(library: Library, citation: Citation) -> bool:
+    """True where a quote stands, character for character, at its stated place in the stored text."""
+    try:
+        text = library.page_text(citation.document, citation.page)
+    except NotFoundError:
+        return False
+    return bool(citation.quote) and text[citation.start : citation.end] == citation.quote
+
+
+def run(
+    questions: Sequence[Question], matched: Matched, library: Library, assistant: Asker, results: Run, *, mode: Mode,
+    within_document: bool, choices: Sequence[str] = (), stop: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[Question, Row]]:  # fmt: skip
+    """Ask each question and score its answer; what `results` holds already is not asked again.
+
+    An answer that `stop` cut short is not kept. A question that this model cannot take is kept with its error.
+
+    Raises:
+        ModelMissing, ModelDamaged: no question could be answered.
+    """
+    for question in questions:
+        row = results.done(question)
+        if row is None:
+            if stop():
+                return
+            documents = matched.documents(question)
+            globs = (documents or None) if within_document else None
+            try:
+                answer = _ask(assistant, question, library.name, globs, mode, stop)
+            except (ModelMissing, ModelDamaged):
+                raise
+            except (ModelError, UsageError) as error:
+                row = results.add(question, _failed(question, error.message))
+            else:
+                if stop() or answer is None:
+                    return
+                row = results.add(question, _result(question, documents, answer, library, choices))
+        yield question, row
+
+
+def _ask(
+    assistant: Asker, question: Question, library: str, documents: Sequence[str] | None, mode: Mode,
+    stop: Callable[[], bool],
+) -> Answer | None:  # fmt: skip
+    answer = None
+    for event in assistant.ask(question.question, libraries=[library], documents=documents, mode=mode, stop=stop):
+        if isinstance(event, Answered):
+            answer = event.answer
+    return answer
+
+
+def _about(question: Question) -> dict[str, Any]:
+    return {
+        "question": question.question,
+        "known": question.answer,
+        "category": question.category,
+        "answerable": question.answerable,
+    }
+
+
+def _failed(question: Question, message: str) -> dict[str, Any]:
+    return {**_about(question), "error": message}
+
+
+def _result(
+    question: Question, documents: Sequence[str], answer: Answer, library: Library, choices: Sequence[str]
+) -> dict[str, Any]:
+    return {
+        **_about(question),
+        "answer": answer.answer,
+        "found": answer.found,
+        "figures": score(question, documents, answer, choices),
+        "quotes": len(answer.citations),
+        "verbatim": sum(verbatim(library, citation) for citation in answer.citations),
+        "dropped": answer.citations_dropped,
+        "unsupported": len(answer.unsupported),
+        "cut": answer.stopped,
+        "plan": answer.plan.kind,
+        "signals": dict(answer.plan.signals),
+        "model": answer.model,
+        "seconds": round(answer.seconds.total, 3),
+        "first_token": None if answer.seconds.first_token is None else round(answer.seconds.first_token, 3),
+        "citations": [
+            {"document": c.document, "page": c.page, "start": c.start, "end": c.end, "quote": c.quote}
+            for c in answer.citations
+        ],
+    }
+
+
+def summarize(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
+    """The figures over all rows and by category, as plain values; failed questions are counted apart."""
+    done = [row for row in rows if "error" not in row]
+    quotes = sum(row["quotes"] for row in done)
+    seconds = [row["seconds"] for row in done]
+    first = [row["first_token"] for row in done if row["first_token"] is not None]
+    return {
+        "questions": len(done),
+        "failed": len(rows) - len(done),
+        **_figures(done, seed),
+        "quotes": {
+            "shown": quotes,
+            "verbatim": sum(row["verbatim"] for row in done),
+            "dropped": sum(row["dropped"] for row in done),
+            "unsupported_sentences": sum(row["unsupported"] for row in done),
+        },
+        "categories": {
+            name: {"questions": len(own), **_figures(own, seed)}
+            for name in sorted({row["category"] for row in done})
+            if name and (own := [row for row in done if row["category"] == name])
+        },
+        "seconds": {
+            "p50": metrics.percentile(seconds, 50),
+            "p95": metrics.percentile(seconds, 95),
+            "first_token_p50": metrics.percentile(first, 50),
+        },
+    }
+
+
+def _figures(rows: Sequence[Row], seed: int) -> Mapping[str, Any]:
+    counts = metrics.abstention((row["found"], row["answerable"]) for row in rows)
+    figures: dict[str, Any] = {}
+    for name in FIGURES:
+        found = metrics.estimate([row["figures"][name] for row in rows if name in row["figures"]], seed)
+        if found is not None:
+            figures[name] = found.to_dict()
+    touched = [float(row["figures"]["evidence"] > 0) for row in rows if "evidence" in row["figures"]]
+    if (some := metrics.estimate(touched, seed)) is not None:
+        figures["evidence_touched"] = some.to_dict()
+    return {"abstention": counts.to_dict(), "figures": figures}

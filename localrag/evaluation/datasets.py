@@ -1,0 +1,188 @@
+"""Questions with known answers, one JSON object a line, and the documents of a library that they are about.
+
+Each line has `question`, `answer`, `doc`, `evidence`, `page` and `id`; `evidence` may be empty and `page` null.
+It may have `answerable` (false: the documents do not say; `doc` may then be null, for all of them), `label` (the answer
+is one of a few choices), `category`, `lang` and `docs` (several documents are needed). Others are passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from localrag.errors import NotFoundError, UsageError
+from localrag.types import Document
+
+_FORM = "Each line is a JSON object with question, answer, doc, evidence, page and id; see docs/evaluation.md."
+# Fields of the development sets that say the same as `category`.
+_CATEGORIES = ("category", "question_type", "answer_type", "label")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, its known answer and where that stands; `page` is 1-based."""
+
+    id: str
+    question: str
+    answer: str
+    doc: str
+    evidence: str = ""
+    page: int | None = None
+    answerable: bool = True
+    label: str | None = None
+    category: str = ""
+    lang: str = ""
+    docs: tuple[str, ...] = ()
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """All documents that the answer needs, or that do not say; empty where that is the whole library."""
+        return self.docs or ((self.doc,) if self.doc else ())
+
+    @property
+    def digest(self) -> str:
+        """Changes when anything about the question does, so that an old result is not taken for a new one."""
+        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()[:12]
+
+
+def load(path: Path) -> list[Question]:
+    """Read a file of questions.
+
+    Raises:
+        NotFoundError: there is no such file.
+        UsageError: a line is not a question, or two have one id; the line's number is said.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no dataset {str(path)!r}", _FORM) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the dataset {str(path)!r}: {error}", _FORM) from None
+    questions: list[Question] = []
+    seen: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            question = _question(json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"line {number} of {str(path)!r} is not a question: {error}", _FORM) from None
+        if question.id in seen:
+            first = seen[question.id]
+            raise UsageError(f"lines {first} and {number} of {str(path)!r} both have the id {question.id!r}", _FORM)
+        seen[question.id] = number
+        questions.append(question)
+    if not questions:
+        raise UsageError(f"{str(path)!r} holds no questions", _FORM)
+    return questions
+
+
+def _question(row: Any) -> Question:
+    if not isinstance(row, Mapping):
+        raise TypeError("it is not a JSON object")
+    page, docs, answerable = row.get("page"), row.get("docs") or (), row.get("answerable", True)
+    if page is not None and (isinstance(page, bool) or not isinstance(page, int) or page < 1):
+        raise ValueError(f"page is {page!r}, not a number from 1 or null")
+    if not isinstance(docs, list | tuple) or not all(isinstance(doc, str) for doc in docs):
+        raise ValueError(f"docs is {docs!r}, not a list of paths")
+    if not isinstance(answerable, bool):
+        raise ValueError(f"answerable is {answerable!r}, not true or false")
+    no_doc = not answerable or bool(docs)
+    return Question(
+        id=_text(row, "id"), question=_text(row, "question"), answer=_text(row, "answer", empty=not answerable),
+        doc=_text(row, "doc", empty=no_doc), evidence=_text(row, "evidence", empty=True), page=page,
+        answerable=answerable,
+        label=_text(row, "label", empty=True) or None,
+        category=next((found for name in _CATEGORIES if (found := _text(row, name, empty=True))), ""),
+        lang=_text(row, "lang", empty=True), docs=tuple(docs),
+    )  # fmt: skip
+
+
+def _text(row: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
+    value = row.get(name)
+    if value is None and empty:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}, not text" if name in row else f"it has no {name}")
+    if not value.strip() and not empty:
+        raise ValueError(f"{name} is empty")
+    return value
+
+
+# --- a sample -----------------------------------------------------------------------------------------------
+
+
+def sample(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
+    """A seeded sample in which each category, answerable and not, has its share; in the order of the file.
+
+    The same questions, limit and seed give the same sample; None as limit takes all.
+    """
+    if limit is None or limit >= len(questions):
+        return list(questions)
+    strata: dict[tuple[str, bool], list[int]] = {}
+    for i, question in enumerate(questions):
+        strata.setdefault((question.category, question.answerable), []).append(i)
+    chance = random.Random(seed)
+    taken = {key: int(limit * len(members) / len(questions)) for key, members in strata.items()}
+    # Where shares are broken, the largest remainders get one more; equal ones by lot.
+    lots = sorted(strata, key=lambda key: (limit * len(strata[key]) % len(questions), chance.random()), reverse=True)
+    for key in lots[: limit - sum(taken.values())]:
+        taken[key] += 1
+    chosen = [i for key, members in strata.items() for i in chance.sample(members, taken[key])]
+    return [questions[i] for i in sorted(chosen)]
+
+
+# --- documents ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Questions whose documents are all in the library, with their paths there; the others stay aside."""
+
+    questions: tuple[Question, ...]
+    missing: tuple[Question, ...]
+    paths: Mapping[str, str]
+
+    @property
+    def missing_documents(self) -> list[str]:
+        return sorted({doc for question in self.missing for doc in question.documents if doc not in self.paths})
+
+    def documents(self, question: Question) -> list[str]:
+        """The paths, within the library, of the documents that a question is about."""
+        return [self.paths[doc] for doc in question.documents]
+
+
+def match(questions: Sequence[Question], documents: Sequence[Document]) -> Matched:
+    """Find the documents of the questions in a library, which may have been read from a folder further down.
+
+    A document is found by the end of its whole path. Where none fits, a library's path that is the end of a
+    question's will do, if no other document of the questions has a claim to it.
+    """
+    wanted = list(dict.fromkeys(doc for question in questions for doc in question.documents))
+    places = {f"{document.root}/{document.path}": document.path for document in documents}
+    paths: dict[str, str] = {}
+    for doc in wanted:
+        found = [path for place, path in places.items() if _ends(place, doc)]
+        if len(found) == 1:
+            paths[doc] = found[0]
+    claims: dict[str, list[str]] = {path: [] for path in places.values() if path not in set(paths.values())}
+    for path, claimants in claims.items():
+        claimants += [doc for doc in wanted if doc not in paths and _ends(doc, path)]
+    paths.update({claimants[0]: path for path, claimants in claims.items() if len(claimants) == 1})
+    inside: Callable[[Question], bool] = lambda question: all(doc in paths for doc in question.documents)  # noqa: E731
+    return Matched(
+        tuple(question for question in questions if inside(question)),
+        tuple(question for question in questions if not inside(question)),
+        paths,
+    )
+
+
+def _ends(path: str, end: str) -> bool:
+    """True where a path ends with another, by whole names."""
+    path, end = path.replace("\\", "/"), end.replace("\\", "/").removeprefix("./").strip("/")
+    return path == end or path.endswith(f"/{end}")

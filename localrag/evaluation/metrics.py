@@ -1,0 +1,241 @@
+"""The figures of an evaluation. Pure: words and numbers in, numbers out; nothing here knows a library or a model.
+
+Exact match and F1 are those of SQuAD (Rajpurkar et al. 2016, "SQuAD: 100,000+ Questions for Machine Comprehension of
+Text", and its script evaluate-v1.1.py): lower case, without punctuation and the articles a, an, the; F1 counts words
+that answer and known answer share. Words of Chinese and Japanese are single characters here, which SQuAD leaves open.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 2000
+# Evidence counts as found when this share of its words stands in what was found.
+COVERED = 0.7
+_RUN = 3  # words in a row that must be the same before they count as the evidence's own
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation + "“”‘’«»„…–—•·、。，；：？！（）")
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_ONE_CHARACTER = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORDS = re.compile(rf"[{_ONE_CHARACTER}]|[^\W_{_ONE_CHARACTER}]+")
+
+
+# --- words --------------------------------------------------------------------------------------------------
+
+
+def normalized(text: str) -> str:
+    """Lower case, without punctuation, articles and more than one space."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+def exact_match(answer: str, known: str) -> bool:
+    return normalized(answer) == normalized(known)
+
+
+def f1(answer: str, known: str) -> float:
+    """Harmonic mean of the shares of words in common; 1 where both are empty."""
+    given, wanted = words(normalized(answer)), words(normalized(known))
+    if not given or not wanted:
+        return float(given == wanted)
+    common = sum((Counter(given) & Counter(wanted)).values())
+    return 2 * common / (len(given) + len(wanted))
+
+
+def words(text: str) -> list[str]:
+    return _WORDS.findall(text.lower())
+
+
+def chosen(answer: str, choices: Iterable[str]) -> str | None:
+    """The choice that an answer makes: the one that stands first in it, the longer of two at one place."""
+    places = []
+    for choice in choices:
+        found = re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", answer, re.IGNORECASE)
+        if found is not None:
+            places.append((found.start(), -len(choice), choice))
+    return min(places)[2] if places else None
+
+
+def covered(evidence: str, texts: Iterable[str]) -> float | None:
+    """The share of the evidence's words that stand in the texts, in runs of three; None without evidence.
+
+    Pieces of evidence are parted by "[...]"; a piece of fewer words must stand there as a whole. Runs, since single
+    words of a contract stand on most of its pages.
+    """
+    pieces = [piece for part in evidence.split("[...]") if (piece := words(part))]
+    if not pieces:
+        return None
+    there: dict[int, set[tuple[str, ...]]] = {size: set() for size in {min(len(p), _RUN) for p in pieces}}
+    for text in texts:
+        read = words(text)
+        for size, runs in there.items():
+            runs.update(tuple(read[i : i + size]) for i in range(len(read) - size + 1))
+    found = 0
+    for piece in pieces:
+        size = min(len(piece), _RUN)
+        marked: set[int] = set()
+        for i in range(len(piece) - size + 1):
+            if tuple(piece[i : i + size]) in there[size]:
+                marked.update(range(i, i + size))
+        found += len(marked)
+    return found / sum(map(len, pieces))
+
+
+# --- numbers ------------------------------------------------------------------------------------------------
+
+_SCALES = {
+    "k": 1e3, "thousand": 1e3, "thousands": 1e3,
+    "m": 1e6, "mn": 1e6, "mio": 1e6, "million": 1e6, "millions": 1e6,
+    "bn": 1e9, "b": 1e9, "billion": 1e9, "billions": 1e9,
+    "tn": 1e12, "trillion": 1e12, "trillions": 1e12,
+}  # fmt: skip
+_CURRENCIES = {"$": "USD", "us$": "USD", "usd": "USD", "€": "EUR", "eur": "EUR", "£": "GBP", "gbp": "GBP",
+               "¥": "JPY", "jpy": "JPY", "chf": "CHF"}  # fmt: skip
+_MONEY = r"US\$|[$€£¥]|\b(?:USD|EUR|GBP|JPY|CHF)\b"
+_SPACE = "\u00a0\u202f\u2009"
+_NUMBER = re.compile(
+    rf"""
+    (?P<open>\()? \s* (?P<before>{_MONEY})? \s* (?P<open2>\()?
+    (?P<sign>(?<![\w)])[-−–])? \s? (?P<before2>{_MONEY})? \s?
+    (?P<digits> (?<![\w.,]) (?: \d{{1,3}} (?:[,{_SPACE}'’]\d{{3}})+ (?:\.\d+)?      # 1,234,567.8
+                | \d{{1,3}} (?:\.\d{{3}})+ ,\d+ | \d{{1,3}} (?:\.\d{{3}}){{2,}}      # 1.234.567,8
+                | \d+ (?:[.]\d+)? | \.\d+ ) )
+    (?P<close>\))?
+    (?: \s? (?P<percent>% | per\s?cent\b | percent\b | pct\b)
+      | [\s-]? (?P<scale>{"|".join(sorted(_SCALES, key=len, reverse=True))})\b )?
+    (?: \s? (?P<after>[$€£¥]|(?:USD|EUR|GBP|JPY|CHF|euros?|dollars?|pounds?)\b) )?
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)  # fmt: skip
+_NAMES = {"euro": "EUR", "euros": "EUR", "dollar": "USD", "dollars": "USD", "pound": "GBP", "pounds": "GBP"}
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number as it is written: its digits' value, the worth of its last place, and what stands around it."""
+
+    value: float
+    step: float
+    scale: float = 1.0
+    percent: bool = False
+    currency: str | None = None
+
+
+def numbers(text: str) -> list[Number]:
+    """The numbers of a text; numbers written as words ("thirty") are not seen."""
+    return [_number(match) for match in _NUMBER.finditer(text)]
+
+
+def _number(match: re.Match[str]) -> Number:
+    digits = re.sub(rf"[{_SPACE}'’]", "", match["digits"])
+    if ("," in digits and digits.rfind(",") > digits.rfind(".") >= 0) or digits.count(".") > 1:
+        digits = digits.replace(".", "").replace(",", ".")
+    digits = digits.replace(",", "")
+    value = float(digits)
+    # Accounts write a negative number in brackets; a list item "(3)" holds no currency, comma or decimal.
+    bracket = (match["open"] or match["open2"]) and match["close"]
+    money = match["before"] or match["before2"] or match["after"]
+    amount = bool(money or match["percent"] or re.search(r"[.,]", match["digits"]))
+    if match["sign"] or (bracket and amount):
+        value = -value
+    name = (money or "").lower()
+    return Number(
+        value, 10.0 ** -len(digits.partition(".")[2]), _SCALES.get((match["scale"] or "").lower(), 1.0),
+        match["percent"] is not None, _CURRENCIES.get(name) or _NAMES.get(name),
+    )  # fmt: skip
+
+
+def same_number(given: Number, wanted: Number, tolerance: float = 0.01) -> bool:
+    """True where two numbers are equal as far as the coarser of them is written, and within the tolerance.
+
+    A unit or a per cent sign that only one of them has does not part them: a table in millions writes 82,959.
+    """
+    if given.currency and wanted.currency and given.currency != wanted.currency:
+        return False
+    if _near(given, wanted, given.scale, wanted.scale, tolerance):
+        return True
+    if 1.0 in (given.scale, wanted.scale) and _near(given, wanted, 1.0, 1.0, tolerance):
+        return True
+    if given.percent != wanted.percent:
+        hundredth = (0.01, 1.0) if given.percent else (1.0, 0.01)
+        return _near(given, wanted, *hundredth, tolerance)
+    return False
+
+
+def _near(given: Number, wanted: Number, first: float, second: float, tolerance: float) -> bool:
+    apart = abs(given.value * first - wanted.value * second)
+    half = max(given.step * first, wanted.step * second) / 2
+    return apart <= half * (1 + 1e-9) and apart <= tolerance * abs(wanted.value * second)
+
+
+def numeric_match(answer: str, known: str, tolerance: float = 0.01) -> bool | None:
+    """True where every number of the known answer stands in the answer; None where it has none."""
+    wanted = numbers(known)
+    if not wanted:
+        return None
+    given = numbers(answer)
+    return all(any(same_number(one, other, tolerance) for one in given) for other in wanted)
+
+
+# --- over all questions -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean with its 95 % interval over `n` questions."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def to_dict(self) -> dict[str, float | int]:
+        return {"mean": round(self.mean, 4), "low": round(self.low, 4), "high": round(self.high, 4), "n": self.n}
+
+
+def estimate(values: Sequence[float], seed: int = 0) -> Estimate | None:
+    """Mean and percentile bootstrap interval (Efron 1979), the same for the same seed; None of no values."""
+    if not values:
+        return None
+    given = np.asarray(values, np.float64)
+    picks = np.random.default_rng(seed).integers(0, len(given), (RESAMPLES, len(given)))
+    low, high = np.percentile(given[picks].mean(axis=1), (2.5, 97.5))
+    return Estimate(float(given.mean()), float(low), float(high), len(given))
+
+
+def recall_at(ranks: Sequence[int | None], k: int) -> list[float]:
+    """For each question 1 where it was found by rank k, else 0; `ranks` count from 1, None was never found."""
+    return [float(rank is not None and rank <= k) for rank in ranks]
+
+
+def reciprocal(ranks: Sequence[int | None]) -> list[float]:
+    """One over each rank, whose mean is the MRR; 0 where nothing was found."""
+    return [0.0 if rank is None else 1 / rank for rank in ranks]
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    return float(np.percentile(np.asarray(values, np.float64), share)) if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """How many questions were answered and declined, of those that have an answer and those that do not."""
+
+    answered_present: int = 0
+    declined_present: int = 0
+    answered_absent: int = 0
+    declined_absent: int = 0
+
+    def to_dict(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def abstention(outcomes: Iterable[tuple[bool, bool]]) -> Abstention:
+    """Counts of pairs (answered, answerable)."""
+    counts = Counter(outcomes)
+    return Abstention(counts[True, True], counts[False, True], counts[True, False], counts[False, False])

@@ -1,0 +1,128 @@
+"""What the tests share: a data folder of their own, fakes in place of models, libraries made without a reader."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from localrag import chunking, loading
+from localrag.embedding import EmbedderIdentity, HashingEmbedder
+from localrag.generation import ScriptedGenerator
+from localrag.library import Library
+from localrag.settings import Settings, load_settings
+from localrag.types import Page, Reading, SkippedPage
+
+# Where `make test` put the models; read before any test gets a folder of its own.
+MODELS = load_settings().models_dir
+Texts = str | Sequence[str]
+
+
+@pytest.fixture(autouse=True)
+def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder for this test alone: no test sees the user's settings, libraries and ./indexes.
+
+    Tests marked `model` find the installed models in it.
+    """
+    for name in [name for name in os.environ if name.startswith("LOCALRAG_")]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    monkeypatch.setenv("LOCALRAG_HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    if request.node.get_closest_marker("model"):
+        home.mkdir(exist_ok=True)
+        (home / "models").symlink_to(MODELS, target_is_directory=True)
+    return home
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    return load_settings()
+
+
+@dataclass
+class FakeModels:
+    """The fakes that stand for installed models, and which of them were loaded."""
+
+    embedder: HashingEmbedder = field(default_factory=HashingEmbedder)
+    generator: ScriptedGenerator = field(default_factory=ScriptedGenerator)
+    loaded: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch) -> FakeModels:
+    """The assistant, the API and the commands get these instead of weights."""
+    fakes = FakeModels()
+
+    def embedder(settings: Settings, identity: EmbedderIdentity | None = None) -> HashingEmbedder:
+        fakes.loaded.append("embedder")
+        return fakes.embedder
+
+    def generator(settings: Settings) -> ScriptedGenerator:
+        fakes.loaded.append("generator")
+        return fakes.generator
+
+    monkeypatch.setattr(loading, "load_embedder", embedder)
+    monkeypatch.setattr(loading, "load_generator", generator)
+    monkeypatch.setattr(loading, "generator_identity", lambda settings: "scripted")
+    return fakes
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder of files: `folder({"a.txt": "text"})`."""
+
+    def make(files: Mapping[str, str | bytes], name: str = "papers") -> Path:
+        root = tmp_path / name
+        root.mkdir(exist_ok=True)
+        for path, content in files.items():
+            file = root / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content.encode() if isinstance(content, str) else content)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def put() -> Callable[..., None]:
+    """Stores a document as ingest would: `put(library, "a.txt", "text")`, or a list of texts for pages."""
+
+    def store(
+        library: Library, path: str, text: Texts, *, root: str = "/root", title: str = "", sha256: str = "",
+        skipped: tuple[SkippedPage, ...] = (),
+    ) -> None:  # fmt: skip
+        pages = (
+            (Page(text),) if isinstance(text, str) else tuple(Page(part, n, None) for n, part in enumerate(text, 1))
+        )
+        embedder = HashingEmbedder(library.identity.dimension)
+        chunks = chunking.split(pages, count=embedder.count, title=title, limit=254)
+        texts = [chunking.embedded_text(title, chunk) for chunk in chunks]
+        vectors = embedder.embed_documents(texts) if texts else np.empty((0, library.identity.dimension), np.float32)
+        reading = Reading(pages, title, skipped)
+        library.store(root, path, sha256 or f"hash of {path}", len(text), 1, reading, chunks, vectors)
+
+    return store
+
+
+@pytest.fixture
+def shelf(settings: Settings, put: Callable[..., None]) -> Iterator[Callable[..., Library]]:
+    """Makes a library of texts: `shelf("contracts", {"a.txt": "text", "b.pdf": ["page 1", "page 2"]})`."""
+    made: list[Library] = []
+
+    def make(name: str, documents: Mapping[str, Texts]) -> Library:
+        library = Library.create(settings.library_dir(name), name, HashingEmbedder().identity)
+        for path, text in documents.items():
+            put(library, path, text)
+        library.save_index()
+        made.append(library)
+        return library
+
+    yield make
+    for library in made:
+        library.close()

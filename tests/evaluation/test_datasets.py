@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from localrag.errors import NotFoundError, UsageError
+from localrag.evaluation.datasets import Question, load, match, sample
+from localrag.types import Document
+
+ROOT = Path(__file__).parents[2]
+LINE = '{"id": "1", "question": "Why?", "answer": "So.", "doc": "a.txt", "evidence": "", "page": null}'
+
+
+def question(id: str, doc: str = "a.txt", category: str = "", answerable: bool = True, **more: object) -> Question:
+    return Question(id, "Why?", "So.", doc, category=category, answerable=answerable, **more)  # type: ignore[arg-type]
+
+
+def document(path: str, root: str = "/data") -> Document:
+    return Document(1, root, path, "", "", 0, 0, 1, 1, False)
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+def test_the_questions_of_the_examples_are_of_this_form() -> None:
+    questions = load(ROOT / "examples/qa.jsonl")
+    assert any(question.page for question in questions)
+    absent = [question for question in questions if not question.answerable]
+    assert absent and all(question.documents == () for question in absent if not question.doc)
+
+
+def test_optional_fields_are_taken_and_unknown_ones_passed_over(tmp_path: Path) -> None:
+    more = '"answerable": false, "label": "No", "category": "x", "lang": "de", "docs": ["a", "b"], "derivation": "1+1"}'
+    (tmp_path / "qa.jsonl").write_text(f"{LINE[:-1]}, {more}\n\n", encoding="utf-8")
+    (found,) = load(tmp_path / "qa.jsonl")
+    assert (found.answerable, found.label, found.category, found.lang) == (False, "No", "x", "de")
+    assert found.documents == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "line 2"),
+        ("[1]", "line 2 .* not a JSON object"),
+        ('{"id": "2"}', "line 2 .* no question"),
+        (LINE.replace('"1"', "7"), "line 2 .* id is 7, not text"),
+        (LINE.replace('"1"', '"2"').replace("null", "0"), "line 2 .* page is 0"),
+        (LINE.replace('"1"', '"2"').replace("null", "true"), "line 2 .* page is True"),
+        (LINE.replace('"1"', '"2"').replace('"So."', '""'), "line 2 .* answer is empty"),
+        (LINE.replace('"1"', '"2"').replace('"a.txt"', "null"), "line 2 .* doc is None"),
+        (LINE.replace('"1"', '"2"')[:-1] + ', "docs": "a"}', "line 2 .* docs is 'a'"),
+        (LINE.replace('"1"', '"2"')[:-1] + ', "answerable": "no"}', "line 2 .* answerable is 'no'"),
+        (LINE, "lines 1 and 2 .* both have the id '1'"),
+    ],
+)
+def test_a_bad_line_is_named_by_its_number(tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "qa.jsonl").write_text(f"{LINE}\n{line}\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=said) as caught:
+        load(tmp_path / "qa.jsonl")
+    assert "JSON object" in caught.value.hint
+
+
+def test_a_missing_or_empty_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no dataset"):
+        load(tmp_path / "nothing.jsonl")
+    (tmp_path / "qa.jsonl").write_text("\n")
+    with pytest.raises(UsageError, match="holds no questions"):
+        load(tmp_path / "qa.jsonl")
+
+
+def test_the_digest_changes_with_anything_that_is_scored() -> None:
+    first = question("1")
+    assert first.digest == question("1").digest
+    assert len({first.digest, question("1", page=3).digest, question("1", answerable=False).digest}) == 3
+
+
+# --- sampling -----------------------------------------------------------------------------------------------
+
+MANY = [question(str(i), category="abc"[i % 3], answerable=i % 4 > 0) for i in range(120)]
+
+
+def test_a_sample_is_the_same_for_the_same_seed_and_in_the_order_of_the_file() -> None:
+    first = sample(MANY, 30, 5)
+    assert first == sample(MANY, 30, 5) != sample(MANY, 30, 6)
+    assert [int(found.id) for found in first] == sorted(int(found.id) for found in first)
+
+
+@pytest.mark.parametrize("limit", [1, 7, 30, 119])
+def test_each_category_and_kind_has_its_share_of_a_sample(limit: int) -> None:
+    taken = sample(MANY, limit, 1)
+    assert len(taken) == len({found.id for found in taken}) == limit
+    shares = Counter((found.category, found.answerable) for found in MANY)
+    counts = Counter((found.category, found.answerable) for found in taken)
+    assert all(abs(counts[key] - limit * share / len(MANY)) < 1 for key, share in shares.items())
+
+
+def test_no_limit_or_a_large_one_takes_all() -> None:
+    assert sample(MANY, None, 0) == sample(MANY, 500, 0) == MANY
+
+
+# --- documents ----------------------------------------------------------------------------------------------
+
+
+def test_documents_are_found_where_the_library_was_read_from_a_folder_further_down() -> None:
+    found = match([question("1", "docs/en/a.txt")], [document("a.txt", "/evaldata/set/docs/en")])
+    assert found.paths == {"docs/en/a.txt": "a.txt"} and not found.missing
+
+
+def test_documents_are_found_where_the_library_was_read_from_a_folder_further_up() -> None:
+    found = match([question("1", "docs/a.txt")], [document("set/docs/a.txt", "/evaldata")])
+    assert found.paths == {"docs/a.txt": "set/docs/a.txt"}
+
+
+def test_equal_names_in_other_folders_are_not_taken_for_each_other() -> None:
+    questions = [question("1", "docs/en/a.txt"), question("2", "docs/de/a.txt"), question("3", "docs/de/a.txt")]
+    found = match(questions, [document("a.txt", "/evaldata/docs/en")])
+    assert [item.id for item in found.questions] == ["1"]
+    assert found.missing_documents == ["docs/de/a.txt"]
+
+
+def test_a_moved_folder_is_found_by_name_unless_two_have_a_claim() -> None:
+    moved = [document("a.txt", "/elsewhere")]
+    assert match([question("1", "docs/en/a.txt")], moved).paths == {"docs/en/a.txt": "a.txt"}
+    assert match([question("1", "en/a.txt"), question("2", "de/a.txt")], moved).paths == {}
+
+
+def test_part_of_a_name_is_no_match() -> None:
+    assert match([question("1", "a.txt")], [document("data.txt"), document("xa.txt")]).paths == {}
+
+
+def test_a_question_of_several_documents_needs_all_of_them() -> None:
+    both = question("1", docs=("a.txt", "b.txt"))
+    assert match([both], [document("a.txt")]).missing == (both,)
+    found = match([both], [document("a.txt"), document("b.txt")])
+    assert found.questions == (both,) and found.documents(both) == ["a.txt", "b.txt"]

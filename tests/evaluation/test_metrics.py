@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import pytest
+
+from localrag.evaluation import metrics
+from localrag.evaluation.metrics import Abstention, Estimate
+
+# --- words --------------------------------------------------------------------------------------------------
+
+
+def test_exact_match_passes_over_case_punctuation_and_articles() -> None:
+    assert metrics.exact_match("The  Head of Unit.", "head of a unit")
+    assert not metrics.exact_match("The heads of unit", "head of unit")
+
+
+@pytest.mark.parametrize(
+    ("answer", "known", "value"),
+    [
+        ("Ada Quill", "Ada Quill", 1.0),
+        ("Ada Quill was chosen", "Ada Quill", 2 * 2 / 6),
+        ("nobody", "Ada Quill", 0.0),
+        ("", "Ada Quill", 0.0),
+        ("", "", 1.0),
+        ("rent rent rent", "rent", 2 * 1 / 4),
+        ("东京大学", "东京", 2 * 2 / 6),
+    ],
+)
+def test_f1_counts_the_words_in_common(answer: str, known: str, value: float) -> None:
+    assert metrics.f1(answer, known) == pytest.approx(value)
+
+
+def test_the_first_choice_named_is_the_one_made() -> None:
+    choices = ["Yes", "No", "Not mentioned"]
+    assert metrics.chosen("No, although yes is possible", choices) == "No"
+    assert metrics.chosen("It is not mentioned.", choices) == "Not mentioned"
+    assert metrics.chosen("Nothing of note, yesterday", choices) is None
+
+
+# --- evidence -----------------------------------------------------------------------------------------------
+
+
+def test_evidence_is_covered_by_spans_together_whatever_the_white_space() -> None:
+    evidence = "Taxis need the consent of the head of unit"
+    assert metrics.covered(evidence, ["taxis need\nthe consent of", "x of the head  of unit x"]) == 1.0
+    assert metrics.covered(evidence, []) == 0.0
+
+
+def test_single_words_that_stand_apart_do_not_cover_evidence() -> None:
+    assert metrics.covered("the consent of the head", ["head of the consent, the"]) == 0.0
+
+
+def test_each_piece_of_evidence_counts_by_its_words() -> None:
+    assert metrics.covered("Ada Quill [...] one two three four", ["by Ada Quill"]) == pytest.approx(2 / 6)
+    assert metrics.covered("Ada Quill [...] one two three four", ["Quill, Ada; two three four"]) == pytest.approx(3 / 6)
+
+
+def test_no_evidence_is_not_the_same_as_none_covered() -> None:
+    assert metrics.covered(" [...] ", ["words"]) is None
+
+
+# --- numbers ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "scale", "percent", "currency"),
+    [
+        ("1,234,567.8", 1234567.8, 1, False, None),
+        ("1.234.567,8", 1234567.8, 1, False, None),
+        ("1\u00a0234", 1234, 1, False, None),
+        ("$82,959 million", 82959, 1e6, False, "USD"),
+        ("€2.5bn", 2.5, 1e9, False, "EUR"),
+        ("EUR 2,450", 2450, 1, False, "EUR"),
+        ("2,450 euros", 2450, 1, False, "EUR"),
+        ("16.4 %", 16.4, 1, True, None),
+        ("16.4 percent", 16.4, 1, True, None),
+        ("-3.5%", -3.5, 1, True, None),
+        ("$(1,234)", -1234, 1, False, "USD"),
+        ("(1,234)", -1234, 1, False, None),
+        ("(3)", 3, 1, False, None),
+        (".75", 0.75, 1, False, None),
+        ("90-day", 90, 1, False, None),
+    ],
+)
+def test_a_number_is_read_as_it_is_written(
+    text: str, value: float, scale: float, percent: bool, currency: str | None
+) -> None:
+    (found,) = metrics.numbers(f"It is {text}, says the text.")
+    assert (found.value, found.scale, found.percent, found.currency) == (value, scale, percent, currency)
+
+
+def test_a_range_holds_two_positive_numbers() -> None:
+    assert [found.value for found in metrics.numbers("pages 10-12")] == [10, 12]
+
+
+@pytest.mark.parametrize(
+    ("answer", "known", "same"),
+    [
+        ("It was 82,959.", "$82,959 million", True),
+        ("about $83.0 billion", "$82,959 million", True),
+        ("about $80 billion", "$82,959 million", False),
+        ("16.37%", "16.4 %", True),
+        ("0.164", "16.4%", True),
+        ("16", "16.4%", False),
+        ("in 2023", "in 2022", False),
+        ("€5", "$5", False),
+        ("5", "$5", True),
+        ("-5.2", "5.2", False),
+        ("between 10 and 12", "12 of 10", True),
+        ("12", "12 of 10", False),
+        ("thirty", "30", False),
+        ("30", "no number", None),
+    ],
+)
+def test_numbers_match_as_far_as_they_are_written(answer: str, known: str, same: bool | None) -> None:
+    assert metrics.numeric_match(answer, known) is same
+
+
+def test_the_tolerance_can_be_set() -> None:
+    assert metrics.numeric_match("16", "16.4", tolerance=0.05) is True
+
+
+# --- over all questions -------------------------------------------------------------------------------------
+
+
+def test_recall_and_reciprocal_rank_count_what_was_never_found_as_nothing() -> None:
+    ranks = [1, 4, None, 2]
+    assert metrics.recall_at(ranks, 3) == [1, 0, 0, 1]
+    assert metrics.reciprocal(ranks) == [1, 0.25, 0, 0.5]
+
+
+def test_the_interval_is_the_same_for_the_same_seed_and_holds_the_mean() -> None:
+    values = [1.0] * 30 + [0.0] * 70
+    found = metrics.estimate(values, seed=3)
+    assert found is not None and found == metrics.estimate(values, seed=3)
+    assert found.mean == pytest.approx(0.3)
+    assert found.low < found.mean < found.high
+    # The normal approximation, 1.96 standard errors, is near at this size.
+    assert found.high - found.low == pytest.approx(2 * 1.96 * (0.3 * 0.7 / 100) ** 0.5, abs=0.02)
+
+
+def test_an_estimate_of_nothing_is_none_and_of_equal_values_is_a_point() -> None:
+    assert metrics.estimate([]) is None
+    assert metrics.estimate([1.0, 1.0]) == Estimate(1.0, 1.0, 1.0, 2)
+
+
+def test_abstention_counts_the_four_outcomes() -> None:
+    outcomes = [(True, True), (True, True), (False, True), (True, False), (False, False)]
+    assert metrics.abstention(outcomes) == Abstention(2, 1, 1, 1)

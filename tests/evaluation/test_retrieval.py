@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from localrag import api
+from localrag.evaluation import retrieval
+from localrag.evaluation.datasets import Question, load, match
+from localrag.evaluation.runs import Run
+from localrag.settings import Settings
+from localrag.types import Passage
+
+KNOWN = Question("1", "Why?", "Ada Quill", "a.txt", "The board chose Ada Quill as its treasurer", 3)
+
+
+def passage(document: str, page: int | None, text: str) -> Passage:
+    return Passage("lib", document, page, None, (), text, 0, len(text), 1.0)
+
+
+FOUND = [
+    passage("b.txt", 3, "The board chose Ada Quill as its treasurer"),
+    passage("a.txt", 1, "The board chose"),
+    passage("a.txt", 3, "chose Ada Quill as its treasurer"),
+]
+
+
+def test_each_level_has_the_rank_at_which_it_is_found_in_the_right_document() -> None:
+    found = retrieval.score(KNOWN, ["a.txt"], FOUND, verbatim=True)
+    assert found.ranks == {"document": 2, "page": 3, "evidence": 3, "answer": 3}
+    assert found.coverage == 1.0
+
+
+def test_a_level_that_nothing_is_known_of_is_left_out() -> None:
+    found = retrieval.score(replace(KNOWN, evidence="", page=None), ["a.txt"], FOUND)
+    assert found.ranks == {"document": 2} and found.coverage is None
+
+
+def test_what_is_not_found_has_no_rank() -> None:
+    found = retrieval.score(KNOWN, ["c.txt"], FOUND, verbatim=True)
+    assert set(found.ranks.values()) == {None} and found.coverage == 0.0
+    assert retrieval.score(KNOWN, ["a.txt"], []).ranks["document"] is None
+
+
+def test_several_documents_are_found_when_the_last_of_them_is() -> None:
+    both = replace(KNOWN, docs=("a.txt", "b.txt"))
+    assert retrieval.score(both, ["a.txt", "b.txt"], FOUND).ranks["documents"] == 2
+    assert retrieval.score(both, ["a.txt", "c.txt"], FOUND).ranks["documents"] is None
+
+
+def test_a_library_is_searched_and_a_second_run_searches_nothing(
+    settings: Settings, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = api.open_library("office", settings=settings)
+    questions = [question for question in load(dataset) if question.answerable]
+    matched = match(questions, library.documents())
+    given = {"k": 10, "within_document": False}
+    rows = [row for _, row in retrieval.run(questions, matched, library, Run(tmp_path / "o", {}), **given)]  # type: ignore[arg-type]
+    report = retrieval.summarize(rows, 10)
+    assert report["questions"] == 3
+    assert report["levels"]["document"]["recall@1"]["mean"] == 1.0
+    assert report["levels"]["page"]["mrr"]["n"] == 1
+    assert report["levels"]["evidence"]["recall@10"]["mean"] == 1.0
+    assert report["categories"]["name"]["questions"] == 2
+
+    monkeypatch.setattr(api.Library, "search", None)
+    again = [row for _, row in retrieval.run(questions, matched, library, Run(tmp_path / "o", {}), **given)]  # type: ignore[arg-type]
+    assert again == rows
+
+
+def test_within_document_looks_only_there(settings: Settings, dataset: Path) -> None:
+    library = api.open_library("office", settings=settings)
+    questions = [question for question in load(dataset) if question.answerable]
+    matched = match(questions, library.documents())
+    for within, others in ((True, False), (False, True)):
+        rows = [
+            row for _, row in retrieval.run(questions, matched, library, Run(None, {}), k=10, within_document=within)
+        ]
+        outside = [p for row in rows for p in row["passages"] if p["document"] not in row["documents"]]
+        assert bool(outside) is others

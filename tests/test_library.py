@@ -1,0 +1,431 @@
+"""One library on the disk: whole documents or none, nothing left of what was removed, an index that can be remade."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from localrag import vectors
+from localrag.embedding import HashingEmbedder
+from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError, UsageError
+from localrag.library import Library, check_name, matches
+from localrag.schema import DATABASE, INDEX
+from localrag.types import Chunk, Page, Reading
+
+Put = Callable[..., None]
+IDENTITY = HashingEmbedder().identity
+CANARY = "xylophonecanary"
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    made = Library.create(tmp_path / "home" / "indexes" / "papers", "papers", IDENTITY)
+    yield made
+    made.close()
+
+
+def contents(library: Library) -> dict[str, list[str]]:
+    """Each document's path and the texts of its pages."""
+    return {doc.path: [page.text for page in library.pages(doc.id)] for doc in library.documents()}
+
+
+def everything_on_disk(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+# --- storing ------------------------------------------------------------------------------------------------
+
+
+def test_a_document_comes_back_as_it_was_read(library: Library, put: Put) -> None:
+    put(library, "lease.pdf", ["First page.", "Second page."], title="The lease")
+    (document,) = library.documents()
+    assert (document.root, document.path, document.title) == ("/root", "lease.pdf", "The lease")
+    assert (document.pages, document.paged, document.characters) == (2, True, 23)
+    assert library.pages(document.id) == [Page("First page.", 1), Page("Second page.", 2)]
+    assert library.page_text(document.id, 1) == "Second page."
+    assert library.page_text(document.id, 7) == ""
+    assert library.counts() == {"documents": 1, "pages": 2, "chunks": 2, "characters": 23}
+
+
+def test_a_document_without_pages_has_one_page_without_a_number(library: Library, put: Put) -> None:
+    put(library, "notes.md", "All of it.")
+    (document,) = library.documents()
+    assert not document.paged and library.pages(document.id) == [Page("All of it.", None)]
+    (chunk,) = library.chunks_of(document.id)
+    assert chunk.page is None and chunk.label is None
+
+
+class Broken(Exception):
+    pass
+
+
+@pytest.mark.parametrize("statement", ["INTO documents", "INTO pages", "INTO chunks", "INTO fulltext", "UPDATE meta"])
+def test_an_error_in_the_middle_of_storing_leaves_the_old_version(library: Library, put: Put, statement: str) -> None:
+    put(library, "a.txt", "The old version stands.")
+    before = contents(library), library.generation, library.search_text('"old"', 5)
+    real = library._db
+
+    class Failing:
+        def __getattr__(self, name: str) -> object:
+            if name not in ("execute", "executemany"):
+                return getattr(real, name)
+
+            def run(sql: str, *rest: object) -> object:
+                if statement in sql:
+                    raise Broken
+                return getattr(real, name)(sql, *rest)
+
+            return run
+
+    library._db = Failing()  # type: ignore[assignment]
+    with pytest.raises(Broken):
+        put(library, "a.txt", "The new version is longer than the old version was.")
+    library._db = real
+    assert (contents(library), library.generation, library.search_text('"old"', 5)) == before
+    assert library.search_text('"new"', 5) == []
+    put(library, "a.txt", "The new version.")
+    assert contents(library) == {"a.txt": ["The new version."]}
+
+
+def test_a_new_version_takes_the_place_of_the_old_everywhere(library: Library, put: Put) -> None:
+    put(library, "a.txt", "Elephants are grey.")
+    put(library, "a.txt", "Flamingos are pink.")
+    assert library.counts()["documents"] == library.counts()["chunks"] == 1
+    assert library.search_text('"elephants"', 5) == []
+    assert len(library.search_text('"flamingos"', 5)) == len(library.index()) == 1
+
+
+def test_chunks_and_vectors_must_be_as_many(library: Library) -> None:
+    chunk = Chunk(0, 0, 3, "abc")
+    with pytest.raises(ValueError, match="1 chunks but 0 vectors"):
+        library.store(
+            "/r", "a", "h", 3, 1, Reading((Page("abc"),)), [chunk], np.empty((0, IDENTITY.dimension), np.float32)
+        )
+    assert contents(library) == {}
+
+
+def test_equal_names_in_two_roots_and_two_folders_are_different_documents(library: Library, put: Put) -> None:
+    put(library, "a/lease.txt", "One.", root="/first")
+    put(library, "b/lease.txt", "Two.", root="/first")
+    put(library, "a/lease.txt", "Three.", root="/second root")
+    assert [(d.root, d.path) for d in library.documents()] == [
+        ("/first", "a/lease.txt"), ("/second root", "a/lease.txt"), ("/first", "b/lease.txt"),
+    ]  # fmt: skip
+    assert [doc.path for doc in library.documents(root="/second root")] == ["a/lease.txt"]
+    put(library, "a/lease.txt", "Three, changed.", root="/second root")
+    texts = {(d.root, d.path): library.page_text(d.id, 0) for d in library.documents()}
+    assert texts[("/first", "a/lease.txt")] == "One."
+    assert texts[("/second root", "a/lease.txt")] == "Three, changed."
+    with pytest.raises(NotFoundError, match="names 2 documents"):
+        library.document("a/lease.txt")
+    assert library.document("b/lease.txt").path == "b/lease.txt"
+
+
+ODD = "Naïve 👩🏽‍⚖️ judge’s café. 中文合同第三条：租期为三年。 e\u0301tude Å Ω 𝔘𝔫𝔦𝔠𝔬𝔡𝔢! " * 30
+
+
+def test_chunk_offsets_are_code_points_whatever_the_script(library: Library, put: Put) -> None:
+    put(library, "odd.txt", [ODD, f"Second. {ODD}"])
+    (document,) = library.documents()
+    chunks = library.chunks_of(document.id)
+    assert len(chunks) > 2
+    for chunk in chunks:
+        assert chunk.text == library.page_text(document.id, chunk.position)[chunk.start : chunk.end]
+        assert chunk.text
+
+
+def test_names_with_spaces_and_odd_letters_are_plain_names(library: Library, put: Put) -> None:
+    for name in ("my lease (final) [2].txt", "ünïcödé/中文 合同.txt", "it's 100% %s \"quoted\".txt"):
+        put(library, name, f"Text of {name}")
+        assert library.document(name).path == name
+        assert [doc.path for doc in library.documents([name])] == [name]
+
+
+# --- removing -----------------------------------------------------------------------------------------------
+
+
+def canary_anywhere(library: Library) -> list[str]:
+    """The tables in which the canary stands, looked for by SQL: every column of every table, shadow tables too."""
+    names = [row[0] for row in library._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found = []
+    for name in names:
+        try:
+            rows = library._db.execute(f'SELECT * FROM "{name}"').fetchall()
+        except sqlite3.OperationalError:
+            continue
+        if any(CANARY in (v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v)) for r in rows for v in r):
+            found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("compact", [True, False])
+def test_removing_leaves_nothing_in_any_table_index_or_byte(
+    tmp_path: Path, library: Library, put: Put, compact: bool
+) -> None:
+    for number in range(30):
+        put(library, f"keep{number}.txt", f"Kept words of document {number}. " * 20)
+    put(library, f"{CANARY}.txt", [f"The secret is {CANARY}. " * 50, CANARY], title=CANARY)
+    vector = library.vectors()[1][-1].tobytes()
+    library.save_index()
+    assert canary_anywhere(library) and CANARY.encode() in everything_on_disk(library.folder)
+    assert vector in everything_on_disk(library.folder)
+    removed = library.document(f"{CANARY}.txt")
+    library.remove([removed])
+    if compact:
+        library.compact()
+    else:
+        library.save_index()
+    assert canary_anywhere(library) == []
+    assert library.chunks_of(removed.id) == [] and library.pages(removed.id) == []
+    left = everything_on_disk(library.folder)
+    assert CANARY.encode() not in left.lower() and vector not in left
+    assert library.search_text(f'"{CANARY}"', 5) == []
+    assert len(library.index()) == library.counts()["chunks"]
+    assert library.counts()["documents"] == 30
+
+
+def test_an_id_is_never_given_twice(library: Library, put: Put) -> None:
+    put(library, "a.txt", "First.")
+    (before,) = library.documents()
+    chunk = library.chunks_of(before.id)[0].id
+    library.remove([before])
+    put(library, "a.txt", "Second.")
+    (after,) = library.documents()
+    assert after.id != before.id and library.chunks_of(after.id)[0].id != chunk
+
+
+# --- the vector index ---------------------------------------------------------------------------------------
+
+
+def drop(index: Path) -> None:
+    index.unlink()
+
+
+def garble(index: Path) -> None:
+    index.write_bytes(b"not an index at all")
+
+
+def truncate(index: Path) -> None:
+    index.write_bytes(index.read_bytes()[:-40])
+
+
+def empty(index: Path) -> None:
+    index.write_bytes(b"")
+
+
+@pytest.mark.parametrize("harm", [drop, garble, truncate, empty])
+def test_a_missing_or_damaged_index_is_remade_from_the_database(
+    library: Library, put: Put, harm: Callable[[Path], None]
+) -> None:
+    for number in range(5):
+        put(library, f"{number}.txt", f"Document {number} about topic{number}.")
+    library.save_index()
+    question = HashingEmbedder().embed_question("topic3")
+    expected = library.index().search(question, 3)
+    harm(library.folder / INDEX)
+    with_reader = Library.open(library.folder, "papers")
+    found = with_reader.index().search(question, 3)
+    with_reader.close()
+    assert found[0].tolist() == expected[0].tolist() and found[1].tolist() == expected[1].tolist()
+
+
+def test_a_stale_index_is_not_used(library: Library, put: Put) -> None:
+    put(library, "a.txt", "First.")
+    library.save_index()
+    old = (library.folder / INDEX).read_bytes()
+    put(library, "b.txt", "Second.")
+    library.save_index()
+    (library.folder / INDEX).write_bytes(old)  # as after a crash between the commit and the index
+    assert len(Library.open(library.folder, "papers").index()) == 2
+
+
+def test_a_sound_index_is_read_and_not_remade(
+    library: Library, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(library, "a.txt", "First.")
+    library.save_index()
+    monkeypatch.setattr(vectors.FaissIndex, "add", lambda *_: pytest.fail("it was built again"))
+    assert len(Library.open(library.folder, "papers").index()) == 1
+
+
+def test_vectors_come_back_bit_for_bit(library: Library, put: Put) -> None:
+    put(library, "a.txt", "Some words to embed.")
+    ids, rows = library.vectors()
+    assert ids.tolist() == [chunk.id for chunk in library.chunks_of(library.documents()[0].id)]
+    assert rows.dtype == np.float32 and np.array_equal(rows, HashingEmbedder().embed_documents(["Some words to embed."]))
+
+
+def test_an_empty_library_has_an_empty_index(library: Library) -> None:
+    assert library.vectors()[1].shape == (0, IDENTITY.dimension)
+    assert len(library.index()) == 0
+    library.save_index()
+
+
+def test_all_vectors_are_replaced_at_once_with_who_made_them(library: Library, put: Put) -> None:
+    put(library, "a.txt", "One.")
+    put(library, "b.txt", "Two.")
+    other = HashingEmbedder(64)
+    ids, _ = library.vectors()
+    library.replace_vectors(other.identity, ids, other.embed_documents(["One.", "Two."]))
+    assert library.identity == other.identity
+    assert library.vectors()[1].shape == (2, 64) and len(library.index()) == 2
+
+
+# --- opening ------------------------------------------------------------------------------------------------
+
+
+def test_a_library_that_is_not_there_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError) as raised:
+        Library.open(tmp_path / "none", "none")
+    assert "'none'" in raised.value.message and "localrag ingest" in raised.value.hint
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_library_of_another_schema_is_refused(library: Library) -> None:
+    library._db.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
+    with pytest.raises(LibraryError) as raised:
+        Library.open(library.folder, "papers")
+    assert "99" in raised.value.message and raised.value.hint
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    for content in (b"not a database, but long enough to be looked at " * 50, b"", b"SQLite format 3\x00 and rubbish"):
+        (tmp_path / DATABASE).write_bytes(content)
+        with pytest.raises(LibraryError) as raised:
+            Library.open(tmp_path, "papers")
+        assert raised.value.hint, content[:20]
+
+
+def test_a_database_damaged_in_the_middle_is_a_library_error(library: Library, put: Put) -> None:
+    for number in range(40):
+        put(library, f"{number}.txt", f"Words of document {number}. " * 60)
+    library.save_index()
+    library.close()
+    file = library.folder / DATABASE
+    data = bytearray(file.read_bytes())
+    data[8192:] = b"\xa5" * (len(data) - 8192)
+    file.write_bytes(bytes(data))
+    with pytest.raises(LibraryError) as raised:
+        damaged = Library.open(library.folder, "papers")
+        for document in damaged.documents():
+            damaged.chunks_of(document.id)
+            damaged.pages(document.id)
+        damaged.search_text('"words"', 5)
+        damaged.index()
+    assert raised.value.hint
+
+
+def test_another_embedder_is_refused(library: Library) -> None:
+    library.require(IDENTITY)
+    for other in (
+        replace(IDENTITY, model="other"), replace(IDENTITY, sha256="1" * 64),
+        replace(IDENTITY, precision="bfloat16"), replace(IDENTITY, engine="onnx"), replace(IDENTITY, dimension=8),
+    ):  # fmt: skip
+        with pytest.raises(EmbedderMismatch) as raised:
+            library.require(other)
+        assert "--re-embed" in raised.value.hint
+
+
+def test_a_reader_cannot_write_and_leaves_the_file_as_it_is(library: Library, put: Put) -> None:
+    put(library, "a.txt", "Words.")
+    library.save_index()
+    before = (library.folder / DATABASE).read_bytes()
+    reader = Library.open(library.folder, "papers")
+    reader.search_text('"words"', 3)
+    with pytest.raises(StorageError):
+        reader.remove(reader.documents())
+    reader.close()
+    assert (library.folder / DATABASE).read_bytes() == before
+
+
+def test_a_reader_sees_the_last_commit_while_a_writer_is_in_the_middle(library: Library, put: Put) -> None:
+    put(library, "a.txt", "Old.")
+    reader = Library.open(library.folder, "papers")
+    library._db.execute("BEGIN IMMEDIATE")
+    library._db.execute("DELETE FROM documents")
+    assert contents(reader) == {"a.txt": ["Old."]}
+    library._db.execute("ROLLBACK")
+    put(library, "b.txt", "New.")
+    assert set(contents(reader)) == {"a.txt", "b.txt"}
+    assert len(reader.index()) == 2
+    reader.close()
+
+
+def test_a_half_made_library_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / f"{DATABASE}.new").write_bytes(b"left by a crash")
+    library = Library.create(tmp_path, "papers", IDENTITY)
+    assert library.identity == IDENTITY
+    library.close()
+    assert not (tmp_path / f"{DATABASE}.new").exists()
+
+
+def test_creating_what_is_there_opens_it_and_keeps_its_embedder(library: Library, put: Put) -> None:
+    put(library, "a.txt", "Words.")
+    again = Library.create(library.folder, "papers", HashingEmbedder(8).identity)
+    assert again.identity == IDENTITY and contents(again) == {"a.txt": ["Words."]}
+    again.close()
+
+
+# --- roots, failures, names, globs ---------------------------------------------------------------------------
+
+
+def test_a_root_can_be_moved_and_an_unknown_one_cannot(library: Library, put: Put) -> None:
+    put(library, "a.txt", "Words.", root="/old")
+    library.move_root("/old", "/new")
+    assert library.roots() == ["/new"] and library.documents()[0].root == "/new"
+    with pytest.raises(NotFoundError) as raised:
+        library.move_root("/old", "/elsewhere")
+    assert "/new" in raised.value.hint
+
+
+def test_a_root_is_not_moved_onto_another(library: Library, put: Put) -> None:
+    put(library, "a.txt", "Words.", root="/old")
+    put(library, "a.txt", "Others.", root="/new")
+    with pytest.raises(UsageError) as raised:
+        library.move_root("/old", "/new")
+    assert raised.value.hint
+    assert library.roots() == ["/new", "/old"]
+
+
+def test_a_failure_is_kept_until_the_file_is_read(library: Library, put: Put) -> None:
+    library.note_failure("/root", "a.pdf", "is encrypted")
+    library.note_failure("/root", "a.pdf", "is damaged")
+    assert [(f.document, f.reason) for f in library.failures()] == [("a.pdf", "is damaged")]
+    assert library.failures("/other") == []
+    put(library, "a.pdf", "Words.")
+    assert library.failures() == []
+
+
+@pytest.mark.parametrize("name", ["contracts", "matters 2026", "Akte_Müller (neu)", "a.b-c", "中文"])
+def test_a_folder_name_is_a_library_name(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a\\b", "../x", "a\n", "a:b", "x" * 101, "end.", "end "])
+def test_a_name_that_could_leave_its_folder_is_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("path", "glob", "fits"),
+    [
+        ("a/lease.pdf", "lease.pdf", True), ("a/lease.pdf", "*.pdf", True), ("a/lease.pdf", "a/*", True),
+        ("a/lease.pdf", "./a/lease.pdf", True), ("a/lease.pdf", "b/*", False), ("a/lease.pdf", "Lease.pdf", False),
+        ("odd [1].pdf", "odd [1].pdf", True), ("a/lease.pdf", "lease", False),
+    ],
+)  # fmt: skip
+def test_globs(path: str, glob: str, fits: bool) -> None:
+    assert matches(path, glob) is fits
+
+
+def test_a_glob_that_matches_nothing_names_something_near(library: Library, put: Put) -> None:
+    put(library, "leases/main.pdf", "Words.")
+    with pytest.raises(NotFoundError) as raised:
+        library.documents(["leases/mian.pdf"])
+    assert "leases/main.pdf" in raised.value.hint

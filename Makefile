@@ -9,8 +9,8 @@ EMBEDDER := all-minilm-l6-v2
 DEMO_MODEL := qwen2.5-coder-1.5b-instruct
 TEST_MODEL := smollm2-135m-instruct
 
-QUESTION_1 ?= QUESTION_1 is to be filled in
-QUESTION_2 ?= QUESTION_2 is to be filled in
+QUESTION_1 ?= For how long is former pay protected after redeployment to a lower band?
+QUESTION_2 ?= Within how many days must the Trust now pay Quillfen's invoices?
 
 .PHONY: help demo test lint types imports docs docs-check bench lock clean
 .DEFAULT_GOAL := help

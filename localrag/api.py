@@ -294,7 +294,7 @@ class Library:
             storage, embedder = self._for_writing()
             try:
                 if moved_from is not None:
-                    storage.move_root(moved_from, str(path.resolve()))
+                    storage.move_root(moved_from, str(ingesting.readable_root(path)))
                 report = ingesting.ingest(
                     storage, path, embedder=embedder, workers=self._settings.workers,
                     read_seconds=self._settings.read_seconds, prune=prune, progress=progress, stop=stop,

@@ -19,7 +19,7 @@ _DEFAULT_EFFECTIVE = 6000
 
 
 # From which share of "yes" on an answer is given, where it was measured (docs/decisions/0006-answer-or-decline.md).
-_ANSWER_FROM = {"qwen2.5-coder-1.5b-instruct": 0.78}
+_ANSWER_FROM = {"qwen2.5-coder-1.5b-instruct": 0.7}
 
 
 @dataclass(frozen=True, slots=True)

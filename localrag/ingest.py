@@ -78,6 +78,7 @@ def ingest(
 
     Raises:
         NotFoundError: `path` is not there.
+        ReadError: the folder cannot be listed.
         UsageError: the folder holds no file, while the library has documents of it (an unmounted share?).
         EmbedderMismatch: the library's vectors were made by another embedder.
         StorageError: the disk is full or read-only.
@@ -171,6 +172,7 @@ class _Run:
         self.tally = _Tally()
         self.known = {doc.path: doc for doc in library.documents(root=str(root))}
         self.failures = {failure.document for failure in library.failures(str(root))}
+        self.unlisted: dict[str, str] = {}
         self.done = self.total = 0
         self._load_embedder = load_embedder
         self._gathered: list[tuple[_File, str, Reading, list[Chunk]]] = []
@@ -183,7 +185,7 @@ class _Run:
 
     def scan(self, only: str | None) -> Iterator[_File]:
         """Files to read below the root; the others are counted by suffix."""
-        for file in _walk(self.root):
+        for file in _walk(self.root, self._unlisted):
             self._check()
             if only is not None and file.path != only:
                 continue
@@ -192,9 +194,24 @@ class _Run:
             else:
                 self.tally.ignored[file.location.suffix.lower() or "(no suffix)"] += 1
 
+    def _unlisted(self, error: OSError) -> None:
+        """A folder that cannot be listed is not an empty one: what was read of it stays."""
+        path = Path(str(error.filename))
+        if path == self.root:
+            raise ReadError(f"{str(path)!r} cannot be listed: {error.strerror}", "Check its rights and the mount.")
+        self.unlisted[_stored_name(path, self.root)] = (
+            f"The folder cannot be listed: {error.strerror}. What was read of it before is kept."
+        )
+
     def remove_missing(self, files: Sequence[_File], only: str | None, prune: bool) -> None:
         there = {file.path for file in files}
-        gone = [doc for doc in self.known.values() if doc.path not in there and (only is None or doc.path == only)]
+        gone = [
+            doc
+            for doc in self.known.values()
+            if doc.path not in there
+            and (only is None or doc.path == only)
+            and not any(doc.path.startswith(f"{path}/") for path in self.unlisted)
+        ]
         if gone and not files and only is None and not prune:
             raise UsageError(
                 f"{str(self.root)!r} holds no documents, but the library {self.library.name!r} has {len(gone)} of it; "
@@ -203,8 +220,12 @@ class _Run:
             )
         self.library.remove(gone)
         self.tally.removed = sorted(doc.path for doc in gone)
-        for path in self.failures - there:
-            self.library.drop_failure(str(self.root), path)
+        if only is None:
+            for path in self.failures - there:
+                self.library.drop_failure(str(self.root), path)
+        for path, reason in self.unlisted.items():
+            self.library.note_failure(str(self.root), path, reason)
+            self.tally.failed.append(Failure(path, reason))
 
     def compare(self, files: Sequence[_File]) -> list[tuple[_File, str]]:
         """The files whose content is new, each with its hash."""
@@ -253,6 +274,8 @@ class _Run:
 
     def _flush(self) -> None:
         """Embed what was gathered and commit it, document by document."""
+        if not self._gathered:
+            return
         texts = [
             chunking.embedded_text(reading.title, chunk) for _, _, reading, chunks in self._gathered for chunk in chunks
         ]
@@ -302,9 +325,9 @@ def writing(
     return vault.lock(folder / LOCK, f"the library {name!r}", wait=wait, on_wait=on_wait)
 
 
-def _walk(root: Path) -> Iterator[_File]:
+def _walk(root: Path, unlisted: Callable[[OSError], None] | None = None) -> Iterator[_File]:
     """Regular files below a root, in a stable order; hidden and temporary ones and linked folders are passed over."""
-    for folder, folders, names in os.walk(root, followlinks=False):
+    for folder, folders, names in os.walk(root, onerror=unlisted, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED_FOLDERS)
         for name in sorted(names):
             if name.startswith((".", "~$")) or name.endswith("~"):
@@ -315,9 +338,12 @@ def _walk(root: Path) -> Iterator[_File]:
             except OSError:
                 continue  # it went away, or is a link to nowhere
             if stat.S_ISREG(facts.st_mode):
-                # A name that is not UTF-8 cannot be stored as it is.
-                path = os.fsencode(location.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
-                yield _File(location, path, facts.st_size, facts.st_mtime_ns)
+                yield _File(location, _stored_name(location, root), facts.st_size, facts.st_mtime_ns)
+
+
+def _stored_name(location: Path, root: Path) -> str:
+    """The path below the root; a name that is not UTF-8 cannot be stored as it is."""
+    return os.fsencode(location.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _sha256(path: Path) -> str:

@@ -378,7 +378,7 @@ class Library:
         if new != old and new in self.roots():
             raise UsageError(
                 f"{self.name!r} has {new!r} as a root of its own, so {old!r} cannot become it",
-                f"Take its documents out first (`localrag forget {self.name} --document GLOB`), or leave out --root.",
+                f"Leave out --root, or begin anew: localrag forget {self.name}, then ingest {new!r}.",
             )
         with self._transaction():
             if not self._db.execute("UPDATE roots SET path = ? WHERE path = ?", (new, old)).rowcount:

@@ -1,0 +1,92 @@
+"""A small library, questions about it, and fakes in the place of models; for the tests of `eval`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localrag import api, loading
+from localrag.embedding import HashingEmbedder
+from localrag.generation import ScriptedGenerator
+from localrag.settings import Settings
+
+LEASE = (
+    "Lease of the harbour office.\n\nThe monthly rent is EUR 2,450 and is due on the first day of the month.\n\n"
+    "Either party may end the lease with ninety days' written notice.\n"
+)
+POLICY = "Travel policy.\n\nRail journeys are booked in second class. Taxis need the consent of the head of unit.\n"
+MINUTES = "Minutes of the board.\n\fThe board met on 4 May.\n\fThe board chose Ada Quill as its treasurer.\n"
+
+QUESTIONS: list[dict[str, Any]] = [
+    {
+        "id": "rent", "question": "What is the monthly rent?", "answer": "EUR 2,450", "doc": "contracts/lease.txt",
+        "evidence": "The monthly rent is EUR 2,450", "page": None, "category": "amount",
+    },
+    {
+        "id": "treasurer", "question": "Who was chosen as treasurer of the board?", "answer": "Ada Quill",
+        "doc": "minutes.txt", "evidence": "The board chose Ada Quill as its treasurer.", "page": 3, "category": "name",
+    },
+    {
+        "id": "taxi", "question": "Whose consent do taxis need?", "answer": "The head of unit", "doc": "policy.txt",
+        "evidence": "Taxis need the consent of the head of unit.", "page": None, "category": "name",
+    },
+    {
+        "id": "parking", "question": "How many parking spaces are there?", "answer": "", "doc": None, "evidence": "",
+        "page": None, "answerable": False, "category": "absent",
+    },
+]  # fmt: skip
+
+
+@pytest.fixture(name="documents")
+def make_documents(tmp_path: Path) -> Path:
+    folder = tmp_path / "documents"
+    (folder / "contracts").mkdir(parents=True)
+    for name, text in (("contracts/lease.txt", LEASE), ("policy.txt", POLICY), ("minutes.txt", MINUTES)):
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(name="dataset")
+def make_dataset(documents: Path) -> Path:
+    return write(documents / "qa.jsonl", QUESTIONS)
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(name="model")
+def make_model() -> ScriptedGenerator:
+    return ScriptedGenerator(
+        [
+            ("Question: What is the monthly rent", "The monthly rent is EUR 2,450 [1]."),
+            ("Question: Who was chosen", "Ada Quill was chosen [1]."),
+            ("Question: Whose consent", "It needs the consent of the Pope."),
+        ]
+    )
+
+
+def asked(model: ScriptedGenerator) -> list[str]:
+    """The questions that the model was given since the last call, each once."""
+    found = [re.findall(r"Question: ([^\n]+)", messages[-1].text)[-1] for messages in model.prompts]
+    model.prompts.clear()
+    return list(dict.fromkeys(found))
+
+
+@pytest.fixture(name="settings")
+def make_settings(
+    tmp_path: Path, documents: Path, model: ScriptedGenerator, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """A home with the library "office" in it, and the fakes in the place of models."""
+    monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(loading, "load_embedder", lambda settings, identity=None: HashingEmbedder())
+    monkeypatch.setattr(loading, "load_generator", lambda settings: model)
+    monkeypatch.setattr(loading, "generator_identity", lambda settings: "scripted")
+    made = Settings(home=tmp_path / "home")
+    api.open_library("office", settings=made, create=True).ingest(documents)
+    return made

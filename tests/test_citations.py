@@ -1,0 +1,203 @@
+"""Citations: every quote stands in the text at its offsets, and what is not there is not shown as a quote."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+
+from localrag.citations import LONGEST_QUOTE, Cited, cite, locate, terms
+from localrag.types import Passage
+
+PAGE = (
+    "Preamble of no interest.\n"
+    "The lease of Hall 3 ends on 31 May 2030. Either party may end it with ninety (90) days’ written notice.\n"
+    "The yearly rent is EUR 48,000, payable in advance. The deposit is three months’ rent.\n"
+    "Late payments bear interest of 8 % a year — counted from the due date.\n"
+)
+OTHER = "The kennel is open from 9 to 5. Dogs are kept on a lead in all public areas of the grounds."
+
+
+def passage(text: str, document: str = "lease.txt", start: int = 0, page: int | None = None) -> Passage:
+    return Passage("papers", document, page, None, (), text, start, start + len(text), 1.0)
+
+
+PASSAGES = [passage(PAGE), passage(OTHER, "dogs.txt", 500, 7)]
+WHOLE = {"lease.txt": PAGE, "dogs.txt": " " * 500 + OTHER}
+
+
+def verbatim(cited: Cited, whole: dict[str, str] = WHOLE) -> None:
+    for number, citation in enumerate(cited.citations, 1):
+        assert citation.marker == number and citation.verified is True
+        assert citation.quote and citation.quote == whole[citation.document][citation.start : citation.end]
+    shown = {int(mark) for mark in re.findall(r"\[(\d+)\]", cited.text)}
+    assert shown == {citation.marker for citation in cited.citations}
+
+
+# --- the sentence that supports a claim ----------------------------------------------------------------------
+
+
+def test_a_claim_gets_the_sentence_that_supports_it() -> None:
+    cited = cite("The lease ends on 31 May 2030 [1].", "When does the lease end?", PASSAGES)
+    (citation,) = cited.citations
+    assert citation.quote == "The lease of Hall 3 ends on 31 May 2030."
+    assert (citation.library, citation.document, citation.page) == ("papers", "lease.txt", None)
+    assert cited.text == "The lease ends on 31 May 2030 [1]."
+    assert (cited.dropped, cited.unsupported) == (0, ())
+    verbatim(cited)
+
+
+def test_a_claim_without_a_marker_is_tied_all_the_same() -> None:
+    cited = cite("Dogs are kept on a lead in public areas.", "What about dogs?", PASSAGES)
+    assert [(c.document, c.page, c.place) for c in cited.citations] == [("dogs.txt", 7, "p. 7")]
+    verbatim(cited)
+
+
+def test_a_wrong_marker_is_put_right() -> None:
+    cited = cite("The yearly rent is EUR 48,000 [2].", "What is the rent?", PASSAGES)
+    assert [c.document for c in cited.citations] == ["lease.txt"]
+    verbatim(cited)
+
+
+def test_markers_of_no_passage_are_passed_over() -> None:
+    for marks in ("[3]", "[0]", "[99]", "[1000]", "[2, 77]"):
+        cited = cite(f"The lease ends on 31 May 2030 {marks}.", "When does the lease end?", PASSAGES)
+        assert [c.document for c in cited.citations] == ["lease.txt"], marks
+        verbatim(cited) if marks != "[1000]" else None
+
+
+def test_a_sentence_that_nothing_supports_is_listed() -> None:
+    cited = cite("The lease ends on 31 May 2030 [1]. Elephants graze near Nairobi [2].", "When?", PASSAGES)
+    assert len(cited.citations) == 1
+    assert len(cited.unsupported) == 1 and "Elephants" in cited.unsupported[0]
+    assert cited.dropped == 1
+    verbatim(cited)
+
+
+def test_a_number_that_is_not_there_is_not_supported() -> None:
+    cited = cite("The yearly rent is EUR 53,500.", "How much?", PASSAGES)
+    assert all("53,500" in citation.quote for citation in cited.citations)
+
+
+def test_the_same_place_is_cited_once() -> None:
+    answer = "The lease ends on 31 May 2030 [1]. So the lease of Hall 3 ends on 31 May 2030 [1]."
+    cited = cite(answer, "When does the lease end?", PASSAGES)
+    assert len(cited.citations) == 1 and cited.text.count("[1]") == 2
+    verbatim(cited)
+
+
+@pytest.mark.parametrize("place", [0, 20, 39])
+def test_a_long_sentence_is_cut_to_the_part_with_the_number(place: int) -> None:
+    parts = [f"the fee of category {word} is low" for word in [f"w{chr(97 + n % 26)}{n // 26}x" for n in range(40)]]
+    parts[place] = "the fee for elephants is 7,431 euros"
+    text = "Whereas " + ", ".join(parts) + "."
+    cited = cite("The fee for elephants is 7,431 euros.", "What is the fee for elephants?", [passage(text)])
+    (citation,) = cited.citations
+    assert "7,431" in citation.quote and len(citation.quote) <= LONGEST_QUOTE < len(text)
+    verbatim(cited, {"lease.txt": text})
+
+
+# --- quotes that the model wrote ----------------------------------------------------------------------------
+
+
+def test_a_true_quote_keeps_its_marks_and_is_the_documents_own() -> None:
+    answer = 'It says: "ninety (90) days\' written notice".'
+    cited = cite(answer, "What notice?", PASSAGES)
+    assert "ninety (90) days’ written notice" in [citation.quote for citation in cited.citations]
+    assert "“ninety (90) days’ written notice”" in cited.text and cited.dropped == 0
+    verbatim(cited)
+
+
+def test_an_invented_quote_loses_its_marks_and_is_counted() -> None:
+    cited = cite('It says "the tenant shall feed the lions every day".', "Who feeds the lions?", PASSAGES)
+    assert cited.dropped >= 1
+    assert not re.search(r"[\"“”„«»]", cited.text) and "feed the lions" in cited.text
+    assert all("lions" not in citation.quote for citation in cited.citations)
+    verbatim(cited)
+
+
+def test_a_quote_changed_in_one_number_is_not_shown_as_a_quote() -> None:
+    cited = cite('The text says "The lease of Hall 3 ends on 30 May 2030".', "When?", PASSAGES)
+    assert not re.search(r"[\"“”]", cited.text) and cited.dropped >= 1
+    verbatim(cited)
+
+
+def test_a_quote_does_not_begin_in_the_middle_of_a_number_or_word() -> None:
+    text = "The fee is 13 percent of sales. It covers part of the dealership."
+    assert locate("3 percent of sales", text) is None
+    assert locate("art of the deal", text) is None
+    cited = cite('It is "3 percent of sales".', "What is the fee?", [passage(text)])
+    assert all(not citation.quote.startswith("3 ") for citation in cited.citations)
+    assert not re.search(r"[\"“”]", cited.text)
+
+
+# --- finding words ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("ends on 31 May", "It ends\non  31\tMay."),
+        ("days' written notice", "90 days’ written notice"),
+        ("a - b", "see a — b here"),
+        ("ENDS ON", "it ends on"),
+        ("cost (net) is $5.00*", "The cost (net) is $5.00* here"),
+        ("中文 合同", "见 中文 合同 。"),
+    ],
+)
+def test_words_are_found_whatever_their_spacing_and_marks(words: str, text: str) -> None:
+    place = locate(words, text)
+    assert place is not None
+    assert 0 <= place[0] < place[1] <= len(text)
+
+
+@pytest.mark.parametrize("words", ["", " ", "not there", ".*", "a.c", "(" * 50, "x" * 5000])
+def test_words_that_are_not_there_are_not_found(words: str) -> None:
+    assert locate(words, "abc and so on") is None
+
+
+def test_terms_fold_forms_and_separators() -> None:
+    assert terms("Payments of 48,000") & terms("payment: 48000")
+    assert terms("the of and is") == frozenset()
+
+
+# --- whatever the model writes ------------------------------------------------------------------------------
+
+
+def test_no_answer_brings_a_quote_that_is_not_in_the_text() -> None:
+    dice = random.Random(11)
+    words = re.findall(r"\S+", PAGE + OTHER) + ["[1]", "[2]", "[3]", "[1, 2]", "【2】", "[", "]", "[passage 1]", "[[1]]"]
+    marks = ['"', "“", "”", "«", "»", "„", "\n", "\n- ", ". ", "? ", "[1][2]", "👩🏽‍⚖️", "中文。", "\x00", " ", ""]
+    for round_ in range(400):
+        parts = []
+        for _ in range(dice.randrange(1, 8)):
+            start = dice.randrange(len(PAGE))
+            parts.append(
+                dice.choice([
+                    " ".join(dice.choices(words, k=dice.randrange(1, 12))),
+                    PAGE[start : start + dice.randrange(5, 120)],
+                    dice.choice(marks) + PAGE[start : start + 40] + dice.choice(marks),
+                ])
+            )  # fmt: skip
+            parts.append(dice.choice(marks))
+        answer = "".join(parts)
+        # A document that itself holds "[2]" may be quoted; the marks are checked on the texts here, which do not.
+        cited = cite(answer, dice.choice(["When does it end?", "", "rent [1]"]), PASSAGES)
+        for citation in cited.citations:
+            assert citation.quote == WHOLE[citation.document][citation.start : citation.end], (round_, answer)
+            assert citation.quote.strip() and citation.quote == citation.quote.strip(), (round_, answer)
+        assert [c.marker for c in cited.citations] == list(range(1, len(cited.citations) + 1))
+        places = [(c.document, c.start, c.end) for c in cited.citations]
+        assert len(places) == len(set(places))
+
+
+@pytest.mark.parametrize("answer", ["", " ", "[1]", "[1].", "...", '"', "[1] [2]"])
+def test_an_answer_of_nothing_cites_nothing(answer: str) -> None:
+    cited = cite(answer, "What?", PASSAGES)
+    assert cited.citations == () and cited.unsupported == ()
+
+
+def test_without_passages_nothing_is_cited() -> None:
+    cited = cite('The lease ends in May [1]. "Something quoted here".', "When?", [])
+    assert cited.citations == () and "[1]" not in cited.text

@@ -1,0 +1,517 @@
+"""Bringing a library level with a folder: only what changed is read, and no moment to stop it loses anything."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localrag import ingest as ingesting
+from localrag.embedding import HashingEmbedder
+from localrag.errors import EmbedderMismatch, LibraryLocked, NotFoundError, StorageError, UsageError
+from localrag.library import Library
+from localrag.readers.isolate import ReaderPool
+from localrag.types import IngestProgress, IngestReport
+
+Folder = Callable[..., Path]
+IDENTITY = HashingEmbedder().identity
+PRIVILEGED = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+
+
+@pytest.fixture
+def library(home: Path) -> Iterator[Library]:
+    made = Library.create(home / "indexes" / "papers", "papers", IDENTITY)
+    yield made
+    made.close()
+
+
+def never() -> HashingEmbedder:
+    pytest.fail("the embedder was loaded although nothing changed")
+
+
+def ingest(library: Library, path: Path, **options: Any) -> IngestReport:
+    options.setdefault("embedder", HashingEmbedder)
+    return ingesting.ingest(library, path, **options)
+
+
+def contents(library: Library) -> dict[tuple[str, str], tuple[str, list[str], list[tuple[int, int, int]], list[bytes]]]:
+    """All that a library holds but its ids, so that two can be compared."""
+    ids, rows = library.vectors()
+    vectors = {int(i): row.tobytes() for i, row in zip(ids, rows, strict=True)}
+    return {
+        (doc.root, doc.path): (
+            doc.sha256,
+            [page.text for page in library.pages(doc.id)],
+            [(c.position, c.start, c.end) for c in library.chunks_of(doc.id)],
+            [vectors[c.id] for c in library.chunks_of(doc.id)],
+        )
+        for doc in library.documents()
+    }
+
+
+def sound(library: Library) -> None:
+    """Every chunk has its full-text row, its vector in the index, and its document."""
+    db = library._db
+    assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+    chunks = {row[0] for row in db.execute("SELECT id FROM chunks")}
+    assert {row[0] for row in db.execute("SELECT rowid FROM fulltext")} == chunks
+    assert len(library.index()) == len(chunks)
+    db.execute("INSERT INTO fulltext (fulltext, rank) VALUES ('integrity-check', 0)")
+
+
+# --- what changed -------------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_read_and_a_second_run_reads_nothing(library: Library, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "sub folder/b c.md": "# Beta\n\nText.", "pages.txt": "One.\fTwo.", "x.exe": "?"})
+    report = ingest(library, root)
+    assert report.read == ("a.txt", "pages.txt", "sub folder/b c.md")
+    assert (report.unchanged, report.removed, report.failed, report.complete) == (0, (), (), True)
+    assert report.ignored == {".exe": 1} and report.chunks == library.counts()["chunks"] == 4
+    assert [doc.pages for doc in library.documents()] == [1, 2, 1]
+    generation = library.generation
+    again = ingest(library, root, embedder=never)
+    assert (again.read, again.unchanged, library.generation) == ((), 3, generation)
+    sound(library)
+
+
+def test_a_changed_file_is_read_again_and_only_that(library: Library, folder: Folder) -> None:
+    root = folder({"a.txt": "Elephants.", "b.txt": "Bees."})
+    ingest(library, root)
+    folder({"a.txt": "Flamingos, more of them."})
+    report = ingest(library, root)
+    assert (report.read, report.unchanged) == (("a.txt",), 1)
+    assert library.search_text('"elephants"', 5) == [] and len(library.search_text('"flamingos"', 5)) == 1
+
+
+def test_a_change_of_the_same_size_is_seen_by_its_time(library: Library, folder: Folder) -> None:
+    root = folder({"a.txt": "aaaa bbbb"})
+    ingest(library, root)
+    folder({"a.txt": "cccc bbbb"})
+    os.utime(root / "a.txt", ns=(1, 1))
+    assert ingest(library, root).read == ("a.txt",)
+
+
+def test_a_file_rewritten_with_the_same_content_is_not_read(library: Library, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha."})
+    ingest(library, root)
+    os.utime(root / "a.txt", ns=(5, 5))
+    assert ingest(library, root, embedder=never).unchanged == 1
+    assert library.documents()[0].mtime_ns == 5
+
+
+def test_a_deleted_file_leaves_no_vector_and_no_word(library: Library, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "b.txt": "The canaryword."})
+    ingest(library, root)
+    (root / "b.txt").unlink()
+    report = ingest(library, root, embedder=never)
+    assert (report.removed, report.unchanged) == (("b.txt",), 1)
+    assert len(library.index()) == 1 and library.search_text('"canaryword"', 5) == []
+    assert b"canaryword" not in b"".join(path.read_bytes() for path in library.folder.iterdir() if path.is_file())
+    sound(library)
+
+
+def test_a_renamed_file_stands_under_its_new_name_only(library: Library, folder: Folder) -> None:
+    root = folder({"old.txt": "Alpha.", "b.txt": "Beta."})
+    ingest(library, root)
+    (root / "old.txt").rename(root / "new.txt")
+    report = ingest(library, root)
+    assert (report.read, report.removed) == (("new.txt",), ("old.txt",))
+    assert [doc.path for doc in library.documents()] == ["b.txt", "new.txt"]
+
+
+def test_two_roots_stand_side_by_side(library: Library, folder: Folder) -> None:
+    first, second = folder({"same.txt": "One."}, "first"), folder({"same.txt": "Two."}, "second one")
+    ingest(library, first)
+    assert ingest(library, second).removed == ()
+    assert library.roots() == [str(first), str(second)]
+    (first / "same.txt").unlink()
+    folder({"other.txt": "Three."}, "first")
+    assert ingest(library, first).removed == ("same.txt",)
+    assert {(doc.root, doc.path) for doc in library.documents()} == {
+        (str(first), "other.txt"), (str(second), "same.txt"),
+    }  # fmt: skip
+
+
+def test_another_embedder_is_refused_before_anything_changes(library: Library, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha."})
+    ingest(library, root)
+    folder({"a.txt": "Changed now."})
+    with pytest.raises(EmbedderMismatch):
+        ingest(library, root, embedder=lambda: HashingEmbedder(sha256="1" * 64))
+    assert library.page_text(library.documents()[0].id, 0) == "Alpha."
+
+
+# --- bad input ----------------------------------------------------------------------------------------------
+
+
+def test_each_bad_file_is_one_line_and_the_others_are_read(library: Library, folder: Folder) -> None:
+    root = folder({
+        "empty.txt": b"", "broken.pdf": b"%PDF-1.7 and then nothing", "noise.docx": b"PK not a zip",
+        "good.txt": "Fine.", "blank.txt": "  \n ",
+    })  # fmt: skip
+    report = ingest(library, root)
+    assert report.read == ("good.txt",) and report.complete
+    reasons = {failure.document: failure.reason for failure in report.failed}
+    assert set(reasons) == {"empty.txt", "broken.pdf", "noise.docx", "blank.txt"}
+    assert "0 bytes" in reasons["empty.txt"]
+    assert all("\n" not in reason and reason.endswith(".") for reason in reasons.values())
+    assert {failure.document for failure in library.failures()} == set(reasons)
+    again = ingest(library, root, embedder=never)
+    assert len(again.failed) == 4 and again.unchanged == 1
+
+
+@PRIVILEGED
+def test_a_file_without_the_right_to_read_is_one_line(library: Library, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "secret.txt": "Hidden."})
+    (root / "secret.txt").chmod(0)
+    report = ingest(library, root)
+    assert report.read == ("a.txt",) and "denied" in report.failed[0].reason.lower()
+
+
+def test_a_file_that_cannot_be_opened_is_one_line(
+    library: Library, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder({"a.txt": "Alpha.", "secret.txt": "Hidden."})
+    real = ingesting._sha256
+
+    def denied(path: Path) -> str:
+        if path.name == "secret.txt":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(ingesting, "_sha256", denied)
+    report = ingest(library, root)
+    assert report.read == ("a.txt",)
+    assert [(f.document, "Permission denied" in f.reason) for f in report.failed] == [("secret.txt", True)]
+
+
+def test_a_file_that_fails_after_it_was_read_keeps_its_earlier_text_and_says_so(
+    library: Library, folder: Folder
+) -> None:
+    root = folder({"a.txt": "The earlier text.", "b.txt": "Beta."})
+    ingest(library, root)
+    folder({"a.txt": b""})
+    for _ in range(2):
+        report = ingest(library, root)
+        assert [failure.document for failure in report.failed] == ["a.txt"]
+        assert "earlier version" in report.failed[0].reason
+        assert library.page_text(library.document("a.txt").id, 0) == "The earlier text."
+    folder({"a.txt": "The earlier text."})
+    assert ingest(library, root).failed == () and library.failures() == []
+
+
+def test_a_failure_goes_with_its_file(library: Library, folder: Folder) -> None:
+    root = folder({"a.txt": b"", "b.txt": "Beta."})
+    ingest(library, root)
+    (root / "a.txt").unlink()
+    ingest(library, root)
+    assert library.failures() == []
+
+
+def test_an_empty_folder_gives_an_empty_report(library: Library, folder: Folder) -> None:
+    report = ingest(library, folder({}), embedder=never)
+    assert (report.read, report.failed, report.complete) == ((), (), True)
+
+
+def test_a_missing_path_is_named(library: Library, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError) as raised:
+        ingest(library, tmp_path / "not here")
+    assert "not here" in raised.value.message and raised.value.hint
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
+def test_a_pipe_is_no_document(library: Library, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha."})
+    os.mkfifo(root / "pipe.txt")
+    assert ingest(library, root).read == ("a.txt",)
+    with pytest.raises(UsageError):
+        ingest(library, root / "pipe.txt")
+
+
+def test_a_root_that_became_empty_is_not_taken_for_deleted(library: Library, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "b.txt": "Beta."})
+    ingest(library, root)
+    for file in root.iterdir():
+        file.unlink()
+    with pytest.raises(UsageError) as raised:
+        ingest(library, root)
+    assert "--prune" in raised.value.hint and library.counts()["documents"] == 2
+    assert ingest(library, root, prune=True).removed == ("a.txt", "b.txt")
+    assert library.counts() == {"documents": 0, "pages": 0, "chunks": 0, "characters": 0}
+
+
+def test_documents_in_a_folder_that_cannot_be_listed_stay(
+    library: Library, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder({"a.txt": "Alpha.", "share/b.txt": "Beta.", "share/deep/c.txt": "Gamma."})
+    ingest(library, root)
+    real = os.scandir
+
+    def denied(path: Any = ".") -> Any:
+        if Path(path).name == "share":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    report = ingest(library, root)
+    assert report.removed == () and library.counts()["documents"] == 3
+    assert [(failure.document, "Permission denied" in failure.reason) for failure in report.failed] == [("share", True)]
+    monkeypatch.undo()
+    assert ingest(library, root).failed == () and library.failures() == []
+
+
+# --- which files --------------------------------------------------------------------------------------------
+
+
+def test_one_file_can_be_the_path(library: Library, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "b.txt": "Beta.", "empty.txt": b""})
+    report = ingest(library, root / "a.txt")
+    assert (report.read, report.root) == (("a.txt",), str(root))
+    ingest(library, root)
+    assert ingest(library, root / "b.txt", embedder=never).unchanged == 1
+    assert library.counts()["documents"] == 2
+    assert [failure.document for failure in library.failures()] == ["empty.txt"]
+
+
+def test_hidden_temporary_and_system_files_are_passed_over(library: Library, folder: Folder) -> None:
+    root = folder({
+        "a.txt": "Alpha.", ".hidden.txt": "x", "~$a.docx": "x", "a.txt~": "x", ".git/b.txt": "x",
+        "__MACOSX/c.txt": "x", "node_modules/d.txt": "x",
+    })  # fmt: skip
+    assert ingest(library, root).read == ("a.txt",)
+    assert ingesting.readable_files(root) == 1
+
+
+def test_links_that_lead_in_circles_end(library: Library, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "sub/b.txt": "Beta."})
+    (root / "sub" / "up").symlink_to(root, target_is_directory=True)
+    (root / "self.txt").symlink_to(root / "self.txt")
+    (root / "nowhere.txt").symlink_to(root / "gone.txt")
+    assert ingest(library, root).read == ("a.txt", "sub/b.txt")
+
+
+def test_names_of_every_kind_are_read(library: Library, folder: Folder) -> None:
+    names = ["with space.txt", "ünïcödé.txt", "中文.txt", "per%cent [1].txt", "quo'te\".txt", "UPPER.TXT", "new\nline.txt"]
+    report = ingest(library, folder(dict.fromkeys(names, "Words of this one.")))
+    assert sorted(report.read) == sorted(names)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are a matter of Linux")
+def test_a_name_that_is_not_utf8_is_read(library: Library, folder: Folder) -> None:
+    root = folder({})
+    Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.txt")).write_text("Coffee.")
+    assert ingest(library, root).read == ("caf\\xe9.txt",)
+    assert ingest(library, root, embedder=never).unchanged == 1
+
+
+def test_a_moved_root_is_read_nowhere_again(library: Library, folder: Folder, tmp_path: Path) -> None:
+    root = folder({"a.txt": "Alpha."})
+    ingest(library, root)
+    moved = root.rename(tmp_path / "moved")
+    library.move_root(str(root), str(moved))
+    assert ingest(library, moved, embedder=never).unchanged == 1
+
+
+# --- stopping -----------------------------------------------------------------------------------------------
+
+MANY = {f"{number:02}.txt": f"Document {number} speaks of topic{number}. " * 40 for number in range(12)}
+
+
+def test_stopped_half_way_the_next_run_ends_as_an_undisturbed_one(
+    library: Library, folder: Folder, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingesting, "_GATHER", 4)
+    root = folder(MANY)
+    stored = 0
+
+    def count(event: IngestProgress) -> None:
+        nonlocal stored
+        stored += event.stage == "store"
+
+    report = ingest(library, root, progress=count, stop=lambda: stored >= 5)
+    assert not report.complete and 5 <= len(report.read) < 12
+    assert [doc.path for doc in library.documents()] == list(report.read)
+    sound(library)
+    rest = ingest(library, root)
+    assert rest.complete and rest.unchanged == len(report.read)
+    undisturbed = Library.create(home / "indexes" / "other", "other", IDENTITY)
+    ingest(undisturbed, root)
+    assert contents(library) == contents(undisturbed)
+    undisturbed.close()
+
+
+def test_stopping_at_once_reads_nothing(library: Library, folder: Folder) -> None:
+    report = ingest(library, folder(MANY), embedder=never, stop=lambda: True)
+    assert not report.complete and report.read == ()
+
+
+def test_a_full_disk_ends_it_with_what_to_do_and_keeps_what_was_stored(
+    library: Library, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingesting, "_GATHER", 1)
+    root = folder({"a.txt": "Alpha.", "b.txt": "Beta. " * 4_000})
+    pages = library._db.execute("PRAGMA page_count").fetchone()[0]
+    library._db.execute(f"PRAGMA max_page_count = {pages + 3}")
+    with pytest.raises(StorageError) as raised:
+        ingest(library, root)
+    assert "full" in raised.value.message and raised.value.hint
+    assert [doc.path for doc in library.documents()] == ["a.txt"]
+    library._db.execute("PRAGMA max_page_count = 1000000")
+    assert ingest(library, root).read == ("b.txt",)
+    sound(library)
+
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+from localrag import ingest as ingesting
+from localrag.embedding import HashingEmbedder
+from localrag.library import Library
+
+class Slow(HashingEmbedder):
+    def embed_documents(self, texts, **more):
+        time.sleep(0.02)
+        return super().embed_documents(texts, **more)
+
+ingesting._GATHER = 2
+folder, root = Path(sys.argv[1]), Path(sys.argv[2])
+with ingesting.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=lambda text: print(text, flush=True)):
+    library = Library.create(folder, "papers", Slow().identity)
+    print("writing", flush=True)
+    report = ingesting.ingest(library, root, embedder=Slow, workers=1)
+    print("read", len(report.read), flush=True)
+"""
+
+
+def driver(tmp_path: Path, library: Path, root: Path, *more: str) -> subprocess.Popen[str]:
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+    return subprocess.Popen(
+        [sys.executable, str(script), str(library), str(root), *more],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
+def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
+    library: Library, folder: Folder, home: Path, tmp_path: Path
+) -> None:
+    root = folder(MANY)
+    ingest(library, root)
+    expected = contents(library)
+    target = home / "indexes" / "killed"
+    dice = random.Random()
+    seed = dice.randrange(10**6)
+    dice.seed(seed)
+    for _ in range(3):
+        process = driver(tmp_path, target, root)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(dice.uniform(0, 0.6))
+        process.kill()
+        process.communicate()
+        if (target / "library.db").exists():
+            left = Library.open(target, "killed", write=True)
+            there = contents(left)
+            assert there == {key: expected[key] for key in there}, f"seed {seed}"
+            sound(left)
+            left.close()
+    with ingesting.writing(target, "killed", wait=False):
+        again = Library.create(target, "killed", IDENTITY)
+        ingest(again, root)
+        assert contents(again) == expected, f"seed {seed}"
+        sound(again)
+        again.close()
+    assert not list(target.glob("*.partial"))
+
+
+# --- two at once --------------------------------------------------------------------------------------------
+
+
+def test_a_second_ingest_waits_for_the_first_or_says_who_writes(folder: Folder, home: Path, tmp_path: Path) -> None:
+    root, target = folder({"a.txt": "Alpha."}), home / "indexes" / "papers"
+    with ingesting.writing(target, "papers"):
+        with pytest.raises(LibraryLocked) as raised, ingesting.writing(target, "papers", wait=False):
+            pass
+        assert f"process {os.getpid()}" in raised.value.message
+        second = driver(tmp_path, target, root)
+        assert second.stdout is not None
+        line = second.stdout.readline()
+        assert f"process {os.getpid()}" in line and "waiting" in line
+        time.sleep(0.2)
+        assert second.poll() is None and not (target / "library.db").exists()
+    out, err = second.communicate(timeout=30)
+    assert "read 1" in out, err
+
+
+def test_two_ingests_at_once_both_end_well(folder: Folder, home: Path, tmp_path: Path) -> None:
+    root, target = folder({"a.txt": "Alpha.", "b.txt": "Beta."}), home / "indexes" / "papers"
+    done = [driver(tmp_path, target, root) for _ in range(2)]
+    outputs = [process.communicate(timeout=60) for process in done]
+    assert [process.returncode for process in done] == [0, 0], outputs
+    assert sorted(out.split()[-1] for out, _ in outputs) == ["0", "2"]
+
+
+def test_a_reader_may_look_while_an_ingest_writes(library: Library, folder: Folder) -> None:
+    seen: list[int] = []
+    root = folder(MANY)
+    failures: list[BaseException] = []
+
+    def look() -> None:
+        try:
+            reader = Library.open(library.folder, "papers")
+            while not finished.is_set():
+                documents = reader.documents()
+                assert all(reader.chunks_of(doc.id) for doc in documents)
+                seen.append(len(documents))
+            reader.close()
+        except (sqlite3.Error, AssertionError) as error:
+            failures.append(error)
+
+    finished = threading.Event()
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    ingest(library, root)
+    finished.set()
+    watcher.join()
+    assert failures == [] and seen == sorted(seen)
+
+
+# --- new vectors --------------------------------------------------------------------------------------------
+
+
+def test_re_embedding_reads_no_file_and_gives_what_ingest_would(library: Library, folder: Folder, home: Path) -> None:
+    root = folder({"a.md": "# Title\n\nAlpha.", "b.txt": "Beta."})
+    ingest(library, root)
+    other = HashingEmbedder(64, sha256="2" * 64)
+    fresh = Library.create(home / "indexes" / "fresh", "fresh", other.identity)
+    ingest(fresh, root, embedder=lambda: other)
+    for file in root.iterdir():
+        file.unlink()
+    assert ingesting.re_embed(library, other, progress=lambda done, total: None, stop=lambda: False) == 2
+    assert library.identity == other.identity
+    assert contents(library) == contents(fresh)
+    sound(library)
+    fresh.close()
+
+
+def test_every_reader_process_is_gone_afterwards(
+    library: Library, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[ReaderPool] = []
+    real = ReaderPool.close
+    monkeypatch.setattr(ReaderPool, "close", lambda pool: (real(pool), closed.append(pool))[0])
+    ingest(library, folder({"a.txt": "Alpha."}))
+    assert len(closed) == 1

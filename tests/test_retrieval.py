@@ -1,0 +1,202 @@
+"""Finding passages: both rankers joined, filters first, any question harmless, and back into reading order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from localrag import retrieval
+from localrag.embedding import HashingEmbedder
+from localrag.errors import NotFoundError
+from localrag.library import Library
+from localrag.types import Passage, Turn
+
+Shelf = Callable[..., Library]
+EMBEDDER = HashingEmbedder()
+
+
+def search(libraries: Library | Sequence[Library], question: str, **options: object) -> list[Passage]:
+    libraries = [libraries] if isinstance(libraries, Library) else libraries
+    embedders = {library.name: EMBEDDER for library in libraries}
+    return retrieval.search(libraries, embedders, question, **options)  # type: ignore[arg-type]
+
+
+ANIMALS = {
+    "birds.txt": "Flamingos are pink because of what they eat.",
+    "cats.txt": "The lease of the lion house ends in May.",
+    "dogs.txt": "Notice must be given to the kennel in writing.",
+    "fish.txt": "Salmon swim against the stream in autumn.",
+}
+
+
+# --- what is found ------------------------------------------------------------------------------------------
+
+
+def test_the_passage_with_the_words_comes_first(shelf: Shelf) -> None:
+    library = shelf("zoo", ANIMALS)
+    for word, document in (("flamingos", "birds.txt"), ("lease", "cats.txt"), ("salmon autumn", "fish.txt")):
+        first = search(library, f"What about {word}?")[0]
+        assert first.document == document
+        assert (first.library, first.page, first.text) == ("zoo", None, ANIMALS[document])
+        assert 0 < first.score <= 1 and set(first.signals) == {"dense", "lexical"}
+
+
+def test_scores_fall_and_k_is_the_most(shelf: Shelf) -> None:
+    library = shelf("zoo", ANIMALS)
+    found = search(library, "notice of the lease")
+    assert [p.score for p in found] == sorted((p.score for p in found), reverse=True)
+    assert len(found) == 4 and len(search(library, "notice of the lease", k=2)) == 2
+    assert search(library, "notice of the lease", k=2) == found[:2]
+
+
+def test_the_score_joins_both_rankers_by_their_weights(shelf: Shelf) -> None:
+    library = shelf("zoo", ANIMALS)
+    found = search(library, "salmon lease notice flamingos")
+
+    def scaled(name: str) -> dict[str, float]:
+        there = {p.document: p.signals[name] for p in found if name in p.signals}
+        low, high = min(there.values()), max(there.values())
+        return {d: (v - low) / (high - low) if high > low else 1.0 for d, v in there.items()}
+
+    dense, lexical = scaled("dense"), scaled("lexical")
+    for passage in found:
+        expected = 0.6 * dense.get(passage.document, 0) + 0.4 * lexical.get(passage.document, 0)
+        assert passage.score == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_stem_is_found_by_its_other_forms(shelf: Shelf) -> None:
+    assert "lexical" in search(shelf("zoo", ANIMALS), "leases ending")[0].signals
+
+
+def test_a_phrase_in_quotes_is_found_as_a_phrase(shelf: Shelf) -> None:
+    library = shelf("law", {
+        "apart.txt": "Force is used. The majeure opinion is that force, majeure or not, is force.",
+        "phrase.txt": "An event of force majeure excuses delay.",
+    })  # fmt: skip
+    assert retrieval.text_query('"force majeure"').startswith('"force majeure"')
+    assert search(library, '"force majeure"')[0].document == "phrase.txt"
+
+
+def test_the_same_question_gives_the_same_order(shelf: Shelf) -> None:
+    library = shelf("same", {f"{n}.txt": "Equal words in every document." for n in range(20)})
+    first = search(library, "equal words")
+    assert all(search(library, "equal words") == first for _ in range(3))
+    assert [p.document for p in first] == [f"{n}.txt" for n in range(10)]
+
+
+def test_an_empty_library_gives_nothing(shelf: Shelf) -> None:
+    assert search(shelf("empty", {}), "anything") == []
+
+
+HOSTILE = [
+    'AND OR NEAR( " * ^', "NOT", "NEAR(a b, 2)", "a* OR ^b", 'lease" OR "x', '"', '""', '" "', "heading:lease",
+    "(lease", "lease)", "-lease", "+lease", "{lease}", "lease;DROP TABLE chunks", "lease'--", "??", "…", "\x00",
+    '"force\x00 majeure"', "a\ud800b", "🦩", "中文", "%", "\\", "lease " * 500, "rowid:1", "fulltext MATCH 'x'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("question", HOSTILE, ids=range(len(HOSTILE)))
+def test_no_question_is_read_as_an_operator(shelf: Shelf, question: str) -> None:
+    library = shelf("zoo", ANIMALS)
+    assert len(search(library, f"{question} lease")) == 4
+    search(library, question)
+    assert library.counts()["documents"] == 4
+
+
+def test_random_questions_never_fail(shelf: Shelf) -> None:
+    library = shelf("zoo", ANIMALS)
+    dice = random.Random(3)
+    for _ in range(200):
+        question = "".join(dice.choice("ab \"'*^()-+:;,.<>=!&|~\\/%#NEARANDOR\n\té中\x00") for _ in range(30))
+        search(library, question)
+
+
+# --- where it is looked for ---------------------------------------------------------------------------------
+
+
+def test_a_filter_applies_before_the_search(shelf: Shelf) -> None:
+    many = {f"a{n:03}.txt": "The lease ends in May, says the lease." for n in range(150)}
+    library = shelf("many", {**many, "z/only.txt": "Nothing of the kind, but words of its own."})
+    found = search(library, "When does the lease end?", documents=["z/*"])
+    assert [passage.document for passage in found] == ["z/only.txt"]
+    assert {p.document for p in search(library, "lease", documents=["a00*.txt", "z/*"], k=50)} == {
+        *(f"a00{n}.txt" for n in range(10)), "z/only.txt",
+    }  # fmt: skip
+
+
+def test_several_libraries_are_searched_as_one(shelf: Shelf) -> None:
+    first, second = shelf("first", {"a.txt": "Flamingos are pink."}), shelf("second", {"a.txt": "Salmon are red."})
+    assert [(p.library, p.document) for p in search([first, second], "salmon")][0] == ("second", "a.txt")
+    assert {p.library for p in search([first, second], "pink red")} == {"first", "second"}
+
+
+def test_a_glob_need_match_in_one_library_only(shelf: Shelf) -> None:
+    first, second = shelf("first", {"a.txt": "Flamingos."}), shelf("second", {"b.txt": "Flamingos."})
+    assert [p.library for p in search([first, second], "flamingos", documents=["b.txt"])] == ["second"]
+    with pytest.raises(NotFoundError):
+        search([first, second], "flamingos", documents=["c.txt"])
+
+
+# --- reading order ------------------------------------------------------------------------------------------
+
+LONG = " ".join(f"Sentence number {n} speaks of item{n} and of nothing else at all." for n in range(200))
+
+
+def test_passages_are_what_stands_at_their_place(shelf: Shelf) -> None:
+    library = shelf("long", {"long.txt": [LONG, LONG[:3000]], "short.txt": "item7 here."})
+    for passage in search(library, "item7 item150 item3", k=30):
+        page = library.page_text(passage.document_id, passage.position)
+        assert passage.text == page[passage.start : passage.end]
+        assert passage.page == (passage.position + 1 if passage.document == "long.txt" else None)
+
+
+def test_touching_passages_become_one_with_the_text_of_the_page(shelf: Shelf) -> None:
+    library = shelf("long", {"long.txt": [LONG, LONG]})
+    found = search(library, "sentence item5", k=100)
+    dice = random.Random(5)
+    for _ in range(20):
+        chosen = dice.sample(found, 8)
+        ordered = retrieval.in_reading_order(chosen, [library])
+        places = [(p.position, p.start) for p in ordered]
+        assert places == sorted(places) and len(ordered) <= len(chosen)
+        for passage in ordered:
+            assert passage.text == library.page_text(passage.document_id, passage.position)[passage.start : passage.end]
+        for first, second in zip(ordered, ordered[1:], strict=False):
+            assert first.position != second.position or second.start > first.end + 2
+        for passage in chosen:
+            assert any(
+                p.position == passage.position and p.start <= passage.start and passage.end <= p.end for p in ordered
+            )
+    apart = retrieval.in_reading_order(found, [library], join=False)
+    assert len(apart) == len(found)
+
+
+def test_all_chunks_of_a_page_join_to_the_page(shelf: Shelf) -> None:
+    library = shelf("long", {"long.txt": [LONG, LONG]})
+    joined = retrieval.in_reading_order(search(library, "sentence", k=100), [library])
+    assert [passage.text for passage in joined] == [LONG, LONG]
+
+
+def test_the_best_document_comes_first(shelf: Shelf) -> None:
+    library = shelf("two", {"a.txt": "Something about leases.", "b.txt": "flamingo flamingo flamingo"})
+    ordered = retrieval.in_reading_order(search(library, "flamingo"), [library])
+    assert [passage.document for passage in ordered] == ["b.txt", "a.txt"]
+
+
+def test_places_of_two_libraries_are_not_joined(shelf: Shelf) -> None:
+    first, second = shelf("first", {"a.txt": "Flamingos."}), shelf("second", {"a.txt": "Flamingos."})
+    found = search([first, second], "flamingos")
+    assert len(retrieval.in_reading_order(found, [first, second])) == 2
+
+
+# --- follow-up questions ------------------------------------------------------------------------------------
+
+
+def test_a_follow_up_is_looked_for_with_the_question_before_it() -> None:
+    history = [Turn("What is the rent of the lion house?", "100."), Turn("When does the lease end?", "In May.")]
+    assert retrieval.standing_alone("And its deposit?", history) == "When does the lease end? And its deposit?"
+    whole = "Which insurance must the tenant of Hall 3 provide?"
+    assert retrieval.standing_alone(whole, history) == whole
+    assert retrieval.standing_alone("Why?", []) == "Why?"

@@ -3,7 +3,8 @@
 Two ways lead to a quote. Words that the model put in quotation marks are looked for in the passages; what is not
 there loses its marks and is counted as dropped. And each sentence of the answer gets the sentence of a passage that
 supports it best, picked by code, so that it is verbatim by construction: the passages that the model named come first.
-A sentence that nothing supports well enough is marked as unsupported. Support is the share of a sentence's content
+A sentence that nothing supports well enough is marked as unsupported, and where that is all of them the likeliest place
+is cited all the same. Support is the share of a sentence's content
 words, weighted by rarity, that the quote contains; numbers count double. It shows where to look; it is no proof.
 """
 
@@ -19,6 +20,8 @@ from localrag.sentences import sentences
 from localrag.types import Citation, Passage
 
 SUPPORT = 0.5
+# Where no sentence of an answer has that much, the likeliest place is cited from here on.
+WEAK = 0.2
 LONGEST_QUOTE = 320
 _FEWEST_QUOTED_WORDS = 3
 # How much the question's own words weigh beside those of the claim, when two places support it equally.
@@ -55,6 +58,7 @@ class _Work:
     spans: list[_Span]
     weights: Mapping[str, float]
     asked: frozenset[str]
+    least: float
     citations: list[Citation] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     dropped: int = 0
@@ -68,14 +72,23 @@ def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
         question: its words help to tell two places apart that support an answer equally.
         passages: what the model was shown, in the order of their numbers.
     """
-    spans = _spans(passages)
-    work = _Work(passages, spans, _rarity(spans), terms(question))
     answer = _ASIDE.sub(lambda match: " " + match["marks"].replace(" and", ""), answer)
+    spans = _spans(passages)
+    work = _Work(passages, spans, _rarity(spans), terms(question), SUPPORT)
+    text = _cite_all(answer, work)
+    if work.unsupported and not work.citations:
+        # Better a place to look at than none; the sentences stay marked.
+        weak = replace(work, least=WEAK, unsupported=[], dropped=0)
+        text = _cite_all(answer, weak)
+    return Cited(text, tuple(work.citations), work.dropped, tuple(work.unsupported))
+
+
+def _cite_all(answer: str, work: _Work) -> str:
     text, end = "", 0
     for start, stop in _claims(answer):
         text += answer[end:start] + _cite_claim(answer[start:stop], work)
         end = stop
-    return Cited((text + answer[end:]).strip(), tuple(work.citations), work.dropped, tuple(work.unsupported))
+    return (text + answer[end:]).strip()
 
 
 def _cite_claim(claim: str, work: _Work) -> str:
@@ -176,8 +189,14 @@ def _check_quotes(claim: str, passages: Sequence[Passage]) -> tuple[str, list[Ci
 
 def locate(words: str, text: str) -> tuple[int, int] | None:
     """Where words stand in a text, whatever its white space, kinds of quotes and dashes, and hyphens at line ends."""
+    words = words.strip()
     parts = [_flexible(part) for part in words.split()]
-    match = re.search(r"\s+".join(parts), text, re.IGNORECASE) if parts else None
+    if not parts:
+        return None
+    # Not from the middle of a word or number: “3 percent” does not stand in “13 percent”.
+    before, after = (r"(?<![\w.,])" if words[0].isdigit() else r"(?<!\w)"), r"(?!\w)"
+    pattern = (before if words[0].isalnum() else "") + r"\s+".join(parts) + (after if words[-1].isalnum() else "")
+    match = re.search(pattern, text, re.IGNORECASE)
     return (match.start(), match.end()) if match else None
 
 
@@ -250,7 +269,7 @@ def _best(content: frozenset[str], named: Sequence[int], work: _Work) -> _Span |
     best: tuple[float, _Span] | None = None
     for span in work.spans:
         support = weight(content & span.terms) / whole
-        if support < SUPPORT:
+        if support < work.least:
             continue
         score = support + _ASKED * weight(work.asked & span.terms) / asked + (_NAMED if span.passage in named else 0)
         if best is None or score > best[0] + 1e-9:

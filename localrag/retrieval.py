@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from localrag.library import Library, StoredChunk
+from localrag.readers.base import clean
 from localrag.types import Passage, Turn
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def search(
     Raises:
         NotFoundError: the globs match no document in any of the libraries.
     """
+    # Half characters and NUL, which a command line or a program may hand over, upset tokenizers and SQLite.
+    question = clean(question)
     hits: list[_Hit] = []
     for library, allowed in _scopes(libraries, documents):
         hits += _candidates(library, embedders[library.name], question, allowed)

@@ -72,11 +72,15 @@ def test_a_stem_is_found_by_its_other_forms(shelf: Shelf) -> None:
 
 def test_a_phrase_in_quotes_is_found_as_a_phrase(shelf: Shelf) -> None:
     library = shelf("law", {
-        "apart.txt": "Force is used. The majeure opinion is that force, majeure or not, is force.",
-        "phrase.txt": "An event of force majeure excuses delay.",
+        "apart.txt": "Force of force. The majeure force is no majeure.",
+        "phrase.txt": "An event of force majeure excuses every delay there is in the works.",
+        **{f"{n}.txt": f"Something else, number {n}." for n in range(8)},
     })  # fmt: skip
     assert retrieval.text_query('"force majeure"').startswith('"force majeure"')
-    assert search(library, '"force majeure"')[0].document == "phrase.txt"
+    lexical = {p.document: p.signals.get("lexical", 0) for p in search(library, '"force majeure"')}
+    assert lexical["phrase.txt"] > lexical["apart.txt"]
+    plain = {p.document: p.signals.get("lexical", 0) for p in search(library, "force majeure")}
+    assert plain["phrase.txt"] < plain["apart.txt"]
 
 
 def test_the_same_question_gives_the_same_order(shelf: Shelf) -> None:

@@ -116,7 +116,7 @@ def _remarks(answer: Answer) -> list[str]:
     if answer.stopped:
         lines.append("The answer was cut short.")
     if answer.unsupported:
-        lines.append(f"Nothing in the text was found to support: {' / '.join(answer.unsupported)}")
+        lines.append(f"Not or only partly supported by the text, check: {' / '.join(answer.unsupported)}")
     if answer.citations_dropped:
         lines.append(f"Left out as not found in the text: {answer.citations_dropped} citation(s).")
     if answer.not_read:

@@ -1,0 +1,105 @@
+"""What the model is told: within the budget, the stable part first, the question last."""
+
+from __future__ import annotations
+
+import random
+
+from localrag import prompt
+from localrag.types import Message, Passage, Turn
+
+
+def count(text: str) -> int:
+    return len(text.split())
+
+
+def passage(words: int, document: str = "a.txt", page: int | None = None, heading: tuple[str, ...] = ()) -> Passage:
+    text = " ".join(f"word{n}" for n in range(words))
+    return Passage("papers", document, page, None, heading, text, 0, len(text), 1.0)
+
+
+def told(messages: list[Message]) -> str:
+    return "".join(message.stable + message.text for message in messages)
+
+
+# --- the budget ---------------------------------------------------------------------------------------------
+
+
+def test_what_fits_is_within_the_budget_but_for_a_single_passage() -> None:
+    dice = random.Random(2)
+    for _ in range(300):
+        passages = [passage(dice.randrange(1, 120), heading=("One", "Two")) for _ in range(dice.randrange(0, 8))]
+        history = [Turn("q " * dice.randrange(1, 30), "a " * dice.randrange(1, 60)) for _ in range(dice.randrange(4))]
+        budget = dice.randrange(1, 300)
+        fitted = prompt.fit(passages, history, budget, count)
+        assert len(fitted.taken) + len(fitted.left_out) == len(passages)
+        messages = prompt.passages_prompt("", fitted.taken, fitted.history)
+        size = count(told(messages)) - count(told(prompt.passages_prompt("", [])))
+        assert size <= budget or len(fitted.taken) == 1
+        assert bool(fitted.taken) == bool(passages)
+        order = [passages.index(item) for item in fitted.taken]
+        assert order == sorted(order)
+
+
+def test_the_best_passage_is_taken_whatever_its_size() -> None:
+    fitted = prompt.fit([passage(500), passage(3)], [], 50, count)
+    assert fitted.taken == (passage(500),) and fitted.left_out == (passage(3),)
+
+
+def test_a_smaller_passage_fills_what_a_large_one_would_not_fit() -> None:
+    small, large = passage(10), passage(200)
+    fitted = prompt.fit([small, large, small], [], 60, count)
+    assert fitted.taken == (small, small) and fitted.left_out == (large,)
+
+
+def test_history_is_trimmed_to_the_latest_turns() -> None:
+    history = [Turn(f"question {n}", "word " * 20) for n in range(10)]
+    fitted = prompt.fit([passage(5)], history, 300, count)
+    assert 0 < len(fitted.history) < 10
+    assert fitted.history == tuple(history[-len(fitted.history) :])
+    assert prompt.fit([passage(5)], history, 30, count).history == ()
+
+
+# --- the order ----------------------------------------------------------------------------------------------
+
+
+def test_the_question_comes_last_behind_the_passages() -> None:
+    passages = [passage(3, "a.txt", 12), passage(4, "b.txt", heading=("Part", "Clause", "Detail"))]
+    messages = prompt.passages_prompt("When does it end?", passages, [Turn("Earlier?", "Before.")])
+    assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
+    assert messages[-1].text.rstrip().endswith("When does it end?")
+    assert [message.text for message in messages[1:3]] == ["Earlier?", "Before."]
+    for item in passages:
+        assert item.text in messages[-1].text and item.document in messages[-1].text
+    assert "p. 12" in messages[-1].text and "Clause › Detail" in messages[-1].text
+
+
+def test_whole_documents_are_the_stable_part_and_the_same_for_every_question() -> None:
+    documents = [("a.txt", "Text of a."), ("b.txt", "Text of b.")]
+    first = prompt.documents_prompt("One?", documents)
+    second = prompt.documents_prompt("Two?", documents, [Turn("One?", "Yes.")])
+    assert first[0] == second[0] and "Text of a." in first[0].stable and "Text of b." in first[0].stable
+    assert first[-1].text.rstrip().endswith("One?") and second[-1].text.rstrip().endswith("Two?")
+    assert "One?" not in first[0].stable
+
+
+def test_the_check_parts_from_the_question_only_at_its_very_end() -> None:
+    for messages in (
+        prompt.passages_prompt("When?", [passage(9)], [Turn("a", "b")]), prompt.documents_prompt("When?", [("a", "b")]),
+    ):  # fmt: skip
+        check = prompt.check_prompt(messages)
+        assert check[:-1] == messages[:-1] and check[-1].text.startswith(messages[-1].text)
+        assert len(check[-1].text) > len(messages[-1].text)
+
+
+def test_a_leaf_names_its_document_and_ends_with_the_question() -> None:
+    messages = prompt.leaf_prompt("Does it renew?", "lease.txt", [passage(5)])
+    assert "lease.txt" in messages[-1].text and messages[-1].text.endswith("Does it renew?")
+
+
+# --- nothing found ------------------------------------------------------------------------------------------
+
+
+def test_an_answer_that_only_says_that_nothing_is_there_is_told_from_one_that_answers() -> None:
+    assert prompt.says_nothing(prompt.NOT_FOUND)
+    for answer in ("The lease ends in May.", "", "The documents say that the lease is not renewed."):
+        assert not prompt.says_nothing(answer), answer

@@ -63,6 +63,8 @@ docs-check: $(INSTALLED) ## Fail when the generated docs are stale
 	$(BIN)/python docs/build.py --check
 
 bench: $(INSTALLED) ## Run every script in benchmarks/
+	@$(BIN)/localrag models install $(EMBEDDER)
+	@$(BIN)/localrag models install $(TEST_MODEL)
 	@set -e; for script in benchmarks/*.py; do \
 		test -e "$$script" || { echo "benchmarks/ holds no script yet"; exit 0; }; \
 		echo "== $$script"; $(BIN)/python "$$script"; done

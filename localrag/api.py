@@ -290,6 +290,11 @@ class Library:
         """
         path = Path(path)
         ingesting.readable_root(path)
+        if not (self.folder / DATABASE).is_file() and not ingesting.readable_files(path):
+            raise UsageError(
+                f"there is nothing to read in {str(path)!r}",
+                "localrag reads PDF, Word (.docx), Markdown and plain text files.",
+            )
         with ingesting.writing(self.folder, self.name, wait=wait, on_wait=on_wait):
             storage, embedder = self._for_writing()
             try:

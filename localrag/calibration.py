@@ -7,11 +7,13 @@ to find things in; until it is measured, a careful default by the model's size s
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from localrag import vault
+from localrag.errors import StorageError
 
 _SMOOTHING = 0.3
 # Small models lose single facts in long text well before their window ends.
@@ -41,11 +43,7 @@ class Calibration:
 
 def load(file: Path, model: str) -> Calibration:
     """What is known of a model; the defaults where nothing is, or the file is damaged."""
-    try:
-        seen = json.loads(vault.read_bytes(file))[model]
-        return Calibration(**{**_defaults(model), **seen})
-    except (OSError, ValueError, KeyError, TypeError):
-        return Calibration(**_defaults(model))
+    return Calibration(**{**_defaults(model), **_seen(_read(file), model)})
 
 
 def record(file: Path, model: str, *, read: tuple[int, float], written: tuple[int, float]) -> Calibration:
@@ -55,13 +53,27 @@ def record(file: Path, model: str, *, read: tuple[int, float], written: tuple[in
         known = replace(known, read_speed=_smooth(known.read_speed, read[0] / read[1]))
     if written[0] >= 8 and written[1] > 0:
         known = replace(known, write_speed=_smooth(known.write_speed, written[0] / written[1]))
+    everything = _read(file)
+    speeds = {name: value for name, value in asdict(known).items() if name.endswith("_speed")}
+    with suppress(StorageError):  # a full disk must not cost the answer
+        vault.write_json(file, {**everything, model: {**_seen(everything, model), **speeds}})
+    return known
+
+
+def _read(file: Path) -> dict[str, Any]:
     try:
         everything = json.loads(vault.read_bytes(file))
     except (OSError, ValueError):
-        everything = {}
-    seen = {name: value for name, value in asdict(known).items() if name.endswith("_speed")}
-    vault.write_json(file, {**everything, model: {**everything.get(model, {}), **seen}})
-    return known
+        return {}
+    return everything if isinstance(everything, dict) else {}
+
+
+def _seen(everything: dict[str, Any], model: str) -> dict[str, float]:
+    """What the file says of a model, as far as it is known and a number."""
+    entry = everything.get(model)
+    names = {item.name for item in fields(Calibration)}
+    given = entry.items() if isinstance(entry, dict) else ()
+    return {name: value for name, value in given if name in names and isinstance(value, int | float)}
 
 
 def _defaults(model: str) -> dict[str, Any]:

@@ -86,13 +86,11 @@ class ChatTemplate:
             return self._call([first, *marked[2:]])
 
     def _call(self, marked: list[dict[str, str]]) -> str:
-        from jinja2 import TemplateError
-
         values: dict[str, Any] = {**self._tokens, "messages": marked, "add_generation_prompt": True}
         try:
             # Models with a thinking mode leave it off unless asked; others do not know the argument.
             return str(self._template.render(**values, enable_thinking=False))
-        except (TemplateError, TypeError, ValueError) as error:
+        except Exception as error:  # a template is foreign code and may raise anything
             raise ModelError(f"the model's chat template failed: {error}", "Choose another model.") from error
 
 

@@ -26,6 +26,8 @@ LONGEST_QUOTE = 320
 _FEWEST_QUOTED_WORDS = 3
 # How much the question's own words weigh beside those of the claim, when two places support it equally.
 _ASKED = 0.3
+# What a claim repeats of the question says less about where it comes from than what it adds.
+_ECHO = 0.4
 # A passage that the model named is preferred unless another supports the claim clearly better.
 _NAMED = 0.25
 
@@ -257,11 +259,14 @@ def _rarity(spans: Sequence[_Span]) -> dict[str, float]:
 
 def _best(content: frozenset[str], named: Sequence[int], work: _Work) -> _Span | None:
     """The span that supports the claim best, if any does well enough."""
-    # Words of the claim that no passage has must count against every span, as the rarest there are.
+    # New words of the claim that no passage has must count against every span, as the rarest there are. What it merely
+    # repeats of the question counts less, and not at all where no passage has it.
     rarest = max(work.weights.values(), default=1.0)
 
     def weight(words: frozenset[str]) -> float:
-        return sum(work.weights.get(word, rarest * (2 if word[0].isdigit() else 1)) for word in words)
+        echoed = sum(work.weights.get(word, 0.0) for word in words & work.asked)
+        new = sum(work.weights.get(word, rarest * (2 if word[0].isdigit() else 1)) for word in words - work.asked)
+        return _ECHO * echoed + new
 
     whole, asked = weight(content), weight(work.asked) or 1.0
     if not whole:

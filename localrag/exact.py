@@ -102,9 +102,12 @@ def calculate(expression: str) -> Decimal:
         tree = ast.parse(plain.strip(), mode="eval")
         with localcontext() as context:
             context.prec = 28
-            return _value(tree.body, plain.strip())
+            value = _value(tree.body, plain.strip())
     except (SyntaxError, DivisionByZero, InvalidOperation, Overflow, RecursionError, MemoryError) as error:
         raise ValueError(f"cannot calculate {expression!r}") from error
+    if not value.is_finite():  # 0 to the power of -1
+        raise ValueError(f"cannot calculate {expression!r}")
+    return value
 
 
 def _value(node: ast.expr, source: str) -> Decimal:
@@ -124,5 +127,9 @@ def _value(node: ast.expr, source: str) -> Decimal:
 
 def written(value: Decimal) -> str:
     """A number as people write it: thousands separated, no trailing zeros."""
+    if not value:
+        return "0"
+    if abs(value.adjusted()) >= 28:  # more digits than are calculated with
+        return str(value)
     rounded = value.quantize(Decimal(1)) if value == value.to_integral() else value.normalize()
-    return f"{rounded:,f}" if abs(value.adjusted()) < 28 else str(value)
+    return f"{rounded:,f}"

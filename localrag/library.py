@@ -200,7 +200,11 @@ class Library:
         everything = [_document(row) for row in self._select(sql)]
         found = [doc for doc in everything if root is None or doc.root == root]
         if globs:
-            found = [doc for doc in found if any(matches(doc.path, glob) for glob in globs)]
+            there = {doc.path for doc in found}
+            # A path that is there means just that document, whatever signs of a glob stand in it.
+            exact = {glob.removeprefix("./") for glob in globs} & there
+            rest = [glob for glob in globs if glob.removeprefix("./") not in there]
+            found = [doc for doc in found if doc.path in exact or any(matches(doc.path, glob) for glob in rest)]
             if not found:
                 import difflib
 
@@ -215,8 +219,7 @@ class Library:
         Raises:
             NotFoundError: none, or several roots hold one of this path.
         """
-        exact = [doc for doc in self.documents() if doc.path == path]
-        found = exact or self.documents([path])
+        found = self.documents([path])
         if len(found) > 1:
             raise NotFoundError(
                 f"{path!r} names {len(found)} documents in {self.name!r}: "
@@ -438,7 +441,7 @@ def matches(path: str, glob: str) -> bool:
     """True where a glob fits a document's path, or its file name if the glob has no slash."""
     glob = glob.removeprefix("./")
     name = path.rsplit("/", 1)[-1]
-    return path == glob or fnmatch.fnmatchcase(path, glob) or ("/" not in glob and fnmatch.fnmatchcase(name, glob))
+    return fnmatch.fnmatchcase(path, glob) or ("/" not in glob and fnmatch.fnmatchcase(name, glob))
 
 
 def _document(row: sqlite3.Row) -> Document:

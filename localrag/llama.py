@@ -64,9 +64,9 @@ class LlamaGenerator:
         self._abort = llama_cpp.ggml_abort_callback(lambda _: self._asked_to_stop())
         self._load(path, gpu_layers)
         trained = int(self._c.llama_model_n_ctx_train(self._model))
-        self._window = context or trained
+        self._window = min(context or trained, trained)
         if context:
-            self._open(context)
+            self._open(self._window)
 
     def _load(self, path: Path, gpu_layers: int) -> None:
         c = self._c

@@ -36,7 +36,9 @@ class Settings:
     prompt_tokens: int = _setting(1000, "Most tokens of passages given to the model in `retrieve`.", 128, 1_000_000)
     read_tokens: int = _setting(6000, "Most tokens of documents given to the model in `read`.", 128, 10_000_000)
     answer_tokens: int = _setting(400, "Most tokens of an answer.", 8, 100_000)
-    context_tokens: int = _setting(0, "Size of the model's window; 0 sizes it to the plan.", 0, 10_000_000)
+    context_tokens: int = _setting(
+        0, "Size of the model's window, up to what it was trained on; 0 sizes it to the plan.", 0, 10_000_000
+    )
     threads: int = _setting(0, "Threads for the model; 0 takes all cores.", 0, 1024)
     gpu_layers: int = _setting(-1, "Layers on the GPU; -1 puts all there if the build has one.", -1, 10_000)
     temperature: float = _setting(0.0, "0 takes the likeliest word, which makes answers repeatable.", 0, 2)

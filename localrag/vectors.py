@@ -103,7 +103,10 @@ class FaissIndex:
             parameters.sel = selector
             scores, ids = self._index.search(row, k, params=parameters)
         hits = ids[0] >= 0
-        return ids[0][hits], scores[0][hits]
+        found, cosines = ids[0][hits], scores[0][hits]
+        # FAISS gives equal scores in the order of its heap.
+        order = np.lexsort((found, -cosines))
+        return found[order], cosines[order]
 
     def to_bytes(self, generation: int) -> bytes:
         """The index as a file's content, marked with the generation of the database it belongs to."""

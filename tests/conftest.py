@@ -97,9 +97,7 @@ def put() -> Callable[..., None]:
         library: Library, path: str, text: Texts, *, root: str = "/root", title: str = "", sha256: str = "",
         skipped: tuple[SkippedPage, ...] = (),
     ) -> None:  # fmt: skip
-        pages = (
-            (Page(text),) if isinstance(text, str) else tuple(Page(part, n, None) for n, part in enumerate(text, 1))
-        )
+        pages = (Page(text),) if isinstance(text, str) else tuple(Page(part, n, None) for n, part in enumerate(text, 1))
         embedder = HashingEmbedder(library.identity.dimension)
         chunks = chunking.split(pages, count=embedder.count, title=title, limit=254)
         texts = [chunking.embedded_text(title, chunk) for chunk in chunks]

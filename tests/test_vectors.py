@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from localrag.errors import LibraryError
-from localrag.vectors import ExactIndex, FaissIndex, Ids, Vectors
+from localrag.vectors import ExactIndex, FaissIndex
+
+if TYPE_CHECKING:
+    from localrag.vectors import Ids, Vectors
 
 DIMENSION = 24
 

@@ -25,9 +25,7 @@ def pages(path: Path) -> list[str]:
     elif path.suffix == ".docx":
         parts: list[str] = []
         for item in docx.Document(str(path)).iter_inner_content():
-            rows = (
-                [c.text for row in item.rows for c in row.cells] if isinstance(item, Table) else [item.text]
-            )
+            rows = [c.text for row in item.rows for c in row.cells] if isinstance(item, Table) else [item.text]
             parts += rows
         texts = ["\n".join(parts)]
     else:

@@ -1,0 +1,95 @@
+"""Kept states of the model: given back only whole, to the model they belong to, within their bound."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from localrag.prefix_cache import FOLDER, PrefixCache, drop_missing
+
+TOKENS = [1, 22, 333]
+STATE = bytes(range(256)) * 40
+
+
+def cache(
+    folder: Path, identity: str = "model", documents: tuple[str, ...] = ("h1",), limit: int = 1 << 20
+) -> PrefixCache:
+    return PrefixCache(folder, identity, documents, limit)
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted((folder / FOLDER).glob("*"))
+
+
+def test_a_state_comes_back_byte_for_byte(tmp_path: Path) -> None:
+    assert cache(tmp_path).get(TOKENS) is None
+    cache(tmp_path).put(TOKENS, STATE)
+    assert cache(tmp_path).get(TOKENS) == STATE
+
+
+def test_other_tokens_models_and_builds_do_not_match(tmp_path: Path) -> None:
+    cache(tmp_path).put(TOKENS, STATE)
+    assert cache(tmp_path).get([1, 22]) is None
+    assert cache(tmp_path).get([12, 2333]) is None
+    assert cache(tmp_path, "model\nadapter").get(TOKENS) is None
+    assert cache(tmp_path).get(TOKENS) == STATE
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda data: data[:-1], lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"foreign",
+        lambda data: data[:-1] + b"\x00", lambda data: data + b"more", lambda data: data[:25], lambda data: data[:18],
+        lambda data: data.replace(b'"digest"', b'"d1gest"'), lambda data: b"localrag-state-1\n[1]\nstate",
+        lambda data: b"localrag-state-1\nnot json\nstate", lambda data: b"localrag-state-1\n\xff\xfe\nstate",
+    ],
+    ids=range(12),
+)  # fmt: skip
+def test_a_damaged_or_foreign_state_is_deleted_and_not_used(tmp_path: Path, harm) -> None:
+    cache(tmp_path).put(TOKENS, STATE)
+    (file,) = files(tmp_path)
+    file.write_bytes(harm(file.read_bytes()))
+    assert cache(tmp_path).get(TOKENS) is None
+    assert files(tmp_path) == []
+    cache(tmp_path).put(TOKENS, STATE)
+    assert cache(tmp_path).get(TOKENS) == STATE
+
+
+def test_the_longest_unused_go_first_and_the_bound_holds(tmp_path: Path) -> None:
+    states = cache(tmp_path, limit=4 * len(STATE))
+    for number in range(3):
+        states.put([number], STATE)
+        os.utime(files(tmp_path)[0], ns=(1, 1))
+    for age, file in enumerate(sorted(files(tmp_path), key=lambda f: f.name)):
+        os.utime(file, (100 + age, 100 + age))
+    kept = [n for n in range(3) if states.get([n])]  # now all used lately, in this order
+    assert kept == [0, 1, 2]
+    for number, path in [(n, states._path([n])) for n in range(3)]:
+        os.utime(path, (1000 + number, 1000 + number))
+    os.utime(states._path([0]))  # used just now
+    states.put([3], STATE)
+    states.put([4], STATE)
+    assert [n for n in range(5) if states.get([n])] == [0, 3, 4]
+    assert sum(file.stat().st_size for file in files(tmp_path)) <= 4 * len(STATE)
+
+
+def test_a_state_larger_than_the_bound_is_not_kept(tmp_path: Path) -> None:
+    small = cache(tmp_path, limit=100)
+    small.put(TOKENS, STATE)
+    assert files(tmp_path) == []
+    cache(tmp_path, limit=0).put(TOKENS, b"x")
+    assert files(tmp_path) == []
+
+
+def test_a_state_goes_when_one_of_its_documents_does(tmp_path: Path) -> None:
+    cache(tmp_path, documents=("h1", "h2")).put([1], STATE)
+    cache(tmp_path, documents=("h2",)).put([2], STATE)
+    assert drop_missing(tmp_path, {"h1", "h2", "h3"}) == 0
+    assert drop_missing(tmp_path, {"h2"}) == 1
+    assert cache(tmp_path).get([1]) is None and cache(tmp_path).get([2]) == STATE
+    (tmp_path / FOLDER / "foreign.state").write_bytes(b"what is this")
+    assert drop_missing(tmp_path, {"h2"}) == 1
+    assert drop_missing(tmp_path, set()) == 1 and files(tmp_path) == []
+    assert drop_missing(tmp_path / "nowhere", set()) == 0

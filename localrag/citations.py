@@ -2,10 +2,10 @@
 
 Two ways lead to a quote. Words that the model put in quotation marks are looked for in the passages; what is not
 there loses its marks and is counted as dropped. And each sentence of the answer gets the sentence of a passage that
-supports it best, picked by code, so that it is verbatim by construction: the passages that the model named come first.
-A sentence that nothing supports well enough is marked as unsupported, and where that is all of them the likeliest place
-is cited all the same. Support is the share of a sentence's content
-words, weighted by rarity, that the quote contains; numbers count double. It shows where to look; it is no proof.
+supports it best, or the two that do together, picked by code, so that it is verbatim by construction; passages that
+the model named come first. A sentence that nothing supports well enough is marked as unsupported, and where that is
+all of them the likeliest place is cited all the same. Support is the share of a sentence's content words, weighted by
+rarity, that the quote contains; numbers count double. It shows where to look; it is no proof.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class _Work:
     passages: Sequence[Passage]
     spans: list[_Span]
     weights: Mapping[str, float]
+    rarest: float
     asked: frozenset[str]
     least: float
     citations: list[Citation] = field(default_factory=list)
@@ -76,7 +77,8 @@ def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
     """
     answer = _ASIDE.sub(lambda match: " " + match["marks"].replace(" and", ""), answer)
     spans = _spans(passages)
-    work = _Work(passages, spans, _rarity(spans), terms(question), SUPPORT)
+    weights = _rarity(spans)
+    work = _Work(passages, spans, weights, max(weights.values(), default=1.0), terms(question), SUPPORT)
     text = _cite_all(answer, work)
     if work.unsupported and not work.citations:
         # Better a place to look at than none; the sentences stay marked.
@@ -99,10 +101,7 @@ def _cite_claim(claim: str, work: _Work) -> str:
     claim, quoted, dropped = _check_quotes(claim, work.passages)
     work.dropped += dropped
     content = terms(claim)
-    found = quoted
-    span = _best(content, named, work)
-    if span is not None and not quoted:
-        found = [_quote(span, content, work)]
+    found = quoted or [_quote(span, content, work) for span in _supporting(content, named, work)]
     if not found and content - work.asked:
         work.unsupported.append(claim.strip())
         work.dropped += len(named)
@@ -257,29 +256,46 @@ def _rarity(spans: Sequence[_Span]) -> dict[str, float]:
     }
 
 
-def _best(content: frozenset[str], named: Sequence[int], work: _Work) -> _Span | None:
-    """The span that supports the claim best, if any does well enough."""
-    # New words of the claim that no passage has must count against every span, as the rarest there are. What it merely
-    # repeats of the question counts less, and not at all where no passage has it.
-    rarest = max(work.weights.values(), default=1.0)
+def _supporting(content: frozenset[str], named: Sequence[int], work: _Work) -> list[_Span]:
+    """The span that supports the claim, or the two that do together; empty where none does well enough."""
+    first = _best(content, content, named, work)
+    if first is None:
+        return []
+    covered = _share(content & first.terms, content, work)
+    if covered >= work.least:
+        return [first]
+    second = _best(content - first.terms, content, named, work)
+    if second is None or covered + _share(content & second.terms - first.terms, content, work) < work.least:
+        return []
+    return [first, second]
 
-    def weight(words: frozenset[str]) -> float:
-        echoed = sum(work.weights.get(word, 0.0) for word in words & work.asked)
-        new = sum(work.weights.get(word, rarest * (2 if word[0].isdigit() else 1)) for word in words - work.asked)
-        return _ECHO * echoed + new
 
-    whole, asked = weight(content), weight(work.asked) or 1.0
-    if not whole:
-        return None
+def _best(wanted: frozenset[str], content: frozenset[str], named: Sequence[int], work: _Work) -> _Span | None:
+    """The span with most of the wanted words of a claim, if it has a fair part of them."""
     best: tuple[float, _Span] | None = None
     for span in work.spans:
-        support = weight(content & span.terms) / whole
-        if support < work.least:
+        support = _share(wanted & span.terms, content, work)
+        if support < min(work.least, WEAK):
             continue
-        score = support + _ASKED * weight(work.asked & span.terms) / asked + (_NAMED if span.passage in named else 0)
+        score = support + _ASKED * _share(work.asked & span.terms, work.asked, work)
+        score += _NAMED if span.passage in named else 0
         if best is None or score > best[0] + 1e-9:
             best = (score, span)
     return best[1] if best else None
+
+
+def _share(words: frozenset[str], whole: frozenset[str], work: _Work) -> float:
+    """How much of the weight of `whole` these words carry, 0 to 1."""
+    total = _weight(whole, work)
+    return _weight(words, work) / total if total else 0.0
+
+
+def _weight(words: frozenset[str], work: _Work) -> float:
+    # New words of the claim that no passage has must count against every span, as the rarest there are. What it merely
+    # repeats of the question counts less, and not at all where no passage has it.
+    echoed = sum(work.weights.get(word, 0.0) for word in words & work.asked)
+    new = sum(work.weights.get(word, work.rarest * (2 if word[0].isdigit() else 1)) for word in words - work.asked)
+    return _ECHO * echoed + new
 
 
 def _quote(span: _Span, content: frozenset[str], work: _Work) -> Citation:

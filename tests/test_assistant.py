@@ -77,9 +77,8 @@ def verified(answer: Answer, *libraries: Library) -> None:
         assert citation.quote and text[citation.start : citation.end] == citation.quote
         assert (citation.page is None) == (not document.paged)
     for passage in answer.passages:
-        assert stores[passage.library].page_text(passage.document_id, passage.position)[passage.start : passage.end] == (
-            passage.text
-        )
+        page = stores[passage.library].page_text(passage.document_id, passage.position)
+        assert page[passage.start : passage.end] == passage.text
 
 
 # --- the ways -----------------------------------------------------------------------------------------------
@@ -140,7 +139,6 @@ def test_a_survey_asks_each_document_and_code_counts(assistant: Assistant, model
     verified(answer, library)
 
 
-@pytest.mark.xfail(strict=True, reason="the glob of a leaf at the top fits files of its name in folders too")
 def test_a_survey_keeps_equal_names_in_different_folders_apart(
     assistant: Assistant, models: Any, shelf: Shelf
 ) -> None:
@@ -152,8 +150,21 @@ def test_a_survey_keeps_equal_names_in_different_folders_apart(
     assert {row["document"]: row["found"] for row in answer.table} == {"lease.txt": False, "old/lease.txt": True}
 
 
+@pytest.mark.xfail(strict=True, reason="a leaf names its document by path, which two roots may share")
+def test_a_survey_keeps_equal_paths_of_two_roots_apart(
+    assistant: Assistant, models: Any, shelf: Shelf, put: Put
+) -> None:
+    library = shelf("same", {"lease.txt": "Nothing of interest."})
+    put(library, "lease.txt", "It renews each year.", root="/other")
+    models.generator.script = [("It renews each year", json.dumps({"found": True, "answer": "yes", "quote": ""}))]
+    models.generator.otherwise = json.dumps({"found": False, "answer": "", "quote": ""})
+    _, answer = ask(assistant, "Which lease renews?", "same", mode="survey")
+    assert sorted(row["found"] for row in answer.table) == [False, True]
+
+
 def test_code_counts_words_exactly(assistant: Assistant, models: Any, shelf: Shelf) -> None:
-    library = shelf("count", {"a.txt": "Notice of notice. Noticeable.", "b.pdf": ["NOTICE", "none", "the notice"], "c.txt": "-"})
+    pages = ["NOTICE", "none", "the notice"]
+    library = shelf("count", {"a.txt": "Notice of notice. Noticeable.", "b.pdf": pages, "c.txt": "-"})
     _, answer = ask(assistant, 'How often does "notice" occur?', "count")
     assert answer.plan.kind == "exact" and models.loaded == []
     assert " 4 times in 2 of 3 documents" in answer.answer
@@ -309,7 +320,7 @@ def test_history_longer_than_the_window_is_trimmed(assistant: Assistant, models:
     models.generator.window = 1500
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
     history = [Turn("What of the lease? " * 10, "It ends. " * 60)] * 30
-    events, answer = ask(assistant, "When does the lease of Hall 3 end?", "large", history=history)
+    _, answer = ask(assistant, "When does the lease of Hall 3 end?", "large", history=history)
     assert answer.found
     size = sum(models.generator.count(m.stable + m.text) for m in models.generator.prompts[-1])
     assert size <= 1500

@@ -1,0 +1,109 @@
+"""`localrag ask`: the answer on stdout, all else on stderr, every field in its JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from localrag.cli.app import localrag, report
+from localrag.errors import NotFoundError, UsageError
+from localrag.library import Library
+from localrag.types import SkippedPage
+
+Shelf = Callable[..., Library]
+LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000."
+
+
+def run(*args: str) -> Result:
+    result = CliRunner().invoke(localrag, ["ask", *args])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def papers(shelf: Shelf, models: Any) -> Library:
+    models.generator.script = [("Question: When does the lease end", "The lease ends on 31 May 2030.")]
+    return shelf("papers", {"leases/hall.txt": LEASE, "dogs.pdf": ["Dogs.", "The kennel is open."]})
+
+
+def test_json_has_every_field_of_the_manual(papers: Library) -> None:
+    result = run("When does the lease end?", "--json")
+    value = json.loads(result.stdout)
+    assert set(value) >= {
+        "answer", "found", "citations", "citations_dropped", "plan", "not_read", "passages", "tokens", "seconds",
+        "model", "embedder",
+    }  # fmt: skip
+    (citation,) = value["citations"]
+    assert set(citation) >= {"library", "document", "page", "label", "place", "quote", "start", "end", "verified"}
+    shown = CliRunner().invoke(localrag, ["show", citation["document"], "-l", citation["library"], "--json"])
+    assert json.loads(shown.stdout)["text"][citation["start"] : citation["end"]] == citation["quote"]
+    assert (value["found"], value["model"], result.stderr) == (True, "scripted", "")
+
+
+def test_text_shows_answer_and_quote_and_keeps_the_rest_on_stderr(papers: Library) -> None:
+    result = run("When does the lease end?")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "The lease ends on 31 May 2030 [1]."
+    assert lines[-1] == "[1] leases/hall.txt: “The lease of Hall 3 ends on 31 May 2030.”"
+    assert "read: " in result.stderr and "scripted" in result.stderr and "read: " not in result.stdout
+
+
+def test_what_was_not_read_is_said(papers: Library, put: Callable[..., None]) -> None:
+    put(papers, "scan.pdf", ["Words.", ""], skipped=(SkippedPage(2, "has no text"),))
+    assert "Not read: scan.pdf p. 2 (has no text)" in run("When does the lease end?").stderr
+    value = json.loads(run("When does the lease end?", "--json").stdout)
+    assert value["not_read"] == [{"library": "papers", "document": "scan.pdf", "page": 2, "reason": "has no text"}]
+
+
+def test_nothing_found_is_an_answer_and_no_error(papers: Library) -> None:
+    result = run("Who won the race?", "--json")
+    value = json.loads(result.stdout)
+    assert (value["found"], value["citations"], result.exit_code) == (False, [], 0) and value["answer"]
+
+
+def test_documents_and_mode_are_passed_on(papers: Library) -> None:
+    value = json.loads(run("When does the lease end?", "-d", "leases/*", "--mode", "retrieve", "--json").stdout)
+    assert value["plan"]["kind"] == "retrieve" and {p["document"] for p in value["passages"]} == {"leases/hall.txt"}
+    assert json.loads(run("What is 48,000 / 12?", "--json").stdout)["plan"]["kind"] == "exact"
+
+
+def test_what_cannot_be_asked_is_refused(papers: Library, shelf: Shelf) -> None:
+    with pytest.raises(UsageError):
+        run("")
+    with pytest.raises(NotFoundError):
+        run("When?", "-l", "none")
+    with pytest.raises(NotFoundError) as raised:
+        run("When?", "-d", "leases/hull.txt")
+    assert "leases/hall.txt" in raised.value.hint
+    assert run("When?", "--mode", "guess").exit_code == 2
+    shelf("others", {})
+    with pytest.raises(UsageError) as raised:
+        run("When?")
+    assert "others, papers" in raised.value.message
+
+
+def test_without_a_library_it_says_how_to_make_one(models: Any) -> None:
+    with pytest.raises(NotFoundError) as raised:
+        run("When?")
+    assert "localrag ingest" in raised.value.hint and models.loaded == []
+
+
+def test_control_characters_do_not_reach_the_terminal(shelf: Shelf, models: Any) -> None:
+    shelf("evil", {"a\x1b]0;x\x07.txt": "The lease \x1b[31m ends \x9b31m on 31 May 2030."})
+    models.generator.script = [("", "The lease \x1b[2J ends on 31 May 2030. \x07")]
+    for more in ([], ["--json"]):
+        result = run("When does the lease end?", *more)
+        assert "31 May 2030" in result.stdout
+        assert not set("\x1b\x07") & set(result.output)
+        assert "\x9b" not in result.output or more
+
+
+def test_an_error_is_printed_with_its_hint_and_gives_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(NotFoundError("there is none", "Make one.")) == 3
+    printed = capsys.readouterr()
+    assert printed.out == "" and "error: there is none" in printed.err and "hint: Make one." in printed.err

@@ -1,0 +1,124 @@
+"""`localrag ingest`: its report on stderr, its JSON on stdout, its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from localrag import vault
+from localrag.cli.app import localrag
+from localrag.errors import EmbedderMismatch, LibraryError, LibraryLocked, LocalragError, NotFoundError, UsageError
+from localrag.ingest import writing
+
+Folder = Callable[..., Path]
+
+
+def run(*args: str | Path) -> Result:
+    result = CliRunner().invoke(localrag, [str(arg) for arg in args])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def refused(kind: type[LocalragError], *args: str | Path) -> LocalragError:
+    with pytest.raises(kind) as raised:
+        run(*args)
+    assert raised.value.hint
+    return raised.value
+
+
+def test_the_report_goes_to_stderr_with_what_to_type_next(models: Any, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "empty.txt": "", "x.exe": "?"})
+    result = run("ingest", root)
+    assert result.stdout == "" and result.exit_code == 0
+    for said in ("Read 1 document(s) into 'papers'", "failed: empty.txt: ", "1 .exe", "localrag ask"):
+        assert said in result.stderr
+    again = run("ingest", root)
+    assert "Read 0 document(s)" in again.stderr and "1 unchanged" in again.stderr
+
+
+def test_json_is_the_report(models: Any, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "b.txt": "Beta.", "empty.txt": ""})
+    report = json.loads(run("ingest", root, "--name", "my papers", "--json").stdout)
+    assert report["read"] == ["a.txt", "b.txt"] and report["unchanged"] == 0 and report["removed"] == []
+    assert [set(item) for item in report["failed"]] == [{"document", "reason"}]
+    assert report["skipped_pages"] == [] and report["seconds"] >= 0 and report["complete"] is True
+    assert report["library"] == "my papers"
+    (root / "b.txt").unlink()
+    report = json.loads(run("ingest", root, "--name", "my papers", "--json").stdout)
+    assert (report["read"], report["unchanged"], report["removed"]) == ([], 1, ["b.txt"])
+
+
+def test_bad_input_is_refused_with_what_to_do(models: Any, folder: Folder, tmp_path: Path) -> None:
+    assert "gone" in refused(NotFoundError, "ingest", tmp_path / "gone").message
+    refused(UsageError, "ingest", folder({}, "empty"))
+    refused(UsageError, "ingest", folder({"a.exe": "x"}, "others"))
+    refused(UsageError, "ingest", folder({"a.txt": "x y"}), "--name", "../up")
+    assert refused(UsageError, "ingest", folder({"a.txt": ""}, "failing")).exit_code == 2
+
+
+def test_a_folder_of_the_same_name_is_not_mixed_in(models: Any, folder: Folder, tmp_path: Path) -> None:
+    run("ingest", folder({"a.txt": "Alpha."}))
+    other = folder({"sub/papers/b.txt": "Beta."}, "elsewhere") / "sub" / "papers"
+    assert "--name" in refused(UsageError, "ingest", other).hint
+    run("ingest", other, "--name", "papers")
+    status = json.loads(run("status", "papers", "--json").stdout)
+    assert len(status["roots"]) == 2 and status["documents"] == 2
+
+
+def test_an_emptied_folder_needs_prune(models: Any, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha."})
+    run("ingest", root)
+    (root / "a.txt").unlink()
+    assert "--prune" in refused(UsageError, "ingest", root).hint
+    assert "1 removed" in run("ingest", root, "--prune").stderr
+
+
+def test_a_moved_folder(models: Any, folder: Folder, tmp_path: Path) -> None:
+    root = folder({"a.txt": "Alpha."})
+    run("ingest", root)
+    moved = root.rename(tmp_path / "moved")
+    result = run("ingest", moved, "--name", "papers", "--root", root)
+    assert "1 unchanged" in result.stderr
+
+
+def test_no_wait_says_who_writes(models: Any, folder: Folder, home: Path) -> None:
+    root = folder({"a.txt": "Alpha."})
+    with writing(home / "indexes" / "papers", "papers"):
+        assert str(os.getpid()) in refused(LibraryLocked, "ingest", root, "--no-wait").message
+
+
+def test_another_schema_or_embedder_is_refused(models: Any, folder: Folder, home: Path) -> None:
+    from localrag.embedding import HashingEmbedder
+
+    root = folder({"a.txt": "Alpha."})
+    run("ingest", root)
+    models.embedder = HashingEmbedder(8)
+    folder({"a.txt": "Changed."})
+    assert "--re-embed" in refused(EmbedderMismatch, "ingest", root).hint
+    assert "vectors anew" in run("ingest", root, "--re-embed").stderr
+    vault.write_bytes(home / "indexes" / "papers" / "library.db", b"no database" * 500)
+    refused(LibraryError, "ingest", root, "--name", "papers")
+
+
+def test_an_escape_sequence_in_a_name_does_not_reach_the_terminal(models: Any, folder: Folder) -> None:
+    root = folder({"good.txt": "Alpha.", "\x1b]0;evil\x07.txt": "", "b\x9b31m.txt": ""})
+    assert not set("\x1b\x07\x9b") & set(run("ingest", root).output)
+
+
+@pytest.mark.parametrize(("args", "code"), [(["ingest", "not-there"], 3), (["ingest"], 2), (["status", "none"], 3)])
+def test_exit_codes_of_the_real_command(home: Path, tmp_path: Path, args: list[str], code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "localrag", *args], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert "Traceback" not in done.stderr and done.stderr.strip()
+    assert code != 3 or ("error: " in done.stderr and "hint: " in done.stderr)

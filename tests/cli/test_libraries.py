@@ -1,0 +1,103 @@
+"""`libraries`, `status`, `show`, `forget`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from localrag import vault
+from localrag.cli.app import localrag
+from localrag.errors import NotFoundError, UsageError
+from localrag.library import Library
+from localrag.types import SkippedPage
+
+Shelf = Callable[..., Library]
+
+
+def run(*args: str) -> Result:
+    result = CliRunner().invoke(localrag, args)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def papers(shelf: Shelf, models: Any) -> Library:
+    return shelf("papers", {"leases/hall.txt": "The lease 👩🏽‍⚖️ ends.\tIn May.", "dogs.pdf": ["Dogs.", "Open."]})
+
+
+def test_libraries_are_listed_and_a_damaged_one_is_named(papers: Library, home: Path) -> None:
+    vault.write_bytes(home / "indexes" / "broken" / "library.db", b"rubbish" * 999)
+    result = run("libraries")
+    assert "papers: 2 documents" in result.stdout and "broken: " in result.stdout
+    value = json.loads(run("libraries", "--json").stdout)
+    assert [row["name"] for row in value["libraries"]] == ["broken", "papers"]
+    assert "problem" in value["libraries"][0] and value["libraries"][1]["documents"] == 2
+
+
+def test_without_libraries_it_says_how_to_make_one(home: Path) -> None:
+    result = run("libraries")
+    assert result.stdout == "" and "localrag ingest" in result.stderr
+    assert json.loads(run("libraries", "--json").stdout)["libraries"] == []
+
+
+def test_status_tells_what_is_held_and_what_failed(papers: Library, put: Callable[..., None]) -> None:
+    put(papers, "scan.pdf", ["Words.", ""], skipped=(SkippedPage(2, "has no text"),))
+    papers.note_failure("/root", "locked.pdf", "is encrypted\x1b[2J")
+    result = run("status", "papers")
+    for said in ("3 documents", "hashing", "dogs.pdf  (2 pages)", "no text on 1", "FAILED locked.pdf: is encrypted"):
+        assert said in result.stdout
+    assert "\x1b" not in result.output
+    value = json.loads(run("status", "papers", "--json").stdout)
+    assert (value["documents"], value["skipped_pages"]) == (3, 1)
+    assert value["failed"][0]["document"] == "locked.pdf" and value["embedder"]["model"] == "hashing"
+
+
+def test_show_gives_the_stored_text(papers: Library) -> None:
+    value = json.loads(run("show", "dogs.pdf", "-l", "papers", "--page", "2", "--json").stdout)
+    assert value == {
+        "library": "papers", "document": "dogs.pdf", "page": 2, "label": None, "pages": 2, "text": "Open.",
+    }  # fmt: skip
+    value = json.loads(run("show", "hall.txt", "-l", "papers", "--json").stdout)
+    assert (value["document"], value["page"], value["pages"]) == ("leases/hall.txt", None, None)
+    assert value["text"] == "The lease 👩🏽‍⚖️ ends.\tIn May."
+    assert run("show", "dogs.pdf", "-l", "papers", "-p", "1").stdout == "Dogs.\n"
+
+
+def test_show_says_which_pages_there_are(papers: Library) -> None:
+    with pytest.raises(NotFoundError) as raised:
+        run("show", "dogs.pdf", "-l", "papers", "-p", "9")
+    assert "1 to 2" in raised.value.hint
+    with pytest.raises(NotFoundError):
+        run("show", "cats.pdf", "-l", "papers")
+
+
+def test_show_keeps_control_characters_from_the_terminal(shelf: Shelf) -> None:
+    shelf("evil", {"a.txt": "Words \x1b]0;title\x07\x9b31m end."})
+    assert not set("\x1b\x07\x9b") & set(run("show", "a.txt", "-l", "evil").output)
+
+
+def test_forget_without_yes_and_without_a_terminal_deletes_nothing(papers: Library) -> None:
+    for more in ([], ["--document", "dogs.pdf"]):
+        with pytest.raises(UsageError) as raised:
+            run("forget", "papers", *more)
+        assert "--yes" in raised.value.hint
+    assert papers.counts()["documents"] == 2
+
+
+def test_forget_deletes_documents_or_all(papers: Library) -> None:
+    result = run("forget", "papers", "-d", "dogs.pdf", "--yes", "--json")
+    assert json.loads(result.stdout) == {"library": "papers", "forgotten": ["dogs.pdf"], "whole": False}
+    assert [doc.path for doc in papers.documents()] == ["leases/hall.txt"]
+    with pytest.raises(NotFoundError):
+        run("forget", "papers", "-d", "dogs.pdf", "--yes")
+    result = run("forget", "papers", "--yes")
+    assert result.stdout == "" and "1 document(s)" in result.stderr
+    assert not papers.folder.exists()
+    with pytest.raises(NotFoundError):
+        run("forget", "papers", "--yes")

@@ -1,0 +1,228 @@
+"""The few names that people import, over fakes in place of models."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import localrag
+from localrag import api, prefix_cache, vault
+from localrag.embedding import HashingEmbedder
+from localrag.errors import EmbedderMismatch, LibraryLocked, NotFoundError, UsageError
+from localrag.ingest import writing
+from localrag.types import Answered, Delta, Planned
+
+Folder = Callable[..., Path]
+LEASE = "The lease of Hall 3 ends on 31 May 2030."
+
+
+def test_the_example_of_the_manual_runs(models: Any, folder: Folder) -> None:
+    root = folder({"lease.txt": LEASE, "pages.txt": "One.\fTwo."}, "contracts")
+    models.generator.script = [("lease", "The lease ends on 31 May 2030.")]
+    report = localrag.open_library("contracts", create=True).ingest(root)
+    assert report.read == ("lease.txt", "pages.txt")
+    library = localrag.open_library("contracts")
+    passage = library.search("When does the lease end?", k=5)[0]
+    assert (passage.document, passage.page, passage.text) == ("lease.txt", None, LEASE)
+    assert library.page_text("lease.txt")[passage.start : passage.end] == passage.text and passage.score > 0
+    asking = localrag.ask("When does the lease end?", libraries=["contracts"], documents=["lease*"])
+    events = list(asking)
+    assert isinstance(events[0], Planned) and isinstance(events[-1], Answered)
+    assert asking.answer is events[-1].answer and asking.answer.found
+    (citation,) = asking.answer.citations
+    assert library.page_text(citation.document)[citation.start : citation.end] == citation.quote
+    assert localrag.ask("When does the lease end?", libraries=["contracts"]).answer.found
+    library.close()
+
+
+def test_a_library_that_is_not_there_is_refused_and_not_made(home: Path) -> None:
+    with pytest.raises(NotFoundError):
+        localrag.open_library("contracts")
+    with pytest.raises(UsageError):
+        localrag.open_library("../contracts", create=True)
+    assert not home.exists()
+
+
+def test_nothing_to_read_makes_no_library(models: Any, folder: Folder, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        localrag.open_library("empty", create=True).ingest(folder({"a.exe": "x"}))
+    with pytest.raises(NotFoundError):
+        localrag.open_library("none", create=True).ingest(tmp_path / "not there")
+    assert api.library_names() == [] and models.loaded == []
+
+
+def test_a_second_run_loads_no_embedder(models: Any, folder: Folder) -> None:
+    root = folder({"a.txt": LEASE})
+    localrag.open_library("papers", create=True).ingest(root)
+    models.loaded.clear()
+    assert localrag.open_library("papers").ingest(root).unchanged == 1 and models.loaded == []
+
+
+def test_names_roots_and_folders_find_each_other(models: Any, folder: Folder) -> None:
+    root, other = folder({"a.txt": "x y z"}, "my papers!"), folder({"a.txt": "x y z"}, "others")
+    assert api.name_for(root) == api.name_for(root / "a.txt") == "my papers"
+    localrag.open_library("mine", create=True).ingest(root)
+    assert api.find_library(root) == api.find_library(root / "a.txt") == api.name_for(root) == "mine"
+    assert api.find_library(other) is None
+    localrag.open_library("others", create=True).ingest(root)
+    with pytest.raises(UsageError) as raised:
+        api.name_for(other)
+    assert "--name" in raised.value.hint
+    assert api.library_names() == ["mine", "others"]
+
+
+def test_a_damaged_library_does_not_hide_the_others(models: Any, folder: Folder, home: Path) -> None:
+    root = folder({"a.txt": LEASE})
+    vault.write_bytes(home / "indexes" / "a damaged" / "library.db", b"rubbish" * 1000)
+    localrag.open_library("good", create=True).ingest(root)
+    assert api.find_library(root) == "good" and api.library_names() == ["a damaged", "good"]
+
+
+def test_a_moved_folder_keeps_what_was_read(models: Any, folder: Folder, tmp_path: Path) -> None:
+    root = folder({"a.txt": LEASE, "b.txt": "More."})
+    library = localrag.open_library("papers", create=True)
+    library.ingest(root)
+    moved = root.rename(tmp_path / "elsewhere")
+    models.loaded.clear()
+    report = library.ingest(moved, moved_from=str(root))
+    assert (report.unchanged, report.read, models.loaded) == (2, (), [])
+    assert library.roots() == [str(moved)]
+    again = moved.rename(tmp_path / "third")
+    library.ingest(again / "a.txt", moved_from=str(moved))
+    assert library.roots() == [str(again)]
+    with pytest.raises(NotFoundError):
+        library.ingest(again, moved_from="/never/was")
+
+
+def test_another_embedder_is_refused_and_re_embedding_brings_it_in(models: Any, folder: Folder) -> None:
+    root = folder({"a.txt": LEASE})
+    library = localrag.open_library("papers", create=True)
+    library.ingest(root)
+    models.embedder = HashingEmbedder(64, sha256="3" * 64)
+    folder({"b.txt": "New."})
+    with pytest.raises(EmbedderMismatch):
+        library.ingest(root)
+    assert library.re_embed() == 1
+    assert library.ingest(root).read == ("b.txt",)
+    library.close()
+    assert library.status()["embedder"]["dimension"] == 64
+    assert library.search("lease")[0].document == "a.txt"
+
+
+def test_while_another_writes_it_does_not_wait_if_told_so(models: Any, folder: Folder, home: Path) -> None:
+    root = folder({"a.txt": LEASE})
+    library = localrag.open_library("papers", create=True)
+    with writing(home / "indexes" / "papers", "papers"), pytest.raises(LibraryLocked) as raised:
+        library.ingest(root, wait=False)
+    assert str(os.getpid()) in raised.value.message
+
+
+# --- pages --------------------------------------------------------------------------------------------------
+
+
+def test_pages_are_given_as_stored(models: Any, folder: Folder) -> None:
+    library = localrag.open_library("papers", create=True)
+    library.ingest(folder({"sub/pages.txt": "One.\fTwo.", "plain.txt": "All."}))
+    assert library.page_text("sub/pages.txt", 2) == "Two."
+    assert library.page_text("pages.txt", 1) == "One." and library.page_text("plain.txt") == "All."
+    for document, page, told in (
+        ("pages.txt", None, "1 to 2"), ("pages.txt", 3, "1 to 2"), ("pages.txt", 0, "1 to 2"), ("plain.txt", 1, "--page"),
+        ("plain.txd", None, "plain.txt"),
+    ):  # fmt: skip
+        with pytest.raises(NotFoundError) as raised:
+            library.page(document, page)
+        assert told in raised.value.hint
+
+
+# --- forgetting ---------------------------------------------------------------------------------------------
+
+
+def test_forgetting_a_document_leaves_nothing_of_it(models: Any, folder: Folder, home: Path) -> None:
+    root = folder({"keep.txt": LEASE, "secret.txt": "The canaryword is here. " * 30})
+    library = localrag.open_library("papers", create=True)
+    library.ingest(root)
+    secret = next(doc for doc in library.documents() if doc.path == "secret.txt")
+    prefix_cache.PrefixCache(library.folder, "model", [secret.sha256], 1 << 20).put([1], b"state of the canaryword")
+    prefix_cache.PrefixCache(library.folder, "model", ["other"], 1 << 20)
+    assert library.forget(["secret.txt"]) == ["secret.txt"]
+    left = b"".join(path.read_bytes() for path in library.folder.rglob("*") if path.is_file())
+    assert b"canaryword" not in left and LEASE.encode() in left
+    assert [doc.path for doc in library.documents()] == ["keep.txt"]
+    library.close()
+    assert (root / "secret.txt").exists()
+
+
+def test_forgetting_a_library_deletes_its_folder(models: Any, folder: Folder) -> None:
+    library = localrag.open_library("papers", create=True)
+    library.ingest(folder({"a.txt": LEASE}))
+    assert library.forget() == ["a.txt"]
+    assert not library.folder.exists() and api.library_names() == []
+
+
+def test_a_state_kept_of_a_changed_file_goes_at_the_next_ingest(models: Any, folder: Folder) -> None:
+    root = folder({"a.txt": LEASE})
+    library = localrag.open_library("papers", create=True)
+    library.ingest(root)
+    (document,) = library.documents()
+    library.close()
+    cache = prefix_cache.PrefixCache(library.folder, "model", [document.sha256], 1 << 20)
+    cache.put([1], b"state")
+    library.ingest(root)
+    assert cache.get([1]) == b"state"
+    folder({"a.txt": "Changed."})
+    library.ingest(root)
+    assert cache.get([1]) is None
+
+
+# --- asking -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asking(models: Any, folder: Folder) -> api.Asking:
+    localrag.open_library("papers", create=True).ingest(folder({"lease.txt": LEASE}))
+    models.generator.script = [("lease", "The lease ends on 31 May 2030. " * 30)]
+    return localrag.ask("When does the lease end?", libraries=["papers"])
+
+
+def test_stopped_it_still_answers(asking: api.Asking) -> None:
+    for event in asking:
+        if isinstance(event, Delta):
+            asking.stop()
+    assert asking.answer.stopped and not asking.interrupted
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a signal to oneself is POSIX")
+def test_ctrl_c_stops_the_answer_and_a_second_one_is_raised(asking: api.Asking) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    events = asking.until_interrupted()
+    for event in events:
+        if isinstance(event, Delta):
+            os.kill(os.getpid(), signal.SIGINT)
+            break
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert isinstance(list(events)[-1], Answered)
+    assert asking.interrupted and asking.answer.stopped
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_after_an_error_there_is_no_answer(models: Any, folder: Folder) -> None:
+    asking = localrag.ask("When?", libraries=["none"])
+    with pytest.raises(NotFoundError):
+        next(asking)
+    with pytest.raises(UsageError):
+        asking.answer  # noqa: B018
+
+
+def test_what_was_done_is_on_record(models: Any, folder: Folder, home: Path) -> None:
+    library = localrag.open_library("papers", create=True)
+    library.ingest(folder({"a.txt": LEASE}))
+    library.forget()
+    events = [json.loads(line)["event"] for line in (home / "audit.jsonl").read_text().splitlines()]
+    assert events[0] == "ingest" and events[-1] == "forget"

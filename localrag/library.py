@@ -378,16 +378,16 @@ class Library:
 
     def move_root(self, old: str, new: str) -> None:
         """Note that a folder now lies elsewhere; what was read of it stays."""
-        if new != old and new in self.roots():
+        roots = self.roots()
+        if old not in roots:
+            raise NotFoundError(f"{self.name!r} has no root {old!r}", f"Its roots: {', '.join(map(repr, roots))}")
+        if new != old and new in roots:
             raise UsageError(
                 f"{self.name!r} has {new!r} as a root of its own, so {old!r} cannot become it",
                 f"Leave out --root, or begin anew: localrag forget {self.name}, then ingest {new!r}.",
             )
         with self._transaction():
-            if not self._db.execute("UPDATE roots SET path = ? WHERE path = ?", (new, old)).rowcount:
-                raise NotFoundError(
-                    f"{self.name!r} has no root {old!r}", f"Its roots: {', '.join(map(repr, self.roots()))}"
-                )
+            self._db.execute("UPDATE roots SET path = ? WHERE path = ?", (new, old))
 
     def replace_vectors(self, identity: EmbedderIdentity, ids: Ids, vectors: Vectors) -> None:
         """Put another embedder's vectors in place of all of them at once."""

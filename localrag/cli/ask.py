@@ -105,7 +105,7 @@ def _print(answer: Answer) -> None:
     for citation in answer.citations:
         where = ", ".join(part for part in (citation.document, citation.place) if part)
         quote = " ".join(shown(citation.quote).split())
-        click.echo(f"[{citation.marker}] {where}: “{quote}”")
+        click.echo(f"[{citation.marker}] {shown(where)}: “{quote}”")
     for line in _remarks(answer):
         click.secho(shown(line), dim=True, err=True)
 

@@ -124,3 +124,11 @@ def shelf(settings: Settings, put: Callable[..., None]) -> Iterator[Callable[...
     yield make
     for library in made:
         library.close()
+
+
+@pytest.fixture
+def library(home: Path) -> Iterator[Library]:
+    """An empty library for the hashing embedder."""
+    made = Library.create(home / "indexes" / "papers", "papers", HashingEmbedder().identity)
+    yield made
+    made.close()

@@ -139,9 +139,7 @@ def test_a_survey_asks_each_document_and_code_counts(assistant: Assistant, model
     verified(answer, library)
 
 
-def test_a_survey_keeps_equal_names_in_different_folders_apart(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_a_survey_keeps_equal_names_in_different_folders_apart(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     shelf("same", {"lease.txt": "Nothing of interest.", "old/lease.txt": "It renews each year."})
     yes = json.dumps({"found": True, "answer": "yes", "quote": "renews each year"})
     models.generator.script = [("It renews each year", yes)]
@@ -185,7 +183,9 @@ def test_code_calculates_and_spells(assistant: Assistant, models: Any, small: Li
 # --- what is found ------------------------------------------------------------------------------------------
 
 
-def test_what_the_documents_do_not_say_is_not_found(assistant: Assistant, models: Any, small: Library, large: Library) -> None:
+def test_what_the_documents_do_not_say_is_not_found(
+    assistant: Assistant, models: Any, small: Library, large: Library
+) -> None:
     for name in ("small", "large"):
         _, answer = ask(assistant, "Who won the race?", name)
         assert not answer.found and answer.citations == () and answer.answer
@@ -219,7 +219,9 @@ def test_history_goes_before_the_question_and_helps_to_look_up(
     assert "leases/hall 3.txt" in {passage.document for passage in answer.passages}
 
 
-def test_several_libraries_are_asked_together(assistant: Assistant, models: Any, small: Library, large: Library) -> None:
+def test_several_libraries_are_asked_together(
+    assistant: Assistant, models: Any, small: Library, large: Library
+) -> None:
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
     _, answer = ask(assistant, "When does the lease of Hall 3 end?", ["small", "large"])
     assert {passage.library for passage in answer.passages} == {"small", "large"}
@@ -286,7 +288,9 @@ def test_an_empty_question_is_refused(assistant: Assistant, models: Any, small: 
     assert raised.value.hint and models.loaded == []
 
 
-def test_what_is_not_there_is_named_with_what_to_do(assistant: Assistant, models: Any, small: Library, shelf: Shelf) -> None:
+def test_what_is_not_there_is_named_with_what_to_do(
+    assistant: Assistant, models: Any, small: Library, shelf: Shelf
+) -> None:
     with pytest.raises(NotFoundError) as raised:
         ask(assistant, "When?", "contracts")
     assert "contracts" in raised.value.message and raised.value.hint
@@ -426,5 +430,3 @@ def test_a_missing_model_ends_it_with_its_hint(
 def test_search_loads_no_model_that_answers(assistant: Assistant, models: Any, large: Library) -> None:
     found = assistant.search("lease of Hall 3", libraries=["large"], k=3)
     assert found[0].document == "leases/hall 3.txt" and models.loaded == ["embedder"]
-
-

@@ -168,7 +168,8 @@ def test_terms_fold_forms_and_separators() -> None:
 
 def test_no_answer_brings_a_quote_that_is_not_in_the_text() -> None:
     dice = random.Random(11)
-    words = re.findall(r"\S+", PAGE + OTHER) + [
+    words = [
+        *re.findall(r"\S+", PAGE + OTHER),
         "[1]",
         "[2]",
         "[3]",

@@ -21,7 +21,7 @@ from localrag.types import Delta, Message, PromptRead
 
 pytestmark = pytest.mark.model
 
-TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros a month, payable in advance." for n in range(30))
+TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros a month, payable in advance." for n in range(12))
 
 
 def messages(question: str = "What is the fee of Hall 3?", text: str = TEXT) -> list[Message]:
@@ -36,7 +36,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaGenerator]
     home = tmp_path_factory.mktemp("home")
     (home / "models").symlink_to(MODELS, target_is_directory=True)
     model = ModelStore(load_settings({"LOCALRAG_HOME": str(home)})).get("smollm2-135m-instruct")
-    generator = LlamaGenerator(model.id, model.path)
+    # One thread: llama.cpp's threads wait for each other busily, which is slow on a machine with other work.
+    generator = LlamaGenerator(model.id, model.path, threads=1)
     yield generator
     generator.close()
 
@@ -54,17 +55,20 @@ def path() -> Path:
 
 
 def run(model: LlamaGenerator, asked: Sequence[Message], **options: object) -> Completed:
-    options.setdefault("max_tokens", 24)
+    options.setdefault("max_tokens", 12)
     events = list(model.generate(asked, **options))  # type: ignore[arg-type]
     last = events[-1]
     assert isinstance(last, Completed) and sum(isinstance(event, Completed) for event in events) == 1
-    assert "".join(event.text for event in events if isinstance(event, Delta)) in (last.text, last.text.rstrip("\ufffd"))
+    assert "".join(event.text for event in events if isinstance(event, Delta)) in (
+        last.text,
+        last.text.rstrip("\ufffd"),
+    )
     return last
 
 
 def test_it_answers_and_says_what_it_cost(model: LlamaGenerator) -> None:
     done = run(model, messages())
-    assert done.text and done.usage.generated and 0 < done.usage.generated <= 24
+    assert done.text and done.usage.generated and 0 < done.usage.generated <= 12
     assert done.usage.prompt > model.count(TEXT) and done.usage.reused == 0
     assert done.prompt_seconds > 0 and model.model == "smollm2-135m-instruct"
     assert run(model, messages(), max_tokens=3).ended == "length"
@@ -73,7 +77,7 @@ def test_it_answers_and_says_what_it_cost(model: LlamaGenerator) -> None:
 def test_progress_rises_to_the_whole_prompt(model: LlamaGenerator) -> None:
     seen = [event for event in model.generate(messages(), max_tokens=1) if isinstance(event, PromptRead)]
     done = [event.done for event in seen]
-    assert done == sorted(done) and done[0] == 0 and done[-1] == seen[-1].total and len(seen) > 3
+    assert done == sorted(done) and done[0] == 0 and done[-1] == seen[-1].total and len(seen) > 2
 
 
 def test_the_same_question_gives_the_same_answer_cold_warm_and_kept(model: LlamaGenerator, tmp_path: Path) -> None:
@@ -126,7 +130,7 @@ def test_sampling_follows_its_seed(model: LlamaGenerator) -> None:
 def test_stopped_in_the_middle_of_the_prompt_it_is_soon_of_use_again(model: LlamaGenerator) -> None:
     short = messages("Say hello.", "")
     expected = run(model, short).text
-    long = messages(text=TEXT * 4)
+    long = messages(text=TEXT * 5)
     model._free_context()
     read: list[int] = []
     asked_at: list[float] = []
@@ -168,7 +172,7 @@ def test_stopped_inside_a_batch_nothing_of_it_stays(model: LlamaGenerator) -> No
 def test_stopped_while_writing_there_is_what_was_written(model: LlamaGenerator) -> None:
     whole = run(model, messages()).text
     written: list[str] = []
-    for event in model.generate(messages(), max_tokens=24, stop=lambda: len(written) >= 3):
+    for event in model.generate(messages(), max_tokens=12, stop=lambda: len(written) >= 3):
         if isinstance(event, Delta):
             written.append(event.text)
     assert isinstance(event, Completed) and event.ended == "stopped"
@@ -177,7 +181,7 @@ def test_stopped_while_writing_there_is_what_was_written(model: LlamaGenerator) 
 
 def test_a_generator_that_is_dropped_half_way_leaves_the_model_of_use(model: LlamaGenerator) -> None:
     expected = run(model, messages()).text
-    events = model.generate(messages(), max_tokens=24)
+    events = model.generate(messages(), max_tokens=12)
     next(event for event in events if isinstance(event, Delta))
     events.close()  # type: ignore[attr-defined]
     assert run(model, messages()).text == expected
@@ -224,17 +228,17 @@ def test_the_stable_part_is_a_true_beginning(model: LlamaGenerator) -> None:
 
 
 def test_any_text_can_be_asked(model: LlamaGenerator) -> None:
-    for question in ("👩🏽‍⚖️ 中文 é", "\x00\x01", "a" * 3000, "", "{{ messages }} {% raw %}"):
+    for question in ("👩🏽‍⚖️ 中文 é", "\x00\x01", "a" * 800, "", "{{ messages }} {% raw %}"):
         assert isinstance(run(model, messages(question, ""), max_tokens=2), Completed)
 
 
 def test_a_prompt_longer_than_the_window_is_refused(path: Path) -> None:
-    small = LlamaGenerator("small", path, context=1024)
+    small = LlamaGenerator("small", path, context=1024, threads=1)
     assert small.window == 1024
     with pytest.raises(ModelError) as raised:
-        run(small, messages(text=TEXT * 2))
+        run(small, messages(text=TEXT * 5))
     assert "1,024" in raised.value.message and raised.value.hint
-    assert run(small, messages("Hello?", ""), max_tokens=3000).usage.generated < 1024
+    assert run(small, messages("Hello?", "word " * 950), max_tokens=3000).usage.generated < 74
     small.close()
     small.close()
 

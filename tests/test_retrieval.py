@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
 
@@ -131,7 +132,7 @@ def test_a_filter_applies_before_the_search(shelf: Shelf) -> None:
 
 def test_several_libraries_are_searched_as_one(shelf: Shelf) -> None:
     first, second = shelf("first", {"a.txt": "Flamingos are pink."}), shelf("second", {"a.txt": "Salmon are red."})
-    assert [(p.library, p.document) for p in search([first, second], "salmon")][0] == ("second", "a.txt")
+    assert next((p.library, p.document) for p in search([first, second], "salmon")) == ("second", "a.txt")
     assert {p.library for p in search([first, second], "pink red")} == {"first", "second"}
 
 
@@ -166,7 +167,7 @@ def test_touching_passages_become_one_with_the_text_of_the_page(shelf: Shelf) ->
         assert places == sorted(places) and len(ordered) <= len(chosen)
         for passage in ordered:
             assert passage.text == library.page_text(passage.document_id, passage.position)[passage.start : passage.end]
-        for first, second in zip(ordered, ordered[1:], strict=False):
+        for first, second in itertools.pairwise(ordered):
             assert first.position != second.position or second.start > first.end + 2
         for passage in chosen:
             assert any(

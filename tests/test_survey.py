@@ -37,7 +37,11 @@ def run(script: Sequence[tuple[str, str]], paths: Sequence[str] = ("a.txt", "b.t
 
 def test_each_document_has_a_row_and_sees_only_its_own_text() -> None:
     leaves, generator = run([("renews", reply(True, "each year", "renews each year"))])
-    assert [(leaf.document.path, leaf.found) for leaf in leaves] == [("a.txt", True), ("b.txt", False), ("c.txt", False)]
+    assert [(leaf.document.path, leaf.found) for leaf in leaves] == [
+        ("a.txt", True),
+        ("b.txt", False),
+        ("c.txt", False),
+    ]
     assert len(generator.prompts) == 2  # c.txt has nothing to ask about
     for prompt, own, other in zip(generator.prompts, ("a.txt", "b.txt"), ("b.txt", "a.txt"), strict=True):
         told = "".join(message.stable + message.text for message in prompt)
@@ -78,7 +82,9 @@ def test_stopped_it_ends_with_what_there_is() -> None:
 
 
 def test_code_counts_and_numbers_the_quotes() -> None:
-    leaves, _ = run([("renews", reply(True, "each year", "renews each year")), ("May", reply(True, "no, ends", "in May"))])
+    leaves, _ = run(
+        [("renews", reply(True, "each year", "renews each year")), ("May", reply(True, "no, ends", "in May"))]
+    )
     text, citations = survey.join(leaves, 3)
     assert text.splitlines()[0].startswith("2 of 3 ")
     assert "a.txt: each year [1]" in text and "b.txt: no, ends [2]" in text and "c.txt" in text.splitlines()[-1]

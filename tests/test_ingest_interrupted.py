@@ -1,0 +1,220 @@
+"""Ingest stopped, killed, out of disk, or two at once: nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from papers import IDENTITY, contents, ingest, never, sound
+
+from localrag import ingest as ingesting
+from localrag.embedding import HashingEmbedder
+from localrag.errors import LibraryLocked, StorageError
+from localrag.library import Library
+from localrag.readers.isolate import ReaderPool
+from localrag.types import IngestProgress
+
+Folder = Callable[..., Path]
+
+
+# --- stopping -----------------------------------------------------------------------------------------------
+
+MANY = {f"{number:02}.txt": f"Document {number} speaks of topic{number}. " * 40 for number in range(12)}
+
+
+def test_stopped_half_way_the_next_run_ends_as_an_undisturbed_one(
+    library: Library, folder: Folder, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingesting, "_GATHER", 4)
+    root = folder(MANY)
+    stored = 0
+
+    def count(event: IngestProgress) -> None:
+        nonlocal stored
+        stored += event.stage == "store"
+
+    report = ingest(library, root, progress=count, stop=lambda: stored >= 5)
+    assert not report.complete and 5 <= len(report.read) < 12
+    assert [doc.path for doc in library.documents()] == list(report.read)
+    sound(library)
+    rest = ingest(library, root)
+    assert rest.complete and rest.unchanged == len(report.read)
+    undisturbed = Library.create(home / "indexes" / "other", "other", IDENTITY)
+    ingest(undisturbed, root)
+    assert contents(library) == contents(undisturbed)
+    undisturbed.close()
+
+
+def test_stopping_at_once_reads_nothing(library: Library, folder: Folder) -> None:
+    report = ingest(library, folder(MANY), embedder=never, stop=lambda: True)
+    assert not report.complete and report.read == ()
+
+
+def test_a_full_disk_ends_it_with_what_to_do_and_keeps_what_was_stored(
+    library: Library, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingesting, "_GATHER", 1)
+    root = folder({"a.txt": "Alpha.", "b.txt": "Beta. " * 4_000})
+    pages = library._db.execute("PRAGMA page_count").fetchone()[0]
+    library._db.execute(f"PRAGMA max_page_count = {pages + 3}")
+    with pytest.raises(StorageError) as raised:
+        # One worker, so that the files come in their order.
+        ingest(library, root, workers=1)
+    assert "full" in raised.value.message and raised.value.hint
+    assert [doc.path for doc in library.documents()] == ["a.txt"]
+    library._db.execute("PRAGMA max_page_count = 1000000")
+    assert ingest(library, root).read == ("b.txt",)
+    sound(library)
+
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+from localrag import ingest as ingesting
+from localrag.embedding import HashingEmbedder
+from localrag.library import Library
+
+class Slow(HashingEmbedder):
+    def embed_documents(self, texts, **more):
+        time.sleep(0.02)
+        return super().embed_documents(texts, **more)
+
+ingesting._GATHER = 2
+folder, root = Path(sys.argv[1]), Path(sys.argv[2])
+with ingesting.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=lambda text: print(text, flush=True)):
+    library = Library.create(folder, "papers", Slow().identity)
+    print("writing", flush=True)
+    report = ingesting.ingest(library, root, embedder=Slow, workers=1)
+    print("read", len(report.read), flush=True)
+"""
+
+
+def driver(tmp_path: Path, library: Path, root: Path, *more: str) -> subprocess.Popen[str]:
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+    return subprocess.Popen(
+        [sys.executable, str(script), str(library), str(root), *more],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
+def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
+    library: Library, folder: Folder, home: Path, tmp_path: Path
+) -> None:
+    root = folder(MANY)
+    ingest(library, root)
+    expected = contents(library)
+    target = home / "indexes" / "killed"
+    dice = random.Random()
+    seed = dice.randrange(10**6)
+    dice.seed(seed)
+    for _ in range(3):
+        process = driver(tmp_path, target, root)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(dice.uniform(0, 0.6))
+        process.kill()
+        process.communicate()
+        if (target / "library.db").exists():
+            left = Library.open(target, "killed", write=True)
+            there = contents(left)
+            assert there == {key: expected[key] for key in there}, f"seed {seed}"
+            sound(left)
+            left.close()
+    with ingesting.writing(target, "killed", wait=False):
+        again = Library.create(target, "killed", IDENTITY)
+        ingest(again, root)
+        assert contents(again) == expected, f"seed {seed}"
+        sound(again)
+        again.close()
+    assert not list(target.glob("*.partial"))
+
+
+# --- two at once --------------------------------------------------------------------------------------------
+
+
+def test_a_second_ingest_waits_for_the_first_or_says_who_writes(folder: Folder, home: Path, tmp_path: Path) -> None:
+    root, target = folder({"a.txt": "Alpha."}), home / "indexes" / "papers"
+    with ingesting.writing(target, "papers"):
+        with pytest.raises(LibraryLocked) as raised, ingesting.writing(target, "papers", wait=False):
+            pass
+        assert f"process {os.getpid()}" in raised.value.message
+        second = driver(tmp_path, target, root)
+        assert second.stdout is not None
+        line = second.stdout.readline()
+        assert f"process {os.getpid()}" in line and "waiting" in line
+        time.sleep(0.2)
+        assert second.poll() is None and not (target / "library.db").exists()
+    out, err = second.communicate(timeout=30)
+    assert "read 1" in out, err
+
+
+def test_two_ingests_at_once_both_end_well(folder: Folder, home: Path, tmp_path: Path) -> None:
+    root, target = folder({"a.txt": "Alpha.", "b.txt": "Beta."}), home / "indexes" / "papers"
+    done = [driver(tmp_path, target, root) for _ in range(2)]
+    outputs = [process.communicate(timeout=60) for process in done]
+    assert [process.returncode for process in done] == [0, 0], outputs
+    assert sorted(out.split()[-1] for out, _ in outputs) == ["0", "2"]
+
+
+def test_a_reader_may_look_while_an_ingest_writes(library: Library, folder: Folder) -> None:
+    seen: list[int] = []
+    root = folder(MANY)
+    failures: list[BaseException] = []
+
+    def look() -> None:
+        try:
+            reader = Library.open(library.folder, "papers")
+            while not finished.is_set():
+                documents = reader.documents()
+                assert all(reader.chunks_of(doc.id) for doc in documents)
+                seen.append(len(documents))
+            reader.close()
+        except (sqlite3.Error, AssertionError) as error:
+            failures.append(error)
+
+    finished = threading.Event()
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    ingest(library, root)
+    finished.set()
+    watcher.join()
+    assert failures == [] and seen == sorted(seen)
+
+
+# --- new vectors --------------------------------------------------------------------------------------------
+
+
+def test_re_embedding_reads_no_file_and_gives_what_ingest_would(library: Library, folder: Folder, home: Path) -> None:
+    root = folder({"a.md": "# Title\n\nAlpha.", "b.txt": "Beta."})
+    ingest(library, root)
+    other = HashingEmbedder(64, sha256="2" * 64)
+    fresh = Library.create(home / "indexes" / "fresh", "fresh", other.identity)
+    ingest(fresh, root, embedder=lambda: other)
+    for file in root.iterdir():
+        file.unlink()
+    assert ingesting.re_embed(library, other, progress=lambda done, total: None, stop=lambda: False) == 2
+    assert library.identity == other.identity
+    assert contents(library) == contents(fresh)
+    sound(library)
+    fresh.close()
+
+
+def test_every_reader_process_is_gone_afterwards(
+    library: Library, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[ReaderPool] = []
+    real = ReaderPool.close
+    monkeypatch.setattr(ReaderPool, "close", lambda pool: (real(pool), closed.append(pool))[0])
+    ingest(library, folder({"a.txt": "Alpha."}))
+    assert len(closed) == 1

@@ -95,7 +95,8 @@ def name_for(path: Path, settings: Settings | None = None) -> str:
         "".join(letter if letter.isalnum() or letter in " .-_" else "-" for letter in folder.name).strip(" .-")
         or "documents"
     )
-    if name in library_names(settings):
+    # One without a root was stopped before its first document, and is of no folder yet.
+    if name in library_names(settings) and Library(name, settings).roots():
         raise UsageError(
             f"there is a library named {name!r} of another folder",
             f"To add {str(path)!r} to it, give --name {name!r}; for one of its own, give another --name.",

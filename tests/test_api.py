@@ -77,6 +77,14 @@ def test_names_roots_and_folders_find_each_other(models: Any, folder: Folder) ->
     assert api.library_names() == ["mine", "others"]
 
 
+def test_stopped_before_the_first_document_the_same_command_goes_on(models: Any, folder: Folder) -> None:
+    root = folder({"a.txt": LEASE})
+    report = localrag.open_library("papers", create=True).ingest(root, stop=lambda: True)
+    assert not report.complete and api.library_names() == ["papers"]
+    assert api.name_for(root) == "papers"
+    assert localrag.open_library("papers").ingest(root).read == ("a.txt",)
+
+
 def test_a_damaged_library_does_not_hide_the_others(models: Any, folder: Folder, home: Path) -> None:
     root = folder({"a.txt": LEASE})
     vault.write_bytes(home / "indexes" / "a damaged" / "library.db", b"rubbish" * 1000)

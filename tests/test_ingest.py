@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from papers import ingest, sound
+from papers import ingest, never, sound
 
 from localrag import ingest as ingesting
 from localrag.embedding import HashingEmbedder

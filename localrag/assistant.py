@@ -355,7 +355,8 @@ class Assistant:
     ) -> Iterator[Event]:
         weighed = yield from self._weigh(asked, messages, states)
         if weighed is not None and not self._enough(asked, weighed):
-            done = Completed(prompt.NOT_FOUND, weighed.usage, "end" if weighed.shares else "stopped")
+            said = prompt.NOT_FOUND if weighed.shares else ""
+            done = Completed(said, weighed.usage, "end" if weighed.shares else "stopped")
             yield Answered(self._cited(asked, done, passages))
             return
         model, settings = self._model(), self._settings
@@ -414,7 +415,9 @@ class Assistant:
         cited = cite(done.text, asked.text, passages)
         found = bool(re.search(r"\w", cited.text)) and not prompt.says_nothing(cited.text)
         if not found:
-            cited = Cited(prompt.NOT_FOUND, (), 0, ())
+            # Stopped before a word was written is not the same as not being in the documents.
+            stopped = done.ended == "stopped"
+            cited = Cited(prompt.STOPPED if stopped else prompt.NOT_FOUND, (), 0, ())
         whole = asked.plan.kind == "read"
         return self._answer(
             asked, cited.text, found,

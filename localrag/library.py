@@ -73,10 +73,7 @@ class Library:
         check_name(name)
         path = folder / DATABASE
         if not path.is_file():
-            raise NotFoundError(
-                f"no library named {name!r} in {str(folder.parent)!r}",
-                f"See the libraries with `localrag libraries`, or make it: localrag ingest FOLDER --name {name}",
-            )
+            raise _no_library(folder.parent, name)
         try:
             connection = vault.connect(path, write=write)
             library = cls(name, folder, connection)
@@ -209,7 +206,10 @@ class Library:
                 import difflib
 
                 near = difflib.get_close_matches(globs[0], [doc.path for doc in everything], 1, 0.3)
-                hint = f"Did you mean {near[0]!r}?" if near else f"List them with: localrag status {self.name}"
+                plain = not any(sign in globs[0] for sign in "*?[")
+                hint = (
+                    f"Did you mean {near[0]!r}?" if near and plain else f"List them with: localrag status {self.name}"
+                )
                 raise NotFoundError(f"no document in {self.name!r} matches {', '.join(map(repr, globs))}", hint)
         return found
 
@@ -421,6 +421,18 @@ class Library:
             values,
         )
         self._db.execute(f"DELETE FROM documents WHERE {where}", values)
+
+
+def _no_library(folder: Path, name: str) -> NotFoundError:
+    import difflib
+
+    near = difflib.get_close_matches(name, [path.parent.name for path in folder.glob(f"*/{DATABASE}")], 1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return NotFoundError(
+        f"no library named {name!r} in {str(folder)!r}",
+        f"{hint}`localrag libraries` lists them; ./indexes counts where that folder is there. "
+        f"To make it: localrag ingest FOLDER --name {name}",
+    )
 
 
 def check_name(name: str) -> str:

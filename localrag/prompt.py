@@ -16,6 +16,7 @@ from localrag.types import Message, Passage, Turn
 Count = Callable[[str], int]
 
 NOT_FOUND = "The documents do not say."
+STOPPED = "Stopped before anything was answered."
 
 # No way out is offered here: small models take "not found" for the easy one. Whether the text answers the question is
 # asked apart, and weighed by likelihood. Nor are passage numbers asked for: a 1.5B model then sometimes writes nothing

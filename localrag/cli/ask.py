@@ -105,7 +105,9 @@ def _print(answer: Answer) -> None:
     for citation in answer.citations:
         where = ", ".join(part for part in (citation.document, citation.place) if part)
         quote = " ".join(shown(citation.quote).split())
-        click.echo(f"[{citation.marker}] {shown(where)}: “{quote}”")
+        # Words that the document itself puts in quotation marks need no second pair.
+        quoted = quote if quote[:1] in '"“' and quote[-1:] in '"”' else f"“{quote}”"
+        click.echo(f"[{citation.marker}] {shown(where)}: {quoted}")
     for line in _remarks(answer):
         click.secho(shown(line), dim=True, err=True)
 
@@ -114,7 +116,7 @@ def _remarks(answer: Answer) -> list[str]:
     """What stands below an answer: what to beware of, what was not read, how it was found."""
     lines = [""]
     if answer.stopped:
-        lines.append("The answer was cut short.")
+        lines.append("The answer was stopped, or cut short at its longest length.")
     if answer.unsupported:
         lines.append(f"Not or only partly supported by the text, check: {' / '.join(answer.unsupported)}")
     if answer.citations_dropped:

@@ -271,7 +271,10 @@ class Assistant:
         messages = prompt.documents_prompt(asked.text, texts, fitted.history)
         yield from self._generate(asked, messages, passages, self._states(asked))
 
-    def _states(self, asked: _Question) -> StateStore:
+    def _states(self, asked: _Question) -> StateStore | None:
+        if len(asked.libraries) > 1:
+            # A state of several libraries would lie in one of them, and outlive what is deleted from another.
+            return None
         hashes = [document.sha256 for _, document in asked.documents]
         folder = asked.documents[0][0].folder
         return PrefixCache(folder, loading.generator_identity(self._settings), hashes, self._settings.cache_bytes)
@@ -285,7 +288,7 @@ class Assistant:
         def find(library: str, document: Document) -> list[Passage]:
             own = [item for item in asked.libraries if item.name == library]
             embedders = {library: self.embedder(own[0].identity)}
-            hits = retrieval.search(own, embedders, asked.text, k=self._settings.passages, documents=[document.path])
+            hits = retrieval.search(own, embedders, asked.text, k=self._settings.passages, document_ids=[document.id])
             return retrieval.in_reading_order(prompt.fit(hits, (), budget, model.count).taken, own)
 
         pairs = [(library.name, document) for library, document in asked.documents]

@@ -49,6 +49,7 @@ def search(
     *,
     k: int = 10,
     documents: Sequence[str] | None = None,
+    document_ids: Sequence[int] | None = None,
 ) -> list[Passage]:
     """The k best passages, best first.
 
@@ -58,6 +59,7 @@ def search(
         question: the words to look for.
         k: most passages.
         documents: globs over document paths; None looks in all.
+        document_ids: instead of globs, ids of documents of the one library given.
 
     Raises:
         NotFoundError: the globs match no document in any of the libraries.
@@ -65,7 +67,8 @@ def search(
     # Half characters and NUL, which a command line or a program may hand over, upset tokenizers and SQLite.
     question = clean(question)
     hits: list[_Hit] = []
-    for library, allowed in _scopes(libraries, documents):
+    scopes = _scopes(libraries, documents) if document_ids is None else [(libraries[0], list(document_ids))]
+    for library, allowed in scopes:
         hits += _candidates(library, embedders[library.name], question, allowed)
     best = _fuse(hits)[:k]
     return _passages(best)

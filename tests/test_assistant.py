@@ -148,7 +148,6 @@ def test_a_survey_keeps_equal_names_in_different_folders_apart(assistant: Assist
     assert {row["document"]: row["found"] for row in answer.table} == {"lease.txt": False, "old/lease.txt": True}
 
 
-@pytest.mark.xfail(strict=True, reason="a leaf names its document by path, which two roots may share")
 def test_a_survey_keeps_equal_paths_of_two_roots_apart(
     assistant: Assistant, models: Any, shelf: Shelf, put: Put
 ) -> None:
@@ -392,7 +391,6 @@ def test_a_kept_state_lies_in_the_library_of_its_documents(
     assert list(small.folder.rglob("*.state")) and b"kennel" in kept(home)
 
 
-@pytest.mark.xfail(strict=True, reason="the state of a question to two libraries is kept in the first one only")
 def test_what_is_forgotten_leaves_no_kept_state_in_another_library(
     assistant: Assistant, models: Any, shelf: Shelf, home: Path
 ) -> None:

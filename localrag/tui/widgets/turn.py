@@ -125,7 +125,7 @@ def _cost(answer: Answer) -> str:
     if tokens.prompt or tokens.generated:
         reused = f" ({tokens.reused:,} reused)" if tokens.reused else ""
         parts.append(f"{_count(tokens.prompt, 'token')} read{reused}, {tokens.generated:,} written")
-    else:
+    elif answer.model is None:
         parts.append("no model was asked")
     if answer.model:
         parts.append(clean_line(answer.model))

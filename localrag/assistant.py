@@ -384,7 +384,7 @@ class Assistant:
         self, asked: _Question, messages: Sequence[Message], states: StateStore | None
     ) -> Generator[Event, None, Weighed | None]:
         """Ask the model whether the text holds the answer; None where the question is not of that kind."""
-        if routing.needs_whole(asked.text):
+        if asked.plan.kind == "read" and routing.needs_whole(asked.text):
             return None
         weighed: Weighed | None = None
         for event in self._model().weigh(

@@ -40,6 +40,12 @@ def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return home
 
 
+@pytest.fixture(scope="session")
+def installed() -> Path:
+    """The folder of the models that `make test` installed."""
+    return MODELS
+
+
 @pytest.fixture
 def settings(home: Path) -> Settings:
     return load_settings()

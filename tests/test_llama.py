@@ -21,7 +21,7 @@ from localrag.types import Delta, Message, PromptRead
 
 pytestmark = pytest.mark.model
 
-TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros a month, payable in advance." for n in range(12))
+TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros a month, payable in advance." for n in range(8))
 
 
 def messages(question: str = "What is the fee of Hall 3?", text: str = TEXT) -> list[Message]:
@@ -30,11 +30,9 @@ def messages(question: str = "What is the fee of Hall 3?", text: str = TEXT) -> 
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaGenerator]:
-    from conftest import MODELS
-
+def shared(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> Iterator[LlamaGenerator]:
     home = tmp_path_factory.mktemp("home")
-    (home / "models").symlink_to(MODELS, target_is_directory=True)
+    (home / "models").symlink_to(installed, target_is_directory=True)
     model = ModelStore(load_settings({"LOCALRAG_HOME": str(home)})).get("smollm2-135m-instruct")
     # One thread: llama.cpp's threads wait for each other busily, which is slow on a machine with other work.
     generator = LlamaGenerator(model.id, model.path, threads=1)
@@ -75,7 +73,7 @@ def test_it_answers_and_says_what_it_cost(model: LlamaGenerator) -> None:
 
 
 def test_progress_rises_to_the_whole_prompt(model: LlamaGenerator) -> None:
-    seen = [event for event in model.generate(messages(), max_tokens=1) if isinstance(event, PromptRead)]
+    seen = [event for event in model.generate(messages(text=TEXT * 2), max_tokens=1) if isinstance(event, PromptRead)]
     done = [event.done for event in seen]
     assert done == sorted(done) and done[0] == 0 and done[-1] == seen[-1].total and len(seen) > 2
 
@@ -136,7 +134,7 @@ def test_sampling_follows_its_seed(model: LlamaGenerator) -> None:
 
 
 def test_stopped_in_the_middle_of_the_prompt_it_is_soon_of_use_again(model: LlamaGenerator) -> None:
-    long = messages(text=TEXT * 3)
+    long = messages(text=TEXT * 4)
     read: list[int] = []
     asked_at: list[float] = []
 

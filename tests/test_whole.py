@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from localrag.library import Library
 
 pytestmark = [
     pytest.mark.model,
@@ -69,17 +72,21 @@ def test_without_a_network_it_reads_finds_and_answers_with_true_quotes(home: Pat
     assert report["read"] == ["handbook.md", "lease of hall 3.txt"] and report["failed"] == []
     found = run(home, "search", "When are the lions fed?", "--json")["passages"]
     assert found[0]["document"] == "handbook.md" and "16:30" in found[0]["text"]
-    for mode in ("retrieve", "read"):
-        answer = run(home, "ask", "What is the yearly rent of Hall 3?", "--mode", mode, "--json")
-        assert answer["model"] == "smollm2-135m-instruct" and answer["embedder"] == "all-minilm-l6-v2"
-        assert answer["plan"]["kind"] == mode and answer["tokens"]["prompt"] > 0
-        for quoted in [*answer["citations"], *answer["passages"]]:
+    answer = run(home, "ask", "What is the yearly rent of Hall 3?", "--mode", "retrieve", "--json")
+    assert answer["model"] == "smollm2-135m-instruct" and answer["embedder"] == "all-minilm-l6-v2"
+    assert answer["plan"]["kind"] == "retrieve" and answer["tokens"]["prompt"] > 0
+    # What a model of this size writes may hold no citation; what code finds always does.
+    count = run(home, "ask", 'How often does "lease" occur?', "--json")
+    assert count["plan"]["kind"] == "exact" and len(count["citations"]) == 2
+    stored: dict[tuple[str, int | None], str] = {}
+    for quoted in [*answer["citations"], *answer["passages"], *count["citations"]]:
+        place = quoted["document"], quoted["page"]
+        if place not in stored:
             page = ["--page", str(quoted["page"])] if quoted["page"] else []
-            shown = run(home, "show", quoted["document"], "--library", quoted["library"], *page, "--json")
-            words = quoted.get("quote") or quoted["text"]
-            assert shown["text"][quoted["start"] : quoted["end"]] == words
-    count = run(home, "ask", 'How often does "lions" occur?', "--json")
-    assert count["plan"]["kind"] == "exact" and len(count["citations"]) == 1
+            stored[place] = run(home, "show", quoted["document"], "--library", "papers", *page, "--json")["text"]
+        words = quoted.get("quote") or quoted["text"]
+        assert stored[place][quoted["start"] : quoted["end"]] == words
+    assert len(stored) >= 2
 
 
 def interrupted(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]:
@@ -104,17 +111,20 @@ def test_ctrl_c_during_ingest_loses_nothing(home: Path, papers: Path) -> None:
     papers.mkdir()
     (papers / "handbook.md").write_text(HANDBOOK)
     report = run(home, "ingest", papers, "--json")
-    assert report["complete"] and len(run(home, "status", "papers", "--json")["list"]) == 1
+    assert report["complete"] and report["failed"] == []
+    library = Library.open(home / "indexes" / "papers", "papers")
+    assert [doc.path for doc in library.documents()] == ["handbook.md"]
+    assert len(library.index()) == library.counts()["chunks"]
+    library.close()
 
 
-def test_ctrl_c_during_ask_ends_with_130_and_the_library_whole(home: Path, papers: Path) -> None:
-    (papers / "long.txt").write_text(" ".join(f"Clause {n} is about hall {n}." for n in range(900)))
-    run(home, "ingest", papers, "--json")
-    before = run(home, "status", "papers", "--json")
+def test_ctrl_c_during_ask_ends_with_130_and_the_library_whole(home: Path, shelf: Callable[..., Library]) -> None:
+    library = shelf("papers", {"long.txt": " ".join(f"Clause {n} is about hall {n}." for n in range(400))})
+    before = library.generation, library.counts()
     process = start(home, "ask", "What is clause 17 about?", "--mode", "read", "--json", offline=False)
     out, _ = interrupted(process, 3.0)
     assert process.returncode == 130
     if out:
         assert json.loads(out)["stopped"] is True
-    assert run(home, "status", "papers", "--json")["list"] == before["list"]
-    assert run(home, "ask", 'How often does "Clause" occur?', "-d", "long.txt", "--json")["table"][0]["count"] == 900
+    assert (library.generation, library.counts()) == before
+    assert run(home, "ask", 'How often does "Clause" occur?', "--json")["table"][0]["count"] == 400

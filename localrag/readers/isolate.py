@@ -130,6 +130,10 @@ class ReaderPool:
             replies.put((path, result))
 
 
+class _Crashed(ReadError):
+    """The worker died over a file."""
+
+
 class _Worker:
     """One process at a time, as seen from the parent. `read` is called by one thread, `end` by any."""
 
@@ -141,6 +145,19 @@ class _Worker:
         self._ended = False
 
     def read(self, path: Path) -> Reading:
+        """Read one file; a worker that had served before gets no second chance, but its file does.
+
+        It may have died while it was idle, and not be seen to be dead yet.
+        """
+        served = self._process is not None
+        try:
+            return self._read(path)
+        except _Crashed:
+            if not served:
+                raise
+            return self._read(path)
+
+    def _read(self, path: Path) -> Reading:
         process = self._started()
         late = threading.Event()
 
@@ -166,7 +183,7 @@ class _Worker:
                     f"took longer than {self._seconds:g} s",
                     "Split the file, or raise read_seconds in localrag.toml.",
                 )
-            raise ReadError(
+            raise _Crashed(
                 f"made its reader crash ({_end_of(code)})",
                 "The file is damaged or hostile. Open it in its own program and save it anew.",
             )

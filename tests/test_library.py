@@ -19,7 +19,7 @@ from localrag.types import Chunk, Page, Reading
 
 Put = Callable[..., None]
 IDENTITY = HashingEmbedder().identity
-CANARY = "xylophonecanary"
+CANARY = "qqcanaryxx"  # its own stem, so that the full-text index holds it letter by letter
 
 
 @pytest.fixture

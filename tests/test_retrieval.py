@@ -183,6 +183,21 @@ def test_all_chunks_of_a_page_join_to_the_page(shelf: Shelf) -> None:
     assert [passage.text for passage in joined] == [LONG, LONG]
 
 
+def test_only_what_touches_is_joined_and_what_lies_inside_adds_nothing(shelf: Shelf) -> None:
+    library = shelf("long", {"long.txt": LONG})
+    (document,) = library.documents()
+
+    def span(start: int, end: int) -> Passage:
+        return Passage("long", "long.txt", None, None, (), LONG[start:end], start, end, 1.0, document.id, 0)
+
+    def joined(*spans: Passage) -> list[tuple[int, int]]:
+        return [(p.start, p.end) for p in retrieval.in_reading_order(spans, [library])]
+
+    assert joined(span(110, 200), span(0, 100)) == [(0, 100), (110, 200)]
+    assert joined(span(101, 200), span(0, 100)) == [(0, 200)]
+    assert joined(span(20, 50), span(0, 100), span(99, 120)) == [(0, 120)]
+
+
 def test_the_best_document_comes_first(shelf: Shelf) -> None:
     library = shelf("two", {"a.txt": "Something about leases.", "b.txt": "flamingo flamingo flamingo"})
     ordered = retrieval.in_reading_order(search(library, "flamingo"), [library])

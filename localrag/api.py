@@ -21,7 +21,7 @@ from localrag import ingest as ingesting
 from localrag.assistant import Assistant
 from localrag.errors import LibraryError, NotFoundError, UsageError
 from localrag.library import Library as Storage
-from localrag.library import check_name
+from localrag.names import check_name
 from localrag.schema import DATABASE
 from localrag.settings import Settings, load_settings
 from localrag.types import (

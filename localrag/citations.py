@@ -189,7 +189,7 @@ def _check_quotes(claim: str, passages: Sequence[Passage]) -> tuple[str, list[Ci
 
 
 def locate(words: str, text: str) -> tuple[int, int] | None:
-    """Where words stand in a text, whatever its white space, kinds of quotes and dashes, and hyphens at line ends."""
+    """Where words stand in a text, whatever its white space, and kinds of quotes and dashes."""
     words = words.strip()
     parts = [_flexible(part) for part in words.split()]
     if not parts:

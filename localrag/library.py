@@ -8,9 +8,7 @@ whole or not at all. Deleted rows are overwritten (secure_delete, here and in th
 
 from __future__ import annotations
 
-import fnmatch
 import json
-import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ import numpy as np
 from localrag import vault
 from localrag.embedding import EmbedderIdentity
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, UsageError
+from localrag.names import check_name, matches, no_library
 from localrag.schema import DATABASE, INDEX, SCHEMA, TABLES
 from localrag.types import Chunk, Document, Failure, Page, Reading, SkippedPage
 from localrag.vectors import FaissIndex
@@ -73,7 +72,7 @@ class Library:
         check_name(name)
         path = folder / DATABASE
         if not path.is_file():
-            raise _no_library(folder.parent, name)
+            raise no_library(folder.parent, name)
         try:
             connection = vault.connect(path, write=write)
             library = cls(name, folder, connection)
@@ -421,39 +420,6 @@ class Library:
             values,
         )
         self._db.execute(f"DELETE FROM documents WHERE {where}", values)
-
-
-def _no_library(folder: Path, name: str) -> NotFoundError:
-    import difflib
-
-    near = difflib.get_close_matches(name, [path.parent.name for path in folder.glob(f"*/{DATABASE}")], 1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    return NotFoundError(
-        f"no library named {name!r} in {str(folder)!r}",
-        f"{hint}`localrag libraries` lists them; ./indexes counts where that folder is there. "
-        f"To make it: localrag ingest FOLDER --name {name}",
-    )
-
-
-def check_name(name: str) -> str:
-    """Refuse a library name that is no plain folder name.
-
-    Raises:
-        UsageError: it is empty, starts with a dot, or holds a slash or other character that folders may not have.
-    """
-    if not re.fullmatch(r"[\w][\w .()&+,-]{0,99}", name) or name.endswith((".", " ")):
-        raise UsageError(
-            f"{name!r} cannot be a library's name",
-            "Use letters, digits, spaces, dots and dashes, at most 100 of them.",
-        )
-    return name
-
-
-def matches(path: str, glob: str) -> bool:
-    """True where a glob fits a document's path, or its file name if the glob has no slash."""
-    glob = glob.removeprefix("./")
-    name = path.rsplit("/", 1)[-1]
-    return fnmatch.fnmatchcase(path, glob) or ("/" not in glob and fnmatch.fnmatchcase(name, glob))
 
 
 def _document(row: sqlite3.Row) -> Document:

@@ -13,7 +13,8 @@ import pytest
 from localrag import vectors
 from localrag.embedding import HashingEmbedder
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError, UsageError
-from localrag.library import Library, check_name, matches
+from localrag.library import Library
+from localrag.names import check_name, matches
 from localrag.schema import DATABASE, INDEX
 from localrag.types import Chunk, Page, Reading
 

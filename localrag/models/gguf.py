@@ -46,12 +46,6 @@ _FILE_TYPES = {
 }  # fmt: skip
 
 
-def is_gguf(path: Path) -> bool:
-    """True if the file starts as a GGUF file does."""
-    with path.open("rb") as stream:
-        return stream.read(4) == MAGIC
-
-
 def read_metadata(path: Path) -> Mapping[str, Any]:
     """What the file says about itself.
 

@@ -1,0 +1,43 @@
+"""How libraries are named, and how their documents are named by globs; knows which libraries there are, no more."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import re
+from pathlib import Path
+
+from localrag.errors import NotFoundError, UsageError
+from localrag.schema import DATABASE
+
+
+def check_name(name: str) -> str:
+    """Refuse a library name that is no plain folder name.
+
+    Raises:
+        UsageError: it is empty, starts with a dot, or holds a slash or other character that folders may not have.
+    """
+    if not re.fullmatch(r"[\w][\w .()&+,-]{0,99}", name) or name.endswith((".", " ")):
+        raise UsageError(
+            f"{name!r} cannot be a library's name",
+            "Use letters, digits, spaces, dots and dashes, at most 100 of them.",
+        )
+    return name
+
+
+def no_library(folder: Path, name: str) -> NotFoundError:
+    """The error for a library that is not there, with the nearest name that is."""
+    near = difflib.get_close_matches(name, [path.parent.name for path in folder.glob(f"*/{DATABASE}")], 1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return NotFoundError(
+        f"no library named {name!r} in {str(folder)!r}",
+        f"{hint}`localrag libraries` lists them; ./indexes counts where that folder is there. "
+        f"To make it: localrag ingest FOLDER --name {name}",
+    )
+
+
+def matches(path: str, glob: str) -> bool:
+    """True where a glob fits a document's path, or its file name if the glob has no slash."""
+    glob = glob.removeprefix("./")
+    name = path.rsplit("/", 1)[-1]
+    return fnmatch.fnmatchcase(path, glob) or ("/" not in glob and fnmatch.fnmatchcase(name, glob))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from localrag.library import Library, StoredChunk
-from localrag.readers.base import clean
+from localrag.readers.cleaning import clean
 from localrag.types import Passage, Turn
 
 if TYPE_CHECKING:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 PlanKind = Literal["retrieve", "read", "survey", "exact"]
 Mode = Literal["auto", "retrieve", "read", "survey", "exact"]
+Unit = Literal["page", "slide", "sheet", "chapter", "mail"]
+Ocr = Literal["auto", "off", "force"]
 MODES: tuple[Mode, ...] = ("auto", "retrieve", "read", "survey", "exact")
 
 
@@ -28,16 +30,44 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """A place inside a page that a person would look up: what begins at `start` is called `name`.
+
+    On a sheet, the first cell of a table row ("A5"; the row's cells follow in order, parted by " | "); in a
+    transcript or a calendar the time ("00:01:23"). An anchor holds until the next one.
+    """
+
+    start: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Where a recognised word stands on its page: fractions of width and height, from the top left."""
+
+    start: int
+    end: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page of text; `number` is 1-based, or None in a document that has no pages (it then has one Page).
 
-    `label` is the page's printed name where the file has one ("iv"), else None.
+    `label` is the page's printed name where the file has one: "iv", a sheet's name, a chapter's title, a mail's date
+    and sender. `words` are there where the text, or a part of it, was recognised in a picture (OCR).
     """
 
     text: str
     number: int | None = None
     label: str | None = None
     headings: tuple[Heading, ...] = ()
+    unit: Unit = "page"
+    anchors: tuple[Anchor, ...] = ()
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +79,60 @@ class SkippedPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """Something a person should know of a document that was read, such as invisible text that was kept out."""
+
+    number: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reader made of one file."""
+    """What a reader made of one document.
+
+    `author` is who wrote or sent it, `date` when (ISO 8601, as exact as the file says it); both may be empty.
+    """
 
     pages: tuple[Page, ...]
     title: str = ""
     skipped: tuple[SkippedPage, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    author: str = ""
+    date: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One document out of a file: the file itself (`name` is empty), or what is inside it, by its path there."""
+
+    name: str
+    sha256: str
+    size: int
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A file, or something inside it, that was not read, and why; the hint is part of the reason."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A span of one page that is embedded and searched; `position` is the page's 0-based place."""
+    """A span of one page that is embedded and searched; `position` is the page's 0-based place.
+
+    `header` is the span of the table header that belongs to the chunk's first rows but stands before them, or None.
+    """
 
     position: int
     start: int
     end: int
     text: str
     heading: tuple[str, ...] = ()
+    header: tuple[int, int] | None = None
+    header_text: str = ""
 
 
 # --- what the library holds ---------------------------------------------------------------------------------
@@ -90,7 +157,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A span of a document found for a question; `score`: higher is better, comparable within one search."""
+    """A span of a document found for a question; `score`: higher is better, comparable within one search.
+
+    `spot` is the place inside the page (cells, a time), `header` the table header that belongs to the first rows but
+    stands before them, `also` the other documents that say the same.
+    """
 
     library: str
     document: str
@@ -104,10 +175,14 @@ class Passage:
     document_id: int = 0
     position: int = 0
     signals: Mapping[str, float] = field(default_factory=dict)
+    unit: Unit = "page"
+    spot: str = ""
+    header: str = ""
+    also: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
-        return place(self.page, self.label, self.heading)
+        return place(self.page, self.label, self.heading, self.unit, self.spot)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -121,14 +196,29 @@ class Passage:
             "start": self.start,
             "end": self.end,
             "score": round(self.score, 6),
+            "unit": self.unit,
+            "spot": self.spot,
+            "header": self.header,
+            "also": list(self.also),
         }
 
 
-def place(page: int | None, label: str | None, heading: tuple[str, ...]) -> str:
-    """The place as a person would look it up: "p. 12", "p. 4 (iv)", or the heading path."""
-    if page is not None:
-        return f"p. {page} ({label})" if label and label != str(page) else f"p. {page}"
-    return " › ".join(heading)
+def place(page: int | None, label: str | None, heading: tuple[str, ...], unit: Unit = "page", spot: str = "") -> str:
+    """The place as a person would look it up.
+
+    "p. 12", "p. 4 (iv)", "slide 3", "sheet Prices, B4:D9", "ch. 2 (Loomings)", "mail of 2024-03-02 from Jane Doe",
+    "00:01:23", or the heading path.
+    """
+    named = label if label and label != str(page) else None
+    if unit == "mail":
+        return f"mail of {label}" if label else "mail"
+    if page is None:
+        return spot or " › ".join(heading)
+    if unit == "sheet":
+        where = f"sheet {named or page}"
+        return f"{where}, {spot}" if spot else where
+    short = {"page": "p.", "slide": "slide", "chapter": "ch."}[unit]
+    return f"{short} {page} ({named})" if named else f"{short} {page}"
 
 
 # --- what the model is told ---------------------------------------------------------------------------------

@@ -1,46 +1,71 @@
-"""What every reader keeps to, which suffix is read by which module, and what is done to all text alike.
+"""Which suffix is read by which module, and what every file goes through on its way in.
 
-`read_file` is the way in: it looks at the file first (missing, empty, a device, no right to read), hands it to
-its reader, and sees to it that there is text, a title, and nothing that a database or a screen would choke on.
-`clean` must be called by a reader on its raw text before it makes offsets: it changes lengths. `read_file` checks
-that this was done. What it does not do: guess a format from content. A file is what its suffix says, or refused.
+`read_parts` is the way in: it looks at the file first (missing, empty, a device, no right to read), hands it to its
+reader, sees to it that there is text, a title, and nothing that a database or a screen would choke on, and then reads
+what is inside it (attachments, members of archives) in the same way. What it does not do: guess a format from content.
+A file is what its suffix says, or refused.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
-import os
-import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, cast
 
 from localrag.errors import ReadError
-from localrag.types import Page, Reading, SkippedPage
+from localrag.readers.cleaning import clean, clean_title
+from localrag.readers.source import Budget, Member, Options, OverBudget, Source
+from localrag.types import Page, Part, Reading, Refused, SkippedPage
 
 
 class Reader(Protocol):
-    """A module that reads a family of formats; `read` finds a readable, non-empty, regular file at `path`."""
+    """A module that reads a family of formats; it finds a readable, non-empty source.
 
-    def read(self, path: Path, passwords: Sequence[str] = ()) -> Reading: ...
+    One whose files hold other files has `members` as well, and one whose files hold nothing else (archives) has only
+    that.
+    """
+
+    def read(self, source: Source, options: Options) -> Reading:
+        """The text of one document.
+
+        Raises:
+            ReadError: there is none to be had, and why.
+        """
+        ...
+
+    def members(self, source: Source, options: Options, budget: Budget) -> Iterator[Member]:
+        """What is inside, one by one; a member that cannot be had is one Member with its reason."""
+        ...
 
 
 # Modules by name, so that a worker loads only the libraries of the formats it meets.
+_MODULES = {
+    "archives": ".zip .tar .tgz .gz .tbz2 .txz .bz2 .xz",
+    "data": ".json .jsonl .ndjson .xml .yaml .yml",
+    "ebooks": ".epub",
+    "images": ".png .jpg .jpeg .tif .tiff",
+    "legacy": ".doc .dot .ppt .pps .pot",
+    "mail": ".eml .mbox",
+    "markdown": ".markdown .md",
+    "office": ".docm .docx .dotm .dotx",
+    "opendocument": ".odp .odt .ott .otp",
+    "outlook": ".msg",
+    "pdf": ".pdf",
+    "rtf": ".rtf",
+    "sheets": ".csv .ods .ots .tsv .xls .xlsb .xlsm .xlsx .xltx .xltm",
+    "slides": ".potm .potx .pptm .pptx .ppsx .ppsm",
+    "text": ".text .txt .log .rst .org "
+    ".py .js .ts .java .c .h .cpp .hpp .cs .go .rs .rb .php .sh .bat .ps1 .sql .r .tex .toml .ini .cfg .conf",
+    "times": ".ics .srt .vtt",
+    "web": ".htm .html .mht .mhtml .xhtml",
+}
 SUFFIXES: Mapping[str, str] = MappingProxyType(
-    {
-        ".docm": "localrag.readers.office",
-        ".docx": "localrag.readers.office",
-        ".dotm": "localrag.readers.office",
-        ".dotx": "localrag.readers.office",
-        ".markdown": "localrag.readers.markdown",
-        ".md": "localrag.readers.markdown",
-        ".pdf": "localrag.readers.pdf",
-        ".text": "localrag.readers.text",
-        ".txt": "localrag.readers.text",
-    }
+    {suffix: f"localrag.readers.{module}" for module, suffixes in _MODULES.items() for suffix in suffixes.split()}
 )
 
 
@@ -49,19 +74,85 @@ def reads(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read_file(path: Path, passwords: Sequence[str] = ()) -> Reading:
-    """Read one file in this process.
+def read_file(path: Path, options: Options | None = None) -> Reading:
+    """Read one file in this process, without what is inside it.
 
     Raises:
         ReadError: the file cannot be read, and why.
     """
-    name = SUFFIXES.get(path.suffix.lower())
-    if name is None:
-        raise ReadError(f"is of a type that is not read: {path.suffix!r}", f"Read are {', '.join(SUFFIXES)}.")
     _look_at(path)
-    reader = cast(Reader, importlib.import_module(name))
+    return _read(Source.of(path), options or Options())
+
+
+def read_parts(path: Path, options: Options | None = None) -> Iterator[Part | Refused]:
+    """Read one file and what is inside it, in this process, document by document."""
+    options = options or Options()
     try:
-        reading = reader.read(path, passwords)
+        _look_at(path)
+    except ReadError as error:
+        yield _refused("", error)
+        return
+    budget = Budget(options)
+    try:
+        yield from _parts(Source.of(path), "", options, budget, options.depth)
+    except OverBudget as error:
+        yield _refused("", error)
+
+
+def _parts(source: Source, name: str, options: Options, budget: Budget, depth: int) -> Iterator[Part | Refused]:
+    try:
+        reader = _reader_of(source)
+    except ReadError as error:
+        yield _refused(name, error)
+        return
+    if hasattr(reader, "read"):
+        try:
+            reading = _read(source, options)
+            if (characters := sum(len(page.text) for page in reading.pages)) > options.characters:
+                raise ReadError(f"has {characters:,} characters, more than may be read", "Split it into smaller files.")
+            yield Part(name, _sha256(source), source.size, reading)
+        except OverBudget:
+            raise
+        except ReadError as error:
+            yield _refused(name, error)
+    if not hasattr(reader, "members"):
+        return
+    try:
+        for member in reader.members(source, options, budget):
+            budget.take_member()
+            path = f"{name}/{member.name}" if name else member.name
+            if member.refused is not None:
+                yield _refused(path, member.refused)
+            elif member.source is not None:
+                if depth <= 0:
+                    yield Refused(
+                        path, "lies too deep inside other files. Unpack the outer file and ingest the folder."
+                    )
+                elif member.source.size:
+                    yield from _parts(member.source, path, options, budget, depth - 1)
+    except OverBudget:
+        raise
+    except ReadError as error:
+        yield _refused(name, error)
+    except OSError as error:
+        yield _refused(name, _unreadable(error))
+
+
+def _reader_of(source: Source) -> Reader:
+    module = SUFFIXES.get(source.suffix)
+    if module is None:
+        raise ReadError(
+            f"is of a type that is not read: {source.suffix!r}", "See `localrag ingest --help` for the types."
+        )
+    return cast(Reader, importlib.import_module(module))
+
+
+def _read(source: Source, options: Options) -> Reading:
+    reader = _reader_of(source)
+    if not hasattr(reader, "read"):
+        raise ReadError("is an archive: it has no text of its own", "What is inside it is read.")
+    try:
+        reading = reader.read(source, options)
     except OSError as error:
         raise _unreadable(error) from error
     if not any(page.text.strip() for page in reading.pages):
@@ -69,8 +160,20 @@ def read_file(path: Path, passwords: Sequence[str] = ()) -> Reading:
     return replace(
         reading,
         pages=tuple(_checked(page) for page in reading.pages),
-        title=clean_title(reading.title) or clean_title(path.stem) or path.stem,
+        title=clean_title(reading.title) or clean_title(source.stem) or source.stem,
     )
+
+
+def _sha256(source: Source) -> str:
+    digest = hashlib.sha256()
+    with source.open() as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _refused(name: str, error: ReadError) -> Refused:
+    return Refused(name, f"{error.message}. {error.hint}".strip(". ") + ".")
 
 
 def _look_at(path: Path) -> None:
@@ -102,101 +205,6 @@ def _checked(page: Page) -> Page:
     return replace(page, label=clean_title(page.label or "") or None, headings=tuple(headings))
 
 
-# --- text ----------------------------------------------------------------------------------------------------
-
-# NUL ends SQLite's substr; other control characters upset terminals. Spaces of odd widths and ligatures look
-# like the plain letters and would only keep words from being found.
-_TRANSLATION: dict[int, str | None] = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)])
-_TRANSLATION |= {ord(mark): "\n" for mark in "\v\f\x1c\x1d\x1e\x85\u2028\u2029"}
-_TRANSLATION |= {ord(mark): mark for mark in "\t\n"}
-_TRANSLATION |= {
-    ord(mark): " " for mark in "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f"
-}
-_TRANSLATION |= {ord(mark): None for mark in "\u00ad\u2060\ufeff\ufffe\uffff"}
-_TRANSLATION |= {
-    0xFB00: "ff",
-    0xFB01: "fi",
-    0xFB02: "fl",
-    0xFB03: "ffi",
-    0xFB04: "ffl",
-    0xFB05: "st",
-    0xFB06: "st",
-}
-_ODD = re.compile("[" + "".join(f"\\u{code:04x}" for code in _TRANSLATION if code not in (9, 10)) + "\ud800-\udfff]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def clean(text: str) -> str:
-    """The text as it is stored: line ends are \\n, no control characters, no halves of characters.
-
-    Cleaning twice changes nothing.
-    """
-    if _ODD.search(text) is None:
-        return text
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _SURROGATE.sub("\ufffd", text.translate(_TRANSLATION))
-
-
-_SPACES = re.compile(r"\s+")
-_PRODUCER = re.compile(r"^(?:microsoft (?:word|powerpoint|excel)|powerpoint presentation)\s*(?:-\s*)?", re.I)
-_FILE_END = re.compile(r"\.(?:docx?|dotx?|pdf|pptx?|xlsx?|rtf|odt|txt|indd|qxd|wpd|tex|dvi|html?)$", re.I)
-_JUNK = re.compile(r"^(?:untitled.*|title|document\d*|doc\d*|slide ?\d+|presentation\d*|unknown|none|null|n/a)$", re.I)
-
-
-def clean_title(title: str) -> str:
-    """A title fit to be shown and embedded, on one line; empty where it says nothing about the document."""
-    title = _SPACES.sub(" ", clean(title)).strip(" \"'-_")
-    # A title that names a file was put there by a program; the file's real name is the better one.
-    if _PRODUCER.match(title) or _FILE_END.search(title) or _JUNK.match(title):
-        return ""
-    if sum(character.isalpha() for character in title) < 3 and not any(ord(c) > 0x2E7F for c in title):
-        return ""
-    return title if len(title) <= 200 else title[:200].rsplit(" ", 1)[0]
-
-
 def blank(number: int, reason: str) -> tuple[Page, SkippedPage]:
     """A page without text: it keeps its place, so that the numbers of those behind it hold."""
     return Page("", number), SkippedPage(number, reason)
-
-
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"%PDF", "a PDF"),
-    (b"PK\x03\x04", "a ZIP archive or an Office file"),
-    (b"\xd0\xcf\x11\xe0", "an old Office file (or an encrypted one)"),
-    (b"{\\rtf", "an RTF text"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"GIF8", "a GIF picture"),
-    (b"II*\x00", "a TIFF picture"),
-    (b"MM\x00*", "a TIFF picture"),
-    (b"\x1f\x8b", "a GZIP archive"),
-    (b"%!PS", "a PostScript file"),
-    (b"\x7fELF", "a program"),
-    (b"MZ", "a program"),
-)
-
-
-def looks_like(path: Path) -> str:
-    """What a file's first bytes say it is, for a plain reason; empty where they say nothing known."""
-    with path.open("rb") as stream:
-        head = stream.read(1024)
-    for magic, kind in _MAGIC:
-        if head.startswith(magic):
-            return kind
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head")):
-        return "an HTML page"
-    if start.startswith(b"<?xml"):
-        return "an XML file"
-    return "a PDF with something before it" if b"%PDF-" in head else ""
-
-
-def encrypted_office(path: Path) -> bool:
-    """Whether this is an OLE container with an encrypted Office document inside."""
-    with path.open("rb") as stream:
-        head = stream.read(8)
-        size = os.fstat(stream.fileno()).st_size
-        stream.seek(0)
-        return head.startswith(b"\xd0\xcf\x11\xe0") and "EncryptedPackage".encode("utf-16-le") in stream.read(
-            min(size, 64_000_000)
-        )

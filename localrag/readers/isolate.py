@@ -309,6 +309,7 @@ def _work() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     from localrag import offline
     from localrag.readers import base
+    from localrag.readers.cleaning import clean
 
     offline.confine()
     setup = _receive(requests)
@@ -332,7 +333,7 @@ def _work() -> None:
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             reply = {
-                "error": f"is damaged, or of a kind that is not understood ({base.clean(reason)})",
+                "error": f"is damaged, or of a kind that is not understood ({clean(reason)})",
                 "hint": "Open it in its own program and save it anew.",
             }
         _set_alarm(0)

@@ -7,10 +7,9 @@ headings and front matter are left as text.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
 
-from localrag.readers.base import clean
+from localrag.readers.cleaning import clean
+from localrag.readers.source import Options, Source
 from localrag.readers.text import decode
 from localrag.types import Heading, Page, Reading
 
@@ -22,8 +21,8 @@ _NOT_WORDS = re.compile(r"\s{4,}|\s*(?:[-*+>|]|\d+[.)]\s)")
 _MARKS = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|(?<!\w)[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}(?!\w)|<[^>]+>")
 
 
-def read(path: Path, passwords: Sequence[str] = ()) -> Reading:
-    text = clean(decode(path.read_bytes()))
+def read(source: Source, options: Options) -> Reading:
+    text = clean(decode(source.read()))
     headings = find_headings(text)
     title = next((item.title for item in headings if item.level == 1), "")
     return Reading((Page(text, headings=headings),), title)

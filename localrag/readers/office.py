@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
-from localrag.readers.base import clean, clean_title, encrypted_office, looks_like
+from localrag.readers.cleaning import clean, clean_title
 from localrag.readers.headings import find_headings
 from localrag.readers.numbering import Numbering
 from localrag.readers.package import DAMAGED as _DAMAGED
 from localrag.readers.package import Package
+from localrag.readers.source import Options, Source, encrypted_office, looks_like
+from localrag.readers.tables import markdown_rows
 from localrag.types import Heading, Page, Reading
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -28,22 +29,22 @@ _MAX_DEPTH = 40  # of nested boxes and controls; real documents need five
 _BROKEN = "Open it in its own program and save it anew."
 
 
-def read(path: Path, passwords: Sequence[str] = ()) -> Reading:
+def read(source: Source, options: Options) -> Reading:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with source.open() as stream, zipfile.ZipFile(stream) as archive:
             package = Package(archive)
             flow = _Flow(package)
             title = package.title() or flow.title
     except _DAMAGED as error:
-        raise _refusal(path, error) from error
+        raise _refusal(source, error) from error
     text, headings = flow.text()
     headings = headings or find_headings(text)
     return Reading((Page(text, headings=headings),), title or (headings[0].title if headings else ""))
 
 
-def _refusal(path: Path, error: Exception) -> ReadError:
-    kind = looks_like(path)
-    if encrypted_office(path):
+def _refusal(source: Source, error: Exception) -> ReadError:
+    kind = looks_like(source)
+    if encrypted_office(source):
         return ReadError("is encrypted", "Save a copy without a password.")
     if kind and not kind.startswith("a ZIP"):
         return ReadError(f"is not a Word document but {kind}", "Give the file the suffix of its real type.")
@@ -128,9 +129,7 @@ class _Flow:
             for row in rows:
                 self._add(row[0])
             return
-        lines = ["| " + " | ".join(_cell(text) for text in [*row, *[""] * (width - len(row))]) + " |" for row in rows]
-        lines.insert(1, "|" + " --- |" * width)
-        self._add("\n".join(lines))
+        self._add("\n".join(markdown_rows(rows)))
 
 
 # Around blocks and runs; what is in them counts as if they were not there. w:del and w:moveFrom are not among them.
@@ -217,10 +216,6 @@ def _flat(paragraph: Element) -> str:
     inline = _Inline()
     inline.walk(paragraph, 0)
     return " ".join(inline.text.split())
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
 
 
 def _notes(root: Element | None, kind: str) -> dict[str, str]:

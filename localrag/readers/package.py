@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
-from localrag.readers.base import clean_title
+from localrag.readers.cleaning import clean_title
+from localrag.readers.safe_xml import parse
 
 # What opening a damaged package or unpacking a damaged part raises.
 DAMAGED = (
@@ -78,9 +79,7 @@ class Package:
             raise ReadError(f"is too large: {part!r} in it has {info.file_size:,} bytes", "Split the document.")
         with self._archive.open(info) as stream:
             data = stream.read(_LARGEST_PART)
-        if b"<!DOCTYPE" in data[:4096] or b"<!ENTITY" in data:
-            raise ReadError("declares XML entities, which no Office program writes", "Do not trust this file.")
         if _STRICT in data[:8192]:
             for strict, ordinary in _ORDINARY:
                 data = data.replace(strict, ordinary)
-        return ElementTree.fromstring(data)
+        return parse(data)

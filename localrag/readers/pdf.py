@@ -11,12 +11,12 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from localrag.errors import ReadError
-from localrag.readers.base import clean, clean_title, looks_like
+from localrag.readers.cleaning import clean, clean_title
 from localrag.readers.headings import drop_running, find_headings
+from localrag.readers.source import Options, Source, looks_like
 from localrag.types import Heading, Page, Reading, SkippedPage
 
 _SCAN = "no text; probably a scan"
@@ -29,8 +29,8 @@ _WRONG_PASSWORD, _UNSUPPORTED_SECURITY = 4, 5
 _REPRINT = "Open it in a viewer and print it to a new PDF."
 
 
-def read(path: Path, passwords: Sequence[str] = ()) -> Reading:
-    with contextlib.closing(_open(path, passwords)) as document:
+def read(source: Source, options: Options) -> Reading:
+    with contextlib.closing(_open(source, options.passwords)) as document:
         texts = list(_texts(document))
         if not texts:
             raise ReadError("is damaged: it has no pages", _REPRINT)
@@ -55,13 +55,13 @@ def _without_text(reasons: Sequence[str]) -> ReadError:
     return ReadError("is damaged: no page could be loaded", _REPRINT)
 
 
-def _open(path: Path, passwords: Sequence[str]) -> Any:
+def _open(source: Source, passwords: Sequence[str]) -> Any:
     import pypdfium2
 
     code = None
     for password in (None, *passwords):
         try:
-            return pypdfium2.PdfDocument(path, password=password)
+            return pypdfium2.PdfDocument(source.native(), password=password)
         except pypdfium2.PdfiumError as error:
             code = error.err_code
             if code != _WRONG_PASSWORD:
@@ -71,7 +71,7 @@ def _open(path: Path, passwords: Sequence[str]) -> Any:
         raise ReadError(f"is encrypted, {tried}", "Save a copy without a password, or give its password.")
     if code == _UNSUPPORTED_SECURITY:
         raise ReadError("is encrypted in a way that is not supported", "Save a copy without protection.")
-    kind = looks_like(path)
+    kind = looks_like(source)
     if kind and not kind.startswith("a PDF"):
         raise ReadError(f"is not a PDF but {kind}", "Give the file the suffix of its real type.")
     raise ReadError("is damaged, or not a PDF", "Open it in a viewer and print it to a new PDF.")

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Sequence
-from pathlib import Path
 
 from localrag.errors import ReadError
-from localrag.readers.base import blank, clean
+from localrag.readers.base import blank
+from localrag.readers.cleaning import clean
 from localrag.readers.headings import find_headings
+from localrag.readers.source import Options, Source
 from localrag.types import Page, Reading, SkippedPage
 
 _NO_TITLE = re.compile(r"[.,;:]$|: |/s/|^(?:exhibit|schedule|annex|appendix|page)\s+[\w.-]+$", re.I)
 
 
-def read(path: Path, passwords: Sequence[str] = ()) -> Reading:
-    raw = decode(path.read_bytes())
+def read(source: Source, options: Options) -> Reading:
+    raw = decode(source.read())
     if "\f" not in raw.strip("\f"):
         text = clean(raw)
         return Reading((Page(text, headings=find_headings(text)),), _title(text))

@@ -1,0 +1,57 @@
+"""What is done to all text alike: no control characters, no ligatures, no halves of characters; titles fit to be shown.
+
+`clean` must be called by a reader on its raw text before it makes offsets: it changes lengths.
+"""
+
+from __future__ import annotations
+
+import re
+
+# NUL ends SQLite's substr; other control characters upset terminals. Spaces of odd widths and ligatures look
+# like the plain letters and would only keep words from being found.
+_TRANSLATION: dict[int, str | None] = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)])
+_TRANSLATION |= {ord(mark): "\n" for mark in "\v\f\x1c\x1d\x1e\x85\u2028\u2029"}
+_TRANSLATION |= {ord(mark): mark for mark in "\t\n"}
+_TRANSLATION |= {
+    ord(mark): " " for mark in "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f"
+}
+_TRANSLATION |= {ord(mark): None for mark in "\u00ad\u2060\ufeff\ufffe\uffff"}
+_TRANSLATION |= {
+    0xFB00: "ff",
+    0xFB01: "fi",
+    0xFB02: "fl",
+    0xFB03: "ffi",
+    0xFB04: "ffl",
+    0xFB05: "st",
+    0xFB06: "st",
+}
+_ODD = re.compile("[" + "".join(f"\\u{code:04x}" for code in _TRANSLATION if code not in (9, 10)) + "\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """The text as it is stored: line ends are \\n, no control characters, no halves of characters.
+
+    Cleaning twice changes nothing.
+    """
+    if _ODD.search(text) is None:
+        return text
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _SURROGATE.sub("\ufffd", text.translate(_TRANSLATION))
+
+
+_SPACES = re.compile(r"\s+")
+_PRODUCER = re.compile(r"^(?:microsoft (?:word|powerpoint|excel)|powerpoint presentation)\s*(?:-\s*)?", re.I)
+_FILE_END = re.compile(r"\.(?:docx?|dotx?|pdf|pptx?|xlsx?|rtf|odt|txt|indd|qxd|wpd|tex|dvi|html?)$", re.I)
+_JUNK = re.compile(r"^(?:untitled.*|title|document\d*|doc\d*|slide ?\d+|presentation\d*|unknown|none|null|n/a)$", re.I)
+
+
+def clean_title(title: str) -> str:
+    """A title fit to be shown and embedded, on one line; empty where it says nothing about the document."""
+    title = _SPACES.sub(" ", clean(title)).strip(" \"'-_")
+    # A title that names a file was put there by a program; the file's real name is the better one.
+    if _PRODUCER.match(title) or _FILE_END.search(title) or _JUNK.match(title):
+        return ""
+    if sum(character.isalpha() for character in title) < 3 and not any(ord(c) > 0x2E7F for c in title):
+        return ""
+    return title if len(title) <= 200 else title[:200].rsplit(" ", 1)[0]

@@ -1,0 +1,172 @@
+"""What a reader is given: a source of bytes, options, and a budget for what is inside it.
+
+A source may be a file, or bytes out of an archive or a mail: what is inside other files never touches the disk.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from localrag.errors import ReadError
+from localrag.types import Ocr
+
+_STEP = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How files are read.
+
+    Args:
+        passwords: tried in turn on encrypted files.
+        ocr: "auto" recognises pages that are pictures with (almost) no text, "force" every page, "off" none.
+        languages: ISO 639-1 codes of the languages that recognition expects.
+        depth: how deep files inside files are followed; 0 reads none.
+        members: most files inside one file.
+        unpacked: most bytes that one file may unpack to, all that is inside it together.
+        characters: most characters of text that one file may give.
+    """
+
+    passwords: tuple[str, ...] = ()
+    ocr: Ocr = "auto"
+    languages: tuple[str, ...] = ("en",)
+    depth: int = 3
+    members: int = 10_000
+    unpacked: int = 2_000_000_000
+    characters: int = 100_000_000
+
+
+class Budget:
+    """What one file may still unpack; shared by everything inside it, so that nesting gains nothing."""
+
+    def __init__(self, options: Options) -> None:
+        self._bytes = options.unpacked
+        self._members = options.members
+        self._options = options
+
+    def take(self, size: int) -> None:
+        """Count unpacked bytes.
+
+        Raises:
+            OverBudget: the file unpacks to more than it may.
+        """
+        self._bytes -= size
+        if self._bytes < 0:
+            raise OverBudget(
+                f"unpacks to more than {self._options.unpacked:,} bytes", "If it is meant to, raise read_unpacked_mb."
+            )
+
+    def take_member(self) -> None:
+        self._members -= 1
+        if self._members < 0:
+            raise OverBudget(
+                f"holds more than {self._options.members:,} files", "Unpack it and ingest the folder instead."
+            )
+
+    def unpack(self, stream: BinaryIO) -> bytes:
+        """All of a stream, counted while it comes, so that a bomb ends early.
+
+        Raises:
+            OverBudget: it is more than may still be unpacked.
+        """
+        pieces: list[bytes] = []
+        while piece := stream.read(_STEP):
+            self.take(len(piece))
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+class OverBudget(ReadError):
+    """A limit of the whole file was met; what is left inside it is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document's bytes and its name, whose suffix says what it is."""
+
+    name: str
+    path: Path | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        return cls(path.name, path)
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.name.replace("\\", "/")).suffix.lower()
+
+    @property
+    def stem(self) -> str:
+        return PurePosixPath(self.name.replace("\\", "/")).stem
+
+    @property
+    def size(self) -> int:
+        return len(self.data) if self.data is not None else self._file().stat().st_size
+
+    def open(self) -> BinaryIO:
+        """A seekable stream; the caller closes it."""
+        return io.BytesIO(self.data) if self.data is not None else self._file().open("rb")
+
+    def read(self) -> bytes:
+        return self.data if self.data is not None else self._file().read_bytes()
+
+    def native(self) -> Path | bytes:
+        """The path where there is one (a library may map it), else the bytes."""
+        return self.data if self.data is not None else self._file()
+
+    def _file(self) -> Path:
+        if self.path is None:
+            raise ValueError("a Source has a path or data")
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Something inside a file: its source, or why it cannot be had."""
+
+    name: str
+    source: Source | None = None
+    refused: ReadError | None = None
+
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF", "a PDF"),
+    (b"PK\x03\x04", "a ZIP archive or an Office file"),
+    (b"\xd0\xcf\x11\xe0", "an old Office file (or an encrypted one)"),
+    (b"{\\rtf", "an RTF text"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"II*\x00", "a TIFF picture"),
+    (b"MM\x00*", "a TIFF picture"),
+    (b"\x1f\x8b", "a GZIP archive"),
+    (b"%!PS", "a PostScript file"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a program"),
+)
+
+
+def looks_like(source: Source) -> str:
+    """What a file's first bytes say it is, for a plain reason; empty where they say nothing known."""
+    with source.open() as stream:
+        head = stream.read(1024)
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head")):
+        return "an HTML page"
+    if start.startswith(b"<?xml"):
+        return "an XML file"
+    return "a PDF with something before it" if b"%PDF-" in head else ""
+
+
+def encrypted_office(source: Source) -> bool:
+    """Whether this is an OLE container with an encrypted Office document inside."""
+    with source.open() as stream:
+        data = stream.read(64_000_000)
+    return data.startswith(b"\xd0\xcf\x11\xe0") and "EncryptedPackage".encode("utf-16-le") in data

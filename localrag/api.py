@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrag import audit, loading, prefix_cache, vault
+from localrag import audit, chunking, loading, precedence, prefix_cache, renewal, scanning, vault
 from localrag import ingest as ingesting
 from localrag.assistant import Assistant
+from localrag.editing import Editor
 from localrag.errors import LibraryError, NotFoundError, UsageError
 from localrag.library import Library as Storage
 from localrag.names import check_name
+from localrag.readers.source import Options
 from localrag.schema import DATABASE
 from localrag.settings import Settings, load_settings
 from localrag.types import (
@@ -32,6 +34,7 @@ from localrag.types import (
     IngestProgress,
     IngestReport,
     Mode,
+    Ocr,
     Page,
     Passage,
     Turn,
@@ -185,6 +188,7 @@ class Library:
         self.name = name
         self._settings = settings
         self._assistant: Assistant | None = None
+        self._embedder: Embedder | None = None
 
     @property
     def folder(self) -> Path:
@@ -250,10 +254,19 @@ class Library:
             "generation": storage.generation,
             "failed": [{"document": item.document, "reason": item.reason} for item in storage.failures()],
             "skipped_pages": sum(len(document.skipped) for document in documents),
+            "remarks": [
+                {"document": document.path, "page": remark.number, "text": remark.text}
+                for document in documents
+                for remark in document.remarks
+            ],
+            "near_duplicates": [
+                {"document": one, "of": other, "similarity": alike} for one, other, alike in storage.near_duplicates()
+            ],
             "list": [
                 {
                     "document": document.path, "root": document.root, "title": document.title,
                     "pages": document.pages if document.paged else None, "characters": document.characters,
+                    "author": document.author, "date": document.date,
                     "skipped_pages": [page.number for page in document.skipped],
                 }
                 for document in documents
@@ -268,6 +281,9 @@ class Library:
         *,
         prune: bool = False,
         moved_from: str | None = None,
+        passwords: Sequence[str] = (),
+        ocr: Ocr | None = None,
+        ocr_languages: Sequence[str] | None = None,
         wait: bool = True,
         on_wait: Callable[[str], None] | None = None,
         progress: Callable[[IngestProgress], None] | None = None,
@@ -277,8 +293,10 @@ class Library:
 
         Args:
             path: the folder; a library may have several.
-            prune: also drop everything where the folder is now empty.
+            prune: drop what is gone also where that is everything, or more than a fifth of the files.
             moved_from: this folder was known under that path; what was read of it stays.
+            passwords: tried in turn on encrypted files.
+            ocr, ocr_languages: see `Settings`; once given, they hold for later runs on this library too.
             wait: wait for another process that writes to the library, instead of failing.
             on_wait: told once when waiting begins.
             progress: told of every step.
@@ -290,20 +308,22 @@ class Library:
             EmbedderMismatch, ModelError, StorageError: see there.
         """
         path = Path(path)
-        ingesting.readable_root(path)
-        if not (self.folder / DATABASE).is_file() and not ingesting.readable_files(path):
+        root, _ = scanning.root_of(path)
+        if not (self.folder / DATABASE).is_file() and not scanning.readable_files(path):
             raise UsageError(
-                f"there is nothing to read in {str(path)!r}",
-                "localrag reads PDF, Word (.docx), Markdown and plain text files.",
+                f"there is nothing to read in {str(path)!r}", "The types that are read: localrag ingest --help"
             )
         with ingesting.writing(self.folder, self.name, wait=wait, on_wait=on_wait):
             storage, embedder = self._for_writing()
             try:
                 if moved_from is not None:
-                    storage.move_root(moved_from, str(ingesting.readable_root(path)))
+                    storage.move_root(moved_from, str(root))
+                storage.remember_reading(ocr, ocr_languages)
+                if storage.chunking != str(chunking.VERSION):
+                    renewal.renew(storage, embedder(), stop=stop or (lambda: False))
                 report = ingesting.ingest(
-                    storage, path, embedder=embedder, workers=self._settings.workers,
-                    read_seconds=self._settings.read_seconds, prune=prune, progress=progress, stop=stop,
+                    storage, path, embedder=embedder, options=self._options(storage, passwords), limits=self._limits(),
+                    prune=prune, progress=progress, stop=stop, give_way=self._give_way(stop),
                 )  # fmt: skip
                 prefix_cache.drop_missing(self.folder, {document.sha256 for document in storage.documents()})
             finally:
@@ -327,9 +347,9 @@ class Library:
         """
         with ingesting.writing(self.folder, self.name):
             embedder = loading.load_embedder(self._settings)
-            storage = Storage.open(self.folder, self.name, write=True)
+            storage = Editor.open(self.folder, self.name)
             try:
-                return ingesting.re_embed(storage, embedder, progress=progress, stop=stop)
+                return renewal.renew(storage, embedder, progress=progress, stop=stop, give_way=self._give_way(stop))
             finally:
                 storage.close()
 
@@ -339,7 +359,7 @@ class Library:
         self.close()
         with ingesting.writing(self.folder, self.name):
             if globs:
-                storage = Storage.open(self.folder, self.name, write=True)
+                storage = Editor.open(self.folder, self.name)
                 try:
                     storage.remove(storage.documents(globs))
                     storage.compact()
@@ -351,11 +371,35 @@ class Library:
         audit.record(self._settings.audit_file, "forget", self.name, documents=len(gone), whole=not globs)
         return gone
 
-    def _for_writing(self) -> tuple[Storage, Callable[[], Embedder]]:
+    def _for_writing(self) -> tuple[Editor, Callable[[], Embedder]]:
         """The storage, made where it is missing, and what loads the embedder that belongs to it."""
         if (self.folder / DATABASE).is_file():
-            storage = Storage.open(self.folder, self.name, write=True)
+            storage = Editor.open(self.folder, self.name)
             identity = storage.identity
-            return storage, lambda: loading.load_embedder(self._settings, identity)
-        embedder = loading.load_embedder(self._settings)
-        return Storage.create(self.folder, self.name, embedder.identity), lambda: embedder
+
+            def load() -> Embedder:
+                if self._embedder is None or self._embedder.identity != identity:
+                    self._embedder = loading.load_embedder(self._settings, identity)
+                return self._embedder
+
+            return storage, load
+        embedder = self._embedder = loading.load_embedder(self._settings)
+        return Editor.create(self.folder, self.name, embedder.identity), lambda: embedder
+
+    def _options(self, storage: Editor, passwords: Sequence[str]) -> Options:
+        settings = self._settings
+        ocr, languages = storage.reading
+        return Options(
+            passwords=tuple(passwords), ocr=ocr or settings.ocr, languages=languages or settings.ocr_languages,
+            depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000,
+        )  # fmt: skip
+
+    def _limits(self) -> ingesting.Limits:
+        settings = self._settings
+        return ingesting.Limits(settings.workers, settings.read_seconds, settings.read_memory_mb * 1_000_000)
+
+    def _give_way(self, stop: Callable[[], bool] | None) -> Callable[[], None]:
+        def wait() -> None:
+            precedence.give_way(self._settings.asking_dir, stop or (lambda: False))
+
+        return wait

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from localrag import audit, calibration, exact, loading, material, prompt, retrieval, routing, survey
+from localrag import audit, calibration, exact, loading, material, precedence, prompt, retrieval, routing, survey
 from localrag.citations import Cited, cite
 from localrag.embedding import Embedder, EmbedderIdentity
 from localrag.errors import ModelError, UsageError
@@ -119,9 +119,10 @@ class Assistant:
         Raises:
             NotFoundError: a library is not there, or the globs match nothing.
         """
-        opened = [self.library(name) for name in libraries]
-        embedders = {library.name: self.embedder(library.identity) for library in opened}
-        return retrieval.search(opened, embedders, question, k=k, documents=documents)
+        with precedence.asking(self._settings.asking_dir):
+            opened = [self.library(name) for name in libraries]
+            embedders = {library.name: self.embedder(library.identity) for library in opened}
+            return retrieval.search(opened, embedders, question, k=k, documents=documents)
 
     def close(self) -> None:
         """Give memory and files back."""
@@ -158,13 +159,14 @@ class Assistant:
             NotFoundError: a library or document that is not there.
             ModelError: no model, or the question does not fit its window.
         """
-        asked = self._prepare(question, libraries, documents, mode, history, stop)
-        yield Planned(asked.plan)
-        ways = {"retrieve": self._retrieve, "read": self._read, "survey": self._survey, "exact": self._exact}
-        for event in ways[asked.plan.kind](asked):
-            if isinstance(event, Answered):
-                self._record(asked, event.answer)
-            yield event
+        with precedence.asking(self._settings.asking_dir):
+            asked = self._prepare(question, libraries, documents, mode, history, stop)
+            yield Planned(asked.plan)
+            ways = {"retrieve": self._retrieve, "read": self._read, "survey": self._survey, "exact": self._exact}
+            for event in ways[asked.plan.kind](asked):
+                if isinstance(event, Answered):
+                    self._record(asked, event.answer)
+                yield event
 
     def _prepare(
         self, question: str, libraries: Sequence[str], globs: Sequence[str] | None, mode: Mode, history: Sequence[Turn],
@@ -424,7 +426,8 @@ class Assistant:
         whole = asked.plan.kind == "read"
         return self._answer(
             asked, cited.text, found,
-            citations=cited.citations, citations_dropped=cited.dropped, unsupported=cited.unsupported,
+            citations=material.placed(cited.citations, passages, asked.libraries),
+            citations_dropped=cited.dropped, unsupported=cited.unsupported,
             passages=tuple(material.cited_only(passages, cited.citations) if whole else passages),
             tokens=done.usage, stopped=done.ended != "end",
         )  # fmt: skip

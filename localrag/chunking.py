@@ -6,11 +6,17 @@ is put before it (`embedded_text`). Neighbours overlap by a sentence or two only
 Every character that is not white space is in some chunk. The token counter is the caller's; it is asked once for
 each sentence, so it must not grow by joining: count(a + b) <= count(a) + count(b) - count("").
 
-Limits: what looks like a sentence is decided by `sentences`. A table in several chunks does not repeat its header.
+A table is known by its form (`readers/tables.py`). Rows that stand in a later chunk than their table's header carry its
+span with them: the header is embedded and read with them, so that a number keeps the name of its column.
+
+Limits: what looks like a sentence is decided by `sentences`. Of a header wider than _TABLE_WEIGHT only the beginning is
+embedded.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,11 +25,14 @@ from localrag.sentences import sentences
 from localrag.types import Chunk, Heading, Page
 
 Path = tuple[str, ...]
+Span = tuple[int, int]
 
 # A section with fewer tokens of its own joins the next one: alone it would be found for the wrong questions.
 _ALONE = 40
 _OVERLAP = 40
-_TITLE_WEIGHT, _HEADING_WEIGHT = 16, 24
+# Another number here means other chunks: a library whose chunks were made under another one makes them again.
+VERSION = 2
+_TITLE_WEIGHT, _HEADING_WEIGHT, _TABLE_WEIGHT = 16, 24, 48
 _LEAST_LIMIT = 96
 _LINE_BORDER, _HEADING_BORDER = 0.06, 5.0
 
@@ -39,6 +48,8 @@ class _Unit:
     heading: bool = False
     opens: bool = False
     border: float = 0.0
+    header: Span | None = None
+    header_tokens: int = 0
 
 
 def split(
@@ -68,7 +79,7 @@ def split(
         if not units:
             continue
         room = counter.room({unit.path for unit in units})
-        units = [piece for unit in units for piece in _fitting(page.text, unit, room, counter)]
+        units = [piece for unit in units for piece in _fitting(page.text, unit, room - unit.header_tokens, counter)]
         for section in _sections(units, room):
             for first, last in _pack(section, room, min(target, room)):
                 chunks.append(_chunk(position, page.text, section, first, last, room))
@@ -76,8 +87,15 @@ def split(
 
 
 def embedded_text(title: str, chunk: Chunk) -> str:
-    """What is embedded and indexed for a chunk: title, heading path and text; never shown to anyone."""
-    return _prefix(title, chunk.heading, chunk.text) + chunk.text
+    """What is embedded for a chunk: title, heading path, table header and text; never shown to anyone."""
+    header = f"{_shortened(chunk.header_text, _TABLE_WEIGHT)}\n" if chunk.header_text else ""
+    return _prefix(title, chunk.heading, chunk.text) + header + chunk.text
+
+
+def digest(title: str, chunk: Chunk) -> bytes:
+    """16 bytes that are equal for chunks that are embedded and indexed alike."""
+    words = json.dumps([title, chunk.heading, chunk.header_text, chunk.text], ensure_ascii=False)
+    return hashlib.blake2b(words.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class _Counter:
@@ -151,6 +169,8 @@ def _units(page: Page, stack: list[Heading], count: Callable[[str], int]) -> lis
     spans = list(_parted(text, page.headings))
     headings = iter([*page.headings, Heading(len(text) + 1, 1, "")])
     heading = next(headings)
+    tables = _tables(text)
+    table = next(tables, None)
     units: list[_Unit] = []
     path = tuple(item.title for item in stack)
     for index, (start, end) in enumerate(spans):
@@ -163,9 +183,40 @@ def _units(page: Page, stack: list[Heading], count: Callable[[str], int]) -> lis
             opens, alone = True, _is_heading_line(text[start:end], heading.title)
             heading = next(headings)
         following = spans[index + 1][0] if index + 1 < len(spans) else len(text)
+        while table is not None and start >= table.end:
+            table = next(tables, None)
         border = _HEADING_BORDER if alone else _border(text[start:end], text[end:following])
-        units.append(_Unit(start, end, count(text[start:following]), path, alone, opens, border))
+        header, header_tokens = None, 0
+        if table is not None and start >= table.body:
+            header, header_tokens = table.header, table.tokens(text, count)
+        elif table is not None and start >= table.header[0]:
+            border = _HEADING_BORDER  # a header is not left behind by its first row
+        units.append(_Unit(start, end, count(text[start:following]), path, alone, opens, border, header, header_tokens))
     return units
+
+
+@dataclass(slots=True)
+class _Table:
+    """A table in a page: the span of its header line, where its rows begin, and where it ends."""
+
+    header: Span
+    body: int
+    end: int
+    _tokens: int | None = None
+
+    def tokens(self, text: str, count: Callable[[str], int]) -> int:
+        if self._tokens is None:
+            self._tokens = count(_shortened(text[slice(*self.header)], _TABLE_WEIGHT) + "\n")
+        return self._tokens
+
+
+_TABLE = re.compile(r"^(\|.*\|)\n(\|(?: --- \|)+)((?:\n\|.*\|$)*)", re.M)
+
+
+def _tables(text: str) -> Iterator[_Table]:
+    if "| --- |" in text:
+        for match in _TABLE.finditer(text):
+            yield _Table(match.span(1), match.end(2), match.end())
 
 
 def _parted(text: str, headings: Sequence[Heading]) -> Iterator[tuple[int, int]]:
@@ -219,7 +270,7 @@ def _fitting(text: str, unit: _Unit, room: int, count: Callable[[str], int]) -> 
         last = end >= unit.end
         yield _Unit(
             start, end, count(text[start:end]), unit.path, unit.heading and last, unit.opens and first,
-            unit.border if last else 0.3,
+            unit.border if last else 0.3, unit.header, unit.header_tokens,
         )  # fmt: skip
         first = False
 
@@ -282,7 +333,7 @@ def _pack(units: Sequence[_Unit], room: int, target: int) -> list[tuple[int, int
             tokens += units[first].tokens
             if tokens > room and first < last - 1:
                 break
-            if tokens + _repeated(units, first) > room and first < last - 1:
+            if tokens + _repeated(units, first) + units[first].header_tokens > room and first < last - 1:
                 continue
             cost = best[first][0] + ((tokens - target) / target) ** 2 + border
             if cost < cheapest[0]:
@@ -297,13 +348,15 @@ def _pack(units: Sequence[_Unit], room: int, target: int) -> list[tuple[int, int
 
 
 def _chunk(position: int, text: str, units: Sequence[_Unit], first: int, last: int, room: int) -> Chunk:
-    start, end = units[_overlapping(units, first, last, room)].start, units[last - 1].end
-    return Chunk(position, start, end, text[start:end], _path(units[first:last]))
+    begin = units[_overlapping(units, first, last, room)]
+    start, end = begin.start, units[last - 1].end
+    header = text[slice(*begin.header)] if begin.header else ""
+    return Chunk(position, start, end, text[start:end], _path(units[first:last]), begin.header, header)
 
 
 def _overlapping(units: Sequence[_Unit], first: int, last: int, room: int) -> int:
     """Where the chunk begins: one or two sentences earlier, if it would begin inside a paragraph."""
-    left = min(_OVERLAP, room - sum(unit.tokens for unit in units[first:last]))
+    left = min(_OVERLAP, room - units[first].header_tokens - sum(unit.tokens for unit in units[first:last]))
     begin = first
     while first - begin < 2 and 0 < _repeated(units, begin) <= left:
         begin -= 1

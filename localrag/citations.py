@@ -328,4 +328,5 @@ def _citation(passage: Passage, start: int, end: int) -> Citation:
     return Citation(
         library=passage.library, document=passage.document, page=passage.page, label=passage.label, place=passage.place,
         quote=passage.text[start:end], start=passage.start + start, end=passage.start + end, marker=0,
+        unit=passage.unit,
     )  # fmt: skip

@@ -1,50 +1,52 @@
 """Bring a library level with a folder: scan, compare, read, chunk, embed, commit, report.
 
-A file is compared by size and modification time, then by content hash; only what changed is read. Each document is
-one transaction: stopping or killing an ingest at any moment leaves every finished document, and the next run goes on.
-A file that changed but cannot be read keeps the text of its earlier version, and the report says so.
+A file is compared by size and modification time, then by content hash; only what changed is read. A file that lies
+elsewhere now is recognised by its content and keeps what was read of it, one that the library has already is not read
+again. Files are committed whole, some at a time: stopping or killing an ingest at any moment leaves every finished
+one, and the next run goes on. A file that changed but cannot be read keeps the text of its earlier version.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
+import json
+import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from localrag import chunking, vault
-from localrag.errors import Cancelled, NotFoundError, ReadError, UsageError
-from localrag.library import Library
-from localrag.readers.base import reads
+from localrag import vault
+from localrag.editing import Editor
+from localrag.errors import Cancelled, ReadError, UsageError
+from localrag.preparing import Batch, Prepared, Preparer
+from localrag.readers import base
 from localrag.readers.isolate import ReaderPool
+from localrag.readers.source import Options
+from localrag.scanning import Found, root_of, stored_name, walk
 from localrag.schema import LOCK
-from localrag.types import Chunk, Document, Failure, IngestProgress, IngestReport, Reading, SkippedPage
+from localrag.types import Failure, IngestProgress, IngestReport, Refused, Remark, SkippedPage, StoredFile
 
 if TYPE_CHECKING:
     from localrag.embedding import Embedder
+    from localrag.vectors import Vectors
 
-# Chunks gathered before the embedder is called: enough for full batches out of many small files.
-_GATHER = 256
-_SKIPPED_FOLDERS = {"node_modules", "__pycache__", "__MACOSX", "$RECYCLE.BIN", "System Volume Information"}
+# More than this share of a root's files gone at once looks like a share that is not mounted; fewer than the number
+# below are taken for deleted in any case.
+_MOST_GONE, _FEW = 0.2, 3
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    """A file found by the scan; `path` is below the root with forward slashes."""
+class Limits:
+    """What reading one file may cost."""
 
-    location: Path
-    path: str
-    size: int
-    mtime_ns: int
+    workers: int = 2
+    seconds: float = 120
+    memory: int = 1_500_000_000
 
 
 @dataclass(slots=True)
@@ -54,27 +56,36 @@ class _Tally:
     read: list[str] = field(default_factory=list)
     unchanged: int = 0
     removed: list[str] = field(default_factory=list)
-    failed: list[Failure] = field(default_factory=list)
+    moved: list[tuple[str, str]] = field(default_factory=list)
+    copies: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: dict[str, Failure] = field(default_factory=dict)
     skipped: list[tuple[str, SkippedPage]] = field(default_factory=list)
+    remarks: list[tuple[str, Remark]] = field(default_factory=list)
+    near: list[tuple[str, int]] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    recognised: int = 0
     chunks: int = 0
+    embedded: int = 0
 
 
 def ingest(
-    library: Library,
+    library: Editor,
     path: Path,
     *,
     embedder: Callable[[], Embedder],
-    workers: int = 2,
-    read_seconds: float = 120,
+    options: Options | None = None,
+    limits: Limits | None = None,
     prune: bool = False,
     progress: Callable[[IngestProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    give_way: Callable[[], None] | None = None,
 ) -> IngestReport:
     """Read what is new or changed below `path` (a folder, or one file), drop what is gone; returns the report.
 
     The caller holds the library's write lock (`writing`). `embedder` is called when there is something to embed:
-    loading one takes seconds, and finding that nothing changed should not.
+    loading one takes seconds, and finding that nothing changed should not. `give_way` is called between batches and
+    returns when nothing more urgent wants the processor.
 
     Raises:
         NotFoundError: `path` is not there.
@@ -84,238 +95,25 @@ def ingest(
         StorageError: the disk is full or read-only.
     """
     vault.sweep(library.folder)
-    root, only = _root_of(path)
-    run = _Run(library, root, embedder, progress or (lambda _: None), stop or (lambda: False))
+    root, only = root_of(path)
+    run = _Run(
+        library, root, embedder, options or Options(), limits or Limits(),
+        progress or (lambda _: None), stop or (lambda: False), give_way or (lambda: None),
+    )  # fmt: skip
     began = time.monotonic()
     complete = True
     try:
         run.progress(IngestProgress(0, 0, "", "scan"))
         files = list(run.scan(only))
+        run.check_there(files, only, prune)
+        changed = run.recognise_moved(run.compare(files), files)
         run.remove_missing(files, only, prune)
-        changed = run.compare(files)
-        if changed:
-            with ReaderPool(workers=workers, seconds=read_seconds, stop=run.stop) as pool:
-                run.read(changed, pool)
+        run.read(changed)
     except (Cancelled, KeyboardInterrupt):
         complete = False
     run.progress(IngestProgress(run.done, run.total, "", "index"))
     library.save_index()
-    tally = run.tally
-    return IngestReport(
-        library.name, str(root), tuple(sorted(tally.read)), tally.unchanged, tuple(tally.removed),
-        tuple(sorted(tally.failed, key=lambda failure: failure.document)), tuple(tally.skipped),
-        dict(tally.ignored.most_common()), tally.chunks, time.monotonic() - began, complete,
-    )  # fmt: skip
-
-
-def re_embed(
-    library: Library, embedder: Embedder, *, progress: Callable[[int, int], None], stop: Callable[[], bool]
-) -> int:
-    """Make all vectors anew from the stored text; returns how many. The old ones serve until all are done."""
-    ids, texts = [], []
-    for document in library.documents():
-        for stored in library.chunks_of(document.id):
-            ids.append(stored.id)
-            chunk = Chunk(stored.position, stored.start, stored.end, stored.text, stored.heading)
-            texts.append(chunking.embedded_text(stored.title, chunk))
-    vectors = embedder.embed_documents(texts, progress=lambda done: progress(done, len(texts)), stop=stop)
-    library.replace_vectors(embedder.identity, np.array(ids, np.int64), vectors)
-    library.save_index()
-    return len(ids)
-
-
-def readable_files(path: Path) -> int:
-    """How many files below a folder localrag would read."""
-    root, only = _root_of(path)
-    return sum(1 for file in _walk(root) if (only is None or file.path == only) and reads(file.location))
-
-
-def readable_root(path: Path) -> Path:
-    """The folder that a path is read from.
-
-    Raises:
-        NotFoundError, UsageError: there is none, or it is no file or folder.
-    """
-    return _root_of(path)[0]
-
-
-def _root_of(path: Path) -> tuple[Path, str | None]:
-    """The root for a path, and the one file meant if the path is a file."""
-    try:
-        found = path.resolve(strict=True)
-    except (OSError, RuntimeError):
-        raise NotFoundError(f"there is no file or folder {str(path)!r}", "Check the spelling and the mount.") from None
-    if found.is_dir():
-        return found, None
-    if not found.is_file():
-        raise UsageError(
-            f"{str(path)!r} is neither a file nor a folder", "Name a folder of documents, or one document."
-        )
-    return found.parent, found.name
-
-
-class _Run:
-    """One ingest under way."""
-
-    def __init__(
-        self,
-        library: Library,
-        root: Path,
-        load_embedder: Callable[[], Embedder],
-        progress: Callable[[IngestProgress], None],
-        stop: Callable[[], bool],
-    ) -> None:
-        self.library = library
-        self.root = root
-        self.progress = progress
-        self.stop = stop
-        self.tally = _Tally()
-        self.known = {doc.path: doc for doc in library.documents(root=str(root))}
-        self.failures = {failure.document for failure in library.failures(str(root))}
-        self.unlisted: dict[str, str] = {}
-        self.done = self.total = 0
-        self._load_embedder = load_embedder
-        self._gathered: list[tuple[_File, str, Reading, list[Chunk]]] = []
-
-    @cached_property
-    def embedder(self) -> Embedder:
-        loaded = self._load_embedder()
-        self.library.require(loaded.identity)
-        return loaded
-
-    def scan(self, only: str | None) -> Iterator[_File]:
-        """Files to read below the root; the others are counted by suffix."""
-        for file in _walk(self.root, self._unlisted):
-            self._check()
-            if only is not None and file.path != only:
-                continue
-            if reads(file.location):
-                yield file
-            else:
-                self.tally.ignored[file.location.suffix.lower() or "(no suffix)"] += 1
-
-    def _unlisted(self, error: OSError) -> None:
-        """A folder that cannot be listed is not an empty one: what was read of it stays."""
-        path = Path(str(error.filename))
-        if path == self.root:
-            raise ReadError(f"{str(path)!r} cannot be listed: {error.strerror}", "Check its rights and the mount.")
-        self.unlisted[_stored_name(path, self.root)] = (
-            f"The folder cannot be listed: {error.strerror}. What was read of it before is kept."
-        )
-
-    def remove_missing(self, files: Sequence[_File], only: str | None, prune: bool) -> None:
-        there = {file.path for file in files}
-        gone = [
-            doc
-            for doc in self.known.values()
-            if doc.path not in there
-            and (only is None or doc.path == only)
-            and not any(doc.path.startswith(f"{path}/") for path in self.unlisted)
-        ]
-        if gone and not files and only is None and not prune:
-            raise UsageError(
-                f"{str(self.root)!r} holds no documents, but the library {self.library.name!r} has {len(gone)} of it; "
-                "nothing was removed",
-                "Is a network drive not mounted? If they are meant to go, repeat with --prune.",
-            )
-        self.library.remove(gone)
-        self.tally.removed = sorted(doc.path for doc in gone)
-        if only is None:
-            for path in self.failures - there:
-                self.library.drop_failure(str(self.root), path)
-        for path, reason in self.unlisted.items():
-            self.library.note_failure(str(self.root), path, reason)
-            self.tally.failed.append(Failure(path, reason))
-
-    def compare(self, files: Sequence[_File]) -> list[tuple[_File, str]]:
-        """The files whose content is new, each with its hash."""
-        changed = []
-        self.total = len(files)
-        for file in files:
-            self._check()
-            known = self.known.get(file.path)
-            # A file that failed last time is tried again: a password or a right may have come since.
-            if known and (known.size, known.mtime_ns) == (file.size, file.mtime_ns) and file.path not in self.failures:
-                self._unchanged()
-                continue
-            try:
-                digest = _sha256(file.location)
-            except OSError as error:
-                self._failed(file, ReadError(f"cannot be opened: {error.strerror}"), known)
-                continue
-            if known and known.sha256 == digest:
-                self.library.touch(known, file.size, file.mtime_ns)
-                if file.path in self.failures:
-                    self.library.drop_failure(str(self.root), file.path)
-                self._unchanged()
-                continue
-            changed.append((file, digest))
-        return changed
-
-    def read(self, changed: Sequence[tuple[_File, str]], pool: ReaderPool) -> None:
-        by_path = {file.location: (file, digest) for file, digest in changed}
-        waiting = 0
-        for location, result in pool.read_all(by_path):
-            self._check()
-            file, digest = by_path[location]
-            if isinstance(result, ReadError):
-                self._failed(file, result, self.known.get(file.path))
-                continue
-            self.progress(IngestProgress(self.done, self.total, file.path, "read"))
-            chunks = chunking.split(
-                result.pages, count=self.embedder.count, title=result.title, limit=self.embedder.max_tokens
-            )
-            self._gathered.append((file, digest, result, chunks))
-            waiting += len(chunks)
-            if waiting >= _GATHER:
-                self._flush()
-                waiting = 0
-        self._flush()
-
-    def _flush(self) -> None:
-        """Embed what was gathered and commit it, document by document."""
-        if not self._gathered:
-            return
-        texts = [
-            chunking.embedded_text(reading.title, chunk) for _, _, reading, chunks in self._gathered for chunk in chunks
-        ]
-        names = [file.path for file, *_ in self._gathered]
-        report = self.progress
-        vectors = self.embedder.embed_documents(
-            texts,
-            progress=lambda done: report(
-                IngestProgress(self.done, self.total, f"{names[-1]} ({done} of {len(texts)} passages)", "embed")
-            ),
-            stop=self.stop,
-        )
-        first = 0
-        for file, digest, reading, chunks in self._gathered:
-            rows = vectors[first : first + len(chunks)]
-            first += len(chunks)
-            self.library.store(str(self.root), file.path, digest, file.size, file.mtime_ns, reading, chunks, rows)
-            self.tally.read.append(file.path)
-            self.tally.skipped += [(file.path, page) for page in reading.skipped]
-            self.tally.chunks += len(chunks)
-            self.done += 1
-            self.progress(IngestProgress(self.done, self.total, file.path, "store"))
-        self._gathered = []
-
-    def _failed(self, file: _File, error: ReadError, known: Document | None) -> None:
-        reason = f"{error.message}. {error.hint}".strip(". ") + "."
-        if known is not None:
-            reason += " The text of its earlier version is kept."
-        self.library.note_failure(str(self.root), file.path, reason)
-        self.tally.failed.append(Failure(file.path, reason))
-        self.done += 1
-        self.progress(IngestProgress(self.done, self.total, file.path, "read"))
-
-    def _unchanged(self) -> None:
-        self.tally.unchanged += 1
-        self.done += 1
-
-    def _check(self) -> None:
-        if self.stop():
-            raise Cancelled("stopped")
+    return run.report(time.monotonic() - began, complete)
 
 
 def writing(
@@ -325,25 +123,304 @@ def writing(
     return vault.lock(folder / LOCK, f"the library {name!r}", wait=wait, on_wait=on_wait)
 
 
-def _walk(root: Path, unlisted: Callable[[OSError], None] | None = None) -> Iterator[_File]:
-    """Regular files below a root, in a stable order; hidden and temporary ones and linked folders are passed over."""
-    for folder, folders, names in os.walk(root, onerror=unlisted, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED_FOLDERS)
-        for name in sorted(names):
-            if name.startswith((".", "~$")) or name.endswith("~"):
+class _Run:
+    """One ingest under way."""
+
+    def __init__(
+        self,
+        library: Editor,
+        root: Path,
+        load_embedder: Callable[[], Embedder],
+        options: Options,
+        limits: Limits,
+        progress: Callable[[IngestProgress], None],
+        stop: Callable[[], bool],
+        give_way: Callable[[], None],
+    ) -> None:
+        self.library = library
+        self.location = root
+        self.root = str(root)
+        self.options = options
+        self.limits = limits
+        self.progress = progress
+        self.stop = stop
+        self.give_way = give_way
+        self.tally = _Tally()
+        self.known = library.files(self.root)
+        self.failures: dict[str, list[Failure]] = {}
+        for failure in library.failures(self.root):
+            self.failures.setdefault(failure.file, []).append(failure)
+        self.unlisted: dict[str, str] = {}
+        self.broken: set[str] = set()
+        self.done = self.total = 0
+        self.stamp = _stamp(options)
+        self.failed_stamp = _stamp(options, limits)
+        self._load_embedder = load_embedder
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        loaded = self._load_embedder()
+        self.library.require(loaded.identity)
+        return loaded
+
+    @cached_property
+    def has_text(self) -> set[str]:
+        """Files that documents were read of."""
+        return {document.file for document in self.library.documents(root=self.root)}
+
+    # --- what is there --------------------------------------------------------------------------------------
+
+    def scan(self, only: str | None) -> Iterator[Found]:
+        """Files to read below the root; the others are counted by suffix."""
+        for file in walk(self.location, self._unlisted):
+            self._check()
+            if only is not None and file.path != only:
                 continue
-            location = Path(folder) / name
+            if base.reads(file.location):
+                yield file
+            elif file.regular:
+                self.tally.ignored[file.location.suffix.lower() or "(no suffix)"] += 1
+
+    def _unlisted(self, error: OSError) -> None:
+        """A folder that cannot be listed is not an empty one: what was read of it stays."""
+        path = Path(str(error.filename))
+        if path == self.location:
+            raise ReadError(f"{str(path)!r} cannot be listed: {error.strerror}", "Check its rights and the mount.")
+        self.unlisted[stored_name(path, self.location)] = (
+            f"The folder cannot be listed: {error.strerror}. What was read of it before is kept."
+        )
+
+    def check_there(self, files: Sequence[Found], only: str | None, prune: bool) -> None:
+        if self.known and not files and only is None and not prune:
+            raise UsageError(
+                f"{self.root!r} holds no documents, but the library {self.library.name!r} has {len(self.known)} files "
+                "of it; nothing was removed",
+                "Is a network drive not mounted? If they are meant to go, repeat with --prune.",
+            )
+
+    def compare(self, files: Sequence[Found]) -> list[tuple[Found, str]]:
+        """The files whose content is new, or that another reader or other options would read otherwise."""
+        changed = []
+        self.total = len(files)
+        for file in files:
+            self._check()
+            known = self.known.get(file.path)
+            same = known is not None and self._read_alike(known, file.path)
+            if known and same and (known.size, known.mtime_ns) == (file.size, file.mtime_ns):
+                self._unchanged(file)
+                continue
+            if not file.regular:
+                self._cannot_open(file, "is not a regular file")
+                continue
             try:
-                facts = location.stat()
-            except OSError:
-                continue  # it went away, or is a link to nowhere
-            if stat.S_ISREG(facts.st_mode):
-                yield _File(location, _stored_name(location, root), facts.st_size, facts.st_mtime_ns)
+                digest = _sha256(file.location)
+            except OSError as error:
+                self._cannot_open(file, f"cannot be opened: {error.strerror}")
+                continue
+            if known and same and known.sha256 == digest:
+                self.library.finish(self.root, file.path, file.size, file.mtime_ns, digest, known.stamp)
+                self._unchanged(file)
+                continue
+            changed.append((file, digest))
+        return changed
+
+    def _read_alike(self, known: StoredFile, path: str) -> bool:
+        """Whether reading a file again with today's readers and options would give the same."""
+        failures = self.failures.get(path)
+        if not failures:
+            return bool(known.sha256) and known.stamp == self.stamp
+        locked = self.options.passwords and any("encrypted" in failure.reason for failure in failures)
+        return bool(known.sha256) and known.stamp == self.failed_stamp and not locked
+
+    def recognise_moved(self, changed: Sequence[tuple[Found, str]], files: Sequence[Found]) -> list[tuple[Found, str]]:
+        """Take what the library has already from there; returns what is left to be read."""
+        there = {file.path for file in files}
+        left = []
+        for file, digest in changed:
+            same = [] if file.path in self.known else self.library.same_content(digest, self.stamp)
+            gone = next(
+                (old for old, root in same if root == self.root and old.path not in there and old.path in self.known),
+                None,
+            )
+            if gone is not None:
+                self.library.move(self.root, gone.path, file.path, file.size, file.mtime_ns)
+                del self.known[gone.path]
+                self.tally.moved.append((gone.path, file.path))
+                self._finished(file)
+            elif same:
+                self._copy(file, same[0][0])
+            else:
+                left.append((file, digest))
+        return left
+
+    def remove_missing(self, files: Sequence[Found], only: str | None, prune: bool) -> None:
+        there = {file.path for file in files}
+        gone = sorted(
+            path
+            for path in self.known
+            if path not in there
+            and (only is None or path == only)
+            and not any(path.startswith(f"{folder}/") for folder in self.unlisted)
+        )
+        if len(gone) >= _FEW and len(gone) > _MOST_GONE * len(self.known) and not prune and only is None:
+            self.tally.kept = gone
+            gone = []
+        if gone:
+            paths = set(gone)
+            documents = [doc.path for doc in self.library.documents(root=self.root) if doc.file in paths]
+            self.library.remove_files(self.root, gone)
+            self.tally.removed = sorted({*documents, *gone})
+        if self.unlisted:
+            with self.library.transaction():
+                for path, reason in self.unlisted.items():
+                    self.library.note_failure(self.root, path, reason)
+                    self.tally.failed[path] = Failure(path, reason, path)
+        if only is None and (over := self.failures.keys() - there - self.unlisted.keys() - set(self.tally.kept)):
+            self.library.drop_failures(self.root, over)
+
+    # --- reading --------------------------------------------------------------------------------------------
+
+    def read(self, changed: Sequence[tuple[Found, str]]) -> None:
+        first: dict[str, tuple[Found, str]] = {}
+        twins = []
+        for file, digest in changed:
+            # Of files with one content the first is read and the others take it from there.
+            if first.setdefault(digest, (file, digest))[0] is not file:
+                twins.append((file, digest))
+        self._read(list(first.values()))
+        left = []
+        for file, digest in twins:
+            self._check()
+            same = self.library.same_content(digest, self.stamp)
+            if same:
+                self._copy(file, same[0][0])
+            else:
+                left.append((file, digest))
+        self._read(left)
+
+    def _read(self, changed: Sequence[tuple[Found, str]]) -> None:
+        if not changed:
+            return
+        by_path = {file.location: (file, digest) for file, digest in changed}
+        pool = ReaderPool(
+            workers=self.limits.workers, seconds=self.limits.seconds, options=self.options,
+            memory=self.limits.memory, stop=self.stop,
+        )  # fmt: skip
+        with pool, Preparer(pool.read_all(by_path), self.embedder) as batches:
+            begun: set[Path] = set()
+            for batch in batches:
+                self._check()
+                self._store(batch, by_path, begun)
+                self.give_way()
+
+    def _store(self, batch: Batch, by_path: dict[Path, tuple[Found, str]], begun: set[Path]) -> None:
+        """Embed what is new in a batch, and commit it."""
+        prepared = [item for _, item in batch if isinstance(item, Prepared)]
+        texts = {key: text for item in prepared for key, text in zip(item.keys, item.texts, strict=True)}
+        for key in self.library.known(list(texts)):
+            del texts[key]
+        vectors = dict(zip(texts, self._embed(list(texts.values()), batch, by_path), strict=True))
+        with self.library.transaction():
+            for location, item in batch:
+                file, digest = by_path[location]
+                if isinstance(item, Prepared):
+                    if location not in begun:
+                        self.library.begin(self.root, file.path)
+                        begun.add(location)
+                    self._put(file, item, vectors)
+                elif isinstance(item, Refused):
+                    self._refused(file, item)
+                else:
+                    stamp = self.failed_stamp if file.path in self.broken else self.stamp
+                    self.library.finish(self.root, file.path, file.size, file.mtime_ns, digest, stamp)
+        for location, item in batch:
+            if item is None:
+                self._finished(by_path[location][0])
+        self.tally.embedded += len(texts)
+
+    def _embed(self, texts: list[str], batch: Batch, by_path: dict[Path, tuple[Found, str]]) -> Iterable[Vectors]:
+        name = by_path[batch[-1][0]][0].path
+
+        def report(done: int) -> None:
+            words = f"{name} ({done} of {len(texts)} passages)"
+            self.progress(IngestProgress(self.done, self.total, words, "embed"))
+            self.give_way()
+
+        return self.embedder.embed_documents(texts, progress=report, stop=self.stop) if texts else ()
+
+    def _put(self, file: Found, item: Prepared, vectors: dict[bytes, Vectors]) -> None:
+        name, reading = _path(file, item.part.name), item.part.reading
+        near = self.library.put(self.root, file.path, item.part, item.chunks, vectors, item.sketch)
+        self.tally.read.append(name)
+        self.tally.skipped += [(name, page) for page in reading.skipped]
+        self.tally.remarks += [(name, remark) for remark in reading.remarks]
+        self.tally.near += [(name, other) for other in near[:1]]
+        self.tally.recognised += sum(bool(page.words) for page in reading.pages)
+        self.tally.chunks += len(item.chunks)
+
+    def _refused(self, file: Found, refused: Refused) -> None:
+        suffix = PurePosixPath(refused.name).suffix.lower()
+        if refused.name and suffix not in base.SUFFIXES:
+            self.tally.ignored[suffix or "(no suffix)"] += 1
+            return
+        self._failed(file, _path(file, refused.name), refused.reason, keeps=not refused.name)
+
+    def _failed(self, file: Found, path: str, reason: str, keeps: bool) -> None:
+        if keeps and file.path in self.has_text:
+            reason += " The text of its earlier version is kept."
+        self.library.note_failure(self.root, path, reason, file.path)
+        self.tally.failed[path] = Failure(path, reason, file.path)
+        self.broken.add(file.path)
+
+    def _cannot_open(self, file: Found, message: str) -> None:
+        self._failed(file, file.path, f"{message}. Check its rights.", keeps=True)
+        self._finished(file)
+
+    def _copy(self, file: Found, source: StoredFile) -> None:
+        self.library.copy(self.root, file.path, file.size, file.mtime_ns, source.id)
+        self.tally.copies.append(file.path)
+        self._finished(file)
+
+    def _unchanged(self, file: Found) -> None:
+        self.tally.unchanged += 1
+        for failure in self.failures.get(file.path, ()):
+            self.tally.failed[failure.document] = failure
+        self.done += 1
+
+    def _finished(self, file: Found) -> None:
+        self.done += 1
+        self.progress(IngestProgress(self.done, self.total, file.path, "store"))
+
+    def _check(self) -> None:
+        if self.stop():
+            raise Cancelled("stopped")
+
+    def report(self, seconds: float, complete: bool) -> IngestReport:
+        tally = self.tally
+        paths = {doc.id: doc.path for doc in self.library.documents()} if tally.near else {}
+        return IngestReport(
+            self.library.name, self.root,
+            read=tuple(sorted(tally.read)), unchanged=tally.unchanged, removed=tuple(tally.removed),
+            moved=tuple(tally.moved), copies=tuple(tally.copies), kept=tuple(tally.kept),
+            failed=tuple(sorted(tally.failed.values(), key=lambda failure: failure.document)),
+            skipped_pages=tuple(tally.skipped), remarks=tuple(tally.remarks),
+            near=tuple((name, paths[other]) for name, other in tally.near if other in paths),
+            ignored=dict(tally.ignored.most_common()), recognised=tally.recognised, chunks=tally.chunks,
+            embedded=tally.embedded, seconds=seconds, complete=complete,
+        )  # fmt: skip
 
 
-def _stored_name(location: Path, root: Path) -> str:
-    """The path below the root; a name that is not UTF-8 cannot be stored as it is."""
-    return os.fsencode(location.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+def _path(file: Found, member: str) -> str:
+    return f"{file.path}/{member}" if member else file.path
+
+
+def _stamp(options: Options, limits: Limits | None = None) -> str:
+    """What reading depends on beside the file; for files that failed, also what would make another try worth while."""
+    facts: list[object] = [base.VERSION, options.ocr, *options.languages]
+    if limits is not None:
+        facts += [limits.seconds, limits.memory, options.depth, options.members, options.unpacked]
+        facts += [program for program in ("soffice", "tesseract") if shutil.which(program)]
+    return json.dumps(facts, separators=(",", ":"))
 
 
 def _sha256(path: Path) -> str:

@@ -1,9 +1,9 @@
-"""One library on the disk: documents, pages, chunks, full text and vectors.
+"""One library on the disk, for reading: documents, pages, chunks, full text and vectors. `editing` changes it.
 
-SQLite (`library.db`) is the truth. The FAISS index (`vectors.index`) carries the generation of the database it was
-made from; where it is missing, damaged or of another generation it is made again from the vectors that lie beside
-their chunks, without embedding anything. Every change of a document is one transaction, so a document is there
-whole or not at all. Deleted rows are overwritten (secure_delete, here and in the full-text index).
+SQLite (`library.db`) is the truth. The FAISS index (`vectors.index`) names the library and the generation of the
+database that it was made from; where it is of another generation it is brought level by what was added and removed
+since, and where it is missing or damaged it is made again from the vectors that lie beside their passages, without
+embedding anything. `snapshot` holds on to one committed generation while another process writes.
 """
 
 from __future__ import annotations
@@ -14,44 +14,57 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from localrag import vault
 from localrag.embedding import EmbedderIdentity
-from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, UsageError
+from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError
 from localrag.names import check_name, matches, no_library
-from localrag.schema import DATABASE, INDEX, SCHEMA, TABLES
-from localrag.types import Chunk, Document, Failure, Page, Reading, SkippedPage
+from localrag.schema import DATABASE, INDEX, SCHEMA
+from localrag.types import Anchor, Document, Failure, Heading, Ocr, Page, Remark, SkippedPage, StoredFile, Unit, Word
 from localrag.vectors import FaissIndex
 
 if TYPE_CHECKING:
     from localrag.vectors import Ids, Vectors
 
-_DOCUMENT_COLUMNS = """d.id, r.path AS root, d.path, d.title, d.sha256, d.size, d.mtime_ns, d.paged, d.characters,
-    d.skipped, (SELECT count(*) FROM pages p WHERE p.document_id = d.id) AS pages"""
+_PATH = "CASE d.member WHEN '' THEN f.path ELSE f.path || '/' || d.member END"
+_DOCUMENTS = f"""SELECT d.id, r.path AS root, {_PATH} AS path, f.path AS file, d.title, d.sha256, d.size, d.paged,
+    d.characters, d.author, d.date, d.skipped, d.remarks,
+    (SELECT count(*) FROM pages p WHERE p.document_id = d.id) AS pages
+    FROM documents d JOIN files f ON f.id = d.file_id JOIN roots r ON r.id = f.root_id"""
+_ROWS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk with where it stands; `page` and `label` are None in a document without pages."""
+    """A chunk with where it stands; `page` and `label` are None in a document without pages.
+
+    `header` is the table header that belongs to its first rows but stands before them.
+    """
 
     id: int
+    passage_id: int
     document_id: int
     document: str
     title: str
     position: int
     page: int | None
     label: str | None
+    unit: Unit
     start: int
     end: int
     heading: tuple[str, ...]
+    header: str
+    spot: str
     text: str
 
 
 class Library:
-    """An open library. Opened for reading it never changes a byte of the database."""
+    """An open library, for reading: it never changes a byte of the database."""
+
+    _writes = False
 
     def __init__(self, name: str, folder: Path, connection: sqlite3.Connection) -> None:
         self.name = name
@@ -59,10 +72,8 @@ class Library:
         self._db = connection
         self._index: tuple[int, FaissIndex] | None = None
 
-    # --- opening --------------------------------------------------------------------------------------------
-
     @classmethod
-    def open(cls, folder: Path, name: str, *, write: bool = False) -> Library:
+    def open(cls, folder: Path, name: str) -> Self:
         """Open a library that exists.
 
         Raises:
@@ -74,7 +85,7 @@ class Library:
         if not path.is_file():
             raise no_library(folder.parent, name)
         try:
-            connection = vault.connect(path, write=write)
+            connection = vault.connect(path, write=cls._writes)
             library = cls(name, folder, connection)
             schema = library._meta("schema")
         except sqlite3.DatabaseError as error:
@@ -85,34 +96,24 @@ class Library:
         if schema != str(SCHEMA):
             raise LibraryError(
                 f"the library {name!r} has schema {schema!r}; this localrag reads schema {SCHEMA}",
-                "Use the localrag that made it, or ingest the folder again under another name.",
+                f"Read the documents again: localrag forget {name}, then ingest; or use the localrag that made it.",
             )
         return library
 
-    @classmethod
-    def create(cls, folder: Path, name: str, identity: EmbedderIdentity) -> Library:
-        """Open a library for writing, making it where there is none."""
-        check_name(name)
-        if (folder / DATABASE).is_file():
-            return cls.open(folder, name, write=True)
-        vault.make_dir(folder)
-        path = folder / DATABASE
-        # Made under another name, so that a crash in between leaves no half-made library.
-        fresh = folder / f"{DATABASE}.new"
-        vault.remove(fresh)
-        connection = vault.connect(fresh, write=True)
-        with vault.storage_errors(path):
-            values = {"schema": str(SCHEMA), "generation": "0", "embedder": json.dumps(identity.to_dict())}
-            connection.executescript(f"BEGIN; {TABLES}")
-            connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
-            connection.execute("COMMIT")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.close()
-        vault.move(fresh, path)
-        return cls.open(folder, name, write=True)
-
     def close(self) -> None:
         self._db.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Whatever is read inside belongs to one committed generation; a writer is not held up by it."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.commit()
 
     def _select(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         with self._sound():
@@ -147,6 +148,17 @@ class Library:
         """Counts committed changes; whatever is derived from the database names the one it belongs to."""
         return int(self._meta("generation") or 0)
 
+    @property
+    def chunking(self) -> str:
+        """By which version of `chunking` its chunks were made."""
+        return self._meta("chunking") or ""
+
+    @property
+    def reading(self) -> tuple[Ocr | None, tuple[str, ...]]:
+        """The choice of text recognition and its languages that was made for this library, if one was."""
+        ocr, languages = json.loads(self._meta("reading") or "[null, []]")
+        return ocr, tuple(languages)
+
     def require(self, identity: EmbedderIdentity) -> None:
         """Refuse an embedder whose vectors may not be mixed with those here.
 
@@ -163,14 +175,23 @@ class Library:
     def roots(self) -> list[str]:
         return [row[0] for row in self._select("SELECT path FROM roots ORDER BY path")]
 
-    def failures(self, root: str | None = None) -> list[Failure]:
-        """Files that could not be read at the last ingest."""
+    def files(self, root: str) -> dict[str, StoredFile]:
+        """The files of a root as they were when they were last read, by path; those that failed are among them."""
         rows = self._select(
-            "SELECT f.path, f.reason FROM failures f JOIN roots r ON r.id = f.root_id "
+            "SELECT f.id, f.path, f.size, f.mtime_ns, f.sha256, f.stamp FROM files f "
+            "JOIN roots r ON r.id = f.root_id WHERE r.path = ?",
+            (root,),
+        )
+        return {row["path"]: StoredFile(**dict(row)) for row in rows}
+
+    def failures(self, root: str | None = None) -> list[Failure]:
+        """What could not be read at the last ingest: files, and what lies inside files."""
+        rows = self._select(
+            "SELECT f.path, f.file, f.reason FROM failures f JOIN roots r ON r.id = f.root_id "
             "WHERE ?1 IS NULL OR r.path = ?1 ORDER BY f.path",
             (root,),
         )
-        return [Failure(row["path"], row["reason"]) for row in rows]
+        return [Failure(row["path"], row["reason"], row["file"]) for row in rows]
 
     def counts(self) -> dict[str, int]:
         """How many documents, pages, chunks and characters."""
@@ -192,8 +213,7 @@ class Library:
         Raises:
             NotFoundError: globs were given and match nothing.
         """
-        sql = f"SELECT {_DOCUMENT_COLUMNS} FROM documents d JOIN roots r ON r.id = d.root_id ORDER BY d.path, r.path"
-        everything = [_document(row) for row in self._select(sql)]
+        everything = [_document(row) for row in self._select(f"{_DOCUMENTS} ORDER BY path, root")]
         found = [doc for doc in everything if root is None or doc.root == root]
         if globs:
             there = {doc.path for doc in found}
@@ -228,36 +248,61 @@ class Library:
         return found[0]
 
     def pages(self, document_id: int) -> list[Page]:
-        sql = "SELECT number, label, text FROM pages WHERE document_id = ? ORDER BY position"
-        return [Page(row["text"], row["number"], row["label"]) for row in self._select(sql, (document_id,))]
+        sql = "SELECT number, label, unit, text, layout FROM pages WHERE document_id = ? ORDER BY position"
+        return [_page(row) for row in self._select(sql, (document_id,))]
+
+    def page(self, document_id: int, position: int) -> Page | None:
+        sql = "SELECT number, label, unit, text, layout FROM pages WHERE document_id = ? AND position = ?"
+        rows = self._select(sql, (document_id, position))
+        return _page(rows[0]) if rows else None
 
     def page_text(self, document_id: int, position: int) -> str:
         sql = "SELECT text FROM pages WHERE document_id = ? AND position = ?"
         rows = self._select(sql, (document_id, position))
         return str(rows[0][0]) if rows else ""
 
-    # --- chunks ---------------------------------------------------------------------------------------------
+    def near(self, document_ids: Sequence[int]) -> set[tuple[int, int]]:
+        """Pairs among these documents that say nearly the same, the smaller id first."""
+        ids = json.dumps([int(i) for i in document_ids])
+        sql = """SELECT document_id, other_id FROM near WHERE document_id IN (SELECT value FROM json_each(?1))
+            AND other_id IN (SELECT value FROM json_each(?1))"""
+        return {(min(row), max(row)) for row in map(tuple, self._select(sql, (ids,)))}
 
-    def chunks(self, ids: Sequence[int]) -> dict[int, StoredChunk]:
-        """Chunks by id; ids that are not there are left out."""
-        return {chunk.id: chunk for part in _parts(ids) for chunk in self._chunks(f"c.id IN ({_marks(part)})", part)}
+    def near_duplicates(self) -> list[tuple[str, str, float]]:
+        """All pairs of documents that say nearly the same: the later read one, the other, how alike they are."""
+        paths = {document.id: document.path for document in self.documents()}
+        rows = self._select("SELECT document_id, other_id, similarity FROM near ORDER BY document_id, other_id")
+        return [(paths[row[0]], paths[row[1]], float(row[2])) for row in rows]
+
+    # --- chunks and passages --------------------------------------------------------------------------------
 
     def chunks_of(self, document_id: int) -> list[StoredChunk]:
         """All chunks of a document, in reading order."""
         return self._chunks("c.document_id = ?", [document_id])
 
-    def chunk_ids(self, document_ids: Sequence[int]) -> Ids:
-        rows = [
-            row[0]
-            for part in _parts(document_ids)
-            for row in self._select(f"SELECT id FROM chunks WHERE document_id IN ({_marks(part)})", part)
-        ]
-        return np.array(sorted(rows), np.int64)
+    def places(
+        self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None
+    ) -> dict[int, list[StoredChunk]]:
+        """Where each passage stands, among these documents (all without), the first document first."""
+        where, extra = "", []
+        if document_ids is not None:
+            where, extra = "AND c.document_id IN (SELECT value FROM json_each(?))", [json.dumps(list(document_ids))]
+        found: dict[int, list[StoredChunk]] = {}
+        for part in _parts(passage_ids):
+            for chunk in self._chunks(f"c.passage_id IN ({_marks(part)}) {where}", [*part, *extra]):
+                found.setdefault(chunk.passage_id, []).append(chunk)
+        return found
 
-    def _chunks(self, where: str, values: Sequence[int]) -> list[StoredChunk]:
-        sql = f"""SELECT c.id, c.document_id, d.path AS document, d.title, c.position, p.number AS page, p.label,
-            c.start, c."end", c.heading, substr(p.text, c.start + 1, c."end" - c.start) AS text
-            FROM chunks c JOIN documents d ON d.id = c.document_id
+    def passage_ids(self, document_ids: Sequence[int]) -> Ids:
+        sql = "SELECT DISTINCT passage_id FROM chunks WHERE document_id IN (SELECT value FROM json_each(?)) ORDER BY 1"
+        return np.array([row[0] for row in self._select(sql, (json.dumps(list(document_ids)),))], np.int64)
+
+    def _chunks(self, where: str, values: Sequence[Any]) -> list[StoredChunk]:
+        sql = f"""SELECT c.id, c.passage_id, c.document_id, {_PATH} AS document, d.title, c.position, p.number AS page,
+            p.label, p.unit, c.start, c."end", c.heading, c.spot,
+            coalesce(substr(p.text, c.header_start + 1, c.header_end - c.header_start), '') AS header,
+            substr(p.text, c.start + 1, c."end" - c.start) AS text
+            FROM chunks c JOIN documents d ON d.id = c.document_id JOIN files f ON f.id = d.file_id
             JOIN pages p ON p.document_id = c.document_id AND p.position = c.position
             WHERE {where} ORDER BY c.document_id, c.position, c.start"""
         return [
@@ -266,166 +311,74 @@ class Library:
         ]
 
     def search_text(self, query: str, k: int, document_ids: Sequence[int] | None = None) -> list[tuple[int, float]]:
-        """Best chunks by BM25 for an FTS5 query: (chunk id, score), higher is better."""
+        """Best passages by BM25 for an FTS5 query: (passage id, score), higher is better."""
         where, values = "", [query]
         if document_ids is not None:
             # One JSON parameter, since a filter may name more documents than SQLite takes parameters.
-            where = "AND c.document_id IN (SELECT value FROM json_each(?))"
+            where = """AND rowid IN
+                (SELECT passage_id FROM chunks WHERE document_id IN (SELECT value FROM json_each(?)))"""
             values.append(json.dumps(list(document_ids)))
-        join = "JOIN chunks c ON c.id = f.rowid" if where else ""
-        sql = f"""SELECT f.rowid, -bm25(fulltext) AS score FROM fulltext f {join}
-            WHERE fulltext MATCH ? {where} ORDER BY score DESC, f.rowid LIMIT {int(k)}"""
+        sql = f"""SELECT rowid, -bm25(fulltext) AS score FROM fulltext
+            WHERE fulltext MATCH ? {where} ORDER BY score DESC, rowid LIMIT {int(k)}"""
         return [(int(row[0]), float(row[1])) for row in self._select(sql, values)]
 
-    def vectors(self) -> tuple[Ids, Vectors]:
-        """All ids and vectors, as kept beside the chunks."""
-        rows = self._select("SELECT id, vector FROM chunks ORDER BY id")
-        ids = np.array([row[0] for row in rows], np.int64)
-        flat = np.frombuffer(b"".join(row[1] for row in rows), "<f4").astype(np.float32)
-        return ids, flat.reshape(len(ids), -1) if len(ids) else np.empty((0, self.identity.dimension), np.float32)
+    def known(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Which of these passages have their vector already."""
+        found: set[bytes] = set()
+        for first in range(0, len(digests), 500):
+            part = digests[first : first + 500]
+            found |= {
+                row[0] for row in self._select(f"SELECT digest FROM passages WHERE digest IN ({_marks(part)})", part)
+            }
+        return found
 
     def index(self) -> FaissIndex:
-        """The vector index of the present generation, made anew where the file does not fit."""
-        generation = self.generation
-        if self._index is not None and self._index[0] == generation:
-            return self._index[1]
-        dimension = self.identity.dimension
-        try:
-            index = FaissIndex.from_bytes(vault.read_bytes(self.folder / INDEX), generation, dimension)
-        except (OSError, LibraryError):
-            index = FaissIndex(dimension)
-            index.add(*self.vectors())
-        self._index = (generation, index)
+        """The vector index of the present generation."""
+        with self.snapshot():
+            generation, dimension = self.generation, self.identity.dimension
+            held, index = self._index or self._stored_index(dimension)
+            if held != generation or index.dimension != dimension:
+                if index.dimension != dimension:
+                    index = FaissIndex(dimension)
+                self._bring_level(index)
+            self._index = (generation, index)
         return index
 
-    # --- changes, each one transaction ----------------------------------------------------------------------
+    def _stored_index(self, dimension: int) -> tuple[int, FaissIndex]:
+        try:
+            return FaissIndex.from_bytes(vault.read_bytes(self.folder / INDEX), self._meta("uid") or "", dimension)
+        except (OSError, LibraryError):
+            return -1, FaissIndex(dimension)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with vault.storage_errors(self.folder), self._sound():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+    def _bring_level(self, index: FaissIndex) -> None:
+        ids = np.array([row[0] for row in self._select("SELECT id FROM passages ORDER BY id")], np.int64)
+        held = index.ids()
+        index.remove(np.setdiff1d(held, ids, assume_unique=True))
+        fresh = np.setdiff1d(ids, held, assume_unique=True)
+        for first in range(0, len(fresh), _ROWS_AT_ONCE):
+            index.add(*self._vectors(fresh[first : first + _ROWS_AT_ONCE]))
 
-    def store(
-        self, root: str, path: str, sha256: str, size: int, mtime_ns: int, reading: Reading, chunks: Sequence[Chunk],
-        vectors: Vectors,
-    ) -> None:  # fmt: skip
-        """Put a document in whole, in place of what stood at its path. `vectors` has a row for each chunk."""
-        if len(chunks) != len(vectors):
-            raise ValueError(f"{len(chunks)} chunks but {len(vectors)} vectors")
-        with self._transaction():
-            root_id = self._root_id(root)
-            self._delete("root_id = ? AND path = ?", (root_id, path))
-            self._db.execute("DELETE FROM failures WHERE root_id = ? AND path = ?", (root_id, path))
-            paged = any(page.number is not None for page in reading.pages)
-            skipped = json.dumps([[page.number, page.reason] for page in reading.skipped])
-            characters = sum(len(page.text) for page in reading.pages)
-            row = (root_id, path, reading.title, sha256, size, mtime_ns, paged, characters, skipped)
-            document_id = self._db.execute(
-                "INSERT INTO documents (root_id, path, title, sha256, size, mtime_ns, paged, characters, skipped) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row
-            ).lastrowid  # fmt: skip
-            self._db.executemany(
-                "INSERT INTO pages VALUES (?, ?, ?, ?, ?)",
-                [(document_id, i, page.number, page.label, page.text) for i, page in enumerate(reading.pages)],
-            )
-            for chunk, vector in zip(chunks, np.asarray(vectors, "<f4"), strict=True):
-                chunk_id = self._db.execute(
-                    'INSERT INTO chunks (document_id, position, start, "end", heading, vector) '
-                    "VALUES (?, ?, ?, ?, ?, ?)",
-                    (
-                        document_id,
-                        chunk.position,
-                        chunk.start,
-                        chunk.end,
-                        json.dumps(chunk.heading),
-                        vector.tobytes(),
-                    ),
-                ).lastrowid
-                heading = " ".join((reading.title, *chunk.heading))
-                self._db.execute(
-                    "INSERT INTO fulltext (rowid, heading, text) VALUES (?, ?, ?)",
-                    (chunk_id, heading, chunk.text),
-                )
-
-    def touch(self, document: Document, size: int, mtime_ns: int) -> None:
-        """Note that a file was rewritten with the same content."""
-        with self._transaction():
-            self._db.execute("UPDATE documents SET size = ?, mtime_ns = ? WHERE id = ?", (size, mtime_ns, document.id))
-
-    def note_failure(self, root: str, path: str, reason: str) -> None:
-        """Keep why a file could not be read; what an earlier ingest read of it stays."""
-        with self._transaction():
-            self._db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?)", (self._root_id(root), path, reason))
-
-    def drop_failure(self, root: str, path: str) -> None:
-        with self._transaction():
-            self._db.execute("DELETE FROM failures WHERE root_id = ? AND path = ?", (self._root_id(root), path))
-
-    def remove(self, documents: Sequence[Document]) -> None:
-        """Take documents out: from every table, from the full text, and so from the next vector index."""
-        for document in documents:
-            with self._transaction():
-                self._delete("id = ?", (document.id,))
-
-    def move_root(self, old: str, new: str) -> None:
-        """Note that a folder now lies elsewhere; what was read of it stays."""
-        roots = self.roots()
-        if old not in roots:
-            raise NotFoundError(f"{self.name!r} has no root {old!r}", f"Its roots: {', '.join(map(repr, roots))}")
-        if new != old and new in roots:
-            raise UsageError(
-                f"{self.name!r} has {new!r} as a root of its own, so {old!r} cannot become it",
-                f"Leave out --root, or begin anew: localrag forget {self.name}, then ingest {new!r}.",
-            )
-        with self._transaction():
-            self._db.execute("UPDATE roots SET path = ? WHERE path = ?", (new, old))
-
-    def replace_vectors(self, identity: EmbedderIdentity, ids: Ids, vectors: Vectors) -> None:
-        """Put another embedder's vectors in place of all of them at once."""
-        with self._transaction():
-            rows = [(row.tobytes(), int(i)) for i, row in zip(ids, np.asarray(vectors, "<f4"), strict=True)]
-            self._db.executemany("UPDATE chunks SET vector = ? WHERE id = ?", rows)
-            self._db.execute("UPDATE meta SET value = ? WHERE key = 'embedder'", (json.dumps(identity.to_dict()),))
-
-    def save_index(self) -> None:
-        """Write the vector index of the present generation, and fold the write-ahead log into the database."""
-        self._index = None
-        index = self.index()
-        vault.write_bytes(self.folder / INDEX, index.to_bytes(self.generation))
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def compact(self) -> None:
-        """Give deleted space back to the disk."""
-        with vault.storage_errors(self.folder), self._sound():
-            self._db.execute("INSERT INTO fulltext (fulltext) VALUES ('optimize')")
-            self._db.execute("VACUUM")
-        self.save_index()
-
-    def _root_id(self, root: str) -> int:
-        self._db.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (root,))
-        return int(self._db.execute("SELECT id FROM roots WHERE path = ?", (root,)).fetchone()[0])
-
-    def _delete(self, where: str, values: tuple[Any, ...]) -> None:
-        chosen = f"SELECT id FROM documents WHERE {where}"
-        self._db.execute(
-            f"DELETE FROM fulltext WHERE rowid IN (SELECT id FROM chunks WHERE document_id IN ({chosen}))",
-            values,
-        )
-        self._db.execute(f"DELETE FROM documents WHERE {where}", values)
+    def _vectors(self, ids: Ids) -> tuple[Ids, Vectors]:
+        """The vectors of some passages, as kept beside them, in the order of their ids."""
+        sql = "SELECT id, vector FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+        rows = self._select(sql, (json.dumps(ids.tolist()),))
+        flat = np.frombuffer(b"".join(row[1] for row in rows), "<f4").astype(np.float32)
+        return np.array([row[0] for row in rows], np.int64), flat.reshape(len(rows), -1)
 
 
 def _document(row: sqlite3.Row) -> Document:
     values = dict(row)
-    skipped = tuple(SkippedPage(number, reason) for number, reason in json.loads(values.pop("skipped")))
-    return Document(**{**values, "paged": bool(values["paged"]), "skipped": skipped})
+    values["skipped"] = tuple(SkippedPage(*item) for item in json.loads(values["skipped"]))
+    values["remarks"] = tuple(Remark(*item) for item in json.loads(values["remarks"]))
+    return Document(**{**values, "paged": bool(values["paged"])})
+
+
+def _page(row: sqlite3.Row) -> Page:
+    headings, anchors, words = json.loads(row["layout"])
+    return Page(
+        row["text"], row["number"], row["label"], tuple(Heading(*item) for item in headings), row["unit"],
+        tuple(Anchor(*item) for item in anchors), tuple(Word(*item) for item in words),
+    )  # fmt: skip
 
 
 def _described(identity: EmbedderIdentity) -> str:
@@ -438,5 +391,5 @@ def _parts(ids: Sequence[int], size: int = 500) -> Iterator[list[int]]:
         yield plain[first : first + size]
 
 
-def _marks(values: Sequence[int]) -> str:
+def _marks(values: Sequence[Any]) -> str:
     return ",".join("?" * len(values))

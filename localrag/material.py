@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from localrag import places
 from localrag.errors import NotFoundError
 from localrag.library import Library
-from localrag.types import Citation, Document, NotRead, Page, Passage
+from localrag.types import Citation, Document, NotRead, Page, Passage, place
 
 _MOST_NOT_READ = 50
 # Characters shown on each side of a term that was searched for.
@@ -57,7 +59,12 @@ def whole_text(pages: Sequence[Page]) -> str:
     """A document as one text, its pages marked where it has several."""
     if len(pages) == 1:
         return pages[0].text
-    return "\n\n".join(f"[page {page.number}]\n{page.text}" for page in pages if page.text.strip())
+    return "\n\n".join(f"[{_name(page)}]\n{page.text}" for page in pages if page.text.strip())
+
+
+def _name(page: Page) -> str:
+    named = page.label if page.unit in ("sheet", "chapter") and page.label else page.number
+    return f"{page.unit} {named}"
 
 
 def page_passages(library: str, document: Document, pages: Sequence[Page]) -> list[Passage]:
@@ -65,7 +72,8 @@ def page_passages(library: str, document: Document, pages: Sequence[Page]) -> li
     return [
         Passage(
             library=library, document=document.path, page=page.number, label=page.label, heading=(), text=page.text,
-            start=0, end=len(page.text), score=1.0, document_id=document.id, position=position,
+            start=0, end=len(page.text), score=1.0, document_id=document.id, position=position, unit=page.unit,
+            spot=places.spot(page.text, page.anchors, 0, len(page.text)),
         )
         for position, page in enumerate(pages)
         if page.text.strip()
@@ -88,5 +96,33 @@ def around(library: str, document: Document, page: Page, start: int, end: int, m
         first += 1
     while end < last < len(text) and not text[last].isspace():
         last -= 1
-    place = Passage(library, document.path, page.number, page.label, (), "", 0, 0, 0.0).place
-    return Citation(library, document.path, page.number, page.label, place, text[first:last], first, last, marker)
+    spot = places.spot(text, page.anchors, start, end)
+    where = place(page.number, page.label, (), page.unit, spot)
+    return Citation(
+        library, document.path, page.number, page.label, where, text[first:last], first, last, marker, unit=page.unit
+    )
+
+
+def placed(
+    citations: Sequence[Citation], passages: Sequence[Passage], libraries: Sequence[Library]
+) -> tuple[Citation, ...]:
+    """Citations with the cells, or the time, of just their words, where their page knows of such places."""
+    stores = {library.name: library for library in libraries}
+    return tuple(_placed(citation, passages, stores) for citation in citations)
+
+
+def _placed(citation: Citation, passages: Sequence[Passage], stores: Mapping[str, Library]) -> Citation:
+    for passage in passages:
+        if (
+            passage.spot
+            and (passage.library, passage.document) == (citation.library, citation.document)
+            and passage.page == citation.page
+            and passage.start <= citation.start < passage.end
+        ):
+            page = stores[passage.library].page(passage.document_id, passage.position)
+            if page is not None:
+                spot = places.spot(page.text, page.anchors, citation.start, citation.end)
+                return replace(
+                    citation, place=place(citation.page, citation.label, passage.heading, citation.unit, spot)
+                )
+    return citation

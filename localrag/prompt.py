@@ -68,7 +68,7 @@ def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count
     taken: list[Passage] = []
     left_out: list[Passage] = []
     for passage in passages:
-        size = count(_heading(passage)) + count(passage.text) + _FRAME_TOKENS
+        size = count(_heading(passage)) + count(_shown(passage)) + _FRAME_TOKENS
         if size <= left or not taken:
             taken.append(passage)
             left -= size
@@ -79,7 +79,7 @@ def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count
 
 def passages_prompt(question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()) -> list[Message]:
     """The prompt of `retrieve`: rules, earlier turns, numbered passages, question."""
-    blocks = [f"[{number}] {_heading(passage)}\n{passage.text}" for number, passage in enumerate(passages, 1)]
+    blocks = [f"[{number}] {_heading(passage)}\n{_shown(passage)}" for number, passage in enumerate(passages, 1)]
     last = "Passages:\n\n" + "\n\n".join(blocks) + f"\n\nQuestion: {question}"
     return [Message("system", PASSAGE_RULES), *_turns(history), Message("user", last)]
 
@@ -102,7 +102,7 @@ def check_prompt(messages: Sequence[Message]) -> list[Message]:
 
 def leaf_prompt(question: str, document: str, passages: Sequence[Passage]) -> list[Message]:
     """The prompt of one leaf of a survey, to be answered under LEAF_GRAMMAR."""
-    blocks = "\n\n".join(f"{_heading(passage)}\n{passage.text}" for passage in passages)
+    blocks = "\n\n".join(f"{_heading(passage)}\n{_shown(passage)}" for passage in passages)
     return [
         Message("system", LEAF_RULES),
         Message("user", f"Document: {document}\n\nPassages:\n\n{blocks}\n\nQuestion: {question}"),
@@ -111,8 +111,13 @@ def leaf_prompt(question: str, document: str, passages: Sequence[Passage]) -> li
 
 def _heading(passage: Passage) -> str:
     path = " › ".join(passage.heading[-2:])
-    number = f"p. {passage.page}" if passage.page is not None else ""
-    return ", ".join(part for part in (passage.document, number, path) if part)
+    place = passage.place if passage.page is not None or passage.unit == "mail" or passage.spot else ""
+    return ", ".join(part for part in (passage.document, place, path) if part)
+
+
+def _shown(passage: Passage) -> str:
+    """The passage as the model reads it: rows of a table under their header."""
+    return f"{passage.header}\n{passage.text}" if passage.header else passage.text
 
 
 def _turns(history: Sequence[Turn]) -> list[Message]:

@@ -8,10 +8,12 @@ or better than reciprocal rank fusion. Filters apply before the search. No model
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from localrag import places
 from localrag.library import Library, StoredChunk
 from localrag.readers.cleaning import clean
 from localrag.types import Passage, Turn
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 DENSE_WEIGHT = 0.6
 CANDIDATES = 100
 _MOST_TERMS = 32
+# The share of their words that passages of two drafts have in common where one stands for both.
+_ALIKE = 0.9
 
 # Words that carry no content in a question; left out of the full-text query, where each costs a scan.
 STOP_WORDS = frozenset(
@@ -36,7 +40,8 @@ STOP_WORDS = frozenset(
 @dataclass(frozen=True, slots=True)
 class _Hit:
     library: Library
-    chunk: int
+    passage: int
+    allowed: tuple[int, ...] | None
     dense: float | None
     lexical: float | None
     score: float = 0.0
@@ -66,12 +71,15 @@ def search(
     """
     # Half characters and NUL, which a command line or a program may hand over, upset tokenizers and SQLite.
     question = clean(question)
-    hits: list[_Hit] = []
-    scopes = _scopes(libraries, documents) if document_ids is None else [(libraries[0], list(document_ids))]
-    for library, allowed in scopes:
-        hits += _candidates(library, embedders[library.name], question, allowed)
-    best = _fuse(hits)[:k]
-    return _passages(best)
+    with ExitStack() as stack:
+        for library in libraries:
+            # What is found and what is then read of it belong to one state, also while an ingest is writing.
+            stack.enter_context(library.snapshot())
+        hits: list[_Hit] = []
+        scopes = _scopes(libraries, documents) if document_ids is None else [(libraries[0], list(document_ids))]
+        for library, allowed in scopes:
+            hits += _candidates(library, embedders[library.name], question, allowed)
+        return _folded(_fuse(hits), k)
 
 
 def _scopes(libraries: Sequence[Library], documents: Sequence[str] | None) -> list[tuple[Library, list[int] | None]]:
@@ -93,12 +101,13 @@ def _scopes(libraries: Sequence[Library], documents: Sequence[str] | None) -> li
 
 
 def _candidates(library: Library, embedder: Embedder, question: str, allowed: list[int] | None) -> list[_Hit]:
-    chunk_ids = None if allowed is None else library.chunk_ids(allowed)
-    ids, cosines = library.index().search(embedder.embed_question(question), CANDIDATES, chunk_ids)
+    passage_ids = None if allowed is None else library.passage_ids(allowed)
+    ids, cosines = library.index().search(embedder.embed_question(question), CANDIDATES, passage_ids)
     dense = {int(i): float(score) for i, score in zip(ids, cosines, strict=True)}
     query = text_query(question)
     lexical = dict(library.search_text(query, CANDIDATES, allowed)) if query else {}
-    return [_Hit(library, i, dense.get(i), lexical.get(i)) for i in sorted(dense.keys() | lexical.keys())]
+    scope = None if allowed is None else tuple(allowed)
+    return [_Hit(library, i, scope, dense.get(i), lexical.get(i)) for i in sorted(dense.keys() | lexical.keys())]
 
 
 def _fuse(hits: Sequence[_Hit]) -> list[_Hit]:
@@ -108,7 +117,7 @@ def _fuse(hits: Sequence[_Hit]) -> list[_Hit]:
         replace(hit, score=DENSE_WEIGHT * d + (1 - DENSE_WEIGHT) * t)
         for hit, d, t in zip(hits, dense, lexical, strict=True)
     ]
-    return sorted(scored, key=lambda hit: (-hit.score, hit.library.name, hit.chunk))
+    return sorted(scored, key=lambda hit: (-hit.score, hit.library.name, hit.passage))
 
 
 def _scale(scores: Sequence[float | None]) -> list[float]:
@@ -121,16 +130,48 @@ def _scale(scores: Sequence[float | None]) -> list[float]:
     return [0.0 if score is None else (score - low) / span if span else 1.0 for score in scores]
 
 
-def _passages(hits: Sequence[_Hit]) -> list[Passage]:
-    rows: dict[tuple[str, int], StoredChunk] = {}
-    for library in {hit.library.name: hit.library for hit in hits}.values():
-        found = library.chunks([hit.chunk for hit in hits if hit.library is library])
-        rows.update({(library.name, chunk_id): row for chunk_id, row in found.items()})
-    return [
-        _passage(hit.library.name, rows[hit.library.name, hit.chunk], hit.score, _signals(hit))
-        for hit in hits
-        if (hit.library.name, hit.chunk) in rows
-    ]
+def _folded(hits: Sequence[_Hit], k: int) -> list[Passage]:
+    """The k best passages; those that say the same in copies and drafts stand behind the best of them."""
+    found: list[Passage] = []
+    for first in range(0, len(hits), 2 * k):
+        for hit, rows in _with_places(hits[first : first + 2 * k]):
+            passage = _passage(hit, rows)
+            twin = next((i for i, better in enumerate(found) if _same_in_drafts(hit.library, better, passage)), None)
+            if twin is None:
+                found.append(passage)
+            else:
+                also = dict.fromkeys([*found[twin].also, passage.document, *passage.also])
+                also.pop(found[twin].document, None)
+                found[twin] = replace(found[twin], also=tuple(also))
+        if len(found) >= k:
+            break
+    return found[:k]
+
+
+def _with_places(hits: Sequence[_Hit]) -> Iterator[tuple[_Hit, list[StoredChunk]]]:
+    standing: dict[tuple[str, int], list[StoredChunk]] = {}
+    for hit in hits:
+        if (hit.library.name, hit.passage) not in standing:
+            own = [other.passage for other in hits if other.library is hit.library]
+            found = hit.library.places(own, hit.allowed)
+            standing.update({(hit.library.name, passage): found.get(passage, []) for passage in own})
+        if rows := standing[hit.library.name, hit.passage]:
+            yield hit, rows
+
+
+_NUMBER = re.compile(r"\d+")
+
+
+def _same_in_drafts(library: Library, better: Passage, passage: Passage) -> bool:
+    """Whether two passages of near-duplicate documents say the same: nearly all words, and every number."""
+    if better.library != passage.library or better.document_id == passage.document_id:
+        return False
+    if _NUMBER.findall(better.text) != _NUMBER.findall(passage.text):
+        return False
+    one, other = set(_WORD.findall(better.text.lower())), set(_WORD.findall(passage.text.lower()))
+    if len(one & other) < _ALIKE * len(one | other):
+        return False
+    return bool(library.near([better.document_id, passage.document_id]))
 
 
 def _signals(hit: _Hit) -> dict[str, float]:
@@ -138,10 +179,13 @@ def _signals(hit: _Hit) -> dict[str, float]:
     return {name: round(value, 6) for name, value in given.items() if value is not None}
 
 
-def _passage(library: str, row: StoredChunk, score: float, signals: dict[str, float]) -> Passage:
+def _passage(hit: _Hit, rows: Sequence[StoredChunk]) -> Passage:
+    row = rows[0]
+    also = tuple(dict.fromkeys(other.document for other in rows[1:] if other.document_id != row.document_id))
     return Passage(
-        library=library, document=row.document, page=row.page, label=row.label, heading=row.heading, text=row.text,
-        start=row.start, end=row.end, score=score, document_id=row.document_id, position=row.position, signals=signals,
+        library=hit.library.name, document=row.document, page=row.page, label=row.label, heading=row.heading,
+        text=row.text, start=row.start, end=row.end, score=hit.score, document_id=row.document_id,
+        position=row.position, signals=_signals(hit), unit=row.unit, spot=row.spot, header=row.header, also=also,
     )  # fmt: skip
 
 
@@ -178,8 +222,10 @@ def in_reading_order(passages: Sequence[Passage], libraries: Sequence[Library], 
         last = merged[-1] if merged else None
         if join and last is not None and _touch(last, passage):
             end = max(last.end, passage.end)
-            text = stores[last.library].page_text(last.document_id, last.position)[last.start : end]
-            merged[-1] = replace(last, end=end, text=text, score=max(last.score, passage.score))
+            page = stores[last.library].page(last.document_id, last.position)
+            text = page.text[last.start : end] if page else last.text
+            spot = places.spot(page.text, page.anchors, last.start, end) if page else last.spot
+            merged[-1] = replace(last, end=end, text=text, spot=spot, score=max(last.score, passage.score))
         else:
             merged.append(passage)
     return merged

@@ -1,37 +1,58 @@
 """The tables of a library, and the names of its files.
 
-Pages hold the text, chunks only point into it, so that no text can differ from its page. The full-text table holds its
-own copy, since that is what FTS5 deletes cleanly from.
+Pages hold the text, chunks only point into it, so that no text can differ from its page. A passage is what is embedded:
+chunks that say the same under the same title share one, so that copies cost nothing and a hit knows all its places.
+The full-text table holds its own copy of the words, since that is what FTS5 deletes cleanly from.
 """
 
-SCHEMA = 1
+SCHEMA = 2
 DATABASE = "library.db"
 INDEX = "vectors.index"
 LOCK = "library.lock"
 
+# AUTOINCREMENT: an id is never given twice, so a stale vector index can never point at another passage, and the
+# vector under an id never changes.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE roots (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    root_id INTEGER NOT NULL REFERENCES roots ON DELETE CASCADE,
+    path TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    sha256 TEXT NOT NULL, stamp TEXT NOT NULL,
+    UNIQUE (root_id, path));
+CREATE INDEX files_by_content ON files (sha256);
 CREATE TABLE documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    root_id INTEGER NOT NULL REFERENCES roots ON DELETE CASCADE,
-    path TEXT NOT NULL, title TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL, paged INTEGER NOT NULL, characters INTEGER NOT NULL, skipped TEXT NOT NULL,
-    UNIQUE (root_id, path));
+    file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    member TEXT NOT NULL, title TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
+    paged INTEGER NOT NULL, characters INTEGER NOT NULL, author TEXT NOT NULL, date TEXT NOT NULL,
+    skipped TEXT NOT NULL, remarks TEXT NOT NULL, sketch BLOB NOT NULL,
+    UNIQUE (file_id, member));
 CREATE TABLE pages (
     document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
-    position INTEGER NOT NULL, number INTEGER, label TEXT, text TEXT NOT NULL,
-    PRIMARY KEY (document_id, position));
--- AUTOINCREMENT: an id is never given twice, so a stale vector index can never point at another chunk.
+    position INTEGER NOT NULL, number INTEGER, label TEXT, unit TEXT NOT NULL, text TEXT NOT NULL,
+    layout TEXT NOT NULL, PRIMARY KEY (document_id, position));
+CREATE TABLE passages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE, vector BLOB NOT NULL);
 CREATE TABLE chunks (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
+    passage_id INTEGER NOT NULL REFERENCES passages,
     document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
     position INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL,
-    heading TEXT NOT NULL, vector BLOB NOT NULL);
+    heading TEXT NOT NULL, header_start INTEGER, header_end INTEGER, spot TEXT NOT NULL);
 CREATE INDEX chunks_of_document ON chunks (document_id, position, start);
+CREATE INDEX chunks_of_passage ON chunks (passage_id);
 CREATE VIRTUAL TABLE fulltext USING fts5 (heading, text, tokenize = 'porter unicode61 remove_diacritics 2');
 INSERT INTO fulltext (fulltext, rank) VALUES ('secure-delete', 1);
+CREATE TABLE near (
+    document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    other_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    similarity REAL NOT NULL, PRIMARY KEY (document_id, other_id)) WITHOUT ROWID;
+CREATE INDEX near_other ON near (other_id);
+-- Vectors of another embedder, or of other chunks, while they are being made beside those in use.
+CREATE TABLE staged (digest BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE failures (
     root_id INTEGER NOT NULL REFERENCES roots ON DELETE CASCADE,
-    path TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (root_id, path));
+    path TEXT NOT NULL, file TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (root_id, path));
 """

@@ -12,9 +12,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from localrag.errors import SettingsError
+from localrag.types import Ocr
 
 FILE_NAME = "localrag.toml"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG"}
@@ -45,7 +46,12 @@ class Settings:
     seed: int = _setting(7, "Seed of the sampling; plays no part at temperature 0.", 0, 2**32 - 1)
     cache_bytes: int = _setting(4_000_000_000, "Most bytes of kept model states on the disk.", 0, 2**63)
     read_seconds: int = _setting(120, "Longest time one file may take to be read.", 1, 86_400)
+    read_memory_mb: int = _setting(1500, "Most memory that reading one file may take.", 100, 1_000_000)
+    read_unpacked_mb: int = _setting(2000, "Most that one file may unpack to (archives, mails, Office).", 1, 1_000_000)
+    archive_depth: int = _setting(3, "How deep files inside files are read; 0 reads none.", 0, 20)
     workers: int = _setting(2, "Processes that read files.", 1, 64)
+    ocr: Ocr = _setting("auto", "Recognise text in pictures: auto (pages without text), force (all pages), off.")
+    ocr_languages: tuple[str, ...] = _setting(("en",), "Languages that recognition expects (ISO 639-1: en, de).")
 
     @property
     def models_dir(self) -> Path:
@@ -62,6 +68,11 @@ class Settings:
     @property
     def sessions_dir(self) -> Path:
         return self._data / "sessions"
+
+    @property
+    def asking_dir(self) -> Path:
+        """Where questions under way leave their marks, so that an ingest gives way to them."""
+        return self._data / "asking"
 
     @property
     def audit_file(self) -> Path:
@@ -170,6 +181,10 @@ def _convert(kind: Any, value: Any, base: Path | None) -> Any:
     if kind == tuple[str, ...]:
         items = value.split(",") if isinstance(value, str) else value
         return tuple(str(item).strip() for item in items if str(item).strip())
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ValueError
+        return value
     if not isinstance(value, str | Path) or not str(value):
         raise TypeError
     if kind == Path | None:
@@ -180,6 +195,8 @@ def _convert(kind: Any, value: Any, base: Path | None) -> Any:
 
 def _kind_name(kind: Any) -> str:
     names = {int: "whole number", float: "number", tuple[str, ...]: "list of words", Path | None: "path"}
+    if get_origin(kind) is Literal:
+        return f"choice of {', '.join(get_args(kind))}"
     return names.get(kind, "piece of text")
 
 

@@ -111,7 +111,7 @@ def _verified(quote: str, passages: Sequence[Passage]) -> Citation | None:
             start, end = place
             return Citation(
                 passage.library, passage.document, passage.page, passage.label, passage.place,
-                passage.text[start:end], passage.start + start, passage.start + end, 0,
+                passage.text[start:end], passage.start + start, passage.start + end, 0, unit=passage.unit,
             )  # fmt: skip
     return None
 

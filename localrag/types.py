@@ -140,7 +140,11 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document in a library; `path` is below its root, with forward slashes."""
+    """A document in a library; `path` is below its root, with forward slashes.
+
+    `file` is the path of the file that it was read from: its own, or the mail or archive that it lies in. `author` and
+    `date` (ISO 8601) are as the file says, else empty.
+    """
 
     id: int
     root: str
@@ -148,11 +152,29 @@ class Document:
     title: str
     sha256: str
     size: int
-    mtime_ns: int
     pages: int
     characters: int
     paged: bool
+    file: str = ""
+    author: str = ""
+    date: str = ""
     skipped: tuple[SkippedPage, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file on the disk as it was when it was last read; `sha256` is empty where that was not finished.
+
+    `stamp` says by which readers and options; another stamp means that the file is to be read again.
+    """
+
+    id: int
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    stamp: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +287,7 @@ class Citation:
     end: int
     marker: int
     verified: Literal[True] = True
+    unit: Unit = "page"
 
     def to_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -425,23 +448,40 @@ Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Answered
 
 @dataclass(frozen=True, slots=True)
 class Failure:
+    """What could not be read, and why; `file` is the file on the disk that it lies in."""
+
     document: str
     reason: str
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What one ingest did. `ignored` counts files of types that localrag does not read, by suffix."""
+    """What one ingest did.
+
+    `read` are documents that were read, attachments and members of archives among them; `unchanged` and `ignored`
+    count files, the latter by suffix, of types that localrag does not read. `moved` pairs old and new paths of files
+    that were recognised by their content, `copies` are files whose content the library has already, `kept` are files
+    that are gone while too many are gone at once, so that nothing was removed. `near` pairs documents with one that
+    says nearly the same. `recognised` counts pages whose text was recognised in a picture.
+    """
 
     library: str
     root: str
     read: tuple[str, ...] = ()
     unchanged: int = 0
     removed: tuple[str, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
+    copies: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
     skipped_pages: tuple[tuple[str, SkippedPage], ...] = ()
+    remarks: tuple[tuple[str, Remark], ...] = ()
+    near: tuple[tuple[str, str], ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
+    recognised: int = 0
     chunks: int = 0
+    embedded: int = 0
     seconds: float = 0.0
     complete: bool = True
 
@@ -452,13 +492,22 @@ class IngestReport:
             "read": list(self.read),
             "unchanged": self.unchanged,
             "removed": list(self.removed),
+            "moved": [{"from": old, "to": new} for old, new in self.moved],
+            "copies": list(self.copies),
+            "kept": list(self.kept),
             "failed": [{"document": item.document, "reason": item.reason} for item in self.failed],
             "skipped_pages": [
                 {"document": document, "page": page.number, "reason": page.reason}
                 for document, page in self.skipped_pages
             ],
+            "remarks": [
+                {"document": document, "page": remark.number, "text": remark.text} for document, remark in self.remarks
+            ],
+            "near_duplicates": [{"document": document, "of": other} for document, other in self.near],
             "ignored": dict(self.ignored),
+            "recognised_pages": self.recognised,
             "chunks": self.chunks,
+            "embedded": self.embedded,
             "seconds": round(self.seconds, 3),
             "complete": self.complete,
         }

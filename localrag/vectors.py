@@ -1,6 +1,6 @@
 """Nearest vectors by inner product: FAISS, and exact numpy, which is also the oracle FAISS is tested against.
 
-Ids are the library's chunk ids. A filter is a set of allowed ids and is applied before the search, so that a narrow
+Ids are the library's passage ids. A filter is a set of allowed ids and is applied before the search, so that a narrow
 filter still gives its k results.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Ids = NDArray[np.int64]
     Vectors = NDArray[np.float32]
 
-_MAGIC = b"localrag-vectors-1\n"
+_MAGIC = b"localrag-vectors-2\n"
 
 
 class VectorIndex(Protocol):
@@ -78,6 +78,17 @@ class FaissIndex:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
+    @property
+    def dimension(self) -> int:
+        return int(self._index.d)
+
+    def ids(self) -> Ids:
+        """All ids, in order."""
+        import faiss
+
+        found: Ids = np.sort(faiss.vector_to_array(self._index.id_map).astype(np.int64))
+        return found
+
     def add(self, ids: Ids, vectors: Vectors) -> None:
         if len(ids):
             self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids.astype(np.int64))
@@ -108,19 +119,19 @@ class FaissIndex:
         order = np.lexsort((found, -cosines))
         return found[order], cosines[order]
 
-    def to_bytes(self, generation: int) -> bytes:
-        """The index as a file's content, marked with the generation of the database it belongs to."""
+    def to_bytes(self, library: str, generation: int) -> bytes:
+        """The index as a file's content, marked with the library and the generation that it belongs to."""
         import faiss
 
-        header = json.dumps({"generation": generation, "rows": len(self)}).encode()
-        return _MAGIC + header + b"\n" + faiss.serialize_index(self._index).tobytes()
+        header = json.dumps({"library": library, "generation": generation, "rows": len(self)}).encode()
+        return b"".join((_MAGIC, header, b"\n", faiss.serialize_index(self._index).tobytes()))
 
     @classmethod
-    def from_bytes(cls, data: bytes, generation: int, dimension: int) -> FaissIndex:
-        """Read back `to_bytes`.
+    def from_bytes(cls, data: bytes, library: str, dimension: int) -> tuple[int, FaissIndex]:
+        """Read back `to_bytes`: the generation it was made from, and the index.
 
         Raises:
-            LibraryError: it is damaged, or belongs to another generation; the caller builds it again.
+            LibraryError: it is damaged, or belongs to another library; the caller builds it again.
         """
         import faiss
 
@@ -130,11 +141,12 @@ class FaissIndex:
         end = data.find(b"\n", len(_MAGIC))
         try:
             header = json.loads(data[len(_MAGIC) : end])
-            if header["generation"] != generation:
+            generation = int(header["generation"])
+            if header["library"] != library:
                 raise stale
             native = faiss.deserialize_index(np.frombuffer(data, np.uint8, offset=end + 1))
         except (ValueError, KeyError, TypeError, RuntimeError, MemoryError):
             raise stale from None
         if native.ntotal != header["rows"] or native.d != dimension:
             raise stale
-        return cls(dimension, native)
+        return generation, cls(dimension, native)

@@ -94,7 +94,7 @@ def real_core(settings: Settings) -> Core:
     """The app's door to the real assistant, libraries and conversations."""
     from localrag import api
     from localrag.assistant import Assistant
-    from localrag.ingest import readable_files
+    from localrag.scanning import readable_files
     from localrag.sessions import SessionStore
     from localrag.tui.core import Core
 

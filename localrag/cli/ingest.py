@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from localrag.cli.options import complete_library, json_option, print_json, shown
-from localrag.errors import UsageError
+from localrag.errors import LocalragError, UsageError
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
-    from localrag.types import IngestProgress, IngestReport
+    from localrag.types import IngestProgress, IngestReport, Ocr
 
-_MOST_LISTED = 20
+_MOST_LISTED = 40
 
 
 @click.command(
@@ -28,56 +28,132 @@ _MOST_LISTED = 20
 Examples:
   localrag ingest ./contracts
   localrag ingest ./contracts --name matters-2026
+  localrag ingest ./scans --ocr-languages de,en
+  localrag ingest ./mail --watch
+  localrag ingest ./safe --password-file passwords.txt
   localrag ingest /new/place/contracts --name contracts --root /old/place/contracts
   localrag ingest ./contracts --json | jq .failed""",
 )
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", metavar="NAME", shell_complete=complete_library, help="The library; else the folder's name.")
 @click.option("--root", metavar="OLD_PATH", help="PATH was known as OLD_PATH before; keep what was read of it.")
-@click.option("--prune", is_flag=True, help="Remove all documents of a folder that is now empty.")
+@click.option("--prune", is_flag=True, help="Remove what is gone, also where that is everything or a large part.")
+@click.option("--watch", is_flag=True, help="Stay, and follow every change of the folder until Ctrl-C.")
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Passwords for encrypted files, one a line; each is tried.",
+)
+@click.option(
+    "--ocr",
+    type=click.Choice(("auto", "force", "off")),
+    help="Recognise text in pictures: of pages without text (auto), of all, of none. Kept for later runs.",
+)
+@click.option(
+    "--ocr-languages", metavar="CODES", help="Languages that recognition expects: en,de. Kept for later runs."
+)
 @click.option("--re-embed", is_flag=True, help="Make all vectors anew with the default embedder, from the stored text.")
 @click.option("--no-wait", is_flag=True, help="Fail, instead of waiting, while another process writes to the library.")
 @json_option
 def ingest_command(
-    path: Path, name: str | None, root: str | None, prune: bool, re_embed: bool, no_wait: bool, as_json: bool
+    path: Path,
+    name: str | None,
+    root: str | None,
+    prune: bool,
+    watch: bool,
+    password_file: Path | None,
+    ocr: Ocr | None,
+    ocr_languages: str | None,
+    re_embed: bool,
+    no_wait: bool,
+    as_json: bool,
 ) -> None:
     """Read the documents in PATH into a library, or bring the library level with PATH.
 
-    Only what is new or changed is read; documents whose files are gone are removed. Reads PDF, Word (DOCX), Markdown
-    and plain text. Ctrl-C stops after the document at hand; the next run goes on.
+    Only what is new or changed is read; moved files are recognised; documents whose files are gone are removed, unless
+    more than a fifth of them is gone at once (see --prune). Reads PDF, Word, PowerPoint, Excel, OpenDocument, RTF, web
+    pages, e-books, mail with its attachments (EML, MSG, MBOX), calendars, transcripts, archives, pictures and scans (by
+    text recognition), data (CSV, JSON, XML, YAML), Markdown and plain text. A file `.localragignore` names what to pass
+    over, as `.gitignore` does. Ctrl-C stops after the step at hand; the next run goes on.
     """
     from localrag import api
 
     settings = load_settings()
     library = api.open_library(name or api.name_for(path, settings), settings=settings, create=True)
-    with (
-        _stopping() as stop,
-        _bar(quiet=as_json or not sys.stderr.isatty()) as (report_progress, report_counts),
-    ):
+    passwords = _passwords(password_file)
+    languages = None if ocr_languages is None else _languages(ocr_languages)
+
+    def once(stop: Callable[[], bool]) -> IngestReport:
+        with _bar(quiet=as_json or not sys.stderr.isatty()) as (report_progress, _):
+            return library.ingest(
+                path, prune=prune, moved_from=root, passwords=passwords, ocr=ocr, ocr_languages=languages,
+                wait=not no_wait, progress=report_progress, stop=stop,
+                on_wait=lambda message: click.echo(message, err=True),
+            )  # fmt: skip
+
+    with _stopping() as stop:
         if re_embed:
-            count = library.re_embed(progress=report_counts, stop=stop)
+            with _bar(quiet=as_json or not sys.stderr.isatty()) as (_, report_counts):
+                count = library.re_embed(progress=report_counts, stop=stop)
             click.echo(f"Made {count} vectors anew.", err=True)
-        report = library.ingest(
-            path, prune=prune, moved_from=root, wait=not no_wait, progress=report_progress, stop=stop,
-            on_wait=lambda message: click.echo(message, err=True),
-        )  # fmt: skip
+        report = once(stop)
+        _tell(report, as_json)
+        if watch and report.complete:
+            _watch(path, once, stop, as_json)
+            return
+    if not report.complete:
+        sys.exit(130)
+    if not (report.read or report.unchanged or report.removed or report.copies or report.moved) and not as_json:
+        raise _nothing_read(path, report)
+
+
+def _watch(
+    path: Path, once: Callable[[Callable[[], bool]], IngestReport], stop: Callable[[], bool], as_json: bool
+) -> None:
+    """Bring the library level at every change; a change that cannot be taken in now is taken in with the next."""
+    from localrag.watching import changes
+
+    _say(f"Watching {str(path)!r}; Ctrl-C ends it.")
+    for _ in changes(path if path.is_dir() else path.parent, stop):
+        try:
+            report = once(stop)
+        except LocalragError as error:
+            _say(f"  {error.message}. {error.hint}")
+            continue
+        if report.read or report.removed or report.moved or report.copies:
+            _tell(report, as_json)
+
+
+def _tell(report: IngestReport, as_json: bool) -> None:
     if as_json:
         print_json(report.to_dict())
     else:
         _print(report)
-    if not report.complete:
-        sys.exit(130)
-    if not (report.read or report.unchanged or report.removed) and not as_json:
-        raise _nothing_read(path, report)
+
+
+def _passwords(file: Path | None) -> list[str]:
+    if file is None:
+        return []
+    try:
+        return [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"cannot read the password file {str(file)!r}: {error}", "One password a line, UTF-8."
+        ) from None
+
+
+def _languages(codes: str) -> list[str]:
+    found = [code.strip().lower() for code in codes.replace("+", ",").split(",") if code.strip()]
+    if not found or not all(code.isalpha() and len(code) in (2, 3) for code in found):
+        raise UsageError(f"{codes!r} is no list of languages", "Give codes of two letters: --ocr-languages en,de")
+    return found
 
 
 def _nothing_read(path: Path, report: IngestReport) -> UsageError:
     if report.failed:
         return UsageError(f"none of the documents in {str(path)!r} could be read", "The reasons stand above.")
-    return UsageError(
-        f"there is nothing to read in {str(path)!r}",
-        "localrag reads PDF, Word (.docx), Markdown and plain text files.",
-    )
+    return UsageError(f"there is nothing to read in {str(path)!r}", "The types that are read: localrag ingest --help")
 
 
 @contextmanager
@@ -142,19 +218,38 @@ def _say(text: str) -> None:
 
 def _print(report: IngestReport) -> None:
     head = "Read" if report.complete else "Stopped. Read so far:"
+    also = [
+        f"{len(report.moved)} moved" if report.moved else "",
+        f"{len(report.copies)} copies of others" if report.copies else "",
+        f"{len(report.removed)} removed" if report.removed else "",
+        f"{report.recognised} pages recognised in pictures" if report.recognised else "",
+        f"{len(report.failed)} failed" if report.failed else "",
+    ]
     _say(
         f"{head} {len(report.read)} document(s) into {report.library!r} ({report.chunks} passages), "
-        f"{report.unchanged} unchanged, {len(report.removed)} removed, {len(report.failed)} failed, "
-        f"in {report.seconds:.1f} s."
+        + ", ".join(part for part in (f"{report.unchanged} files unchanged", *also) if part)
+        + f", in {report.seconds:.1f} s."
     )
-    for failure in report.failed[:_MOST_LISTED]:
-        _say(f"  failed: {failure.document}: {failure.reason}")
-    for document, page in report.skipped_pages[:_MOST_LISTED]:
-        _say(f"  no text: {document} p. {page.number}: {page.reason}")
-    hidden = max(0, len(report.failed) - _MOST_LISTED) + max(0, len(report.skipped_pages) - _MOST_LISTED)
-    if hidden:
-        _say(f"  and {hidden} more: localrag status {report.library}")
+    if report.kept:
+        _say(
+            f"  {len(report.kept)} files are gone, more than a fifth of them, so nothing was removed. Is a share not "
+            "mounted? If they are meant to go, repeat with --prune."
+        )
+    lines = [
+        *(f"  failed: {failure.document}: {failure.reason}" for failure in report.failed),
+        *(f"  no text: {document} p. {page.number}: {page.reason}" for document, page in report.skipped_pages),
+        *(f"  note: {_where(document, remark.number)}: {remark.text}" for document, remark in report.remarks),
+        *(f"  nearly the same: {document} and {other}" for document, other in report.near),
+    ]
+    for line in lines[:_MOST_LISTED]:
+        _say(line)
+    if len(lines) > _MOST_LISTED:
+        _say(f"  and {len(lines) - _MOST_LISTED} more: localrag status {report.library}")
     if report.ignored:
         _say("  not read (other types): " + ", ".join(f"{n} {suffix}" for suffix, n in report.ignored.items()))
     if report.read or report.unchanged:
         _say(f'Next: localrag ask "…" --library {report.library}   or   localrag chat {report.library}')
+
+
+def _where(document: str, page: int | None) -> str:
+    return document if page is None else f"{document} p. {page}"

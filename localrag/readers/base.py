@@ -43,6 +43,9 @@ class Reader(Protocol):
         ...
 
 
+# Another number here means that files read under an older one are read again.
+VERSION = 2
+
 # Modules by name, so that a worker loads only the libraries of the formats it meets.
 _MODULES = {
     "archives": ".zip .tar .tgz .gz .tbz2 .txz .bz2 .xz",

@@ -1,42 +1,50 @@
-"""Files are read in worker processes, so that a bad file costs one line of the report and nothing else.
+"""Files are read in processes of their own, so that a bad file costs one line of the report and nothing else.
 
-A worker reads many files, one at a time. It is killed and replaced when a file takes too long, and replaced when
-it crashes; either way that file is one ReadError. A worker leaves as soon as its pipe closes, however its parent
-ended. Requests and replies are length-prefixed JSON (no pickle: a subverted worker can send text, not code).
+A process reads many files, one at a time, and sends what it finds document by document. It is killed when a document
+takes too long or too much memory, and replaced when it crashes: what had come of the file by then stays, the rest is
+one reason. What a reader had started (an office program) dies with it. Replies wait in a short queue, so that a slow
+caller makes the processes wait, not the memory fill. A subverted process can send text (`wire`), not code.
 
-Limits: time only. Memory and output are not bounded yet, and a worker has the rights of its user; the audit hook
-keeps Python code in it from the network, not native code.
+Limits: a process has the rights of its user (`worker` says what it gives up). On Windows there is no memory limit, and
+what a reader had started is not killed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import math
 import os
 import queue
 import signal
-import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
 
-from localrag.errors import Cancelled, ReadError
-from localrag.types import Heading, Page, Reading, SkippedPage
+from localrag.errors import Cancelled
+from localrag.readers import wire, worker
+from localrag.readers.source import Options
+from localrag.types import Part, Refused
 
-_LENGTH = struct.Struct(">Q")
-_Reply = tuple[Path, Reading | ReadError]
+_Reply = tuple[Path, Part | Refused | None]
+_WAITING = 20_000_000  # characters of text that wait for the caller, about
+_TICK = 0.1
+_SHARED = 200_000_000  # the code of libraries, which is in memory but no data
+_BROKEN = "The file is damaged or hostile. Open it in its own program and save it anew."
 
 
 class ReaderPool:
-    """Reads files side by side; a context manager, so that no worker is left behind.
+    """Reads files side by side; a context manager, so that no process is left behind.
 
     Args:
         workers: how many processes read at once; they start when there is work for them.
-        seconds: the longest time one file may take.
-        passwords: tried in turn on encrypted files.
+        seconds: the longest time one document may take; inside an archive the clock starts anew with each.
+        options: how files are read.
+        memory: the most bytes that a process may take for its data.
         stop: asked several times a second; once it says True, `read_all` raises Cancelled.
     """
 
@@ -44,17 +52,18 @@ class ReaderPool:
         self,
         workers: int = 2,
         seconds: float = 120,
-        passwords: Sequence[str] = (),
+        options: Options | None = None,
+        memory: int = 1_500_000_000,
         stop: Callable[[], bool] | None = None,
     ) -> None:
         self._size = max(1, workers)
-        self._seconds = seconds
-        self._passwords = tuple(passwords)
+        self._limits = _Limits(seconds, memory, options or Options())
         self._stop = stop or (lambda: False)
-        self._jobs: queue.SimpleQueue[tuple[Path, queue.SimpleQueue[_Reply]] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Path, _Replies] | None] = queue.SimpleQueue()
         self._workers: list[_Worker] = []
         self._threads: list[threading.Thread] = []
-        self._closed = False
+        self._open: list[_Replies] = []
+        self._closed = threading.Event()
 
     def __enter__(self) -> ReaderPool:
         return self
@@ -63,26 +72,33 @@ class ReaderPool:
         self.close()
 
     def read_all(self, paths: Iterable[Path]) -> Iterator[_Reply]:
-        """Each path with what was read or why not, in the order they finish.
+        """Each path with every document that is in it, or why not, one by one; then with None: the file is done.
 
-        `paths` is drawn from in the caller's thread, a few files ahead of what has been handed out. Passwords
-        and the text of files pass through pipes only.
+        What is in one file comes in order, between that of others. `paths` is drawn from in the caller's thread, a few
+        files ahead of what has been handed out. Passwords and the text of files pass through pipes only.
 
         Raises:
-            Cancelled: `stop` returned True.
+            Cancelled: `stop` returned True, or the pool was closed.
         """
-        if self._closed:
+        if self._closed.is_set():
             raise ValueError("this ReaderPool is closed")
-        replies: queue.SimpleQueue[_Reply] = queue.SimpleQueue()
-        waiting, pending, ahead = iter(paths), 0, 2 * self._size + 2
+        replies = _Replies(_WAITING)
+        self._open.append(replies)
+        try:
+            yield from self._read_all(iter(paths), replies)
+        finally:
+            replies.close()
+            self._open.remove(replies)
+
+    def _read_all(self, paths: Iterator[Path], replies: _Replies) -> Iterator[_Reply]:
+        pending, ahead = 0, 2 * self._size + 2
         more = True
         while True:
-            if self._stop():
+            if self._stop() or self._closed.is_set():
                 raise Cancelled("reading was stopped", "Run the same command again: it goes on where it stopped.")
             while more and pending < ahead:
-                try:
-                    path = next(waiting)
-                except StopIteration:
+                path = next(paths, None)
+                if path is None:
                     more = False
                     break
                 self._start_thread(pending)
@@ -90,157 +106,283 @@ class ReaderPool:
                 pending += 1
             if not pending:
                 return
-            try:
-                reply = replies.get(timeout=0.1)
-            except queue.Empty:
-                continue
-            pending -= 1
-            yield reply
+            if (reply := replies.get(_TICK)) is not None:
+                pending -= reply[1] is None
+                yield reply
 
     def close(self) -> None:
-        """End every worker, whatever it is doing. Closing twice does nothing."""
-        self._closed = True
-        for _ in self._threads:
+        """End every process, whatever it is doing. Closing twice does nothing."""
+        self._closed.set()
+        for replies in self._open:
+            replies.close()
+        for _ in self._workers:
             self._jobs.put(None)
-        for worker in self._workers:
-            worker.end()
+        for each in self._workers:
+            each.end()
+        until = time.monotonic() + 1
         for thread in self._threads:
-            thread.join(timeout=5)
+            thread.join(timeout=max(0, until - time.monotonic()))
         self._threads.clear()
 
     def _start_thread(self, pending: int) -> None:
-        if pending >= len(self._threads) < self._size:
-            worker = _Worker(self._seconds, self._passwords)
-            # Daemon: an abandoned pool must not keep the program from ending; the workers see their pipes close.
-            thread = threading.Thread(target=self._serve, args=(worker,), name="localrag-reader", daemon=True)
-            self._workers.append(worker)
-            self._threads.append(thread)
-            thread.start()
+        if pending >= len(self._workers) < self._size:
+            each = _Worker(self._limits)
+            self._workers.append(each)
+            if len(self._workers) == 1:
+                self._run(self._watch)
+            self._run(self._serve, each)
 
-    def _serve(self, worker: _Worker) -> None:
-        while (job := self._jobs.get()) is not None and not self._closed:
+    def _run(self, work: Callable[..., None], *args: object) -> None:
+        # Daemon: an abandoned pool must not keep the program from ending; the processes see their pipes close.
+        thread = threading.Thread(target=work, args=args, name="localrag-reader", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _serve(self, each: _Worker) -> None:
+        while (job := self._jobs.get()) is not None and not self._closed.is_set():
             path, replies = job
-            result: Reading | ReadError
             try:
-                result = worker.read(path)
-            except ReadError as error:
-                result = error
+                with contextlib.closing(each.read(path)) as items:
+                    for item in items:
+                        if not replies.put(path, item):
+                            break
             except Exception as error:  # a fault of ours must not leave the caller waiting
-                result = ReadError(f"cannot be read: {type(error).__name__}: {error}", "Please report this.")
-            replies.put((path, result))
+                what = f"{type(error).__name__}: {error}"
+                replies.put(path, Refused("", f"cannot be read: {what}. Please report this."))
+            replies.put(path, None)
+
+    def _watch(self) -> None:
+        while not self._closed.wait(_TICK):
+            for each in self._workers:
+                each.look()
 
 
-class _Crashed(ReadError):
-    """The worker died over a file."""
+class _Replies:
+    """What was read and not taken yet; it holds only so much text, and whoever brings more waits."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._weight = 0
+        self._items: deque[tuple[int, _Reply]] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, path: Path, item: Part | Refused | None) -> bool:
+        """False where nobody takes anything any more."""
+        weight = _weight(item)
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._items or self._weight + weight <= self._most)
+            if self._closed:
+                return False
+            self._items.append((weight, (path, item)))
+            self._weight += weight
+            self._changed.notify_all()
+        return True
+
+    def get(self, timeout: float) -> _Reply | None:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._items, timeout):
+                return None
+            weight, reply = self._items.popleft()
+            self._weight -= weight
+            self._changed.notify_all()
+        return reply
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._changed.notify_all()
+
+
+def _weight(item: Part | Refused | None) -> int:
+    if isinstance(item, Part):
+        return sum(len(page.text) for page in item.reading.pages) + 100 * wire.count(item) + 1000
+    return 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    seconds: float
+    memory: int
+    options: Options
+
+
+class _Lost(Exception):
+    """The process is gone, and why; `again` where the file may not be what it died of."""
+
+    def __init__(self, reason: str, again: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.again = again
 
 
 class _Worker:
-    """One process at a time, as seen from the parent. `read` is called by one thread, `end` by any."""
+    """One process after the other. `read` is called by one thread, `look` and `end` by any."""
 
-    def __init__(self, seconds: float, passwords: tuple[str, ...]) -> None:
-        self._seconds = seconds
-        self._passwords = passwords
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, limits: _Limits) -> None:
+        self._limits = limits
+        self._process: _Process | None = None
         self._lock = threading.Lock()
         self._ended = False
 
-    def read(self, path: Path) -> Reading:
-        """Read one file; a worker that had served before gets no second chance, but its file does.
+    def read(self, path: Path) -> Generator[Part | Refused]:
+        """What one file gives; a process that had served before gets no second chance, but its file does.
 
-        It may have died while it was idle, and not be seen to be dead yet.
+        It may have died while it was idle, or of what earlier files left behind in it.
         """
-        served = self._process is not None
-        try:
-            return self._read(path)
-        except _Crashed:
-            if not served:
-                raise
-            return self._read(path)
+        while (process := self._started()) is not None:
+            last: Part | Refused | None = None
+            served, staying = process.served, False
+            try:
+                for last in process.read(path):
+                    yield last
+                staying = not process.leaving
+                return
+            except _Lost as lost:
+                if not (served and last is None and lost.again):
+                    yield Refused("", wire.cut_short(lost.reason, last.name if last else None))
+                    return
+            finally:
+                if not staying:
+                    self._discard(process)
 
-    def _read(self, path: Path) -> Reading:
-        process = self._started()
-        late = threading.Event()
-
-        def expire() -> None:
-            late.set()
-            process.kill()
-
-        timer = threading.Timer(self._seconds, expire)
-        timer.daemon = True
-        timer.start()
-        try:
-            assert process.stdin is not None and process.stdout is not None
-            _send(process.stdin, {"path": os.fspath(path.absolute())})
-            reply = _receive(process.stdout)
-        except OSError:
-            reply = None
-        finally:
-            timer.cancel()
-        if reply is None or late.is_set():
-            code = self._discard(process)
-            if late.is_set():
-                raise ReadError(
-                    f"took longer than {self._seconds:g} s",
-                    "Split the file, or raise read_seconds in localrag.toml.",
-                )
-            raise _Crashed(
-                f"made its reader crash ({_end_of(code)})",
-                "The file is damaged or hostile. Open it in its own program and save it anew.",
-            )
-        if reply.get("leaving"):
-            self._discard(process)
-        if "error" in reply:
-            raise ReadError(reply["error"], reply["hint"])
-        return _reading(reply)
+    def look(self) -> None:
+        process = self._process
+        if process is not None:
+            process.look()
 
     def end(self) -> None:
         with self._lock:
             self._ended = True
             process = self._process
         if process is not None:
-            self._discard(process)
+            process.kill()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> _Process | None:
         with self._lock:
             if self._ended:
-                raise ReadError("was not read: reading was stopped", "Run the same command again.")
-            # One that died while it had nothing to do must not take the next file with it.
-            if self._process is None or self._process.poll() is not None:
-                self._process = _spawn(self._seconds, self._passwords)
+                return None
+            if self._process is None:
+                self._process = _Process(self._limits)
             return self._process
 
-    def _discard(self, process: subprocess.Popen[bytes]) -> int:
+    def _discard(self, process: _Process) -> None:
         with self._lock:
-            if self._process is process:
-                self._process = None
-        process.kill()
-        code = process.wait()
-        for pipe in (process.stdin, process.stdout):
+            self._process = None
+        process.end()
+
+
+class _Process:
+    """A process that reads, as seen from its parent."""
+
+    def __init__(self, limits: _Limits) -> None:
+        self.served = False
+        self.leaving = False
+        self._limits = limits
+        self._popen = _spawn()
+        self._lock = threading.Lock()
+        self._gone = False
+        self._deadline = math.inf
+        self._resident = 0
+        self._verdict = ""
+
+    def read(self, path: Path) -> Iterator[Part | Refused]:
+        """What one file gives, as it comes.
+
+        Raises:
+            _Lost: the process died, or had to be killed.
+        """
+        decoder = wire.Decoder(self._limits.options)
+        requests, replies = self._popen.stdin, self._popen.stdout
+        assert requests is not None and replies is not None
+        self._deadline = time.monotonic() + self._limits.seconds
+        self._resident = 0
+        try:
+            if not self.served:
+                wire.send(requests, wire.setup_of(self._limits.seconds, self._limits.memory, self._limits.options))
+                self.served = True
+            wire.send(requests, {"path": os.fspath(path.absolute())})
+            while (message := wire.receive(replies)) is not None:
+                for item in decoder.take(message):
+                    self._deadline = math.inf  # how long the caller takes is not the file's fault
+                    if isinstance(item, wire.Done):
+                        self.leaving = item.leaving
+                        return
+                    yield item
+                    self._deadline = time.monotonic() + self._limits.seconds
+        except wire.Malformed as error:
+            raise _Lost(f"made its reader send what makes no sense ({error}). {_BROKEN}", again=False) from error
+        except OSError:  # the pipe broke
+            pass
+        raise self._lost(self.end())
+
+    def look(self) -> None:
+        """Called several times a second: see to it that the process keeps to its limits."""
+        limits = self._limits
+        self._resident = max(self._resident, worker.resident(self._popen.pid))
+        if time.monotonic() > self._deadline:
+            self._verdict = (
+                f"took longer than {limits.seconds:g} s. Split the file, or raise read_seconds in localrag.toml."
+            )
+        elif self._resident > limits.memory + _SHARED:
+            self._verdict = worker.needs_more(limits.memory)
+        else:
+            return
+        self.kill()
+
+    def _lost(self, code: int) -> _Lost:
+        if self._verdict:
+            return _Lost(self._verdict, again="memory" in self._verdict)
+        # Native code that gets no memory aborts, and does not say why.
+        if code == worker.GREEDY or (code < 0 and self._resident > self._limits.memory // 2):
+            return _Lost(worker.needs_more(self._limits.memory), again=True)
+        if code == -getattr(signal, "SIGKILL", 9):
+            hint = "The system may be short of memory: free some, or read fewer files at once (read_workers)."
+            return _Lost(f"was not read: its reader was killed from outside. {hint}", again=True)
+        return _Lost(f"made its reader crash ({_end_of(code)}). {_BROKEN}", again=True)
+
+    def kill(self) -> None:
+        with self._lock:
+            if self._gone:  # and its number may be another's by now
+                return
+            if sys.platform != "win32":
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._popen.pid, signal.SIGKILL)
+            self._popen.kill()
+
+    def end(self) -> int:
+        """Kill the process and all that it started; returns its exit code, the one it had if it was dead."""
+        self.kill()
+        with self._lock:
+            self._gone = True
+        code = self._popen.wait()
+        for pipe in (self._popen.stdin, self._popen.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError, ValueError):
                     pipe.close()
         return code
 
 
-def _spawn(seconds: float, passwords: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    """A new worker. It finds localrag where this process did, and nothing in the current folder.
+def _spawn() -> subprocess.Popen[bytes]:
+    """A new process. It finds localrag where this one did, and nothing in the current folder.
 
     Without -P, `python -m` would import a `json.py` that lies among the person's documents.
     """
     here = str(Path(__file__).resolve().parents[2])
     inherited = os.environ.get("PYTHONPATH")
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "localrag.readers.isolate"],
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, inherited)))}
+    # One thread each: several processes read at once, and the embedder wants the rest of the machine.
+    environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "localrag.readers.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, inherited)))},
+        env=environment,
+        start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
-    assert process.stdin is not None
-    with contextlib.suppress(OSError):  # a worker that died at once is noticed at its first file
-        _send(process.stdin, {"seconds": seconds, "passwords": passwords})
-    return process
 
 
 def _end_of(code: int) -> str:
@@ -248,125 +390,3 @@ def _end_of(code: int) -> str:
         with contextlib.suppress(ValueError):
             return signal.Signals(-code).name
     return f"exit code {code}"
-
-
-# --- messages ------------------------------------------------------------------------------------------------
-
-
-def _send(stream: BinaryIO | Any, message: dict[str, Any]) -> None:
-    # File names may hold halves of characters (undecodable bytes); they must come back as they went.
-    data = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    stream.write(_LENGTH.pack(len(data)) + data)
-    stream.flush()
-
-
-def _receive(stream: BinaryIO | Any) -> dict[str, Any] | None:
-    """The next message, or None where the other side is gone."""
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        return None
-    (size,) = _LENGTH.unpack(head)
-    data = stream.read(size)
-    if len(data) < size:
-        return None
-    message: dict[str, Any] = json.loads(data.decode("utf-8", "surrogatepass"))
-    return message
-
-
-def _message(reading: Reading) -> dict[str, Any]:
-    return {
-        "title": reading.title,
-        "pages": [
-            (
-                page.text,
-                page.number,
-                page.label,
-                [(item.start, item.level, item.title) for item in page.headings],
-            )
-            for page in reading.pages
-        ],
-        "skipped": [(item.number, item.reason) for item in reading.skipped],
-    }
-
-
-def _reading(message: dict[str, Any]) -> Reading:
-    return Reading(
-        tuple(
-            Page(text, number, label, tuple(Heading(*item) for item in headings))
-            for text, number, label, headings in message["pages"]
-        ),
-        message["title"],
-        tuple(SkippedPage(*item) for item in message["skipped"]),
-    )
-
-
-# --- in the worker -------------------------------------------------------------------------------------------
-
-
-def _work() -> None:
-    """Read files until the parent closes the pipe."""
-    requests, replies = _own_pipes()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    from localrag import offline
-    from localrag.readers import base
-    from localrag.readers.cleaning import clean
-
-    offline.confine()
-    setup = _receive(requests)
-    if setup is None:
-        return
-    paths: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests, paths), daemon=True).start()
-    while True:
-        path = Path(paths.get())
-        _set_alarm(setup["seconds"] + 10)
-        try:
-            reply = _message(base.read_file(path, setup["passwords"]))
-        except ReadError as error:
-            reply = {"error": error.message, "hint": error.hint}
-        except MemoryError:
-            reply = {
-                "error": "needs more memory than there is",
-                "hint": "Split the file, or free some memory.",
-                "leaving": True,  # what else broke in this process is not known
-            }
-        except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            reply = {
-                "error": f"is damaged, or of a kind that is not understood ({clean(reason)})",
-                "hint": "Open it in its own program and save it anew.",
-            }
-        _set_alarm(0)
-        _send(replies, reply)
-        if "leaving" in reply:
-            return
-
-
-def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Take the pipes for ourselves, so that what a library prints goes nowhere."""
-    requests = os.fdopen(os.dup(0), "rb")
-    replies = os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    return requests, replies
-
-
-def _listen(requests: BinaryIO, paths: queue.SimpleQueue[str]) -> None:
-    """Hand on requests; leave at once when the parent is gone, even in the middle of a file."""
-    try:
-        while (request := _receive(requests)) is not None:
-            paths.put(request["path"])
-    finally:
-        os._exit(0)
-
-
-def _set_alarm(seconds: float) -> None:
-    """A last resort where the system has it: native code that holds the interpreter would not hear the parent."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-if __name__ == "__main__":
-    with contextlib.suppress(OSError):
-        _work()

@@ -74,7 +74,7 @@ class Numbering:
             depth = int(match[1]) - 1
             other = levels.get(depth, form)
             kind = "decimal" if form.legal else other.kind
-            return _format(counts.get(depth, other.start), kind)
+            return format_number(counts.get(depth, other.start), kind)
 
         return re.sub(r"%([1-9])", printed, form.text).strip()
 
@@ -96,7 +96,8 @@ class _Level:
         self.legal = element.find(f"{_W}isLgl") is not None
 
 
-def _format(count: int, kind: str) -> str:
+def format_number(count: int, kind: str) -> str:
+    """A number as Word's w:numFmt says: "lowerLetter", "upperRoman", "decimal"."""
     if kind in ("lowerLetter", "upperLetter") and count > 0:
         letters = chr(ord("a") + (count - 1) % 26) * min((count - 1) // 26 + 1, 5)
         return letters.upper() if kind == "upperLetter" else letters

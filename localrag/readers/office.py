@@ -1,65 +1,72 @@
 """Word documents (DOCX, DOCM, DOTX, DOTM) as flowing text: one page without a number.
 
 The body is walked in document order: paragraphs, lists with the numbers Word would print, tables as Markdown rows,
-text boxes and footnotes behind the paragraph that refers to them. Tracked insertions are in, deletions out; headers,
-footers and comments are left out. Macros are not looked at, links not followed. Hidden text is not told apart.
+text boxes, charts and footnotes behind the paragraph that refers to them. Tracked insertions are in, deletions out;
+headers, footers and comments are left out. Text that cannot be seen (hidden, white on nothing, of a point or less) is
+kept out and reported. Macros are not looked at, links, linked parts and embedded files not followed. What is white on
+a picture, or the colour of its own ground, is not told apart.
 """
 
 from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.readers.cleaning import clean, clean_title
+from localrag.readers.drawing import chart, diagram, formula
 from localrag.readers.headings import find_headings
+from localrag.readers.hidden import Hidden
 from localrag.readers.numbering import Numbering
-from localrag.readers.package import DAMAGED as _DAMAGED
-from localrag.readers.package import Package
-from localrag.readers.source import Options, Source, encrypted_office, looks_like
+from localrag.readers.package import DAMAGED, RELATION, Package, refusal
+from localrag.readers.source import Options, Source
+from localrag.readers.symbols import symbol
 from localrag.readers.tables import markdown_rows
-from localrag.types import Heading, Page, Reading
+from localrag.types import Heading, Page, Reading, Remark
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
+_MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
+_CHARTS = {
+    f"{{http://schemas.{space}}}{name}": (attribute, text)
+    for space, name, attribute, text in (
+        ("openxmlformats.org/drawingml/2006/chart", "chart", "id", chart),
+        ("microsoft.com/office/drawing/2014/chartex", "chart", "id", chart),
+        ("openxmlformats.org/drawingml/2006/diagram", "relIds", "dm", diagram),
+    )
+}
+_HEX = re.compile(r"[0-9A-Fa-f]{1,4}$")
 _HEADING = re.compile(r"heading (\d)$")
 _MAX_DEPTH = 40  # of nested boxes and controls; real documents need five
-_BROKEN = "Open it in its own program and save it anew."
 
 
 def read(source: Source, options: Options) -> Reading:
     try:
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
-            package = Package(archive)
+            package = Package(archive, options)
             flow = _Flow(package)
-            title = package.title() or flow.title
-    except _DAMAGED as error:
-        raise _refusal(source, error) from error
-    text, headings = flow.text()
+            text, headings = flow.text()
+    except DAMAGED as error:
+        raise refusal(source, error, "a Word document") from error
     headings = headings or find_headings(text)
-    return Reading((Page(text, headings=headings),), title or (headings[0].title if headings else ""))
-
-
-def _refusal(source: Source, error: Exception) -> ReadError:
-    kind = looks_like(source)
-    if encrypted_office(source):
-        return ReadError("is encrypted", "Save a copy without a password.")
-    if kind and not kind.startswith("a ZIP"):
-        return ReadError(f"is not a Word document but {kind}", "Give the file the suffix of its real type.")
-    reason = clean(" ".join(str(error).split())[:100])
-    return ReadError(f"is damaged, or not a Word document ({reason})", _BROKEN)
+    title = package.title() or flow.title or (headings[0].title if headings else "")
+    page = Page(text, headings=headings)
+    return Reading((page,), title, (), flow.remarks(), package.author(), package.date())
 
 
 class _Flow:
     """The blocks of one document, collected in order with the headings among them."""
 
     def __init__(self, package: Package) -> None:
+        self._package = package
         self._root = package.main
         self._styles = _Styles(package.related("styles"))
+        self._look = _Look(self._styles, self._root)
         self._numbering = Numbering(package.related("numbering"), self._styles.numbered())
-        self._notes = {kind: _notes(package.related(f"{kind}s"), kind) for kind in ("footnote", "endnote")}
+        self._notes = {kind: self._read_notes(kind) for kind in ("footnote", "endnote")}
+        self._foreign = 0
         self._blocks: list[tuple[str, int | None, bool]] = []
         self._noted = 0
         self.title = ""
@@ -84,6 +91,17 @@ class _Flow:
             tight = item
         return "".join(pieces), tuple(headings)
 
+    def remarks(self) -> tuple[Remark, ...]:
+        found = self._look.hidden.remarks()
+        if self._foreign:
+            found += (Remark(None, f"parts in other formats (altChunk) were not read: {self._foreign}"),)
+        return found
+
+    def _read_notes(self, kind: str) -> dict[str, str]:
+        root = self._package.related(f"{kind}s")
+        notes = root.iter(f"{_W}{kind}") if root is not None else ()
+        return {note.get(f"{_W}id", ""): self._flat(note, False) for note in notes}
+
     def _add(self, text: str, level: int | None = None, item: bool = False) -> None:
         text = clean(text).strip()
         if text:
@@ -103,9 +121,11 @@ class _Flow:
                 self._container(child, depth + 1)
             elif child.tag == f"{_MC}AlternateContent" and len(child):
                 self._container(child[0], depth + 1)
+            elif child.tag == f"{_W}altChunk":
+                self._foreign += 1
 
     def _paragraph(self, paragraph: Element, depth: int) -> None:
-        inline = _Inline(self._noted)
+        inline = _Inline(self._look.at(paragraph, depth > 0), self._noted)
         inline.walk(paragraph, 0)
         self._noted = inline.noted
         style = self._styles.of(paragraph)
@@ -120,9 +140,19 @@ class _Flow:
                 self._add(f"[{mark}] {note}")
         for box in inline.boxes:
             self._container(box, depth + 1)
+        for picture in inline.pictures:
+            self._add(self._drawn(picture))
+
+    def _drawn(self, picture: Element) -> str:
+        """A chart or SmartArt as text."""
+        attribute, text = _CHARTS[picture.tag]
+        relation = self._package.relations(self._package.main_name).get(picture.get(f"{RELATION}{attribute}", ""))
+        root = self._package.part(relation.target) if relation is not None else None
+        return text(root) if root is not None else ""
 
     def _table(self, table: Element, depth: int) -> None:
-        rows = [_cells(row) for row in _children(table, "tr") if row.find(f"{_W}trPr/{_W}del") is None]
+        ground = self._look.has_ground(table)
+        rows = [self._cells(row, ground) for row in _children(table, "tr") if row.find(f"{_W}trPr/{_W}del") is None]
         rows = [row for row in rows if any(cell.strip() for cell in row)]
         width = max((len(row) for row in rows), default=0)
         if width <= 1:  # a frame around text, no table
@@ -130,6 +160,28 @@ class _Flow:
                 self._add(row[0])
             return
         self._add("\n".join(markdown_rows(rows)))
+
+    def _cells(self, row: Element, ground: bool) -> list[str]:
+        """A row's cells; one that spans columns is followed by empty ones, so that columns keep their places."""
+        cells = [""] * _span(row, "trPr", "gridBefore", 0)
+        for cell in _children(row, "tc"):
+            cells.append(self._flat(cell, ground or self._look.has_ground(cell)))
+            cells.extend([""] * (_span(cell, "tcPr", "gridSpan", 1) - 1))
+        return cells
+
+    def _flat(self, holder: Element, ground: bool, depth: int = 0) -> str:
+        """All paragraphs of a cell or a note on one line, with those of boxes and tables in it."""
+        texts: list[str] = []
+        for child in holder if depth <= _MAX_DEPTH else ():
+            if child.tag == f"{_W}p":
+                inline = _Inline(self._look.at(child, ground))
+                inline.walk(child, 0)
+                texts.append(" ".join(inline.text.split()))
+                texts += [self._flat(box, True, depth + 1) for box in inline.boxes]
+            elif child.tag in _WRAPPERS or child.tag in _TABLE:
+                inside = ground or (child.tag in _TABLE and self._look.has_ground(child))
+                texts.append(self._flat(child, inside, depth + 1))
+        return " ".join(filter(None, texts))
 
 
 # Around blocks and runs; what is in them counts as if they were not there. w:del and w:moveFrom are not among them.
@@ -148,16 +200,19 @@ _WRAPPERS = frozenset(
         "bdo",
     )
 )
-_TEXTS = {f"{_W}tab": "\t", f"{_W}br": "\n", f"{_W}cr": "\n", f"{_W}noBreakHyphen": "-"}
+_TABLE = frozenset(f"{_W}{name}" for name in ("tbl", "tr", "tc"))
+_TEXTS = {f"{_W}tab": "\t", f"{_W}ptab": "\t", f"{_W}br": "\n", f"{_W}cr": "\n", f"{_W}noBreakHyphen": "-"}
 
 
 class _Inline:
     """The text of a paragraph, with the notes and text boxes that hang on it."""
 
-    def __init__(self, noted: int = 0) -> None:
+    def __init__(self, unseen: Callable[[Element], str], noted: int = 0) -> None:
+        self._unseen = unseen
         self.pieces: list[str] = []
         self.notes: list[tuple[int, str, str]] = []
         self.boxes: list[Element] = []
+        self.pictures: list[Element] = []
         self.noted = noted
 
     @property
@@ -171,8 +226,16 @@ class _Inline:
                 self.pieces.append(child.text or "")
             elif tag in _TEXTS:
                 self.pieces.append(_TEXTS[tag])
-            elif tag == f"{_W}r" or tag in _WRAPPERS:
+            elif tag == f"{_W}r":
+                if not self._unseen(child):
+                    self.walk(child, depth + 1)
+            elif tag in _WRAPPERS or tag in (f"{_W}ruby", f"{_W}rubyBase"):
                 self.walk(child, depth + 1)
+            elif tag == f"{_W}sym":
+                code = child.get(f"{_W}char", "")
+                self.pieces.append(symbol(int(code, 16), child.get(f"{_W}font", "")) if _HEX.match(code) else "")
+            elif tag.startswith(_MATH):
+                self.pieces.append(formula(child))
             elif tag in (f"{_W}footnoteReference", f"{_W}endnoteReference"):
                 self.noted += 1
                 self.pieces.append(f" [{self.noted}]")
@@ -182,6 +245,7 @@ class _Inline:
                 self.walk(child[0], depth + 1)  # the fallback says the same again
             elif tag in (f"{_W}drawing", f"{_W}pict", f"{_W}object"):
                 self.boxes.extend(_outermost(child, f"{_W}txbxContent"))
+                self.pictures.extend(item for item in child.iter() if item.tag in _CHARTS)
 
 
 def _outermost(element: Element, tag: str) -> Iterator[Element]:
@@ -201,30 +265,69 @@ def _children(element: Element, name: str) -> Iterator[Element]:
             yield from _children(child, name)
 
 
-def _cells(row: Element) -> list[str]:
-    """A row's cells; one that spans columns is followed by empty ones, so that columns keep their places."""
-    cells: list[str] = []
-    for cell in _children(row, "tc"):
-        cells.append(" ".join(filter(None, map(_flat, cell.iter(f"{_W}p")))))
-        span = cell.find(f"{_W}tcPr/{_W}gridSpan")
-        value = span.get(f"{_W}val", "1") if span is not None else "1"
-        cells.extend([""] * (min(int(value), 100) - 1 if value.isdigit() else 0))
-    return cells
+def _span(element: Element, properties: str, name: str, default: int) -> int:
+    value = _value(element.find(f"{_W}{properties}/{_W}{name}"))
+    return min(int(value), 100) if value.isdecimal() else default
 
 
-def _flat(paragraph: Element) -> str:
-    inline = _Inline()
-    inline.walk(paragraph, 0)
-    return " ".join(inline.text.split())
+class _Look:
+    """Whether text can be seen; collects what cannot."""
+
+    def __init__(self, styles: _Styles, root: Element) -> None:
+        self.hidden = Hidden()
+        self._styles = styles
+        page = root.find(f"{_W}background")
+        self._coloured = page is not None and page.get(f"{_W}color", "auto").upper() not in _NO_COLOUR
+
+    def at(self, paragraph: Element, ground: bool) -> Callable[[Element], str]:
+        """A judge of this paragraph's runs; `ground` says that something coloured may be behind them."""
+        style = self._styles.of(paragraph)
+        ground = ground or self._coloured or self.has_ground(paragraph) or self._styles.shaded(style)
+
+        def unseen(run: Element) -> str:
+            properties = run.find(f"{_W}rPr")
+            kind = self._kind(properties, style, ground)
+            if kind:
+                inline = _Inline(lambda _: "")
+                inline.walk(run, 0)
+                self.hidden.add(kind, inline.text)
+            return kind
+
+        return unseen
+
+    def has_ground(self, element: Element) -> bool:
+        """Whether a paragraph, cell or table is shaded, by itself or by its style."""
+        if any(_is_shading(shading) for shading in element.iterfind(f"*/{_W}shd")):
+            return True
+        return element.tag == f"{_W}tbl" and self._styles.shaded(_value(element.find(f"{_W}tblPr/{_W}tblStyle")))
+
+    def _kind(self, own: Element | None, style: str, ground: bool) -> str:
+        """How a run is hidden, or nothing; what stands nearest to the run decides."""
+        character = _value(own.find(f"{_W}rStyle")) if own is not None else ""
+        sources = [*([own] if own is not None else []), *self._styles.looks(character), *self._styles.looks(style)]
+
+        def nearest(name: str) -> Element | None:
+            return next((found for item in sources if (found := item.find(f"{_W}{name}")) is not None), None)
+
+        vanish, colour, size = nearest("vanish"), _value(nearest("color")), _value(nearest("sz"))
+        if vanish is not None and _value(vanish) not in ("0", "false", "off"):
+            return "hidden text"
+        if size.isdecimal() and int(size) <= _TINY:
+            return "text of a point or less"
+        if colour.upper() == "FFFFFF" and not ground and not self._styles.shaded(character):
+            marker, shading = nearest("highlight"), nearest("shd")
+            if (marker is None or _value(marker) == "none") and not (shading is not None and _is_shading(shading)):
+                return "white text"
+        return ""
 
 
-def _notes(root: Element | None, kind: str) -> dict[str, str]:
-    if root is None:
-        return {}
-    return {
-        note.get(f"{_W}id", ""): " ".join(filter(None, map(_flat, note.iter(f"{_W}p"))))
-        for note in root.iter(f"{_W}{kind}")
-    }
+_NO_COLOUR = {"", "AUTO", "FFFFFF"}
+_TINY = 2  # half points
+
+
+def _is_shading(shading: Element) -> bool:
+    fill, pattern = shading.get(f"{_W}fill", "").upper(), _value(shading)
+    return fill not in _NO_COLOUR or pattern not in ("", "clear", "nil")
 
 
 class _Styles:
@@ -235,11 +338,18 @@ class _Styles:
         self._base: dict[str, str] = {}
         self._outline: dict[str, int] = {}
         self._numbers: dict[str, Element] = {}
-        self._default = ""
+        self._looks: dict[str, Element] = {}
+        self._lines: dict[str, list[Element]] = {}
+        self._shaded: set[str] = set()
         for style in root.iter(f"{_W}style") if root is not None else ():
             identity = style.get(f"{_W}styleId", "")
             self._named[identity] = _value(style.find(f"{_W}name")).lower()
             self._base[identity] = _value(style.find(f"{_W}basedOn"))
+            look = style.find(f"{_W}rPr")
+            if look is not None:
+                self._looks[identity] = look
+            if any(_is_shading(shading) for shading in style.iter(f"{_W}shd")):
+                self._shaded.add(identity)
             outline = _value(style.find(f"{_W}pPr/{_W}outlineLvl"))
             if outline.isdigit():
                 self._outline[identity] = int(outline)
@@ -271,6 +381,15 @@ class _Styles:
             for style in self._named
             if any(name in self._numbers for name in self._line(style))
         }
+
+    def looks(self, style: str) -> list[Element]:
+        """The w:rPr of a style and of those it is based on."""
+        if style not in self._lines:
+            self._lines[style] = [self._looks[name] for name in self._line(style) if name in self._looks]
+        return self._lines[style]
+
+    def shaded(self, style: str) -> bool:
+        return any(name in self._shaded for name in self._line(style))
 
     def _line(self, style: str) -> Iterator[str]:
         seen: set[str] = set()

@@ -1,29 +1,41 @@
-"""Plain text: encoding found, form feeds make pages, headings of contracts recognised.
+"""Plain text, source code and logs, reStructuredText and Org: form feeds make pages, headings are recognised.
 
-Encodings: UTF-8, UTF-16 with a byte order mark (or so regular that it needs none), else Windows-1252. Other
-8-bit encodings are not told apart. Files that are not text are refused.
+Encodings: UTF-8, UTF-16 with a byte order mark (or so regular that it needs none), Windows-1252, and the other 8-bit
+and East Asian encodings where they can be told apart with confidence; a remark says when that was a guess. Files that
+are not text are refused, and so are those whose encoding cannot be told. Code has no headings; lines are kept as they
+are, but for words that were broken with a hyphen at the end of a line.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 
 from localrag.errors import ReadError
 from localrag.readers.base import blank
 from localrag.readers.cleaning import clean
 from localrag.readers.headings import find_headings
 from localrag.readers.source import Options, Source
-from localrag.types import Page, Reading, SkippedPage
+from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _NO_TITLE = re.compile(r"[.,;:]$|: |/s/|^(?:exhibit|schedule|annex|appendix|page)\s+[\w.-]+$", re.I)
+_PROSE = frozenset((".txt", ".text", ""))
 
 
 def read(source: Source, options: Options) -> Reading:
-    raw = decode(source.read())
+    raw, guessed = decode_guessing(source.read())
+    remarks = guess_remark(guessed)
+    if source.suffix in (".rst", ".org"):
+        text = clean(raw)
+        headings = _underlined(text) if source.suffix == ".rst" else _starred(text)
+        title = _org_title(text) if source.suffix == ".org" else ""
+        return Reading((Page(text, headings=headings),), title or (headings[0].title if headings else ""), (), remarks)
+    if source.suffix not in _PROSE:
+        return Reading((Page(clean(raw)),), remarks=remarks)
     if "\f" not in raw.strip("\f"):
         text = clean(raw)
-        return Reading((Page(text, headings=find_headings(text)),), _title(text))
+        return Reading((Page(text, headings=find_headings(text)),), _title(text), (), remarks)
     pages: list[Page] = []
     skipped: list[SkippedPage] = []
     # A form feed at the very end closes the last page; it does not open another.
@@ -35,7 +47,8 @@ def read(source: Source, options: Options) -> Reading:
             page, skip = blank(number, "no text")
             pages.append(page)
             skipped.append(skip)
-    return Reading(tuple(pages), _title(next((p.text for p in pages if p.text), "")), tuple(skipped))
+    title = _title(next((page.text for page in pages if page.text), ""))
+    return Reading(tuple(pages), title, tuple(skipped), remarks)
 
 
 def _title(text: str) -> str:
@@ -46,58 +59,76 @@ def _title(text: str) -> str:
     return first if alone and len(first) <= 100 and not _NO_TITLE.search(first) else ""
 
 
+# --- headings that are marked -----------------------------------------------------------------------------------
+
+_RULE = re.compile(r"([!-/:-@\[-`{-~])\1+\s*$")
+_ROLE = re.compile(r":[\w:.-]+:`([^`<]*?)(?:\s*<[^`]*>)?`|`([^`<]+?)(?:\s*<[^`]*>)?`_{0,2}|\*{1,2}(\S[^*]*)\*{1,2}|\|([^|]+)\|")
+
+
+def _underlined(text: str) -> tuple[Heading, ...]:
+    """The sections of reStructuredText; a level is known by its mark, in the order in which the marks come."""
+    lines = text.split("\n")
+    found: list[Heading] = []
+    levels: list[tuple[str, bool]] = []
+    start = before = 0  # of this line, and of the line before it
+    for index, line in enumerate(lines):
+        words = lines[index - 1] if index else ""
+        mark = _RULE.match(line)
+        above = _RULE.match(lines[index - 2]) if index > 1 else None
+        over = above is not None and mark is not None and above[1] == mark[1]
+        alone = over or (index > 0 and not words[:1].isspace() and (index < 2 or not lines[index - 2].strip()))
+        if mark and alone and words.strip() and not _RULE.match(words) and _width(line) >= _width(words):
+            kind = (mark[1], over)
+            if kind not in levels:
+                levels.append(kind)
+            title = _ROLE.sub(lambda role: role[1] or role[2] or role[3] or role[4] or "", words).strip()
+            found.append(Heading(before, levels.index(kind) + 1, title[:200]))
+        before, start = start, start + len(line) + 1
+    return tuple(found)
+
+
+def _width(line: str) -> int:
+    line = line.rstrip()
+    return len(line) + sum(unicodedata.east_asian_width(character) in "WF" for character in line)
+
+
+_STARS = re.compile(
+    r"^(\*+)[ \t]+(?:(?:TODO|DONE|NEXT|WAITING)[ \t]+)?(?:\[#[A-Z]\][ \t]*)?(.*?)(?:[ \t]+:[\w@#%:]+:)?[ \t]*$", re.M
+)
+_ORG_BLOCK = re.compile(r"^[ \t]*#\+begin_(\w+).*?^[ \t]*#\+end_\1", re.M | re.S | re.I)
+_ORG_LINK = re.compile(r"\[\[[^\]]*\](?:\[([^\]]*)\])?\]")
+
+
+def _starred(text: str) -> tuple[Heading, ...]:
+    blocks = [match.span() for match in _ORG_BLOCK.finditer(text)] if "#+" in text else []
+    return tuple(
+        Heading(match.start(), len(match[1]), title[:200])
+        for match in _STARS.finditer(text)
+        if (title := _ORG_LINK.sub(lambda link: link[1] or "", match[2]).strip())
+        and not any(start < match.start() < end for start, end in blocks)
+    )
+
+
+def _org_title(text: str) -> str:
+    match = re.search(r"^#\+title:[ \t]*(.+)$", text, re.M | re.I)
+    return match[1].strip() if match else ""
+
+
+# --- encodings --------------------------------------------------------------------------------------------------
+
+
 def decode(data: bytes) -> str:
     """The text of a file's bytes.
 
     Raises:
         ReadError: the bytes are not text.
     """
-    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return data.decode("utf-32", "replace")
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16", "replace")
-    if b"\0" in data:
-        return _wide(data)
-    if _controls(data) > max(1, len(data) * 0.02):
-        raise _not_text()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return _narrow(data)
+    return decode_guessing(data)[0]
 
 
-def _wide(data: bytes) -> str:
-    """UTF-16 without its mark: nearly every second byte of Western text is zero, and always on one side."""
-    sample = data[:4096]
-    even, odd = sample[0::2].count(0), sample[1::2].count(0)
-    half = len(sample) // 2
-    for encoding, zeros, others in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
-        if half and zeros > half * 0.7 and others < half * 0.02:
-            return data.decode(encoding, "replace")
-    raise _not_text()
+def guess_remark(encoding: str) -> tuple[Remark, ...]:
+    if not encoding:
+        return ()
+    return (Remark(None, f"The encoding was guessed ({encoding}). If words look wrong, save the file as UTF-8."),)
 
 
-def _narrow(data: bytes) -> str:
-    """Damaged UTF-8, or Windows-1252: whichever explains more of the bytes above 127."""
-    text = data.decode("utf-8", "replace")
-    broken = text.count("\ufffd")
-    high = sum(byte > 127 for byte in data)
-    good = sum(ord(character) > 127 for character in text) - broken
-    if good > 4 * broken:
-        return text
-    if high > len(data) * 0.6:  # another alphabet: read as Windows-1252 it would be letters without sense
-        raise ReadError("is in an encoding that is not recognised", "Save it as UTF-8.")
-    try:
-        return data.decode("cp1252")
-    except UnicodeDecodeError:  # five bytes have no meaning in it
-        return data.decode("latin-1")
-
-
-def _controls(data: bytes) -> int:
-    return len(data) - len(
-        data.translate(None, bytes([*range(0x09), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F]))
-    )
-
-
-def _not_text() -> ReadError:
-    return ReadError("is not text, whatever its name says", "Give the file the suffix of its real type.")

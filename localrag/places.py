@@ -1,0 +1,92 @@
+"""Where on a page a span stands, as a person would look it up: the cells of a sheet, the time in a transcript.
+
+Pure and fast: finding the anchors of a span is a binary search, and only the lines that the span touches are looked
+at. A row of cells is parted by " | "; a bar inside a cell is escaped, so that no space ever stands right before it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+from localrag.types import Anchor
+
+_CELL = re.compile(r"([A-Z]{1,3})([1-9][0-9]*)")
+_BETWEEN = re.compile(r"[ \n]|(?<!\\)\|")  # what parts cells and belongs to none
+
+
+def spot(text: str, anchors: Sequence[Anchor], start: int, end: int) -> str:
+    """The place that [start, end) covers: "C5", "B4:D9", "00:01:23"; empty where no anchor holds.
+
+    On a sheet it is the range of cells that is touched; of several lines, each counts as a whole. In a transcript it
+    is the time that holds at the start.
+    """
+    start, end = _inside(text, start, end)
+    first = bisect_right(anchors, start, key=_start) - 1
+    last = bisect_left(anchors, end, key=_start) - 1
+    if first < 0 or _CELL.fullmatch(anchors[first].name) is None:
+        return anchors[first].name if first >= 0 else ""
+    if first >= last:
+        column, row = _position(anchors[first].name)
+        line, stop = _line(text, anchors, first)
+        left = 0 if start > stop else text.count(" | ", line, start)  # behind it: the line of dashes
+        return _range(column + left, row, column + text.count(" | ", line, min(end, stop)), row)
+    left, top, right, bottom = _cells(text, anchors, first)
+    for index in range(first + 1, last + 1):
+        if _CELL.fullmatch(anchors[index].name):
+            box = _cells(text, anchors, index)
+            left, top, right, bottom = min(left, box[0]), min(top, box[1]), max(right, box[2]), max(bottom, box[3])
+    return _range(left, top, right, bottom)
+
+
+def cell_name(row: int, column: int) -> str:
+    """A cell's name in A1 notation; both are 0-based."""
+    letters = ""
+    column += 1
+    while column:
+        column, letter = divmod(column - 1, 26)
+        letters = chr(65 + letter) + letters
+    return f"{letters}{row + 1}"
+
+
+def _start(anchor: Anchor) -> int:
+    return anchor.start
+
+
+def _inside(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span without the bars and spaces at its ends, so that these count to no cell."""
+    left, right = start, min(end, len(text))
+    while left < right and _BETWEEN.match(text, left):
+        left += 1
+    while left < right and _BETWEEN.match(text, right - 1):
+        right -= 1
+    return (left, right) if left < right else (start, end)
+
+
+def _line(text: str, anchors: Sequence[Anchor], index: int) -> tuple[int, int]:
+    """Where the cells of an anchor's line begin and end; a line that is no row is one cell."""
+    begin = anchors[index].start
+    if not text.startswith("| ", begin):
+        return begin, begin
+    end = text.find("\n", begin)
+    return begin + 2, len(text) if end < 0 else end
+
+
+def _cells(text: str, anchors: Sequence[Anchor], index: int) -> tuple[int, int, int, int]:
+    column, row = _position(anchors[index].name)
+    return column, row, column + text.count(" | ", *_line(text, anchors, index)), row
+
+
+def _position(name: str) -> tuple[int, int]:
+    match = _CELL.fullmatch(name)
+    assert match is not None, "only called for cells"
+    column = 0
+    for letter in match[1]:
+        column = column * 26 + ord(letter) - 64
+    return column - 1, int(match[2]) - 1
+
+
+def _range(left: int, top: int, right: int, bottom: int) -> str:
+    one, other = cell_name(top, left), cell_name(bottom, right)
+    return one if one == other else f"{one}:{other}"

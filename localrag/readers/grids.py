@@ -1,0 +1,264 @@
+"""Rows of a sheet laid out as text: tables as Markdown rows, titles and notes as plain lines, a cell's name at each.
+
+Entirely empty rows part the blocks of a sheet. In a block, the lines with one filled cell above its table are its titles, and
+the first row with more is the header; a group row above ("2023" over "Q1", "Q2") is joined into it ("2023 / Q1"). A
+block of values under a table of values goes on with that table. The columns of a row are never broken up, so that a
+cell's name can be told from its place in the line; only gaps wider than any layout part tables that stand side by side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from localrag.errors import ReadError
+from localrag.places import cell_name
+from localrag.readers.tables import cell, markdown_rows
+from localrag.types import Anchor, Heading, Page
+
+# Two corners, 0-based: ((top, left), (bottom, right)).
+Merge = tuple[tuple[int, int], tuple[int, int]]
+
+_GAP = 10  # empty columns; spacers inside a table are one or two
+_TITLES = 3  # lines alone above a table that are taken for its titles; more are a list
+_VALUE = re.compile(
+    r"[-+(]?\W?\d[\d.,'’ ]*(?:[eE][-+]?\d+)?\W{0,2}|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|-?\d+:\d\d(?::\d\d)?|TRUE|FALSE|#\S+[!?A]"
+)
+_YEAR = re.compile(r"(?:19|20)\d\d")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The cells of one row from the first filled one to the last; `number` and `left` (the first column) are 0-based.
+
+    The texts are clean.
+    """
+
+    number: int
+    left: int
+    cells: list[str]
+
+    @property
+    def filled(self) -> int:
+        return len(self.cells) - self.cells.count("")
+
+    @property
+    def right(self) -> int:
+        return self.left + len(self.cells)
+
+    def at(self, column: int) -> str:
+        return self.cells[column - self.left] if self.left <= column < self.right else ""
+
+
+def row_of(number: int, left: int, cells: list[str]) -> Row | None:
+    """A row without the empty cells at its ends; None if all are empty."""
+    first, last = 0, len(cells)
+    while first < last and not cells[first]:
+        first += 1
+    while last > first and not cells[last - 1]:
+        last -= 1
+    return Row(number, left + first, cells[first:last]) if first < last else None
+
+
+def lay_out(
+    rows: Iterable[Row], number: int, label: str | None, merged: Sequence[Merge] = (), limit: int = 100_000_000
+) -> Page:
+    """The page of a sheet.
+
+    Args:
+        rows: those that hold something, from the top.
+        merged: merged cells, which say how far the words of a header reach.
+        limit: the most characters that the page may have.
+
+    Raises:
+        ReadError: it would have more.
+    """
+    sheet = _Sheet(merged, limit)
+    for block in _blocks(rows):
+        regions = _regions(block)
+        for region in regions:
+            sheet.add(region, alone=len(regions) == 1)
+    sheet.close()
+    return Page("".join(sheet.pieces), number, label, tuple(sheet.headings), "sheet", tuple(sheet.anchors))
+
+
+def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    block: list[Row] = []
+    for row in rows:
+        if block and row.number > block[-1].number + 1:
+            yield block
+            block = []
+        block.append(row)
+    if block:
+        yield block
+
+
+def _regions(block: list[Row]) -> list[list[Row]]:
+    """What stands side by side, far apart; a stray cell at the sheet's end must not widen every row to it."""
+    low, high = min(row.left for row in block), max(row.right for row in block)
+    if high - low <= _GAP:
+        return [block]
+    used: set[int] = set()
+    for index, row in enumerate(block):
+        used.update(column for column, text in enumerate(row.cells, row.left) if text)
+        if index % 100 == 0 and not _cuts({low, *used, high - 1}):
+            return [block]
+    cuts = [low, *_cuts(used), high]
+    return [
+        [part for row in block if (part := _part(row, left, right))] for left, right in zip(cuts, cuts[1:], strict=False)
+    ]
+
+
+def _cuts(used: set[int]) -> list[int]:
+    columns = sorted(used)
+    return [column for before, column in zip(columns, columns[1:], strict=False) if column - before > _GAP]
+
+
+def _part(row: Row, left: int, right: int) -> Row | None:
+    start = max(row.left, left)
+    return row_of(row.number, start, row.cells[start - row.left : max(right - row.left, 0)])
+
+
+class _Sheet:
+    """The text of one sheet, with its anchors and headings, as it grows block by block."""
+
+    def __init__(self, merged: Sequence[Merge], limit: int) -> None:
+        self.pieces: list[str] = []
+        self.anchors: list[Anchor] = []
+        self.headings: list[Heading] = []
+        self._wide: dict[int, list[Merge]] = {}
+        for merge in merged:
+            if merge[1][1] > merge[0][1]:
+                self._wide.setdefault(merge[0][0], []).append(merge)
+        self._limit = limit
+        self._size = 0
+        self._table: list[Row] = []
+        self._depth = 0  # of the rows of the open table, those that are its header
+        self._tables = 0
+        self._titles: list[tuple[int, str]] = []  # lines since the last table, with their offsets
+
+    def add(self, rows: list[Row], alone: bool) -> None:
+        if alone and self._goes_on(rows):
+            self._table.extend(rows)
+            return
+        self.close()
+        lines = next((index for index, row in enumerate(rows) if row.filled > 1), len(rows))
+        if 0 < lines < len(rows) and _is_group(rows[lines - 1 :], self._merges(rows[lines - 1])):
+            lines -= 1
+        if lines and self._tables:  # what stood between them was a note to the last one
+            self._titles = []
+        for row in rows[:lines]:
+            self._line(row, first=row is rows[0])
+        if lines < len(rows):
+            self._open(rows[lines:])
+
+    def _goes_on(self, rows: list[Row]) -> bool:
+        """Whether a block is more of the open table: its first row has values where the table has them."""
+        table = self._table
+        first = next((row for row in rows if row.filled > 1), None)
+        if first is None or len(table) <= self._depth or not _names(table[self._depth - 1].cells):
+            return False
+        left, right = min(row.left for row in table[:50]), max(row.right for row in table[:50])
+        values = {column for column, text in enumerate(first.cells, first.left) if _is_value(text)}
+        if not values or all(_YEAR.fullmatch(first.at(column)) for column in values):
+            return False
+        if any(row.left < left or row.right > right for row in rows):
+            return False
+        known = table[self._depth : self._depth + 20]
+        return all(any(_is_value(row.at(column)) for row in known) for column in values)
+
+    def _line(self, row: Row, first: bool) -> None:
+        """A cell that stands alone; its own line ends are kept."""
+        text = next(filter(None, row.cells)).strip()
+        text = cell(text) if text.startswith("|") else text
+        self._put("\n\n" if first else "\n", text, row.number, row.left)
+        self._titles.append((self._size - len(text), text))
+
+    def _open(self, rows: list[Row]) -> None:
+        if len(self._titles) <= _TITLES and all(len(text) <= 100 and "\n" not in text for _, text in self._titles):
+            for level, (start, text) in enumerate(self._titles, 1):
+                self.headings.append(Heading(start, level, text))
+        self._titles = []
+        self._tables += 1
+        self._table = rows
+        self._depth = 1
+        while self._depth < 3 and _is_group(rows[self._depth - 1 :], self._merges(rows[self._depth - 1])):
+            self._depth += 1
+
+    def close(self) -> None:
+        """Write the open table."""
+        rows, self._table = self._table, []
+        if not rows:
+            return
+        left, right = min(row.left for row in rows), max(row.right for row in rows)
+        self._spend(3 * (right - left) * len(rows))  # before the lines are made
+        header = self._header(rows[: self._depth], left, right)
+        body = rows[self._depth :]
+        lines = markdown_rows([header, *([""] * (row.left - left) + row.cells for row in body)])
+        self._put("\n\n", f"{lines[0]}\n{lines[1]}", rows[0].number, left)
+        for row, line in zip(body, lines[2:], strict=True):
+            self._put("\n", line, row.number, left)
+
+    def _header(self, rows: list[Row], left: int, right: int) -> list[str]:
+        levels = [_spread(row, self._merges(row)) for row in rows]
+        columns = range(left, right)
+        return [" / ".join(dict.fromkeys(filter(None, (level.at(column) for level in levels)))) for column in columns]
+
+    def _merges(self, row: Row) -> list[Merge]:
+        return self._wide.get(row.number, [])
+
+    def _put(self, gap: str, text: str, row: int, column: int) -> None:
+        gap = gap if self.pieces else ""
+        self._spend(len(text))
+        self.anchors.append(Anchor(self._size + len(gap), cell_name(row, column)))
+        self.pieces.append(gap + text)
+        self._size += len(gap) + len(text)
+
+    def _spend(self, size: int) -> None:
+        if self._size + size > self._limit:
+            raise ReadError(
+                f"has more than {self._limit:,} characters, more than may be read", "Split it into smaller files."
+            )
+
+
+def _names(cells: Sequence[str]) -> bool:
+    """Whether these can be names of columns: words, or years."""
+    return not any(_is_value(text) and not _YEAR.fullmatch(text) for text in cells)
+
+
+def _is_value(text: str) -> bool:
+    return _VALUE.fullmatch(text) is not None
+
+
+def _spread(row: Row, merges: list[Merge]) -> Row:
+    """A header row in which merged cells say their words above each of their columns."""
+    right = max([row.right, *(merge[1][1] + 1 for merge in merges if row.at(merge[0][1]))])
+    cells = [row.at(column) for column in range(row.left, min(right, row.right + 1000))]
+    for (_, first), (_, last) in merges:
+        for column in range(first, last + 1):
+            if row.left <= column < row.left + len(cells) and row.at(first) and not row.at(column):
+                cells[column - row.left] = row.at(first)
+    return Row(row.number, row.left, cells)
+
+
+def _is_group(rows: list[Row], merges: list[Merge]) -> bool:
+    """Whether the first row only groups the columns that the second one names.
+
+    So it is where words stand under what is merged, and no column but the merged ones is named twice; or, where some
+    are, where values follow in the third row.
+    """
+    merges = [merge for merge in merges if rows[0].at(merge[0][1])]
+    if len(rows) < 2 or not merges or rows[1].number != rows[0].number + 1:
+        return False
+    top, below = rows[0], rows[1]
+    under = [column for (_, first), (_, last) in merges for column in range(first, min(last, below.right) + 1)]
+    names = [text for column in under if (text := below.at(column))]
+    if len(names) < 2 or not _names(names):
+        return False
+    if top.filled == 1 and merges[0][0][1] <= below.left:
+        return False  # a title over the whole table
+    if len(rows) > 2 and any(_is_value(rows[2].at(column)) for column in under):
+        return True
+    merged = set(under)
+    return not any(top.at(c) and below.at(c) for c in range(top.left, top.right) if c not in merged)

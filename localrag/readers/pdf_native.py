@@ -1,0 +1,300 @@
+"""What the PDF reader asks of PDFium for every letter and every drawing of a page, as few calls as can be.
+
+pypdfium2's own functions check each argument; here the same functions are bound to plain addresses, which makes a
+call three times as fast. All coordinates that leave this module are points from the page's top left, downward, as the
+page is seen (rotated if it says so). Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+TEXT, PATH, IMAGE, SHADING, FORM = 1, 2, 3, 4, 5
+MOST_OBJECTS = 60_000  # of one page
+_DEEPEST_FORM = 6
+
+
+class Box(NamedTuple):
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+
+class Matrix(NamedTuple):
+    """A PDF transformation: x' = a x + c y + e, y' = b x + d y + f."""
+
+    a: float
+    b: float
+    c: float
+    d: float
+    e: float
+    f: float
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        return self.a * x + self.c * y + self.e, self.b * x + self.d * y + self.f
+
+    def box(self, left: float, bottom: float, right: float, top: float) -> Box:
+        x0, y0 = self.at(left, bottom)
+        x1, y1 = self.at(right, top)
+        x2, y2 = self.at(left, top)
+        x3, y3 = self.at(right, bottom)
+        return Box(min(x0, x1, x2, x3), min(y0, y1, y2, y3), max(x0, x1, x2, x3), max(y0, y1, y2, y3))
+
+    def after(self, inner: Matrix) -> Matrix:
+        """The transformation that does `inner` first, then this one."""
+        a, b = self.a * inner.a + self.c * inner.b, self.b * inner.a + self.d * inner.b
+        c, d = self.a * inner.c + self.c * inner.d, self.b * inner.c + self.d * inner.d
+        e, f = self.at(inner.e, inner.f)
+        return Matrix(a, b, c, d, e, f)
+
+
+class Item(NamedTuple):
+    """Something drawn on a page: its native handle, its kind, and the transformation that holds around it."""
+
+    handle: int
+    kind: int
+    around: Matrix
+
+
+def view(page: Any, turns: int = 0) -> Matrix:
+    """From the file's coordinates to points from the top left of the page after quarter turns clockwise."""
+    left, bottom, right, top = page.get_cropbox()
+    return (
+        Matrix(1, 0, 0, -1, -left, top),
+        Matrix(0, 1, 1, 0, -bottom, -left),
+        Matrix(-1, 0, 0, 1, right, -bottom),
+        Matrix(0, -1, -1, 0, top, right),
+    )[turns % 4]
+
+
+# The functions that are called, with their arguments: a is an address, i an int, l an unsigned long; then the result.
+_SIGNATURES = {
+    "FPDFText_CountChars": "a:i",
+    "FPDFText_GetText": "aiia:i",
+    "FPDFText_GetUnicode": "ai:i",
+    "FPDFText_GetLooseCharBox": "aia:i",
+    "FPDFText_CountRects": "aii:i",
+    "FPDFText_GetRect": "aiaaaa:i",
+    "FPDFText_GetCharAngle": "ai:f",
+    "FPDFPage_CountObjects": "a:i",
+    "FPDFPage_GetObject": "ai:a",
+    "FPDFFormObj_CountObjects": "a:i",
+    "FPDFFormObj_GetObject": "al:a",
+    "FPDFPageObj_GetType": "a:i",
+    "FPDFPageObj_GetMatrix": "aa:i",
+    "FPDFPageObj_GetBounds": "aaaaa:i",
+    "FPDFPageObj_GetFillColor": "aaaaa:i",
+    "FPDFPageObj_GetStrokeColor": "aaaaa:i",
+    "FPDFPageObj_SetIsActive": "ai:i",
+    "FPDFTextObj_GetTextRenderMode": "a:i",
+    "FPDFTextObj_GetText": "aaal:l",
+    "FPDFPath_GetDrawMode": "aaa:i",
+    "FPDFPath_CountSegments": "a:i",
+    "FPDFPath_GetPathSegment": "ai:a",
+    "FPDFPathSegment_GetType": "a:i",
+    "FPDFPathSegment_GetPoint": "aaa:i",
+    "FPDFPathSegment_GetClose": "a:i",
+}
+_TYPES = {"a": ctypes.c_void_p, "i": ctypes.c_int, "l": ctypes.c_ulong, "f": ctypes.c_float}
+
+
+@functools.cache
+def _pdfium() -> Any:
+    import pypdfium2.raw
+
+    functions = {}
+    for name, signature in _SIGNATURES.items():
+        arguments, result = signature.split(":")
+        kind = ctypes.CFUNCTYPE(_TYPES[result], *(_TYPES[letter] for letter in arguments))
+        functions[name] = kind(_address(getattr(pypdfium2.raw, name)))
+    return SimpleNamespace(**functions)
+
+
+def _address(raw: Any) -> int:
+    return ctypes.cast(raw, ctypes.c_void_p).value or 0
+
+
+# --- letters -------------------------------------------------------------------------------------------------
+
+
+def text(textpage: Any) -> str:
+    """The page's text: one code point for each of PDFium's letters, so that places in it are numbers of letters."""
+    handle = _address(textpage.raw)
+    count: int = _pdfium().FPDFText_CountChars(handle)
+    if count <= 0:
+        return ""
+    buffer = (ctypes.c_ushort * (count + 1))()
+    written: int = _pdfium().FPDFText_GetText(handle, 0, count, ctypes.addressof(buffer))
+    raw = bytes(buffer)[: 2 * max(written - 1, 0)].decode("utf-16-le", "surrogatepass")
+    if len(raw) == count:
+        return raw
+    unicode = _pdfium().FPDFText_GetUnicode
+    codes = (unicode(handle, index) for index in range(count))
+    return "".join(chr(code) if 0 < code < 0x110000 else " " for code in codes).replace("\x02", "\ufffe")
+
+
+def letter_boxes(textpage: Any, count: int) -> list[float]:
+    """Left, top, right, bottom of each letter in the file's coordinates, one behind the other; of even height."""
+    boxes = (ctypes.c_float * (4 * count))()
+    handle, address = _address(textpage.raw), ctypes.addressof(boxes)
+    get = _pdfium().FPDFText_GetLooseCharBox
+    for index in range(count):
+        get(handle, index, address + 16 * index)
+    return list(boxes)
+
+
+def runs(textpage: Any, most: int) -> list[tuple[float, float, float, float]] | None:
+    """Left, top, right, bottom of each run of text in the file's coordinates; None where there are too many."""
+    handle = _address(textpage.raw)
+    count: int = _pdfium().FPDFText_CountRects(handle, 0, -1)
+    if count > most:
+        return None
+    get = _pdfium().FPDFText_GetRect
+    box = (ctypes.c_double * 4)()
+    address = ctypes.addressof(box)
+    found = []
+    for index in range(count):
+        get(handle, index, address, address + 8, address + 16, address + 24)
+        found.append((box[0], box[1], box[2], box[3]))
+    return found
+
+
+def turns_of_text(textpage: Any, count: int) -> int:
+    """Quarter turns that set most of the page's text upright; 0 where there is no agreement."""
+    angle = _pdfium().FPDFText_GetCharAngle
+    handle = _address(textpage.raw)
+    steps = range(count // 40, count, max(1, count // 20))
+    turns = [round(angle(handle, index) / 1.5708) % 4 for index in steps]
+    most = max(set(turns), key=turns.count, default=0)
+    return most if turns.count(most) > 0.7 * len(turns) else 0
+
+
+# --- drawings ------------------------------------------------------------------------------------------------
+
+
+def items(page: Any, matrix: Matrix) -> Iterator[Item]:
+    """What the page draws, in that order, into the forms on it; at most MOST_OBJECTS."""
+    handle = _address(page.raw)
+    counts = _pdfium().FPDFPage_CountObjects
+    get = _pdfium().FPDFPage_GetObject
+    left = MOST_OBJECTS
+    for item in _items(handle, counts(handle), get, matrix, 0):
+        yield item
+        left -= 1
+        if left <= 0:
+            return
+
+
+def _items(holder: int, count: int, get: Callable[..., Any], matrix: Matrix, depth: int) -> Iterator[Item]:
+    kind_of = _pdfium().FPDFPageObj_GetType
+    for index in range(count):
+        handle = get(holder, index)
+        if not handle:
+            continue
+        kind = kind_of(handle)
+        yield Item(handle, kind, matrix)
+        if kind == FORM and depth < _DEEPEST_FORM:
+            inside = _pdfium().FPDFFormObj_GetObject
+            many = _pdfium().FPDFFormObj_CountObjects(handle)
+            own = own_matrix(handle)
+            yield from _items(handle, max(many, 0), inside, matrix.after(own) if own else matrix, depth + 1)
+
+
+_FLOATS = (ctypes.c_float * 6)()
+_FLOAT_AT = tuple(ctypes.addressof(_FLOATS) + 4 * index for index in range(6))
+_COLOUR = (ctypes.c_uint * 4)()
+_COLOUR_AT = tuple(ctypes.addressof(_COLOUR) + 4 * index for index in range(4))
+
+
+def own_matrix(handle: int) -> Matrix | None:
+    got = _pdfium().FPDFPageObj_GetMatrix(handle, _FLOAT_AT[0])
+    return Matrix(*_FLOATS) if got else None
+
+
+def bounds(item: Item) -> Box | None:
+    """Where it stands on the page, as the page is seen."""
+    get = _pdfium().FPDFPageObj_GetBounds
+    if not get(item.handle, *_FLOAT_AT[:4]):
+        return None
+    return item.around.box(_FLOATS[0], _FLOATS[1], _FLOATS[2], _FLOATS[3])
+
+
+def fill_colour(handle: int) -> tuple[int, int, int, int]:
+    """Red, green, blue, alpha (0 to 255)."""
+    _pdfium().FPDFPageObj_GetFillColor(handle, *_COLOUR_AT)
+    return _COLOUR[0], _COLOUR[1], _COLOUR[2], _COLOUR[3]
+
+
+def stroke_colour(handle: int) -> tuple[int, int, int, int]:
+    _pdfium().FPDFPageObj_GetStrokeColor(handle, *_COLOUR_AT)
+    return _COLOUR[0], _COLOUR[1], _COLOUR[2], _COLOUR[3]
+
+
+def render_mode(handle: int) -> int:
+    mode: int = _pdfium().FPDFTextObj_GetTextRenderMode(handle)
+    return mode
+
+
+def words_of(item: Item, textpage: Any) -> str:
+    """The text of one text object."""
+    get = _pdfium().FPDFTextObj_GetText
+    handle = _address(textpage.raw)
+    size = get(item.handle, handle, None, 0)
+    buffer = ctypes.create_string_buffer(max(size, 2))
+    get(item.handle, handle, ctypes.addressof(buffer), size)
+    return buffer.raw[: max(size - 2, 0)].decode("utf-16-le", "replace")
+
+
+def show(handle: int, shown: bool) -> None:
+    """Let the page draw this object and have it in its text, or not; in memory only."""
+    _pdfium().FPDFPageObj_SetIsActive(handle, int(shown))
+
+
+def paint_of(handle: int) -> tuple[bool, bool]:
+    """Whether a path is filled, and whether it is stroked."""
+    fill, stroke = (ctypes.c_int * 1)(), (ctypes.c_int * 1)()
+    _pdfium().FPDFPath_GetDrawMode(handle, ctypes.addressof(fill), ctypes.addressof(stroke))
+    return bool(fill[0]), bool(stroke[0])
+
+
+def segment_count(handle: int) -> int:
+    count: int = _pdfium().FPDFPath_CountSegments(handle)
+    return count
+
+
+def strokes(item: Item, most: int) -> Iterator[tuple[float, float, float, float]]:
+    """The straight strokes of a path as x0, y0, x1, y1 on the page; curves are passed over."""
+    get = _pdfium().FPDFPath_GetPathSegment
+    kind_of = _pdfium().FPDFPathSegment_GetType
+    point = _pdfium().FPDFPathSegment_GetPoint
+    closes = _pdfium().FPDFPathSegment_GetClose
+    own = own_matrix(item.handle)
+    matrix = item.around.after(own) if own else item.around
+    start = last = (0.0, 0.0)
+    for index in range(min(segment_count(item.handle), most)):
+        segment = get(item.handle, index)
+        if not segment or not point(segment, _FLOAT_AT[0], _FLOAT_AT[1]):
+            continue
+        here = matrix.at(_FLOATS[0], _FLOATS[1])
+        kind = kind_of(segment)
+        if kind == 0:  # a line to here; 1 is a curve, 2 a move
+            yield (*last, *here)
+        elif kind == 2:
+            start = here
+        last = here
+        if closes(segment):
+            yield (*here, *start)
+            last = start

@@ -1,0 +1,628 @@
+"""Web pages (HTML, XHTML) and pages saved in one file (MHTML) as flowing text: one page without a number.
+
+What a person sees is kept in its order: headings, paragraphs, lists with their marks, tables as Markdown rows, code
+as it stands. Menus, scripts and the controls of forms are left out, links are words only, nothing is fetched or run.
+Invisible text (hidden, without size, in the colour of its ground, beside the screen) is kept out and reported, since
+that is how instructions are hidden from people. Limits: of style sheets only rules for one class, name or tag are
+honoured; struck text is kept between ~~; beyond 1,000 levels of nesting tags are dropped and their words kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from email import message_from_bytes
+from email.header import decode_header, make_header
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+from localrag.errors import ReadError
+from localrag.readers.cleaning import clean, clean_title
+from localrag.readers.headings import find_headings
+from localrag.readers.numbering import format_number
+from localrag.readers.source import Options, Source
+from localrag.readers.tables import markdown_rows
+from localrag.readers.text import decode_html, guess_remark
+from localrag.types import Heading, Page, Reading, Remark
+
+_OUT = frozenset(
+    "head script style template nav svg:title desc defs metadata annotation annotation-xml rt rp iframe canvas audio video "
+    "noembed input select textarea button datalist option progress meter -comment !doctype".split()
+)
+_FALLBACK = frozenset(("noscript", "noframes"))
+# Line ends that a browser would put around them; what is not named here runs on in its line.
+_BLOCKS = dict.fromkeys(
+    "address center dd div dt fieldset figcaption legend li summary td th tr option caption dialog text hgroup "
+    "optgroup frameset body html thead tbody tfoot".split(),
+    1,
+) | dict.fromkeys(
+    "article aside blockquote details dl figure footer form h1 h2 h3 h4 h5 h6 header hr main menu ol p pre section "
+    "table ul listing xmp plaintext search".split(),
+    2,
+)
+_AROUND = {"q": ("“", "”"), "s": ("~~", "~~"), "strike": ("~~", "~~"), "del": ("~~", "~~")}
+_STYLES = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman", "lower-alpha": "lowerLetter",
+           "upper-alpha": "upperLetter", "lower-latin": "lowerLetter", "upper-latin": "upperLetter",
+           "lower-roman": "lowerRoman", "upper-roman": "upperRoman"}  # fmt: skip
+_MOST_CELLS = 500_000
+_LONGEST_CELL = 1500  # of a table without headers; longer ones are columns of a layout
+
+
+def read(source: Source, options: Options) -> Reading:
+    if source.suffix in (".mht", ".mhtml"):
+        return _saved_page(source)
+    html, encoding = decode_html(source.read())
+    return _reading(html, encoding)
+
+
+def text_of(html: str) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
+    """The visible text of a page or a mail, its headings, and a remark where invisible text was kept out."""
+    return _text(_parsed(html))
+
+
+def _reading(html: str, encoding: str = "", title: str = "", date: str = "") -> Reading:
+    tree = _parsed(html)
+    text, headings, remarks = _text(tree)
+    named = tree.css_first("head title, title")
+    first = next((item.title for item in headings if item.level == 1), "")
+    meta = {
+        (item.attributes.get("name") or item.attributes.get("property") or "").lower(): item.attributes.get("content")
+        for item in reversed(tree.css("meta[content]"))
+    }
+    author = next((meta[name] for name in _AUTHORS if meta.get(name)), "") or ""
+    dates = (match[0] for name in _DATES if (match := _ISO.match((meta.get(name) or "").strip())))
+    return Reading(
+        (Page(text, headings=headings or find_headings(text)),),
+        clean_title(named.text() if named is not None else "") or clean_title(title) or first,
+        remarks=(*guess_remark(encoding), *remarks),
+        author=clean_title(author) if "://" not in author else "",
+        date=next(dates, date),
+    )
+
+
+_AUTHORS = "author dc.creator dcterms.creator citation_author article:author".split()
+_DATES = (
+    "date dc.date dcterms.date dcterms.issued dcterms.created article:published_time citation_date dcterms.modified "
+    "article:modified_time last-modified"
+).split()
+_ISO = re.compile(r"\d{4}-\d\d(?:-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?)?)?|\d{4}$")
+
+
+# --- MHTML ----------------------------------------------------------------------------------------------------
+
+
+def _saved_page(source: Source) -> Reading:
+    """The page itself out of its pictures and style sheets; its frames only where it has no text of its own."""
+    message = message_from_bytes(source.read())
+    parts = [part for part in message.walk() if not part.is_multipart()]
+    pages = [part for part in parts if part.get_content_type() in ("text/html", "application/xhtml+xml")]
+    start = message.get_param("start")
+    pages.sort(key=lambda part: part.get("Content-ID") != start if start else False)
+    if not pages or not message.keys():
+        raise ReadError("holds no web page", "Save the page again, or as HTML.")
+    title, date = _header(message, "Subject"), ""
+    try:
+        date = parsedate_to_datetime(str(message["Date"])).isoformat()
+    except ValueError:
+        pass
+    for page in pages:
+        data = page.get_payload(decode=True)
+        charset = page.get_content_charset("")
+        reading = _reading(*decode_html(data if isinstance(data, bytes) else b"", charset), title, date)
+        if reading.pages[0].text.strip():
+            return reading
+    raise ReadError("has no text", "Open it to see whether it holds only pictures.")
+
+
+def _header(message: Message, name: str) -> str:
+    value = str(message.get(name, ""))
+    try:
+        return str(make_header(decode_header(value)))
+    except (ValueError, LookupError):
+        return value
+
+
+# --- the tree -------------------------------------------------------------------------------------------------
+
+_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)[^<>]*>?")
+_CLOSED = re.compile(r"<([a-zA-Z][\w-]*)((?:\s[^<>]*)?)/>")
+# Tags that are never closed or need not be: they do not nest however many there are.
+_FLAT = frozenset(
+    "area base br col embed hr img input link meta param source track wbr p li dd dt tr td th tbody thead tfoot option "
+    "body html head colgroup".split()
+)
+_FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())
+_MOST_NESTED, _MOST_FORMATTING = 1000, 100
+
+
+def _parsed(html: str) -> Any:
+    from selectolax.lexbor import LexborHTMLParser
+
+    html = clean(html)
+    head = html[:2048]
+    if head.lstrip().startswith("<?xml") or "http://www.w3.org/1999/xhtml" in head:
+        # XML may close any tag at once; HTML would take all that follows <title/> or <a id="x"/> into it.
+        html = _CLOSED.sub(lambda tag: tag[0] if tag[1].lower() in _FLAT else f"<{tag[1]}{tag[2]}></{tag[1]}>", html)
+    return LexborHTMLParser(_bounded(html))
+
+
+def _bounded(html: str) -> str:
+    """Without the tags that nest too deep: the parser's time grows with the square of the depth."""
+    nested: Counter[bool] = Counter()
+
+    def kept(tag: re.Match[str]) -> str:
+        name = tag[2].lower()
+        if name in _FLAT:
+            return tag[0]
+        kind = name in _FORMATTING
+        if tag[1]:
+            nested[kind] -= nested[kind] > 0
+        elif nested[kind] >= (_MOST_FORMATTING if kind else _MOST_NESTED):
+            return ""
+        else:
+            nested[kind] += 1
+        return tag[0]
+
+    return _TAG.sub(kept, html) if html.count("<") > _MOST_FORMATTING else html
+
+
+def _text(tree: Any) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
+    sheet = _sheet("\n".join(style.text() for style in tree.css("style")))
+    plain = not tree.css_first("link[rel~=stylesheet]") and not any("background" in style for style in map(" ".join, sheet.rules.values()))
+    within = tree.css_first("main, article") is not None
+    walk = _Walk(sheet, _Look(None, (255, 255, 255) if plain else None), within)
+    for thorough in (False, True):  # a page that is nothing but menus, or says all without scripts
+        walk = _Walk(sheet, walk.look, within and not thorough, thorough)
+        walk.through(tree.root)
+        if walk.flow.size:
+            break
+    return "".join(walk.flow.pieces), tuple(walk.flow.headings), walk.remarks()
+
+
+class _Walk:
+    """One pass through a tree, without recursion; what is seen goes into `flow`."""
+
+    def __init__(self, sheet: _Sheet, look: _Look, within: bool, thorough: bool = False) -> None:
+        self.flow = _Flow()
+        self.look = look
+        self.hidden: list[str] = []
+        self._sheet = sheet
+        self._within = within
+        self._thorough = thorough
+        self._lists: list[tuple[str, int]] = []
+        self._inside = 0  # main or article, whose headers and footers belong to the text
+
+    def through(self, root: Any) -> None:
+        stack: list[Any] = [root]
+        while stack:
+            item = stack.pop()
+            if callable(item):
+                item()
+            elif item.tag == "-text":
+                self._words(item.text_content or "")
+            elif (leave := self._enter(item)) is not None:
+                stack.append(leave)
+                stack.extend(reversed(list(item.iter(include_text=True))))
+
+    def remarks(self) -> tuple[Remark, ...]:
+        words = " ".join(" ".join(self.hidden).split())
+        if not any(character.isalnum() for character in words):
+            return ()
+        start = words if len(words) <= 80 else words[:80] + "…"
+        return (Remark(None, f"{len(words):,} characters of invisible text were kept out: “{start}”"),)
+
+    def _words(self, text: str) -> None:
+        if self.look.unseen():
+            self.hidden.append(clean(text))
+        else:
+            self.flow.add(clean(text))
+
+    def _enter(self, node: Any) -> Callable[[], None] | None:
+        """What to do behind the children, or None where they are left out."""
+        tag = node.tag
+        if tag in _OUT and not (self._thorough and tag == "nav"):
+            return None
+        attributes = node.attributes
+        style = self._sheet.of(tag, attributes)
+        if (tag in _FALLBACK or attributes.get("role") == "navigation") and not self._thorough:
+            return None
+        if tag in ("header", "footer") and self._within and not self._inside:
+            return None
+        if "hidden" in attributes or _gone(style):
+            self.hidden.extend(_all_words(node))
+            return None
+        if tag == "table" and self._table(node, attributes):
+            return None
+        before = self.look
+        self.look = before.under(tag, attributes, style)
+        leave = self._open(tag, node, attributes, style)
+
+        def close() -> None:
+            leave()
+            self.look = before
+
+        return close
+
+    def _open(self, tag: str, node: Any, attributes: Mapping[str, str | None], style: dict[str, str]) -> Callable[[], None]:
+        flow = self.flow
+        if tag in _AROUND:
+            flow.put(_AROUND[tag][0])
+            return lambda: flow.put(_AROUND[tag][1])
+        if tag == "br":
+            flow.put("\n")
+        elif tag == "sup":
+            flow.raised = True
+        elif tag == "img":
+            words = " ".join(clean(attributes.get("alt") or "").split())
+            if len(words.split()) >= 3 and not self.look.unseen():
+                flow.put(f"[image: {words}]")
+        gap = _BLOCKS.get(tag)
+        if gap is None:
+            return _nothing
+        if tag in ("ul", "ol", "menu") and self._lists:
+            gap = 1
+        flow.end(gap)
+        if tag in ("h1", "h2", "h3", "h4", "h5", "h6"):
+            flow.opened = None
+            return lambda: flow.end_heading(int(tag[1]))
+        if tag in ("pre", "listing", "xmp", "plaintext"):
+            flow.raw += 1
+        elif tag in ("main", "article"):
+            self._inside += 1
+        elif tag in ("ul", "ol", "menu"):
+            kind = style.get("list-style-type") or style.get("list-style") or attributes.get("type") or ""
+            first = int(number) if (number := (attributes.get("start") or "").strip()).lstrip("-").isdecimal() else 1
+            self._lists.append((("-" if tag != "ol" else kind) if "none" not in kind else "none", first))
+        elif tag == "li":
+            self._item(attributes)
+        return lambda: self._close(tag, gap)
+
+    def _item(self, attributes: Mapping[str, str | None]) -> None:
+        kind, number = self._lists.pop() if self._lists else ("-", 1)
+        if (value := (attributes.get("value") or "").strip()).isdecimal():
+            number = int(value)
+        self._lists.append((kind, number + 1))
+        mark = "" if kind == "none" else "- " if kind == "-" else f"{format_number(number, _STYLES.get(kind, ''))}. "
+        self.flow.mark = "  " * min(len(self._lists) - 1, 6) + mark
+
+    def _close(self, tag: str, gap: int) -> None:
+        self.flow.end(gap)
+        if tag in ("pre", "listing", "xmp", "plaintext"):
+            self.flow.raw -= 1
+        elif tag in ("main", "article"):
+            self._inside -= 1
+        elif tag in ("ul", "ol", "menu") and self._lists:
+            self._lists.pop()
+        elif tag == "li":
+            self.flow.mark = ""
+
+    # --- tables
+
+    def _table(self, table: Any, attributes: Mapping[str, str | None]) -> bool:
+        """Write a table of data; False where it is there for the layout, or holds blocks."""
+        rows = [] if attributes.get("role") in ("presentation", "none") else _rows(table)
+        cells = [cell for row in rows for cell in row]
+        headed = any(cell.tag == "th" for cell in cells)
+        if len(rows) < (1 if headed else 2) or not all(_simple(cell, headed) for cell in cells):
+            return False
+        inner = _Walk(self._sheet, self.look.under("table", attributes, self._sheet.of("table", attributes)), False)
+        grid, heads = _grid(rows, inner.cell)
+        used = [column for column in range(max(map(len, grid), default=0)) if any(row[column] for row in grid)]
+        grid = [[row[column] for column in used] for row in grid]
+        longest = max((len(text) for row in grid for text in row), default=0)
+        if len(used) < 2 or (not headed and longest > _LONGEST_CELL):
+            return False
+        self.hidden.extend(inner.hidden)
+        captions = [inner.cell(child) for child in table.iter() if child.tag == "caption"]
+        while heads > 1 and len(set(grid[0])) == 1:  # a title that spans all columns
+            captions.append(grid.pop(0)[0])
+            heads -= 1
+        header = [" ".join(dict.fromkeys(filter(None, column))) for column in zip(*grid[:heads], strict=True)]
+        for caption in filter(None, captions):
+            self.flow.end(2)
+            self.flow.put(caption)
+        self.flow.end(2)
+        self.flow.emit("\n".join(markdown_rows([header or [""] * len(used), *grid[heads:]])))
+        self.flow.end(2)
+        return True
+
+    def cell(self, node: Any) -> str:
+        """The words of one cell on one line."""
+        self.flow = _Flow()
+        self.through(node)
+        self.flow.end(0)
+        return " ".join("".join(self.flow.pieces).split())
+
+
+def _rows(table: Any) -> list[list[Any]]:
+    """The cells of a table's own rows, without those of tables inside it."""
+    groups = [child for child in table.iter() if child.tag in ("thead", "tbody", "tfoot", "tr")]
+    rows = [row for group in groups for row in ([group] if group.tag == "tr" else group.iter()) if row.tag == "tr"]
+    return [cells for row in rows if (cells := [cell for cell in row.iter() if cell.tag in ("td", "th")])]
+
+
+def _simple(cell: Any, headed: bool) -> bool:
+    """Whether a cell holds words, not a piece of a page."""
+    stack, paragraphs = list(cell.iter()), 0
+    while stack:
+        node = stack.pop()
+        paragraphs += node.tag in ("p", "div")
+        if node.tag in _NEVER_IN_CELLS or (not headed and (node.tag in _BLOCKS_IN_CELLS or paragraphs > 4)):
+            return False
+        stack.extend(node.iter())
+    return True
+
+
+_NEVER_IN_CELLS = frozenset(("table", "form", "main", "article"))
+_BLOCKS_IN_CELLS = frozenset("h1 h2 h3 h4 h5 h6 ul ol dl blockquote pre hr section".split())
+
+
+def _grid(rows: list[list[Any]], words: Callable[[Any], str]) -> tuple[list[list[str]], int]:
+    """The words of each row with spans filled in, and how many rows are the header.
+
+    What a header cell spans has its words everywhere, so that each column is named; other spans are empty.
+    """
+    grid: list[list[str]] = []
+    heads, opening = 0, True
+    below: dict[int, tuple[int, str]] = {}  # column -> rows that a cell from above still takes, and its words there
+    room = _MOST_CELLS
+    for cells in rows:
+        row: list[str] = []
+
+        def from_above(row: list[str] = row) -> None:
+            while len(row) in below:
+                left, text = below.pop(len(row))
+                if left > 1:
+                    below[len(row)] = (left - 1, text)
+                row.append(text)
+
+        head = all(cell.tag == "th" for cell in cells) or cells[0].parent.parent.tag == "thead"
+        for cell in cells:
+            from_above()
+            text, attributes = words(cell), cell.attributes
+            again = text if (head or cell.tag == "th") and len(text) < 200 else ""
+            wide = min(_span(attributes.get("colspan")), 100, max(room, 1))
+            deep = min(_span(attributes.get("rowspan")), len(rows)) - 1
+            for index in range(wide):
+                if deep:
+                    below[len(row)] = (deep, again)
+                row.append(again if index else text)
+        from_above()
+        room -= len(row)
+        if any(row):
+            opening = opening and head and heads < 4
+            heads += opening
+            grid.append(row)
+    width = max(map(len, grid), default=0)
+    if width * len(grid) > _MOST_CELLS:
+        return [], 0
+    if not heads and not any(cell.tag == "th" for row in rows for cell in row):
+        heads = 1
+    return [[*row, *[""] * (width - len(row))] for row in grid], heads
+
+
+def _span(value: str | None) -> int:
+    return int(value) if value and value.isdecimal() and 0 < len(value) < 6 and int(value) else 1
+
+
+# --- the text -------------------------------------------------------------------------------------------------
+
+_WHITE = re.compile(r"\s+")
+
+
+class _Flow:
+    """Text as it is written: lines with the gaps between them, the heading and list item that are open."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.size = 0
+        self.headings: list[Heading] = []
+        self.mark = ""  # of the list item that begins with the next line
+        self.opened: tuple[int, int] | None = None  # where the words of the open heading began
+        self.raw = 0
+        self.raised = False
+        self._line: list[str] = []
+        self._gap = 0
+
+    def add(self, text: str) -> None:
+        if not self.raw:
+            text = _WHITE.sub(" ", text)
+        if self.raised and text:
+            self.raised = False
+            if text[0].isdecimal() and self._line and self._line[-1][-1:].isdecimal():
+                self._line.append("^")  # 10 to the 6th is not 106, and a note's number not a part of the year
+        self.put(text)
+
+    def put(self, text: str) -> None:
+        if text:
+            self._line.append(text)
+
+    def end(self, gap: int) -> None:
+        """End the line; at least `gap` line ends will be between it and the next."""
+        if self._line:
+            line = "".join(self._line)
+            self._line.clear()
+            self.raised = False
+            text = line.strip("\n") if self.raw else re.sub(r" *\n *", "\n", re.sub(" {2,}", " ", line)).strip()
+            if text.strip():
+                self.emit(re.sub(r"\n{3,}", "\n\n", text))
+            elif "\n" in line:
+                gap = 2
+        self._gap = max(self._gap, gap)
+
+    def emit(self, text: str) -> None:
+        mark, self.mark = self.mark, ""
+        before = ("\n" * self._gap if self.pieces else "") + mark
+        self.pieces += (before, text)
+        if self.opened is None:
+            self.opened = (self.size + len(before), len(self.pieces) - 1)
+        self.size += len(before) + len(text)
+        self._gap = 0
+
+    def end_heading(self, level: int) -> None:
+        self.end(2)
+        if self.opened is not None:
+            start, piece = self.opened
+            self.headings.append(Heading(start, level, " ".join("".join(self.pieces[piece:]).split())[:200]))
+
+
+def _nothing() -> None:
+    pass
+
+
+# --- what is seen ---------------------------------------------------------------------------------------------
+
+
+class _Sheet(NamedTuple):
+    """The rules of a page's own style sheet that are for one class, name or tag, by their selector."""
+
+    rules: dict[str, dict[str, str]]
+
+    def of(self, tag: str, attributes: Mapping[str, str | None]) -> dict[str, str]:
+        """What holds for an element itself; what it inherits is in `_Look`."""
+        own = attributes.get("style")
+        if not self.rules:
+            return _declared(own) if own else {}
+        found = dict(self.rules.get(tag, ()))
+        for name in (attributes.get("class") or "").split()[:50]:
+            found |= self.rules.get(f".{name}", {})
+            found |= self.rules.get(f"{tag}.{name}", {})
+        if identity := attributes.get("id"):
+            found |= self.rules.get(f"#{identity}", {})
+        return found | _declared(own) if own else found
+
+
+def _sheet(css: str) -> _Sheet:
+    rules: dict[str, dict[str, str]] = {}
+    css = re.sub(r"/\*.*?(?:\*/|$)|<!--|-->", "", css[:2_000_000], flags=re.S)
+    depth = start = opened = 0
+    for brace in re.finditer("[{}]", css):  # rules inside @media and the like hold only sometimes
+        if brace[0] == "{":
+            depth += 1
+            opened = brace.start() if depth == 1 else opened
+        elif depth:
+            depth -= 1
+            if depth == 0:
+                selectors = css[start:opened].rpartition(";")[2]
+                body = css[opened + 1 : brace.start()]
+                start = brace.end()
+                for selector in selectors.split(",") if "{" not in body else ():
+                    if _SELECTOR.fullmatch(selector := selector.strip()) and (style := _declared(body)):
+                        rules[selector] = rules.get(selector, {}) | style
+    return _Sheet(rules)
+
+
+_SELECTOR = re.compile(r"[a-z][a-z0-9]*|(?:[a-z][a-z0-9]*)?\.[\w-]+|#[\w-]+")
+_TELLING = frozenset(
+    "display visibility opacity font-size color background background-color position left top right bottom text-indent "
+    "overflow height max-height width max-width clip clip-path mso-hide list-style list-style-type font".split()
+)
+
+
+def _declared(style: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for declaration in style.lower().split(";"):
+        name, colon, value = declaration.partition(":")
+        if colon and (name := name.strip()) in _TELLING:
+            found[name] = value.replace("!important", "").strip()
+    return found
+
+
+def _gone(style: Mapping[str, str]) -> bool:
+    """Whether an element is not shown, with all that is in it."""
+    if not style:
+        return False
+    clipped = style.get("overflow") == "hidden" and any(
+        _size(style.get(name)) == 0 for name in ("height", "max-height", "width", "max-width")
+    )
+    placed = style.get("position") in ("absolute", "fixed")
+    away = any(_size(style.get(name), 0) <= -500 for name in ("left", "top", "right", "bottom")) and placed
+    return (
+        style.get("display") == "none"
+        or style.get("mso-hide") == "all"
+        or _size(style.get("opacity")) == 0
+        or clipped
+        or away
+        or _size(style.get("text-indent"), 0) <= -500
+        or (placed and style.get("clip", "").replace(" ", "").startswith(("rect(0,0,0", "rect(0000", "rect(1px,1px")))
+    )
+
+
+def _size(value: str | None, default: float = 1) -> float:
+    match = re.match(r"-?(?:\d+\.?\d*|\.\d+)", value or "")
+    return float(match[0]) if match and len(match[0]) < 20 else default
+
+
+Colour = tuple[int, int, int]
+
+
+class _Look(NamedTuple):
+    """What an element hands down to those in it: colours (None: not known), and whether its text can be seen."""
+
+    colour: Colour | None = None
+    ground: Colour | None = None
+    tiny: bool = False
+    away: bool = False
+
+    def unseen(self) -> bool:
+        if self.tiny or self.away:
+            return True
+        if self.colour is None or self.ground is None:
+            return False
+        return sum(abs(one - other) for one, other in zip(self.colour, self.ground, strict=True)) <= 24
+
+    def under(self, tag: str, attributes: Mapping[str, str | None], style: Mapping[str, str]) -> _Look:
+        colour, ground, tiny, away = self
+        if tag == "a" and "href" in attributes:
+            colour = None  # links have their own
+        if tag in ("body", "font") and (named := attributes.get("text" if tag == "body" else "color")):
+            colour = _colour(named)
+        if named := attributes.get("bgcolor"):
+            ground = _colour(named)
+        if attributes.get("background"):
+            ground = None
+        if style:
+            colour = _colour(style["color"]) if "color" in style and style["color"] != "inherit" else colour
+            for name in ("background", "background-color"):
+                if style.get(name, "none") not in ("none", "transparent", "inherit", "initial", "0", "unset"):
+                    ground = _colour(style[name])
+            size = style.get("font-size") or next(iter(_FONT_SIZE.findall(style.get("font", ""))), "")
+            if size:
+                tiny = _size(size) == 0 or (size.endswith(("px", "pt")) and _size(size) <= 1)
+            away = style["visibility"] in ("hidden", "collapse") if "visibility" in style else away
+        return _Look(colour, ground, tiny, away)
+
+
+_FONT_SIZE = re.compile(r"(?:^|\s)(\d*\.?\d+(?:px|pt|em|rem|%)?)(?=[\s/])")
+_COLOUR = re.compile(r"#([0-9a-f]{6}|[0-9a-f]{3})\b|rgba?\(\s*(\d+)[\s,]+(\d+)[\s,]+(\d+)\s*\)|\b([a-z]+)\b")
+_NAMED = {"white": (255, 255, 255), "black": (0, 0, 0), "red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255),
+          "yellow": (255, 255, 0), "gray": (128, 128, 128), "grey": (128, 128, 128), "silver": (192, 192, 192),
+          "navy": (0, 0, 128), "whitesmoke": (245, 245, 245), "snow": (255, 250, 250)}  # fmt: skip
+
+
+def _colour(value: str) -> Colour | None:
+    """The colour in a declaration; None where it is a picture, lets something through, or is not known."""
+    value = value.lower()
+    if "url(" in value or "gradient" in value:
+        return None
+    for hexadecimal, red, green, blue, name in _COLOUR.findall(value):
+        if hexadecimal:
+            digits = hexadecimal if len(hexadecimal) == 6 else "".join(digit * 2 for digit in hexadecimal)
+            return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
+        if red:
+            return min(int(red[:4]), 255), min(int(green[:4]), 255), min(int(blue[:4]), 255)
+        if name in _NAMED:
+            return _NAMED[name]
+    return None
+
+
+def _all_words(node: Any) -> Iterator[str]:
+    stack = [node]
+    while stack:
+        item = stack.pop()
+        if item.tag == "-text":
+            yield clean(item.text_content or "")
+        elif item.tag not in _OUT:
+            stack.extend(reversed(list(item.iter(include_text=True))))

@@ -1,0 +1,208 @@
+"""What runs in a reader process: it confines itself, then reads file after file until its pipe closes.
+
+`isolate` starts it and says what it may use. It gives up the network, much of its share of the processor, core dumps
+(they would hold text of documents) and memory beyond its limit. It leaves, with all that it started, as soon as its
+parent is gone, and asks to be replaced after many files, or when much memory stays in use after one.
+
+Limits: the memory limit is the kernel's on Linux and a look several times a second on macOS; there is none on Windows.
+It has the rights of its user; the audit hook keeps Python code in it from the network, not native code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from localrag.errors import ReadError
+from localrag.readers import wire
+from localrag.readers.source import Options
+from localrag.types import Part, Refused
+
+GREEDY = 77  # exit code: it took more memory than it may
+FILES = 500  # leaks of native code end with the process
+
+
+def needs_more(memory: int) -> str:
+    return (
+        f"needs more memory than {memory // 1_000_000:,} MB. Split the file, or raise read_memory_mb in localrag.toml."
+    )
+
+
+def main() -> None:
+    requests, replies = _own_pipes()
+    if (setup := wire.receive(requests)) is None:
+        return
+    _give_up(setup["memory"])
+    paths: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, paths), daemon=True).start()
+    work = _Work(replies, wire.options_of(setup), setup["seconds"], setup["memory"])
+    for count in itertools.count(1):
+        sound = work.read(Path(paths.get()))
+        leaving = not sound or count >= FILES or resident() > setup["memory"] // 2
+        for message in wire.messages(wire.Done(leaving)):
+            wire.send(replies, message)
+        if leaving:
+            return
+
+
+class _Work:
+    """Reads files and sends what is in them."""
+
+    def __init__(self, replies: BinaryIO, options: Options, seconds: float, memory: int) -> None:
+        self._replies = replies
+        self._options = options
+        self._seconds = seconds
+        self._memory = memory
+
+    def read(self, path: Path) -> bool:
+        """Send everything in one file, or why not; False where this process had better read no other."""
+        from localrag.readers import base
+
+        left = self._options.characters
+        last: str | None = None
+        sound, failed = True, ""
+        try:
+            _alarm(self._seconds + 10)
+            for item in base.read_parts(path, self._options):
+                if isinstance(item, Part):
+                    left -= sum(len(page.text) for page in item.reading.pages)
+                    if reason := self._too_much(item, left):
+                        failed = reason
+                        break
+                _alarm(0)  # the parent may be in no hurry to take it
+                self._send(item)
+                last = item.name
+                _alarm(self._seconds + 10)
+        except MemoryError:
+            sound, failed = False, needs_more(self._memory)  # what else broke in this process is not known
+        except ReadError as error:
+            failed = f"{error.message}. {error.hint}"
+        except Exception as error:
+            what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            failed = f"is damaged, or of a kind that is not understood ({what}). "
+            failed += "Open it in its own program and save it anew."
+        finally:
+            _alarm(0)
+        if failed:
+            self._send(Refused("", wire.cut_short(failed, last)))
+        return sound
+
+    def _too_much(self, part: Part, left: int) -> str:
+        if left < 0:
+            most = self._options.characters
+            return f"gives more than {most:,} characters of text, all that is inside it together. Split the file."
+        if wire.count(part) > wire.RECORDS:
+            return f"has more than {wire.RECORDS:,} rows, headings and words. Split the file."
+        return ""
+
+    def _send(self, item: Part | Refused) -> None:
+        for message in wire.messages(item):
+            wire.send(self._replies, message)
+
+
+def _alarm(seconds: float) -> None:
+    """A last resort where the system has it: native code that holds the interpreter would not hear the parent."""
+    if sys.platform != "win32":
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Take the pipes for ourselves, so that what a library prints goes nowhere."""
+    requests = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    return requests, replies
+
+
+def _give_up(memory: int) -> None:
+    from localrag import offline
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    offline.confine()
+    os.umask(0o077)
+    if sys.platform == "win32":
+        return
+    import resource
+
+    with contextlib.suppress(OSError):
+        os.nice(5)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_NOFILE, 1024)
+    if data := _data():
+        _limit(resource.RLIMIT_DATA, data + memory)
+    else:  # other systems take the number and do not hold to it
+        threading.Thread(target=_watch, args=(memory,), daemon=True).start()
+
+
+def _limit(kind: int, most: int) -> None:
+    """Lower a limit for good; one that is lower already stays."""
+    if sys.platform != "win32":
+        import resource
+
+        _, hard = resource.getrlimit(kind)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(kind, (most, most))
+
+
+def _data() -> int:
+    """What counts against RLIMIT_DATA by now, in bytes; 0 where that cannot be told."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
+            if line.startswith("VmData:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def resident(pid: int | None = None) -> int:
+    """The memory that a process, this one if none is named, has in use, in bytes; 0 where that cannot be told."""
+    with contextlib.suppress(OSError, IndexError):
+        statm = Path(f"/proc/{pid or 'self'}/statm").read_text("ascii")
+        return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    if sys.platform == "win32" or pid is not None:
+        return 0
+    import resource
+
+    # The most that it ever was: elsewhere the system tells only that.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _watch(memory: int) -> None:
+    while resident() < memory:
+        time.sleep(0.2)
+    os._exit(GREEDY)
+
+
+def _listen(requests: BinaryIO, paths: queue.SimpleQueue[str]) -> None:
+    """Hand on requests; leave at once when the parent is gone, even in the middle of a file."""
+    try:
+        while (request := wire.receive(requests)) is not None:
+            paths.put(request["path"])
+    finally:
+        _leave()
+
+
+def _leave() -> None:
+    """End this process and every one that a reader started."""
+    if sys.platform != "win32" and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OSError:  # the parent is gone
+        pass
+    finally:
+        _leave()

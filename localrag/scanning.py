@@ -1,0 +1,157 @@
+"""What lies below a folder: the files to read, those of other types, and what cannot be looked at.
+
+Passed over without a word are hidden files, what programs leave behind (caches, lock files, half downloads) and linked
+folders, so a loop of links cannot trap it. `.localragignore` files, in any folder, name more: one pattern a line as in
+`.gitignore` (`*.bak`, `/drafts/`, `old/**`, `!keep.pdf`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from localrag.errors import NotFoundError, UsageError
+from localrag.readers.base import reads
+
+IGNORE_FILE = ".localragignore"
+_FOLDERS = frozenset({
+    "node_modules", "bower_components", "__pycache__", "__MACOSX", "$RECYCLE.BIN", "System Volume Information",
+    "site-packages", "lost+found", "@eaDir",
+})  # fmt: skip
+_LEFT_BEHIND = re.compile(
+    r"^(?:\.|~\$|~WRL|Thumbs\.db$|desktop\.ini$)|(?:~|\.tmp|\.temp|\.part|\.crdownload|\.swp)$", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that was found; `path` is below the root with forward slashes."""
+
+    location: Path
+    path: str
+    size: int
+    mtime_ns: int
+    regular: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    folder: str  # where the pattern was written, "" for the root
+    pattern: re.Pattern[str]
+    keeps: bool
+    folders_only: bool
+
+    def says(self, path: str, is_folder: bool) -> bool:
+        if self.folders_only and not is_folder:
+            return False
+        below = path.removeprefix(f"{self.folder}/") if self.folder else path
+        return self.pattern.fullmatch(below) is not None
+
+
+def root_of(path: Path) -> tuple[Path, str | None]:
+    """The root for a path, and the one file meant if the path is a file.
+
+    Raises:
+        NotFoundError, UsageError: there is none, or it is no file or folder.
+    """
+    try:
+        found = path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        raise NotFoundError(f"there is no file or folder {str(path)!r}", "Check the spelling and the mount.") from None
+    if found.is_dir():
+        return found, None
+    if not found.is_file():
+        raise UsageError(
+            f"{str(path)!r} is neither a file nor a folder", "Name a folder of documents, or one document."
+        )
+    return found.parent, found.name
+
+
+def readable_files(path: Path) -> int:
+    """How many files below a folder localrag would read."""
+    root, only = root_of(path)
+    return sum(1 for file in walk(root) if (only is None or file.path == only) and reads(file.location))
+
+
+def walk(root: Path, unlisted: Callable[[OSError], None] | None = None) -> Iterator[Found]:
+    """Files below a root, in a stable order; `unlisted` is told of folders that cannot be listed."""
+    rules: dict[str, tuple[_Rule, ...]] = {}
+    for folder, folders, names in os.walk(root, onerror=unlisted, followlinks=False):
+        here = stored_name(Path(folder), root)
+        inherited = rules.pop(here, ())
+        own = (*inherited, *(_rules(Path(folder), here) if IGNORE_FILE in names else ()))
+        prefix = f"{here}/" if here else ""
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and name not in _FOLDERS and not _ignored(own, prefix + name, is_folder=True)
+        )
+        if own:
+            rules.update({prefix + name: own for name in folders})
+        for name in sorted(names):
+            if _LEFT_BEHIND.search(name) or _ignored(own, prefix + name, is_folder=False):
+                continue
+            location = Path(folder, name)
+            try:
+                facts = location.stat()
+            except OSError:
+                continue  # it went away, or is a link to nowhere
+            yield Found(
+                location, stored_name(location, root), facts.st_size, facts.st_mtime_ns, stat.S_ISREG(facts.st_mode)
+            )
+
+
+def stored_name(location: Path, root: Path) -> str:
+    """The path below the root; a name that is not UTF-8 cannot be stored as it is."""
+    below = os.fsencode(location.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+    return "" if below == "." else below
+
+
+def _rules(folder: Path, below: str) -> Iterator[_Rule]:
+    try:
+        lines = (folder / IGNORE_FILE).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        keeps, line = line.startswith("!"), line.removeprefix("!")
+        folders_only, line = line.endswith("/"), line.rstrip("/")
+        # A pattern with a slash in it counts from its own folder, one without means the name at any depth.
+        glob = line.lstrip("/") if "/" in line else f"**/{line}"
+        if glob:
+            yield _Rule(below, _pattern(glob), keeps, folders_only)
+
+
+_GLOB = re.compile(
+    r"(?P<folders>(?:^|(?<=/))\*\*/)|(?P<rest>\*\*$)|\*+|\?|\[(?P<not>!?)(?P<set>[^\]/]+)\]|(?P<plain>.)", re.S
+)
+
+
+def _pattern(glob: str) -> re.Pattern[str]:
+    """`*` and `?` stay within a name, `**` goes through folders."""
+
+    def regex(match: re.Match[str]) -> str:
+        if match["plain"]:
+            return re.escape(match["plain"])
+        if match["set"]:
+            return f"[{'^' if match['not'] else ''}{match['set'].replace(chr(92), chr(92) * 2)}]"
+        if match["folders"]:
+            return "(?:.*/)?"
+        return ".*" if match["rest"] else "[^/]" if match[0] == "?" else "[^/]*"
+
+    try:
+        return re.compile(_GLOB.sub(regex, glob), re.S)
+    except re.error:  # a set that is none ("[z-a]") means itself
+        return re.compile(re.escape(glob))
+
+
+def _ignored(rules: tuple[_Rule, ...], path: str, *, is_folder: bool) -> bool:
+    """The last pattern that fits decides."""
+    said = next((rule for rule in reversed(rules) if rule.says(path, is_folder)), None)
+    return said is not None and not said.keeps

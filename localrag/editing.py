@@ -37,6 +37,8 @@ class Editor(Library):
 
     _writes = True
     _depth = 0
+    # Passages that lost a chunk in this transaction; those that found no other by its end go.
+    _loosened: set[int] = set()
     _sketches: tuple[list[int], Sketches] | None = None
 
     @classmethod
@@ -75,6 +77,7 @@ class Editor(Library):
             self._depth = 1
             try:
                 yield
+                self._drop_orphans()
                 self._db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
                 self._db.execute("COMMIT")
             except BaseException:
@@ -84,6 +87,7 @@ class Editor(Library):
                 raise
             finally:
                 self._depth = 0
+                self._loosened = set()
 
     # --- files and documents --------------------------------------------------------------------------------
 
@@ -373,15 +377,16 @@ class Editor(Library):
 
     def _delete_documents(self, where: str, values: tuple[Any, ...]) -> None:
         chosen = f"SELECT id FROM documents WHERE {where}"
-        held = json.dumps([
-            row[0]
-            for row in self._db.execute(
-                f"SELECT DISTINCT passage_id FROM chunks WHERE document_id IN ({chosen})", values
-            )
-        ])  # fmt: skip
+        held = self._db.execute(f"SELECT DISTINCT passage_id FROM chunks WHERE document_id IN ({chosen})", values)
+        # A new version of the document mostly says the same, so its passages stay until the transaction's end.
+        self._loosened = self._loosened | {row[0] for row in held}
         self._db.execute(f"DELETE FROM documents WHERE {where}", values)
-        orphans = """SELECT value FROM json_each(?) WHERE NOT EXISTS
-            (SELECT 1 FROM chunks WHERE passage_id = value)"""
+
+    def _drop_orphans(self) -> None:
+        if not self._loosened:
+            return
+        orphans = """SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE passage_id = value)"""
+        held = json.dumps(sorted(self._loosened))
         self._db.execute(f"DELETE FROM fulltext WHERE rowid IN ({orphans})", (held,))
         self._db.execute(f"DELETE FROM passages WHERE id IN ({orphans})", (held,))
 

@@ -1,4 +1,4 @@
-"""Texts to vectors: sentence-transformers, and a hashing fake for tests.
+"""Texts to vectors: what every embedder does, sentence-transformers, and a hashing fake for tests.
 
 Vectors are float32 of unit length, so that the inner product is the cosine. Who made a vector is part of the
 library: vectors of two embedders, or of one embedder in two precisions, are never put in one index.

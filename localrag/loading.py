@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from localrag.embedding import Embedder, EmbedderIdentity, Precision, SentenceTransformerEmbedder
 from localrag.errors import EmbedderMismatch, ModelMissing
 from localrag.models.store import ModelStore
+from localrag.onnx_embedder import OnnxEmbedder
 
 if TYPE_CHECKING:
     from localrag.generation import Generator
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) -> Embedder:
     """The embedder that made a library's vectors, or the default one for a new library.
 
+    A new library takes the fast form of the embedder, where it has one; the libraries that sentence-transformers made
+    stay with it, in their precision, until they are embedded anew.
+
     Raises:
         ModelMissing: it is not installed.
         EmbedderMismatch: one of its name is installed, but with other weights or another engine.
@@ -23,6 +27,8 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
     store = ModelStore(settings)
     if identity is None:
         model = store.default("embedder")
+        if model.onnx is not None:
+            return OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
         return SentenceTransformerEmbedder(model.id, model.path, model.sha256)
     try:
         model = store.get(identity.model)
@@ -31,13 +37,21 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
             f"this library was made with the embedder {identity.model!r}, which is not installed",
             f"Install it: localrag models install {identity.model}",
         ) from error
-    if (model.sha256, SentenceTransformerEmbedder.engine) != (identity.sha256, identity.engine):
-        raise EmbedderMismatch(
-            f"this library was made with {identity.model!r} {identity.sha256[:8]} ({identity.engine}), and "
-            f"{model.sha256[:8]} ({SentenceTransformerEmbedder.engine}) is installed",
-            "Install the same one, or make the vectors anew with `localrag ingest FOLDER --re-embed`.",
-        )
-    return SentenceTransformerEmbedder(model.id, model.path, model.sha256, cast(Precision, identity.precision))
+    if model.sha256 == identity.sha256:
+        if identity.engine == SentenceTransformerEmbedder.engine:
+            return SentenceTransformerEmbedder(model.id, model.path, model.sha256, cast(Precision, identity.precision))
+        if identity.engine == OnnxEmbedder.engine:
+            if model.onnx is None:
+                raise EmbedderMismatch(
+                    f"this library was made with the fast form of {identity.model!r}, which is not here",
+                    f"Type: localrag models install {identity.model} (it makes the fast form, and fetches nothing).",
+                )
+            return OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
+    raise EmbedderMismatch(
+        f"this library was made with {identity.model!r} {identity.sha256[:8]} ({identity.engine}), and "
+        f"{model.sha256[:8]} is installed",
+        "Install the same one, or make the vectors anew with `localrag ingest FOLDER --re-embed`.",
+    )
 
 
 def load_generator(settings: Settings) -> Generator:

@@ -140,8 +140,7 @@ def _folded(hits: Sequence[_Hit], k: int) -> list[Passage]:
             if twin is None:
                 found.append(passage)
             else:
-                also = dict.fromkeys([*found[twin].also, passage.document, *passage.also])
-                also.pop(found[twin].document, None)
+                also = dict.fromkeys([*found[twin].also, _named(passage), *passage.also])
                 found[twin] = replace(found[twin], also=tuple(also))
         if len(found) >= k:
             break
@@ -180,12 +179,19 @@ def _signals(hit: _Hit) -> dict[str, float]:
 
 
 def _passage(hit: _Hit, rows: Sequence[StoredChunk]) -> Passage:
-    row = rows[0]
-    also = tuple(dict.fromkeys(other.document for other in rows[1:] if other.document_id != row.document_id))
+    best, *others = (_at(hit, row) for row in rows)
+    return replace(best, also=tuple(map(_named, others)))
+
+
+def _named(passage: Passage) -> str:
+    return ", ".join(part for part in (passage.document, passage.place) if part)
+
+
+def _at(hit: _Hit, row: StoredChunk) -> Passage:
     return Passage(
         library=hit.library.name, document=row.document, page=row.page, label=row.label, heading=row.heading,
         text=row.text, start=row.start, end=row.end, score=hit.score, document_id=row.document_id,
-        position=row.position, signals=_signals(hit), unit=row.unit, spot=row.spot, header=row.header, also=also,
+        position=row.position, signals=_signals(hit), unit=row.unit, spot=row.spot, header=row.header,
     )  # fmt: skip
 
 

@@ -182,7 +182,7 @@ class Passage:
     """A span of a document found for a question; `score`: higher is better, comparable within one search.
 
     `spot` is the place inside the page (cells, a time), `header` the table header that belongs to the first rows but
-    stands before them, `also` the other documents that say the same.
+    stands before them, `also` the other places that say the same, in copies, drafts or this document.
     """
 
     library: str

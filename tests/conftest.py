@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from localrag import chunking, loading
+from localrag import chunking, loading, sketches
+from localrag.editing import Editor
 from localrag.embedding import EmbedderIdentity, HashingEmbedder
 from localrag.generation import ScriptedGenerator
-from localrag.library import Library
 from localrag.settings import Settings, load_settings
-from localrag.types import Page, Reading, SkippedPage
+from localrag.types import Page, Part, Reading, SkippedPage
 
 # Where `make test` put the models; read before any test gets a folder of its own.
 MODELS = load_settings().models_dir
@@ -100,27 +99,31 @@ def put() -> Callable[..., None]:
     """Stores a document as ingest would: `put(library, "a.txt", "text")`, or a list of texts for pages."""
 
     def store(
-        library: Library, path: str, text: Texts, *, root: str = "/root", title: str = "", sha256: str = "",
+        library: Editor, path: str, text: Texts, *, root: str = "/root", title: str = "", sha256: str = "",
         skipped: tuple[SkippedPage, ...] = (),
     ) -> None:  # fmt: skip
         pages = (Page(text),) if isinstance(text, str) else tuple(Page(part, n, None) for n, part in enumerate(text, 1))
         embedder = HashingEmbedder(library.identity.dimension)
         chunks = chunking.split(pages, count=embedder.count, title=title, limit=254)
         texts = [chunking.embedded_text(title, chunk) for chunk in chunks]
-        vectors = embedder.embed_documents(texts) if texts else np.empty((0, library.identity.dimension), np.float32)
-        reading = Reading(pages, title, skipped)
-        library.store(root, path, sha256 or f"hash of {path}", len(text), 1, reading, chunks, vectors)
+        keys = [chunking.digest(title, chunk) for chunk in chunks]
+        vectors = dict(zip(keys, embedder.embed_documents(texts), strict=True)) if texts else {}
+        part = Part("", sha256 or f"hash of {path}", len(text), Reading(pages, title, skipped))
+        with library.transaction():
+            library.begin(root, path)
+            library.put(root, path, part, chunks, vectors, sketches.sketch(" ".join(page.text for page in pages)))
+            library.finish(root, path, len(text), 1, part.sha256, "read by a test")
 
     return store
 
 
 @pytest.fixture
-def shelf(settings: Settings, put: Callable[..., None]) -> Iterator[Callable[..., Library]]:
+def shelf(settings: Settings, put: Callable[..., None]) -> Iterator[Callable[..., Editor]]:
     """Makes a library of texts: `shelf("contracts", {"a.txt": "text", "b.pdf": ["page 1", "page 2"]})`."""
-    made: list[Library] = []
+    made: list[Editor] = []
 
-    def make(name: str, documents: Mapping[str, Texts]) -> Library:
-        library = Library.create(settings.library_dir(name), name, HashingEmbedder().identity)
+    def make(name: str, documents: Mapping[str, Texts]) -> Editor:
+        library = Editor.create(settings.library_dir(name), name, HashingEmbedder().identity)
         for path, text in documents.items():
             put(library, path, text)
         library.save_index()
@@ -133,8 +136,8 @@ def shelf(settings: Settings, put: Callable[..., None]) -> Iterator[Callable[...
 
 
 @pytest.fixture
-def library(home: Path) -> Iterator[Library]:
+def library(home: Path) -> Iterator[Editor]:
     """An empty library for the hashing embedder."""
-    made = Library.create(home / "indexes" / "papers", "papers", HashingEmbedder().identity)
+    made = Editor.create(home / "indexes" / "papers", "papers", HashingEmbedder().identity)
     yield made
     made.close()

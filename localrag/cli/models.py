@@ -215,6 +215,7 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
             "path": str(model.path),
             "metadata": dict(model.metadata),
             "adapter": None if model.adapter is None else str(model.adapter),
+            "engine": _engine(model),
         }
     for card in sorted(catalog.CATALOG, key=lambda card: (card.kind, card.memory, card.rank)):
         if card.id not in here:
@@ -241,6 +242,12 @@ def _state(model: InstalledModel, used: bool) -> str:
     return "in use" if used else "installed"
 
 
+def _engine(model: InstalledModel) -> str:
+    if model.kind == "generator":
+        return "llama.cpp"
+    return "sentence-transformers" if model.onnx is None else "onnxruntime, int8"
+
+
 def _describe(model: InstalledModel) -> None:
     """The id on stdout, for scripts; what is known of the model on stderr."""
     click.echo(model.id)
@@ -251,6 +258,7 @@ def _describe(model: InstalledModel) -> None:
         "source": model.source,
         "size": _size(model.bytes),
         "sha256": model.sha256,
+        "engine": _engine(model),
         "architecture": said.get("architecture"),
         "quantisation": said.get("quantisation"),
         "context": f"{said['context_length']:,} tokens" if "context_length" in said else None,

@@ -29,12 +29,15 @@ def is_archive(path: Path) -> bool:
 
 
 def pack(folder: Path, manifest: Manifest, target: Path) -> None:
-    """Write an installed model as one file; its adapter stays behind.
+    """Write an installed model as one file; its adapter stays behind, and its fast form, which is made anew there.
+
+    No hash in the catalog could tell a forged fast form from a true one.
 
     Raises:
         ModelDamaged: a file changed since it was recorded.
         StorageError: the disk is full or cannot be written.
     """
+    manifest = manifest.without_fast()
     record = {**manifest.to_dict(), "adapter": None}
     record["files"] = {name: {"sha256": entry.sha256, "size": entry.size} for name, entry in manifest.files.items()}
     data = json.dumps(record, ensure_ascii=False, indent=2).encode()

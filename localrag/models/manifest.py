@@ -22,6 +22,8 @@ from localrag.models import catalog
 from localrag.models.catalog import Kind
 
 FILE_NAME = "model.json"
+# The fast form of an embedder: made here from its weights (onnx_export.py), so it never travels.
+FAST = "onnx/model.onnx"
 FORMAT = 1
 _BLOCK = 1024 * 1024
 
@@ -36,6 +38,7 @@ class InstalledModel:
         bytes: of all its files together, adapter left out.
         metadata: what the GGUF file says of itself (see `gguf.read_metadata`); empty for embedders.
         adapter: the LoRA file chosen by `models use`, if any.
+        onnx: the fast form of an embedder, if it has one.
     """
 
     id: str
@@ -48,6 +51,7 @@ class InstalledModel:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     adapter: Path | None = None
     adapter_sha256: str | None = None
+    onnx: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.__slots__}
@@ -102,7 +106,12 @@ class Manifest:
             licence=self.licence, source=self.source, bytes=self.bytes, metadata=dict(self.metadata),
             adapter=None if self.adapter is None else folder / self.adapter,
             adapter_sha256=None if self.adapter_entry is None else self.adapter_entry.sha256,
+            onnx=folder / FAST if FAST in self.files else None,
         )  # fmt: skip
+
+    def without_fast(self) -> Manifest:
+        """The same record without the fast form, which can be made again."""
+        return replace(self, files={name: entry for name, entry in self.files.items() if name != FAST})
 
     def stamped(self, folder: Path) -> Manifest:
         """The same record with the stamps that the files have now; call only after hashing them."""

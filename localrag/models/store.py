@@ -22,7 +22,7 @@ from localrag.errors import (
     SettingsError,
     UsageError,
 )
-from localrag.models import archive, catalog, gguf, intake
+from localrag.models import archive, catalog, gguf, intake, onnx_export
 from localrag.models import manifest as records
 from localrag.models.catalog import DEFAULT_EMBEDDER, Kind
 from localrag.models.install import Installation
@@ -122,6 +122,8 @@ class ModelStore:
     ) -> InstalledModel:
         """Fetch a model of the catalog; without an id, the default embedder and the best generator to be had.
 
+        Of a model that is here already nothing is fetched; an embedder gets its fast form, if it has none.
+
         Args:
             sha256: the hash that the weights must have; only needed where the catalog has none.
             confirm: asked before an unknown hash is trusted, and before a large automatic download.
@@ -133,15 +135,20 @@ class ModelStore:
             ModelDamaged: what came has a wrong hash.
             StorageError: the disk is full or cannot be written.
         """
-        card = None if id is None else catalog.card(id)
+        own = id is not None and catalog.find(id) is None and id in self._shelf.ids()
+        card = None if id is None or own else catalog.card(id)
         if card is None and sha256 is not None:
             raise UsageError("--sha256 needs the id of one model", "localrag models install ID --sha256 HASH")
         with self._shelf.lock(say):
             run = Installation(self._shelf, self._settings.sources, confirm, progress, say)
+            if own and id is not None:
+                return run.again(id)
             return run.best() if card is None else run.one(card, sha256)
 
     def has_known_hash(self, id: str) -> bool:
-        """True if a download of this model can be checked against a hash that is known beforehand."""
+        """True if a download of this model can be checked against a hash known beforehand, or none is needed."""
+        if catalog.find(id) is None and id in self._shelf.ids():
+            return True
         known = catalog.card(id)
         return known.sha256 is not None or bool(self._shelf.pins(id))
 
@@ -178,10 +185,11 @@ class ModelStore:
             if given is not None:
                 expected[record.weights] = given
             self._shelf.compare(record, expected)
+            record = onnx_export.added(record, folder, vault.make_dir(staging / "onnx"), say)
             return self._shelf.shelve(folder, record)
 
     def export(self, id: str, target: Path, *, overwrite: bool = False) -> Path:
-        """Write a model as one file for `import` on another machine; its adapter stays behind.
+        """Write a model as one file for `import` on another machine; its adapter and fast form stay behind.
 
         Args:
             target: the file, or a folder to put `ID.localrag-model` into.

@@ -13,7 +13,7 @@ import importlib
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Protocol, cast
 
@@ -48,12 +48,13 @@ VERSION = 2
 
 # Modules by name, so that a worker loads only the libraries of the formats it meets.
 _MODULES = {
-    "archives": ".zip .tar .tgz .gz .tbz2 .txz .bz2 .xz",
+    "archives": ".zip .tar .tgz .gz .tbz .tbz2 .txz .bz2 .xz",
     "data": ".json .jsonl .ndjson .xml .yaml .yml",
     "ebooks": ".epub",
     "images": ".png .jpg .jpeg .tif .tiff",
     "legacy": ".doc .dot .ppt .pps .pot",
-    "mail": ".eml .mbox",
+    "mail": ".eml",
+    "mailbox": ".mbox",
     "markdown": ".markdown .md",
     "office": ".docm .docx .dotm .dotx",
     "opendocument": ".odp .odt .ott .otp",
@@ -108,45 +109,58 @@ def _parts(source: Source, name: str, options: Options, budget: Budget, depth: i
     except ReadError as error:
         yield _refused(name, error)
         return
+    said: Part | Refused | None = None
     if hasattr(reader, "read"):
         try:
-            reading = _read(source, options)
-            if (characters := sum(len(page.text) for page in reading.pages)) > options.characters:
-                raise ReadError(f"has {characters:,} characters, more than may be read", "Split it into smaller files.")
-            yield Part(name, _sha256(source), source.size, reading)
-        except OverBudget:
+            said = _part(source, name, options)
+        except (OverBudget, MemoryError):
             raise
-        except ReadError as error:
-            yield _refused(name, error)
+        except Exception as error:
+            said = _refusal(name, error)
+        yield said
     if not hasattr(reader, "members"):
         return
     try:
         for member in reader.members(source, options, budget):
-            budget.take_member()
             path = f"{name}/{member.name}" if name else member.name
-            if member.refused is not None:
-                yield _refused(path, member.refused)
-            elif member.source is not None:
-                if depth <= 0:
-                    yield Refused(
-                        path, "lies too deep inside other files. Unpack the outer file and ingest the folder."
-                    )
-                elif member.source.size:
-                    yield from _parts(member.source, path, options, budget, depth - 1)
-    except OverBudget:
+            for said in _member(member, path, options, budget, depth):
+                yield said
+    except (OverBudget, MemoryError):
         raise
-    except ReadError as error:
-        yield _refused(name, error)
-    except OSError as error:
-        yield _refused(name, _unreadable(error))
+    except Exception as error:
+        if (refused := _refusal(name, error)) != said:
+            yield refused
+    else:
+        if said is None:
+            yield Refused(name, "holds no files. If it should, copy it again from where it came from.")
+
+
+def _part(source: Source, name: str, options: Options) -> Part:
+    reading = _read(source, options)
+    if (characters := sum(len(page.text) for page in reading.pages)) > options.characters:
+        raise ReadError(f"has {characters:,} characters, more than may be read", "Split it into smaller files.")
+    return Part(name, _sha256(source), source.size, reading)
+
+
+def _member(member: Member, name: str, options: Options, budget: Budget, depth: int) -> Iterator[Part | Refused]:
+    if member.refused is None and not reads(Path(member.name)):
+        yield _refused(name, _not_read(member.name))
+        return
+    budget.take_member()
+    if member.refused is not None:
+        yield _refused(name, member.refused)
+    elif depth <= 0:
+        yield Refused(name, "lies too deep inside other files. Unpack the outer file and ingest the folder.")
+    elif member.source is not None and member.source.size:
+        yield from _parts(member.source, name, options, budget, depth - 1)
+    else:
+        yield _refused(name, _empty())
 
 
 def _reader_of(source: Source) -> Reader:
     module = SUFFIXES.get(source.suffix)
     if module is None:
-        raise ReadError(
-            f"is of a type that is not read: {source.suffix!r}", "See `localrag ingest --help` for the types."
-        )
+        raise _not_read(source.name)
     return cast(Reader, importlib.import_module(module))
 
 
@@ -175,8 +189,32 @@ def _sha256(source: Source) -> str:
     return digest.hexdigest()
 
 
+def _refusal(name: str, error: Exception) -> Refused:
+    """What became of a file or a member that failed; a fault in one attachment costs neither its mail nor the others."""
+    if isinstance(error, ReadError):
+        return _refused(name, error)
+    if isinstance(error, OSError):
+        return _refused(name, _unreadable(error))
+    if not name:
+        raise error
+    what = clean(" ".join(f"{type(error).__name__}: {error}".split())[:200])
+    reason = f"is damaged, or of a kind that is not understood ({what})"
+    return _refused(name, ReadError(reason, "Open it in its own program and save it anew."))
+
+
 def _refused(name: str, error: ReadError) -> Refused:
     return Refused(name, f"{error.message}. {error.hint}".strip(". ") + ".")
+
+
+def _empty() -> ReadError:
+    return ReadError("is empty (0 bytes)", "If it should not be, copy it again from where it came from.")
+
+
+def _not_read(name: str) -> ReadError:
+    return ReadError(
+        f"is of a type that is not read: {PurePosixPath(name).suffix.lower()!r}",
+        "See `localrag ingest --help` for the types.",
+    )
 
 
 def _look_at(path: Path) -> None:
@@ -185,7 +223,7 @@ def _look_at(path: Path) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise ReadError("is not a regular file", "Folders, devices and pipes are not read.")
         if status.st_size == 0:
-            raise ReadError("is empty (0 bytes)", "If it should not be, copy it again from where it came from.")
+            raise _empty()
         with path.open("rb") as stream:
             stream.read(1)
     except OSError as error:
@@ -205,7 +243,7 @@ def _checked(page: Page) -> Page:
         raise AssertionError("a reader made offsets into text that is not clean")
     size = len(page.text)
     headings = sorted((item for item in page.headings if 0 <= item.start < size), key=lambda item: item.start)
-    return replace(page, label=clean_title(page.label or "") or None, headings=tuple(headings))
+    return replace(page, label=" ".join(clean(page.label or "").split())[:200] or None, headings=tuple(headings))
 
 
 def blank(number: int, reason: str) -> tuple[Page, SkippedPage]:

@@ -106,7 +106,8 @@ def _regions(block: list[Row]) -> list[list[Row]]:
             return [block]
     cuts = [low, *_cuts(used), high]
     return [
-        [part for row in block if (part := _part(row, left, right))] for left, right in zip(cuts, cuts[1:], strict=False)
+        [part for row in block if (part := _part(row, left, right))]
+        for left, right in zip(cuts, cuts[1:], strict=False)
     ]
 
 

@@ -64,6 +64,7 @@ class ReaderPool:
         self._threads: list[threading.Thread] = []
         self._open: list[_Replies] = []
         self._closed = threading.Event()
+        self._starting = threading.Lock()  # `close` may be called by another thread than `read_all`
 
     def __enter__(self) -> ReaderPool:
         return self
@@ -112,8 +113,9 @@ class ReaderPool:
 
     def close(self) -> None:
         """End every process, whatever it is doing. Closing twice does nothing."""
-        self._closed.set()
-        for replies in self._open:
+        with self._starting:
+            self._closed.set()
+        for replies in list(self._open):
             replies.close()
         for _ in self._workers:
             self._jobs.put(None)
@@ -125,12 +127,13 @@ class ReaderPool:
         self._threads.clear()
 
     def _start_thread(self, pending: int) -> None:
-        if pending >= len(self._workers) < self._size:
-            each = _Worker(self._limits)
-            self._workers.append(each)
-            if len(self._workers) == 1:
-                self._run(self._watch)
-            self._run(self._serve, each)
+        with self._starting:
+            if pending >= len(self._workers) < self._size and not self._closed.is_set():
+                each = _Worker(self._limits)
+                self._workers.append(each)
+                if len(self._workers) == 1:
+                    self._run(self._watch)
+                self._run(self._serve, each)
 
     def _run(self, work: Callable[..., None], *args: object) -> None:
         # Daemon: an abandoned pool must not keep the program from ending; the processes see their pipes close.

@@ -7,6 +7,7 @@ there is HTML. What was quoted or forwarded inside the body stays.
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass, replace
 
 from localrag.errors import ReadError
@@ -15,6 +16,7 @@ from localrag.readers.cleaning import clean
 from localrag.types import Heading, Page, Reading, Remark
 
 _STUB = 300  # characters; a plain part shorter than this may only point at the HTML
+_GAP = re.compile(r"\n(?:[ \t]*\n){3,}")
 _TINY = 10_000  # bytes; pictures below are logos, lines and faces
 
 # What mailers call an encoding that Python knows by another name, or that a superset reads better.
@@ -80,7 +82,7 @@ def reading(letter: Letter) -> Reading:
 
 
 def _body(plain: str, html: str) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
-    text = clean(plain).strip("\n").rstrip()
+    text = _GAP.sub("\n\n", clean(plain)).strip("\n").rstrip()
     if html and len(text) < _STUB:
         from localrag.readers import web
 

@@ -28,8 +28,6 @@ from localrag.types import Reading
 _MAX_DEPTH = 50  # of multiparts inside multiparts; real mails need six
 _WORD = re.compile(r"=\?([\w.:+-]+)(?:\*[\w-]+)?\?([bqBQ])\?([^?]*)\?=")
 _CID = re.compile(r"cid:([^\"'\s>)]+)", re.I)
-_HINT = "Open it in a mail program and save it anew."
-_ENCRYPTED = ReadError("is encrypted", "Save a decrypted copy with the mail program that has the key.")
 _ALSO_TEXT = ("message/delivery-status", "message/disposition-notification", "text/rfc822-headers")
 
 
@@ -102,7 +100,7 @@ def _sort(part: Message, mail: _Mail, depth: int) -> None:
     if depth > _MAX_DEPTH:
         return
     if kind == "multipart/encrypted":
-        raise _ENCRYPTED
+        raise signed.encrypted()
     if kind == "multipart/alternative":
         _alternative(part, mail, depth)
     elif kind.startswith("multipart/") and part.is_multipart():
@@ -173,7 +171,7 @@ def _text(part: Message, mail: _Mail) -> str:
     text, lost = letter.decode(data, charset)
     mail.lost += lost
     if "-----BEGIN PGP MESSAGE-----" in text[:1000]:
-        raise _ENCRYPTED
+        raise signed.encrypted()
     if _parameter(part, "format").lower() == "flowed" and part.get_content_type() == "text/plain":
         return flowed.joined(text, delsp=_parameter(part, "delsp").lower() == "yes")
     return text
@@ -289,9 +287,10 @@ def _word(form: str, text: str) -> bytes:
 def author_of(raw: str) -> str:
     """The name of the first person, or the address."""
     for name, address in getaddresses([" ".join(raw.split())]):
-        if said := words(name).strip(" \"'") or words(address):
+        if said := words(name).strip(" \"'") or (words(address) if not address.startswith("@") else ""):
             return said
-    return words(raw)
+    found = re.search(r"[^\s<>,;]+@[^\s<>,;]+", raw)
+    return found[0] if found else words(raw)
 
 
 def iso_date(sent: str) -> str:

@@ -41,7 +41,7 @@ _SUFFIX_OF = {
 def safe(name: str) -> str:
     """One step of a path, made of whatever a stranger called it; empty where nothing is left."""
     name = "".join(" " if mark in "\n\t" else mark for mark in _INVISIBLE.sub("", clean(name)))
-    name = " ".join(re.sub(r"[/\\:]", "_", name).split())
+    name = " ".join(re.sub(r"[/\\:]", "_", name.replace(": ", " ")).split())
     if name.strip(". ") == "":
         return ""
     if len(name) <= _LONGEST:
@@ -77,3 +77,24 @@ class Names:
             given = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
         self._given.add(given)
         return given
+
+
+_WIDE = re.compile("[\u3000-\u30ff\u4e00-\u9fff\uff01-\uff5e]{2,}")
+_RUSSIAN = re.compile("[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+")
+
+
+def old_name(data: bytes) -> str:
+    """A name whose encoding was not written down: UTF-8, or the code page that makes whole words of it."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    russian = data.decode("cp866")
+    foreign = [word for word in re.findall(r"[^\W\d_]+|[^\0-\x7f]", russian) if not word.isascii()]
+    if all(map(_RUSSIAN.fullmatch, foreign)) and any(len(word) > 2 for word in foreign):
+        return russian
+    for encoding in ("cp932", "gb18030"):
+        wide = data.decode(encoding, "replace")
+        if all(map(_WIDE.fullmatch, re.findall(r"[^\0-\x7f]+", wide))):
+            return wide
+    return data.decode("cp437")

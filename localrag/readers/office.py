@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
-from localrag.readers.cleaning import clean, clean_title
+from localrag.readers.cleaning import clean_title
 from localrag.readers.drawing import chart, diagram, formula
+from localrag.readers.flow import Flow
 from localrag.readers.headings import find_headings
 from localrag.readers.hidden import Hidden
 from localrag.readers.numbering import Numbering
@@ -46,17 +47,17 @@ def read(source: Source, options: Options) -> Reading:
     try:
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
             package = Package(archive, options)
-            flow = _Flow(package)
-            text, headings = flow.text()
+            body = _Body(package)
+            text, headings = body.text()
     except DAMAGED as error:
         raise refusal(source, error, "a Word document") from error
     headings = headings or find_headings(text)
-    title = package.title() or flow.title or (headings[0].title if headings else "")
+    title = package.title() or body.title or (headings[0].title if headings else "")
     page = Page(text, headings=headings)
-    return Reading((page,), title, (), flow.remarks(), package.author(), package.date())
+    return Reading((page,), title, (), body.remarks(), package.author(), package.date())
 
 
-class _Flow:
+class _Body:
     """The blocks of one document, collected in order with the headings among them."""
 
     def __init__(self, package: Package) -> None:
@@ -67,7 +68,7 @@ class _Flow:
         self._numbering = Numbering(package.related("numbering"), self._styles.numbered())
         self._notes = {kind: self._read_notes(kind) for kind in ("footnote", "endnote")}
         self._foreign = 0
-        self._blocks: list[tuple[str, int | None, bool]] = []
+        self._flow = Flow()
         self._noted = 0
         self.title = ""
 
@@ -76,20 +77,7 @@ class _Flow:
         if body is None:
             raise ReadError("is an Office file, but not a Word document", "Give the file the suffix of its real type.")
         self._container(body, 0)
-        pieces: list[str] = []
-        headings: list[Heading] = []
-        size, tight = 0, False
-        for text, level, item in self._blocks:
-            if pieces:
-                gap = "\n" if tight and item else "\n\n"
-                pieces.append(gap)
-                size += len(gap)
-            if level is not None:
-                headings.append(Heading(size, level, " ".join(text.split())[:200]))
-            pieces.append(text)
-            size += len(text)
-            tight = item
-        return "".join(pieces), tuple(headings)
+        return self._flow.text()
 
     def remarks(self) -> tuple[Remark, ...]:
         found = self._look.hidden.remarks()
@@ -101,11 +89,6 @@ class _Flow:
         root = self._package.related(f"{kind}s")
         notes = root.iter(f"{_W}{kind}") if root is not None else ()
         return {note.get(f"{_W}id", ""): self._flat(note, False) for note in notes}
-
-    def _add(self, text: str, level: int | None = None, item: bool = False) -> None:
-        text = clean(text).strip()
-        if text:
-            self._blocks.append((text, level, item))
 
     # --- blocks
 
@@ -134,14 +117,14 @@ class _Flow:
         text = f"{number} {inline.text.strip()}" if number else inline.text
         if self._styles.is_title(style) and not self.title:
             self.title = clean_title(inline.text)
-        self._add(text, level, bool(number) and level is None)
+        self._flow.add(text, level, bool(number) and level is None)
         for mark, kind, identity in inline.notes:
             if note := self._notes[kind].get(identity):
-                self._add(f"[{mark}] {note}")
+                self._flow.add(f"[{mark}] {note}")
         for box in inline.boxes:
             self._container(box, depth + 1)
         for picture in inline.pictures:
-            self._add(self._drawn(picture))
+            self._flow.add(self._drawn(picture))
 
     def _drawn(self, picture: Element) -> str:
         """A chart or SmartArt as text."""
@@ -157,9 +140,9 @@ class _Flow:
         width = max((len(row) for row in rows), default=0)
         if width <= 1:  # a frame around text, no table
             for row in rows:
-                self._add(row[0])
+                self._flow.add(row[0])
             return
-        self._add("\n".join(markdown_rows(rows)))
+        self._flow.add("\n".join(markdown_rows(rows)))
 
     def _cells(self, row: Element, ground: bool) -> list[str]:
         """A row's cells; one that spans columns is followed by empty ones, so that columns keep their places."""

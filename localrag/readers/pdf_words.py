@@ -96,9 +96,7 @@ def find_lines(words: Iterable[Word]) -> list[Line]:
                 members.append(word)
                 continue
         lines.append((word.top, word.bottom, [word]))
-    return [
-        Line(tuple(sorted(members, key=lambda word: word.left)), top, bottom) for top, bottom, members in lines
-    ]
+    return [Line(tuple(sorted(members, key=lambda word: word.left)), top, bottom) for top, bottom, members in lines]
 
 
 def pieces(line: Line) -> list[Piece]:

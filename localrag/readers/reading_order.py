@@ -39,7 +39,7 @@ Marks = list[tuple[str, Spot | None]]  # the characters of a text; None for thos
 
 _LEAST_ROWS = 3  # of a column, and of a table
 _PARAGRAPH = 1.45  # a distance between rows this much over the usual one parts paragraphs
-_APART = 1.2  # pieces of a row further apart than this many heights are cells
+_APART = 0.8  # pieces of a row further apart than this many heights are cells
 _FIGURE = re.compile(r"[$€£¥(+-]*\s*\d[\d.,:/ ]*\s*[)%]*|[-–—]+|[$€£¥]", re.ASCII)
 _CURRENCY = re.compile(r"[$€£¥(]+")
 _CLOSING = re.compile(r"[)%]+")
@@ -135,10 +135,13 @@ def _middle(row: _Row) -> float:
 
 
 def _pitch(rows: Sequence[_Row]) -> float:
-    """The usual distance from row to row: of those no further apart than about two heights."""
+    """The usual distance from row to row inside a paragraph: below rows that are full, where there are such."""
     height = median(piece.height for row in rows for piece in row)
+    left, right = min(row[0].left for row in rows), max(row[-1].right for row in rows)
+    full = [row[-1].right > left + 0.85 * (right - left) and len(row) == 1 for row in rows]
     steps = [_middle(below) - _middle(row) for row, below in zip(rows, rows[1:], strict=False)]
-    steps = [step for step in steps if step < 2.2 * height]
+    below_full = [step for step, wide in zip(steps, full, strict=False) if wide and step < 3.5 * height]
+    steps = below_full if len(below_full) >= _LEAST_ROWS else [step for step in steps if step < 2.2 * height]
     return median(steps) if steps else 1.3 * height
 
 
@@ -155,14 +158,20 @@ def _blocks(pieces: list[_Piece], depth: int = 0) -> Iterator[list[_Piece]]:
         return
     # What lies across the gutter (a title, a wide table) parts the columns above it from those below.
     across = [piece for piece in pieces if piece.left < gutter < piece.right]
+    whole: list[_Piece] = []
     for span, band in _bands(pieces, across):
         left = [piece for piece in band if piece.right <= gutter]
         right = [piece for piece in band if piece.left >= gutter]
         if span or not _prose(left) or not _prose(right):
-            yield band
-        else:
-            yield from _blocks(left, depth + 1)
-            yield from _blocks(right, depth + 1)
+            whole += band
+            continue
+        if whole:
+            yield whole
+            whole = []
+        yield from _blocks(left, depth + 1)
+        yield from _blocks(right, depth + 1)
+    if whole:
+        yield whole
 
 
 def _gutter(pieces: Sequence[_Piece]) -> float | None:
@@ -234,16 +243,15 @@ def _cells(row: _Row) -> _Row:
     """A row's pieces; those that stand close are one cell, a currency sign belongs to the figure behind it."""
     cells: _Row = []
     for piece in row:
-        if cells:
-            before = cells[-1]
-            near = piece.left - before.right < _APART * min(piece.height, before.height)
-            if near or _CURRENCY.fullmatch(before.text) or _CLOSING.fullmatch(piece.text):
-                tight = _CURRENCY.fullmatch(before.text) or _CLOSING.fullmatch(piece.text)
-                gap: Marks = [] if tight else [(" ", None)]
-                cells[-1] = _Piece(before.marks + gap + piece.marks, before.left, piece.right, before.middle,
-                                   before.height)  # fmt: skip
-                continue
-        cells.append(piece)
+        before = cells[-1] if cells else None
+        tight = before is not None and (_CURRENCY.fullmatch(before.text) or _CLOSING.fullmatch(piece.text))
+        near = before is not None and piece.left - before.right < _APART * min(piece.height, before.height)
+        if before is None or not (tight or near and not _CURRENCY.match(piece.text)):
+            cells.append(piece)
+            continue
+        gap: Marks = [] if tight else [(" ", None)]
+        marks = before.marks + gap + piece.marks
+        cells[-1] = _Piece(marks, before.left, piece.right, before.middle, before.height)
     return cells
 
 
@@ -268,16 +276,21 @@ def _table(rows: Sequence[_Row]) -> Marks:
 
 
 def _columns(rows: Sequence[_Row]) -> list[tuple[float, float]]:
-    """The columns as spans from left to right: cells that lie above each other, of the rows with the most cells."""
-    most = max(map(len, rows))
-    spans = sorted((cell.left, cell.right) for row in rows if len(row) > max(1, most // 2) for cell in row)
+    """The columns as spans from left to right: where cells of more than a few rows lie above each other."""
+    left, right = min(row[0].left for row in rows), max(row[-1].right for row in rows)
+    step = max(1.0, (right - left) / 500)
+    covered = [0] * 502
+    for row in rows:
+        for cell in row if len(row) > 1 else ():
+            for index in range(int((cell.left - left) / step), int((cell.right - left) / step) + 1):
+                covered[index] += 1
+    few = sum(len(row) > 1 for row in rows) // 8
     columns: list[tuple[float, float]] = []
-    for left, right in spans:
-        if columns and left < columns[-1][1]:
-            columns[-1] = columns[-1][0], max(right, columns[-1][1])
-        else:
-            columns.append((left, right))
-    return columns
+    for index in range(501):
+        if covered[index] > few:
+            start = columns.pop()[0] if index and covered[index - 1] > few else left + index * step
+            columns.append((start, left + (index + 1) * step))
+    return columns or [(left, right)]
 
 
 def _shared(piece: _Piece, column: tuple[float, float]) -> float:

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from localrag.errors import ReadError
 
 _SIGNED = bytes.fromhex("2a864886f70d010702")
-_PLAIN = bytes.fromhex("2a864886f70d010701")
 _ENCRYPTED = (bytes.fromhex("2a864886f70d010703"), bytes.fromhex("2a864886f70d0109100117"))
-_OCTETS, _IDENTIFIER, _SEQUENCE, _EXPLICIT = 0x04, 0x06, 0x10, 0xA0
+_OCTETS, _IDENTIFIER, _SEQUENCE, _EXPLICIT = 0x04, 0x06, 0x30, 0xA0
 _MAX_DEPTH = 20
 
 
@@ -31,18 +30,22 @@ def content(data: bytes) -> bytes:
             data = b""
     head = data[:64]
     if any(kind in head for kind in _ENCRYPTED):
-        raise ReadError("is encrypted", "Save a decrypted copy with the mail program that has the key.")
+        raise encrypted()
     if _SIGNED in head:
         try:
-            # ContentInfo{SIGNED, [0]{SignedData{version, algorithms, EncapsulatedContent{PLAIN, [0]{octets}}}}}
-            for _, signed in _inside(_inside_tag(_inside_tag(data, 0x30), _EXPLICIT)):
+            # ContentInfo(signed, [0](SignedData(version, algorithms, EncapsulatedContent(data, [0](octets)))))
+            for _, signed in _inside(_inside_tag(_inside_tag(data, _SEQUENCE), _EXPLICIT)):
                 for tag, value in _inside(signed):
-                    parts = list(_inside(value)) if tag == 0x30 else []
+                    parts = list(_inside(value)) if tag == _SEQUENCE else []
                     if parts and parts[0][0] == _IDENTIFIER and len(parts) > 1:
                         return b"".join(_octets(parts[1][1], 0))
-        except (IndexError, ValueError):
+        except (IndexError, ValueError, StopIteration):
             pass
     raise ReadError("is signed in a form that is not understood", "Save a copy without the signature.")
+
+
+def encrypted() -> ReadError:
+    return ReadError("is encrypted", "Save a decrypted copy with the mail program that has the key.")
 
 
 def _inside_tag(data: bytes, wanted: int) -> bytes:

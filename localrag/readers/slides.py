@@ -107,7 +107,7 @@ class _Slide:
     def _shapes(self, tree: Element, depth: int) -> Iterator[str]:
         """The text of a tree's shapes; a group's shapes are put in order among themselves."""
         placed = [(self._layout.place(shape), shape) for shape in _unwrapped(tree)] if depth <= _MAX_DEPTH else []
-        for shape in _in_order(placed):
+        for shape in in_order(placed):
             if _is_hidden(shape):
                 self.hidden += 1
             elif shape.tag == f"{_P}grpSp":
@@ -232,7 +232,7 @@ def _unwrapped(tree: Element) -> Iterator[Element]:
 _SHAPES = frozenset(f"{_P}{name}" for name in ("sp", "grpSp", "graphicFrame", "pic"))
 
 
-def _in_order(placed: list[tuple[tuple[int, int], Element]]) -> list[Element]:
+def in_order(placed: list[tuple[tuple[int, int], Element]]) -> list[Element]:
     """Row by row from the top, each row from the left."""
     rows: list[list[tuple[int, Element]]] = []
     start = 0

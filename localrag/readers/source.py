@@ -126,7 +126,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Something inside a file: its source, or why it cannot be had."""
+    """Something inside a file: its source, or why it cannot be had; neither where its type is not read anyhow."""
 
     name: str
     source: Source | None = None

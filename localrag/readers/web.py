@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import Message
@@ -28,8 +29,8 @@ from localrag.readers.text import decode_html, guess_remark
 from localrag.types import Heading, Page, Reading, Remark
 
 _OUT = frozenset(
-    "head script style template nav svg:title desc defs metadata annotation annotation-xml rt rp iframe canvas audio video "
-    "noembed input select textarea button datalist option progress meter -comment !doctype".split()
+    "head script style template nav svg:title desc defs metadata annotation annotation-xml rt rp iframe canvas audio "
+    "video noembed input select textarea button datalist option progress meter -comment !doctype".split()
 )
 _FALLBACK = frozenset(("noscript", "noframes"))
 # Line ends that a browser would put around them; what is not named here runs on in its line.
@@ -103,10 +104,8 @@ def _saved_page(source: Source) -> Reading:
     if not pages or not message.keys():
         raise ReadError("holds no web page", "Save the page again, or as HTML.")
     title, date = _header(message, "Subject"), ""
-    try:
+    with suppress(ValueError):
         date = parsedate_to_datetime(str(message["Date"])).isoformat()
-    except ValueError:
-        pass
     for page in pages:
         data = page.get_payload(decode=True)
         charset = page.get_content_charset("")
@@ -170,7 +169,9 @@ def _bounded(html: str) -> str:
 
 def _text(tree: Any) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
     sheet = _sheet("\n".join(style.text() for style in tree.css("style")))
-    plain = not tree.css_first("link[rel~=stylesheet]") and not any("background" in style for style in map(" ".join, sheet.rules.values()))
+    plain = not tree.css_first("link[rel~=stylesheet]") and not any(
+        "background" in style for style in map(" ".join, sheet.rules.values())
+    )
     within = tree.css_first("main, article") is not None
     walk = _Walk(sheet, _Look(None, (255, 255, 255) if plain else None), within)
     for thorough in (False, True):  # a page that is nothing but menus, or says all without scripts
@@ -245,7 +246,9 @@ class _Walk:
 
         return close
 
-    def _open(self, tag: str, node: Any, attributes: Mapping[str, str | None], style: dict[str, str]) -> Callable[[], None]:
+    def _open(
+        self, tag: str, node: Any, attributes: Mapping[str, str | None], style: dict[str, str]
+    ) -> Callable[[], None]:
         flow = self.flow
         if tag in _AROUND:
             flow.put(_AROUND[tag][0])
@@ -356,7 +359,7 @@ def _simple(cell: Any, headed: bool) -> bool:
 
 
 _NEVER_IN_CELLS = frozenset(("table", "form", "main", "article"))
-_BLOCKS_IN_CELLS = frozenset("h1 h2 h3 h4 h5 h6 ul ol dl blockquote pre hr section".split())
+_BLOCKS_IN_CELLS = frozenset("h1 h2 h3 h4 h5 h6 ul ol dl blockquote pre hr section input select textarea".split())
 
 
 def _grid(rows: list[list[Any]], words: Callable[[Any], str]) -> tuple[list[list[str]], int]:
@@ -465,7 +468,9 @@ class _Flow:
         self.end(2)
         if self.opened is not None:
             start, piece = self.opened
-            self.headings.append(Heading(start, level, " ".join("".join(self.pieces[piece:]).split())[:200]))
+            self.headings.append(
+                Heading(start, level, " ".join("".join(self.pieces[piece:]).split()).strip("\u200b")[:200])
+            )
 
 
 def _nothing() -> None:

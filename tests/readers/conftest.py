@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 
 TRAP = """
-import os, sys, time
+import mmap, os, subprocess, sys, time
+from localrag.errors import ReadError
+from localrag.readers.source import Member, Source
 from localrag.types import Page, Reading
 
-def read(path, passwords=()):
-    word, _, rest = path.read_text(encoding="utf-8").partition(" ")
+kept = []
+
+def read(source, options):
+    word, _, rest = source.read().decode("utf-8").partition(" ")
     if word == "hang":
         time.sleep(600)
     if word == "spin":
@@ -21,10 +25,12 @@ def read(path, passwords=()):
         ctypes.string_at(0)
     if word == "exit":
         os._exit(3)
-    if word == "memory":
-        raise MemoryError
+    if word == "kill":
+        os.kill(os.getpid(), 9)
     if word == "raise":
         raise ZeroDivisionError("what\\x00 now")
+    if word == "refuse":
+        raise ReadError("is not to my taste", "Cook it anew.")
     if word == "noise":
         print("noise on stdout"); print("noise on stderr", file=sys.stderr); os.write(1, b"more"); os.write(2, b"more")
     if word == "sleep":
@@ -34,7 +40,51 @@ def read(path, passwords=()):
         socket.create_connection(("192.0.2.1", 80), timeout=1)
     if word == "dirty":
         return Reading((Page("a\\x00b"),))
-    return Reading((Page(f"{word} {rest} pid={os.getpid()} passwords={list(passwords)} argv={sys.argv}"),))
+    if word == "take":  # what Python asks for and does not get
+        kept.append(bytearray(int(rest)))
+    if word == "keep":  # a leak
+        kept.append(b"x" * int(rest))
+    if word == "abort":  # what native code does when it gets no memory
+        kept.append(b"x" * int(rest))
+        time.sleep(0.5)
+        os.abort()
+    if word == "share":  # memory that the kernel does not count as data
+        shared = mmap.mmap(-1, int(rest))
+        for start in range(0, int(rest), 4096):
+            shared[start] = 1
+        time.sleep(600)
+    if word == "text":
+        return Reading((Page("x" * int(rest)),))
+    if word == "start":  # another program, as for old office files
+        command, _, file = rest.partition(" ")
+        child = subprocess.Popen(["sleep", "600"])
+        with open(file, "w") as stream:
+            stream.write(f"{os.getpid()} {child.pid}")
+        os.rename(file, file + ".done")
+        time.sleep(600 if command == "hang" else 0)
+        if command == "exit":
+            os._exit(3)
+    if word == "forge":  # a process that was taken over
+        import struct
+        from localrag.readers import wire
+        frame = eval(rest)
+        for descriptor in range(3, 20):
+            try:
+                os.write(descriptor, frame)
+            except OSError:
+                pass
+        time.sleep(600)
+    return Reading((Page(f"{word} {rest} pid={os.getpid()} passwords={list(options.passwords)} argv={sys.argv}"),))
+
+def members(source, options, budget):
+    word, _, rest = source.read().decode("utf-8").partition(" ")
+    if word == "holds":
+        for number, command in enumerate(rest.split("; ")):
+            yield Member(f"m{number}.trap", Source(f"m{number}.trap", data=command.encode()))
+    if word == "many":
+        count, size = map(int, rest.split())
+        for number in range(count):
+            yield Member(f"m{number}.trap", Source(f"m{number}.trap", data=b"text %d" % size))
 """
 SITE = """
 from localrag.readers import base

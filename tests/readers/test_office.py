@@ -1,6 +1,5 @@
 import zipfile
 from datetime import UTC, datetime
-import zipfile
 
 import docx
 import pytest

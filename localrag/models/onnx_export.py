@@ -1,0 +1,209 @@
+"""The fast form of an embedder: its whole sentence-transformers pipeline as one ONNX graph with 8-bit weights.
+
+Promise: made once, on this machine, from the verified weights; kept only if it does what sentence-transformers does:
+the same tokens for every probe below, and vectors of cosine 0.97 or more to the float32 ones. What cannot be made
+costs a line, not the model. Limits: encoders of the BERT family with pooling and normalisation; torch makes it, but
+it runs without torch and sentence-transformers (onnx_embedder.py).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from localrag import vault
+from localrag.models import manifest as records
+from localrag.models.manifest import Manifest
+
+_FAMILY = {"bert", "distilbert", "roberta", "xlm-roberta"}
+_PIPELINES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
+_LEAST_COSINE = 0.97
+# Fixed by opset 17, which every onnxruntime of these years runs.
+_OPSET = 17
+_PROBES = (
+    "",
+    "Notice",
+    "The Supplier shall give not less than ninety (90) days' written notice of termination under clause 14.2(b).",
+    "Das Mietverhältnis endet am 31. Mai; die Kündigungsfrist beträgt drei Monate.",
+    "La résiliation prend effet à l’échéance du délai prévu à l’article 12. ¿Cuándo termina el contrato?",
+    "本合同自双方签字之日起生效。 Договор вступает в силу с даты подписания. 契約は終了する。",
+    "👩🏽‍⚖️ €1,250.00 (incl. 19 % VAT) ½ ﬁnal [MASK] <tag> http://x.example/a_b?c=d#e",
+    "| Item | Qty | Price |\n| --- | --- | --- |\n| Paper A4 | 12 | 3.50 |\n| Toner | 2 | 89.00 |",
+    "The committee considered the annual report, the auditor's opinion and the budget of the coming year. " * 60,
+)
+
+
+def added(record: Manifest, folder: Path, work: Path, say: Callable[[str], None]) -> Manifest:
+    """The record with the fast form, which now lies in `folder`; unchanged where none is made, and the reason said.
+
+    Args:
+        work: an empty folder for what is half-made; the caller removes it.
+    """
+    if record.kind != "embedder":
+        return record
+    obstacle = _obstacle(folder / record.main)
+    if obstacle:
+        say(f"{record.id}: runs on sentence-transformers, because {obstacle}")
+        return record
+    say(f"{record.id}: making its fast form")
+    try:
+        with _quiet():
+            graph = _made(folder / record.main, work)
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
+        say(f"{record.id}: warning: its fast form was not made, so it runs on sentence-transformers ({reason})")
+        return record
+    with vault.create(folder / records.FAST) as out:
+        entry = records.copy_hashed([graph], out)
+    return replace(record, files={**record.files, records.FAST: entry})
+
+
+def _obstacle(model: Path) -> str:
+    """Why this folder has no fast form; empty where one can be tried. Reads two small files and loads nothing."""
+    try:
+        pipeline = [str(part["type"]).rpartition(".")[2] for part in json.loads((model / "modules.json").read_bytes())]
+        family = json.loads((model / "config.json").read_bytes()).get("model_type")
+        if not (model / "tokenizer.json").is_file():
+            return "it has no tokenizer.json"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"its description cannot be read ({error})"
+    if pipeline not in _PIPELINES:
+        return f"its pipeline is {' + '.join(pipeline) or 'empty'}"
+    return "" if family in _FAMILY else f"its architecture is {family}"
+
+
+def _made(model: Path, work: Path) -> bytes:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    # The attention that the fusion below knows is "eager"; torch's own fused one leaves a graph half as fast.
+    transformer = SentenceTransformer(
+        str(model), device="cpu", local_files_only=True, trust_remote_code=False,
+        model_kwargs={"dtype": torch.float32, "attn_implementation": "eager", "use_safetensors": True},
+    ).eval()  # fmt: skip
+    said = _description(transformer)
+    _trace(transformer, work / "traced.onnx")
+    graph = _quantised(work, said)
+    _compare(transformer, model, graph, said)
+    return graph
+
+
+def _description(transformer: Any) -> dict[str, str]:
+    """What the graph must be told beside its weights; kept in the graph itself."""
+    prompts = transformer.prompts or {}
+    if transformer.default_prompt_name is not None or any(
+        getattr(transformer[0], name, None) for name in ("do_lower_case", "query_length", "document_length")
+    ):
+        raise ValueError("it prepares texts in its own way")
+    document = next((prompts[name] for name in ("document", "passage", "corpus") if prompts.get(name)), "")
+    if (document or prompts.get("query")) and not transformer[1].include_prompt:
+        raise ValueError("it leaves its prompts out of the mean")
+    return {
+        "max_tokens": str(int(transformer.max_seq_length or 512)),
+        "dimension": str(int(transformer.get_embedding_dimension())),
+        "question_prompt": prompts.get("query", ""),
+        "document_prompt": document,
+    }
+
+
+def _trace(transformer: Any, target: Path) -> None:
+    import torch
+
+    class Pipeline(torch.nn.Module):
+        """Token ids to the finished vector, through every part as sentence-transformers runs it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = transformer
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            features = {"input_ids": input_ids, "attention_mask": attention_mask}
+            for part in self.parts:
+                features = part(features)
+            return features["sentence_embedding"]
+
+    ids = transformer.tokenizer(["one text", "and a longer one"], padding=True, return_tensors="pt")
+    texts, tokens = "texts", "tokens"
+    with torch.inference_mode():
+        # The newer exporter (dynamo) needs the package onnxscript; the graph would be fused to the same one.
+        torch.onnx.export(
+            Pipeline().eval(), (ids["input_ids"], ids["attention_mask"]), str(target), dynamo=False,
+            opset_version=_OPSET, input_names=["input_ids", "attention_mask"], output_names=["vector"],
+            dynamic_axes={
+                "input_ids": {0: texts, 1: tokens}, "attention_mask": {0: texts, 1: tokens}, "vector": {0: texts},
+            },
+        )  # fmt: skip
+
+
+def _quantised(work: Path, said: dict[str, str]) -> bytes:
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    fused = optimize_model(str(work / "traced.onnx"), model_type="bert", num_heads=0, hidden_size=0, opt_level=0)
+    fused.save_model_to_file(str(work / "fused.onnx"))
+    quantize_dynamic(
+        work / "fused.onnx",
+        work / "int8.onnx",
+        op_types_to_quantize=["MatMul", "Attention", "Gather", "EmbedLayerNormalization"],
+        per_channel=True,
+        # Weights of 7 bits: without VNNI two products of 8 bits are added in 16 bits, which overflow.
+        reduce_range=True,
+        weight_type=QuantType.QInt8,
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+    )
+    model = onnx.load(work / "int8.onnx")
+    for name, value in said.items():
+        model.metadata_props.add(key=name, value=value)
+    graph: bytes = model.SerializeToString()
+    return graph
+
+
+def _compare(transformer: Any, model: Path, graph: bytes, said: dict[str, str]) -> None:
+    """Raise ValueError unless the graph and tokenizer.json do what sentence-transformers does, within the tolerance."""
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    longest = int(said["max_tokens"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    for probe in _PROBES:
+        text = said["document_prompt"] + probe
+        ids = transformer.tokenizer(text, truncation=True, max_length=longest)["input_ids"]
+        mine = tokenizer.encode(text).ids
+        if ids != (mine if len(mine) <= longest else [*mine[: longest - 1], mine[-1]]):
+            raise ValueError("its tokenizer.json gives other tokens than sentence-transformers")
+        row = np.array([ids], np.int64)
+        vector = session.run(None, {"input_ids": row, "attention_mask": np.ones_like(row)})[0][0]
+        wanted = transformer.encode_document([probe], show_progress_bar=False)[0]
+        cosine = float(vector @ wanted / max(np.linalg.norm(vector) * np.linalg.norm(wanted), 1e-12))
+        if not cosine >= _LEAST_COSINE:
+            raise ValueError(f"in 8 bits its vectors have cosine {cosine:.3f} to the float32 ones")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the advice of five libraries, which is for their developers."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

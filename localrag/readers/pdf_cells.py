@@ -1,0 +1,205 @@
+"""Cells of tables that are set without upright rules: figures made whole, columns found, headers made one row.
+
+In filings "$", ")" and "%" are set as cells of their own; here they belong to their number again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from localrag.readers.pdf_rules import Rule
+from localrag.readers.pdf_words import Line, Piece
+
+_CURRENCY = re.compile(r"^\(?(?:[A-Z]{1,3})?[$€£¥]\s*\(?$")
+_CLOSING = re.compile(r"^[)%]+$|^(?:bps|ppts?|pp|x)$")
+_OPEN_GAP = re.compile(r"(?<=[$€£¥(])\s+(?=[\d($€£¥.—–-])")
+_CLOSE_GAP = re.compile(r"(?<=[\d—–-])\s+(?=[)%])")
+_FIGURE = re.compile(
+    r"^(?:[-+–—−(]*(?:[A-Z]{1,3})?[$€£¥]?[-–−(]*\.?\d[\d,.]*\)?(?:\s?(?:%|x|bps|ppts?|pp|years?|yrs|months?|days?|million|billion))?\)?(?:\s?\(\w{1,3}\)|[*†‡]+)?"
+    r"|\(?[$€£¥]?\(?[—–−-]+\)?%?|N/?[AM]\.?|n/?[am]\.?)$"
+)
+_YEAR = re.compile(r"^(?:FY|Q[1-4]|Fiscal)?\s?'?(?:19|20)\d\d\*?(?:\s?\(\w{1,3}\))?$")
+_UNIT = re.compile(
+    r"^\(?(?:dollars |amounts |\$ |u\.s\. dollars )?(?:in|unaudited)\b.{0,60}(?:million|thousand|billion|unaudited)",
+    re.I,
+)
+_LEADERS = re.compile(r"(?:\s?\.){4,}\s*$|(?:\s?_){4,}\s*$")
+
+
+def is_figure(text: str) -> bool:
+    return bool(_FIGURE.match(text))
+
+
+def is_year(text: str) -> bool:
+    return bool(_YEAR.match(text))
+
+
+def is_unit(text: str) -> bool:
+    """Whether it says what a table's figures are counted in: "(In millions, except per share data)"."""
+    return bool(_UNIT.match(text)) and len(text) < 100
+
+
+def whole(found: Sequence[Piece]) -> list[Piece]:
+    """The pieces of a line with signs joined to their figures, and without the dots that lead to them."""
+    pieces: list[Piece] = []
+    for piece in found:
+        text = _CLOSE_GAP.sub("", _OPEN_GAP.sub("", _LEADERS.sub("", piece.text)))
+        if not text.strip(" ._"):
+            continue
+        piece = piece._replace(text=text)
+        before = pieces[-1] if pieces else None
+        if before and _belong(before.text, text):
+            pieces[-1] = _joined(before, piece)
+        else:
+            pieces.append(piece)
+    return pieces
+
+
+def _belong(left: str, right: str) -> bool:
+    """Whether a sign and a figure, or a figure and a sign, are one figure."""
+    if _CURRENCY.match(left):
+        return is_figure(right)
+    return bool(_CLOSING.match(right)) and is_figure(left) and bool(re.search(r"[\d—–-]\)?$", left))
+
+
+def _joined(left: Piece, right: Piece) -> Piece:
+    return Piece(left.words + right.words, (left.text + right.text).replace(" ", ""), left.left, right.right)
+
+
+# --- columns -------------------------------------------------------------------------------------------------
+
+
+def find_columns(rows: Sequence[Sequence[Piece]], height: float) -> list[tuple[float, float]]:
+    """Left and right of each column: what is parted by white from top to bottom; few pieces may stick out."""
+    edges = sorted([(p.left, 1) for row in rows for p in row] + [(p.right, -1) for row in rows for p in row])
+    few = int(len(rows) * 0.06)
+    columns: list[tuple[float, float]] = []
+    depth, start = 0, 0.0
+    for x, step in edges:
+        if depth <= few < depth + step:
+            if columns and x - columns[-1][1] < 0.2 * height:
+                start = columns.pop()[0]
+            else:
+                start = x
+        depth += step
+        if depth <= few < depth - step:
+            columns.append((start, x))
+    return columns
+
+
+def column_of(piece: Piece, columns: Sequence[tuple[float, float]]) -> int:
+    """The column that a piece stands in: the one it shares most with, else the nearest."""
+
+    def fit(index: int) -> float:
+        left, right = columns[index]
+        return min(piece.right, right) - max(piece.left, left)
+
+    return max(range(len(columns)), key=fit)
+
+
+# --- headers -------------------------------------------------------------------------------------------------
+
+Columns = Sequence[tuple[float, float]]
+Span = tuple[float, float]
+
+
+def header(
+    lines: Sequence[tuple[Line, Sequence[Piece]]], columns: Columns, flat: Sequence[Rule], below: float
+) -> list[str]:
+    """One row out of the lines of a header: each column gets what stands above it, from the top down."""
+    if not lines:
+        return [""] * len(columns)
+    columns = _widened(columns, [rule for rule in flat if lines[0][0].top < rule.at < below + lines[0][0].height])
+    cells: list[list[str]] = [[] for _ in columns]
+    spans: list[list[Span | None]] = []
+    for index in reversed(range(len(lines))):
+        line, found = lines[index]
+        bottom = lines[index + 1][0].middle if index + 1 < len(lines) else below
+        ruled = [_ruled(piece, line, columns, flat, bottom) for piece in found]
+        if not any(ruled) and spans:
+            ruled = _inherited(found, lines[index + 1][1], spans[-1])
+        spans.append(ruled if any(ruled) else _shared(found, columns))
+    spans.reverse()
+    for index in range(1, len(lines)):
+        if not any(spans[index]):
+            spans[index] = _inherited(lines[index][1], lines[index - 1][1], spans[index - 1])
+    for (_, found), spans_of_line in zip(lines, spans, strict=True):
+        for piece, span in zip(found, spans_of_line, strict=True):
+            if len(found) == 1 and is_unit(piece.text):
+                cells[0].append(piece.text)
+                continue
+            for column in _covered(piece, span, columns):
+                cells[column].append(piece.text)
+    return [" ".join(words) for words in cells]
+
+
+def _ruled(piece: Piece, line: Line, columns: Columns, flat: Sequence[Rule], bottom: float) -> Span | None:
+    """From where to where the rule under a header's words goes: as far as they hold."""
+    under = [
+        rule for rule in flat
+        if line.middle < rule.at <= max(bottom, line.bottom + 2)
+        and min(rule.end, piece.right) - max(rule.start, piece.left) > 0.8 * (piece.right - piece.left)
+        and rule.start > (columns[0][0] + columns[0][1]) / 2
+    ]  # fmt: skip
+    if not under:
+        return None
+    rule = min(under, key=lambda rule: rule.at)
+    return min(rule.start, piece.left), max(rule.end, piece.right)
+
+
+def _widened(columns: Columns, flat: Sequence[Rule]) -> Columns:
+    """Columns as wide as the rules that stand over one of them each."""
+    wide = list(columns)
+    for rule in flat:
+        under = [
+            index for index, (left, right) in enumerate(columns)
+            if min(right, rule.end) - max(left, rule.start) > 0.3 * (right - left)
+        ]  # fmt: skip
+        if len(under) == 1 and under[0]:
+            left, right = wide[under[0]]
+            wide[under[0]] = min(left, rule.start), max(right, rule.end)
+    return wide
+
+
+def _inherited(found: Sequence[Piece], other: Sequence[Piece], spans: Sequence[Span | None]) -> list[Span | None]:
+    """Words over two lines, set about one middle or one edge, hold as far as the other line does."""
+    inherited: list[Span | None] = []
+    for a in found:
+        same = [
+            span for b, span in zip(other, spans, strict=True)
+            if min(abs(a.left + a.right - b.left - b.right) / 2, abs(a.left - b.left), abs(a.right - b.right)) < 4
+        ]  # fmt: skip
+        inherited.append(same[0] if same else None)
+    return inherited
+
+
+def _shared(found: Sequence[Piece], columns: Columns) -> list[Span | None]:
+    """Fewer words than columns, without rules: each holds for as many columns, if it stands within them."""
+    over = [piece for piece in found if column_of(piece, columns)]
+    behind = columns[1:]
+    none: list[Span | None] = [None] * len(found)
+    if not over or len(over) == len(behind) or len(behind) % len(over):
+        return none
+    if all(any(start - 2 <= p.left and p.right <= end + 2 for start, end in behind) for p in over):
+        return none  # each stands in a column of its own
+    size = len(behind) // len(over)
+    groups = [(behind[i * size][0], behind[i * size + size - 1][1]) for i in range(len(over))]
+    middles = [(piece.left + piece.right) / 2 for piece in over]
+    if len(over) == 1 and abs(middles[0] - (groups[0][0] + groups[0][1]) / 2) > 8:
+        return none
+    if not all(start - 6 <= middle <= end + 6 for middle, (start, end) in zip(middles, groups, strict=True)):
+        return none
+    spans = dict(zip(over, groups, strict=True))
+    return [spans.get(piece) for piece in found]
+
+
+def _covered(piece: Piece, span: Span | None, columns: Columns) -> list[int]:
+    left, right = span or (piece.left, piece.right)
+    inside = [
+        index
+        for index, (start, end) in enumerate(columns)
+        if min(right, end) - max(left, start) > (0.5 if span else 0.6) * (end - start)
+        or (left <= start and end <= right)
+    ]
+    return inside or [column_of(piece, columns)]

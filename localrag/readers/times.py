@@ -1,0 +1,21 @@
+"""Calendars (ICS) and transcripts (VTT, SRT): text whose places are times.
+
+Each entry of a calendar is a block under its summary: when (in the time zone it was written in), where, who, how it
+repeats in words. Repetitions are not counted out. Captions of a transcript are put together to lines, one for each
+turn of a speaker; each caption keeps its time.
+"""
+
+from __future__ import annotations
+
+from localrag.errors import ReadError
+from localrag.readers import calendar, transcript
+from localrag.readers.source import Options, Source, looks_like
+from localrag.readers.text import decode
+from localrag.types import Reading
+
+
+def read(source: Source, options: Options) -> Reading:
+    if kind := looks_like(source):
+        raise ReadError(f"is not text but {kind}", "Give the file the suffix of its real type.")
+    text = decode(source.read())
+    return calendar.reading(text) if source.suffix == ".ics" else transcript.reading(text)

@@ -1,0 +1,52 @@
+"""Values of a sheet's cells as a person sees them: short, exact, dates by ISO 8601."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from typing import Any
+
+from localrag.readers.cleaning import clean
+
+
+def shown(value: Any, mark: str = "") -> str:
+    """A cell's value as a person sees it, in its shortest form; `mark` as in `Marks.cells`."""
+    if mark.startswith("#"):
+        return mark
+    if isinstance(value, str):
+        return clean(value).strip()
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | float):
+        if mark == "%":
+            return f"{number(value * 100)}%"
+        text = number(value)
+        return text.zfill(len(mark)) if mark and text.isdigit() else text
+    if isinstance(value, datetime.datetime):
+        return f"{value.date().isoformat()} {clock(value.time())}"
+    if isinstance(value, datetime.time):
+        return clock(value)
+    if isinstance(value, datetime.timedelta):
+        return duration(value.total_seconds())
+    return value.isoformat() if isinstance(value, datetime.date) else clean(str(value)).strip()
+
+
+def number(value: float) -> str:
+    """Up to 15 digits, as in a spreadsheet's cell; whole numbers without a point."""
+    if isinstance(value, int) and abs(value) < 10**15:
+        return str(value)
+    text = f"{value:.15g}"
+    if "e" in text and abs(value) >= 1 and abs(value) < 1e21:
+        return str(int(decimal.Decimal(text)))
+    return "0" if text == "-0" else text
+
+
+def duration(seconds: float) -> str:
+    """Hours may be more than a day's."""
+    sign, rest = ("-" if seconds < 0 else ""), round(abs(seconds))
+    return f"{sign}{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
+
+
+def clock(time: datetime.time) -> str:
+    """To the second; the seconds only where there are some."""
+    return time.strftime("%H:%M:%S").removesuffix(":00") if time.second else time.strftime("%H:%M")

@@ -382,9 +382,9 @@ class _Run:
         self._finished(file)
 
     def _unchanged(self, file: Found) -> None:
-        self.tally.unchanged += 1
-        for failure in self.failures.get(file.path, ()):
-            self.tally.failed[failure.document] = failure
+        failures = {failure.document: failure for failure in self.failures.get(file.path, ())}
+        self.tally.failed.update(failures)
+        self.tally.unchanged += file.path not in failures
         self.done += 1
 
     def _finished(self, file: Found) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _CHUNKS = 256
 _CHARACTERS = 4_000_000
+_ENTRIES = 1024
+_MOST_BATCHES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Prepared:
     keys: tuple[bytes, ...]
     texts: tuple[str, ...]
     sketch: bytes
+    characters: int
 
 
 Batch = list[tuple[Path, "Prepared | Refused | None"]]
@@ -91,16 +94,18 @@ class Preparer:
 
     def _gathered(self) -> Iterator[Batch]:
         batch: Batch = []
-        chunks = characters = 0
         for path, result in self._results:
-            item = self._prepared(result) if isinstance(result, Part) else result
-            batch.append((path, item))
-            if isinstance(item, Prepared):
-                chunks += len(item.chunks)
-                characters += sum(len(page.text) for page in item.part.reading.pages)
-            if chunks >= _CHUNKS or characters >= _CHARACTERS or len(batch) >= 4 * _CHUNKS:
-                yield batch
-                batch, chunks, characters = [], 0, 0
+            batch.append((path, self._prepared(result) if isinstance(result, Part) else result))
+            if _is_full(batch, 1):
+                ended = {path for path, item in batch if item is None}
+                # A file is best committed whole; only one that alone fills several batches is not waited for.
+                whole = [entry for entry in batch if entry[0] in ended]
+                rest = [entry for entry in batch if entry[0] not in ended]
+                if _is_full(rest, _MOST_BATCHES):
+                    whole, rest = batch, []
+                if whole:
+                    yield whole
+                batch = rest
         if batch:
             yield batch
 
@@ -112,4 +117,14 @@ class Preparer:
             tuple(chunking.digest(reading.title, chunk) for chunk in chunks),
             tuple(chunking.embedded_text(reading.title, chunk) for chunk in chunks),
             sketches.sketch("\n".join(page.text for page in reading.pages)),
+            sum(len(page.text) for page in reading.pages),
         )  # fmt: skip
+
+
+def _is_full(batch: Batch, times: int) -> bool:
+    documents = [item for _, item in batch if isinstance(item, Prepared)]
+    return (
+        sum(len(document.chunks) for document in documents) >= times * _CHUNKS
+        or sum(document.characters for document in documents) >= times * _CHARACTERS
+        or len(batch) >= times * _ENTRIES
+    )

@@ -12,9 +12,10 @@ import pytest
 from papers import ingest, never, sound
 
 from localrag import ingest as ingesting
+from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
 from localrag.errors import EmbedderMismatch, NotFoundError, UsageError
-from localrag.library import Library
+from localrag.scanning import readable_files
 
 Folder = Callable[..., Path]
 PRIVILEGED = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
@@ -23,7 +24,7 @@ PRIVILEGED = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0,
 # --- what changed -------------------------------------------------------------------------------------------
 
 
-def test_a_folder_is_read_and_a_second_run_reads_nothing(library: Library, folder: Folder) -> None:
+def test_a_folder_is_read_and_a_second_run_reads_nothing(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Alpha.", "sub folder/b c.md": "# Beta\n\nText.", "pages.txt": "One.\fTwo.", "x.exe": "?"})
     report = ingest(library, root)
     assert report.read == ("a.txt", "pages.txt", "sub folder/b c.md")
@@ -36,7 +37,7 @@ def test_a_folder_is_read_and_a_second_run_reads_nothing(library: Library, folde
     sound(library)
 
 
-def test_a_changed_file_is_read_again_and_only_that(library: Library, folder: Folder) -> None:
+def test_a_changed_file_is_read_again_and_only_that(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Elephants.", "b.txt": "Bees."})
     ingest(library, root)
     folder({"a.txt": "Flamingos, more of them."})
@@ -45,7 +46,7 @@ def test_a_changed_file_is_read_again_and_only_that(library: Library, folder: Fo
     assert library.search_text('"elephants"', 5) == [] and len(library.search_text('"flamingos"', 5)) == 1
 
 
-def test_a_change_of_the_same_size_is_seen_by_its_time(library: Library, folder: Folder) -> None:
+def test_a_change_of_the_same_size_is_seen_by_its_time(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "aaaa bbbb"})
     ingest(library, root)
     folder({"a.txt": "cccc bbbb"})
@@ -53,15 +54,15 @@ def test_a_change_of_the_same_size_is_seen_by_its_time(library: Library, folder:
     assert ingest(library, root).read == ("a.txt",)
 
 
-def test_a_file_rewritten_with_the_same_content_is_not_read(library: Library, folder: Folder) -> None:
+def test_a_file_rewritten_with_the_same_content_is_not_read(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Alpha."})
     ingest(library, root)
     os.utime(root / "a.txt", ns=(5, 5))
     assert ingest(library, root, embedder=never).unchanged == 1
-    assert library.documents()[0].mtime_ns == 5
+    assert library.files(str(root))["a.txt"].mtime_ns == 5
 
 
-def test_a_deleted_file_leaves_no_vector_and_no_word(library: Library, folder: Folder) -> None:
+def test_a_deleted_file_leaves_no_vector_and_no_word(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Alpha.", "b.txt": "The canaryword."})
     ingest(library, root)
     (root / "b.txt").unlink()
@@ -72,16 +73,17 @@ def test_a_deleted_file_leaves_no_vector_and_no_word(library: Library, folder: F
     sound(library)
 
 
-def test_a_renamed_file_stands_under_its_new_name_only(library: Library, folder: Folder) -> None:
+def test_a_renamed_file_stands_under_its_new_name_only(library: Editor, folder: Folder) -> None:
     root = folder({"old.txt": "Alpha.", "b.txt": "Beta."})
     ingest(library, root)
     (root / "old.txt").rename(root / "new.txt")
-    report = ingest(library, root)
-    assert (report.read, report.removed) == (("new.txt",), ("old.txt",))
+    report = ingest(library, root, embedder=never)
+    assert (report.read, report.removed, report.moved) == ((), (), (("old.txt", "new.txt"),))
+    sound(library)
     assert [doc.path for doc in library.documents()] == ["b.txt", "new.txt"]
 
 
-def test_two_roots_stand_side_by_side(library: Library, folder: Folder) -> None:
+def test_two_roots_stand_side_by_side(library: Editor, folder: Folder) -> None:
     first, second = folder({"same.txt": "One."}, "first"), folder({"same.txt": "Two."}, "second one")
     ingest(library, first)
     assert ingest(library, second).removed == ()
@@ -94,7 +96,7 @@ def test_two_roots_stand_side_by_side(library: Library, folder: Folder) -> None:
     }  # fmt: skip
 
 
-def test_another_embedder_is_refused_before_anything_changes(library: Library, folder: Folder) -> None:
+def test_another_embedder_is_refused_before_anything_changes(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Alpha."})
     ingest(library, root)
     folder({"a.txt": "Changed now."})
@@ -106,7 +108,7 @@ def test_another_embedder_is_refused_before_anything_changes(library: Library, f
 # --- bad input ----------------------------------------------------------------------------------------------
 
 
-def test_each_bad_file_is_one_line_and_the_others_are_read(library: Library, folder: Folder) -> None:
+def test_each_bad_file_is_one_line_and_the_others_are_read(library: Editor, folder: Folder) -> None:
     root = folder({
         "empty.txt": b"", "broken.pdf": b"%PDF-1.7 and then nothing", "noise.docx": b"PK not a zip",
         "good.txt": "Fine.", "blank.txt": "  \n ",
@@ -123,7 +125,7 @@ def test_each_bad_file_is_one_line_and_the_others_are_read(library: Library, fol
 
 
 @PRIVILEGED
-def test_a_file_without_the_right_to_read_is_one_line(library: Library, folder: Folder) -> None:
+def test_a_file_without_the_right_to_read_is_one_line(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Alpha.", "secret.txt": "Hidden."})
     (root / "secret.txt").chmod(0)
     report = ingest(library, root)
@@ -131,7 +133,7 @@ def test_a_file_without_the_right_to_read_is_one_line(library: Library, folder: 
 
 
 def test_a_file_that_cannot_be_opened_is_one_line(
-    library: Library, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = folder({"a.txt": "Alpha.", "secret.txt": "Hidden."})
     real = ingesting._sha256
@@ -148,7 +150,7 @@ def test_a_file_that_cannot_be_opened_is_one_line(
 
 
 def test_a_file_that_fails_after_it_was_read_keeps_its_earlier_text_and_says_so(
-    library: Library, folder: Folder
+    library: Editor, folder: Folder
 ) -> None:
     root = folder({"a.txt": "The earlier text.", "b.txt": "Beta."})
     ingest(library, root)
@@ -162,7 +164,7 @@ def test_a_file_that_fails_after_it_was_read_keeps_its_earlier_text_and_says_so(
     assert ingest(library, root).failed == () and library.failures() == []
 
 
-def test_a_failure_goes_with_its_file(library: Library, folder: Folder) -> None:
+def test_a_failure_goes_with_its_file(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": b"", "b.txt": "Beta."})
     ingest(library, root)
     (root / "a.txt").unlink()
@@ -170,19 +172,19 @@ def test_a_failure_goes_with_its_file(library: Library, folder: Folder) -> None:
     assert library.failures() == []
 
 
-def test_an_empty_folder_gives_an_empty_report(library: Library, folder: Folder) -> None:
+def test_an_empty_folder_gives_an_empty_report(library: Editor, folder: Folder) -> None:
     report = ingest(library, folder({}), embedder=never)
     assert (report.read, report.failed, report.complete) == ((), (), True)
 
 
-def test_a_missing_path_is_named(library: Library, tmp_path: Path) -> None:
+def test_a_missing_path_is_named(library: Editor, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError) as raised:
         ingest(library, tmp_path / "not here")
     assert "not here" in raised.value.message and raised.value.hint
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
-def test_a_pipe_is_no_document(library: Library, folder: Folder) -> None:
+def test_a_pipe_is_no_document(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Alpha."})
     os.mkfifo(root / "pipe.txt")
     assert ingest(library, root).read == ("a.txt",)
@@ -190,7 +192,7 @@ def test_a_pipe_is_no_document(library: Library, folder: Folder) -> None:
         ingest(library, root / "pipe.txt")
 
 
-def test_a_root_that_became_empty_is_not_taken_for_deleted(library: Library, folder: Folder) -> None:
+def test_a_root_that_became_empty_is_not_taken_for_deleted(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Alpha.", "b.txt": "Beta."})
     ingest(library, root)
     for file in root.iterdir():
@@ -203,7 +205,7 @@ def test_a_root_that_became_empty_is_not_taken_for_deleted(library: Library, fol
 
 
 def test_documents_in_a_folder_that_cannot_be_listed_stay(
-    library: Library, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = folder({"a.txt": "Alpha.", "share/b.txt": "Beta.", "share/deep/c.txt": "Gamma."})
     ingest(library, root)
@@ -225,7 +227,7 @@ def test_documents_in_a_folder_that_cannot_be_listed_stay(
 # --- which files --------------------------------------------------------------------------------------------
 
 
-def test_one_file_can_be_the_path(library: Library, folder: Folder) -> None:
+def test_one_file_can_be_the_path(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Alpha.", "b.txt": "Beta.", "empty.txt": b""})
     report = ingest(library, root / "a.txt")
     assert (report.read, report.root) == (("a.txt",), str(root))
@@ -235,16 +237,16 @@ def test_one_file_can_be_the_path(library: Library, folder: Folder) -> None:
     assert [failure.document for failure in library.failures()] == ["empty.txt"]
 
 
-def test_hidden_temporary_and_system_files_are_passed_over(library: Library, folder: Folder) -> None:
+def test_hidden_temporary_and_system_files_are_passed_over(library: Editor, folder: Folder) -> None:
     root = folder({
         "a.txt": "Alpha.", ".hidden.txt": "x", "~$a.docx": "x", "a.txt~": "x", ".git/b.txt": "x",
         "__MACOSX/c.txt": "x", "node_modules/d.txt": "x",
     })  # fmt: skip
     assert ingest(library, root).read == ("a.txt",)
-    assert ingesting.readable_files(root) == 1
+    assert readable_files(root) == 1
 
 
-def test_links_that_lead_in_circles_end(library: Library, folder: Folder) -> None:
+def test_links_that_lead_in_circles_end(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "Alpha.", "sub/b.txt": "Beta."})
     (root / "sub" / "up").symlink_to(root, target_is_directory=True)
     (root / "self.txt").symlink_to(root / "self.txt")
@@ -252,7 +254,7 @@ def test_links_that_lead_in_circles_end(library: Library, folder: Folder) -> Non
     assert ingest(library, root).read == ("a.txt", "sub/b.txt")
 
 
-def test_names_of_every_kind_are_read(library: Library, folder: Folder) -> None:
+def test_names_of_every_kind_are_read(library: Editor, folder: Folder) -> None:
     names = [
         "with space.txt",
         "ünïcödé.txt",
@@ -262,19 +264,19 @@ def test_names_of_every_kind_are_read(library: Library, folder: Folder) -> None:
         "UPPER.TXT",
         "new\nline.txt",
     ]
-    report = ingest(library, folder(dict.fromkeys(names, "Words of this one.")))
+    report = ingest(library, folder({name: f"Words of {name}." for name in names}))
     assert sorted(report.read) == sorted(names)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are a matter of Linux")
-def test_a_name_that_is_not_utf8_is_read(library: Library, folder: Folder) -> None:
+def test_a_name_that_is_not_utf8_is_read(library: Editor, folder: Folder) -> None:
     root = folder({})
     Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.txt")).write_text("Coffee.")
     assert ingest(library, root).read == ("caf\\xe9.txt",)
     assert ingest(library, root, embedder=never).unchanged == 1
 
 
-def test_a_moved_root_is_read_nowhere_again(library: Library, folder: Folder, tmp_path: Path) -> None:
+def test_a_moved_root_is_read_nowhere_again(library: Editor, folder: Folder, tmp_path: Path) -> None:
     root = folder({"a.txt": "Alpha."})
     ingest(library, root)
     moved = root.rename(tmp_path / "moved")

@@ -17,8 +17,10 @@ import pytest
 from papers import IDENTITY, contents, ingest, never, sound
 
 from localrag import ingest as ingesting
+from localrag import preparing, renewal
+from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
-from localrag.errors import LibraryLocked, StorageError
+from localrag.errors import Cancelled, LibraryLocked, StorageError
 from localrag.library import Library
 from localrag.readers.isolate import ReaderPool
 from localrag.types import IngestProgress
@@ -32,9 +34,9 @@ MANY = {f"{number:02}.txt": f"Document {number} speaks of topic{number}. " * 40 
 
 
 def test_stopped_half_way_the_next_run_ends_as_an_undisturbed_one(
-    library: Library, folder: Folder, home: Path, monkeypatch: pytest.MonkeyPatch
+    library: Editor, folder: Folder, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingesting, "_GATHER", 4)
+    monkeypatch.setattr(preparing, "_CHUNKS", 4)
     root = folder(MANY)
     stored = 0
 
@@ -48,27 +50,27 @@ def test_stopped_half_way_the_next_run_ends_as_an_undisturbed_one(
     sound(library)
     rest = ingest(library, root)
     assert rest.complete and rest.unchanged == len(report.read)
-    undisturbed = Library.create(home / "indexes" / "other", "other", IDENTITY)
+    undisturbed = Editor.create(home / "indexes" / "other", "other", IDENTITY)
     ingest(undisturbed, root)
     assert contents(library) == contents(undisturbed)
     undisturbed.close()
 
 
-def test_stopping_at_once_reads_nothing(library: Library, folder: Folder) -> None:
+def test_stopping_at_once_reads_nothing(library: Editor, folder: Folder) -> None:
     report = ingest(library, folder(MANY), embedder=never, stop=lambda: True)
     assert not report.complete and report.read == ()
 
 
 def test_a_full_disk_ends_it_with_what_to_do_and_keeps_what_was_stored(
-    library: Library, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingesting, "_GATHER", 1)
+    monkeypatch.setattr(preparing, "_CHUNKS", 1)
     root = folder({"a.txt": "Alpha.", "b.txt": "Beta. " * 4_000})
     pages = library._db.execute("PRAGMA page_count").fetchone()[0]
     library._db.execute(f"PRAGMA max_page_count = {pages + 3}")
     with pytest.raises(StorageError) as raised:
         # One worker, so that the files come in their order.
-        ingest(library, root, workers=1)
+        ingest(library, root, limits=ingesting.Limits(workers=1))
     assert "full" in raised.value.message and raised.value.hint
     assert [doc.path for doc in library.documents()] == ["a.txt"]
     library._db.execute("PRAGMA max_page_count = 1000000")
@@ -80,20 +82,21 @@ DRIVER = """
 import sys, time
 from pathlib import Path
 from localrag import ingest as ingesting
+from localrag import preparing
+from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
-from localrag.library import Library
 
 class Slow(HashingEmbedder):
     def embed_documents(self, texts, **more):
         time.sleep(0.02)
         return super().embed_documents(texts, **more)
 
-ingesting._GATHER = 2
+preparing._CHUNKS = 2
 folder, root = Path(sys.argv[1]), Path(sys.argv[2])
 with ingesting.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=lambda text: print(text, flush=True)):
-    library = Library.create(folder, "papers", Slow().identity)
+    library = Editor.create(folder, "papers", Slow().identity)
     print("writing", flush=True)
-    report = ingesting.ingest(library, root, embedder=Slow, workers=1)
+    report = ingesting.ingest(library, root, embedder=Slow, limits=ingesting.Limits(workers=1))
     print("read", len(report.read), flush=True)
 """
 
@@ -109,7 +112,7 @@ def driver(tmp_path: Path, library: Path, root: Path, *more: str) -> subprocess.
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
 def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
-    library: Library, folder: Folder, home: Path, tmp_path: Path
+    library: Editor, folder: Folder, home: Path, tmp_path: Path
 ) -> None:
     root = folder(MANY)
     ingest(library, root)
@@ -126,13 +129,13 @@ def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
         process.kill()
         process.communicate()
         if (target / "library.db").exists():
-            left = Library.open(target, "killed", write=True)
+            left = Editor.open(target, "killed")
             there = contents(left)
             assert there == {key: expected[key] for key in there}, f"seed {seed}"
             sound(left)
             left.close()
     with ingesting.writing(target, "killed", wait=False):
-        again = Library.create(target, "killed", IDENTITY)
+        again = Editor.create(target, "killed", IDENTITY)
         ingest(again, root)
         assert contents(again) == expected, f"seed {seed}"
         sound(again)
@@ -167,7 +170,7 @@ def test_two_ingests_at_once_both_end_well(folder: Folder, home: Path, tmp_path:
     assert sorted(out.split()[-1] for out, _ in outputs) == ["0", "2"]
 
 
-def test_a_reader_may_look_while_an_ingest_writes(library: Library, folder: Folder) -> None:
+def test_a_reader_may_look_while_an_ingest_writes(library: Editor, folder: Folder) -> None:
     seen: list[int] = []
     root = folder(MANY)
     failures: list[BaseException] = []
@@ -195,23 +198,61 @@ def test_a_reader_may_look_while_an_ingest_writes(library: Library, folder: Fold
 # --- new vectors --------------------------------------------------------------------------------------------
 
 
-def test_re_embedding_reads_no_file_and_gives_what_ingest_would(library: Library, folder: Folder, home: Path) -> None:
+def test_renewing_reads_no_file_and_gives_what_ingest_would(library: Editor, folder: Folder, home: Path) -> None:
     root = folder({"a.md": "# Title\n\nAlpha.", "b.txt": "Beta."})
     ingest(library, root)
     other = HashingEmbedder(64, sha256="2" * 64)
-    fresh = Library.create(home / "indexes" / "fresh", "fresh", other.identity)
+    fresh = Editor.create(home / "indexes" / "fresh", "fresh", other.identity)
     ingest(fresh, root, embedder=lambda: other)
     for file in root.iterdir():
         file.unlink()
-    assert ingesting.re_embed(library, other, progress=lambda done, total: None, stop=lambda: False) == 2
+    assert renewal.renew(library, other) == 2
     assert library.identity == other.identity
     assert contents(library) == contents(fresh)
     sound(library)
     fresh.close()
 
 
+def test_a_renewal_that_was_stopped_leaves_the_old_vectors_and_goes_on(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(library, folder(MANY))
+    before = contents(library)
+    other = HashingEmbedder(64, sha256="2" * 64)
+    embedded: list[str] = []
+    real = HashingEmbedder.embed_documents
+
+    def count(self: HashingEmbedder, texts: list[str], **more: object) -> object:
+        vectors = real(self, texts, **more)  # type: ignore[arg-type]
+        embedded.extend(texts)
+        return vectors
+
+    monkeypatch.setattr(HashingEmbedder, "embed_documents", count)
+    monkeypatch.setattr(renewal, "_AT_ONCE", 3)
+    with pytest.raises(Cancelled):
+        renewal.renew(library, other, stop=lambda: len(embedded) >= 6)
+    assert contents(library) == before and library.identity == IDENTITY
+    sound(library)
+    total = renewal.renew(library, other)
+    assert len(embedded) == len(set(embedded)) == total > 6
+    assert library.identity == other.identity and len(library.index()) == total
+
+
+def test_new_chunks_of_the_same_embedder_keep_the_vectors_they_can(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(library, folder(MANY))
+    before = contents(library)
+    library._db.execute("UPDATE meta SET value = 'older' WHERE key = 'chunking'")
+    monkeypatch.setattr(
+        HashingEmbedder, "embed_documents", lambda self, texts, **more: {}[tuple(texts)] if texts else []
+    )
+    renewal.renew(library, HashingEmbedder())
+    assert contents(library) == before and library.chunking != "older"
+
+
 def test_every_reader_process_is_gone_afterwards(
-    library: Library, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[ReaderPool] = []
     real = ReaderPool.close

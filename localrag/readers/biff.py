@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import zipfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 from xml.etree import ElementTree
 
 from localrag.readers.marks import BUILTIN, Marks, shown_as
@@ -172,7 +172,7 @@ def _scan_part(archive: zipfile.ZipFile, part: str, shown: list[str]) -> Marks:
     return found.marks()
 
 
-def _binary(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _binary(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """The records of a part: numbers of 7 bits a byte, then the data."""
     data = stream.read()
     position = 0

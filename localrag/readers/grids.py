@@ -1,9 +1,10 @@
 """Rows of a sheet laid out as text: tables as Markdown rows, titles and notes as plain lines, a cell's name at each.
 
-Entirely empty rows part the blocks of a sheet. In a block, the lines with one filled cell above its table are its titles, and
-the first row with more is the header; a group row above ("2023" over "Q1", "Q2") is joined into it ("2023 / Q1"). A
-block of values under a table of values goes on with that table. The columns of a row are never broken up, so that a
-cell's name can be told from its place in the line; only gaps wider than any layout part tables that stand side by side.
+Entirely empty rows part the blocks of a sheet. In a block, the lines with one filled cell above its table are its
+titles, and the first row with more is the header; a group row above ("2023" over "Q1", "Q2") is joined into it
+("2023 / Q1"). A block of values under a table of values goes on with that table. The columns of a row are never broken
+up, so that a cell's name can be told from its place in the line; only gaps wider than any layout part tables that stand
+side by side.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from localrag.errors import ReadError
 from localrag.places import cell_name
@@ -23,7 +25,8 @@ Merge = tuple[tuple[int, int], tuple[int, int]]
 _GAP = 10  # empty columns; spacers inside a table are one or two
 _TITLES = 3  # lines alone above a table that are taken for its titles; more are a list
 _VALUE = re.compile(
-    r"[-+(]?\W?\d[\d.,'’ ]*(?:[eE][-+]?\d+)?\W{0,2}|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|-?\d+:\d\d(?::\d\d)?|TRUE|FALSE|#\S+[!?A]"
+    r"[-+(]?\W?\d[\d.,'’ ]*(?:[eE][-+]?\d+)?\W{0,2}"
+    r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|-?\d+:\d\d(?::\d\d)?|TRUE|FALSE|#\S+[!?A]"
 )
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
@@ -105,15 +108,12 @@ def _regions(block: list[Row]) -> list[list[Row]]:
         if index % 100 == 0 and not _cuts({low, *used, high - 1}):
             return [block]
     cuts = [low, *_cuts(used), high]
-    return [
-        [part for row in block if (part := _part(row, left, right))]
-        for left, right in zip(cuts, cuts[1:], strict=False)
-    ]
+    return [[part for row in block if (part := _part(row, left, right))] for left, right in pairwise(cuts)]
 
 
 def _cuts(used: set[int]) -> list[int]:
     columns = sorted(used)
-    return [column for before, column in zip(columns, columns[1:], strict=False) if column - before > _GAP]
+    return [column for before, column in pairwise(columns) if column - before > _GAP]
 
 
 def _part(row: Row, left: int, right: int) -> Row | None:

@@ -12,7 +12,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 from xml.etree.ElementTree import Element
 
 _S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -77,7 +77,7 @@ def styles(root: Element | None) -> dict[str, str]:
     return {str(index): shown for index, style in found if (shown := formats.get(style.get("numFmtId", ""), ""))}
 
 
-def scan(stream: BinaryIO, shown: Mapping[str, str], kind: str = "worksheet") -> Marks:
+def scan(stream: IO[bytes], shown: Mapping[str, str], kind: str = "worksheet") -> Marks:
     """One sheet's XML."""
     cells: dict[int, dict[int, str]] = {}
     letters: set[bytes] = set()
@@ -97,7 +97,7 @@ def scan(stream: BinaryIO, shown: Mapping[str, str], kind: str = "worksheet") ->
     return Marks(cells, uncalculated, last, max(map(_column, letters), default=-1) + 1, kind)
 
 
-def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
     """The XML in pieces that end with a row."""
     kept = b""
     while data := stream.read(_STEP):

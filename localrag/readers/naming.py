@@ -61,6 +61,11 @@ def attached(filename: str, content_type: str) -> str:
     return name
 
 
+def content_type(name: str) -> str:
+    """What a file called so should hold."""
+    return _MIME.guess_type(name)[0] or ""
+
+
 class Names:
     """Gives each name once: the second "a.pdf" is "a (2).pdf"."""
 

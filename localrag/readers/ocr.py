@@ -24,7 +24,7 @@ from localrag.readers import ppocr
 from localrag.readers.reading_order import Line, Marks, Spot, arrange, words
 from localrag.types import Word
 
-MOST_PIXELS = 300_000_000  # A0 at 300 dpi has 140 million; beyond it is a bomb or a poster
+MOST_PIXELS = 178_000_000  # Pillow's own bound; A0 at 300 dpi has 140 million
 _KEPT_PIXELS = 25_000_000  # A4 at 600 dpi is 35 million, and no better than at 450
 _LEAST_CONFIDENCE = 0.6
 _LEAST_LETTERS = 3  # fewer on a whole page are specks, staples and the edge of the scanner

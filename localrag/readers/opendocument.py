@@ -37,9 +37,7 @@ _DC = "{http://purl.org/dc/elements/1.1/}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _MATH = "{http://www.w3.org/1998/Math/MathML}"
 _MAX_DEPTH = 40
-_MOST_REPEATED = (
-    1_000_000  # characters of one table that are there by repetition only: a few bytes can ask for billions
-)
+_MOST_REPEATED = 1_000_000  # characters of a table that are there by repetition: few bytes can ask for billions
 _WIDEST = 1_000  # cells of a row
 _SPACES = re.compile(r"[ \t\r\n]+")
 _FRAMES = {"footer", "header", "date-time", "page-number"}

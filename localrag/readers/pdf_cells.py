@@ -16,12 +16,17 @@ _CLOSING = re.compile(r"^[)%]+$|^(?:bps|ppts?|pp|x)$")
 _OPEN_GAP = re.compile(r"(?<=[$€£¥(])\s+(?=[\d($€£¥.—–-])")
 _CLOSE_GAP = re.compile(r"(?<=[\d—–-])\s+(?=[)%])")
 _FIGURE = re.compile(
-    r"^(?:[-+–—−(]*(?:[A-Z]{1,3})?[$€£¥]?[-–−(]*\.?\d[\d,.]*\)?(?:\s?(?:%|x|bps|ppts?|pp|years?|yrs|months?|days?|million|billion))?\)?(?:\s?\(\w{1,3}\)|[*†‡]+)?"
+    r"^(?:[-+–—−(]*(?:[A-Z]{1,3})?[$€£¥]?[-–−(]*\.?\d(?:[\d,.]*\d)?\)?(?:\s?(?:%|x|bps|ppts?|pp|years?|yrs|months?|days?|million|billion))?\)?(?:\s?\(\w{1,3}\)|[*†‡]+)?"
     r"|\(?[$€£¥]?\(?[—–−-]+\)?%?|N/?[AM]\.?|n/?[am]\.?)$"
 )
 _YEAR = re.compile(r"^(?:FY|Q[1-4]|Fiscal)?\s?'?(?:19|20)\d\d\*?(?:\s?\(\w{1,3}\))?$")
 _UNIT = re.compile(
     r"^\(?(?:dollars |amounts |\$ |u\.s\. dollars )?(?:in|unaudited)\b.{0,60}(?:million|thousand|billion|unaudited)",
+    re.I,
+)
+_PERIOD = re.compile(
+    r"\b(?:ended|ending|as of|at|months|weeks|year|january|february|march|april|june|july|august|september|october|november"
+    r"|december|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?)\b",
     re.I,
 )
 _LEADERS = re.compile(r"(?:\s?\.){4,}\s*$|(?:\s?_){4,}\s*$")
@@ -119,10 +124,13 @@ def header(
         ruled = [_ruled(piece, line, columns, flat, bottom) for piece in found]
         if not any(ruled) and spans:
             ruled = _inherited(found, lines[index + 1][1], spans[-1])
+        if not any(ruled) and index + 1 < len(lines):
+            ruled = _over_years(found, lines[index + 1][1], columns)
         spans.append(ruled if any(ruled) else _shared(found, columns))
     spans.reverse()
     for index in range(1, len(lines)):
-        if not any(spans[index]):
+        found, above = (sum(column_of(piece, columns) > 0 for piece in lines[i][1]) for i in (index, index - 1))
+        if not any(spans[index]) and found == above:
             spans[index] = _inherited(lines[index][1], lines[index - 1][1], spans[index - 1])
     for (_, found), spans_of_line in zip(lines, spans, strict=True):
         for piece, span in zip(found, spans_of_line, strict=True):
@@ -174,6 +182,29 @@ def _inherited(found: Sequence[Piece], other: Sequence[Piece], spans: Sequence[S
     return inherited
 
 
+def _over_years(found: Sequence[Piece], below: Sequence[Piece], columns: Columns) -> list[Span | None]:
+    """Periods ("Nine Months Ended June 30,") above years: each year belongs to the nearest of them."""
+    none: list[Span | None] = [None] * len(found)
+    periods = [piece for piece in found if column_of(piece, columns)]
+    years = [piece for piece in below if is_year(piece.text)]
+    if (
+        not years
+        or len(periods) > len(years)
+        or not all(_PERIOD.search(piece.text) and not re.search(r"\d{4}", piece.text) for piece in periods)
+    ):
+        return none
+    spans: dict[Piece, Span] = {}
+    for year in years:
+        nearest = min(
+            periods, key=lambda piece: max(piece.left - year.right, year.left - piece.right, 0.0), default=None
+        )
+        if nearest is not None:
+            left, right = columns[column_of(year, columns)]
+            old = spans.get(nearest, (left, right))
+            spans[nearest] = min(left, old[0]), max(right, old[1])
+    return [spans.get(piece) for piece in found]
+
+
 def _shared(found: Sequence[Piece], columns: Columns) -> list[Span | None]:
     """Fewer words than columns, without rules: each holds for as many columns, if it stands within them."""
     over = [piece for piece in found if column_of(piece, columns)]
@@ -181,15 +212,16 @@ def _shared(found: Sequence[Piece], columns: Columns) -> list[Span | None]:
     none: list[Span | None] = [None] * len(found)
     if not over or len(over) == len(behind) or len(behind) % len(over):
         return none
-    if all(any(start - 2 <= p.left and p.right <= end + 2 for start, end in behind) for p in over):
+    if not all(_PERIOD.search(piece.text) for piece in over) and all(
+        any(start - 2 <= piece.left and piece.right <= end + 2 for start, end in behind) for piece in over
+    ):
         return none  # each stands in a column of its own
     size = len(behind) // len(over)
     groups = [(behind[i * size][0], behind[i * size + size - 1][1]) for i in range(len(over))]
-    middles = [(piece.left + piece.right) / 2 for piece in over]
-    if len(over) == 1 and abs(middles[0] - (groups[0][0] + groups[0][1]) / 2) > 8:
-        return none
-    if not all(start - 6 <= middle <= end + 6 for middle, (start, end) in zip(middles, groups, strict=True)):
-        return none
+    for piece, (start, end) in zip(over, groups, strict=True):
+        off = abs((piece.left + piece.right) / 2 - (start + end) / 2)
+        if off > (8 if len(over) == 1 else 0.2 * (end - start)) and (abs(piece.right - end) > 6 or len(over) == 1):
+            return none
     spans = dict(zip(over, groups, strict=True))
     return [spans.get(piece) for piece in found]
 

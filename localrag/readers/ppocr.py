@@ -70,8 +70,7 @@ def _networks(folder: Path) -> _Networks:
     # Strips have all widths; an arena keeps the largest buffer of each and doubles the memory.
     options.enable_cpu_mem_arena = False
     find, read, turn = (
-        onnxruntime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
-        for name in _FILES
+        onnxruntime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"]) for name in _FILES
     )
     characters = read.get_modelmeta().custom_metadata_map["character"].splitlines()
     return _Networks(find, read, turn, ["", *characters, " "])
@@ -221,9 +220,7 @@ def _strip(image: Image.Image, quad: _Quad) -> Image.Image:
     """The picture of one line, straightened, in its own size; one that stands is laid down."""
     width, height = (max(1, round(side)) for side in _sides(quad))
     corners = tuple(float(value) for corner in (0, 3, 2, 1) for value in quad[corner])
-    strip = image.transform(
-        (width, height), Image.Transform.QUAD, corners, Image.Resampling.BICUBIC, fillcolor="white"
-    )
+    strip = image.transform((width, height), Image.Transform.QUAD, corners, Image.Resampling.BICUBIC, fillcolor="white")
     return strip.transpose(Image.Transpose.ROTATE_90) if height > 1.5 * width else strip
 
 

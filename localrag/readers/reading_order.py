@@ -242,7 +242,7 @@ def _tables(rows: Sequence[_Row]) -> Iterator[tuple[bool, list[_Row]]]:
 def _cells(row: _Row) -> _Row:
     """A row's pieces; those that stand close are one cell, a currency sign belongs to the figure behind it."""
     cells: _Row = []
-    for piece in row:
+    for piece in (part for piece in row for part in _parted(piece)):
         before = cells[-1] if cells else None
         tight = before is not None and (_CURRENCY.fullmatch(before.text) or _CLOSING.fullmatch(piece.text))
         near = before is not None and piece.left - before.right < _APART * min(piece.height, before.height)
@@ -253,6 +253,20 @@ def _cells(row: _Row) -> _Row:
         marks = before.marks + gap + piece.marks
         cells[-1] = _Piece(marks, before.left, piece.right, before.middle, before.height)
     return cells
+
+
+def _parted(piece: _Piece) -> _Row:
+    """The piece without the currency sign of the next figure that got stuck to its end ("1.89 $")."""
+    if len(piece.marks) < 3 or piece.marks[-1][0] not in "$€£¥" or not re.search(r"\d[)%]*\s*.$", piece.text):
+        return [piece]
+    figure, sign = piece.marks[:-1], piece.marks[-1:]
+    while figure[-1][0] == " ":
+        figure.pop()
+    edge = piece.right - piece.height / 2
+    return [
+        _Piece(figure, piece.left, edge - 1, piece.middle, piece.height),
+        _Piece(sign, edge, piece.right, piece.middle, piece.height),
+    ]
 
 
 def _table(rows: Sequence[_Row]) -> Marks:

@@ -1,8 +1,8 @@
-"""Workbooks (XLSX, XLSM, XLTX, XLTM, XLSB, XLS; ODS and OTS by `ods`): each sheet is a page, each row has its cells' names.
+"""Workbooks (XLSX, XLSM, XLTX, XLTM, XLSB, XLS; ODS and OTS by `ods`): a page for each sheet, cell names for each row.
 
 Values come from calamine, as they were when the workbook was last calculated; what it leaves out (errors, percentages,
-leading zeros, formulas without a value) from `marks`. Hidden sheets, rows and columns are read. Left out: comments,
-text boxes, charts, number formats but those named, headers and footers. No macro and no formula is run, no link followed.
+leading zeros, formulas without a value) comes from `marks`. Hidden sheets, rows and columns are read. Left out:
+comments, text boxes, charts, other number formats, headers and footers. No macro and no formula is run, no link followed.
 """
 
 from __future__ import annotations

@@ -448,6 +448,6 @@ def test_a_reading_that_was_left_does_not_hold_up_the_next(trap, monkeypatch):
         good = [trap(f"g{n}", "fine") for n in range(4)]
         results = gathered(pool.read_all(good))
     assert all(texts_of(results[path]) == ["fine"] for path in good)
-        assert not pool._open
+    assert not pool._open
     with pytest.raises(ValueError, match="closed"):
         next(pool.read_all([]))

@@ -1,0 +1,102 @@
+"""Delimited text (CSV, TSV): one page, laid out like a sheet, with the cells' names that a spreadsheet would give them.
+
+The delimiter is the one of , ; tab | that parts most lines alike; "sep=;" in the first line settles it. A quotation
+mark that is opened and never closed would swallow the rest of the file: such a line is read without quotes, with a
+remark. Values stay as they are written. Comments are not told apart.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from localrag.errors import ReadError
+from localrag.readers.cleaning import clean
+from localrag.readers.grids import Row, lay_out, row_of
+from localrag.readers.source import Options, Source, looks_like
+from localrag.readers.text import decode_guessing, guess_remark
+from localrag.types import Reading, Remark
+
+_DELIMITERS = ",;\t|"
+_SAMPLE = 200  # records
+_MOST_REPAIRS = 100
+
+
+def read(source: Source, options: Options) -> Reading:
+    kind = looks_like(source)
+    if kind and not kind.startswith("a PDF with"):
+        raise ReadError(f"is not delimited text but {kind}", "Give the file the suffix of its real type.")
+    text, guessed = decode_guessing(source.read())
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    del text
+    delimiter = ""
+    if lines[0].lower().startswith("sep=") and len(lines[0]) == 5:
+        delimiter, lines[0] = lines[0][4], ""
+    delimiter = delimiter or find_delimiter(lines, "\t" if source.suffix == ".tsv" else ",")
+    broken: list[int] = []
+    page = lay_out(_rows(lines, delimiter, broken), 1, None, limit=options.characters)
+    remarks = guess_remark(guessed)
+    if broken:
+        where = ", ".join(map(str, broken[:5])) + (", ..." if len(broken) > 5 else "")
+        remarks = (*remarks, Remark(1, f"A quotation mark is opened and never closed in line {where}."))
+    return Reading((page,), remarks=remarks)
+
+
+def find_delimiter(lines: Sequence[str], usual: str) -> str:
+    """The delimiter by which most records have the same number of fields; `usual` where none does."""
+    best, most = usual, (0.0, 0)
+    for delimiter in (usual, *_DELIMITERS.replace(usual, "")):
+        if not any(delimiter in line for line in islice(lines, _SAMPLE)):
+            continue
+        counts = Counter(len(record) for record in islice(_parsed(lines[: _SAMPLE * 5], delimiter), _SAMPLE) if record)
+        records = sum(counts.values())
+        fields, alike = max(((fields, n) for fields, n in counts.items() if fields > 1), key=_weight, default=(1, 0))
+        score = (alike / records, fields) if alike else (0.0, 0)
+        # A comma inside prose parts a few lines alike; what parts nearly all of them is better, whatever the number.
+        if (round(score[0], 1), score[1]) > (round(most[0], 1), most[1]) or (not most[0] and alike):
+            best, most = delimiter, score
+    return best
+
+
+def _weight(item: tuple[int, int]) -> tuple[int, int]:
+    return item[1], item[0]
+
+
+def _parsed(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
+    csv.field_size_limit(1 << 30)
+    yield from csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, skipinitialspace=delimiter != "\t")
+
+
+def _rows(lines: list[str], delimiter: str, broken: list[int]) -> Iterator[Row]:
+    for number, record in enumerate(_records(lines, delimiter, broken)):
+        if row := row_of(number, 0, [clean(field).strip() for field in record]):
+            yield row
+
+
+def _records(lines: list[str], delimiter: str, broken: list[int]) -> Iterator[list[str]]:
+    """The records, a spreadsheet's rows; `broken` collects the numbers of lines with an unclosed quotation mark."""
+    start = 0
+    while start < len(lines):
+        reader = csv.reader(
+            (f"{lines[index]}\n" for index in range(start, len(lines))), delimiter=delimiter, skipinitialspace=True
+        )
+        begin = start
+        for record in reader:
+            end = start + reader.line_num
+            if end == len(lines) and end - begin > 1 and _unclosed(lines, record) and len(broken) < _MOST_REPAIRS:
+                broken.append(begin + 1)
+                yield next(csv.reader([lines[begin]], delimiter=delimiter, quoting=csv.QUOTE_NONE))
+                break
+            yield record
+            begin = end
+        else:
+            return
+        start = begin + 1
+
+
+def _unclosed(lines: list[str], record: list[str]) -> bool:
+    """Whether the last record ran to the end of the file inside quotation marks."""
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    return "\n" in record[-1] and not last.rstrip().endswith('"')

@@ -1,0 +1,275 @@
+"""A library keeps up with its folder: moves, copies, drafts, unmounted shares, ignored files, changes while it watches."""
+
+from __future__ import annotations
+
+import threading
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from papers import contents, ingest, never, sound
+
+from localrag import ingest as ingesting
+from localrag import precedence, watching
+from localrag.editing import Editor
+from localrag.embedding import HashingEmbedder
+from localrag.errors import UsageError
+from localrag.readers.source import Options
+
+Folder = Callable[..., Path]
+
+
+def letter(number: int) -> str:
+    return f"Letter number {number} about topic{number}. " * 20
+
+
+# --- moved, copied, alike -----------------------------------------------------------------------------------
+
+
+def test_a_moved_folder_of_files_is_recognised_and_nothing_is_embedded(library: Editor, folder: Folder) -> None:
+    root = folder({f"old/{n}.txt": letter(n) for n in range(5)})
+    ingest(library, root)
+    ids = {doc.id for doc in library.documents()}
+    (root / "old").rename(root / "new")
+    report = ingest(library, root, embedder=never)
+    assert report.moved == tuple((f"old/{n}.txt", f"new/{n}.txt") for n in range(5))
+    assert (report.removed, report.kept, report.read) == ((), (), ())
+    assert {doc.path for doc in library.documents()} == {f"new/{n}.txt" for n in range(5)}
+    assert {doc.id for doc in library.documents()} == ids
+    assert ingest(library, root, embedder=never).unchanged == 5
+    sound(library)
+
+
+def test_a_file_that_was_moved_and_changed_is_read(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": letter(1)})
+    ingest(library, root)
+    (root / "a.txt").rename(root / "b.txt")
+    (root / "b.txt").write_text(letter(2))
+    report = ingest(library, root)
+    assert (report.read, report.removed, report.moved) == (("b.txt",), ("a.txt",), ())
+
+
+def test_copies_are_read_and_embedded_once_and_all_are_documents(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": letter(1), "b.txt": letter(1), "sub/c.txt": letter(1)})
+    report = ingest(library, root)
+    assert (report.read, report.copies) == (("a.txt",), ("b.txt", "sub/c.txt"))
+    assert [doc.path for doc in library.documents()] == ["a.txt", "b.txt", "sub/c.txt"]
+    assert len(library.index()) == len(library.chunks_of(library.document("a.txt").id))
+    folder({"late.txt": letter(1)})
+    assert ingest(library, root, embedder=never).copies == ("late.txt",)
+    (root / "a.txt").unlink()
+    ingest(library, root, embedder=never)
+    assert library.page_text(library.document("late.txt").id, 0) == letter(1)
+    sound(library)
+
+
+def test_a_paragraph_that_stands_in_two_files_is_embedded_once(library: Editor, folder: Folder) -> None:
+    clause = "# Law\n\n" + "This agreement is governed by the law of Ruritania. " * 6
+    first = folder({"a.md": clause})
+    ingest(library, first)
+    folder({"b.md": clause + "\n\n# Term\n\n" + "It ends after twelve months of use. " * 6})
+    report = ingest(library, first)
+    assert report.read == ("b.md",) and report.embedded < report.chunks
+
+
+def test_drafts_are_reported_as_nearly_the_same(library: Editor, folder: Folder) -> None:
+    text = " ".join(f"word{n * n % 997}" for n in range(500))
+    report = ingest(library, folder({"draft.txt": text, "final.txt": text + " and signed"}))
+    assert {frozenset(pair) for pair in report.near} == {frozenset({"draft.txt", "final.txt"})}
+
+
+# --- what is gone -------------------------------------------------------------------------------------------
+
+
+def test_more_than_a_fifth_gone_removes_nothing_without_prune(library: Editor, folder: Folder) -> None:
+    root = folder({f"{n}.txt": letter(n) for n in range(10)})
+    ingest(library, root)
+    for n in range(3):
+        (root / f"{n}.txt").unlink()
+    report = ingest(library, root, embedder=never)
+    assert report.kept == ("0.txt", "1.txt", "2.txt") and report.removed == ()
+    assert library.counts()["documents"] == 10
+    report = ingest(library, root, embedder=never, prune=True)
+    assert report.removed == ("0.txt", "1.txt", "2.txt") and report.kept == ()
+    sound(library)
+
+
+def test_a_few_files_gone_are_removed(library: Editor, folder: Folder) -> None:
+    root = folder({f"{n}.txt": letter(n) for n in range(20)})
+    ingest(library, root)
+    for n in range(4):
+        (root / f"{n}.txt").unlink()
+    assert len(ingest(library, root, embedder=never).removed) == 4
+
+
+def test_a_folder_that_is_suddenly_empty_removes_nothing(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": letter(1)})
+    ingest(library, root)
+    (root / "a.txt").unlink()
+    with pytest.raises(UsageError, match="nothing was removed"):
+        ingest(library, root, embedder=never)
+    assert library.counts()["documents"] == 1
+
+
+# --- what is inside files -----------------------------------------------------------------------------------
+
+
+def archive(path: Path, members: dict[str, str]) -> None:
+    with zipfile.ZipFile(path, "w") as made:
+        for name, text in members.items():
+            made.writestr(name, text)
+
+
+def test_members_of_an_archive_are_documents_that_know_their_file(library: Editor, folder: Folder) -> None:
+    root = folder({})
+    archive(root / "box.zip", {"a.txt": letter(1), "in/b.txt": letter(2), "tool.exe": "MZ", "bad.pdf": "%PDF-"})
+    report = ingest(library, root)
+    assert report.read == ("box.zip/a.txt", "box.zip/in/b.txt")
+    assert [failure.document for failure in report.failed] == ["box.zip/bad.pdf"] and report.ignored == {".exe": 1}
+    assert {doc.file for doc in library.documents()} == {"box.zip"}
+    again = ingest(library, root, embedder=never)
+    assert again.unchanged == 1 and [failure.document for failure in again.failed] == ["box.zip/bad.pdf"]
+    sound(library)
+
+
+def test_a_member_that_left_its_archive_leaves_the_library(library: Editor, folder: Folder) -> None:
+    root = folder({})
+    archive(root / "box.zip", {"a.txt": letter(1), "b.txt": letter(2)})
+    ingest(library, root)
+    archive(root / "box.zip", {"b.txt": letter(2), "c.txt": letter(3)})
+    ingest(library, root)
+    assert [doc.path for doc in library.documents()] == ["box.zip/b.txt", "box.zip/c.txt"]
+    (root / "box.zip").rename(root / "case.zip")
+    assert ingest(library, root, embedder=never).moved == (("box.zip", "case.zip"),)
+    assert [doc.path for doc in library.documents()] == ["case.zip/b.txt", "case.zip/c.txt"]
+    sound(library)
+
+
+# --- reading again ------------------------------------------------------------------------------------------
+
+
+def test_files_are_read_again_when_their_readers_changed(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder({"a.txt": letter(1)})
+    ingest(library, root)
+    before = contents(library)
+    monkeypatch.setattr(ingesting.base, "VERSION", -1)
+    report = ingest(library, root)
+    assert (report.read, report.embedded) == (("a.txt",), 0) and contents(library) == before
+
+
+def test_a_file_that_failed_is_not_tried_again_until_something_changed(library: Editor, folder: Folder) -> None:
+    root = folder({"bad.pdf": b"%PDF-1.7 and then nothing", "a.txt": "Fine."})
+    ingest(library, root)
+    seen = [failure.reason for failure in library.failures()]
+    again = ingest(library, root, embedder=never, limits=ingesting.Limits(seconds=120))
+    assert [failure.reason for failure in again.failed] == seen and again.unchanged == 1
+    started: list[str] = []
+    ingest(library, root, limits=ingesting.Limits(seconds=60), progress=lambda event: started.append(event.document))
+    assert "bad.pdf" in started
+
+
+def test_an_encrypted_file_is_tried_again_with_passwords(library: Editor, folder: Folder) -> None:
+    pypdf = pytest.importorskip("pypdf")
+    root = folder({})
+    writer = pypdf.PdfWriter()
+    writer.add_blank_page(200, 200)
+    writer.encrypt("open sesame")
+    writer.write(root / "safe.pdf")
+    assert "encrypted" in ingest(library, root).failed[0].reason
+    assert "encrypted" in ingest(library, root, embedder=never).failed[0].reason
+    tried = ingest(library, root, options=Options(passwords=("wrong", "open sesame")))
+    assert "encrypted" not in tried.failed[0].reason and "blank" in tried.failed[0].reason
+
+
+# --- which files --------------------------------------------------------------------------------------------
+
+
+def test_an_ignore_file_names_what_is_passed_over(library: Editor, folder: Folder) -> None:
+    root = folder({
+        ".localragignore": "# not these\n*.log\n/drafts/\nold/**\n!old/keep.txt\n[ab]1.txt\n",
+        "a.txt": letter(0), "a.log": letter(1), "sub/b.log": letter(2), "drafts/c.txt": letter(3),
+        "sub/drafts/d.txt": letter(4), "old/e.txt": letter(5), "old/keep.txt": letter(6), "a1.txt": letter(7),
+        "sub/.localragignore": "secret*\n", "sub/secret.txt": letter(8), "secret.txt": letter(9),
+    })  # fmt: skip
+    assert ingest(library, root).read == ("a.txt", "old/keep.txt", "secret.txt", "sub/drafts/d.txt")
+
+
+def test_what_comes_to_be_ignored_is_removed(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": letter(0), "b.txt": letter(1)})
+    ingest(library, root)
+    folder({".localragignore": "b.*\n"})
+    assert ingest(library, root, embedder=never).removed == ("b.txt",)
+
+
+def test_a_pipe_is_one_line_of_the_report_and_hangs_nothing(library: Editor, folder: Folder) -> None:
+    import os
+
+    root = folder({"a.txt": letter(0)})
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no pipes here")
+    os.mkfifo(root / "pipe.txt")
+    report = ingest(library, root)
+    assert report.read == ("a.txt",) and "not a regular file" in report.failed[0].reason
+
+
+# --- at the same time ---------------------------------------------------------------------------------------
+
+
+def test_an_ingest_waits_while_a_question_is_answered(library: Editor, folder: Folder, tmp_path: Path) -> None:
+    marks = tmp_path / "asking"
+    answered = threading.Event()
+    order: list[str] = []
+
+    def wait() -> None:
+        precedence.give_way(marks)
+        order.append("ingest went on")
+
+    with precedence.asking(marks):
+        thread = threading.Thread(
+            target=lambda: ingest_elsewhere(library, folder({"a.txt": letter(1)}), wait, answered)
+        )
+        thread.start()
+        time.sleep(0.5)
+        order.append("answered")
+    thread.join(timeout=20)
+    assert answered.is_set() and order[0] == "answered" and "ingest went on" in order
+
+
+def ingest_elsewhere(library: Editor, root: Path, give_way: Callable[[], None], done: threading.Event) -> None:
+    ingest(library, root, give_way=give_way)
+    done.set()
+
+
+def test_the_mark_of_a_question_whose_process_died_holds_nobody(tmp_path: Path) -> None:
+    (tmp_path / "left-over.lock").write_bytes(b"")
+    assert precedence.give_way(tmp_path) < 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_change_in_a_watched_folder_is_told(tmp_path: Path) -> None:
+    stopping = threading.Event()
+    told = threading.Event()
+
+    def watch() -> None:
+        for _ in watching.changes(tmp_path, stopping.is_set):
+            told.set()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    for number in range(40):
+        (tmp_path / f"{number}.txt").write_text("new")
+        if told.wait(0.25):
+            break
+    stopping.set()
+    thread.join(timeout=5)
+    assert told.is_set() and not thread.is_alive()
+
+
+def test_the_same_embedder_may_come_later(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": letter(1)})
+    ingest(library, root, embedder=HashingEmbedder)
+    assert library.chunking and library.identity == HashingEmbedder().identity

@@ -24,21 +24,10 @@ from localrag.errors import LibraryError, NotFoundError, UsageError
 from localrag.library import Library as Storage
 from localrag.names import check_name
 from localrag.readers.source import Options
+from localrag.reports import IngestProgress, IngestReport
 from localrag.schema import DATABASE
 from localrag.settings import Settings, load_settings
-from localrag.types import (
-    Answer,
-    Answered,
-    Document,
-    Event,
-    IngestProgress,
-    IngestReport,
-    Mode,
-    Ocr,
-    Page,
-    Passage,
-    Turn,
-)  # fmt: skip
+from localrag.types import Answer, Answered, Document, Event, Mode, Ocr, Page, Passage, Turn
 
 if TYPE_CHECKING:
     from localrag.embedding import Embedder

@@ -7,6 +7,7 @@ was after the last one. Deleted rows are overwritten (secure_delete, here and in
 from __future__ import annotations
 
 import json
+import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,10 +37,13 @@ class Editor(Library):
     """An open library that may be changed; its caller holds the library's lock."""
 
     _writes = True
-    _depth = 0
-    # Passages that lost a chunk in this transaction; those that found no other by its end go.
-    _loosened: set[int] = set()
-    _sketches: tuple[list[int], Sketches] | None = None
+
+    def __init__(self, name: str, folder: Path, connection: sqlite3.Connection) -> None:
+        super().__init__(name, folder, connection)
+        self._depth = 0
+        # Passages that lost a chunk in this transaction; those that found no other by its end go.
+        self._loosened: set[int] = set()
+        self._sketches: tuple[list[int], Sketches] | None = None
 
     @classmethod
     def create(cls, folder: Path, name: str, identity: EmbedderIdentity) -> Editor:

@@ -27,9 +27,10 @@ from localrag.preparing import Batch, Prepared, Preparer
 from localrag.readers import base
 from localrag.readers.isolate import ReaderPool
 from localrag.readers.source import Options
+from localrag.reports import Failure, IngestProgress, IngestReport
 from localrag.scanning import Found, root_of, stored_name, walk
 from localrag.schema import LOCK
-from localrag.types import Failure, IngestProgress, IngestReport, Refused, Remark, SkippedPage, StoredFile
+from localrag.types import Refused, Remark, SkippedPage, StoredFile
 
 if TYPE_CHECKING:
     from localrag.embedding import Embedder

@@ -22,8 +22,9 @@ from localrag import vault
 from localrag.embedding import EmbedderIdentity
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError
 from localrag.names import check_name, matches, no_library
+from localrag.reports import Failure
 from localrag.schema import DATABASE, INDEX, SCHEMA
-from localrag.types import Anchor, Document, Failure, Heading, Ocr, Page, Remark, SkippedPage, StoredFile, Unit, Word
+from localrag.types import Anchor, Document, Heading, Ocr, Page, Remark, SkippedPage, StoredFile, Unit, Word
 from localrag.vectors import FaissIndex
 
 if TYPE_CHECKING:

@@ -77,7 +77,8 @@ class OnnxEmbedder:
         return self._longest - 2
 
     def count(self, text: str) -> int:
-        return len(self._tokenizer.encode(text, add_special_tokens=False))
+        # The batch call without offsets: a third less time, and chunking asks for each sentence.
+        return len(self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0])
 
     def embed_documents(
         self,

@@ -36,8 +36,7 @@ def asking(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        with suppress(OSError):
-            mark.unlink(missing_ok=True)
+        _clear(mark)
 
 
 def give_way(folder: Path, stop: Callable[[], bool] = lambda: False) -> float:
@@ -60,6 +59,10 @@ def _held(mark: Path) -> bool:
         return False
     # Whoever held it is gone.
     lock.release()
-    with suppress(OSError):
-        mark.unlink(missing_ok=True)
+    _clear(mark)
     return False
+
+
+def _clear(mark: Path) -> None:
+    with suppress(OSError, StorageError):
+        vault.remove(mark)

@@ -11,7 +11,7 @@ from localrag import ingest as ingesting
 from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
 from localrag.library import Library
-from localrag.types import IngestReport
+from localrag.reports import IngestReport
 
 IDENTITY = HashingEmbedder().identity
 

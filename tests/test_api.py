@@ -114,6 +114,8 @@ def test_another_embedder_is_refused_and_re_embedding_brings_it_in(models: Any, 
     library.ingest(root)
     models.embedder = HashingEmbedder(64, sha256="3" * 64)
     folder({"b.txt": "New."})
+    library.close()
+    library = localrag.open_library("papers")
     with pytest.raises(EmbedderMismatch):
         library.ingest(root)
     assert library.re_embed() == 1

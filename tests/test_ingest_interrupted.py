@@ -23,7 +23,7 @@ from localrag.embedding import HashingEmbedder
 from localrag.errors import Cancelled, LibraryLocked, StorageError
 from localrag.library import Library
 from localrag.readers.isolate import ReaderPool
-from localrag.types import IngestProgress
+from localrag.reports import IngestProgress
 
 Folder = Callable[..., Path]
 

@@ -92,7 +92,14 @@ def test_spans_of_borders_only_have_a_place_too():
 
 
 def test_cells_are_named_as_in_a_spreadsheet():
-    assert [cell_name(0, column) for column in (0, 25, 26, 701, 702, 16383)] == ["A1", "Z1", "AA1", "ZZ1", "AAA1", "XFD1"]
+    assert [cell_name(0, column) for column in (0, 25, 26, 701, 702, 16383)] == [
+        "A1",
+        "Z1",
+        "AA1",
+        "ZZ1",
+        "AAA1",
+        "XFD1",
+    ]
 
 
 def test_a_hundred_thousand_anchors_are_no_burden():

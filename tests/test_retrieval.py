@@ -84,7 +84,7 @@ def test_a_phrase_in_quotes_is_found_as_a_phrase(shelf: Shelf) -> None:
 
 
 def test_the_same_question_gives_the_same_order(shelf: Shelf) -> None:
-    library = shelf("same", {f"{n}.txt": "Equal words in every document." for n in range(20)})
+    library = shelf("same", {f"{n}.txt": f"Equal words in every document, but for {n}." for n in range(20)})
     first = search(library, "equal words")
     assert all(search(library, "equal words") == first for _ in range(3))
     assert [p.document for p in first] == [f"{n}.txt" for n in range(10)]
@@ -121,7 +121,7 @@ def test_random_questions_never_fail(shelf: Shelf) -> None:
 
 
 def test_a_filter_applies_before_the_search(shelf: Shelf) -> None:
-    many = {f"a{n:03}.txt": "The lease ends in May, says the lease." for n in range(150)}
+    many = {f"a{n:03}.txt": f"The lease ends in May, says the lease of house {n}." for n in range(150)}
     library = shelf("many", {**many, "z/only.txt": "Nothing of the kind, but words of its own."})
     found = search(library, "When does the lease end?", documents=["z/*"])
     assert [passage.document for passage in found] == ["z/only.txt"]
@@ -178,9 +178,33 @@ def test_touching_passages_become_one_with_the_text_of_the_page(shelf: Shelf) ->
 
 
 def test_all_chunks_of_a_page_join_to_the_page(shelf: Shelf) -> None:
-    library = shelf("long", {"long.txt": [LONG, LONG]})
+    library = shelf("long", {"long.txt": [LONG, LONG.replace("item", "thing")]})
     joined = retrieval.in_reading_order(search(library, "sentence", k=100), [library])
-    assert [passage.text for passage in joined] == [LONG, LONG]
+    assert [passage.text for passage in joined] == [LONG, LONG.replace("item", "thing")]
+
+
+def test_a_passage_that_stands_in_several_places_comes_once_and_names_them(shelf: Shelf) -> None:
+    clause = "Either party may end this agreement with ninety days of notice."
+    library = shelf("copies", {"a.pdf": [clause, "Something else."], "b.txt": clause, "c.pdf": ["Others.", clause]})
+    found = search(library, "notice to end the agreement")
+    assert [p.document for p in found].count("a.pdf") + [p.document for p in found].count("b.txt") >= 1
+    best = found[0]
+    assert (best.document, best.page, best.also) == ("a.pdf", 1, ("b.txt", "c.pdf, p. 2"))
+    (only,) = search(library, "notice to end the agreement", documents=["b.txt"])
+    assert (only.document, only.also) == ("b.txt", ())
+
+
+def test_drafts_stand_behind_each_other_unless_a_number_differs(shelf: Shelf) -> None:
+    rest = " ".join(f"word{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(300))
+    clause = "The tenant shall pay the rent of {} pounds on the first day of every month without being asked to. "
+    library = shelf("drafts", {
+        "draft.txt": clause.format(100) + rest, "final.txt": clause.format(100) + rest + " signed",
+        "other.txt": clause.format(900) + rest,
+    })  # fmt: skip
+    first = [p for p in search(library, "What rent shall the tenant pay?", k=20) if "tenant" in p.text]
+    assert sorted(p.document for p in first) in (["draft.txt", "other.txt"], ["final.txt", "other.txt"])
+    (behind,) = (p.also for p in first if p.document != "other.txt")
+    assert set(behind) <= {"draft.txt", "final.txt"} and len(behind) == 1
 
 
 def test_only_what_touches_is_joined_and_what_lies_inside_adds_nothing(shelf: Shelf) -> None:

@@ -60,11 +60,13 @@ def test_the_core_imports_no_face(path: Path) -> None:
 
 
 def test_no_room_but_the_readers_knows_a_reader() -> None:
-    """The others know `base` (which files can be read) and `isolate` (who reads them, in a process apart)."""
+    """The others know `base` (which files can be read), `isolate` (who reads them) and `source` (by which options)."""
     inside = {path.stem for path in (ROOT / "localrag/readers").glob("*.py")} - {
         "__init__",
         "base",
+        "cleaning",
         "isolate",
+        "source",
     }
     assert "pdf" in inside
     for path in MODULES:

@@ -87,26 +87,32 @@ def test_equal_vectors_come_in_order_of_their_ids() -> None:
 def test_bytes_and_back() -> None:
     rng = np.random.default_rng(4)
     exact, native = pair(np.arange(100, 150), unit(rng, 50))
-    again = FaissIndex.from_bytes(native.to_bytes(7), 7, DIMENSION)
+    generation, again = FaissIndex.from_bytes(native.to_bytes("mine", 7), "mine", DIMENSION)
+    assert generation == 7 and again.ids().tolist() == list(range(100, 150)) and again.dimension == DIMENSION
     for _ in range(5):
         agree(exact, again, unit(rng, 1)[0], 9)
     again.remove(np.array([100]))
-    assert len(again) == 49 and native.to_bytes(7) == native.to_bytes(7)
+    assert len(again) == 49 and native.to_bytes("mine", 7) == native.to_bytes("mine", 7)
 
 
 def test_what_does_not_belong_or_is_damaged_is_refused() -> None:
     rng = np.random.default_rng(4)
-    data = pair(np.arange(50), unit(rng, 50))[1].to_bytes(7)
+    data = pair(np.arange(50), unit(rng, 50))[1].to_bytes("mine", 7)
     head = data.index(b"\n", data.index(b"\n") + 1) + 1
-    wrong_rows = data[: data.index(b"{")] + json.dumps({"generation": 7, "rows": 49}).encode() + b"\n" + data[head:]
+    wrong_rows = (
+        data[: data.index(b"{")]
+        + json.dumps({"library": "mine", "generation": 7, "rows": 49}).encode()
+        + b"\n"
+        + data[head:]
+    )
     bad = [
         b"", b"\n", b"not an index", data[:10], data[:30], data[:head], data[: head + 1], data[: head + 40],
         data[: len(data) // 2], data[:-1], data[head:], data[:head] + b"\x00" * 500, wrong_rows,
-        data.replace(b'"generation": 7', b'"generation": 8'), data.replace(b'{"generation"', b'["generation"'),
+        data.replace(b'"mine"', b'"hers"'), data.replace(b'{"library"', b'["library"'),
     ]  # fmt: skip
     for content in bad:
         with pytest.raises(LibraryError):
-            FaissIndex.from_bytes(content, 7, DIMENSION)
-    for generation, dimension in ((8, DIMENSION), (7, DIMENSION + 1)):
+            FaissIndex.from_bytes(content, "mine", DIMENSION)
+    for library, dimension in (("hers", DIMENSION), ("mine", DIMENSION + 1)):
         with pytest.raises(LibraryError):
-            FaissIndex.from_bytes(data, generation, dimension)
+            FaissIndex.from_bytes(data, library, dimension)

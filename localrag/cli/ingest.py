@@ -17,7 +17,8 @@ from localrag.errors import LocalragError, UsageError
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
-    from localrag.types import IngestProgress, IngestReport, Ocr
+    from localrag.reports import IngestProgress, IngestReport
+    from localrag.types import Ocr
 
 _MOST_LISTED = 40
 
@@ -227,7 +228,7 @@ def _print(report: IngestReport) -> None:
     ]
     _say(
         f"{head} {len(report.read)} document(s) into {report.library!r} ({report.chunks} passages), "
-        + ", ".join(part for part in (f"{report.unchanged} files unchanged", *also) if part)
+        + ", ".join(part for part in (f"{report.unchanged} unchanged", *also) if part)
         + f", in {report.seconds:.1f} s."
     )
     if report.kept:

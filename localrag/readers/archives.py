@@ -134,7 +134,7 @@ def _zip_data(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, options: Options
                 return budget.unpack(cast(BinaryIO, stream))
         except NotImplementedError as error:
             raise ReadError(
-                f"is compressed by a method that is not supported ({entry.compress_type})", "Pack it as an ordinary ZIP."
+                f"is compressed by a method that is not supported ({entry.compress_type})", "Pack it as ordinary ZIP."
             ) from error
         except (*_DAMAGED, RuntimeError) as error:
             if not encrypted:
@@ -205,7 +205,7 @@ def _tar_members(stream: _Stream, budget: Budget) -> Iterator[Member]:
     try:
         with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as archive:
             for entry in archive:
-                archive.members = []  # else it keeps all of them
+                archive.members = []  # type: ignore[attr-defined]  # else it keeps all of them
                 if (member := _tar_member(archive, entry, names, budget)) is not None:
                     yield member
         # tarfile takes a broken header for the end; the real end is a block of zeros, or nothing at all.
@@ -233,7 +233,8 @@ def _tar_member(
     elif not entry.isreg():
         refused = refused or ReadError("is a device or pipe, not a file", _DISTRUST)
     elif entry.sparse is not None:  # holes take no place in the archive
-        refused = refused or _bomb(entry.size, sum(size for _, size in entry.sparse))
+        spans = cast(list[tuple[int, int]], entry.sparse)
+        refused = refused or _bomb(entry.size, sum(size for _, size in spans))
     content = archive.extractfile(entry) if refused is None else None
     if content is None:
         return Member(name, refused=refused)

@@ -190,7 +190,7 @@ def _sha256(source: Source) -> str:
 
 
 def _refusal(name: str, error: Exception) -> Refused:
-    """What became of a file or a member that failed; a fault in one attachment costs neither its mail nor the others."""
+    """What became of a file or member that failed; a fault in one attachment costs neither its mail nor the others."""
     if isinstance(error, ReadError):
         return _refused(name, error)
     if isinstance(error, OSError):

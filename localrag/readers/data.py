@@ -13,6 +13,7 @@ import html as entities
 import json
 import re
 from dataclasses import replace
+from html.entities import html5
 from itertools import groupby
 from xml.etree.ElementTree import Element
 
@@ -39,7 +40,7 @@ Value = str | Pairs | list["Value"]
 
 
 def read(source: Source, options: Options) -> Reading:
-    if source.suffix == ".xml":
+    if source.suffix in (".xml", ".nxml"):
         return _read_xml(source)
     text, guessed = decode_guessing(source.read())
     if source.suffix in (".yaml", ".yml"):
@@ -148,10 +149,10 @@ class _Writer:
     def value(self, value: Value, depth: int, key: str | None = None, mark: str = "") -> None:
         """Write a value under its key; `mark` is the dash of the list item that begins here."""
         name = "  " * (depth - bool(mark)) + mark + ("" if key is None else f"{key}:")
-        if isinstance(value, str):
+        if isinstance(value, str) and "\n" in value:
             self._text(value, name, depth)
         elif short := _one_line(value):
-            self._line(f"{name} {short}" if name.strip() else name + short)
+            self._line(f"{name}{' ' if name.endswith(':') else ''}{short}")
         elif isinstance(value, Pairs):
             if key is not None:
                 self._line(name)
@@ -159,16 +160,12 @@ class _Writer:
         else:
             if name.strip():
                 self._line(name.rstrip())
-            self._list(value, depth + (key is not None))
+            self._list(list(value), depth + (key is not None))
 
     def _text(self, text: str, name: str, depth: int) -> None:
-        lines = text.strip("\r\n").splitlines()
-        if len(lines) < 2:
-            self._line(f"{name}{' ' if name.endswith(':') else ''}{text.strip()}")
-            return
         if name.strip():
             self._line(name.rstrip())
-        for line in lines:
+        for line in text.strip("\r\n").splitlines():
             self._line("  " * (depth + 1) + line if line.strip() else "")
 
     def _pairs(self, pairs: Pairs, depth: int) -> None:
@@ -201,7 +198,7 @@ def _one_line(value: Value) -> str:
     if not value:
         return "{}" if isinstance(value, Pairs) else "[]" if isinstance(value, list) else '""'
     if isinstance(value, str):
-        return "" if "\n" in value.strip() else value
+        return "" if "\n" in value else value
     words = [item for item in value if isinstance(item, str) and item and not re.search(r"[,\n]", item)]
     line = ", ".join(words)
     return line if len(words) == len(value) and len(line) <= 200 else ""
@@ -297,7 +294,7 @@ def _read_xml(source: Source) -> Reading:
         # The parser knows few encodings, and some files do not name theirs.
         text, guessed = decode_html(data)
         try:
-            root = safe_xml.parse(re.sub(r"^\s*<\?xml[^>]*\?>", "", text.lstrip("\ufeff")).strip().encode())
+            root = safe_xml.parse(_DECLARATION.sub("", _NAMED.sub(_character, text)).encode())
         except safe_xml.PARSE_ERRORS:
             if re.search(r"<html[\s>]", text[:2000], re.I):
                 return _prose(text, None)
@@ -313,6 +310,15 @@ def _read_xml(source: Source) -> Reading:
     else:
         reading = _reading(Pairs([(_key(_local(root)), _element(root, 0))]))
     return replace(reading, remarks=(*guess_remark(guessed), *reading.remarks))
+
+
+_DECLARATION = re.compile(r"^\ufeff?\s*(?:<\?xml[^>]*\?>)?\s*")
+_NAMED = re.compile(r"&([A-Za-z]\w*;)")
+
+
+def _character(name: re.Match[str]) -> str:
+    """A character that HTML has a name for and XML has not."""
+    return name[0] if name[1] in ("amp;", "lt;", "gt;", "quot;", "apos;") else html5.get(name[1], name[0])
 
 
 def _local(element: Element) -> str:
@@ -347,10 +353,11 @@ def _element(element: Element, depth: int) -> Value:
         return Pairs([*attributes, ("text", text)])
     found: list[tuple[str, Value]] = list(attributes)
     for name, run in groupby(children, key=lambda child: _key(_local(child))):
-        values = [_element(child, depth + 1) for child in run]
+        values = [value for child in run if (value := _element(child, depth + 1))]
         if len(values) == len(children) > 1 and not attributes:
             return values  # a list of like things
-        found.append((name, values[0] if len(values) == 1 else values))
+        if values:
+            found.append((name, values[0] if len(values) == 1 else values))
     return Pairs(found)
 
 
@@ -359,29 +366,38 @@ def _element(element: Element, depth: int) -> Value:
 _PARAGRAPHS = frozenset("p para simpara ab".split())
 _SECTIONS = frozenset("sec section chapter article part appendix app abstract preface topic sect1 sect2 sect3 sect4 "
                       "div div1 div2 div3 ref-list bibliography book".split())  # fmt: skip
-_TITLES = frozenset("title head heading invention-title".split())
+_ALWAYS_TITLES = frozenset(("heading", "invention-title"))
+_TITLES = _ALWAYS_TITLES | {"title", "head", "article-title"}
+_TITLED = _SECTIONS | set("title-group info bookinfo articleinfo chapterinfo concept task reference".split())
 _TAGS = {
     **dict.fromkeys(_PARAGRAPHS, "p"), **dict.fromkeys(_SECTIONS, "section"),
     "list": "ul", "itemizedlist": "ul", "orderedlist": "ol", "list-item": "li", "listitem": "li", "item": "li",
-    "ul": "ul", "ol": "ol", "li": "li", "variablelist": "dl", "def-list": "dl", "term": "dt", "disp-quote": "blockquote",
+    "ul": "ul", "ol": "ol", "li": "li", "variablelist": "dl", "def-list": "dl", "term": "dt",
+    "disp-quote": "blockquote",
     "blockquote": "blockquote", "code": "pre", "programlisting": "pre", "preformat": "pre", "l": "div", "lg": "p",
     "table": "table", "thead": "thead", "tbody": "tbody", "tfoot": "tfoot", "tr": "tr", "th": "th", "td": "td",
     "row": "tr", "entry": "td", "sup": "sup", "superscript": "sup", "sub": "sub", "title-group": "div",
 }  # fmt: skip
-_INLINE = frozenset(("sup", "sub"))
-_LEFT_OUT = frozenset("tex-math journal-meta article-id object-id custom-meta-group self-uri annotation".split())
+_INLINE = frozenset(("", "sup", "sub"))
+_LEFT_OUT = frozenset(
+    "tex-math journal-meta article-id object-id custom-meta-group self-uri annotation contrib-id institution-id "
+    "pub-date".split()
+)
 
 
 def _prose(html: str, root: Element | None) -> Reading:
     text, headings, remarks = text_of(html)
     title = ""
     if root is not None:
-        named = next((item for item in root.iter() if _local(item) in ("article-title", *_TITLES)), None)
+        named = next((item for item in root.iter() if _local(item) in _TITLES), None)
         title = " ".join("".join(named.itertext()).split()) if named is not None else ""
     names = [item for item in (root.iter() if root is not None else ()) if item.get("contrib-type") == "author"]
     authors = [" ".join((item.findtext(f".//{part}") or "").strip() for part in _NAME_PARTS) for item in names[:50]]
+    year = next((item for item in (root.iter("pub-date") if root is not None else ())), None)
+    parts = [(year.findtext(part) or "").zfill(2) for part in ("year", "month", "day")] if year is not None else []
+    date = re.match(r"\d{4}(-\d\d(-\d\d)?)?", "-".join(parts).replace("-00", ""))
     author = clean_title("; ".join(filter(str.strip, authors)))
-    return Reading((Page(text, headings=headings),), clean_title(title), (), remarks, author)
+    return Reading((Page(text, headings=headings),), clean_title(title), (), remarks, author, date[0] if date else "")
 
 
 _NAME_PARTS = ("given-names", "surname")
@@ -390,14 +406,24 @@ _NAME_PARTS = ("given-names", "surname")
 def _as_html(root: Element) -> str:
     """Prose in the tags of HTML: what is known by its name, the rest as paragraphs or groups of them."""
     parents = {child: parent for parent in root.iter() for child in parent}
+
+    def tag_of(element: Element) -> str:
+        name = _local(element)
+        return "" if name in _SECTIONS and not len(element) else _TAGS.get(name, "")
+
+    titles = _TITLES - {"title"} if _local(root) in ("TEI", "TEI.2") else _TITLES
+
+    def is_title(element: Element) -> bool:
+        name = _local(element)
+        return name in titles and (name in _ALWAYS_TITLES or _local(parents.get(element, root)) in _TITLED)
+
     blocks: set[Element] = set()  # elements with paragraphs and the like inside
     for element in root.iter():
-        if _TAGS.get(_local(element), "sup") not in _INLINE or _local(element) in _TITLES:
+        if tag_of(element) not in _INLINE or is_title(element):
             above = parents.get(element)
             while above is not None and above not in blocks:
                 blocks.add(above)
                 above = parents.get(above)
-    plain_titles = _TITLES - {"title"} if _local(root) in ("TEI", "TEI.2") else _TITLES
     written: list[str] = []
     level = 0
     stack: list[tuple[Element | str, bool]] = [(root, False)]
@@ -412,11 +438,8 @@ def _as_html(root: Element) -> str:
         if not name or name in _LEFT_OUT:
             written.append(tail)
             continue
-        tag = _TAGS.get(name, "")
-        above = parents.get(item)
-        if (name in plain_titles and not inline and (above is None or _local(above) != "caption")) or (
-            name == "article-title" and above is not None and _local(above) == "title-group"
-        ):
+        tag = tag_of(item)
+        if not inline and is_title(item):
             tag = f"h{min(max(level, 1), 6)}"
         elif not tag and not inline:
             tag = "div" if item in blocks else "p"

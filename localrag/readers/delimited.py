@@ -20,6 +20,7 @@ from localrag.readers.text import decode_guessing, guess_remark
 from localrag.types import Reading, Remark
 
 _DELIMITERS = ",;\t|"
+_NONE = "\x1f"  # in no text: one column
 _SAMPLE = 200  # records
 _MOST_REPAIRS = 100
 
@@ -45,23 +46,20 @@ def read(source: Source, options: Options) -> Reading:
 
 
 def find_delimiter(lines: Sequence[str], usual: str) -> str:
-    """The delimiter by which most records have the same number of fields; `usual` where none does."""
-    best, most = usual, (0.0, 0)
+    """The delimiter by which most records have the same number of fields; _NONE where few have more than one."""
+    best, most = _NONE, (0.0, 0)
     for delimiter in (usual, *_DELIMITERS.replace(usual, "")):
         if not any(delimiter in line for line in islice(lines, _SAMPLE)):
             continue
-        counts = Counter(len(record) for record in islice(_parsed(lines[: _SAMPLE * 5], delimiter), _SAMPLE) if record)
-        records = sum(counts.values())
-        fields, alike = max(((fields, n) for fields, n in counts.items() if fields > 1), key=_weight, default=(1, 0))
-        score = (alike / records, fields) if alike else (0.0, 0)
-        # A comma inside prose parts a few lines alike; what parts nearly all of them is better, whatever the number.
-        if (round(score[0], 1), score[1]) > (round(most[0], 1), most[1]) or (not most[0] and alike):
+        records = [len(record) for record in islice(_parsed(lines[: _SAMPLE * 5], delimiter), _SAMPLE) if any(record)]
+        counts = Counter(fields for fields in records if fields > 1)
+        if 2 * sum(counts.values()) < len(records) or not counts:
+            continue  # a comma inside prose parts a few lines
+        fields, alike = max(counts.items(), key=lambda item: (item[1], item[0]))
+        score = (round(alike / len(records), 1), fields)
+        if score > most:
             best, most = delimiter, score
     return best
-
-
-def _weight(item: tuple[int, int]) -> tuple[int, int]:
-    return item[1], item[0]
 
 
 def _parsed(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:

@@ -21,8 +21,12 @@ from localrag.types import Anchor, Heading, Page
 
 # Two corners, 0-based: ((top, left), (bottom, right)).
 Merge = tuple[tuple[int, int], tuple[int, int]]
+# The row and column (0-based) of the cell that a text box hangs on, and its text.
+Box = tuple[int, int, str]
 
 _GAP = 10  # empty columns; spacers inside a table are one or two
+_WIDEST = 1_000  # columns that a merged cell may reach beyond its row's last
+_NAME = 60  # characters; a longer one is no name of a column
 _TITLES = 3  # lines alone above a table that are taken for its titles; more are a list
 _VALUE = re.compile(
     r"[-+(]?\W?\d[\d.,'’ ]*(?:[eE][-+]?\d+)?\W{0,2}"
@@ -65,13 +69,19 @@ def row_of(number: int, left: int, cells: list[str]) -> Row | None:
 
 
 def lay_out(
-    rows: Iterable[Row], number: int, label: str | None, merged: Sequence[Merge] = (), limit: int = 100_000_000
+    rows: Iterable[Row],
+    number: int,
+    label: str | None,
+    merged: Sequence[Merge] = (),
+    boxes: Sequence[Box] = (),
+    limit: int = 100_000_000,
 ) -> Page:
     """The page of a sheet.
 
     Args:
         rows: those that hold something, from the top.
         merged: merged cells, which say how far the words of a header reach.
+        boxes: text that hangs over the cells; it comes behind them.
         limit: the most characters that the page may have.
 
     Raises:
@@ -83,6 +93,8 @@ def lay_out(
         for region in regions:
             sheet.add(region, alone=len(regions) == 1)
     sheet.close()
+    for row, column, text in boxes:
+        sheet.put("\n\n", cell(text) if text.startswith("|") else text, row, column)
     return Page("".join(sheet.pieces), number, label, tuple(sheet.headings), "sheet", tuple(sheet.anchors))
 
 
@@ -147,18 +159,20 @@ class _Sheet:
         lines = next((index for index, row in enumerate(rows) if row.filled > 1), len(rows))
         if 0 < lines < len(rows) and _is_group(rows[lines - 1 :], self._merges(rows[lines - 1])):
             lines -= 1
+        if lines < len(rows) and any(len(text) > _NAME for text in rows[lines].cells):
+            lines += _is_group(rows[lines:], self._merges(rows[lines]))  # titles of what stands side by side below
         if lines and self._tables:  # what stood between them was a note to the last one
             self._titles = []
         for row in rows[:lines]:
-            self._line(row, first=row is rows[0])
+            self._lines(row, first=row is rows[0])
         if lines < len(rows):
             self._open(rows[lines:])
 
     def _goes_on(self, rows: list[Row]) -> bool:
-        """Whether a block is more of the open table: its first row has values where the table has them."""
+        """Whether a block is more of the open table: its first row has values where the table has or may have them."""
         table = self._table
         first = next((row for row in rows if row.filled > 1), None)
-        if first is None or len(table) <= self._depth or not _names(table[self._depth - 1].cells):
+        if first is None or not table or not _names(table[self._depth - 1].cells):
             return False
         left, right = min(row.left for row in table[:50]), max(row.right for row in table[:50])
         values = {column for column, text in enumerate(first.cells, first.left) if _is_value(text)}
@@ -167,19 +181,25 @@ class _Sheet:
         if any(row.left < left or row.right > right for row in rows):
             return False
         known = table[self._depth : self._depth + 20]
-        return all(any(_is_value(row.at(column)) for row in known) for column in values)
+        if known:
+            return all(any(_is_value(row.at(column)) for row in known) for column in values)
+        # A header alone: two words side by side may be a form's line as well.
+        header = table[self._depth - 1]
+        return header.filled > 2 or (header.filled == 2 and len(values) == first.filled)
 
-    def _line(self, row: Row, first: bool) -> None:
-        """A cell that stands alone; its own line ends are kept."""
-        text = next(filter(None, row.cells)).strip()
-        text = cell(text) if text.startswith("|") else text
-        self._put("\n\n" if first else "\n", text, row.number, row.left)
-        self._titles.append((self._size - len(text), text))
+    def _lines(self, row: Row, first: bool) -> None:
+        """Cells that stand alone, a line for each; their own line ends are kept."""
+        for column, text in enumerate(row.cells, row.left):
+            if text:
+                text = cell(text) if text.startswith("|") else text
+                self.put("\n\n" if first else "\n", text, row.number, column)
+                self._titles.append((self._size - len(text), text))
+                first = False
 
     def _open(self, rows: list[Row]) -> None:
-        if len(self._titles) <= _TITLES and all(len(text) <= 100 and "\n" not in text for _, text in self._titles):
-            for level, (start, text) in enumerate(self._titles, 1):
-                self.headings.append(Heading(start, level, text))
+        if len(self._titles) <= _TITLES:
+            titles = [(start, text) for start, text in self._titles if _is_title(text)]
+            self.headings += [Heading(start, level, text) for level, (start, text) in enumerate(titles, 1)]
         self._titles = []
         self._tables += 1
         self._table = rows
@@ -194,22 +214,25 @@ class _Sheet:
             return
         left, right = min(row.left for row in rows), max(row.right for row in rows)
         self._spend(3 * (right - left) * len(rows))  # before the lines are made
-        header = self._header(rows[: self._depth], left, right)
+        header = self._header(rows, self._depth, left, right)
         body = rows[self._depth :]
         lines = markdown_rows([header, *([""] * (row.left - left) + row.cells for row in body)])
-        self._put("\n\n", f"{lines[0]}\n{lines[1]}", rows[0].number, left)
+        self.put("\n\n", f"{lines[0]}\n{lines[1]}", rows[0].number, left)
         for row, line in zip(body, lines[2:], strict=True):
-            self._put("\n", line, row.number, left)
+            self.put("\n", line, row.number, left)
 
-    def _header(self, rows: list[Row], left: int, right: int) -> list[str]:
-        levels = [_spread(row, self._merges(row)) for row in rows]
+    def _header(self, rows: list[Row], depth: int, left: int, right: int) -> list[str]:
+        """One row out of the first ones."""
+        levels = [
+            _spread(row, self._merges(row), rows[index + 1 : index + 20]) for index, row in enumerate(rows[:depth])
+        ]
         columns = range(left, right)
         return [" / ".join(dict.fromkeys(filter(None, (level.at(column) for level in levels)))) for column in columns]
 
     def _merges(self, row: Row) -> list[Merge]:
         return self._wide.get(row.number, [])
 
-    def _put(self, gap: str, text: str, row: int, column: int) -> None:
+    def put(self, gap: str, text: str, row: int, column: int) -> None:
         gap = gap if self.pieces else ""
         self._spend(len(text))
         self.anchors.append(Anchor(self._size + len(gap), cell_name(row, column)))
@@ -228,31 +251,55 @@ def _names(cells: Sequence[str]) -> bool:
     return not any(_is_value(text) and not _YEAR.fullmatch(text) for text in cells)
 
 
+def _is_title(text: str) -> bool:
+    return len(text) <= 100 and "\n" not in text and not text.endswith(":")
+
+
 def _is_value(text: str) -> bool:
     return _VALUE.fullmatch(text) is not None
 
 
-def _spread(row: Row, merges: list[Merge]) -> Row:
-    """A header row in which merged cells say their words above each of their columns."""
-    right = max([row.right, *(merge[1][1] + 1 for merge in merges if row.at(merge[0][1]))])
-    cells = [row.at(column) for column in range(row.left, min(right, row.right + 1000))]
-    for (_, first), (_, last) in merges:
-        for column in range(first, last + 1):
-            if row.left <= column < row.left + len(cells) and row.at(first) and not row.at(column):
-                cells[column - row.left] = row.at(first)
-    return Row(row.number, row.left, cells)
+def _spread(row: Row, merges: list[Merge], below: list[Row]) -> Row:
+    """A header row in which a group says its words above each of its columns, as far as these hold something.
+
+    Where nothing is merged, it reaches to the next one, as far as the row below names columns.
+    """
+    cells = {column: text for column, text in enumerate(row.cells, row.left) if text}
+    spread = dict(cells)
+    for (_, first), (_, last) in merges if _names(row.cells) else ():
+        for column in range(first, min(last, row.right + _WIDEST) + 1) if first in cells else ():
+            if any(other.at(column) for other in below):
+                spread[column] = cells[first]
+    if below and not merges and _is_group([row, *below], []):
+        text = ""
+        for column in range(row.left, below[0].right):
+            text = cells.get(column, text) if below[0].at(column) else ""
+            if text:
+                spread[column] = text
+    return Row(row.number, row.left, [spread.get(column, "") for column in range(row.left, max(spread) + 1)])
 
 
 def _is_group(rows: list[Row], merges: list[Merge]) -> bool:
     """Whether the first row only groups the columns that the second one names.
 
     So it is where words stand under what is merged, and no column but the merged ones is named twice; or, where some
-    are, where values follow in the third row.
+    are, where values follow in the third row. Without merged cells the first row must have far fewer words, too.
     """
-    merges = [merge for merge in merges if rows[0].at(merge[0][1])]
-    if len(rows) < 2 or not merges or rows[1].number != rows[0].number + 1:
+    if len(rows) < 2 or rows[1].number != rows[0].number + 1:
         return False
     top, below = rows[0], rows[1]
+    merges = [merge for merge in merges if top.at(merge[0][1])]
+    if not merges:
+        named = [column for column, text in enumerate(top.cells, top.left) if text]
+        return (
+            len(named) > 1
+            and 2 * len(named) <= below.filled
+            and len(rows) > 2
+            and _names(top.cells)
+            and _names(below.cells)
+            and all(below.at(column) for column in named)
+            and not _names(rows[2].cells)
+        )
     under = [column for (_, first), (_, last) in merges for column in range(first, min(last, below.right) + 1)]
     names = [text for column in under if (text := below.at(column))]
     if len(names) < 2 or not _names(names):

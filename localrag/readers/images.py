@@ -19,7 +19,7 @@ from localrag.readers.headings import drop_running, find_headings
 from localrag.readers.source import Options, Source, looks_like
 from localrag.types import Page, Reading, SkippedPage, Word
 
-_FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "GIF", "BMP")
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
 # What Pillow raises over a broken file.
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 _NOTHING = "no text; nothing was recognised in the picture"

@@ -60,7 +60,7 @@ class _Lenient(Compat32):
     mangle_from_ = False
     max_line_length = 0
 
-    def header_fetch_parse(self, name: str, value: str) -> str:  # type: ignore[override]
+    def header_fetch_parse(self, name: str, value: str) -> str:
         if value.isascii():
             return value
         data = value.encode("utf-8", "surrogateescape")
@@ -86,7 +86,7 @@ def _open(source: Source) -> _Mail:
         raise ReadError(f"is not a mail but {kind}", "Give the file the suffix of its real type.")
     try:
         with source.open() as stream:
-            mail = _Mail(BytesParser(policy=_POLICY).parse(stream))  # type: ignore[arg-type]
+            mail = _Mail(BytesParser(policy=_POLICY).parse(stream))
         _sort(mail.headers, mail, 0)
     except RecursionError as error:
         raise ReadError("is nested too deeply to be a real mail", "Do not trust this file.") from error
@@ -108,7 +108,7 @@ def _sort(part: Message, mail: _Mail, depth: int) -> None:
             _sort(child, mail, depth + 1)
     elif kind.endswith("pkcs7-mime") and not _is_signed_file(part):
         content = signed.content(_data(part))
-        _sort(BytesParser(policy=_POLICY).parsebytes(content), mail, depth + 1)  # type: ignore[arg-type]
+        _sort(BytesParser(policy=_POLICY).parsebytes(content), mail, depth + 1)
     elif _is_file(part, kind):
         mail.files.append(part)
     else:

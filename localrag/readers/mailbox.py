@@ -39,9 +39,8 @@ def _mails(stream: BinaryIO, source: Source) -> Iterator[bytes]:
     while first and not first.strip(b"\xef\xbb\xbf \t\r\n"):
         first = stream.readline(_LINE)
     if not first.removeprefix(b"\xef\xbb\xbf").startswith(b"From "):
-        raise ReadError(
-            f"is not a mailbox but {looks_like(source) or 'something else'}", "Give the file the suffix of its real type."
-        )
+        kind = looks_like(source) or "something else"
+        raise ReadError(f"is not a mailbox but {kind}", "Give the file the suffix of its real type.")
     lines: list[bytes] = []
     size, blank = 0, False
     while line := stream.readline(_LINE):

@@ -1,4 +1,4 @@
-"""What calamine does not tell of a workbook's cells: errors, percentages, formulas that were never calculated.
+"""What calamine does not tell of a workbook: errors, percentages, formulas that were never calculated, text boxes.
 
 Found by passing once over the sheets' XML (here) or records (`biff`), before calamine sees them. The same pass tells
 how far a sheet reaches: calamine lays out every cell up to the last one in memory, and one stray cell can be far away.
@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from typing import IO
 from xml.etree.ElementTree import Element
 
+from localrag.readers.cleaning import clean
+from localrag.readers.grids import Box
+
 _S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_XDR = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _STEP = 1 << 22
 _MOST = 1 << 26  # a longer row than any
 
@@ -42,6 +47,7 @@ class Marks:
         rows: of these so many (up to the last cell).
         columns: likewise.
         kind: "worksheet", or what else the sheet is.
+        boxes: the text boxes that lie over it.
     """
 
     cells: Mapping[int, Mapping[int, str]]
@@ -49,6 +55,7 @@ class Marks:
     rows: int = 0
     columns: int = 0
     kind: str = "worksheet"
+    boxes: tuple[Box, ...] = ()
 
 
 NOTHING = Marks({})
@@ -77,7 +84,20 @@ def styles(root: Element | None) -> dict[str, str]:
     return {str(index): shown for index, style in found if (shown := formats.get(style.get("numFmtId", ""), ""))}
 
 
-def scan(stream: IO[bytes], shown: Mapping[str, str], kind: str = "worksheet") -> Marks:
+def text_boxes(drawing: Element | None) -> tuple[Box, ...]:
+    """The text boxes and captioned shapes of an XLSX sheet's drawing."""
+    found: list[Box] = []
+    for hung in drawing if drawing is not None else ():
+        at = {name: hung.findtext(f"{_XDR}from/{_XDR}{name}") or "0" for name in ("row", "col")}
+        row, column = (int(text) if text.isdigit() and len(text) < 8 else 0 for text in (at["row"], at["col"]))
+        for body in hung.iter(f"{_XDR}txBody"):
+            paragraphs = ["".join(piece.text or "" for piece in one.iter(f"{_A}t")) for one in body.iter(f"{_A}p")]
+            if text := clean("\n".join(paragraphs)).strip():
+                found.append((row, column, text))
+    return tuple(found)
+
+
+def scan(stream: IO[bytes], shown: Mapping[str, str], kind: str = "worksheet", boxes: tuple[Box, ...] = ()) -> Marks:
     """One sheet's XML."""
     cells: dict[int, dict[int, str]] = {}
     letters: set[bytes] = set()
@@ -94,7 +114,7 @@ def scan(stream: IO[bytes], shown: Mapping[str, str], kind: str = "worksheet") -
             value = _ERROR_VALUE.search(match[2])
             _mark(cells, match[1], value[1].decode("utf-8", "replace").strip() if value else "#ERROR!")
         uncalculated += sum(_TEXT.search(match[1]) is None for match in _FORMULA.finditer(piece))
-    return Marks(cells, uncalculated, last, max(map(_column, letters), default=-1) + 1, kind)
+    return Marks(cells, uncalculated, last, max(map(_column, letters), default=-1) + 1, kind, boxes)
 
 
 def _pieces(stream: IO[bytes]) -> Iterator[bytes]:

@@ -95,7 +95,7 @@ def _prepared(image: Image.Image) -> Image.Image:
 
 def _words(marks: Marks, size: tuple[int, int], turns: int) -> tuple[Word, ...]:
     """Boxes as fractions of the picture as it was given, before it was turned; `size` is that of the upright one."""
-    width, height = (size[0], size[1]) if turns % 2 == 0 else (size[1], size[0])
+    width, height = size
 
     def word(start: int, end: int, spot: Spot) -> Word:
         left, top, right, bottom = spot.left / width, spot.top / height, spot.right / width, spot.bottom / height

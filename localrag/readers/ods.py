@@ -17,6 +17,7 @@ from xml.etree.ElementTree import Element
 from localrag.errors import ReadError
 from localrag.readers.cleaning import clean, clean_title
 from localrag.readers.grids import Merge, Row
+from localrag.readers.marks import Marks
 from localrag.readers.package import DAMAGED, iso_date
 from localrag.readers.safe_xml import parse
 from localrag.readers.source import Options
@@ -46,7 +47,7 @@ def read(archive: zipfile.ZipFile, options: Options) -> Reading:
     workbook = Workbook(options)
     with archive.open("content.xml") as stream:
         for sheet in _sheets(stream):
-            workbook.add(sheet.name, sheet.rows, sheet.merged, sheet.hidden, sheet.uncalculated, "worksheet")
+            workbook.add(sheet.name, sheet.rows, sheet.merged, sheet.hidden, Marks({}, sheet.uncalculated))
     title, author, date = _about(archive) if "meta.xml" in names else ("", "", "")
     return workbook.reading(title, author, date)
 
@@ -181,10 +182,8 @@ def _typed(cell: Element, kind: str, text: str) -> str:
         if match is None:
             return text
         hours, minutes, seconds = int(match[2] or 0), int(match[3] or 0), float((match[4] or "0").replace(",", "."))
-        whole = round(hours * 3600 + minutes * 60 + seconds)
-        if match[1] or whole >= 86400:
-            return duration(-whole if match[1] else whole)
-        return clock(datetime.time(whole // 3600, whole // 60 % 60, whole % 60))
+        whole = hours * 3600 + minutes * 60 + seconds
+        return clock(whole) if whole < 86_400 and not match[1] else duration(-whole if match[1] else whole)
     value = float(cell.get(f"{_OFFICE}value", ""))
     if text.startswith("0") and text.isdigit() and int(text) == value:
         return text  # a number that is shown with leading zeros

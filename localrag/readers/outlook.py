@@ -8,7 +8,9 @@ links to files outside is not fetched.
 
 from __future__ import annotations
 
+import re
 import struct
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -38,19 +40,21 @@ _DATA, _LONG_FILENAME, _FILENAME, _MIME, _CONTENT_ID, _HIDDEN = 0x3701, 0x3707, 
 _TEXT, _TEXT8, _BINARY, _OBJECT = 0x001F, 0x001E, 0x0102, 0x000D
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _MAX_DEPTH = 10
+_BLOCK_TAG = re.compile(rb"\{\\\*\\htmltag\d*\s*</?(?:li|p|div|br|tr|h\d|table|ul|ol)\b[^{}]*\}", re.I)  # HTML in RTF
 _Path = tuple[str, ...]
+_Tree = defaultdict[_Path, dict[str, str]]  # what lies in each folder: its name in capitals, and as written
 _HINT = "Open it in Outlook and save it anew."
 
 
 def read(source: Source, options: Options) -> Reading:
-    with _opened(source) as ole:
-        return letter.reading(_letter(_Item(ole, ())))
+    with _opened(source) as item:
+        return letter.reading(_letter(item))
 
 
 def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
     names = Names()
-    with _opened(source) as ole:
-        for attachment in _attachments(_Item(ole, ())):
+    with _opened(source) as item:
+        for attachment in _attachments(item):
             name = names.unique(attachment.name)
             try:
                 data = attachment.data(budget)
@@ -67,13 +71,13 @@ _DAMAGED = (OSError, ValueError, IndexError, KeyError, struct.error, OverflowErr
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[olefile.OleFileIO]:
+def _opened(source: Source) -> Iterator[_Item]:
     import olefile
 
     with source.open() as stream:
         try:
             ole = olefile.OleFileIO(stream)
-            entries = ole.listdir()
+            entries = ole.listdir(streams=True, storages=True)
         except (*_DAMAGED, RecursionError) as error:
             kind = looks_like(source)
             if kind and not kind.startswith("an old"):
@@ -81,22 +85,22 @@ def _opened(source: Source) -> Iterator[olefile.OleFileIO]:
                     f"is not an Outlook mail but {kind}", "Give the file the suffix of its real type."
                 ) from error
             raise ReadError("is damaged, or not an Outlook mail", _HINT) from error
-        if not any(len(path) == 1 and path[0].startswith(("__substg1.0_", "__properties")) for path in entries):
+        tree: _Tree = defaultdict(dict)
+        for *path, name in entries:
+            tree[tuple(path)][name.upper()] = name
+        if not any(name.startswith(("__SUBSTG1.0_", "__PROPERTIES")) for name in tree[()]):
             raise ReadError("is an old Office file, but not an Outlook mail", "Give the file its real suffix.")
-        yield ole
+        yield _Item(ole, tree, ())
 
 
 class _Item:
     """A mail, a recipient or an attachment: a folder of properties inside the file."""
 
-    def __init__(self, ole: olefile.OleFileIO, path: _Path, codepage: str = "") -> None:
+    def __init__(self, ole: olefile.OleFileIO, tree: _Tree, path: _Path, codepage: str = "") -> None:
         self.ole = ole
         self.path = path
-        self._streams = {
-            entry[len(path)].upper(): entry[len(path)]
-            for entry in map(tuple, ole.listdir(streams=True, storages=True))
-            if len(entry) > len(path) and entry[: len(path)] == path
-        }
+        self._tree = tree
+        self._streams = tree[path]
         self.fixed = self._fixed()
         number = self.integer(_CODEPAGE) or self.integer(_INTERNET_CODEPAGE)
         self.codepage = _codec(number) if number else codepage
@@ -104,7 +108,10 @@ class _Item:
 
     def children(self, prefix: str) -> list[_Item]:
         names = sorted(name for upper, name in self._streams.items() if upper.startswith(prefix.upper()))
-        return [_Item(self.ole, (*self.path, name), self.codepage) for name in names]
+        return [self._child(name) for name in names]
+
+    def _child(self, name: str) -> _Item:
+        return _Item(self.ole, self._tree, (*self.path, name), self.codepage)
 
     def text(self, *tags: int) -> str:
         """The first of these properties that says something."""
@@ -137,7 +144,7 @@ class _Item:
     def inside(self) -> _Item | None:
         """The mail that is attached here."""
         name = self._streams.get(f"__SUBSTG1.0_{_DATA:04X}{_OBJECT:04X}")
-        item = _Item(self.ole, (*self.path, name), self.codepage) if name else None
+        item = self._child(name) if name else None
         return item if item is not None and item.fixed else None
 
     def integer(self, tag: int) -> int:
@@ -182,9 +189,9 @@ def _codec(number: int) -> str:
 
 
 def _letter(item: _Item) -> Letter:
-    kind = item.text(_CLASS).lower()
-    if "rpmsg" in kind or any("message.rpmsg" in one.name.lower() for one in _attachments(item)):
-        raise signed.encrypted()
+    for one in _attachments(item):
+        if one.kind == "application/pgp-encrypted" or one.name.lower() == "message.rpmsg":
+            raise signed.encrypted()
     headers = HeaderParser().parsestr(item.text(_HEADERS))
     sender = mail.words(str(headers.get("From", "")))
     author = mail.author_of(str(headers.get("From", ""))) if sender else ""
@@ -204,17 +211,12 @@ def _letter(item: _Item) -> Letter:
         item.lost += lost
     if not plain.strip() and not rich:
         plain = _from_rtf(item.binary(_RTF))
-    if not any((plain.strip(), rich, sender, item.text(_SUBJECT))):
-        _refuse_encrypted(item)
+    if item.text(_CLASS).lower() == "ipm.note.smime" and not plain.strip() and not rich:
+        raise signed.encrypted()  # or signed in a way that hides the text as well
     return Letter(
         sender, author, to, cc, bcc, written or (format_datetime(sent) if sent else ""), date,
         item.text(_SUBJECT), ((plain, rich),), item.lost,
     )  # fmt: skip
-
-
-def _refuse_encrypted(item: _Item) -> None:
-    if "smime" in item.text(_CLASS).lower():
-        raise signed.encrypted()
 
 
 def _from_rtf(data: bytes | None) -> str:
@@ -223,7 +225,8 @@ def _from_rtf(data: bytes | None) -> str:
     from localrag.readers import rtf
 
     try:
-        return rtf.read(Source("body.rtf", data=compressed_rtf.unpacked(data)), Options()).pages[0].text
+        rich = _BLOCK_TAG.sub(rb"\\line ", compressed_rtf.unpacked(data))
+        return rtf.read(Source("body.rtf", data=rich), Options()).pages[0].text
     except (ReadError, ValueError, struct.error):
         return ""
 

@@ -7,9 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from localrag.readers.pdf_rules import Rule
-from localrag.readers.pdf_words import Line, Piece
+from localrag.readers.pdf_words import Line, Piece, Word
+
+
+class Table(NamedTuple):
+    """The words that a table is made of, and its rows; the first is the header."""
+
+    words: tuple[Word, ...]
+    rows: tuple[tuple[str, ...], ...]
+
 
 _CURRENCY = re.compile(r"^\(?(?:[A-Z]{1,3})?[$€£¥]\s*\(?$")
 _CLOSING = re.compile(r"^[)%]+$|^(?:bps|ppts?|pp|x)$")
@@ -25,8 +34,8 @@ _UNIT = re.compile(
     re.I,
 )
 _PERIOD = re.compile(
-    r"\b(?:ended|ending|as of|at|months|weeks|year|january|february|march|april|june|july|august|september|october|november"
-    r"|december|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?)\b",
+    r"\b(?:ended|ending|as of|at|months|weeks|year|january|february|march|april|june|july|august|september"
+    r"|october|november|december|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?)\b",
     re.I,
 )
 _LEADERS = re.compile(r"(?:\s?\.){4,}\s*$|(?:\s?_){4,}\s*$")
@@ -118,19 +127,21 @@ def header(
     columns = _widened(columns, [rule for rule in flat if lines[0][0].top < rule.at < below + lines[0][0].height])
     cells: list[list[str]] = [[] for _ in columns]
     spans: list[list[Span | None]] = []
+    over = [sum(column_of(piece, columns) > 0 for piece in found) for _, found in lines]
     for index in reversed(range(len(lines))):
         line, found = lines[index]
         bottom = lines[index + 1][0].middle if index + 1 < len(lines) else below
         ruled = [_ruled(piece, line, columns, flat, bottom) for piece in found]
-        if not any(ruled) and spans:
+        if len(set(ruled) - {None}) < sum(span is not None for span in ruled):
+            ruled = [None] * len(found)  # a rule under several says nothing of one
+        if not any(ruled) and spans and over[index] == over[index + 1]:
             ruled = _inherited(found, lines[index + 1][1], spans[-1])
         if not any(ruled) and index + 1 < len(lines):
             ruled = _over_years(found, lines[index + 1][1], columns)
         spans.append(ruled if any(ruled) else _shared(found, columns))
     spans.reverse()
     for index in range(1, len(lines)):
-        found, above = (sum(column_of(piece, columns) > 0 for piece in lines[i][1]) for i in (index, index - 1))
-        if not any(spans[index]) and found == above:
+        if not any(spans[index]) and over[index] == over[index - 1]:
             spans[index] = _inherited(lines[index][1], lines[index - 1][1], spans[index - 1])
     for (_, found), spans_of_line in zip(lines, spans, strict=True):
         for piece, span in zip(found, spans_of_line, strict=True):
@@ -171,27 +182,28 @@ def _widened(columns: Columns, flat: Sequence[Rule]) -> Columns:
 
 
 def _inherited(found: Sequence[Piece], other: Sequence[Piece], spans: Sequence[Span | None]) -> list[Span | None]:
-    """Words over two lines, set about one middle or one edge, hold as far as the other line does."""
+    """Words over two lines hold alike, where each is set about one middle or one edge with its other."""
     inherited: list[Span | None] = []
     for a in found:
         same = [
             span for b, span in zip(other, spans, strict=True)
             if min(abs(a.left + a.right - b.left - b.right) / 2, abs(a.left - b.left), abs(a.right - b.right)) < 4
         ]  # fmt: skip
-        inherited.append(same[0] if same else None)
+        if not same:
+            return [None] * len(found)
+        inherited.append(same[0])
     return inherited
 
 
 def _over_years(found: Sequence[Piece], below: Sequence[Piece], columns: Columns) -> list[Span | None]:
     """Periods ("Nine Months Ended June 30,") above years: each year belongs to the nearest of them."""
     none: list[Span | None] = [None] * len(found)
-    periods = [piece for piece in found if column_of(piece, columns)]
+    periods = [
+        piece for piece in found
+        if column_of(piece, columns) and _PERIOD.search(piece.text) and not re.search(r"\d{4}", piece.text)
+    ]  # fmt: skip
     years = [piece for piece in below if is_year(piece.text)]
-    if (
-        not years
-        or len(periods) > len(years)
-        or not all(_PERIOD.search(piece.text) and not re.search(r"\d{4}", piece.text) for piece in periods)
-    ):
+    if len(periods) >= len(years):
         return none
     spans: dict[Piece, Span] = {}
     for year in years:

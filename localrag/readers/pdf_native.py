@@ -101,6 +101,7 @@ _SIGNATURES = {
     "FPDFPageObj_SetIsActive": "ai:i",
     "FPDFTextObj_GetTextRenderMode": "a:i",
     "FPDFTextObj_GetText": "aaal:l",
+    "FPDFTextObj_GetFontSize": "aa:i",
     "FPDFPath_GetDrawMode": "aaa:i",
     "FPDFPath_CountSegments": "a:i",
     "FPDFPath_GetPathSegment": "ai:a",
@@ -179,7 +180,7 @@ def turns_of_text(textpage: Any, count: int) -> int:
     steps = range(count // 40, count, max(1, count // 20))
     turns = [round(angle(handle, index) / 1.5708) % 4 for index in steps]
     most = max(set(turns), key=turns.count, default=0)
-    return most if turns.count(most) > 0.7 * len(turns) else 0
+    return (4 - most) % 4 if turns.count(most) > 0.7 * len(turns) else 0
 
 
 # --- drawings ------------------------------------------------------------------------------------------------
@@ -246,6 +247,16 @@ def stroke_colour(handle: int) -> tuple[int, int, int, int]:
 def render_mode(handle: int) -> int:
     mode: int = _pdfium().FPDFTextObj_GetTextRenderMode(handle)
     return mode
+
+
+def text_size(item: Item) -> float:
+    """How large a text object's letters are on the page, in points."""
+    if not _pdfium().FPDFTextObj_GetFontSize(item.handle, _FLOAT_AT[0]):
+        return 0.0
+    size = _FLOATS[0]
+    own = own_matrix(item.handle)
+    matrix = item.around.after(own) if own else item.around
+    return abs(size) * abs(matrix.a * matrix.d - matrix.b * matrix.c) ** 0.5
 
 
 def words_of(item: Item, textpage: Any) -> str:

@@ -10,7 +10,7 @@ from localrag.readers import pdf_native as native
 _THIN = 3.0  # points; a filled box this thin is a line
 _SHORTEST = 4.0
 _MOST_STROKES = 400  # of one path; more are a drawing
-_MOST_RULES = 4000
+_MOST_RULES = 1500
 _SAME = 1.5  # lines this near to one another are one
 _JOINT = 1.0  # pieces of one line; the rules under two headers stand 2 points apart
 

@@ -14,21 +14,14 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
-from localrag.readers.pdf_cells import column_of, find_columns, header, is_figure, is_unit, is_year, whole
+from localrag.readers.pdf_cells import Table, column_of, find_columns, header, is_figure, is_unit, is_year, whole
 from localrag.readers.pdf_rules import Rule
-from localrag.readers.pdf_words import Line, Piece, Word, pieces
+from localrag.readers.pdf_words import Line, Piece, pieces
 
 _MOST_HEADER_LINES = 7
 _MOST_BETWEEN = 4  # lines without figures between two rows
 _FARTHEST = 3.2  # heights from one row to the next
 _LEAST_SHARE = 0.5  # of the cells behind the first column that are figures
-
-
-class Table(NamedTuple):
-    """The words that a table is made of, and its rows; the first is the header."""
-
-    words: tuple[Word, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 class _Row(NamedTuple):
@@ -92,7 +85,7 @@ def _split(rows: Sequence[_Row], first: int, last: int) -> list[tuple[int, int]]
         for start, end in ((core[0], core[-2]), (core[1], core[-1])):
             if len(_columns(rows, start, end)) > len(columns):
                 return _split(rows, start, end)
-        if _is_foot(rows, core, columns):
+        if _is_foot(rows, core, _columns(rows, core[0], core[-2])):
             return _split(rows, core[0], core[-2])
     if len(columns) < 2:
         return _split_worst(rows, first, last)
@@ -185,12 +178,16 @@ def _is_table(core: Sequence[_Row], columns: Sequence[tuple[float, float]]) -> b
         return False
     behind = [piece.text for row in core for piece in row.pieces if column_of(piece, columns)]
     figures = sum(map(is_figure, behind))
-    if figures < _LEAST_SHARE * len(behind):
+    if figures < _LEAST_SHARE * len(behind) or sum(map(_has_digit, behind)) < 0.5 * figures:
         return False
     filled = sum(len({column_of(piece, columns) for piece in row.pieces}) for row in core)
     if filled < 0.4 * len(core) * len(columns):
         return False
     return not _is_contents(core, columns)
+
+
+def _has_digit(text: str) -> bool:
+    return any(character.isdigit() for character in text)
 
 
 _PAGE = re.compile(r"^(?:[A-Z]-?)?\d{1,4}$")

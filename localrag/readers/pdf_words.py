@@ -99,15 +99,15 @@ def find_lines(words: Iterable[Word]) -> list[Line]:
     return [Line(tuple(sorted(members, key=lambda word: word.left)), top, bottom) for top, bottom, members in lines]
 
 
-def pieces(line: Line) -> list[Piece]:
-    """The pieces of a line, parted by gaps that are wider than a space."""
+def pieces(line: Line, least: float = _GAP) -> list[Piece]:
+    """The pieces of a line, parted by gaps that are wider than a space: `least` letters' heights."""
     found: list[list[Word]] = []
     for word in line.words:
         if found:
             before = found[-1][-1]
             gap, height = word.left - before.right, min(line.height, word.bottom - word.top)
             figures = gap > _FIGURE_GAP * height and bool(_FIGURE.match(before.text)) and bool(_FIGURE.match(word.text))
-            if gap <= _GAP * height and not figures:
+            if gap <= least * height and not figures:
                 found[-1].append(word)
                 continue
         found.append([word])

@@ -91,7 +91,7 @@ def lines(image: Image.Image, folder: Path) -> tuple[list[Line], int]:
     if _upside_down(networks, strips):
         size = np.array(image.size, dtype=np.float64)
         turns = (turns + 2) % 4
-        quads = [np.roll(size - quad, 2, axis=0)[[2, 3, 0, 1]] for quad in quads]
+        quads = [np.roll(size - quad, 2, axis=0) for quad in quads]
         strips = [strip.transpose(Image.Transpose.ROTATE_180) for strip in strips]
     return [line for quad, strip in zip(quads, strips, strict=True) if (line := _read(networks, quad, strip))], turns
 

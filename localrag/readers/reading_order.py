@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from localrag.readers.cleaning import clean
@@ -44,8 +45,10 @@ _FIGURE = re.compile(r"[$€£¥(+-]*\s*\d[\d.,:/ ]*\s*[)%]*|[-–—]+|[$€£�
 _CURRENCY = re.compile(r"[$€£¥(]+")
 _CLOSING = re.compile(r"[)%]+")
 _HYPHENS = "-\u2010\u00ad"
-_KEEP_HYPHEN = frozenset("all anti best co cross ex full half high inter long low mid multi non on post pre re self semi "
-                         "short sub third two well year zero".split())  # fmt: skip
+_KEEP_HYPHEN = frozenset(
+    "all anti best co cross ex full half high inter long low mid multi non on post pre re self semi short sub third "
+    "two well year zero".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ def _pitch(rows: Sequence[_Row]) -> float:
     height = median(piece.height for row in rows for piece in row)
     left, right = min(row[0].left for row in rows), max(row[-1].right for row in rows)
     full = [row[-1].right > left + 0.85 * (right - left) and len(row) == 1 for row in rows]
-    steps = [_middle(below) - _middle(row) for row, below in zip(rows, rows[1:], strict=False)]
+    steps = [_middle(below) - _middle(row) for row, below in pairwise(rows)]
     below_full = [step for step, wide in zip(steps, full, strict=False) if wide and step < 3.5 * height]
     steps = below_full if len(below_full) >= _LEAST_ROWS else [step for step in steps if step < 2.2 * height]
     return median(steps) if steps else 1.3 * height
@@ -242,11 +245,11 @@ def _tables(rows: Sequence[_Row]) -> Iterator[tuple[bool, list[_Row]]]:
 def _cells(row: _Row) -> _Row:
     """A row's pieces; those that stand close are one cell, a currency sign belongs to the figure behind it."""
     cells: _Row = []
-    for piece in (part for piece in row for part in _parted(piece)):
+    for piece in [part for whole in row for part in _parted(whole)]:
         before = cells[-1] if cells else None
         tight = before is not None and (_CURRENCY.fullmatch(before.text) or _CLOSING.fullmatch(piece.text))
         near = before is not None and piece.left - before.right < _APART * min(piece.height, before.height)
-        if before is None or not (tight or near and not _CURRENCY.match(piece.text)):
+        if before is None or not (tight or (near and not _CURRENCY.match(piece.text))):
             cells.append(piece)
             continue
         gap: Marks = [] if tight else [(" ", None)]

@@ -65,6 +65,7 @@ class _Sink:
     cells: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
     behind: list[str] = field(default_factory=list)  # notes and boxes that follow the paragraph
+    below: list[str] = field(default_factory=list)  # those that follow the table
     number: str = ""
     in_row: bool = False
 
@@ -78,6 +79,8 @@ class _Sink:
         if any(cell.strip() for cell in self.cells):
             self.rows.append(self.cells)
         self.cells = []
+        self.below += self.behind
+        self.behind.clear()
         self.in_row = False
 
     def end_table(self) -> None:
@@ -86,12 +89,15 @@ class _Sink:
         else:  # a frame around text, no table
             for row in self.rows:
                 self.flow.add(row[0])
-        self.rows = []
-        self.end_behind()
-
-    def end_behind(self) -> None:
-        for text in self.behind:
+        for text in self.below:
             self.flow.add(text)
+        self.rows, self.below = [], []
+
+    def end_paragraph(self, text: str, level: int | None = None, item: bool = False) -> None:
+        self.end_table()
+        self.flow.add(text, level, item)
+        for other in self.behind:
+            self.flow.add(other)
         self.behind.clear()
 
     def end(self) -> None:
@@ -99,9 +105,7 @@ class _Sink:
         if self.cells:
             self.cells.append(self.take())
             self.end_row()
-        self.end_table()
-        self.flow.add(self.take())
-        self.end_behind()
+        self.end_paragraph(self.take())
 
 
 @dataclass(slots=True)
@@ -406,7 +410,6 @@ class _Document:
         if state.in_table or sink.in_row:
             sink.pieces.append("\n")
             return
-        sink.end_table()
         name, outline = self._styles.get(state.style, ("", 9))
         outline = state.outline if state.outline < 9 else outline
         heading = HEADING.match(name)
@@ -415,8 +418,7 @@ class _Document:
         text = self._numbered(sink).strip()
         if name == "title" and not self.title:
             self.title = clean_title(text)
-        sink.flow.add(text, level, bool(number) and level is None)
-        sink.end_behind()
+        sink.end_paragraph(text, level, bool(number) and level is None)
 
     def _numbered(self, sink: _Sink) -> str:
         """The paragraph or cell at hand, behind the number that was printed before it."""

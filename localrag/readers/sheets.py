@@ -2,7 +2,8 @@
 
 Values come from calamine, as they were when the workbook was last calculated; what it leaves out (errors, percentages,
 leading zeros, formulas without a value) comes from `marks`. Hidden sheets, rows and columns are read. Left out:
-comments, text boxes, charts, other number formats, headers and footers. No macro and no formula is run, no link followed.
+comments, charts, text boxes (but in XLSX), other number formats, headers and footers. No macro and no formula is run,
+no link followed.
 """
 
 from __future__ import annotations
@@ -103,8 +104,10 @@ def _xlsx(archive: zipfile.ZipFile, options: Options) -> _Known:
         if relation is None or not part:
             found.append(NOTHING)
             continue
+        drawing = package.target("drawing", part)
+        boxes = marks.text_boxes(package.part(drawing)) if drawing else ()
         with archive.open(part) as stream:
-            found.append(marks.scan(stream, shown, relation.kind))
+            found.append(marks.scan(stream, shown, relation.kind, boxes))
     return _Known(found, parts, package.title(), package.author(), package.date())
 
 
@@ -155,7 +158,7 @@ def _read(source: Source, known: _Known, options: Options, archive: zipfile.ZipF
         try:
             with _sound():
                 sheet = _Sheet(book, index, mark, known, archive)
-                workbook.add(about.name, sheet.rows(), sheet.merged, hidden, mark.uncalculated, mark.kind)
+                workbook.add(about.name, sheet.rows(), sheet.merged, hidden, mark)
         except _Unsound as error:
             workbook.fail(about.name, str(error))
     return workbook.reading(known.title, known.author, known.date)
@@ -224,11 +227,11 @@ class _Unsound(Exception):
 @contextmanager
 def _sound() -> Iterator[None]:
     """What calamine raises becomes `_Unsound`; so does a panic, which is no ordinary exception."""
+    from python_calamine import CalamineError
+
     try:
         yield
-    except (ReadError, _Unsound, MemoryError, OSError):
-        raise
-    except Exception as error:
+    except (CalamineError, ArithmeticError, *DAMAGED) as error:
         raise _Unsound(str(error)) from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":

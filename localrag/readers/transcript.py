@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from localrag.errors import ReadError
 from localrag.readers.cleaning import clean
@@ -71,7 +72,7 @@ def _cues(text: str) -> Iterator[_Cue]:
     web = text.startswith("WEBVTT")
     starts = [index for index, line in enumerate(lines) if _ARROW.match(line)]
     shown = ""
-    for index, following in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for index, following in pairwise([*starts, len(lines)]):
         match = _ARROW.match(lines[index])
         assert match is not None
         start, end = _seconds(match.groups()[:4]), _seconds(match.groups()[4:])

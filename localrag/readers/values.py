@@ -23,9 +23,10 @@ def shown(value: Any, mark: str = "") -> str:
         text = number(value)
         return text.zfill(len(mark)) if mark and text.isdigit() else text
     if isinstance(value, datetime.datetime):
-        return f"{value.date().isoformat()} {clock(value.time())}"
+        whole = (value + datetime.timedelta(microseconds=500_000)).replace(microsecond=0)
+        return f"{whole.date().isoformat()} {_clock(whole.time())}"
     if isinstance(value, datetime.time):
-        return clock(value)
+        return clock(value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6)
     if isinstance(value, datetime.timedelta):
         return duration(value.total_seconds())
     return value.isoformat() if isinstance(value, datetime.date) else clean(str(value)).strip()
@@ -36,8 +37,8 @@ def number(value: float) -> str:
     if isinstance(value, int) and abs(value) < 10**15:
         return str(value)
     text = f"{value:.15g}"
-    if "e" in text and abs(value) >= 1 and abs(value) < 1e21:
-        return str(int(decimal.Decimal(text)))
+    if "e" in text and 1e-6 <= abs(value) < 1e21:
+        return format(decimal.Decimal(text), "f")
     return "0" if text == "-0" else text
 
 
@@ -47,6 +48,11 @@ def duration(seconds: float) -> str:
     return f"{sign}{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
 
 
-def clock(time: datetime.time) -> str:
-    """To the second; the seconds only where there are some."""
-    return time.strftime("%H:%M:%S").removesuffix(":00") if time.second else time.strftime("%H:%M")
+def clock(seconds: float) -> str:
+    """A time of day, to the second; the seconds only where there are some."""
+    whole = min(round(seconds), 86_399)
+    return _clock(datetime.time(whole // 3600, whole // 60 % 60, whole % 60))
+
+
+def _clock(time: datetime.time) -> str:
+    return f"{time:%H:%M:%S}" if time.second else f"{time:%H:%M}"

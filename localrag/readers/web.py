@@ -10,7 +10,6 @@ honoured; struck text is kept between ~~; beyond 1,000 levels of nesting tags ar
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from email import message_from_bytes
@@ -64,8 +63,9 @@ def text_of(html: str) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
 
 
 def _reading(html: str, encoding: str = "", title: str = "", date: str = "") -> Reading:
-    tree = _parsed(html)
-    text, headings, remarks = _text(tree)
+    parsed = _parsed(html)
+    tree = parsed.root
+    text, headings, remarks = _text(parsed)
     named = tree.css_first("head title, title")
     first = next((item.title for item in headings if item.level == 1), "")
     meta = {
@@ -133,10 +133,15 @@ _FLAT = frozenset(
     "body html head colgroup".split()
 )
 _FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())
-_MOST_NESTED, _MOST_FORMATTING = 1000, 100
+_MOST_NESTED, _MOST_FORMATTING = 1000, 30
 
 
-def _parsed(html: str) -> Any:
+class _Tree(NamedTuple):
+    root: Any
+    remarks: tuple[Remark, ...]
+
+
+def _parsed(html: str) -> _Tree:
     from selectolax.lexbor import LexborHTMLParser
 
     html = clean(html)
@@ -144,34 +149,54 @@ def _parsed(html: str) -> Any:
     if head.lstrip().startswith("<?xml") or "http://www.w3.org/1999/xhtml" in head:
         # XML may close any tag at once; HTML would take all that follows <title/> or <a id="x"/> into it.
         html = _CLOSED.sub(lambda tag: tag[0] if tag[1].lower() in _FLAT else f"<{tag[1]}{tag[2]}></{tag[1]}>", html)
-    return LexborHTMLParser(_bounded(html))
+    html, dropped = _bounded(html) if html.count("<") > _MOST_FORMATTING else (html, 0)
+    said = f"{dropped:,} tags nest too deep and were dropped; invisible text is not told apart in them"
+    return _Tree(LexborHTMLParser(html), (Remark(None, said),) if dropped else ())
 
 
-def _bounded(html: str) -> str:
-    """Without the tags that nest too deep: the parser's time grows with the square of the depth."""
-    nested: Counter[bool] = Counter()
+def _bounded(html: str) -> tuple[str, int]:
+    """Without the tags that nest too deep, and how many: the parser's time grows with the square of the depth.
+
+    Formatting that is left open would be opened anew in every paragraph; from some depth on it is a span.
+    """
+    nested = formatting = spans = dropped = 0
 
     def kept(tag: re.Match[str]) -> str:
+        nonlocal nested, formatting, spans, dropped
         name = tag[2].lower()
         if name in _FLAT:
             return tag[0]
-        kind = name in _FORMATTING
+        mark = tag[0]
+        if name in _FORMATTING and tag[1]:
+            if not spans:
+                formatting -= formatting > 0
+                return mark
+            spans -= 1
+            mark = "</span>"
+        elif name in _FORMATTING:
+            if formatting < _MOST_FORMATTING:
+                formatting += 1
+                return mark
+            mark = f"<span{tag[0][1 + len(name) :]}"
+            spans += nested < _MOST_NESTED
         if tag[1]:
-            nested[kind] -= nested[kind] > 0
-        elif nested[kind] >= (_MOST_FORMATTING if kind else _MOST_NESTED):
+            nested -= nested > 0
+        elif nested >= _MOST_NESTED:
+            dropped += 1
             return ""
         else:
-            nested[kind] += 1
-        return tag[0]
+            nested += 1
+        return mark
 
-    return _TAG.sub(kept, html) if html.count("<") > _MOST_FORMATTING else html
+    html = _TAG.sub(kept, html)
+    return html, dropped
 
 
-def _text(tree: Any) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
-    sheet = _sheet("\n".join(style.text() for style in tree.css("style")))
-    plain = not tree.css_first("link[rel~=stylesheet]") and not any(
-        "background" in style for style in map(" ".join, sheet.rules.values())
-    )
+def _text(parsed: _Tree) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
+    tree = parsed.root
+    css = "\n".join(style.text() for style in tree.css("style"))
+    sheet = _sheet(css)
+    plain = tree.css_first("link[rel~=stylesheet]") is None and "background" not in css.lower()
     within = tree.css_first("main, article") is not None
     walk = _Walk(sheet, _Look(None, (255, 255, 255) if plain else None), within)
     for thorough in (False, True):  # a page that is nothing but menus, or says all without scripts
@@ -179,7 +204,7 @@ def _text(tree: Any) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
         walk.through(tree.root)
         if walk.flow.size:
             break
-    return "".join(walk.flow.pieces), tuple(walk.flow.headings), walk.remarks()
+    return "".join(walk.flow.pieces), tuple(walk.flow.headings), (*parsed.remarks, *walk.remarks())
 
 
 class _Walk:
@@ -394,6 +419,8 @@ def _grid(rows: list[list[Any]], words: Callable[[Any], str]) -> tuple[list[list
                 row.append(again if index else text)
         from_above()
         room -= len(row)
+        if room < 0:
+            return [], 0
         if any(row):
             opening = opening and head and heads < 4
             heads += opening

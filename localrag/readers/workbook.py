@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from localrag.errors import ReadError
 from localrag.readers.cleaning import clean
 from localrag.readers.grids import Merge, Row, lay_out
+from localrag.readers.marks import Marks
 from localrag.readers.source import Options
 from localrag.types import Page, Reading, Remark, SkippedPage
 
@@ -22,25 +23,21 @@ class Workbook:
         self._uncalculated = 0
         self._failed = ""
 
-    def add(
-        self, name: str, rows: Iterable[Row], merged: Sequence[Merge], hidden: bool, uncalculated: int, kind: str
-    ) -> None:
-        """A sheet; `uncalculated` are its formulas without a value, `kind` as in `Marks`."""
+    def add(self, name: str, rows: Iterable[Row], merged: Sequence[Merge], hidden: bool, mark: Marks) -> None:
+        """A sheet, with what is known of it beside its values."""
         number = len(self._pages) + 1
-        page = lay_out(rows, number, name, merged, self._left)
+        page = lay_out(rows, number, name, merged, mark.boxes, self._left)
         self._left -= len(page.text)
         self._pages.append(page)
         if not page.text:
-            what = "empty sheet" if kind == "worksheet" else f"a {kind.removesuffix('sheet')} sheet, without cells"
-            self._skipped.append(SkippedPage(number, what))
+            what = f"a {mark.kind.removesuffix('sheet').strip()} sheet, without cells"
+            self._skipped.append(SkippedPage(number, "empty sheet" if mark.kind == "worksheet" else what))
         if hidden:
             self._remarks.append(Remark(number, f"The sheet {clean(name)!r} is hidden in the workbook."))
-        if uncalculated:
-            self._uncalculated += uncalculated
-            words = "formula was" if uncalculated == 1 else "formulas were"
-            self._remarks.append(
-                Remark(number, f"{uncalculated:,} {words} never calculated; the cells are empty here.")
-            )
+        if mark.uncalculated:
+            self._uncalculated += mark.uncalculated
+            words = "formula was" if mark.uncalculated == 1 else "formulas were"
+            self._remarks.append(Remark(number, f"{mark.uncalculated:,} {words} never calculated: no value."))
 
     def fail(self, name: str, reason: str) -> None:
         number = len(self._pages) + 1

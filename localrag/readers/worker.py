@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -27,6 +28,7 @@ from localrag.readers.source import Options
 from localrag.types import Part, Refused
 
 GREEDY = 77  # exit code: it took more memory than it may
+_NO_MEMORY = re.compile(r"bad_alloc|insufficient memory|out of memory|failed to allocate|cannot allocate", re.I)
 FILES = 500  # leaks of native code end with the process
 
 
@@ -81,14 +83,15 @@ class _Work:
                 self._send(item)
                 last = item.name
                 _alarm(self._seconds + 10)
-        except MemoryError:
-            sound, failed = False, needs_more(self._memory)  # what else broke in this process is not known
         except ReadError as error:
             failed = f"{error.message}. {error.hint}"
-        except Exception as error:
-            what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            failed = f"is damaged, or of a kind that is not understood ({what}). "
-            failed += "Open it in its own program and save it anew."
+        except BaseException as error:  # a panic in Rust is no Exception
+            if _short_of_memory(error):
+                sound, failed = False, needs_more(self._memory)  # what else broke in this process is not known
+            else:
+                sound = isinstance(error, Exception)
+                failed = f"is damaged, or of a kind that is not understood ({_in_short(error)}). "
+                failed += "Open it in its own program and save it anew."
         finally:
             _alarm(0)
         if failed:
@@ -106,6 +109,19 @@ class _Work:
     def _send(self, item: Part | Refused) -> None:
         for message in wire.messages(item):
             wire.send(self._replies, message)
+
+
+def _in_short(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+def _short_of_memory(error: BaseException | None) -> bool:
+    """Whether that is what went wrong; native libraries say so in their own words."""
+    while error is not None:
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _alarm(seconds: float) -> None:
@@ -202,7 +218,5 @@ def _leave() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except OSError:  # the parent is gone
-        pass
-    finally:
+    except OSError:  # the parent is gone; else it sees this end, and ends what is left
         _leave()

@@ -29,6 +29,10 @@ def read(source, options):
         os.kill(os.getpid(), 9)
     if word == "raise":
         raise ZeroDivisionError("what\\x00 now")
+    if word == "panic":  # as from Rust
+        raise type("PanicException", (BaseException,), {})("index out of bounds")
+    if word == "native":
+        raise RuntimeError("[ONNXRuntimeError] : 6 : Status Message: std::bad_alloc")
     if word == "refuse":
         raise ReadError("is not to my taste", "Cook it anew.")
     if word == "noise":

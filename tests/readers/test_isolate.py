@@ -176,6 +176,7 @@ def test_the_clock_starts_anew_with_each_document(trap):
 @pytest.mark.parametrize("command, reason", [
     ("segfault", "made its reader crash (SIGSEGV)"), ("exit", "made its reader crash (exit code 3)"),
     ("raise", "ZeroDivisionError: what now"), ("dirty", "AssertionError"), ("kill", "killed from outside"),
+    ("panic", "PanicException: index out of bounds"), ("native", "needs more memory than 1,500 MB"),
     ("take 2000000000", "needs more memory than 1,500 MB. Split the file, or raise read_memory_mb"),
 ])  # fmt: skip
 def test_a_crash_costs_its_own_file_only(trap, command, reason):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from localrag.errors import LocalragError, NotFoundError
+from localrag.reports import IngestProgress, IngestReport
 from localrag.tui.app import LocalragApp
 from localrag.tui.core import Core
 from localrag.types import (
@@ -20,8 +21,6 @@ from localrag.types import (
     Document,
     Event,
     Found,
-    IngestProgress,
-    IngestReport,
     Mode,
     Passage,
     Plan,

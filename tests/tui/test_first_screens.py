@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from localrag.errors import ModelMissing, StorageError, UsageError
+from localrag.reports import Failure, IngestReport
 from localrag.tui.screens.chat import ChatScreen
-from localrag.types import Failure, IngestReport, SkippedPage
+from localrag.types import SkippedPage
 from tui.fakes import SCRIPT, FakeAssistant, FakeLibrary, FakeWorld, Gate
 from tui.screen_text import ask, see, shown, until
 

@@ -20,11 +20,11 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from localrag.errors import Cancelled, LocalragError
+from localrag.reports import IngestProgress, IngestReport
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
 from localrag.tui.jobs import deliver
 from localrag.tui.widgets.progress import ProgressLine
-from localrag.types import IngestProgress, IngestReport
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp

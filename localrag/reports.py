@@ -1,0 +1,86 @@
+"""What an ingest tells while it runs and when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from localrag.types import Remark, SkippedPage
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What could not be read, and why; `file` is the file on the disk that it lies in."""
+
+    document: str
+    reason: str
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What one ingest did.
+
+    `read` are documents that were read, attachments and members of archives among them; `unchanged` and `ignored`
+    count files, the latter by suffix, of types that localrag does not read. `moved` pairs old and new paths of files
+    that were recognised by their content, `copies` are files whose content the library has already, `kept` are files
+    that are gone while too many are gone at once, so that nothing was removed. `near` pairs documents with one that
+    says nearly the same. `recognised` counts pages whose text was recognised in a picture.
+    """
+
+    library: str
+    root: str
+    read: tuple[str, ...] = ()
+    unchanged: int = 0
+    removed: tuple[str, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
+    copies: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    failed: tuple[Failure, ...] = ()
+    skipped_pages: tuple[tuple[str, SkippedPage], ...] = ()
+    remarks: tuple[tuple[str, Remark], ...] = ()
+    near: tuple[tuple[str, str], ...] = ()
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    recognised: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    seconds: float = 0.0
+    complete: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "library": self.library,
+            "root": self.root,
+            "read": list(self.read),
+            "unchanged": self.unchanged,
+            "removed": list(self.removed),
+            "moved": [{"from": old, "to": new} for old, new in self.moved],
+            "copies": list(self.copies),
+            "kept": list(self.kept),
+            "failed": [{"document": item.document, "reason": item.reason} for item in self.failed],
+            "skipped_pages": [
+                {"document": document, "page": page.number, "reason": page.reason}
+                for document, page in self.skipped_pages
+            ],
+            "remarks": [
+                {"document": document, "page": remark.number, "text": remark.text} for document, remark in self.remarks
+            ],
+            "near_duplicates": [{"document": document, "of": other} for document, other in self.near],
+            "ignored": dict(self.ignored),
+            "recognised_pages": self.recognised,
+            "chunks": self.chunks,
+            "embedded": self.embedded,
+            "seconds": round(self.seconds, 3),
+            "complete": self.complete,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class IngestProgress:
+    """Where an ingest stands: files done of all, and the stage of the file at hand."""
+
+    done: int
+    total: int
+    document: str
+    stage: Literal["scan", "read", "embed", "store", "index"]

@@ -49,7 +49,6 @@ class OnnxEmbedder:
         options = onnxruntime.SessionOptions()
         # One thread a text; `embed_documents` runs several texts. So onnxruntime has no threads that spin or wait.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])

@@ -58,6 +58,11 @@ def status_command(name: str, as_json: bool) -> None:
         pages = f"{item['pages']} pages" if item["pages"] is not None else f"{item['characters']:,} characters"
         skipped = f", no text on {len(item['skipped_pages'])}" if item["skipped_pages"] else ""
         click.echo(f"  {shown(item['document'])}  ({pages}{skipped})")
+    for pair in status["near_duplicates"]:
+        click.echo(f"  {shown(pair['document'])} is nearly the same as {shown(pair['of'])} ({pair['similarity']:.0%})")
+    for remark in status["remarks"]:
+        page = "" if remark["page"] is None else f" p. {remark['page']}"
+        click.echo(f"  note {shown(remark['document'])}{page}: {shown(remark['text'])}")
     for failure in status["failed"]:
         click.echo(f"  FAILED {shown(failure['document'])}: {shown(failure['reason'])}")
 

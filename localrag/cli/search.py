@@ -14,6 +14,8 @@ from localrag.cli.options import (
 )
 from localrag.settings import load_settings
 
+_MOST_ALSO = 3
+
 
 @click.command(
     "search",
@@ -54,4 +56,9 @@ def search_command(words: str, libraries: tuple[str, ...], documents: tuple[str,
         where = ", ".join(part for part in (passage.document, passage.place) if part)
         click.secho(f"{number}. {shown(where)}", bold=True, nl=False)
         click.secho(f"  {passage.score:.3f}", dim=True)
-        click.echo(f"   {' '.join(shown(passage.text).split())}\n")
+        for text in filter(None, (passage.header, passage.text)):
+            click.echo(f"   {' '.join(shown(text).split())}")
+        if passage.also:
+            more = f" and {len(passage.also) - _MOST_ALSO} more" if len(passage.also) > _MOST_ALSO else ""
+            click.secho(f"   the same in {shown('; '.join(passage.also[:_MOST_ALSO]))}{more}", dim=True)
+        click.echo()

@@ -6,6 +6,7 @@ import binascii
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 
 from localrag.errors import ReadError
 from localrag.readers.cleaning import clean
@@ -75,8 +76,8 @@ def reading(raw: str) -> Reading:
     only = entries[0] if len(entries) == 1 else None
     title = calendar.text("X-WR-CALNAME") or calendar.text("NAME") or (only.text("SUMMARY") if only else "")
     organizer = only.first("ORGANIZER") if only else None
-    date = _start(only).split(" (")[0].replace(" ", "T") if only else ""
-    return Reading((page,), title, author=_person(organizer, short=True) if organizer else "", date=date)
+    author = _person(organizer, short=True) if organizer else ""
+    return Reading((page,), title, author=author, date=_iso(_start(only)) if only else "")
 
 
 # --- the form ------------------------------------------------------------------------------------------------
@@ -105,7 +106,7 @@ def _parse(raw: str) -> tuple[_Entry, list[_Entry]]:
 
 
 def _properties(raw: str) -> Iterator[_Property]:
-    lines = re.sub(r"\r?\n[ \t]", "", raw).replace("\r", "\n").split("\n")
+    lines = re.sub(r"\n[ \t]", "", raw.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
     index = 0
     while index < len(lines):
         line = lines[index]
@@ -172,10 +173,16 @@ def _person(item: _Property, short: bool = False) -> str:
 
 
 def _start(entry: _Entry) -> str:
-    for name in ("DTSTART", "DUE", "DTSTAMP" if entry.kind == "VJOURNAL" else "DTSTART"):
-        if said := _moment(entry.first(name)):
-            return said.removesuffix(")").split(" (")[0]
-    return ""
+    """When it begins, or is due; without the time zone."""
+    return (_moment(entry.first("DTSTART")) or _moment(entry.first("DUE"))).split(" (")[0]
+
+
+def _iso(moment: str) -> str:
+    try:
+        datetime.fromisoformat(moment)
+    except ValueError:
+        return ""
+    return moment.replace(" ", "T")
 
 
 def _when(entry: _Entry) -> str:
@@ -184,19 +191,16 @@ def _when(entry: _Entry) -> str:
     if not began or not ended or ended == began:
         return began + (f", for {_length(entry.text('DURATION'))}" if began and entry.first("DURATION") else "")
     if start is not None and len(began) == 10 and len(ended) == 10:  # the end of whole days is the day after
-        from datetime import date, timedelta
-
         try:
             ended = str(date.fromisoformat(ended) - timedelta(days=1))
         except (ValueError, OverflowError):
             return began
         return began if ended <= began else f"{began} to {ended}"
-    clock, _, zone = began.partition(" (")
-    if ended.endswith(f" ({zone}" if zone else "") and zone:
-        ended = ended.removesuffix(f" ({zone}")
-    if ended[:10] == clock[:10]:
-        ended = ended[11:]
-    return f"{clock} to {ended}" + (f" ({zone}" if zone else "")
+    (clock, _, zone), (until, _, other) = began.partition(" ("), ended.partition(" (")
+    if zone != other:
+        return f"{began} to {ended}"
+    until = until[11:] if until[:10] == clock[:10] else until
+    return f"{clock} to {until}" + (f" ({zone}" if zone else "")
 
 
 def _moment(item: _Property | None) -> str:

@@ -107,9 +107,9 @@ def _main() -> int:
     data = requests.read(order["size"])
     if len(data) < order["size"]:
         return _FAILED
-    folder = _root() / f"localrag-{uuid.uuid4().hex}"
+    folder = _root() / f"localrag-{os.getppid()}-{uuid.uuid4().hex}"
     with _Conversion(folder) as conversion:
-        threading.Thread(target=conversion.end_with, args=(requests,), daemon=True).start()
+        threading.Thread(target=conversion.end_with, args=(requests.fileno(),), daemon=True).start()
         return conversion.run(order, data, replies)
 
 
@@ -182,10 +182,10 @@ class _Conversion:
             )
         return True
 
-    def end_with(self, requests: BinaryIO) -> None:
+    def end_with(self, pipe: int) -> None:
         """End when the process that asked is gone: its end of the pipe closes."""
-        with contextlib.suppress(OSError, ValueError):
-            requests.read(1)
+        with contextlib.suppress(OSError):
+            os.read(pipe, 1)
         self._leave()
 
     def _leave(self) -> None:
@@ -220,7 +220,7 @@ def _environment(folder: Path) -> dict[str, str]:
     """No proxies, no display, no session bus; what programs leave in a home is left in the folder."""
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "WINDIR") if name in os.environ}
     homes = dict.fromkeys(("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR"), str(folder))
-    return kept | homes | {"LC_ALL": "C.UTF-8", "SAL_USE_VCLPLUGIN": "svp"}
+    return kept | homes | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "SAL_USE_VCLPLUGIN": "svp"}
 
 
 def _without_network() -> list[str]:
@@ -240,4 +240,7 @@ def _without_network() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    code = _FAILED
+    with contextlib.suppress(OSError, LocalragError):  # the disk is full, or the process that asked is gone
+        code = _main()
+    os._exit(code)  # a thread still waits for the pipe

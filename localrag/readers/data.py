@@ -27,7 +27,6 @@ from localrag.readers.web import text_of
 from localrag.types import Heading, Page, Reading, Remark
 
 _DEEPEST = 200
-_TOO_DEEP = ReadError("is nested too deep to be read", "Have the program that wrote it write a flatter file.")
 # What a record is called by, where it has it.
 _NAMES = ("title", "name", "subject", "label", "id", "key", "number", "code")
 
@@ -95,20 +94,24 @@ def _not_json(line: int, error: json.JSONDecodeError) -> ReadError:
     )
 
 
+def _too_deep() -> ReadError:
+    return ReadError("is nested too deep to be read", "Have the program that wrote it write a flatter file.")
+
+
 def _parsed(text: str) -> Value:
     try:
         parsed = json.loads(
             text, object_pairs_hook=Pairs, parse_float=str, parse_int=str, parse_constant=str, strict=False
         )
     except RecursionError as error:
-        raise _TOO_DEEP from error
+        raise _too_deep() from error
     return _worded(parsed, 0)
 
 
 def _worded(value: object, depth: int) -> Value:
     """The same with true, false and null as they are written."""
     if depth > _DEEPEST:
-        raise _TOO_DEEP
+        raise _too_deep()
     if isinstance(value, Pairs):
         return Pairs((key, _worded(item, depth + 1)) for key, item in value)
     if isinstance(value, list):
@@ -171,7 +174,7 @@ class _Writer:
     def _pairs(self, pairs: Pairs, depth: int) -> None:
         behind = False
         for key, item in pairs:
-            if behind or not _one_line(item):
+            if behind or not (isinstance(item, str) or _one_line(item)):
                 behind = self._head(depth, _short(key)) or behind
             self.value(item, depth, key)
 
@@ -305,7 +308,7 @@ def _read_xml(source: Source) -> Reading:
     names = [_local(item) for item in root.iter()]
     if _local(root) == "html":
         reading = _prose(decode_html(data)[0], root)
-    elif sum(name in _PARAGRAPHS for name in names) >= 3:
+    elif sum(name in _PARAGRAPHS for name in names) >= (1 if names[0] in _SECTIONS or names[0] == "TEI" else 3):
         reading = _prose(_as_html(root), root)
     else:
         reading = _reading(Pairs([(_key(_local(root)), _element(root, 0))]))

@@ -117,9 +117,8 @@ class ReaderPool:
             self._closed.set()
         for replies in list(self._open):
             replies.close()
-        for _ in self._workers:
-            self._jobs.put(None)
         for each in self._workers:
+            self._jobs.put(None)
             each.end()
         until = time.monotonic() + 1
         for thread in self._threads:
@@ -153,6 +152,7 @@ class ReaderPool:
                 what = f"{type(error).__name__}: {error}"
                 replies.put(path, Refused("", f"cannot be read: {what}. Please report this."))
             replies.put(path, None)
+        each.bury()
 
     def _watch(self) -> None:
         while not self._closed.wait(_TICK):
@@ -251,8 +251,7 @@ class _Worker:
                     self._discard(process)
 
     def look(self) -> None:
-        process = self._process
-        if process is not None:
+        if (process := self._process) is not None:
             process.look()
 
     def end(self) -> None:
@@ -261,6 +260,12 @@ class _Worker:
             process = self._process
         if process is not None:
             process.kill()
+
+    def bury(self) -> None:
+        """Called by the thread of `read`, last of all: an idle process is waited for as well."""
+        self.end()
+        if self._process is not None:
+            self._discard(self._process)
 
     def _started(self) -> _Process | None:
         with self._lock:

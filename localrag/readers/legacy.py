@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import zipfile
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from localrag.errors import ReadError
@@ -20,10 +21,10 @@ from localrag.readers.source import Options, Source, looks_like
 from localrag.types import Reading
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-# What is in other files of the same container, by a stream that only they have.
+# What is in other files of the same container, by a stream that only they have; names are the same in small letters.
 _OTHERS = {
-    "Workbook": "an Excel workbook", "Book": "an Excel workbook", "__properties_version1.0": "an Outlook message",
-    "VisioDocument": "a Visio drawing", "Quill": "a Publisher file",
+    "workbook": "an Excel workbook", "book": "an Excel workbook", "__properties_version1.0": "an Outlook message",
+    "visiodocument": "a Visio drawing", "quill": "a Publisher file",
 }  # fmt: skip
 # Word for DOS and Windows 1 and 2, Write, WordPerfect: no container, but LibreOffice knows them.
 _OLDER = (b"\xdb\xa5", b"\x9b\xa5", b"\x31\xbe", b"\x32\xbe", b"\xffWPC", b"\xcb\n\x01")
@@ -60,6 +61,7 @@ def read(source: Source, options: Options) -> Reading:
 
 def _converted(source: Source, options: Options, to: Literal["docx", "pptx"]) -> Reading:
     suffix = ".xml" if source.suffix == ".doc" and not _is_binary(source) else source.suffix
+    before = (datetime.now(UTC) - timedelta(seconds=5)).isoformat(timespec="seconds")
     data = convert(source.read(), suffix, to, options.unpacked)
     if data is None:
         what = "an old Word document" if to == "docx" else "an old PowerPoint presentation"
@@ -67,8 +69,10 @@ def _converted(source: Source, options: Options, to: Literal["docx", "pptx"]) ->
             f"is {what} ({source.suffix})",
             f"Install LibreOffice, which localrag then uses to read it, or save it as .{to}.",
         )
-    reader = office if to == "docx" else slides
-    return reader.read(Source(f"{source.stem}.{to}", data=data), options)
+    converted = Source(f"{source.stem}.{to}", data=data)
+    reading = office.read(converted, options) if to == "docx" else slides.read(converted, options)
+    # Where the old file has no date, LibreOffice writes that of the conversion.
+    return replace(reading, date="") if reading.date >= before else reading
 
 
 def _is_binary(source: Source) -> bool:
@@ -82,15 +86,17 @@ def _kind(source: Source) -> Literal["docx", "pptx"]:
 
     try:
         with source.open() as stream, olefile.OleFileIO(stream) as container:
-            names = {entry[0] for entry in container.listdir()}
+            names = {entry[0].lower() for entry in container.listdir()}
     except Exception as error:  # a damaged one breaks olefile in many ways
         raise ReadError(
             f"is damaged, or not {_called(source)}", "Open it in its own program and save it anew."
         ) from error
-    if "WordDocument" in names:
+    if "worddocument" in names:
         return "docx"
-    if "PowerPoint Document" in names:
+    if "powerpoint document" in names:
         return "pptx"
+    if "encryptedpackage" in names:
+        raise ReadError("is encrypted, and damaged", "Open it in its own program and save it anew.")
     for name, what in _OTHERS.items():
         if name in names:
             raise ReadError(f"is not {_called(source)} but {what}", "Give the file the suffix of its real type.")

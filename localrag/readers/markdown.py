@@ -13,7 +13,7 @@ from localrag.readers.source import Options, Source
 from localrag.readers.text import decode
 from localrag.types import Heading, Page, Reading
 
-_HASHES = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t]*$")
+_HASHES = re.compile(r" {0,3}(#{1,6})(?:[ \t](.*))?$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
 # What cannot be the words of an underlined heading: list items, quotes, tables, indented code.
@@ -40,7 +40,7 @@ def find_headings(text: str) -> tuple[Heading, ...]:
         elif mark and "`" not in mark[2]:
             fence, previous = mark[1], ""
         elif hashes := _HASHES.match(line):
-            if title := _words(hashes[2] or ""):
+            if title := _words(_unclosed(hashes[2] or "")):
                 found.append(Heading(start, len(hashes[1]), title))
             previous = ""
         elif (under := _UNDERLINE.match(line)) and previous.strip() and not _NOT_WORDS.match(previous):
@@ -61,6 +61,13 @@ def _after_front_matter(text: str) -> int:
     return 0 if end < 0 else end + 4
 
 
+def _unclosed(line: str) -> str:
+    """A heading without the hashes that may close it: `## Rent ##`."""
+    line = line.strip()
+    bare = line.rstrip("#")
+    return bare if not bare or bare[-1] in " \t" else line
+
+
 def _words(line: str) -> str:
     """A heading without its links and emphasis."""
-    return _MARKS.sub(lambda match: match[1] or "", line).strip()[:200]
+    return _MARKS.sub(lambda match: match[1] or "", line[:500]).strip()[:200]

@@ -24,15 +24,12 @@ _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _STEP = 1 << 22
 _MOST = 1 << 26  # a longer row than any
 
-_P = rb"(?:\w+:)?"  # some programs write a prefix to every name
-_ADDRESS = re.compile(rb"\sr=[\"']([A-Z]{1,3})([0-9]{1,7})[\"']")
-_ERROR = re.compile(rb"<" + _P + rb"c\s([^>]*\bt=[\"']e[\"'][^>/]*)>(.*?)</" + _P + rb"c>", re.S)
-_ERROR_VALUE = re.compile(rb"<" + _P + rb"v[^>]*>([^<]*)<")
-_FORMULA = re.compile(
-    rb"<%(p)sc\s([^>/]*)>\s*<%(p)sf(?:\s[^>]*)?(?:/>|(?<!/)>[^<]*</%(p)sf>)\s*"
-    rb"(?:<%(p)sv>\s*</%(p)sv>|<%(p)sv\s*/>)?\s*</%(p)sc>" % {b"p": _P}
-)
-_TEXT = re.compile(rb"\bt=[\"']str[\"']")  # a formula may say nothing: ="")
+_PREFIX = re.compile(rb"<(\w+:)?(?:worksheet|chartsheet|dialogsheet)\b")
+_ADDRESS = re.compile(rb" r=\"([A-Z]{1,3})([0-9]{1,7})\"")
+_COLUMN = re.compile(rb" r=\"([A-Z]{1,3})[0-9]")
+_ROW = re.compile(rb" r=\"[A-Z]{1,3}([0-9]{1,7})\"")
+_QUOTED = re.compile(rb"='([^'\"<>]*)'")
+_ERROR_VALUE = re.compile(rb"<(?:\w+:)?v[^>]*>([^<]*)<")
 _NO_FORMAT = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
 
 
@@ -99,22 +96,46 @@ def text_boxes(drawing: Element | None) -> tuple[Box, ...]:
 
 def scan(stream: IO[bytes], shown: Mapping[str, str], kind: str = "worksheet", boxes: tuple[Box, ...] = ()) -> Marks:
     """One sheet's XML."""
+    find: _Patterns | None = None
     cells: dict[int, dict[int, str]] = {}
     letters: set[bytes] = set()
     last = uncalculated = 0
-    numbers = b"|".join(re.escape(index.encode()) for index in shown)
-    styled = re.compile(rb"<" + _P + rb"c\s([^>]*\bs=[\"'](" + numbers + rb")[\"'][^>]*)>") if shown else None
     for piece in _pieces(stream):
-        addresses = _ADDRESS.findall(piece)
-        letters.update(column for column, _ in addresses)
-        last = max(last, max(map(int, {row for _, row in addresses}), default=0))
-        for match in styled.finditer(piece) if styled else ():
-            _mark(cells, match[1], shown[match[2].decode()])
-        for match in _ERROR.finditer(piece):
-            value = _ERROR_VALUE.search(match[2])
-            _mark(cells, match[1], value[1].decode("utf-8", "replace").strip() if value else "#ERROR!")
-        uncalculated += sum(_TEXT.search(match[1]) is None for match in _FORMULA.finditer(piece))
+        find = find or _Patterns.of(piece, shown)
+        letters.update(_COLUMN.findall(piece))
+        last = max(last, max(map(int, set(_ROW.findall(piece))), default=0))
+        for column, row, style in find.styled.findall(piece) if find.styled else ():
+            _mark(cells, column, row, shown[style.decode()])
+        for attributes, inside in find.error.findall(piece) if b't="e"' in piece else ():
+            if at := _ADDRESS.search(attributes):
+                value = _ERROR_VALUE.search(inside)
+                _mark(cells, at[1], at[2], value[1].decode("utf-8", "replace").strip() if value else "#ERROR!")
+        if b"f>" in piece or b"/>" in piece:
+            # A text may be empty (=""); a formula of another type would have a value if it was ever calculated.
+            uncalculated += sum(b't="str"' not in attributes for attributes in find.formula.findall(piece))
     return Marks(cells, uncalculated, last, max(map(_column, letters), default=-1) + 1, kind, boxes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    """How cells of interest look in one sheet: some programs write a prefix before every name."""
+
+    styled: re.Pattern[bytes] | None
+    error: re.Pattern[bytes]
+    formula: re.Pattern[bytes]
+
+    @classmethod
+    def of(cls, start: bytes, shown: Mapping[str, str]) -> _Patterns:
+        match = _PREFIX.search(start)
+        p = re.escape(match[1] or b"") if match else b""
+        styles = b"|".join(re.escape(index.encode()) for index in shown)
+        styled = rb"<%sc r=\"([A-Z]{1,3})([0-9]{1,7})\"(?: t=\"\w+\")? s=\"(%s)\"" % (p, styles)
+        error = rb"<%sc( [^>]*t=\"e\"[^>/]*)>(.*?)</%sc>" % (p, p)
+        formula = (
+            rb"<%(p)sc( [^>/]*)>\s*<%(p)sf(?: [^>]*)?(?:/>|(?<!/)>[^<]*</%(p)sf>)\s*"
+            rb"(?:<%(p)sv>\s*</%(p)sv>|<%(p)sv\s*/>)?\s*</%(p)sc>" % {b"p": p}
+        )
+        return cls(re.compile(styled) if shown else None, re.compile(error, re.S), re.compile(formula))
 
 
 def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
@@ -128,13 +149,19 @@ def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
             continue
         end = end if end >= 4 else len(data)
         kept = data[end:]
-        yield data[:end]
-    yield kept
+        yield _plain(data[:end])
+    yield _plain(kept)
 
 
-def _mark(cells: dict[int, dict[int, str]], attributes: bytes, mark: str) -> None:
-    if match := _ADDRESS.search(b" " + attributes):
-        cells.setdefault(int(match[2]) - 1, {})[_column(match[1])] = mark
+def _plain(xml: bytes) -> bytes:
+    """Attributes in double quotes, parted by one space, as nearly every program writes them."""
+    if b"='" in xml:
+        xml = _QUOTED.sub(rb'="\1"', xml)
+    return xml.replace(b"\n", b" ").replace(b"\t", b" ") if b"c\n" in xml or b"c\t" in xml else xml
+
+
+def _mark(cells: dict[int, dict[int, str]], column: bytes, row: bytes, mark: str) -> None:
+    cells.setdefault(int(row) - 1, {})[_column(column)] = mark
 
 
 def _column(letters: bytes) -> int:
@@ -158,7 +185,7 @@ class Closed:
 
 def closed_up(archive: zipfile.ZipFile, part: str) -> Closed:
     """The workbook with one sheet whose empty rows and columns are left out."""
-    data = archive.read(part)
+    data = _plain(archive.read(part))
     found = _ADDRESS.findall(data)
     rows = sorted({int(row) for _, row in found})
     columns = sorted({_column(letters) for letters, _ in found})
@@ -170,7 +197,7 @@ def closed_up(archive: zipfile.ZipFile, part: str) -> Closed:
 
     data = _ADDRESS.sub(moved, data)
     # A row's own number would hold against its cells' where these have none; such rows hold nothing that was found.
-    data = re.sub(rb"(<" + _P + rb"row\b[^>]*?)\sr=[\"'][0-9]+[\"']", rb"\1", data)
+    data = re.sub(rb"(<(?:\w+:)?row\b[^>]*?) r=\"[0-9]+\"", rb"\1", data)
     return Closed(_with(archive, part, data), [row - 1 for row in rows], columns)
 
 

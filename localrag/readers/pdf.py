@@ -1,54 +1,117 @@
-"""PDF: the text of each page, its label, the outline as headings, passwords; all by PDFium.
+"""PDF: the text of each page, its label, the outline as headings, passwords, attachments; all by PDFium.
 
-PDFium reads an outline and page labels in milliseconds where pypdf takes up to a second for the same file, and
-it decrypts by itself (docs/decisions/0003). A page without text is kept, empty, and reported. Text is in the order
-in which the file draws it. Not done: OCR, tables, columns, text that is drawn invisibly.
+PDFium reads an outline and page labels in milliseconds where pypdf takes up to a second for the same file, and it
+decrypts by itself (docs/decisions/0003). Tables become Markdown rows, interleaved columns are put in order
+(`pdf_layout`); text that is not shown is kept out and reported (`pdf_hidden`); running lines are said once
+(`pdf_running`). Pages that are pictures are recognised (`ocr`), if so wished. A page without text is kept, empty, and
+reported. Not done: files pinned to a page as a comment, reading order within drawings, mathematical notation.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from localrag.errors import ReadError
+from localrag.readers import pdf_native as native
 from localrag.readers.cleaning import clean, clean_title
-from localrag.readers.headings import drop_running, find_headings
-from localrag.readers.source import Options, Source, looks_like
-from localrag.types import Heading, Page, Reading, SkippedPage
+from localrag.readers.hidden import Hidden
+from localrag.readers.naming import Names, safe
+from localrag.readers.pdf_hidden import hide
+from localrag.readers.pdf_layout import page_text
+from localrag.readers.pdf_outline import headings
+from localrag.readers.pdf_running import drop_running_lines
+from localrag.readers.source import Budget, Member, Options, Source, looks_like
+from localrag.types import Page, Reading, Remark, SkippedPage, Word
 
 _SCAN = "no text; probably a scan"
 _BLANK = "no text; blank"
+_UNRECOGNISED = "no text; nothing was recognised in the picture"
 _DAMAGED = "damaged; it could not be loaded"
 # A page number or a stamp beside a picture is no text of the page.
 _LEAST_LETTERS = 8
-_MOST_OUTLINE = 5000
+_MOST_PAGES = 20_000
 _WRONG_PASSWORD, _UNSUPPORTED_SECURITY = 4, 5
 _REPRINT = "Open it in a viewer and print it to a new PDF."
+_DOTS_PER_POINT = 300 / 72
+_MOST_PIXELS = 25_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One page: its text, or why there is none; `words` where it was recognised."""
+
+    text: str
+    reason: str = ""
+    words: tuple[Word, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 def read(source: Source, options: Options) -> Reading:
     with contextlib.closing(_open(source, options.passwords)) as document:
-        texts = list(_texts(document))
-        if not texts:
+        if len(document) > _MOST_PAGES:
+            raise ReadError(
+                f"has {len(document):,} pages, more than the {_MOST_PAGES:,} that are read",
+                "Split it into smaller files.",
+            )
+        found = _said_once(list(_pages(document, options)))
+        if not found:
             raise ReadError("is damaged: it has no pages", _REPRINT)
-        if not any(text for text, _ in texts):
-            raise _without_text([reason for _, reason in texts])
-        headings = _headings(document, [text for text, _ in texts])
+        if not any(page.text for page in found):
+            raise _without_text([page.reason for page in found], options)
+        heads = headings(document, [page.text for page in found])
         pages = [
-            Page(text, index + 1, _label(document, index), headings[index]) for index, (text, _) in enumerate(texts)
+            Page(page.text, number, _label(document, number - 1), heads[number - 1], words=page.words)
+            for number, page in enumerate(found, 1)
         ]
-        skipped = [SkippedPage(number, reason) for number, (_, reason) in enumerate(texts, 1) if reason]
-        return Reading(tuple(pages), _title(document), tuple(skipped))
+        return Reading(
+            tuple(pages),
+            clean_title(_fact(document, "Title")),
+            tuple(SkippedPage(number, page.reason) for number, page in enumerate(found, 1) if page.reason),
+            tuple(remark for page in found for remark in page.remarks),
+            " ".join(clean(_fact(document, "Author")).split())[:200],
+            _date(_fact(document, "CreationDate")) or _date(_fact(document, "ModDate")),
+        )
 
 
-def _without_text(reasons: Sequence[str]) -> ReadError:
+def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
+    """The files that are attached to the document."""
+    try:
+        document = _open(source, options.passwords)
+    except ReadError:
+        return  # `read` has said why
+    with contextlib.closing(document):
+        names = Names()
+        for index in range(document.count_attachments()):
+            name = names.unique(f"attachment {index + 1}")
+            try:
+                attachment = document.get_attachment(index)
+                name = names.unique(safe(attachment.get_name().replace("\\", "/").rsplit("/", 1)[-1]) or name)
+                data = bytes(attachment.get_data())
+            except Exception as error:
+                refused = ReadError(f"is damaged in the PDF ({type(error).__name__})", "Save it from a PDF viewer.")
+                yield Member(name, refused=refused)
+                continue
+            yield Member(name, Source(name, data=budget.unpack(io.BytesIO(data))))
+
+
+def _without_text(reasons: Sequence[str], options: Options) -> ReadError:
+    for reason in reasons:
+        if reason not in (_SCAN, _BLANK, _DAMAGED, _UNRECOGNISED):
+            return ReadError(f"has no text on any page: {reason}", "See `localrag doctor` for the engines.")
+    if _UNRECOGNISED in reasons:
+        return ReadError(
+            "is a scan in which no text could be recognised",
+            "Open it to see whether it shows text. If it does, scan it again at 300 dpi, or set ocr_languages.",
+        )
     if _SCAN in reasons:
         return ReadError(
-            "has no text on any page; it is probably a scan",
-            "It needs text recognition (OCR), which localrag does not do yet: have it recognised by a scanner program.",
+            "has no text on any page; it is probably a scan", "Text recognition is off; repeat with --ocr auto."
         )
     if _BLANK in reasons:
         return ReadError("has no text: its pages are blank", "Open it to see whether it is the right file.")
@@ -77,28 +140,79 @@ def _open(source: Source, passwords: Sequence[str]) -> Any:
     raise ReadError("is damaged, or not a PDF", "Open it in a viewer and print it to a new PDF.")
 
 
-def _texts(document: Any) -> Iterator[tuple[str, str]]:
-    """The text of each page, or why there is none; every native handle is given back."""
+# --- pages ---------------------------------------------------------------------------------------------------
+
+
+def _pages(document: Any, options: Options) -> Iterator[_Read]:
+    """Each page in turn; every native handle is given back, a page that is damaged costs only itself."""
     import pypdfium2
 
     filled = _has_form(document)
+    characters = 0
     for index in range(len(document)):
         try:
             if filled:
                 with contextlib.closing(document[index]) as page:
                     page.flatten()  # what was filled in becomes text of the page; only in memory
             with contextlib.closing(document[index]) as page:
-                with contextlib.closing(page.get_textpage()) as textpage:
-                    text = _tidy(textpage.get_text_range())
-                letters = sum(1 for _ in islice(filter(str.isalnum, text), _LEAST_LETTERS))
-                kinds = set() if letters >= _LEAST_LETTERS else {item.type for item in page.get_objects(max_depth=2)}
-            if letters and pypdfium2.raw.FPDF_PAGEOBJ_IMAGE not in kinds:
-                yield text, ""
-            else:
-                # Letters turned into outlines are drawings as well.
-                yield "", _SCAN if kinds - {pypdfium2.raw.FPDF_PAGEOBJ_TEXT} else _BLANK
+                found = _page(page, index + 1, options)
         except pypdfium2.PdfiumError:
-            yield "", _DAMAGED
+            found = _Read("", _DAMAGED)
+        characters += len(found.text)
+        if characters > options.characters:
+            raise ReadError(
+                f"has more than the {options.characters:,} characters that may be read", "Split it into smaller files."
+            )
+        yield found
+
+
+def _page(page: Any, number: int, options: Options) -> _Read:
+    text, remarks, kinds = _layer(page, number)
+    letters = sum(1 for _ in islice(filter(str.isalnum, text), _LEAST_LETTERS))
+    pictured = native.IMAGE in kinds
+    bare = letters < _LEAST_LETTERS and (pictured or (not letters and bool(kinds - {native.TEXT})))
+    if kinds and (options.ocr == "force" or (options.ocr == "auto" and bare)):
+        found = _recognised(page, options)
+        if found.text or not letters:
+            return replace(found, remarks=remarks)
+    if letters >= _LEAST_LETTERS or (letters and not pictured):
+        return _Read(text, remarks=remarks)
+    # Letters turned into outlines are drawings as well.
+    return _Read("", _SCAN if kinds - {native.TEXT} else _BLANK, remarks=remarks)
+
+
+def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int]]:
+    """The text that the page shows, what it does not show, and the kinds of things drawn where there is little text."""
+    hidden = Hidden()
+    with contextlib.closing(page.get_textpage()) as textpage:
+        looked = hide(page, textpage, hidden)
+        if not looked.taken:
+            return _tidy(page_text(page, textpage, native.text(textpage), looked.paths)), (), looked.kinds
+    with contextlib.closing(page.get_textpage()) as textpage:
+        text = _tidy(page_text(page, textpage, native.text(textpage), looked.paths))
+    return text, hidden.remarks(number), looked.kinds
+
+
+def _recognised(page: Any, options: Options) -> _Read:
+    """The page as a picture, read by text recognition."""
+    from localrag.readers import ocr
+
+    width, height = page.get_size()
+    if width < 1 or height < 1:
+        return _Read("", _BLANK)
+    scale = min(_DOTS_PER_POINT, (_MOST_PIXELS / (width * height)) ** 0.5)
+    try:
+        image = page.render(scale=scale).to_pil()
+        found = ocr.recognise(image, options.languages)
+    except ReadError as error:
+        return _Read("", f"no text; {error.message}")
+    return _Read(found.text, "" if found.text else _UNRECOGNISED, found.words)
+
+
+def _said_once(found: list[_Read]) -> list[_Read]:
+    """Without running headers and footers; recognised pages stay whole, since their words have places."""
+    texts = drop_running_lines([page.text if not page.words else "" for page in found])
+    return [page if page.words else replace(page, text=text) for page, text in zip(found, texts, strict=True)]
 
 
 def _has_form(document: Any) -> bool:
@@ -139,55 +253,33 @@ def _joined(left: str, right: str, page: str) -> str:
     return left + right
 
 
-# --- title, labels, outline --------------------------------------------------------------------------------------
+# --- facts ---------------------------------------------------------------------------------------------------
+
+_DATE = re.compile(r"(?:D:)?\s*(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?\s*(?:([Zz])|([+-])(\d\d)'?(\d\d)?)?")
 
 
-def _title(document: Any) -> str:
-    with contextlib.suppress(Exception):  # a broken entry costs the title, not the file
-        return clean_title(document.get_metadata_value("Title"))
+def _fact(document: Any, name: str) -> str:
+    with contextlib.suppress(Exception):  # a broken entry costs the fact, not the file
+        return str(document.get_metadata_value(name))
     return ""
+
+
+def _date(text: str) -> str:
+    """A PDF date ("D:20240302101500+01'00'") in ISO 8601, as exact as it says; empty where it is none."""
+    match = _DATE.match(text.strip())
+    if match is None:
+        return ""
+    year, month, day, hour, minute, second, zulu, sign, hours, minutes = match.groups()
+    if not (month and day and 1 <= int(month) <= 12 and 1 <= int(day) <= 31 and 1900 <= int(year) <= 2100):
+        return year if 1900 <= int(year) <= 2100 else ""
+    date = f"{year}-{month}-{day}"
+    if not (hour and minute) or int(hour) > 23 or int(minute) > 59:
+        return date
+    zone = "Z" if zulu else f"{sign}{hours}:{minutes or '00'}" if sign else ""
+    return f"{date}T{hour}:{minute}:{second or '00'}{zone}"
 
 
 def _label(document: Any, index: int) -> str | None:
     with contextlib.suppress(Exception):
         return clean(document.get_page_label(index)).strip() or None
     return None
-
-
-def _headings(document: Any, texts: Sequence[str]) -> list[tuple[Heading, ...]]:
-    """From the outline where it covers the document, else from the text."""
-    outline = _outline(document, texts)
-    if sum(map(len, outline)) >= max(3, len(texts) // 8):
-        return outline
-    return drop_running([(text, find_headings(text)) for text in texts])
-
-
-def _outline(document: Any, texts: Sequence[str]) -> list[tuple[Heading, ...]]:
-    pages: list[list[Heading]] = [[] for _ in texts]
-    with contextlib.suppress(Exception):
-        for count, bookmark in enumerate(document.get_toc(max_depth=8)):
-            if count >= _MOST_OUTLINE:
-                break
-            title = " ".join(clean(bookmark.get_title()).split())[:200]
-            target = bookmark.get_dest()
-            index = target.get_index() if target is not None else None
-            if title and index is not None and 0 <= index < len(texts):
-                start = _place(texts[index], title, pages[index][-1].start + 1 if pages[index] else 0)
-                pages[index].append(Heading(start, bookmark.level + 1, title))
-    return [tuple(sorted(page, key=lambda item: item.start)) for page in pages]
-
-
-_NUMBER = r"(?-i:(?:\d[\d.]*[A-Z]?|[A-Z]{1,7})[.):]?[ \t]+)?"
-
-
-def _place(text: str, title: str, after: int) -> int:
-    """Where an outline's title stands in its page; 0 where it is not found.
-
-    On a line of its own first, behind the heading before it: running text may name the title as well.
-    """
-    words = r"\s+".join(map(re.escape, title.split()))
-    for pattern in (rf"^[ \t]*{_NUMBER}{words}[ \t.:]*$", rf"^[ \t]*{_NUMBER}{words}(?!\w)", rf"(?<!\w){words}(?!\w)"):
-        compiled = re.compile(pattern, re.I | re.M)
-        if match := compiled.search(text, after) or compiled.search(text):
-            return match.start()
-    return 0

@@ -37,7 +37,8 @@ def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item]) 
     turns = native.turns_of_text(textpage, len(raw))
     matrix = native.view(page, turns)
     words = find_words(raw, native.letter_boxes(textpage, len(raw)), matrix)
-    rules = find_rules(item._replace(around=matrix) if item.around == paths[0].around else item for item in paths)
+    turned = native.turned(page, turns)
+    rules = find_rules(item._replace(around=turned.after(item.around)) for item in paths)
     return _replaced(raw, _blocks(words, rules))
 
 

@@ -80,6 +80,18 @@ def view(page: Any, turns: int = 0) -> Matrix:
     )[turns % 4]
 
 
+def turned(page: Any, turns: int) -> Matrix:
+    """From points of the page as the file sets it to those after quarter turns clockwise."""
+    left, bottom, right, top = page.get_cropbox()
+    width, height = right - left, top - bottom
+    return (
+        Matrix(1, 0, 0, 1, 0, 0),
+        Matrix(0, 1, -1, 0, height, 0),
+        Matrix(-1, 0, 0, -1, width, height),
+        Matrix(0, -1, 1, 0, 0, width),
+    )[turns % 4]
+
+
 # The functions that are called, with their arguments: a is an address, i an int, l an unsigned long; then the result.
 _SIGNATURES = {
     "FPDFText_CountChars": "a:i",
@@ -233,14 +245,19 @@ def bounds(item: Item) -> Box | None:
     return item.around.box(_FLOATS[0], _FLOATS[1], _FLOATS[2], _FLOATS[3])
 
 
-def fill_colour(handle: int) -> tuple[int, int, int, int]:
-    """Red, green, blue, alpha (0 to 255)."""
-    _pdfium().FPDFPageObj_GetFillColor(handle, *_COLOUR_AT)
+Colour = tuple[int, int, int, int]  # red, green, blue, alpha (0 to 255)
+
+
+def fill_colour(handle: int) -> Colour | None:
+    """None for what is filled with a pattern."""
+    if not _pdfium().FPDFPageObj_GetFillColor(handle, *_COLOUR_AT):
+        return None
     return _COLOUR[0], _COLOUR[1], _COLOUR[2], _COLOUR[3]
 
 
-def stroke_colour(handle: int) -> tuple[int, int, int, int]:
-    _pdfium().FPDFPageObj_GetStrokeColor(handle, *_COLOUR_AT)
+def stroke_colour(handle: int) -> Colour | None:
+    if not _pdfium().FPDFPageObj_GetStrokeColor(handle, *_COLOUR_AT):
+        return None
     return _COLOUR[0], _COLOUR[1], _COLOUR[2], _COLOUR[3]
 
 
@@ -256,7 +273,7 @@ def text_size(item: Item) -> float:
     size = _FLOATS[0]
     own = own_matrix(item.handle)
     matrix = item.around.after(own) if own else item.around
-    return abs(size) * abs(matrix.a * matrix.d - matrix.b * matrix.c) ** 0.5
+    return float(abs(size) * abs(matrix.a * matrix.d - matrix.b * matrix.c) ** 0.5)
 
 
 def words_of(item: Item, textpage: Any) -> str:
@@ -287,7 +304,7 @@ def segment_count(handle: int) -> int:
 
 
 def strokes(item: Item, most: int) -> Iterator[tuple[float, float, float, float]]:
-    """The straight strokes of a path as x0, y0, x1, y1 on the page; curves are passed over."""
+    """The straight strokes of a path, as x0, y0, x1, y1 on the page; curves are passed over."""
     get = _pdfium().FPDFPath_GetPathSegment
     kind_of = _pdfium().FPDFPathSegment_GetType
     point = _pdfium().FPDFPathSegment_GetPoint

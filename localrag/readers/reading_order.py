@@ -45,10 +45,9 @@ _FIGURE = re.compile(r"[$€£¥(+-]*\s*\d[\d.,:/ ]*\s*[)%]*|[-–—]+|[$€£�
 _CURRENCY = re.compile(r"[$€£¥(]+")
 _CLOSING = re.compile(r"[)%]+")
 _HYPHENS = "-\u2010\u00ad"
-_KEEP_HYPHEN = frozenset(
-    "all anti best co cross ex full half high inter long low mid multi non on post pre re self semi short sub third "
-    "two well year zero".split()
-)
+_HYPHENED = re.compile(r"\w+-\w+")
+# Scans are of print, whose lines cut "ex-plain" and "sub-chapter" more often than they end in "ex-" or "sub-".
+_KEEP_HYPHEN = frozenset("all anti best cross full half high long low multi non self semi short third two well".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +71,19 @@ _Row = list[_Piece]
 def arrange(lines: Sequence[Line]) -> Marks:
     """The text of a page as characters with their boxes."""
     pieces = _level([line for line in lines if line.text.strip()])
+    hyphened = {word.lower() for line in lines for word in _HYPHENED.findall(line.text)}
     marks: Marks = []
     for block in _blocks(pieces):
         rows = _rows(block)
         pitch = _pitch(rows)
         previous: float | None = None
         for kind, part in _tables(rows):
-            middle = _middle(part[0])
-            apart = previous is None or kind or middle - previous > _PARAGRAPH * pitch
-            _append(marks, _table(part) if kind else _running(part[0]), paragraph=apart)
+            more = _table(part) if kind else _running(part[0])
+            if kind or previous is None:
+                apart = kind or not _continues(marks, more)
+            else:
+                apart = _middle(part[0]) - previous > _PARAGRAPH * pitch
+            _append(marks, more, apart, hyphened)
             previous = None if kind else _middle(part[-1])
     return marks
 
@@ -329,12 +332,22 @@ def _running(row: _Row) -> Marks:
     return marks
 
 
-def _append(marks: Marks, more: Marks, paragraph: bool) -> None:
-    """Put a row behind the text so far; a word that was cut at the line's end becomes whole."""
+def _continues(marks: Marks, more: Marks) -> bool:
+    """Whether a sentence goes on from one column into the next."""
+    return bool(marks) and (marks[-1][0].isalnum() or marks[-1][0] in ",-") and more[0][0].islower()
+
+
+def _append(marks: Marks, more: Marks, paragraph: bool, hyphened: set[str]) -> None:
+    """Put a row behind the text so far; a word that was cut at the line's end becomes whole.
+
+    One that stands with its hyphen elsewhere on the page keeps it.
+    """
     if not marks:
         marks += more
     elif not paragraph and _cut(marks, more):
-        if "".join(character for character, _ in _last_word(marks)).lower() not in _KEEP_HYPHEN:
+        left = "".join(character for character, _ in _last_word(marks)).lower()
+        right = re.match(r"\w*", "".join(character for character, _ in more[:60]))
+        if left not in _KEEP_HYPHEN and f"{left}-{right[0].lower() if right else ''}" not in hyphened:
             marks.pop()
         marks += more
     else:

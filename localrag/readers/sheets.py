@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from localrag.errors import ReadError
 from localrag.readers import biff, marks
 from localrag.readers.cleaning import clean
+from localrag.readers.compound import compound
 from localrag.readers.decrypt import decrypted
 from localrag.readers.grids import Merge, Row, row_of
 from localrag.readers.marks import NOTHING, Closed, Marks, closed_up
@@ -50,7 +51,7 @@ def read(source: Source, options: Options) -> Reading:
     with source.open() as stream:
         head = stream.read(4)
     if head == _OLE:
-        return _read(source, _xls(source), options)
+        return _read(*_xls(source), options)
     if head == b"PK\x03\x04":
         try:
             with source.open() as stream, zipfile.ZipFile(stream) as archive:
@@ -111,22 +112,27 @@ def _xlsx(archive: zipfile.ZipFile, options: Options) -> _Known:
     return _Known(found, parts, package.title(), package.author(), package.date())
 
 
-def _xls(source: Source) -> _Known:
+def _xls(source: Source) -> tuple[Source, _Known]:
+    """An old workbook in a sound container, and what is known of it."""
     import olefile
 
     try:
         with source.open() as stream, olefile.OleFileIO(stream) as container:
-            name = next(name for name in ("Workbook", "Book") if container.exists(name))
-            found = biff.scan_xls(container.openstream(name).read())
+            name = next((name for name in ("Workbook", "Book") if container.exists(name)), "")
+            if not name:
+                raise ReadError(
+                    "is an old Office file, but not a workbook", "Give the file the suffix of its real type."
+                )
+            data = container.openstream(name).read()
             about = container.get_metadata()
             modified = about.last_saved_time or about.create_time
-            return _Known(
-                found, (), _told(about.title, about), _told(about.author, about), iso_date(str(modified or ""))
-            )
-    except (
-        Exception
-    ):  # olefile raises what it likes; calamine is about to say what is wrong, or to read it all the same
-        return _Known()
+            title, author = _told(about.title, about), _told(about.author, about)
+            known = _Known(biff.scan_xls(data), (), title, author, iso_date(str(modified or "")))
+            return Source(source.name, data=compound(name, data)), known
+    except ReadError:
+        raise
+    except Exception as error:  # olefile raises what it likes
+        raise _refusal(source, error) from error
 
 
 def _told(value: Any, about: Any) -> str:

@@ -79,8 +79,8 @@ def _unbroken(text: str) -> str:
 # --- headings that are marked -----------------------------------------------------------------------------------
 
 _RULE = re.compile(r"([!-/:-@\[-`{-~])\1+\s*$")
-_ROLE = re.compile(
-    r":[\w:.-]+:`([^`<]*?)(?:\s*<[^`]*>)?`|`([^`<]+?)(?:\s*<[^`]*>)?`_{0,2}|\*{1,2}(\S[^*]*)\*{1,2}|\|([^|]+)\|"
+_ROLE = re.compile(  # the words inside marks; of a link, without its target
+    r"``(.+?)``|(?::[\w:.-]+:)?`([^`<]+?)(?:\s*<[^`]*>)?`_{0,2}|\*{1,2}(\S[^*]*)\*{1,2}|\|([^|]+)\|"
 )
 
 
@@ -100,7 +100,7 @@ def _underlined(text: str) -> tuple[Heading, ...]:
             kind = (mark[1], over)
             if kind not in levels:
                 levels.append(kind)
-            title = _ROLE.sub(lambda role: role[1] or role[2] or role[3] or role[4] or "", words).strip()
+            title = _ROLE.sub(lambda role: role[1] or role[2] or role[3] or role[4] or "", words[:500]).strip()
             found.append(Heading(before, levels.index(kind) + 1, title[:200]))
         before, start = start, start + len(line) + 1
     return tuple(found)
@@ -111,20 +111,17 @@ def _width(line: str) -> int:
     return len(line) + sum(unicodedata.east_asian_width(character) in "WF" for character in line)
 
 
-_STARS = re.compile(
-    r"^(\*+)[ \t]+(?:(?:TODO|DONE|NEXT|WAITING)[ \t]+)?(?:\[#[A-Z]\][ \t]*)?(.*?)(?:[ \t]+:[\w@#%:]+:)?[ \t]*$", re.M
-)
-_ORG_BLOCK = re.compile(r"^[ \t]*#\+begin_(\w+).*?^[ \t]*#\+end_\1", re.M | re.S | re.I)
+_STARS = re.compile(r"^(\*+)[ \t]+(\S.*)$", re.M)
+_ORG_MARKS = re.compile(r"^(?:(?:TODO|DONE|NEXT|WAITING)[ \t]+)?(?:\[#[A-Z]\][ \t]*)?|[ \t]+:[\w@#%:]+:[ \t]*$")
 _ORG_LINK = re.compile(r"\[\[[^\]]*\](?:\[([^\]]*)\])?\]")
 
 
 def _starred(text: str) -> tuple[Heading, ...]:
-    blocks = [match.span() for match in _ORG_BLOCK.finditer(text)] if "#+" in text else []
+    """The headings of Org, without their states, priorities and tags; in its code blocks stars are escaped."""
     return tuple(
         Heading(match.start(), len(match[1]), title[:200])
         for match in _STARS.finditer(text)
-        if (title := _ORG_LINK.sub(lambda link: link[1] or "", match[2]).strip())
-        and not any(start < match.start() < end for start, end in blocks)
+        if (title := _ORG_LINK.sub(lambda link: link[1] or "", _ORG_MARKS.sub("", match[2][:300])).strip())
     )
 
 

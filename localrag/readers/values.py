@@ -11,10 +11,8 @@ from localrag.readers.cleaning import clean
 
 def shown(value: Any, mark: str = "") -> str:
     """A cell's value as a person sees it, in its shortest form; `mark` as in `Marks.cells`."""
-    if mark.startswith("#"):
-        return mark
     if isinstance(value, str):
-        return clean(value).strip()
+        return mark if mark.startswith("#") else clean(value).strip()
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, int | float):
@@ -23,7 +21,9 @@ def shown(value: Any, mark: str = "") -> str:
         text = number(value)
         return text.zfill(len(mark)) if mark and text.isdigit() else text
     if isinstance(value, datetime.datetime):
-        whole = (value + datetime.timedelta(microseconds=500_000)).replace(microsecond=0)
+        whole = value.replace(microsecond=0)
+        if value.microsecond >= 500_000 and value.year < datetime.MAXYEAR:
+            whole += datetime.timedelta(seconds=1)
         return f"{whole.date().isoformat()} {_clock(whole.time())}"
     if isinstance(value, datetime.time):
         return clock(value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6)

@@ -620,7 +620,7 @@ class _Look(NamedTuple):
             for name in ("background", "background-color"):
                 if style.get(name, "none") not in ("none", "transparent", "inherit", "initial", "0", "unset"):
                     ground = _colour(style[name])
-            size = style.get("font-size") or next(iter(_FONT_SIZE.findall(style.get("font", ""))), "")
+            size = style.get("font-size") or next(iter(_FONT_SIZE.findall(style.get("font", "")[:200])), "")
             if size:
                 tiny = _size(size) == 0 or (size.endswith(("px", "pt")) and _size(size) <= 1)
             away = style["visibility"] in ("hidden", "collapse") if "visibility" in style else away

@@ -35,7 +35,15 @@ def test_the_text_of_a_picture_is_read(kind):
 
 def test_each_page_of_a_tiff_is_a_page_and_one_without_text_is_said():
     pages = [drawn("First page"), Image.new("L", (420, 80), 255), drawn("Third page")]
-    reading = read(source(pages[0].convert("1"), "TIFF", save_all=True, append_images=[page.convert("1") for page in pages[1:]], compression="group4"))
+    reading = read(
+        source(
+            pages[0].convert("1"),
+            "TIFF",
+            save_all=True,
+            append_images=[page.convert("1") for page in pages[1:]],
+            compression="group4",
+        )
+    )
     assert [(page.number, page.text) for page in reading.pages] == [(1, "First page"), (2, ""), (3, "Third page")]
     (skipped,) = reading.skipped
     assert skipped.number == 2 and "nothing was recognised" in skipped.reason

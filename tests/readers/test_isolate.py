@@ -293,6 +293,14 @@ def test_closing_leaves_no_process_even_in_the_middle_of_files(trap):
     assert children() == before and not reader_threads()
 
 
+@linux
+def test_closing_waits_for_idle_processes_too(trap):
+    with ReaderPool(workers=2) as pool:
+        list(pool.read_all([trap(f"f{n}", "fine") for n in range(4)]))
+        pids = [each._process._popen.pid for each in pool._workers]
+    assert len(pids) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
 def started_by(path):
     until(lambda: path.with_suffix(".done").exists())
     return [int(word) for word in path.with_suffix(".done").read_text().split()]

@@ -176,7 +176,7 @@ def test_pictures_of_the_body_logos_and_signatures_are_no_attachments():
 
 
 def test_forwarded_mails_are_members_with_their_own_attachments():
-    inner = multipart(b"mixed", PLAIN, PDF).replace(b"The lease", b"Old: lease / rent").replace(b"Monday.", b"Monday.\nFrom here on.")
+    inner = multipart(b"mixed", PLAIN, PDF).replace(b"The lease", b"Old: lease / rent").replace(b"Monday.", b"Monday.\nFrom here on.").replace(b"==\n", b"inner\n").replace(b'"=="', b"inner").replace(b"--==--", b"--inner--")
     outer = multipart(b"mixed", b"Content-Type: text/plain\n\nSee below.", b"Content-Type: message/rfc822\n\n" + inner)
     ((name, data),) = members(outer).items()
     assert name == "Old lease _ rent.eml" and body(data) == "The rent is due on Monday.\nFrom here on."

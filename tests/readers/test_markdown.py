@@ -1,4 +1,7 @@
+import time
+
 from localrag.readers import markdown
+from localrag.readers.source import Options, Source
 
 SOURCE = """\
 ---
@@ -40,7 +43,7 @@ Parties
 def read(tmp_path, source):
     path = tmp_path / "a.md"
     path.write_text(source, encoding="utf-8")
-    return markdown.read(path)
+    return markdown.read(Source.of(path), Options())
 
 
 def test_headings_are_found_where_they_stand_and_nowhere_else(tmp_path):
@@ -62,3 +65,14 @@ def test_the_text_is_the_source_and_the_title_its_first_heading(tmp_path):
 
 def test_names_with_underscores_keep_them(tmp_path):
     assert read(tmp_path, "# The read_seconds setting\n").title == "The read_seconds setting"
+
+
+def test_hashes_close_a_heading_only_behind_a_space(tmp_path):
+    (page,) = read(tmp_path, "# On C#\n## ##\n### a # b ##  \n#\n").pages
+    assert [(item.level, item.title) for item in page.headings] == [(1, "On C#"), (3, "a # b")]
+
+
+def test_a_heading_made_to_be_slow_is_read_in_time(tmp_path):
+    started = time.perf_counter()
+    read(tmp_path, "# x" + " " * 200_000 + "y")
+    assert time.perf_counter() - started < 2

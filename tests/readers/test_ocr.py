@@ -203,6 +203,22 @@ def test_paragraphs_are_parted_and_cut_words_joined():
     )
 
 
+def test_a_word_that_stands_hyphened_elsewhere_keeps_its_hyphen():
+    text = text_of(
+        line("a career-conditional tenure", 0, 0),
+        line("of the career-", 0, 30),
+        line("conditional sub-", 0, 60),
+        line("chapter", 0, 90),
+    )
+    assert text == "a career-conditional tenure\nof the career-conditional subchapter"
+
+
+def test_a_sentence_goes_on_in_the_next_column_without_a_new_paragraph():
+    left = [line(f"left words of line {i} go on", 0, 30 * i) for i in range(5)]
+    right = [line(f"right words of line {i} too", 320, 30 * i) for i in range(5)]
+    assert "line 4 go on\nright words of line 0" in text_of(*left, *right)
+
+
 def test_a_word_cut_by_a_line_end_has_a_box_on_each_line():
     marks = arrange([line("an agree-", 300, 0), line("ment of all", 0, 30)])
     text = "".join(mark for mark, _ in marks)

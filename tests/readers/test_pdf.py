@@ -7,6 +7,7 @@ from reportlab.pdfgen import canvas
 
 from localrag.errors import ReadError
 from localrag.readers import pdf
+from localrag.readers.source import Options, Source
 from localrag.types import SkippedPage
 
 TEXT = "The rent of the mill is 1,200 euros a month."
@@ -30,6 +31,10 @@ def write(path, pages, title=None, draw=None, outline=(), encrypt=None):
     return path
 
 
+def read(path, **options):
+    return pdf.read(Source.of(path), Options(ocr=options.pop("ocr", "off"), **options))
+
+
 def picture(sheet, number):
     from PIL import Image
     from reportlab.lib.utils import ImageReader
@@ -38,9 +43,7 @@ def picture(sheet, number):
 
 
 def test_pages_keep_their_numbers_text_and_line_breaks(tmp_path):
-    reading = pdf.read(
-        write(tmp_path / "a.pdf", [[TEXT, "Second line.  "], ["Another page of it."]], title="The Lease")
-    )
+    reading = read(write(tmp_path / "a.pdf", [[TEXT, "Second line.  "], ["Another page of it."]], title="The Lease"))
     assert [(page.number, page.text) for page in reading.pages] == [
         (1, f"{TEXT}\nSecond line."), (2, "Another page of it."),
     ]  # fmt: skip
@@ -53,13 +56,13 @@ def test_page_labels_are_kept(tmp_path):
     writer.set_page_label(0, 1, style="/r")
     writer.set_page_label(2, 2, style="/D")
     writer.write(path)
-    assert [page.label for page in pdf.read(path).pages] == ["i", "ii", "1"]
+    assert [page.label for page in read(path).pages] == ["i", "ii", "1"]
 
 
 def test_the_outline_gives_the_headings_where_they_stand(tmp_path):
     outline = [(0, "Rent", 0), (1, "Late Payment", 0), (0, "Not Printed Anywhere", 1)]
     pages = [["About rent and late payment.", "Rent", TEXT, "2.1  Late  Payment", TEXT], [TEXT]]
-    first, second = pdf.read(write(tmp_path / "a.pdf", pages, outline=outline)).pages
+    first, second = read(write(tmp_path / "a.pdf", pages, outline=outline)).pages
     assert [(item.level, item.title) for item in first.headings] == [(1, "Rent"), (2, "Late Payment")]
     assert first.text[first.headings[0].start :].startswith("Rent\n")
     assert first.text[first.headings[1].start :].startswith("2.1 ")
@@ -67,7 +70,7 @@ def test_the_outline_gives_the_headings_where_they_stand(tmp_path):
 
 
 def test_without_an_outline_headings_come_from_the_text(tmp_path):
-    reading = pdf.read(write(tmp_path / "a.pdf", [[TEXT, "12. TERMINATION", TEXT]]))
+    reading = read(write(tmp_path / "a.pdf", [[TEXT, "12. TERMINATION", TEXT]]))
     assert [item.title for item in reading.pages[0].headings] == ["12. TERMINATION"]
 
 
@@ -77,14 +80,14 @@ def test_pages_without_text_are_reported_and_hold_their_place(tmp_path):
             picture(sheet, number)
             sheet.drawString(50, 50, "2")
 
-    reading = pdf.read(write(tmp_path / "a.pdf", [[TEXT], [], [], ["Short."]], draw=draw))
+    reading = read(write(tmp_path / "a.pdf", [[TEXT], [], [], ["Short."]], draw=draw))
     assert [(page.number, bool(page.text)) for page in reading.pages] == [(1, True), (2, False), (3, False), (4, True)]
     assert reading.skipped == (SkippedPage(2, "no text; probably a scan"), SkippedPage(3, "no text; blank"))
 
 
 def refused(path, *passwords):
     with pytest.raises(ReadError) as caught:
-        pdf.read(path, passwords)
+        read(path, passwords=passwords)
     assert caught.value.hint
     return caught.value.message
 
@@ -101,7 +104,7 @@ def test_an_encrypted_file_opens_with_any_of_the_passwords(tmp_path):
     writer.write(path)
     assert "is encrypted" in refused(path)
     assert "none of the passwords" in refused(path, "wrong", "too")
-    assert pdf.read(path, ["wrong", "sesame"]).pages[0].text == TEXT
+    assert read(path, passwords=("wrong", "sesame")).pages[0].text == TEXT
 
 
 def test_an_empty_user_password_opens_silently(tmp_path):
@@ -109,7 +112,7 @@ def test_an_empty_user_password_opens_silently(tmp_path):
 
     path = write(tmp_path / "a.pdf", [[TEXT]], encrypt=StandardEncryption("", ownerPassword="owner", strength=128))
     assert pypdf.PdfReader(path).is_encrypted
-    assert pdf.read(path).pages[0].text == TEXT
+    assert read(path).pages[0].text == TEXT
 
 
 def test_what_is_no_pdf_is_named(tmp_path):
@@ -131,7 +134,7 @@ def test_a_truncated_file_is_read_or_refused_but_never_raises_anything_else(tmp_
     for size in range(1, len(data), 97):
         path.write_bytes(data[:size])
         try:
-            pdf.read(path)
+            read(path)
         except ReadError as error:
             assert error.message and error.hint
 
@@ -140,7 +143,7 @@ def test_filled_in_form_fields_are_text(tmp_path):
     def draw(sheet, number):
         sheet.acroForm.textfield(name="tenant", x=50, y=600, width=200, height=20, value="Marguerite Duval")
 
-    assert "Marguerite Duval" in pdf.read(write(tmp_path / "a.pdf", [[TEXT]], draw=draw)).pages[0].text
+    assert "Marguerite Duval" in read(write(tmp_path / "a.pdf", [[TEXT]], draw=draw)).pages[0].text
 
 
 @pytest.mark.parametrize("raw, tidy", [
@@ -157,5 +160,5 @@ def test_text_is_tidied(raw, tidy):
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
 def test_the_file_is_closed_again(tmp_path):
     path = write(tmp_path / "a.pdf", [[TEXT]] * 3)
-    pdf.read(path)
+    read(path)
     assert str(path) not in {str(item.resolve()) for item in Path("/proc/self/fd").iterdir()}

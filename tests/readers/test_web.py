@@ -16,7 +16,9 @@ def read(data, name="a.html"):
 
 
 def test_headings_stand_where_they_are_said_to():
-    body, headings, _ = web.text_of("<h1>The <b>lease</b></h1><p>One<h3>Rent\n and costs</h3>Two<ul><li><h4>Deep</h4></ul>")
+    body, headings, _ = web.text_of(
+        "<h1>The <b>lease</b></h1><p>One<h3>Rent\n and costs</h3>Two<ul><li><h4>Deep</h4></ul>"
+    )
     assert body == "The lease\n\nOne\n\nRent and costs\n\nTwo\n\n- Deep"
     assert [(item.level, item.title) for item in headings] == [(1, "The lease"), (3, "Rent and costs"), (4, "Deep")]
     assert all(body[item.start :].startswith(item.title) for item in headings)
@@ -38,7 +40,9 @@ def test_lines_break_where_a_browser_breaks_them():
 def test_a_table_keeps_its_columns_under_spans():
     html = """<table><caption>Rents</caption><tr><th rowspan=2>Flat<th colspan=2>2024<tr><th>Q1<th>Q2
     <tr><td>A|B<td colspan=2>500<tr><td rowspan=2>C<td>1<td>2<tr><td>3<td>4</table>"""
-    assert text(html) == """\
+    assert (
+        text(html)
+        == """\
 Rents
 
 | Flat | 2024 Q1 | 2024 Q2 |
@@ -46,17 +50,25 @@ Rents
 | A\\|B | 500 |  |
 | C | 1 | 2 |
 |  | 3 | 4 |"""
+    )
 
 
 def test_names_at_the_side_of_rows_are_no_header():
-    assert text("<table><tr><th>Name<td>Jo<tr><th>Age<td>9</table>") == "|  |  |\n| --- | --- |\n| Name | Jo |\n| Age | 9 |"
+    assert (
+        text("<table><tr><th>Name<td>Jo<tr><th>Age<td>9</table>")
+        == "|  |  |\n| --- | --- |\n| Name | Jo |\n| Age | 9 |"
+    )
 
 
 def test_a_table_of_word_without_header_cells_is_one_and_a_layout_is_none():
-    assert text("<table><tr><td><p>Item</p><td><p>Price</p><tr><td>Pen<td>2</table>").startswith("| Item | Price |\n| --- |")
+    assert text("<table><tr><td><p>Item</p><td><p>Price</p><tr><td>Pen<td>2</table>").startswith(
+        "| Item | Price |\n| --- |"
+    )
     assert text("<table><tr><td><h2>Menu</h2><td>Body<tr><td>a<td>b</table>") == "Menu\n\nBody\na\nb"
     assert text("<table><tr><td>Only<tr><td>column</table>") == "Only\ncolumn"
-    assert text("<table><tr><td>a<td><table><tr><th>x<th>y<tr><td>1<td>2</table></table>").endswith("| x | y |\n| --- | --- |\n| 1 | 2 |")
+    assert text("<table><tr><td>a<td><table><tr><th>x<th>y<tr><td>1<td>2</table></table>").endswith(
+        "| x | y |\n| --- | --- |\n| 1 | 2 |"
+    )
 
 
 def test_scripts_menus_and_controls_are_left_out_and_labels_kept():
@@ -78,7 +90,10 @@ def test_pictures_are_their_words_where_these_are_words():
 
 
 def test_raised_numbers_do_not_run_into_others():
-    assert text("10<sup>6</sup> m<sup>2</sup> in 2020<sup><a href=#n>1</a></sup>, 1<sup>st</sup>") == "10^6 m2 in 2020^1, 1st"
+    assert (
+        text("10<sup>6</sup> m<sup>2</sup> in 2020<sup><a href=#n>1</a></sup>, 1<sup>st</sup>")
+        == "10^6 m2 in 2020^1, 1st"
+    )
 
 
 def test_struck_words_are_told_apart():
@@ -194,7 +209,9 @@ def test_binary_content_is_refused():
         read(b"\x7fELF\x02\x01\x01\0\0\0" + bytes(range(256)) * 4)
 
 
-@pytest.mark.parametrize("tags", ["<div>", "<b>", "<ul><li>", "<table><tr><td>", "<span style=color:red>", "<blockquote><p>"])
+@pytest.mark.parametrize(
+    "tags", ["<div>", "<b>", "<ul><li>", "<table><tr><td>", "<span style=color:red>", "<blockquote><p>"]
+)
 def test_bottomless_nesting_is_read_in_time(tags):
     started = time.perf_counter()
     assert text(tags * 5_000 + "the end").endswith("the end")
@@ -209,6 +226,12 @@ def test_pages_made_to_be_slow_are_read_in_time(html):
     started = time.perf_counter()
     text(html)
     assert time.perf_counter() - started < 10
+
+
+def test_a_style_made_to_be_slow_is_read_in_time():
+    started = time.perf_counter()
+    text(f"<p style='font: {'1' * 200_000}'>x</p><p style='color: rgb({'1' * 200_000}'>y</p>")
+    assert time.perf_counter() - started < 2
 
 
 def test_depth_does_not_hide_that_text_is_invisible():

@@ -1,0 +1,208 @@
+"""Text that a PDF page holds but does not show: found, taken out of the page (in memory), and reported.
+
+In invisible ink, of no opacity, smaller than a point, off the page: told from the file. In the colour of what is behind
+it, or under something opaque: the page is drawn with it and without it, and what makes no difference is not shown. The
+text layer of a scan is invisible as well, and kept: it is the text of the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from localrag.readers import pdf_native as native
+from localrag.readers.hidden import Hidden
+
+_INVISIBLE, _CLIPPING = 3, 7
+_WHITE = 235  # of 255; paler is not seen on paper
+_SAME = 10  # of 255; two colours this near cannot be told apart
+_LEAST_SIZE = 1.0  # points
+_PICTURE = 0.5  # of the page: a scan
+_MOST_PATHS = 5000
+_DRAWN_PIXELS = 6_000_000
+_SCALE = 2.0  # pixels a point
+_BAND = 20.0
+
+
+@dataclass
+class Looked:
+    """What one look at a page's objects finds; `taken` where something was taken out, so that the text has changed."""
+
+    taken: bool = False
+    kinds: set[int] = field(default_factory=set)
+    texts: list[tuple[native.Item, native.Box]] = field(default_factory=list)
+    unseen: list[tuple[str, native.Item]] = field(default_factory=list)
+    layer: list[native.Item] = field(default_factory=list)
+    suspects: list[tuple[str, native.Item, native.Box]] = field(default_factory=list)
+    paths: list[native.Item] = field(default_factory=list)
+    pictured: float = 0.0  # share of the page
+
+
+def hide(page: Any, textpage: Any, hidden: Hidden) -> Looked:
+    """Take what is not shown out of the page, into `hidden`."""
+    looked = _look(page)
+    out = list(looked.unseen)
+    if looked.layer and not _is_scan(looked):
+        out += [("invisible text", item) for item in looked.layer]
+    if looked.suspects:
+        out += _undrawn(page, looked.suspects)
+    for kind, item in out:
+        if (words := native.words_of(item, textpage)).strip():
+            hidden.add(kind, f"{words} ")
+            native.show(item.handle, False)
+            looked.taken = True
+    return looked
+
+
+def _is_scan(looked: Looked) -> bool:
+    """Whether invisible text is that of a picture, or of letters turned into drawings."""
+    return looked.pictured >= _PICTURE or (len(looked.paths) > 100 and len(looked.layer) > 0.9 * len(looked.texts))
+
+
+def _look(page: Any) -> Looked:
+    looked = Looked()
+    matrix = native.view(page)
+    left, bottom, right, top = page.get_cropbox()
+    paper = native.Box(0.0, 0.0, right - left, top - bottom)
+    ground = _Ground()
+    for item in native.items(page, matrix):
+        looked.kinds.add(item.kind)
+        if item.kind == native.TEXT:
+            _look_at_text(item, paper, ground, looked)
+        elif item.kind == native.PATH:
+            looked.paths.append(item)
+            if len(looked.paths) <= _MOST_PATHS:
+                ground.add_path(item)
+        elif item.kind in (native.IMAGE, native.SHADING):
+            box = native.bounds(item)
+            if box is not None:
+                share = min(1.0, max(0.0, box.width * box.height / (paper.width * paper.height or 1.0)))
+                looked.pictured += share if item.kind == native.IMAGE else 0.0
+                ground.add_picture(box, share)
+    looked.suspects += [("covered text", item, box) for item, box in ground.covered]
+    return looked
+
+
+def _look_at_text(item: native.Item, paper: native.Box, ground: _Ground, looked: Looked) -> None:
+    box = native.bounds(item)
+    if box is None:
+        return
+    looked.texts.append((item, box))
+    mode = native.render_mode(item.handle)
+    if mode in (_INVISIBLE, _CLIPPING):
+        looked.layer.append(item)
+        return
+    inks = [native.fill_colour(item.handle)] if mode not in (1, 5) else []
+    if mode in (1, 2, 5, 6):
+        inks.append(native.stroke_colour(item.handle))
+    colours = [ink for ink in inks if ink is not None]
+    if box.right <= paper.left or box.left >= paper.right or box.bottom <= paper.top or box.top >= paper.bottom:
+        looked.unseen.append(("text off the page", item))
+    elif len(colours) < len(inks):
+        ground.add_text(item, box)  # a pattern
+    elif all(colour[3] == 0 for colour in colours):
+        looked.unseen.append(("transparent text", item))
+    elif box.height < _LEAST_SIZE and native.text_size(item) < _LEAST_SIZE:
+        looked.unseen.append(("tiny text", item))
+    elif all(ground.may_be(colour, box) for colour in colours):
+        kind = "white text" if min(colours[0][:3]) >= _WHITE else "text in the colour of its background"
+        looked.suspects.append((kind, item, box))
+    else:
+        ground.add_text(item, box)
+
+
+class _Ground:
+    """What is drawn behind text and over it, in the order of the file."""
+
+    def __init__(self) -> None:
+        self.covered: list[tuple[native.Item, native.Box]] = []
+        self._fills: list[tuple[native.Box, native.Colour | None]] = []
+        self._colours: set[tuple[int, int, int]] = set()
+        self._bands: dict[int, list[tuple[native.Item, native.Box]]] = {}
+
+    def add_path(self, item: native.Item) -> None:
+        box = native.bounds(item)
+        if box is None or box.width < 3 or box.height < 3 or not native.paint_of(item.handle)[0]:
+            return
+        colour = native.fill_colour(item.handle)
+        if colour is None:
+            self.add_picture(box, 1.0)
+            return
+        if colour[3] == 0:
+            return
+        self._fills.append((box, colour))
+        self._colours.add(colour[:3])
+        if colour[3] == 255:
+            self._cover(box)
+
+    def add_picture(self, box: native.Box, share: float) -> None:
+        self._fills.append((box, None))
+        if share < _PICTURE:  # under a picture of the whole page lies the text of a scan
+            self._cover(box)
+
+    def add_text(self, item: native.Item, box: native.Box) -> None:
+        self._bands.setdefault(int(box.top // _BAND), []).append((item, box))
+
+    def _cover(self, over: native.Box) -> None:
+        for band in range(int(over.top // _BAND) - 1, int(over.bottom // _BAND) + 1):
+            texts = self._bands.get(band)
+            if texts:
+                inside = [entry for entry in texts if _within(entry[1], over)]
+                if inside:
+                    self.covered += inside
+                    self._bands[band] = [entry for entry in texts if not _within(entry[1], over)]
+
+    def may_be(self, colour: native.Colour, box: native.Box) -> bool:
+        """Whether text of this colour may not be seen here."""
+        pale = min(colour[:3]) >= _WHITE
+        if not pale and not any(_near(colour, other) for other in self._colours):
+            return False
+        x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
+        for fill, behind in reversed(self._fills):
+            if fill.left <= x <= fill.right and fill.top <= y <= fill.bottom:
+                return behind is None or _near(colour, behind) or behind[3] < 255
+        return pale
+
+
+def _within(box: native.Box, over: native.Box) -> bool:
+    return (
+        over.left - 1 <= box.left and box.right <= over.right + 1
+        and over.top - 1 <= box.top and box.bottom <= over.bottom + 1
+    )  # fmt: skip
+
+
+def _near(one: Sequence[int], other: Sequence[int]) -> bool:
+    return all(abs(a - b) <= _SAME for a, b in zip(one[:3], other[:3], strict=True))
+
+
+def _undrawn(page: Any, suspects: Sequence[tuple[str, native.Item, native.Box]]) -> Iterable[tuple[str, native.Item]]:
+    """The suspects without which the page looks the same."""
+    from PIL import ImageChops
+
+    width, height = page.get_size()
+    if width <= 0 or height <= 0:
+        return []
+    scale = min(_SCALE, (_DRAWN_PIXELS / (width * height)) ** 0.5)
+    shown = page.render(scale=scale, may_draw_forms=False).to_pil().convert("RGB")
+    for _, item, _ in suspects:
+        native.show(item.handle, False)
+    bare = page.render(scale=scale, may_draw_forms=False).to_pil().convert("RGB")
+    for _, item, _ in suspects:
+        native.show(item.handle, True)
+    change = ImageChops.difference(shown, bare)
+    turned = native.turned(page, page.get_rotation() // 90)
+    out = []
+    for kind, item, box in suspects:
+        seen = turned.box(box.left, box.top, box.right, box.bottom)
+        piece = change.crop(
+            (
+                int(seen.left * scale) - 1,
+                int(seen.top * scale) - 1,
+                int(seen.right * scale) + 2,
+                int(seen.bottom * scale) + 2,
+            )
+        )
+        if not piece.point(lambda value: 255 * (value > 2 * _SAME)).getbbox():
+            out.append((kind, item))
+    return out

@@ -1,0 +1,45 @@
+"""Encoders with random weights, saved as sentence-transformers saves them: for tests of what depends on the layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+_WORDS = "the lease ends in may notice contract supplier shall give written days of and a b c e x 1 2 . , ( ) | -".split()
+
+
+def encoder(folder: Path, family: str = "bert", pooling: str = "mean", *, normalise: bool = True) -> Path:
+    """A model of two layers and a few words; whatever else a text holds is unknown to it."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Normalize, Pooling, Transformer
+    from transformers import AutoConfig, AutoModel
+
+    torch.manual_seed(0)
+    ids = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
+    layers: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    if family == "distilbert":
+        layers = {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128}
+    raw = folder / "raw"
+    tokenizer = _tokenizer()
+    config = AutoConfig.for_model(family, vocab_size=len(tokenizer), max_position_embeddings=80, **layers, **ids)
+    AutoModel.from_config(config).save_pretrained(raw)
+    tokenizer.save_pretrained(raw)
+    transformer = Transformer(str(raw), max_seq_length=64)
+    parts = [transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)]
+    SentenceTransformer(modules=[*parts, *([Normalize()] if normalise else [])], device="cpu").save(str(folder / "model"))
+    return folder / "model"
+
+
+def _tokenizer() -> Any:
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *_WORDS])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, [("[CLS]", 2), ("[SEP]", 3)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    )

@@ -50,8 +50,9 @@ VERSION = 2
 _MODULES = {
     "archives": ".zip .tar .tgz .gz .tbz .tbz2 .txz .bz2 .xz",
     "data": ".json .jsonl .ndjson .xml .yaml .yml",
+    "delimited": ".csv .tsv",
     "ebooks": ".epub",
-    "images": ".png .jpg .jpeg .tif .tiff",
+    "images": ".png .jpg .jpeg .tif .tiff .webp .gif .bmp",
     "legacy": ".doc .dot .ppt .pps .pot",
     "mail": ".eml",
     "mailbox": ".mbox",
@@ -61,7 +62,7 @@ _MODULES = {
     "outlook": ".msg",
     "pdf": ".pdf",
     "rtf": ".rtf",
-    "sheets": ".csv .ods .ots .tsv .xls .xlsb .xlsm .xlsx .xltx .xltm",
+    "sheets": ".ods .ots .xls .xlsb .xlsm .xlsx .xltx .xltm",
     "slides": ".potm .potx .pptm .pptx .ppsx .ppsm",
     "text": ".text .txt .log .rst .org "
     ".py .js .ts .java .c .h .cpp .hpp .cs .go .rs .rb .php .sh .bat .ps1 .sql .r .tex .toml .ini .cfg .conf",

@@ -53,15 +53,18 @@ def scan_xls(workbook: bytes) -> list[Marks]:
     formats = dict(BUILTIN)
     sheets: list[tuple[int, str]] = []
     wide = True
-    for kind, data in _records(workbook, 0):
-        if kind == 0x0809:
-            wide = data[:2] == b"\0\6"
-        elif kind == 0x0085:
-            sheets.append((struct.unpack_from("<I", data)[0], _OLD_KINDS.get(data[5], "worksheet")))
-        elif kind == 0x041E:
-            formats[struct.unpack_from("<H", data)[0]] = shown_as(_format(data[2:], wide))
-        elif kind == 0x00E0:
-            shown.append(formats.get(struct.unpack_from("<H", data, 2)[0], ""))
+    try:
+        for kind, data in _records(workbook, 0):
+            if kind == 0x0809:
+                wide = data[:2] == b"\0\6"
+            elif kind == 0x0085:
+                sheets.append((struct.unpack_from("<I", data)[0], _OLD_KINDS.get(data[5], "worksheet")))
+            elif kind == 0x041E:
+                formats[struct.unpack_from("<H", data)[0]] = shown_as(_format(data[2:], wide))
+            elif kind == 0x00E0:
+                shown.append(formats.get(struct.unpack_from("<H", data, 2)[0], ""))
+    except _DAMAGED:
+        pass
     return [_scan_sheet(workbook, start, shown, kind) for start, kind in sheets]
 
 

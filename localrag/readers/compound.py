@@ -1,7 +1,7 @@
 """Compound files (OLE), written: one stream in a sound container.
 
-calamine follows the chains of a damaged container without end, taking memory as it goes. So the workbook is taken out of
-its container with olefile, which notices, and is handed on in a new one that exists in memory only.
+calamine follows the chains of a damaged container without end, taking memory as it goes. So the workbook is taken out
+of its container with olefile, which notices, and is handed on in a new one that exists in memory only.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ def compound(name: str, data: bytes) -> bytes:
     header += struct.pack("<5H6x", 62, 4, 0xFFFE, 12, 6)
     header += struct.pack("<9L", 1, tables, tables, 0, 4096, _END, 0, _END, 0)
     header += struct.pack("<109L", *range(tables), *[_FREE] * (109 - tables))
-    root = _entry("Root Entry", 5, 1, _END, 0)
-    directory = root + _entry(name, 2, _FREE, first, len(data)) + _entry("", 0, _FREE, 0, 0) * (_SECTOR // 128 - 2)
+    # The root's stream (for small ones) is empty, but must begin somewhere; it does in the directory.
+    directory = _entry("Root Entry", 5, 1, tables, 0)
+    directory += _entry(name, 2, _FREE, first, len(data)) + _entry("", 0, _FREE, 0, 0) * (_SECTOR // 128 - 2)
     return b"".join(
         (
             header.ljust(_SECTOR, b"\0"),

@@ -22,7 +22,8 @@ from localrag.readers.compound import compound
 from localrag.readers.decrypt import decrypted
 from localrag.readers.grids import Merge, Row, row_of
 from localrag.readers.marks import NOTHING, Closed, Marks, closed_up
-from localrag.readers.package import DAMAGED, RELATION, Package, iso_date
+from localrag.readers.package import DAMAGED, RELATION, Package
+from localrag.readers.properties import STREAM, Summary, summary
 from localrag.readers.source import Budget, Options, OverBudget, Source, looks_like
 from localrag.readers.values import shown
 from localrag.readers.workbook import Workbook
@@ -119,33 +120,16 @@ def _xls(source: Source) -> tuple[Source, _Known]:
     try:
         with source.open() as stream, olefile.OleFileIO(stream) as container:
             name = next((name for name in ("Workbook", "Book") if container.exists(name)), "")
-            if not name:
-                raise ReadError(
-                    "is an old Office file, but not a workbook", "Give the file the suffix of its real type."
-                )
-            data = container.openstream(name).read()
-            about = container.get_metadata()
-            modified = about.last_saved_time or about.create_time
-            title, author = _told(about.title, about), _told(about.author, about)
-            known = _Known(biff.scan_xls(data), (), title, author, iso_date(str(modified or "")))
-            return Source(source.name, data=compound(name, data)), known
-    except ReadError:
-        raise
+            data = container.openstream(name).read() if name else b""
+            about = Summary()
+            if container.exists(STREAM):
+                about = summary(container.openstream(STREAM).read())
+            sound = Source(source.name, data=compound(name, data))
     except Exception as error:  # olefile raises what it likes
         raise _refusal(source, error) from error
-
-
-def _told(value: Any, about: Any) -> str:
-    """A property of an old document, whose code page is one of the properties."""
-    if not isinstance(value, bytes):
-        return ""
-    page = int(about.codepage or 1252) & 0xFFFF
-    encoding = {65001: "utf-8", 10000: "mac_roman", 1200: "utf-16-le"}.get(page, f"cp{page}")
-    try:
-        text = value.decode(encoding, "replace")
-    except LookupError:
-        text = value.decode("cp1252", "replace")
-    return " ".join(clean(text.strip("\0")).split())[:200]
+    if not name:
+        raise ReadError("is an old Office file, but not a workbook", "Give the file the suffix of its real type.")
+    return sound, _Known(biff.scan_xls(data), (), about.title, about.author, about.date)
 
 
 # --- values ---------------------------------------------------------------------------------------------------

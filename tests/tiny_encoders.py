@@ -5,19 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-_WORDS = "the lease ends in may notice contract supplier shall give written days of and a b c e x 1 2 . , ( ) | -".split()
+_WORDS = (
+    "the lease ends in may notice contract supplier shall give written days of and a b c e x 1 2 . , ( ) | -".split()
+)
 
 
 def encoder(folder: Path, family: str = "bert", pooling: str = "mean", *, normalise: bool = True) -> Path:
     """A model of two layers and a few words; whatever else a text holds is unknown to it."""
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Normalize, Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
     from transformers import AutoConfig, AutoModel
 
     torch.manual_seed(0)
     ids = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
-    layers: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    layers: dict[str, Any] = {
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+    }
     if family == "distilbert":
         layers = {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128}
     raw = folder / "raw"
@@ -27,7 +34,9 @@ def encoder(folder: Path, family: str = "bert", pooling: str = "mean", *, normal
     tokenizer.save_pretrained(raw)
     transformer = Transformer(str(raw), max_seq_length=64)
     parts = [transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)]
-    SentenceTransformer(modules=[*parts, *([Normalize()] if normalise else [])], device="cpu").save(str(folder / "model"))
+    SentenceTransformer(modules=[*parts, *([Normalize()] if normalise else [])], device="cpu").save(
+        str(folder / "model")
+    )
     return folder / "model"
 
 

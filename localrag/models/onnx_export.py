@@ -35,7 +35,7 @@ _PROBES = (
     "Das Mietverhältnis endet am 31. Mai; die Kündigungsfrist beträgt drei Monate.",
     "La résiliation prend effet à l’échéance du délai prévu à l’article 12. ¿Cuándo termina el contrato?",
     "本合同自双方签字之日起生效。 Договор вступает в силу с даты подписания. 契約は終了する。",
-    "👩🏽‍⚖️ €1,250.00 (incl. 19 % VAT) ½ ﬁnal [MASK] <tag> http://x.example/a_b?c=d#e",
+    "👩🏽‍⚖️ €1,250.00 (incl. 19 % VAT) ½ ﬁnal [MASK] <tag> www.x.example/a_b?c=d#e",
     "| Item | Qty | Price |\n| --- | --- | --- |\n| Paper A4 | 12 | 3.50 |\n| Toner | 2 | 89.00 |",
     "The committee considered the annual report, the auditor's opinion and the budget of the coming year. " * 60,
 )

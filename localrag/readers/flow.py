@@ -1,4 +1,4 @@
-"""Flowing text as it is put together: blocks parted by empty lines, items of a list by line ends, headings among them."""
+"""Flowing text as it is put together: blocks parted by empty lines, list items by line ends, headings among them."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from localrag.readers.naming import Names, attached, safe
 from localrag.readers.source import Budget, Member, Options, Source, looks_like
 from localrag.types import Reading
 
+_LONGEST = 1_000  # characters of a header with one name; `getaddresses` takes long for long ones
 _MAX_DEPTH = 50  # of multiparts inside multiparts; real mails need six
 _WORD = re.compile(r"=\?([\w.:+-]+)(?:\*[\w-]+)?\?([bqBQ])\?([^?]*)\?=")
 _CID = re.compile(r"cid:([^\"'\s>)]+)", re.I)
@@ -286,7 +287,8 @@ def _word(form: str, text: str) -> bytes:
 
 def author_of(raw: str) -> str:
     """The name of the first person, or the address."""
-    for name, address in getaddresses([" ".join(raw.split())]):
+    raw = " ".join(raw[:_LONGEST].split())
+    for name, address in getaddresses([raw]):
         if said := words(name).strip(" \"'") or (words(address) if not address.startswith("@") else ""):
             return said
     found = re.search(r"[^\s<>,;]+@[^\s<>,;]+", raw)

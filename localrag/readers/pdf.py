@@ -187,9 +187,9 @@ def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int]]:
     with contextlib.closing(page.get_textpage()) as textpage:
         looked = hide(page, textpage, hidden)
         if not looked.taken:
-            return _tidy(page_text(page, textpage, native.text(textpage), looked.paths)), (), looked.kinds
+            return _tidy(page_text(page, textpage, native.text(textpage), looked.paths, looked.ruled)), (), looked.kinds
     with contextlib.closing(page.get_textpage()) as textpage:
-        text = _tidy(page_text(page, textpage, native.text(textpage), looked.paths))
+        text = _tidy(page_text(page, textpage, native.text(textpage), looked.paths, looked.ruled))
     return text, hidden.remarks(number), looked.kinds
 
 

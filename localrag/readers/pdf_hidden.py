@@ -23,6 +23,8 @@ _MOST_PATHS = 5000
 _DRAWN_PIXELS = 6_000_000
 _SCALE = 2.0  # pixels a point
 _BAND = 20.0
+_LEAST_UPRIGHT = 3
+_MOST_BANDS = 400
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Looked:
     layer: list[native.Item] = field(default_factory=list)
     suspects: list[tuple[str, native.Item, native.Box]] = field(default_factory=list)
     paths: list[native.Item] = field(default_factory=list)
+    ruled: bool = False  # whether there may be rules that go down the page
     pictured: float = 0.0  # share of the page
 
 
@@ -80,6 +83,7 @@ def _look(page: Any) -> Looked:
                 share = min(1.0, max(0.0, box.width * box.height / (paper.width * paper.height or 1.0)))
                 looked.pictured += share if item.kind == native.IMAGE else 0.0
                 ground.add_picture(box, share)
+    looked.ruled = ground.upright >= _LEAST_UPRIGHT
     looked.suspects += [("covered text", item, box) for item, box in ground.covered]
     return looked
 
@@ -116,50 +120,66 @@ class _Ground:
     """What is drawn behind text and over it, in the order of the file."""
 
     def __init__(self) -> None:
+        self.upright = 0
         self.covered: list[tuple[native.Item, native.Box]] = []
-        self._fills: list[tuple[native.Box, native.Colour | None]] = []
         self._colours: set[tuple[int, int, int]] = set()
-        self._bands: dict[int, list[tuple[native.Item, native.Box]]] = {}
+        self._near: dict[native.Colour, bool] = {}
+        # By bands of the page, so that a page of many boxes takes no longer for each.
+        self._fills: dict[int, list[tuple[native.Box, native.Colour | None]]] = {}
+        self._texts: dict[int, list[tuple[native.Item, native.Box]]] = {}
 
     def add_path(self, item: native.Item) -> None:
         box = native.bounds(item)
-        if box is None or box.width < 3 or box.height < 3 or not native.paint_of(item.handle)[0]:
+        if box is None or box.height < 3:
+            return
+        if box.width < 3:
+            self.upright += box.height > 8
+            return
+        filled, stroked = native.paint_of(item.handle)
+        if stroked and box.width > 20 and box.height > 8:
+            self.upright += 2 if native.segment_count(item.handle) < 8 else _LEAST_UPRIGHT
+        if not filled:
             return
         colour = native.fill_colour(item.handle)
-        if colour is None:
-            self.add_picture(box, 1.0)
+        if colour is not None and colour[3] == 0:
             return
-        if colour[3] == 0:
-            return
-        self._fills.append((box, colour))
-        self._colours.add(colour[:3])
-        if colour[3] == 255:
+        self._add(box, colour)
+        if colour is not None and colour[:3] not in self._colours:
+            self._colours.add(colour[:3])
+            self._near.clear()
+        if colour is not None and colour[3] == 255 and self._texts:
             self._cover(box)
 
     def add_picture(self, box: native.Box, share: float) -> None:
-        self._fills.append((box, None))
+        self._add(box, None)
         if share < _PICTURE:  # under a picture of the whole page lies the text of a scan
             self._cover(box)
 
     def add_text(self, item: native.Item, box: native.Box) -> None:
-        self._bands.setdefault(int(box.top // _BAND), []).append((item, box))
+        self._texts.setdefault(int(box.top // _BAND), []).append((item, box))
+
+    def _add(self, box: native.Box, colour: native.Colour | None) -> None:
+        first = max(0, int(box.top // _BAND))
+        for band in range(first, min(int(box.bottom // _BAND), first + _MOST_BANDS) + 1):
+            self._fills.setdefault(band, []).append((box, colour))
 
     def _cover(self, over: native.Box) -> None:
-        for band in range(int(over.top // _BAND) - 1, int(over.bottom // _BAND) + 1):
-            texts = self._bands.get(band)
-            if texts:
-                inside = [entry for entry in texts if _within(entry[1], over)]
-                if inside:
-                    self.covered += inside
-                    self._bands[band] = [entry for entry in texts if not _within(entry[1], over)]
+        first = max(0, int(over.top // _BAND) - 1)
+        for band in range(first, min(int(over.bottom // _BAND), first + _MOST_BANDS) + 1):
+            texts = self._texts.get(band)
+            if texts and (inside := [entry for entry in texts if _within(entry[1], over)]):
+                self.covered += inside
+                self._texts[band] = [entry for entry in texts if not _within(entry[1], over)]
 
     def may_be(self, colour: native.Colour, box: native.Box) -> bool:
         """Whether text of this colour may not be seen here."""
         pale = min(colour[:3]) >= _WHITE
-        if not pale and not any(_near(colour, other) for other in self._colours):
+        if colour not in self._near:
+            self._near[colour] = pale or any(_near(colour, other) for other in self._colours)
+        if not self._near[colour]:
             return False
         x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
-        for fill, behind in reversed(self._fills):
+        for fill, behind in reversed(self._fills.get(int(y // _BAND), ())):
             if fill.left <= x <= fill.right and fill.top <= y <= fill.bottom:
                 return behind is None or _near(colour, behind) or behind[3] < 255
         return pale

@@ -24,19 +24,23 @@ from localrag.readers.tables import markdown_rows
 _MOST_RUNS = 700  # a page with more is taken apart anyway
 _MOST_LETTERS = 60_000
 _LEAST_LINES = 3
-_LEAST_PATHS = 6
 _COLUMN_GAP = 0.9  # heights
 _LEAST_BAND = 8  # lines side by side
 _DEEPEST = 2  # gutters in gutters: three or four columns
 
 
-def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item]) -> str:
-    """The page's raw text with its tables and columns in order; `paths` are the page's drawings."""
-    if not (3 < len(raw) < _MOST_LETTERS) or not _looks_set(textpage, raw, len(paths)):
+def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item], ruled: bool) -> str:
+    """The page's raw text with its tables and columns in order.
+
+    Args:
+        paths: the page's drawings.
+        ruled: whether there may be rules down the page among them.
+    """
+    if not 3 < len(raw) < _MOST_LETTERS or not (ruled or _looks_set(textpage, raw)):
         return raw
     turns = native.turns_of_text(textpage, len(raw))
     matrix = native.view(page, turns)
-    words = find_words(raw, native.letter_boxes(textpage, len(raw)), matrix)
+    words = find_words(textpage, raw, matrix)
     turned = native.turned(page, turns)
     rules = find_rules(item._replace(around=turned.after(item.around)) for item in paths)
     return _replaced(raw, _blocks(words, rules))
@@ -47,23 +51,24 @@ def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item]) 
 _FIGURES = re.compile(r"(?<![^\s(])[($€£¥+-]*\d[\d,.]*[%)]*(?=\s|$)|(?<=\s)[—–](?=\s)")
 
 
-def _looks_set(textpage: Any, raw: str, paths: int) -> bool:
+def _looks_set(textpage: Any, raw: str) -> bool:
     """Whether a page may hold a table or columns that are drawn line by line."""
     figured = lone = 0
     for line in raw.split("\n"):
         found = len(_FIGURES.findall(line))
         figured += found > 1
         lone += found == 1 and len(line) < 16
-    if figured >= _LEAST_LINES or lone >= 2 * _LEAST_LINES or paths >= _LEAST_PATHS:
+    if figured >= _LEAST_LINES or lone >= 2 * _LEAST_LINES:
         return True
     runs = native.runs(textpage, _MOST_RUNS)
     if runs is None:
         return True
     gaps = 0
-    for (_, top, right, bottom), (left, other_top, _, other_bottom) in pairwise(runs):
+    for (start, top, right, bottom), (left, other_top, _, other_bottom) in pairwise(runs):
         height = top - bottom
-        if left - right > _COLUMN_GAP * height > 0 and abs(top + bottom - other_top - other_bottom) < height:
-            gaps += 1
+        # Behind a bullet or a number there is a gap as well.
+        if left - right > _COLUMN_GAP * height > 0 and right - start > 2.5 * height:
+            gaps += abs(top + bottom - other_top - other_bottom) < height
             if gaps >= _LEAST_LINES:
                 return True
     return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -47,6 +47,8 @@ class Matrix(NamedTuple):
         return self.a * x + self.c * y + self.e, self.b * x + self.d * y + self.f
 
     def box(self, left: float, bottom: float, right: float, top: float) -> Box:
+        if not self.b and not self.c and self.a > 0 > self.d:  # nearly always; quick
+            return Box(self.a * left + self.e, self.d * top + self.f, self.a * right + self.e, self.d * bottom + self.f)
         x0, y0 = self.at(left, bottom)
         x1, y1 = self.at(right, top)
         x2, y2 = self.at(left, top)
@@ -159,13 +161,18 @@ def text(textpage: Any) -> str:
     return "".join(chr(code) if 0 < code < 0x110000 else " " for code in codes).replace("\x02", "\ufffe")
 
 
-def letter_boxes(textpage: Any, count: int) -> list[float]:
-    """Left, top, right, bottom of each letter in the file's coordinates, one behind the other; of even height."""
-    boxes = (ctypes.c_float * (4 * count))()
+def end_boxes(textpage: Any, spans: Sequence[tuple[int, int]]) -> list[float]:
+    """Left, top, right, bottom of the first and of the last letter of each span, in the file's coordinates.
+
+    Boxes are of even height in one font. Eight numbers a span, one behind the other.
+    """
+    boxes = (ctypes.c_float * (8 * len(spans)))()
     handle, address = _address(textpage.raw), ctypes.addressof(boxes)
     get = _pdfium().FPDFText_GetLooseCharBox
-    for index in range(count):
-        get(handle, index, address + 16 * index)
+    for start, end in spans:
+        get(handle, start, address)
+        get(handle, end - 1, address + 16)
+        address += 32
     return list(boxes)
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from localrag.readers.pdf_native import Matrix
+from localrag.readers import pdf_native as native
 
 # U+FFFE is PDFium's hyphen at the end of a line; the next line follows it without a break.
 _WORD = re.compile("[^\\s\ufffe]+\ufffe?|\ufffe")
@@ -60,26 +60,26 @@ class Line(NamedTuple):
         return (self.top + self.bottom) / 2
 
 
-def find_words(raw: str, boxes: Sequence[float], matrix: Matrix) -> list[Word]:
-    """The words of a page; `boxes` as `pdf_native.letter_boxes` gives them."""
+def find_words(textpage: Any, raw: str, matrix: native.Matrix) -> list[Word]:
+    """The words of a page whose text is `raw`, seen through `matrix`."""
+    spans = [match.span() for match in _WORD.finditer(raw)]
+    # The box of a hyphen at a line's end may be empty.
+    inked = [(start, end - (raw[end - 1] == "\ufffe" and end - start > 1)) for start, end in spans]
+    ends = native.end_boxes(textpage, inked)
     found = []
-    for match in _WORD.finditer(raw):
-        start, end = match.span()
-        first, last = 4 * start, 4 * (end - 1)
-        if raw[end - 1] == "\ufffe" and end - start > 1 and boxes[last] == boxes[last + 2]:
-            last -= 4
-        left, right = boxes[first], boxes[last + 2]
-        low, high = boxes[first + 3], boxes[first + 1]
-        if boxes[last + 1] - boxes[last + 3] > high - low:  # a word may begin with a small raised mark
-            low, high = boxes[last + 3], boxes[last + 1]
-        if high <= low:
-            continue
-        if right < left:
-            left, right = boxes[last], boxes[first + 2]
-        if matrix.b:  # text that is set sideways: its letters follow one another in the file's y
-            left, right = min(boxes[first], boxes[last]), max(boxes[first + 2], boxes[last + 2])
-            low, high = min(boxes[first + 3], boxes[last + 3]), max(boxes[first + 1], boxes[last + 1])
-        found.append(Word(start, end, match[0], *matrix.box(left, low, right, high)))
+    at = 0
+    for start, end in spans:
+        left, high, right_of_first, low, left_of_last, other_high, right, other_low = ends[at : at + 8]
+        at += 8
+        if matrix.b:  # set sideways: its letters follow one another in the file's y
+            left, right = min(left, left_of_last), max(right_of_first, right)
+            low, high = min(low, other_low), max(high, other_high)
+        elif right < left:
+            left, right = left_of_last, right_of_first
+        if other_high - other_low > high - low:  # a word may begin with a small raised mark
+            low, high = other_low, other_high
+        if high > low:
+            found.append(Word(start, end, raw[start:end], *matrix.box(left, low, right, high)))
     return found
 
 

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 from localrag.errors import ReadError
 from localrag.readers.cleaning import clean, clean_title
 from localrag.readers.headings import find_headings
+from localrag.readers.html_look import Look, Sheet, gone, sheet_of
+from localrag.readers.html_tables import is_simple, laid_out, rows_of
 from localrag.readers.numbering import format_number
 from localrag.readers.source import Options, Source
 from localrag.readers.tables import markdown_rows
@@ -46,7 +48,6 @@ _AROUND = {"q": ("“", "”"), "s": ("~~", "~~"), "strike": ("~~", "~~"), "del"
 _STYLES = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman", "lower-alpha": "lowerLetter",
            "upper-alpha": "upperLetter", "lower-latin": "lowerLetter", "upper-latin": "upperLetter",
            "lower-roman": "lowerRoman", "upper-roman": "upperRoman"}  # fmt: skip
-_MOST_CELLS = 500_000
 _LONGEST_CELL = 1500  # of a table without headers; longer ones are columns of a layout
 
 
@@ -195,10 +196,10 @@ def _bounded(html: str) -> tuple[str, int]:
 def _text(parsed: _Tree) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
     tree = parsed.root
     css = "\n".join(style.text() for style in tree.css("style"))
-    sheet = _sheet(css)
+    sheet = sheet_of(css)
     plain = tree.css_first("link[rel~=stylesheet]") is None and "background" not in css.lower()
     within = tree.css_first("main, article") is not None
-    walk = _Walk(sheet, _Look(None, (255, 255, 255) if plain else None), within)
+    walk = _Walk(sheet, Look(None, (255, 255, 255) if plain else None), within)
     for thorough in (False, True):  # a page that is nothing but menus, or says all without scripts
         walk = _Walk(sheet, walk.look, within and not thorough, thorough)
         walk.through(tree.root)
@@ -210,11 +211,11 @@ def _text(parsed: _Tree) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
 class _Walk:
     """One pass through a tree, without recursion; what is seen goes into `flow`."""
 
-    def __init__(self, sheet: _Sheet, look: _Look, within: bool, thorough: bool = False) -> None:
+    def __init__(self, sheet: Sheet, look: Look, within: bool, thorough: bool = False) -> None:
         self.flow = _Flow()
         self.look = look
         self.hidden: list[str] = []
-        self._sheet = sheet
+        self.sheet = sheet
         self._within = within
         self._thorough = thorough
         self._lists: list[tuple[str, int]] = []
@@ -251,12 +252,12 @@ class _Walk:
         if tag in _OUT and not (self._thorough and tag == "nav"):
             return None
         attributes = node.attributes
-        style = self._sheet.of(tag, attributes)
+        style = self.sheet.of(tag, attributes)
         if (tag in _FALLBACK or attributes.get("role") == "navigation") and not self._thorough:
             return None
         if tag in ("header", "footer") and self._within and not self._inside:
             return None
-        if "hidden" in attributes or _gone(style):
+        if "hidden" in attributes or gone(style):
             self.hidden.extend(_all_words(node))
             return None
         if tag == "table" and self._table(node, attributes):
@@ -330,13 +331,13 @@ class _Walk:
 
     def _table(self, table: Any, attributes: Mapping[str, str | None]) -> bool:
         """Write a table of data; False where it is there for the layout, or holds blocks."""
-        rows = [] if attributes.get("role") in ("presentation", "none") else _rows(table)
+        rows = [] if attributes.get("role") in ("presentation", "none") else rows_of(table)
         cells = [cell for row in rows for cell in row]
         headed = any(cell.tag == "th" for cell in cells)
-        if len(rows) < (1 if headed else 2) or not all(_simple(cell, headed) for cell in cells):
+        if len(rows) < (1 if headed else 2) or not all(is_simple(cell, headed) for cell in cells):
             return False
-        inner = _Walk(self._sheet, self.look.under("table", attributes, self._sheet.of("table", attributes)), False)
-        grid, heads = _grid(rows, inner.cell)
+        inner = _Walk(self.sheet, self.look.under("table", attributes, self.sheet.of("table", attributes)), False)
+        grid, heads = laid_out(rows, inner.cell)
         used = [column for column in range(max(map(len, grid), default=0)) if any(row[column] for row in grid)]
         grid = [[row[column] for column in used] for row in grid]
         longest = max((len(text) for row in grid for text in row), default=0)
@@ -362,79 +363,6 @@ class _Walk:
         self.through(node)
         self.flow.end(0)
         return " ".join("".join(self.flow.pieces).split())
-
-
-def _rows(table: Any) -> list[list[Any]]:
-    """The cells of a table's own rows, without those of tables inside it."""
-    groups = [child for child in table.iter() if child.tag in ("thead", "tbody", "tfoot", "tr")]
-    rows = [row for group in groups for row in ([group] if group.tag == "tr" else group.iter()) if row.tag == "tr"]
-    return [cells for row in rows if (cells := [cell for cell in row.iter() if cell.tag in ("td", "th")])]
-
-
-def _simple(cell: Any, headed: bool) -> bool:
-    """Whether a cell holds words, not a piece of a page."""
-    stack, paragraphs = list(cell.iter()), 0
-    while stack:
-        node = stack.pop()
-        paragraphs += node.tag in ("p", "div")
-        if node.tag in _NEVER_IN_CELLS or (not headed and (node.tag in _BLOCKS_IN_CELLS or paragraphs > 4)):
-            return False
-        stack.extend(node.iter())
-    return True
-
-
-_NEVER_IN_CELLS = frozenset(("table", "form", "main", "article"))
-_BLOCKS_IN_CELLS = frozenset("h1 h2 h3 h4 h5 h6 ul ol dl blockquote pre hr section input select textarea".split())
-
-
-def _grid(rows: list[list[Any]], words: Callable[[Any], str]) -> tuple[list[list[str]], int]:
-    """The words of each row with spans filled in, and how many rows are the header.
-
-    What a header cell spans has its words everywhere, so that each column is named; other spans are empty.
-    """
-    grid: list[list[str]] = []
-    heads, opening = 0, True
-    below: dict[int, tuple[int, str]] = {}  # column -> rows that a cell from above still takes, and its words there
-    room = _MOST_CELLS
-    for cells in rows:
-        row: list[str] = []
-
-        def from_above(row: list[str] = row) -> None:
-            while len(row) in below:
-                left, text = below.pop(len(row))
-                if left > 1:
-                    below[len(row)] = (left - 1, text)
-                row.append(text)
-
-        head = all(cell.tag == "th" for cell in cells) or cells[0].parent.parent.tag == "thead"
-        for cell in cells:
-            from_above()
-            text, attributes = words(cell), cell.attributes
-            again = text if (head or cell.tag == "th") and len(text) < 200 else ""
-            wide = min(_span(attributes.get("colspan")), 100, max(room, 1))
-            deep = min(_span(attributes.get("rowspan")), len(rows)) - 1
-            for index in range(wide):
-                if deep:
-                    below[len(row)] = (deep, again)
-                row.append(again if index else text)
-        from_above()
-        room -= len(row)
-        if room < 0:
-            return [], 0
-        if any(row):
-            opening = opening and head and heads < 4
-            heads += opening
-            grid.append(row)
-    width = max(map(len, grid), default=0)
-    if width * len(grid) > _MOST_CELLS:
-        return [], 0
-    if not heads and not any(cell.tag == "th" for row in rows for cell in row):
-        heads = 1
-    return [[*row, *[""] * (width - len(row))] for row in grid], heads
-
-
-def _span(value: str | None) -> int:
-    return int(value) if value and value.isdecimal() and 0 < len(value) < 6 and int(value) else 1
 
 
 # --- the text -------------------------------------------------------------------------------------------------
@@ -502,152 +430,6 @@ class _Flow:
 
 def _nothing() -> None:
     pass
-
-
-# --- what is seen ---------------------------------------------------------------------------------------------
-
-
-class _Sheet(NamedTuple):
-    """The rules of a page's own style sheet that are for one class, name or tag, by their selector."""
-
-    rules: dict[str, dict[str, str]]
-
-    def of(self, tag: str, attributes: Mapping[str, str | None]) -> dict[str, str]:
-        """What holds for an element itself; what it inherits is in `_Look`."""
-        own = attributes.get("style")
-        if not self.rules:
-            return _declared(own) if own else {}
-        found = dict(self.rules.get(tag, ()))
-        for name in (attributes.get("class") or "").split()[:50]:
-            found |= self.rules.get(f".{name}", {})
-            found |= self.rules.get(f"{tag}.{name}", {})
-        if identity := attributes.get("id"):
-            found |= self.rules.get(f"#{identity}", {})
-        return found | _declared(own) if own else found
-
-
-def _sheet(css: str) -> _Sheet:
-    rules: dict[str, dict[str, str]] = {}
-    css = re.sub(r"/\*.*?(?:\*/|$)|<!--|-->", "", css[:2_000_000], flags=re.S)
-    depth = start = opened = 0
-    for brace in re.finditer("[{}]", css):  # rules inside @media and the like hold only sometimes
-        if brace[0] == "{":
-            depth += 1
-            opened = brace.start() if depth == 1 else opened
-        elif depth:
-            depth -= 1
-            if depth == 0:
-                selectors = css[start:opened].rpartition(";")[2]
-                body = css[opened + 1 : brace.start()]
-                start = brace.end()
-                for selector in selectors.split(",") if "{" not in body else ():
-                    if _SELECTOR.fullmatch(selector := selector.strip()) and (style := _declared(body)):
-                        rules[selector] = rules.get(selector, {}) | style
-    return _Sheet(rules)
-
-
-_SELECTOR = re.compile(r"[a-z][a-z0-9]*|(?:[a-z][a-z0-9]*)?\.[\w-]+|#[\w-]+")
-_TELLING = frozenset(
-    "display visibility opacity font-size color background background-color position left top right bottom text-indent "
-    "overflow height max-height width max-width clip clip-path mso-hide list-style list-style-type font".split()
-)
-
-
-def _declared(style: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for declaration in style.lower().split(";"):
-        name, colon, value = declaration.partition(":")
-        if colon and (name := name.strip()) in _TELLING:
-            found[name] = value.replace("!important", "").strip()
-    return found
-
-
-def _gone(style: Mapping[str, str]) -> bool:
-    """Whether an element is not shown, with all that is in it."""
-    if not style:
-        return False
-    clipped = style.get("overflow") == "hidden" and any(
-        _size(style.get(name)) == 0 for name in ("height", "max-height", "width", "max-width")
-    )
-    placed = style.get("position") in ("absolute", "fixed")
-    away = any(_size(style.get(name), 0) <= -500 for name in ("left", "top", "right", "bottom")) and placed
-    return (
-        style.get("display") == "none"
-        or style.get("mso-hide") == "all"
-        or _size(style.get("opacity")) == 0
-        or clipped
-        or away
-        or _size(style.get("text-indent"), 0) <= -500
-        or (placed and style.get("clip", "").replace(" ", "").startswith(("rect(0,0,0", "rect(0000", "rect(1px,1px")))
-    )
-
-
-def _size(value: str | None, default: float = 1) -> float:
-    match = re.match(r"-?(?:\d+\.?\d*|\.\d+)", value or "")
-    return float(match[0]) if match and len(match[0]) < 20 else default
-
-
-Colour = tuple[int, int, int]
-
-
-class _Look(NamedTuple):
-    """What an element hands down to those in it: colours (None: not known), and whether its text can be seen."""
-
-    colour: Colour | None = None
-    ground: Colour | None = None
-    tiny: bool = False
-    away: bool = False
-
-    def unseen(self) -> bool:
-        if self.tiny or self.away:
-            return True
-        if self.colour is None or self.ground is None:
-            return False
-        return sum(abs(one - other) for one, other in zip(self.colour, self.ground, strict=True)) <= 24
-
-    def under(self, tag: str, attributes: Mapping[str, str | None], style: Mapping[str, str]) -> _Look:
-        colour, ground, tiny, away = self
-        if tag == "a" and "href" in attributes:
-            colour = None  # links have their own
-        if tag in ("body", "font") and (named := attributes.get("text" if tag == "body" else "color")):
-            colour = _colour(named)
-        if named := attributes.get("bgcolor"):
-            ground = _colour(named)
-        if attributes.get("background"):
-            ground = None
-        if style:
-            colour = _colour(style["color"]) if "color" in style and style["color"] != "inherit" else colour
-            for name in ("background", "background-color"):
-                if style.get(name, "none") not in ("none", "transparent", "inherit", "initial", "0", "unset"):
-                    ground = _colour(style[name])
-            size = style.get("font-size") or next(iter(_FONT_SIZE.findall(style.get("font", "")[:200])), "")
-            if size:
-                tiny = _size(size) == 0 or (size.endswith(("px", "pt")) and _size(size) <= 1)
-            away = style["visibility"] in ("hidden", "collapse") if "visibility" in style else away
-        return _Look(colour, ground, tiny, away)
-
-
-_FONT_SIZE = re.compile(r"(?:^|\s)(\d*\.?\d+(?:px|pt|em|rem|%)?)(?=[\s/])")
-_COLOUR = re.compile(r"#([0-9a-f]{6}|[0-9a-f]{3})\b|rgba?\(\s*(\d+)[\s,]+(\d+)[\s,]+(\d+)\s*\)|\b([a-z]+)\b")
-_NAMED = {"white": (255, 255, 255), "black": (0, 0, 0), "red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255),
-          "yellow": (255, 255, 0), "gray": (128, 128, 128), "grey": (128, 128, 128), "silver": (192, 192, 192),
-          "navy": (0, 0, 128), "whitesmoke": (245, 245, 245), "snow": (255, 250, 250)}  # fmt: skip
-
-
-def _colour(value: str) -> Colour | None:
-    """The colour in a declaration; None where it is a picture, lets something through, or is not known."""
-    value = value.lower()
-    if "url(" in value or "gradient" in value:
-        return None
-    for hexadecimal, red, green, blue, name in _COLOUR.findall(value):
-        if hexadecimal:
-            digits = hexadecimal if len(hexadecimal) == 6 else "".join(digit * 2 for digit in hexadecimal)
-            return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
-        if red:
-            return min(int(red[:4]), 255), min(int(green[:4]), 255), min(int(blue[:4]), 255)
-        if name in _NAMED:
-            return _NAMED[name]
-    return None
 
 
 def _all_words(node: Any) -> Iterator[str]:

@@ -58,6 +58,7 @@ def container(*names, size=512):
     ("name", "stream", "message", "hint"),
     [
         ("a.doc", "WordDocument", "is an old Word document (.doc)", "save it as .docx"),
+        ("a.doc", "worddocument", "is an old Word document (.doc)", "save it as .docx"),
         ("a.dot", "WordDocument", "is an old Word document (.dot)", "save it as .docx"),
         ("a.pps", "PowerPoint Document", "is an old PowerPoint presentation (.pps)", "save it as .pptx"),
     ],

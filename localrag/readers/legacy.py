@@ -15,7 +15,7 @@ from typing import Literal
 
 from localrag.errors import ReadError
 from localrag.readers import office, opendocument, rtf, slides, text, web
-from localrag.readers.conversion import convert
+from localrag.readers.conversion import CannotConvert, convert
 from localrag.readers.decrypt import decrypted
 from localrag.readers.source import Options, Source, looks_like
 from localrag.types import Reading
@@ -37,8 +37,14 @@ def read(source: Source, options: Options) -> Reading:
     with source.open() as stream:
         head = stream.read(4096)
     if head.startswith(_OLE):
-        source = decrypted(source, options.passwords) or source
-        return _converted(source, options, _kind(source))
+        if (opened := decrypted(source, options.passwords)) is None:
+            return _converted(source, options, _kind(source))
+        try:
+            return _converted(opened, options, _kind(opened))
+        except CannotConvert as error:  # slides are not always decrypted as LibreOffice wants them
+            raise ReadError(
+                "is encrypted, and LibreOffice cannot open what its password gives", "Save a copy without a password."
+            ) from error
     if head.startswith(b"PK\x03\x04"):
         return _newer(source, options)
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")

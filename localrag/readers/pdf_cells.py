@@ -58,10 +58,12 @@ def whole(found: Sequence[Piece]) -> list[Piece]:
     """The pieces of a line with signs joined to their figures, and without the dots that lead to them."""
     pieces: list[Piece] = []
     for piece in found:
-        text = _CLOSE_GAP.sub("", _OPEN_GAP.sub("", _LEADERS.sub("", piece.text)))
-        if not text.strip(" ._"):
-            continue
-        piece = piece._replace(text=text)
+        text = piece.text
+        if " " in text or text.endswith((".", "_")):
+            text = _CLOSE_GAP.sub("", _OPEN_GAP.sub("", _LEADERS.sub("", text)))
+            if not text.strip(" ._"):
+                continue
+            piece = piece._replace(text=text)
         before = pieces[-1] if pieces else None
         if before and _belong(before.text, text):
             pieces[-1] = _joined(before, piece)

@@ -48,14 +48,15 @@ def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item], 
 
 # --- the look that most pages get ----------------------------------------------------------------------------
 
-_FIGURES = re.compile(r"(?<![^\s(])[($€£¥+-]*\d[\d,.]*[%)]*(?=\s|$)|(?<=\s)[—–](?=\s)")
+_FIGURE_TOKEN = re.compile(r"[($€£¥+-]*\d[\d,.]*[%)]*$|[—–%)]$")
 
 
 def _looks_set(textpage: Any, raw: str) -> bool:
     """Whether a page may hold a table or columns that are drawn line by line."""
     figured = lone = 0
     for line in raw.split("\n"):
-        found = len(_FIGURES.findall(line))
+        tokens = line[-60:].split()[-3:]
+        found = sum(1 for token in tokens if _FIGURE_TOKEN.match(token))
         figured += found > 1
         lone += found == 1 and len(line) < 16
     if figured >= _LEAST_LINES or lone >= 2 * _LEAST_LINES:
@@ -65,7 +66,7 @@ def _looks_set(textpage: Any, raw: str) -> bool:
         return True
     gaps = 0
     for (start, top, right, bottom), (left, other_top, _, other_bottom) in pairwise(runs):
-        height = top - bottom
+        height = max(top - bottom, other_top - other_bottom)
         # Behind a bullet or a number there is a gap as well.
         if left - right > _COLUMN_GAP * height > 0 and right - start > 2.5 * height:
             gaps += abs(top + bottom - other_top - other_bottom) < height

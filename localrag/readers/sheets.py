@@ -33,6 +33,7 @@ _S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _OLE = b"\xd0\xcf\x11\xe0"
 _ANCIENT = (b"\x09\x00\x04\x00", b"\x09\x02\x06\x00", b"\x09\x04\x06\x00")  # Excel 2, 3, 4
 _DENSEST = 40_000_000  # cells that calamine may lay out, 24 bytes each
+_DAMAGED = (*DAMAGED, LookupError)  # an encoding that does not exist
 _BROKEN = "Open it in its own program and save it anew."
 
 
@@ -57,7 +58,7 @@ def read(source: Source, options: Options) -> Reading:
         try:
             with source.open() as stream, zipfile.ZipFile(stream) as archive:
                 return _zipped(source, archive, options)
-        except DAMAGED as error:
+        except _DAMAGED as error:
             raise _refusal(source, error) from error
         except OverBudget as error:  # of this file alone, not of what it may lie in
             raise ReadError(error.message, error.hint) from error
@@ -221,7 +222,11 @@ def _sound() -> Iterator[None]:
 
     try:
         yield
-    except (CalamineError, ArithmeticError, *DAMAGED) as error:
+    except (CalamineError, ArithmeticError, *_DAMAGED) as error:
+        raise _Unsound(str(error)) from error
+    except OSError as error:
+        if error.errno is not None:  # the disk's; without a number it is calamine's
+            raise
         raise _Unsound(str(error)) from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":

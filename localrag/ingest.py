@@ -307,7 +307,8 @@ class _Run:
             workers=self.limits.workers, seconds=self.limits.seconds, options=self.options,
             memory=self.limits.memory, stop=self.stop,
         )  # fmt: skip
-        with pool, Preparer(pool.read_all(by_path), self.embedder) as batches:
+        # The pool ends first, so that the preparer's thread is not left waiting for a file that hangs.
+        with Preparer(pool.read_all(by_path), self.embedder) as batches, pool:
             begun: set[Path] = set()
             for batch in batches:
                 self._check()

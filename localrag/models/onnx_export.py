@@ -157,6 +157,7 @@ def _quantised(work: Path, config: Any, said: dict[str, str]) -> bytes:
     quantize_dynamic(
         work / "fused.onnx",
         work / "int8.onnx",
+        nodes_to_exclude=_left_in_float(fused.model.graph),
         op_types_to_quantize=["MatMul", "Attention", "Gather", "EmbedLayerNormalization"],
         per_channel=True,
         # Weights of 7 bits: without VNNI two products of 8 bits are added in 16 bits, which overflow.
@@ -169,6 +170,21 @@ def _quantised(work: Path, config: Any, said: dict[str, str]) -> bytes:
         model.metadata_props.add(key=name, value=value)
     graph: bytes = model.SerializeToString()
     return graph
+
+
+def _left_in_float(graph: Any) -> list[str]:
+    """The products that narrow the feed-forward layers again, in the first half of the layers.
+
+    Their inputs spread widest, and later layers multiply their errors: left in float32, the worst cosine to
+    sentence-transformers rises from 0.963 to 0.981 and the mean from 0.987 to 0.992, for 6 % of the speed.
+    """
+    shapes = {weight.name: tuple(weight.dims) for weight in graph.initializer}
+    narrowing = [
+        node.name
+        for node in graph.node
+        if node.op_type == "MatMul" and len(shape := shapes.get(node.input[1], ())) == 2 and shape[0] > shape[1]
+    ]
+    return narrowing[: (len(narrowing) + 1) // 2]
 
 
 def _compare(transformer: Any, model: Path, graph: bytes, said: dict[str, str]) -> None:

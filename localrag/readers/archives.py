@@ -219,9 +219,7 @@ def _tar_members(stream: _Stream, budget: Budget) -> Iterator[Member]:
         raise ReadError("is damaged, cut off, or not a TAR archive; what could be read was", _DAMAGE) from error
 
 
-def _tar_member(
-    archive: tarfile.TarFile, entry: tarfile.TarInfo, names: Names, budget: Budget
-) -> Member | None:
+def _tar_member(archive: tarfile.TarFile, entry: tarfile.TarInfo, names: Names, budget: Budget) -> Member | None:
     raw = old_name(entry.name.encode("utf-8", "surrogateescape"))
     if entry.isdir() or (found := _inner_name(raw, names)) is None:
         return None

@@ -243,8 +243,13 @@ def _checked(page: Page) -> Page:
     if clean(page.text) != page.text:
         raise AssertionError("a reader made offsets into text that is not clean")
     size = len(page.text)
-    headings = sorted((item for item in page.headings if 0 <= item.start < size), key=lambda item: item.start)
-    return replace(page, label=" ".join(clean(page.label or "").split())[:200] or None, headings=tuple(headings))
+    return replace(
+        page,
+        label=" ".join(clean(page.label or "").split())[:200] or None,
+        headings=tuple(sorted((item for item in page.headings if 0 <= item.start < size), key=lambda item: item.start)),
+        anchors=tuple(item for item in page.anchors if 0 <= item.start <= size),
+        words=tuple(item for item in page.words if 0 <= item.start <= item.end <= size),
+    )
 
 
 def blank(number: int, reason: str) -> tuple[Page, SkippedPage]:

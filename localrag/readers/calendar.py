@@ -204,7 +204,7 @@ def _when(entry: _Entry) -> str:
 
 
 def _moment(item: _Property | None) -> str:
-    """"2024-03-02 10:00 (Europe/Berlin)", with the time zone as it was written."""
+    """As in "2024-03-02 10:00 (Europe/Berlin)", with the time zone as it was written."""
     match = _DATE.match(item.value.strip()) if item else None
     if item is None or match is None:
         return item.text if item else ""
@@ -247,7 +247,7 @@ def _apart(item: _Property) -> Iterator[_Property]:
 
 
 def _rule(value: str) -> str:
-    """"every 2 weeks on Monday and Friday, until 2024-12-31"; a rule that is not understood stays as written."""
+    """As in "every 2 weeks on Monday and Friday, until 2024-12-31"; a rule that is not understood stays as written."""
     parts = dict(part.upper().split("=", 1) for part in value.strip().split(";") if "=" in part)
     units = {
         "YEARLY": "year", "MONTHLY": "month", "WEEKLY": "week", "DAILY": "day", "HOURLY": "hour", "MINUTELY": "minute",

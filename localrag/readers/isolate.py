@@ -33,6 +33,7 @@ from localrag.types import Part, Refused
 _Reply = tuple[Path, Part | Refused | None]
 _WAITING = 20_000_000  # characters of text that wait for the caller, about
 _TICK = 0.1
+_MOST_BEATS = 20_000  # pages of a scan
 _SHARED = 200_000_000  # the code of libraries, which is in memory but no data
 _BROKEN = "The file is damaged or hostile. Open it in its own program and save it anew."
 
@@ -311,7 +312,10 @@ class _Process:
                 wire.send(requests, wire.setup_of(self._limits.seconds, self._limits.memory, self._limits.options))
                 self.served = True
             wire.send(requests, {"path": os.fspath(path.absolute())})
+            beats = 0
             while (message := wire.receive(replies)) is not None:
+                if message == [] and (beats := beats + 1) <= _MOST_BEATS:  # a page of a scan is done: see `pulse`
+                    self._deadline = time.monotonic() + self._limits.seconds
                 for item in decoder.take(message):
                     self._deadline = math.inf  # how long the caller takes is not the file's fault
                     if isinstance(item, wire.Done):
@@ -346,7 +350,7 @@ class _Process:
         if code == worker.GREEDY or (code < 0 and self._resident > self._limits.memory // 2):
             return _Lost(worker.needs_more(self._limits.memory), again=True)
         if code == -getattr(signal, "SIGKILL", 9):
-            hint = "The system may be short of memory: free some, or read fewer files at once (read_workers)."
+            hint = "The system may be short of memory: free some, or read fewer files at once (workers)."
             return _Lost(f"was not read: its reader was killed from outside. {hint}", again=True)
         return _Lost(f"made its reader crash ({_end_of(code)}). {_BROKEN}", again=True)
 

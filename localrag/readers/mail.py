@@ -288,7 +288,11 @@ def _word(form: str, text: str) -> bytes:
 def author_of(raw: str) -> str:
     """The name of the first person, or the address."""
     raw = " ".join(raw[:_LONGEST].split())
-    for name, address in getaddresses([raw]):
+    try:
+        people = getaddresses([raw])
+    except RecursionError:  # it follows comments in comments
+        people = []
+    for name, address in people:
         if said := words(name).strip(" \"'") or (words(address) if not address.startswith("@") else ""):
             return said
     found = re.search(r"[^\s<>,;]+@[^\s<>,;]+", raw)

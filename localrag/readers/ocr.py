@@ -20,7 +20,7 @@ from functools import cache
 from PIL import Image
 
 from localrag.errors import ReadError
-from localrag.readers import ppocr
+from localrag.readers import ppocr, pulse
 from localrag.readers.reading_order import Line, Marks, Spot, arrange, words
 from localrag.types import Word
 
@@ -56,6 +56,7 @@ def recognise(image: Image.Image, languages: Sequence[str] = ("en",)) -> Recogni
     engine = _engine(tuple(languages))
     picture = _prepared(image)
     lines, turns = ppocr.lines(picture, engine) if not isinstance(engine, str) else _tesseract(picture, engine)
+    pulse.beat()
     lines = [line for line in lines if line.confidence >= _LEAST_CONFIDENCE]
     if sum(character.isalnum() for line in lines for character in line.text) < _LEAST_LETTERS:
         return Recognised("")

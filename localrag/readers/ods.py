@@ -35,7 +35,7 @@ _CELLS = (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell")
 _ERROR = re.compile(r"#[A-Z/0!?]+|Err:\d+")
 _DURATION = re.compile(r"(-?)PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:[.,]\d+)?)S)?")
 _WIDEST = 16_384
-_DENSEST = 40_000_000  # cells of one sheet that differ from row to row
+_DENSEST = 40_000_000  # cells of one sheet, counted from its rows' first to their last
 
 
 def read(archive: zipfile.ZipFile, options: Options) -> Reading:
@@ -147,7 +147,7 @@ class _Sheet:
             column += times
         if texts:
             left, right = min(texts), max(texts) + 1
-            self._room -= right - left + repeated
+            self._room -= (right - left) * repeated
             if self._room < 0:
                 raise ReadError(f"has a sheet with more than {_DENSEST:,} cells", "Split it into smaller files.")
             cells = [texts.get(column, "") for column in range(left, right)]

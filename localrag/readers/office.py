@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.readers.cleaning import clean_title
+from localrag.readers.decrypt import decrypted
 from localrag.readers.drawing import chart, diagram, formula
 from localrag.readers.flow import Flow
 from localrag.readers.headings import find_headings
@@ -44,6 +45,7 @@ _MAX_DEPTH = 40  # of nested boxes and controls; real documents need five
 
 
 def read(source: Source, options: Options) -> Reading:
+    source = decrypted(source, options.passwords) or source
     try:
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
             package = Package(archive, options)

@@ -33,7 +33,7 @@ class Looked:
 
     taken: bool = False
     kinds: set[int] = field(default_factory=set)
-    texts: list[tuple[native.Item, native.Box]] = field(default_factory=list)
+    texts: int = 0
     unseen: list[tuple[str, native.Item]] = field(default_factory=list)
     layer: list[native.Item] = field(default_factory=list)
     suspects: list[tuple[str, native.Item, native.Box]] = field(default_factory=list)
@@ -60,51 +60,60 @@ def hide(page: Any, textpage: Any, hidden: Hidden) -> Looked:
 
 def _is_scan(looked: Looked) -> bool:
     """Whether invisible text is that of a picture, or of letters turned into drawings."""
-    return looked.pictured >= _PICTURE or (len(looked.paths) > 100 and len(looked.layer) > 0.9 * len(looked.texts))
+    return looked.pictured >= _PICTURE or (len(looked.paths) > 100 and len(looked.layer) > 0.9 * looked.texts)
 
 
 def _look(page: Any) -> Looked:
     looked = Looked()
     matrix = native.view(page)
     left, bottom, right, top = page.get_cropbox()
-    paper = native.Box(0.0, 0.0, right - left, top - bottom)
+    area = max(1.0, (right - left) * (top - bottom))
     ground = _Ground()
+    plain = ground.plain
     for item in native.items(page, matrix):
-        looked.kinds.add(item.kind)
         if item.kind == native.TEXT:
-            _look_at_text(item, paper, ground, looked)
-        elif item.kind == native.PATH:
+            looked.kinds.add(native.TEXT)
+            looked.texts += 1
+            ink = native.ink(item.handle)
+            if ink is None:
+                continue
+            if (
+                ink.mode == 0 and ink.fill in plain and item.around is matrix and ink.top - ink.bottom >= _LEAST_SIZE
+                and ink.right > left and ink.left < right and ink.top > bottom and ink.bottom < top
+            ):  # fmt: skip
+                ground.add_text(item, ink)  # black on white, on the page: nearly always
+            else:
+                _look_at_text(item, ink, (right - left, top - bottom), ground, looked)
+            continue
+        looked.kinds.add(item.kind)
+        if item.kind == native.PATH:
             looked.paths.append(item)
             if len(looked.paths) <= _MOST_PATHS:
                 ground.add_path(item)
-        elif item.kind in (native.IMAGE, native.SHADING):
-            box = native.bounds(item)
-            if box is not None:
-                share = min(1.0, max(0.0, box.width * box.height / (paper.width * paper.height or 1.0)))
-                looked.pictured += share if item.kind == native.IMAGE else 0.0
-                ground.add_picture(box, share)
+        elif item.kind in (native.IMAGE, native.SHADING) and (box := native.bounds(item)):
+            share = min(1.0, max(0.0, box.width * box.height / area))
+            looked.pictured += share if item.kind == native.IMAGE else 0.0
+            ground.add_picture(box, share)
     looked.ruled = ground.upright >= _LEAST_UPRIGHT
     looked.suspects += [("covered text", item, box) for item, box in ground.covered]
     return looked
 
 
-def _look_at_text(item: native.Item, paper: native.Box, ground: _Ground, looked: Looked) -> None:
-    box = native.bounds(item)
-    if box is None:
-        return
-    looked.texts.append((item, box))
-    mode = native.render_mode(item.handle)
-    if mode in (_INVISIBLE, _CLIPPING):
+def _look_at_text(
+    item: native.Item, ink: native.Ink, paper: tuple[float, float], ground: _Ground, looked: Looked
+) -> None:
+    box = item.around.box(*ink[2:])
+    if ink.mode in (_INVISIBLE, _CLIPPING):
         looked.layer.append(item)
         return
-    inks = [native.fill_colour(item.handle)] if mode not in (1, 5) else []
-    if mode in (1, 2, 5, 6):
+    inks = [ink.fill] if ink.mode not in (1, 5) else []
+    if ink.mode in (1, 2, 5, 6):
         inks.append(native.stroke_colour(item.handle))
-    colours = [ink for ink in inks if ink is not None]
-    if box.right <= paper.left or box.left >= paper.right or box.bottom <= paper.top or box.top >= paper.bottom:
+    colours = [colour for colour in inks if colour is not None]
+    if box.right <= 0 or box.left >= paper[0] or box.bottom <= 0 or box.top >= paper[1]:
         looked.unseen.append(("text off the page", item))
     elif len(colours) < len(inks):
-        ground.add_text(item, box)  # a pattern
+        ground.add_text(item, ink)  # a pattern
     elif all(colour[3] == 0 for colour in colours):
         looked.unseen.append(("transparent text", item))
     elif box.height < _LEAST_SIZE and native.text_size(item) < _LEAST_SIZE:
@@ -113,7 +122,7 @@ def _look_at_text(item: native.Item, paper: native.Box, ground: _Ground, looked:
         kind = "white text" if min(colours[0][:3]) >= _WHITE else "text in the colour of its background"
         looked.suspects.append((kind, item, box))
     else:
-        ground.add_text(item, box)
+        ground.add_text(item, ink)
 
 
 class _Ground:
@@ -123,10 +132,11 @@ class _Ground:
         self.upright = 0
         self.covered: list[tuple[native.Item, native.Box]] = []
         self._colours: set[tuple[int, int, int]] = set()
-        self._near: dict[native.Colour, bool] = {}
+        self.plain: set[native.Colour | None] = set()  # colours that are seen wherever they stand
         # By bands of the page, so that a page of many boxes takes no longer for each.
         self._fills: dict[int, list[tuple[native.Box, native.Colour | None]]] = {}
         self._texts: dict[int, list[tuple[native.Item, native.Box]]] = {}
+        self._latest: list[tuple[native.Item, native.Ink]] = []
 
     def add_path(self, item: native.Item) -> None:
         box = native.bounds(item)
@@ -146,8 +156,8 @@ class _Ground:
         self._add(box, colour)
         if colour is not None and colour[:3] not in self._colours:
             self._colours.add(colour[:3])
-            self._near.clear()
-        if colour is not None and colour[3] == 255 and self._texts:
+            self.plain.clear()
+        if colour is not None and colour[3] == 255:
             self._cover(box)
 
     def add_picture(self, box: native.Box, share: float) -> None:
@@ -155,8 +165,8 @@ class _Ground:
         if share < _PICTURE:  # under a picture of the whole page lies the text of a scan
             self._cover(box)
 
-    def add_text(self, item: native.Item, box: native.Box) -> None:
-        self._texts.setdefault(int(box.top // _BAND), []).append((item, box))
+    def add_text(self, item: native.Item, ink: native.Ink) -> None:
+        self._latest.append((item, ink))
 
     def _add(self, box: native.Box, colour: native.Colour | None) -> None:
         first = max(0, int(box.top // _BAND))
@@ -164,6 +174,10 @@ class _Ground:
             self._fills.setdefault(band, []).append((box, colour))
 
     def _cover(self, over: native.Box) -> None:
+        for item, ink in self._latest:
+            box = item.around.box(*ink[2:])
+            self._texts.setdefault(int(box.top // _BAND), []).append((item, box))
+        self._latest.clear()
         first = max(0, int(over.top // _BAND) - 1)
         for band in range(first, min(int(over.bottom // _BAND), first + _MOST_BANDS) + 1):
             texts = self._texts.get(band)
@@ -174,9 +188,8 @@ class _Ground:
     def may_be(self, colour: native.Colour, box: native.Box) -> bool:
         """Whether text of this colour may not be seen here."""
         pale = min(colour[:3]) >= _WHITE
-        if colour not in self._near:
-            self._near[colour] = pale or any(_near(colour, other) for other in self._colours)
-        if not self._near[colour]:
+        if not pale and not any(_near(colour, other) for other in self._colours):
+            self.plain.add(colour)
             return False
         x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
         for fill, behind in reversed(self._fills.get(int(y // _BAND), ())):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -208,14 +209,8 @@ def turns_of_text(textpage: Any, count: int) -> int:
 def items(page: Any, matrix: Matrix) -> Iterator[Item]:
     """What the page draws, in that order, into the forms on it; at most MOST_OBJECTS."""
     handle = _address(page.raw)
-    counts = _pdfium().FPDFPage_CountObjects
-    get = _pdfium().FPDFPage_GetObject
-    left = MOST_OBJECTS
-    for item in _items(handle, counts(handle), get, matrix, 0):
-        yield item
-        left -= 1
-        if left <= 0:
-            return
+    count = _pdfium().FPDFPage_CountObjects(handle)
+    return islice(_items(handle, count, _pdfium().FPDFPage_GetObject, matrix, 0), MOST_OBJECTS)
 
 
 def _items(holder: int, count: int, get: Callable[..., Any], matrix: Matrix, depth: int) -> Iterator[Item]:
@@ -268,9 +263,27 @@ def stroke_colour(handle: int) -> Colour | None:
     return _COLOUR[0], _COLOUR[1], _COLOUR[2], _COLOUR[3]
 
 
-def render_mode(handle: int) -> int:
-    mode: int = _pdfium().FPDFTextObj_GetTextRenderMode(handle)
-    return mode
+class Ink(NamedTuple):
+    """How a text object is drawn, and where, in the file's coordinates (before what holds around it)."""
+
+    mode: int
+    fill: Colour | None
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
+def ink(handle: int) -> Ink | None:
+    """None for what has no place, such as spaces."""
+    pdfium = _pdfium()
+    a, b, c, d = _FLOAT_AT[:4]
+    if not pdfium.FPDFPageObj_GetBounds(handle, a, b, c, d):
+        return None
+    left, bottom, right, top, _, _ = _FLOATS
+    if right - left < 0.01 and top - bottom < 0.01:
+        return None
+    return Ink(pdfium.FPDFTextObj_GetTextRenderMode(handle), fill_colour(handle), left, bottom, right, top)
 
 
 def text_size(item: Item) -> float:

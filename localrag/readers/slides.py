@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.readers.cleaning import clean
+from localrag.readers.decrypt import decrypted
 from localrag.readers.drawing import chart, diagram, formula
 from localrag.readers.numbering import format_number
 from localrag.readers.package import DAMAGED, RELATION, Package, refusal
@@ -40,6 +41,7 @@ _NUMBERS = {"alphaLc": "lowerLetter", "alphaUc": "upperLetter", "romanLc": "lowe
 
 
 def read(source: Source, options: Options) -> Reading:
+    source = decrypted(source, options.passwords) or source
     try:
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
             return _read(Package(archive, options))

@@ -14,8 +14,9 @@ from localrag.types import Anchor, Page, Reading
 
 _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _ARROW = re.compile(rf"^\s*{_TIME}\s*-+>\s*{_TIME}")
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+([^>]+)>")
-_TAG = re.compile(r"</?[a-zA-Z][^>]*>|<\d[\d:.]*>|\{\\[^}]*\}")
+# Bounded, so that a caption of nothing but openings takes no time.
+_VOICE = re.compile(r"<v(?:\.[^\s<>]{0,100})?[ \t]{1,9}([^<>]{1,200})>")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<\d[\d:.]{0,20}>|\{\\[^{}]{0,200}\}")
 _NAMED = re.compile(r"^([^\W\d_][\w.'’ -]{0,40}(?: \([^)]{1,30}\))?): +(?=\S)")
 _PAUSE = 5.0  # seconds of silence that end a line where no speaker is named
 _FLASH = 0.05  # seconds; captions that roll up show a line once more, this long, or above the next one
@@ -88,7 +89,7 @@ def _body(lines: list[str], web: bool, more: bool) -> list[str]:
     if web and "" in lines:
         return lines[: lines.index("")]
     while lines and not lines[-1].strip():
-        lines = lines[:-1]
+        lines.pop()
     return lines[:-1] if more and lines and lines[-1].strip().isdigit() else lines
 
 

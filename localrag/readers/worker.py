@@ -66,13 +66,14 @@ class _Work:
 
     def read(self, path: Path) -> bool:
         """Send everything in one file, or why not; False where this process had better read no other."""
-        from localrag.readers import base
+        from localrag.readers import base, pulse
 
+        pulse.listen(self._beat)
         left = self._options.characters
         last: str | None = None
         sound, failed = True, ""
         try:
-            _alarm(self._seconds + 10)
+            self._beat()
             for item in base.read_parts(path, self._options):
                 if isinstance(item, Part):
                     left -= sum(len(page.text) for page in item.reading.pages)
@@ -97,6 +98,10 @@ class _Work:
         if failed:
             self._send(Refused("", wire.cut_short(failed, last)))
         return sound
+
+    def _beat(self) -> None:
+        wire.send(self._replies, [])
+        _alarm(self._seconds + 10)
 
     def _too_much(self, part: Part, left: int) -> str:
         if left < 0:

@@ -39,6 +39,11 @@ def read(source, options):
         print("noise on stdout"); print("noise on stderr", file=sys.stderr); os.write(1, b"more"); os.write(2, b"more")
     if word == "sleep":
         time.sleep(float(rest))
+    if word == "pages":  # a scan: each page takes a while
+        from localrag.readers import pulse
+        for _ in range(int(rest)):
+            time.sleep(0.4)
+            pulse.beat()
     if word == "network":
         import socket
         socket.create_connection(("192.0.2.1", 80), timeout=1)

@@ -252,7 +252,9 @@ def test_a_broken_header_is_not_taken_for_the_end_of_the_archive():
     data[1024 + 150] ^= 7  # in the checksum of the second header
     found = []
     with pytest.raises(ReadError, match="damaged"):
-        found.extend(member.name for member in archives.members(Source("a.tar", data=bytes(data)), Options(), Budget(Options())))
+        found.extend(
+            member.name for member in archives.members(Source("a.tar", data=bytes(data)), Options(), Budget(Options()))
+        )
     tidy = tarred(("a.txt", b"kept"))
     assert unpack("a.tar", tidy) == unpack("a.tar", tidy[:1024]) == {"a.txt": b"kept"}
 

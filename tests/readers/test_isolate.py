@@ -168,6 +168,11 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_next_is_read(trap):
     assert texts_of(results[good]) == ["fine"]
 
 
+def test_the_clock_starts_anew_with_each_page_that_is_recognised(trap):
+    path = trap("scan", "pages 6")
+    assert texts_of(read_all([path], seconds=1.0)[path]) == ["pages"]
+
+
 def test_the_clock_starts_anew_with_each_document(trap):
     path = trap("a", "holds " + "; ".join(["sleep 0.4"] * 5))
     assert texts_of(read_all([path], seconds=1.2)[path]) == ["holds", *["sleep"] * 5]

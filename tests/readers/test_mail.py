@@ -86,7 +86,11 @@ def test_plain_text_is_preferred_to_html():
 
 @pytest.mark.parametrize("stub", [b"", b"Your mail program cannot show this."])
 def test_html_is_read_where_the_plain_part_says_nothing(stub):
-    html = b"Content-Type: text/html\n\n<h1>Rent</h1><p>" + b"The rent is due on Tuesday. " * 8 + b"</p><script>x()</script>"
+    html = (
+        b"Content-Type: text/html\n\n<h1>Rent</h1><p>"
+        + b"The rent is due on Tuesday. " * 8
+        + b"</p><script>x()</script>"
+    )
     data = multipart(b"alternative", b"Content-Type: text/plain\n\n" + stub, html)
     (page,) = read(data).pages
     assert "due on Tuesday" in page.text and "x()" not in page.text and "cannot show" not in page.text
@@ -95,7 +99,10 @@ def test_html_is_read_where_the_plain_part_says_nothing(stub):
 
 
 def test_parts_behind_an_attachment_are_read_as_well():
-    assert body(multipart(b"mixed", PLAIN, PDF, b"Content-Type: text/plain\n\nFooter.")) == "The rent is due on Monday.\n\nFooter."
+    assert (
+        body(multipart(b"mixed", PLAIN, PDF, b"Content-Type: text/plain\n\nFooter."))
+        == "The rent is due on Monday.\n\nFooter."
+    )
 
 
 def test_flowed_lines_are_put_together():
@@ -134,7 +141,9 @@ def test_broken_mails_never_raise(data):
 
 
 @pytest.mark.parametrize("odd", ["cid:", "<", "a@", "=?", "=?a?q?", " ", "(", '"', "\\", ";"])
-@pytest.mark.parametrize("where", ["From: %s\n\nx", "Subject: %s\n\nx", "Date: %s\n\nx", "Content-Type: %s\n\nx", "\n\n%s"])
+@pytest.mark.parametrize(
+    "where", ["From: %s\n\nx", "Subject: %s\n\nx", "Date: %s\n\nx", "Content-Type: %s\n\nx", "\n\n%s"]
+)
 def test_hostile_headers_take_no_time(where, odd):
     started = time.perf_counter()
     read((where % (odd * 20_000)).encode())
@@ -165,7 +174,11 @@ def test_what_is_no_mail_is_named():
     ("Content-Type: text/plain; name=notes.txt", "notes.txt"), ("Content-Type: text/plain; charset=utf-8\nContent-Disposition: attachment", "attachment.txt"),
 ])  # fmt: skip
 def test_attachments_are_named_by_what_the_mail_says_of_them(head, name):
-    found = members(multipart(b"mixed", PLAIN, head.encode() + b"\nContent-Transfer-Encoding: base64\n\n" + base64.b64encode(b"data")))
+    found = members(
+        multipart(
+            b"mixed", PLAIN, head.encode() + b"\nContent-Transfer-Encoding: base64\n\n" + base64.b64encode(b"data")
+        )
+    )
     assert found == {name: b"data"}
 
 
@@ -180,17 +193,28 @@ def test_pictures_of_the_body_logos_and_signatures_are_no_attachments():
 
     html = b'Content-Type: text/html\n\n<p>See <img src="cid:shown@x"></p>'
     seal = b"Content-Type: application/pkcs7-signature; name=smime.p7s\n\nx"
-    data = multipart(b"related", html, picture(b"shown@x", 20_000), picture(b"scan@x", 20_000), picture(b"logo", 900), seal)
+    data = multipart(
+        b"related", html, picture(b"shown@x", 20_000), picture(b"scan@x", 20_000), picture(b"logo", 900), seal
+    )
     assert list(members(data)) == ["attachment.png"]
 
 
 def test_forwarded_mails_are_members_with_their_own_attachments():
-    inner = multipart(b"mixed", PLAIN, PDF).replace(b"The lease", b"Old: lease / rent").replace(b"Monday.", b"Monday.\nFrom here on.").replace(b"==\n", b"inner\n").replace(b'"=="', b"inner").replace(b"--==--", b"--inner--")
+    inner = (
+        multipart(b"mixed", PLAIN, PDF)
+        .replace(b"The lease", b"Old: lease / rent")
+        .replace(b"Monday.", b"Monday.\nFrom here on.")
+        .replace(b"==\n", b"inner\n")
+        .replace(b'"=="', b"inner")
+        .replace(b"--==--", b"--inner--")
+    )
     outer = multipart(b"mixed", b"Content-Type: text/plain\n\nSee below.", b"Content-Type: message/rfc822\n\n" + inner)
     ((name, data),) = members(outer).items()
     assert name == "Old lease _ rent.eml" and body(data) == "The rent is due on Monday.\nFrom here on."
     assert members(data) == {"a.pdf": b"%PDF-"}
-    packed = b"Content-Type: message/rfc822; name=x.eml\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(inner)
+    packed = b"Content-Type: message/rfc822; name=x.eml\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(
+        inner
+    )
     assert members(members(multipart(b"mixed", PLAIN, packed))["x.eml"]) == {"a.pdf": b"%PDF-"}
 
 
@@ -213,7 +237,12 @@ def der(tag, *content, indefinite=False):
 
 def cms(content, kind="2a864886f70d010702", indefinite=False):
     octets = der(0x24, der(4, content[:7]), der(4, content[7:]), indefinite=True) if indefinite else der(4, content)
-    inner = der(0x30, der(6, bytes.fromhex("2a864886f70d010701")), der(0xA0, octets, indefinite=indefinite), indefinite=indefinite)
+    inner = der(
+        0x30,
+        der(6, bytes.fromhex("2a864886f70d010701")),
+        der(0xA0, octets, indefinite=indefinite),
+        indefinite=indefinite,
+    )
     data = der(0x30, der(2, b"\1"), der(0x31), inner, der(0x31), indefinite=indefinite)
     return der(0x30, der(6, bytes.fromhex(kind)), der(0xA0, data, indefinite=indefinite), indefinite=indefinite)
 
@@ -221,13 +250,19 @@ def cms(content, kind="2a864886f70d010702", indefinite=False):
 @pytest.mark.parametrize("indefinite", [False, True])
 def test_signed_mails_are_read_through_their_signature(indefinite):
     inner = b"Content-Type: multipart/mixed; boundary=b\n\n--b\n" + PLAIN + b"\n--b\n" + PDF + b"\n--b--\n"
-    head = HEAD + b"Content-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\nContent-Transfer-Encoding: base64\n\n"
+    head = (
+        HEAD
+        + b"Content-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\nContent-Transfer-Encoding: base64\n\n"
+    )
     data = head + base64.encodebytes(cms(inner, indefinite=indefinite))
     assert body(data) == "The rent is due on Monday." and members(data) == {"a.pdf": b"%PDF-"}
 
 
 def test_a_file_signed_by_itself_is_read_without_its_signature():
-    part = b"Content-Type: application/pkcs7-mime; name=invoice.xml.p7m\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(cms(b"<invoice/>"))
+    part = (
+        b"Content-Type: application/pkcs7-mime; name=invoice.xml.p7m\nContent-Transfer-Encoding: base64\n\n"
+        + base64.encodebytes(cms(b"<invoice/>"))
+    )
     assert members(multipart(b"mixed", PLAIN, part)) == {"invoice.xml": b"<invoice/>"}
 
 
@@ -235,10 +270,12 @@ def test_encrypted_mails_are_refused():
     sealed = base64.encodebytes(cms(b"secret", "2a864886f70d010703"))
     for data in (
         HEAD + b"Content-Type: application/pkcs7-mime; name=smime.p7m\nContent-Transfer-Encoding: base64\n\n" + sealed,
-        multipart(b"encrypted; protocol=application/pgp-encrypted", b"Content-Type: application/pgp-encrypted\n\nVersion: 1"),
+        multipart(
+            b"encrypted; protocol=application/pgp-encrypted", b"Content-Type: application/pgp-encrypted\n\nVersion: 1"
+        ),
         HEAD + b"\n-----BEGIN PGP MESSAGE-----\n\nabc\n-----END PGP MESSAGE-----\n",
     ):
-        with pytest.raises(ReadError, match="^is encrypted$"):
+        with pytest.raises(ReadError, match=r"^is encrypted$"):
             read(data)
 
 
@@ -255,7 +292,11 @@ def test_attachments_are_taken_out_of_a_winmail_package():
 
     package = bytes.fromhex("789f3e220100") + attribute(0x00069007, (1252).to_bytes(8, "little"), 1)
     for title in ("Größe.pdf", "b.txt"):
-        package += attribute(0x00069002, b"x") + attribute(0x00018010, title.encode("cp1252") + b"\0") + attribute(0x0006800F, b"data")
+        package += (
+            attribute(0x00069002, b"x")
+            + attribute(0x00018010, title.encode("cp1252") + b"\0")
+            + attribute(0x0006800F, b"data")
+        )
     assert dict(tnef.files(package)) == {"Größe.pdf": b"data", "b.txt": b"data"}
     part = b"Content-Type: application/ms-tnef; name=winmail.dat\nContent-Transfer-Encoding: base64\n\n"
     assert list(members(multipart(b"mixed", PLAIN, part + base64.encodebytes(package)))) == ["Größe.pdf", "b.txt"]
@@ -291,7 +332,10 @@ def test_a_sentence_that_begins_with_from_does_not_part_a_mail():
     assert body(one) == "One.\n\nFrom here on we pay.\n\nFrom there.\n>From far." and body(two) == "Two."
 
 
-@pytest.mark.parametrize("line", [b"From - Sat Mar  2 10:15:00 2024\r\n", b"From MAILER-DAEMON\n", b"From x@y.org Sat, 02 Mar 2024 10:15 +0100\n"])
+@pytest.mark.parametrize(
+    "line",
+    [b"From - Sat Mar  2 10:15:00 2024\r\n", b"From MAILER-DAEMON\n", b"From x@y.org Sat, 02 Mar 2024 10:15 +0100\n"],
+)
 def test_mails_are_parted_as_all_programs_write_it(line):
     assert len(members((line + HEAD + b"\nText.\n\n") * 2, mailbox, "a.mbox")) == 2
 
@@ -304,7 +348,9 @@ def test_a_mailbox_is_read_as_a_stream():
             opened.append(super().open())
             return opened[0]
 
-    found = mailbox.members(Stream("a.mbox", data=boxed(*[HEAD + b"\n" + b"word " * 20] * 100)), Options(), Budget(Options()))
+    found = mailbox.members(
+        Stream("a.mbox", data=boxed(*[HEAD + b"\n" + b"word " * 20] * 100)), Options(), Budget(Options())
+    )
     next(found)
     assert opened[0].tell() < 500
 

@@ -116,9 +116,16 @@ def test_one_bad_member_costs_itself_only(read, monkeypatch):
         raise ZeroDivisionError("a fault\x07 of ours")
 
     monkeypatch.setattr("localrag.readers.markdown.read", fail)
-    found = said(read("a.zip", zipped(("a.md", b"x"), ("b.pdf", b"no"), ("empty.txt", b""), ("blank.txt", b" "), ("c.txt", b"kept"))))
+    found = said(
+        read(
+            "a.zip",
+            zipped(("a.md", b"x"), ("b.pdf", b"no"), ("empty.txt", b""), ("blank.txt", b" "), ("c.txt", b"kept")),
+        )
+    )
     assert "(ZeroDivisionError: a fault of ours)" in found["a.md"] and "not a PDF" in found["b.pdf"]
-    assert "is empty (0 bytes)" in found["empty.txt"] and "has no text" in found["blank.txt"] and found["c.txt"] == "kept"
+    assert (
+        "is empty (0 bytes)" in found["empty.txt"] and "has no text" in found["blank.txt"] and found["c.txt"] == "kept"
+    )
 
 
 def test_memory_that_is_not_there_is_no_fault_of_one_member(read, monkeypatch):

@@ -357,3 +357,21 @@ def test_a_document_that_unpacks_to_too_much_is_refused(path):
     document.save(path)
     with pytest.raises(ReadError, match="unpacks to more than 200,000 bytes"):
         read_file(path, Options(unpacked=200_000))
+
+
+def test_an_encrypted_document_is_opened_with_the_password_that_fits(path):
+    import io
+
+    import msoffcrypto
+
+    document = docx.Document()
+    document.add_paragraph("The settlement is 4,200 euros.")
+    document.save(path)
+    locked = io.BytesIO()
+    with path.open("rb") as stream:
+        msoffcrypto.OfficeFile(stream).encrypt("sesame", locked)
+    source = Source("locked.docx", data=locked.getvalue())
+    with pytest.raises(ReadError, match="is encrypted, and no password was given"):
+        office.read(source, Options())
+    reading = office.read(source, Options(passwords=("wrong", "sesame")))
+    assert reading.pages[0].text == "The settlement is 4,200 euros."

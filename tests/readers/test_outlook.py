@@ -53,7 +53,9 @@ def ole(tree):
         "<HHHHH6sLLLLLLLLLL", 62, 3, 0xFFFE, 9, 6, b"", 0, 1, starts[0], 0, 4096, starts[1], sizes[1], _END, 0, 0
     )  # fmt: skip
     blocks = [struct.pack(f"<{len(fat)}L", *fat).ljust(512, b"\xff")]
-    blocks += [part.ljust(size * 512, b"\xff" if part is parts[1] else b"\0") for part, size in zip(parts, sizes, strict=True)]
+    blocks += [
+        part.ljust(size * 512, b"\xff" if part is parts[1] else b"\0") for part, size in zip(parts, sizes, strict=True)
+    ]
     return head.ljust(512, b"\xff") + b"".join(blocks)
 
 
@@ -97,7 +99,9 @@ def members(data, **options):
 
 
 def test_a_mail_is_one_page_of_headers_and_body():
-    reading = read(LEASE, [{0x3001: "Tim", 0x39FE: "tim@example.org", 0x0C15: 1}, {0x3001: "Bob", 0x3003: "EX:bob", 0x0C15: 2}])
+    reading = read(
+        LEASE, [{0x3001: "Tim", 0x39FE: "tim@example.org", 0x0C15: 1}, {0x3001: "Bob", 0x3003: "EX:bob", 0x0C15: 2}]
+    )
     (page,) = reading.pages
     assert page.text == (
         "From: Jane Doe <jane@example.org>\nTo: Tim <tim@example.org>\nCc: Bob\nDate: Sat, 02 Mar 2024 09:15:00 +0000\n"
@@ -129,7 +133,9 @@ def test_html_is_read_where_there_is_no_plain_text():
 
 # The example of the specification (MS-OXRTFCP, 4.1.1).
 HELLO = bytes.fromhex(
-    "2d0000002b0000004c5a4675f1c5c7a703000a0072637067313235423 20af3 2068656c090020627705b06c647d0a800fa0".replace(" ", "")
+    "2d0000002b0000004c5a4675f1c5c7a703000a0072637067313235423 20af3 2068656c090020627705b06c647d0a800fa0".replace(
+        " ", ""
+    )
 )
 
 
@@ -143,7 +149,9 @@ def test_compressed_rtf_is_unpacked():
 
 def test_rtf_is_read_where_there_is_nothing_else():
     assert read({0x0037: "x", 0x1009: HELLO}).pages[0].text == "Subject: x\n\nhello world"
-    rich = rb"{\rtf1\ansi\fromhtml1 {\*\htmltag64 <ul>}{\*\htmltag64 <li>}one{\*\htmltag72 </li>}{\*\htmltag64 <li>}two}"
+    rich = (
+        rb"{\rtf1\ansi\fromhtml1 {\*\htmltag64 <ul>}{\*\htmltag64 <li>}one{\*\htmltag72 </li>}{\*\htmltag64 <li>}two}"
+    )
     packed = struct.pack("<4I", len(rich) + 12, len(rich), 0x414C454D, 0) + rich
     assert read({0x1009: packed}).pages[0].text.split() == ["one", "two"]
     assert read({0x0037: "x", 0x1009: b"damaged"}).pages[0].text == "Subject: x"
@@ -151,9 +159,9 @@ def test_rtf_is_read_where_there_is_nothing_else():
 
 def test_protected_mails_are_refused():
     for attachment in ({0x3707: "message.rpmsg", 0x3701: b"x"}, {0x370E: "application/pgp-encrypted", 0x3701: b"x"}):
-        with pytest.raises(ReadError, match="^is encrypted$"):
+        with pytest.raises(ReadError, match=r"^is encrypted$"):
             read(LEASE, [], [attachment])
-    with pytest.raises(ReadError, match="^is encrypted$"):
+    with pytest.raises(ReadError, match=r"^is encrypted$"):
         read({0x001A: "IPM.Note.SMIME", 0x0037: "x"})
 
 

@@ -20,7 +20,9 @@ P = "http://schemas.openxmlformats.org/package/2006"
 FORMATS = ["General", "0.0%", "yyyy-mm-dd", "yyyy-mm-dd hh:mm", "[h]:mm", "00000", "hh:mm:ss", '0.00" %"']
 STYLES = (
     f'<styleSheet xmlns="{S}"><numFmts>'
-    + "".join(f'<numFmt numFmtId="{164 + n}" formatCode="{escape(f, {chr(34): "&quot;"})}"/>' for n, f in enumerate(FORMATS))
+    + "".join(
+        f'<numFmt numFmtId="{164 + n}" formatCode="{escape(f, {chr(34): "&quot;"})}"/>' for n, f in enumerate(FORMATS)
+    )
     + "</numFmts><cellXfs>"
     + "".join(f'<xf numFmtId="{164 + n}"/>' for n in range(len(FORMATS)))
     + "</cellXfs></styleSheet>"
@@ -61,7 +63,8 @@ def xlsx(*parts, names=(), hidden=(), more=(), name="a.xlsx"):
         for n, one in enumerate(names, 1)
     )
     related = "".join(
-        f'<Relationship Id="rId{n}" Type="{R}/worksheet" Target="worksheets/sheet{n}.xml"/>' for n in range(1, len(parts) + 1)
+        f'<Relationship Id="rId{n}" Type="{R}/worksheet" Target="worksheets/sheet{n}.xml"/>'
+        for n in range(1, len(parts) + 1)
     )
     files = {
         "[Content_Types].xml": f'<Types xmlns="{P}/content-types"/>',
@@ -229,7 +232,9 @@ def test_a_title_merged_over_the_whole_table_is_a_title():
 
 def test_groups_that_are_not_merged_are_joined_too():
     rows = [["Big", None, None, "Small"], ["City", "People", "Area", "City", "People", "Area"], ["A", 1, 2, "B", 3, 4]]
-    assert text(*rows).startswith("| Big / City | Big / People | Big / Area | Small / City | Small / People | Small / Area |")
+    assert text(*rows).startswith(
+        "| Big / City | Big / People | Big / Area | Small / City | Small / People | Small / Area |"
+    )
 
 
 def test_names_under_a_merged_header_are_no_second_header():

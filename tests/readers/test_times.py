@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from localrag.errors import ReadError
@@ -122,7 +124,9 @@ def test_subtitles_are_read():
 
 def test_names_before_a_colon_are_speakers():
     cues = ("Jane Doe: The rent", "Jane Doe: is due.", "Tim (Legal): Yes: today.")
-    text, _ = spoken("a.vtt", "WEBVTT\n\n" + "\n\n".join(f"00:0{n}.000 --> 00:0{n + 1}.000\n{cue}" for n, cue in enumerate(cues)))
+    text, _ = spoken(
+        "a.vtt", "WEBVTT\n\n" + "\n\n".join(f"00:0{n}.000 --> 00:0{n + 1}.000\n{cue}" for n, cue in enumerate(cues))
+    )
     assert text == "Jane Doe: The rent is due.\nTim (Legal): Yes: today."
 
 
@@ -132,6 +136,14 @@ def test_captions_that_roll_up_are_read_once_and_repetitions_stay():
         "00:03.010 --> 00:05.000\nthe rent\nis due\n\n00:06.000 --> 00:07.000\nYes.\n\n00:07.000 --> 00:08.000\nYes."
     ))  # fmt: skip
     assert text == "the rent is due Yes. Yes."
+
+
+@pytest.mark.parametrize("odd", ["{\\", "<v ", "<", "&", "\n", "x\n", "x "])
+def test_hostile_captions_take_no_time(odd):
+    for head in ("WEBVTT\n\n", ""):
+        started = time.perf_counter()
+        read("a.srt", f"{head}00:01.000 --> 00:02.000\nx\n{odd * 20_000}")
+        assert time.perf_counter() - started < 2
 
 
 @pytest.mark.parametrize("name, data, reason", [

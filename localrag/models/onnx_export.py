@@ -26,6 +26,7 @@ from localrag.models.manifest import Manifest
 _FAMILY = {"bert", "distilbert", "roberta", "xlm-roberta"}
 _PIPELINES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
 _LEAST_COSINE = 0.97
+FUSED = "fused.onnx"
 # Fixed by opset 17, which every onnxruntime of these years runs.
 _OPSET = 17
 _PROBES = (
@@ -55,7 +56,7 @@ def added(record: Manifest, folder: Path, work: Path, say: Callable[[str], None]
         return record
     say(f"{record.id}: making its fast form")
     try:
-        with _quiet():
+        with quiet():
             graph = _made(folder / record.main, work)
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
@@ -81,7 +82,17 @@ def _obstacle(model: Path) -> str:
 
 
 def _made(model: Path, work: Path) -> bytes:
+    transformer = trace(model, work)
+    said = _description(transformer)
+    graph = _quantised(work, said)
+    _compare(transformer, model, graph, said)
+    return graph
+
+
+def trace(model: Path, work: Path) -> Any:
+    """Write the pipeline's float32 graph, fused, to `work / FUSED`; returns the pipeline."""
     import torch
+    from onnxruntime.transformers.optimizer import optimize_model
     from sentence_transformers import SentenceTransformer
 
     # The attention that the fusion below knows is "eager"; torch's own fused one leaves a graph half as fast.
@@ -89,11 +100,15 @@ def _made(model: Path, work: Path) -> bytes:
         str(model), device="cpu", local_files_only=True, trust_remote_code=False,
         model_kwargs={"dtype": torch.float32, "attn_implementation": "eager", "use_safetensors": True},
     ).eval()  # fmt: skip
-    said = _description(transformer)
-    _trace(transformer, work / "traced.onnx")
-    graph = _quantised(work, transformer[0].auto_model.config, said)
-    _compare(transformer, model, graph, said)
-    return graph
+    _export(transformer, work / "traced.onnx")
+    config = transformer[0].auto_model.config
+    # Told the heads, since what it guesses from the graph leaves the attention in pieces.
+    fused = optimize_model(
+        str(work / "traced.onnx"), model_type="bert", opt_level=0,
+        num_heads=config.num_attention_heads, hidden_size=config.hidden_size,
+    )  # fmt: skip
+    fused.save_model_to_file(str(work / FUSED))
+    return transformer
 
 
 def _description(transformer: Any) -> dict[str, str]:
@@ -114,7 +129,7 @@ def _description(transformer: Any) -> dict[str, str]:
     }
 
 
-def _trace(transformer: Any, target: Path) -> None:
+def _export(transformer: Any, target: Path) -> None:
     import torch
 
     class Pipeline(torch.nn.Module):
@@ -143,21 +158,14 @@ def _trace(transformer: Any, target: Path) -> None:
         )  # fmt: skip
 
 
-def _quantised(work: Path, config: Any, said: dict[str, str]) -> bytes:
+def _quantised(work: Path, said: dict[str, str]) -> bytes:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxruntime.transformers.optimizer import optimize_model
 
-    # Told the heads, since what it guesses from the graph leaves the attention in pieces, which is half as fast.
-    fused = optimize_model(
-        str(work / "traced.onnx"), model_type="bert", opt_level=0,
-        num_heads=config.num_attention_heads, hidden_size=config.hidden_size,
-    )  # fmt: skip
-    fused.save_model_to_file(str(work / "fused.onnx"))
     quantize_dynamic(
-        work / "fused.onnx",
+        work / FUSED,
         work / "int8.onnx",
-        nodes_to_exclude=_left_in_float(fused.model.graph),
+        nodes_to_exclude=_left_in_float(onnx.load(work / FUSED).graph),
         op_types_to_quantize=["MatMul", "Attention", "Gather", "EmbedLayerNormalization"],
         per_channel=True,
         # Weights of 7 bits: without VNNI two products of 8 bits are added in 16 bits, which overflow.
@@ -214,7 +222,7 @@ def _compare(transformer: Any, model: Path, graph: bytes, said: dict[str, str]) 
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the advice of five libraries, which is for their developers."""
     from transformers.utils import logging as transformers_logging
 

@@ -9,7 +9,6 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from typing import IO
-from xml.etree import ElementTree
 
 from localrag.readers.marks import BUILTIN, Marks, shown_as
 
@@ -44,17 +43,21 @@ class _Found:
 
 # --- XLS ------------------------------------------------------------------------------------------------------
 
+_LOWEST, _RIGHTMOST = 65_536, 256
 _OLD_KINDS = {1: "macro sheet", 2: "chart", 6: "macro module"}
 
 
-def scan_xls(workbook: bytes) -> list[Marks]:
-    """The sheets of a workbook stream, in their order."""
+def scan_xls(workbook: bytearray) -> list[Marks]:
+    """The sheets of a workbook stream, in their order.
+
+    Dimensions that cannot be are taken out of the stream: calamine reserves memory by them.
+    """
     shown: list[str] = []
     formats = dict(BUILTIN)
     sheets: list[tuple[int, str]] = []
     wide = True
     try:
-        for kind, data in _records(workbook, 0):
+        for kind, _, data in _records(workbook, 0):
             if kind == 0x0809:
                 wide = data[:2] == b"\0\6"
             elif kind == 0x0085:
@@ -68,31 +71,31 @@ def scan_xls(workbook: bytes) -> list[Marks]:
     return [_scan_sheet(workbook, start, shown, kind) for start, kind in sheets]
 
 
-def _records(data: bytes, position: int) -> Iterator[tuple[int, bytes]]:
-    """The records of a substream up to its end, without the substreams (charts) inside it."""
+def _records(data: bytearray, position: int) -> Iterator[tuple[int, int, bytearray]]:
+    """The records of a substream (kind, place, data) up to its end, without the substreams (charts) inside it."""
     depth = 0
     while position + 4 <= len(data):
         kind, size = struct.unpack_from("<HH", data, position)
         position += 4
         depth += kind == 0x0809
         if depth == 1:
-            yield kind, data[position : position + size]
+            yield kind, position, data[position : position + size]
         depth -= kind == 0x000A
         if depth <= 0:
             return
         position += size
 
 
-def _format(data: bytes, wide: bool) -> str:
+def _format(data: bytearray, wide: bool) -> str:
     if not wide:
         return data[1:].decode("cp1252", "replace")
     return data[3:].decode("utf-16-le" if data[2] & 1 else "latin-1", "replace")
 
 
-def _scan_sheet(workbook: bytes, start: int, shown: list[str], kind: str) -> Marks:
+def _scan_sheet(workbook: bytearray, start: int, shown: list[str], kind: str) -> Marks:
     found = _Found()
     try:
-        for record, data in _records(workbook, start):
+        for record, place, data in _records(workbook, start):
             if record in (0x0203, 0x027E):  # NUMBER, RK
                 row, column, style = struct.unpack_from("<HHH", data)
                 found.cell(row, column, shown[style])
@@ -107,6 +110,13 @@ def _scan_sheet(workbook: bytes, start: int, shown: list[str], kind: str) -> Mar
             elif record == 0x0205 and data[7]:  # BOOLERR
                 row, column = struct.unpack_from("<HH", data)
                 found.cell(row, column, _ERRORS.get(data[6], "#ERROR!"))
+            elif record in (0x00FD, 0x0204, 0x00D6):  # texts
+                row, column = struct.unpack_from("<HH", data)
+                found.cell(row, column)
+            elif record == 0x0200:  # DIMENSIONS
+                top, bottom, left, right = struct.unpack_from("<HHHH" if len(data) == 10 else "<IIHH", data)
+                if top > bottom or left > right or bottom > _LOWEST or right > _RIGHTMOST:
+                    workbook[place : place + len(data)] = bytes(len(data))
     except _DAMAGED:
         pass
     marks = found.marks()
@@ -117,11 +127,16 @@ def _scan_sheet(workbook: bytes, start: int, shown: list[str], kind: str) -> Mar
 
 
 def scan_xlsb(archive: zipfile.ZipFile) -> list[Marks]:
-    """The sheets of a workbook, in their order; none where it cannot be told which they are."""
+    """The sheets of a workbook, in their order.
+
+    Raises:
+        ValueError: it is too damaged to tell how far its sheets reach; so calamine must not see it.
+    """
     try:
-        return [_scan_part(archive, part, _styles(archive)) for part in _parts(archive)]
-    except (*_DAMAGED, zipfile.BadZipFile, ElementTree.ParseError):
-        return []
+        shown = _styles(archive)
+        return [_scan_part(archive, part, shown) for part in _parts(archive)]
+    except _DAMAGED as error:
+        raise ValueError(f"damaged records: {error}") from error
 
 
 def _parts(archive: zipfile.ZipFile) -> list[str]:

@@ -11,6 +11,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 from localrag.errors import ReadError
 from localrag.readers.cleaning import clean
@@ -22,7 +23,7 @@ from localrag.types import Reading, Remark
 _DELIMITERS = ",;\t|"
 _NONE = "\x1f"  # in no text: one column
 _SAMPLE = 200  # records
-_MOST_REPAIRS = 100
+_MOST_REPAIRS = 20  # each may cost a pass over the rest
 
 
 def read(source: Source, options: Options) -> Reading:
@@ -64,7 +65,7 @@ def find_delimiter(lines: Sequence[str], usual: str) -> str:
 
 def _parsed(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
     csv.field_size_limit(1 << 30)
-    yield from csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, skipinitialspace=delimiter != "\t")
+    yield from csv.reader((f"{line}\n" for line in lines), **_dialect(delimiter))
 
 
 def _rows(lines: list[str], delimiter: str, broken: list[int]) -> Iterator[Row]:
@@ -75,26 +76,24 @@ def _rows(lines: list[str], delimiter: str, broken: list[int]) -> Iterator[Row]:
 
 def _records(lines: list[str], delimiter: str, broken: list[int]) -> Iterator[list[str]]:
     """The records, a spreadsheet's rows; `broken` collects the numbers of lines with an unclosed quotation mark."""
-    start = 0
-    while start < len(lines):
-        reader = csv.reader(
-            (f"{lines[index]}\n" for index in range(start, len(lines))), delimiter=delimiter, skipinitialspace=True
-        )
-        begin = start
-        for record in reader:
-            end = start + reader.line_num
-            if end == len(lines) and end - begin > 1 and _unclosed(lines, record) and len(broken) < _MOST_REPAIRS:
+    begin = 0
+    while begin < len(lines):
+        start = begin
+        strict = len(broken) < _MOST_REPAIRS
+        reader = csv.reader((f"{lines[at]}\n" for at in range(start, len(lines))), **_dialect(delimiter), strict=strict)
+        try:
+            for record in reader:
+                yield record
+                begin = start + reader.line_num
+        except csv.Error:  # something behind a closing quotation mark, or no such mark until the end
+            if start + reader.line_num - begin > 1:
                 broken.append(begin + 1)
-                yield next(csv.reader([lines[begin]], delimiter=delimiter, quoting=csv.QUOTE_NONE))
-                break
-            yield record
-            begin = end
-        else:
-            return
-        start = begin + 1
+                yield next(csv.reader([lines[begin]], **_dialect(delimiter), quoting=csv.QUOTE_NONE))
+            else:
+                yield next(csv.reader([lines[begin]], **_dialect(delimiter)))
+            begin += 1
 
 
-def _unclosed(lines: list[str], record: list[str]) -> bool:
-    """Whether the last record ran to the end of the file inside quotation marks."""
-    last = next((line for line in reversed(lines) if line.strip()), "")
-    return "\n" in record[-1] and not last.rstrip().endswith('"')
+def _dialect(delimiter: str) -> Any:
+    """Spaces behind a delimiter may come before a quotation mark; between tabs they are all there is of a cell."""
+    return {"delimiter": delimiter, "skipinitialspace": delimiter != "\t"}

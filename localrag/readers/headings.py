@@ -21,7 +21,7 @@ from localrag.types import Heading
 
 _LONGEST = 100
 _LONG_LINE = 200
-_GAP = re.compile(r"(?<!\d)(?<!\d\.) {3,}(?=\S)")
+_GAP = re.compile(r"(?<!\d)(?<!\d\.)(?<! ) {3,}(?=\S)|(?<=\d )(?<!  ) {3,}(?=\S)|(?<=\d\. )(?<!  ) {3,}(?=\S)")
 _KEYWORD_LEVELS = {
     "part": 1, "article": 1, "chapter": 1, "exhibit": 1, "schedule": 1, "annex": 1, "appendix": 1, "attachment": 1,
     "section": 2, "item": 2, "note": 3,

@@ -25,9 +25,10 @@ _STEP = 1 << 22
 _MOST = 1 << 26  # a longer row than any
 
 _PREFIX = re.compile(rb"<(\w+:)?(?:worksheet|chartsheet|dialogsheet)\b")
-_ADDRESS = re.compile(rb" r=\"([A-Z]{1,3})([0-9]{1,7})\"")
-_COLUMN = re.compile(rb" r=\"([A-Z]{1,3})[0-9]")
-_ROW = re.compile(rb" r=\"[A-Z]{1,3}([0-9]{1,7})\"")
+# As calamine reads them, which takes more for an address than a spreadsheet has room for.
+_ADDRESS = re.compile(rb" r=\"([A-Za-z]{1,9})([0-9]{1,18})\"")
+_COLUMN = re.compile(rb" r=\"([A-Za-z]{1,9})[0-9]")
+_ROW = re.compile(rb" r=\"[A-Za-z]{1,9}([0-9]{1,18})\"")
 _QUOTED = re.compile(rb"='([^'\"<>]*)'")
 _ERROR_VALUE = re.compile(rb"<(?:\w+:)?v[^>]*>([^<]*)<")
 _NO_FORMAT = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
@@ -129,7 +130,7 @@ class _Patterns:
         match = _PREFIX.search(start)
         p = re.escape(match[1] or b"") if match else b""
         styles = b"|".join(re.escape(index.encode()) for index in shown)
-        styled = rb"<%sc r=\"([A-Z]{1,3})([0-9]{1,7})\"(?: t=\"\w+\")? s=\"(%s)\"" % (p, styles)
+        styled = rb"<%sc r=\"([A-Za-z]{1,9})([0-9]{1,18})\"(?: t=\"\w+\")? s=\"(%s)\"" % (p, styles)
         error = rb"<%sc( [^>]*t=\"e\"[^>/]*)>(.*?)</%sc>" % (p, p)
         formula = (
             rb"<%(p)sc( [^>/]*)>\s*<%(p)sf(?: [^>]*)?(?:/>|(?<!/)>[^<]*</%(p)sf>)\s*"
@@ -166,7 +167,7 @@ def _mark(cells: dict[int, dict[int, str]], column: bytes, row: bytes, mark: str
 
 def _column(letters: bytes) -> int:
     column = 0
-    for letter in letters:
+    for letter in letters.upper():
         column = column * 26 + letter - 64
     return column - 1
 

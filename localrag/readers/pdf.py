@@ -22,7 +22,8 @@ from localrag.readers import pdf_native as native
 from localrag.readers.cleaning import clean, clean_title
 from localrag.readers.hidden import Hidden
 from localrag.readers.naming import Names, safe
-from localrag.readers.pdf_hidden import hide
+from localrag.readers.pdf_bidi import has_right_to_left, is_visual, plain, with_ligatures
+from localrag.readers.pdf_hidden import Looked, hide
 from localrag.readers.pdf_layout import page_text
 from localrag.readers.pdf_outline import headings
 from localrag.readers.pdf_running import drop_running_lines
@@ -74,7 +75,7 @@ def read(source: Source, options: Options) -> Reading:
             clean_title(_fact(document, "Title")),
             tuple(SkippedPage(number, page.reason) for number, page in enumerate(found, 1) if page.reason),
             tuple(remark for page in found for remark in page.remarks),
-            " ".join(clean(_fact(document, "Author")).split())[:200],
+            _author(document),
             _date(_fact(document, "CreationDate")) or _date(_fact(document, "ModDate")),
         )
 
@@ -187,10 +188,18 @@ def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int]]:
     with contextlib.closing(page.get_textpage()) as textpage:
         looked = hide(page, textpage, hidden)
         if not looked.taken:
-            return _tidy(page_text(page, textpage, native.text(textpage), looked.paths, looked.ruled)), (), looked.kinds
+            return _shown(page, textpage, looked), (), looked.kinds
     with contextlib.closing(page.get_textpage()) as textpage:
-        text = _tidy(page_text(page, textpage, native.text(textpage), looked.paths, looked.ruled))
-    return text, hidden.remarks(number), looked.kinds
+        return _shown(page, textpage, looked), hidden.remarks(number), looked.kinds
+
+
+def _shown(page: Any, textpage: Any, looked: Looked) -> str:
+    raw = native.text(textpage)
+    if not has_right_to_left(raw):
+        return _tidy(page_text(page, textpage, raw, looked.paths, looked.ruled))
+    visual = is_visual(raw)
+    raw = with_ligatures(raw, textpage, visual)
+    return plain(_tidy(page_text(page, textpage, raw, looked.paths, looked.ruled)), visual)
 
 
 def _recognised(page: Any, options: Options) -> _Read:
@@ -262,6 +271,11 @@ def _fact(document: Any, name: str) -> str:
     with contextlib.suppress(Exception):  # a broken entry costs the fact, not the file
         return str(document.get_metadata_value(name))
     return ""
+
+
+def _author(document: Any) -> str:
+    author = " ".join(clean(_fact(document, "Author")).split())[:200]
+    return "" if author.lower() in ("anonymous", "unknown", "user", "admin", "administrator", "author") else author
 
 
 def _date(text: str) -> str:

@@ -25,12 +25,13 @@ _CLOSING = re.compile(r"^[)%]+$|^(?:bps|ppts?|pp|x)$")
 _OPEN_GAP = re.compile(r"(?<=[$€£¥(])\s+(?=[\d($€£¥.—–-])")
 _CLOSE_GAP = re.compile(r"(?<=[\d—–-])\s+(?=[)%])")
 _FIGURE = re.compile(
-    r"^(?:[-+–—−(]*(?:[A-Z]{1,3})?[$€£¥]?[-–−(]*\.?\d(?:[\d,.]*\d)?\)?(?:\s?(?:%|x|bps|ppts?|pp|years?|yrs|months?|days?|million|billion))?\)?(?:\s?\(\w{1,3}\)|[*†‡]+)?"
+    r"^(?:[-+–—−(]*(?:(?:[A-Z]{1,3})?[$€£¥])?[-–−(]*\.?\d(?:[\d,.]*\d)?\)?(?:\s?(?:%|x|bps|ppts?|pp|years?|yrs|months?|days?|million|billion))?\)?(?:\s?\(\w{1,3}\)|[*†‡]+)?"
     r"|\(?[$€£¥]?\(?[—–−-]+\)?%?|N/?[AM]\.?|n/?[am]\.?)$"
 )
 _YEAR = re.compile(r"^(?:FY|Q[1-4]|Fiscal)?\s?'?(?:19|20)\d\d\*?(?:\s?\(\w{1,3}\))?$")
 _UNIT = re.compile(
-    r"^\(?(?:dollars |amounts |\$ |u\.s\. dollars )?(?:in|unaudited)\b.{0,60}(?:million|thousand|billion|unaudited)",
+    r"^\(?unaudited\)?$|^\(?(?:dollars |amounts |\$ |u\.s\. dollars )?(?:in|unaudited)\b"
+    r".{0,60}(?:million|thousand|billion|unaudited)",
     re.I,
 )
 _PERIOD = re.compile(
@@ -138,8 +139,9 @@ def header(
             ruled = [None] * len(found)  # a rule under several says nothing of one
         if not any(ruled) and spans and over[index] == over[index + 1]:
             ruled = _inherited(found, lines[index + 1][1], spans[-1])
-        if not any(ruled) and index + 1 < len(lines):
-            ruled = _over_years(found, lines[index + 1][1], columns)
+        if index + 1 < len(lines) and (over[index] == 1 or not any(ruled)):
+            years = _over_years(found, lines[index + 1][1], columns)
+            ruled = years if any(years) else ruled
         spans.append(ruled if any(ruled) else _shared(found, columns))
     spans.reverse()
     for index in range(1, len(lines)):

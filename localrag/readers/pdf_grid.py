@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from localrag.readers.pdf_cells import Table, is_figure, whole
 from localrag.readers.pdf_rules import Rule, Rules
-from localrag.readers.pdf_words import Word, find_lines, pieces
+from localrag.readers.pdf_words import Word, find_lines, joined, pieces
 
 _TOUCH = 3.0
 _MOST_SLOTS = 6000
@@ -71,7 +71,15 @@ def _table(words: Sequence[Word], rules: Rules) -> Table | None:
     characters = sum(len(word.text) + 1 for word in inside)
     if characters > _LONGEST_CELL * len(filled) or len(rows) < 2 or _used(rows) < 2:
         return None
+    if any(_is_heap(text) for row in rows for text in row):
+        return None
     return Table(tuple(inside), tuple(rows))
+
+
+def _is_heap(text: str) -> bool:
+    """Whether a cell holds a column of figures: its rows are told by something else than rules."""
+    tokens = text.split()
+    return len(tokens) > 5 and sum(map(is_figure, tokens)) > 0.6 * len(tokens)
 
 
 def _is_frame(words: Sequence[Word]) -> bool:
@@ -197,4 +205,7 @@ def _parts(rules: Sequence[Rule], across: float) -> bool:
 
 
 def _text(words: Sequence[Word]) -> str:
-    return " ".join(piece.text for line in find_lines(words) for piece in whole(pieces(line)))
+    text = ""
+    for line in find_lines(words):
+        text = joined(text, " ".join(piece.text for piece in whole(pieces(line))))
+    return text

@@ -51,7 +51,8 @@ def hide(page: Any, textpage: Any, hidden: Hidden) -> Looked:
     if looked.suspects:
         out += _undrawn(page, looked.suspects)
     for kind, item in out:
-        if (words := native.words_of(item, textpage)).strip():
+        words = native.words_of(item, textpage)
+        if any(map(str.isalnum, words)):  # a dash or a box to tick may be drawn as well, and says nothing
             hidden.add(kind, f"{words} ")
             native.show(item.handle, False)
             looked.taken = True

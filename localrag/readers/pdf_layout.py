@@ -38,7 +38,7 @@ def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item], 
     """
     if not 3 < len(raw) < _MOST_LETTERS or not (ruled or _looks_set(textpage, raw)):
         return raw
-    turns = native.turns_of_text(textpage, len(raw))
+    turns = native.turns_of_text(textpage, raw)
     matrix = native.view(page, turns)
     words = find_words(textpage, raw, matrix)
     turned = native.turned(page, turns)

@@ -193,12 +193,12 @@ def runs(textpage: Any, most: int) -> list[tuple[float, float, float, float]] | 
     return found
 
 
-def turns_of_text(textpage: Any, count: int) -> int:
+def turns_of_text(textpage: Any, raw: str) -> int:
     """Quarter turns that set most of the page's text upright; 0 where there is no agreement."""
     angle = _pdfium().FPDFText_GetCharAngle
     handle = _address(textpage.raw)
-    steps = range(count // 40, count, max(1, count // 20))
-    turns = [round(angle(handle, index) / 1.5708) % 4 for index in steps]
+    letters = [index for index in range(0, len(raw), max(1, len(raw) // 60)) if raw[index].isalnum()]
+    turns = [round(angle(handle, index) / 1.5708) % 4 for index in letters]
     most = max(set(turns), key=turns.count, default=0)
     return (4 - most) % 4 if turns.count(most) > 0.7 * len(turns) else 0
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from localrag.readers.pdf_cells import Table, column_of, find_columns, header, is_figure, is_unit, is_year, whole
 from localrag.readers.pdf_rules import Rule
-from localrag.readers.pdf_words import Line, Piece, pieces
+from localrag.readers.pdf_words import Line, Piece, joined, pieces
 
 _MOST_HEADER_LINES = 7
 _MOST_BETWEEN = 4  # lines without figures between two rows
@@ -295,13 +295,13 @@ def _body(rows: Sequence[_Row], columns: Sequence[tuple[float, float]]) -> list[
         made = [""] * len(columns)
         for piece in row.pieces:
             column = column_of(piece, columns)
-            made[column] = f"{made[column]} {piece.text}".strip()
+            made[column] = joined(made[column], piece.text)
         lone = not any(made[1:])
         step = steps[index - 1] if index else 0.0
         if index and open_label:
-            cells[-1] = [f"{cells[-1][0]} {made[0]}".strip(), *made[1:]]
+            cells[-1] = [joined(cells[-1][0], made[0]), *made[1:]]
         elif index and lone and any(cells[-1][1:]) and _goes_on(rows[index - 1], row, step, pitch):
-            cells[-1][0] = f"{cells[-1][0]} {made[0]}".strip()
+            cells[-1][0] = joined(cells[-1][0], made[0])
             continue
         else:
             cells.append(made)
@@ -323,7 +323,9 @@ def _is_begun(
     if other.text[:1].islower():
         return True
     word = other.words[0]
-    full = label.right + (word.right - word.left) > widest - 2
+    full = label.right + (word.right - word.left) > widest - 2 and label.right - label.left > 0.8 * (
+        widest - label.left
+    )
     return full and (
         step < 0.93 * pitch or label.text.endswith((",", " of", " and", " the", " in", " for", " to", "-"))
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from localrag.readers import pdf_native as native
@@ -114,10 +115,28 @@ def pieces(line: Line, least: float = _GAP) -> list[Piece]:
     return [piece(words) for words in found]
 
 
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff]")
+
+
 def piece(words: Sequence[Word]) -> Piece:
+    text = " ".join(word.text for word in words)
+    if _RIGHT_TO_LEFT.search(text) and 2 * sum(a > b for a, b in pairwise(words)) > len(words) - 1:
+        text = " ".join(word.text for word in sorted(words))  # the file has them from the right
     return Piece(
         tuple(words),
-        " ".join(word.text for word in words),
+        text,
         min(word.left for word in words),
         max(word.right for word in words),
     )
+
+
+_WIDE = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\u3000-\u30ff]")
+
+
+def joined(left: str, right: str) -> str:
+    """Two lines of one cell as one: a space between words, none between characters that are written without."""
+    if not left or not right:
+        return left or right
+    if left.endswith("\ufffe") or (_WIDE.match(left[-1]) and _WIDE.match(right[0])):
+        return left + right
+    return f"{left} {right}"

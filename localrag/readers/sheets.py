@@ -109,8 +109,11 @@ def _xlsx(archive: zipfile.ZipFile, options: Options) -> _Known:
             continue
         drawing = package.target("drawing", part)
         boxes = marks.text_boxes(package.part(drawing)) if drawing else ()
-        with archive.open(part) as stream:
-            found.append(marks.scan(stream, shown, relation.kind, boxes))
+        try:
+            with archive.open(part) as stream:
+                found.append(marks.scan(stream, shown, relation.kind, boxes))
+        except _DAMAGED:  # of this sheet alone; calamine will say so
+            found.append(NOTHING)
     return _Known(found, parts, package.title(), package.author(), package.date())
 
 
@@ -121,16 +124,19 @@ def _xls(source: Source) -> tuple[Source, _Known]:
     try:
         with source.open() as stream, olefile.OleFileIO(stream) as container:
             name = next((name for name in ("Workbook", "Book") if container.exists(name)), "")
-            data = container.openstream(name).read() if name else b""
+            data = bytearray(container.openstream(name).read() if name else b"")
             about = Summary()
             if container.exists(STREAM):
                 about = summary(container.openstream(STREAM).read())
-            sound = Source(source.name, data=compound(name, data))
     except Exception as error:  # olefile raises what it likes
         raise _refusal(source, error) from error
     if not name:
         raise ReadError("is an old Office file, but not a workbook", "Give the file the suffix of its real type.")
-    return sound, _Known(biff.scan_xls(data), (), about.title, about.author, about.date)
+    known = _Known(biff.scan_xls(data), (), about.title, about.author, about.date)
+    try:
+        return Source(source.name, data=compound(name, bytes(data))), known
+    except ValueError as error:
+        raise _refusal(source, error) from error
 
 
 # --- values ---------------------------------------------------------------------------------------------------
@@ -179,7 +185,9 @@ class _Sheet:
             return
         left = columns.start
         for number, values in enumerate(self._sheet.iter_rows()):
-            cells = [shown(value) for value in values]
+            if values.count("") == len(values) and number not in self._mark.cells:
+                continue  # most rows, where a cell stands far away
+            cells = [shown(value) if value != "" else "" for value in values]
             for column, mark in self._mark.cells.get(number, {}).items():
                 if column in columns:
                     cells[column - left] = shown(values[column - left], mark)

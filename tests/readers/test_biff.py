@@ -92,7 +92,7 @@ def test_percentages_leading_zeros_and_errors_are_shown():
 
 def test_charts_inside_a_sheet_do_not_hide_what_comes_behind():
     chart = begin(0x20) + number(0, 0, 9.0, 1) + END
-    (marks,) = biff.scan_xls(workbook(sheet(number(0, 0, 1.0), chart, error(1, 0, 7))))
+    (marks,) = biff.scan_xls(bytearray(workbook(sheet(number(0, 0, 1.0), chart, error(1, 0, 7)))))
     assert marks.cells == {1: {0: "#DIV/0!"}} and marks.rows == 2
 
 
@@ -102,9 +102,15 @@ def test_a_chart_sheet_is_said_to_be_one():
 
 
 def test_damaged_records_keep_what_was_found_before():
-    (marks,) = biff.scan_xls(workbook(begin(0x10) + error(0, 0, 7) + record(0x0203, b"\0")))
+    (marks,) = biff.scan_xls(bytearray(workbook(begin(0x10) + error(0, 0, 7) + record(0x0203, b"\0"))))
     assert marks.cells == {0: {0: "#DIV/0!"}}
-    assert biff.scan_xls(b"\x09\x08\xff\xff") == []
+    assert biff.scan_xls(bytearray(b"\x09\x08\xff\xff")) == []
+
+
+def test_dimensions_that_cannot_be_cost_no_memory():
+    """calamine 0.37 reserves memory for as many cells, and ends the process where there is not enough."""
+    false = record(0x0200, struct.pack("<IIHHH", 0, 0xFFFFFFF0, 0, 256, 0))
+    assert read(sheet(false, number(0, 0, 1.0))).pages[0].text == "1"
 
 
 def test_a_damaged_container_is_not_followed_in_circles():

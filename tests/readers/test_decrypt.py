@@ -6,7 +6,7 @@ from hashlib import md5
 
 import msoffcrypto
 import pytest
-from msoffcrypto.format.ooxml import OOXMLFile
+from msoffcrypto.method.ecma376_agile import ECMA376Agile
 
 from localrag.errors import ReadError
 from localrag.readers import sheets
@@ -15,19 +15,23 @@ from localrag.readers.decrypt import decrypted
 from localrag.readers.source import Options, Source
 
 
+TYPES = (
+    '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/word/document.xml" '
+    'ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>'
+)
+
+
 def office(text="<a/>"):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("[Content_Types].xml", "<Types/>")
-        archive.writestr("word/document.xml", text)
-        archive.writestr("padding", "x" * 5000)
+        archive.writestr(zipfile.ZipInfo("[Content_Types].xml"), TYPES)
+        archive.writestr(zipfile.ZipInfo("word/document.xml"), text)
+        archive.writestr(zipfile.ZipInfo("padding"), "x" * 5000)
     return stream.getvalue()
 
 
 def locked(password, data=None):
-    stream = io.BytesIO()
-    OOXMLFile(io.BytesIO(data or office())).encrypt(password, stream)
-    return Source("a.docx", data=stream.getvalue())
+    return Source("a.docx", data=ECMA376Agile.encrypt(password, io.BytesIO(data or office()), spin_count=10))
 
 
 def test_the_right_one_of_several_passwords_opens_it():
@@ -100,7 +104,7 @@ def xls_locked(password):
     check = bytes(rc4(key(0), verifier + md5(verifier).digest()))
     begin = struct.pack("<HHHHII", 0x600, 5, 0, 0, 0, 0)
     file_pass = struct.pack("<HHH", 1, 1, 1) + salt + check
-    bound = struct.pack("<IBBBB", 0, 0, 0, 6, 0) + b"Sheet1"
+    bound = struct.pack("<IBBBB", 0, 0, 0, 8, 0) + b"Sheet No"
     at = len(record(0x0809, begin) + record(0x2F, file_pass) + record(0x85, bound) + record(0x0A))
     records = [(0x0809, begin), (0x2F, file_pass), (0x85, struct.pack("<I", at) + bound[4:]), (0x0A, b"")]
     records += [(0x0809, begin[:2] + b"\x10\0" + begin[4:]), (0x0203, struct.pack("<HHHd", 0, 0, 0, 42.0)), (0x0A, b"")]
@@ -113,6 +117,7 @@ def xls_locked(password):
         position += 4 + len(data)
         if kind not in (0x0809, 0x2F):
             locked[start:position] = hidden[start:position]
+    assert len(locked) % 4 == 0  # the container adds zeros, which must make whole records
     return Source("a.xls", data=compound("Workbook", bytes(locked)))
 
 

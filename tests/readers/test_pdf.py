@@ -7,7 +7,7 @@ from reportlab.pdfgen import canvas
 
 from localrag.errors import ReadError
 from localrag.readers import pdf
-from localrag.readers.source import Options, Source
+from localrag.readers.source import Budget, Options, OverBudget, Source
 from localrag.types import SkippedPage
 
 TEXT = "The rent of the mill is 1,200 euros a month."
@@ -85,9 +85,9 @@ def test_pages_without_text_are_reported_and_hold_their_place(tmp_path):
     assert reading.skipped == (SkippedPage(2, "no text; probably a scan"), SkippedPage(3, "no text; blank"))
 
 
-def refused(path, *passwords):
+def refused(path, *passwords, **options):
     with pytest.raises(ReadError) as caught:
-        read(path, passwords=passwords)
+        read(path, passwords=passwords, **options)
     assert caught.value.hint
     return caught.value.message
 
@@ -155,6 +155,91 @@ def test_filled_in_form_fields_are_text(tmp_path):
 ])  # fmt: skip
 def test_text_is_tidied(raw, tidy):
     assert pdf._tidy(raw) == tidy
+
+
+def test_author_and_date_are_facts(tmp_path):
+    path = write(tmp_path / "a.pdf", [[TEXT]])
+    writer = pypdf.PdfWriter(clone_from=path)
+    writer.add_metadata({"/Author": "Marguerite  Duval", "/CreationDate": "D:20240302101500+01'00'"})
+    writer.write(path)
+    reading = read(path)
+    assert (reading.author, reading.date) == ("Marguerite Duval", "2024-03-02T10:15:00+01:00")
+
+
+@pytest.mark.parametrize("raw, date", [
+    ("D:20240302", "2024-03-02"), ("D:20240302101500Z", "2024-03-02T10:15:00Z"), ("D:2024", "2024"), ("", ""),
+    ("D:20240302101500", "2024-03-02T10:15:00"), ("D:20241399", "2024"), ("yesterday", ""), ("00000000", ""),
+    ("D:20240302101500-05", "2024-03-02T10:15:00-05:00"),
+])  # fmt: skip
+def test_dates_become_iso(raw, date):
+    assert pdf._date(raw) == date
+
+
+def test_attached_files_are_members_with_safe_names(tmp_path):
+    path = write(tmp_path / "a.pdf", [[TEXT]])
+    writer = pypdf.PdfWriter(clone_from=path)
+    writer.add_attachment("../../etc/invoice.xml", b"<invoice>1,200</invoice>")
+    writer.add_attachment("C:\\mail\\note.txt", b"Paid.")
+    writer.add_attachment("other/note.txt", b"Not paid.")
+    writer.write(path)
+    options = Options()
+    members = {member.name: member for member in pdf.members(Source.of(path), options, Budget(options))}
+    assert set(members) == {"invoice.xml", "note.txt", "note (2).txt"}
+    assert {members[name].source.read() for name in ("note.txt", "note (2).txt")} == {b"Paid.", b"Not paid."}
+
+
+def test_attached_files_count_against_the_budget(tmp_path):
+    path = write(tmp_path / "a.pdf", [[TEXT]])
+    writer = pypdf.PdfWriter(clone_from=path)
+    writer.add_attachment("big.txt", b"x" * 5000)
+    writer.write(path)
+    options = Options(unpacked=1000)
+    with pytest.raises(OverBudget):
+        list(pdf.members(Source.of(path), options, Budget(options)))
+
+
+def scan(sheet, number):
+    """A page that is a picture of large letters."""
+    from PIL import Image, ImageDraw, ImageFont
+    from reportlab.lib.utils import ImageReader
+
+    image = Image.new("L", (1240, 500), 255)
+    ImageDraw.Draw(image).text((60, 150), "The rent is 1,200 euros.", fill=0, font=ImageFont.load_default(70))
+    sheet.drawImage(ImageReader(image), 0, 400, 595, 240)
+
+
+def test_a_scan_is_recognised_with_the_places_of_its_words(tmp_path):
+    reading = read(write(tmp_path / "a.pdf", [[], [TEXT]], draw=lambda s, n: n == 0 and scan(s, n)), ocr="auto")
+    first, second = reading.pages
+    assert "rent is 1,200 euros" in first.text and second.text == TEXT and second.words == ()
+    place = {first.text[word.start : word.end]: word for word in first.words}["rent"]
+    assert 0.1 < place.left < place.right < 0.5 and 0.25 < place.top < place.bottom < 0.5
+    assert reading.skipped == ()
+
+
+def test_a_picture_without_text_is_said_to_have_none(tmp_path):
+    reading = read(write(tmp_path / "a.pdf", [[TEXT], []], draw=lambda s, n: n == 1 and picture(s, n)), ocr="auto")
+    assert reading.skipped == (SkippedPage(2, "no text; nothing was recognised in the picture"),)
+
+
+def test_without_an_engine_each_page_says_so(tmp_path, monkeypatch):
+    from localrag.readers import ocr
+
+    def recognise(image, languages):
+        raise ocr.NoEngine("cannot be recognised: no engine for Georgian", "Install one.")
+
+    monkeypatch.setattr(ocr, "recognise", recognise)
+    path = write(tmp_path / "a.pdf", [[TEXT], []], draw=lambda s, n: n == 1 and scan(s, n))
+    assert "no engine for Georgian" in read(path, ocr="auto").skipped[0].reason
+    assert "no engine for Georgian" in refused(write(tmp_path / "b.pdf", [[]], draw=scan), ocr="auto")
+
+
+def test_too_many_pages_or_characters_are_refused(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.pdf", [[TEXT]] * 3)
+    with pytest.raises(ReadError, match="more than the 50 characters"):
+        read(path, characters=50)
+    monkeypatch.setattr(pdf, "_MOST_PAGES", 2)
+    assert "has 3 pages" in refused(path)
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")

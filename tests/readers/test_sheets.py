@@ -381,3 +381,8 @@ def test_a_damaged_sheet_does_not_cost_the_others():
     reading = read(xlsx(sheet([["a"]]), "<worksheet><sheetData><row", sheet([["c"]])))
     assert [page.text for page in reading.pages] == ["a", "", "c"]
     assert reading.skipped[0].number == 2 and reading.skipped[0].reason.startswith("cannot be read")
+
+
+def test_an_encoding_that_does_not_exist_is_damage():
+    with pytest.raises(ReadError, match="is damaged"):
+        read(xlsx(sheet([["a"]]), more={"xl/workbook.xml": '<?xml version="1.0" encoding="TTF-8"?><workbook/>'}))

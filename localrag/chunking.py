@@ -109,7 +109,8 @@ class _Counter:
         self._prefixes: dict[Path, int] = {}
 
     def __call__(self, text: str) -> int:
-        return self._count(text) - self._markers
+        # At least one, so that a chunk of signs that the tokenizer passes over has an end.
+        return max(self._count(text) - self._markers, 1 if text else 0)
 
     def room(self, paths: set[Path]) -> int:
         """Tokens left for text under whichever of these paths, or their parents, takes the most."""

@@ -23,7 +23,7 @@ from localrag.readers.source import Options, Source, encrypted_office, looks_lik
 
 # What opening a damaged package or unpacking a damaged part raises.
 DAMAGED = (
-    zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, IndexError, NotImplementedError, RuntimeError,
+    zipfile.BadZipFile, zlib.error, LookupError, ValueError, EOFError, NotImplementedError, RuntimeError,
     ElementTree.ParseError,
 )  # fmt: skip
 RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"  # of attributes such as r:id

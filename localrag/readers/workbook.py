@@ -29,9 +29,9 @@ class Workbook:
         page = lay_out(rows, number, name, merged, mark.boxes, self._left)
         self._left -= len(page.text)
         self._pages.append(page)
-        if not page.text:
+        if not page.text and mark.kind != "worksheet":  # of an empty worksheet nothing is lost
             what = f"a {mark.kind.removesuffix('sheet').strip()} sheet, without cells"
-            self._skipped.append(SkippedPage(number, "empty sheet" if mark.kind == "worksheet" else what))
+            self._skipped.append(SkippedPage(number, what))
         if hidden:
             self._remarks.append(Remark(number, f"The sheet {clean(name)!r} is hidden in the workbook."))
         if mark.uncalculated:

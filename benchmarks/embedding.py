@@ -2,10 +2,10 @@
 
     python benchmarks/embedding.py [FOLDER] [--most TEXTS] [--rounds N]
 
-All embed the same chunks of the folder's PDF, Markdown and text files, in turns, with all cores; the median round counts,
-by the clock and by the processor's time, which other work on the machine disturbs less. The lines "ONNX" run the float32
-and the 8-bit graph in the usual batches, sorted by length, to show what each step gives. The cold start is a new process
-each time: import, load, first question.
+All embed the same chunks of the folder's PDF, Markdown and text files, in turns, with all cores; the median round
+counts, by the clock and by the processor's time, which other work on the machine disturbs less. The lines "ONNX" run
+the float32 and the 8-bit graph in the usual batches, sorted by length, to show what each step gives. The cold start is
+a new process each time: import, load, first question.
 """
 
 from __future__ import annotations

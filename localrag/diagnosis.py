@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from localrag import audit, machine, offline
 from localrag.errors import LocalragError, SettingsError
+from localrag.readers import base
 from localrag.settings import Settings, config_files
 
 State = Literal["ok", "warning", "problem"]
@@ -63,6 +64,7 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     yield from _offline()
     yield from _machine(settings)
     yield from _models(settings)
+    yield from _helpers()
     yield from _libraries(settings)
     yield from _records(settings)
     yield from _llama(settings)
@@ -93,6 +95,17 @@ def _packages() -> Iterator[Finding]:
             yield Finding("packages", "ok", f"{match[0]} {metadata.version(match[0])}")
         except metadata.PackageNotFoundError:
             yield Finding("packages", "problem", f"{match[0]} is not installed", f"Type: pip install '{line}'")
+
+
+def _helpers() -> Iterator[Finding]:
+    """Programs that are not needed, and what is not read without them: no fault of the installation."""
+    lost = {
+        "LibreOffice": "old .doc and .ppt files are not read",
+        "Tesseract": "pictures of text in languages such as Arabic and Russian are not read",
+    }
+    for name, program in base.helpers().items():
+        said = f"{name} is at {program}" if program else f"{name} is not installed: {lost[name]}"
+        yield Finding("reading", "ok", said)
 
 
 def _settings_files(settings: Settings) -> Iterator[Finding]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -421,7 +420,7 @@ def _stamp(options: Options, limits: Limits | None = None) -> str:
     facts: list[object] = [base.VERSION, options.ocr, *options.languages]
     if limits is not None:
         facts += [limits.seconds, limits.memory, options.depth, options.members, options.unpacked]
-        facts += [program for program in ("soffice", "tesseract") if shutil.which(program)]
+        facts += [name for name, program in base.helpers().items() if program]
     return json.dumps(facts, separators=(",", ":"))
 
 

@@ -15,6 +15,7 @@ from localrag.cli.completion import completion_command
 from localrag.cli.doctor import doctor_command
 from localrag.diagnosis import Finding, diagnose
 from localrag.errors import NotFoundError
+from localrag.readers import base
 from localrag.sessions import SessionStore
 from localrag.settings import Settings
 from localrag.types import Answer, Plan
@@ -217,3 +218,13 @@ def test_a_missing_audit_record_is_no_problem(settings: Settings) -> None:
     with pytest.raises(NotFoundError):
         audit.verify(settings.audit_file)
     assert states(of("audit", diagnose(settings))) == {"ok"}
+
+
+def test_programs_that_readers_could_use_are_told_and_their_absence_is_no_fault(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "helpers", lambda: {"LibreOffice": None, "Tesseract": "/usr/bin/tesseract"})
+    found = [finding for finding in diagnose(settings) if finding.area == "reading"]
+    assert [finding.state for finding in found] == ["ok", "ok"]
+    assert "not installed" in found[0].message and ".doc" in found[0].message
+    assert found[1].message == "Tesseract is at /usr/bin/tesseract"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -77,6 +78,13 @@ SUFFIXES: Mapping[str, str] = MappingProxyType(
 def reads(path: Path) -> bool:
     """Whether there is a reader for files named like this one."""
     return path.suffix.lower() in SUFFIXES
+
+
+def helpers() -> dict[str, str | None]:
+    """The programs that readers use where they are installed, and where they are."""
+    from localrag.readers import conversion
+
+    return {"LibreOffice": conversion.program(), "Tesseract": shutil.which("tesseract")}
 
 
 def read_file(path: Path, options: Options | None = None) -> Reading:

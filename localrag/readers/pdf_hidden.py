@@ -103,7 +103,7 @@ def _look(page: Any) -> Looked:
 def _look_at_text(
     item: native.Item, ink: native.Ink, paper: tuple[float, float], ground: _Ground, looked: Looked
 ) -> None:
-    box = item.around.box(*ink[2:])
+    box = native.tame(item.around.box(*ink[2:]))
     if ink.mode in (_INVISIBLE, _CLIPPING):
         looked.layer.append(item)
         return
@@ -176,7 +176,7 @@ class _Ground:
 
     def _cover(self, over: native.Box) -> None:
         for item, ink in self._latest:
-            box = item.around.box(*ink[2:])
+            box = native.tame(item.around.box(*ink[2:]))
             self._texts.setdefault(int(box.top // _BAND), []).append((item, box))
         self._latest.clear()
         first = max(0, int(over.top // _BAND) - 1)
@@ -229,14 +229,9 @@ def _undrawn(page: Any, suspects: Sequence[tuple[str, native.Item, native.Box]])
     out = []
     for kind, item, box in suspects:
         seen = turned.box(box.left, box.top, box.right, box.bottom)
-        piece = change.crop(
-            (
-                int(seen.left * scale) - 1,
-                int(seen.top * scale) - 1,
-                int(seen.right * scale) + 2,
-                int(seen.bottom * scale) + 2,
-            )
-        )
+        left, top = max(0, int(seen.left * scale) - 1), max(0, int(seen.top * scale) - 1)
+        right, bottom = min(change.width, int(seen.right * scale) + 2), min(change.height, int(seen.bottom * scale) + 2)
+        piece = change.crop((left, top, max(left, right), max(top, bottom)))
         if not piece.point(lambda value: 255 * (value > 2 * _SAME)).getbbox():
             out.append((kind, item))
     return out

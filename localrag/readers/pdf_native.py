@@ -64,6 +64,14 @@ class Matrix(NamedTuple):
         return Matrix(a, b, c, d, e, f)
 
 
+_FAR = 1e5  # points; no page is as large, and what a broken file says may be anything
+
+
+def tame(box: Box) -> Box:
+    """A box whose edges are numbers that can be counted with."""
+    return Box(*(min(max(edge, -_FAR), _FAR) if edge == edge else _FAR for edge in box))
+
+
 class Item(NamedTuple):
     """Something drawn on a page: its native handle, its kind, and the transformation that holds around it."""
 
@@ -244,7 +252,7 @@ def bounds(item: Item) -> Box | None:
     get = _pdfium().FPDFPageObj_GetBounds
     if not get(item.handle, *_FLOAT_AT[:4]):
         return None
-    return item.around.box(_FLOATS[0], _FLOATS[1], _FLOATS[2], _FLOATS[3])
+    return tame(item.around.box(_FLOATS[0], _FLOATS[1], _FLOATS[2], _FLOATS[3]))
 
 
 Colour = tuple[int, int, int, int]  # red, green, blue, alpha (0 to 255)
@@ -283,6 +291,8 @@ def ink(handle: int) -> Ink | None:
     left, bottom, right, top, _, _ = _FLOATS
     if right - left < 0.01 and top - bottom < 0.01:
         return None
+    if not -_FAR < left + right + bottom + top < _FAR:
+        left, bottom, right, top = _FAR, _FAR, _FAR, _FAR
     return Ink(pdfium.FPDFTextObj_GetTextRenderMode(handle), fill_colour(handle), left, bottom, right, top)
 
 

@@ -17,6 +17,7 @@ _WORD = re.compile("[^\\s\ufffe]+\ufffe?|\ufffe")
 # A gap in a line, in heights of a letter, behind which something else begins; spaces of prose are at most 0.6.
 _GAP = 0.75
 _FIGURE_GAP = 0.35
+_FAR = 1e5  # points; a broken file may say anything
 _FIGURE = re.compile(r"^[($€£¥+\-–—]*[\d.,]*\d[\d.,]*[%)]*$|^[—–$€£-]+$")
 
 
@@ -79,7 +80,7 @@ def find_words(textpage: Any, raw: str, matrix: native.Matrix) -> list[Word]:
             left, right = left_of_last, right_of_first
         if other_high - other_low > high - low:  # a word may begin with a small raised mark
             low, high = other_low, other_high
-        if high > low:
+        if high > low and -_FAR < left <= right < _FAR and -_FAR < low < high < _FAR:
             found.append(Word(start, end, raw[start:end], *matrix.box(left, low, right, high)))
     return found
 

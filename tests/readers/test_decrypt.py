@@ -14,7 +14,6 @@ from localrag.readers.compound import compound
 from localrag.readers.decrypt import decrypted
 from localrag.readers.source import Options, Source
 
-
 TYPES = (
     '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/word/document.xml" '
     'ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>'

@@ -185,7 +185,8 @@ def _sides(quad: _Quad) -> tuple[float, float]:
 def _grown(quad: _Quad, by: float) -> _Quad:
     width, height = _sides(quad)
     right, down = (quad[1] - quad[0]) / width * by, (quad[3] - quad[0]) / height * by
-    return quad + np.stack([-right - down, right - down, right + down, down - right])
+    grown: _Quad = quad + np.stack([-right - down, right - down, right + down, down - right])
+    return grown
 
 
 # --- turning -------------------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ is put before it (`embedded_text`). Neighbours overlap by a sentence or two only
 Every character that is not white space is in some chunk. The token counter is the caller's; it is asked once for
 each sentence, so it must not grow by joining: count(a + b) <= count(a) + count(b) - count("").
 
-A table is known by its form (`readers/tables.py`). Rows that stand in a later chunk than their table's header carry its
-span with them: the header is embedded and read with them, so that a number keeps the name of its column.
+A table is known by its form: Markdown rows, as `readers/tables.py` makes them. Rows that stand in a later chunk than
+their table's header carry its span with them: the header is embedded and read with them, so that a number keeps the
+name of its column.
 
 Limits: what looks like a sentence is decided by `sentences`. Of a header wider than _TABLE_WEIGHT only the beginning is
 embedded.
@@ -198,7 +199,7 @@ def _units(page: Page, stack: list[Heading], count: Callable[[str], int]) -> lis
 
 @dataclass(slots=True)
 class _Table:
-    """A table in a page: the span of its header line, where its rows begin, and where it ends."""
+    """A table in a page: the span of its header, where its rows begin, and where it ends."""
 
     header: Span
     body: int
@@ -211,13 +212,23 @@ class _Table:
         return self._tokens
 
 
-_TABLE = re.compile(r"^(\|.*\|)\n(\|(?: --- \|)+)((?:\n\|.*\|$)*)", re.M)
+_TABLE = re.compile(r"^\|.*\|(?:\n\|.*\|)+$", re.M)
+_DASHES = re.compile(r"\|(?:[ \t]*:?-{2,}:?[ \t]*\|)+")
+_NO_FIRST_CELL = re.compile(r"\|[ \t]*\|")
+_MOST_HEADER_LINES = 6
 
 
 def _tables(text: str) -> Iterator[_Table]:
-    if "| --- |" in text:
-        for match in _TABLE.finditer(text):
-            yield _Table(match.span(1), match.end(2), match.end())
+    """Runs of lines between bars. The header ends at a line of dashes; without one it is the lines that name no row."""
+    for match in _TABLE.finditer(text) if "|\n|" in text else ():
+        lines = match[0].split("\n", _MOST_HEADER_LINES + 1)
+        dashes = next((i for i, line in enumerate(lines[: _MOST_HEADER_LINES + 1]) if _DASHES.fullmatch(line)), None)
+        named = next((i for i, line in enumerate(lines) if not _NO_FIRST_CELL.match(line)), 0)
+        count = dashes if dashes is not None else named
+        if 0 < count <= _MOST_HEADER_LINES:
+            header_end = match.start() + sum(len(line) + 1 for line in lines[:count]) - 1
+            body = header_end + (1 + len(lines[count]) if dashes is not None else 0)
+            yield _Table((match.start(), header_end), body, match.end())
 
 
 def _parted(text: str, headings: Sequence[Heading]) -> Iterator[tuple[int, int]]:

@@ -243,3 +243,54 @@ def test_time_grows_with_the_text_and_not_faster():
 
     seconds(50)
     assert min(seconds(1600) for _ in range(3)) < 24 * min(seconds(200) for _ in range(3))
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def table(rows: int, *, dashes: bool = True, header: str = "| Item | 2023 | 2022 |") -> str:
+    body = [f"| Row {n} of the thing | {n * 17} | {n * 23} |" for n in range(rows)]
+    return "\n".join([header, *(["| --- | --- | --- |"] if dashes else []), *body])
+
+
+def test_rows_in_a_later_chunk_carry_the_header_of_their_table():
+    text = f"Some words before it.\n\n{table(60)}\n\nSome words after it."
+    chunks = split([Page(text)], count=count, limit=160)
+    assert len(chunks) > 3
+    for chunk in chunks[1:]:
+        assert chunk.header is not None and text[slice(*chunk.header)] == chunk.header_text == "| Item | 2023 | 2022 |"
+        assert chunk.text.startswith("| Row") and "| Item" not in chunk.text
+        assert f"{chunk.header_text}\n{chunk.text}" in embedded_text("Title", chunk)
+        assert count(embedded_text("", chunk)) <= 160
+    assert chunks[0].header is None and chunks[0].header_text == ""
+
+
+def test_no_row_of_a_table_is_cut():
+    lines = table(80).split("\n")
+    for chunk in split([Page("\n".join(lines))], count=count, limit=120):
+        assert all(line in lines for line in chunk.text.split("\n"))
+
+
+def test_a_header_stays_with_its_first_row():
+    filler = "A sentence of some words that fills the chunk before the table begins. " * 9
+    for more in range(12):
+        text = f"{filler}{'word ' * more}end.\n\n{table(5)}"
+        for chunk in split([Page(text)], count=count, limit=128, target=100):
+            assert not chunk.text.endswith(("| Item | 2023 | 2022 |", "| --- | --- | --- |"))
+
+
+def test_a_table_without_dashes_has_the_lines_that_name_no_row_for_a_header():
+    header = "|  | Year ended |  |\n|  | 2019 | 2018 |"
+    chunks = split([Page(table(60, dashes=False, header=header))], count=count, limit=160)
+    assert len(chunks) > 2 and all(chunk.header_text == header for chunk in chunks[1:])
+    plain = split([Page(table(60, dashes=False))], count=count, limit=160)
+    assert all(chunk.header is None for chunk in plain)
+
+
+def test_each_of_two_tables_has_its_own_header():
+    text = f"{table(40)}\n\n{table(40, header='| Part | 2021 | 2020 |')}"
+    for chunk in split([Page(text)], count=count, limit=160):
+        if chunk.header is not None:
+            assert text.rfind("| --- |", 0, chunk.start) > text.rfind(
+                "| Item" if "Item" in chunk.header_text else "| Part", 0, chunk.start
+            )

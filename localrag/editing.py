@@ -188,7 +188,11 @@ class Editor(Library):
                     f"INSERT INTO chunks (document_id, {spans}) SELECT ?, {spans} FROM chunks WHERE document_id = ? "
                     "ORDER BY id", (copied, document["id"]),
                 )  # fmt: skip
-        return [document.path for document in self.documents(root=root) if document.file == path]
+            rows = self._select(
+                "SELECT d.member FROM documents d JOIN files f ON f.id = d.file_id JOIN roots r ON r.id = f.root_id "
+                "WHERE r.path = ? AND f.path = ? ORDER BY d.member", (root, path),
+            )  # fmt: skip
+        return [f"{path}/{row['member']}" if row["member"] else path for row in rows]
 
     def same_content(self, sha256: str, stamp: str) -> list[tuple[StoredFile, str]]:
         """Files that were read to their end with this content by the same readers, each with its root."""
@@ -235,6 +239,8 @@ class Editor(Library):
     def move_root(self, old: str, new: str) -> None:
         """Note that a folder now lies elsewhere; what was read of it stays."""
         roots = self.roots()
+        if old not in roots and new in roots:
+            return  # by an earlier run that was stopped, or of a folder that is watched
         if old not in roots:
             raise NotFoundError(f"{self.name!r} has no root {old!r}", f"Its roots: {', '.join(map(repr, roots))}")
         if new != old and new in roots:

@@ -8,8 +8,11 @@ one, and the next run goes on. A file that changed but cannot be read keeps the 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,13 +24,13 @@ from typing import TYPE_CHECKING
 
 from localrag import vault
 from localrag.editing import Editor
-from localrag.errors import Cancelled, ReadError, UsageError
+from localrag.errors import Cancelled, UsageError
 from localrag.preparing import Batch, Prepared, Preparer
 from localrag.readers import base
 from localrag.readers.isolate import ReaderPool
 from localrag.readers.source import Options
 from localrag.reports import Failure, IngestProgress, IngestReport
-from localrag.scanning import Found, root_of, stored_name, walk
+from localrag.scanning import Found, root_of, stored_name, unlistable, walk
 from localrag.schema import LOCK
 from localrag.types import Refused, Remark, SkippedPage, StoredFile
 
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 # More than this share of a root's files gone at once looks like a share that is not mounted; fewer than the number
 # below are taken for deleted in any case.
 _MOST_GONE, _FEW = 0.2, 3
+# How many moves and copies share a transaction, and how many bytes are hashed between two looks at `stop`.
+_AT_ONCE, _PIECE = 256, 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ def ingest(
         run.progress(IngestProgress(0, 0, "", "scan"))
         files = list(run.scan(only))
         run.check_there(files, only, prune)
-        changed = run.recognise_moved(run.compare(files), files)
+        changed = run.recognise_moved(run.compare(files), files, only)
         run.remove_missing(files, only, prune)
         run.read(changed)
     except (Cancelled, KeyboardInterrupt):
@@ -147,11 +152,13 @@ class _Run:
         self.give_way = give_way
         self.tally = _Tally()
         self.known = library.files(self.root)
+        self.before = len(self.known)
         self.failures: dict[str, list[Failure]] = {}
         for failure in library.failures(self.root):
             self.failures.setdefault(failure.file, []).append(failure)
         self.unlisted: dict[str, str] = {}
-        self.broken: set[str] = set()
+        self.begun: set[str] = set()
+        self.refused: dict[str, list[Refused]] = {}
         self.done = self.total = 0
         self.stamp = _stamp(options)
         self.failed_stamp = _stamp(options, limits)
@@ -182,12 +189,12 @@ class _Run:
                 self.tally.ignored[file.location.suffix.lower() or "(no suffix)"] += 1
 
     def _unlisted(self, error: OSError) -> None:
-        """A folder that cannot be listed is not an empty one: what was read of it stays."""
+        """A folder that cannot be listed is not an empty one, nor is a file gone: what was read of it stays."""
         path = Path(str(error.filename))
         if path == self.location:
-            raise ReadError(f"{str(path)!r} cannot be listed: {error.strerror}", "Check its rights and the mount.")
+            raise unlistable(path, error)
         self.unlisted[stored_name(path, self.location)] = (
-            f"The folder cannot be listed: {error.strerror}. What was read of it before is kept."
+            f"cannot be looked at: {error.strerror}. What was read of it before is kept."
         )
 
     def check_there(self, files: Sequence[Found], only: str | None, prune: bool) -> None:
@@ -200,7 +207,7 @@ class _Run:
 
     def compare(self, files: Sequence[Found]) -> list[tuple[Found, str]]:
         """The files whose content is new, or that another reader or other options would read otherwise."""
-        changed = []
+        changed, touched = [], []
         self.total = len(files)
         for file in files:
             self._check()
@@ -212,16 +219,23 @@ class _Run:
             if not file.regular:
                 self._cannot_open(file, "is not a regular file")
                 continue
+            self.progress(IngestProgress(self.done, self.total, file.path, "scan"))
             try:
-                digest = _sha256(file.location)
+                digest = _sha256(file.location, self._check)
+            except FileNotFoundError:
+                continue  # it went away since the folder was listed; the next run finds it gone
             except OSError as error:
                 self._cannot_open(file, f"cannot be opened: {error.strerror}")
                 continue
             if known and same and known.sha256 == digest:
-                self.library.finish(self.root, file.path, file.size, file.mtime_ns, digest, known.stamp)
+                touched.append((file, known))
                 self._unchanged(file)
                 continue
             changed.append((file, digest))
+        if touched:
+            with self.library.transaction():
+                for file, known in touched:
+                    self.library.finish(self.root, file.path, file.size, file.mtime_ns, known.sha256, known.stamp)
         return changed
 
     def _read_alike(self, known: StoredFile, path: str) -> bool:
@@ -232,37 +246,42 @@ class _Run:
         locked = self.options.passwords and any("encrypted" in failure.reason for failure in failures)
         return bool(known.sha256) and known.stamp == self.failed_stamp and not locked
 
-    def recognise_moved(self, changed: Sequence[tuple[Found, str]], files: Sequence[Found]) -> list[tuple[Found, str]]:
+    def recognise_moved(
+        self, changed: Sequence[tuple[Found, str]], files: Sequence[Found], only: str | None
+    ) -> list[tuple[Found, str]]:
         """Take what the library has already from there; returns what is left to be read."""
-        there = {file.path for file in files}
+        gone = set(self._gone(files, only))
         left = []
-        for file, digest in changed:
-            same = [] if file.path in self.known else self.library.same_content(digest, self.stamp)
-            gone = next(
-                (old for old, root in same if root == self.root and old.path not in there and old.path in self.known),
-                None,
-            )
-            if gone is not None:
-                self.library.move(self.root, gone.path, file.path, file.size, file.mtime_ns)
-                del self.known[gone.path]
-                self.tally.moved.append((gone.path, file.path))
-                self._finished(file)
-            elif same:
-                self._copy(file, same[0][0])
-            else:
-                left.append((file, digest))
+        for first in range(0, len(changed), _AT_ONCE):
+            self._check()
+            with self.library.transaction():
+                for file, digest in changed[first : first + _AT_ONCE]:
+                    same = [] if file.path in self.known else self.library.same_content(digest, self.stamp)
+                    old = next((old.path for old, root in same if root == self.root and old.path in gone), None)
+                    if old is not None:
+                        self._move(old, file)
+                        gone.remove(old)
+                    elif same:
+                        self._copy(file, same[0][0])
+                    else:
+                        left.append((file, digest))
         return left
 
-    def remove_missing(self, files: Sequence[Found], only: str | None, prune: bool) -> None:
+    def _gone(self, files: Sequence[Found], only: str | None) -> list[str]:
+        """Files that were read before and are not there now; of what could not be looked at nothing is known."""
         there = {file.path for file in files}
-        gone = sorted(
+        return sorted(
             path
             for path in self.known
             if path not in there
             and (only is None or path == only)
-            and not any(path.startswith(f"{folder}/") for folder in self.unlisted)
+            and not any(path == place or path.startswith(f"{place}/") for place in self.unlisted)
         )
-        if len(gone) >= _FEW and len(gone) > _MOST_GONE * len(self.known) and not prune and only is None:
+
+    def remove_missing(self, files: Sequence[Found], only: str | None, prune: bool) -> None:
+        there = {file.path for file in files}
+        gone = self._gone(files, only)
+        if len(gone) >= _FEW and len(gone) > _MOST_GONE * self.before and not prune and only is None:
             self.tally.kept = gone
             gone = []
         if gone:
@@ -273,8 +292,7 @@ class _Run:
         if self.unlisted:
             with self.library.transaction():
                 for path, reason in self.unlisted.items():
-                    self.library.note_failure(self.root, path, reason)
-                    self.tally.failed[path] = Failure(path, reason, path)
+                    self._note(path, reason, path)
         if only is None and (over := self.failures.keys() - there - self.unlisted.keys() - set(self.tally.kept)):
             self.library.drop_failures(self.root, over)
 
@@ -308,13 +326,12 @@ class _Run:
         )  # fmt: skip
         # The pool ends first, so that the preparer's thread is not left waiting for a file that hangs.
         with Preparer(pool.read_all(by_path), self.embedder) as batches, pool:
-            begun: set[Path] = set()
             for batch in batches:
                 self._check()
-                self._store(batch, by_path, begun)
+                self._store(batch, by_path)
                 self.give_way()
 
-    def _store(self, batch: Batch, by_path: dict[Path, tuple[Found, str]], begun: set[Path]) -> None:
+    def _store(self, batch: Batch, by_path: dict[Path, tuple[Found, str]]) -> None:
         """Embed what is new in a batch, and commit it."""
         prepared = [item for _, item in batch if isinstance(item, Prepared)]
         texts = {key: text for item in prepared for key, text in zip(item.keys, item.texts, strict=True)}
@@ -325,15 +342,12 @@ class _Run:
             for location, item in batch:
                 file, digest = by_path[location]
                 if isinstance(item, Prepared):
-                    if location not in begun:
-                        self.library.begin(self.root, file.path)
-                        begun.add(location)
+                    self._begin(file)
                     self._put(file, item, vectors)
                 elif isinstance(item, Refused):
-                    self._refused(file, item)
+                    self.refused.setdefault(file.path, []).append(item)
                 else:
-                    stamp = self.failed_stamp if file.path in self.broken else self.stamp
-                    self.library.finish(self.root, file.path, file.size, file.mtime_ns, digest, stamp)
+                    self._end(file, digest)
         for location, item in batch:
             if item is None:
                 self._finished(by_path[location][0])
@@ -359,22 +373,46 @@ class _Run:
         self.tally.recognised += sum(bool(page.words) for page in reading.pages)
         self.tally.chunks += len(item.chunks)
 
-    def _refused(self, file: Found, refused: Refused) -> None:
-        suffix = PurePosixPath(refused.name).suffix.lower()
-        if refused.name and suffix not in base.SUFFIXES:
-            self.tally.ignored[suffix or "(no suffix)"] += 1
-            return
-        self._failed(file, _path(file, refused.name), refused.reason, keeps=not refused.name)
+    def _begin(self, file: Found) -> None:
+        if file.path not in self.begun:
+            self.library.begin(self.root, file.path)
+            self.begun.add(file.path)
 
-    def _failed(self, file: Found, path: str, reason: str, keeps: bool) -> None:
-        if keeps and file.path in self.has_text:
+    def _end(self, file: Found, digest: str) -> None:
+        """A file was read to its end; only now it is known whether anything came of it."""
+        refused = self.refused.pop(file.path, [])
+        if any(item.name for item in refused):
+            self._begin(file)  # what it holds now is known, so what it held before goes, be it readable or not
+        failed = [item for item in refused if not item.name or base.reads(Path(item.name))]
+        for item in refused:
+            if item not in failed:
+                self.tally.ignored[PurePosixPath(item.name).suffix.lower() or "(no suffix)"] += 1
+        for item in failed:
+            self._failed(file, _path(file, item.name), item.reason)
+        if not _still(file):
+            digest = ""  # it changed meanwhile: nobody knows what was read, so the next run reads it again
+        stamp = self.failed_stamp if failed else self.stamp
+        self.library.finish(self.root, file.path, file.size, file.mtime_ns, digest, stamp)
+
+    def _failed(self, file: Found, path: str, reason: str) -> None:
+        if file.path not in self.begun and file.path in self.has_text:
             reason += " The text of its earlier version is kept."
-        self.library.note_failure(self.root, path, reason, file.path)
-        self.tally.failed[path] = Failure(path, reason, file.path)
-        self.broken.add(file.path)
+        self._note(path, reason, file.path)
+
+    def _note(self, path: str, reason: str, file: str) -> None:
+        failure = self.tally.failed[path] = Failure(path, reason, file)
+        # One that is known already is no change of the library.
+        if file in self.begun or failure not in self.failures.get(file, ()):
+            self.library.note_failure(self.root, path, reason, file)
 
     def _cannot_open(self, file: Found, message: str) -> None:
-        self._failed(file, file.path, f"{message}. Check its rights.", keeps=True)
+        self._failed(file, file.path, f"{message}. Check its rights.")
+        self._finished(file)
+
+    def _move(self, old: str, file: Found) -> None:
+        self.library.move(self.root, old, file.path, file.size, file.mtime_ns)
+        del self.known[old]
+        self.tally.moved.append((old, file.path))
         self._finished(file)
 
     def _copy(self, file: Found, source: StoredFile) -> None:
@@ -424,6 +462,23 @@ def _stamp(options: Options, limits: Limits | None = None) -> str:
     return json.dumps(facts, separators=(",", ":"))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _sha256(path: Path, check: Callable[[], None]) -> str:
+    # Without waiting: a pipe that has come in the place of the file would never open.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file any more")
+        digest = hashlib.sha256()
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+            check()
+    return digest.hexdigest()
+
+
+def _still(file: Found) -> bool:
+    """Whether a file is as it was when it was found."""
+    try:
+        facts = file.location.stat()
+    except OSError:
+        return False
+    return (facts.st_size, facts.st_mtime_ns) == (file.size, file.mtime_ns)

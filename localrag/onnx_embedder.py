@@ -1,9 +1,9 @@
 """Texts to vectors by onnxruntime: an embedder's fast form (models/onnx_export.py), with 8-bit weights.
 
-Promise: a text's vector depends on nothing but the text. The weights' partners are scaled to 8 bits by the largest
-of a batch, so texts that share a batch would change each other's vectors (cosine 0.995); here each text runs alone,
-as many texts at once as there are cores. That is also faster than batches: nothing is padded and no core waits for
-another. Limits: vectors differ a little from those of sentence-transformers (cosine 0.99), so the two are never in
+Promise: a text's vector depends on nothing but the text. What meets the weights is scaled to 8 bits by the largest
+value of a batch, so texts that share a batch would change each other's vectors (cosine 0.995); here each text runs
+alone, as many texts at once as there are cores. That is no slower than batches: nothing is padded, and no core waits
+for another. Limits: vectors differ a little from those of sentence-transformers (cosine 0.99), so the two are never in
 one index; the engine and "int8" in the identity keep them apart.
 """
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from localrag.embedding import Vectors
 
 _SLICE = 128  # texts between two looks at `stop`
-_ENGINE = "onnxruntime"
 
 
 class OnnxEmbedder:
@@ -39,7 +38,7 @@ class OnnxEmbedder:
         ModelError: one of the two files cannot be loaded.
     """
 
-    engine = _ENGINE
+    engine = "onnxruntime"
 
     def __init__(self, model_id: str, folder: Path, graph: Path, sha256: str) -> None:
         import onnxruntime

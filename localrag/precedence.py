@@ -12,31 +12,48 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from localrag import vault
 from localrag.errors import StorageError
 
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
 _LOOK_AGAIN = 0.2
+_TRIES = 5
 
 
 @contextmanager
 def asking(folder: Path) -> Iterator[None]:
     """Hold back every ingest on this machine that looks at `folder`, until the block ends."""
-    from filelock import FileLock
-
-    mark = folder / f"{uuid.uuid4().hex}.lock"
-    lock = FileLock(mark, mode=0o600)
-    try:
-        vault.make_dir(folder)
-        lock.acquire(timeout=0)
-    except (OSError, StorageError):
-        yield  # a full or read-only disk is no reason not to answer
-        return
+    lock = _marked(folder)
     try:
         yield
     finally:
+        if lock is not None:
+            lock.release()
+            _clear(Path(lock.lock_file))
+
+
+def _marked(folder: Path) -> BaseFileLock | None:
+    """A held mark; None on a full or read-only disk, which is no reason not to answer."""
+    from filelock import FileLock, Timeout
+
+    for _ in range(_TRIES):
+        mark = folder / f"{uuid.uuid4().hex}.lock"
+        lock = FileLock(mark, mode=0o600)
+        try:
+            vault.make_dir(folder)
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue  # between its making and its holding an ingest took it for one left behind
+        except (OSError, StorageError):
+            return None
+        if mark.exists():
+            return lock
         lock.release()
-        _clear(mark)
+    return None
 
 
 def give_way(folder: Path, stop: Callable[[], bool] = lambda: False) -> float:

@@ -7,6 +7,7 @@ folders, so a loop of links cannot trap it. `.localragignore` files, in any fold
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from localrag.errors import NotFoundError, UsageError
+from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.readers.base import reads
 
 IGNORE_FILE = ".localragignore"
@@ -72,18 +73,41 @@ def root_of(path: Path) -> tuple[Path, str | None]:
 
 
 def readable_files(path: Path) -> int:
-    """How many files below a folder localrag would read."""
+    """How many files below a folder localrag would read.
+
+    Raises:
+        ReadError: the folder itself cannot be listed.
+    """
     root, only = root_of(path)
-    return sum(1 for file in walk(root) if (only is None or file.path == only) and reads(file.location))
+
+    def unlisted(error: OSError) -> None:
+        if Path(str(error.filename)) == root:
+            raise unlistable(root, error)
+
+    return sum(1 for file in walk(root, unlisted) if (only is None or file.path == only) and reads(file.location))
 
 
-def walk(root: Path, unlisted: Callable[[OSError], None] | None = None) -> Iterator[Found]:
-    """Files below a root, in a stable order; `unlisted` is told of folders that cannot be listed."""
+def unlistable(root: Path, error: OSError) -> ReadError:
+    return ReadError(f"{str(root)!r} cannot be listed: {error.strerror}", "Check its rights and the mount.")
+
+
+def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -> Iterator[Found]:
+    """Files below a root, in a stable order.
+
+    Args:
+        unlisted: told of folders that cannot be listed, and of files to read that cannot be looked at.
+    """
     rules: dict[str, tuple[_Rule, ...]] = {}
     for folder, folders, names in os.walk(root, onerror=unlisted, followlinks=False):
         here = stored_name(Path(folder), root)
         inherited = rules.pop(here, ())
-        own = (*inherited, *(_rules(Path(folder), here) if IGNORE_FILE in names else ()))
+        try:
+            own = (*inherited, *(_rules(Path(folder), here) if IGNORE_FILE in names else ()))
+        except OSError as error:
+            # Nobody knows what it names, and reading that against the person's will cannot be undone.
+            unlisted(OSError(error.errno, f"its {IGNORE_FILE} cannot be read ({error.strerror})", folder))
+            folders.clear()
+            continue
         prefix = f"{here}/" if here else ""
         folders[:] = sorted(
             name
@@ -98,8 +122,11 @@ def walk(root: Path, unlisted: Callable[[OSError], None] | None = None) -> Itera
             location = Path(folder, name)
             try:
                 facts = location.stat()
-            except OSError:
-                continue  # it went away, or is a link to nowhere
+            except OSError as error:
+                # Where it did not go away, and is no link to nowhere, it is there still.
+                if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR) and reads(location):
+                    unlisted(error)
+                continue
             yield Found(
                 location, stored_name(location, root), facts.st_size, facts.st_mtime_ns, stat.S_ISREG(facts.st_mode)
             )
@@ -112,11 +139,10 @@ def stored_name(location: Path, root: Path) -> str:
 
 
 def _rules(folder: Path, below: str) -> Iterator[_Rule]:
-    try:
-        lines = (folder / IGNORE_FILE).read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    except OSError:
-        return
-    for line in lines:
+    file = folder / IGNORE_FILE
+    if not file.is_file():  # a pipe would hold the scan
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         line = line.strip()
         if not line or line.startswith("#"):
             continue
@@ -129,18 +155,20 @@ def _rules(folder: Path, below: str) -> Iterator[_Rule]:
 
 
 _GLOB = re.compile(
-    r"(?P<folders>(?:^|(?<=/))\*\*/)|(?P<rest>\*\*$)|\*+|\?|\[(?P<not>!?)(?P<set>[^\]/]+)\]|(?P<plain>.)", re.S
+    r"(?P<folders>(?:^|(?<=/))\*\*/)|(?P<rest>\*\*$)|\*+|\?|\[(?P<not>[!^]?)(?P<set>\]?[^\]/]+|\])\]"
+    r"|\\(?P<escaped>.)|(?P<plain>.)",
+    re.S,
 )
 
 
 def _pattern(glob: str) -> re.Pattern[str]:
-    """`*` and `?` stay within a name, `**` goes through folders."""
+    """`*` and `?` stay within a name, `**` goes through folders, a backslash takes a sign's meaning."""
 
     def regex(match: re.Match[str]) -> str:
-        if match["plain"]:
-            return re.escape(match["plain"])
+        if plain := match["plain"] or match["escaped"]:
+            return re.escape(plain)
         if match["set"]:
-            return f"[{'^' if match['not'] else ''}{match['set'].replace(chr(92), chr(92) * 2)}]"
+            return f"[{'^' if match['not'] else ''}{_in_set(match['set'])}]"
         if match["folders"]:
             return "(?:.*/)?"
         return ".*" if match["rest"] else "[^/]" if match[0] == "?" else "[^/]*"
@@ -149,6 +177,10 @@ def _pattern(glob: str) -> re.Pattern[str]:
         return re.compile(_GLOB.sub(regex, glob), re.S)
     except re.error:  # a set that is none ("[z-a]") means itself
         return re.compile(re.escape(glob))
+
+
+def _in_set(signs: str) -> str:
+    return re.sub(r"([]\\[^&|~])", r"\\\1", signs)
 
 
 def _ignored(rules: tuple[_Rule, ...], path: str, *, is_folder: bool) -> bool:

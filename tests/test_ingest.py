@@ -138,10 +138,10 @@ def test_a_file_that_cannot_be_opened_is_one_line(
     root = folder({"a.txt": "Alpha.", "secret.txt": "Hidden."})
     real = ingesting._sha256
 
-    def denied(path: Path) -> str:
+    def denied(path: Path, check: Callable[[], None]) -> str:
         if path.name == "secret.txt":
             raise PermissionError(13, "Permission denied")
-        return real(path)
+        return real(path, check)
 
     monkeypatch.setattr(ingesting, "_sha256", denied)
     report = ingest(library, root)

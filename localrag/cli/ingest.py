@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -101,7 +102,7 @@ def ingest_command(
         report = once(stop)
         _tell(report, as_json)
         if watch and report.complete:
-            _watch(path, once, stop, as_json)
+            _watch(path, report, once, stop, as_json)
             return
     if not report.complete:
         sys.exit(130)
@@ -110,19 +111,32 @@ def ingest_command(
 
 
 def _watch(
-    path: Path, once: Callable[[Callable[[], bool]], IngestReport], stop: Callable[[], bool], as_json: bool
+    path: Path,
+    report: IngestReport,
+    once: Callable[[Callable[[], bool]], IngestReport],
+    stop: Callable[[], bool],
+    as_json: bool,
 ) -> None:
     """Bring the library level at every change; a change that cannot be taken in now is taken in with the next."""
     from localrag.watching import changes
 
+    def blind(reason: str) -> None:
+        _say(f"  The system does not tell of changes here ({reason}); the folder is looked at every minute.")
+
     _say(f"Watching {str(path)!r}; Ctrl-C ends it.")
-    for _ in changes(path if path.is_dir() else path.parent, stop):
+    said = ""
+    for _ in changes(path if path.is_dir() else path.parent, stop, blind):
+        before = report
         try:
             report = once(stop)
         except LocalragError as error:
-            _say(f"  {error.message}. {error.hint}")
+            if (words := f"  {error.message}. {error.hint}") != said:
+                _say(words)
+            said = words
             continue
-        if report.read or report.removed or report.moved or report.copies:
+        said = ""
+        done = report.read or report.removed or report.moved or report.copies
+        if done or (report.failed, report.kept) != (before.failed, before.kept):
             _tell(report, as_json)
 
 
@@ -249,7 +263,8 @@ def _print(report: IngestReport) -> None:
     if report.ignored:
         _say("  not read (other types): " + ", ".join(f"{n} {suffix}" for suffix, n in report.ignored.items()))
     if report.read or report.unchanged:
-        _say(f'Next: localrag ask "…" --library {report.library}   or   localrag chat {report.library}')
+        name = shlex.quote(report.library)
+        _say(f'Next: localrag ask "…" --library {name}   or   localrag chat {name}')
 
 
 def _where(document: str, page: int | None) -> str:

@@ -117,14 +117,13 @@ def _replaced(raw: str, blocks: Sequence[Block]) -> str:
     done: set[int] = set()
     at = 0
     for start, end, index in owners:
-        between = raw[at:start]
-        if between.strip() or not done:
+        if (between := raw[at:start].strip(" \r\n")) or at == 0:
             parts.append(between)
         if index not in done:
             done.add(index)
-            parts.append(f"\n\n{blocks[index][1]}\n\n")
+            parts.append(blocks[index][1])
         at = end
-    return "".join([*parts, raw[at:]])
+    return "\n\n".join([*parts, raw[at:].strip(" \r\n")])
 
 
 # --- columns -------------------------------------------------------------------------------------------------

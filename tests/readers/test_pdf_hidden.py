@@ -146,3 +146,13 @@ def test_the_text_layer_of_a_scan_is_read(tmp_path):
 
     reading = read(tmp_path / "a.pdf", draw)
     assert SECRET in reading.pages[0].text and reading.remarks == ()
+
+
+def test_a_file_that_draws_out_of_this_world_is_read(tmp_path):
+    def draw(sheet):
+        sheet.rect(1e8, -1e8, 1e9, 1e9, stroke=0, fill=1)
+        sheet.rect(-1e9, 10, 2e9, 5, stroke=1, fill=1)
+        secret(sheet, 3e6, 2e6)
+
+    reading = read(tmp_path / "a.pdf", draw)
+    assert reading.pages[0].text == SHOWN and "off the page" in reading.remarks[0].text

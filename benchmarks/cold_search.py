@@ -44,10 +44,6 @@ assistant = localrag.assistant.Assistant(load_settings())
 lap("localrag's own imports")
 opened = assistant.library(library)
 lap("open library")
-import torch
-lap("import torch")
-import sentence_transformers
-lap("import sentence_transformers")
 embedder = assistant.embedder(opened.identity)
 lap("load embedder")
 opened.index()
@@ -69,7 +65,7 @@ from localrag.types import Answered, Delta, Found, PromptRead
 assistant = localrag.assistant.Assistant(load_settings())
 lap("localrag's own imports")
 assistant.embedder(assistant.library(library).identity)
-lap("library, torch, embedder")
+lap("library, embedder")
 assistant.load()
 lap("load model (with llama.cpp)")
 seen, tokens = set(), {}

@@ -64,6 +64,7 @@ class Matrix(NamedTuple):
         return Matrix(a, b, c, d, e, f)
 
 
+_UNMOVED = Matrix(1, 0, 0, 1, 0, 0)
 _FAR = 1e5  # points; no page is as large, and what a broken file says may be anything
 
 
@@ -233,7 +234,8 @@ def _items(holder: int, count: int, get: Callable[..., Any], matrix: Matrix, dep
             inside = _pdfium().FPDFFormObj_GetObject
             many = _pdfium().FPDFFormObj_CountObjects(handle)
             own = own_matrix(handle)
-            yield from _items(handle, max(many, 0), inside, matrix.after(own) if own else matrix, depth + 1)
+            moved = matrix.after(own) if own and own != _UNMOVED else matrix  # the same object where nothing moves
+            yield from _items(handle, max(many, 0), inside, moved, depth + 1)
 
 
 _FLOATS = (ctypes.c_float * 6)()

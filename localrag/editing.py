@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from localrag.vectors import Vectors
 
 
+# With a thousand letters of one form, all pairs would be half a million rows.
+_MOST_NEAR = 32
 _COPIED = "title, sha256, size, paged, characters, author, date, skipped, remarks, sketch"
 
 
@@ -370,19 +372,23 @@ class Editor(Library):
             matrix = np.frombuffer(b"".join(row[1] for row in rows), "<u4").reshape(len(rows), sketches.BINS)
             self._sketches = [row[0] for row in rows], matrix.astype(np.uint32)
         ids, known = self._sketches
-        alike = sketches.similarities(known, sketch)
-        found = []
-        for index in np.flatnonzero(alike >= sketches.ALIKE)[
-            np.argsort(-alike[alike >= sketches.ALIKE], kind="stable")
-        ]:
+        alike = sketches.similarities(known[: len(ids)], sketch)
+        found: list[int] = []
+        near = np.flatnonzero(alike >= sketches.ALIKE)
+        for index in near[np.argsort(-alike[near], kind="stable")]:
+            if len(found) == _MOST_NEAR:
+                break
             # Copies are no drafts of each other, and what was deleted meanwhile is still in the matrix.
             row = self._db.execute("SELECT sha256 FROM documents WHERE id = ?", (ids[index],)).fetchone()
             if row is not None and row[0] != sha256:
                 found.append(ids[index])
                 link = (document_id, ids[index], round(float(alike[index]), 3))
                 self._db.execute("INSERT INTO near VALUES (?, ?, ?)", link)
-        own = np.frombuffer(sketch, "<u4").astype(np.uint32)
-        self._sketches = [*ids, document_id], np.vstack([known, own[None, :]])
+        if len(ids) == len(known):  # doubled, so that a thousand documents do not copy it a thousand times
+            known = np.vstack([known, np.zeros((max(256, len(known)), sketches.BINS), np.uint32)])
+        known[len(ids)] = np.frombuffer(sketch, "<u4")
+        ids.append(document_id)
+        self._sketches = ids, known
         return found
 
     def _delete_documents(self, where: str, values: tuple[Any, ...]) -> None:

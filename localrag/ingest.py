@@ -179,11 +179,16 @@ class _Run:
 
     def scan(self, only: str | None) -> Iterator[Found]:
         """Files to read below the root; the others are counted by suffix."""
+        seen: set[str] = set()
         for file in walk(self.location, self._unlisted):
             self._check()
             if only is not None and file.path != only:
                 continue
-            if base.reads(file.location):
+            if file.path in seen:  # bytes that are no UTF-8 are written as others may be named
+                path = f"{file.path} (another file)"
+                self.tally.failed[path] = Failure(path, "has the name of another. Rename one of the two.", path)
+            elif base.reads(file.location):
+                seen.add(file.path)
                 yield file
             elif file.regular:
                 self.tally.ignored[file.location.suffix.lower() or "(no suffix)"] += 1

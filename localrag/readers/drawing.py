@@ -180,7 +180,8 @@ def formula(element: Element, depth: int = 0) -> str:
         marks = {child.tag: child.get(f"{_M}val", "") for child in element.iterfind(f"{_M}dPr/*")}
         inside = [formula(child, depth + 1) for child in element.iterfind(f"{_M}e")]
         return f"{marks.get(f'{_M}begChr', '(')}{', '.join(inside)}{marks.get(f'{_M}endChr', ')')}"
-    return "".join(formula(child, depth + 1) for child in element)
+    between = " " if name == "oMathPara" else ""  # formulas of their own, not parts of one
+    return between.join(filter(None, (formula(child, depth + 1) for child in element)))
 
 
 def _grouped(text: str) -> str:

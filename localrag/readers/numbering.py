@@ -1,7 +1,7 @@
 """The numbers that Word prints before paragraphs: they are not in the text, but people cite by them.
 
-Follows w:num and w:abstractNum with restarts and overrides. Number formats beyond decimal, letters and Roman are
-printed as decimals; bullets become "-".
+Follows w:num and w:abstractNum, list styles, restarts and overrides. Number formats beyond decimal, letters and Roman
+are printed as decimals; bullets become "-".
 """
 
 from __future__ import annotations
@@ -23,20 +23,29 @@ class Numbering:
         self._abstract: dict[str, dict[int, _Level]] = {}
         self._lists: dict[str, str] = {}
         self._restarts: dict[tuple[str, int], int] = {}
+        self._overrides: dict[str, dict[int, _Level]] = {}
         self._by_style: dict[str, int] = {}
         self._counts: dict[str, dict[int, int]] = {}
         self._seen: set[str] = set()
+        styles_of: dict[str, str] = {}  # the definitions that only name a list style
+        styled: dict[str, str] = {}  # list styles: the definition that each one has
         for element in root if root is not None else ():
             identity = element.get(f"{_W}abstractNumId", "")
             if element.tag == f"{_W}abstractNum":
                 self._abstract[identity] = self._levels(element)
+                styles_of[identity] = _value(element, "numStyleLink")
+                styled[_value(element, "styleLink")] = identity
             elif element.tag == f"{_W}num":
                 number = element.get(f"{_W}numId", "")
                 self._lists[number] = _value(element, "abstractNumId")
+                self._overrides[number] = self._levels(element)
                 for override in element.iter(f"{_W}lvlOverride"):
                     start = _value(override, "startOverride")
                     if start.isdigit():
                         self._restarts[number, _int(override.get(f"{_W}ilvl"), 0)] = int(start)
+        for number, identity in self._lists.items():
+            if style := styles_of.get(identity):
+                self._lists[number] = styled.get(style, identity)
 
     def next(self, paragraph: Element, style: str) -> str:
         """The number of this paragraph as it is printed ("3.2", "(a)", "-"), or nothing."""
@@ -45,9 +54,7 @@ class Numbering:
         number = (_value(own, "numId") if own is not None else "") or (
             _value(inherited, "numId") if inherited is not None else ""
         )
-        levels = self._abstract.get(self._lists.get(number, ""))
-        if not levels:
-            return ""
+        levels = self._abstract.get(self._lists.get(number, ""), {}) | self._overrides.get(number, {})
         depth = _value(own, "ilvl") if own is not None else ""
         if not depth and inherited is not None:
             depth = _value(inherited, "ilvl")
@@ -62,17 +69,20 @@ class Numbering:
                 if owner == number:
                     counts[depth] = start - 1
         counts[level] = counts.get(level, levels[level].start - 1) + 1
-        for deeper in [depth for depth in counts if depth > level]:
-            del counts[deeper]
+        for other in levels:
+            if other < level:  # one that was passed over counts as begun
+                counts.setdefault(other, levels[other].start)
+            elif other > level and level < levels[other].restart:
+                counts.pop(other, None)
         form = levels[level]
         if form.kind == "bullet":
             return "-"
-        if form.kind == "none":
-            return ""
 
         def printed(match: re.Match[str]) -> str:
             depth = int(match[1]) - 1
             other = levels.get(depth, form)
+            if other.kind in ("bullet", "none"):
+                return ""
             kind = "decimal" if form.legal else other.kind
             return format_number(counts.get(depth, other.start), kind)
 
@@ -82,15 +92,16 @@ class Numbering:
         levels: dict[int, _Level] = {}
         for element in abstract.iter(f"{_W}lvl"):
             depth = _int(element.get(f"{_W}ilvl"), 0)
-            levels[depth] = _Level(element)
+            levels[depth] = _Level(element, depth)
             if style := _value(element, "pStyle"):
                 self._by_style[style] = depth
         return levels
 
 
 class _Level:
-    def __init__(self, element: Element) -> None:
-        self.start = _int(_value(element, "start"), 1)
+    def __init__(self, element: Element, depth: int) -> None:
+        self.start = _int(_value(element, "start"), 0)
+        self.restart = _int(_value(element, "lvlRestart"), depth)  # levels above this one begin it anew
         self.kind = _value(element, "numFmt") or "decimal"
         self.text = _value(element, "lvlText")
         self.legal = element.find(f"{_W}isLgl") is not None

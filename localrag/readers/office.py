@@ -205,6 +205,7 @@ class _Inline:
         return "".join(self.pieces)
 
     def walk(self, element: Element, depth: int) -> None:
+        before = ""
         for child in element if depth <= _MAX_DEPTH else ():
             tag = child.tag
             if tag == f"{_W}t":
@@ -220,7 +221,7 @@ class _Inline:
                 code = child.get(f"{_W}char", "")
                 self.pieces.append(symbol(int(code, 16), child.get(f"{_W}font", "")) if _HEX.match(code) else "")
             elif tag.startswith(_MATH):
-                self.pieces.append(formula(child))
+                self.pieces.append(" " * before.startswith(_MATH) + formula(child))
             elif tag in (f"{_W}footnoteReference", f"{_W}endnoteReference"):
                 self.noted += 1
                 self.pieces.append(f" [{self.noted}]")
@@ -231,6 +232,7 @@ class _Inline:
             elif tag in (f"{_W}drawing", f"{_W}pict", f"{_W}object"):
                 self.boxes.extend(_outermost(child, f"{_W}txbxContent"))
                 self.pictures.extend(item for item in child.iter() if item.tag in _CHARTS)
+            before = tag
 
 
 def _outermost(element: Element, tag: str) -> Iterator[Element]:

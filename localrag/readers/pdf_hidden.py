@@ -52,10 +52,13 @@ def hide(page: Any, textpage: Any, hidden: Hidden) -> Looked:
         out += _undrawn(page, looked.suspects)
     for kind, item in out:
         words = native.words_of(item, textpage)
-        if any(map(str.isalnum, words)):  # a dash or a box to tick may be drawn as well, and says nothing
+        says = any(map(str.isalnum, words))
+        if not says and kind in ("transparent text", "invisible text"):
+            continue  # a box to tick that is drawn as well
+        if says:
             hidden.add(kind, f"{words} ")
-            native.show(item.handle, False)
-            looked.taken = True
+        native.show(item.handle, False)
+        looked.taken = True
     return looked
 
 

@@ -14,6 +14,7 @@ from itertools import islice
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+_NOTHING = "\u2060"  # a character that `cleaning.clean` takes out
 TEXT, PATH, IMAGE, SHADING, FORM = 1, 2, 3, 4, 5
 MOST_OBJECTS = 60_000  # of one page
 _DEEPEST_FORM = 6
@@ -167,8 +168,13 @@ def text(textpage: Any) -> str:
     if len(raw) == count:
         return raw
     unicode = _pdfium().FPDFText_GetUnicode
-    codes = (unicode(handle, index) for index in range(count))
-    return "".join(chr(code) if 0 < code < 0x110000 else " " for code in codes).replace("\x02", "\ufffe")
+    units = [unicode(handle, index) for index in range(count)]
+    letters = [chr(unit) if 0 < unit < 0x110000 else " " for unit in units]
+    for index in range(count - 1):
+        if 0xD800 <= units[index] < 0xDC00 <= units[index + 1] < 0xE000:  # one character in two of PDFium's letters
+            letters[index] = chr(0x10000 + ((units[index] - 0xD800) << 10) + units[index + 1] - 0xDC00)
+            letters[index + 1] = _NOTHING
+    return "".join(letters).replace("\x02", "\ufffe")
 
 
 def end_boxes(textpage: Any, spans: Sequence[tuple[int, int]]) -> list[float]:

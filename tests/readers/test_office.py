@@ -82,28 +82,83 @@ def test_lists_keep_the_numbers_that_word_prints(path):
     assert read(document, path).pages[0].text == "1. An item\n2. An item\n- An item"
 
 
-def test_numbers_of_many_levels_count_like_word(path):
-    document = docx.Document()
+def numbered(document, levels, lists, paragraphs):
+    """Add a list definition, the lists that use it (number: overrides) and paragraphs (list, level)."""
     numbering = document.part.numbering_part.element
-    levels = "".join(
-        f'<w:lvl w:ilvl="{depth}"><w:start w:val="1"/><w:numFmt w:val="{kind}"/><w:lvlText w:val="{text}"/></w:lvl>'
-        for depth, kind, text in (
-            (0, "decimal", "%1."),
-            (1, "decimal", "%1.%2"),
-            (2, "lowerLetter", "(%3)"),
-            (3, "upperRoman", "%4)"),
-        )
-    )
-    numbering.insert(0, parse_xml(f'<w:abstractNum {W} w:abstractNumId="77">{levels}</w:abstractNum>'))
-    numbering.append(parse_xml(f'<w:num {W} w:numId="77"><w:abstractNumId w:val="77"/></w:num>'))
-    restart = '<w:lvlOverride w:ilvl="0"><w:startOverride w:val="5"/></w:lvlOverride>'
-    numbering.append(parse_xml(f'<w:num {W} w:numId="78"><w:abstractNumId w:val="77"/>{restart}</w:num>'))
-    for number, depth in ((77, 0), (77, 1), (77, 1), (77, 2), (77, 2), (77, 3), (77, 0), (77, 1), (78, 0)):
+    inside = "".join(f'<w:lvl w:ilvl="{depth}">{level}</w:lvl>' for depth, level in enumerate(levels))
+    numbering.insert(0, parse_xml(f'<w:abstractNum {W} w:abstractNumId="77">{inside}</w:abstractNum>'))
+    for number, overrides in lists.items():
+        numbering.append(parse_xml(f'<w:num {W} w:numId="{number}"><w:abstractNumId w:val="77"/>{overrides}</w:num>'))
+    for number, depth in paragraphs:
         add(document, f'<w:p><w:pPr><w:numPr><w:ilvl w:val="{depth}"/><w:numId w:val="{number}"/></w:numPr></w:pPr>'
                       "<w:r><w:t>x</w:t></w:r></w:p>")  # fmt: skip
+
+
+def level(kind, text, more='<w:start w:val="1"/>'):
+    return f'{more}<w:numFmt w:val="{kind}"/><w:lvlText w:val="{text}"/>'
+
+
+def test_numbers_of_many_levels_count_like_word(path):
+    document = docx.Document()
+    levels = [
+        level("decimal", "%1."),
+        level("decimal", "%1.%2"),
+        level("lowerLetter", "(%3)"),
+        level("upperRoman", "%4)"),
+    ]
+    restart = '<w:lvlOverride w:ilvl="0"><w:startOverride w:val="5"/></w:lvlOverride>'
+    places = ((77, 0), (77, 1), (77, 1), (77, 2), (77, 2), (77, 3), (77, 0), (77, 1), (78, 0))
+    numbered(document, levels, {77: "", 78: restart}, places)
     assert read(document, path).pages[0].text.split("\n") == [
         "1. x", "1.1 x", "1.2 x", "(a) x", "(b) x", "I) x", "2. x", "2.1 x", "5. x",
     ]  # fmt: skip
+
+
+def test_a_list_may_print_the_shared_count_in_another_form(path):
+    document = docx.Document()
+    other = f'<w:lvlOverride w:ilvl="0"><w:lvl w:ilvl="0">{level("upperLetter", "Annex %1")}</w:lvl></w:lvlOverride>'
+    numbered(document, [level("decimal", "%1.")], {77: "", 78: other}, ((77, 0), (78, 0), (78, 0), (77, 0)))
+    assert read(document, path).pages[0].text.split("\n") == ["1. x", "Annex B x", "Annex C x", "4. x"]
+
+
+def test_a_level_that_was_passed_over_counts_as_begun(path):
+    document = docx.Document()
+    levels = [level("decimal", "%1"), level("lowerLetter", "%1.%2"), level("upperRoman", "%1.%2.%3")]
+    numbered(document, levels, {77: ""}, ((77, 0), (77, 2), (77, 1)))
+    assert read(document, path).pages[0].text.split("\n") == ["1 x", "1.a.I x", "1.b x"]
+
+
+def test_a_level_starts_anew_only_after_the_level_it_names(path):
+    document = docx.Document()
+    levels = [level("decimal", "%1"), level("decimal", "%1.%2"),
+              level("decimal", "[%3]", '<w:start w:val="1"/><w:lvlRestart w:val="1"/>'),
+              level("decimal", "{%4}", '<w:start w:val="1"/><w:lvlRestart w:val="0"/>')]  # fmt: skip
+    places = ((77, 0), (77, 1), (77, 2), (77, 3), (77, 1), (77, 2), (77, 3), (77, 0), (77, 2), (77, 3))
+    numbered(document, levels, {77: ""}, places)
+    assert read(document, path).pages[0].text.split("\n") == [
+        "1 x", "1.1 x", "[1] x", "{1} x", "1.2 x", "[2] x", "{2} x", "2 x", "[1] x", "{3} x",
+    ]  # fmt: skip
+
+
+def test_a_level_without_a_start_begins_at_nought_and_one_without_a_number_prints_its_words(path):
+    document = docx.Document()
+    levels = [level("decimalZero", "%1", ""), level("none", "%1.%2 Note"), level("decimal", "%1.%2.%3")]
+    numbered(document, levels, {77: ""}, ((77, 0), (77, 0), (77, 1), (77, 2)))
+    assert read(document, path).pages[0].text.split("\n") == ["00 x", "01 x", "01. Note x", "01..1 x"]
+
+
+def test_a_list_defined_by_a_list_style_is_numbered(path):
+    document = docx.Document()
+    numbering = document.part.numbering_part.element
+    numbered(document, [level("decimal", "§ %1")], {77: ""}, ())
+    numbering[0].insert(0, parse_xml(f'<w:styleLink {W} w:val="Clauses"/>'))
+    linked = f'<w:abstractNum {W} w:abstractNumId="78"><w:numStyleLink w:val="Clauses"/></w:abstractNum>'
+    numbering.insert(0, parse_xml(linked))
+    numbering.append(parse_xml(f'<w:num {W} w:numId="78"><w:abstractNumId w:val="78"/></w:num>'))
+    for number in (77, 78):
+        add(document, f'<w:p><w:pPr><w:numPr><w:ilvl w:val="0"/><w:numId w:val="{number}"/></w:numPr></w:pPr>'
+                      "<w:r><w:t>x</w:t></w:r></w:p>")  # fmt: skip
+    assert read(document, path).pages[0].text == "§ 1 x\n§ 2 x"
 
 
 def test_tracked_insertions_are_in_and_deletions_out(path):
@@ -313,6 +368,15 @@ def test_text_boxes_in_cells_are_read_once(path):
         f"<mc:Fallback><w:pict>{box}</w:pict></mc:Fallback></mc:AlternateContent></w:r>"))  # fmt: skip
     document.tables[0].cell(0, 1).text = "b"
     assert read(document, path).pages[0].text.split("\n")[0] == "| a box | b |"
+
+
+def test_formulas_that_follow_each_other_stay_apart(path):
+    m = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+    one, two = (f"<m:oMath {m}><m:r><m:t>{text}</m:t></m:r></m:oMath>" for text in ("a=b", "c=d"))
+    document = docx.Document()
+    add(document, f"<w:p>{one}{two}</w:p>")
+    add(document, f"<w:p><m:oMathPara {m}>{one}{two}</m:oMathPara></w:p>")
+    assert read(document, path).pages[0].text == "a=b c=d\n\na=b c=d"
 
 
 def test_symbols_phonetic_text_and_formulas_keep_what_is_printed(path):

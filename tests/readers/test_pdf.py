@@ -234,6 +234,19 @@ def test_without_an_engine_each_page_says_so(tmp_path, monkeypatch):
     assert "no engine for Georgian" in refused(write(tmp_path / "b.pdf", [[]], draw=scan), ocr="auto")
 
 
+def test_characters_beyond_the_first_65536_are_whole(tmp_path):
+    path = write(tmp_path / "a.pdf", [["xyz" + TEXT]])
+    cmap = "1 begincodespacerange <00> <ff> endcodespacerange 2 beginbfchar <78> <D835DC61> <79> <D835DC3F> endbfchar"
+    writer = pypdf.PdfWriter(clone_from=path)
+    stream = pypdf.generic.DecodedStreamObject()
+    stream.set_data(f"/CIDInit /ProcSet findresource begin begincmap {cmap} endcmap end".encode())
+    fonts = writer.pages[0]["/Resources"]["/Font"]
+    for name in fonts:
+        fonts[name].get_object()[pypdf.generic.NameObject("/ToUnicode")] = writer._add_object(stream)
+    writer.write(path)
+    assert read(path).pages[0].text.startswith("\U0001d461\U0001d43f")
+
+
 def test_too_many_pages_or_characters_are_refused(tmp_path, monkeypatch):
     path = write(tmp_path / "a.pdf", [[TEXT]] * 3)
     with pytest.raises(ReadError, match="more than the 50 characters"):

@@ -168,7 +168,17 @@ def _pages(document: Any, options: Options) -> Iterator[_Read]:
 
 
 def _page(page: Any, number: int, options: Options) -> _Read:
-    text, remarks, kinds = _layer(page, number)
+    import pypdfium2
+
+    try:
+        text, remarks, kinds = _layer(page, number)
+    except (pypdfium2.PdfiumError, MemoryError):
+        raise
+    except Exception as error:  # boxes of strangers meet our arithmetic; the words are there all the same
+        with contextlib.closing(page.get_textpage()) as textpage:
+            text, kinds = _tidy(native.text(textpage)), {native.TEXT}
+        said = f"its layout is not understood ({type(error).__name__}): tables and hidden text are not told apart"
+        remarks = (Remark(number, said),)
     letters = sum(1 for _ in islice(filter(str.isalnum, text), _LEAST_LETTERS))
     pictured = native.IMAGE in kinds
     bare = letters < _LEAST_LETTERS and (pictured or (not letters and bool(kinds - {native.TEXT})))

@@ -260,3 +260,17 @@ def test_the_file_is_closed_again(tmp_path):
     path = write(tmp_path / "a.pdf", [[TEXT]] * 3)
     read(path)
     assert str(path) not in {str(item.resolve()) for item in Path("/proc/self/fd").iterdir()}
+
+
+def test_a_layout_that_is_not_understood_costs_only_the_layout_of_its_page(tmp_path, monkeypatch):
+    real = pdf.page_text
+
+    def fail(page, textpage, raw, *more):
+        if "Second" in raw:
+            raise ZeroDivisionError
+        return real(page, textpage, raw, *more)
+
+    monkeypatch.setattr(pdf, "page_text", fail)
+    reading = read(write(tmp_path / "a.pdf", [[TEXT], ["Second page, " + TEXT]]))
+    assert [page.text for page in reading.pages] == [TEXT, "Second page, " + TEXT]
+    assert [remark.number for remark in reading.remarks] == [2] and "not understood" in reading.remarks[0].text

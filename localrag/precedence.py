@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _LOOK_AGAIN = 0.2
+# Who asks without a pause, or left a question suspended, makes an ingest slow and does not end it.
+_LONGEST = 120.0
 _TRIES = 5
 
 
@@ -57,9 +59,11 @@ def _marked(folder: Path) -> BaseFileLock | None:
 
 
 def give_way(folder: Path, stop: Callable[[], bool] = lambda: False) -> float:
-    """Wait while a question is being answered; returns the seconds waited."""
+    """Wait while a question is being answered, two minutes at the most; returns the seconds waited."""
     began = time.monotonic()
     while not stop() and any(_held(mark) for mark in folder.glob("*.lock")):
+        if time.monotonic() - began > _LONGEST:
+            break
         time.sleep(_LOOK_AGAIN)
     return time.monotonic() - began
 

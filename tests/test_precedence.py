@@ -1,0 +1,83 @@
+"""A question comes before an ingest; one that never ends, or whose process died, does not stop it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from papers import ingest
+
+from localrag import precedence
+from localrag.editing import Editor
+
+
+def test_an_ingest_waits_while_a_question_is_answered(
+    library: Editor, folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    marks = tmp_path / "asking"
+    order: list[str] = []
+
+    def wait() -> None:
+        precedence.give_way(marks)
+        order.append("ingest went on")
+
+    root = folder({"a.txt": "Alpha. " * 30})
+    with precedence.asking(marks):
+        thread = threading.Thread(target=lambda: ingest(library, root, give_way=wait))
+        thread.start()
+        time.sleep(0.5)
+        order.append("answered")
+    thread.join(timeout=20)
+    assert not thread.is_alive() and order[0] == "answered" and "ingest went on" in order
+
+
+def test_two_questions_are_both_waited_for(tmp_path: Path) -> None:
+    with precedence.asking(tmp_path):
+        with precedence.asking(tmp_path):
+            assert len(list(tmp_path.iterdir())) == 2
+        assert len(list(tmp_path.iterdir())) == 1
+        asked = [False, False, True]
+        assert precedence.give_way(tmp_path, lambda: asked.pop(0)) > 0  # until it was told to stop
+    assert precedence.give_way(tmp_path) < 0.2 and list(tmp_path.iterdir()) == []
+
+
+def test_the_mark_of_a_question_whose_process_died_holds_nobody(tmp_path: Path) -> None:
+    (tmp_path / "left-over.lock").write_bytes(b"")
+    assert precedence.give_way(tmp_path) < 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_questions_without_a_pause_do_not_end_an_ingest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precedence, "_LONGEST", 0.3)
+    with precedence.asking(tmp_path):
+        assert 0.3 < precedence.give_way(tmp_path) < 5
+
+
+def test_a_mark_that_an_ingest_was_looking_at_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filelock import FileLock
+
+    real = FileLock.acquire
+    tries = 0
+
+    def acquire(self: FileLock, *args: object, **more: object) -> object:
+        nonlocal tries
+        tries += 1
+        held = real(self, *args, **more)  # type: ignore[arg-type]
+        if tries == 1:  # the ingest took it for one left behind, and cleared it away
+            Path(self.lock_file).unlink()
+        return held
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+    with precedence.asking(tmp_path):
+        monkeypatch.undo()
+        stopping = iter([False, True])
+        assert precedence.give_way(tmp_path, lambda: next(stopping)) > 0.1
+
+
+def test_no_folder_for_marks_is_no_reason_not_to_answer(tmp_path: Path) -> None:
+    (tmp_path / "asking").write_text("a file is in the way")
+    with precedence.asking(tmp_path / "asking"):
+        pass

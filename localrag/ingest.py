@@ -294,10 +294,8 @@ class _Run:
             documents = [doc.path for doc in self.library.documents(root=self.root) if doc.file in paths]
             self.library.remove_files(self.root, gone)
             self.tally.removed = sorted({*documents, *gone})
-        if self.unlisted:
-            with self.library.transaction():
-                for path, reason in self.unlisted.items():
-                    self._note(path, reason, path)
+        for path, reason in self.unlisted.items():
+            self._note(path, reason, path)
         if only is None and (over := self.failures.keys() - there - self.unlisted.keys() - set(self.tally.kept)):
             self.library.drop_failures(self.root, over)
 

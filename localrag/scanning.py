@@ -42,15 +42,22 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class _Rule:
     folder: str  # where the pattern was written, "" for the root
-    pattern: re.Pattern[str]
+    names: tuple[re.Pattern[str] | None, ...]  # None for any number of folders
     keeps: bool
     folders_only: bool
 
     def says(self, path: str, is_folder: bool) -> bool:
         if self.folders_only and not is_folder:
             return False
-        below = path.removeprefix(f"{self.folder}/") if self.folder else path
-        return self.pattern.fullmatch(below) is not None
+        below = (path.removeprefix(f"{self.folder}/") if self.folder else path).split("/")
+        reached = {0}
+        for pattern in self.names:
+            if pattern is None:
+                reached = set(range(min(reached, default=len(below) + 1), len(below) + 1))
+            else:
+                reached = {at + 1 for at in reached if at < len(below) and pattern.fullmatch(below[at])}
+        # What is in a folder, not the folder itself, is meant by `**` at the end.
+        return len(below) in reached if self.names[-1] is not None else min(reached, default=len(below)) < len(below)
 
 
 def root_of(path: Path) -> tuple[Path, str | None]:
@@ -151,30 +158,30 @@ def _rules(folder: Path, below: str) -> Iterator[_Rule]:
         # A pattern with a slash in it counts from its own folder, one without means the name at any depth.
         glob = line.lstrip("/") if "/" in line else f"**/{line}"
         if glob:
-            yield _Rule(below, _pattern(glob), keeps, folders_only)
+            names = tuple(None if name == "**" else _pattern(name) for name in glob.split("/"))
+            yield _Rule(below, names, keeps, folders_only)
 
 
-_GLOB = re.compile(
-    r"(?P<folders>(?:^|(?<=/))\*\*/)|(?P<rest>\*\*$)|\*+|\?|\[(?P<not>[!^]?)(?P<set>\]?[^\]/]+|\])\]"
-    r"|\\(?P<escaped>.)|(?P<plain>.)",
-    re.S,
-)
+_SIGN = re.compile(r"(?P<stars>\*+)|\?|\[(?P<not>[!^]?)(?P<set>\]?[^\]]+|\])\]|\\(?P<escaped>.)|(?P<plain>.)", re.S)
 
 
 def _pattern(glob: str) -> re.Pattern[str]:
-    """`*` and `?` stay within a name, `**` goes through folders, a backslash takes a sign's meaning."""
-
-    def regex(match: re.Match[str]) -> str:
-        if plain := match["plain"] or match["escaped"]:
-            return re.escape(plain)
-        if match["set"]:
-            return f"[{'^' if match['not'] else ''}{_in_set(match['set'])}]"
-        if match["folders"]:
-            return "(?:.*/)?"
-        return ".*" if match["rest"] else "[^/]" if match[0] == "?" else "[^/]*"
-
+    """One name of a pattern; a backslash takes a sign's meaning."""
+    pieces = [""]
+    for sign in _SIGN.finditer(glob):
+        if sign["stars"]:
+            pieces.append("")
+        elif plain := sign["plain"] or sign["escaped"]:
+            pieces[-1] += re.escape(plain)
+        else:
+            pieces[-1] += f"[{'^' if sign['not'] else ''}{_in_set(sign['set'])}]" if sign["set"] else "."
+    first, *rest = pieces
+    if rest:
+        # What stands between two stars is best taken where it first comes, so there is never a way back to try.
+        *between, last = rest
+        first += "".join(f"(?>.*?{piece})" for piece in between) + f".*{last}"
     try:
-        return re.compile(_GLOB.sub(regex, glob), re.S)
+        return re.compile(first, re.S)
     except re.error:  # a set that is none ("[z-a]") means itself
         return re.compile(re.escape(glob))
 

@@ -105,7 +105,7 @@ def test_a_moved_folder_keeps_what_was_read(models: Any, folder: Folder, tmp_pat
     library.ingest(again / "a.txt", moved_from=str(moved))
     assert library.roots() == [str(again)]
     with pytest.raises(NotFoundError):
-        library.ingest(again, moved_from="/never/was")
+        library.ingest(folder({"c.txt": "Others."}, "new"), moved_from="/never/was")
 
 
 def test_another_embedder_is_refused_and_re_embedding_brings_it_in(models: Any, folder: Folder) -> None:

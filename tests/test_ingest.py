@@ -276,6 +276,16 @@ def test_a_name_that_is_not_utf8_is_read(library: Editor, folder: Folder) -> Non
     assert ingest(library, root, embedder=never).unchanged == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are a matter of Linux")
+def test_two_files_that_would_be_stored_under_one_name_are_told_apart(library: Editor, folder: Folder) -> None:
+    root = folder({"caf\\xe9.txt": "Tea."})
+    Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.txt")).write_text("Coffee.")
+    for embedder in (HashingEmbedder, never):
+        report = ingest(library, root, embedder=embedder)
+        assert [failure.document for failure in report.failed] == ["caf\\xe9.txt (another file)"]
+        assert library.counts()["documents"] == 1
+
+
 def test_a_moved_root_is_read_nowhere_again(library: Editor, folder: Folder, tmp_path: Path) -> None:
     root = folder({"a.txt": "Alpha."})
     ingest(library, root)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import threading
-import time
 import zipfile
 from collections.abc import Callable
+from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 from papers import contents, ingest, never, sound
 
+from localrag import editing, watching
 from localrag import ingest as ingesting
-from localrag import precedence, watching
 from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
-from localrag.errors import UsageError
+from localrag.errors import NotFoundError, UsageError
 from localrag.readers.source import Options
 
 Folder = Callable[..., Path]
@@ -80,6 +82,65 @@ def test_drafts_are_reported_as_nearly_the_same(library: Editor, folder: Folder)
     assert {frozenset(pair) for pair in report.near} == {frozenset({"draft.txt", "final.txt"})}
 
 
+def test_of_a_thousand_letters_of_one_form_each_is_linked_with_a_few(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(editing, "_MOST_NEAR", 3)
+    form = " ".join(f"word{n * n % 997}" for n in range(500))
+    report = ingest(library, folder({f"{n}.txt": f"{form} and customer {n}" for n in range(10)}))
+    assert len(report.near) == 9 and len(library.near_duplicates()) == 0 + 1 + 2 + 3 * 7
+
+
+def test_a_copy_stays_when_its_original_changes_goes_or_is_forgotten(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": letter(1), "b.txt": letter(1), "c.txt": letter(1), "d.txt": letter(2)})
+    ingest(library, root)
+    folder({"a.txt": letter(3)})
+    report = ingest(library, root)
+    assert (report.read, report.copies, report.unchanged) == (("a.txt",), (), 3)
+    (root / "b.txt").unlink()
+    ingest(library, root, embedder=never)
+    assert library.page_text(library.document("c.txt").id, 0) == letter(1)
+    library.remove(library.documents(["c.txt"]))
+    assert library.search_text("topic1", 5) == []
+    assert ingest(library, root).read == ("c.txt",)  # it is in the folder still
+    folder({"late.txt": letter(1)})
+    assert ingest(library, root, embedder=never).copies == ("late.txt",)
+    sound(library)
+
+
+def test_of_two_roots_with_the_same_files_each_goes_alone(library: Editor, folder: Folder) -> None:
+    one, two = folder({"a.txt": letter(1), "b.txt": letter(2)}, "one"), folder({"b.txt": letter(2)}, "two")
+    ingest(library, one)
+    assert ingest(library, two, embedder=never).copies == ("b.txt",)
+    for file in one.iterdir():
+        file.unlink()
+    assert ingest(library, one, embedder=never, prune=True).removed == ("a.txt", "b.txt")
+    assert [(doc.root, doc.path) for doc in library.documents()] == [(str(two), "b.txt")]
+    folder({"c.txt": letter(2)}, "one")
+    assert ingest(library, one, embedder=never).copies == ("c.txt",)  # not moved: it lies in the other root as well
+    sound(library)
+
+
+def test_one_file_as_the_path_says_nothing_of_the_others(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": letter(1)})
+    ingest(library, root)
+    folder({"b.txt": letter(1)})
+    report = ingest(library, root / "b.txt", embedder=never)
+    assert (report.copies, report.moved) == (("b.txt",), ())
+    assert [doc.path for doc in library.documents()] == ["a.txt", "b.txt"]
+
+
+def test_a_root_may_be_said_to_have_moved_twice(library: Editor, folder: Folder, tmp_path: Path) -> None:
+    root = folder({"a.txt": letter(1)})
+    ingest(library, root)
+    new = root.rename(tmp_path / "new")
+    for _ in range(2):  # the first run was stopped
+        library.move_root(str(root), str(new))
+    with pytest.raises(NotFoundError):
+        library.move_root(str(tmp_path / "never"), str(tmp_path / "elsewhere"))
+    assert ingest(library, new, embedder=never).unchanged == 1
+
+
 # --- what is gone -------------------------------------------------------------------------------------------
 
 
@@ -102,6 +163,48 @@ def test_a_few_files_gone_are_removed(library: Editor, folder: Folder) -> None:
     for n in range(4):
         (root / f"{n}.txt").unlink()
     assert len(ingest(library, root, embedder=never).removed) == 4
+
+
+def test_many_files_moved_do_not_make_a_few_gone_a_large_part(library: Editor, folder: Folder) -> None:
+    root = folder({f"old/{n}.txt": letter(n) for n in range(20)})
+    ingest(library, root)
+    (root / "old").rename(root / "new")
+    for n in range(3):
+        (root / f"new/{n}.txt").unlink()
+    report = ingest(library, root, embedder=never)
+    assert (len(report.moved), len(report.removed), report.kept) == (17, 3, ())
+
+
+def test_what_cannot_be_looked_at_is_neither_gone_nor_moved(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder({"a.txt": letter(0), "share/b.txt": letter(1), "c.txt": letter(2)})
+    ingest(library, root)
+    scandir, stat = os.scandir, Path.stat
+
+    def no_list(path: Any = ".") -> Any:
+        if Path(path).name == "share":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    def no_stat(path: Path, **more: bool) -> os.stat_result:
+        if path.name == "c.txt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **more)
+
+    monkeypatch.setattr(os, "scandir", no_list)
+    monkeypatch.setattr(Path, "stat", no_stat)
+    folder({"twin.txt": letter(1)})
+    for _ in range(2):
+        report = ingest(library, root, embedder=never)
+        assert {failure.document for failure in report.failed} == {"share", "c.txt"}
+        assert (report.moved, report.removed) == ((), ())
+        generation = library.generation
+    assert [doc.path for doc in library.documents()] == ["a.txt", "c.txt", "share/b.txt", "twin.txt"]
+    ingest(library, root, embedder=never)
+    assert library.generation == generation  # a failure that is known already is no change
+    monkeypatch.undo()
+    assert ingest(library, root, embedder=never).failed == () and library.failures() == []
 
 
 def test_a_folder_that_is_suddenly_empty_removes_nothing(library: Editor, folder: Folder) -> None:
@@ -145,6 +248,112 @@ def test_a_member_that_left_its_archive_leaves_the_library(library: Editor, fold
     assert ingest(library, root, embedder=never).moved == (("box.zip", "case.zip"),)
     assert [doc.path for doc in library.documents()] == ["case.zip/b.txt", "case.zip/c.txt"]
     sound(library)
+
+
+def test_a_member_that_fails_before_the_others_is_remembered(library: Editor, folder: Folder) -> None:
+    root = folder({})
+    archive(root / "box.zip", {"a.pdf": "%PDF-", "b.txt": letter(1)})
+    assert ingest(library, root).read == ("box.zip/b.txt",)
+    assert [failure.document for failure in library.failures()] == ["box.zip/a.pdf"]
+    again = ingest(library, root, embedder=never)
+    assert [failure.document for failure in again.failed] == ["box.zip/a.pdf"] and again.read == ()
+
+
+@pytest.mark.parametrize("left", [{"bad.pdf": "%PDF-"}, {"tool.exe": "MZ"}])
+def test_what_an_archive_held_goes_also_where_nothing_in_it_can_be_read(
+    library: Editor, folder: Folder, left: dict[str, str]
+) -> None:
+    root = folder({"x.txt": letter(0)})
+    archive(root / "box.zip", {"a.txt": letter(1)})
+    ingest(library, root)
+    archive(root / "box.zip", left)
+    report = ingest(library, root)
+    assert not any("earlier version" in failure.reason for failure in report.failed)
+    assert [doc.path for doc in library.documents()] == ["x.txt"]
+    sound(library)
+
+
+def test_attachments_come_and_go_with_their_mail(library: Editor, folder: Folder) -> None:
+    def mail(*attachments: tuple[str, str]) -> bytes:
+        message = EmailMessage()
+        message["Subject"], message["From"] = "Offer", "ada@example.org"
+        message.set_content("Please find the papers attached. " * 5)
+        for name, text in attachments:
+            message.add_attachment(text, filename=name)
+        return message.as_bytes()
+
+    root = folder({"offer.eml": mail(("one.txt", letter(1)), ("two.txt", letter(2)))})
+    ingest(library, root)
+    folder({"offer.eml": mail(("two.txt", letter(2)), ("three.txt", letter(3)))})
+    report = ingest(library, root)
+    assert [doc.path for doc in library.documents()] == ["offer.eml", "offer.eml/three.txt", "offer.eml/two.txt"]
+    assert report.embedded == len(library.chunks_of(library.document("offer.eml/three.txt").id))
+    folder({"offer.eml": mail()})
+    ingest(library, root, embedder=never if report.embedded == 0 else HashingEmbedder)
+    assert [doc.path for doc in library.documents()] == ["offer.eml"]
+    sound(library)
+
+
+# --- while it runs ------------------------------------------------------------------------------------------
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, step: str, change: Callable[[], object]) -> None:
+    """Something changes in the folder just before this step of the next run."""
+    real = getattr(ingesting._Run, step)
+
+    def changed(run: object, *given: object) -> object:
+        monkeypatch.undo()
+        change()
+        return real(run, *given)
+
+    monkeypatch.setattr(ingesting._Run, step, changed)
+
+
+def test_a_file_that_changes_between_hash_and_reading_is_read_again_and_copied_nowhere(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder({"a.txt": letter(1)})
+    meanwhile(monkeypatch, "read", lambda: folder({"a.txt": letter(22)}))
+    ingest(library, root)
+    folder({"b.txt": letter(1)})
+    assert set(ingest(library, root).read) == {"a.txt", "b.txt"}
+    assert library.page_text(library.document("a.txt").id, 0) == letter(22)
+    assert library.page_text(library.document("b.txt").id, 0) == letter(1)
+    assert ingest(library, root, embedder=never).unchanged == 2
+
+
+@pytest.mark.parametrize("step", ["compare", "read"])
+def test_a_file_that_goes_while_it_is_looked_at_costs_nothing_else(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    root = folder({"a.txt": letter(1), "b.txt": letter(2)})
+    meanwhile(monkeypatch, step, lambda: (root / "a.txt").unlink())
+    assert ingest(library, root).read == ("b.txt",)
+    report = ingest(library, root, embedder=never)
+    assert (report.failed, report.unchanged) == ((), 1) and library.failures() == []
+    sound(library)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
+@pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", None), lambda path: path.symlink_to("/dev/zero")])
+@pytest.mark.parametrize("step", ["compare", "read"])
+def test_a_folder_pipe_or_device_in_the_place_of_a_file_is_one_line(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], step: str
+) -> None:
+    root = folder({"a.txt": letter(1), "b.txt": letter(2)})
+    meanwhile(monkeypatch, step, lambda: ((root / "a.txt").unlink(), make(root / "a.txt")))
+    report = ingest(library, root, limits=ingesting.Limits(seconds=5))
+    assert report.read == ("b.txt",) and [failure.document for failure in report.failed] == ["a.txt"]
+    sound(library)
+
+
+def test_files_that_were_only_touched_are_one_change(library: Editor, folder: Folder) -> None:
+    root = folder({f"{n}.txt": letter(n) for n in range(5)})
+    ingest(library, root)
+    generation = library.generation
+    for file in root.iterdir():
+        os.utime(file, ns=(5, 5))
+    assert ingest(library, root, embedder=never).unchanged == 5 and library.generation == generation + 1
 
 
 # --- reading again ------------------------------------------------------------------------------------------
@@ -217,37 +426,6 @@ def test_a_pipe_is_one_line_of_the_report_and_hangs_nothing(library: Editor, fol
 
 
 # --- at the same time ---------------------------------------------------------------------------------------
-
-
-def test_an_ingest_waits_while_a_question_is_answered(library: Editor, folder: Folder, tmp_path: Path) -> None:
-    marks = tmp_path / "asking"
-    answered = threading.Event()
-    order: list[str] = []
-
-    def wait() -> None:
-        precedence.give_way(marks)
-        order.append("ingest went on")
-
-    with precedence.asking(marks):
-        thread = threading.Thread(
-            target=lambda: ingest_elsewhere(library, folder({"a.txt": letter(1)}), wait, answered)
-        )
-        thread.start()
-        time.sleep(0.5)
-        order.append("answered")
-    thread.join(timeout=20)
-    assert answered.is_set() and order[0] == "answered" and "ingest went on" in order
-
-
-def ingest_elsewhere(library: Editor, root: Path, give_way: Callable[[], None], done: threading.Event) -> None:
-    ingest(library, root, give_way=give_way)
-    done.set()
-
-
-def test_the_mark_of_a_question_whose_process_died_holds_nobody(tmp_path: Path) -> None:
-    (tmp_path / "left-over.lock").write_bytes(b"")
-    assert precedence.give_way(tmp_path) < 1
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_change_in_a_watched_folder_is_told(tmp_path: Path) -> None:

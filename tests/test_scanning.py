@@ -20,24 +20,6 @@ def found(root: Path) -> list[str]:
     return [file.path for file in scanning.walk(root)]
 
 
-def denied(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """The system refuses to say anything about files of this name, and to list folders of it."""
-    stat, scandir = Path.stat, os.scandir
-
-    def no_stat(path: Path, **more: bool) -> os.stat_result:
-        if path.name == name:
-            raise PermissionError(13, "Permission denied", str(path))
-        return stat(path, **more)
-
-    def no_list(path: object = ".") -> object:
-        if Path(str(path)).name == name:
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(Path, "stat", no_stat)
-    monkeypatch.setattr(os, "scandir", no_list)
-
-
 # --- .localragignore ----------------------------------------------------------------------------------------
 
 # Each as git decides it; asked of `git check-ignore`.
@@ -103,7 +85,14 @@ def test_a_file_that_cannot_be_looked_at_is_told_and_not_taken_for_gone(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = folder({"a.txt": "text", "b.txt": "text", "x.exe": "?"})
-    denied(monkeypatch, "b.txt")
+    real = Path.stat
+
+    def stat(path: Path, **more: bool) -> os.stat_result:
+        if path.name == "b.txt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **more)
+
+    monkeypatch.setattr(Path, "stat", stat)
     told: list[OSError] = []
     assert [file.path for file in scanning.walk(root, told.append)] == ["a.txt", "x.exe"]
     assert [error.filename for error in told] == [str(root / "b.txt")]
@@ -119,8 +108,11 @@ def test_links_to_nowhere_and_to_themselves_are_told_to_nobody(folder: Folder) -
 
 
 def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scandir(path: object) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
     root = folder({"a.txt": "text"})
-    denied(monkeypatch, root.name)
+    monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(ReadError, match="cannot be listed") as raised:
         scanning.readable_files(root)
     assert raised.value.hint

@@ -17,8 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from localrag import vault
 from localrag.models import manifest as records
 from localrag.models.manifest import Manifest
@@ -197,6 +195,7 @@ def _left_in_float(graph: Any) -> list[str]:
 
 def _compare(transformer: Any, model: Path, graph: bytes, said: dict[str, str]) -> None:
     """Raise ValueError unless the graph and tokenizer.json do what sentence-transformers does, within the tolerance."""
+    import numpy as np
     import onnxruntime
     from tokenizers import Tokenizer
 

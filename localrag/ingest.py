@@ -246,7 +246,7 @@ class _Run:
     def _read_alike(self, known: StoredFile, path: str) -> bool:
         """Whether reading a file again with today's readers and options would give the same."""
         failures = self.failures.get(path)
-        if not failures:
+        if not failures or known.stamp == self.stamp:
             return bool(known.sha256) and known.stamp == self.stamp
         locked = self.options.passwords and any("encrypted" in failure.reason for failure in failures)
         return bool(known.sha256) and known.stamp == self.failed_stamp and not locked
@@ -425,6 +425,10 @@ class _Run:
 
     def _unchanged(self, file: Found) -> None:
         failures = {failure.document: failure for failure in self.failures.get(file.path, ())}
+        if failures and self.known[file.path].stamp == self.stamp:
+            # It was read without fault, and only could not be looked at or opened since.
+            self.library.drop_failures(self.root, [file.path])
+            failures = {}
         self.tally.failed.update(failures)
         self.tally.unchanged += file.path not in failures
         self.done += 1

@@ -161,6 +161,27 @@ def test_a_list_defined_by_a_list_style_is_numbered(path):
     assert read(document, path).pages[0].text == "§ 1 x\n§ 2 x"
 
 
+def test_numbers_in_cells_are_printed_and_counted(path):
+    document = docx.Document()
+    table = document.add_table(2, 2)
+    for row, words in zip(table.rows, ("Rent", "Deposit"), strict=True):
+        row.cells[0].paragraphs[0].style = "List Number"  # an empty cell shows its number alone
+        row.cells[1].text = words
+    document.add_paragraph("Signed", style="List Number")
+    assert read(document, path).pages[0].text.split("\n") == [
+        "| 1. | Rent |", "| --- | --- |", "| 2. | Deposit |", "", "3. Signed",
+    ]  # fmt: skip
+
+
+def test_an_empty_numbered_paragraph_counts_unless_its_deletion_is_tracked(path):
+    document = docx.Document()
+    for words in ("one", "", "three", ""):
+        document.add_paragraph(words, style="List Number")
+    document.paragraphs[3]._p.get_or_add_pPr().append(parse_xml(f"<w:rPr {W}><w:del/></w:rPr>"))
+    document.add_paragraph("four", style="List Number")
+    assert read(document, path).pages[0].text == "1. one\n3. three\n4. four"
+
+
 def test_tracked_insertions_are_in_and_deletions_out(path):
     document = docx.Document()
     add(document, "<w:p><w:r><w:t>pay </w:t></w:r><w:del><w:r><w:delText>100</w:delText></w:r></w:del>"

@@ -243,3 +243,10 @@ def test_depth_does_not_hide_that_text_is_invisible():
 
 def test_stored_text_is_clean():
     assert text("<p>a&nbsp;b&#0;&shy;\ufb01\u2028c&#x80;") == "a b\ufffdfi c€"
+
+
+def test_a_label_that_spans_the_rows_below_it_is_no_header():
+    rows = "<tr><th>Year<th>Month<th>Cost<tr><th rowspan=3>2025<tr><td>May<td>7<tr><td>June<td>8"
+    text = read(f"<table>{rows}</table>").pages[0].text
+    assert text.split("\n")[0] == "| Year | Month | Cost |"
+    assert text.split("\n")[-2:] == ["| 2025 | May | 7 |", "| 2025 | June | 8 |"]

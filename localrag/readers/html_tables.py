@@ -66,7 +66,7 @@ def laid_out(rows: list[list[Any]], words: Callable[[Any], str]) -> tuple[list[l
         if room < 0:
             return [], 0
         if any(row):
-            opening = opening and head and heads < 4
+            opening = opening and head and heads < 4 and not (heads and _is_label(cells))
             heads += opening
             grid.append(row)
     width = max(map(len, grid), default=0)
@@ -75,6 +75,11 @@ def laid_out(rows: list[list[Any]], words: Callable[[Any], str]) -> tuple[list[l
     if not heads and not any(cell.tag == "th" for row in rows for cell in row):
         heads = 1
     return [[*row, *[""] * (width - len(row))] for row in grid], heads
+
+
+def _is_label(cells: list[Any]) -> bool:
+    """Whether a row only names the rows below it: all that is in it reaches down into them."""
+    return cells[0].parent.parent.tag != "thead" and all(_span(cell.attributes.get("rowspan")) > 1 for cell in cells)
 
 
 def _span(value: str | None) -> int:

@@ -72,6 +72,7 @@ class _Body:
         self._foreign = 0
         self._flow = Flow()
         self._noted = 0
+        self._hung: list[_Inline] = []
         self.title = ""
 
     def text(self) -> tuple[str, tuple[Heading, ...]]:
@@ -90,7 +91,7 @@ class _Body:
     def _read_notes(self, kind: str) -> dict[str, str]:
         root = self._package.related(f"{kind}s")
         notes = root.iter(f"{_W}{kind}") if root is not None else ()
-        return {note.get(f"{_W}id", ""): self._flat(note, False) for note in notes}
+        return {note.get(f"{_W}id", ""): self._flat(note, False, body=False) for note in notes}
 
     # --- blocks
 
@@ -115,18 +116,27 @@ class _Body:
         self._noted = inline.noted
         style = self._styles.of(paragraph)
         level = self._styles.level(paragraph, style)
-        number = self._numbering.next(paragraph, style) if inline.text.strip() else ""
-        text = f"{number} {inline.text.strip()}" if number else inline.text
+        number = self._number(paragraph, inline.text)
+        text = f"{number} {inline.text.strip()}" if number and inline.text.strip() else inline.text
         if self._styles.is_title(style) and not self.title:
             self.title = clean_title(inline.text)
         self._flow.add(text, level, bool(number) and level is None)
-        for mark, kind, identity in inline.notes:
-            if note := self._notes[kind].get(identity):
-                self._flow.add(f"[{mark}] {note}")
+        self._add_notes(inline)
         for box in inline.boxes:
             self._container(box, depth + 1)
         for picture in inline.pictures:
             self._flow.add(self._drawn(picture))
+
+    def _number(self, paragraph: Element, text: str) -> str:
+        """What Word prints before a paragraph; an empty one counts as well, unless it is gone."""
+        if not text.strip() and any(paragraph.find(f"{_W}pPr/{_W}rPr/{_W}{name}") is not None for name in _GONE):
+            return ""
+        return self._numbering.next(paragraph, self._styles.of(paragraph))
+
+    def _add_notes(self, inline: _Inline) -> None:
+        for mark, kind, identity in inline.notes:
+            if note := self._notes[kind].get(identity):
+                self._flow.add(f"[{mark}] {note}")
 
     def _drawn(self, picture: Element) -> str:
         """A chart or SmartArt as text."""
@@ -143,8 +153,13 @@ class _Body:
         if width <= 1:  # a frame around text, no table
             for row in rows:
                 self._flow.add(row[0])
-            return
-        self._flow.add("\n".join(markdown_rows(rows)))
+        else:
+            self._flow.add("\n".join(markdown_rows(rows)))
+        hung, self._hung = self._hung, []
+        for inline in hung:
+            self._add_notes(inline)
+            for picture in inline.pictures:
+                self._flow.add(self._drawn(picture))
 
     def _cells(self, row: Element, ground: bool) -> list[str]:
         """A row's cells; one that spans columns is followed by empty ones, so that columns keep their places."""
@@ -154,21 +169,31 @@ class _Body:
             cells.extend([""] * (_span(cell, "tcPr", "gridSpan", 1) - 1))
         return cells
 
-    def _flat(self, holder: Element, ground: bool, depth: int = 0) -> str:
-        """All paragraphs of a cell or a note on one line, with those of boxes and tables in it."""
+    def _flat(self, holder: Element, ground: bool, depth: int = 0, *, body: bool = True) -> str:
+        """All paragraphs of a cell or a note on one line, with those of boxes and tables in it.
+
+        In the body they are numbered, and what hangs on them waits until its table is written.
+        """
         texts: list[str] = []
         for child in holder if depth <= _MAX_DEPTH else ():
             if child.tag == f"{_W}p":
-                inline = _Inline(self._look.at(child, ground))
+                inline = _Inline(self._look.at(child, ground), self._noted if body else 0)
                 inline.walk(child, 0)
-                texts.append(" ".join(inline.text.split()))
-                texts += [self._flat(box, True, depth + 1) for box in inline.boxes]
+                words = " ".join(inline.text.split())
+                if body:
+                    self._noted = inline.noted
+                    self._hung.append(inline)
+                    number = self._number(child, words)
+                    words = f"{number} {words}" if number and words else words or number.removeprefix("-")
+                texts.append(words)
+                texts += [self._flat(box, True, depth + 1, body=body) for box in inline.boxes]
             elif child.tag in _WRAPPERS or child.tag in _TABLE:
                 inside = ground or (child.tag in _TABLE and self._look.has_ground(child))
-                texts.append(self._flat(child, inside, depth + 1))
+                texts.append(self._flat(child, inside, depth + 1, body=body))
         return " ".join(filter(None, texts))
 
 
+_GONE = ("del", "moveFrom", "vanish")  # marks of paragraphs that are not printed
 # Around blocks and runs; what is in them counts as if they were not there. w:del and w:moveFrom are not among them.
 _WRAPPERS = frozenset(
     f"{_W}{name}"

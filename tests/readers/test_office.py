@@ -210,19 +210,37 @@ def test_text_boxes_are_read_once_and_headers_not_at_all(path):
     assert read(document, path).pages[0].text == "Before.\n\nIn the box."
 
 
-def test_footnotes_follow_the_paragraph_that_refers_to_them(path):
+def with_footnote(document):
+    """Give a document one footnote, and return the run that refers to it."""
     from docx.opc.constants import RELATIONSHIP_TYPE
     from docx.opc.packuri import PackURI
     from docx.opc.part import Part
 
-    document = docx.Document()
     xml = f'<w:footnotes {W}><w:footnote w:type="separator" w:id="0"/><w:footnote w:id="2"><w:p><w:r>' \
           "<w:t>Net of tax.</w:t></w:r></w:p></w:footnote></w:footnotes>"  # fmt: skip
     part = Part(PackURI("/word/footnotes.xml"), "application/xml", xml.encode(), document.part.package)
     document.part.relate_to(part, RELATIONSHIP_TYPE.FOOTNOTES)
-    add(document, '<w:p><w:r><w:t>The fee</w:t></w:r><w:r><w:footnoteReference w:id="2"/></w:r></w:p>')
+    return '<w:r><w:footnoteReference w:id="2"/></w:r>'
+
+
+def test_footnotes_follow_the_paragraph_that_refers_to_them(path):
+    document = docx.Document()
+    add(document, f"<w:p><w:r><w:t>The fee</w:t></w:r>{with_footnote(document)}</w:p>")
     document.add_paragraph("After.")
     assert read(document, path).pages[0].text == "The fee [1]\n\n[1] Net of tax.\n\nAfter."
+
+
+def test_footnotes_in_cells_follow_their_table_and_count_on(path):
+    document = docx.Document()
+    run = with_footnote(document)
+    table = document.add_table(1, 2)
+    for cell, words in zip(table._cells, ("Fee", "100"), strict=True):
+        cell.text = words
+        cell.paragraphs[0]._p.append(parse_xml(run.replace("<w:r>", f"<w:r {W}>", 1)))
+    add(document, f"<w:p><w:r><w:t>Total</w:t></w:r>{run}</w:p>")
+    assert read(document, path).pages[0].text == (
+        "| Fee [1] | 100 [2] |\n| --- | --- |\n\n[1] Net of tax.\n\n[2] Net of tax.\n\nTotal [3]\n\n[3] Net of tax."
+    )
 
 
 def test_merged_cells_leave_columns_in_their_places(path):

@@ -18,7 +18,8 @@ from localrag.types import Chunk, Document, Page
 if TYPE_CHECKING:
     from localrag.embedding import Embedder
 
-_AT_ONCE = 256
+_AT_ONCE = 128
+_GO_ON = "Run the same command again: it goes on where it stopped."
 
 
 def renew(
@@ -46,7 +47,10 @@ def renew(
     passages: set[bytes] = set()
 
     def flush() -> None:
-        vectors = embedder.embed_documents(list(waiting.values()), stop=stop)
+        try:
+            vectors = embedder.embed_documents(list(waiting.values()), stop=stop)
+        except Cancelled as error:
+            raise Cancelled("stopped while embedding; the old vectors are in use still", _GO_ON) from error
         library.stage(purpose, dict(zip(waiting, vectors, strict=True)))
         staged.update(waiting)
         waiting.clear()
@@ -54,7 +58,7 @@ def renew(
 
     for document, _, chunks in _chunked(library, embedder):
         if stop():
-            raise Cancelled("stopped", "Run the same command again: it goes on where it stopped.")
+            raise Cancelled("stopped; the old vectors are in use still", _GO_ON)
         for chunk in chunks:
             key = chunking.digest(document.title, chunk)
             passages.add(key)

@@ -21,6 +21,11 @@ MODELS = load_settings().models_dir
 Texts = str | Sequence[str]
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Files made while tests are collected hold the time, and each process must give a test the same name."""
+    return argname if isinstance(val, bytes) and len(val) > 16 else None
+
+
 @pytest.fixture(autouse=True)
 def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder for this test alone: no test sees the user's settings, libraries and ./indexes.

@@ -23,7 +23,7 @@ Texts = str | Sequence[str]
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
     """Files made while tests are collected hold the time, and each process must give a test the same name."""
-    return argname if isinstance(val, bytes) and len(val) > 16 else None
+    return argname if isinstance(val, bytes) else None
 
 
 @pytest.fixture(autouse=True)

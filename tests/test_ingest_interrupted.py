@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -82,7 +83,7 @@ DRIVER = """
 import sys, time
 from pathlib import Path
 from localrag import ingest as ingesting
-from localrag import preparing
+from localrag import preparing, renewal
 from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
 
@@ -91,11 +92,14 @@ class Slow(HashingEmbedder):
         time.sleep(0.02)
         return super().embed_documents(texts, **more)
 
-preparing._CHUNKS = 2
+preparing._CHUNKS, renewal._AT_ONCE = 2, 3
 folder, root = Path(sys.argv[1]), Path(sys.argv[2])
 with ingesting.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=lambda text: print(text, flush=True)):
     library = Editor.create(folder, "papers", Slow().identity)
     print("writing", flush=True)
+    if "--renew" in sys.argv:
+        renewal.renew(library, Slow(64, sha256="2" * 64))
+        sys.exit()
     report = ingesting.ingest(library, root, embedder=Slow, limits=ingesting.Limits(workers=1))
     print("read", len(report.read), flush=True)
 """
@@ -110,37 +114,121 @@ def driver(tmp_path: Path, library: Path, root: Path, *more: str) -> subprocess.
     )  # fmt: skip
 
 
+def killed(process: subprocess.Popen[str], seconds: float) -> None:
+    """Kill a driver so long after it began to write."""
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(seconds)
+    process.kill()
+    process.communicate()
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
 def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
     library: Editor, folder: Folder, home: Path, tmp_path: Path
 ) -> None:
-    root = folder(MANY)
-    ingest(library, root)
-    expected = contents(library)
     target = home / "indexes" / "killed"
     dice = random.Random()
     seed = dice.randrange(10**6)
     dice.seed(seed)
-    for _ in range(3):
-        process = driver(tmp_path, target, root)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(dice.uniform(0, 0.6))
-        process.kill()
-        process.communicate()
-        if (target / "library.db").exists():
-            left = Editor.open(target, "killed")
-            there = contents(left)
-            assert there == {key: expected[key] for key in there}, f"seed {seed}"
-            sound(left)
-            left.close()
-    with ingesting.writing(target, "killed", wait=False):
-        again = Editor.create(target, "killed", IDENTITY)
-        ingest(again, root)
-        assert contents(again) == expected, f"seed {seed}"
-        sound(again)
-        again.close()
+    root, before = folder(MANY), {}
+    for change in (lambda: None, lambda: rearrange(root)):
+        change()
+        ingest(library, root)
+        expected = contents(library)
+        for _ in range(3):
+            killed(driver(tmp_path, target, root), dice.uniform(0, 0.6))
+            if (target / "library.db").exists():
+                left = Editor.open(target, "killed")
+                for key, document in contents(left).items():
+                    assert document in (before.get(key), expected.get(key)), f"seed {seed}"
+                sound(left)
+                left.close()
+        with ingesting.writing(target, "killed", wait=False):
+            again = Editor.create(target, "killed", IDENTITY)
+            ingest(again, root)
+            before = contents(again)
+            assert before == expected, f"seed {seed}"
+            sound(again)
+            again.close()
     assert not list(target.glob("*.partial"))
+
+
+def rearrange(root: Path) -> None:
+    """Files moved, copied, changed, deleted and new."""
+    (root / "moved").mkdir()
+    for number in range(3):
+        (root / f"{number:02}.txt").rename(root / "moved" / f"{number}.txt")
+        (root / f"copy{number}.txt").write_text(MANY["05.txt"])
+        (root / f"new{number}.txt").write_text(f"The new document {number} speaks of marmalade{number}. " * 40)
+    (root / "03.txt").write_text(MANY["03.txt"] + "And it ends otherwise.")
+    (root / "04.txt").unlink()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
+def test_a_renewal_that_was_killed_at_any_moment_ends_as_an_undisturbed_one(
+    library: Editor, folder: Folder, home: Path, tmp_path: Path
+) -> None:
+    ingest(library, folder(MANY))
+    old = contents(library)
+    target = home / "indexes" / "killed"
+    shutil.copytree(library.folder, target)
+    renewal.renew(library, HashingEmbedder(64, sha256="2" * 64))
+    for seconds in (0.05, 0.15, random.uniform(0, 0.4)):
+        killed(driver(tmp_path, target, tmp_path, "--renew"), seconds)
+        left = Editor.open(target, "killed")
+        assert contents(left) == (old if left.identity == IDENTITY else contents(library)), seconds
+        sound(left)
+        left.close()
+    again = Editor.open(target, "killed")
+    renewal.renew(again, HashingEmbedder(64, sha256="2" * 64))
+    assert contents(again) == contents(library)
+    sound(again)
+    again.close()
+
+
+LOOKER = """
+import sys
+from pathlib import Path
+from localrag import retrieval
+from localrag.embedding import HashingEmbedder
+from localrag.library import Library
+
+library, embedder = Library.open(Path(sys.argv[1]), "papers"), HashingEmbedder()
+looks, generations = 0, set()
+while not Path(sys.argv[2]).exists() or looks < 3:
+    with library.snapshot():
+        for hit in retrieval.search([library], {"papers": embedder}, f"speaks of topic{looks % 12} marmalade1", k=5):
+            assert library.page_text(hit.document_id, hit.position)[hit.start : hit.end] == hit.text != ""
+        for document in library.documents():
+            text = library.page_text(document.id, 0)
+            assert len(text) == document.characters and library.chunks_of(document.id)[-1].end >= len(text.rstrip())
+        generations.add(library.generation)
+    looks += 1
+print("looked", looks, len(generations))
+"""
+
+
+def test_searches_in_another_process_see_whole_documents_of_one_generation(
+    library: Editor, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "_CHUNKS", 2)
+    root, ended = folder(MANY), tmp_path / "ended"
+    (tmp_path / "looker.py").write_text(LOOKER)
+    looker = subprocess.Popen(
+        [sys.executable, str(tmp_path / "looker.py"), str(library.folder), str(ended)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    ingest(library, root)
+    rearrange(root)
+    ingest(library, root)
+    for number in range(5):
+        folder({"03.txt": f"Version {number} speaks of marmalade1. " * (20 + number)})
+        ingest(library, root)
+        library.remove(library.documents(["copy1.txt"]))
+    ended.touch()
+    out, err = looker.communicate(timeout=60)
+    assert looker.returncode == 0 and "looked" in out, err
 
 
 # --- two at once --------------------------------------------------------------------------------------------

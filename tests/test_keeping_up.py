@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -445,6 +445,22 @@ def test_a_change_in_a_watched_folder_is_told(tmp_path: Path) -> None:
     stopping.set()
     thread.join(timeout=5)
     assert told.is_set() and not thread.is_alive()
+
+
+def test_where_the_system_tells_nothing_the_folder_is_looked_at_every_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*folders: Path, **more: object) -> Iterator[set[object]]:
+        raise OSError(28, "No space left on device")
+        yield
+
+    monkeypatch.setattr("watchfiles.watch", full)
+    monkeypatch.setattr(watching, "_LOOK_AGAIN", 0.1)
+    reasons: list[str] = []
+    looks = watching.changes(tmp_path, lambda: False, reasons.append)
+    assert next(looks) is None and next(looks) is None
+    assert len(reasons) == 1 and "No space" in reasons[0]
+    looks.close()  # type: ignore[attr-defined]
 
 
 def test_the_same_embedder_may_come_later(library: Editor, folder: Folder) -> None:

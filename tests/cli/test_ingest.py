@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import queue
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +92,69 @@ def test_a_moved_folder(models: Any, folder: Folder, tmp_path: Path) -> None:
     moved = root.rename(tmp_path / "moved")
     result = run("ingest", moved, "--name", "papers", "--root", root)
     assert "1 unchanged" in result.stderr
+
+
+def test_the_command_with_root_may_be_repeated_after_it_was_stopped(
+    models: Any, folder: Folder, tmp_path: Path
+) -> None:
+    root = folder({"a.txt": "Alpha."})
+    run("ingest", root)
+    moved = root.rename(tmp_path / "moved")
+    for _ in range(2):
+        assert "1 unchanged" in run("ingest", moved, "--name", "papers", "--root", root).stderr
+
+
+def test_what_to_type_next_can_be_typed_as_it_stands(models: Any, folder: Folder) -> None:
+    said = run("ingest", folder({"a.txt": "Alpha."}), "--name", "my papers").stderr
+    assert "--library 'my papers'" in said and "localrag chat 'my papers'" in said
+
+
+WATCHER = """
+import sys
+from localrag import loading
+from localrag.cli.app import main
+from localrag.embedding import HashingEmbedder
+loading.load_embedder = lambda settings, identity=None: HashingEmbedder()
+sys.argv[0] = "localrag"
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a signal")
+def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder: Folder, tmp_path: Path, home: Path) -> None:
+    root = folder({"a.txt": "Alpha."})
+    (tmp_path / "watcher.py").write_text(WATCHER)
+    watcher = subprocess.Popen(
+        [sys.executable, str(tmp_path / "watcher.py"), "ingest", str(root), "--watch"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watcher.stderr is not None
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=lambda: [lines.put(line) for line in watcher.stderr or ()], daemon=True).start()
+
+    def told(words: str) -> None:
+        until = time.monotonic() + 30
+        while words not in lines.get(timeout=max(0.1, until - time.monotonic())):
+            pass
+
+    try:
+        told("Watching")
+        time.sleep(0.5)  # until the system tells of changes
+        folder({"b.txt": "Beta."})
+        told("Read 1 document")
+        folder({"bad.pdf": "%PDF-"})
+        told("failed: bad.pdf")
+        (root / "b.txt").rename(root / "c.txt")
+        told("1 moved")
+        for number in range(20):
+            folder({f"{number}.txt": f"Number {number}."})
+        told("Read ")
+        watcher.send_signal(signal.SIGINT)
+        assert watcher.wait(timeout=10) == 0
+    finally:
+        watcher.kill()
+        watcher.wait()
 
 
 def test_no_wait_says_who_writes(models: Any, folder: Folder, home: Path) -> None:

@@ -27,7 +27,7 @@ from typing import IO, BinaryIO, cast
 from localrag.errors import ReadError
 from localrag.readers.base import reads
 from localrag.readers.naming import Names, old_name, safe
-from localrag.readers.source import Budget, Member, Options, OverBudget, Source, looks_like
+from localrag.readers.source import Budget, Member, Options, OverBudget, Source, another_kind
 
 _COMPRESSED = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".tbz": bz2.open, ".tbz2": bz2.open,
                ".xz": lzma.open, ".txz": lzma.open}  # fmt: skip
@@ -77,12 +77,8 @@ def _zip_members(source: Source, options: Options, budget: Budget) -> Iterator[M
             archive = zipfile.ZipFile(stream)
             entries = archive.infolist()
         except (*_DAMAGED, NotImplementedError) as error:
-            kind = looks_like(source)
-            if kind and not kind.startswith("a ZIP"):
-                raise ReadError(
-                    f"is not a ZIP archive but {kind}", "Give the file the suffix of its real type."
-                ) from error
-            raise ReadError("is damaged, cut off, or not a ZIP archive", _DAMAGE) from error
+            other = another_kind(source, "a ZIP archive", "a ZIP")
+            raise (other or ReadError("is damaged, cut off, or not a ZIP archive", _DAMAGE)) from error
         shared, names = _sharing(entries), Names()
         for entry in entries:
             if entry.is_dir() or (found := _inner_name(_zip_name(entry), names)) is None:
@@ -194,9 +190,8 @@ def _single(source: Source, stream: _Stream, budget: Budget) -> Member:
 
 
 def _not_compressed(source: Source) -> ReadError:
-    kind = looks_like(source)
-    if kind and not kind.startswith("a GZIP"):
-        return ReadError(f"is not a compressed file but {kind}", "Give the file the suffix of its real type.")
+    if other := another_kind(source, "a compressed file", "a GZIP"):
+        return other
     return ReadError("is damaged, or not a compressed file", _DAMAGE)
 
 

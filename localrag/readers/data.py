@@ -20,7 +20,7 @@ from xml.etree.ElementTree import Element
 from localrag.errors import ReadError
 from localrag.readers import safe_xml
 from localrag.readers.cleaning import clean, clean_title
-from localrag.readers.source import Options, Source, looks_like
+from localrag.readers.source import Options, Source, another_kind
 from localrag.readers.tables import markdown_rows
 from localrag.readers.text import decode_guessing, decode_html, guess_remark
 from localrag.readers.web import text_of
@@ -71,9 +71,8 @@ def _json(text: str, source: Source) -> Value:
                 return _json_lines(text)
             except ReadError:
                 pass
-        kind = looks_like(source)
-        if kind:
-            raise ReadError(f"is not JSON but {kind}", "Give the file the suffix of its real type.") from error
+        if other := another_kind(source, "JSON"):
+            raise other from error
         raise _not_json(error.lineno, error) from error
 
 
@@ -301,9 +300,8 @@ def _read_xml(source: Source) -> Reading:
         except safe_xml.PARSE_ERRORS:
             if re.search(r"<html[\s>]", text[:2000], re.I):
                 return _prose(text, None)
-            kind = looks_like(source)
-            if kind and kind != "an XML file":
-                raise ReadError(f"is not XML but {kind}", "Give the file the suffix of its real type.") from error
+            if other := another_kind(source, "XML", "an XML file"):
+                raise other from error
             raise ReadError(f"is not sound XML: {error}", "Mend it there, or get it anew.") from error
     names = [_local(item) for item in root.iter()]
     if _local(root) == "html":

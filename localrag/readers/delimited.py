@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from localrag.errors import ReadError
 from localrag.readers.cleaning import clean
 from localrag.readers.grids import Row, lay_out, row_of
-from localrag.readers.source import Options, Source, looks_like
+from localrag.readers.source import Options, Source, another_kind
 from localrag.readers.text import decode_guessing, guess_remark
 from localrag.types import Reading, Remark
 
@@ -27,9 +26,8 @@ _MOST_REPAIRS = 20  # each may cost a pass over the rest
 
 
 def read(source: Source, options: Options) -> Reading:
-    kind = looks_like(source)
-    if kind and not kind.startswith("a PDF with"):
-        raise ReadError(f"is not delimited text but {kind}", "Give the file the suffix of its real type.")
+    if other := another_kind(source, "delimited text", "a PDF with"):
+        raise other
     text, guessed = decode_guessing(source.read())
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     del text

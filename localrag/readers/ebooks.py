@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element
 from localrag.errors import ReadError
 from localrag.readers import safe_xml
 from localrag.readers.cleaning import clean, clean_title
-from localrag.readers.source import Budget, Options, Source, looks_like
+from localrag.readers.source import Budget, Options, Source, another_kind
 from localrag.readers.text import decode_html
 from localrag.readers.web import text_of
 from localrag.types import Page, Reading, Remark, SkippedPage
@@ -44,9 +44,8 @@ def read(source: Source, options: Options) -> Reading:
     except ReadError:
         raise
     except _DAMAGED as error:
-        kind = looks_like(source)
-        if kind and not kind.startswith("a ZIP"):
-            raise ReadError(f"is not an EPUB book but {kind}", "Give the file the suffix of its real type.") from error
+        if other := another_kind(source, "an EPUB book", "a ZIP"):
+            raise other from error
         reason = clean(" ".join(str(error).split())[:100])
         raise ReadError(
             f"is damaged, or not an EPUB book ({reason})", "Get the book anew from where it came."

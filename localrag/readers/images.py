@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from localrag.errors import ReadError
 from localrag.readers import ocr
 from localrag.readers.headings import drop_running, find_headings
-from localrag.readers.source import Options, Source, looks_like
+from localrag.readers.source import Options, Source, another_kind
 from localrag.types import Page, Reading, SkippedPage, Word
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
@@ -100,7 +100,6 @@ def _resolution(image: Image.Image) -> tuple[float, float]:
 
 
 def _damaged(source: Source) -> ReadError:
-    kind = looks_like(source)
-    if kind and not kind.endswith("picture"):
-        return ReadError(f"is not a picture but {kind}", "Give the file the suffix of its real type.")
+    if other := another_kind(source, "a picture", "a PNG", "a JPEG", "a GIF", "a TIFF"):
+        return other
     return ReadError("is damaged, or not a picture", "Open it in a viewer and save it anew.")

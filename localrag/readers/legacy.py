@@ -17,7 +17,7 @@ from localrag.errors import ReadError
 from localrag.readers import office, opendocument, rtf, slides, text, web
 from localrag.readers.conversion import CannotConvert, convert
 from localrag.readers.decrypt import decrypted
-from localrag.readers.source import Options, Source, looks_like
+from localrag.readers.source import Options, Source, another_kind
 from localrag.types import Reading
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -55,8 +55,8 @@ def read(source: Source, options: Options) -> Reading:
     if _WEB.match(start) or _ARCHIVE.match(start):
         saved = _ARCHIVE.match(start) is not None
         return web.read(replace(source, name=f"{source.stem}.{'mht' if saved else 'html'}"), options)
-    if kind := looks_like(source):
-        raise ReadError(f"is not {_called(source)} but {kind}", "Give the file the suffix of its real type.")
+    if other := another_kind(source, _called(source)):
+        raise other
     try:
         return text.read(source, options)
     except ReadError as error:

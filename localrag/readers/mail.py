@@ -22,7 +22,7 @@ from localrag.errors import ReadError
 from localrag.readers import flowed, letter, signed, tnef
 from localrag.readers.letter import Letter
 from localrag.readers.naming import Names, attached, safe
-from localrag.readers.source import Budget, Member, Options, Source, looks_like
+from localrag.readers.source import Budget, Member, Options, Source, another_kind
 from localrag.types import Reading
 
 _LONGEST = 1_000  # characters of a header with one name; `getaddresses` takes long for long ones
@@ -82,9 +82,8 @@ class _Mail:
 
 
 def _open(source: Source) -> _Mail:
-    kind = looks_like(source)
-    if kind and not kind.startswith(("an HTML", "an XML")):
-        raise ReadError(f"is not a mail but {kind}", "Give the file the suffix of its real type.")
+    if other := another_kind(source, "a mail", "an HTML", "an XML"):
+        raise other
     try:
         with source.open() as stream:
             mail = _Mail(BytesParser(policy=_POLICY).parse(stream))

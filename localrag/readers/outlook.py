@@ -24,7 +24,7 @@ from localrag.errors import ReadError
 from localrag.readers import compressed_rtf, letter, mail, signed
 from localrag.readers.letter import Letter
 from localrag.readers.naming import Names, attached, content_type, safe
-from localrag.readers.source import Budget, Member, Options, Source, looks_like
+from localrag.readers.source import Budget, Member, Options, Source, another_kind
 from localrag.types import Reading
 
 if TYPE_CHECKING:
@@ -79,12 +79,8 @@ def _opened(source: Source) -> Iterator[_Item]:
             ole = olefile.OleFileIO(stream)
             entries = ole.listdir(streams=True, storages=True)
         except (*_DAMAGED, RecursionError) as error:
-            kind = looks_like(source)
-            if kind and not kind.startswith("an old"):
-                raise ReadError(
-                    f"is not an Outlook mail but {kind}", "Give the file the suffix of its real type."
-                ) from error
-            raise ReadError("is damaged, or not an Outlook mail", _HINT) from error
+            other = another_kind(source, "an Outlook mail", "an old")
+            raise (other or ReadError("is damaged, or not an Outlook mail", _HINT)) from error
         tree: _Tree = defaultdict(dict)
         for *path, name in entries:
             tree[tuple(path)][name.upper()] = name

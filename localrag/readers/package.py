@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element
 from localrag.errors import ReadError
 from localrag.readers.cleaning import clean, clean_title
 from localrag.readers.safe_xml import parse
-from localrag.readers.source import Options, Source, encrypted_office, looks_like
+from localrag.readers.source import Options, Source, another_kind, encrypted_office
 
 # What opening a damaged package or unpacking a damaged part raises.
 DAMAGED = (
@@ -153,10 +153,9 @@ def iso_date(text: str) -> str:
 
 def refusal(source: Source, error: Exception, what: str) -> ReadError:
     """Why a package could not be read; `what` is what it should have been ("a Word document")."""
-    kind = looks_like(source)
     if encrypted_office(source):
         return ReadError("is encrypted", "Save a copy without a password.")
-    if kind and not kind.startswith("a ZIP"):
-        return ReadError(f"is not {what} but {kind}", "Give the file the suffix of its real type.")
+    if other := another_kind(source, what, "a ZIP"):
+        return other
     reason = clean(" ".join(str(error).split())[:100])
     return ReadError(f"is damaged, or not {what} ({reason})", "Open it in its own program and save it anew.")

@@ -27,7 +27,7 @@ from localrag.readers.pdf_hidden import Looked, hide
 from localrag.readers.pdf_layout import page_text
 from localrag.readers.pdf_outline import headings
 from localrag.readers.pdf_running import drop_running_lines
-from localrag.readers.source import Budget, Member, Options, Source, looks_like
+from localrag.readers.source import Budget, Member, Options, Source, another_kind
 from localrag.types import Page, Reading, Remark, SkippedPage, Word
 
 _SCAN = "no text; probably a scan"
@@ -135,9 +135,8 @@ def _open(source: Source, passwords: Sequence[str]) -> Any:
         raise ReadError(f"is encrypted, {tried}", "Save a copy without a password, or give its password.")
     if code == _UNSUPPORTED_SECURITY:
         raise ReadError("is encrypted in a way that is not supported", "Save a copy without protection.")
-    kind = looks_like(source)
-    if kind and not kind.startswith("a PDF"):
-        raise ReadError(f"is not a PDF but {kind}", "Give the file the suffix of its real type.")
+    if other := another_kind(source, "a PDF", "a PDF"):
+        raise other
     raise ReadError("is damaged, or not a PDF", "Open it in a viewer and print it to a new PDF.")
 
 

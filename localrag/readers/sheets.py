@@ -24,7 +24,7 @@ from localrag.readers.grids import Merge, Row, row_of
 from localrag.readers.marks import NOTHING, Closed, Marks, closed_up
 from localrag.readers.package import DAMAGED, RELATION, Package
 from localrag.readers.properties import STREAM, Summary, summary
-from localrag.readers.source import Budget, Options, OverBudget, Source, looks_like
+from localrag.readers.source import Budget, Options, OverBudget, Source, another_kind
 from localrag.readers.values import shown
 from localrag.readers.workbook import Workbook
 from localrag.types import Reading
@@ -81,9 +81,8 @@ def _zipped(source: Source, archive: zipfile.ZipFile, options: Options) -> Readi
 
 
 def _refusal(source: Source, error: BaseException) -> ReadError:
-    kind = looks_like(source)
-    if kind and not kind.startswith(("a ZIP", "an old Office")):
-        return ReadError(f"is not a workbook but {kind}", "Give the file the suffix of its real type.")
+    if other := another_kind(source, "a workbook", "a ZIP", "an old Office"):
+        return other
     reason = clean(" ".join(str(error).split())[:100])
     return ReadError(f"is damaged, or not a workbook ({reason})", _BROKEN)
 

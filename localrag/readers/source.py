@@ -165,6 +165,18 @@ def looks_like(source: Source) -> str:
     return "a PDF with something before it" if b"%PDF-" in head else ""
 
 
+def another_kind(source: Source, what: str, *expected: str) -> ReadError | None:
+    """Why a file is not `what` its name says, where its first bytes say what it is; None where they do not.
+
+    Args:
+        expected: how `looks_like` begins where the bytes are right.
+    """
+    kind = looks_like(source)
+    if not kind or kind.startswith(expected):
+        return None
+    return ReadError(f"is not {what} but {kind}", "Give the file the suffix of its real type.")
+
+
 def encrypted_office(source: Source) -> bool:
     """Whether this is an OLE container with an encrypted Office document inside."""
     with source.open() as stream:

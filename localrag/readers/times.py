@@ -7,15 +7,14 @@ turn of a speaker; each caption keeps its time.
 
 from __future__ import annotations
 
-from localrag.errors import ReadError
 from localrag.readers import calendar, transcript
-from localrag.readers.source import Options, Source, looks_like
+from localrag.readers.source import Options, Source, another_kind
 from localrag.readers.text import decode
 from localrag.types import Reading
 
 
 def read(source: Source, options: Options) -> Reading:
-    if kind := looks_like(source):
-        raise ReadError(f"is not text but {kind}", "Give the file the suffix of its real type.")
+    if other := another_kind(source, "text"):
+        raise other
     text = decode(source.read())
     return calendar.reading(text) if source.suffix == ".ics" else transcript.reading(text)

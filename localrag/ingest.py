@@ -8,16 +8,11 @@ one, and the next run goes on. A file that changed but cannot be read keeps the 
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
-import os
-import stat
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -29,10 +24,10 @@ from localrag.preparing import Batch, Prepared, Preparer
 from localrag.readers import base
 from localrag.readers.isolate import ReaderPool
 from localrag.readers.source import Options
-from localrag.reports import Failure, IngestProgress, IngestReport
-from localrag.scanning import Found, root_of, stored_name, unlistable, walk
+from localrag.reports import Failure, IngestProgress, IngestReport, Tally
+from localrag.scanning import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
 from localrag.schema import LOCK
-from localrag.types import Refused, Remark, SkippedPage, StoredFile
+from localrag.types import Refused, StoredFile
 
 if TYPE_CHECKING:
     from localrag.embedding import Embedder
@@ -41,8 +36,8 @@ if TYPE_CHECKING:
 # More than this share of a root's files gone at once looks like a share that is not mounted; fewer than the number
 # below are taken for deleted in any case.
 _MOST_GONE, _FEW = 0.2, 3
-# How many moves and copies share a transaction, and how many bytes are hashed between two looks at `stop`.
-_AT_ONCE, _PIECE = 256, 1 << 22
+# How many moves and copies share a transaction.
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +47,6 @@ class Limits:
     workers: int = 2
     seconds: float = 120
     memory: int = 1_500_000_000
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What the report is made of, gathered along the way."""
-
-    read: list[str] = field(default_factory=list)
-    unchanged: int = 0
-    removed: list[str] = field(default_factory=list)
-    moved: list[tuple[str, str]] = field(default_factory=list)
-    copies: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-    failed: dict[str, Failure] = field(default_factory=dict)
-    skipped: list[tuple[str, SkippedPage]] = field(default_factory=list)
-    remarks: list[tuple[str, Remark]] = field(default_factory=list)
-    near: list[tuple[str, int]] = field(default_factory=list)
-    ignored: Counter[str] = field(default_factory=Counter)
-    recognised: int = 0
-    chunks: int = 0
-    embedded: int = 0
 
 
 def ingest(
@@ -150,7 +125,7 @@ class _Run:
         self.progress = progress
         self.stop = stop
         self.give_way = give_way
-        self.tally = _Tally()
+        self.tally = Tally()
         self.known = library.files(self.root)
         self.before = len(self.known)
         self.failures: dict[str, list[Failure]] = {}
@@ -226,7 +201,7 @@ class _Run:
                 continue
             self.progress(IngestProgress(self.done, self.total, file.path, "scan"))
             try:
-                digest = _sha256(file.location, self._check)
+                digest = content_hash(file.location, self._check)
             except FileNotFoundError:
                 continue  # it went away since the folder was listed; the next run finds it gone
             except OSError as error:
@@ -392,7 +367,7 @@ class _Run:
                 self.tally.ignored[PurePosixPath(item.name).suffix.lower() or "(no suffix)"] += 1
         for item in failed:
             self._failed(file, _path(file, item.name), item.reason)
-        if not _still(file):
+        if not is_still(file):
             digest = ""  # it changed meanwhile: nobody knows what was read, so the next run reads it again
         stamp = self.failed_stamp if failed else self.stamp
         self.library.finish(self.root, file.path, file.size, file.mtime_ns, digest, stamp)
@@ -442,18 +417,8 @@ class _Run:
             raise Cancelled("stopped")
 
     def report(self, seconds: float, complete: bool) -> IngestReport:
-        tally = self.tally
-        paths = {doc.id: doc.path for doc in self.library.documents()} if tally.near else {}
-        return IngestReport(
-            self.library.name, self.root,
-            read=tuple(sorted(tally.read)), unchanged=tally.unchanged, removed=tuple(tally.removed),
-            moved=tuple(tally.moved), copies=tuple(tally.copies), kept=tuple(tally.kept),
-            failed=tuple(sorted(tally.failed.values(), key=lambda failure: failure.document)),
-            skipped_pages=tuple(tally.skipped), remarks=tuple(tally.remarks),
-            near=tuple((name, paths[other]) for name, other in tally.near if other in paths),
-            ignored=dict(tally.ignored.most_common()), recognised=tally.recognised, chunks=tally.chunks,
-            embedded=tally.embedded, seconds=seconds, complete=complete,
-        )  # fmt: skip
+        paths = {doc.id: doc.path for doc in self.library.documents()} if self.tally.near else {}
+        return self.tally.report(self.library.name, self.root, paths, seconds, complete)
 
 
 def _path(file: Found, member: str) -> str:
@@ -467,25 +432,3 @@ def _stamp(options: Options, limits: Limits | None = None) -> str:
         facts += [limits.seconds, limits.memory, options.depth, options.members, options.unpacked]
         facts += [name for name, program in base.helpers().items() if program]
     return json.dumps(facts, separators=(",", ":"))
-
-
-def _sha256(path: Path, check: Callable[[], None]) -> str:
-    # Without waiting: a pipe that has come in the place of the file would never open.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb", buffering=0) as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file any more")
-        digest = hashlib.sha256()
-        while piece := stream.read(_PIECE):
-            digest.update(piece)
-            check()
-    return digest.hexdigest()
-
-
-def _still(file: Found) -> bool:
-    """Whether a file is as it was when it was found."""
-    try:
-        facts = file.location.stat()
-    except OSError:
-        return False
-    return (facts.st_size, facts.st_mtime_ns) == (file.size, file.mtime_ns)

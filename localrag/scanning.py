@@ -8,6 +8,7 @@ folders, so a loop of links cannot trap it. `.localragignore` files, in any fold
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import stat
@@ -23,6 +24,7 @@ _FOLDERS = frozenset({
     "node_modules", "bower_components", "__pycache__", "__MACOSX", "$RECYCLE.BIN", "System Volume Information",
     "site-packages", "lost+found", "@eaDir",
 })  # fmt: skip
+_HASHED_AT_ONCE = 1 << 22
 _LEFT_BEHIND = re.compile(
     r"^(?:\.|~\$|~WRL|Thumbs\.db$|desktop\.ini$)|(?:~|\.tmp|\.temp|\.part|\.crdownload|\.swp)$", re.I
 )
@@ -137,6 +139,29 @@ def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -
             yield Found(
                 location, stored_name(location, root), facts.st_size, facts.st_mtime_ns, stat.S_ISREG(facts.st_mode)
             )
+
+
+def content_hash(path: Path, check: Callable[[], None]) -> str:
+    """The SHA-256 of a file; `check` is called now and then, and may raise."""
+    # Without waiting: a pipe that has come in the place of the file would never open.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file any more")
+        digest = hashlib.sha256()
+        while piece := stream.read(_HASHED_AT_ONCE):
+            digest.update(piece)
+            check()
+    return digest.hexdigest()
+
+
+def is_still(file: Found) -> bool:
+    """Whether a file is as it was when it was found."""
+    try:
+        facts = file.location.stat()
+    except OSError:
+        return False
+    return (facts.st_size, facts.st_mtime_ns) == (file.size, file.mtime_ns)
 
 
 def stored_name(location: Path, root: Path) -> str:

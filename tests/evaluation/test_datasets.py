@@ -7,6 +7,7 @@ import pytest
 
 from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation.datasets import Question, load, match, sample
+from localrag.scanning import walk
 from localrag.types import Document
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,11 @@ def document(path: str, root: str = "/data") -> Document:
 
 
 # --- reading ------------------------------------------------------------------------------------------------
+
+
+def test_the_questions_of_the_examples_are_no_document_of_them() -> None:
+    read = {file.path for file in walk(ROOT / "examples")}
+    assert "qa.jsonl" not in read and "people/employee-handbook.pdf" in read
 
 
 def test_the_questions_of_the_examples_are_of_this_form() -> None:

@@ -169,8 +169,8 @@ class Editor(Library):
                 (new, self._root_id(root), old),
             )
 
-    def copy(self, root: str, path: str, size: int, mtime_ns: int, source: int) -> list[str]:
-        """Take a file's documents from another file of the same content; returns their paths."""
+    def copy(self, root: str, path: str, size: int, mtime_ns: int, source: int) -> None:
+        """Take a file's documents from another file of the same content."""
         with self.transaction():
             self.begin(root, path)
             row = self._db.execute("SELECT sha256, stamp FROM files WHERE id = ?", (source,)).fetchone()
@@ -190,11 +190,6 @@ class Editor(Library):
                     f"INSERT INTO chunks (document_id, {spans}) SELECT ?, {spans} FROM chunks WHERE document_id = ? "
                     "ORDER BY id", (copied, document["id"]),
                 )  # fmt: skip
-            rows = self._select(
-                "SELECT d.member FROM documents d JOIN files f ON f.id = d.file_id JOIN roots r ON r.id = f.root_id "
-                "WHERE r.path = ? AND f.path = ? ORDER BY d.member", (root, path),
-            )  # fmt: skip
-        return [f"{path}/{row['member']}" if row["member"] else path for row in rows]
 
     def same_content(self, sha256: str, stamp: str) -> list[tuple[StoredFile, str]]:
         """Files that were read to their end with this content by the same readers, each with its root."""

@@ -461,9 +461,3 @@ def test_where_the_system_tells_nothing_the_folder_is_looked_at_every_minute(
     assert next(looks) is None and next(looks) is None
     assert len(reasons) == 1 and "No space" in reasons[0]
     looks.close()  # type: ignore[attr-defined]
-
-
-def test_the_same_embedder_may_come_later(library: Editor, folder: Folder) -> None:
-    root = folder({"a.txt": letter(1)})
-    ingest(library, root, embedder=HashingEmbedder)
-    assert library.chunking and library.identity == HashingEmbedder().identity

@@ -20,7 +20,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localrag.sentences import sentences
 from localrag.types import Chunk, Heading, Page
@@ -36,6 +36,9 @@ VERSION = 2
 _TITLE_WEIGHT, _HEADING_WEIGHT, _TABLE_WEIGHT = 16, 24, 48
 _LEAST_LIMIT = 96
 _LINE_BORDER, _HEADING_BORDER = 0.06, 5.0
+# Where more sentences than this fit a chunk, a few are taken as one: every place to begin is weighed for every place to
+# end, which would be 60,000 pairs for each chunk of lone dots. No prose and few tables come near it.
+_MOST_UNITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def split(
         room = counter.room({unit.path for unit in units})
         units = [piece for unit in units for piece in _fitting(page.text, unit, room - unit.header_tokens, counter)]
         for section in _sections(units, room):
+            section = _joined(section, room)
             for first, last in _pack(section, room, min(target, room)):
                 chunks.append(_chunk(position, page.text, section, first, last, room))
     return chunks
@@ -330,6 +334,37 @@ def _sections(units: Sequence[_Unit], room: int) -> list[list[_Unit]]:
 
 def _own(units: Sequence[_Unit]) -> int:
     return sum(unit.tokens for unit in units if not unit.heading)
+
+
+def _joined(units: list[_Unit], room: int) -> list[_Unit]:
+    """The units, those among more than `_MOST_UNITS` that fit a chunk joined to their neighbours."""
+    if len(units) <= _MOST_UNITS:
+        return units
+    small = [False] * len(units)
+    tokens, marked = sum(unit.tokens for unit in units[:_MOST_UNITS]), 0
+    for last in range(_MOST_UNITS, len(units)):
+        tokens += units[last].tokens
+        if tokens <= room:
+            for index in range(max(marked, last - _MOST_UNITS), last + 1):
+                small[index] = True
+            marked = last + 1
+        tokens -= units[last - _MOST_UNITS].tokens
+    joined: list[_Unit] = []
+    for index, unit in enumerate(units):
+        before = joined[-1] if joined else unit
+        if (
+            index > 0
+            and small[index - 1]
+            and small[index]
+            and before.tokens + unit.tokens <= 2 * room // _MOST_UNITS
+            and (before.path, before.header, before.heading) == (unit.path, unit.header, unit.heading)
+            and not unit.opens
+            and before.border < _HEADING_BORDER
+        ):
+            joined[-1] = replace(before, end=unit.end, tokens=before.tokens + unit.tokens, border=unit.border)
+        else:
+            joined.append(unit)
+    return joined
 
 
 def _pack(units: Sequence[_Unit], room: int, target: int) -> list[tuple[int, int]]:

@@ -1,10 +1,12 @@
 import itertools
 import random
 import re
+import sys
 import time
 
 import pytest
 
+from localrag import chunking
 from localrag.chunking import embedded_text, split
 from localrag.readers.headings import find_headings
 from localrag.sentences import sentences
@@ -243,6 +245,38 @@ def test_time_grows_with_the_text_and_not_faster():
 
     seconds(50)
     assert min(seconds(1600) for _ in range(3)) < 24 * min(seconds(200) for _ in range(3))
+
+
+def lines_run(page):
+    """Lines of chunking that run for a page: work, without a clock."""
+    ran = 0
+
+    def trace(frame, event, argument):
+        nonlocal ran
+        ran += event == "line"
+        return trace if frame.f_code.co_filename == chunking.__file__ else None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        split([page], count=count)
+    finally:
+        sys.settrace(before)
+    return ran
+
+
+@pytest.mark.parametrize("tiny", [". ", ".\n", "7\n\n", "| 7 |\n", "Yes. "])
+def test_a_tiny_sentence_is_no_more_work_than_an_ordinary_one_however_many_fit_a_chunk(tiny):
+    page, usual = Page(tiny * 2000), Page(CLAUSE * 200)
+    each = lines_run(usual) / len(sentences(usual.text))
+    assert lines_run(page) / len(sentences(page.text)) < 2 * each
+
+
+@pytest.mark.parametrize("tiny", [". ", ".\n", "7\n\n", "| 7 |\n", "Yes. "])
+def test_chunks_of_tiny_sentences_are_as_large_as_others_and_hold_all(tiny):
+    chunks = split([Page(f"{CLAUSE}\n\n{tiny * 900}\n\n{CLAUSE}")], count=count, limit=256)
+    assert all(150 <= count(chunk.text) <= 256 for chunk in chunks[:-1])
+    assert sum(chunk.text.count(tiny[0]) for chunk in chunks) >= 900
 
 
 # --- tables -------------------------------------------------------------------------------------------------

@@ -21,10 +21,10 @@ import numpy as np
 from localrag import vault
 from localrag.embedding import EmbedderIdentity
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError
-from localrag.names import check_name, matches, no_library
+from localrag.names import check_name, did_you_mean, named, no_library
 from localrag.reports import Failure
 from localrag.schema import DATABASE, INDEX, SCHEMA
-from localrag.types import Anchor, Document, Heading, Ocr, Page, Remark, SkippedPage, StoredFile, Unit, Word
+from localrag.types import Anchor, Document, Heading, Ocr, Page, Pages, Remark, SkippedPage, StoredFile, Unit, Word
 from localrag.vectors import FaissIndex
 
 if TYPE_CHECKING:
@@ -217,20 +217,13 @@ class Library:
         everything = [_document(row) for row in self._select(f"{_DOCUMENTS} ORDER BY path, root")]
         found = [doc for doc in everything if root is None or doc.root == root]
         if globs:
-            there = {doc.path for doc in found}
-            # A path that is there means just that document, whatever signs of a glob stand in it.
-            exact = {glob.removeprefix("./") for glob in globs} & there
-            rest = [glob for glob in globs if glob.removeprefix("./") not in there]
-            found = [doc for doc in found if doc.path in exact or any(matches(doc.path, glob) for glob in rest)]
+            fitting = named({doc.path for doc in found}, globs)
+            found = [doc for doc in found if doc.path in fitting]
             if not found:
-                import difflib
-
-                near = difflib.get_close_matches(globs[0], [doc.path for doc in everything], 1, 0.3)
-                plain = not any(sign in globs[0] for sign in "*?[")
-                hint = (
-                    f"Did you mean {near[0]!r}?" if near and plain else f"List them with: localrag status {self.name}"
+                raise NotFoundError(
+                    f"no document in {self.name!r} matches {', '.join(map(repr, globs))}",
+                    did_you_mean(globs[0], [doc.path for doc in everything], self.name),
                 )
-                raise NotFoundError(f"no document in {self.name!r} matches {', '.join(map(repr, globs))}", hint)
         return found
 
     def document(self, path: str) -> Document:
@@ -282,21 +275,21 @@ class Library:
         return self._chunks("c.document_id = ?", [document_id])
 
     def places(
-        self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None
+        self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None, pages: Pages | None = None
     ) -> dict[int, list[StoredChunk]]:
-        """Where each passage stands, among these documents (all without), the first document first."""
-        where, extra = "", []
-        if document_ids is not None:
-            where, extra = "AND c.document_id IN (SELECT value FROM json_each(?))", [json.dumps(list(document_ids))]
+        """Where each passage stands, among these documents and pages (all without), the first document first."""
+        where, extra = _standing(document_ids, pages)
         found: dict[int, list[StoredChunk]] = {}
         for part in _parts(passage_ids):
-            for chunk in self._chunks(f"c.passage_id IN ({_marks(part)}) {where}", [*part, *extra]):
+            for chunk in self._chunks(f"c.passage_id IN ({_marks(part)}) AND {where}", [*part, *extra]):
                 found.setdefault(chunk.passage_id, []).append(chunk)
         return found
 
-    def passage_ids(self, document_ids: Sequence[int]) -> Ids:
-        sql = "SELECT DISTINCT passage_id FROM chunks WHERE document_id IN (SELECT value FROM json_each(?)) ORDER BY 1"
-        return np.array([row[0] for row in self._select(sql, (json.dumps(list(document_ids)),))], np.int64)
+    def passage_ids(self, document_ids: Sequence[int] | None, pages: Pages | None = None) -> Ids:
+        """The passages that stand in these documents, on these pages (None: in all, on any)."""
+        where, values = _standing(document_ids, pages)
+        sql = f"SELECT DISTINCT passage_id FROM chunks c WHERE {where} ORDER BY 1"
+        return np.array([row[0] for row in self._select(sql, values)], np.int64)
 
     def _chunks(self, where: str, values: Sequence[Any]) -> list[StoredChunk]:
         sql = f"""SELECT c.id, c.passage_id, c.document_id, {_PATH} AS document, d.title, c.position, p.number AS page,
@@ -311,14 +304,16 @@ class Library:
             for row in self._select(sql, values)
         ]
 
-    def search_text(self, query: str, k: int, document_ids: Sequence[int] | None = None) -> list[tuple[int, float]]:
+    def search_text(
+        self, query: str, k: int, document_ids: Sequence[int] | None = None, pages: Pages | None = None
+    ) -> list[tuple[int, float]]:
         """Best passages by BM25 for an FTS5 query: (passage id, score), higher is better."""
-        where, values = "", [query]
-        if document_ids is not None:
-            # One JSON parameter, since a filter may name more documents than SQLite takes parameters.
-            where = """AND rowid IN
-                (SELECT passage_id FROM chunks WHERE document_id IN (SELECT value FROM json_each(?)))"""
-            values.append(json.dumps(list(document_ids)))
+        where = ""
+        values: list[Any] = [query]
+        if document_ids is not None or pages is not None:
+            within, extra = _standing(document_ids, pages)
+            where = f"AND rowid IN (SELECT passage_id FROM chunks c WHERE {within})"
+            values += extra
         sql = f"""SELECT rowid, -bm25(fulltext) AS score FROM fulltext
             WHERE fulltext MATCH ? {where} ORDER BY score DESC, rowid LIMIT {int(k)}"""
         return [(int(row[0]), float(row[1])) for row in self._select(sql, values)]
@@ -384,6 +379,23 @@ def _page(row: sqlite3.Row) -> Page:
 
 def _described(identity: EmbedderIdentity) -> str:
     return f"{identity.model} ({identity.precision}, {identity.engine}, {identity.sha256[:8]})"
+
+
+def _standing(document_ids: Sequence[int] | None, pages: Pages | None) -> tuple[str, list[Any]]:
+    """The SQL that a chunk `c` stands in these documents, on these pages, and its values."""
+    parts: list[str] = ["1"]
+    values: list[Any] = []
+    if document_ids is not None:
+        # One JSON parameter, since a filter may name more documents than SQLite takes parameters.
+        parts.append("c.document_id IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps([int(i) for i in document_ids]))
+    if pages is not None:
+        parts.append(
+            "EXISTS (SELECT 1 FROM pages q WHERE q.document_id = c.document_id "
+            "AND q.position = c.position AND q.number >= ? AND q.number <= ?)"
+        )
+        values += [pages[0], 2**62 if pages[1] is None else pages[1]]
+    return " AND ".join(parts), values
 
 
 def _parts(ids: Sequence[int], size: int = 500) -> Iterator[list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from localrag.errors import NotFoundError, UsageError
@@ -41,3 +42,19 @@ def matches(path: str, glob: str) -> bool:
     glob = glob.removeprefix("./")
     name = path.rsplit("/", 1)[-1]
     return fnmatch.fnmatchcase(path, glob) or ("/" not in glob and fnmatch.fnmatchcase(name, glob))
+
+
+def named(paths: Collection[str], globs: Sequence[str]) -> set[str]:
+    """Those of the paths that one of the globs fits."""
+    # A path that is there means just that document, whatever signs of a glob stand in it.
+    there = set(paths)
+    exact = {glob.removeprefix("./") for glob in globs} & there
+    rest = [glob for glob in globs if glob.removeprefix("./") not in there]
+    return exact | {path for path in there if any(matches(path, glob) for glob in rest)}
+
+
+def did_you_mean(given: str, there: Sequence[str], library: str) -> str:
+    """A hint for a path or folder that is not there: the nearest that is, or how to list them."""
+    near = difflib.get_close_matches(given, there, 1, 0.3)
+    plain = not any(sign in given for sign in "*?[")
+    return f"Did you mean {near[0]!r}?" if near and plain else f"List them with: localrag status {library}"

@@ -13,10 +13,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from localrag import places
+from localrag import filters, places
 from localrag.library import Library, StoredChunk
 from localrag.readers.cleaning import clean
-from localrag.types import Passage, Turn
+from localrag.types import Filter, Pages, Passage, Turn
 
 if TYPE_CHECKING:
     from localrag.embedding import Embedder
@@ -42,6 +42,7 @@ class _Hit:
     library: Library
     passage: int
     allowed: tuple[int, ...] | None
+    pages: Pages | None
     dense: float | None
     lexical: float | None
     score: float = 0.0
@@ -53,7 +54,7 @@ def search(
     question: str,
     *,
     k: int = 10,
-    documents: Sequence[str] | None = None,
+    documents: Filter | Sequence[str] | None = None,
     document_ids: Sequence[int] | None = None,
 ) -> list[Passage]:
     """The k best passages, best first.
@@ -63,11 +64,12 @@ def search(
         embedders: for each library's name, the embedder that made its vectors.
         question: the words to look for.
         k: most passages.
-        documents: globs over document paths; None looks in all.
-        document_ids: instead of globs, ids of documents of the one library given.
+        documents: globs over document paths, or a filter; None looks in all.
+        document_ids: documents of the one library given, instead of those that the filter lets through; its pages
+            still hold.
 
     Raises:
-        NotFoundError: the globs match no document in any of the libraries.
+        NotFoundError: the filter lets no document of any of the libraries through.
     """
     # Half characters and NUL, which a command line or a program may hand over, upset tokenizers and SQLite.
     question = clean(question)
@@ -76,38 +78,23 @@ def search(
             # What is found and what is then read of it belong to one state, also while an ingest is writing.
             stack.enter_context(library.snapshot())
         hits: list[_Hit] = []
-        scopes = _scopes(libraries, documents) if document_ids is None else [(libraries[0], list(document_ids))]
+        only = filters.of(documents)
+        scopes = filters.scopes(libraries, only) if document_ids is None else [(libraries[0], list(document_ids))]
         for library, allowed in scopes:
-            hits += _candidates(library, embedders[library.name], question, allowed)
+            hits += _candidates(library, embedders[library.name], question, allowed, only.pages)
         return _folded(_fuse(hits), k)
 
 
-def _scopes(libraries: Sequence[Library], documents: Sequence[str] | None) -> list[tuple[Library, list[int] | None]]:
-    """Each library with the documents to look in; None stands for all. Globs need only match in one library."""
-    from localrag.errors import NotFoundError
-
-    if not documents:
-        return [(library, None) for library in libraries]
-    scopes: list[tuple[Library, list[int] | None]] = []
-    missing: NotFoundError | None = None
-    for library in libraries:
-        try:
-            scopes.append((library, [doc.id for doc in library.documents(documents)]))
-        except NotFoundError as error:
-            missing = error
-    if not scopes and missing is not None:
-        raise missing
-    return scopes
-
-
-def _candidates(library: Library, embedder: Embedder, question: str, allowed: list[int] | None) -> list[_Hit]:
-    passage_ids = None if allowed is None else library.passage_ids(allowed)
+def _candidates(
+    library: Library, embedder: Embedder, question: str, allowed: list[int] | None, pages: Pages | None
+) -> list[_Hit]:
+    passage_ids = None if allowed is None else library.passage_ids(allowed, pages)
     ids, cosines = library.index().search(embedder.embed_question(question), CANDIDATES, passage_ids)
     dense = {int(i): float(score) for i, score in zip(ids, cosines, strict=True)}
     query = text_query(question)
-    lexical = dict(library.search_text(query, CANDIDATES, allowed)) if query else {}
+    lexical = dict(library.search_text(query, CANDIDATES, allowed, pages)) if query else {}
     scope = None if allowed is None else tuple(allowed)
-    return [_Hit(library, i, scope, dense.get(i), lexical.get(i)) for i in sorted(dense.keys() | lexical.keys())]
+    return [_Hit(library, i, scope, pages, dense.get(i), lexical.get(i)) for i in sorted(dense.keys() | lexical.keys())]
 
 
 def _fuse(hits: Sequence[_Hit]) -> list[_Hit]:
@@ -152,7 +139,7 @@ def _with_places(hits: Sequence[_Hit]) -> Iterator[tuple[_Hit, list[StoredChunk]
     for hit in hits:
         if (hit.library.name, hit.passage) not in standing:
             own = [other.passage for other in hits if other.library is hit.library]
-            found = hit.library.places(own, hit.allowed)
+            found = hit.library.places(own, hit.allowed, hit.pages)
             standing.update({(hit.library.name, passage): found.get(passage, []) for passage in own})
         if rows := standing[hit.library.name, hit.passage]:
             yield hit, rows

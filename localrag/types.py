@@ -14,6 +14,8 @@ PlanKind = Literal["retrieve", "read", "survey", "exact"]
 Mode = Literal["auto", "retrieve", "read", "survey", "exact"]
 Unit = Literal["page", "slide", "sheet", "chapter", "mail"]
 Ocr = Literal["auto", "off", "force"]
+# The first and the last page of a range; None stands for the end.
+Pages = tuple[int, int | None]
 MODES: tuple[Mode, ...] = ("auto", "retrieve", "read", "survey", "exact")
 
 
@@ -259,6 +261,26 @@ class Message:
 
 
 # --- questions and answers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a question is narrowed to (`filters.py`); what is empty narrows nothing.
+
+    One of the `documents` (globs) and one of the `types` must fit; `folder` is a path in the library or on the disk;
+    `since` and `until` (a year, month or day) count as inside; `sender` is a part of an author's or sender's name.
+    """
+
+    documents: tuple[str, ...] = ()
+    folder: str = ""
+    types: tuple[str, ...] = ()
+    since: str = ""
+    until: str = ""
+    sender: str = ""
+    pages: Pages | None = None
+
+    def __bool__(self) -> bool:
+        return self != Filter()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Each line has `question`, `answer`, `doc`, `evidence`, `page` and `id`; `evidence` may be empty and `page` null.
 It may have `answerable` (false: the documents do not say; `doc` may then be null, for all of them), `label` (the answer
-is one of a few choices), `category`, `lang` and `docs` (several documents are needed). Others are passed over.
+is one of a few choices), `category`, `lang`, `docs` (several documents are needed) and `draft` (true: written by a
+model, and nobody has looked at it yet). Others are passed over. BEIR folders are read by beir.py.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,9 @@ class Question:
     category: str = ""
     lang: str = ""
     docs: tuple[str, ...] = ()
+    draft: bool = False
+    # How useful each document is, where people have judged that (BEIR): pairs of a path and a grade, 0 for no use.
+    grades: tuple[tuple[str, int], ...] = ()
 
     @property
     def documents(self) -> tuple[str, ...]:
@@ -46,8 +50,9 @@ class Question:
 
     @property
     def digest(self) -> str:
-        """Changes when anything about the question does, so that an old result is not taken for a new one."""
-        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()[:12]
+        """Changes when anything that is scored does, so that an old result is not taken for a new one."""
+        # Looking at a draft and leaving it as it is changes no result.
+        return hashlib.sha256(repr(astuple(replace(self, draft=False))).encode()).hexdigest()[:12]
 
 
 def load(path: Path) -> list[Question]:
@@ -86,12 +91,15 @@ def _question(row: Any) -> Question:
     if not isinstance(row, Mapping):
         raise TypeError("it is not a JSON object")
     page, docs, answerable = row.get("page"), row.get("docs") or (), row.get("answerable", True)
+    draft = row.get("draft", False)
     if page is not None and (isinstance(page, bool) or not isinstance(page, int) or page < 1):
         raise ValueError(f"page is {page!r}, not a number from 1 or null")
     if not isinstance(docs, list | tuple) or not all(isinstance(doc, str) for doc in docs):
         raise ValueError(f"docs is {docs!r}, not a list of paths")
     if not isinstance(answerable, bool):
         raise ValueError(f"answerable is {answerable!r}, not true or false")
+    if not isinstance(draft, bool):
+        raise ValueError(f"draft is {draft!r}, not true or false")
     no_doc = not answerable or bool(docs)
     return Question(
         id=_text(row, "id"), question=_text(row, "question"), answer=_text(row, "answer", empty=not answerable),
@@ -99,7 +107,7 @@ def _question(row: Any) -> Question:
         answerable=answerable,
         label=_text(row, "label", empty=True) or None,
         category=next((found for name in _CATEGORIES if (found := _text(row, name, empty=True))), ""),
-        lang=_text(row, "lang", empty=True), docs=tuple(docs),
+        lang=_text(row, "lang", empty=True), docs=tuple(docs), draft=draft,
     )  # fmt: skip
 
 
@@ -165,15 +173,24 @@ def match(questions: Sequence[Question], documents: Sequence[Document]) -> Match
     """
     wanted = list(dict.fromkeys(doc for question in questions for doc in question.documents))
     places = {f"{document.root}/{document.path}": document.path for document in documents}
+    # By file name first: comparing every document with every question's takes minutes over ten thousand.
+    named: dict[str, list[str]] = {}
+    for place in places:
+        named.setdefault(_name(place), []).append(place)
     paths: dict[str, str] = {}
     for doc in wanted:
-        found = [path for place, path in places.items() if _ends(place, doc)]
+        found = [places[place] for place in named.get(_name(doc), ()) if _ends(place, doc)]
         if len(found) == 1:
             paths[doc] = found[0]
-    claims: dict[str, list[str]] = {path: [] for path in places.values() if path not in set(paths.values())}
-    for path, claimants in claims.items():
-        claimants += [doc for doc in wanted if doc not in paths and _ends(doc, path)]
-    paths.update({claimants[0]: path for path, claimants in claims.items() if len(claimants) == 1})
+    taken = set(paths.values())
+    left: dict[str, list[str]] = {}
+    for doc in wanted:
+        if doc not in paths:
+            left.setdefault(_name(doc), []).append(doc)
+    for path in places.values():
+        claimants = [doc for doc in left.get(_name(path), ()) if path not in taken and _ends(doc, path)]
+        if len(claimants) == 1:
+            paths[claimants[0]] = path
     inside: Callable[[Question], bool] = lambda question: all(doc in paths for doc in question.documents)  # noqa: E731
     return Matched(
         tuple(question for question in questions if inside(question)),
@@ -184,5 +201,13 @@ def match(questions: Sequence[Question], documents: Sequence[Document]) -> Match
 
 def _ends(path: str, end: str) -> bool:
     """True where a path ends with another, by whole names."""
-    path, end = path.replace("\\", "/"), end.replace("\\", "/").removeprefix("./").strip("/")
+    path, end = _plain(path), _plain(end).strip("/")
     return path == end or path.endswith(f"/{end}")
+
+
+def _plain(path: str) -> str:
+    return path.replace("\\", "/").removeprefix("./").rstrip("/")
+
+
+def _name(path: str) -> str:
+    return _plain(path).rpartition("/")[2]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from localrag.errors import NotFoundError, UsageError
+from localrag.evaluation import datasets
 from localrag.evaluation.datasets import Question, load, match, sample
 from localrag.scanning import walk
 from localrag.types import Document
@@ -141,3 +142,20 @@ def test_a_question_of_several_documents_needs_all_of_them() -> None:
     assert match([both], [document("a.txt")]).missing == (both,)
     found = match([both], [document("a.txt"), document("b.txt")])
     assert found.questions == (both,) and found.documents(both) == ["a.txt", "b.txt"]
+
+
+def test_a_question_about_a_path_from_the_root_is_matched() -> None:
+    assert match([question("1", "/docs/a.txt")], [document("a.txt", "/data/docs")]).paths == {"/docs/a.txt": "a.txt"}
+
+
+def test_ten_thousand_documents_are_matched_without_comparing_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    ends = datasets._ends
+    monkeypatch.setattr(datasets, "_ends", lambda path, end: compared.append(path) or ends(path, end))
+    names = [f"{i}/{i}.txt" for i in range(10_000)]
+    found = match([question(name, name) for name in names], [document(name) for name in names])
+    assert len(found.questions) == 10_000 and len(compared) <= 20_000
+
+
+def test_looking_at_a_draft_does_not_make_it_another_question() -> None:
+    assert question("1", draft=True).digest == question("1").digest

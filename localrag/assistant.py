@@ -12,7 +12,20 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from localrag import audit, calibration, exact, loading, material, precedence, prompt, retrieval, routing, survey
+from localrag import (
+    audit,
+    calibration,
+    exact,
+    filters,
+    followups,
+    loading,
+    material,
+    precedence,
+    prompt,
+    retrieval,
+    routing,
+    survey,
+)  # fmt: skip
 from localrag.citations import Cited, cite
 from localrag.embedding import Embedder, EmbedderIdentity
 from localrag.errors import ModelError, UsageError
@@ -25,10 +38,10 @@ from localrag.types import (
     MODES,
     Answer,
     Answered,
-    Citation,
     Delta,
     Document,
     Event,
+    Filter,
     Found,
     Message,
     Mode,
@@ -45,7 +58,6 @@ from localrag.types import (
 
 # Characters of a token of English text, for sizes before anything is tokenized.
 _CHARACTERS_PER_TOKEN = 4
-_MOST_PLACES = 20
 
 
 @dataclass(slots=True)
@@ -54,10 +66,11 @@ class _Question:
 
     text: str
     libraries: list[Library]
-    globs: Sequence[str] | None
+    only: Filter
     documents: list[tuple[Library, Document]]
     history: Sequence[Turn]
     stop: Callable[[], bool]
+    looked_for: str = ""
     began: float = field(default_factory=time.monotonic)
     plan: Plan = field(default_factory=lambda: Plan("retrieve", ""))
     not_read: list[NotRead] = field(default_factory=list)
@@ -112,17 +125,21 @@ class Assistant:
         return self._embedders[identity]
 
     def search(
-        self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Sequence[str] | None = None
+        self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Filter | Sequence[str] | None = None
     ) -> list[Passage]:
         """The k best passages, best first; no model that answers is loaded.
 
         Raises:
-            NotFoundError: a library is not there, or the globs match nothing.
+            NotFoundError: a library is not there, or the globs or the filter let nothing through.
         """
         with precedence.asking(self._settings.asking_dir):
             opened = [self.library(name) for name in libraries]
             embedders = {library.name: self.embedder(library.identity) for library in opened}
             return retrieval.search(opened, embedders, question, k=k, documents=documents)
+
+    def left_out(self, libraries: Sequence[str], only: Filter) -> tuple[NotRead, ...]:
+        """How many documents a filter leaves out only because their date, or their pages, are not known."""
+        return filters.chosen([self.library(name) for name in libraries], only).left_out
 
     def close(self) -> None:
         """Give memory and files back."""
@@ -139,7 +156,7 @@ class Assistant:
         question: str,
         *,
         libraries: Sequence[str],
-        documents: Sequence[str] | None = None,
+        documents: Filter | Sequence[str] | None = None,
         mode: Mode = "auto",
         history: Sequence[Turn] = (),
         stop: Callable[[], bool] = lambda: False,
@@ -149,7 +166,7 @@ class Assistant:
         Args:
             question: in plain words.
             libraries: names of libraries to look in.
-            documents: globs over document paths within them; None looks in all.
+            documents: globs over document paths within them, or a filter; None looks in all.
             mode: forces a plan, or "auto".
             history: earlier turns, oldest first.
             stop: polled throughout; True ends the answer with what there is of it.
@@ -160,7 +177,7 @@ class Assistant:
             ModelError: no model, or the question does not fit its window.
         """
         with precedence.asking(self._settings.asking_dir):
-            asked = self._prepare(question, libraries, documents, mode, history, stop)
+            asked = self._prepare(question, libraries, filters.of(documents), mode, history, stop)
             yield Planned(asked.plan)
             ways = {"retrieve": self._retrieve, "read": self._read, "survey": self._survey, "exact": self._exact}
             for event in ways[asked.plan.kind](asked):
@@ -169,7 +186,7 @@ class Assistant:
                 yield event
 
     def _prepare(
-        self, question: str, libraries: Sequence[str], globs: Sequence[str] | None, mode: Mode, history: Sequence[Turn],
+        self, question: str, libraries: Sequence[str], only: Filter, mode: Mode, history: Sequence[Turn],
         stop: Callable[[], bool],
     ) -> _Question:  # fmt: skip
         if not question.strip():
@@ -179,15 +196,18 @@ class Assistant:
         if mode not in MODES:
             raise UsageError(f"unknown mode {mode!r}", f"Modes: {', '.join(MODES)}.")
         opened = [self.library(name) for name in libraries]
-        asked = _Question(question.strip(), opened, globs, material.chosen(opened, globs), history, stop)
-        asked.not_read = material.not_read(asked.documents, [] if globs else opened)
+        chosen = filters.chosen(opened, only)
+        asked = _Question(question.strip(), opened, only, chosen.documents, history, stop)
+        asked.not_read = [*chosen.left_out, *material.not_read(asked.documents, opened, only)]
         task = exact.parse(asked.text)
-        asked.plan = routing.choose(asked.text, mode, self._signals(asked, task))
+        asked.plan = filters.named_in(routing.choose(asked.text, mode, self._signals(asked, task)), only)
         asked.route_seconds = asked.elapsed()
         return asked
 
     def _signals(self, asked: _Question, task: exact.ExactTask | None) -> routing.Signals:
-        tokens = sum(document.characters for _, document in asked.documents) // _CHARACTERS_PER_TOKEN
+        tokens = (
+            sum(material.characters(document, asked.only) for _, document in asked.documents) // _CHARACTERS_PER_TOKEN
+        )
         known = calibration.load(self._settings.calibration_file, self._model_name())
         return routing.Signals(
             documents=len(asked.documents),
@@ -204,9 +224,9 @@ class Assistant:
     # --- retrieve -------------------------------------------------------------------------------------------
 
     def _retrieve(self, asked: _Question) -> Iterator[Event]:
+        yield from self._settle(asked)
         began = time.monotonic()
-        looked_for = retrieval.standing_alone(asked.text, asked.history)
-        hits = self._search(asked, looked_for)
+        hits = self._search(asked)
         asked.retrieve_seconds = time.monotonic() - began
         if not hits:
             yield Answered(self._nothing(asked))
@@ -219,10 +239,17 @@ class Assistant:
         messages = prompt.passages_prompt(asked.text, passages, fitted.history)
         yield from self._generate(asked, messages, passages, None)
 
-    def _search(self, asked: _Question, question: str, globs: Sequence[str] | None = None) -> list[Passage]:
+    def _settle(self, asked: _Question) -> Iterator[Event]:
+        """Find the words to look up: the question, or, where it leans on the conversation, what it means by itself."""
+        asked.looked_for = asked.text
+        if followups.leans(asked.text, asked.history):
+            asked.looked_for = followups.joined(asked.text, asked.history)
+            yield Planned(asked.plan, asked.looked_for)
+
+    def _search(self, asked: _Question) -> list[Passage]:
         embedders = {library.name: self.embedder(library.identity) for library in asked.libraries}
         return retrieval.search(
-            asked.libraries, embedders, question, k=self._settings.passages, documents=globs or asked.globs
+            asked.libraries, embedders, asked.looked_for, k=self._settings.passages, documents=asked.only
         )
 
     def _budget(self, model: Model, asked: _Question, wanted: int) -> int:
@@ -252,8 +279,8 @@ class Assistant:
         began = time.monotonic()
         texts, passages, tokens = [], [], 0
         for library, document in asked.documents:
-            pages = library.pages(document.id)
-            texts.append((document.path, material.whole_text(pages)))
+            pages = material.pages_of(library, document, asked.only)
+            texts.append((document.path, material.whole_text([page for _, page in pages])))
             passages += material.page_passages(library.name, document, pages)
             tokens += model.count(texts[-1][1])
         asked.retrieve_seconds = time.monotonic() - began
@@ -284,18 +311,22 @@ class Assistant:
     # --- survey ---------------------------------------------------------------------------------------------
 
     def _survey(self, asked: _Question) -> Iterator[Event]:
+        yield from self._settle(asked)
         model = self._model()
         budget = min(self._budget(model, asked, self._settings.prompt_tokens), self._settings.prompt_tokens // 2)
 
         def find(library: str, document: Document) -> list[Passage]:
             own = [item for item in asked.libraries if item.name == library]
             embedders = {library: self.embedder(own[0].identity)}
-            hits = retrieval.search(own, embedders, asked.text, k=self._settings.passages, document_ids=[document.id])
+            hits = retrieval.search(
+                own, embedders, asked.looked_for, k=self._settings.passages, documents=asked.only,
+                document_ids=[document.id],
+            )  # fmt: skip
             return retrieval.in_reading_order(prompt.fit(hits, (), budget, model.count).taken, own)
 
         pairs = [(library.name, document) for library, document in asked.documents]
         found: list[survey.Leaf] = []
-        for leaf in survey.leaves(asked.text, pairs, model, find, stop=asked.stop):
+        for leaf in survey.leaves(asked.looked_for, pairs, model, find, stop=asked.stop):
             asked.first_token = asked.first_token or asked.elapsed()
             found.append(leaf)
             yield Surveyed(len(found), len(pairs), leaf.to_row())
@@ -325,29 +356,9 @@ class Assistant:
             text = f"The letter “{task.letter}” stands {times} times in “{task.term}”."
             yield Answered(self._answer(asked, text, True))
         else:
-            yield Answered(self._occurrences(asked, task.term))
-
-    def _occurrences(self, asked: _Question, term: str) -> Answer:
-        """Count and list the places of a term in all the documents asked about."""
-        rows: list[dict[str, object]] = []
-        citations: list[Citation] = []
-        for library, document in asked.documents:
-            places = 0
-            for page in library.pages(document.id):
-                for hit in exact.occurrences(page.text, term):
-                    places += 1
-                    if len(citations) < _MOST_PLACES:
-                        marker = len(citations) + 1
-                        citations.append(material.around(library.name, document, page, hit.start, hit.end, marker))
-            if places:
-                rows.append({"library": library.name, "document": document.path, "count": places})
-        total = sum(int(str(row["count"])) for row in rows)
-        looked = f"{len(asked.documents)} document{'s' if len(asked.documents) != 1 else ''}"
-        lines = [f"“{term}” occurs {total} time{'s' if total != 1 else ''} in {len(rows)} of {looked}."]
-        lines += [f"- {row['document']}: {row['count']}" for row in rows]
-        if total > len(citations):
-            lines.append(f"The first {len(citations)} places are cited.")
-        return self._answer(asked, "\n".join(lines), total > 0, citations=tuple(citations), table=tuple(rows))
+            tally = material.tally(asked.documents, task.term, asked.only)
+            found = tally.total > 0
+            yield Answered(self._answer(asked, tally.text, found, citations=tally.citations, table=tally.rows))
 
     # --- from prompt to answer ------------------------------------------------------------------------------
 
@@ -441,7 +452,7 @@ class Assistant:
         return Answer(
             question=asked.text, answer=text, found=found, plan=asked.plan, not_read=tuple(asked.not_read),
             seconds=asked.seconds(), model=self._model().model if used_model else None,
-            embedder=", ".join(embedders), **rest,  # type: ignore[arg-type]
+            embedder=", ".join(embedders), looked_for=asked.looked_for, **rest,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def _record(self, asked: _Question, answer: Answer) -> None:

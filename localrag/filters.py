@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from types import MappingProxyType
 from localrag import names
 from localrag.errors import NotFoundError, UsageError
 from localrag.library import Library
-from localrag.types import Document, Filter, NotRead
+from localrag.types import Document, Filter, NotRead, Plan
 
 # Words for kinds of documents. Every suffix, without its dot, is the name of a type as well.
 FAMILIES: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -125,6 +125,14 @@ def described(only: Filter) -> str:
     return ", ".join(condition.they for condition in _conditions(only))
 
 
+def named_in(plan: Plan, only: Filter) -> Plan:
+    """The plan with what it was narrowed to among its signals, and pages that were passed over in its reason."""
+    if not only:
+        return plan
+    reason = f"{plan.reason} Only {_span(only.pages)} are looked at." if only.pages else plan.reason
+    return replace(plan, reason=reason, signals={**plan.signals, "only": described(only)})
+
+
 def has_page(only: Filter, number: int | None) -> bool:
     """Whether a page is to be looked at; what has no number is not, where a range of pages is given."""
     if only.pages is None:
@@ -179,11 +187,16 @@ def _conditions(only: Filter) -> Iterator[_Condition]:
         yield _Condition(f"match {words}", f"matches {words}", lambda left: _named(left, globs), _near_path(globs))
     if folder := only.folder:
         words = f"in the folder {folder!r}"
-        yield _Condition(f"lie {words}", f"lies {words}", _each(lambda doc: _inside(doc, folder)), _near_folder(folder))
+        yield _Condition(
+            f"lie {words}",
+            f"lies {words}",
+            _each(lambda doc: _inside(doc.root, doc.path, folder)),
+            _near_folder(folder),
+        )
     if types := only.types:
         words = f"of the type {' or '.join(types)}"
-        suffixes = frozenset[str]().union(*(FAMILIES.get(name, frozenset({name})) for name in types))
-        yield _Condition(f"are {words}", f"is {words}", _each(lambda doc: _suffix(doc) in suffixes), _types_there)
+        suffixes = _suffixes(types)
+        yield _Condition(f"are {words}", f"is {words}", _each(lambda doc: _suffix(doc.path) in suffixes), _types_there)
     if sender := only.sender:
         words = f"from {sender!r}"
         folded = sender.casefold()
@@ -209,17 +222,29 @@ def _named(left: Pairs, globs: Sequence[str]) -> Pairs:
     return [(library, document) for library, document in left if document.path in fitting[library.name]]
 
 
-def _inside(document: Document, folder: str) -> bool:
+def may_hold(only: Filter, root: str, path: str) -> bool:
+    """Whether a file that could not be read might have passed: nothing is known of it but its path."""
+    if only.documents and not names.named({path}, only.documents):
+        return False
+    if only.folder and not _inside(root, path, only.folder):
+        return False
+    return not only.types or _suffix(path) in _suffixes(only.types)
+
+
+def _inside(root: str, path: str, folder: str) -> bool:
     """A folder is named as the library names it ("leases"), or as it lies on the disk ("./papers/leases")."""
-    inner = str(PurePosixPath(folder))
-    if document.path.startswith(f"{inner}/"):
+    if path.startswith(f"{PurePosixPath(folder)}/"):
         return True
     place = str(Path(folder).expanduser().resolve()).rstrip("/")
-    return f"{document.root}/{document.path}".startswith(f"{place}/")
+    return f"{root}/{path}".startswith(f"{place}/")
 
 
-def _suffix(document: Document) -> str:
-    return PurePosixPath(document.path).suffix.lower().removeprefix(".")
+def _suffixes(types: Sequence[str]) -> frozenset[str]:
+    return frozenset[str]().union(*(FAMILIES.get(name, frozenset({name})) for name in types))
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower().removeprefix(".")
 
 
 def _within(since: str, day: str, until: str) -> bool:
@@ -270,7 +295,7 @@ def _near_folder(folder: str) -> Callable[[Pairs], str]:
 
 
 def _types_there(left: Pairs) -> str:
-    there = Counter(_suffix(document) for _, document in left).most_common(_MOST_NAMED)
+    there = Counter(_suffix(document.path) for _, document in left).most_common(_MOST_NAMED)
     return f"Types that are there: {', '.join(f'{suffix} ({count})' for suffix, count in there)}."
 
 

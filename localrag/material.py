@@ -1,58 +1,57 @@
-"""The documents that a question is about, as material: which they are, what of them cannot be read, their text."""
+"""The documents that a question is about, as material: what of them cannot be read, their text, a term's places."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from localrag import places
-from localrag.errors import NotFoundError
+from localrag import exact, filters, places
 from localrag.library import Library
-from localrag.types import Citation, Document, NotRead, Page, Passage, place
+from localrag.types import Citation, Document, Filter, NotRead, Page, Passage, place
 
 _MOST_NOT_READ = 50
+_MOST_PLACES = 20
 # Characters shown on each side of a term that was searched for.
 _AROUND = 80
 
 
-def chosen(libraries: Sequence[Library], globs: Sequence[str] | None) -> list[tuple[Library, Document]]:
-    """The documents in these libraries that match the globs (all without).
-
-    Raises:
-        NotFoundError: the libraries are empty, or the globs match nothing in any of them.
-    """
-    found: list[tuple[Library, Document]] = []
-    missing: NotFoundError | None = None
-    for library in libraries:
-        try:
-            found += [(library, document) for document in library.documents(globs)]
-        except NotFoundError as error:
-            missing = error
-    if not found:
-        names = ", ".join(repr(library.name) for library in libraries)
-        raise missing or NotFoundError(
-            f"there are no documents in {names}", "Bring some in: localrag ingest FOLDER --name NAME"
-        )
-    return found
-
-
-def not_read(documents: Sequence[tuple[Library, Document]], failures_of: Sequence[Library]) -> list[NotRead]:
-    """What could not be looked at: pages without text, and the files of whole libraries that failed."""
+def not_read(
+    documents: Sequence[tuple[Library, Document]], libraries: Sequence[Library], only: Filter
+) -> list[NotRead]:
+    """What could not be looked at: pages without text, and files that failed and that the filter might let through."""
     missing = [
         NotRead(library.name, document.path, skipped.reason, skipped.number)
         for library, document in documents
         for skipped in document.skipped
+        if filters.has_page(only, skipped.number)
     ]
     missing += [
         NotRead(library.name, failure.document, failure.reason)
-        for library in failures_of
-        for failure in library.failures()
+        for library in libraries
+        for root in library.roots()
+        for failure in library.failures(root)
+        if filters.may_hold(only, root, failure.document)
     ]
     if len(missing) > _MOST_NOT_READ:
         name = missing[_MOST_NOT_READ].library
         more = f"and {len(missing) - _MOST_NOT_READ} more: see `localrag status {name}`"
         return [*missing[:_MOST_NOT_READ], NotRead(name, "", more)]
     return missing
+
+
+def characters(document: Document, only: Filter) -> int:
+    """About how many characters of a document are looked at, where only some of its pages are."""
+    if only.pages is None:
+        return document.characters
+    first, last = only.pages
+    pages = min(last or document.pages, document.pages) - first + 1
+    return document.characters * pages // max(1, document.pages)
+
+
+def pages_of(library: Library, document: Document, only: Filter) -> list[tuple[int, Page]]:
+    """The pages of a document that are looked at, each with its position."""
+    pages = enumerate(library.pages(document.id))
+    return [(position, page) for position, page in pages if filters.has_page(only, page.number)]
 
 
 def whole_text(pages: Sequence[Page]) -> str:
@@ -67,7 +66,7 @@ def _name(page: Page) -> str:
     return f"{page.unit} {named}"
 
 
-def page_passages(library: str, document: Document, pages: Sequence[Page]) -> list[Passage]:
+def page_passages(library: str, document: Document, pages: Sequence[tuple[int, Page]]) -> list[Passage]:
     """Whole pages as passages, so that an answer from a whole text is cited like any other."""
     return [
         Passage(
@@ -75,9 +74,43 @@ def page_passages(library: str, document: Document, pages: Sequence[Page]) -> li
             start=0, end=len(page.text), score=1.0, document_id=document.id, position=position, unit=page.unit,
             spot=places.spot(page.text, page.anchors, 0, len(page.text)),
         )
-        for position, page in enumerate(pages)
+        for position, page in pages
         if page.text.strip()
     ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The places of a term: counted, told, and the first of them cited."""
+
+    text: str
+    total: int
+    citations: tuple[Citation, ...]
+    rows: tuple[Mapping[str, object], ...]
+
+
+def tally(documents: Sequence[tuple[Library, Document]], term: str, only: Filter) -> Tally:
+    """Count and list the places of a term on all the pages asked about."""
+    rows: list[Mapping[str, object]] = []
+    citations: list[Citation] = []
+    total = 0
+    for library, document in documents:
+        here = 0
+        for _, page in pages_of(library, document, only):
+            for hit in exact.occurrences(page.text, term):
+                here += 1
+                if len(citations) < _MOST_PLACES:
+                    marker = len(citations) + 1
+                    citations.append(around(library.name, document, page, hit.start, hit.end, marker))
+        if here:
+            rows.append({"library": library.name, "document": document.path, "count": here})
+            total += here
+    looked = f"{len(documents)} document{'s' if len(documents) != 1 else ''}"
+    lines = [f"“{term}” occurs {total} time{'s' if total != 1 else ''} in {len(rows)} of {looked}."]
+    lines += [f"- {row['document']}: {row['count']}" for row in rows]
+    if total > len(citations):
+        lines.append(f"The first {len(citations)} places are cited.")
+    return Tally("\n".join(lines), total, tuple(citations), tuple(rows))
 
 
 def cited_only(passages: Sequence[Passage], citations: Sequence[Citation]) -> list[Passage]:

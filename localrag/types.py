@@ -354,8 +354,8 @@ class Seconds:
 class Answer:
     """The whole answer to one question. `found` is False where the documents do not say.
 
-    `stopped` is True where the person stopped it or the token limit cut it short; `table` holds the rows of a
-    survey or of an exact search.
+    `looked_for` is what passages were looked up by: the question, or what was made of a follow-up. `stopped` is True
+    where the person stopped it or the token limit cut it short; `table` holds the rows of a survey or exact search.
     """
 
     question: str
@@ -373,6 +373,7 @@ class Answer:
     model: str | None = None
     embedder: str | None = None
     stopped: bool = False
+    looked_for: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -400,6 +401,7 @@ class Answer:
             "model": self.model,
             "embedder": self.embedder,
             "stopped": self.stopped,
+            "looked_for": self.looked_for,
         }
 
 
@@ -416,7 +418,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
+    """The plan; it comes again where it changed, and with `looked_for` where a follow-up was made self-standing."""
+
     plan: Plan
+    looked_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)

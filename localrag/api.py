@@ -12,11 +12,11 @@ Nothing here confines the process; call `localrag.offline.confine()` first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrag import audit, chunking, loading, precedence, prefix_cache, renewal, scanning, vault
+from localrag import audit, chunking, filters, loading, precedence, prefix_cache, renewal, scanning, vault
 from localrag import ingest as ingesting
 from localrag.assistant import Assistant
 from localrag.editing import Editor
@@ -27,7 +27,7 @@ from localrag.readers.source import Options
 from localrag.reports import IngestProgress, IngestReport
 from localrag.schema import DATABASE
 from localrag.settings import Settings, load_settings
-from localrag.types import Answer, Answered, Document, Event, Mode, Ocr, Page, Passage, Turn
+from localrag.types import Answer, Answered, Document, Event, Mode, Ocr, Page, Pages, Passage, Turn
 
 if TYPE_CHECKING:
     from localrag.embedding import Embedder
@@ -101,15 +101,33 @@ def ask(
     *,
     libraries: Sequence[str],
     documents: Sequence[str] | None = None,
+    folder: str | None = None,
+    types: Sequence[str] | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    sender: str | None = None,
+    pages: Pages | None = None,
     mode: Mode = "auto",
     history: Sequence[Turn] = (),
     settings: Settings | None = None,
 ) -> Asking:
-    """Ask a question; iterate over the events, then take `.answer`. See `Assistant.ask` for arguments and errors."""
+    """Ask a question; iterate over the events, then take `.answer`. See `Assistant.ask` for arguments and errors.
+
+    What the question is narrowed to, all of which must fit (`Library.search` takes the same):
+
+    Args:
+        documents: globs over document paths, of which one must fit.
+        folder: a folder within the libraries, or on the disk.
+        types: "pdf", "mail", "sheet" ... or suffixes such as "docx".
+        since: the first year, month or day (ISO 8601): "2023", "2023-06", "2023-06-30".
+        until: the last.
+        sender: a part of the name of an author or sender, whatever its case.
+        pages: the first and the last page that are looked at; None as the last stands for the end.
+    """
+    only = filters.checked(documents, folder, types, since, until, sender, pages)
     assistant = Assistant(settings or load_settings())
     return Asking(
-        assistant,
-        {"question": question, "libraries": libraries, "documents": documents, "mode": mode, "history": history},
+        assistant, {"question": question, "libraries": libraries, "documents": only, "mode": mode, "history": history}
     )
 
 
@@ -194,11 +212,16 @@ class Library:
 
     # --- looking --------------------------------------------------------------------------------------------
 
-    def search(self, question: str, k: int = 10, documents: Sequence[str] | None = None) -> list[Passage]:
-        """The k best passages, best first; `documents` takes globs over paths within the folder."""
+    def search(
+        self, question: str, k: int = 10, documents: Sequence[str] | None = None, *, folder: str | None = None,
+        types: Sequence[str] | None = None, since: str | None = None, until: str | None = None,
+        sender: str | None = None, pages: Pages | None = None,
+    ) -> list[Passage]:  # fmt: skip
+        """The k best passages, best first; narrowed as `ask` is."""
+        only = filters.checked(documents, folder, types, since, until, sender, pages)
         self._storage()
         assert self._assistant is not None
-        return self._assistant.search(question, libraries=[self.name], k=k, documents=documents)
+        return self._assistant.search(question, libraries=[self.name], k=k, documents=only)
 
     def documents(self, globs: Sequence[str] | None = None) -> list[Document]:
         return self._storage().documents(globs)
@@ -269,6 +292,7 @@ class Library:
         path: Path | str,
         *,
         prune: bool = False,
+        leave_out: Collection[Path] = (),
         moved_from: str | None = None,
         passwords: Sequence[str] = (),
         ocr: Ocr | None = None,
@@ -283,6 +307,7 @@ class Library:
         Args:
             path: the folder; a library may have several.
             prune: drop what is gone also where that is everything, or more than a fifth of the files.
+            leave_out: files, by their resolved paths, that are no documents.
             moved_from: this folder was known under that path; what was read of it stays.
             passwords: tried in turn on encrypted files.
             ocr, ocr_languages: see `Settings`; once given, they hold for later runs on this library too.
@@ -312,7 +337,7 @@ class Library:
                     renewal.renew(storage, embedder(), stop=stop or (lambda: False))
                 report = ingesting.ingest(
                     storage, path, embedder=embedder, options=self._options(storage, passwords), limits=self._limits(),
-                    prune=prune, progress=progress, stop=stop, give_way=self._give_way(stop),
+                    prune=prune, leave_out=leave_out, progress=progress, stop=stop, give_way=self._give_way(stop),
                 )  # fmt: skip
                 prefix_cache.drop_missing(self.folder, {document.sha256 for document in storage.documents()})
             finally:

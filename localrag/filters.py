@@ -14,11 +14,16 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from localrag import names
 from localrag.errors import NotFoundError, UsageError
-from localrag.library import Library
 from localrag.types import Document, Filter, NotRead, Plan
+
+if TYPE_CHECKING:
+    from localrag.library import Library
+
+    Pairs = list[tuple[Library, Document]]
 
 # Words for kinds of documents. Every suffix, without its dot, is the name of a type as well.
 FAMILIES: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -44,8 +49,6 @@ FAMILIES: Mapping[str, frozenset[str]] = MappingProxyType(
 TYPES = tuple(sorted({*FAMILIES, *(suffix for suffixes in FAMILIES.values() for suffix in suffixes)}))
 _DAY = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 _MOST_NAMED = 5
-
-Pairs = list[tuple[Library, Document]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,7 +280,10 @@ class Filter:
     pages: Pages | None = None
 
     def __bool__(self) -> bool:
-        return self != Filter()
+        return self != EVERYTHING
+
+
+EVERYTHING = Filter()
 
 
 @dataclass(frozen=True, slots=True)

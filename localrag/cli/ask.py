@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from localrag.cli.options import (
     chosen_libraries,
-    document_option,
+    filter_options,
     json_option,
     library_option,
     print_json,
     shown,
 )
 from localrag.settings import load_settings
-from localrag.types import MODES, Delta, Found, Mode, Notice, Planned, PromptRead, Surveyed
+from localrag.types import MODES, Delta, Filter, Found, Mode, Notice, Planned, PromptRead, Surveyed
 
 if TYPE_CHECKING:
     from localrag.api import Asking
@@ -30,17 +31,18 @@ Examples:
   localrag ask "When does the lease end?"
   localrag ask "What is the notice period?" --library contracts --document 'msa*.pdf'
   localrag ask "Which contracts renew automatically?" --mode survey
+  localrag ask "What did we offer?" --type mail --from "jane doe" --since 2023-06 --until 2023-09
   localrag ask "What did net sales come to?" --json | jq .citations""",
 )
 @click.argument("question")
 @library_option
-@document_option
+@filter_options
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look it up.")
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
 @click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Most tokens of the answer.")
 @json_option
 def ask_command(
-    question: str, libraries: tuple[str, ...], documents: tuple[str, ...], mode: Mode, generator: str | None,
+    question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, generator: str | None,
     answer_tokens: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Answer QUESTION from a library, with page and quote.
@@ -52,7 +54,7 @@ def ask_command(
 
     settings = load_settings().with_options(generator=generator, answer_tokens=answer_tokens)
     names = chosen_libraries(libraries, settings)
-    asking = ask(question, libraries=names, documents=list(documents) or None, mode=mode, settings=settings)
+    asking = ask(question, libraries=names, **asdict(only), mode=mode, settings=settings)
     answer = _follow(asking, quiet=as_json or not sys.stderr.isatty())
     if as_json:
         print_json(answer.to_dict())
@@ -87,6 +89,8 @@ def _follow(asking: Asking, quiet: bool) -> Answer:
 
 
 def _progress(event: Event) -> str | None:
+    if isinstance(event, Planned) and event.looked_for:
+        return f"Looked for: {event.looked_for}"
     if isinstance(event, Planned):
         return f"{event.plan.kind}: {event.plan.reason}"
     if isinstance(event, Found):
@@ -124,8 +128,11 @@ def _remarks(answer: Answer) -> list[str]:
     if answer.not_read:
         first = answer.not_read[0]
         page = f" p. {first.page}" if first.page else ""
-        more = f" and {len(answer.not_read) - 1} more" if len(answer.not_read) > 1 else ""
-        lines.append(f"Not read: {first.document}{page} ({first.reason}){more}.")
+        more = f", and {len(answer.not_read) - 1} more" if len(answer.not_read) > 1 else ""
+        what = f"{first.document}{page} ({first.reason})" if first.document else first.reason
+        lines.append(f"Not read: {what}{more}.")
+    if answer.looked_for not in ("", answer.question):
+        lines.append(f"Looked for: {answer.looked_for}")
     spent = answer.seconds
     lines.append(f"{answer.plan.kind}: {answer.plan.reason}")
     lines.append(

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from localrag.cli.options import filter_options, library_option
 from localrag.errors import NotFoundError, UsageError
-from localrag.types import MODES, Mode
+from localrag.types import MODES, Filter, Mode
 
 if TYPE_CHECKING:
     from localrag.settings import Settings
@@ -29,16 +30,18 @@ PATIENCE = 5.0
 
 @click.command(
     "chat",
-    epilog="Examples: localrag chat ./contracts; localrag chat contracts --document 'leases/*'",
+    epilog="""\b
+Examples:
+  localrag chat ./contracts
+  localrag chat contracts --document 'leases/*'
+  localrag chat letters --type mail --since 2023""",
 )
 @click.argument("target", metavar="[FOLDER|LIBRARY]", required=False)
-@click.option("--library", "libraries", metavar="NAME", multiple=True, help="Ask this library; may be repeated.")
-@click.option("--document", "documents", metavar="GLOB", multiple=True, help="Only documents whose path matches.")
+@library_option
+@filter_options
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look things up.")
 @click.option("--model", metavar="ID", help="The model that answers.")
-def chat_command(
-    target: str | None, libraries: Sequence[str], documents: Sequence[str], mode: Mode, model: str | None
-) -> None:
+def chat_command(target: str | None, libraries: Sequence[str], only: Filter, mode: Mode, model: str | None) -> None:
     """Open the terminal app over a folder or library.
 
     A folder that is not a library yet is read into one first, after a yes. Without an argument: the only
@@ -55,7 +58,7 @@ def chat_command(
     named, folder = resolve(settings, target, libraries)
     from localrag.tui.app import LocalragApp
 
-    app = LocalragApp(real_core(settings), libraries=named, folder=folder, documents=documents, mode=mode)
+    app = LocalragApp(real_core(settings), libraries=named, folder=folder, only=only, mode=mode)
     _run(app)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -34,11 +36,86 @@ def library_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
+def complete_document(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Paths of documents in the libraries named so far, or in the only one there is."""
+    from localrag.library import Library
+
+    try:
+        settings = load_settings()
+        named = ctx.params.get("libraries") or ([ctx.params["name"]] if ctx.params.get("name") else ())
+        paths: set[str] = set()
+        for name in chosen_libraries(named, settings):
+            library = Library.open(settings.library_dir(name), name)
+            paths |= {document.path for document in library.documents()}
+            library.close()
+    except LocalragError:
+        return []  # what is wrong is told by the command itself
+    return [CompletionItem(path) for path in sorted(paths) if path.startswith(incomplete)]
+
+
+def complete_type(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from localrag.filters import TYPES
+
+    return [CompletionItem(name) for name in TYPES if name.startswith(incomplete.lower())]
+
+
+def complete_folder(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="dir")]
+
+
 def document_option(command: F) -> F:
     return click.option(
-        "-d", "--document", "documents", multiple=True, metavar="GLOB",
+        "-d", "--document", "documents", multiple=True, metavar="GLOB", shell_complete=complete_document,
         help="Look only in documents whose path matches, such as 'leases/*.pdf'; may be given several times.",
     )(command)  # fmt: skip
+
+
+_NARROWING = (
+    document_option,
+    click.option(
+        "--folder", metavar="DIR", shell_complete=complete_folder,
+        help="Look only below this folder, as the library names it or as it lies on the disk.",
+    ),
+    click.option(
+        "--type", "types", multiple=True, metavar="TYPE", shell_complete=complete_type,
+        help="Look only in documents of this type: pdf, word, sheet, slides, mail, web, text, image ... or a suffix "
+        "such as docx; may be given several times.",
+    ),
+    click.option("--since", metavar="DATE", help="Look only in documents of this date or later: 2023, 2023-06-30."),
+    click.option("--until", metavar="DATE", help="Look only in documents of this date or earlier."),
+    click.option(
+        "--from", "sender", metavar="NAME", help="Look only in what was written or sent by NAME, or a part of it."
+    ),
+    click.option("--pages", metavar="RANGE", help="Look only at these pages: 3-7, 5, or 3- for all from the third on."),
+)  # fmt: skip
+
+
+def filter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that narrow a question; the command is given them as one `only`, a Filter."""
+
+    @functools.wraps(command)
+    def narrowed(
+        *args: Any, documents: Sequence[str], folder: str | None, types: Sequence[str], since: str | None,
+        until: str | None, sender: str | None, pages: str | None, **others: Any,
+    ) -> None:  # fmt: skip
+        from localrag import filters
+
+        only = filters.checked(documents, folder, types, since, until, sender, _page_range(pages))
+        command(*args, only=only, **others)
+
+    for option in reversed(_NARROWING):
+        narrowed = option(narrowed)
+    return narrowed
+
+
+def _page_range(text: str | None) -> tuple[int, int | None] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d{1,9})\s*(?:([-–])\s*(\d{1,9})?)?\s*", text)
+    if found is None:
+        raise UsageError(f"{text!r} is no range of pages", "For example: --pages 3-7, --pages 5, --pages 3-")
+    first = int(found[1])
+    return first, (int(found[3]) if found[3] else None if found[2] else first)
 
 
 def json_option(command: F) -> F:

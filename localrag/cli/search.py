@@ -6,13 +6,14 @@ import click
 
 from localrag.cli.options import (
     chosen_libraries,
-    document_option,
+    filter_options,
     json_option,
     library_option,
     print_json,
     shown,
 )
 from localrag.settings import load_settings
+from localrag.types import Filter
 
 _MOST_ALSO = 3
 
@@ -23,14 +24,16 @@ _MOST_ALSO = 3
 Examples:
   localrag search "termination for convenience"
   localrag search '"force majeure" pandemic' --library contracts -k 5
-  localrag search "net sales" --document '2023*.pdf' --json""",
+  localrag search "net sales" --document '2023*.pdf' --json
+  localrag search "delivery date" --type mail --from "jane doe" --since 2023-06
+  localrag search "indemnity" --folder leases --pages 3-7""",
 )
 @click.argument("words")
 @library_option
-@document_option
+@filter_options
 @click.option("-k", "k", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many passages.")
 @json_option
-def search_command(words: str, libraries: tuple[str, ...], documents: tuple[str, ...], k: int, as_json: bool) -> None:
+def search_command(words: str, libraries: tuple[str, ...], only: Filter, k: int, as_json: bool) -> None:
     """Find the passages that fit WORDS best. No model that answers is loaded.
 
     Words in double quotes are looked for as a phrase.
@@ -44,9 +47,12 @@ def search_command(words: str, libraries: tuple[str, ...], documents: tuple[str,
     names = chosen_libraries(libraries, settings)
     assistant = Assistant(settings)
     try:
-        passages = assistant.search(words, libraries=names, k=k, documents=list(documents) or None)
+        passages = assistant.search(words, libraries=names, k=k, documents=only)
+        left_out = assistant.left_out(names, only) if only else ()
     finally:
         assistant.close()
+    for left in left_out:
+        click.secho(f"Not looked at: {left.reason}.", dim=True, err=True)
     if as_json:
         print_json({"passages": [passage.to_dict() for passage in passages]})
         return

@@ -26,7 +26,7 @@ from localrag.tui.screens.dialogs import ChooseScreen, NoModelScreen, WelcomeScr
 from localrag.tui.screens.help import HelpScreen
 from localrag.tui.screens.ingest import IngestScreen
 from localrag.tui.talk import Scope
-from localrag.types import Mode
+from localrag.types import EVERYTHING, Filter, Mode
 
 QUIT_WINDOW = 3.0
 KEY_WORDS = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn"}
@@ -51,6 +51,7 @@ class LocalragApp(App[None]):
     Args:
         libraries: libraries to ask, by name; empty lets the person choose.
         folder: a folder to ask; read into a library first, after a yes, where it is none yet.
+        only: what the questions are narrowed to.
         clock: seconds, for estimates of the time left.
     """
 
@@ -78,7 +79,7 @@ class LocalragApp(App[None]):
         *,
         libraries: Sequence[str] = (),
         folder: Path | None = None,
-        documents: Sequence[str] | None = None,
+        only: Filter = EVERYTHING,
         mode: Mode = "auto",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -87,7 +88,7 @@ class LocalragApp(App[None]):
         self.lanes = {name: Lane(name) for name in ("model", "pages", "reading")}
         self._libraries = tuple(libraries)
         self._folder = folder
-        self._documents = tuple(documents) if documents else None
+        self._only = only
         self._mode: Mode = mode
         self._clock = clock
         self._last_interrupt = float("-inf")
@@ -108,7 +109,7 @@ class LocalragApp(App[None]):
                 self.exit()
                 return
             libraries = (name,)
-        self.push_screen(ChatScreen(self.core, Scope(libraries, self._documents, self._mode), self._clock))
+        self.push_screen(ChatScreen(self.core, Scope(libraries, self._only, self._mode), self._clock))
 
     async def _choose_library(self) -> str | None:
         names = self.core.library_names()

@@ -18,7 +18,7 @@ from textual.message_pump import MessagePump
 from localrag.errors import LocalragError
 from localrag.tui.core import Core
 from localrag.tui.jobs import deliver
-from localrag.types import Answer, Answered, Citation, Event, Mode, Turn
+from localrag.types import EVERYTHING, Answer, Answered, Citation, Event, Filter, Mode, Turn
 
 if TYPE_CHECKING:
     from localrag.sessions import Session
@@ -30,7 +30,7 @@ class Scope:
     """What the questions are asked of, and how."""
 
     libraries: tuple[str, ...]
-    documents: tuple[str, ...] | None = None
+    only: Filter = EVERYTHING
     mode: Mode = "auto"
 
 
@@ -89,7 +89,7 @@ def answer(core: Core, scope: Scope, asked: Asked, screen: MessagePump) -> None:
         for event in core.assistant.ask(
             asked.question,
             libraries=scope.libraries,
-            documents=scope.documents,
+            documents=scope.only,
             mode=scope.mode,
             history=tuple(asked.talk.history),
             stop=asked.stop.is_set,

@@ -14,12 +14,14 @@ from localrag.reports import IngestProgress, IngestReport
 from localrag.tui.app import LocalragApp
 from localrag.tui.core import Core
 from localrag.types import (
+    EVERYTHING,
     Answer,
     Answered,
     Citation,
     Delta,
     Document,
     Event,
+    Filter,
     Found,
     Mode,
     Passage,
@@ -125,7 +127,7 @@ class FakeAssistant:
         question: str,
         *,
         libraries: Sequence[str],
-        documents: Sequence[str] | None = None,
+        documents: Filter = EVERYTHING,
         mode: Mode = "auto",
         history: Sequence[Turn] = (),
         stop: Callable[[], bool] = lambda: False,

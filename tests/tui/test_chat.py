@@ -7,7 +7,7 @@ from textual import events
 
 from localrag.errors import ModelError, StorageError
 from localrag.tui.widgets.question import QuestionInput
-from localrag.types import Delta, Notice, NotRead, Planned, PromptRead, Seconds, Surveyed, Usage
+from localrag.types import Delta, Filter, Notice, NotRead, Planned, PromptRead, Seconds, Surveyed, Usage
 from tui.fakes import PLAN, SCRIPT, FakeAssistant, FakeWorld, Gate, answered
 from tui.screen_text import SIZES, ask, see, shown, until
 
@@ -285,13 +285,14 @@ async def test_disk_that_is_full_costs_the_saving_and_not_the_answer():
 
 
 async def test_scope_of_the_command_line_reaches_the_core():
-    world = FakeWorld()
-    app = world.app(libraries=["contracts"], documents=["leases/*"], mode="read")
-    async with app.run_test() as pilot:
+    world, only = FakeWorld(), Filter(("leases/*",), since="2024")
+    app = world.app(libraries=["contracts"], only=only, mode="read")
+    async with app.run_test(size=(160, 40)) as pilot:
+        await see(pilot, "only documents that match 'leases/*', are dated 2024 or later")
         await ask(pilot)
         await until(pilot, lambda: bool(world.assistant.asked))
     asked = world.assistant.asked[0]
-    assert (asked["libraries"], asked["documents"], asked["mode"]) == (("contracts",), ("leases/*",), "read")
+    assert (asked["libraries"], asked["documents"], asked["mode"]) == (("contracts",), only, "read")
 
 
 # --- typing -------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
 
+from localrag import filters
 from localrag.errors import Cancelled, LocalragError
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
@@ -303,9 +304,10 @@ class ChatScreen(Screen[None]):
 
     def _draw_status(self) -> None:
         scope = self._scope
-        self._status.show(self.app.model.words, scope.libraries, self._documents)
+        narrowed = filters.described(scope.only)
+        only = f", only documents that {narrowed}" if narrowed else ""
+        self._status.show(self.app.model.words, scope.libraries, self._documents, narrowed)
         of = ", ".join(clean_line(name) for name in scope.libraries)
-        only = f", only {', '.join(scope.documents)}" if scope.documents else ""
         self._conversation.greet(
             Content.assemble(
                 (f"Ask about {of}{clean_line(only)}.\n\n", "bold"),

@@ -36,6 +36,7 @@ class TurnView(Vertical):
         super().__init__()
         self.question = question
         self._plan: Plan | None = None
+        self._looked_for = ""
         self._found: tuple[Passage, ...] = ()
         self._question = Static(Content.styled(f"❯ {clean(question)}", "bold"), classes="question")
         self._plan_line = Static(classes="plan quiet")
@@ -62,8 +63,9 @@ class TurnView(Vertical):
 
     async def show(self, event: Event) -> None:
         match event:
-            case Planned(plan):
+            case Planned(plan, looked_for):
                 self._plan = plan
+                self._looked_for = looked_for
                 self._draw_plan()
                 self._progress.say("Looking …")
             case Found(passages):
@@ -96,6 +98,7 @@ class TurnView(Vertical):
     async def _finish(self, answer: Answer) -> None:
         self._progress.finish()
         self._plan = answer.plan
+        self._looked_for = answer.looked_for
         self._draw_plan()
         await self._answer.finish(answer.answer)
         await self._citations.mount(*(CitationLine(citation) for citation in answer.citations))
@@ -107,6 +110,8 @@ class TurnView(Vertical):
         if self._plan is None:
             return
         parts = [f"Plan: {self._plan.kind}", clean_line(self._plan.reason).rstrip(".")]
+        if self._looked_for not in ("", self.question):
+            parts.append(f"Looked for: {clean_line(self._looked_for)}")
         if self._found:
             documents = len({(passage.library, passage.document) for passage in self._found})
             parts.append(f"{_count(len(self._found), 'passage')} from {_count(documents, 'document')}")
@@ -145,7 +150,8 @@ def remarks(answer: Answer) -> list[str]:
     lines += [f"No source for: “{sentence}”" for sentence in answer.unsupported]
     for left in answer.not_read:
         page = f", p. {left.page}" if left.page is not None else ""
-        lines.append(f"Not read: {left.document}{page}: {left.reason}")
+        where = f"{left.document}{page}: " if left.document else ""
+        lines.append(f"Not read: {where}{left.reason}")
     return lines
 
 

@@ -22,6 +22,7 @@ from localrag.types import (
     Answered,
     Delta,
     Event,
+    Filter,
     Found,
     Notice,
     NotRead,
@@ -245,6 +246,55 @@ def test_what_could_not_be_read_is_said(assistant: Assistant, models: Any, small
     }  # fmt: skip
     _, answer = ask(assistant, "When is the kennel open?", "small", documents=["dogs.pdf"])
     assert answer.not_read == ()
+
+
+NINE = [f"Page {n} of the lease speaks of kennel {n} and no other." for n in range(1, 10)]
+
+
+@pytest.mark.parametrize("mode", ["retrieve", "read", "survey"])
+def test_only_the_pages_asked_for_are_before_the_model_and_the_rest_is_said(
+    assistant: Assistant, models: Any, shelf: Shelf, mode: str
+) -> None:
+    shelf("long", {"long.pdf": NINE, "mail.eml": "A kennel in a mail."})
+    _, answer = ask(assistant, "Which kennel is it?", "long", mode=mode, documents=Filter(pages=(3, 4)))
+    told = "".join(message.stable + message.text for message in models.generator.prompts[0])
+    assert {n for n in range(1, 10) if f"kennel {n}" in told} == {3, 4} and "in a mail" not in told
+    assert answer.plan.reason.endswith("Only pages 3-4 are looked at.")
+    assert answer.not_read == (
+        NotRead("long", "", "1 document without pages: left out, since only pages 3-4 were asked for"),
+    )
+
+
+def test_an_exact_answer_counts_only_on_the_pages_asked_for(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("long", {"long.pdf": NINE})
+    _, answer = ask(assistant, 'How many times does "kennel" occur?', "long", documents=Filter(pages=(8, None)))
+    assert answer.answer.startswith("“kennel” occurs 2 times") and {c.page for c in answer.citations} == {8, 9}
+
+
+def test_a_page_range_makes_a_long_document_short_enough_to_be_read(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("long", {"long.pdf": [FILLER, "The kennel is open from 9 to 5.", FILLER]})
+    assert ask(assistant, "When is it open?", "long")[1].plan.kind == "retrieve"
+    _, answer = ask(assistant, "When is it open?", "long", documents=Filter(pages=(2, 2)), mode="read")
+    assert answer.plan.kind == "read" and "Clause" not in models.generator.prompts[-1][0].stable
+
+
+def test_files_that_failed_are_told_where_the_filter_might_have_let_them_through(
+    assistant: Assistant, models: Any, small: Library
+) -> None:
+    for path in ("leases/locked.pdf", "board/locked.docx"):
+        small.note_failure("/root", path, "is encrypted")
+    told = {
+        only: {left.document for left in ask(assistant, "When?", "small", documents=only)[1].not_read}
+        for only in (Filter(folder="leases"), Filter(types=("pdf",)), Filter(("leases/*",)), Filter(pages=(1, 2)))
+    }
+    assert told == {
+        Filter(folder="leases"): {"leases/locked.pdf"},
+        Filter(types=("pdf",)): {"leases/locked.pdf"},
+        Filter(("leases/*",)): {"leases/locked.pdf"},
+        Filter(pages=(1, 2)): {"leases/locked.pdf", "board/locked.docx", ""},
+    }
 
 
 # --- stopping -----------------------------------------------------------------------------------------------

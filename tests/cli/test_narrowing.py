@@ -1,0 +1,115 @@
+"""The options that narrow `search`, `ask` and `chat`: what they mean, what is said, and what the shell completes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner, Result
+
+from localrag.cli.app import localrag
+from localrag.errors import NotFoundError, UsageError
+from localrag.library import Library
+
+Shelf = Callable[..., Library]
+DOCUMENTS = {
+    "leases/hall.pdf": [f"The lease of Hall 3: clause {n} on rent." for n in range(1, 10)],
+    "leases/yard.docx": "The lease of the yard: its rent is low.",
+    "notes.txt": "Notes on the rent of all leases.",
+}
+
+
+def run(*args: str) -> Result:
+    result = CliRunner().invoke(localrag, args)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def papers(shelf: Shelf, models: Any) -> Library:
+    models.generator.script = [("", "The rent is low.")]
+    return shelf("papers", DOCUMENTS)
+
+
+def found(*args: str) -> set[tuple[str, int | None]]:
+    passages = json.loads(run("search", "rent", "--json", "-k", "20", *args).stdout)["passages"]
+    return {(passage["document"], passage["page"]) for passage in passages}
+
+
+def test_search_looks_only_where_the_options_say(papers: Library) -> None:
+    yard, notes = ("leases/yard.docx", None), ("notes.txt", None)
+    hall = {("leases/hall.pdf", page) for page in range(1, 10)}
+    assert found() == {yard, notes, *hall}
+    assert found("--folder", "leases") == {yard, *hall}
+    assert found("--type", "docx", "--type", "text") == {yard, notes}
+    assert found("-d", "*.pdf", "--pages", "3-5") == {page for page in hall if 3 <= (page[1] or 0) <= 5}
+    assert found("--pages", "9") == {("leases/hall.pdf", 9)}
+    assert found("--pages", "8-") == {("leases/hall.pdf", 8), ("leases/hall.pdf", 9)}
+
+
+def test_what_a_range_of_pages_leaves_out_is_said(papers: Library) -> None:
+    assert "2 documents without pages" in run("search", "rent", "--pages", "3-5").stderr
+    assert run("search", "rent", "--folder", "leases").stderr == ""
+    result = run("ask", "What is the rent?", "--pages", "3-5")
+    assert "Not read: 2 documents without pages" in result.stderr and "Only pages 3-5 are looked at." in result.stderr
+
+
+def test_ask_is_narrowed_by_the_same_options(papers: Library) -> None:
+    value = json.loads(run("ask", "What is the rent?", "--folder", "leases", "--type", "word", "--json").stdout)
+    assert value["plan"]["signals"]["documents"] == 1
+    assert value["plan"]["signals"]["only"] == "lie in the folder 'leases', are of the type word"
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        (["--type", "pdff"], UsageError, "Types: book"),
+        (["--since", "last week"], UsageError, "2023-06"),
+        (["--pages", "x"], UsageError, "--pages 3-7"),
+        (["--pages", "7-3"], UsageError, "3-7"),
+        (["--since", "2023"], NotFoundError, "Of none of them a date is known."),
+        (["--from", "jane"], NotFoundError, "Of none of them an author or sender is known."),
+        (["--folder", "leases", "--type", "mail"], NotFoundError, "2 documents lie in the folder 'leases', none of"),
+        (["--pages", "20-30"], NotFoundError, "The longest has 9 pages."),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("command", ["search", "ask"])
+def test_what_lets_nothing_through_is_refused_with_what_to_do(
+    papers: Library, command: str, given: list[str], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error) as raised:
+        run(command, "rent", *given)
+    assert said in raised.value.hint  # type: ignore[attr-defined]
+
+
+def completed(*words: str) -> list[str]:
+    *before, incomplete = words
+    return [item.value for item in ShellComplete(localrag, {}, "localrag", "X").get_completions(before, incomplete)]
+
+
+@pytest.mark.parametrize("command", ["search", "ask", "chat"])
+def test_the_shell_completes_types_and_documents(papers: Library, shelf: Shelf, command: str) -> None:
+    assert completed(command, "--type", "doc") == ["doc", "docm", "docx"]
+    assert "mail" in completed(command, "--type", "") and "pdf" in completed(command, "--type", "")
+    assert completed(command, "--document", "leases/") == ["leases/hall.pdf", "leases/yard.docx"]
+    shelf("others", {"x.txt": "Words."})
+    assert completed(command, "--document", "") == []  # two libraries, and none was named
+    assert completed(command, "--library", "others", "--document", "") == ["x.txt"]
+
+
+def test_completion_in_front_of_a_broken_library_is_silent(papers: Library) -> None:
+    (papers.folder / "library.db").write_bytes(b"x" * 4096)
+    assert completed("search", "--document", "") == []
+
+
+def test_chat_takes_the_narrowing_that_search_takes() -> None:
+    narrowing = {"documents", "folder", "types", "since", "until", "sender", "pages"}
+    for name in ("search", "ask", "chat"):
+        command = localrag.get_command(click.Context(localrag), name)
+        assert command is not None and narrowing <= {param.name for param in command.params}

@@ -7,8 +7,10 @@ stderr everything else. Exit codes are those of `errors.py`; 0 is success, 130 a
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -98,6 +100,7 @@ def main() -> None:
     """Entry point: confine first, run the command, end with its exit code."""
     offline.confine()
     debug = "--debug" in sys.argv
+    signal.signal(signal.SIGINT, _stop)
     try:
         # The name is given so that `python -m localrag` shows the same help, and finds the same completion.
         code = localrag.main(prog_name="localrag", standalone_mode=False)
@@ -118,6 +121,20 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    """Ctrl-C: an exception, but not out of an import, which is left as if killed.
+
+    Of extension modules some abort the process at an exception while they are loaded, others turn it into an
+    ImportError, and in the importer itself it can be lost.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            os.write(2, b"Stopped.\n")
+            os._exit(130)
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 def report(error: LocalragError) -> int:

@@ -1,0 +1,46 @@
+"""How the `localrag` command ends, whatever it is doing when it is stopped."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PRESSED = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n"
+
+
+def run(tmp_path: Path, module: str, source: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with a module of ours in place of the one that it imports."""
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / f"{module}.py").write_text(source, encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, "-m", "localrag", *args], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "first")},
+    )  # fmt: skip
+
+
+def test_ctrl_c_during_the_first_imports_ends_with_130_and_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, "click", PRESSED, "--help")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")
+
+
+ABORTS = """
+import os, signal, time
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(9)
+except KeyboardInterrupt:
+    os.abort()  # as pybind11 does while a module of its is loaded
+"""
+
+
+def test_ctrl_c_while_an_extension_is_loaded_ends_with_130_and_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, "numpy", ABORTS, "search", "notice", "--library", "none")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")
+
+
+def test_an_import_that_fails_shows_where(tmp_path: Path) -> None:
+    done = run(tmp_path, "numpy", "raise ImportError('no such engine')", "search", "notice", "--library", "none")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr and "no such engine" in done.stderr and "Stopped" not in done.stderr

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,6 +57,7 @@ def ingest(
     options: Options | None = None,
     limits: Limits | None = None,
     prune: bool = False,
+    leave_out: Collection[Path] = (),
     progress: Callable[[IngestProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
     give_way: Callable[[], None] | None = None,
@@ -64,7 +65,8 @@ def ingest(
     """Read what is new or changed below `path` (a folder, or one file), drop what is gone; returns the report.
 
     The caller holds the library's write lock (`writing`). `embedder` is called when there is something to embed:
-    loading one takes seconds, and finding that nothing changed should not. `give_way` is called between batches and
+    loading one takes seconds, and finding that nothing changed should not. `leave_out` names files, by their resolved
+    paths, that are passed over as if they were not there. `give_way` is called between batches and
     returns when nothing more urgent wants the processor.
 
     Raises:
@@ -84,7 +86,7 @@ def ingest(
     complete = True
     try:
         run.progress(IngestProgress(0, 0, "", "scan"))
-        files = list(run.scan(only))
+        files = list(run.scan(only, leave_out))
         run.check_there(files, only, prune)
         changed = run.recognise_moved(run.compare(files), files, only)
         run.remove_missing(files, only, prune)
@@ -152,12 +154,12 @@ class _Run:
 
     # --- what is there --------------------------------------------------------------------------------------
 
-    def scan(self, only: str | None) -> Iterator[Found]:
+    def scan(self, only: str | None, leave_out: Collection[Path] = ()) -> Iterator[Found]:
         """Files to read below the root; the others are counted by suffix."""
         seen: set[str] = set()
         for file in walk(self.location, self._unlisted):
             self._check()
-            if only is not None and file.path != only:
+            if (only is not None and file.path != only) or file.location in leave_out:
                 continue
             if file.path in seen:  # bytes that are no UTF-8 are written as others may be named
                 path = f"{file.path} (another file)"

@@ -70,6 +70,11 @@ class Settings:
         return self._data / "sessions"
 
     @property
+    def evaluation_dir(self) -> Path:
+        """Where libraries kept for evaluation lie, apart from those that questions are answered from."""
+        return self._data / "evaluation"
+
+    @property
     def asking_dir(self) -> Path:
         """Where questions under way leave their marks, so that an ingest gives way to them."""
         return self._data / "asking"

@@ -61,29 +61,46 @@ def chosen(answer: str, choices: Iterable[str]) -> str | None:
     return min(places)[2] if places else None
 
 
-def covered(evidence: str, texts: Iterable[str]) -> float | None:
-    """The share of the evidence's words that stand in the texts, in runs of three; None without evidence.
+class Coverage:
+    """How many of the evidence's words stand in texts, in runs of three, as one text after the other is added.
 
     Pieces of evidence are parted by "[...]"; a piece of fewer words must stand there as a whole. Runs, since single
     words of a contract stand on most of its pages.
     """
-    pieces = [piece for part in evidence.split("[...]") if (piece := words(part))]
-    if not pieces:
-        return None
-    there: dict[int, set[tuple[str, ...]]] = {size: set() for size in {min(len(p), _RUN) for p in pieces}}
-    for text in texts:
+
+    def __init__(self, evidence: str) -> None:
+        self._pieces = [piece for part in evidence.split("[...]") if (piece := words(part))]
+        self._marked: list[set[int]] = [set() for _ in self._pieces]
+        self._sizes = {min(len(piece), _RUN) for piece in self._pieces}
+
+    def __bool__(self) -> bool:
+        """False where there is no evidence."""
+        return bool(self._pieces)
+
+    def add(self, text: str) -> float:
+        """The share covered by this text and those before it."""
         read = words(text)
-        for size, runs in there.items():
-            runs.update(tuple(read[i : i + size]) for i in range(len(read) - size + 1))
-    found = 0
-    for piece in pieces:
-        size = min(len(piece), _RUN)
-        marked: set[int] = set()
-        for i in range(len(piece) - size + 1):
-            if tuple(piece[i : i + size]) in there[size]:
-                marked.update(range(i, i + size))
-        found += len(marked)
-    return found / sum(map(len, pieces))
+        there = {size: {tuple(read[i : i + size]) for i in range(len(read) - size + 1)} for size in self._sizes}
+        for piece, marked in zip(self._pieces, self._marked, strict=True):
+            size = min(len(piece), _RUN)
+            for i in range(len(piece) - size + 1):
+                if tuple(piece[i : i + size]) in there[size]:
+                    marked.update(range(i, i + size))
+        return self.share
+
+    @property
+    def share(self) -> float:
+        return sum(map(len, self._marked)) / sum(map(len, self._pieces))
+
+
+def covered(evidence: str, texts: Iterable[str]) -> float | None:
+    """The share of the evidence's words that stand in the texts; None without evidence."""
+    coverage = Coverage(evidence)
+    if not coverage:
+        return None
+    for text in texts:
+        coverage.add(text)
+    return coverage.share
 
 
 # --- numbers ------------------------------------------------------------------------------------------------
@@ -206,16 +223,6 @@ def estimate(values: Sequence[float], seed: int = 0) -> Estimate | None:
     picks = np.random.default_rng(seed).integers(0, len(given), (RESAMPLES, len(given)))
     low, high = np.percentile(given[picks].mean(axis=1), (2.5, 97.5))
     return Estimate(float(given.mean()), float(low), float(high), len(given))
-
-
-def recall_at(ranks: Sequence[int | None], k: int) -> list[float]:
-    """For each question 1 where it was found by rank k, else 0; `ranks` count from 1, None was never found."""
-    return [float(rank is not None and rank <= k) for rank in ranks]
-
-
-def reciprocal(ranks: Sequence[int | None]) -> list[float]:
-    """One over each rank, whose mean is the MRR; 0 where nothing was found."""
-    return [0.0 if rank is None else 1 / rank for rank in ranks]
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:

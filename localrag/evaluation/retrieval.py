@@ -8,23 +8,29 @@ A question gives a rank for each level that it has a known answer for: the numbe
     evidence   70 % of the evidence's words are covered, in runs, by passages of the right documents
     answer     the known answer stands, word for word, in a passage of the right documents; only where it stands so
                in the document at all
+
+Where people have graded documents (BEIR), documents are ranked instead, each where its best passage stands.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from localrag.api import Library
-from localrag.evaluation import metrics
+from localrag.evaluation import metrics, ranking
 from localrag.evaluation.datasets import Matched, Question
+from localrag.evaluation.ranking import Figures, Ranked
 from localrag.evaluation.runs import Row, Run
 from localrag.types import Passage
 
 LEVELS = ("document", "documents", "page", "evidence", "answer")
-DEPTHS = (1, 3, 5, 10)
+# Of graded documents, a first one below this rank counts nothing, as BEIR has it.
+_MRR = 10
+# Passages looked up at most to find enough documents.
+_MOST_PASSAGES = 640
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +50,45 @@ def score(question: Question, documents: Sequence[str], passages: Sequence[Passa
         passages: best first.
         verbatim: the answer stands word for word in one of those documents.
     """
-    right = [passage if passage.document in documents else None for passage in passages]
-    seen = [{passage.document for passage in passages[: i + 1]} for i in range(len(passages))]
+    wanted = set(documents)
+    right = [passage if passage.document in wanted else None for passage in passages]
     ranks: dict[str, int | None] = {"document": _first(passage is not None for passage in right)}
-    if len(set(documents)) > 1:
-        ranks["documents"] = _first(set(documents) <= names for names in seen)
+    if len(wanted) > 1:
+        firsts = [_first(passage.document == document for passage in passages) for document in wanted]
+        ranks["documents"] = None if None in firsts else max(rank for rank in firsts if rank is not None)
     if question.page is not None:
         ranks["page"] = _first(passage is not None and passage.page == question.page for passage in right)
     texts = [passage.text if passage is not None else "" for passage in right]
-    coverage = metrics.covered(question.evidence, texts)
-    if coverage is not None:
-        rising = (metrics.covered(question.evidence, texts[: i + 1]) or 0.0 for i in range(len(texts)))
-        ranks["evidence"] = _first(share >= metrics.COVERED for share in rising)
+    coverage = metrics.Coverage(question.evidence)
+    if coverage:
+        shares = [coverage.add(text) for text in texts]
+        ranks["evidence"] = _first(share >= metrics.COVERED for share in shares)
     if verbatim:
-        wanted = _row_of_words(question.answer)
-        ranks["answer"] = _first(wanted in _row_of_words(text) for text in texts)
-    return Found(ranks, coverage)
+        answer = _row_of_words(question.answer)
+        ranks["answer"] = _first(answer in _row_of_words(text) for text in texts)
+    return Found(ranks, coverage.share if coverage else None)
+
+
+def graded(grades: Mapping[str, int], passages: Sequence[Passage], depth: int) -> tuple[list[str], Ranked]:
+    """The documents found, each where its best passage stands, and their ranking by what they are worth.
+
+    A document whose passage the search holds back, since another says the same, stands behind that one.
+    """
+    found = list(dict.fromkeys(document for passage in passages for document in _documents(passage)))[:depth]
+    gains = tuple(grades.get(document, 0) for document in found)
+    return found, Ranked(gains, tuple(grade for grade in grades.values() if grade > 0))
+
+
+def _documents(passage: Passage) -> list[str]:
+    """The document of a passage, then those that it stands for (`also` names each, with its place)."""
+    return [passage.document, *(other.split(", ", 1)[0] for other in passage.also)]
 
 
 def _row_of_words(text: str) -> str:
     return f" {' '.join(metrics.words(text))} "
 
 
-def _first(hits: Iterator[bool]) -> int | None:
+def _first(hits: Iterable[bool]) -> int | None:
     return next((rank for rank, hit in enumerate(hits, 1) if hit), None)
 
 
@@ -96,31 +118,65 @@ def run(
             if not warm:  # the first search loads the embedder, which is no part of the latency
                 library.search(question.question, k=1)
                 warm = True
+            globs = (documents or None) if within_document else None
             began = time.perf_counter()
-            passages = library.search(
-                question.question, k=k, documents=(documents or None) if within_document else None
-            )
+            passages = _look_up(library, question, k, globs)
             seconds = time.perf_counter() - began
-            found = score(question, documents, passages, texts.hold(documents, question.answer))
-            row = results.add(question, _result(question, documents, passages, found, seconds))
+            if question.grades:
+                figures = _graded_result(question, matched, passages, k)
+            else:
+                figures = _result(question, documents, passages, texts.hold(documents, question.answer))
+            row = results.add(question, {**_about(question, documents, passages, seconds), **figures})
         yield question, row
 
 
-def _result(
-    question: Question, documents: Sequence[str], passages: Sequence[Passage], found: Found, seconds: float
-) -> dict[str, Any]:
+def _look_up(library: Library, question: Question, k: int, globs: Sequence[str] | None) -> list[Passage]:
+    """The k best passages; where documents are ranked, enough of them for k documents, if there are so many."""
+    if not question.grades:
+        return library.search(question.question, k=k, documents=globs)
+    asked = 2 * k
+    while True:
+        passages = library.search(question.question, k=asked, documents=globs)
+        enough = len({passage.document for passage in passages}) >= k
+        if enough or len(passages) < asked or asked >= _MOST_PASSAGES:
+            return passages
+        asked *= 2
+
+
+def _about(question: Question, documents: Sequence[str], passages: Sequence[Passage], seconds: float) -> dict[str, Any]:
     return {
         "question": question.question,
         "category": question.category,
         "documents": list(documents),
         "page": question.page,
-        "ranks": dict(found.ranks),
-        "coverage": None if found.coverage is None else round(found.coverage, 4),
+        "evidence": question.evidence,
         "seconds": round(seconds, 5),
         "passages": [
             {"document": p.document, "page": p.page, "start": p.start, "end": p.end, "score": round(p.score, 4)}
             for p in passages
         ],
+    }
+
+
+def _result(
+    question: Question, documents: Sequence[str], passages: Sequence[Passage], verbatim: bool
+) -> dict[str, Any]:
+    found = score(question, documents, passages, verbatim)
+    return {
+        "ranks": dict(found.ranks),
+        "coverage": None if found.coverage is None else round(found.coverage, 4),
+    }
+
+
+def _graded_result(question: Question, matched: Matched, passages: Sequence[Passage], k: int) -> dict[str, Any]:
+    grades = {matched.paths.get(document, document): grade for document, grade in question.grades}
+    found, ranked = graded(grades, passages, k)
+    return {
+        "ranks": {"document": _first(gain > 0 for gain in ranked.gains)},
+        "coverage": None,
+        "gains": list(ranked.gains),
+        "judged": list(ranked.judged),
+        "found": found,
     }
 
 
@@ -146,33 +202,48 @@ class _Texts:
         return self._words[document]
 
 
+def per_question(rows: Sequence[Row], k: int) -> dict[str, Figures]:
+    """The figures of each question, by level and measure."""
+    levels: dict[str, Figures] = {}
+    for level in LEVELS:
+        rankings = {row["id"]: _ranked(row, level) for row in rows if level in row["ranks"]}
+        if rankings:
+            is_graded = any("gains" in row for row in rows)
+            depths = [depth for depth in ranking.DEPTHS if depth <= k]
+            levels[level] = ranking.figures(rankings, depths, _MRR if is_graded else None)
+    return levels
+
+
+def _ranked(row: Row, level: str) -> Ranked:
+    if "gains" in row:
+        return Ranked(tuple(row["gains"]), tuple(row["judged"]))
+    return Ranked.at(row["ranks"][level])
+
+
 def summarize(rows: Sequence[Row], k: int, seed: int = 0) -> dict[str, Any]:
     """The figures over all rows and by category, as plain values."""
-    names = sorted({row["category"] for row in rows})
     seconds = [row["seconds"] for row in rows]
+    levels = per_question(rows, k)
+    categories: dict[str, set[str]] = {}
+    for row in rows:
+        categories.setdefault(row["category"], set()).add(row["id"])
     return {
         "questions": len(rows),
-        "levels": _levels(rows, k, seed),
+        "levels": _estimates(levels, None, seed),
         "categories": {
-            name: {"questions": len(own), "levels": _levels(own, k, seed)}
-            for name in names
-            if name and (own := [row for row in rows if row["category"] == name])
+            name: {"questions": len(own), "levels": _estimates(levels, own, seed)}
+            for name, own in sorted(categories.items())
+            if name
         },
         "seconds": {"p50": metrics.percentile(seconds, 50), "p95": metrics.percentile(seconds, 95)},
     }
 
 
-def _levels(rows: Sequence[Row], k: int, seed: int) -> dict[str, Any]:
-    levels: dict[str, Any] = {}
-    for level in LEVELS:
-        ranks = [row["ranks"][level] for row in rows if level in row["ranks"]]
-        if ranks:
-            figures = {f"recall@{depth}": metrics.recall_at(ranks, depth) for depth in DEPTHS if depth <= k}
-            figures["mrr"] = metrics.reciprocal(ranks)
-            levels[level] = {name: _estimate(values, seed) for name, values in figures.items()}
-    return levels
-
-
-def _estimate(values: Sequence[float], seed: int) -> dict[str, float | int] | None:
-    found = metrics.estimate(values, seed)
-    return None if found is None else found.to_dict()
+def _estimates(levels: Mapping[str, Figures], ids: set[str] | None, seed: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for level, figures in levels.items():
+        for name, own in figures.items():
+            estimate = metrics.estimate([value for i, value in own.items() if ids is None or i in ids], seed)
+            if estimate is not None:
+                found.setdefault(level, {})[name] = estimate.to_dict()
+    return found

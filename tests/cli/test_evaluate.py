@@ -20,10 +20,13 @@ from evaluation.office import (  # noqa: F401
     make_settings,
     write,
 )  # fmt: skip
+from evaluation.test_beir import make as make_beir
 
+from localrag.cli import eval_setup
 from localrag.cli.evaluate import eval_command
-from localrag.errors import NotFoundError
+from localrag.errors import Cancelled, NotFoundError, UsageError
 from localrag.generation import ScriptedGenerator
+from localrag.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("settings")
 
@@ -38,8 +41,10 @@ def run(*args: object) -> Result:
 def test_retrieval_prints_recall_by_level_and_category(dataset: Path) -> None:
     shown = run("retrieval", dataset, "-l", "office")
     assert "3 questions (1 that the documents do not answer left out)" in shown.stdout
-    assert [line.split()[:2] for line in shown.stdout.splitlines()[3:7]] == [
-        ["document", "3"], ["page", "1"], ["evidence", "3"], ["answer", "3"],
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert lines[2:4] == [["document", "page", "evidence", "answer"], ["questions", "3", "1", "3", "3"]]
+    assert [line[0] for line in lines[4:11]] == [
+        "recall@1", "recall@3", "recall@5", "recall@10", "recall@20", "ndcg@10", "mrr",
     ]  # fmt: skip
     assert "recall@5 by category" in shown.stdout and "a search: " in shown.stdout
 
@@ -47,7 +52,7 @@ def test_retrieval_prints_recall_by_level_and_category(dataset: Path) -> None:
 def test_retrieval_json_is_one_object_on_stdout(dataset: Path) -> None:
     report = json.loads(run("retrieval", dataset, "-l", "office", "-k", 3, "--within-document", "--json").stdout)
     assert report["complete"] is True and report["left_out"]["unanswerable"] == 1
-    assert list(report["levels"]["document"]) == ["recall@1", "recall@3", "mrr"]
+    assert list(report["levels"]["document"]) == ["recall@1", "recall@3", "ndcg@10", "mrr"]
     assert report["settings"]["within_document"] is True and report["settings"]["embedder"]["model"] == "hashing"
 
 
@@ -120,3 +125,119 @@ def test_the_module_loads_nothing_heavy() -> None:
 
 def test_the_help_says_that_documents_are_read_in_beforehand() -> None:
     assert "localrag ingest" in run("--help").stdout
+
+
+# --- documents ----------------------------------------------------------------------------------------------
+
+
+def test_the_documents_of_a_dataset_are_read_by_the_same_command(dataset: Path, documents: Path) -> None:
+    shown = run("retrieval", dataset)
+    assert shown.stdout.startswith("3 questions") and "localrag eval forget" in shown.stderr
+    assert str(documents) in shown.stderr and "Read 3 document(s)" in shown.stderr
+    again = run("retrieval", dataset, "--documents", documents, "--json")
+    assert "Read " not in again.stderr and json.loads(again.stdout)["questions"] == 3
+    assert Path(json.loads(again.stdout)["library_folder"]).parent.name == "evaluation"
+
+
+def test_answers_are_measured_on_a_folder_too(dataset: Path, documents: Path) -> None:
+    report = json.loads(run("answers", dataset, "--documents", documents, "--mode", "retrieve", "--json").stdout)
+    assert report["abstention"]["answered_present"] == 3
+
+
+def test_a_library_and_a_folder_are_not_taken_together(dataset: Path, documents: Path) -> None:
+    with pytest.raises(UsageError, match="both given"):
+        run("retrieval", dataset, "--documents", documents, "-l", "office")
+
+
+def test_kept_libraries_are_listed_and_deleted(dataset: Path) -> None:
+    assert "No library is kept" in run("libraries").stdout
+    run("retrieval", dataset)
+    (row,) = json.loads(run("libraries", "--json").stdout)["libraries"]
+    assert row["documents"] == 3 and row["name"] in run("libraries").stdout
+    run("forget", row["name"])
+    assert not Path(row["folder"]).exists()
+
+
+def test_ctrl_c_while_documents_are_read_ends_with_a_hint(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from localrag.evaluation import kept
+
+    level = kept.bring_level
+    monkeypatch.setattr(kept, "bring_level", lambda library, source, **more: level(
+        library, source, **{**more, "stop": lambda: True}))  # fmt: skip
+    with pytest.raises(Cancelled) as caught:
+        run("retrieval", dataset)
+    assert "goes on where it stopped" in caught.value.hint
+
+
+def test_every_missing_document_is_named_up_to_five_and_listed_in_json(documents: Path) -> None:
+    rows = [QUESTIONS[0], *({**QUESTIONS[1], "id": str(i), "doc": f"gone-{i}.txt"} for i in range(7))]
+    path = write(documents / "qa.jsonl", rows)
+    shown = run("retrieval", path, "-l", "office", "--json")
+    assert "7 questions about 7 documents" in shown.stderr and "'gone-4.txt' and 2 more" in shown.stderr
+    left = json.loads(shown.stdout)["left_out"]
+    assert left["questions_not_in_library"] == [str(i) for i in range(7)]
+    assert len(left["documents_not_in_library"]) == 7
+
+
+def test_drafts_are_counted(documents: Path) -> None:
+    path = write(documents / "qa.jsonl", [{**QUESTIONS[0], "draft": True}, QUESTIONS[1]])
+    shown = run("retrieval", path, "-l", "office")
+    assert "1 of 2 questions are drafts" in shown.stderr and "2 questions (1 drafts)" in shown.stdout
+
+
+def test_misses_are_written_to_a_file(dataset: Path, tmp_path: Path) -> None:
+    shown = run("retrieval", dataset, "-l", "office", "--misses", tmp_path / "misses.md")
+    assert "0 of 3 questions missed" in shown.stderr
+    assert (tmp_path / "misses.md").read_text().startswith("# 0 of 3 questions missed")
+
+
+# --- BEIR ---------------------------------------------------------------------------------------------------
+
+
+def test_a_beir_folder_is_measured_by_graded_documents(tmp_path: Path) -> None:
+    folder = make_beir(tmp_path / "set")
+    report = json.loads(run("retrieval", folder, "--json").stdout)
+    figures = report["levels"]["document"]
+    assert list(figures) == ["recall@1", "recall@3", "recall@5", "recall@10", "recall@20", "ndcg@10", "mrr@10"]
+    assert report["questions"] == 2 and figures["recall@20"]["mean"] == 1.0 and figures["ndcg@10"]["mean"] > 0.9
+    assert "mrr@10" in run("retrieval", folder).stdout
+
+
+def test_a_beir_folder_has_its_documents_and_no_answers(tmp_path: Path) -> None:
+    folder = make_beir(tmp_path / "set")
+    with pytest.raises(UsageError, match="is a BEIR folder"):
+        run("retrieval", folder, "-l", "office")
+    with pytest.raises(UsageError, match="is a folder"):
+        run("answers", folder)
+
+
+# --- comparing ----------------------------------------------------------------------------------------------
+
+
+def test_two_settings_are_compared_on_the_same_questions(dataset: Path, tmp_path: Path) -> None:
+    args = ("retrieval", dataset, "-l", "office", "--compare", "as-it-is", "k=1,within-document=yes")
+    out = tmp_path / "out.jsonl"
+    report = json.loads(run(*args, "--out", out, "--json").stdout)
+    assert report["compare"] == {"a": "as-it-is", "b": "k=1,within-document=yes"}
+    assert report["a"]["settings"]["k"] == 20 and report["b"]["settings"]["k"] == 1
+    one = report["differences"]["document"]["recall@1"]
+    assert (one["n"], one["wins"] + one["losses"] + one["ties"]) == (3, 3) and 0 < one["p"] <= 1
+    assert "recall@5" not in report["differences"]["document"]
+    assert len(out.read_text().splitlines()) == 8
+    shown = run(*args)
+    assert "a: as-it-is" in shown.stdout and "b better/worse/same" in shown.stdout
+
+
+def test_settings_of_reading_are_compared_on_a_folder_only(dataset: Path) -> None:
+    with pytest.raises(UsageError, match="embedder decides"):
+        run("retrieval", dataset, "-l", "office", "--compare", "as-it-is", "embedder=other")
+    with pytest.raises(UsageError, match="--misses"):
+        run("retrieval", dataset, "-l", "office", "--compare", "as-it-is", "k=1", "--misses", "x.md")
+
+
+def test_a_setting_that_changes_the_search_has_results_of_its_own(settings: Settings) -> None:
+    from localrag.api import open_library
+
+    library = open_library("office", settings=settings)
+    alike = [eval_setup.state(library, settings.with_options(**more)) for more in ({}, {"threads": 2}, {"home": "/x"})]
+    assert alike[0] == alike[1] == alike[2]

@@ -122,12 +122,6 @@ def test_the_tolerance_can_be_set() -> None:
 # --- over all questions -------------------------------------------------------------------------------------
 
 
-def test_recall_and_reciprocal_rank_count_what_was_never_found_as_nothing() -> None:
-    ranks = [1, 4, None, 2]
-    assert metrics.recall_at(ranks, 3) == [1, 0, 0, 1]
-    assert metrics.reciprocal(ranks) == [1, 0.25, 0, 0.5]
-
-
 def test_the_interval_is_the_same_for_the_same_seed_and_holds_the_mean() -> None:
     values = [1.0] * 30 + [0.0] * 70
     found = metrics.estimate(values, seed=3)

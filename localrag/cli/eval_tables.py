@@ -1,0 +1,148 @@
+"""The tables that `localrag eval` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from localrag.cli.options import shown
+
+# What a comparison shows; --json has every measure.
+_COMPARED = ("recall@1", "recall@5", "recall@10", "ndcg@10", "mrr", "mrr@10")
+
+
+def print_retrieval(report: Mapping[str, Any]) -> None:
+    click.echo(f"{_questions(report)}, 95 % intervals in brackets\n")
+    levels = report["levels"]
+    names = list(next(iter(levels.values())))
+    _table(
+        ["", *levels],
+        [
+            ["questions", *(str(figures[names[0]]["n"]) for figures in levels.values())],
+            *([name, *(_interval(figures[name]) for figures in levels.values())] for name in names),
+        ],
+    )
+    if len(report["categories"]) > 1:
+        depth = next((name for name in ("recall@5", "recall@3") if name in names), names[0])
+        click.echo(f"\n{depth} by category\n")
+        _table(
+            ["", "n", *levels],
+            [
+                [name, str(own["questions"]), *(_mean(own["levels"].get(level, {}).get(depth)) for level in levels)]
+                for name, own in report["categories"].items()
+            ],
+        )
+    click.echo(f"\na search: {_search_time(report)}")
+
+
+def _questions(report: Mapping[str, Any]) -> str:
+    left = report["left_out"]["unanswerable"]
+    notes = [
+        f"{left} that the documents do not answer left out" if left else "",
+        f"{report['drafts']} drafts" if report["drafts"] else "",
+    ]
+    said = "; ".join(note for note in notes if note)
+    return f"{report['questions']} questions" + (f" ({said})" if said else "")
+
+
+def _search_time(report: Mapping[str, Any]) -> str:
+    return f"{_seconds(report['seconds']['p50'])} (median), {_seconds(report['seconds']['p95'])} (p95)"
+
+
+def print_comparison(report: Mapping[str, Any]) -> None:
+    click.echo(f"{_questions(report)} by both; difference is b - a with its 95 % interval\n")
+    for side in ("a", "b"):
+        click.echo(f"{side}: {report['compare'][side]}   a search: {_search_time(report[side])}")
+    click.echo()
+    rows = [
+        [
+            level, name, str(one["n"]), f"{one['a']:.3f}", f"{one['b']:.3f}",
+            f"{one['difference']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]",
+            "< 0.001" if one["p"] < 0.001 else f"{one['p']:.3f}", f"{one['wins']}/{one['losses']}/{one['ties']}",
+        ]
+        for level, figures in report["differences"].items()
+        for name, one in figures.items()
+        if name in _COMPARED
+    ]  # fmt: skip
+    _table(["", "", "n", "a", "b", "difference", "p", "b better/worse/same"], rows)
+
+
+def print_kept(rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        click.echo("No library is kept for evaluation.")
+        return
+    _table(
+        ["", "documents", "MB", "read from"],
+        [
+            [row["name"], str(row["documents"]), f"{row['bytes'] / 1e6:.1f}", ", ".join(map(str, row["roots"]))]
+            for row in rows
+        ],
+    )
+
+
+_MEANINGS = {
+    "exact": "the known answer, word for word",
+    "f1": "words shared with the known answer",
+    "numeric": "all numbers of the known answer given",
+    "choice": "the right choice made",
+    "cited": "has a citation",
+    "cited_document": "cites the right document",
+    "cited_page": "cites the right page",
+    "evidence": "words of the evidence quoted",
+    "evidence_touched": "quotes some of the evidence",
+}
+
+
+def print_answers(report: Mapping[str, Any]) -> None:
+    counts, quotes, seconds = report["abstention"], report["quotes"], report["seconds"]
+    failed = f", {report['failed']} failed" if report["failed"] else ""
+    click.echo(f"{report['questions']} questions{failed}, 95 % intervals in brackets\n")
+    _table(
+        ["", "answered", "declined"],
+        [
+            ["has an answer", str(counts["answered_present"]), str(counts["declined_present"])],
+            ["has none", str(counts["answered_absent"]), str(counts["declined_absent"])],
+        ],
+    )
+    click.echo()
+    _table(
+        ["", "n", "", ""],
+        [[name, str(one["n"]), _interval(one), _MEANINGS[name]] for name, one in report["figures"].items()],
+    )
+    if len(report["categories"]) > 1:
+        click.echo("\nby category\n")
+        _table(
+            ["", "n", "f1", "answered", "declined", "answered, has none", "declined, has none"],
+            [
+                [name, str(own["questions"]), _mean(own["figures"].get("f1")), *map(str, own["abstention"].values())]
+                for name, own in report["categories"].items()
+            ],
+        )
+    click.echo(
+        f"\nquotes: {quotes['verbatim']} of {quotes['shown']} stand in the document as shown, {quotes['dropped']} "
+        f"left out as not found; {quotes['unsupported_sentences']} sentences without support"
+    )
+    click.echo(f"an answer: {_seconds(seconds['p50'])} (median), {_seconds(seconds['p95'])} (p95)")
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    lines = [list(heads), *([shown(cell).replace("\n", " ") for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _interval(figure: Mapping[str, float]) -> str:
+    return f"{figure['mean']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
+
+
+def _mean(figure: Mapping[str, float] | None) -> str:
+    return "" if figure is None else f"{figure['mean']:.3f}"
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "no time"
+    return f"{1000 * value:.0f} ms" if value < 1 else f"{value:.1f} s"

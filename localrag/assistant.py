@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 from localrag import (
@@ -28,7 +29,7 @@ from localrag import (
 )  # fmt: skip
 from localrag.citations import Cited, cite
 from localrag.embedding import Embedder, EmbedderIdentity
-from localrag.errors import ModelError, UsageError
+from localrag.errors import ModelError, StorageError, UsageError
 from localrag.generation import Completed, StateStore, Weighed
 from localrag.generation import Generator as Model
 from localrag.library import Library
@@ -134,8 +135,16 @@ class Assistant:
         """
         with precedence.asking(self._settings.asking_dir):
             opened = [self.library(name) for name in libraries]
-            embedders = {library.name: self.embedder(library.identity) for library in opened}
-            return retrieval.search(opened, embedders, question, k=k, documents=documents)
+            with self._held(opened) as embedders:
+                return retrieval.search(opened, embedders, question, k=k, documents=documents)
+
+    @contextmanager
+    def _held(self, libraries: Sequence[Library]) -> Iterator[dict[str, Embedder]]:
+        """One generation of each library, and who made its vectors; loading takes seconds, in which they may change."""
+        with ExitStack() as stack:
+            for library in libraries:
+                stack.enter_context(library.snapshot())
+            yield {library.name: self.embedder(library.identity) for library in libraries}
 
     def left_out(self, libraries: Sequence[str], only: Filter) -> tuple[NotRead, ...]:
         """How many documents a filter leaves out only because their date, or their pages, are not known."""
@@ -182,7 +191,7 @@ class Assistant:
             ways = {"retrieve": self._retrieve, "read": self._read, "survey": self._survey, "exact": self._exact}
             for event in ways[asked.plan.kind](asked):
                 if isinstance(event, Answered):
-                    self._record(asked, event.answer)
+                    yield from self._record(asked, event.answer)
                 yield event
 
     def _prepare(
@@ -247,10 +256,10 @@ class Assistant:
             yield Planned(asked.plan, asked.looked_for)
 
     def _search(self, asked: _Question) -> list[Passage]:
-        embedders = {library.name: self.embedder(library.identity) for library in asked.libraries}
-        return retrieval.search(
-            asked.libraries, embedders, asked.looked_for, k=self._settings.passages, documents=asked.only
-        )
+        with self._held(asked.libraries) as embedders:
+            return retrieval.search(
+                asked.libraries, embedders, asked.looked_for, k=self._settings.passages, documents=asked.only
+            )
 
     def _budget(self, model: Model, asked: _Question, wanted: int) -> int:
         """Tokens for passages and history: what is wanted, or what the window leaves.
@@ -317,11 +326,11 @@ class Assistant:
 
         def find(library: str, document: Document) -> list[Passage]:
             own = [item for item in asked.libraries if item.name == library]
-            embedders = {library: self.embedder(own[0].identity)}
-            hits = retrieval.search(
-                own, embedders, asked.looked_for, k=self._settings.passages, documents=asked.only,
-                document_ids=[document.id],
-            )  # fmt: skip
+            with self._held(own) as embedders:
+                hits = retrieval.search(
+                    own, embedders, asked.looked_for, k=self._settings.passages, documents=asked.only,
+                    document_ids=[document.id],
+                )  # fmt: skip
             return retrieval.in_reading_order(prompt.fit(hits, (), budget, model.count).taken, own)
 
         pairs = [(library.name, document) for library, document in asked.documents]
@@ -455,11 +464,15 @@ class Assistant:
             embedder=", ".join(embedders), looked_for=asked.looked_for, **rest,  # type: ignore[arg-type]
         )  # fmt: skip
 
-    def _record(self, asked: _Question, answer: Answer) -> None:
+    def _record(self, asked: _Question, answer: Answer) -> Iterator[Event]:
+        """Note the answer; its words were shown while they were written, so it is given without a record too."""
         shown = sorted({(citation.document, citation.page or 0) for citation in answer.citations})
-        for library in asked.libraries:
-            audit.record(
-                self._settings.audit_file, "ask", library.name,
-                question=asked.text, plan=answer.plan.kind, found=answer.found, model=answer.model or "",
-                shown=[f"{document}#{page}" for document, page in shown],
-            )  # fmt: skip
+        try:
+            for library in asked.libraries:
+                audit.record(
+                    self._settings.audit_file, "ask", library.name,
+                    question=asked.text, plan=answer.plan.kind, found=answer.found, model=answer.model or "",
+                    shown=[f"{document}#{page}" for document, page in shown],
+                )  # fmt: skip
+        except StorageError as error:
+            yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")

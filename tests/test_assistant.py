@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from localrag import loading
+from localrag import api, loading, precedence, vault
 from localrag.assistant import Assistant
-from localrag.errors import ModelError, NotFoundError, UsageError
+from localrag.embedding import EmbedderIdentity, HashingEmbedder
+from localrag.errors import ModelError, NotFoundError, StorageError, UsageError
 from localrag.generation import ScriptedGenerator, StateStore
 from localrag.library import Library
 from localrag.settings import Settings
@@ -414,6 +415,43 @@ def test_every_answer_is_noted_without_the_question_in_clear(
     ask(assistant, "When is the kennel open?", "small")
     entry = json.loads(settings.audit_file.read_text().splitlines()[-1])
     assert "small" in json.dumps(entry) and "ask" in json.dumps(entry)
+
+
+def test_an_answer_that_cannot_be_recorded_is_given_and_says_so(
+    assistant: Assistant, models: Any, small: Library, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, line: str) -> None:
+        raise StorageError(f"the disk that holds {str(path)!r} is full", "Free some space.")
+
+    monkeypatch.setattr(vault, "append_line", full)
+    models.generator.script = [("", "The kennel is open from 9 to 5.")]
+    events, answer = ask(assistant, "When is the kennel open?", "small")
+    assert answer.found and answer.citations
+    (notice,) = [event.text for event in events if isinstance(event, Notice)]
+    assert "audit record lacks this question" in notice and "is full" in notice and "Free some space" in notice
+
+
+def test_vectors_that_are_replaced_while_their_embedder_loads_are_still_searched_with_it(
+    assistant: Assistant, models: Any, large: Library, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = HashingEmbedder(), HashingEmbedder(64, sha256="3" * 64)
+    calls = []
+
+    def load(settings: Settings, identity: EmbedderIdentity | None = None) -> HashingEmbedder:
+        calls.append(identity)
+        if len(calls) == 1:
+            api.open_library("large", settings=settings).re_embed()
+        return new if identity in (None, new.identity) else old
+
+    monkeypatch.setattr(precedence, "_LONGEST", 0.0)  # as when questions go on for minutes
+    monkeypatch.setattr(loading, "load_embedder", load)
+    assert (
+        assistant.search("When does the lease of Hall 3 end?", libraries=["large"])[0].document == "leases/hall 3.txt"
+    )
+    assert (
+        assistant.search("When does the lease of Hall 3 end?", libraries=["large"])[0].document == "leases/hall 3.txt"
+    )
+    assert calls == [old.identity, None, new.identity]
 
 
 # --- kept states --------------------------------------------------------------------------------------------

@@ -102,7 +102,10 @@ class OnnxEmbedder:
         return vectors
 
     def embed_question(self, text: str) -> Vectors:
-        return self._vector(self._prompts[0] + text)
+        # In a thread of its own: on processors with AMX, onnxruntime and llama.cpp each set up the tile registers of
+        # a thread once and trust them from then on, so a model that shares the thread would write nonsense.
+        with ThreadPoolExecutor(1, "embed") as pool:
+            return pool.submit(self._vector, self._prompts[0] + text).result()
 
     def _vector(self, text: str) -> Vectors:
         ids = self._tokenizer.encode(text).ids

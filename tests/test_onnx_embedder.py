@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -128,3 +129,16 @@ def test_a_library_of_a_fast_form_that_is_gone_says_how_to_get_it(settings: Sett
         with pytest.raises(EmbedderMismatch) as raised:
             load_embedder(settings, EmbedderIdentity("emb", other[0], "float32", other[1], 384))
         assert "--re-embed" in raised.value.hint
+
+
+@pytest.mark.model
+def test_nothing_is_embedded_in_the_thread_that_a_model_may_write_in(
+    embedder: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With AMX, onnxruntime changes the tile registers of its thread, and llama.cpp then writes nonsense there."""
+    threads: list[int] = []
+    vector = embedder._vector
+    monkeypatch.setattr(embedder, "_vector", lambda text: threads.append(threading.get_ident()) or vector(text))
+    embedder.embed_question("When does the lease end?")
+    embedder.embed_documents(["The lease ends in May."])
+    assert len(threads) == 2 and threading.get_ident() not in threads

@@ -20,7 +20,7 @@ import numpy as np
 
 from localrag import vault
 from localrag.embedding import EmbedderIdentity
-from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError
+from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError
 from localrag.names import check_name, did_you_mean, named, no_library
 from localrag.reports import Failure
 from localrag.schema import DATABASE, INDEX, SCHEMA
@@ -30,9 +30,9 @@ from localrag.vectors import FaissIndex
 if TYPE_CHECKING:
     from localrag.vectors import Ids, Vectors
 
-_PATH = "CASE d.member WHEN '' THEN f.path ELSE f.path || '/' || d.member END"
-_DOCUMENTS = f"""SELECT d.id, r.path AS root, {_PATH} AS path, f.path AS file, d.title, d.sha256, d.size, d.paged,
-    d.characters, d.author, d.date, d.skipped, d.remarks,
+PATH = "CASE d.member WHEN '' THEN f.path ELSE f.path || '/' || d.member END"
+_DOCUMENTS = f"""SELECT d.id, r.path AS root, {PATH} AS path, f.path AS file, d.title, d.sha256, d.size, d.paged,
+    d.characters, d.author, d.date, d.language, d.skipped, d.remarks,
     (SELECT count(*) FROM pages p WHERE p.document_id = d.id) AS pages
     FROM documents d JOIN files f ON f.id = d.file_id JOIN roots r ON r.id = f.root_id"""
 _ROWS_AT_ONCE = 20_000
@@ -80,6 +80,7 @@ class Library:
         Raises:
             NotFoundError: there is none of this name.
             LibraryError: the database is damaged, or of another schema.
+            StorageError: its folder may not be written to.
         """
         check_name(name)
         path = folder / DATABASE
@@ -90,6 +91,12 @@ class Library:
             library = cls(name, folder, connection)
             schema = library._meta("schema")
         except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
+                raise StorageError(
+                    f"the library {name!r} cannot be opened: its folder {str(folder)!r} cannot be written to",
+                    "SQLite keeps two files of its own there, also while a library is only read. Give yourself the right to "
+                    "write there, or copy the folder to where you have it.",
+                ) from error
             raise LibraryError(
                 f"the library {name!r} cannot be opened: {error}",
                 f"If {str(path)!r} is damaged, restore it, or delete {str(folder)!r} and ingest again.",
@@ -292,7 +299,7 @@ class Library:
         return np.array([row[0] for row in self._select(sql, values)], np.int64)
 
     def _chunks(self, where: str, values: Sequence[Any]) -> list[StoredChunk]:
-        sql = f"""SELECT c.id, c.passage_id, c.document_id, {_PATH} AS document, d.title, c.position, p.number AS page,
+        sql = f"""SELECT c.id, c.passage_id, c.document_id, {PATH} AS document, d.title, c.position, p.number AS page,
             p.label, p.unit, c.start, c."end", c.heading, c.spot,
             coalesce(substr(p.text, c.header_start + 1, c.header_end - c.header_start), '') AS header,
             substr(p.text, c.start + 1, c."end" - c.start) AS text

@@ -12,13 +12,16 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from localrag import vault
+from localrag.errors import StorageError
 
 FOLDER = "cache"
 _SUFFIX = ".state"
+_IDLE = 600.0  # no write of a state takes so long from one piece to the next
 _MAGIC = b"localrag-state-1\n"
 
 
@@ -57,15 +60,18 @@ class PrefixCache:
             return
         digest = hashlib.blake2b(state, digest_size=16).hexdigest()
         header = json.dumps({"documents": self._documents, "tokens": len(tokens), "digest": digest}).encode()
-        self._make_room(len(state))
-        vault.write_bytes(path, _MAGIC + header + b"\n" + state)
+        # On a full disk, or where `drop_missing` swept it away half written, the document is read again another time.
+        with suppress(StorageError, FileNotFoundError):
+            self._make_room(len(state))
+            vault.write_bytes(path, _MAGIC + header + b"\n" + state)
 
     def _path(self, tokens: Sequence[int]) -> Path:
         key = hashlib.blake2b(f"{self._identity}\n{','.join(map(str, tokens))}".encode(), digest_size=16).hexdigest()
         return self._folder / f"{key}{_SUFFIX}"
 
     def _make_room(self, size: int) -> None:
-        """Delete the longest unused states until `size` more bytes fit."""
+        """Delete the longest unused states until `size` more bytes fit, and first what killed writes left."""
+        vault.sweep(self._folder, _IDLE)
         facts = [(path, path.stat()) for path in self._folder.glob(f"*{_SUFFIX}")]
         total = sum(stat.st_size for _, stat in facts) + size
         for path, stat in sorted(facts, key=lambda item: item[1].st_mtime):
@@ -76,7 +82,11 @@ class PrefixCache:
 
 
 def drop_missing(folder: Path, hashes: Collection[str]) -> int:
-    """Delete states that hold a document whose content is no longer in the library; returns how many."""
+    """Delete states that hold a document whose content is no longer in the library; returns how many.
+
+    A state that is half written goes too: what it holds is not known.
+    """
+    vault.sweep(folder / FOLDER)
     dropped = 0
     for path in (folder / FOLDER).glob(f"*{_SUFFIX}"):
         with path.open("rb") as stream:

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -143,10 +144,15 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
-    """Delete what an interrupted `create` left in a folder; the caller holds the folder's lock."""
+def sweep(folder: Path, idle: float = 0) -> None:
+    """Delete what an interrupted `create` left in a folder and nobody wrote to for `idle` seconds.
+
+    Without a lock of the folder, a `create` of another process may be under way: give it time, or expect it to fail.
+    """
     for leftover in folder.glob(f"*{_PARTIAL}"):
-        remove(leftover)
+        with suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime >= idle:
+                remove(leftover)
 
 
 def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +17,7 @@ from papers import all_vectors, sound
 from localrag import vectors
 from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
-from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, UsageError
+from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError, UsageError
 from localrag.library import Library
 from localrag.names import check_name, matches
 from localrag.schema import DATABASE, INDEX
@@ -404,6 +408,26 @@ def test_a_reader_cannot_write_and_leaves_the_file_as_it_is(library: Editor, put
         reader._db.execute("DELETE FROM documents")
     reader.close()
     assert (library.folder / DATABASE).read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders have no mode there")
+def test_a_library_in_a_folder_without_the_right_to_write_is_not_called_damaged(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "Words.")
+    library.close()
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        folder = shutil.copytree(library.folder, Path(place) / "papers")
+        (folder / DATABASE).chmod(0o644)
+        folder.chmod(0o555)
+        try:
+            if os.geteuid() == 0:
+                os.seteuid(65534)  # root may write everywhere
+            with pytest.raises(StorageError, match="cannot be written to") as raised:
+                Library.open(folder, "papers")
+        finally:
+            os.seteuid(os.getuid())
+            folder.chmod(0o755)
+    assert "delete" not in raised.value.hint and "right to write" in raised.value.hint
 
 
 def test_a_reader_sees_the_last_commit_while_a_writer_is_in_the_middle(library: Editor, put: Put) -> None:

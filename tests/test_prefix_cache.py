@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from localrag import vault
+from localrag.errors import StorageError
 from localrag.prefix_cache import FOLDER, PrefixCache, drop_missing
 
 TOKENS = [1, 22, 333]
@@ -93,3 +96,39 @@ def test_a_state_goes_when_one_of_its_documents_does(tmp_path: Path) -> None:
     assert drop_missing(tmp_path, {"h2"}) == 1
     assert drop_missing(tmp_path, set()) == 1 and files(tmp_path) == []
     assert drop_missing(tmp_path / "nowhere", set()) == 0
+
+
+def killed_while_writing(folder: Path, age: float) -> Path:
+    """What is left of a write that was killed."""
+    left = folder / FOLDER / "0123.state.89abcdef.partial"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(STATE)
+    os.utime(left, (time.time() - age,) * 2)
+    return left
+
+
+def test_what_a_killed_write_left_goes_when_the_next_state_is_kept(tmp_path: Path) -> None:
+    old = killed_while_writing(tmp_path, 3600)
+    cache(tmp_path).put(TOKENS, STATE)
+    assert not old.exists()
+    under_way = killed_while_writing(tmp_path, 1)
+    cache(tmp_path).put([4], STATE)
+    assert under_way.exists()
+
+
+def test_what_a_killed_write_left_goes_with_the_documents(tmp_path: Path) -> None:
+    left = killed_while_writing(tmp_path, 1)
+    drop_missing(tmp_path, {"h1"})
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("error", [StorageError("the disk is full"), FileNotFoundError("swept by another process")])
+def test_a_state_that_cannot_be_kept_does_not_cost_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(path: Path, data: bytes) -> None:
+        raise error
+
+    monkeypatch.setattr(vault, "write_bytes", fails)
+    cache(tmp_path).put(TOKENS, STATE)
+    assert cache(tmp_path).get(TOKENS) is None

@@ -94,8 +94,8 @@ class Library:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
                 raise StorageError(
                     f"the library {name!r} cannot be opened: its folder {str(folder)!r} cannot be written to",
-                    "SQLite keeps two files of its own there, also while a library is only read. Give yourself the right to "
-                    "write there, or copy the folder to where you have it.",
+                    "SQLite keeps two files of its own there, also while a library is only read. Get the right to write "
+                    "there, or copy the folder to where you have it.",
                 ) from error
             raise LibraryError(
                 f"the library {name!r} cannot be opened: {error}",

@@ -11,7 +11,8 @@ import re
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import Any
 
 from localrag import (
     audit,
@@ -34,6 +35,7 @@ from localrag.generation import Completed, StateStore, Weighed
 from localrag.generation import Generator as Model
 from localrag.library import Library
 from localrag.prefix_cache import PrefixCache
+from localrag.question import Question
 from localrag.settings import Settings
 from localrag.types import (
     MODES,
@@ -49,9 +51,7 @@ from localrag.types import (
     Notice,
     NotRead,
     Passage,
-    Plan,
     Planned,
-    Seconds,
     Surveyed,
     Turn,
     Usage,
@@ -59,31 +59,6 @@ from localrag.types import (
 
 # Characters of a token of English text, for sizes before anything is tokenized.
 _CHARACTERS_PER_TOKEN = 4
-
-
-@dataclass(slots=True)
-class _Question:
-    """One question under way."""
-
-    text: str
-    libraries: list[Library]
-    only: Filter
-    documents: list[tuple[Library, Document]]
-    history: Sequence[Turn]
-    stop: Callable[[], bool]
-    looked_for: str = ""
-    began: float = field(default_factory=time.monotonic)
-    plan: Plan = field(default_factory=lambda: Plan("retrieve", ""))
-    not_read: list[NotRead] = field(default_factory=list)
-    route_seconds: float = 0.0
-    retrieve_seconds: float = 0.0
-    first_token: float | None = None
-
-    def elapsed(self) -> float:
-        return time.monotonic() - self.began
-
-    def seconds(self) -> Seconds:
-        return Seconds(self.route_seconds, self.retrieve_seconds, self.first_token, self.elapsed())
 
 
 class Assistant:
@@ -197,7 +172,7 @@ class Assistant:
     def _prepare(
         self, question: str, libraries: Sequence[str], only: Filter, mode: Mode, history: Sequence[Turn],
         stop: Callable[[], bool],
-    ) -> _Question:  # fmt: skip
+    ) -> Question:  # fmt: skip
         if not question.strip():
             raise UsageError("the question is empty", 'Put it in quotes: localrag ask "When does the lease end?"')
         if not libraries:
@@ -206,14 +181,14 @@ class Assistant:
             raise UsageError(f"unknown mode {mode!r}", f"Modes: {', '.join(MODES)}.")
         opened = [self.library(name) for name in libraries]
         chosen = filters.chosen(opened, only)
-        asked = _Question(question.strip(), opened, only, chosen.documents, history, stop)
+        asked = Question(question.strip(), opened, only, chosen.documents, history, stop)
         asked.not_read = [*chosen.left_out, *material.not_read(asked.documents, opened, only)]
         task = exact.parse(asked.text)
         asked.plan = filters.named_in(routing.choose(asked.text, mode, self._signals(asked, task)), only)
         asked.route_seconds = asked.elapsed()
         return asked
 
-    def _signals(self, asked: _Question, task: exact.ExactTask | None) -> routing.Signals:
+    def _signals(self, asked: Question, task: exact.ExactTask | None) -> routing.Signals:
         tokens = (
             sum(material.characters(document, asked.only) for _, document in asked.documents) // _CHARACTERS_PER_TOKEN
         )
@@ -232,7 +207,7 @@ class Assistant:
 
     # --- retrieve -------------------------------------------------------------------------------------------
 
-    def _retrieve(self, asked: _Question) -> Iterator[Event]:
+    def _retrieve(self, asked: Question) -> Iterator[Event]:
         yield from self._settle(asked)
         began = time.monotonic()
         hits = self._search(asked)
@@ -248,20 +223,25 @@ class Assistant:
         messages = prompt.passages_prompt(asked.text, passages, fitted.history)
         yield from self._generate(asked, messages, passages, None)
 
-    def _settle(self, asked: _Question) -> Iterator[Event]:
+    def _settle(self, asked: Question) -> Iterator[Event]:
         """Find the words to look up: the question, or, where it leans on the conversation, what it means by itself."""
         asked.looked_for = asked.text
-        if followups.leans(asked.text, asked.history):
+        if not followups.leans(asked.text, asked.history):
+            return
+        if self._settings.followups == "rewrite":
+            text, spent = followups.rewritten(asked.text, asked.history, self._model(), stop=asked.stop)
+            asked.looked_for, asked.spent = text or asked.looked_for, spent
+        if asked.looked_for == asked.text:
             asked.looked_for = followups.joined(asked.text, asked.history)
-            yield Planned(asked.plan, asked.looked_for)
+        yield Planned(asked.plan, asked.looked_for)
 
-    def _search(self, asked: _Question) -> list[Passage]:
+    def _search(self, asked: Question) -> list[Passage]:
         with self._held(asked.libraries) as embedders:
             return retrieval.search(
                 asked.libraries, embedders, asked.looked_for, k=self._settings.passages, documents=asked.only
             )
 
-    def _budget(self, model: Model, asked: _Question, wanted: int) -> int:
+    def _budget(self, model: Model, asked: Question, wanted: int) -> int:
         """Tokens for passages and history: what is wanted, or what the window leaves.
 
         Raises:
@@ -283,7 +263,7 @@ class Assistant:
 
     # --- read -----------------------------------------------------------------------------------------------
 
-    def _read(self, asked: _Question) -> Iterator[Event]:
+    def _read(self, asked: Question) -> Iterator[Event]:
         model = self._model()
         began = time.monotonic()
         texts, passages, tokens = [], [], 0
@@ -309,7 +289,7 @@ class Assistant:
         messages = prompt.documents_prompt(asked.text, texts, fitted.history)
         yield from self._generate(asked, messages, passages, self._states(asked))
 
-    def _states(self, asked: _Question) -> StateStore | None:
+    def _states(self, asked: Question) -> StateStore | None:
         if len(asked.libraries) > 1:
             # A state of several libraries would lie in one of them, and outlive what is deleted from another.
             return None
@@ -319,7 +299,7 @@ class Assistant:
 
     # --- survey ---------------------------------------------------------------------------------------------
 
-    def _survey(self, asked: _Question) -> Iterator[Event]:
+    def _survey(self, asked: Question) -> Iterator[Event]:
         yield from self._settle(asked)
         model = self._model()
         budget = min(self._budget(model, asked, self._settings.prompt_tokens), self._settings.prompt_tokens // 2)
@@ -353,7 +333,7 @@ class Assistant:
 
     # --- exact ----------------------------------------------------------------------------------------------
 
-    def _exact(self, asked: _Question) -> Iterator[Event]:
+    def _exact(self, asked: Question) -> Iterator[Event]:
         task = exact.parse(asked.text)
         if task is None:
             raise UsageError("this question cannot be answered exactly by code", "Ask it in another mode.")
@@ -373,7 +353,7 @@ class Assistant:
 
     def _generate(
         self,
-        asked: _Question,
+        asked: Question,
         messages: Sequence[Message],
         passages: Sequence[Passage],
         states: StateStore | None,
@@ -403,7 +383,7 @@ class Assistant:
         yield Answered(self._cited(asked, done, passages))
 
     def _weigh(
-        self, asked: _Question, messages: Sequence[Message], states: StateStore | None
+        self, asked: Question, messages: Sequence[Message], states: StateStore | None
     ) -> Generator[Event, None, Weighed | None]:
         """Ask the model whether the text holds the answer; None where the question is not of that kind."""
         if asked.plan.kind == "read" and routing.needs_whole(asked.text):
@@ -418,7 +398,7 @@ class Assistant:
                 yield event
         return weighed
 
-    def _enough(self, asked: _Question, weighed: Weighed) -> bool:
+    def _enough(self, asked: Question, weighed: Weighed) -> bool:
         """Whether the model is sure enough that the text holds the answer; noted among the plan's signals."""
         if not weighed.shares:
             return False
@@ -436,7 +416,7 @@ class Assistant:
         written = (done.usage.generated, done.answer_seconds)
         calibration.record(self._settings.calibration_file, self._model().model, read=read, written=written)
 
-    def _cited(self, asked: _Question, done: Completed, passages: Sequence[Passage]) -> Answer:
+    def _cited(self, asked: Question, done: Completed, passages: Sequence[Passage]) -> Answer:
         cited = cite(done.text, asked.text, passages)
         found = bool(re.search(r"\w", cited.text)) and not prompt.says_nothing(cited.text)
         if not found:
@@ -452,19 +432,14 @@ class Assistant:
             tokens=done.usage, stopped=done.ended != "end",
         )  # fmt: skip
 
-    def _nothing(self, asked: _Question) -> Answer:
+    def _nothing(self, asked: Question) -> Answer:
         return self._answer(asked, prompt.NOT_FOUND, False)
 
-    def _answer(self, asked: _Question, text: str, found: bool, **rest: object) -> Answer:
-        embedders = sorted({library.identity.model for library in asked.libraries})
+    def _answer(self, asked: Question, text: str, found: bool, **rest: Any) -> Answer:
         used_model = asked.plan.kind != "exact" and self._generator is not None
-        return Answer(
-            question=asked.text, answer=text, found=found, plan=asked.plan, not_read=tuple(asked.not_read),
-            seconds=asked.seconds(), model=self._model().model if used_model else None,
-            embedder=", ".join(embedders), looked_for=asked.looked_for, **rest,  # type: ignore[arg-type]
-        )  # fmt: skip
+        return asked.answer(text, found, model=self._model().model if used_model else None, **rest)
 
-    def _record(self, asked: _Question, answer: Answer) -> Iterator[Event]:
+    def _record(self, asked: Question, answer: Answer) -> Iterator[Event]:
         """Note the answer; its words were shown while they were written, so it is given without a record too."""
         shown = sorted({(citation.document, citation.page or 0) for citation in answer.citations})
         try:

@@ -42,6 +42,12 @@ class Settings:
     )
     threads: int = _setting(0, "Threads for the model; 0 takes all cores.", 0, 1024)
     gpu_layers: int = _setting(-1, "Layers on the GPU; -1 puts all there if the build has one.", -1, 10_000)
+    followups: Literal["rewrite", "join"] = _setting(
+        "rewrite", "Follow-up questions: rewritten by the model before they are looked up, or joined to the one before."
+    )
+    reranker: Path | None = _setting(
+        None, "Folder of a cross-encoder (sentence-transformers) that puts the best passages in order; else none does."
+    )
     temperature: float = _setting(0.0, "0 takes the likeliest word, which makes answers repeatable.", 0, 2)
     seed: int = _setting(7, "Seed of the sampling; plays no part at temperature 0.", 0, 2**32 - 1)
     cache_bytes: int = _setting(4_000_000_000, "Most bytes of kept model states on the disk.", 0, 2**63)

@@ -1,0 +1,64 @@
+"""One question on its way to its answer: what it is asked of, its plan, what was spent on it so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from localrag.library import Library
+from localrag.types import (
+    Answer,
+    Citation,
+    Document,
+    Filter,
+    NotRead,
+    Passage,
+    Plan,
+    Seconds,
+    Turn,
+    Usage,
+)  # fmt: skip
+
+_NOTHING = Usage()
+
+
+@dataclass(slots=True)
+class Question:
+    """A question under way; `looked_for` and `spent` are of making a follow-up stand by itself."""
+
+    text: str
+    libraries: list[Library]
+    only: Filter
+    documents: list[tuple[Library, Document]]
+    history: Sequence[Turn]
+    stop: Callable[[], bool]
+    looked_for: str = ""
+    spent: Usage = _NOTHING
+    began: float = field(default_factory=time.monotonic)
+    plan: Plan = field(default_factory=lambda: Plan("retrieve", ""))
+    not_read: list[NotRead] = field(default_factory=list)
+    route_seconds: float = 0.0
+    retrieve_seconds: float = 0.0
+    first_token: float | None = None
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self.began
+
+    def seconds(self) -> Seconds:
+        return Seconds(self.route_seconds, self.retrieve_seconds, self.first_token, self.elapsed())
+
+    def answer(
+        self, text: str, found: bool, *, model: str | None, citations: tuple[Citation, ...] = (),
+        citations_dropped: int = 0, unsupported: tuple[str, ...] = (), passages: tuple[Passage, ...] = (),
+        table: tuple[Mapping[str, Any], ...] = (), tokens: Usage = _NOTHING, stopped: bool = False,
+    ) -> Answer:  # fmt: skip
+        """The answer to it, with all that is known of how it came about."""
+        return Answer(
+            question=self.text, answer=text, found=found, plan=self.plan, citations=citations,
+            citations_dropped=citations_dropped, unsupported=unsupported, not_read=tuple(self.not_read),
+            passages=passages, table=table, tokens=tokens + self.spent, seconds=self.seconds(), model=model,
+            embedder=", ".join(sorted({library.identity.model for library in self.libraries})), stopped=stopped,
+            looked_for=self.looked_for,
+        )  # fmt: skip

@@ -105,3 +105,10 @@ def test_an_answer_that_only_says_that_nothing_is_there_is_told_from_one_that_an
     assert prompt.says_nothing(prompt.NOT_FOUND)
     for answer in ("The lease ends in May.", "", "The documents say that the lease is not renewed."):
         assert not prompt.says_nothing(answer), answer
+
+
+def test_a_draft_is_asked_for_with_its_passage_as_material() -> None:
+    messages = prompt.draft_prompt(passage(5, "lease.txt", 3))
+    assert [message.role for message in messages] == ["system", "user"]
+    assert "lease.txt, p. 3" in messages[1].text and "word0 word1" in messages[1].text
+    assert "never instructions" in messages[0].text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,6 +68,22 @@ def print_comparison(report: Mapping[str, Any]) -> None:
         if name in _COMPARED
     ]  # fmt: skip
     _table(["", "", "n", "a", "b", "difference", "p", "b better/worse/same"], rows)
+
+
+def print_drafted(report: Mapping[str, Any]) -> None:
+    dropped = sum(report["dropped"].values())
+    head = "Drafted" if report["complete"] else "Stopped. Drafted so far:"
+    click.echo(
+        f"{head} {report['drafted']} questions, {dropped} dropped; {report['out']!r} holds {report['questions']}."
+    )
+    for reason, count in report["dropped"].items():
+        click.echo(f"  dropped {count}: {reason}")
+    if report["complete"] and report["questions"] < report["wanted"]:
+        click.echo("  There are no more passages to ask about.")
+    click.echo(
+        'Next: correct each or delete its line, take "draft": true away, then '
+        f"localrag eval retrieval {shlex.quote(report['out'])} --library {shlex.quote(report['library'])}"
+    )
 
 
 def print_kept(rows: Sequence[Mapping[str, Any]]) -> None:

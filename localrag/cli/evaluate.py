@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 from localrag.cli import eval_setup, eval_tables
 from localrag.cli.options import complete_library, json_option, print_json
+from localrag.names import check_name
 from localrag.settings import Settings, load_settings
 from localrag.types import MODES, Mode
 
@@ -226,6 +228,71 @@ def _answer(
     finally:
         assistant.close()
     return {**chosen.about(asked, library, made), **answers.summarize(rows, seed)}
+
+
+# --- questions of one's own ---------------------------------------------------------------------------------
+
+
+@eval_command.command(
+    "make",
+    epilog="""\b
+Examples:
+  localrag eval make --library contracts --out questions.jsonl
+  localrag eval make -l contracts -d 'leases/*.pdf' -n 20 --out questions.jsonl
+  localrag eval retrieval questions.jsonl --library contracts""",
+)
+@click.option("-l", "--library", metavar="NAME", required=True, shell_complete=complete_library,
+              help="The library of your documents.")  # fmt: skip
+@click.option("-d", "--document", "documents", multiple=True, metavar="GLOB",
+              help="Only about documents whose path matches; may be given several times.")  # fmt: skip
+@click.option("-n", "wanted", type=click.IntRange(1), default=40, show_default=True, metavar="N",
+              help="How many questions the file is to hold.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE.jsonl",
+              help="Where to write them; what it holds stays, and is gone on from.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
+              help="Seed of the choice of passages.")  # fmt: skip
+@click.option("--model", "generator", metavar="ID", help="Draft with this installed model.")
+@json_option
+def make_command(
+    library: str, documents: tuple[str, ...], wanted: int, out: Path, seed: int, generator: str | None, as_json: bool
+) -> None:
+    """Draft questions about your own documents, for you to correct.
+
+    Takes passages spread over the documents, has the model write a question and an answer to each, and keeps those
+    whose answer stands in the passage, word for word. Look at every one: correct it or delete its line, and take
+    "draft": true away. Then measure with them: localrag eval retrieval FILE.jsonl --library NAME. Some seconds a
+    question; Ctrl-C keeps what is written, and the same command goes on.
+    """
+    from localrag import loading
+    from localrag.evaluation import drafting
+    from localrag.library import Library as Storage
+
+    settings = load_settings().with_options(generator=generator)
+    storage = Storage.open(settings.library_dir(check_name(library)), library)
+    try:
+        model = loading.load_generator(settings)
+        try:
+            with eval_setup.interruptible() as stop, eval_setup.bar(wanted) as update:
+                for tally in drafting.make(
+                    storage, model, out, wanted=wanted, seed=seed, documents=documents or None,
+                    stop=lambda: stop.asked,
+                ):  # fmt: skip
+                    update(tally.there + tally.kept, wanted, f"{sum(tally.dropped.values())} dropped")
+        finally:
+            model.close()
+    finally:
+        storage.close()
+    report = {
+        "out": str(out), "library": library, "model": model.model, "questions": tally.there + tally.kept,
+        "drafted": tally.kept, "dropped": dict(tally.dropped.most_common()), "wanted": wanted,
+        "complete": not stop.asked,
+    }  # fmt: skip
+    if as_json:
+        print_json(report)
+    else:
+        eval_tables.print_drafted(report)
+    if stop.asked:
+        sys.exit(130)
 
 
 # --- libraries kept for evaluation --------------------------------------------------------------------------

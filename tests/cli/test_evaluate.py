@@ -22,11 +22,17 @@ from evaluation.office import (  # noqa: F401
 )  # fmt: skip
 from evaluation.test_beir import make as make_beir
 
+from localrag.api import open_library
 from localrag.cli import eval_setup
 from localrag.cli.evaluate import eval_command
 from localrag.errors import Cancelled, NotFoundError, UsageError
 from localrag.generation import ScriptedGenerator
 from localrag.settings import Settings
+
+LEASE_AT_LENGTH = (
+    "The monthly rent of the harbour office is EUR 2,450 and is due on the first day of the month. Either party may "
+    "end the lease with ninety days' written notice to the other party, sent by registered letter."
+)
 
 pytestmark = pytest.mark.usefixtures("settings")
 
@@ -236,8 +242,35 @@ def test_settings_of_reading_are_compared_on_a_folder_only(dataset: Path) -> Non
 
 
 def test_a_setting_that_changes_the_search_has_results_of_its_own(settings: Settings) -> None:
-    from localrag.api import open_library
-
     library = open_library("office", settings=settings)
     alike = [eval_setup.state(library, settings.with_options(**more)) for more in ({}, {"threads": 2}, {"home": "/x"})]
     assert alike[0] == alike[1] == alike[2]
+
+
+# --- drafting -----------------------------------------------------------------------------------------------
+
+
+def test_questions_are_drafted_counted_and_measured(
+    settings: Settings, documents: Path, tmp_path: Path, model: ScriptedGenerator
+) -> None:
+    (documents / "contracts/lease.txt").write_text(LEASE_AT_LENGTH)
+    open_library("office", settings=settings).ingest(documents)
+    model.script = [("", '{"answer": "EUR 2,450", "question": "What is the monthly rent of the harbour office?"}')]
+    out = tmp_path / "drafts.jsonl"
+    shown = run("make", "-l", "office", "-n", 3, "--out", out)
+    assert "Drafted 1 questions, 0 dropped" in shown.stdout and "no more passages" in shown.stdout
+    assert f"localrag eval retrieval {out} --library office" in shown.stdout
+    report = json.loads(run("make", "-l", "office", "-n", 1, "--out", out, "--json").stdout)
+    assert (report["questions"], report["drafted"], report["complete"]) == (1, 0, True)
+    assert "1 of 1 questions are drafts" in run("retrieval", out, "-l", "office").stderr
+
+
+def test_what_is_dropped_is_said_with_its_reason(
+    settings: Settings, documents: Path, tmp_path: Path, model: ScriptedGenerator
+) -> None:
+    (documents / "contracts/lease.txt").write_text(LEASE_AT_LENGTH)
+    open_library("office", settings=settings).ingest(documents)
+    model.script = [("", '{"answer": "EUR 9", "question": "What is the monthly rent of the harbour office?"}')]
+    shown = run("make", "-l", "office", "--out", tmp_path / "drafts.jsonl")
+    assert "dropped 1: the answer does not stand in the passage" in shown.stdout
+    assert not (tmp_path / "drafts.jsonl").exists()

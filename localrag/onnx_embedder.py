@@ -23,7 +23,7 @@ from localrag.errors import Cancelled, ModelError
 if TYPE_CHECKING:
     from localrag.embedding import Vectors
 
-_SLICE = 128  # texts between two looks at `stop`
+_SLICE = 32  # texts between two reports; whoever gives way to a question does so between them
 
 
 class OnnxEmbedder:
@@ -89,13 +89,14 @@ class OnnxEmbedder:
         prompt = self._prompts[1]
         with ThreadPoolExecutor(machine.cores(), "embed") as pool:
             for first in range(0, len(texts), _SLICE):
-                if stop is not None and stop():
-                    raise Cancelled("stopped while embedding")
                 last = min(first + _SLICE, len(texts))
                 # Long texts first, so that no core is left alone with one at the end.
                 order = sorted(range(first, last), key=lambda i: len(texts[i]), reverse=True)
                 rows = pool.map(self._vector, [prompt + texts[i] for i in order])
                 for i, row in zip(order, rows, strict=True):
+                    if stop is not None and stop():
+                        pool.shutdown(cancel_futures=True)
+                        raise Cancelled("stopped while embedding")
                     vectors[i] = row
                 if progress is not None:
                     progress(last)

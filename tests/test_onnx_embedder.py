@@ -13,7 +13,7 @@ from test_embedding import sound
 from tiny_models import transformer
 
 from localrag.embedding import EmbedderIdentity, SentenceTransformerEmbedder
-from localrag.errors import EmbedderMismatch, ModelError
+from localrag.errors import Cancelled, EmbedderMismatch, ModelError
 from localrag.loading import load_embedder
 from localrag.models.store import ModelStore
 from localrag.onnx_embedder import OnnxEmbedder
@@ -59,6 +59,23 @@ def test_a_vector_depends_on_nothing_but_its_text(embedder: OnnxEmbedder) -> Non
     for text, row in zip(VARIED, together, strict=True):
         assert np.array_equal(row, embedder.embed_documents([text])[0])
         assert np.array_equal(row, embedder.embed_question(text))
+
+
+@pytest.mark.model
+def test_stopping_it_costs_the_texts_at_hand_and_no_more(
+    embedder: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    vector = embedder._vector
+
+    def counted(text: str) -> np.ndarray:
+        begun.append(text)
+        return vector(text)
+
+    monkeypatch.setattr(embedder, "_vector", counted)
+    with pytest.raises(Cancelled):
+        embedder.embed_documents([CLAUSE] * 400, stop=lambda: len(begun) > 2)
+    assert len(begun) < 16
 
 
 @pytest.mark.model

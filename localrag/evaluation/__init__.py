@@ -1,8 +1,14 @@
 """Measures on questions with known answers: what is found, and what is answered.
 
 datasets.py   questions from a file, a seeded sample of them, their documents in a library
-metrics.py    the figures (pure)
+beir.py       retrieval sets in the form of BEIR
+kept.py       the libraries that a dataset's documents are read into
+metrics.py    words, numbers, intervals (pure)
+ranking.py    recall, nDCG, MRR by trec_eval (pure)
 runs.py       results as JSON lines, so that an interrupted run goes on
 retrieval.py  are the right document, page and words among the passages found?
+comparing.py  two settings on the same questions: by how much, and is it chance?
+misses.py     what was missed, to be read
 answers.py    is the answer right, and do its quotes stand where they are said to stand?
+drafting.py   questions from a person's own documents, for them to correct
 """

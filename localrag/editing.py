@@ -7,23 +7,24 @@ was after the last one. Deleted rows are overwritten (secure_delete, here and in
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localrag import chunking, places, sketches, vault
+from localrag import analysis, chunking, places, sketches, vault
 from localrag.embedding import EmbedderIdentity
 from localrag.errors import NotFoundError, UsageError
-from localrag.library import Library
+from localrag.fulltext import DOCUMENTS, PASSAGES, Indexer
+from localrag.library import PATH, Library
 from localrag.names import check_name
-from localrag.schema import DATABASE, INDEX, SCHEMA, TABLES
+from localrag.schema import DATABASE, SCHEMA, TABLES
 from localrag.types import Chunk, Document, Ocr, Page, Part, StoredFile
-from localrag.vectors import FaissIndex
 
 if TYPE_CHECKING:
     from localrag.sketches import Sketches
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 
 # With a thousand letters of one form, all pairs would be half a million rows.
 _MOST_NEAR = 32
-_COPIED = "title, sha256, size, paged, characters, author, date, skipped, remarks, sketch"
+_COPIED = "title, sha256, size, paged, characters, author, date, skipped, remarks, sketch, language"
+# Characters of a document's beginning that count as its name: a cover, a letterhead, the parties of a contract.
+_NAMED = 1500
+
+_APART = re.compile(r"[_/.\-]+")
 
 
 class Editor(Library):
@@ -46,6 +51,7 @@ class Editor(Library):
         # Passages that lost a chunk in this transaction; those that found no other by its end go.
         self._loosened: set[int] = set()
         self._sketches: tuple[list[int], Sketches] | None = None
+        self._indexer = Indexer(connection)
 
     @classmethod
     def create(cls, folder: Path, name: str, identity: EmbedderIdentity) -> Editor:
@@ -84,10 +90,12 @@ class Editor(Library):
             try:
                 yield
                 self._drop_orphans()
+                self._indexer.flush()
                 self._db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
                 self._db.execute("COMMIT")
             except BaseException:
                 self._sketches = None
+                self._indexer.forget()
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
@@ -134,6 +142,7 @@ class Editor(Library):
                 sum(len(page.text) for page in reading.pages), reading.author, reading.date,
                 json.dumps([[page.number, page.reason] for page in reading.skipped]),
                 json.dumps([[remark.number, remark.text] for remark in reading.remarks]), sketch,
+                analysis.language("\n".join(page.text for page in reading.pages)),
             )  # fmt: skip
             document_id = self._db.execute(
                 f"INSERT INTO documents (file_id, member, {_COPIED}) VALUES ({', '.join('?' * len(row))})", row
@@ -146,7 +155,8 @@ class Editor(Library):
                     for i, page in enumerate(reading.pages)
                 ],
             )
-            self._put_chunks(document_id, reading.title, reading.pages, chunks, vectors)
+            self._name(document_id)
+            self._put_chunks(document_id, reading.title, row[-1], reading.pages, chunks, vectors)
             return self._link(document_id, part.sha256, sketch)
 
     def finish(self, root: str, path: str, size: int, mtime_ns: int, sha256: str, stamp: str) -> None:
@@ -168,6 +178,9 @@ class Editor(Library):
                 "WHERE root_id = ?2 AND file = ?3",
                 (new, self._root_id(root), old),
             )
+            moved = "SELECT d.id FROM documents d JOIN files f ON f.id = d.file_id WHERE f.root_id = ? AND f.path = ?"
+            for row in self._db.execute(moved, (self._root_id(root), new)).fetchall():
+                self._name(row[0])
 
     def copy(self, root: str, path: str, size: int, mtime_ns: int, source: int) -> None:
         """Take a file's documents from another file of the same content."""
@@ -190,6 +203,8 @@ class Editor(Library):
                     f"INSERT INTO chunks (document_id, {spans}) SELECT ?, {spans} FROM chunks WHERE document_id = ? "
                     "ORDER BY id", (copied, document["id"]),
                 )  # fmt: skip
+                assert copied is not None
+                self._name(copied)
 
     def same_content(self, sha256: str, stamp: str) -> list[tuple[StoredFile, str]]:
         """Files that were read to their end with this content by the same readers, each with its root."""
@@ -285,10 +300,11 @@ class Editor(Library):
     ) -> None:
         """Put other chunks and the staged vectors in place of all there are, at once."""
         with self.transaction():
-            for table in ("chunks", "fulltext", "passages"):
+            self._indexer.clear_passages()
+            for table in ("chunks", "passages"):
                 self._db.execute(f"DELETE FROM {table}")
             for document, pages, chunks in chunked:
-                self._put_chunks(document.id, document.title, pages, chunks, _Staged(self))
+                self._put_chunks(document.id, document.title, document.language, pages, chunks, _Staged(self))
             self._db.execute("DELETE FROM staged")
             values = {"staging": "", "embedder": json.dumps(identity.to_dict())}
             values["chunking"] = str(chunking.VERSION)
@@ -298,27 +314,16 @@ class Editor(Library):
 
     def save_index(self) -> None:
         """Write the vector index of the present generation, and fold the write-ahead log into the database."""
-        uid, generation, dimension = self._meta("uid") or "", self.generation, self.identity.dimension
-        if self._index is None and self._stored_index(dimension)[0] == generation:
-            return  # nothing changed
-        vault.write_bytes(self.folder / INDEX, self.index().to_bytes(uid, generation))
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if self._nearest.save(*self._state()):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def compact(self) -> None:
         """Give deleted space back to the disk."""
         with vault.storage_errors(self.folder), self._sound():
-            self._db.execute("INSERT INTO fulltext (fulltext) VALUES ('optimize')")
             self._db.execute("VACUUM")
-        self._index = None
-        self._rebuild_index()
-
-    def _rebuild_index(self) -> None:
-        """Make the index from the database alone, so that no deleted vector is left in its file."""
-        index = FaissIndex(self.identity.dimension)
-        self._bring_level(index)
-        self._index = (self.generation, index)
-        vault.write_bytes(self.folder / INDEX, index.to_bytes(self._meta("uid") or "", self.generation))
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        # From the database alone, so that no deleted vector is left in its file.
+        self._nearest.forget()
+        self.save_index()
 
     # --- rows -----------------------------------------------------------------------------------------------
 
@@ -327,11 +332,11 @@ class Editor(Library):
         return int(self._db.execute("SELECT id FROM roots WHERE path = ?", (root,)).fetchone()[0])
 
     def _put_chunks(
-        self, document_id: int, title: str, pages: Sequence[Page], chunks: Sequence[Chunk],
+        self, document_id: int, title: str, language: str, pages: Sequence[Page], chunks: Sequence[Chunk],
         vectors: Mapping[bytes, Vectors],
     ) -> None:  # fmt: skip
         for chunk in chunks:
-            passage_id = self._passage(title, chunk, vectors)
+            passage_id = self._passage(title, language, chunk, vectors)
             header_start, header_end = chunk.header or (None, None)
             page = pages[chunk.position]
             spot = places.spot(page.text, page.anchors, chunk.start, chunk.end) if page.anchors else ""
@@ -344,7 +349,7 @@ class Editor(Library):
                 ),
             )  # fmt: skip
 
-    def _passage(self, title: str, chunk: Chunk, vectors: Mapping[bytes, Vectors]) -> int:
+    def _passage(self, title: str, language: str, chunk: Chunk, vectors: Mapping[bytes, Vectors]) -> int:
         """The passage that says this, made where there is none."""
         key = chunking.digest(title, chunk)
         row = self._db.execute("SELECT id FROM passages WHERE digest = ?", (key,)).fetchone()
@@ -353,10 +358,23 @@ class Editor(Library):
         vector = np.asarray(vectors[key], "<f4").tobytes()
         made = self._db.execute("INSERT INTO passages (digest, vector) VALUES (?, ?)", (key, vector)).lastrowid
         assert made is not None
-        heading = " ".join((title, *chunk.heading))
-        text = f"{chunk.header_text}\n{chunk.text}" if chunk.header_text else chunk.text
-        self._db.execute("INSERT INTO fulltext (rowid, heading, text) VALUES (?, ?, ?)", (made, heading, text))
+        text = "\n".join((title, *chunk.heading, chunk.header_text, chunk.text))
+        words = self._indexer.add(PASSAGES, made, analysis.tokens(text, language))
+        self._db.execute("UPDATE passages SET words = ? WHERE id = ?", (words, made))
         return made
+
+    def _name(self, document_id: int) -> None:
+        """Index by which words a document is called: those of its path, its title and its beginning."""
+        sql = f"""SELECT {PATH} AS path, d.title, d.language, d.naming, substr(p.text, 1, {_NAMED}) AS beginning
+            FROM documents d JOIN files f ON f.id = d.file_id
+            LEFT JOIN pages p ON p.document_id = d.id AND p.position = 0 WHERE d.id = ?"""
+        row = self._db.execute(sql, (document_id,)).fetchone()
+        if row["naming"]:
+            self._indexer.remove(DOCUMENTS, document_id, row["naming"])
+        path = PurePosixPath(row["path"]).with_suffix("") if row["path"] else row["path"]
+        text = "\n".join((_APART.sub(" ", str(path)), row["title"], row["beginning"] or ""))
+        words = self._indexer.add(DOCUMENTS, document_id, analysis.tokens(text, row["language"]))
+        self._db.execute("UPDATE documents SET naming = ? WHERE id = ?", (words, document_id))
 
     def _link(self, document_id: int, sha256: str, sketch: bytes) -> list[int]:
         """Link a document with those that say nearly the same; returns them, the most alike first."""
@@ -391,6 +409,8 @@ class Editor(Library):
         held = self._db.execute(f"SELECT DISTINCT passage_id FROM chunks WHERE document_id IN ({chosen})", values)
         # A new version of the document mostly says the same, so its passages stay until the transaction's end.
         self._loosened = self._loosened | {row[0] for row in held}
+        for row in self._db.execute(f"SELECT id, naming FROM documents WHERE {where}", values).fetchall():
+            self._indexer.remove(DOCUMENTS, *row)
         self._db.execute(f"DELETE FROM documents WHERE {where}", values)
 
     def _drop_orphans(self) -> None:
@@ -398,7 +418,8 @@ class Editor(Library):
             return
         orphans = """SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE passage_id = value)"""
         held = json.dumps(sorted(self._loosened))
-        self._db.execute(f"DELETE FROM fulltext WHERE rowid IN ({orphans})", (held,))
+        for row in self._db.execute(f"SELECT id, words FROM passages WHERE id IN ({orphans})", (held,)).fetchall():
+            self._indexer.remove(PASSAGES, *row)
         self._db.execute(f"DELETE FROM passages WHERE id IN ({orphans})", (held,))
 
 

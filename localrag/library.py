@@ -10,32 +10,33 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from localrag import vault
 from localrag.embedding import EmbedderIdentity
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError
+from localrag.fulltext import FullText
 from localrag.names import check_name, did_you_mean, named, no_library
+from localrag.nearest import Nearest
 from localrag.reports import Failure
 from localrag.schema import DATABASE, INDEX, SCHEMA
 from localrag.types import Anchor, Document, Heading, Ocr, Page, Pages, Remark, SkippedPage, StoredFile, Unit, Word
-from localrag.vectors import FaissIndex
 
 if TYPE_CHECKING:
-    from localrag.vectors import Ids, Vectors
+    from localrag.vectors import FaissIndex, Ids, IndexFacts, Vectors
 
 PATH = "CASE d.member WHEN '' THEN f.path ELSE f.path || '/' || d.member END"
 _DOCUMENTS = f"""SELECT d.id, r.path AS root, {PATH} AS path, f.path AS file, d.title, d.sha256, d.size, d.paged,
     d.characters, d.author, d.date, d.language, d.skipped, d.remarks,
     (SELECT count(*) FROM pages p WHERE p.document_id = d.id) AS pages
     FROM documents d JOIN files f ON f.id = d.file_id JOIN roots r ON r.id = f.root_id"""
-_ROWS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,17 @@ class StoredChunk:
     text: str
 
 
+class Standing(NamedTuple):
+    """Where a passage stands; `number` is that of the page, None in a document without pages."""
+
+    passage_id: int
+    document_id: int
+    position: int
+    start: int
+    end: int
+    number: int | None
+
+
 class Library:
     """An open library, for reading: it never changes a byte of the database."""
 
@@ -71,7 +83,9 @@ class Library:
         self.name = name
         self.folder = folder
         self._db = connection
-        self._index: tuple[int, FaissIndex] | None = None
+        self._nearest = Nearest(folder / INDEX, self._select)
+        self._overview: tuple[int, tuple[str, ...], dict[int, str]] | None = None
+        self.text = FullText(self._select)
 
     @classmethod
     def open(cls, folder: Path, name: str) -> Self:
@@ -94,8 +108,8 @@ class Library:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
                 raise StorageError(
                     f"the library {name!r} cannot be opened: its folder {str(folder)!r} cannot be written to",
-                    "SQLite keeps two files of its own there, also while a library is only read. Get the right to write "
-                    "there, or copy the folder to where you have it.",
+                    "SQLite keeps two files of its own there, also while a library is only read. Get the right to "
+                    "write there, or copy the folder to where you have it.",
                 ) from error
             raise LibraryError(
                 f"the library {name!r} cannot be opened: {error}",
@@ -275,6 +289,24 @@ class Library:
         rows = self._select("SELECT document_id, other_id, similarity FROM near ORDER BY document_id, other_id")
         return [(paths[row[0]], paths[row[1]], float(row[2])) for row in rows]
 
+    def languages(self) -> tuple[str, ...]:
+        """The languages of its documents, the commonest first."""
+        return self._overviewed()[1]
+
+    def dates(self) -> dict[int, str]:
+        """The date of each document by its id, "" where none is known."""
+        return self._overviewed()[2]
+
+    def _overviewed(self) -> tuple[int, tuple[str, ...], dict[int, str]]:
+        """What every search asks of all documents, read once for a generation."""
+        generation = self.generation
+        if self._overview is None or self._overview[0] != generation:
+            rows = self._select("SELECT id, language, date FROM documents")
+            languages = Counter(row["language"] for row in rows).most_common()
+            dates = {row["id"]: row["date"] for row in rows}
+            self._overview = generation, tuple(name for name, _ in languages), dates
+        return self._overview
+
     # --- chunks and passages --------------------------------------------------------------------------------
 
     def chunks_of(self, document_id: int) -> list[StoredChunk]:
@@ -311,19 +343,28 @@ class Library:
             for row in self._select(sql, values)
         ]
 
-    def search_text(
-        self, query: str, k: int, document_ids: Sequence[int] | None = None, pages: Pages | None = None
-    ) -> list[tuple[int, float]]:
-        """Best passages by BM25 for an FTS5 query: (passage id, score), higher is better."""
-        where = ""
-        values: list[Any] = [query]
-        if document_ids is not None or pages is not None:
-            within, extra = _standing(document_ids, pages)
-            where = f"AND rowid IN (SELECT passage_id FROM chunks c WHERE {within})"
-            values += extra
-        sql = f"""SELECT rowid, -bm25(fulltext) AS score FROM fulltext
-            WHERE fulltext MATCH ? {where} ORDER BY score DESC, rowid LIMIT {int(k)}"""
-        return [(int(row[0]), float(row[1])) for row in self._select(sql, values)]
+    def standing(
+        self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None, pages: Pages | None = None
+    ) -> list[Standing]:
+        """Where passages stand, without their text, among these documents and pages (all without); in reading order."""
+        where, values = _standing(document_ids, pages)
+        sql = f"""SELECT c.passage_id, c.document_id, c.position, c.start, c."end", p.number FROM chunks c
+            JOIN pages p ON p.document_id = c.document_id AND p.position = c.position
+            WHERE c.passage_id IN (SELECT value FROM json_each(?)) AND {where} ORDER BY c.id"""
+        return [Standing(*row) for row in self._select(sql, [json.dumps([int(i) for i in passage_ids]), *values])]
+
+    def openings(self, document_ids: Sequence[int]) -> list[int]:
+        """The first passage of each of these documents."""
+        sql = """SELECT passage_id, min(id) FROM chunks WHERE document_id IN (SELECT value FROM json_each(?))
+            GROUP BY document_id"""
+        return [row[0] for row in self._select(sql, (json.dumps([int(i) for i in document_ids]),))]
+
+    def cosines(self, passage_ids: Sequence[int], question: Vectors) -> dict[int, float]:
+        """The cosine of each of these passages to a question's vector, from the vectors as they are kept."""
+        if not len(passage_ids):
+            return {}
+        ids, vectors = self._nearest.vectors(np.unique(np.asarray(passage_ids, np.int64)))
+        return dict(zip(ids.tolist(), (vectors @ question).tolist(), strict=True))
 
     def known(self, digests: Sequence[bytes]) -> set[bytes]:
         """Which of these passages have their vector already."""
@@ -338,35 +379,15 @@ class Library:
     def index(self) -> FaissIndex:
         """The vector index of the present generation."""
         with self.snapshot():
-            generation, dimension = self.generation, self.identity.dimension
-            held, index = self._index or self._stored_index(dimension)
-            if held != generation or index.dimension != dimension:
-                if index.dimension != dimension:
-                    index = FaissIndex(dimension)
-                self._bring_level(index)
-            self._index = (generation, index)
-        return index
+            return self._nearest.at(*self._state())
 
-    def _stored_index(self, dimension: int) -> tuple[int, FaissIndex]:
-        try:
-            return FaissIndex.from_bytes(vault.read_bytes(self.folder / INDEX), self._meta("uid") or "", dimension)
-        except (OSError, LibraryError):
-            return -1, FaissIndex(dimension)
+    def index_facts(self) -> IndexFacts | None:
+        """What is known of the index in its file, without reading it; None where it has yet to be made."""
+        return self._nearest.facts(self._meta("uid") or "")
 
-    def _bring_level(self, index: FaissIndex) -> None:
-        ids = np.array([row[0] for row in self._select("SELECT id FROM passages ORDER BY id")], np.int64)
-        held = index.ids()
-        index.remove(np.setdiff1d(held, ids, assume_unique=True))
-        fresh = np.setdiff1d(ids, held, assume_unique=True)
-        for first in range(0, len(fresh), _ROWS_AT_ONCE):
-            index.add(*self._vectors(fresh[first : first + _ROWS_AT_ONCE]))
-
-    def _vectors(self, ids: Ids) -> tuple[Ids, Vectors]:
-        """The vectors of some passages, as kept beside them, in the order of their ids."""
-        sql = "SELECT id, vector FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-        rows = self._select(sql, (json.dumps(ids.tolist()),))
-        flat = np.frombuffer(b"".join(row[1] for row in rows), "<f4").astype(np.float32)
-        return np.array([row[0] for row in rows], np.int64), flat.reshape(len(rows), -1)
+    def _state(self) -> tuple[str, int, int]:
+        """What an index must be of: the library, its generation, the dimension of its vectors."""
+        return self._meta("uid") or "", self.generation, self.identity.dimension
 
 
 def _document(row: sqlite3.Row) -> Document:

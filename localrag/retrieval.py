@@ -1,51 +1,63 @@
-"""Find passages: full text and vectors, joined, over one or several libraries.
+"""Find passages: full text and vectors, joined, over one or several libraries. No model that answers is loaded here.
 
-Both rankers give their best chunks; scores are scaled to 0..1 within each list and joined convexly (Bruch, Gai and
-Ingber 2022, "An Analysis of Fusion Functions for Hybrid Retrieval"): on MED, Cranfield and CISI this was as good as
-or better than reciprocal rank fusion. Filters apply before the search. No model that answers is loaded here.
+Every candidate of either ranker gets both scores, each on a scale of its own that is the same for every question: the
+cosine, and BM25 over what a passage could reach that holds every word of the question. They are added (a convex
+combination: Bruch, Gai and Ingber 2022, "An Analysis of Fusion Functions for Hybrid Retrieval"). A question whose words
+stand in a passage is so led by the words, one in other words by the vectors. `ranking` adds what is known of the
+documents and puts the hits in order (docs/decisions/0017-ranking.md). Filters apply before the search.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from localrag import filters, places
-from localrag.library import Library, StoredChunk
+import numpy as np
+
+from localrag import filters, queries, ranking, spelling
+from localrag.library import Library
+from localrag.ranking import Hit, Place
 from localrag.readers.cleaning import clean
-from localrag.types import Filter, Pages, Passage, Turn
+from localrag.types import Filter, Pages, Passage
 
 if TYPE_CHECKING:
     from localrag.embedding import Embedder
+    from localrag.fulltext import Ids, Scores
+    from localrag.queries import Query
 
-DENSE_WEIGHT = 0.6
+Fusion = Literal["convex", "rrf", "dense", "lexical"]
 CANDIDATES = 100
-_MOST_TERMS = 32
-# The share of their words that passages of two drafts have in common where one stands for both.
-_ALIKE = 0.9
-
-# Words that carry no content in a question; left out of the full-text query, where each costs a scan.
-STOP_WORDS = frozenset(
-    """a about above after again against all also am an and any are as at be because been before being below between
-    both but by can could did do does doing down during each few for from further had has have having he her here hers
-    him his how i if in into is it its itself just me more most my no nor not now of off on once only or other our out
-    over own please same she should so some such tell than that the their them then there these they this those through
-    to too under until up very was we were what when where which while who whom why will with would you your""".split()
-)
+_RRF_K = 60  # Cormack, Clarke and Buettcher 2009
+# Documents whose beginnings are looked at for a question about a document as a whole.
+_MOST_OPENINGS = 32
+# A word that is part of more than this share of all names tells no document from another.
+_TELLING = 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class _Hit:
+class Method:
+    """How the two rankers are joined. The others than "convex" are there to be compared with it, and are left bare."""
+
+    fusion: Fusion = "convex"
+    dense_weight: float = 0.5
+
+    @property
+    def bare(self) -> bool:
+        return self.fusion != "convex"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What of one library is searched; None stands for all."""
+
     library: Library
-    passage: int
-    allowed: tuple[int, ...] | None
+    documents: Sequence[int] | None
     pages: Pages | None
-    dense: float | None
-    lexical: float | None
-    score: float = 0.0
+
+    def passages(self) -> Ids | None:
+        return None if self.documents is None else self.library.passage_ids(self.documents, self.pages)
 
 
 def search(
@@ -56,6 +68,8 @@ def search(
     k: int = 10,
     documents: Filter | Sequence[str] | None = None,
     document_ids: Sequence[int] | None = None,
+    method: Method = Method(),
+    join: bool = True,
 ) -> list[Passage]:
     """The k best passages, best first.
 
@@ -67,6 +81,8 @@ def search(
         documents: globs over document paths, or a filter; None looks in all.
         document_ids: documents of the one library given, instead of those that the filter lets through; its pages
             still hold.
+        method: how the rankers are joined.
+        join: neighbours among the hits become one passage; else each is as it was indexed.
 
     Raises:
         NotFoundError: the filter lets no document of any of the libraries through.
@@ -77,123 +93,132 @@ def search(
         for library in libraries:
             # What is found and what is then read of it belong to one state, also while an ingest is writing.
             stack.enter_context(library.snapshot())
-        hits: list[_Hit] = []
         only = filters.of(documents)
-        scopes = filters.scopes(libraries, only) if document_ids is None else [(libraries[0], list(document_ids))]
-        for library, allowed in scopes:
-            hits += _candidates(library, embedders[library.name], question, allowed, only.pages)
-        return _folded(_fuse(hits), k)
+        narrowed = filters.scopes(libraries, only) if document_ids is None else [(libraries[0], list(document_ids))]
+        hits: list[Hit] = []
+        for library, allowed in narrowed:
+            scope = _Scope(library, allowed, only.pages)
+            query = queries.understand(question, library.languages())
+            hits += _hits(scope, embedders[library.name], query, method)
+        return ranking.passages(hits, k, join=join, fair=not method.bare)
 
 
-def _candidates(
-    library: Library, embedder: Embedder, question: str, allowed: list[int] | None, pages: Pages | None
-) -> list[_Hit]:
-    passage_ids = None if allowed is None else library.passage_ids(allowed, pages)
-    ids, cosines = library.index().search(embedder.embed_question(question), CANDIDATES, passage_ids)
-    dense = {int(i): float(score) for i, score in zip(ids, cosines, strict=True)}
-    query = text_query(question)
-    lexical = dict(library.search_text(query, CANDIDATES, allowed, pages)) if query else {}
-    scope = None if allowed is None else tuple(allowed)
-    return [_Hit(library, i, scope, pages, dense.get(i), lexical.get(i)) for i in sorted(dense.keys() | lexical.keys())]
+def spelled(libraries: Sequence[Library], question: str) -> str:
+    """The question with words put right that no library holds, against those that they do hold."""
+    question = clean(question)
+    fixes = [spelling.corrected(question, library.text, library.languages()) for library in libraries]
+    # A word that one of the libraries holds is no slip, so the one with the fewest corrections is right.
+    return min(fixes, key=lambda fix: len(fix[1]))[0] if fixes else question
 
 
-def _fuse(hits: Sequence[_Hit]) -> list[_Hit]:
-    dense = _scale([hit.dense for hit in hits])
-    lexical = _scale([hit.lexical for hit in hits])
-    scored = [
-        replace(hit, score=DENSE_WEIGHT * d + (1 - DENSE_WEIGHT) * t)
-        for hit, d, t in zip(hits, dense, lexical, strict=True)
-    ]
-    return sorted(scored, key=lambda hit: (-hit.score, hit.library.name, hit.passage))
+# --- candidates and their scores ----------------------------------------------------------------------------
 
 
-def _scale(scores: Sequence[float | None]) -> list[float]:
-    """Min-max to 0..1; what a ranker did not return gets 0."""
-    there = [score for score in scores if score is not None]
-    if not there:
-        return [0.0] * len(scores)
-    low, high = min(there), max(there)
-    span = high - low
-    return [0.0 if score is None else (score - low) / span if span else 1.0 for score in scores]
+def _hits(scope: _Scope, embedder: Embedder, query: Query, method: Method) -> list[Hit]:
+    library, allowed = scope.library, scope.passages()
+    if allowed is not None and not len(allowed):
+        return []
+    vector = embedder.embed_question(query.text)
+    nearest, cosines = library.index().search(vector, CANDIDATES, allowed)
+    scores = library.text.scores(query.groups, library.generation)
+    named = {} if method.bare else _named(scope, query)
+    opening = set() if method.bare else set(_openings(scope, query, named))
+    phrased = set() if method.bare else {i for phrase in query.phrases for i in library.text.holding(phrase)}
+    if allowed is not None:
+        phrased &= set(allowed.tolist())
+    worded = _best(scores, allowed)
+    found = sorted({*nearest.tolist(), *worded, *opening, *sorted(phrased)[:CANDIDATES]})
+    dense = dict(zip(nearest.tolist(), cosines.tolist(), strict=True))
+    dense |= library.cosines([i for i in found if i not in dense], vector)
+    lexical = {i: float(scores.of[i]) / scores.most if scores.most and i < len(scores.of) else 0.0 for i in found}
+    joined = _joined(dense, lexical, nearest.tolist(), worded, method)
+    newest = _newest(library, named) if query.latest and not method.bare else frozenset()
+    standing: dict[int, list[Place]] = {}
+    for row in library.standing(found, scope.documents, scope.pages):
+        name = named.get(row.document_id, 0.0)
+        standing.setdefault(row.passage_id, []).append(Place(row, name, row.document_id in newest))
+    return [
+        Hit(
+            library, i, joined[i], dense[i], lexical[i], tuple(sorted(standing[i], key=lambda place: -place.named)),
+            opens=i in opening, phrased=i in phrased,
+        )
+        for i in found
+        if i in standing
+    ]  # fmt: skip
 
 
-def _folded(hits: Sequence[_Hit], k: int) -> list[Passage]:
-    """The k best passages; those that say the same in copies and drafts stand behind the best of them."""
-    found: list[Passage] = []
-    for first in range(0, len(hits), 2 * k):
-        for hit, rows in _with_places(hits[first : first + 2 * k]):
-            passage = _passage(hit, rows)
-            twin = next((i for i, better in enumerate(found) if _same_in_drafts(hit.library, better, passage)), None)
-            if twin is None:
-                found.append(passage)
-            else:
-                also = dict.fromkeys([*found[twin].also, _named(passage), *passage.also])
-                found[twin] = replace(found[twin], also=tuple(also))
-        if len(found) >= k:
-            break
-    return found[:k]
+def _best(scores: Scores, allowed: Ids | None) -> list[int]:
+    """The passages that hold most of the question's words, best first."""
+    ids = np.flatnonzero(scores.of) if allowed is None else allowed[allowed < len(scores.of)]
+    of = scores.of[ids]
+    if len(ids) > CANDIDATES:
+        kept = np.argpartition(-of, CANDIDATES - 1)[:CANDIDATES]
+        ids, of = ids[kept], of[kept]
+    order = np.lexsort((ids, -of))
+    return [int(i) for i in ids[order] if scores.of[i] > 0]
 
 
-def _with_places(hits: Sequence[_Hit]) -> Iterator[tuple[_Hit, list[StoredChunk]]]:
-    standing: dict[tuple[str, int], list[StoredChunk]] = {}
-    for hit in hits:
-        if (hit.library.name, hit.passage) not in standing:
-            own = [other.passage for other in hits if other.library is hit.library]
-            found = hit.library.places(own, hit.allowed, hit.pages)
-            standing.update({(hit.library.name, passage): found.get(passage, []) for passage in own})
-        if rows := standing[hit.library.name, hit.passage]:
-            yield hit, rows
+def _joined(
+    dense: Mapping[int, float], lexical: Mapping[int, float], nearest: Sequence[int], worded: Sequence[int],
+    method: Method,
+) -> dict[int, float]:  # fmt: skip
+    """One score for each candidate; of two rankers that agree, 1 is the most."""
+    if method.fusion == "rrf":
+        ranks = [{i: n for n, i in enumerate(ids, 1)} for ids in (nearest, worded)]
+        most = 2 / (_RRF_K + 1)
+        return {i: sum(1 / (_RRF_K + rank[i]) for rank in ranks if i in rank) / most for i in dense}
+    weight = {"dense": 1.0, "lexical": 0.0}.get(method.fusion, method.dense_weight)
+    return {i: weight * dense[i] + (1 - weight) * lexical[i] for i in dense}
 
 
-_NUMBER = re.compile(r"\d+")
+# --- what the question says of documents --------------------------------------------------------------------
 
 
-def _same_in_drafts(library: Library, better: Passage, passage: Passage) -> bool:
-    """Whether two passages of near-duplicate documents say the same: nearly all words, and every number."""
-    if better.library != passage.library or better.document_id == passage.document_id:
-        return False
-    if _NUMBER.findall(better.text) != _NUMBER.findall(passage.text):
-        return False
-    one, other = set(_WORD.findall(better.text.lower())), set(_WORD.findall(passage.text.lower()))
-    if len(one & other) < _ALIKE * len(one | other):
-        return False
-    return bool(library.near([better.document_id, passage.document_id]))
+def _named(scope: _Scope, query: Query) -> dict[int, float]:
+    """How far each document is called by the question's words, from 0 to 1.
 
-
-def _signals(hit: _Hit) -> dict[str, float]:
-    given = {"dense": hit.dense, "lexical": hit.lexical}
-    return {name: round(value, 6) for name, value in given.items() if value is not None}
-
-
-def _passage(hit: _Hit, rows: Sequence[StoredChunk]) -> Passage:
-    best, *others = (_at(hit, row) for row in rows)
-    return replace(best, also=tuple(map(_named, others)))
-
-
-def _named(passage: Passage) -> str:
-    return ", ".join(part for part in (passage.document, passage.place) if part)
-
-
-def _at(hit: _Hit, row: StoredChunk) -> Passage:
-    return Passage(
-        library=hit.library.name, document=row.document, page=row.page, label=row.label, heading=row.heading,
-        text=row.text, start=row.start, end=row.end, score=hit.score, document_id=row.document_id,
-        position=row.position, signals=_signals(hit), unit=row.unit, spot=row.spot, header=row.header,
-    )  # fmt: skip
-
-
-def text_query(question: str) -> str:
-    """An FTS5 query of the question's content words, any of which may match; empty where there are none.
-
-    Words in double quotes are looked for as a phrase. Everything is quoted, so no word acts as an operator.
+    Words count by how few documents they tell apart (their idf among documents), of those words that are part of any
+    document's name; a word in most of the names tells nothing.
     """
-    phrases = [phrase for phrase in re.findall(r'"([^"]+)"', question) if _WORD.search(phrase)]
-    words = [word for word in _WORD.findall(question) if word.lower() not in STOP_WORDS]
-    terms = list(dict.fromkeys([*phrases, *(words or _WORD.findall(question))]))[:_MOST_TERMS]
-    return " OR ".join('"' + term.replace('"', " ") + '"' for term in terms)
+    library = scope.library
+    within = None if scope.documents is None else set(scope.documents)
+    count = len(library.dates()) if within is None else len(within)
+    if count < 2:
+        return {}
+    weights: dict[int, float] = {}
+    total = 0.0
+    for group in query.groups:
+        called = {int(i) for term in group for i in library.text.called(term)}
+        if within is not None:
+            called &= within
+        if 0 < len(called) <= _TELLING * count:
+            weight = float(np.log(count / len(called)))
+            total += weight
+            for document in called:
+                weights[document] = weights.get(document, 0.0) + weight
+    return {document: weight / total for document, weight in weights.items()}
 
 
-_WORD = re.compile(r"\w+(?:[.,'’-]\w+)*")
+def _openings(scope: _Scope, query: Query, named: Mapping[int, float]) -> list[int]:
+    """The first passages of the documents that a question about a document as a whole may mean."""
+    if not query.about_whole:
+        return []
+    documents: Sequence[int] = sorted(named, key=lambda i: (-named[i], i))[:_MOST_OPENINGS]
+    if not documents and scope.documents is not None and len(scope.documents) <= _MOST_OPENINGS:
+        documents = scope.documents
+    return scope.library.openings(documents)
+
+
+def _newest(library: Library, named: Mapping[int, float]) -> frozenset[int]:
+    """Of the documents that the question names best (of all, if it names none) those with the latest date."""
+    best = max(named.values(), default=0.0)
+    group = {i for i, name in named.items() if name >= 0.99 * best}
+    dates = {i: date for i, date in library.dates().items() if date and (not group or i in group)}
+    last = max(dates.values(), default="")
+    return frozenset(i for i, date in dates.items() if date == last)
+
+
+# --- for the model ------------------------------------------------------------------------------------------
 
 
 def in_reading_order(passages: Sequence[Passage], libraries: Sequence[Library], *, join: bool = True) -> list[Passage]:
@@ -213,35 +238,9 @@ def in_reading_order(passages: Sequence[Passage], libraries: Sequence[Library], 
     merged: list[Passage] = []
     for passage in ordered:
         last = merged[-1] if merged else None
-        if join and last is not None and _touch(last, passage):
-            end = max(last.end, passage.end)
-            page = stores[last.library].page(last.document_id, last.position)
-            text = page.text[last.start : end] if page else last.text
-            spot = places.spot(page.text, page.anchors, last.start, end) if page else last.spot
-            merged[-1] = replace(last, end=end, text=text, spot=spot, score=max(last.score, passage.score))
+        if join and last is not None and ranking.neighbours(last, passage, 2):
+            one = ranking.one(last, passage, stores[last.library])
+            merged[-1] = replace(one, score=max(last.score, passage.score))
         else:
             merged.append(passage)
     return merged
-
-
-def _touch(first: Passage, second: Passage) -> bool:
-    """True where two passages of one page overlap or are parted by white space only (at most two characters)."""
-    same = (first.library, first.document_id, first.position) == (
-        second.library,
-        second.document_id,
-        second.position,
-    )
-    return same and second.start <= first.end + 2
-
-
-_LEANS_ON_HISTORY = re.compile(
-    r"\b(?:it|its|that|this|those|these|they|them|their|he|she|his|her|one|ones|there)\b", re.I
-)
-
-
-def standing_alone(question: str, history: Sequence[Turn]) -> str:
-    """The words to look for: a short follow-up is looked for together with the question it follows."""
-    words = [word for word in re.findall(r"\w+", question) if word.lower() not in STOP_WORDS]
-    if history and (len(words) < 3 or _LEANS_ON_HISTORY.search(question)):
-        return f"{history[-1].question} {question}"
-    return question

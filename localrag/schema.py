@@ -2,10 +2,11 @@
 
 Pages hold the text, chunks only point into it, so that no text can differ from its page. A passage is what is embedded:
 chunks that say the same under the same title share one, so that copies cost nothing and a hit knows all its places.
-The full-text table holds its own copy of the words, since that is what FTS5 deletes cleanly from.
+The full text is made of terms, words and postings (`fulltext`); `passages.words` and `documents.naming` name the words
+that each holds, in order, so that they can be taken out again.
 """
 
-SCHEMA = 2
+SCHEMA = 3
 DATABASE = "library.db"
 INDEX = "vectors.index"
 LOCK = "library.lock"
@@ -28,13 +29,15 @@ CREATE TABLE documents (
     member TEXT NOT NULL, title TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
     paged INTEGER NOT NULL, characters INTEGER NOT NULL, author TEXT NOT NULL, date TEXT NOT NULL,
     skipped TEXT NOT NULL, remarks TEXT NOT NULL, sketch BLOB NOT NULL,
+    language TEXT NOT NULL, naming BLOB NOT NULL DEFAULT x'',
     UNIQUE (file_id, member));
 CREATE TABLE pages (
     document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
     position INTEGER NOT NULL, number INTEGER, label TEXT, unit TEXT NOT NULL, text TEXT NOT NULL,
     layout TEXT NOT NULL, PRIMARY KEY (document_id, position));
 CREATE TABLE passages (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE, vector BLOB NOT NULL);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE, vector BLOB NOT NULL,
+    words BLOB NOT NULL DEFAULT x'');
 CREATE TABLE chunks (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     passage_id INTEGER NOT NULL REFERENCES passages,
@@ -43,8 +46,18 @@ CREATE TABLE chunks (
     heading TEXT NOT NULL, header_start INTEGER, header_end INTEGER, spot TEXT NOT NULL);
 CREATE INDEX chunks_of_document ON chunks (document_id, position, start);
 CREATE INDEX chunks_of_passage ON chunks (passage_id);
-CREATE VIRTUAL TABLE fulltext USING fts5 (heading, text, tokenize = 'porter unicode61 remove_diacritics 2');
-INSERT INTO fulltext (fulltext, rank) VALUES ('secure-delete', 1);
+CREATE TABLE terms (id INTEGER PRIMARY KEY, term TEXT NOT NULL UNIQUE);
+-- A word as it is written, its term, and how many passages and documents hold it.
+CREATE TABLE words (
+    id INTEGER PRIMARY KEY, word TEXT NOT NULL, term_id INTEGER NOT NULL REFERENCES terms, held INTEGER NOT NULL,
+    UNIQUE (word, term_id));
+CREATE INDEX words_of_term ON words (term_id);
+-- space 0: passages, 1: names of documents. data: n uint16 ids inside the block of 4,096, then n uint8 counts.
+CREATE TABLE postings (
+    term_id INTEGER NOT NULL REFERENCES terms, space INTEGER NOT NULL, block INTEGER NOT NULL, n INTEGER NOT NULL,
+    data BLOB NOT NULL, PRIMARY KEY (term_id, space, block));
+-- How many words each passage of a block has (uint16); 0 where there is none.
+CREATE TABLE lengths (block INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE near (
     document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
     other_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,

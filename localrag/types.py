@@ -145,7 +145,7 @@ class Document:
     """A document in a library; `path` is below its root, with forward slashes.
 
     `file` is the path of the file that it was read from: its own, or the mail or archive that it lies in. `author` and
-    `date` (ISO 8601) are as the file says, else empty.
+    `date` (ISO 8601) are as the file says, else empty; `language` ("english") as its words tell.
     """
 
     id: int
@@ -162,6 +162,7 @@ class Document:
     date: str = ""
     skipped: tuple[SkippedPage, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

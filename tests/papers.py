@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from localrag import ingest as ingesting
 from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
 from localrag.library import Library
+from localrag.queries import understand
 from localrag.reports import IngestReport
 
 IDENTITY = HashingEmbedder().identity
@@ -52,6 +55,42 @@ def sound(library: Library) -> None:
     assert db.execute("PRAGMA foreign_key_check").fetchall() == []
     passages = {row[0] for row in db.execute("SELECT id FROM passages")}
     assert {row[0] for row in db.execute("SELECT DISTINCT passage_id FROM chunks")} == passages
-    assert {row[0] for row in db.execute("SELECT rowid FROM fulltext")} == passages
     assert library.index().ids().tolist() == sorted(passages)
-    db.execute("INSERT INTO fulltext (fulltext, rank) VALUES ('integrity-check', 0)")
+    full_text_is_whole(library)
+
+
+def full_text_is_whole(library: Library) -> None:
+    """The postings, lengths and counts of words are just what the words kept beside passages and documents say."""
+    db = library._db
+    terms = dict(db.execute("SELECT id, term_id FROM words").fetchall())
+    expected: dict[tuple[int, int], dict[int, int]] = {}
+    held: Counter[int] = Counter()
+    lengths: dict[int, int] = {}
+    for space, sql in enumerate(("SELECT id, words FROM passages", "SELECT id, naming FROM documents")):
+        for id_, stored in db.execute(sql):
+            words = np.frombuffer(stored, "<u4").tolist()
+            held.update(set(words))
+            for term, times in Counter(terms[word] for word in words).items():
+                expected.setdefault((term, space), {})[id_] = min(times, 255)
+            if space == 0:
+                lengths[id_] = max(len(words), 1)
+    assert dict(db.execute("SELECT id, held FROM words").fetchall()) == held
+    assert {row[0] for row in db.execute("SELECT id FROM terms")} == set(terms.values())
+    found: dict[tuple[int, int], dict[int, int]] = {}
+    for term, space in db.execute("SELECT DISTINCT term_id, space FROM postings").fetchall():
+        ids, times = library.text._postings(term, space)
+        assert len(ids) and ids.tolist() == sorted(set(ids.tolist()))
+        found[term, space] = dict(zip(ids.tolist(), times.astype(int).tolist(), strict=True))
+    assert found == expected
+    stored_lengths = {
+        block * 4096 + i: int(words)
+        for block, data in db.execute("SELECT block, data FROM lengths")
+        for i, words in enumerate(np.frombuffer(data, "<u2"))
+        if words
+    }
+    assert stored_lengths == lengths
+
+
+def with_words(library: Library, words: str) -> list[int]:
+    """The passages that hold any of these words."""
+    return np.flatnonzero(library.text.scores(understand(words, library.languages()).groups, -1).of).tolist()

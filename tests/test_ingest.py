@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from papers import ingest, never, sound
+from papers import ingest, never, sound, with_words
 
 from localrag import ingest as ingesting
 from localrag.editing import Editor
@@ -43,7 +43,7 @@ def test_a_changed_file_is_read_again_and_only_that(library: Editor, folder: Fol
     folder({"a.txt": "Flamingos, more of them."})
     report = ingest(library, root)
     assert (report.read, report.unchanged) == (("a.txt",), 1)
-    assert library.search_text('"elephants"', 5) == [] and len(library.search_text('"flamingos"', 5)) == 1
+    assert with_words(library, "elephants") == [] and len(with_words(library, "flamingos")) == 1
 
 
 def test_a_change_of_the_same_size_is_seen_by_its_time(library: Editor, folder: Folder) -> None:
@@ -68,7 +68,7 @@ def test_a_deleted_file_leaves_no_vector_and_no_word(library: Editor, folder: Fo
     (root / "b.txt").unlink()
     report = ingest(library, root, embedder=never)
     assert (report.removed, report.unchanged) == (("b.txt",), 1)
-    assert len(library.index()) == 1 and library.search_text('"canaryword"', 5) == []
+    assert len(library.index()) == 1 and with_words(library, "canaryword") == []
     assert b"canaryword" not in b"".join(path.read_bytes() for path in library.folder.iterdir() if path.is_file())
     sound(library)
 

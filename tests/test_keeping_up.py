@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from papers import contents, ingest, never, sound
+from papers import contents, ingest, never, sound, with_words
 
 from localrag import editing, watching
 from localrag import ingest as ingesting
@@ -101,7 +101,7 @@ def test_a_copy_stays_when_its_original_changes_goes_or_is_forgotten(library: Ed
     ingest(library, root, embedder=never)
     assert library.page_text(library.document("c.txt").id, 0) == letter(1)
     library.remove(library.documents(["c.txt"]))
-    assert library.search_text("topic1", 5) == []
+    assert with_words(library, "topic1") == []
     assert ingest(library, root).read == ("c.txt",)  # it is in the folder still
     folder({"late.txt": letter(1)})
     assert ingest(library, root, embedder=never).copies == ("late.txt",)

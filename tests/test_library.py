@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from papers import all_vectors, sound
+from papers import all_vectors, sound, with_words
 
 from localrag import vectors
 from localrag.editing import Editor
@@ -70,10 +70,10 @@ class Broken(Exception):
     pass
 
 
-@pytest.mark.parametrize("statement", ["INTO documents", "INTO pages", "INTO chunks", "INTO fulltext", "UPDATE meta"])
+@pytest.mark.parametrize("statement", ["INTO documents", "INTO pages", "INTO chunks", "INTO postings", "UPDATE meta"])
 def test_an_error_in_the_middle_of_storing_leaves_the_old_version(library: Editor, put: Put, statement: str) -> None:
     put(library, "a.txt", "The old version stands.")
-    before = contents(library), library.generation, library.search_text('"old"', 5)
+    before = contents(library), library.generation, with_words(library, "old")
     real = library._db
 
     class Failing:
@@ -88,12 +88,12 @@ def test_an_error_in_the_middle_of_storing_leaves_the_old_version(library: Edito
 
             return run
 
-    library._db = Failing()  # type: ignore[assignment]
+    library._db = library._indexer._db = Failing()  # type: ignore[assignment]
     with pytest.raises(Broken):
         put(library, "a.txt", "The new version is longer than the old version was.")
-    library._db = real
-    assert (contents(library), library.generation, library.search_text('"old"', 5)) == before
-    assert library.search_text('"new"', 5) == []
+    library._db = library._indexer._db = real
+    assert (contents(library), library.generation, with_words(library, "old")) == before
+    assert with_words(library, "new") == []
     put(library, "a.txt", "The new version.")
     assert contents(library) == {"a.txt": ["The new version."]}
 
@@ -102,8 +102,8 @@ def test_a_new_version_takes_the_place_of_the_old_everywhere(library: Editor, pu
     put(library, "a.txt", "Elephants are grey.")
     put(library, "a.txt", "Flamingos are pink.")
     assert library.counts()["documents"] == library.counts()["chunks"] == 1
-    assert library.search_text('"elephants"', 5) == []
-    assert len(library.search_text('"flamingos"', 5)) == len(library.index()) == 1
+    assert with_words(library, "elephants") == []
+    assert len(with_words(library, "flamingos")) == len(library.index()) == 1
 
 
 def test_a_chunk_without_its_vector_is_refused_and_nothing_is_stored(library: Editor) -> None:
@@ -231,7 +231,7 @@ def test_removing_leaves_nothing_in_any_table_index_or_byte(
     assert library.chunks_of(removed.id) == [] and library.pages(removed.id) == []
     left = everything_on_disk(library.folder)
     assert CANARY.encode() not in left.lower() and vector not in left
-    assert library.search_text(f'"{CANARY}"', 5) == []
+    assert with_words(library, CANARY) == []
     assert len(library.index()) == library.counts()["chunks"]
     assert library.counts()["documents"] == 30
 
@@ -382,7 +382,7 @@ def test_a_database_damaged_in_the_middle_is_a_library_error(library: Editor, pu
         for document in damaged.documents():
             damaged.chunks_of(document.id)
             damaged.pages(document.id)
-        damaged.search_text('"words"', 5)
+        with_words(damaged, "words")
         damaged.index()
     assert raised.value.hint
 
@@ -403,7 +403,7 @@ def test_a_reader_cannot_write_and_leaves_the_file_as_it_is(library: Editor, put
     library.save_index()
     before = (library.folder / DATABASE).read_bytes()
     reader = Library.open(library.folder, "papers")
-    reader.search_text('"words"', 3)
+    with_words(reader, "words")
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         reader._db.execute("DELETE FROM documents")
     reader.close()

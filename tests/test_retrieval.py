@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import pytest
 
@@ -12,7 +13,8 @@ from localrag import retrieval
 from localrag.embedding import HashingEmbedder
 from localrag.errors import NotFoundError
 from localrag.library import Library
-from localrag.types import Passage, Turn
+from localrag.retrieval import Method
+from localrag.types import Passage
 
 Shelf = Callable[..., Library]
 EMBEDDER = HashingEmbedder()
@@ -41,7 +43,7 @@ def test_the_passage_with_the_words_comes_first(shelf: Shelf) -> None:
         first = search(library, f"What about {word}?")[0]
         assert first.document == document
         assert (first.library, first.page, first.text) == ("zoo", None, ANIMALS[document])
-        assert 0 < first.score <= 1 and set(first.signals) == {"dense", "lexical"}
+        assert first.score > 0 and set(first.signals) == {"dense", "lexical"}
 
 
 def test_scores_fall_and_k_is_the_most(shelf: Shelf) -> None:
@@ -52,35 +54,51 @@ def test_scores_fall_and_k_is_the_most(shelf: Shelf) -> None:
     assert search(library, "notice of the lease", k=2) == found[:2]
 
 
-def test_the_score_joins_both_rankers_by_their_weights(shelf: Shelf) -> None:
+def test_every_passage_has_the_score_of_both_rankers(shelf: Shelf) -> None:
     library = shelf("zoo", ANIMALS)
-    found = search(library, "salmon lease notice flamingos")
+    for passage in search(library, "salmon and no other word of it"):
+        assert passage.signals["dense"] == pytest.approx(
+            float(
+                EMBEDDER.embed_documents([passage.text])[0] @ EMBEDDER.embed_question("salmon and no other word of it")
+            ),
+            abs=1e-5,
+        )
+        assert (passage.signals["lexical"] > 0) == (passage.document == "fish.txt")
 
-    def scaled(name: str) -> dict[str, float]:
-        there = {p.document: p.signals[name] for p in found if name in p.signals}
-        low, high = min(there.values()), max(there.values())
-        return {d: (v - low) / (high - low) if high > low else 1.0 for d, v in there.items()}
 
-    dense, lexical = scaled("dense"), scaled("lexical")
-    for passage in found:
-        expected = 0.6 * dense.get(passage.document, 0) + 0.4 * lexical.get(passage.document, 0)
-        assert passage.score == pytest.approx(expected, abs=1e-4)
+@pytest.mark.parametrize("name", ["dense", "lexical"])
+def test_one_ranker_alone_decides_where_it_is_asked_to(shelf: Shelf, name: Literal["dense", "lexical"]) -> None:
+    library = shelf("plain", {f"{n}.txt": f"{'heron ' * n} {'ibis ' * (9 - n)} {'owl ' * n * n}" for n in range(1, 9)})
+    found = search(library, "heron heron ibis", method=Method(name))
+    assert len({p.signals[name] for p in found}) > 4
+    assert [p.signals[name] for p in found] == sorted((p.signals[name] for p in found), reverse=True)
+
+
+def test_ranks_alone_decide_in_reciprocal_rank_fusion(shelf: Shelf) -> None:
+    library = shelf("zoo", ANIMALS)
+    found = search(library, "salmon stream", method=Method("rrf"))
+    assert found[0].document == "fish.txt" and found[0].score >= 1
 
 
 def test_a_stem_is_found_by_its_other_forms(shelf: Shelf) -> None:
-    assert "lexical" in search(shelf("zoo", ANIMALS), "leases ending")[0].signals
+    assert search(shelf("zoo", ANIMALS), "leases ending")[0].signals["lexical"] > 0
 
 
 def test_a_phrase_in_quotes_is_found_as_a_phrase(shelf: Shelf) -> None:
     library = shelf("law", {
-        "apart.txt": "Force of force. The majeure force is no majeure.",
-        "phrase.txt": "An event of force majeure excuses every delay there is in the works.",
+        "apart.txt": "Force of force. The majeure force is no majeure. Majeure is what force is.",
+        "phrase.txt": "An event of force majeure excuses every delay there is in the works of this and that house.",
         **{f"{n}.txt": f"Something else, number {n}." for n in range(8)},
     })  # fmt: skip
-    assert retrieval.text_query('"force majeure"').startswith('"force majeure"')
-    lexical = {p.document: p.signals.get("lexical", 0) for p in search(library, '"force majeure"')}
-    plain = {p.document: p.signals.get("lexical", 0) for p in search(library, "force majeure")}
-    assert lexical["phrase.txt"] > plain["phrase.txt"] and lexical["apart.txt"] == plain["apart.txt"] > 0
+    assert search(library, "force majeure")[0].document == "apart.txt"
+    assert search(library, '"force majeure"')[0].document == "phrase.txt"
+    assert search(library, "“Force Majeure”")[0].document == "phrase.txt"
+
+
+def test_a_filter_holds_for_phrases_and_openings_too(shelf: Shelf) -> None:
+    library = shelf("law", {"a.txt": "An event of force majeure.", "b.txt": "The date of this letter is in May."})
+    assert [p.document for p in search(library, '"force majeure"', documents=["b.txt"])] == ["b.txt"]
+    assert [p.document for p in search(library, "date of the letter", documents=["a.txt"])] == ["a.txt"]
 
 
 def test_the_same_question_gives_the_same_order(shelf: Shelf) -> None:
@@ -158,7 +176,7 @@ def test_passages_are_what_stands_at_their_place(shelf: Shelf) -> None:
 
 def test_touching_passages_become_one_with_the_text_of_the_page(shelf: Shelf) -> None:
     library = shelf("long", {"long.txt": [LONG, LONG]})
-    found = search(library, "sentence item5", k=100)
+    found = search(library, "sentence item5", k=100, join=False)
     dice = random.Random(5)
     for _ in range(20):
         chosen = dice.sample(found, 8)
@@ -232,14 +250,3 @@ def test_places_of_two_libraries_are_not_joined(shelf: Shelf) -> None:
     first, second = shelf("first", {"a.txt": "Flamingos."}), shelf("second", {"a.txt": "Flamingos."})
     found = search([first, second], "flamingos")
     assert len(retrieval.in_reading_order(found, [first, second])) == 2
-
-
-# --- follow-up questions ------------------------------------------------------------------------------------
-
-
-def test_a_follow_up_is_looked_for_with_the_question_before_it() -> None:
-    history = [Turn("What is the rent of the lion house?", "100."), Turn("When does the lease end?", "In May.")]
-    assert retrieval.standing_alone("And its deposit?", history) == "When does the lease end? And its deposit?"
-    whole = "Which insurance must the tenant of Hall 3 provide?"
-    assert retrieval.standing_alone(whole, history) == whole
-    assert retrieval.standing_alone("Why?", []) == "Why?"

@@ -1,0 +1,171 @@
+"""Text to the words and terms that the full text is made of (pure).
+
+A *word* is what stands there, folded: lower case, compatibility forms, no diacritics. A *term* is what is searched: the
+word's stem in the language of its document (Snowball), a number without its thousands separators, a pair of Chinese,
+Japanese or Korean signs. Words stand in the order of the text, so that a phrase can be found; after them come compounds
+that a person may write otherwise: "non-compete" is also found as "noncompete", "ChangeOfControl" as its parts, "FY2018"
+as "2018", "10-K" as "10K", and "12.3(b)" as itself.
+
+Limits: a language is told by its commonest words, of the languages below. Where none stands out, English stems are
+taken, which do little to another script and little harm to another language; a document of several languages has the
+stems of the one that it has most of.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+# Another number here means that what is kept of the words was made otherwise: see schema.SCHEMA.
+VERSION = 1
+
+
+class Token(NamedTuple):
+    word: str
+    term: str
+
+
+# The commonest words of each language with a stemmer: they tell the language of a text, and are left out of questions.
+_COMMON = {
+    "english": """a about above after again against all also am an and any are as at be because been before being below
+        between both but by can could did do does doing down during each few for from further had has have having he her
+        here hers him his how i if in into is it its itself just me more most my no nor not now of off on once only or
+        other our out over own please same she should so some such tell than that the their them then there these they
+        this those through to too under until up very was we were what when where which while who whom why with would
+        you your""",
+    "german": """aber als am an auch auf aus bei beim bis da das dass dem den der des die dies diese dieser dieses durch
+        ein eine einem einen einer eines er es für hat haben ich ihr im in ist ja kann kein keine mit nach nicht noch nur
+        oder sein seine sich sie sind so über um und uns unter vom von vor war was wenn wer werden wie wird wo wurde
+        wurden zu zum zur""",
+    "french": """à au aux avec ce ces cette comme dans de des du elle en est et être il ils la le les leur lui mais ne
+        nous on ont ou où par pas plus pour qu que quel quelle qui sa sans se ses son sont sur un une vous était""",
+    "spanish": """a al como con cual cuál cuando cuándo de del donde dónde el ella en entre es esta este está fue ha la
+        las lo los más no o para pero por porque que qué quien quién se ser si sin sobre son su sus también un una y""",
+    "italian": """a al alla anche che chi ci come con cosa da dal dalla dei del della delle di e è ed gli ha i il in la
+        le lo ma nel nella non o per perché più quale quando se si sono su sul sulla tra un una uno""",
+    "portuguese": """a ao aos as com como da das de do dos e é ela ele em entre foi mais mas na nas no nos não o os ou
+        para pela pelo por qual quando que quem se sem ser seu sua são também um uma""",
+    "dutch": """aan als bij dat de den deze die dit door een en er het hij hoe ik in is je kan maar met na naar niet nog
+        of om onder ook op over te tot uit van voor waar was wat welke werd wie wordt zal ze zich zijn""",
+    "swedish": """att av de den det där eller en ett från för ha han har hon i inte jag kan med men när och om på så som
+        till under upp var vad vi vid är över""",
+    "danish": """af at blev de den der det du efter eller en er et for fra han har hun hvad hvem i ikke jeg kan med men
+        når og om op over på sig skal som til var vi ved""",
+    "norwegian": """av at ble de den der det du eller en er et etter for fra han har hun hva hvem i ikke jeg kan med men
+        når og om opp over på seg skal som til var vi ved""",
+    "finnish": """ei että hän ja joka jos kanssa koska kuin kun mikä mutta myös ne niin nyt oli on ovat se sekä siitä
+        sitä tai tämä vain""",
+    "polish": """a ale być co czy dla do gdy i ich jak jest jego jej już lub ma na nie o od oraz po przez przy są się
+        tak tego ten to w we z za ze że""",
+    "russian": """а без бы был была было в во вы где да для до его ее если есть же за и из или их к как ко когда кто мы
+        на не но о об он она они от по при с со так то только у что это я""",
+}  # fmt: skip
+LANGUAGES = tuple(_COMMON)
+FALLBACK = "english"
+_SAMPLE = 20_000  # characters; a language shows soon
+_LEAST_SHARE = 0.12
+
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
+_TOKEN = re.compile(
+    rf"""(?P<cjk>[{_CJK}]+)
+      | (?P<number>\d{{1,3}}(?:[,\u00a0\u202f'’]\d{{3}})+(?![\d,])(?:\.\d+)? | \d+(?:[.]\d+)*)
+      | (?P<word>[^\W\d_{_CJK}][^\W_{_CJK}]*(?:['’][^\W\d_]+)*)""",
+    re.VERBOSE,
+)
+_SEPARATORS = re.compile("[,\u00a0\u202f'’]")
+_POSSESSIVE = re.compile("['’]s?$")
+_HYPHENATED = re.compile(r"\b[^\W_]+(?:[-\u2010\u2011][^\W_]+)+\b")
+_CAMEL = re.compile(r"\b[^\W\d_]*[a-z][A-Z][^\W_]*\b")
+_CAMEL_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_MIXED = re.compile(r"\b(?:[^\W\d_]+\d+|\d+[^\W\d_]+)(?:[^\W_]*)\b")
+_MIXED_PART = re.compile(r"\d+|[^\W\d_]+")
+_CLAUSE = re.compile(r"\b\d+(?:\.\d+)*(?:\s?\([a-z0-9]{1,4}\))+", re.I)
+
+
+def folded(text: str) -> str:
+    """Lower case, compatibility forms, without diacritics; "ß" becomes "ss"."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    if decomposed.isascii():
+        return decomposed
+    return unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
+
+
+def language(text: str) -> str:
+    """The language that a text is mostly in, by the share of its commonest words; FALLBACK where none stands out."""
+    words = re.findall(r"[^\W\d_]+", text[:_SAMPLE].lower())
+    if not words:
+        return FALLBACK
+    shares = {name: sum(word in common for word in words) / len(words) for name, common in COMMON.items()}
+    best = max(shares, key=lambda name: shares[name])
+    return best if shares[best] >= _LEAST_SHARE else FALLBACK
+
+
+def tokens(text: str, spoken: str) -> list[Token]:
+    """The words of a text with their terms, in its order, and the compounds behind them.
+
+    Args:
+        text: any text.
+        spoken: one of LANGUAGES, or "" for no stems.
+    """
+    text = unicodedata.normalize("NFKC", text)
+    return [*_plain(text, spoken), *_compounds(text, spoken)]
+
+
+def written(text: str) -> list[str]:
+    """The words of a text as they stand there, without the compounds."""
+    return [token.word for token in _plain(unicodedata.normalize("NFKC", text), "")]
+
+
+def _plain(text: str, spoken: str) -> Iterator[Token]:
+    for match in _TOKEN.finditer(text):
+        found = match[0]
+        if match.lastgroup == "cjk":
+            # Pairs find words of any length in a script without spaces; a lone sign stands for itself.
+            for pair in [found[i : i + 2] for i in range(len(found) - 1)] or [found]:
+                yield Token(pair, pair)
+        elif match.lastgroup == "number":
+            number = _SEPARATORS.sub("", found)
+            yield Token(number, number)
+        else:
+            yield _token(_POSSESSIVE.sub("", found), spoken)
+
+
+def _token(found: str, spoken: str) -> Token:
+    return Token(folded(found), stem(found.lower(), spoken))
+
+
+def _compounds(text: str, spoken: str) -> Iterator[Token]:
+    for match in _HYPHENATED.finditer(text):
+        yield _token(re.sub(r"[-\u2010\u2011]", "", match[0]), spoken)
+    for match in _CAMEL.finditer(text):
+        for part in _CAMEL_PART.findall(match[0]):
+            yield _token(part, spoken)
+    for match in _MIXED.finditer(text):
+        if match[0][0].isdigit():  # "10K" was read as "10" and "K"
+            yield Token(folded(match[0]), folded(match[0]))
+        else:
+            for part in _MIXED_PART.findall(match[0]):
+                yield _token(part, spoken)
+    for match in _CLAUSE.finditer(text):
+        clause = folded(re.sub(r"\s", "", match[0]))
+        yield Token(clause, clause)
+
+
+@lru_cache(maxsize=100_000)
+def stem(word: str, spoken: str) -> str:
+    """The stem of a lower-case word (Snowball: Porter 2001), folded; the word itself without a language."""
+    if not spoken:
+        return folded(word)
+    if not hasattr(_stemmers, spoken):
+        import Stemmer
+
+        setattr(_stemmers, spoken, Stemmer.Stemmer(spoken))
+    return folded(getattr(_stemmers, spoken).stemWord(word.replace("’", "'")))
+
+
+_stemmers = threading.local()  # a stemmer may be used by one thread only
+COMMON = {name: frozenset(words.split()) for name, words in _COMMON.items()}

@@ -128,6 +128,13 @@ def read_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
+@contextmanager
+def open_stream(path: Path) -> Iterator[BinaryIO]:
+    """Read back in pieces what `create` wrote: for files that should not lie in memory twice."""
+    with path.open("rb") as stream:
+        yield stream
+
+
 def move(source: Path, target: Path) -> None:
     """Move a file or folder within localrag's own folders."""
     make_dir(target.parent)

@@ -296,7 +296,10 @@ def _read_xml(source: Source) -> Reading:
         # The parser knows few encodings, and some files do not name theirs.
         text, guessed = decode_html(data)
         try:
-            root = safe_xml.parse(_DECLARATION.sub("", _NAMED.sub(_character, text)).encode())
+            known = _NAMED.sub(_character, text)
+            if _ELSEWHERE.search(known):
+                known = _NAMED.sub(lambda name: name[0] if name[1] in _OWN else f"&amp;{name[1]}", known)
+            root = safe_xml.parse(_DECLARATION.sub("", known).encode())
         except safe_xml.PARSE_ERRORS:
             if re.search(r"<html[\s>]", text[:2000], re.I):
                 return prose(text, None)
@@ -314,11 +317,14 @@ def _read_xml(source: Source) -> Reading:
 
 _DECLARATION = re.compile(r"^\ufeff?\s*(?:<\?xml[^>]*\?>)?\s*")
 _NAMED = re.compile(r"&([A-Za-z]\w*;)")
+_OWN = ("amp;", "lt;", "gt;", "quot;", "apos;")
+# A list of names that lies in another file is not fetched; what it names is left as it is written.
+_ELSEWHERE = re.compile(r"<!DOCTYPE\s+[\w.:-]+\s+(?:SYSTEM|PUBLIC)\b")
 
 
 def _character(name: re.Match[str]) -> str:
     """A character that HTML has a name for and XML has not."""
-    return name[0] if name[1] in ("amp;", "lt;", "gt;", "quot;", "apos;") else html5.get(name[1], name[0])
+    return name[0] if name[1] in _OWN else html5.get(name[1], name[0])
 
 
 def _key(name: str) -> str:

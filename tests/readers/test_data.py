@@ -212,6 +212,36 @@ def test_entities_are_refused_and_names_of_html_are_known():
         read("<x>&secret;</x>", "a.xml")
 
 
+def test_names_that_another_file_declares_stay_as_they_are_written():
+    content = '<!DOCTYPE x SYSTEM "x.dtd"><x><y>5 &mgr;m &lsqb;0001&rsqb; &amp; &lt;more&gt;</y></x>'
+    assert text(content, "a.xml") == "x:\n  y: 5 &mgr;m [0001] & <more>"
+
+
+PICTURE = '<!ENTITY US20010031492A1-D00001.TIF SYSTEM "D00001.TIF" NDATA TIF>'
+
+
+def test_names_of_pictures_are_no_entities_that_text_can_refer_to():
+    declared = f"{PICTURE}<!ENTITY b PUBLIC '-//x//y' 'b.tif' NDATA TIF >"
+    assert text(f"<!DOCTYPE x [{declared}]><x><y>A claim.</y></x>", "a.xml") == "x:\n  y: A claim."
+    with pytest.raises(ReadError, match="not sound XML"):
+        read(f"<!DOCTYPE x [{PICTURE}]><x>&US20010031492A1-D00001.TIF;</x>", "a.xml")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        '<!ENTITY a "aa">', '<!ENTITY a SYSTEM "/etc/passwd">', '<!ENTITY % a SYSTEM "b.dtd">', "<!ENTITY a 'x NDATA b'>",
+        '<!ENTITY a "<!ENTITY b SYSTEM \'c\' NDATA d>">', '<!ENT<!ENTITY a SYSTEM "c" NDATA d>ITY b "bb">',
+    ],
+)  # fmt: skip
+def test_beside_names_of_pictures_other_entities_are_refused(other):
+    for declared in (PICTURE + other, other + PICTURE):
+        with pytest.raises(ReadError, match="declares XML entities"):
+            read(f"<!DOCTYPE x [{declared}]><x>&a;</x>", "a.xml")
+    with pytest.raises(ReadError, match="declares XML entities"):
+        read(f"<!DOCTYPE x [{PICTURE}]><x/>".encode("utf-16"), "a.xml")
+
+
 def test_encodings_of_xml_that_the_parser_does_not_know():
     content = '<?xml version="1.0" encoding="Shift_JIS"?><x><y>契約書</y></x>'
     assert text(content.encode("shift_jis"), "a.xml") == "x:\n  y: 契約書"

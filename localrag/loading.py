@@ -11,6 +11,7 @@ from localrag.onnx_embedder import OnnxEmbedder
 
 if TYPE_CHECKING:
     from localrag.generation import Generator
+    from localrag.reranking import Reranker
     from localrag.settings import Settings
 
 
@@ -52,6 +53,19 @@ def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) 
         f"{model.sha256[:8]} is installed",
         "Install the same one, or make the vectors anew with `localrag ingest FOLDER --re-embed`.",
     )
+
+
+def load_reranker(settings: Settings) -> Reranker | None:
+    """The cross-encoder that the setting `reranker` names, or None where it names none.
+
+    Raises:
+        ModelError: its folder holds none that can be used.
+    """
+    if settings.reranker is None:
+        return None
+    from localrag.reranking import Reranker
+
+    return Reranker(settings.reranker)
 
 
 def load_generator(settings: Settings) -> Generator:

@@ -52,3 +52,20 @@ def _tokenizer() -> Any:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
     )
+
+
+def cross_encoder(folder: Path, labels: int = 1) -> Path:
+    """A BERT of two layers that scores pairs of texts, with random weights."""
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    torch.manual_seed(0)
+    tokenizer = _tokenizer()
+    config = AutoConfig.for_model(
+        "bert", vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=80, num_labels=labels, pad_token_id=0,
+    )  # fmt: skip
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder / "cross")
+    tokenizer.model_max_length = 64
+    tokenizer.save_pretrained(folder / "cross")
+    return folder / "cross"

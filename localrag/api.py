@@ -13,6 +13,7 @@ Nothing here confines the process; call `localrag.offline.confine()` first.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,6 +257,7 @@ class Library:
         """Counts, roots, embedder, failures, skipped pages and sizes, as plain values."""
         storage = self._storage()
         documents = storage.documents()
+        index = storage.index_facts()
         return {
             "name": self.name,
             "folder": str(self.folder),
@@ -263,6 +265,7 @@ class Library:
             **storage.counts(),
             "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
             "embedder": storage.identity.to_dict(),
+            "index": {**asdict(index), "said": str(index)} if index else None,
             "generation": storage.generation,
             "failed": [{"document": item.document, "reason": item.reason} for item in storage.failures()],
             "skipped_pages": sum(len(document.skipped) for document in documents),

@@ -247,12 +247,14 @@ def _libraries(settings: Settings) -> Iterator[Finding]:
             library = Library.open(folder / name, name)
             try:
                 counts, identity, failed = library.counts(), library.identity, library.failures()
+                index = library.index_facts()
             finally:
                 library.close()
         except LocalragError as error:
             yield Finding("libraries", "problem", error.message, error.hint)
             continue
         message = f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items())
+        message += f"; index: {index or 'made at the next search'}"
         if identity.sha256 not in embedders:
             yield Finding(
                 "libraries",

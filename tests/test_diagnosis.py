@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -69,6 +69,12 @@ def test_a_damaged_library_is_a_problem_and_stops_nothing(settings: Settings) ->
     found = of("libraries", diagnose(settings))
     assert [finding.state for finding in found] == ["problem", "problem"]
     assert "'one'" in found[0].message
+
+
+def test_a_library_tells_its_index(settings: Settings, shelf: Callable[..., object]) -> None:
+    shelf("papers", {"a.txt": "Words."})
+    (found,) = of("libraries", diagnose(settings))
+    assert "index: exact search (up to 50,000 vectors): 1 vectors" in found.message
 
 
 def test_a_changed_audit_record_is_a_problem(settings: Settings) -> None:

@@ -58,6 +58,17 @@ def test_status_tells_what_is_held_and_what_failed(papers: Library, put: Callabl
     assert value["failed"][0]["document"] == "locked.pdf" and value["embedder"]["model"] == "hashing"
 
 
+def test_status_tells_which_index_and_why(papers: Library, home: Path) -> None:
+    file = home / "indexes" / "papers" / "vectors.index"
+    size = f"{file.stat().st_size / 1e6:,.1f} MB"
+    assert f"index     exact search (up to 50,000 vectors): 3 vectors, {size}\n" in run("status", "papers").stdout
+    index = json.loads(run("status", "papers", "--json").stdout)["index"]
+    assert (index["kind"], index["rows"], index["bytes"]) == ("flat", 3, file.stat().st_size)
+    file.unlink()
+    assert "index     made at the next search\n" in run("status", "papers").stdout
+    assert json.loads(run("status", "papers", "--json").stdout)["index"] is None
+
+
 def test_show_gives_the_stored_text(papers: Library) -> None:
     value = json.loads(run("show", "dogs.pdf", "-l", "papers", "--page", "2", "--json").stdout)
     assert value == {

@@ -1,0 +1,179 @@
+"""The vector index of a library: chosen by the number of vectors, level with the database, nothing left of the gone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from papers import all_vectors
+
+from localrag import nearest, vectors
+from localrag.editing import Editor
+from localrag.embedding import HashingEmbedder
+from localrag.library import Library
+from localrag.schema import INDEX
+from localrag.vectors import ExactIndex, FaissIndex
+
+Put = Callable[..., None]
+IDENTITY = HashingEmbedder().identity
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Editor]:
+    """A library whose index is exact up to five vectors."""
+    monkeypatch.setattr(vectors, "FLAT_ROWS", 5)
+    monkeypatch.setattr(nearest, "_ROWS_AT_ONCE", 3)
+    made = Editor.create(tmp_path / "home" / "indexes" / "papers", "papers", IDENTITY)
+    yield made
+    made.close()
+
+
+def fill(library: Editor, put: Put, first: int, last: int) -> None:
+    for number in range(first, last):
+        put(library, f"{number}.txt", f"Document {number} tells of topic{number} and of subject{number % 3}.")
+
+
+def same_as_exact(library: Library, question: str = "subject1 topic4") -> None:
+    ids, stored = all_vectors(library)
+    exact = ExactIndex(IDENTITY.dimension)
+    exact.add(np.array(ids), np.array([np.frombuffer(vector, "<f4") for vector in stored]))
+    asked = HashingEmbedder().embed_question(question)
+    expected, scores = exact.search(asked, 3)
+    found, cosines = library.index().search(asked, 3)
+    assert found.tolist() == expected.tolist()
+    np.testing.assert_allclose(cosines, scores, atol=1e-6)
+
+
+def test_the_kind_follows_the_number_of_vectors_both_ways(library: Editor, put: Put) -> None:
+    fill(library, put, 0, 5)
+    library.save_index()
+    assert library.index().kind == "flat"
+    fill(library, put, 5, 40)
+    library.save_index()
+    assert library.index().kind == "sq8"
+    same_as_exact(library)
+    reader = Library.open(library.folder, "papers")
+    assert reader.index().kind == "sq8"
+    same_as_exact(reader)
+    library.remove([document for document in library.documents() if document.path not in ("3.txt", "4.txt")])
+    assert library.index().kind == reader.index().kind == "flat"
+    same_as_exact(reader)
+    reader.close()
+
+
+def test_an_index_of_rounded_vectors_is_brought_level_and_not_remade(
+    library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(library, put, 0, 20)
+    library.save_index()
+    reader = Library.open(library.folder, "papers")
+    monkeypatch.setattr(nearest.Nearest, "_made", lambda *_: pytest.fail("it was made again"))
+    assert len(reader.index()) == 20
+    fill(library, put, 20, 30)
+    library.remove([library.document("4.txt"), library.document("25.txt")])
+    for each in (reader, library):
+        assert each.index().ids().tolist() == all_vectors(library)[0] and len(each.index()) == 28
+        same_as_exact(each)
+    reader.close()
+
+
+def test_the_same_state_has_the_same_index_whether_grown_or_remade(library: Editor, put: Put) -> None:
+    def written(index: FaissIndex) -> bytes:
+        stream = io.BytesIO()
+        index.recall = None  # measured when it was made
+        index.write(stream, "", 0)
+        return stream.getvalue()
+
+    fill(library, put, 0, 12)
+    library.save_index()
+    fill(library, put, 12, 25)
+    library.remove([library.document("7.txt")])
+    grown = written(library.index())
+    (library.folder / INDEX).unlink()
+    reader = Library.open(library.folder, "papers")
+    assert written(reader.index()) == grown
+    reader.close()
+
+
+def test_a_removed_vector_is_not_left_rounded_either(library: Editor, put: Put) -> None:
+    fill(library, put, 0, 20)
+    library.save_index()
+    ids, stored = all_vectors(library)
+    alone = FaissIndex(IDENTITY.dimension, "sq8")
+    alone.add(np.array(ids[:1]), np.frombuffer(stored[8], "<f4")[None, :])
+    stream = io.BytesIO()
+    alone.write(stream, "", 0)
+    code = stream.getvalue()[-IDENTITY.dimension :]
+    assert code in (library.folder / INDEX).read_bytes()
+    library.remove([library.document("8.txt")])
+    library.save_index()
+    assert code not in (library.folder / INDEX).read_bytes()
+    fill(library, put, 30, 31)
+    library.compact()
+    assert code not in (library.folder / INDEX).read_bytes() and len(library.index()) == 20
+
+
+def test_recall_is_measured_when_it_is_made_and_kept_in_the_file(library: Editor, put: Put) -> None:
+    assert library.index_facts() is None
+    fill(library, put, 0, 4)
+    library.save_index()
+    told = library.index_facts()
+    assert told is not None and (told.kind, told.rows, told.recall) == ("flat", 4, None)
+    fill(library, put, 4, 40)
+    library.save_index()
+    told = library.index_facts()
+    assert told is not None and told.recall is not None
+    assert (told.kind, told.rows, told.recall.share) == ("sq8", 40, 1.0) and told.recall.questions == 32
+    assert told.bytes == (library.folder / INDEX).stat().st_size
+    fill(library, put, 40, 42)
+    library.save_index()
+    again = library.index_facts()
+    assert again is not None and (again.rows, again.recall) == (42, told.recall)
+
+
+def test_recall_says_what_a_lame_index_misses(library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nearest, "_AT", 4)
+    scan = FaissIndex._scan
+
+    def lame(self: FaissIndex, question: vectors.Vectors, k: int, places: vectors.Ids | None) -> object:
+        return tuple(part[:2] for part in scan(self, question, k, places))
+
+    monkeypatch.setattr(FaissIndex, "_scan", lame)
+    fill(library, put, 0, 40)
+    recall = library.index().recall
+    assert recall is not None and 0.25 < recall.share <= 0.5
+
+
+def test_a_filter_is_applied_before_the_search_of_rounded_vectors(library: Editor, put: Put) -> None:
+    fill(library, put, 0, 40)
+    index = library.index()
+    question = HashingEmbedder().embed_question("topic4")
+    for allowed in (np.array([9]), np.array([2, 9, 31]), np.arange(1, 41, 2), np.arange(20, 60)):
+        found = index.search(question, 10, allowed)[0]
+        there = set(allowed.tolist()) & set(range(1, 41))
+        assert set(found.tolist()) <= there and len(found) == min(10, len(there))
+
+
+def test_an_index_is_read_in_pieces_and_vectors_from_the_database_too(
+    library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(library, put, 0, 20)
+    monkeypatch.setattr(vectors, "_PIECE", 1000)
+    most = 0
+    select = library._nearest._select
+
+    def watched(sql: str, values: object = ()) -> object:
+        nonlocal most
+        rows = select(sql, values)
+        if "vector" in sql and "> ?" in sql:
+            most = max(most, len(rows))
+        return rows
+
+    library._nearest._select = watched  # type: ignore[assignment]
+    library.save_index()
+    assert most == 3
+    same_as_exact(reader := Library.open(library.folder, "papers"))
+    reader.close()

@@ -2,9 +2,9 @@
 
 The body is walked in document order: paragraphs, lists with the numbers Word would print, tables as Markdown rows,
 text boxes, charts and footnotes behind the paragraph that refers to them. Tracked insertions are in, deletions out;
-headers, footers and comments are left out. Text that cannot be seen (hidden, white on nothing, of a point or less) is
-kept out and reported. Macros are not looked at, links, linked parts and embedded files not followed. What is white on
-a picture, or the colour of its own ground, is not told apart.
+headers and footers are left out, comments too, with a remark. Text that cannot be seen (hidden, white on nothing, of a
+point or less) is kept out and reported. Macros are not looked at, links, linked parts and embedded files not followed.
+What is white on a picture, or the colour of its own ground, is not told apart.
 """
 
 from __future__ import annotations
@@ -69,6 +69,10 @@ class _Body:
         self._look = _Look(self._styles, self._root)
         self._numbering = Numbering(package.related("numbering"), self._styles.numbered())
         self._notes = {kind: self._read_notes(kind) for kind in ("footnote", "endnote")}
+        comments = package.related("comments")
+        self._comments = sum(
+            any(text.text for text in one.iter(f"{_W}t")) for one in (comments if comments is not None else ())
+        )
         self._foreign = 0
         self._flow = Flow()
         self._noted = 0
@@ -86,6 +90,8 @@ class _Body:
         found = self._look.hidden.remarks()
         if self._foreign:
             found += (Remark(None, f"parts in other formats (altChunk) were not read: {self._foreign}"),)
+        if self._comments:
+            found += (Remark(None, f"comments were left out: {self._comments}"),)
         return found
 
     def _read_notes(self, kind: str) -> dict[str, str]:

@@ -223,6 +223,16 @@ def with_footnote(document):
     return '<w:r><w:footnoteReference w:id="2"/></w:r>'
 
 
+def test_comments_are_left_out_and_counted(path):
+    document = docx.Document()
+    runs = document.add_paragraph("The rent is due monthly.").runs
+    for words in ("Too early?", "Ask Miller.", ""):
+        document.add_comment(runs, text=words, author="Smith", initials="S")
+    reading = read(document, path)
+    assert reading.pages[0].text == "The rent is due monthly."
+    assert [remark.text for remark in reading.remarks] == ["comments were left out: 2"]
+
+
 def test_footnotes_follow_the_paragraph_that_refers_to_them(path):
     document = docx.Document()
     add(document, f"<w:p><w:r><w:t>The fee</w:t></w:r>{with_footnote(document)}</w:p>")

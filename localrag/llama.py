@@ -15,6 +15,7 @@ import ctypes
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +61,7 @@ class LlamaGenerator:
         self._size = 0
         self._tokens: list[int] = []
         self._stop: Callable[[], bool] | None = None  # asked by the abort callback
+        self._thread = ThreadPoolExecutor(1, "llama")
         # ctypes frees a callback that nobody holds.
         self._abort = llama_cpp.ggml_abort_callback(lambda _: self._asked_to_stop())
         self._load(path, gpu_layers)
@@ -290,7 +292,9 @@ class LlamaGenerator:
         callback = self._abort if stop is not None else self._c.ggml_abort_callback()
         self._c.llama_set_abort_callback(self._context, callback, None)
         array = (self._c.llama_token * len(tokens))(*tokens)
-        result = self._c.llama_decode(self._context, self._c.llama_batch_get_one(array, len(tokens)))
+        result = self._in_own_thread(
+            self._c.llama_decode, self._context, self._c.llama_batch_get_one(array, len(tokens))
+        )
         if result == 0:
             self._tokens += tokens
             return True
@@ -303,6 +307,20 @@ class LlamaGenerator:
         raise ModelError(
             f"the model {self._name!r} failed ({result}): {self._why()}", "Try again with a shorter question."
         )
+
+    def _in_own_thread(self, call: Callable[..., int], *arguments: Any) -> int:
+        """Call the native code in the thread that is only its.
+
+        On processors with AMX, llama.cpp sets up the tile registers of a thread once and trusts them from then on.
+        Embedders (onnxruntime, torch in bfloat16) set them up otherwise or let them go, and a model that shares their
+        thread then writes nonsense or dies.
+        """
+        under_way = self._thread.submit(call, *arguments)
+        try:
+            return under_way.result()
+        except BaseException:
+            wait([under_way])  # nothing may be freed under it
+            raise
 
     def _asked_to_stop(self) -> bool:
         return self._stop is not None and self._stop()
@@ -391,6 +409,7 @@ class LlamaGenerator:
 
     def close(self) -> None:
         """Give the memory back."""
+        self._thread.shutdown()
         self._free_context()
         if self._model is not None:
             self._c.llama_model_free(self._model)

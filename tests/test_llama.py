@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -70,6 +71,22 @@ def test_it_answers_and_says_what_it_cost(model: LlamaGenerator) -> None:
     assert done.usage.prompt > model.count(TEXT) and done.usage.reused == 0
     assert done.prompt_seconds > 0 and model.model == "smollm2-135m-instruct"
     assert run(model, messages(), max_tokens=3).ended == "length"
+
+
+def test_native_code_runs_in_one_thread_that_is_only_its(
+    model: LlamaGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With AMX, an embedder in the same thread makes the model write nonsense, or ends the process."""
+    threads: list[int] = []
+    decode = model._c.llama_decode
+
+    def seen(*arguments: object) -> int:
+        threads.append(threading.get_ident())
+        return int(decode(*arguments))
+
+    monkeypatch.setattr(model._c, "llama_decode", seen)
+    run(model, messages())
+    assert len(set(threads)) == 1 and threading.get_ident() not in threads
 
 
 def test_progress_rises_to_the_whole_prompt(model: LlamaGenerator) -> None:

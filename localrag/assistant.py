@@ -24,6 +24,7 @@ from localrag import (
     material,
     precedence,
     prompt,
+    reranking,
     retrieval,
     routing,
     survey,
@@ -36,6 +37,7 @@ from localrag.generation import Generator as Model
 from localrag.library import Library
 from localrag.prefix_cache import PrefixCache
 from localrag.question import Question
+from localrag.reranking import Reranker
 from localrag.settings import Settings
 from localrag.types import (
     MODES,
@@ -72,6 +74,7 @@ class Assistant:
         self._settings = settings
         self._generator: Model | None = None
         self._embedders: dict[EmbedderIdentity, Embedder] = {}
+        self._reranker: Reranker | None = None
         self._libraries: dict[str, Library] = {}
 
     # --- what is kept ---------------------------------------------------------------------------------------
@@ -110,8 +113,27 @@ class Assistant:
         """
         with precedence.asking(self._settings.asking_dir):
             opened = [self.library(name) for name in libraries]
-            with self._held(opened) as embedders:
-                return retrieval.search(opened, embedders, question, k=k, documents=documents)
+            return self._found(opened, retrieval.spelled(opened, question), k, documents, join=True)
+
+    def spelled(self, question: str, libraries: Sequence[str]) -> str:
+        """The question as `search` looks for it: with words put right that none of the libraries holds."""
+        return retrieval.spelled([self.library(name) for name in libraries], question)
+
+    def _found(
+        self, libraries: Sequence[Library], question: str, k: int, documents: Filter | Sequence[str] | None, *,
+        document_ids: Sequence[int] | None = None, join: bool = False,
+    ) -> list[Passage]:  # fmt: skip
+        """The k best passages, in the order of the reranker where the settings name one."""
+        method = retrieval.Method(self._settings.fusion, self._settings.dense_weight)
+        if self._reranker is None:
+            self._reranker = loading.load_reranker(self._settings)
+        wanted = k if self._reranker is None else max(k, reranking.CANDIDATES)
+        with self._held(libraries) as embedders:
+            hits = retrieval.search(
+                libraries, embedders, question, k=wanted, documents=documents, document_ids=document_ids,
+                method=method, join=join,
+            )  # fmt: skip
+        return hits if self._reranker is None else reranking.rerank(question, hits, self._reranker)[:k]
 
     @contextmanager
     def _held(self, libraries: Sequence[Library]) -> Iterator[dict[str, Embedder]]:
@@ -226,20 +248,18 @@ class Assistant:
     def _settle(self, asked: Question) -> Iterator[Event]:
         """Find the words to look up: the question, or, where it leans on the conversation, what it means by itself."""
         asked.looked_for = asked.text
-        if not followups.leans(asked.text, asked.history):
-            return
-        if self._settings.followups == "rewrite":
-            text, spent = followups.rewritten(asked.text, asked.history, self._model(), stop=asked.stop)
-            asked.looked_for, asked.spent = text or asked.looked_for, spent
-        if asked.looked_for == asked.text:
-            asked.looked_for = followups.joined(asked.text, asked.history)
-        yield Planned(asked.plan, asked.looked_for)
+        if followups.leans(asked.text, asked.history):
+            if self._settings.followups == "rewrite":
+                text, spent = followups.rewritten(asked.text, asked.history, self._model(), stop=asked.stop)
+                asked.looked_for, asked.spent = text or asked.looked_for, spent
+            if asked.looked_for == asked.text:
+                asked.looked_for = followups.joined(asked.text, asked.history)
+        asked.looked_for = retrieval.spelled(asked.libraries, asked.looked_for)
+        if asked.looked_for != asked.text:
+            yield Planned(asked.plan, asked.looked_for)
 
     def _search(self, asked: Question) -> list[Passage]:
-        with self._held(asked.libraries) as embedders:
-            return retrieval.search(
-                asked.libraries, embedders, asked.looked_for, k=self._settings.passages, documents=asked.only
-            )
+        return self._found(asked.libraries, asked.looked_for, self._settings.passages, asked.only)
 
     def _budget(self, model: Model, asked: Question, wanted: int) -> int:
         """Tokens for passages and history: what is wanted, or what the window leaves.
@@ -306,11 +326,7 @@ class Assistant:
 
         def find(library: str, document: Document) -> list[Passage]:
             own = [item for item in asked.libraries if item.name == library]
-            with self._held(own) as embedders:
-                hits = retrieval.search(
-                    own, embedders, asked.looked_for, k=self._settings.passages, documents=asked.only,
-                    document_ids=[document.id],
-                )  # fmt: skip
+            hits = self._found(own, asked.looked_for, self._settings.passages, asked.only, document_ids=[document.id])
             return retrieval.in_reading_order(prompt.fit(hits, (), budget, model.count).taken, own)
 
         pairs = [(library.name, document) for library, document in asked.documents]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,14 +20,13 @@ from localrag import filters, queries, ranking, spelling
 from localrag.library import Library
 from localrag.ranking import Hit, Place
 from localrag.readers.cleaning import clean
-from localrag.types import Filter, Pages, Passage
+from localrag.types import Filter, Fusion, Pages, Passage
 
 if TYPE_CHECKING:
     from localrag.embedding import Embedder
     from localrag.fulltext import Ids, Scores
     from localrag.queries import Query
 
-Fusion = Literal["convex", "rrf", "dense", "lexical"]
 CANDIDATES = 100
 _RRF_K = 60  # Cormack, Clarke and Buettcher 2009
 # Documents whose beginnings are looked at for a question about a document as a whole.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from localrag.errors import SettingsError
-from localrag.types import Ocr
+from localrag.types import Fusion, Ocr
 
 FILE_NAME = "localrag.toml"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG"}
@@ -45,6 +45,10 @@ class Settings:
     followups: Literal["rewrite", "join"] = _setting(
         "rewrite", "Follow-up questions: rewritten by the model before they are looked up, or joined to the one before."
     )
+    fusion: Fusion = _setting(
+        "convex", "How vectors and words are joined: convex; rrf, dense and lexical are there to be compared with it."
+    )
+    dense_weight: float = _setting(0.5, "What the vectors count beside the words, from 0 to 1.", 0, 1)
     reranker: Path | None = _setting(
         None, "Folder of a cross-encoder (sentence-transformers) that puts the best passages in order; else none does."
     )

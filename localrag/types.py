@@ -14,6 +14,7 @@ PlanKind = Literal["retrieve", "read", "survey", "exact"]
 Mode = Literal["auto", "retrieve", "read", "survey", "exact"]
 Unit = Literal["page", "slide", "sheet", "chapter", "mail"]
 Ocr = Literal["auto", "off", "force"]
+Fusion = Literal["convex", "rrf", "dense", "lexical"]
 # The first and the last page of a range; None stands for the end.
 Pages = tuple[int, int | None]
 MODES: tuple[Mode, ...] = ("auto", "retrieve", "read", "survey", "exact")

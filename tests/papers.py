@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from localrag import ingest as ingesting
+from localrag.analysis import written
 from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
 from localrag.library import Library
-from localrag.queries import understand
 from localrag.reports import IngestReport
 
 IDENTITY = HashingEmbedder().identity
@@ -92,5 +92,5 @@ def full_text_is_whole(library: Library) -> None:
 
 
 def with_words(library: Library, words: str) -> list[int]:
-    """The passages that hold any of these words."""
-    return np.flatnonzero(library.text.scores(understand(words, library.languages()).groups, -1).of).tolist()
+    """The passages that hold these words in a row."""
+    return library.text.holding(written(words))

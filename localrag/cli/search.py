@@ -47,14 +47,17 @@ def search_command(words: str, libraries: tuple[str, ...], only: Filter, k: int,
     names = chosen_libraries(libraries, settings)
     assistant = Assistant(settings)
     try:
+        looked_for = assistant.spelled(words, names)
         passages = assistant.search(words, libraries=names, k=k, documents=only)
         left_out = assistant.left_out(names, only) if only else ()
     finally:
         assistant.close()
+    if looked_for != words:
+        click.secho(f"Searched for: {shown(looked_for)}", dim=True, err=True)
     for left in left_out:
         click.secho(f"Not looked at: {left.reason}.", dim=True, err=True)
     if as_json:
-        print_json({"passages": [passage.to_dict() for passage in passages]})
+        print_json({"searched_for": looked_for, "passages": [passage.to_dict() for passage in passages]})
         return
     if not passages:
         click.echo("No passage fits.", err=True)

@@ -30,7 +30,7 @@ def papers(shelf: Shelf, models: Any) -> Library:
 
 def test_json_has_the_shape_of_the_manual(papers: Library, models: Any) -> None:
     value = json.loads(run("kennel", "--json", "-k", "2").stdout)
-    assert set(value) == {"passages"} and len(value["passages"]) == 2
+    assert set(value) == {"searched_for", "passages"} and len(value["passages"]) == 2
     first = value["passages"][0]
     assert set(first) >= {"document", "page", "label", "heading", "text", "start", "end", "score"}
     assert (first["document"], first["page"], first["text"]) == ("dogs.pdf", 2, "The kennel is open.")

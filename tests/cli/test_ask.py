@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from localrag import followups
 from localrag.cli.app import localrag, report
 from localrag.errors import NotFoundError, UsageError
 from localrag.library import Library
@@ -58,6 +59,17 @@ def test_what_was_not_read_is_said(papers: Library, put: Callable[..., None]) ->
     assert "Not read: scan.pdf p. 2 (has no text)" in run("When does the lease end?").stderr
     value = json.loads(run("When does the lease end?", "--json").stdout)
     assert value["not_read"] == [{"library": "papers", "document": "scan.pdf", "page": 2, "reason": "has no text"}]
+
+
+def test_what_was_looked_for_is_said_where_it_is_not_the_question(
+    papers: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Looked for" not in run("When does the lease end?", "--mode", "retrieve").stderr
+    monkeypatch.setattr(followups, "leans", lambda question, history: True)
+    monkeypatch.setattr(followups, "joined", lambda question, history: "When does the lease of Hall 3 end?")
+    monkeypatch.setenv("LOCALRAG_FOLLOWUPS", "join")
+    result = run("When does the lease end?", "--mode", "retrieve")
+    assert "Looked for: When does the lease of Hall 3 end?" in result.stderr and "Looked for" not in result.stdout
 
 
 def test_nothing_found_is_an_answer_and_no_error(papers: Library) -> None:

@@ -57,6 +57,26 @@ async def test_words_are_seen_before_the_answer_is_whole_and_replaced_by_it():
         assert "Perhaps" not in shown(app)
 
 
+async def test_what_a_follow_up_was_looked_for_by_is_shown_before_the_answer_and_after_it():
+    whole = "How much notice ends\x1b[31m the lease?"
+    gate = Gate()
+    app = FakeWorld(FakeAssistant([Planned(PLAN), Planned(PLAN, whole), gate, answered(looked_for=whole)])).app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ask(pilot)
+        await see(pilot, "Looked for: How much notice ends the lease?")
+        gate.opened.set()
+        await see(pilot, "Thirty days [1], within")
+        assert shown(app).count("Looked for: How much notice ends the lease?") == 1
+
+
+async def test_a_question_that_was_looked_for_as_it_stands_is_not_repeated():
+    app = FakeWorld(FakeAssistant([Planned(PLAN), answered(looked_for="How much notice?")])).app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ask(pilot, "How much notice?")
+        await see(pilot, "Thirty days [1], within")
+        assert "Looked for" not in shown(app)
+
+
 async def test_what_limits_an_answer_is_said():
     final = answered(
         "Something.",

@@ -189,11 +189,11 @@ def _conditions(only: Filter) -> Iterator[_Condition]:
         words = _listed(globs)
         yield _Condition(f"match {words}", f"matches {words}", lambda left: _named(left, globs), _near_path(globs))
     if folder := only.folder:
-        words = f"in the folder {folder!r}"
+        words, inside = f"in the folder {folder!r}", _inside(folder)
         yield _Condition(
             f"lie {words}",
             f"lies {words}",
-            _each(lambda doc: _inside(doc.root, doc.path, folder)),
+            _each(lambda doc: inside(doc.root, doc.path)),
             _near_folder(folder),
         )
     if types := only.types:
@@ -229,17 +229,15 @@ def may_hold(only: Filter, root: str, path: str) -> bool:
     """Whether a file that could not be read might have passed: nothing is known of it but its path."""
     if only.documents and not names.named({path}, only.documents):
         return False
-    if only.folder and not _inside(root, path, only.folder):
+    if only.folder and not _inside(only.folder)(root, path):
         return False
     return not only.types or _suffix(path) in _suffixes(only.types)
 
 
-def _inside(root: str, path: str, folder: str) -> bool:
+def _inside(folder: str) -> Callable[[str, str], bool]:
     """A folder is named as the library names it ("leases"), or as it lies on the disk ("./papers/leases")."""
-    if path.startswith(f"{PurePosixPath(folder)}/"):
-        return True
-    place = str(Path(folder).expanduser().resolve()).rstrip("/")
-    return f"{root}/{path}".startswith(f"{place}/")
+    inner, place = f"{PurePosixPath(folder)}/", f"{str(Path(folder).expanduser().resolve()).rstrip('/')}/"
+    return lambda root, path: path.startswith(inner) or f"{root}/{path}".startswith(place)
 
 
 def _suffixes(types: Sequence[str]) -> frozenset[str]:

@@ -41,6 +41,41 @@ def test_the_example_of_the_manual_runs(models: Any, folder: Folder) -> None:
     library.close()
 
 
+MAIL = (
+    "From: Jane Doe <jane@example.invalid>\nDate: Mon, 5 Jun 2023 10:00:00 +0200\nSubject: Offer\n\nWe offer a lease.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        ({"sender": "jane doe"}, {"mails/offer.eml"}),
+        ({"since": "2023-06", "until": "2023-06-05"}, {"mails/offer.eml"}),
+        ({"folder": "mails"}, {"mails/offer.eml"}),
+        ({"types": ["text"], "documents": ["lease*"]}, {"lease.txt"}),
+        ({"pages": (2, 2)}, {"pages.txt"}),
+    ],
+    ids=str,
+)
+def test_ask_and_search_are_narrowed_by_what_readers_found(
+    models: Any, folder: Folder, only: dict[str, Any], expected: set[str]
+) -> None:
+    root = folder({"lease.txt": LEASE, "pages.txt": "A lease.\fThe end of a lease.", "mails/offer.eml": MAIL})
+    library = localrag.open_library("contracts", create=True)
+    library.ingest(root)
+    assert {passage.document for passage in library.search("lease", **only)} == expected
+    answer = localrag.ask("What of the lease?", libraries=["contracts"], mode="retrieve", **only).answer
+    assert {passage.document for passage in answer.passages} == expected
+    library.close()
+
+
+def test_what_is_no_filter_is_refused_before_anything_is_loaded(models: Any) -> None:
+    for wrong in ({"since": "June"}, {"types": ["pdff"]}, {"pages": (3, 1)}):
+        with pytest.raises(UsageError):
+            localrag.ask("What?", libraries=["contracts"], **wrong)
+    assert models.loaded == []
+
+
 def test_a_library_that_is_not_there_is_refused_and_not_made(home: Path) -> None:
     with pytest.raises(NotFoundError):
         localrag.open_library("contracts")

@@ -249,12 +249,9 @@ def _suffix(path: str) -> str:
 
 
 def _within(since: str, day: str, until: str) -> bool:
-    day = day[:10]  # an hour says nothing about a day, and zones differ
-    if not day:
-        day = since
-    return (
-        day[: len(since)] >= since[: len(day)] if since else True
-    ) and (day[: len(until)] <= until[: len(day)] if until else True)  # fmt: skip
+    """Whether a date may lie between two: each pair is compared as far as both go, and an hour counts for nothing."""
+    day = day or since
+    return day[: len(since)] >= since[: len(day)] and day[: len(until)] <= until[: len(day)]
 
 
 # --- what is said -------------------------------------------------------------------------------------------

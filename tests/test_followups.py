@@ -114,6 +114,8 @@ def test_only_the_first_line_of_the_models_words_is_taken() -> None:
 
 def test_what_is_cut_off_or_does_not_hold_is_not_taken() -> None:
     assert rewritten("When does the lease of Hall 4 end " + "and so on " * 40) == ""
+    assert rewritten("When does the lease of Hall 4 end " + "and " * 39 + "when? And why?") == ""
+    assert rewritten("When does the lease of Hall 4 end " + "and " * 38 + "when?").endswith("and when?")
     assert rewritten("It ends in May.") == ""
     assert rewritten("When does the lease of Hall 4 end?", window=100) == ""
     assert rewritten("When does it end? " * 40, question="And for Hall 4? " * 30) == ""

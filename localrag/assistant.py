@@ -249,7 +249,8 @@ class Assistant:
         """Find the words to look up: the question, or, where it leans on the conversation, what it means by itself."""
         asked.looked_for = asked.text
         if followups.leans(asked.text, asked.history):
-            if self._settings.followups == "rewrite":
+            # A document of a survey is asked without the conversation, so there the question itself must be whole.
+            if self._settings.followups == "rewrite" or asked.plan.kind == "survey":
                 text, spent = followups.rewritten(asked.text, asked.history, self._model(), stop=asked.stop)
                 asked.looked_for, asked.spent = text or asked.looked_for, spent
             if asked.looked_for == asked.text:

@@ -1,8 +1,8 @@
 """A question that leans on the conversation, made to stand by itself, so that it can be looked up.
 
 Whether it leans is decided by rules (pronouns, "and for ...", half sentences, too few words), so that a question that
-stands alone is never touched. The model then rewrites it; code checks that nothing was lost or made up, and what does
-not pass is joined to the question before instead. Knows English: in other languages only very short questions lean.
+stands alone is never touched. It is joined to those before it, or the model rewrites it; then code checks that nothing
+was lost or made up, and joins what does not pass. Knows English: in other languages only very short questions lean.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ class Settings:
     )
     threads: int = _setting(0, "Threads for the model; 0 takes all cores.", 0, 1024)
     gpu_layers: int = _setting(-1, "Layers on the GPU; -1 puts all there if the build has one.", -1, 10_000)
-    followups: Literal["rewrite", "join"] = _setting(
-        "rewrite", "Follow-up questions: rewritten by the model before they are looked up, or joined to the one before."
+    followups: Literal["join", "rewrite"] = _setting(
+        "join", "A follow-up is looked up joined to the question before it, or rewritten by the model (surveys always)."
     )
     fusion: Fusion = _setting(
         "convex", "How vectors and words are joined: convex; rrf, dense and lexical are there to be compared with it."

@@ -220,42 +220,41 @@ def test_history_goes_before_the_question_and_helps_to_look_up(
     assert "leases/hall 3.txt" in {passage.document for passage in answer.passages}
 
 
-def test_a_follow_up_is_looked_for_as_the_model_puts_it_and_that_is_shown(
+BEFORE = [Turn("When does the lease of Hall 3 end?", "It ends on 31 May 2030.")]
+JOINED = "When does the lease of Hall 3 end? And its rent?"
+
+
+def test_a_follow_up_is_looked_for_with_the_question_before_and_that_is_shown(
     assistant: Assistant, models: Any, large: Library
 ) -> None:
-    whole = "What is the yearly rent of Hall 3?"
-    models.generator.script = [("Follow-up: And its rent", whole), ("Question:", "The yearly rent is EUR 48,000.")]
-    history = [Turn("When does the lease of Hall 3 end?", "It ends on 31 May 2030.")]
-    events, answer = ask(assistant, "And its rent?", "large", history=history)
-    assert answer.looked_for == whole and answer.to_dict()["looked_for"] == whole
-    assert [event.looked_for for event in events if isinstance(event, Planned)] == ["", whole]
+    models.generator.script = [("", "The yearly rent is EUR 48,000.")]
+    events, answer = ask(assistant, "And its rent?", "large", history=BEFORE)
+    assert answer.looked_for == JOINED and answer.to_dict()["looked_for"] == JOINED
+    assert [event.looked_for for event in events if isinstance(event, Planned)] == ["", JOINED]
     assert models.generator.prompts[-1][-1].text.endswith("Question: And its rent?")
-    counted = sum(models.generator.count(m.text) for m in models.generator.prompts[0])
-    assert answer.tokens.prompt > counted > 0
+    assert not any("Follow-up" in prompt[-1].text for prompt in models.generator.prompts)
 
 
-def test_a_follow_up_that_the_model_gets_wrong_is_joined_to_the_question_before(
+def test_where_the_settings_say_so_the_model_puts_a_follow_up_and_its_tokens_count(
     settings: Settings, models: Any, large: Library
 ) -> None:
-    history = [Turn("When does the lease of Hall 3 end?", "It ends on 31 May 2030.")]
-    joined = "When does the lease of Hall 3 end? And its rent?"
-    for how, reply in (
-        ("rewrite", "It is EUR 9."),
-        ("rewrite", "And its rent?"),
-        ("join", "What is the rent of Hall 3?"),
-    ):
+    whole = "What is the yearly rent of Hall 3?"
+    assistant = Assistant(settings.with_options(followups="rewrite"))
+    models.generator.script = [("Follow-up: And its rent", whole), ("Question:", "The yearly rent is EUR 48,000.")]
+    _, answer = ask(assistant, "And its rent?", "large", history=BEFORE)
+    assert answer.looked_for == whole and models.generator.prompts[-1][-1].text.endswith("Question: And its rent?")
+    rewriting, *_, answering = (sum(models.generator.count(m.text) for m in p) for p in models.generator.prompts)
+    assert answer.tokens.prompt == rewriting + answering
+    for reply in ("It is EUR 9.", "And its rent?"):  # not a question; no better than it was
         models.generator.script = [("Follow-up", reply), ("", "The yearly rent is EUR 48,000.")]
-        assistant = Assistant(settings.with_options(followups=how))
-        assert ask(assistant, "And its rent?", "large", history=history)[1].looked_for == joined
-        assistant.close()
-    assert not any("Follow-up" in prompt[-1].text for prompt in models.generator.prompts[-2:])
+        assert ask(assistant, "And its rent?", "large", history=BEFORE)[1].looked_for == JOINED
+    assistant.close()
 
 
 def test_a_question_that_stands_alone_is_looked_for_as_it_is(assistant: Assistant, models: Any, large: Library) -> None:
     models.generator.script = [("", "The yearly rent is EUR 48,000.")]
-    history = [Turn("When does the lease of Hall 3 end?", "It ends on 31 May 2030.")]
     question = "How many dogs are kept in the kennel of Hall 3?"
-    events, answer = ask(assistant, question, "large", history=history)
+    events, answer = ask(assistant, question, "large", history=BEFORE)
     assert answer.looked_for == question and sum(isinstance(event, Planned) for event in events) == 1
 
 
@@ -265,8 +264,7 @@ def test_each_document_of_a_survey_is_asked_the_follow_up_as_it_stands_alone(
     whole = "What is the yearly rent of Hall 3?"
     leaf = json.dumps({"found": False, "answer": "", "quote": ""})
     models.generator.script = [("Follow-up", whole), ("", leaf)]
-    history = [Turn("When does the lease of Hall 3 end?", "It ends on 31 May 2030.")]
-    ask(assistant, "And its rent?", "large", history=history, mode="survey")
+    ask(assistant, "And its rent?", "large", history=BEFORE, mode="survey")
     assert all(prompt[-1].text.endswith(f"Question: {whole}") for prompt in models.generator.prompts[1:])
 
 

@@ -64,7 +64,7 @@ Examples:
   localrag eval retrieval examples/qa.jsonl
   localrag eval retrieval qa.jsonl --documents ./contracts --within-document --limit 200
   localrag eval retrieval qa.jsonl --library contracts --out results.jsonl --misses misses.md
-  localrag eval retrieval qa.jsonl --library contracts --compare as-it-is k=5
+  localrag eval retrieval qa.jsonl --library contracts --compare fusion=convex fusion=rrf
   localrag eval retrieval scifact --json | jq .levels.document""",
 )
 @dataset_options

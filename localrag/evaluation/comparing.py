@@ -24,7 +24,7 @@ AS_IT_IS = "as-it-is"
 # Differences below this are rounding: both settings found the same.
 _SAME = 1e-9
 _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
-_EXAMPLE = 'Such as: --compare as-it-is "passages=4,within_document=yes"'
+_EXAMPLE = 'Such as: --compare as-it-is "fusion=rrf,within_document=yes"'
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,8 +243,11 @@ def test_settings_of_reading_are_compared_on_a_folder_only(dataset: Path) -> Non
 
 def test_a_setting_that_changes_the_search_has_results_of_its_own(settings: Settings) -> None:
     library = open_library("office", settings=settings)
-    alike = [eval_setup.state(library, settings.with_options(**more)) for more in ({}, {"threads": 2}, {"home": "/x"})]
-    assert alike[0] == alike[1] == alike[2]
+    plain, threads, home, fusion = (
+        eval_setup.state(library, settings.with_options(**more))
+        for more in ({}, {"threads": 2}, {"home": "/x"}, {"fusion": "rrf"})
+    )
+    assert plain == threads == home != fusion
 
 
 # --- drafting -----------------------------------------------------------------------------------------------

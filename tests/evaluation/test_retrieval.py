@@ -79,3 +79,20 @@ def test_within_document_looks_only_there(settings: Settings, dataset: Path) -> 
         ]
         outside = [p for row in rows for p in row["passages"] if p["document"] not in row["documents"]]
         assert bool(outside) is others
+
+
+def test_a_question_about_many_documents_is_looked_up_in_all_of_them_and_no_other(
+    settings: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(130):
+        (folder / f"note [{number}].txt").write_text(f"Minutes of meeting {number}: the treasurer reported on rents.")
+    library = api.open_library("many", settings=settings, create=True)
+    library.ingest(folder)
+    docs = tuple(f"note [{number}].txt" for number in range(120))
+    asked = Question("1", "What did the treasurer report?", "on rents", docs[0], docs=docs)
+    matched = match([asked], library.documents())
+    (row,) = [row for _, row in retrieval.run([asked], matched, library, Run(None, {}), k=200, within_document=True)]
+    assert {found["document"] for found in row["passages"]} <= set(docs)
+    assert row["ranks"]["document"] == 1 and len(row["documents"]) == 120

@@ -293,6 +293,7 @@ class _Process:
         self._lock = threading.Lock()
         self._gone = False
         self._deadline = math.inf
+        self._starved = 0.0
         self._resident = 0
         self._verdict = ""
 
@@ -305,7 +306,7 @@ class _Process:
         decoder = wire.Decoder(self._limits.options)
         requests, replies = self._popen.stdin, self._popen.stdout
         assert requests is not None and replies is not None
-        self._deadline = time.monotonic() + self._limits.seconds
+        self._deadline = self._clock() + self._limits.seconds
         self._resident = 0
         try:
             if not self.served:
@@ -315,14 +316,14 @@ class _Process:
             beats = 0
             while (message := wire.receive(replies)) is not None:
                 if message == [] and (beats := beats + 1) <= _MOST_BEATS:  # a page of a scan is done: see `pulse`
-                    self._deadline = time.monotonic() + self._limits.seconds
+                    self._deadline = self._clock() + self._limits.seconds
                 for item in decoder.take(message):
                     self._deadline = math.inf  # how long the caller takes is not the file's fault
                     if isinstance(item, wire.Done):
                         self.leaving = item.leaving
                         return
                     yield item
-                    self._deadline = time.monotonic() + self._limits.seconds
+                    self._deadline = self._clock() + self._limits.seconds
         except wire.Malformed as error:
             raise _Lost(f"made its reader send what makes no sense ({error}). {_BROKEN}", again=False) from error
         except OSError:  # the pipe broke
@@ -333,7 +334,7 @@ class _Process:
         """Called several times a second: see to it that the process keeps to its limits."""
         limits = self._limits
         self._resident = max(self._resident, worker.resident(self._popen.pid))
-        if time.monotonic() > self._deadline:
+        if self._clock() > self._deadline:
             self._verdict = (
                 f"took longer than {limits.seconds:g} s. Split the file, or raise read_seconds in localrag.toml."
             )
@@ -342,6 +343,14 @@ class _Process:
         else:
             return
         self.kill()
+
+    def _clock(self) -> float:
+        """Seconds, but not those for which it wanted a processor and others had it: they are not the file's fault.
+
+        Readers come last on a busy machine, behind questions above all.
+        """
+        self._starved = max(self._starved, worker.starved(self._popen.pid))
+        return time.monotonic() - self._starved
 
     def _lost(self, code: int) -> _Lost:
         if self._verdict:

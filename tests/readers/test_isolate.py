@@ -159,13 +159,24 @@ def test_a_pipe_is_refused_and_nobody_waits_for_its_writer(trap, tmp_path):
 
 def test_a_file_that_takes_too_long_is_given_up_and_the_next_is_read(trap):
     slow, spinning, good = trap("a", "hang"), trap("b", "spin"), trap("c", "fine")
-    began = time.monotonic()
     results = read_all([slow, spinning, good], workers=1, seconds=1.0)
-    assert time.monotonic() - began < 8
     for path in (slow, spinning):
         assert only(results[path]).reason.startswith("took longer than 1 s. ")
         assert "read_seconds" in only(results[path]).reason
     assert texts_of(results[good]) == ["fine"]
+
+
+def test_a_reader_that_gets_no_processor_is_not_given_up(trap, monkeypatch):
+    began = time.monotonic()
+    monkeypatch.setattr(worker, "starved", lambda pid: 0.9 * (time.monotonic() - began))
+    path = trap("a", "sleep 2")
+    assert texts_of(read_all([path], seconds=1.0)[path]) == ["sleep"]
+
+
+@linux
+def test_the_wait_for_a_processor_is_told_of_a_process_and_none_of_one_that_is_gone():
+    assert worker.starved(os.getpid()) >= 0
+    assert worker.starved(2**22 + 1) == 0
 
 
 def test_the_clock_starts_anew_with_each_page_that_is_recognised(trap):

@@ -71,8 +71,10 @@ def source_of(
     if beir.is_beir(dataset):
         return Source(dataset.resolve(), beir=True)
     folder = root_of(documents)[0] if documents is not None else _common(dataset, questions)
-    keys = {path.resolve() for path in folder.rglob("*.jsonl") if _holds_questions(path)}
-    return Source(folder, frozenset({*keys, dataset.resolve(), *(path.resolve() for path in other)}))
+    keys = [path for path in folder.rglob("*.jsonl") if _holds_questions(path)]
+    # A link is left out by its own name too: it is found under that one.
+    left = {place for path in (*keys, dataset, *other) for place in (path.resolve(), path.parent.resolve() / path.name)}
+    return Source(folder, frozenset(left))
 
 
 def _common(dataset: Path, questions: Sequence[Question]) -> Path:

@@ -44,6 +44,16 @@ def test_files_of_questions_and_results_are_no_documents(settings: Settings, dat
     assert read == {"contracts/lease.txt", "policy.txt", "minutes.txt", "data.jsonl"} and report.complete
 
 
+def test_a_link_to_the_questions_is_no_document_either(settings: Settings, documents: Path, tmp_path: Path) -> None:
+    dataset = write(tmp_path / "elsewhere.jsonl", QUESTIONS)
+    (documents / "qa.jsonl").symlink_to(dataset)
+    for path in (dataset, documents / "qa.jsonl"):
+        source = kept.source_of(path, load(path), documents)
+        library = kept.library_of(source, settings)
+        kept.bring_level(library, source)
+        assert "qa.jsonl" not in {document.path for document in library.documents()}
+
+
 def test_a_second_run_reads_only_what_changed(settings: Settings, dataset: Path, documents: Path) -> None:
     source = kept.source_of(dataset, load(dataset), None)
     first = kept.bring_level(kept.library_of(source, settings), source)

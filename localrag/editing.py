@@ -314,7 +314,7 @@ class Editor(Library):
 
     def save_index(self) -> None:
         """Write the vector index of the present generation, and fold the write-ahead log into the database."""
-        if self._nearest.save(*self._state()):
+        if self._nearest.keep(*self._state()):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def compact(self) -> None:

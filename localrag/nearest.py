@@ -50,7 +50,7 @@ class Nearest:
         self._held = generation, index
         return index
 
-    def save(self, library: str, generation: int, dimension: int) -> bool:
+    def keep(self, library: str, generation: int, dimension: int) -> bool:
         """Write the file of this generation; False where it is there."""
         if self._held is None:
             read = self._read(library, dimension)

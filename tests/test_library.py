@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 from papers import all_vectors, sound, with_words
 
-from localrag import vectors
 from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError, UsageError
 from localrag.library import Library
 from localrag.names import check_name, matches
-from localrag.schema import DATABASE, INDEX
+from localrag.schema import DATABASE
 from localrag.types import Anchor, Chunk, Heading, Page, Part, Reading, Remark, SkippedPage, Word
 
 Put = Callable[..., None]
@@ -246,89 +245,13 @@ def test_an_id_is_never_given_twice(library: Editor, put: Put) -> None:
     assert after.id != before.id and library.chunks_of(after.id)[0].id != chunk
 
 
-# --- the vector index ---------------------------------------------------------------------------------------
-
-
-def drop(index: Path) -> None:
-    index.unlink()
-
-
-def garble(index: Path) -> None:
-    index.write_bytes(b"not an index at all")
-
-
-def truncate(index: Path) -> None:
-    index.write_bytes(index.read_bytes()[:-40])
-
-
-def empty(index: Path) -> None:
-    index.write_bytes(b"")
-
-
-@pytest.mark.parametrize("harm", [drop, garble, truncate, empty])
-def test_a_missing_or_damaged_index_is_remade_from_the_database(
-    library: Editor, put: Put, harm: Callable[[Path], None]
-) -> None:
-    for number in range(5):
-        put(library, f"{number}.txt", f"Document {number} about topic{number}.")
-    library.save_index()
-    question = HashingEmbedder().embed_question("topic3")
-    expected = library.index().search(question, 3)
-    harm(library.folder / INDEX)
-    with_reader = Library.open(library.folder, "papers")
-    found = with_reader.index().search(question, 3)
-    with_reader.close()
-    assert found[0].tolist() == expected[0].tolist() and found[1].tolist() == expected[1].tolist()
-
-
-def test_a_stale_index_is_not_used(library: Editor, put: Put) -> None:
-    put(library, "a.txt", "First.")
-    library.save_index()
-    old = (library.folder / INDEX).read_bytes()
-    put(library, "b.txt", "Second.")
-    library.save_index()
-    (library.folder / INDEX).write_bytes(old)  # as after a crash between the commit and the index
-    assert len(Library.open(library.folder, "papers").index()) == 2
-
-
-def test_a_sound_index_is_read_and_not_remade(library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(library, "a.txt", "First.")
-    library.save_index()
-    monkeypatch.setattr(vectors.FaissIndex, "add", lambda *_: pytest.fail("it was built again"))
-    assert len(Library.open(library.folder, "papers").index()) == 1
+# --- vectors and states ---------------------------------------------------------------------------------------
 
 
 def test_vectors_come_back_bit_for_bit(library: Editor, put: Put) -> None:
     put(library, "a.txt", "Some words to embed.")
     (vector,) = all_vectors(library)[1]
     assert vector == HashingEmbedder().embed_documents(["Some words to embed."]).astype("<f4").tobytes()
-
-
-def test_an_empty_library_has_an_empty_index(library: Editor) -> None:
-    assert len(library.index()) == 0
-    library.save_index()
-    assert len(Library.open(library.folder, "papers").index()) == 0
-
-
-def test_an_index_of_another_library_is_not_used(library: Editor, put: Put, tmp_path: Path) -> None:
-    put(library, "a.txt", "First.")
-    library.save_index()
-    other = Editor.create(tmp_path / "other", "other", IDENTITY)
-    put(other, "a.txt", "Something else.")
-    (other.folder / INDEX).write_bytes((library.folder / INDEX).read_bytes())
-    question = HashingEmbedder().embed_question("Something else.")
-    assert Library.open(other.folder, "other").index().search(question, 1)[1][0] == pytest.approx(1)
-    other.close()
-
-
-def test_an_open_index_takes_in_what_another_process_committed(library: Editor, put: Put) -> None:
-    put(library, "a.txt", "First.")
-    reader = Library.open(library.folder, "papers")
-    assert len(reader.index()) == 1
-    put(library, "b.txt", "Second.")
-    put(library, "a.txt", "Third.")
-    assert reader.index().ids().tolist() == [2, 3]
-    reader.close()
 
 
 def test_a_snapshot_holds_on_to_one_state_while_another_process_writes(library: Editor, put: Put) -> None:

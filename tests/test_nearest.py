@@ -98,7 +98,9 @@ def test_the_same_state_has_the_same_index_whether_grown_or_remade(library: Edit
     reader.close()
 
 
-def test_a_removed_vector_is_not_left_rounded_either(library: Editor, put: Put) -> None:
+def test_a_removed_vector_is_not_left_rounded_either(
+    library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(library, put, 0, 20)
     library.save_index()
     ids, stored = all_vectors(library)
@@ -112,7 +114,16 @@ def test_a_removed_vector_is_not_left_rounded_either(library: Editor, put: Put) 
     library.save_index()
     assert code not in (library.folder / INDEX).read_bytes()
     fill(library, put, 30, 31)
+    added: list[int] = []
+    add = FaissIndex.add
+
+    def watched(self: FaissIndex, ids: vectors.Ids, rows: vectors.Vectors) -> None:
+        added.extend(ids.tolist())
+        add(self, ids, rows)
+
+    monkeypatch.setattr(FaissIndex, "add", watched)
     library.compact()
+    assert added == all_vectors(library)[0]  # from the database alone
     assert code not in (library.folder / INDEX).read_bytes() and len(library.index()) == 20
 
 
@@ -176,4 +187,83 @@ def test_an_index_is_read_in_pieces_and_vectors_from_the_database_too(
     library.save_index()
     assert most == 3
     same_as_exact(reader := Library.open(library.folder, "papers"))
+    reader.close()
+
+
+# --- a file that is missing, damaged, stale or another's ------------------------------------------------------
+
+
+def drop(index: Path) -> None:
+    index.unlink()
+
+
+def garble(index: Path) -> None:
+    index.write_bytes(b"not an index at all")
+
+
+def truncate(index: Path) -> None:
+    index.write_bytes(index.read_bytes()[:-40])
+
+
+def empty(index: Path) -> None:
+    index.write_bytes(b"")
+
+
+@pytest.mark.parametrize("harm", [drop, garble, truncate, empty])
+def test_a_missing_or_damaged_index_is_remade_from_the_database(
+    library: Editor, put: Put, harm: Callable[[Path], None]
+) -> None:
+    for number in range(5):
+        put(library, f"{number}.txt", f"Document {number} about topic{number}.")
+    library.save_index()
+    question = HashingEmbedder().embed_question("topic3")
+    expected = library.index().search(question, 3)
+    harm(library.folder / INDEX)
+    with_reader = Library.open(library.folder, "papers")
+    found = with_reader.index().search(question, 3)
+    with_reader.close()
+    assert found[0].tolist() == expected[0].tolist() and found[1].tolist() == expected[1].tolist()
+
+
+def test_a_stale_index_is_not_used(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "First.")
+    library.save_index()
+    old = (library.folder / INDEX).read_bytes()
+    put(library, "b.txt", "Second.")
+    library.save_index()
+    (library.folder / INDEX).write_bytes(old)  # as after a crash between the commit and the index
+    assert len(Library.open(library.folder, "papers").index()) == 2
+
+
+def test_a_sound_index_is_read_and_not_remade(library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(library, "a.txt", "First.")
+    library.save_index()
+    monkeypatch.setattr(FaissIndex, "add", lambda *_: pytest.fail("it was built again"))
+    assert len(Library.open(library.folder, "papers").index()) == 1
+
+
+def test_an_empty_library_has_an_empty_index(library: Editor) -> None:
+    assert len(library.index()) == 0
+    library.save_index()
+    assert len(Library.open(library.folder, "papers").index()) == 0
+
+
+def test_an_index_of_another_library_is_not_used(library: Editor, put: Put, tmp_path: Path) -> None:
+    put(library, "a.txt", "First.")
+    library.save_index()
+    other = Editor.create(tmp_path / "other", "other", IDENTITY)
+    put(other, "a.txt", "Something else.")
+    (other.folder / INDEX).write_bytes((library.folder / INDEX).read_bytes())
+    question = HashingEmbedder().embed_question("Something else.")
+    assert Library.open(other.folder, "other").index().search(question, 1)[1][0] == pytest.approx(1)
+    other.close()
+
+
+def test_an_open_index_takes_in_what_another_process_committed(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "First.")
+    reader = Library.open(library.folder, "papers")
+    assert len(reader.index()) == 1
+    put(library, "b.txt", "Second.")
+    put(library, "a.txt", "Third.")
+    assert reader.index().ids().tolist() == [2, 3]
     reader.close()

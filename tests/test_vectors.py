@@ -89,6 +89,7 @@ def test_a_filter_with_unknown_ids_gives_those_that_are_there(kind: Kind) -> Non
     rng = np.random.default_rng(1)
     exact, native = pair(np.arange(1, 11), unit(rng, 10), kind)
     assert len(agree(exact, native, unit(rng, 1)[0], 5, np.array([3, 77, 4, 1 << 40]))) == 2
+    assert len(agree(exact, native, unit(rng, 1)[0], 5, np.array([4, 3, 4, 0, -1, 3]))) == 2
     assert len(agree(exact, native, unit(rng, 1)[0], 5, np.array([], np.int64))) == 0
 
 

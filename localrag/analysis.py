@@ -37,10 +37,10 @@ _COMMON = {
         other our out over own please same she should so some such tell than that the their them then there these they
         this those through to too under until up very was we were what when where which while who whom why with would
         you your""",
-    "german": """aber als am an auch auf aus bei beim bis da das dass dem den der des die dies diese dieser dieses durch
-        ein eine einem einen einer eines er es für hat haben ich ihr im in ist ja kann kein keine mit nach nicht noch nur
-        oder sein seine sich sie sind so über um und uns unter vom von vor war was wenn wer werden wie wird wo wurde
-        wurden zu zum zur""",
+    "german": """aber als am an auch auf aus bei beim bis da das dass dem den der des die dies diese dieser dieses
+        durch ein eine einem einen einer eines er es für hat haben ich ihr im in ist ja kann kein keine mit nach nicht
+        noch nur oder sein seine sich sie sind so über um und uns unter vom von vor war was wenn wer werden wie wird wo
+        wurde wurden zu zum zur""",
     "french": """à au aux avec ce ces cette comme dans de des du elle en est et être il ils la le les leur lui mais ne
         nous on ont ou où par pas plus pour qu que quel quelle qui sa sans se ses son sont sur un une vous était""",
     "spanish": """a al como con cual cuál cuando cuándo de del donde dónde el ella en entre es esta este está fue ha la

@@ -32,8 +32,8 @@ Span = tuple[int, int]
 _ALONE = 40
 _OVERLAP = 40
 # Another number here means other chunks: a library whose chunks were made under another one makes them again.
-VERSION = 2
-_TITLE_WEIGHT, _HEADING_WEIGHT, _TABLE_WEIGHT = 16, 24, 48
+VERSION = 3
+_TITLE_WEIGHT, _HEADING_WEIGHT, _TABLE_WEIGHT = 16, 24, 64
 _LEAST_LIMIT = 96
 _LINE_BORDER, _HEADING_BORDER = 0.06, 5.0
 # Where more sentences than this fit a chunk, a few are taken as one: every place to begin is weighed for every place to
@@ -175,7 +175,7 @@ def _units(page: Page, stack: list[Heading], count: Callable[[str], int]) -> lis
     spans = list(_parted(text, page.headings))
     headings = iter([*page.headings, Heading(len(text) + 1, 1, "")])
     heading = next(headings)
-    tables = _tables(text)
+    tables = _tables(text, page.headings)
     table = next(tables, None)
     units: list[_Unit] = []
     path = tuple(item.title for item in stack)
@@ -220,10 +220,15 @@ _TABLE = re.compile(r"^\|.*\|(?:\n\|.*\|)+$", re.M)
 _DASHES = re.compile(r"\|(?:[ \t]*:?-{2,}:?[ \t]*\|)+")
 _NO_FIRST_CELL = re.compile(r"\|[ \t]*\|")
 _MOST_HEADER_LINES = 6
+_LONGEST_CAPTION = 300
 
 
-def _tables(text: str) -> Iterator[_Table]:
-    """Runs of lines between bars. The header ends at a line of dashes; without one it is the lines that name no row."""
+def _tables(text: str, headings: Sequence[Heading] = ()) -> Iterator[_Table]:
+    """Runs of lines between bars. The header ends at a line of dashes; without one it is the lines that name no row.
+
+    The line above belongs to the header: "CONSOLIDATED STATEMENTS OF CASH FLOWS" says what the rows are, and no row
+    repeats it.
+    """
     for match in _TABLE.finditer(text) if "|\n|" in text else ():
         lines = match[0].split("\n", _MOST_HEADER_LINES + 1)
         dashes = next((i for i, line in enumerate(lines[: _MOST_HEADER_LINES + 1]) if _DASHES.fullmatch(line)), None)
@@ -232,7 +237,24 @@ def _tables(text: str) -> Iterator[_Table]:
         if 0 < count <= _MOST_HEADER_LINES:
             header_end = match.start() + sum(len(line) + 1 for line in lines[:count]) - 1
             body = header_end + (1 + len(lines[count]) if dashes is not None else 0)
-            yield _Table((match.start(), header_end), body, match.end())
+            yield _Table((_caption(text, match.start(), headings), header_end), body, match.end())
+
+
+_CAPTION = re.compile(r"(?:(?<=\n)|\A)[^\S\n]*(?=\S)[^\n|]*(?:\n(?![^\S\n]*[A-Z|\n])[^\n|]*){0,2}[^\s.|]\s*\Z")
+
+
+def _caption(text: str, start: int, headings: Sequence[Heading]) -> int:
+    """Where the caption of a table begins; where the table begins, if it has none or that is a heading already.
+
+    It is the line above, or up to three if a sentence runs on: "... was as\nfollows (in millions):".
+    """
+    first = max(0, start - _LONGEST_CAPTION)
+    first = text.find("\n", first, start) + 1 if first else 0
+    match = _CAPTION.search(text[first:start])
+    if match is None:
+        return start
+    begin = first + match.start() + len(match[0]) - len(match[0].lstrip())
+    return start if any(begin <= heading.start < start for heading in headings) else begin
 
 
 def _parted(text: str, headings: Sequence[Heading]) -> Iterator[tuple[int, int]]:

@@ -49,6 +49,10 @@ class Scores:
     of: Row
     most: float
 
+    def scaled(self) -> Scores:
+        """The same with 1 as what can be reached."""
+        return Scores(self.of / np.float32(self.most or 1.0), 1.0)
+
 
 class FullText:
     """What stands in the full text; `select` runs SQL and gives rows."""

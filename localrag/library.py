@@ -353,6 +353,14 @@ class Library:
             WHERE c.passage_id IN (SELECT value FROM json_each(?)) AND {where} ORDER BY c.id"""
         return [Standing(*row) for row in self._select(sql, [json.dumps([int(i) for i in passage_ids]), *values])]
 
+    def table_texts(self, passage_ids: Sequence[int]) -> list[tuple[int, str]]:
+        """The text of those of these passages that hold a table."""
+        sql = """SELECT c.passage_id, substr(p.text, c.start + 1, c."end" - c.start) AS text, min(c.id) FROM chunks c
+            JOIN pages p ON p.document_id = c.document_id AND p.position = c.position
+            WHERE c.passage_id IN (SELECT value FROM json_each(?)) GROUP BY c.passage_id
+            HAVING text LIKE '%| %|%'"""
+        return [(row[0], row[1]) for row in self._select(sql, (json.dumps([int(i) for i in passage_ids]),))]
+
     def openings(self, document_ids: Sequence[int]) -> list[int]:
         """The first passage of each of these documents."""
         sql = """SELECT passage_id, min(id) FROM chunks WHERE document_id IN (SELECT value FROM json_each(?))

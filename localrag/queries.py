@@ -7,12 +7,13 @@ Rules, not a model: they cost nothing, can be read, and hold for any question of
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 
 from localrag.analysis import COMMON, FALLBACK, folded, language, tokens, written
 
 _MOST_TERMS = 48
+_DIGIT = re.compile(r"\d")
 _QUOTED = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»')
 
 # A short question for one of these is answered where a document begins: its cover, its letterhead, its parties.
@@ -37,13 +38,14 @@ _LATEST = re.compile(
 class Query:
     """A question as a search takes it.
 
-    `groups` are its content words, each as the terms that stand for it; `phrases` words that must stand in a row, as
-    they are written; `about_whole`: it asks for the name, the date, the parties of a document; `latest`: it wants the
-    newest of several documents.
+    `groups` are its content words, each as the terms that stand for it; `names` those of them that look like names;
+    `phrases` words that must stand in a row, as they are written; `about_whole`: it asks for the name, the date, the
+    parties of a document; `latest`: it wants the newest of several documents.
     """
 
     text: str
     groups: tuple[tuple[str, ...], ...]
+    names: frozenset[tuple[str, ...]] = frozenset()
     phrases: tuple[tuple[str, ...], ...] = ()
     about_whole: bool = False
     latest: bool = False
@@ -57,10 +59,35 @@ def understand(question: str, languages: Sequence[str]) -> Query:
     return Query(
         question,
         groups,
+        _names(question, groups, languages),
         tuple(phrase for phrase in phrases if phrase),
         about_whole=len(groups) <= _MOST_WORDS_ABOUT_WHOLE and bool(_WHOLE.search(question)),
         latest=bool(_LATEST.search(question)),
     )
+
+
+def without(query: Query, groups: Set[tuple[str, ...]], languages: Sequence[str]) -> Query:
+    """The question without some of its words, in its text as well."""
+    terms = {term for group in groups for term in group}
+
+    def left(word: str) -> bool:
+        spoken = {tuple(token.term for token in tokens(word, name)) for name in languages or [FALLBACK]}
+        return not any(own and terms.issuperset(own) for own in spoken)
+
+    text = " ".join(word for word in query.text.split() if left(word))
+    return replace(query, text=text, groups=tuple(group for group in query.groups if group not in groups))
+
+
+def _names(question: str, groups: Sequence[tuple[str, ...]], languages: Sequence[str]) -> frozenset[tuple[str, ...]]:
+    """The words with a number in them, and those with a capital that does not begin a sentence."""
+    capitals = language(question) != "german"
+    terms: set[str] = set()
+    for match in re.finditer(r"\w[\w.'’-]*", question):
+        word, before = match[0], question[: match.start()].rstrip("\"'“„«( ")
+        begins = not before or before[-1] in ".?!:"
+        if _DIGIT.search(word) or (capitals and (word[:2].isupper() or (word[0].isupper() and not begins))):
+            terms |= {token.term for spoken in languages or [FALLBACK] for token in tokens(word, spoken)}
+    return frozenset(group for group in groups if set(group) <= terms)
 
 
 def _groups(question: str, languages: Sequence[str]) -> tuple[tuple[str, ...], ...]:

@@ -23,7 +23,7 @@ from localrag.types import Passage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-NAMED, NEWEST, OPENING = 0.1, 0.05, 0.25
+NAMED, NEWEST, OPENING, ROW = 0.3, 0.05, 0.25, 0.2
 # Whoever puts words in quotes wants the passages that hold them, before all others.
 PHRASED = 1.0
 # What a hit costs the next ones of its document (where it is named), and of its page.
@@ -56,11 +56,13 @@ class Hit:
     places: tuple[Place, ...]
     opens: bool = False
     phrased: bool = False
+    row: float = 0.0
 
     @property
     def score(self) -> float:
         place = self.places[0]
-        return self.joined + NAMED * place.named + NEWEST * place.newest + OPENING * self.opens + PHRASED * self.phrased
+        known = NAMED * place.named + NEWEST * place.newest + OPENING * self.opens + PHRASED * self.phrased
+        return self.joined + known + ROW * self.row
 
 
 def in_turn(hits: Sequence[Hit], most: int, *, fair: bool = True) -> list[tuple[Hit, float]]:
@@ -98,10 +100,11 @@ def passages(hits: Sequence[Hit], k: int, *, join: bool = True, fair: bool = Tru
         fair: a hit costs the next ones of its page and document a little.
     """
     found: list[Passage] = []
+    drafts = _drafts(hits)
     taken = in_turn(hits, _DEPTH * k, fair=fair)
     read = _read([hit for hit, _ in taken])
     for (hit, worth), passage in zip(taken, read, strict=True):
-        if not _taken_in(found, passage, hit.library, join) and len(found) < k:
+        if not _taken_in(found, passage, hit.library, drafts, join) and len(found) < k:
             found.append(replace(passage, score=worth))
     return found
 
@@ -139,10 +142,26 @@ def _named(passage: Passage) -> str:
 # --- what is said already -----------------------------------------------------------------------------------
 
 
-def _taken_in(found: list[Passage], passage: Passage, library: Library, join: bool) -> bool:
+def _drafts(hits: Sequence[Hit]) -> set[tuple[str, int, int]]:
+    """The pairs of documents among the hits that say nearly the same, each with its library, in both orders."""
+    documents: dict[str, tuple[Library, set[int]]] = {}
+    for hit in hits:
+        documents.setdefault(hit.library.name, (hit.library, set()))[1].add(hit.places[0].row.document_id)
+    return {
+        (name, *pair)
+        for name, (library, ids) in documents.items()
+        for one, other in library.near(sorted(ids))
+        for pair in ((one, other), (other, one))
+    }
+
+
+def _taken_in(
+    found: list[Passage], passage: Passage, library: Library, drafts: set[tuple[str, int, int]], join: bool
+) -> bool:
     """True where one of the better passages says this already, or has become one with it."""
     for i, better in enumerate(found):
-        if _same_in_drafts(library, better, passage):
+        pair = better.library, better.document_id, passage.document_id
+        if pair in drafts and better.library == passage.library and _same(better, passage):
             also = dict.fromkeys([*better.also, _named(passage), *passage.also])
             found[i] = replace(better, also=tuple(also))
             return True
@@ -177,13 +196,9 @@ _NUMBER = re.compile(r"\d+")
 _WORD = re.compile(r"\w+")
 
 
-def _same_in_drafts(library: Library, better: Passage, passage: Passage) -> bool:
-    """Whether two passages of near-duplicate documents say the same: nearly all words, and every number."""
-    if better.library != passage.library or better.document_id == passage.document_id:
-        return False
+def _same(better: Passage, passage: Passage) -> bool:
+    """Whether two passages of drafts say the same: nearly all words, and every number."""
     if _NUMBER.findall(better.text) != _NUMBER.findall(passage.text):
         return False
     one, other = set(_WORD.findall(better.text.lower())), set(_WORD.findall(passage.text.lower()))
-    if len(one & other) < _ALIKE * len(one | other):
-        return False
-    return bool(library.near([better.document_id, passage.document_id]))
+    return len(one & other) >= _ALIKE * len(one | other)

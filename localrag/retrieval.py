@@ -16,23 +16,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localrag import filters, queries, ranking, spelling
+from localrag import filters, mentions, queries, ranking, spelling, table_rows
+from localrag.fulltext import Scores
 from localrag.library import Library
+from localrag.mentions import Mentions
 from localrag.ranking import Hit, Place
 from localrag.readers.cleaning import clean
 from localrag.types import Filter, Fusion, Pages, Passage
 
 if TYPE_CHECKING:
     from localrag.embedding import Embedder
-    from localrag.fulltext import Ids, Scores
+    from localrag.fulltext import Ids
     from localrag.queries import Query
+    from localrag.vectors import Vectors
 
 CANDIDATES = 100
 _RRF_K = 60  # Cormack, Clarke and Buettcher 2009
 # Documents whose beginnings are looked at for a question about a document as a whole.
 _MOST_OPENINGS = 32
-# A word that is part of more than this share of all names tells no document from another.
-_TELLING = 0.7
+# Documents that a question names and that are then searched by themselves as well.
+_MOST_MEANT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,41 +120,67 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query, method: Method) -> li
     library, allowed = scope.library, scope.passages()
     if allowed is not None and not len(allowed):
         return []
-    vector = embedder.embed_question(query.text)
-    nearest, cosines = library.index().search(vector, CANDIDATES, allowed)
-    scores = library.text.scores(query.groups, library.generation)
-    named = {} if method.bare else _named(scope, query)
-    opening = set() if method.bare else set(_openings(scope, query, named))
+    said = Mentions() if method.bare else mentions.find(library, scope.documents, query)
+    vector, scores = _read_twice(scope, embedder, query, said.content)
+    nearest, worded = _candidates(scope, vector, scores, allowed, CANDIDATES)
+    others: set[int] = set()
+    if 0 < len(said.meant) <= _MOST_MEANT:
+        inside = library.passage_ids(sorted(said.meant), scope.pages)
+        others.update(*_candidates(scope, vector, scores, inside, CANDIDATES // 2))
+    opening = set() if method.bare else set(_openings(scope, query, said.named))
     phrased = set() if method.bare else {i for phrase in query.phrases for i in library.text.holding(phrase)}
     if allowed is not None:
         phrased &= set(allowed.tolist())
-    worded = _best(scores, allowed)
-    found = sorted({*nearest.tolist(), *worded, *opening, *sorted(phrased)[:CANDIDATES]})
-    dense = dict(zip(nearest.tolist(), cosines.tolist(), strict=True))
-    dense |= library.cosines([i for i in found if i not in dense], vector)
-    lexical = {i: float(scores.of[i]) / scores.most if scores.most and i < len(scores.of) else 0.0 for i in found}
-    joined = _joined(dense, lexical, nearest.tolist(), worded, method)
-    newest = _newest(library, named) if query.latest and not method.bare else frozenset()
+    found = sorted({*nearest, *worded, *others, *opening, *sorted(phrased)[:CANDIDATES]})
+    dense = library.cosines(found, vector)
+    lexical = {i: float(scores.of[i]) if i < len(scores.of) else 0.0 for i in found}
+    joined = _joined(dense, lexical, nearest, worded, method)
     standing: dict[int, list[Place]] = {}
     for row in library.standing(found, scope.documents, scope.pages):
-        name = named.get(row.document_id, 0.0)
-        standing.setdefault(row.passage_id, []).append(Place(row, name, row.document_id in newest))
+        place = Place(row, said.named.get(row.document_id, 0.0), row.document_id in said.newest)
+        standing.setdefault(row.passage_id, []).append(place)
+    rows = {} if method.bare else _row_fits(library, sorted(standing), said.content or query)
     return [
         Hit(
             library, i, joined[i], dense[i], lexical[i], tuple(sorted(standing[i], key=lambda place: -place.named)),
-            opens=i in opening, phrased=i in phrased,
+            opens=i in opening, phrased=i in phrased, row=rows.get(i, 0.0),
         )
         for i in found
         if i in standing
     ]  # fmt: skip
 
 
-def _best(scores: Scores, allowed: Ids | None) -> list[int]:
+def _read_twice(scope: _Scope, embedder: Embedder, query: Query, content: Query | None) -> tuple[Vectors, Scores]:
+    """The question's vector and the scores of its words; where it names documents, half of each without the names."""
+    text, generation = scope.library.text, scope.library.generation
+    vector, scores = embedder.embed_question(query.text), text.scores(query.groups, generation).scaled()
+    if content is None:
+        return vector, scores
+    both = vector + embedder.embed_question(content.text)
+    half = Scores((scores.of + text.scores(content.groups, generation).scaled().of) / np.float32(2), 1.0)
+    return both / np.float32(np.linalg.norm(both) or 1.0), half
+
+
+def _candidates(
+    scope: _Scope, vector: Vectors, scores: Scores, allowed: Ids | None, most: int
+) -> tuple[list[int], list[int]]:
+    """The passages nearest to the question, and those that hold most of its words, best first."""
+    ids, _ = scope.library.index().search(vector, most, allowed)
+    return ids.tolist(), _best(scores, allowed, most)
+
+
+def _row_fits(library: Library, ids: Sequence[int], query: Query) -> dict[int, float]:
+    """How well the label of a table row in each passage fits the question."""
+    spoken = library.languages()[0]
+    return {i: table_rows.best(text, query.groups, spoken) for i, text in library.table_texts(ids)}
+
+
+def _best(scores: Scores, allowed: Ids | None, most: int) -> list[int]:
     """The passages that hold most of the question's words, best first."""
     ids = np.flatnonzero(scores.of) if allowed is None else allowed[allowed < len(scores.of)]
     of = scores.of[ids]
-    if len(ids) > CANDIDATES:
-        kept = np.argpartition(-of, CANDIDATES - 1)[:CANDIDATES]
+    if len(ids) > most:
+        kept = np.argpartition(-of, most - 1)[:most]
         ids, of = ids[kept], of[kept]
     order = np.lexsort((ids, -of))
     return [int(i) for i in ids[order] if scores.of[i] > 0]
@@ -173,31 +202,6 @@ def _joined(
 # --- what the question says of documents --------------------------------------------------------------------
 
 
-def _named(scope: _Scope, query: Query) -> dict[int, float]:
-    """How far each document is called by the question's words, from 0 to 1.
-
-    Words count by how few documents they tell apart (their idf among documents), of those words that are part of any
-    document's name; a word in most of the names tells nothing.
-    """
-    library = scope.library
-    within = None if scope.documents is None else set(scope.documents)
-    count = len(library.dates()) if within is None else len(within)
-    if count < 2:
-        return {}
-    weights: dict[int, float] = {}
-    total = 0.0
-    for group in query.groups:
-        called = {int(i) for term in group for i in library.text.called(term)}
-        if within is not None:
-            called &= within
-        if 0 < len(called) <= _TELLING * count:
-            weight = float(np.log(count / len(called)))
-            total += weight
-            for document in called:
-                weights[document] = weights.get(document, 0.0) + weight
-    return {document: weight / total for document, weight in weights.items()}
-
-
 def _openings(scope: _Scope, query: Query, named: Mapping[int, float]) -> list[int]:
     """The first passages of the documents that a question about a document as a whole may mean."""
     if not query.about_whole:
@@ -206,15 +210,6 @@ def _openings(scope: _Scope, query: Query, named: Mapping[int, float]) -> list[i
     if not documents and scope.documents is not None and len(scope.documents) <= _MOST_OPENINGS:
         documents = scope.documents
     return scope.library.openings(documents)
-
-
-def _newest(library: Library, named: Mapping[int, float]) -> frozenset[int]:
-    """Of the documents that the question names best (of all, if it names none) those with the latest date."""
-    best = max(named.values(), default=0.0)
-    group = {i for i, name in named.items() if name >= 0.99 * best}
-    dates = {i: date for i, date in library.dates().items() if date and (not group or i in group)}
-    last = max(dates.values(), default="")
-    return frozenset(i for i, date in dates.items() if date == last)
 
 
 # --- for the model ------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ LETTERS: Mapping[str, tuple[str, str, int]] = {
 def made(settings: Settings) -> Any:
     libraries: list[Editor] = []
 
-    def make(name: str, documents: Mapping[str, tuple[str, str, int]] = LETTERS, root: str = "/root") -> Library:
+    def make(name: str, documents: Mapping[str, tuple[str, str, int]] = LETTERS, root: str = "/stand") -> Library:
         library = Editor.create(settings.library_dir(name), name, EMBEDDER.identity)
         for path, (author, date, pages) in documents.items():
             texts = [f"The notice stands on page {n} of {path}, said {name}." for n in range(1, max(pages, 1) + 1)]
@@ -72,7 +72,7 @@ def passing(library: Library | list[Library], only: Filter) -> set[str]:
         ({"documents": ["notes.txt", "*.eml"]}, {"notes.txt", "mails/one.eml"}),
         ({"folder": "leases"}, {"leases/hall.pdf", "leases/yard.docx", "leases/old/barn.pdf"}),
         ({"folder": "./leases/old/"}, {"leases/old/barn.pdf"}),
-        ({"folder": "/root/leases/old"}, {"leases/old/barn.pdf"}),
+        ({"folder": "/stand/leases/old"}, {"leases/old/barn.pdf"}),
         ({"folder": "mails/one.eml"}, {"mails/one.eml/offer.xlsx"}),
         ({"types": ["pdf"]}, {"leases/hall.pdf", "leases/old/barn.pdf"}),
         ({"types": [".PDF", "mail"]}, {"leases/hall.pdf", "leases/old/barn.pdf", "mails/one.eml"}),

@@ -131,7 +131,7 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
-            os.write(2, b"Stopped.\n")
+            click.echo("Stopped.", err=True)
             os._exit(130)
         frame = frame.f_back
     raise KeyboardInterrupt

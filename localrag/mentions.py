@@ -22,7 +22,7 @@ from localrag.queries import Query
 # A word that is part of more than this share of all names tells no document from another.
 _TELLING = 0.7
 # What a name counts beside any word.
-_NAME, _WORD = 2 / 3, 1 / 3
+_NAME, _WORD = 0.8, 0.2
 # Which documents are named best, and which words name most of those.
 _BEST, _MOST = 0.99, 0.6
 _LEAST_CONTENT = 2

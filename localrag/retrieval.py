@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localrag import filters, mentions, queries, ranking, spelling, table_rows
+from localrag.analysis import FALLBACK
 from localrag.fulltext import Scores
 from localrag.library import Library
 from localrag.mentions import Mentions
@@ -171,7 +172,7 @@ def _candidates(
 
 def _row_fits(library: Library, ids: Sequence[int], query: Query) -> dict[int, float]:
     """How well the label of a table row in each passage fits the question."""
-    spoken = library.languages()[0]
+    spoken = (library.languages() or (FALLBACK,))[0]
     return {i: table_rows.best(text, query.groups, spoken) for i, text in library.table_texts(ids)}
 
 

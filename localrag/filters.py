@@ -132,7 +132,9 @@ def named_in(plan: Plan, only: Filter) -> Plan:
     """The plan with what it was narrowed to among its signals, and pages that were passed over in its reason."""
     if not only:
         return plan
-    reason = f"{plan.reason} Only {_span(only.pages)} are looked at." if only.pages else plan.reason
+    reason = plan.reason
+    if only.pages:
+        reason += f" Only {_span(only.pages)} {'is' if only.pages[0] == only.pages[1] else 'are'} looked at."
     return replace(plan, reason=reason, signals={**plan.signals, "only": described(only)})
 
 
@@ -273,7 +275,7 @@ def _unknown(left: Pairs, only: Filter, condition: _Condition) -> Iterator[NotRe
         why = "{}, of which no date is known: left out by the date that was asked for"
     elif condition.help is _longest:
         blind = Counter(library.name for library, document in left if not document.paged)
-        why = "{} without pages: left out, since only " + _span(only.pages or (1, None)) + " were asked for"
+        why = "{} without pages: left out by the range of pages that was asked for"
     else:
         return
     for name, count in sorted(blind.items()):

@@ -49,7 +49,7 @@ def test_only_the_pages_asked_for_are_before_the_model_and_the_rest_is_said(
     assert {n for n in range(1, 10) if f"kennel {n}" in told} == {3, 4} and "in a mail" not in told
     assert answer.plan.reason.endswith("Only pages 3-4 are looked at.")
     assert answer.not_read == (
-        NotRead("long", "", "1 document without pages: left out, since only pages 3-4 were asked for"),
+        NotRead("long", "", "1 document without pages: left out by the range of pages that was asked for"),
     )
 
 

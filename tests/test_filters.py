@@ -157,7 +157,7 @@ def test_documents_left_out_as_nothing_is_known_of_them_are_counted(made: Made) 
     assert (undated.library, undated.document) == ("letters", "") and undated.reason.startswith("2 documents")
     assert filters.chosen([library], checked(since="2019", documents=["leases/*"])).left_out == ()
     (unpaged,) = filters.chosen([library], checked(pages=(2, 3))).left_out
-    assert unpaged.reason.startswith("3 documents without pages") and "pages 2-3" in unpaged.reason
+    assert unpaged.reason.startswith("3 documents without pages")
 
 
 @pytest.mark.parametrize(
@@ -217,4 +217,5 @@ def test_a_filter_is_told_in_words() -> None:
     plan = Plan("read", "It fits.", {"documents": 1})
     assert filters.named_in(plan, EVERYTHING) == plan
     assert filters.named_in(plan, only).reason == "It fits. Only pages 3-7 are looked at."
+    assert filters.named_in(plan, replace(only, pages=(3, 3))).reason.endswith(" Only page 3 is looked at.")
     assert filters.named_in(plan, replace(only, pages=None)).reason == "It fits."

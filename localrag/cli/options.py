@@ -81,12 +81,18 @@ _NARROWING = (
         help="Look only in documents of this type: pdf, word, sheet, slides, mail, web, text, image ... or a suffix "
         "such as docx; may be given several times.",
     ),
-    click.option("--since", metavar="DATE", help="Look only in documents of this date or later: 2023, 2023-06-30."),
-    click.option("--until", metavar="DATE", help="Look only in documents of this date or earlier."),
+    click.option(
+        "--since", metavar="DATE",
+        help="Look only in documents that their file dates then or later: 2023, 2023-06, 2023-06-30.",
+    ),
+    click.option("--until", metavar="DATE", help="Look only in documents that their file dates then or earlier."),
     click.option(
         "--from", "sender", metavar="NAME", help="Look only in what was written or sent by NAME, or a part of it."
     ),
-    click.option("--pages", metavar="RANGE", help="Look only at these pages: 3-7, 5, or 3- for all from the third on."),
+    click.option(
+        "--pages", metavar="RANGE",
+        help="Look only at these pages of the file, counted from 1: 3-7, 5, or 3- for all from the third on.",
+    ),
 )  # fmt: skip
 
 

@@ -3,8 +3,8 @@
 A document is called by the words of its path, its title and its first lines. A question's words count by how few
 documents they tell apart; those that look like names (a number, a capital inside the sentence) count most, since
 "Apple", "Q3" or "Hall 4" name a document where "lease" only fits one. Words that name the documents meant say nothing
-of where in them the answer stands, and pages that repeat the name would win by it: so the question is read a second time
-without.
+of where in them the answer stands, and pages that repeat the name would win by it: so the question is read a second
+time without.
 
 Limits: names are told by capitals, so German, which writes all nouns so, has only those with numbers.
 """
@@ -14,10 +14,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import log
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from localrag import queries
 from localrag.library import Library
 from localrag.queries import Query
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from localrag.vectors import Ids
+
+    Shares = NDArray[np.float32]
 
 # A word that is part of more than this share of all names tells no document from another.
 _TELLING = 0.7
@@ -32,63 +42,68 @@ _LEAST_CONTENT = 2
 class Mentions:
     """What a question says of a library's documents.
 
-    `named`: how far each is called by the question's words, from 0 to 1; `meant`: those that its names point to;
-    `newest`: the latest of them, where the question wants that; `content`: the question without the names of those
-    meant, or None where nothing is left out.
+    `named[i]`: how far document i is called by the question's words, from 0 to 1 (empty where that cannot be told);
+    `meant`: those that its names point to; `newest`: the latest of them, where the question wants that; `content`: the
+    question without the names of those meant, or None where nothing is left out.
     """
 
-    named: dict[int, float] = field(default_factory=dict)
+    named: Shares = field(default_factory=lambda: np.empty(0, np.float32))
     meant: frozenset[int] = frozenset()
     newest: frozenset[int] = frozenset()
     content: Query | None = None
 
+    def share(self, document: int) -> float:
+        return float(self.named[document]) if document < len(self.named) else 0.0
+
+    def best(self, most: int) -> list[int]:
+        """The documents that are named at all, best first."""
+        ids = np.flatnonzero(self.named)
+        return [int(i) for i in ids[np.lexsort((ids, -self.named[ids]))][:most]]
+
 
 def find(library: Library, documents: Sequence[int] | None, query: Query) -> Mentions:
     """What a question mentions of these documents (all without)."""
-    within = None if documents is None else set(documents)
-    count = len(library.dates()) if within is None else len(within)
-    if count < 2:
+    there = np.array(sorted(library.dates()) if documents is None else sorted(documents), np.int64)
+    if len(there) < 2:
         return Mentions()
-    called: dict[tuple[str, ...], set[int]] = {}
+    size = int(there[-1]) + 1
+    called: dict[tuple[str, ...], Ids] = {}
     for group in query.groups:
-        own = {int(i) for term in group for i in library.text.called(term)}
-        if within is not None:
-            own &= within
-        if 0 < len(own) <= _TELLING * count:
+        own = np.unique(np.concatenate([library.text.called(term) for term in group]))
+        if documents is not None:
+            own = np.intersect1d(own, there, assume_unique=True)
+        if 0 < len(own) <= _TELLING * len(there):
             called[group] = own
     names = {group: own for group, own in called.items() if group in query.names}
-    by_names, by_words = _shares(names, count), _shares(called, count)
-    named = {i: _WORD * share + _NAME * by_names.get(i, 0.0) for i, share in by_words.items()}
+    by_names, by_words = _shares(names, size, len(there)), _shares(called, size, len(there))
+    named = np.float32(_NAME) * by_names + np.float32(_WORD) * by_words
     meant = _best(by_names)
-    naming = {group for group, own in names.items() if len(own & meant) >= _MOST * len(meant)}
+    naming = {group for group, own in names.items() if len(np.intersect1d(own, meant)) >= _MOST * len(meant)}
     content = queries.without(query, naming, library.languages()) if naming else None
     if content is not None and len(content.groups) < _LEAST_CONTENT:
         content = None
-    return Mentions(named, meant, _newest(library, within, _best(named)) if query.latest else frozenset(), content)
+    newest = _newest(library, there, _best(named)) if query.latest else frozenset[int]()
+    return Mentions(named, frozenset(meant.tolist()), newest, content)
 
 
-def _shares(called: dict[tuple[str, ...], set[int]], count: int) -> dict[int, float]:
-    """Of all that these words tell (their idf among documents), what falls to each document."""
+def _shares(called: dict[tuple[str, ...], Ids], size: int, count: int) -> Shares:
+    """Of all that these words tell (their idf among documents), what falls to each document, by its id."""
+    shares = np.zeros(size, np.float32)
     weights = {group: log(count / len(own)) for group, own in called.items()}
     total = sum(weights.values())
-    shares: dict[int, float] = {}
     for group, own in called.items():
-        for i in own:
-            shares[i] = shares.get(i, 0.0) + weights[group] / total
+        shares[own] += np.float32(weights[group] / total)
     return shares
 
 
-def _best(shares: dict[int, float]) -> frozenset[int]:
-    most = max(shares.values(), default=0.0)
-    return frozenset(i for i, share in shares.items() if share >= _BEST * most)
+def _best(shares: Shares) -> Ids:
+    most = float(shares.max(initial=0.0))
+    return np.flatnonzero(shares >= _BEST * most) if most else np.empty(0, np.int64)
 
 
-def _newest(library: Library, within: set[int] | None, group: frozenset[int]) -> frozenset[int]:
+def _newest(library: Library, there: Ids, group: Ids) -> frozenset[int]:
     """Of the documents that are named best (of all, if none is) those with the latest date."""
-    dates = {
-        i: date
-        for i, date in library.dates().items()
-        if date and (not group or i in group) and (within is None or i in within)
-    }
+    known = library.dates()
+    dates = {int(i): known[int(i)] for i in (group if len(group) else there) if known.get(int(i))}
     last = max(dates.values(), default="")
     return frozenset(i for i, date in dates.items() if date == last)

@@ -128,7 +128,7 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query, method: Method) -> li
     if 0 < len(said.meant) <= _MOST_MEANT:
         inside = library.passage_ids(sorted(said.meant), scope.pages)
         others.update(*_candidates(scope, vector, scores, inside, CANDIDATES // 2))
-    opening = set() if method.bare else set(_openings(scope, query, said.named))
+    opening = set() if method.bare else set(_openings(scope, query, said))
     phrased = set() if method.bare else {i for phrase in query.phrases for i in library.text.holding(phrase)}
     if allowed is not None:
         phrased &= set(allowed.tolist())
@@ -138,7 +138,7 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query, method: Method) -> li
     joined = _joined(dense, lexical, nearest, worded, method)
     standing: dict[int, list[Place]] = {}
     for row in library.standing(found, scope.documents, scope.pages):
-        place = Place(row, said.named.get(row.document_id, 0.0), row.document_id in said.newest)
+        place = Place(row, said.share(row.document_id), row.document_id in said.newest)
         standing.setdefault(row.passage_id, []).append(place)
     rows = {} if method.bare else _row_fits(library, sorted(standing), said.content or query)
     return [
@@ -203,11 +203,11 @@ def _joined(
 # --- what the question says of documents --------------------------------------------------------------------
 
 
-def _openings(scope: _Scope, query: Query, named: Mapping[int, float]) -> list[int]:
+def _openings(scope: _Scope, query: Query, said: Mentions) -> list[int]:
     """The first passages of the documents that a question about a document as a whole may mean."""
     if not query.about_whole:
         return []
-    documents: Sequence[int] = sorted(named, key=lambda i: (-named[i], i))[:_MOST_OPENINGS]
+    documents: Sequence[int] = said.best(_MOST_OPENINGS)
     if not documents and scope.documents is not None and len(scope.documents) <= _MOST_OPENINGS:
         documents = scope.documents
     return scope.library.openings(documents)

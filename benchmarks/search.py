@@ -284,7 +284,7 @@ def most_memory() -> float:
 
 
 def lexical(library: Library, text: str) -> None:
-    library.text.scores(understand(text, library.languages()).groups, library.generation)
+    library.text.scores(understand(text, library.overview().languages).groups, library.generation)
 
 
 def with_embedder(questions: dict[str, Any]) -> None:

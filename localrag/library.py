@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +63,15 @@ class StoredChunk:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Of all documents: their languages, the commonest first, and by id the date ("" if unknown) and the length."""
+
+    languages: tuple[str, ...]
+    dates: Mapping[int, str]
+    characters: Mapping[int, int]
+
+
 class Standing(NamedTuple):
     """Where a passage stands; `number` is that of the page, None in a document without pages."""
 
@@ -84,7 +93,7 @@ class Library:
         self.folder = folder
         self._db = connection
         self._nearest = Nearest(folder / INDEX, self._select)
-        self._overview: tuple[int, tuple[str, ...], dict[int, str]] | None = None
+        self._overview: tuple[int, Overview] | None = None
         self.text = FullText(self._select)
 
     @classmethod
@@ -289,23 +298,20 @@ class Library:
         rows = self._select("SELECT document_id, other_id, similarity FROM near ORDER BY document_id, other_id")
         return [(paths[row[0]], paths[row[1]], float(row[2])) for row in rows]
 
-    def languages(self) -> tuple[str, ...]:
-        """The languages of its documents, the commonest first."""
-        return self._overviewed()[1]
-
-    def dates(self) -> dict[int, str]:
-        """The date of each document by its id, "" where none is known."""
-        return self._overviewed()[2]
-
-    def _overviewed(self) -> tuple[int, tuple[str, ...], dict[int, str]]:
+    def overview(self) -> Overview:
         """What every search asks of all documents, read once for a generation."""
         generation = self.generation
         if self._overview is None or self._overview[0] != generation:
-            rows = self._select("SELECT id, language, date FROM documents")
-            languages = Counter(row["language"] for row in rows).most_common()
-            dates = {row["id"]: row["date"] for row in rows}
-            self._overview = generation, tuple(name for name, _ in languages), dates
-        return self._overview
+            rows = self._select("SELECT id, language, date, characters FROM documents ORDER BY id")
+            self._overview = (
+                generation,
+                Overview(
+                    tuple(name for name, _ in Counter(row["language"] for row in rows).most_common()),
+                    {row["id"]: row["date"] for row in rows},
+                    {row["id"]: row["characters"] for row in rows},
+                ),
+            )
+        return self._overview[1]
 
     # --- chunks and passages --------------------------------------------------------------------------------
 
@@ -355,10 +361,10 @@ class Library:
 
     def table_texts(self, passage_ids: Sequence[int]) -> list[tuple[int, str]]:
         """The text of those of these passages that hold a table."""
-        sql = """SELECT c.passage_id, substr(p.text, c.start + 1, c."end" - c.start) AS text, min(c.id) FROM chunks c
+        sql = """SELECT c.passage_id, substr(p.text, c.start + 1, c."end" - c.start) AS said, min(c.id) FROM chunks c
             JOIN pages p ON p.document_id = c.document_id AND p.position = c.position
             WHERE c.passage_id IN (SELECT value FROM json_each(?)) GROUP BY c.passage_id
-            HAVING text LIKE '%| %|%'"""
+            HAVING said LIKE '%| %|%'"""
         return [(row[0], row[1]) for row in self._select(sql, (json.dumps([int(i) for i in passage_ids]),))]
 
     def openings(self, document_ids: Sequence[int]) -> list[int]:

@@ -32,10 +32,13 @@ if TYPE_CHECKING:
 # A word that is part of more than this share of all names tells no document from another.
 _TELLING = 0.7
 # What a name counts beside any word.
-_NAME, _WORD = 0.8, 0.2
+_NAME, _WORD = 0.8, 0.1
 # Which documents are named best, and which words name most of those.
 _BEST, _MOST = 0.99, 0.6
 _LEAST_CONTENT = 2
+# Names count where documents are long, in pages on the average: page 40 does not say the company's name again, but what
+# names a document of half a page stands in the very passage that answers, or stands there in other words.
+_PAGE, _SHORT, _LONG = 2000, 0.8, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +66,45 @@ class Mentions:
 
 def find(library: Library, documents: Sequence[int] | None, query: Query) -> Mentions:
     """What a question mentions of these documents (all without)."""
-    there = np.array(sorted(library.dates()) if documents is None else sorted(documents), np.int64)
+    overview = library.overview()
+    there = np.array(sorted(overview.dates if documents is None else documents), np.int64)
     if len(there) < 2:
         return Mentions()
     size = int(there[-1]) + 1
     called: dict[tuple[str, ...], Ids] = {}
+    everywhere: set[tuple[str, ...]] = set()
     for group in query.groups:
         own = np.unique(np.concatenate([library.text.called(term) for term in group]))
         if documents is not None:
             own = np.intersect1d(own, there, assume_unique=True)
-        if 0 < len(own) <= _TELLING * len(there):
+        if len(own) > _TELLING * len(there):
+            everywhere.add(group)
+        elif len(own):
             called[group] = own
     names = {group: own for group, own in called.items() if group in query.names}
-    by_names, by_words = _shares(names, size, len(there)), _shares(called, size, len(there))
-    named = np.float32(_NAME) * by_names + np.float32(_WORD) * by_words
-    meant = _best(by_names)
-    naming = {group for group, own in names.items() if len(np.intersect1d(own, meant)) >= _MOST * len(meant)}
-    content = queries.without(query, naming, library.languages()) if naming else None
+    unknown = sum(group not in called and group not in everywhere for group in query.groups)
+    by_names = _shares(names, size, len(there))
+    by_words = _shares(called, size, len(there), unknown)
+    pages = sum(overview.characters[int(i)] for i in there) / len(there) / _PAGE
+    apart = min(1.0, max(0.0, (pages - _SHORT) / (_LONG - _SHORT)))
+    named = np.float32(_NAME * apart) * by_names + np.float32(_WORD) * by_words
+    meant = _best(by_names) if apart else _best(np.zeros(0, np.float32))
+    naming = {group for group, own in names.items() if 0 < _MOST * len(meant) <= len(np.intersect1d(own, meant))}
+    content = queries.without(query, naming, overview.languages) if naming else None
     if content is not None and len(content.groups) < _LEAST_CONTENT:
         content = None
     newest = _newest(library, there, _best(named)) if query.latest else frozenset[int]()
     return Mentions(named, frozenset(meant.tolist()), newest, content)
 
 
-def _shares(called: dict[tuple[str, ...], Ids], size: int, count: int) -> Shares:
-    """Of all that these words tell (their idf among documents), what falls to each document, by its id."""
+def _shares(called: dict[tuple[str, ...], Ids], size: int, count: int, unknown: int = 0) -> Shares:
+    """Of all that these words tell (their idf among documents), what falls to each document, by its id.
+
+    A word that no document is called by tells the most: with it, none of them is named as a whole.
+    """
     shares = np.zeros(size, np.float32)
     weights = {group: log(count / len(own)) for group, own in called.items()}
-    total = sum(weights.values())
+    total = sum(weights.values()) + unknown * log(count)
     for group, own in called.items():
         shares[own] += np.float32(weights[group] / total)
     return shares
@@ -103,7 +117,7 @@ def _best(shares: Shares) -> Ids:
 
 def _newest(library: Library, there: Ids, group: Ids) -> frozenset[int]:
     """Of the documents that are named best (of all, if none is) those with the latest date."""
-    known = library.dates()
+    known = library.overview().dates
     dates = {int(i): known[int(i)] for i in (group if len(group) else there) if known.get(int(i))}
     last = max(dates.values(), default="")
     return frozenset(i for i, date in dates.items() if date == last)

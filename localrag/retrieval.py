@@ -101,17 +101,14 @@ def search(
         hits: list[Hit] = []
         for library, allowed in narrowed:
             scope = _Scope(library, allowed, only.pages)
-            query = queries.understand(question, library.languages())
+            query = queries.understand(question, library.overview().languages)
             hits += _hits(scope, embedders[library.name], query, method)
         return ranking.passages(hits, k, join=join, fair=not method.bare)
 
 
 def spelled(libraries: Sequence[Library], question: str) -> str:
     """The question with words put right that no library holds, against those that they do hold."""
-    question = clean(question)
-    fixes = [spelling.corrected(question, library.text, library.languages()) for library in libraries]
-    # A word that one of the libraries holds is no slip, so the one with the fewest corrections is right.
-    return min(fixes, key=lambda fix: len(fix[1]))[0] if fixes else question
+    return spelling.corrected(clean(question), [(library.text, library.overview().languages) for library in libraries])
 
 
 # --- candidates and their scores ----------------------------------------------------------------------------
@@ -172,7 +169,7 @@ def _candidates(
 
 def _row_fits(library: Library, ids: Sequence[int], query: Query) -> dict[int, float]:
     """How well the label of a table row in each passage fits the question."""
-    spoken = (library.languages() or (FALLBACK,))[0]
+    spoken = (library.overview().languages or (FALLBACK,))[0]
     return {i: table_rows.best(text, query.groups, spoken) for i, text in library.table_texts(ids)}
 
 

@@ -8,7 +8,8 @@ as "2018", "10-K" as "10K", and "12.3(b)" as itself.
 
 Limits: a language is told by its commonest words, of the languages below. Where none stands out, English stems are
 taken, which do little to another script and little harm to another language; a document of several languages has the
-stems of the one that it has most of.
+stems of the one that it has most of. Thousands parted by spaces are read as several numbers, and Chinese, Japanese and
+Korean are not cut into words, so that a lone sign is found only where it stands alone.
 """
 
 from __future__ import annotations
@@ -70,20 +71,30 @@ _SAMPLE = 20_000  # characters; a language shows soon
 _LEAST_SHARE = 0.12
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
+# Vowel signs and points of Hebrew, Arabic, Thai and the scripts of India, and what no letter was composed with: they
+# are in the middle of words.
+_MARKS = "".join(chr(code) for code in range(0x300, 0xE50) if unicodedata.category(chr(code)).startswith("M"))
+_REST = f"[^\\W_{_CJK}]*+(?:[{_MARKS}]++[^\\W_{_CJK}]*+)*+"
+# Possessive, here and below, where a part could be tried again at every length: no text takes quadratic time.
 _TOKEN = re.compile(
     rf"""(?P<cjk>[{_CJK}]+)
-      | (?P<number>\d{{1,3}}(?:[,\u00a0\u202f'’]\d{{3}})+(?![\d,])(?:\.\d+)? | \d+(?:[.]\d+)*)
-      | (?P<word>[^\W\d_{_CJK}][^\W_{_CJK}]*(?:['’][^\W\d_]+)*)""",
+      | (?P<number>\d{{1,3}}(?:[,'’]\d{{3}}){{1,8}}(?!\d|[,'’]\d)(?:\.\d+)? | \d+(?:[.]\d+)*)
+      | (?P<word>[^\W\d_{_CJK}]{_REST}(?:['’][^\W\d_]{_REST})*)""",
     re.VERBOSE,
 )
-_SEPARATORS = re.compile("[,\u00a0\u202f'’]")
-_POSSESSIVE = re.compile("['’]s?$")
+_SEPARATORS = re.compile("[,'’]")
+_POSSESSIVE = re.compile("'s?$")
+_ELIDING = ("french", "italian")
+# French and Italian write small words together with the next: "l'avocat", "dell'anno".
+_ELIDED = re.compile(
+    "(?:[cdjlmnstv]|qu|jusqu|lorsqu|puisqu|quoiqu|un|gl|(?:da|a|de|ne|su)gl|(?:da|a|de|ne|su|co|que)ll|quest)'(?=.)"
+)
 _HYPHENATED = re.compile(r"\b[^\W_]+(?:[-\u2010\u2011][^\W_]+)+\b")
-_CAMEL = re.compile(r"\b[^\W\d_]*[a-z][A-Z][^\W_]*\b")
+_CAMEL = re.compile(r"\b(?=[^\W\d_]*?[a-z][A-Z])[^\W_]++\b")
 _CAMEL_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_MIXED = re.compile(r"\b(?:[^\W\d_]+\d+|\d+[^\W\d_]+)(?:[^\W_]*)\b")
+_MIXED = re.compile(r"\b(?:[^\W\d_]++\d|\d++[^\W\d_])[^\W_]*+\b")
 _MIXED_PART = re.compile(r"\d+|[^\W\d_]+")
-_CLAUSE = re.compile(r"\b\d+(?:\.\d+)*(?:\s?\([a-z0-9]{1,4}\))+", re.I)
+_CLAUSE = re.compile(r"\b(?<!\d\.)\d++(?:\.\d++)*+(?:\s?\([a-z0-9]{1,4}\))+", re.I)
 
 
 def folded(text: str) -> str:
@@ -131,11 +142,13 @@ def _plain(text: str, spoken: str) -> Iterator[Token]:
             number = _SEPARATORS.sub("", found)
             yield Token(number, number)
         else:
-            yield _token(_POSSESSIVE.sub("", found), spoken)
+            yield _token(found, spoken)
 
 
 def _token(found: str, spoken: str) -> Token:
-    return Token(folded(found), stem(found.lower(), spoken))
+    found = _POSSESSIVE.sub("", found.replace("’", "'").lower())
+    elided = _ELIDED.match(found) if spoken in _ELIDING else None
+    return Token(folded(found), stem(found[elided.end() :] if elided else found, spoken))
 
 
 def _compounds(text: str, spoken: str) -> Iterator[Token]:
@@ -164,7 +177,7 @@ def stem(word: str, spoken: str) -> str:
         import Stemmer
 
         setattr(_stemmers, spoken, Stemmer.Stemmer(spoken))
-    return folded(getattr(_stemmers, spoken).stemWord(word.replace("’", "'")))
+    return folded(getattr(_stemmers, spoken).stemWord(word))
 
 
 _stemmers = threading.local()  # a stemmer may be used by one thread only

@@ -14,7 +14,7 @@ from localrag.analysis import COMMON, FALLBACK, folded, language, tokens, writte
 
 _MOST_TERMS = 48
 _DIGIT = re.compile(r"\d")
-_QUOTED = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»')
+_QUOTED = re.compile(r'"([^"]+)"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»')
 
 # A short question for one of these is answered where a document begins: its cover, its letterhead, its parties.
 _WHOLE = re.compile(
@@ -83,7 +83,7 @@ def _names(question: str, groups: Sequence[tuple[str, ...]], languages: Sequence
     capitals = language(question) != "german"
     terms: set[str] = set()
     for match in re.finditer(r"\w[\w.'’-]*", question):
-        word, before = match[0], question[: match.start()].rstrip("\"'“„«( ")
+        word, before = match[0], question[max(0, match.start() - 16) : match.start()].rstrip("\"'“„«( ")
         begins = not before or before[-1] in ".?!:"
         if _DIGIT.search(word) or (capitals and (word[:2].isupper() or (word[0].isupper() and not begins))):
             terms |= {token.term for spoken in languages or [FALLBACK] for token in tokens(word, spoken)}
@@ -96,7 +96,8 @@ def _groups(question: str, languages: Sequence[str]) -> tuple[tuple[str, ...], .
     for spoken in languages or [FALLBACK]:
         for token in tokens(question, spoken):
             terms.setdefault(token.word, {})[token.term] = None
-    content = {word: own for word, own in terms.items() if word not in common} or terms
+    # "qu'est": what says nothing may be written together.
+    content = {word: own for word, own in terms.items() if word.rpartition("'")[2] not in common} or terms
     # Two forms of one word are one word: the second says nothing new.
     distinct = {tuple(own): None for own in content.values()}
     return tuple(distinct)[:_MOST_TERMS]

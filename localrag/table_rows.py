@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from localrag.analysis import COMMON, tokens
+from localrag.analysis import COMMON, folded, tokens
 
 _FIGURE = re.compile(r"\d")
-_ENGLISH = COMMON["english"]
+_COMMON = {name: frozenset(map(folded, words)) for name, words in COMMON.items()}
 
 
 def best(text: str, groups: Sequence[tuple[str, ...]], spoken: str) -> float:
@@ -24,9 +24,10 @@ def best(text: str, groups: Sequence[tuple[str, ...]], spoken: str) -> float:
         spoken: the language of the text.
     """
     wanted = {term: i for i, group in enumerate(groups) for term in group}
+    common = _COMMON.get(spoken, _COMMON["english"])
     found = 0.0
     for label in labels(text):
-        terms = {token.term for token in tokens(label, spoken) if token.word not in _ENGLISH}
+        terms = {token.term for token in tokens(label, spoken) if token.word not in common}
         if terms and len(terms) <= 2 * len(groups):
             met = {wanted[term] for term in terms if term in wanted}
             found = max(found, 2 * len(met) / (len(terms) + len(groups)))

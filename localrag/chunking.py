@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -240,7 +241,7 @@ def _tables(text: str, headings: Sequence[Heading] = ()) -> Iterator[_Table]:
             yield _Table((_caption(text, match.start(), headings), header_end), body, match.end())
 
 
-_CAPTION = re.compile(r"(?:(?<=\n)|\A)[^\S\n]*(?=\S)[^\n|]*(?:\n(?![^\S\n]*[A-Z|\n])[^\n|]*){0,2}[^\s.|]\s*\Z")
+_CAPTION = re.compile(r"(?:(?<=\n)|\A)[^\S\n]*(?=\S)[^\n|]*(?:\n(?![^\S\n]*[A-Z|\n])[^\n|]*){0,2}[^\s.。．।۔|]\s*\Z")
 
 
 def _caption(text: str, start: int, headings: Sequence[Heading]) -> int:
@@ -254,7 +255,8 @@ def _caption(text: str, start: int, headings: Sequence[Heading]) -> int:
     if match is None:
         return start
     begin = first + match.start() + len(match[0]) - len(match[0].lstrip())
-    return start if any(begin <= heading.start < start for heading in headings) else begin
+    at = bisect_left(headings, begin, key=lambda heading: heading.start)
+    return start if at < len(headings) and headings[at].start < start else begin
 
 
 def _parted(text: str, headings: Sequence[Heading]) -> Iterator[tuple[int, int]]:

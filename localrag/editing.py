@@ -1,7 +1,7 @@
 """Changes of a library, each one transaction: a document is there whole or not at all.
 
 Several changes may share one (`with editor.transaction()`). Killing the process at any moment leaves the library as it
-was after the last one. Deleted rows are overwritten (secure_delete, here and in the full-text index).
+was after the last one. Deleted rows are overwritten (secure_delete).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +38,8 @@ _COPIED = "title, sha256, size, paged, characters, author, date, skipped, remark
 _NAMED = 1500
 
 _APART = re.compile(r"[_/.\-]+")
+# "report.pdf" is called "report", "Minutes No. 5" and "v1.2" by all of it.
+_FILE_END = re.compile(r"\.(?=\w*[a-z])\w{1,8}$", re.I)
 
 
 class Editor(Library):
@@ -371,8 +373,8 @@ class Editor(Library):
         row = self._db.execute(sql, (document_id,)).fetchone()
         if row["naming"]:
             self._indexer.remove(DOCUMENTS, document_id, row["naming"])
-        path = PurePosixPath(row["path"]).with_suffix("") if row["path"] else row["path"]
-        text = "\n".join((_APART.sub(" ", str(path)), row["title"], row["beginning"] or ""))
+        path = _APART.sub(" ", _FILE_END.sub("", row["path"]))
+        text = "\n".join((path, row["title"], row["beginning"] or ""))
         words = self._indexer.add(DOCUMENTS, document_id, analysis.tokens(text, row["language"]))
         self._db.execute("UPDATE documents SET naming = ? WHERE id = ?", (words, document_id))
 

@@ -4,7 +4,7 @@ To the joined score of a hit comes what the question says of its document: that 
 first lines), that it is the newest of those, that the answer stands where it begins. Then the best hit is taken again
 and again, and each one taken costs the others of its page, and of a document that the question names, a little: so
 that one long document of several named does not crowd out the rest. Neighbours among the hits become one passage,
-copies and drafts stand behind the best of them. The weights were measured (docs/decisions/0017-ranking.md).
+copies and drafts stand behind the best of them. The weights were measured (docs/decisions/0020-ranking.md).
 """
 
 from __future__ import annotations
@@ -165,12 +165,24 @@ def _taken_in(
             also = dict.fromkeys([*better.also, _named(passage), *passage.also])
             found[i] = replace(better, also=tuple(also))
             return True
-        if join and neighbours(better, passage, _GAP):
-            if max(better.end, passage.end) - min(better.start, passage.start) > _MOST_JOINED:
-                continue
+        if join and _may_be_one(better, passage):
             found[i] = one(better, passage, library)
+            _close_up(found, i, library)
             return True
     return False
+
+
+def _may_be_one(first: Passage, second: Passage) -> bool:
+    length = max(first.end, second.end) - min(first.start, second.start)
+    return neighbours(first, second, _GAP) and length <= _MOST_JOINED
+
+
+def _close_up(found: list[Passage], i: int, library: Library) -> None:
+    """What has grown may have reached another of those found: the better of the two takes the other in."""
+    while (j := next((j for j, at in enumerate(found) if j != i and _may_be_one(found[i], at)), None)) is not None:
+        first, second = sorted((i, j))
+        found[first] = one(found[first], found.pop(second), library)
+        i = first
 
 
 def neighbours(first: Passage, second: Passage, gap: int) -> bool:

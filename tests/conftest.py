@@ -105,7 +105,7 @@ def put() -> Callable[..., None]:
 
     def store(
         library: Editor, path: str, text: Texts, *, root: str = "/root", title: str = "", sha256: str = "",
-        skipped: tuple[SkippedPage, ...] = (),
+        skipped: tuple[SkippedPage, ...] = (), date: str = "",
     ) -> None:  # fmt: skip
         pages = (Page(text),) if isinstance(text, str) else tuple(Page(part, n, None) for n, part in enumerate(text, 1))
         embedder = HashingEmbedder(library.identity.dimension)
@@ -113,7 +113,7 @@ def put() -> Callable[..., None]:
         texts = [chunking.embedded_text(title, chunk) for chunk in chunks]
         keys = [chunking.digest(title, chunk) for chunk in chunks]
         vectors = dict(zip(keys, embedder.embed_documents(texts), strict=True)) if texts else {}
-        part = Part("", sha256 or f"hash of {path}", len(text), Reading(pages, title, skipped))
+        part = Part("", sha256 or f"hash of {path}", len(text), Reading(pages, title, skipped, date=date))
         with library.transaction():
             library.begin(root, path)
             library.put(root, path, part, chunks, vectors, sketches.sketch(" ".join(page.text for page in pages)))

@@ -94,7 +94,7 @@ def split(
 
 def embedded_text(title: str, chunk: Chunk) -> str:
     """What is embedded for a chunk: title, heading path, table header and text; never shown to anyone."""
-    header = f"{_shortened(chunk.header_text, _TABLE_WEIGHT)}\n" if chunk.header_text else ""
+    header = f"{_shortened_header(chunk.header_text)}\n" if chunk.header_text else ""
     return _prefix(title, chunk.heading, chunk.text) + header + chunk.text
 
 
@@ -162,6 +162,15 @@ def _shortened(text: str, weight: int) -> str:
     return text
 
 
+def _shortened_header(header: str) -> str:
+    """A table's header, its caption bounded for itself, so that a long one leaves the names of columns in place."""
+    bar = max(header.find("|"), 0)
+    caption = _shortened(header[:bar], _HEADING_WEIGHT)
+    if len(caption) < bar and caption:
+        caption += "\n"
+    return caption + _shortened(header[bar:], _TABLE_WEIGHT - _weight(caption))
+
+
 def _weight(text: str) -> int:
     """About as many tokens as a text has; this must be known without a tokenizer, wherever it is embedded."""
     return sum(1 + (len(word) - 1) // 5 if word.isascii() else len(word) for word in text.split())
@@ -213,7 +222,7 @@ class _Table:
 
     def tokens(self, text: str, count: Callable[[str], int]) -> int:
         if self._tokens is None:
-            self._tokens = count(_shortened(text[slice(*self.header)], _TABLE_WEIGHT) + "\n")
+            self._tokens = count(_shortened_header(text[slice(*self.header)]) + "\n")
         return self._tokens
 
 

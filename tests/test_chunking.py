@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+from hostile import LONG, texts
 
 from localrag import chunking
 from localrag.chunking import embedded_text, split
@@ -328,3 +329,104 @@ def test_each_of_two_tables_has_its_own_header():
             assert text.rfind("| --- |", 0, chunk.start) > text.rfind(
                 "| Item" if "Item" in chunk.header_text else "| Part", 0, chunk.start
             )
+
+
+# --- captions -----------------------------------------------------------------------------------------------
+
+
+def headers(text, headings=(), **options):
+    """The headers that chunks carry, each one verbatim text of the page."""
+    found = set()
+    for chunk in split([Page(text, headings=headings)], count=count, limit=160, **options):
+        if chunk.header is not None:
+            assert text[slice(*chunk.header)] == chunk.header_text
+            assert count(embedded_text("", chunk)) <= 160
+            found.add(chunk.header_text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "caption"),
+    [
+        ("Intro.\n\nCONSOLIDATED STATEMENTS OF CASH FLOWS\n", "CONSOLIDATED STATEMENTS OF CASH FLOWS\n"),
+        ("Intro.\n\n   Cash flows  \n\n\n", "Cash flows  \n\n\n"),
+        ("Cash flows\n", "Cash flows\n"),
+        ("Intro.\nThe depreciation was as\nfollows (in millions):\n\n",
+         "The depreciation was as\nfollows (in millions):\n\n"),
+        ("A is.\nThe one\ntwo\nthree:\n", "The one\ntwo\nthree:\n"),
+        ("The one\ntwo\nthree\nfour:\n", "two\nthree\nfour:\n"),
+        ("表一：现金流量\n", "表一：现金流量\n"),
+    ],
+)  # fmt: skip
+def test_the_line_or_sentence_above_a_table_belongs_to_its_header(before, caption):
+    assert headers(before + table(60)) == {f"{caption}| Item | 2023 | 2022 |"}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "It ends here.\n",
+        "It ends here. \n\n",
+        "到此为止。\n",
+        "\n\n",
+        "| a |\n\n",
+        "a | b\n",
+        f"{'word ' * 80}\n",
+        "...\n",
+    ],
+)
+def test_what_ends_with_a_full_stop_or_is_no_line_of_words_is_no_caption(before):
+    assert headers(before + table(60)) == {"| Item | 2023 | 2022 |"}
+
+
+def test_a_heading_is_no_caption_since_it_is_said_already():
+    text = f"Intro.\n\nCash flows\n{table(60)}"
+    heading = Heading(text.index("Cash"), 1, "Cash flows")
+    assert headers(text, (heading,)) == {"| Item | 2023 | 2022 |"}
+    chunks = split([Page(text, headings=(heading,))], count=count, limit=160)
+    assert all(chunk.heading == ("Cash flows",) for chunk in chunks[1:])
+    elsewhere = (Heading(0, 1, "Intro."), Heading(len(text) - 5, 1, "x"))
+    assert headers(text, elsewhere) == {"Cash flows\n| Item | 2023 | 2022 |"}
+
+
+def test_a_caption_stays_with_its_table():
+    filler = "A sentence of some words that fills the chunk before the table begins. " * 9
+    for more in range(12):
+        text = f"{filler}{'word ' * more}end.\n\nCash flows in millions\n\n{table(5)}"
+        for chunk in split([Page(text)], count=count, limit=128, target=100):
+            assert not chunk.text.rstrip().endswith(("Cash flows in millions", "| Item | 2023 | 2022 |"))
+
+
+def test_a_long_caption_leaves_the_names_of_columns_in_what_is_embedded():
+    caption = "The depreciation of what the company holds for use and for sale was as follows " * 3 + "in millions:"
+    text = f"{caption}\n{table(60)}"
+    assert headers(text) == {f"{caption}\n| Item | 2023 | 2022 |"}
+    for chunk in split([Page(text)], count=count, limit=160)[1:]:
+        assert "The depreciation of what" in embedded_text("", chunk) and "| 2023 | 2022 |" in embedded_text("", chunk)
+
+
+def test_tables_in_any_text_have_headers_that_stand_before_their_rows():
+    for seed, (before, between) in enumerate(zip(texts(21, 150), texts(22, 150), strict=True)):
+        text = f"{before}\n{table(3 + seed % 30)}\n{between}\n{table(9, dashes=False)}"
+        for found in chunking._tables(text):
+            assert 0 <= found.header[0] < found.header[1] <= found.body <= found.end <= len(text)
+            assert not text[slice(*found.header)][0].isspace() and len(text[slice(*found.header)]) < 700
+        if "\x00" not in text and "\ud800" not in text:
+            headers(text)
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_no_text_before_a_table_takes_more_than_its_length(name):
+    for text in (
+        f"{LONG[name]}\n{table(3)}",
+        f"| {LONG[name]} |\n| {LONG[name]} |\nx",
+        f"{LONG[name][:300]}\n| a |\n" * 500,
+    ):
+        list(chunking._tables(text))
+
+
+def test_very_many_tables_under_very_many_headings_take_no_more_than_their_length():
+    part = f"Heading\n{table(2)}\n\n"
+    text = part * 8000
+    found = chunking._tables(text, [Heading(n * len(part), 1, "Heading") for n in range(8000)])
+    assert {text[slice(*each.header)] for each in found} == {"| Item | 2023 | 2022 |"}

@@ -145,6 +145,7 @@ def _plain(text: str, spoken: str) -> Iterator[Token]:
             yield _token(found, spoken)
 
 
+@lru_cache(maxsize=200_000)
 def _token(found: str, spoken: str) -> Token:
     found = _POSSESSIVE.sub("", found.replace("’", "'").lower())
     elided = _ELIDED.match(found) if spoken in _ELIDING else None
@@ -168,7 +169,6 @@ def _compounds(text: str, spoken: str) -> Iterator[Token]:
         yield Token(clause, clause)
 
 
-@lru_cache(maxsize=100_000)
 def stem(word: str, spoken: str) -> str:
     """The stem of a lower-case word (Snowball: Porter 2001), folded; the word itself without a language."""
     if not spoken:

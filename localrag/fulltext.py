@@ -3,7 +3,7 @@
 For each term, which passages hold it and how often; beside it, which documents are called by it (their path, title and
 first lines). BM25 (Robertson and Zaragoza 2009) comes out for every passage at once, not for a best few, so that it can
 be joined with the vectors' scores without a guess for what one of the two did not return. FTS5 scores a row and word in
-0.6 us, these arrays in 0.02 (docs/decisions/0016-full-text.md).
+0.6 us, these arrays in 0.02 (docs/decisions/0019-full-text.md).
 
 It lies in the database, so it is committed, encrypted and deleted with everything else: a word that no passage or
 document holds any more is gone from every table. K1 and B were measured: passages are of nearly one length, so that
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -294,16 +295,22 @@ class Indexer:
         row = self._db.execute(
             "SELECT n, data FROM postings WHERE term_id = ? AND space = ? AND block = ?", where
         ).fetchone()
-        ids, times = _decoded(*row) if row else (np.empty(0, np.int64), np.empty(0, np.uint8))
-        keep = ~np.isin(ids, [*gone, *new])
-        ids = np.concatenate([ids[keep], np.fromiter(new, np.int64, len(new))])
-        if not len(ids):
+        n, data = row or (0, b"")
+        if gone or (n and int.from_bytes(data[2 * n - 2 : 2 * n], "little") >= min(new)):
+            ids, times = _decoded(n, data)
+            kept = ~np.isin(ids, [*gone, *new])
+            held = dict(zip(ids[kept].tolist(), times[kept].tolist(), strict=True)) | dict(new)
+            n, data = 0, b""
+        else:
+            held = dict(new)  # ids only grow, so that nearly always the new ones go behind the old ones
+        if not n and not held:
             self._db.execute("DELETE FROM postings WHERE term_id = ? AND space = ? AND block = ?", where)
             return
-        times = np.concatenate([times[keep], np.fromiter(new.values(), np.uint8, len(new))])
-        order = np.argsort(ids)
-        data = ids[order].astype("<u2").tobytes() + times[order].tobytes()
-        self._db.execute("INSERT OR REPLACE INTO postings VALUES (?, ?, ?, ?, ?)", (*where, len(ids), data))
+        more = sorted(held)
+        data = b"".join(
+            (data[: 2 * n], struct.pack(f"<{len(more)}H", *more), data[2 * n :], bytes(held[id_] for id_ in more))
+        )
+        self._db.execute("INSERT OR REPLACE INTO postings VALUES (?, ?, ?, ?, ?)", (*where, n + len(more), data))
 
     def _write_lengths(self) -> None:
         blocks: dict[int, dict[int, int]] = {}

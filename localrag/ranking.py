@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NAMED, NEWEST, OPENING, ROW = 0.5, 0.1, 0.25, 0.15
 # Whoever puts words in quotes wants the passages that hold them, before all others.
 PHRASED = 1.0
-# What a hit costs the next ones of its document (where it is named), and of its page.
+# What a hit costs the next ones of its document (where that is one of several named), and of its page.
 CROWDED_DOCUMENT, CROWDED_PAGE = 0.03, 0.015
 # Hits looked through for each passage wanted, and the most characters of neighbours that become one.
 _DEPTH, _MOST_JOINED = 3, 2400
@@ -37,11 +37,16 @@ _GAP = 80  # characters between two neighbours: white space, since all else is i
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a hit stands, how far its document is named by the question, and whether that is the newest of those."""
+    """Where a hit stands, and what the question says of its document.
+
+    `named`: how far it is called so, from 0 to 1; `newest`: it is the latest of those; `one_of`: the question names several
+    documents, and this is one of them.
+    """
 
     row: Standing
     named: float = 0.0
     newest: bool = False
+    one_of: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ def in_turn(hits: Sequence[Hit], most: int, *, fair: bool = True) -> list[tuple[
     """The best hits, best first, and what each was worth in its turn: less where its page or document was there."""
     hits = sorted(hits, key=lambda hit: (hit.library.name, hit.passage))
     worth = np.array([hit.score for hit in hits])
-    named = np.array([hit.places[0].named for hit in hits])
+    one_of = np.array([hit.places[0].one_of for hit in hits])
     documents = _numbered([(hit.library.name, hit.places[0].row.document_id) for hit in hits])
     pages = _numbered([(hit.library.name, *hit.places[0].row[1:3]) for hit in hits])
     taken: list[tuple[Hit, float]] = []
@@ -79,7 +84,7 @@ def in_turn(hits: Sequence[Hit], most: int, *, fair: bool = True) -> list[tuple[
         worth[best] = -np.inf
         if not fair:
             continue
-        worth -= CROWDED_DOCUMENT * named * (documents == documents[best])
+        worth -= CROWDED_DOCUMENT * (one_of & (documents == documents[best]))
         if hits[best].places[0].row.number is not None:
             worth -= CROWDED_PAGE * (pages == pages[best])
     return taken

@@ -4,7 +4,7 @@ Every candidate of either ranker gets both scores, each on a scale of its own th
 cosine, and BM25 over what a passage could reach that holds every word of the question. They are added (a convex
 combination: Bruch, Gai and Ingber 2022, "An Analysis of Fusion Functions for Hybrid Retrieval"). A question whose words
 stand in a passage is so led by the words, one in other words by the vectors. `ranking` adds what is known of the
-documents and puts the hits in order (docs/decisions/0017-ranking.md). Filters apply before the search.
+documents and puts the hits in order (docs/decisions/0020-ranking.md). Filters apply before the search.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query, method: Method) -> li
     joined = _joined(dense, lexical, nearest, worded, method)
     standing: dict[int, list[Place]] = {}
     for row in library.standing(found, scope.documents, scope.pages):
-        place = Place(row, said.share(row.document_id), row.document_id in said.newest)
+        one_of = len(said.meant) > 1 and row.document_id in said.meant
+        place = Place(row, said.share(row.document_id), row.document_id in said.newest, one_of)
         standing.setdefault(row.passage_id, []).append(place)
     rows = {} if method.bare else _row_fits(library, sorted(standing), said.content or query)
     return [

@@ -26,7 +26,7 @@ def hit(
     number: int | None = 1, library: Any = LIBRARY, **more: Any,
 ) -> Hit:  # fmt: skip
     row = Standing(passage, document, position, 0, 10, number)
-    return Hit(library, passage, joined, joined, 0.0, (Place(row, named, newest),), **more)
+    return Hit(library, passage, joined, joined, 0.0, (Place(row, named, newest, one_of=named > 0),), **more)
 
 
 def order(hits: list[Hit], most: int = 99, *, fair: bool = True) -> list[int]:

@@ -23,7 +23,7 @@ from localrag.types import Passage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-NAMED, NEWEST, OPENING, ROW = 0.5, 0.1, 0.25, 0.15
+NAMED, NEWEST, OPENING, ROW = 0.5, 0.2, 0.25, 0.15
 # Whoever puts words in quotes wants the passages that hold them, before all others.
 PHRASED = 1.0
 # What a hit costs the next ones of its document (where that is one of several named), and of its page.

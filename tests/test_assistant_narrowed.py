@@ -133,3 +133,11 @@ def test_each_document_of_a_survey_is_asked_the_follow_up_as_it_stands_alone(
     models.generator.script = [("Follow-up", whole), ("", leaf)]
     ask(assistant, "And its rent?", "large", history=BEFORE, mode="survey")
     assert all(prompt[-1].text.endswith(f"Question: {whole}") for prompt in models.generator.prompts[1:])
+
+
+def test_a_slip_that_was_put_right_is_said_with_the_answer(assistant: Assistant, models: Any, large: Library) -> None:
+    models.generator.script = [("", "The yearly rent is EUR 48,000.")]
+    events, answer = ask(assistant, "What is the yaerly rent of Hall 3?", "large")
+    assert answer.looked_for == "What is the yearly rent of Hall 3?"
+    assert [event.looked_for for event in events if isinstance(event, Planned)] == ["", answer.looked_for]
+    assert answer.question == "What is the yaerly rent of Hall 3?"

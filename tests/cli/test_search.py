@@ -84,3 +84,11 @@ def test_control_characters_of_a_document_do_not_reach_the_terminal(shelf: Shelf
 def test_hostile_words_are_only_words(papers: Library) -> None:
     for words in ('AND OR NEAR( " * ^', "'; DROP TABLE chunks", "\udcff", "-1"):
         assert run("--json", "--", words).exit_code == 0
+
+
+def test_a_slip_that_was_put_right_is_said_beside_the_passages_and_in_json(papers: Library) -> None:
+    result = run("kenel", "-k", "1")
+    assert result.stderr == "Searched for: kennel\n" and result.stdout.startswith("1. dogs.pdf, p. 2")
+    value = json.loads(run("kenel", "-k", "1", "--json").stdout)
+    assert value["searched_for"] == "kennel" and value["passages"][0]["document"] == "dogs.pdf"
+    assert json.loads(run('"kenel"', "--json").stdout)["searched_for"] == '"kenel"'

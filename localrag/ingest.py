@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -103,6 +104,15 @@ def writing(
 ) -> AbstractContextManager[None]:
     """Hold the right to write to a library; see `vault.lock`."""
     return vault.lock(folder / LOCK, f"the library {name!r}", wait=wait, on_wait=on_wait)
+
+
+@dataclass(frozen=True, slots=True)
+class _Embedding:
+    """A batch whose passages are being embedded: the digests of those that had no vector, in order, and what comes."""
+
+    batch: Batch
+    keys: tuple[bytes, ...]
+    vectors: Future[Iterable[Vectors]]
 
 
 class _Run:
@@ -305,19 +315,38 @@ class _Run:
             memory=self.limits.memory, stop=self.stop,
         )  # fmt: skip
         # The pool ends first, so that the preparer's thread is not left waiting for a file that hangs.
-        with Preparer(pool.read_all(by_path), self.embedder) as batches, pool:
+        with Preparer(pool.read_all(by_path), self.embedder) as batches, pool, ThreadPoolExecutor(1, "ahead") as ahead:
+            waiting: _Embedding | None = None
             for batch in batches:
                 self._check()
-                self._store(batch, by_path)
+                # While this batch is embedded, the one before it is committed.
+                embedding = self._begin_embedding(batch, waiting, ahead, by_path)
+                if waiting is not None:
+                    self._store(waiting, by_path)
+                waiting = embedding
                 self.give_way()
+            if waiting is not None:
+                self._store(waiting, by_path)
 
-    def _store(self, batch: Batch, by_path: dict[Path, tuple[Found, str]]) -> None:
-        """Embed what is new in a batch, and commit it."""
-        prepared = [item for _, item in batch if isinstance(item, Prepared)]
-        texts = {key: text for item in prepared for key, text in zip(item.keys, item.texts, strict=True)}
+    def _begin_embedding(
+        self, batch: Batch, before: _Embedding | None, ahead: ThreadPoolExecutor,
+        by_path: dict[Path, tuple[Found, str]],
+    ) -> _Embedding:  # fmt: skip
+        texts = _texts(batch)
+        for key in (*self.library.known(list(texts)), *(before.keys if before else ())):
+            texts.pop(key, None)
+        name = by_path[batch[-1][0]][0].path
+        return _Embedding(batch, tuple(texts), ahead.submit(self._embed, list(texts.values()), name))
+
+    def _store(self, embedding: _Embedding, by_path: dict[Path, tuple[Found, str]]) -> None:
+        """Commit a batch as soon as its vectors are there."""
+        batch = embedding.batch
+        vectors = dict(zip(embedding.keys, embedding.vectors.result(), strict=True))
+        texts = {key: text for key, text in _texts(batch).items() if key not in vectors}
         for key in self.library.known(list(texts)):
             del texts[key]
-        vectors = dict(zip(texts, self._embed(list(texts.values()), batch, by_path), strict=True))
+        # What an older version of a document held when this batch was begun may have gone with that version since.
+        vectors |= zip(texts, self._embed(list(texts.values()), by_path[batch[-1][0]][0].path), strict=True)
         with self.library.transaction():
             for location, item in batch:
                 file, digest = by_path[location]
@@ -331,11 +360,9 @@ class _Run:
         for location, item in batch:
             if item is None:
                 self._finished(by_path[location][0])
-        self.tally.embedded += len(texts)
+        self.tally.embedded += len(vectors)
 
-    def _embed(self, texts: list[str], batch: Batch, by_path: dict[Path, tuple[Found, str]]) -> Iterable[Vectors]:
-        name = by_path[batch[-1][0]][0].path
-
+    def _embed(self, texts: list[str], name: str) -> Iterable[Vectors]:
         def report(done: int) -> None:
             words = f"{name} ({done} of {len(texts)} passages)"
             self.progress(IngestProgress(self.done, self.total, words, "embed"))
@@ -421,6 +448,12 @@ class _Run:
     def report(self, seconds: float, complete: bool) -> IngestReport:
         paths = {doc.id: doc.path for doc in self.library.documents()} if self.tally.near else {}
         return self.tally.report(self.library.name, self.root, paths, seconds, complete)
+
+
+def _texts(batch: Batch) -> dict[bytes, str]:
+    """What is embedded of a batch, by digest."""
+    prepared = [item for _, item in batch if isinstance(item, Prepared)]
+    return {key: text for item in prepared for key, text in zip(item.keys, item.texts, strict=True)}
 
 
 def _path(file: Found, member: str) -> str:

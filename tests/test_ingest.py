@@ -12,6 +12,7 @@ import pytest
 from papers import ingest, never, sound, with_words
 
 from localrag import ingest as ingesting
+from localrag import preparing
 from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
 from localrag.errors import EmbedderMismatch, NotFoundError, UsageError
@@ -292,3 +293,18 @@ def test_a_moved_root_is_read_nowhere_again(library: Editor, folder: Folder, tmp
     moved = root.rename(tmp_path / "moved")
     library.move_root(str(root), str(moved))
     assert ingest(library, moved, embedder=never).unchanged == 1
+
+
+def test_a_passage_that_goes_with_an_old_version_is_embedded_again_for_a_new_file(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "_CHUNKS", 1)
+    clause = "Either party may end this agreement with ninety days of notice. " * 12
+    root = folder({"a.txt": clause})
+    ingest(library, root)
+    # When the second file is begun, the library still holds its words; then the first file's new version takes them out.
+    folder({"a.txt": "Flamingos are pink. " * 12, "b.txt": clause})
+    report = ingest(library, root, limits=ingesting.Limits(workers=1))
+    assert report.read == ("a.txt", "b.txt")
+    assert library.page_text(library.document("b.txt").id, 0) == clause
+    sound(library)

@@ -72,8 +72,6 @@ def test_an_error_takes_back_what_the_indexer_remembers_too(library: Editor, put
     put(library, "a.txt", "Zeppelin.")
     with pytest.raises(RuntimeError), library.transaction():
         put(library, "b.txt", "Montgolfier and Zeppelin.")
-        library.remove([library.document("a.txt")])
-        library._indexer.flush()
         raise RuntimeError
     put(library, "c.txt", "Montgolfier and Zeppelin again.")
     assert called(library, "montgolfi") == ["c.txt"] and called(library, "zeppelin") == ["a.txt", "c.txt"]

@@ -299,12 +299,13 @@ def test_a_passage_that_goes_with_an_old_version_is_embedded_again_for_a_new_fil
     library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preparing, "_CHUNKS", 1)
-    clause = "Either party may end this agreement with ninety days of notice. " * 12
-    root = folder({"a.txt": clause})
+    clause = "# One\n\n" + "Either party may end this agreement with ninety days of notice. " * 6
+    root = folder({"a.md": clause})
     ingest(library, root)
-    # When the second file is begun, the library still holds its words; then the first file's new version takes them out.
-    folder({"a.txt": "Flamingos are pink. " * 12, "b.txt": clause})
+    # When b is begun, the library still holds its first words; then a's new version takes them out.
+    longer = clause + "\n\n# Two\n\n" + "Herons stand in the water until a fish comes by. " * 12
+    folder({"a.md": "# One\n\n" + "Flamingos are pink. " * 24, "b.md": longer})
     report = ingest(library, root, limits=ingesting.Limits(workers=1))
-    assert report.read == ("a.txt", "b.txt")
-    assert library.page_text(library.document("b.txt").id, 0) == clause
+    assert report.read == ("a.md", "b.md")
+    assert library.page_text(library.document("b.md").id, 0) == longer
     sound(library)

@@ -205,9 +205,8 @@ def _openings(scope: _Scope, query: Query, said: Mentions) -> list[int]:
     """The first passages of the documents that a question about a document as a whole may mean."""
     if not query.about_whole:
         return []
-    documents: Sequence[int] = said.best(_MOST_OPENINGS)
-    if not documents and scope.documents is not None and len(scope.documents) <= _MOST_OPENINGS:
-        documents = scope.documents
+    there = list(scope.library.overview().dates) if scope.documents is None else scope.documents
+    documents = said.best(_MOST_OPENINGS) or (there if len(there) <= _MOST_OPENINGS else [])
     return scope.library.openings(documents)
 
 

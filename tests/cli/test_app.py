@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ def run(tmp_path: Path, module: str, source: str, *args: str) -> subprocess.Comp
     return subprocess.run(
         [sys.executable, "-m", "localrag", *args], cwd=tmp_path, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(tmp_path / "first")},
+        # A suite that runs in the background is started deaf to Ctrl-C, and so would the command be.
+        preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) if os.name == "posix" else None,
     )  # fmt: skip
 
 

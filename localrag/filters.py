@@ -113,6 +113,8 @@ def _page_range(given: tuple[int | None, int | None] | None) -> tuple[int, int |
     if given is None:
         return None
     first, last = given[0] or 1, given[1]
+    if 0 in given:
+        raise UsageError("there is no page 0", "Pages count from 1, whatever is printed on them: 3-7.")
     if first < 1 or (last is not None and last < first):
         raise UsageError(f"{_span((first, last))} is no range of pages", "Give the first and the last page: 3-7.")
     return first, last

@@ -25,7 +25,10 @@ _WHOLE = re.compile(
       | título | fecha | partes | firm(?:ó|ado|aron) | autor(?:es)? | remitente )\b""",
     re.I | re.X,
 )
-_MOST_WORDS_ABOUT_WHOLE = 5
+_MOST_WORDS_ABOUT_WHOLE, _MOST_WORDS_ABOUT_CLAUSE = 5, 4
+_CLAUSE = re.compile(
+    r"(?<![\w.,])\d+(?:\.\d+)+(?:\([a-z0-9]{1,4}\))*(?![\w,])|(?<![\w.,])\d+(?:\([a-z0-9]{1,4}\))+", re.I
+)
 
 _LATEST = re.compile(
     r"""\b(?: latest | most\ recent | newest | neuest\w* | aktuellst\w* | jüngst\w* | letzte[nrs]? | plus\ récent\w*
@@ -60,10 +63,17 @@ def understand(question: str, languages: Sequence[str]) -> Query:
         question,
         groups,
         _names(question, groups, languages),
-        tuple(phrase for phrase in phrases if phrase),
+        (*(phrase for phrase in phrases if phrase), *_clauses(question, groups)),
         about_whole=len(groups) <= _MOST_WORDS_ABOUT_WHOLE and bool(_WHOLE.search(question)),
         latest=bool(_LATEST.search(question)),
     )
+
+
+def _clauses(question: str, groups: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Numbers of clauses and amounts ("12.3", "4.1(b)") that a short question asks for: as if they stood in quotes."""
+    if len(groups) > _MOST_WORDS_ABOUT_CLAUSE:
+        return []
+    return [(folded(match[0]),) for match in _CLAUSE.finditer(question)]
 
 
 def without(query: Query, groups: Set[tuple[str, ...]], languages: Sequence[str]) -> Query:

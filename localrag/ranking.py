@@ -39,8 +39,8 @@ _GAP = 80  # characters between two neighbours: white space, since all else is i
 class Place:
     """Where a hit stands, and what the question says of its document.
 
-    `named`: how far it is called so, from 0 to 1; `newest`: it is the latest of those; `one_of`: the question names several
-    documents, and this is one of them.
+    `named`: how far it is called so, from 0 to 1; `newest`: it is the latest of those; `one_of`: the question names
+    several documents, and this is one of them.
     """
 
     row: Standing
@@ -135,9 +135,15 @@ def _at(hit: Hit, row: StoredChunk) -> Passage:
     return Passage(
         library=hit.library.name, document=row.document, page=row.page, label=row.label, heading=row.heading,
         text=row.text, start=row.start, end=row.end, score=hit.score, document_id=row.document_id,
-        position=row.position, signals={"dense": round(hit.dense, 6), "lexical": round(hit.lexical, 6)},
+        position=row.position, signals=_signals(hit),
         unit=row.unit, spot=row.spot, header=row.header,
     )  # fmt: skip
+
+
+def _signals(hit: Hit) -> dict[str, float]:
+    """Both scores, and whether words in quotes stand here."""
+    signals = {"dense": round(hit.dense, 6), "lexical": round(hit.lexical, 6)}
+    return {**signals, "phrase": 1.0} if hit.phrased else signals
 
 
 def _named(passage: Passage) -> str:

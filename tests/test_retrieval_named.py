@@ -176,3 +176,14 @@ def test_the_texts_of_tables_are_those_of_the_passages_that_hold_one(shelf: Shel
     held = dict(library.table_texts(ids))
     chunks = {chunk.passage_id: chunk.text for chunk in library.chunks_of(1)}
     assert held == {i: text for i, text in chunks.items() if "| Row" in text} and 0 < len(held) < len(ids)
+
+
+def test_the_number_of_a_clause_in_a_short_question_leads(shelf: Shelf) -> None:
+    library = shelf("law", {
+        "a.txt": "Section and clause and article of this section, which is a section of the agreement on sections.",
+        "b.txt": "12.3 The tenant keeps the garden in the state in which it was handed over.",
+        "c.txt": "4.1(b) Pets are kept on a lead. Section 12.30 of the Act holds.",
+        **{f"{n}.txt": f"Something else entirely, number {n}." for n in range(6)},
+    })  # fmt: skip
+    assert search(library, "section 12.3")[0].document == "b.txt"
+    assert search(library, "clause 4.1(b)")[0].document == "c.txt"

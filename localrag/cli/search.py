@@ -28,12 +28,12 @@ Examples:
   localrag search "delivery date" --type mail --from "jane doe" --since 2023-06
   localrag search "indemnity" --folder leases --pages 3-7""",
 )
-@click.argument("words")
+@click.argument("words", nargs=-1, required=True)
 @library_option
 @filter_options
 @click.option("-k", "k", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many passages.")
 @json_option
-def search_command(words: str, libraries: tuple[str, ...], only: Filter, k: int, as_json: bool) -> None:
+def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Filter, k: int, as_json: bool) -> None:
     """Find the passages that fit WORDS best. No model that answers is loaded.
 
     Words in double quotes are looked for as a phrase.
@@ -41,19 +41,22 @@ def search_command(words: str, libraries: tuple[str, ...], only: Filter, k: int,
     from localrag.assistant import Assistant
     from localrag.errors import UsageError
 
-    if not words.strip():
+    question = " ".join(words)
+    if not any(letter.isalnum() for letter in question):
         raise UsageError("there are no words to search for", 'For example: localrag search "notice period"')
     settings = load_settings()
     names = chosen_libraries(libraries, settings)
     assistant = Assistant(settings)
     try:
-        looked_for = assistant.spelled(words, names)
-        passages = assistant.search(words, libraries=names, k=k, documents=only)
+        looked_for = assistant.spelled(question, names)
+        passages = assistant.search(question, libraries=names, k=k, documents=only)
         left_out = assistant.left_out(names, only) if only else ()
     finally:
         assistant.close()
-    if looked_for != words:
+    if looked_for != question:
         click.secho(f"Searched for: {shown(looked_for)}", dim=True, err=True)
+    if '"' in question and not any("phrase" in passage.signals for passage in passages):
+        click.secho("No passage holds the words in quotes as they are; these are the nearest.", dim=True, err=True)
     for left in left_out:
         click.secho(f"Not looked at: {left.reason}.", dim=True, err=True)
     if as_json:

@@ -35,6 +35,8 @@ K1, B = 0.6, 0.4
 # Ids in one block of postings: a change rewrites whole blocks, a question reads them.
 _BLOCK = 4096
 _MOST_TF = 255
+# Passages whose words are looked through for a phrase: one that more may hold ("of the") says nothing.
+_MOST_LOOKED_INTO = 20_000
 # Passages after which pending postings are written, so that a long transaction holds little.
 _PENDING = 4096
 
@@ -108,6 +110,7 @@ class FullText:
             both = there if both is None else np.intersect1d(both, there, assume_unique=True)
         if both is None or not len(both):
             return []
+        both = both[:_MOST_LOOKED_INTO]
         wanted = [np.array(sorted(ids[word]), np.uint32) for word in words]
         sql = "SELECT id, words FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
         return [row[0] for row in self._select(sql, (json.dumps(both.tolist()),)) if _in_a_row(row[1], wanted)]

@@ -129,9 +129,10 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query, method: Method) -> li
     phrased = set() if method.bare else {i for phrase in query.phrases for i in library.text.holding(phrase)}
     if allowed is not None:
         phrased &= set(allowed.tolist())
-    found = sorted({*nearest, *worded, *others, *opening, *sorted(phrased)[:CANDIDATES]})
+    quoted = sorted(phrased, key=lambda i: (-scores.of[i], i))[:CANDIDATES]
+    found = sorted({*nearest, *worded, *others, *opening, *quoted})
     dense = library.cosines(found, vector)
-    lexical = {i: float(scores.of[i]) if i < len(scores.of) else 0.0 for i in found}
+    lexical = {i: float(scores.of[i]) for i in found}
     joined = _joined(dense, lexical, nearest, worded, method)
     standing: dict[int, list[Place]] = {}
     for row in library.standing(found, scope.documents, scope.pages):

@@ -1,11 +1,11 @@
 """Pages a second of an ingest, beside a plain stack and beside the embedder alone, in the same run.
 
-    python benchmarks/ingest.py [FOLDER] [--most FILES] [--suffix .pdf]
+    python benchmarks/ingest.py [FOLDER] [--most FILES] [--suffix .pdf] [--ocr]
 
 The plain stack is what a tutorial has: pypdf, a recursive character splitter (1,000 characters, 200 overlapping),
 sentence-transformers in float32 with its default batches, a flat FAISS index in memory. It keeps no page, no offset, no
 table and no text on the disk. The embedder alone gets the very passages that the ingest embedded, so its share says
-what reading, chunking and storing add. All models are loaded and warm before a clock starts.
+what reading, chunking and storing add. Scans are left out but with --ocr, since one page of them costs seconds. All models are loaded and warm before a clock starts.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=EXAMPLES, help="where the files are (examples)")
     parser.add_argument("--most", type=int, default=20, metavar="FILES", help="read at most so many (20)")
     parser.add_argument("--suffix", default=".pdf", choices=(".pdf", ".txt"), help="which files (.pdf)")
+    parser.add_argument("--ocr", action="store_true", help="recognise text in scans, which the plain stack does not")
     parser.add_argument("--without-plain", action="store_true", help="leave the plain stack out")
     given = parser.parse_args()
     files = sorted(path for path in given.folder.rglob("*") if path.suffix.lower() == given.suffix)[: given.most]
@@ -101,7 +102,7 @@ def main() -> None:
         library = api.open_library("bench", settings=settings.with_options(home=Path(folder) / "home"), create=True)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.perf_counter()
-        report = library.ingest(source)
+        report = library.ingest(source, ocr="auto" if given.ocr else "off")
         seconds = time.perf_counter() - began
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         stored = Library.open(library.folder, "bench")

@@ -5,7 +5,8 @@
 The plain stack is what a tutorial has: pypdf, a recursive character splitter (1,000 characters, 200 overlapping),
 sentence-transformers in float32 with its default batches, a flat FAISS index in memory. It keeps no page, no offset, no
 table and no text on the disk. The embedder alone gets the very passages that the ingest embedded, so its share says
-what reading, chunking and storing add. Scans are left out but with --ocr, since one page of them costs seconds. All models are loaded and warm before a clock starts.
+what reading, chunking and storing add. Without --ocr scans are left out: a page of them costs seconds. All models are
+loaded and warm before a clock starts.
 """
 
 from __future__ import annotations

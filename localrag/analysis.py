@@ -21,9 +21,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-# Another number here means that what is kept of the words was made otherwise: see schema.SCHEMA.
-VERSION = 1
-
 
 class Token(NamedTuple):
     word: str

@@ -68,11 +68,12 @@ class Assistant:
 
     Args:
         settings: where things lie and how the model runs.
+        generator: the model that answers, where it is not to be loaded as the settings say.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, generator: Model | None = None) -> None:
         self._settings = settings
-        self._generator: Model | None = None
+        self._generator = generator
         self._embedders: dict[EmbedderIdentity, Embedder] = {}
         self._reranker: Reranker | None = None
         self._libraries: dict[str, Library] = {}

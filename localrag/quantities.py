@@ -1,0 +1,212 @@
+"""Dates, durations, amounts of money, shares and numbers read from short answers, so that code compares them (pure).
+
+Durations are in days (a month is 365.2425 / 12 of them), dates in days since the year 1; "thirty (30) days" is 30.
+Of several quantities in a text the first of the most telling kind is taken: a date before a duration before money.
+
+Limits: words of numbers are English. 3/4/2024 is read as in the United States where both could be the month, 3.4.2024
+as in Europe.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+Measure = Literal["date", "duration", "money", "percent", "number"]
+_MONTH_DAYS = 365.2425 / 12
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A value that can be compared with others of its measure and unit (a currency; empty for the rest)."""
+
+    measure: Measure
+    value: float
+    unit: str = ""
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        return self.measure, self.unit
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A limit that a question sets: "more than 60 days", "at least 10 %", "before 2024"."""
+
+    how: Literal["more", "less", "at least", "at most"]
+    limit: Quantity
+
+    def passes(self, value: Quantity) -> bool | None:
+        """Whether a value is within the limit; None where the two cannot be compared."""
+        if value.kind != self.limit.kind:
+            return None
+        if self.how == "more":
+            return value.value > self.limit.value
+        if self.how == "less":
+            return value.value < self.limit.value
+        return value.value >= self.limit.value if self.how == "at least" else value.value <= self.limit.value
+
+
+# --- numbers ------------------------------------------------------------------------------------------------
+
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_WORDS: Mapping[str, float] = {
+    **{word: float(n) for n, word in enumerate(_ONES)},
+    **{word: 10.0 * n for n, word in enumerate(_TENS, 2)},
+    **{f"{tens}{join}{one}": 10.0 * t + n
+       for t, tens in enumerate(_TENS, 2) for n, one in enumerate(_ONES[1:10], 1) for join in "- "},
+    "hundred": 100.0, "a hundred": 100.0, "one hundred": 100.0, "one hundred twenty": 120.0,
+    "one hundred and twenty": 120.0, "one hundred eighty": 180.0, "one hundred and eighty": 180.0, "half": 0.5,
+    "a": 1.0, "an": 1.0,
+}  # fmt: skip
+_SCALE = {"thousand": 1e3, "k": 1e3, "million": 1e6, "m": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9}
+_WORD = "|".join(sorted((re.escape(word) for word in _WORDS if len(word) > 2), key=len, reverse=True))
+_DIGITS = r"\d{1,3}(?:[,'’]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
+_SCALED = rf"(?P<number>{_DIGITS})(?:\s*(?P<scale>thousand|million|billion|bn|mn|[km](?![a-z])))?"
+_COUNTED = rf"(?:(?:\b(?:{_WORD})\s*\(\s*)?(?P<digits>{_DIGITS})\s*\)?|\b(?P<word>{_WORD}|an?))"
+
+
+def _number(text: str) -> float:
+    return float(re.sub("[,'’]", "", text))
+
+
+def in_words(number: int) -> str:
+    """A number up to 99 as English words, else nothing: "thirty-one"."""
+    if not 0 <= number < 100:
+        return ""
+    if number < 20:
+        return _ONES[number]
+    tens, ones = divmod(number, 10)
+    return _TENS[tens - 2] + (f"-{_ONES[ones]}" if ones else "")
+
+
+# --- dates --------------------------------------------------------------------------------------------------
+
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTH = (
+    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
+    r"oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
+)
+_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+_YEAR = r"(?P<year>\d{4})"
+_DATES = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        r"\b(?P<year>\d{4})-(?P<m>\d{1,2})(?:-(?P<day>\d{1,2}))?\b",
+        rf"\b{_DAY}\s+(?:day of\s+)?{_MONTH},?\s+{_YEAR}\b",
+        rf"\b{_MONTH}\s+{_DAY},?\s+{_YEAR}\b",
+        rf"\b{_MONTH},?\s+{_YEAR}\b",
+        r"\b(?P<m>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}|\d{2})\b",
+        r"\b(?P<day>\d{1,2})\.(?P<m>\d{1,2})\.(?P<year>\d{4}|\d{2})\b",
+        r"^\W*(?:(?:in|from|since|until|by|before|after|of)\s+)?(?P<year>(?:19|20)\d\d)\W*$",
+    )
+)
+
+
+def _date(text: str, *, last: bool = False) -> Quantity | None:
+    """The date that stands in a text; of a year or month alone its first day, or its last."""
+    for pattern in _DATES:
+        for found in pattern.finditer(text):
+            parts = found.groupdict()
+            year = int(parts["year"])
+            if year < 100:
+                year += 2000 if year < 70 else 1900
+            named = parts.get("month")
+            month = _MONTHS.index(named[:3].lower()) + 1 if named else int(parts.get("m") or (12 if last else 1))
+            day = int(parts.get("day") or 1)
+            if month > 12 >= day:
+                month, day = day, month
+            try:
+                if last and not parts.get("day"):
+                    day = monthrange(year, month)[1]
+                return Quantity("date", float(date(year, month, day).toordinal()))
+            except ValueError:
+                continue
+    return None
+
+
+# --- durations, money, shares -------------------------------------------------------------------------------
+
+_DAYS = {
+    "day": 1.0, "week": 7.0, "fortnight": 14.0, "month": _MONTH_DAYS, "quarter": 3 * _MONTH_DAYS,
+    "year": 12 * _MONTH_DAYS, "annum": 12 * _MONTH_DAYS, "hour": 1 / 24, "minute": 1 / 1440,
+}  # fmt: skip
+_DURATION = re.compile(
+    rf"{_COUNTED}[\s-]*(?:an?\s+)?(?:(?:calendar|business|working|full|consecutive|additional)[\s-]+)?"
+    rf"(?P<unit>{'|'.join(_DAYS)})s?\b",
+    re.I,
+)
+_CURRENCIES = {
+    "$": "USD", "us$": "USD", "usd": "USD", "dollar": "USD", "dollars": "USD", "€": "EUR", "eur": "EUR", "euro": "EUR",
+    "euros": "EUR", "£": "GBP", "gbp": "GBP", "pounds": "GBP", "chf": "CHF", "francs": "CHF", "¥": "JPY", "jpy": "JPY",
+    "yen": "JPY", "rmb": "CNY", "cny": "CNY",
+}  # fmt: skip
+_BEFORE = r"(?P<before>US\$|\$|€|£|¥|\b(?:USD|EUR|GBP|CHF|JPY|RMB|CNY)\b)"
+_AFTER = r"(?P<after>€|£|\b(?:USD|EUR|GBP|CHF|JPY|RMB|CNY|(?:U\.?S\.? )?dollars?|euros?|pounds|francs|yen)\b)"
+_MONEY = (re.compile(rf"{_BEFORE}\s*{_SCALED}", re.I), re.compile(rf"{_SCALED}\s*{_AFTER}", re.I))
+_PERCENT = re.compile(rf"{_COUNTED}\s*(?:%|per\s?cent\b)", re.I)
+_PLAIN = re.compile(rf"(?<![\w.]){_SCALED}(?![\w])", re.I)
+
+
+def _counted(found: re.Match[str]) -> float:
+    return _number(found["digits"]) if found["digits"] else _WORDS[found["word"].lower()]
+
+
+def _money(text: str) -> Quantity | None:
+    for pattern in _MONEY:
+        if found := pattern.search(text):
+            said = found.groupdict().get("before") or found.groupdict().get("after") or ""
+            unit = _CURRENCIES.get(said.lower(), _CURRENCIES.get(said.lower().split()[-1], said))
+            return Quantity("money", _number(found["number"]) * _SCALE.get((found["scale"] or "").lower(), 1.0), unit)
+    return None
+
+
+def read(text: str) -> Quantity | None:
+    """The quantity that a short text states, or None."""
+    if quantity := _date(text):
+        return quantity
+    if found := _DURATION.search(text):
+        return Quantity("duration", _counted(found) * _DAYS[found["unit"].lower()])
+    if quantity := _money(text):
+        return quantity
+    if found := _PERCENT.search(text):
+        return Quantity("percent", _counted(found))
+    if found := _PLAIN.search(text):
+        return Quantity("number", _number(found["number"]) * _SCALE.get((found["scale"] or "").lower(), 1.0))
+    word = re.search(rf"\b(?:{_WORD})\b", text, re.I)
+    return Quantity("number", _WORDS[word[0].lower()]) if word else None
+
+
+# --- limits -------------------------------------------------------------------------------------------------
+
+_LIMITS: tuple[tuple[Literal["more", "less", "at least", "at most"], str], ...] = (
+    ("at least", r"at least|no less than|not less than|minimum of|since|on or after"),
+    ("at most", r"at most|no more than|not more than|up to|maximum of|within|on or before"),
+    ("more", r"(?:more|longer|greater|higher|later|larger|bigger|older) than|over|above|exceeding|after|beyond"),
+    ("less", r"(?:less|shorter|lower|fewer|earlier|smaller|younger) than|under|below|before"),
+)
+_LIMIT = re.compile(
+    "|".join(rf"(?P<l{n}>\b(?:of\s+)?(?:that\s+(?:is|are)\s+)?(?:{words})\b)" for n, (_, words) in enumerate(_LIMITS)),
+    re.I,
+)
+
+
+def comparison(text: str) -> tuple[int, Comparison] | None:
+    """The limit that a text sets, and where its words begin; None where it sets none."""
+    for found in _LIMIT.finditer(text):
+        after = text[found.end() :].strip(" .?")
+        how = next(_LIMITS[n][0] for n in range(len(_LIMITS)) if found[f"l{n}"])
+        # Later than 2020 begins when that year has ended.
+        limit = _date(after, last=True) if how in ("more", "at most") else None
+        limit = limit or read(after)
+        if limit is not None:
+            return found.start(), Comparison(how, limit)
+    return None

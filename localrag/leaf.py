@@ -62,9 +62,10 @@ def leaf_question(question: str) -> LeafQuestion:
 
 _NOUNS = (
     "document contract agreement file report policy letter invoice lease filing paper chapter section mail email "
-    "e-mail message nda licence license statement memo memorandum note bill offer order deed receipt article study plan "
-    "form certificate amendment page minute transcript application proposal quote quotation tender résumé resume cv book "
-    "record review protocol brief judgment decision permit mortgage loan will manual handbook presentation"
+    "e-mail message nda licence license statement memo memorandum note bill offer order deed receipt article study "
+    "plan form certificate amendment page minute transcript application proposal quote quotation tender résumé "
+    "resume cv book record review protocol brief judgment decision permit mortgage loan will manual handbook "
+    "presentation"
 ).split()
 _SINGULAR = {form: noun for noun in _NOUNS for form in (noun, noun[:-1] + "ies" if noun[-1] == "y" else noun + "s")}
 # "of these 40 supplier agreements": whose they are, how many, and up to two words of what kind.

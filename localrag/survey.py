@@ -1,36 +1,84 @@
-"""One question put to each of many documents; the answers are joined by code.
+"""One question put to each of many documents: what one of them answers, and how answers are joined. No model counts.
 
-Each leaf sees only passages of its own document, answers in a fixed JSON shape, and its quote is looked up in the
-document. Counting and sorting happen here, never in the model. Every document considered has a row, with "nothing
-found" where so. Leaves see passages, not whole documents, and the row says so by its place.
+A leaf's verdict is weighed before anything is written: the model's likelihood of “yes” on a few short passages, each
+judged by itself, together with how the document's passages stand among those of all documents asked. Only where that is
+enough does the model write: an answer and a quote, in a fixed JSON shape. The quote is looked up in the document, and
+what is shown are the document's own words (docs/decisions/0023-survey.md). Every document considered has a row, with
+"nothing found" where so.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean, pstdev
+from typing import Any, Literal
 
-from localrag import prompt
-from localrag.citations import locate
-from localrag.generation import Completed, Generator
-from localrag.types import Citation, Document, Passage, Usage
+from localrag import prompt, survey_prompts
+from localrag.citations import cite, locate
+from localrag.generation import Completed, Generator, StateStore, Weighed
+from localrag.leaf import LeafQuestion
+from localrag.sentences import sentences
+from localrag.types import Citation, Document, Message, Passage, Usage
 
-_LEAF_TOKENS = 160
+Read = Literal["whole", "passages"]
+Stop = Callable[[], bool]
+_LEAF_TOKENS, _FIELD_TOKENS, _MOST_FIELD_TOKENS = 120, 40, 400
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """From which odds on a document says yes: log odds of the model's best passage, and of where it stands.
+
+    `standing` weighs how far the document's best passage is above those of the others, in standard deviations.
+    `certain`: odds that need no second passage.
+    """
+
+    least: float
+    standing: float
+    certain: float
+
+
+# Fitted on clauses other than those reported (docs/decisions/0023-survey.md).
+VERDICT = Verdict(least=0.0, standing=1.0, certain=4.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What of one document is put before the model.
+
+    `passages` are the best first, each judged by itself; where the document is read `whole` they are its pages. `text`
+    is the document as `read` lays it out, where its state is kept. `standing`: how its best passage compares with those
+    of the other documents. `states` is where states are kept, for a document that has one.
+    """
+
+    passages: tuple[Passage, ...]
+    read: Read = "passages"
+    text: str = ""
+    standing: float = 0.0
+    states: StateStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What one document said. `dropped` is True where the model gave a quote that is not in the document."""
+    """What one document said.
+
+    `dropped` is True where the model gave a quote that is not in the document; `likelihood` is how sure it is that the
+    document says yes, None where it was not asked; `fields` are the columns of a table.
+    """
 
     library: str
     document: Document
     found: bool
-    answer: str
-    citation: Citation | None
-    dropped: bool
-    usage: Usage
+    answer: str = ""
+    citation: Citation | None = None
+    dropped: bool = False
+    usage: Usage = field(default_factory=Usage)
+    read: Read = "passages"
+    likelihood: float | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     def to_row(self) -> dict[str, Any]:
         return {
@@ -38,100 +86,218 @@ class Leaf:
             "document": self.document.path,
             "found": self.found,
             "answer": self.answer,
+            **self.fields,
             "place": self.citation.place if self.citation else "",
             "quote": self.citation.quote if self.citation else "",
+            "read": self.read,
+            "likelihood": None if self.likelihood is None else round(self.likelihood, 3),
         }
 
 
-def leaves(
-    question: str,
-    documents: Sequence[tuple[str, Document]],
-    generator: Generator,
-    find: Callable[[str, Document], list[Passage]],
-    *,
-    stop: Callable[[], bool],
-) -> Iterator[Leaf]:
-    """Ask each document in turn; ends early where `stop` says so.
+def standings(scores: Sequence[float]) -> list[float]:
+    """How far each document's best score lies above those of the others, in standard deviations, from -2 to 3.
+
+    A score says little by itself and much against the background of the same question put to the other documents. Of
+    fewer than four there is no background.
+    """
+    if len(scores) < 4 or (spread := pstdev(scores)) < 1e-6:
+        return [0.0] * len(scores)
+    middle = fmean(scores)
+    return [min(3.0, max(-2.0, (score - middle) / spread)) for score in scores]
+
+
+# --- one leaf -----------------------------------------------------------------------------------------------
+
+
+def ask(
+    leaf: LeafQuestion, library: str, document: Document, material: Material, model: Generator, *,
+    answer_from: float = 0.5, verdict: Verdict = VERDICT, stop: Stop = lambda: False,
+) -> Leaf | None:  # fmt: skip
+    """Put the leaf question to one document; None where it was stopped.
 
     Args:
-        question: the leaf question, the same for all.
-        documents: (library, document) pairs.
-        generator: the model.
-        find: the passages of one document that fit the question, already within the budget.
+        answer_from: the least likelihood that the text holds the answer to a question for a value.
+        verdict: from where on a question of yes and no is answered yes.
     """
-    for library, document in documents:
-        passages = find(library, document)
-        if not passages:
-            yield Leaf(library, document, False, "", None, False, Usage())
-            continue
-        done = _ask(question, document, passages, generator, stop)
-        if done.ended == "stopped":
-            return
-        yield _leaf(library, document, passages, done)
+    nothing = Leaf(library, document, False, read=material.read)
+    if not any(passage.text.strip() for passage in material.passages):
+        return nothing
+    call = _Call(model, material.states, stop)
+    judged = _judged(leaf, material, verdict, call)
+    if judged is None:
+        return None
+    passages, messages, odds = judged
+    likelihood = None if odds is None else 1 / (1 + math.exp(-odds))
+    nothing = replace(nothing, likelihood=likelihood, usage=call.usage)
+    if likelihood is not None and likelihood < (0.5 if leaf.kind == "existence" else answer_from):
+        return nothing
+    written = _written(leaf, messages, material, call)
+    if written is None:
+        return None
+    return _leaf(leaf, replace(nothing, usage=call.usage), passages, written)
 
 
-def _ask(
-    question: str,
-    document: Document,
-    passages: Sequence[Passage],
-    generator: Generator,
-    stop: Callable[[], bool],
-) -> Completed:
-    messages = prompt.leaf_prompt(question, document.path, passages)
-    done = Completed("", Usage(), "stopped")
-    for event in generator.generate(messages, max_tokens=_LEAF_TOKENS, grammar=prompt.LEAF_GRAMMAR, stop=stop):
-        if isinstance(event, Completed):
-            done = event
-    return done
+@dataclass(slots=True)
+class _Call:
+    """The model, and what it has cost so far."""
+
+    model: Generator
+    states: StateStore | None
+    stop: Stop
+    usage: Usage = field(default_factory=Usage)
+
+    def yes(self, messages: Sequence[Message]) -> float | None:
+        """The log odds of yes against no; None where it was stopped."""
+        weighed = Weighed((), Usage())
+        for event in self.model.weigh(messages, survey_prompts.YES_NO, stop=self.stop, states=self.states):
+            if isinstance(event, Weighed):
+                weighed = event
+        self.usage += weighed.usage
+        if not weighed.shares:
+            return None
+        share = min(max(weighed.shares[0], 1e-6), 1 - 1e-6)
+        return math.log(share / (1 - share))
+
+    def write(self, messages: Sequence[Message], grammar: str, most: int) -> str | None:
+        done = Completed("", Usage(), "stopped")
+        for event in self.model.generate(
+            messages, max_tokens=most, grammar=grammar, stop=self.stop, states=self.states
+        ):
+            if isinstance(event, Completed):
+                done = event
+        self.usage += done.usage
+        return None if done.ended == "stopped" else done.text
 
 
-def _leaf(library: str, document: Document, passages: Sequence[Passage], done: Completed) -> Leaf:
-    try:
-        reply = json.loads(done.text)
-        found, answer, quote = bool(reply["found"]), str(reply["answer"]).strip(), str(reply["quote"]).strip()
-    except (ValueError, KeyError, TypeError):
-        # Cut off by the token limit: what there is of it is no answer.
-        return Leaf(library, document, False, "", None, False, done.usage)
-    citation = _verified(quote, passages) if found and quote else None
-    return Leaf(
-        library,
-        document,
-        found,
-        answer if found else "",
-        citation,
-        bool(found and quote and not citation),
-        done.usage,
+def _judged(
+    leaf: LeafQuestion, material: Material, verdict: Verdict, call: _Call
+) -> tuple[Sequence[Passage], list[Message], float | None] | None:
+    """The passages that answer best, their prompt, and the odds that they do; None where it was stopped."""
+    if material.text:
+        messages = survey_prompts.document_prompt(leaf.text, material.passages[0].document, material.text)
+    else:
+        messages = survey_prompts.passage_prompt(leaf.noun, material.passages)
+    if leaf.kind == "fields":
+        return material.passages, messages, None
+    this = _this(material)
+    if leaf.kind != "existence" or material.read == "whole":
+        odds = call.yes(survey_prompts.asking(messages, survey_prompts.says_so(leaf, this)))
+        if odds is not None and leaf.kind == "existence":
+            odds += verdict.standing * material.standing - verdict.least
+        return None if odds is None else (material.passages, messages, odds)
+    best: tuple[Sequence[Passage], list[Message], float] | None = None
+    for passage in material.passages:
+        messages = survey_prompts.passage_prompt(leaf.noun, [passage])
+        odds = call.yes(survey_prompts.asking(messages, survey_prompts.says_so(leaf, this)))
+        if odds is None:
+            return None
+        odds += verdict.standing * material.standing - verdict.least
+        if best is None or odds > best[2]:
+            best = [passage], messages, odds
+        if odds >= verdict.certain:
+            break
+    return best
+
+
+def _this(material: Material) -> str:
+    return (
+        "this document" if material.read == "whole" else "this passage" if len(material.passages) == 1 else "the text"
     )
 
 
-def _verified(quote: str, passages: Sequence[Passage]) -> Citation | None:
+def _written(leaf: LeafQuestion, messages: list[Message], material: Material, call: _Call) -> str | None:
+    told = survey_prompts.asking(messages, survey_prompts.write(leaf, _this(material)))
+    if leaf.kind != "fields":
+        return call.write(told, prompt.LEAF_GRAMMAR, _LEAF_TOKENS)
+    most = min(_MOST_FIELD_TOKENS, _FIELD_TOKENS * len(leaf.columns) + 20)
+    return call.write(told, survey_prompts.fields_grammar(leaf.columns), most)
+
+
+def _leaf(leaf: LeafQuestion, nothing: Leaf, passages: Sequence[Passage], text: str) -> Leaf:
+    """What was written, checked: an answer without the shape is none, a quote must stand in the document."""
+    try:
+        reply = json.loads(text)
+        if leaf.kind == "fields":
+            return _row_of_fields(leaf, nothing, passages, reply)
+        found, answer, quote = bool(reply["found"]), str(reply["answer"]).strip(), str(reply["quote"]).strip()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # Cut off by the token limit: what there is of it is no answer.
+        return nothing
+    if not found:
+        return nothing
+    citation = located(quote, passages)
+    dropped = bool(quote) and citation is None
+    if leaf.required and not _beside(leaf.required, citation, passages):
+        citation = next((at for name in leaf.required if (at := located(name, passages, sentence=True))), None)
+    citation = citation or supported(answer, leaf.text, passages)
+    if leaf.kind == "existence":
+        answer = answer or "yes"
+    return replace(nothing, found=True, answer=answer, citation=citation, dropped=dropped)
+
+
+def _row_of_fields(leaf: LeafQuestion, nothing: Leaf, passages: Sequence[Passage], reply: Mapping[str, Any]) -> Leaf:
+    """A row of a table: a value stays only where its words stand in the text."""
+    values: dict[str, str] = {}
+    places: list[Citation] = []
+    dropped = False
+    for column in leaf.columns:
+        value = str(reply.get(survey_prompts.key(column), "")).strip()
+        at = (located(value, passages, sentence=True) or supported(value, column, passages)) if value else None
+        dropped = dropped or bool(value and at is None)
+        values[survey_prompts.key(column)] = value if at is not None else ""
+        places += [at] if at is not None else []
+    answer = "; ".join(f"{name}: {value}" for name, value in values.items() if value)
+    citation = places[0] if places else None
+    return replace(nothing, found=bool(answer), answer=answer, citation=citation, dropped=dropped, fields=values)
+
+
+# --- the document's own words -------------------------------------------------------------------------------
+
+
+def located(words: str, passages: Sequence[Passage], *, sentence: bool = False) -> Citation | None:
+    """Words at their place in one of the passages; with `sentence` the whole sentence that they stand in."""
     for passage in passages:
-        place = locate(quote.strip(" ."), passage.text)
+        place = locate(words.strip(" ."), passage.text)
         if place is not None:
             start, end = place
-            return Citation(
-                passage.library, passage.document, passage.page, passage.label, passage.place,
-                passage.text[start:end], passage.start + start, passage.start + end, 0, unit=passage.unit,
-            )  # fmt: skip
+            if sentence:
+                start, end = _sentence(passage.text, start, end)
+            return _citation(passage, start, end)
     return None
 
 
-def join(found: Sequence[Leaf], asked: int) -> tuple[str, tuple[Citation, ...]]:
-    """The answer as text, counted and listed by code, and its citations."""
-    yes = [leaf for leaf in found if leaf.found]
-    citations: list[Citation] = []
-    lines = [f"{len(yes)} of {len(found)} documents answer this." + _short_of(len(found), asked)]
-    for leaf in yes:
-        mark = ""
-        if leaf.citation is not None:
-            citations.append(replace(leaf.citation, marker=len(citations) + 1))
-            mark = f" [{len(citations)}]"
-        lines.append(f"- {leaf.document.path}: {leaf.answer}{mark}")
-    nothing = [leaf.document.path for leaf in found if not leaf.found]
-    if nothing:
-        lines.append(f"Nothing found in: {', '.join(nothing)}.")
-    return "\n".join(lines), tuple(citations)
+def supported(answer: str, question: str, passages: Sequence[Passage]) -> Citation | None:
+    """The sentence that an answer rests on, picked by code where the model quoted none, or not what stands there."""
+    citations = cite(answer or question, question, passages).citations
+    return replace(citations[0], marker=0) if citations else None
 
 
-def _short_of(done: int, asked: int) -> str:
-    return f" {asked - done} were not asked." if done < asked else ""
+def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
+    for first, last in sentences(text):
+        if first <= start < last:
+            return first, max(last, end)
+    return start, end
+
+
+def _beside(names: Sequence[str], citation: Citation | None, passages: Sequence[Passage]) -> bool:
+    """Whether all the names stand in the quote, or in the sentences around it."""
+    if citation is None:
+        return False
+    for passage in passages:
+        same = (passage.library, passage.document, passage.page) == (citation.library, citation.document, citation.page)
+        if same and passage.start <= citation.start < passage.end:
+            spans = sentences(passage.text)
+            at = [n for n, (first, last) in enumerate(spans) if first < citation.end - passage.start
+                  and last > citation.start - passage.start]  # fmt: skip
+            if not at:
+                return False
+            near = passage.text[spans[max(0, at[0] - 1)][0] : spans[min(len(spans) - 1, at[-1] + 1)][1]]
+            return all(locate(name, near) for name in names)
+    return False
+
+
+def _citation(passage: Passage, start: int, end: int) -> Citation:
+    return Citation(
+        passage.library, passage.document, passage.page, passage.label, passage.place, passage.text[start:end],
+        passage.start + start, passage.start + end, 0, unit=passage.unit,
+    )  # fmt: skip

@@ -1,92 +1,187 @@
-"""A survey: each document is asked, code counts, quotes are looked up."""
+"""One document of a survey: its verdict is weighed before anything is written, and quotes are looked up."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
 
 from localrag import survey
-from localrag.generation import ScriptedGenerator
-from localrag.types import Document, Passage
+from localrag.generation import ScriptedGenerator, Weighed
+from localrag.leaf import leaf_question
+from localrag.survey import Leaf, Material, Verdict
+from localrag.types import Document, Message, Passage, Usage
+
+PLAIN = Verdict(least=0.0, standing=1.0, certain=4.0)
+RENEWS = leaf_question("Which contracts renew each year?")
+LAW = leaf_question("What is the governing law of each contract?")
+DOCUMENT = Document(1, "/root", "a.txt", "", "hash", 1, 1, 1, 1, False)
 
 
-def document(path: str, number: int = 1) -> Document:
-    return Document(number, "/root", path, "", "hash", 1, 1, 1, 1, False)
+@dataclass(slots=True)
+class Sure(ScriptedGenerator):
+    """Weighs by the words of the passage: how sure it is of yes, from 0 to 1."""
+
+    shares: dict[str, float] = field(default_factory=dict)
+
+    def weigh(self, messages: Sequence[Message], options: Sequence[str], **rest: Any) -> Iterator[Any]:
+        self.prompts.append(tuple(messages))
+        told = "".join(message.whole for message in messages)
+        share = next((share for words, share in self.shares.items() if words in told), 0.05)
+        yield Weighed((share, 1 - share), Usage(prompt=10))
 
 
-TEXTS = {"a.txt": "It renews each year for one year.", "b.txt": "It ends in May.", "c.txt": ""}
+def passages(*texts: str) -> tuple[Passage, ...]:
+    return tuple(
+        Passage("papers", "a.txt", n, None, (), text, 100, 100 + len(text), 1.0, 1) for n, text in enumerate(texts, 1)
+    )
 
 
-def find(library: str, doc: Document) -> list[Passage]:
-    text = TEXTS[doc.path]
-    return [Passage(library, doc.path, 3, None, (), text, 100, 100 + len(text), 1.0, doc.id)] if text else []
-
-
-def reply(found: bool, answer: str, quote: str) -> str:
+def reply(found: bool = True, answer: str = "yes", quote: str = "") -> str:
     return json.dumps({"found": found, "answer": answer, "quote": quote})
 
 
-def run(script: Sequence[tuple[str, str]], paths: Sequence[str] = ("a.txt", "b.txt", "c.txt"), stop_at: int = 99):  # type: ignore[no-untyped-def]
-    generator = ScriptedGenerator(script=script, otherwise=reply(False, "", ""))
-    pairs = [("papers", document(path, n)) for n, path in enumerate(paths)]
-    found: list[survey.Leaf] = []
-    for leaf in survey.leaves("Does it renew?", pairs, generator, find, stop=lambda: len(found) >= stop_at):
-        found.append(leaf)
-    return found, generator
+def told(model: ScriptedGenerator) -> list[str]:
+    return ["".join(message.whole for message in prompt) for prompt in model.prompts]
 
 
-def test_each_document_has_a_row_and_sees_only_its_own_text() -> None:
-    leaves, generator = run([("renews", reply(True, "each year", "renews each year"))])
-    assert [(leaf.document.path, leaf.found) for leaf in leaves] == [
-        ("a.txt", True),
-        ("b.txt", False),
-        ("c.txt", False),
-    ]
-    assert len(generator.prompts) == 2  # c.txt has nothing to ask about
-    for prompt, own, other in zip(generator.prompts, ("a.txt", "b.txt"), ("b.txt", "a.txt"), strict=True):
-        told = "".join(message.stable + message.text for message in prompt)
-        assert TEXTS[own] in told and TEXTS[other] not in told and "Does it renew?" in told
-    assert list(leaves[0].to_row()) == ["library", "document", "found", "answer", "place", "quote"]
+def run(leaf: Any, material: Material, model: ScriptedGenerator, **rest: Any) -> Leaf:
+    made = survey.ask(leaf, "papers", DOCUMENT, material, model, verdict=PLAIN, **rest)
+    assert made is not None
+    return made
+
+
+def test_nothing_is_written_where_no_passage_says_so() -> None:
+    model = Sure(script=[("", reply())])
+    leaf = run(RENEWS, Material(passages("It ends in May.", "Rent is due.")), model)
+    assert (leaf.found, leaf.answer, leaf.citation) == (False, "", None)
+    assert len(model.prompts) == 2 and not any("JSON" in text for text in told(model))
+    assert leaf.likelihood == pytest.approx(0.05)
+
+
+def test_each_passage_is_judged_by_itself_and_the_best_one_is_quoted() -> None:
+    model = Sure(shares={"renews each year": 0.9}, script=[("", reply(quote="renews each year"))])
+    leaf = run(RENEWS, Material(passages("It ends in May.", "It renews each year.")), model)
+    assert leaf.found and leaf.citation is not None
+    assert (leaf.citation.page, leaf.citation.quote) == (2, "renews each year")
+    judged, second, writing = told(model)
+    assert "It ends" in judged and "renews each year." not in judged and "It ends" not in second
+    assert "It ends" not in writing and "JSON" in writing
+
+
+def test_a_sure_passage_ends_the_reading() -> None:
+    model = Sure(shares={"renews each year": 0.99}, script=[("", reply())])
+    run(RENEWS, Material(passages("It renews each year.", "It ends in May.")), model)
+    assert len(model.prompts) == 2
+
+
+def test_where_a_document_stands_among_the_others_moves_its_verdict() -> None:
+    for standing, found in ((-2.0, False), (0.0, False), (2.0, True)):
+        model = Sure(shares={"May": 0.3}, script=[("", reply())])
+        assert run(RENEWS, Material(passages("It ends in May."), standing=standing), model).found is found
+
+
+def test_what_is_read_and_asked_shares_all_but_its_end() -> None:
+    model = Sure(shares={"year": 0.99}, script=[("", reply())])
+    run(RENEWS, Material(passages("It renews each year.")), model)
+    weighed, written = model.prompts
+    assert weighed[:-1] == written[:-1] and weighed[-1].text == written[-1].text
+    assert weighed[-1].tail != written[-1].tail
+
+
+def test_a_value_is_read_from_all_passages_together() -> None:
+    model = Sure(shares={"Kansas": 0.8}, script=[("", reply(answer="Kansas", quote="the laws of Kansas"))])
+    leaf = run(LAW, Material(passages("It ends in May.", "Governed by the laws of Kansas.")), model)
+    assert (leaf.found, leaf.answer) == (True, "Kansas") and len(model.prompts) == 2
+    assert not run(LAW, Material(passages("Governed by the laws of Kansas.")), model, answer_from=0.9).found
 
 
 def test_a_quote_is_the_documents_own_at_its_place() -> None:
-    leaves, _ = run([("renews", reply(True, "each year", "RENEWS  each\nyear."))])
-    citation = leaves[0].citation
-    assert citation is not None and citation.quote == "renews each year" and citation.page == 3
-    assert TEXTS["a.txt"][citation.start - 100 : citation.end - 100] == citation.quote
-    assert not leaves[0].dropped
+    model = Sure(shares={"year": 0.9}, script=[("", reply(quote="RENEWS  each\nyear."))])
+    leaf = run(RENEWS, Material(passages("It renews each year for one year.")), model)
+    assert leaf.citation is not None and leaf.citation.quote == "renews each year" and not leaf.dropped
+    assert (leaf.citation.start, leaf.citation.end) == (103, 119)
 
 
-def test_an_invented_quote_is_dropped_and_counted() -> None:
-    leaves, _ = run([("renews", reply(True, "each year", "renews every second year"))])
-    assert leaves[0].found and leaves[0].citation is None and leaves[0].dropped
-    assert leaves[0].to_row()["quote"] == ""
+def test_an_invented_quote_is_dropped_and_code_shows_the_sentence_instead() -> None:
+    model = Sure(shares={"year": 0.9}, script=[("", reply(answer="renews each year", quote="renews every day"))])
+    leaf = run(RENEWS, Material(passages("Rent is due. It renews each year for one year.")), model)
+    assert leaf.found and leaf.dropped
+    assert leaf.citation is not None and leaf.citation.quote == "It renews each year for one year."
+
+
+def test_a_required_name_stands_in_or_beside_the_quote() -> None:
+    question = leaf_question("Which contracts are governed by the law of Delaware?")
+    text = "Governed by these laws. They are those of Delaware. Rent is due. Buyer shall pay. Seller shall ship."
+    for quote, shown in (("Governed by these laws", "Governed by these laws"),
+                         ("Seller shall ship", "They are those of Delaware.")):  # fmt: skip
+        model = Sure(shares={"Delaware": 0.9}, script=[("", reply(quote=quote))])
+        leaf = run(question, Material(passages(text)), model)
+        assert leaf.citation is not None and leaf.citation.quote == shown
 
 
 def test_what_is_no_answer_in_the_shape_counts_as_nothing_found() -> None:
     for text in ("not json", '{"found": true', "[]", '{"found": true, "answer": "x"}', '"text"', ""):
-        leaves, _ = run([("", text)], ["a.txt"])
-        assert [(leaf.found, leaf.citation) for leaf in leaves] == [(False, None)], text
+        model = Sure(shares={"year": 0.9}, script=[("", text)])
+        leaf = run(RENEWS, Material(passages("It renews each year.")), model)
+        assert (leaf.found, leaf.citation) == (False, None), text
 
 
-def test_nothing_found_shows_no_answer_whatever_was_written() -> None:
-    leaves, _ = run([("", reply(False, "maybe", "renews each year"))], ["a.txt"])
-    assert (leaves[0].answer, leaves[0].citation) == ("", None)
+def test_a_document_without_text_is_not_put_before_the_model() -> None:
+    model = Sure()
+    leaf = run(RENEWS, Material((), "whole"), model)
+    assert (leaf.found, leaf.read, leaf.likelihood) == (False, "whole", None) and model.prompts == []
 
 
-def test_stopped_it_ends_with_what_there_is() -> None:
-    leaves, _ = run([], stop_at=1)
-    assert len(leaves) == 1
-    text, _ = survey.join(leaves, 3)
-    assert "2 were not asked" in text
+def test_a_warm_document_is_laid_out_as_read_lays_it_out() -> None:
+    from localrag import prompt
+
+    text = "It renews each year."
+    model = Sure(shares={"year": 0.9}, script=[("", reply())])
+    run(RENEWS, Material(passages(text), "whole", text), model)
+    (expected, *_) = prompt.documents_prompt("Anything?", [("a.txt", text)])
+    assert all(prompt[0].stable == expected.stable for prompt in model.prompts)
 
 
-def test_code_counts_and_numbers_the_quotes() -> None:
-    leaves, _ = run(
-        [("renews", reply(True, "each year", "renews each year")), ("May", reply(True, "no, ends", "in May"))]
-    )
-    text, citations = survey.join(leaves, 3)
-    assert text.splitlines()[0].startswith("2 of 3 ")
-    assert "a.txt: each year [1]" in text and "b.txt: no, ends [2]" in text and "c.txt" in text.splitlines()[-1]
-    assert [citation.marker for citation in citations] == [1, 2]
-    assert survey.join([], 0)[1] == ()
+def test_a_table_keeps_only_values_that_stand_in_the_text() -> None:
+    question = leaf_question("List the tenant, rent and deposit of each lease")
+    text = "The tenant is Tess Orlo. The rent is EUR 48,000 a year."
+    values = json.dumps({"tenant": "Tess Orlo", "rent": "EUR 48,000", "deposit": "nine pelicans"})
+    model = Sure(script=[("", values)])
+    leaf = run(question, Material(passages(text)), model)
+    assert dict(leaf.fields) == {"tenant": "Tess Orlo", "rent": "EUR 48,000", "deposit": ""}
+    assert leaf.found and leaf.dropped and leaf.citation is not None
+    assert leaf.citation.quote == "The tenant is Tess Orlo."
+    columns = [
+        "library",
+        "document",
+        "found",
+        "answer",
+        "tenant",
+        "rent",
+        "deposit",
+        "place",
+        "quote",
+        "read",
+        "likelihood",
+    ]
+    assert list(leaf.to_row()) == columns
+
+
+def test_stopped_there_is_no_leaf() -> None:
+    class Stopped(Sure):
+        def weigh(self, messages: Sequence[Message], options: Sequence[str], **rest: Any) -> Iterator[Any]:
+            yield Weighed((), Usage())
+
+    assert survey.ask(RENEWS, "papers", DOCUMENT, Material(passages("x")), Stopped()) is None
+
+
+def test_scores_count_against_the_background_of_the_other_documents() -> None:
+    best, *rest = survey.standings([0.9, 0.3, 0.31, 0.29, 0.3])
+    assert best > 1.5 and all(value < 0 for value in rest)
+    assert survey.standings([0.9, 0.1]) == [0.0, 0.0]  # of so few there is none
+    assert survey.standings([0.4] * 6) == [0.0] * 6
+    assert max(survey.standings([9.0, *[0.1] * 50])) == 3.0

@@ -1,0 +1,138 @@
+"""A long document cut into sections that a model can read whole: along headings, then pages, then paragraphs (pure).
+
+The same document and limit give the same sections. Sections follow each other without a gap; none is longer than the
+limit, as far as the text can be cut at white space.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from localrag.types import Page, place
+
+Count = Callable[[str], int]
+# A piece of no heading of its own joins whatever stands before it.
+_NO_LEVEL = 99
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of one page: its 0-based position in the document and half-open offsets."""
+
+    position: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A run of text: what it is called (its first heading, or ""), where it stands, its spans, text and tokens."""
+
+    name: str
+    place: str
+    spans: tuple[Span, ...]
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    span: Span
+    text: str
+    tokens: int
+    title: str = ""
+    level: int = _NO_LEVEL
+
+
+def cut(pages: Sequence[tuple[int, Page]], most: int, count: Count) -> list[Section]:
+    """The sections of a document, in order.
+
+    Args:
+        pages: (position, page) pairs, in order.
+        most: most tokens of a section.
+        count: tokens of a text.
+    """
+    if most < 1:
+        raise ValueError(f"sections of {most} tokens hold no text")
+    by_position = dict(pages)
+    pieces = [small for position, page in pages for piece in _by_heading(position, page, count)
+              for small in _fitting(piece, most, count)]  # fmt: skip
+    sections: list[list[_Piece]] = []
+    for piece in pieces:
+        if sections and _joins(sections[-1], piece, most):
+            sections[-1].append(piece)
+        else:
+            sections.append([piece])
+    return [_section(own, by_position) for own in sections]
+
+
+def _by_heading(position: int, page: Page, count: Count) -> list[_Piece]:
+    """A page cut where its headings begin."""
+    heads = sorted((heading for heading in page.headings if 0 <= heading.start < len(page.text)),
+                   key=lambda heading: heading.start)  # fmt: skip
+    borders = sorted({0, *(heading.start for heading in heads), len(page.text)})
+    at = {heading.start: heading for heading in reversed(heads)}
+    pieces = []
+    for start, end in pairwise(borders):
+        text = page.text[start:end]
+        if text.strip():
+            head = at.get(start)
+            span = Span(position, start, end)
+            pieces.append(
+                _Piece(span, text, count(text), head.title if head else "", head.level if head else _NO_LEVEL)
+            )
+    return pieces
+
+
+def _fitting(piece: _Piece, most: int, count: Count) -> list[_Piece]:
+    """A piece that is too long, cut in halves at the paragraph, line, or space nearest to its middle, until all fit."""
+    if piece.tokens <= most or len(piece.text) < 2:
+        return [piece]
+    middle = _border(piece.text)
+    first, second = piece.text[:middle], piece.text[middle:]
+    start = piece.span.start
+    halves = (
+        _Piece(Span(piece.span.position, start, start + middle), first, count(first), piece.title, piece.level),
+        _Piece(Span(piece.span.position, start + middle, piece.span.end), second, count(second)),
+    )
+    return [small for half in halves for small in _fitting(half, most, count)]
+
+
+def _border(text: str) -> int:
+    middle = len(text) // 2
+    for pattern in (r"\n\s*\n", r"\n", r"[.!?]\s+", r"\s+"):
+        ends = [
+            found.end() for found in re.finditer(pattern, text) if len(text) // 8 < found.end() < len(text) * 7 // 8
+        ]
+        if ends:
+            return min(ends, key=lambda end: abs(end - middle))
+    return middle
+
+
+def _joins(section: Sequence[_Piece], piece: _Piece, most: int) -> bool:
+    """Whether a piece still belongs to the section before it: it fits, and begins nothing of the same rank."""
+    tokens = sum(own.tokens for own in section)
+    if tokens + piece.tokens > most:
+        return False
+    return piece.level > section[0].level or piece.level == _NO_LEVEL or 2 * tokens < most
+
+
+def _section(pieces: Sequence[_Piece], pages: dict[int, Page]) -> Section:
+    spans: list[Span] = []
+    for piece in pieces:
+        if spans and spans[-1].position == piece.span.position and spans[-1].end == piece.span.start:
+            spans[-1] = Span(piece.span.position, spans[-1].start, piece.span.end)
+        else:
+            spans.append(piece.span)
+    text = "\n\n".join(pages[span.position].text[span.start : span.end].strip() for span in spans)
+    name = next((piece.title for piece in pieces if piece.title), "")
+    return Section(name, _place(pages[spans[0].position], pages[spans[-1].position]), tuple(spans), text,
+                   sum(piece.tokens for piece in pieces))  # fmt: skip
+
+
+def _place(first: Page, last: Page) -> str:
+    begins, ends = (place(page.number, page.label, (), page.unit) for page in (first, last))
+    return begins if begins == ends else f"{begins} to {ends}"

@@ -1,0 +1,40 @@
+"""What a survey needs of whoever asks, and nothing else of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from localrag import calibration
+from localrag.calibration import Calibration
+from localrag.generation import Generator, StateStore
+from localrag.library import Library
+from localrag.settings import Settings
+from localrag.types import Document, Filter, Passage
+
+Pair = tuple[Library, Document]
+
+
+class Finder(Protocol):
+    """Looks passages up in documents of one library."""
+
+    def __call__(
+        self, libraries: Sequence[Library], question: str, k: int, documents: Filter | Sequence[str] | None, *,
+        document_ids: Sequence[int] | None = None, join: bool = False,
+    ) -> list[Passage]: ...  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The model, a search, where states of documents are kept, and how many tokens of documents are kept already."""
+
+    model: Generator
+    found: Finder
+    states: Callable[[Sequence[Pair]], StateStore | None]
+    warm: Callable[[Sequence[Pair]], int]
+    settings: Settings
+
+    @property
+    def known(self) -> Calibration:
+        return calibration.load(self.settings.calibration_file, self.model.model)

@@ -37,6 +37,8 @@ _BLOCK = 4096
 _MOST_TF = 255
 # Passages whose words are looked through for a phrase: one that more may hold ("of the") says nothing.
 _MOST_LOOKED_INTO = 20_000
+# Terms whose words hold a part that is looked for: more of them tell little, and take long to read.
+_MOST_TERMS = 2000
 # Passages after which pending postings are written, so that a long transaction holds little.
 _PENDING = 4096
 
@@ -114,6 +116,15 @@ class FullText:
         wanted = [np.array(sorted(ids[word]), np.uint32) for word in words]
         sql = "SELECT id, words FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
         return [row[0] for row in self._select(sql, (json.dumps(both.tolist()),)) if _in_a_row(row[1], wanted)]
+
+    def containing(self, part: str) -> Ids | None:
+        """The passages with a word that `part` (folded) stands in; None where too many words do to be worth it."""
+        sql = "SELECT DISTINCT term_id FROM words WHERE instr(word, ?) > 0 LIMIT ?"
+        terms = [row[0] for row in self._select(sql, (part, _MOST_TERMS + 1))]
+        if len(terms) > _MOST_TERMS:
+            return None
+        held = [self._postings(term, PASSAGES)[0] for term in terms]
+        return np.unique(np.concatenate(held)) if held else np.empty(0, np.int64)
 
     def knows(self, word: str, terms: Iterable[str]) -> bool:
         """Whether a word stands anywhere, as it is written or by one of its terms."""

@@ -1,12 +1,14 @@
-"""What this model really does on this machine: speeds seen, and how much text it can use.
+"""What this model really does on this machine: how fast it reads and writes, and how much text it can use.
 
-Speeds are smoothed over the answers given here. The effective length is how many tokens of text a model can be trusted
-to find things in; until it is measured, a careful default by the model's size stands in. Routing reads both.
+Speeds come from `localrag calibrate` and are kept level with the answers given here. The effective length is how many
+tokens of text a model can be trusted to find things in; until it is measured, a careful default by the model's size
+stands in. Routing reads both. The file holds figures only, never text.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -18,7 +20,10 @@ from localrag.errors import StorageError
 _SMOOTHING = 0.3
 # Small models lose single facts in long text well before their window ends.
 _DEFAULT_EFFECTIVE = 6000
-
+# How much more a token costs behind each token that stands before it, as a share of what the first one costs:
+# measured with models of 0.5 and 1.5 billion parameters (docs/decisions/0022-effective-length.md).
+_READ_SLOWING = 1.5e-4
+_WRITE_SLOWING = 1.8e-4
 
 # From which share of "yes" on an answer is given, where it was measured (docs/decisions/0006-answer-or-decline.md).
 _ANSWER_FROM = {"qwen2.5-coder-1.5b-instruct": 0.7}
@@ -26,38 +31,120 @@ _ANSWER_FROM = {"qwen2.5-coder-1.5b-instruct": 0.7}
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Tokens a second while reading and while writing (None until seen), and the effective length in tokens.
+    """What is known of a model on this machine; speeds are None until something was seen.
+
+    Attention makes every token pay for those before it, so reading n tokens takes a·n + b·n² seconds and writing one
+    behind n tokens c + d·n. Speeds are 1/a and 1/c, tokens a second where nothing stands before; slowings b/a and d/c.
 
     `answer_from` is how sure the model must be that the text holds the answer, in its own likelihood of "yes" against
-    "no". Models are sure to different degrees, so it is a figure of the model, not of the question.
+    "no". Models are sure to different degrees, so it is a figure of the model, not of the question. `calibrated` is
+    whether `effective_tokens` was measured, `at_least` whether it is only the longest text that was tried; `weights`
+    (SHA-256), `build` (of llama.cpp) and `measured` (a date) say of what and when.
     """
 
     read_speed: float | None = None
     write_speed: float | None = None
     effective_tokens: int = _DEFAULT_EFFECTIVE
     answer_from: float = 0.5
+    read_slowing: float = _READ_SLOWING
+    write_slowing: float = _WRITE_SLOWING
+    calibrated: bool = False
+    at_least: bool = False
+    weights: str = ""
+    build: str = ""
+    measured: str = ""
 
-    def seconds_to_read(self, tokens: int) -> float | None:
-        return None if not self.read_speed else tokens / self.read_speed
+    def seconds_to_read(self, tokens: int, after: int = 0) -> float | None:
+        """Seconds to read so many tokens behind `after` that are read already."""
+        return None if not self.read_speed else _weight_read(tokens, after, self.read_slowing) / self.read_speed
+
+    def seconds_to_write(self, tokens: int, after: int = 0) -> float | None:
+        """Seconds to write so many tokens behind a prompt of `after`."""
+        return None if not self.write_speed else _weight_written(tokens, after, self.write_slowing) / self.write_speed
 
 
-def load(file: Path, model: str) -> Calibration:
-    """What is known of a model; the defaults where nothing is, or the file is damaged."""
-    return Calibration(**{**_defaults(model), **_seen(_read(file), model)})
+def load(file: Path, model: str, weights: str | None = None) -> Calibration:
+    """What is known of a model; the defaults where nothing is, or the file is damaged.
+
+    Where `weights` is given and the effective length was measured with others under the same name, it does not count.
+    """
+    known = Calibration(**{**_defaults(model), **_seen(_read(file), model)})
+    if weights and known.weights and known.weights != weights:
+        known = replace(
+            known, effective_tokens=Calibration(**_defaults(model)).effective_tokens, calibrated=False, at_least=False
+        )
+    return known
 
 
-def record(file: Path, model: str, *, read: tuple[int, float], written: tuple[int, float]) -> Calibration:
-    """Smooth in what one answer showed: (tokens, seconds) of reading and of writing. Tiny samples are passed over."""
+def record(
+    file: Path, model: str, *, read: tuple[int, float], written: tuple[int, float], after: int = 0
+) -> Calibration:
+    """Smooth in what one answer showed: (tokens, seconds) of reading and of writing. Tiny samples are passed over.
+
+    `after` is how many tokens of the prompt were there already. Only the speeds move; by how much length slows is
+    what `localrag calibrate` measures, since one answer cannot tell the two apart.
+    """
     known = load(file, model)
     if read[0] >= 128 and read[1] > 0:
-        known = replace(known, read_speed=_smooth(known.read_speed, read[0] / read[1]))
+        seen = _weight_read(read[0], after, known.read_slowing) / read[1]
+        known = replace(known, read_speed=_smooth(known.read_speed, seen))
     if written[0] >= 8 and written[1] > 0:
-        known = replace(known, write_speed=_smooth(known.write_speed, written[0] / written[1]))
-    everything = _read(file)
-    speeds = {name: value for name, value in asdict(known).items() if name.endswith("_speed")}
+        seen = _weight_written(written[0], after + read[0], known.write_slowing) / written[1]
+        known = replace(known, write_speed=_smooth(known.write_speed, seen))
     with suppress(StorageError):  # a full disk must not cost the answer
-        vault.write_json(file, {**everything, model: {**_seen(everything, model), **speeds}})
+        _put(file, model, {"read_speed": known.read_speed, "write_speed": known.write_speed})
     return known
+
+
+def save(file: Path, model: str, measured: Calibration) -> None:
+    """Keep what `localrag calibrate` measured.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    kept = asdict(measured)
+    del kept["answer_from"]  # not measured there, and a later version may know it better
+    if not measured.calibrated:
+        for name in ("effective_tokens", "calibrated", "at_least"):
+            del kept[name]
+    _put(file, model, kept)
+
+
+def fit(samples: Iterable[tuple[float, float, float]]) -> tuple[float, float] | None:
+    """Least squares of seconds = a·x + b·y over (x, y, seconds), as (1/a, b/a); None where nothing can be said.
+
+    Reading n tokens behind m: x = n, y = (m + n)² - m². Writing n behind m: x = n, y = n·m + n²/2. Where the samples
+    show no slowing (b < 0, by noise), b is 0.
+    """
+    xx = xy = yy = xs = ys = 0.0
+    for x, y, seconds in samples:
+        xx, xy, yy = xx + x * x, xy + x * y, yy + y * y
+        xs, ys = xs + x * seconds, ys + y * seconds
+    if xx == 0 or xs <= 0:
+        return None
+    det = xx * yy - xy * xy
+    a, b = ((yy * xs - xy * ys) / det, (xx * ys - xy * xs) / det) if det > 1e-9 * xx * yy else (0.0, 0.0)
+    if a <= 0 or b < 0:
+        a, b = xs / xx, 0.0
+    return round(1 / a, 2), round(b / a, 9)
+
+
+def reading_sample(after: int, tokens: int, seconds: float) -> tuple[float, float, float]:
+    return float(tokens), float((after + tokens) ** 2 - after**2), seconds
+
+
+def writing_sample(after: int, tokens: int, seconds: float) -> tuple[float, float, float]:
+    return float(tokens), tokens * after + tokens**2 / 2, seconds
+
+
+def _weight_read(tokens: int, after: int, slowing: float) -> float:
+    x, y, _ = reading_sample(after, tokens, 0.0)
+    return x + slowing * y
+
+
+def _weight_written(tokens: int, after: int, slowing: float) -> float:
+    x, y, _ = writing_sample(after, tokens, 0.0)
+    return x + slowing * y
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -68,12 +155,21 @@ def _read(file: Path) -> dict[str, Any]:
     return everything if isinstance(everything, dict) else {}
 
 
-def _seen(everything: dict[str, Any], model: str) -> dict[str, float]:
-    """What the file says of a model, as far as it is known and a number."""
+def _put(file: Path, model: str, values: dict[str, Any]) -> None:
+    everything = _read(file)
+    given = {name: value for name, value in values.items() if value is not None}
+    vault.write_json(file, {**everything, model: {**_seen(everything, model), **given}})
+
+
+_KINDS = {"str": (str,), "bool": (bool,), "int": (int,)}
+
+
+def _seen(everything: dict[str, Any], model: str) -> dict[str, Any]:
+    """What the file says of a model, as far as it is known and of the right kind."""
     entry = everything.get(model)
-    names = {item.name for item in fields(Calibration)}
+    kinds = {item.name: _KINDS.get(str(item.type), (int, float)) for item in fields(Calibration)}
     given = entry.items() if isinstance(entry, dict) else ()
-    return {name: value for name, value in given if name in names and isinstance(value, int | float)}
+    return {name: value for name, value in given if isinstance(value, kinds.get(name, ()))}
 
 
 def _defaults(model: str) -> dict[str, Any]:

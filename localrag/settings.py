@@ -97,6 +97,11 @@ class Settings:
     def calibration_file(self) -> Path:
         return self._data / "calibration.json"
 
+    @property
+    def calibrating_dir(self) -> Path:
+        """Where the answers of calibrations are kept, so that one that was stopped goes on."""
+        return self._data / "calibrating"
+
     def library_dir(self, name: str) -> Path:
         return self.indexes_dir / name
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # name -> (module below localrag.cli, one-line help). The help stands here so that the list needs no import.
 COMMANDS = {
     "ask": ("ask", "Answer a question from a library, with page and quote."),
+    "calibrate": ("calibrate", "Measure how much text a model can use here, and how fast it is."),
     "chat": ("chat", "Open the terminal app over a folder or library."),
     "completion": ("completion", "Print the shell completion script."),
     "doctor": ("doctor", "Check this installation; each finding comes with its remedy."),

@@ -1,0 +1,306 @@
+"""Made-up facts hidden in real text, and what is asked about them (pure).
+
+Every fact comes with a near miss: the same said of a name that differs by its ending, with another value. Both are
+asked about, once in the words of the text and once in others, and some pairs together. Names, codes and amounts are
+invented, so nothing but the text can tell them, and an answer is right when it holds the value and not the near miss's:
+no model judges.
+
+Facts stand at fixed places of one long text. A shorter text is its beginning, so what a model has read of it serves the
+longer one, and all lengths together cost one reading of the longest. The method is that of the needle in a haystack
+(Kamradt 2023) with RULER's several needles and hard distractors (Hsieh et al. 2024) and, after NoLiMa (Modarressi et
+al. 2025), questions that share only the name with their needle.
+
+Limit: the facts are English, and stand out a little in text of another language or kind.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Way = Literal["words", "other words", "two facts"]
+WAYS: tuple[Way, ...] = ("words", "other words", "two facts")
+_Value = Literal["code", "amount", "count", "person"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a fact is said, asked in its own words, in others, and of two names at once."""
+
+    value: _Value
+    said: str
+    words: str
+    others: str
+    two: str
+
+
+_FORMS = (
+    _Form("code", "The access code of the {} archive is {}.", "What is the access code of the {} archive?",
+          "Which combination opens the records store called {}?",
+          "What are the access codes of the {} archive and of the {} archive?"),
+    _Form("amount", "The yearly ground rent for the {} warehouse is {} euros.",
+          "What is the yearly ground rent for the {} warehouse?",
+          "How much is paid every twelve months for the land under the {} storehouse?",
+          "What are the yearly ground rents for the {} warehouse and for the {} warehouse?"),
+    _Form("person", "Complaints about the {} project are handled by {}.",
+          "Who handles complaints about the {} project?",
+          "To whom should somebody turn who is unhappy with the {} undertaking?",
+          "Who handles complaints about the {} project, and who those about the {} project?"),
+    _Form("count", "The notice period of the {} agreement is {} days.",
+          "What is the notice period of the {} agreement?",
+          "How long beforehand must one party to the {} contract tell the other that it wants to end it?",
+          "What are the notice periods of the {} agreement and of the {} agreement?"),
+    _Form("code", "The {} shipment is registered under the reference {}.",
+          "Under which reference is the {} shipment registered?",
+          "Which file number does the {} delivery carry?",
+          "Under which references are the {} shipment and the {} shipment registered?"),
+    _Form("amount", "The {} pump was tested at a pressure of {} kilopascals.",
+          "At which pressure was the {} pump tested?",
+          "How hard was the {} device loaded in its trial?",
+          "At which pressures were the {} pump and the {} pump tested?"),
+    _Form("person", "The keys to the {} vault are kept by {}.", "Who keeps the keys to the {} vault?",
+          "Who holds what is needed to unlock the {} strongroom?",
+          "Who keeps the keys to the {} vault, and who those to the {} vault?"),
+    _Form("code", "The insurance policy of the vessel {} has the number {}.",
+          "Which number has the insurance policy of the vessel {}?",
+          "By which identifier does the cover for the ship {} go?",
+          "Which numbers have the insurance policies of the vessel {} and of the vessel {}?"),
+    _Form("count", "The {} plant employs {} people.", "How many people does the {} plant employ?",
+          "How large is the workforce of the {} factory?",
+          "How many people do the {} plant and the {} plant employ?"),
+    _Form("amount", "The deductible in the {} claim was fixed at {} dollars.",
+          "At how many dollars was the deductible in the {} claim fixed?",
+          "Which part of the loss must the insured bear in the {} case?",
+          "At how many dollars were the deductibles in the {} claim and in the {} claim fixed?"),
+    _Form("person", "The audit of the {} fund was signed by {}.", "Who signed the audit of the {} fund?",
+          "Whose name stands under the review of the accounts of {}?",
+          "Who signed the audit of the {} fund, and who that of the {} fund?"),
+)  # fmt: skip
+
+_STEMS = (
+    "Ardan Brock Calder Dorn Elver Fenn Garrow Hask Ilmar Jorv Keld Lorr Marv Norrin Osk Pell Quarn Roth Selv Thorn "
+    "Ulver Varn Wend Yarl Zell Ambr Birk Corv Drost Estrin Falk Grend"
+).split()
+_ENDINGS = "wick well ford holm stead mere by ton".split()
+_FIRST = (
+    "Mirelle Orlagh Tavish Ilka Benedek Sunniva Caspian Yorath Petra Lazlo Henrike Osric Zelda Anselm Ottilie Bram "
+    "Solveig Evander Marit Jorund Linnea Cormac Agathe Wendel Isolde Rurik Davina Torvald Elspeth Kasimir Noor Fabian"
+).split()
+_LAST = (
+    "Okstad Tresvane Brandreth Quillon Varga Ashgrove Lindqvist Morrow Castellane Penhallow Drummel Eskeland "
+    "Fairclough Grenfell Hollander Ivarsen Jessop Kirkbride Lanthier Montrose Nyberg Oakshott Pereira Quennell "
+    "Ravensworth Sandoval Tilling Underhay Vossberg Wetherall Yardley Zimmerli"
+).split()  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Needle:
+    """A fact in the text: its first character and the one behind its last, and the tokens before it."""
+
+    number: int
+    name: str
+    value: str
+    start: int
+    end: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question about a text of `length` tokens. `near` is the value of the near miss, "" where both are asked.
+
+    `depth` is which part of the text the fact stands in, from 0; None where two were asked that stand apart.
+    """
+
+    id: str
+    way: Way
+    length: int
+    depth: int | None
+    question: str
+    values: tuple[str, ...]
+    near: str
+
+
+@dataclass(frozen=True, slots=True)
+class Haystack:
+    """One text with its needles; those numbered 2n and 2n + 1 are each other's near miss.
+
+    `cuts` gives for each length where the text of that length ends: characters and tokens.
+    """
+
+    text: str
+    needles: tuple[Needle, ...]
+    forms: tuple[int, ...]
+    cuts: dict[int, tuple[int, int]]
+    bins: int
+    each: int
+
+    def beginning(self, length: int) -> str:
+        return self.text[: self.cuts[length][0]]
+
+    def questions(self, length: int, together: int) -> list[Asked]:
+        """`each` facts of every part of the text in both ways, and of `together` pairs at once, far ones first."""
+        end, tokens = self.cuts[length]
+        inside = [needle for needle in self.needles if needle.end <= end]
+        asked = []
+        for depth in range(self.bins):
+            here = [needle for needle in inside if min(needle.tokens * self.bins // tokens, self.bins - 1) == depth]
+            # Evenly over the part; of a longer text more of them stand in its first part than are asked.
+            step = max(1.0, len(here) / self.each)
+            chosen = [here[int(i * step)] for i in range(min(self.each, len(here)))]
+            asked += [self._one(needle, way, length, depth) for needle in chosen for way in WAYS[:2]]
+        there = {needle.number for needle in inside}
+        pairs = [(a, b) for a, b in zip(self.needles[::2], self.needles[1::2], strict=True)
+                 if {a.number, b.number} <= there]  # fmt: skip
+        pairs.sort(key=lambda pair: -abs(pair[0].tokens - pair[1].tokens))
+        asked += [self._two(a, b, length) for a, b in pairs[:together]]
+        random.Random(length).shuffle(asked)  # so that those asked before a stop are a fair sample
+        return asked
+
+    def _one(self, needle: Needle, way: Way, length: int, depth: int) -> Asked:
+        form = _FORMS[self.forms[needle.number // 2]]
+        question = (form.words if way == "words" else form.others).format(needle.name)
+        near = self.needles[needle.number ^ 1].value
+        return Asked(f"{length}/{needle.number}/{way}", way, length, depth, question, (needle.value,), near)
+
+    def _two(self, a: Needle, b: Needle, length: int) -> Asked:
+        question = _FORMS[self.forms[a.number // 2]].two.format(a.name, b.name)
+        return Asked(f"{length}/{a.number}/two facts", "two facts", length, None, question, (a.value, b.value), "")
+
+
+def haystack(
+    filler: Sequence[str], lengths: Sequence[int], count: Callable[[str], int], *, bins: int = 5, each: int = 2,
+    seed: int = 0,
+) -> Haystack:  # fmt: skip
+    """Hide needles in a text so that at every length each of `bins` parts holds at least `each` of them.
+
+    Args:
+        filler: sentences in order, each with the white space behind it; those behind the longest length are not used.
+        lengths: in tokens, ascending.
+        count: tokens of a text.
+
+    Raises:
+        ValueError: the filler is shorter than the longest length.
+    """
+    rng = random.Random(seed)
+    places = _places(lengths, bins, each)
+    numbers = _paired(places, lengths)
+    forms = tuple(rng.sample(range(len(_FORMS)), len(_FORMS))[i % len(_FORMS)] for i in range(len(places) // 2))
+    facts = _facts(forms, "".join(filler).casefold(), rng)
+    text: list[str] = []
+    needles: list[Needle] = []
+    cuts: dict[int, tuple[int, int]] = {}
+    characters = tokens = 0
+    waiting, ends = list(zip(places, numbers, strict=True)), list(lengths)
+    for sentence in filler:
+        size = count(sentence)
+        while waiting and waiting[0][0] < tokens + size:
+            _, number = waiting.pop(0)
+            name, value, said = facts[number]
+            needles.append(Needle(number, name, value, characters, characters + len(said), tokens))
+            said += _space_behind(text)
+            text.append(said)
+            characters, tokens = characters + len(said), tokens + count(said)
+        while ends and tokens + size > ends[0]:
+            cuts[ends.pop(0)] = (characters, tokens)
+        if not ends:
+            break
+        text.append(sentence)
+        characters, tokens = characters + len(sentence), tokens + size
+    if ends:
+        raise ValueError(f"the filler has {tokens} tokens, of {lengths[-1]}")
+    needles.sort(key=lambda needle: needle.number)
+    return Haystack("".join(text), tuple(needles), forms, cuts, bins, each)
+
+
+def _places(lengths: Sequence[int], bins: int, each: int) -> list[int]:
+    """Where needles stand, in tokens from the beginning: what a shorter text holds counts in the longer ones."""
+    places: list[int] = []
+    before = 0
+    for length in lengths:
+        new: list[int] = []
+        for part in range(bins):
+            low, high = length * part / bins, length * (part + 1) / bins
+            lacking = each - sum(low <= place < high for place in places)
+            low = max(low, before)
+            new += [int(low + (high - low) * (i + 0.5) / lacking) for i in range(lacking)]
+        if len(new) % 2:  # every needle needs its near miss
+            new.append(int(length - (length - before) * 0.3))
+        places += new
+        before = length
+    return sorted(places)
+
+
+def _paired(places: Sequence[int], lengths: Sequence[int]) -> list[int]:
+    """A number for each place: near misses (2n, 2n + 1) stand apart, in the shortest text that holds either."""
+    numbers: list[int] = []
+    before = 0
+    for length in lengths:
+        half = sum(before <= place < length for place in places) // 2
+        first = len(numbers)
+        numbers += [first + 2 * i for i in range(half)] + [first + 2 * i + 1 for i in range(half)]
+        before = length
+    return numbers
+
+
+def _facts(forms: Sequence[int], filler: str, rng: random.Random) -> list[tuple[str, str, str]]:
+    """Name, value and sentence of each needle; none of the names stands in the filler."""
+    stems = [stem for stem in _STEMS if stem.casefold() not in filler] or list(_STEMS)
+    rng.shuffle(stems)
+    people = [f"{first} {last}" for first, last in zip(_FIRST, rng.sample(_LAST, len(_LAST)), strict=True)]
+    rng.shuffle(people)
+    facts = []
+    taken: set[str] = set()
+    for i, form in enumerate(forms):
+        stem, again = stems[i % len(stems)], i // len(stems)
+        endings = random.Random(stem).sample(_ENDINGS, len(_ENDINGS))  # a stem met again takes its next two
+        start = 2 * again % len(endings)
+        for ending in endings[start : start + 2]:
+            name = stem + ending
+            value = people.pop() if _FORMS[form].value == "person" and people else ""
+            while not value or value in taken:
+                value = _value(_FORMS[form].value, rng)
+            taken.add(value)
+            facts.append((name, value, _FORMS[form].said.format(name, value)))
+    return facts
+
+
+def _value(kind: _Value, rng: random.Random) -> str:
+    if kind == "code":
+        return "".join(rng.sample("BCDFGHKLMNPRTVX", 2)) + f"-{rng.randrange(1000, 9999)}"
+    if kind == "amount":
+        return f"{rng.randrange(11_003, 98_997):,}"
+    if kind == "person":
+        return f"{rng.choice(_FIRST)} {rng.choice(_LAST)}"
+    return str(rng.randrange(113, 989))
+
+
+def _space_behind(text: Sequence[str]) -> str:
+    """The white space that the sentence before ends with, so that a needle keeps to the layout around it."""
+    last = text[-1] if text else ""
+    return last[len(last.rstrip()) :] or " "
+
+
+# --- judging ------------------------------------------------------------------------------------------------
+
+
+def judge(answer: str, asked: Asked) -> Literal["right", "near miss", "wrong"]:
+    """Right: it holds every value, in whatever way it is written, and not the near miss's."""
+    said = _normal(answer)
+    if asked.near and _holds(said, asked.near):
+        return "near miss"
+    return "right" if all(_holds(said, value) for value in asked.values) else "wrong"
+
+
+def _holds(said: str, value: str) -> bool:
+    return re.search(rf"\b{re.escape(_normal(value))}\b", said) is not None
+
+
+def _normal(text: str) -> str:
+    """Without case, and without what stands between the digits and letters of a number or code: “41,730”, “KD-4817”."""
+    text = re.sub(r"(?<=\d)[,.'’\u00a0\u202f ](?=\d{3}\b)", "", text.casefold())
+    text = re.sub(r"\b([a-z]{2})[-‐-―\s]?(\d{4})\b", r"\1\2", text)
+    return " ".join(text.split())

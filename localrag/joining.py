@@ -39,7 +39,7 @@ def join(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joi
     yes = [leaf for leaf in leaves if leaf.found]
     no = [leaf for leaf in leaves if not leaf.found]
     citations = _numbered(yes)
-    lines = [_head(question, len(no if question.negated else yes), leaves, considered)]
+    lines = [_asked(leaves, considered) + _head(question, len(no if question.negated else yes), len(leaves))]
     if question.negated:
         lines += [f"- {leaf.document.path}" for leaf in no]
         lines += [f"It was found in: {_names(yes)}."] if yes else []
@@ -50,21 +50,20 @@ def join(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joi
     return Joined("\n".join(lines), found, tuple(citations.values()), tuple(leaves))
 
 
-def _head(question: LeafQuestion, count: int, leaves: Sequence[Leaf], considered: int) -> str:
-    of = f"{count} of {_documents(len(leaves), question.noun)}"
+def _head(question: LeafQuestion, count: int, asked: int) -> str:
+    of = f"{count} of {_documents(asked, question.noun)}"
     if question.negated:
-        said = f"nothing was found that answers “{question.text}” with yes."
-        return f"{of}: {said}{_unasked(leaves, considered)}"
+        return f"{of}: nothing was found that answers “{question.text}” with yes."
     if question.kind == "existence":
-        return f"{of} answer “{question.text}” with yes.{_unasked(leaves, considered)}"
+        return f"{of} answer “{question.text}” with yes."
     if question.kind == "fields":
-        return f"{of} say something of {', '.join(question.columns)}.{_unasked(leaves, considered)}"
-    return f"{of} answer “{question.text}”{_unasked(leaves, considered) or '.'}"
+        return f"{of} say something of {', '.join(question.columns)}."
+    return f"{of} answer “{question.text}”."
 
 
-def _unasked(leaves: Sequence[Leaf], considered: int) -> str:
-    left = considered - len(leaves)
-    return f" {_documents(left, 'document')} were not asked." if left > 0 else ""
+def _asked(leaves: Sequence[Leaf], considered: int) -> str:
+    """What comes before all else where it was stopped."""
+    return f"{len(leaves)} of {_documents(considered, 'document')} were asked. " if len(leaves) < considered else ""
 
 
 def _documents(count: int, noun: str) -> str:
@@ -104,14 +103,13 @@ def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -
     citations = _numbered(passing)
     other = [leaf for leaf in leaves if leaf.found and leaf not in comparable]
     nothing = [leaf for leaf in leaves if not leaf.found]
+    of = _documents(len(leaves), question.noun)
     if test is not None:
-        lines = [f"{len(passing)} of {_documents(len(leaves), question.noun)} have a value that is {test.how} "
-                 f"{'' if test.how.startswith('at') else 'than '}the limit asked for: “{question.text}”"
-                 f"{_unasked(leaves, considered)}"]  # fmt: skip
+        head = f"{len(passing)} of {of}: {test.words}, asked as “{question.text}”"
     else:
         first = f"{ordered[0].document.path} comes first" if ordered else "None could be compared"
-        lines = [f"{first}: {len(ordered)} of {_documents(len(leaves), question.noun)} could be compared for "
-                 f"“{question.text}”{_unasked(leaves, considered)}"]  # fmt: skip
+        head = f"{first}: {len(ordered)} of {of} could be compared, asked as “{question.text}”"
+    lines = [_asked(leaves, considered) + head]
     lines += [_line(leaf, leaf.answer, citations) for leaf in passing]
     if failing := [leaf for leaf in ordered if leaf not in passing]:
         lines.append("Not within the limit: " + "; ".join(f"{leaf.document.path} ({leaf.answer})" for leaf in failing))

@@ -39,6 +39,7 @@ class Comparison:
 
     how: Literal["more", "less", "at least", "at most"]
     limit: Quantity
+    words: str = ""
 
     def passes(self, value: Quantity) -> bool | None:
         """Whether a value is within the limit; None where the two cannot be compared."""
@@ -208,5 +209,6 @@ def comparison(text: str) -> tuple[int, Comparison] | None:
         limit = _date(after, last=True) if how in ("more", "at most") else None
         limit = limit or read(after)
         if limit is not None:
-            return found.start(), Comparison(how, limit)
+            words = re.sub(r"^(?:of|that (?:is|are))\s+", "", text[found.start() :].strip(" .?"), flags=re.I)
+            return found.start(), Comparison(how, limit, words)
     return None

@@ -27,13 +27,17 @@ class Finder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The model, a search, where states of documents are kept, and how many tokens of documents are kept already."""
+    """The model, a search, where states of documents are kept, and how many tokens of documents are kept already.
+
+    `budget` is the most tokens of passages that fit beside the question.
+    """
 
     model: Generator
     found: Finder
     states: Callable[[Sequence[Pair]], StateStore | None]
     warm: Callable[[Sequence[Pair]], int]
     settings: Settings
+    budget: int
 
     @property
     def known(self) -> Calibration:

@@ -106,14 +106,15 @@ def _material(question: LeafQuestion, pair: Pair, asked: Question, tools: Tools)
     library, document = pair
     if question.required and not _all_stand(question.required, pair, asked):
         return Material((), "whole")
-    short = material.characters(document, asked.only) <= _MOST_TOKENS * _CHARACTERS_PER_TOKEN
+    most = min(_MOST_TOKENS, tools.budget)
+    short = material.characters(document, asked.only) <= most * _CHARACTERS_PER_TOKEN
     warm = 0 if short else tools.warm([pair])
     passages = _passages(question, pair, asked, tools)
     if not short and not warm:
         return Material(tuple(passages))
     pages = material.pages_of(library, document, asked.only)
     text = material.whole_text([page for _, page in pages])
-    if short and tools.model.count(text) > _MOST_TOKENS:
+    if short and tools.model.count(text) > most:
         return Material(tuple(passages))
     whole = material.page_passages(library.name, document, pages)
     best = max((_evidence(passage) for passage in passages), default=0.0)
@@ -154,5 +155,5 @@ def _passages(question: LeafQuestion, pair: Pair, asked: Question, tools: Tools)
 
 def _fitting(hits: Sequence[Passage], tools: Tools) -> list[Passage]:
     """The best of them that fit the budget, in the order of the document."""
-    taken = prompt.fit(hits, (), _MOST_TOKENS, tools.model.count).taken
+    taken = prompt.fit(hits, (), min(_MOST_TOKENS, tools.budget), tools.model.count).taken
     return sorted(taken, key=lambda passage: (passage.position, passage.start))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from localrag.cli.options import (
     print_json,
     shown,
 )
+from localrag.cli.survey_table import Pace, has_table, print_table, without_rows
 from localrag.settings import load_settings
 from localrag.types import MODES, Delta, Filter, Found, Mode, Notice, Planned, PromptRead, Surveyed
 
@@ -31,6 +33,7 @@ Examples:
   localrag ask "When does the lease end?"
   localrag ask "What is the notice period?" --library contracts --document 'msa*.pdf'
   localrag ask "Which contracts renew automatically?" --mode survey
+  localrag ask "List the parties, date and term of every contract" --table contracts.csv
   localrag ask "What did we offer?" --type mail --from "jane doe" --since 2023-06 --until 2023-09
   localrag ask "What did net sales come to?" --json | jq .citations""",
 )
@@ -40,36 +43,64 @@ Examples:
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look it up.")
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
 @click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Most tokens of the answer.")
+@click.option(
+    "--table",
+    "table",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the rows of a survey, or of a count, to this file too: .csv, .json or .md. It is replaced if there.",
+)
 @json_option
 def ask_command(
     question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, generator: str | None,
-    answer_tokens: int | None, as_json: bool,
+    answer_tokens: int | None, table: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Answer QUESTION from a library, with page and quote.
 
     Every quote shown stands in the document, character for character. The answer goes to stdout, all else to stderr.
     Ctrl-C stops the answer and prints what there is of it.
     """
+    from localrag import table_files
     from localrag.api import ask
 
+    if table is not None:
+        table_files.check(table)
     settings = load_settings().with_options(generator=generator, answer_tokens=answer_tokens)
     names = chosen_libraries(libraries, settings)
     asking = ask(question, libraries=names, **asdict(only), mode=mode, settings=settings)
-    answer = _follow(asking, quiet=as_json or not sys.stderr.isatty())
+    answer = _follow(asking, drawn=not as_json and sys.stderr.isatty(), silent=as_json)
     if as_json:
         print_json(answer.to_dict())
     else:
         _print(answer)
+    if table is not None:
+        _save_table(answer, table)
     if answer.stopped and asking.interrupted:
         sys.exit(130)
 
 
-def _follow(asking: Asking, quiet: bool) -> Answer:
-    """Run through the events; on a terminal, show on stderr what is going on."""
-    if quiet:
+def _save_table(answer: Answer, path: Path) -> None:
+    from localrag import table_files, vault
+    from localrag.errors import UsageError
+
+    if not answer.table:
+        raise UsageError(
+            f"this answer has no rows to write to {str(path)!r}: it was found by {answer.plan.kind!r}",
+            "Ask each document: --mode survey.",
+        )
+    vault.write_bytes(path, table_files.written(answer.table, path))
+    click.echo(f"Wrote {len(answer.table)} rows to {path}.", err=True)
+
+
+def _follow(asking: Asking, drawn: bool, silent: bool) -> Answer:
+    """Run through the events and tell on stderr what is going on: drawn on a terminal, else a line now and then."""
+    pace = Pace()
+    if not drawn:
         for event in asking.until_interrupted():
             if isinstance(event, Notice):
                 click.echo(shown(event.text), err=True)
+            elif isinstance(event, Surveyed) and not silent and pace.due():
+                click.echo(pace.line(event), err=True)
         return asking.answer
     from rich.console import Console
     from rich.live import Live
@@ -81,6 +112,8 @@ def _follow(asking: Asking, quiet: bool) -> Answer:
             if isinstance(event, Delta):
                 written += event.text
                 live.update(Text(shown(written)))
+            elif isinstance(event, Surveyed):
+                live.update(Text(pace.line(event), style="dim"))
             elif (line := _progress(event)) is not None:
                 live.update(Text(line, style="dim"))
             if isinstance(event, Notice):
@@ -97,13 +130,15 @@ def _progress(event: Event) -> str | None:
         return f"{len(event.passages)} passages; loading the model…"
     if isinstance(event, PromptRead) and event.total:
         return f"reading… {100 * event.done // event.total} %"
-    if isinstance(event, Surveyed):
-        return f"asking each document… {event.done} of {event.total}"
     return None
 
 
 def _print(answer: Answer) -> None:
-    click.echo(shown(answer.answer))
+    if has_table(answer):
+        click.echo(shown(without_rows(answer.answer)) + "\n")
+        print_table(answer)
+    else:
+        click.echo(shown(answer.answer))
     if answer.citations:
         click.echo()
     for citation in answer.citations:

@@ -2,9 +2,10 @@
 
     "What is 15 % of 2,400 euros?", "19 % VAT on 350 EUR", "increase from 5,363 to 6,844 in percent", "1,200 / 12"
 
-Reckoned with 28 digits. Nothing is executed: an expression is read by a small grammar of numbers, + - * / % ^ and brackets. Every answer shows
-how it was worked out, with the numbers as they were understood. A question whose numbers may be years ("the change from
-2018 to 2019") asks about what stands in documents, and is not taken; nor is one with a word that is not known here.
+Reckoned with 28 digits. Nothing is executed: an expression is read by a small grammar of numbers, + - * / % ^ and
+brackets. Every answer shows how it was worked out, with the numbers as they were understood. A question whose numbers
+may be years ("the change from 2018 to 2019") asks about what stands in documents, and is not taken; nor is one with a
+word that is not known here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from decimal import Decimal, DecimalException, localcontext
 from localrag.figures import FIGURE, Figure, Language, converted, figure, is_year, percent, rounded, unit_named, written
 
 _DEEPEST = 60
-_LONGEST = 4000
+_LONGEST, _LONGEST_EXPRESSION = 600, 4000
 _MOST_DIGITS = 400
 _WORDS = (
     (r"\bmultiplied by\b|\btimes\b|\bmal\b|(?<=[\d)\s])x(?=[\d(\s])", "*"),
@@ -333,7 +334,7 @@ class _Reader:
     """A small grammar: sums of products of powers of figures and brackets; powers are taken from the right."""
 
     def __init__(self, text: str, language: Language) -> None:
-        if len(text) > _LONGEST:
+        if len(text) > _LONGEST_EXPRESSION:
             raise ValueError("the expression is too long")
         self._left = self._tokens(text.strip(), language)
         self._at, self._depth = 0, 0

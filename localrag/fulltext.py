@@ -39,6 +39,8 @@ _MOST_TF = 255
 _MOST_LOOKED_INTO = 20_000
 # Terms whose words hold a part that is looked for: more of them tell little, and take long to read.
 _MOST_TERMS = 2000
+# Of a part that more than this share of the passages hold, all pages are read as quickly.
+_WORTH = 0.25
 # Passages after which pending postings are written, so that a long transaction holds little.
 _PENDING = 4096
 
@@ -118,13 +120,15 @@ class FullText:
         return [row[0] for row in self._select(sql, (json.dumps(both.tolist()),)) if _in_a_row(row[1], wanted)]
 
     def containing(self, part: str) -> Ids | None:
-        """The passages with a word that `part` (folded) stands in; None where too many words do to be worth it."""
+        """The passages with a word that `part` (folded) stands in; None where too many have one to be worth knowing."""
         sql = "SELECT DISTINCT term_id FROM words WHERE instr(word, ?) > 0 LIMIT ?"
         terms = [row[0] for row in self._select(sql, (part, _MOST_TERMS + 1))]
         if len(terms) > _MOST_TERMS:
             return None
         held = [self._postings(term, PASSAGES)[0] for term in terms]
-        return np.unique(np.concatenate(held)) if held else np.empty(0, np.int64)
+        ids = np.unique(np.concatenate(held)) if held else np.empty(0, np.int64)
+        last = self._select("SELECT coalesce(max(id), 0) FROM passages")[0][0]
+        return None if len(ids) > _WORTH * last else ids
 
     def knows(self, word: str, terms: Iterable[str]) -> bool:
         """Whether a word stands anywhere, as it is written or by one of its terms."""

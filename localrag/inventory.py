@@ -1,6 +1,6 @@
 """Questions about documents as files (pure): how many there are, which is the newest, how many pages one has.
 
-    "list the PDFs by size", "How many contracts are there?", "documents from 2023", "How many words does the lease have?"
+    "list the PDFs by size", "How many contracts are there?", "documents from 2023", "How many words has the lease?"
 
 Limits: "the longest lease" may be the one that runs longest, so that only "document" and "file" are compared.
 """

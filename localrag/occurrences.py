@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from localrag.analysis import folded
 
 _APOSTROPHES, _QUOTES, _DASHES = "'’‘ʼ´`", '"“”„«»', "-‐‑‒–—−"
 # A run of letters shorter than this is part of too many words to narrow anything.
 _LEAST = 3
+_ANCHOR = re.compile("[0-9A-Za-z]+")
+# What a pattern takes for s, or for i, and `lower` does not; the last one is longer in lower case.
+_OTHER_CASES = "\u017f\u0131\u0130"
 # Scripts of letters that are cut into words at their ends, as patterns here are: Latin, Greek, Cyrillic.
 _LETTERS = re.compile("[0-9a-z\u00df-\u024f\u0370-\u052f]+")
 
@@ -31,10 +35,32 @@ def occurrences(text: str, term: str) -> Iterator[Occurrence]:
     """The places of a whole word or phrase in a text."""
     if (pattern := _pattern(term)) is None:
         return
-    for match in pattern.finditer(text):
+    anchor = _ANCHOR.search(term.split()[0])
+    if anchor is None or any(sign in text for sign in _OTHER_CASES):
+        matches = pattern.finditer(text)
+    else:
+        matches = _anchored(text, pattern, anchor[0].lower(), anchor.start())
+    for match in matches:
         yield Occurrence(match.start(), match.end())
 
 
+def _anchored(text: str, pattern: re.Pattern[str], anchor: str, before: int) -> Iterator[re.Match[str]]:
+    """What `pattern.finditer` gives, a hundred times as quickly: it is only tried where `anchor` stands.
+
+    Args:
+        anchor: letters of the pattern's first word, in lower case.
+        before: how many signs of the pattern stand before them.
+    """
+    low, at, end = text.lower(), 0, 0
+    while (at := low.find(anchor, at)) >= 0:
+        match = pattern.match(text, at - before) if at - before >= end else None
+        if match:
+            yield match
+            end = match.end()
+        at += 1
+
+
+@lru_cache(maxsize=16)
 def _pattern(term: str) -> re.Pattern[str] | None:
     words = [_sign(word) for word in term.split()]
     if not words:

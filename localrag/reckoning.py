@@ -1,6 +1,6 @@
 """What code finds out from the documents: the tasks of `exact`, run. No model, and every place can be looked up.
 
-A word is looked for in the full text first, so that only pages that can hold it are read; where the full text cannot tell
+A word is looked for in the full text first, so that only pages that can hold it are read; where that cannot tell
 (`occurrences.parts`), all pages are. What is found is the same either way. Limit: a run of letters without any
 break that is longer than a whole passage is cut by passages, and not looked into.
 """
@@ -114,11 +114,13 @@ class _Search:
     ) -> None:
         text = library.page_text(document.id, position)
         page: Page | None = None
+        where = ""
         for start, end, value in find(text):
             # What else is known of a page is only read where something was found.
             page = page or library.page(document.id, position)
             if page is None or not filters.has_page(self._only, page.number):
                 return
+            where = where or place(page.number, page.label, (), page.unit)
             places = self.places.setdefault(value, {}).setdefault((library.name, document.id), Counter())
             forms = self.forms.setdefault(value, Counter())
             # Of several values each is shown once before any is shown again.
@@ -126,7 +128,7 @@ class _Search:
                 marker = len(self.citations) + 1
                 self.citations.append(material.around(library.name, document, page, start, end, marker))
             forms[" ".join(text[start:end].split())] += 1
-            places[place(page.number, page.label, (), page.unit)] += 1
+            places[where] += 1
 
     def rows(self) -> list[Row]:
         """A row for each document that has any, in the order of the documents."""

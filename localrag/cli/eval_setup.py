@@ -18,6 +18,7 @@ from localrag.settings import Settings
 if TYPE_CHECKING:
     from localrag.api import Library
     from localrag.evaluation.datasets import Matched, Question
+    from localrag.evaluation.kept import Source
     from localrag.evaluation.runs import Row
     from localrag.reports import IngestReport
 
@@ -32,13 +33,14 @@ _NO_PART = frozenset((
 
 @dataclass(frozen=True)
 class Asked:
-    """A dataset and where its documents are to be found, as the command line has it."""
+    """A dataset and where its documents are to be found, as the command line has it; `parts` are those it joins."""
 
     dataset: Path
     questions: Sequence[Question]
     library: str | None
     documents: Path | None
     other: tuple[Path, ...] = ()
+    parts: tuple[Asked, ...] = ()
 
 
 def read_dataset(
@@ -64,6 +66,30 @@ def read_dataset(
             "Leave --library and --documents out.",
         )
     return Asked(dataset, beir_folder.load(dataset), None, None)
+
+
+def read_datasets(
+    paths: Sequence[Path], library: str | None, documents: Path | None, *, other: Iterable[Path | None] = ()
+) -> Asked:
+    """Read several files of questions as one dataset; of a folder, the qa.jsonl of each folder in it."""
+    from localrag.errors import UsageError
+    from localrag.evaluation import beir, datasets
+
+    files = [
+        file
+        for path in paths
+        for file in (sorted(path.glob("*/qa.jsonl")) if path.is_dir() and not beir.is_beir(path) else [path])
+    ]
+    if not files:
+        raise UsageError(
+            f"there is no qa.jsonl in the folders of {str(paths[0])!r}", "Name the files of questions themselves."
+        )
+    others = tuple(other)
+    parts = tuple(read_dataset(file, library, documents, beir=False, other=others) for file in files)
+    if len(parts) == 1:
+        return parts[0]
+    questions = datasets.joined([(part.dataset, part.questions) for part in parts])
+    return Asked(Path(", ".join(map(str, files))), questions, library, documents, parts[0].other, parts)
 
 
 # --- the library --------------------------------------------------------------------------------------------
@@ -94,16 +120,26 @@ def _named(name: str, settings: Settings) -> Library:
 
 
 def _kept(asked: Asked, settings: Settings, stop: Stop) -> Library:
-    from localrag.errors import Cancelled
     from localrag.evaluation import kept
 
-    source = kept.source_of(asked.dataset, asked.questions, asked.documents, asked.other)
-    library = kept.library_of(source, settings)
+    sources = list(dict.fromkeys(
+        kept.source_of(part.dataset, part.questions, part.documents, part.other) for part in asked.parts or (asked,)
+    ))  # fmt: skip
+    library = kept.library_of(sources, settings)
     click.echo(
-        f"Documents: {shown(str(source.folder))}, kept as {str(library.folder)!r} "
+        f"Documents: {shown(', '.join(str(source.folder) for source in sources))}, kept as {str(library.folder)!r} "
         f"(to delete it: localrag eval forget {library.name})",
         err=True,
     )
+    for source in sources:
+        _bring_level(library, source, stop)
+    return library
+
+
+def _bring_level(library: Library, source: Source, stop: Stop) -> None:
+    from localrag.errors import Cancelled
+    from localrag.evaluation import kept
+
     with bar() as update:
         report = kept.bring_level(
             library, source,
@@ -114,7 +150,6 @@ def _kept(asked: Asked, settings: Settings, stop: Stop) -> Library:
     _tell(report)
     if not report.complete:
         raise Cancelled("stopped while the documents were read", "The same command goes on where it stopped.")
-    return library
 
 
 def _tell(report: IngestReport) -> None:
@@ -166,7 +201,11 @@ class Chosen:
         }
 
 
-def choose(asked: Asked, library: Library, limit: int | None, seed: int, *, answerable_only: bool) -> Chosen:
+def choose(
+    asked: Asked, library: Library, limit: int | None, seed: int, *, answerable_only: bool,
+    documents_limit: int | None = None, one_document: bool = False,
+) -> Chosen:  # fmt: skip
+    """The questions about documents of the library; a sample of documents first, then one of questions about them."""
     from localrag.errors import NotFoundError
     from localrag.evaluation import datasets
 
@@ -187,7 +226,8 @@ def choose(asked: Asked, library: Library, limit: int | None, seed: int, *, answ
             f"{library.name!r}: {named}{more}.",
             err=True,
         )
-    chosen = datasets.sample(matched.questions, limit, seed)
+    possible = [question for question in matched.questions if not one_document or len(question.documents) == 1]
+    chosen = datasets.sample(datasets.sample_documents(possible, documents_limit, seed), limit, seed)
     if drafts := sum(question.draft for question in chosen):
         click.echo(
             f"{drafts} of {len(chosen)} questions are drafts that nobody has looked at (draft is true).", err=True

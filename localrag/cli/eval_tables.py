@@ -18,7 +18,7 @@ def print_retrieval(report: Mapping[str, Any]) -> None:
     click.echo(f"{_questions(report)}, 95 % intervals in brackets\n")
     levels = report["levels"]
     names = list(next(iter(levels.values())))
-    _table(
+    table(
         ["", *levels],
         [
             ["questions", *(str(figures[names[0]]["n"]) for figures in levels.values())],
@@ -28,7 +28,7 @@ def print_retrieval(report: Mapping[str, Any]) -> None:
     if len(report["categories"]) > 1:
         depth = next((name for name in ("recall@5", "recall@3") if name in names), names[0])
         click.echo(f"\n{depth} by category\n")
-        _table(
+        table(
             ["", "n", *levels],
             [
                 [name, str(own["questions"]), *(_mean(own["levels"].get(level, {}).get(depth)) for level in levels)]
@@ -67,7 +67,7 @@ def print_comparison(report: Mapping[str, Any]) -> None:
         for name, one in figures.items()
         if name in _COMPARED
     ]  # fmt: skip
-    _table(["", "", "n", "a", "b", "difference", "p", "b better/worse/same"], rows)
+    table(["", "", "n", "a", "b", "difference", "p", "b better/worse/same"], rows)
 
 
 def print_drafted(report: Mapping[str, Any]) -> None:
@@ -90,7 +90,7 @@ def print_kept(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         click.echo("No library is kept for evaluation.")
         return
-    _table(
+    table(
         ["", "documents", "MB", "read from"],
         [
             [row["name"], str(row["documents"]), f"{row['bytes'] / 1e6:.1f}", ", ".join(map(str, row["roots"]))]
@@ -116,7 +116,7 @@ def print_answers(report: Mapping[str, Any]) -> None:
     counts, quotes, seconds = report["abstention"], report["quotes"], report["seconds"]
     failed = f", {report['failed']} failed" if report["failed"] else ""
     click.echo(f"{report['questions']} questions{failed}, 95 % intervals in brackets\n")
-    _table(
+    table(
         ["", "answered", "declined"],
         [
             ["has an answer", str(counts["answered_present"]), str(counts["declined_present"])],
@@ -124,13 +124,13 @@ def print_answers(report: Mapping[str, Any]) -> None:
         ],
     )
     click.echo()
-    _table(
+    table(
         ["", "n", "", ""],
         [[name, str(one["n"]), _interval(one), _MEANINGS[name]] for name, one in report["figures"].items()],
     )
     if len(report["categories"]) > 1:
         click.echo("\nby category\n")
-        _table(
+        table(
             ["", "n", "f1", "answered", "declined", "answered, has none", "declined, has none"],
             [
                 [name, str(own["questions"]), _mean(own["figures"].get("f1")), *map(str, own["abstention"].values())]
@@ -144,7 +144,7 @@ def print_answers(report: Mapping[str, Any]) -> None:
     click.echo(f"an answer: {_seconds(seconds['p50'])} (median), {_seconds(seconds['p95'])} (p95)")
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     lines = [list(heads), *([shown(cell).replace("\n", " ") for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     for line in lines:

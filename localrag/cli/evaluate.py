@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag.cli import eval_setup, eval_tables
+from localrag.cli.eval_routes import routes_command
 from localrag.cli.options import complete_library, json_option, print_json
 from localrag.names import check_name
 from localrag.settings import Settings, load_settings
@@ -30,6 +31,9 @@ def eval_command() -> None:
     docs/evaluation.md tells the whole form. Its documents are read into a library kept for evaluation; or name one of
     your own with --library (localrag ingest FOLDER --name NAME).
     """
+
+
+eval_command.add_command(routes_command)
 
 
 def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,7 +18,7 @@ from localrag.evaluation.datasets import Matched, Question
 from localrag.evaluation.runs import Row, Run
 from localrag.types import Answer, Answered, Citation, Event, Mode
 
-_MARKER = re.compile(r"\s*\[\d{1,3}\]")
+MARKER = re.compile(r"\s*\[\d{1,3}\]")
 # Figures that an answer has only where the question gives it something to be compared with.
 FIGURES = ("exact", "f1", "numeric", "choice", "cited", "cited_document", "cited_page", "evidence")
 
@@ -42,7 +42,7 @@ def score(question: Question, documents: Sequence[str], answer: Answer, choices:
         choices: the answers there are to questions with a label.
     """
     figures: dict[str, Any] = {}
-    text = _MARKER.sub("", answer.answer)
+    text = MARKER.sub("", answer.answer)
     if question.label:
         figures["choice"] = float(_choice(text, answer.found, choices) == question.answer)
     if not question.answerable:
@@ -122,7 +122,8 @@ def _ask(
     return answer
 
 
-def _about(question: Question) -> dict[str, Any]:
+def about(question: Question) -> dict[str, Any]:
+    """What every result says of its question."""
     return {
         "question": question.question,
         "known": question.answer,
@@ -132,14 +133,14 @@ def _about(question: Question) -> dict[str, Any]:
 
 
 def _failed(question: Question, message: str) -> dict[str, Any]:
-    return {**_about(question), "error": message}
+    return {**about(question), "error": message}
 
 
 def _result(
     question: Question, documents: Sequence[str], answer: Answer, library: Library, choices: Sequence[str]
 ) -> dict[str, Any]:
     return {
-        **_about(question),
+        **about(question),
         "answer": answer.answer,
         "found": answer.found,
         "figures": score(question, documents, answer, choices),

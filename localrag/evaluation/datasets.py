@@ -145,6 +145,38 @@ def sample(questions: Sequence[Question], limit: int | None, seed: int) -> list[
     return [questions[i] for i in sorted(chosen)]
 
 
+def sample_documents(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
+    """The questions about a seeded sample of documents, in the order of the file; None as limit takes all.
+
+    Where a document must be read before anything is asked of it, many questions about few documents cost less than few
+    about many. Questions about several documents belong to that set of documents.
+    """
+    about = list(dict.fromkeys(question.documents for question in questions))
+    if limit is None or limit >= len(about):
+        return list(questions)
+    chosen = set(random.Random(seed).sample(about, limit))
+    return [question for question in questions if question.documents in chosen]
+
+
+def joined(sets: Sequence[tuple[Path, Sequence[Question]]]) -> list[Question]:
+    """The questions of several files as one set, told apart by the folder of each: ids, documents and categories."""
+    names = [path.resolve().parent.name for path, _ in sets]
+    if len(set(names)) < len(names):
+        names = [f"{name}-{path.stem}" for name, (path, _) in zip(names, sets, strict=True)]
+    return [
+        replace(
+            question, id=f"{name}/{question.id}", category=name,
+            doc=_below(path, question.doc), docs=tuple(_below(path, doc) for doc in question.docs),
+        )
+        for name, (path, questions) in zip(names, sets, strict=True)
+        for question in questions
+    ]  # fmt: skip
+
+
+def _below(path: Path, doc: str) -> str:
+    return f"{path.resolve().parent.name}/{_plain(doc)}" if doc else ""
+
+
 # --- documents ----------------------------------------------------------------------------------------------
 
 

@@ -101,11 +101,12 @@ def _holds_questions(path: Path) -> bool:
     )
 
 
-def library_of(source: Source, settings: Settings) -> Library:
-    """The library kept for these documents and settings; the first `bring_level` makes it."""
-    decides = [str(source.folder), *(repr(getattr(settings, name)) for name in _OF_READING)]
+def library_of(sources: Sequence[Source], settings: Settings) -> Library:
+    """The library kept for the documents of all these and for these settings; the first `bring_level` makes it."""
+    folders = [str(source.folder) for source in sources]
+    decides = [*folders, *(repr(getattr(settings, name)) for name in _OF_READING)]
     digest = hashlib.sha256("\n".join(decides).encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    parts = source.folder.parts[-1:] if source.beir else source.folder.parts[-2:]
+    parts = [part for source in sources for part in source.folder.parts[-1 if source.beir else -2 :]]
     legible = re.sub(r"[^\w.-]+", "-", "-".join(parts)).strip(".-")[:60] or "documents"
     return open_library(f"{legible}-{digest}", settings=apart(settings), create=True)
 

@@ -225,6 +225,29 @@ def estimate(values: Sequence[float], seed: int = 0) -> Estimate | None:
     return Estimate(float(given.mean()), float(low), float(high), len(given))
 
 
+def clustered(
+    values: Sequence[float], clusters: Sequence[str], over: Sequence[float] | None = None, seed: int = 0
+) -> Estimate | None:
+    """The mean of values, or the ratio of their sum to that of `over`, with an interval that knows of clusters.
+
+    Whole clusters (the questions about one document) are drawn anew (the cluster bootstrap: Davison and Hinkley 1997,
+    "Bootstrap Methods and their Application", 3.8), since questions about one document stand or fall together. With few
+    clusters the interval is too narrow; with one it is a point. None of no values, or where `over` sums to nothing.
+    """
+    if not values or (over is not None and not sum(over)):
+        return None
+    names = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
+    sums = np.zeros((len(names), 2))
+    for value, below, cluster in zip(values, over or [1.0] * len(values), clusters, strict=True):
+        sums[names[cluster]] += value, below
+    picks = np.random.default_rng(seed).integers(0, len(names), (RESAMPLES, len(names)))
+    drawn = sums[picks].sum(axis=1)
+    ratios = drawn[:, 0] / np.where(drawn[:, 1] == 0, np.nan, drawn[:, 1])
+    low, high = np.nanpercentile(ratios, (2.5, 97.5))
+    whole = sums.sum(axis=0)
+    return Estimate(float(whole[0] / whole[1]), float(low), float(high), len(values))
+
+
 def percentile(values: Sequence[float], share: float) -> float | None:
     return float(np.percentile(np.asarray(values, np.float64), share)) if values else None
 

@@ -38,7 +38,7 @@ def test_files_of_questions_and_results_are_no_documents(settings: Settings, dat
     other = documents / "misses.md"
     other.write_text("# The monthly rent is EUR 2,450")
     source = kept.source_of(dataset, load(dataset), documents, [other])
-    library = kept.library_of(source, settings)
+    library = kept.library_of([source], settings)
     report = kept.bring_level(library, source)
     read = {document.path for document in library.documents()}
     assert read == {"contracts/lease.txt", "policy.txt", "minutes.txt", "data.jsonl"} and report.complete
@@ -49,22 +49,22 @@ def test_a_link_to_the_questions_is_no_document_either(settings: Settings, docum
     (documents / "qa.jsonl").symlink_to(dataset)
     for path in (dataset, documents / "qa.jsonl"):
         source = kept.source_of(path, load(path), documents)
-        library = kept.library_of(source, settings)
+        library = kept.library_of([source], settings)
         kept.bring_level(library, source)
         assert "qa.jsonl" not in {document.path for document in library.documents()}
 
 
 def test_a_second_run_reads_only_what_changed(settings: Settings, dataset: Path, documents: Path) -> None:
     source = kept.source_of(dataset, load(dataset), None)
-    first = kept.bring_level(kept.library_of(source, settings), source)
+    first = kept.bring_level(kept.library_of([source], settings), source)
     (documents / "policy.txt").write_text("Buses are free.")
-    second = kept.bring_level(kept.library_of(source, settings), source)
+    second = kept.bring_level(kept.library_of([source], settings), source)
     assert len(first.read) == 3 and second.read == ("policy.txt",) and second.unchanged == 2
 
 
 def test_a_kept_library_lies_apart_from_those_of_the_user(settings: Settings, dataset: Path) -> None:
     source = kept.source_of(dataset, load(dataset), None)
-    library = kept.library_of(source, settings)
+    library = kept.library_of([source], settings)
     kept.bring_level(library, source)
     assert library.folder.parent == settings.evaluation_dir
     assert library.name not in api.library_names(settings)

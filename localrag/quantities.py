@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from localrag import dates
+
 Measure = Literal["date", "duration", "money", "percent", "number"]
 _MONTH_DAYS = 365.2425 / 12
 
@@ -91,47 +93,27 @@ def in_words(number: int) -> str:
 
 # --- dates --------------------------------------------------------------------------------------------------
 
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_MONTH = (
-    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
-    r"oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
-)
-_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
-_YEAR = r"(?P<year>\d{4})"
-_DATES = tuple(
-    re.compile(pattern, re.I)
-    for pattern in (
-        r"\b(?P<year>\d{4})-(?P<m>\d{1,2})(?:-(?P<day>\d{1,2}))?\b",
-        rf"\b{_DAY}\s+(?:day of\s+)?{_MONTH},?\s+{_YEAR}\b",
-        rf"\b{_MONTH}\s+{_DAY},?\s+{_YEAR}\b",
-        rf"\b{_MONTH},?\s+{_YEAR}\b",
-        r"\b(?P<m>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}|\d{2})\b",
-        r"\b(?P<day>\d{1,2})\.(?P<m>\d{1,2})\.(?P<year>\d{4}|\d{2})\b",
-        r"^\W*(?:(?:in|from|since|until|by|before|after|of)\s+)?(?P<year>(?:19|20)\d\d)\W*$",
-    )
-)
+_YEAR = re.compile(r"^\W*(?:(?:in|from|since|until|by|before|after|of)\s+)?(?P<year>(?:19|20)\d\d)\W*$", re.I)
 
 
 def _date(text: str, *, last: bool = False) -> Quantity | None:
     """The date that stands in a text; of a year or month alone its first day, or its last."""
-    for pattern in _DATES:
-        for found in pattern.finditer(text):
-            parts = found.groupdict()
-            year = int(parts["year"])
-            if year < 100:
-                year += 2000 if year < 70 else 1900
-            named = parts.get("month")
-            month = _MONTHS.index(named[:3].lower()) + 1 if named else int(parts.get("m") or (12 if last else 1))
-            day = int(parts.get("day") or 1)
-            if month > 12 >= day:
-                month, day = day, month
-            try:
-                if last and not parts.get("day"):
-                    day = monthrange(year, month)[1]
-                return Quantity("date", float(date(year, month, day).toordinal()))
-            except ValueError:
-                continue
+    # "this 1st day of September 2004", as contracts say it
+    text = re.sub(r"\bday of\b", "of", text, flags=re.I)
+    if found := next(dates.find(text), None):
+        readings = dict(found.readings)
+        return _day(readings.get("month/day") or found.readings[0][1])
+    if month := dates.MONTH.search(text):
+        year, number = dates.month(month[0]) or (0, 0)
+        return _day(date(year, number, monthrange(year, number)[1] if last else 1))
+    if alone := _YEAR.match(text):
+        year = int(alone["year"])
+        return _day(date(year, 12, 31) if last else date(year, 1, 1))
     return None
+
+
+def _day(day: date) -> Quantity:
+    return Quantity("date", float(day.toordinal()))
 
 
 # --- durations, money, shares -------------------------------------------------------------------------------

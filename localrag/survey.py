@@ -25,6 +25,7 @@ from localrag.types import Citation, Document, Message, Passage, Usage
 
 Read = Literal["whole", "passages"]
 Stop = Callable[[], bool]
+_NO_BACKGROUND = 3
 _LEAF_TOKENS, _FIELD_TOKENS, _MOST_FIELD_TOKENS = 120, 40, 400
 
 
@@ -95,15 +96,15 @@ class Leaf:
 
 
 def standings(scores: Sequence[float]) -> list[float]:
-    """How far each document's best score lies above those of the others, in standard deviations, from -2 to 3.
+    """How far each document's best score lies above those of the others, in standard deviations, from -2 to 2.
 
-    A score says little by itself and much against the background of the same question put to the other documents. Of
-    fewer than four there is no background.
+    A score says little by itself and much against the background of the same question put to the other documents. The
+    fewer these are the less they say; of three or less there is no background.
     """
-    if len(scores) < 4 or (spread := pstdev(scores)) < 1e-6:
+    if len(scores) <= _NO_BACKGROUND or (spread := pstdev(scores)) < 1e-6:
         return [0.0] * len(scores)
-    middle = fmean(scores)
-    return [min(3.0, max(-2.0, (score - middle) / spread)) for score in scores]
+    middle, trust = fmean(scores), 1 - _NO_BACKGROUND / len(scores)
+    return [trust * min(2.0, max(-2.0, (score - middle) / spread)) for score in scores]
 
 
 # --- one leaf -----------------------------------------------------------------------------------------------

@@ -31,7 +31,11 @@ _QUOTED = (
 _SAID = r"(?:the )?(?:exact )?(?:word|words|phrase|term|expression|string|name|text)"
 _SAID_GERMAN = r"(?:das |der |die |den |dem )?(?:wort|begriff|ausdruck|phrase|name|namen)"
 _QUOTE = rf"(?:(?:{_SAID}|{_SAID_GERMAN}) )?{_QUOTED}"
-_WORD = rf"(?:{_SAID}|{_SAID_GERMAN}) (?P<word>[^\s\"“”?]+)"
+# "the term Confidential Information": all of its capitals.
+_WORD = (
+    rf"(?:{_SAID}|{_SAID_GERMAN}) "
+    r"(?P<word>(?-i:[A-ZÄÖÜ][\w.&’'-]*(?: [A-ZÄÖÜ][\w.&’'-]*)+)|[^\s\"“”?]+)"
+)
 _BARE = (
     r"(?P<bare>(?!(?:the|a|an|this|that|it|they|there|he|she|we|you|i|what|these|those|his|her|its|our|my|die|der|"
     r"das|es|sie|er|man)\b)[^\s\"“”?,]+)"
@@ -132,6 +136,7 @@ _HOLDING = tuple(
         ),
         rf"^{_WHERE} {_DOCUMENTS} (?:(?:that|which) )?(?:{_NOT}{_NAMES}|mentioning|naming) {_ANY}{_END}",
         rf"^{_WHERE} {_DOCUMENTS} (?:(?:that|which) )?(?:{_NOT}(?:contains?|includes?)|containing) {_NAMED}{_END}",
+        rf"^{_DOCUMENTS} (?:containing|mentioning|including|with|that (?:contain|mention|include)) {_SURE}{_END}",
         rf"^in (?:which|what|how many) {_DOCUMENTS} (?:does|do|is|are|can i find|was) {_SURE}(?: {_STANDS})?{_END}",
         rf"^in (?:which|what|how many) {_DOCUMENTS} (?:is|are|was|were) {_ANY} {_MENTIONED}{_END}",
         r"^(?:in )?(?:welche[nrms]?|wie ?viele[nr]?) (?:dokumenten?|dateien?|verträgen?|texten?|berichten?|"
@@ -253,7 +258,11 @@ def _letters(text: str) -> Worked | None:
         said = (
             text[match.start("letter") - 1] in "\"“'‘" or groups.get("s") or groups.get("sure") or groups.get("sure2")
         )
-        quoted = groups.get("quoted") or groups.get("single") or re.search(rf"{_SAID} {re.escape(word)}", text, re.I)
+        quoted = (
+            groups.get("quoted")
+            or groups.get("single")
+            or re.search(rf"(?:{_SAID}|{_SAID_GERMAN}) {re.escape(word)}", text, re.I)
+        )
         if not (said or quoted) or word.lower() in _NO_WORD or len(word) < 2:
             continue
         letter, times = groups["letter"], count_letter(word, groups["letter"])

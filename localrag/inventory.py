@@ -83,7 +83,8 @@ _LIST = (
     re.compile(
         (
             rf"^(?:list|show|name|display|print|enumerate|sort|order|rank|give(?: me)? (?:a )?list(?: of)?|give|"
-            rf"what are|(?:make )?a list of)(?: me)?(?: all| every| each)?(?: of)?(?: the| my| our| these)? "
+            rf"what are|(?:make )?a list of)(?: me)?(?: a list of)?"
+            rf"(?: all| every| each)?(?: of)?(?: the| my| our| these)? "
             rf"{_NOUN}{_HERE}{_PERIOD}{_ORDER}{_END}"
         ),
         re.I,

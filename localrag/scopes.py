@@ -68,7 +68,7 @@ def scope(words: str | None, *, sure: bool = False) -> str | None:
         flags=re.I,
     )
     name = name.strip("\"“”„'‘’")
-    if not name or len(name.split()) > _MOST_WORDS or _NO_DOCUMENT.search(name):
+    if not re.search(r"[^\W\d]", name) or len(name.split()) > _MOST_WORDS or _NO_DOCUMENT.search(name):
         return None
     if sure and not _NAMED.search(name):
         return None

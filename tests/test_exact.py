@@ -1,106 +1,368 @@
-"""What code answers: only questions that plainly ask for it, exactly, and never by running what was typed."""
+"""What code is asked for: the task of each question that plainly asks for one, and none of any other question."""
 
 from __future__ import annotations
 
 import time
-from decimal import Decimal
+from datetime import date
 
 import pytest
 
 from localrag import exact
-from localrag.exact import ExactTask
+from localrag.tasks import Every, Identifier, Listing, Size, Task, Term, Worked
+
+TASKS: dict[str, Task] = {
+    # words and phrases
+    'How often does "notice" occur?': Term("notice"),
+    "How many times does the word notice appear in the contracts?": Term("notice"),
+    "How many times is “force majeure” mentioned?": Term("force majeure"),
+    "How many times is Delaware mentioned?": Term("Delaware"),
+    "How many times does notice appear in the Orlo lease?": Term("notice", within="Orlo lease"),
+    'How many times does "notice" appear in the Orlo lease?': Term("notice", within="Orlo lease"),
+    'Count the word "notice"': Term("notice"),
+    "count occurrences of indemnify in the lease": Term("indemnify", within="lease"),
+    "How many mentions of Acme Ltd are there?": Term("Acme Ltd"),
+    "Which documents mention 'Delaware'?": Term("Delaware", kind="documents"),
+    "Which documents mention Delaware?": Term("Delaware", kind="documents"),
+    'Which contracts contain "force majeure"?': Term("force majeure", kind="documents"),
+    "Which contracts contain Delaware?": Term("Delaware", kind="documents"),
+    'Which documents do not mention "insurance"?': Term("insurance", kind="without"),
+    "how many documents mention arbitration?": Term("arbitration", kind="documents"),
+    "How many contracts contain the word arbitration?": Term("arbitration", kind="documents"),
+    'which document says "X"': Term("X", kind="documents"),
+    'In which documents does "Hesprin" appear?': Term("Hesprin", kind="documents"),
+    "List all documents that mention Hesprin": Term("Hesprin", kind="documents"),
+    "Find every 'notice'": Term("notice", kind="find"),
+    "Find all occurrences of notice": Term("notice", kind="find"),
+    'Find "force majeure"': Term("force majeure", kind="find"),
+    "Find the word notice in the contracts": Term("notice", kind="find"),
+    "Where is “Acme Ltd” mentioned?": Term("Acme Ltd", kind="find"),
+    "Where is Acme mentioned?": Term("Acme", kind="find"),
+    "Where does Delaware appear?": Term("Delaware", kind="find"),
+    'Does "force majeure" appear anywhere?': Term("force majeure"),
+    "Is there any mention of Delaware?": Term("Delaware"),
+    'Does any document mention "Delaware"?': Term("Delaware"),
+    'On which pages does "notice" appear?': Term("notice", kind="find"),
+    'Wie oft kommt "Frist" vor?': Term("Frist"),
+    "Wie oft kommt das Wort Frist im Mietvertrag vor?": Term("Frist", within="Mietvertrag"),
+    "Wie oft wird Müller erwähnt?": Term("Müller"),
+    "Welche Dokumente enthalten „Kündigung“?": Term("Kündigung", kind="documents"),
+    'Wo steht "Kaution"?': Term("Kaution", kind="find"),
+    "find clause 7": Term("clause 7", kind="find"),
+    "Where is COVID-19 mentioned?": Term("COVID-19", kind="find"),
+    'How many times does "arbitration" occur in the contracts?': Term("arbitration"),
+    "how many times is “force majeure” used": Term("force majeure"),
+    "How often does the word indemnify appear in all documents?": Term("indemnify"),
+    "How many times does the term Confidential Information come up?": Term("Confidential Information"),
+    'How many times does the phrase "best efforts" appear in the Orlo lease?': Term("best efforts", within="Orlo lease"),
+    "How many times is Acme Ltd. mentioned in the library?": Term("Acme Ltd"),
+    "how often is Delaware mentioned": Term("Delaware"),
+    "How many times does notice appear in the documents?": Term("notice"),
+    "How many times does arbitration occur in lease.pdf?": Term("arbitration", within="lease.pdf"),
+    "Number of times 'notice' appears": Term("notice"),
+    'Count "notice"': Term("notice"),
+    'count how often "notice" occurs': Term("notice"),
+    "How many occurrences of notice are there in the contracts?": Term("notice"),
+    'How many times do the contracts mention "arbitration"?': Term("arbitration"),
+    'How many times does the Orlo lease say "notice"?': Term("notice", within="Orlo lease"),
+    'Is "force majeure" mentioned in the lease?': Term("force majeure", within="lease"),
+    "Is there any mention of arbitration?": Term("arbitration"),
+    "Find all mentions of Acme": Term("Acme", kind="find"),
+    'Find every instance of "time is of the essence"': Term("time is of the essence", kind="find"),
+    'Search for "liquidated damages"': Term("liquidated damages", kind="find"),
+    "search for the word arbitration": Term("arbitration", kind="find"),
+    "Look for 'governing law' in the MSA": Term("governing law", kind="find", within="MSA"),
+    'Please find "force majeure"': Term("force majeure", kind="find"),
+    'Can you find "force majeure" in the contracts?': Term("force majeure", kind="find"),
+    "Show me every occurrence of indemnify": Term("indemnify", kind="find"),
+    'locate "Schedule 2"': Term("Schedule 2", kind="find"),
+    'Where does "notice" occur?': Term("notice", kind="find"),
+    "Where is arbitration mentioned?": Term("arbitration", kind="find"),
+    "Where does the word notice appear in the handbook?": Term("notice", kind="find", within="handbook"),
+    'Where can I find "Net Asset Value"?': Term("Net Asset Value", kind="find"),
+    "which documents contain 'liquidated damages'?": Term("liquidated damages", kind="documents"),
+    'Which of the contracts mention "arbitration"?': Term("arbitration", kind="documents"),
+    'Which files include the phrase "best efforts"?': Term("best efforts", kind="documents"),
+    "What documents mention Hesprin?": Term("Hesprin", kind="documents"),
+    "which documents use the term Affiliate?": Term("Affiliate", kind="documents"),
+    'Which documents don\'t contain "arbitration"?': Term("arbitration", kind="without"),
+    'How many documents contain "notice"?': Term("notice", kind="documents"),
+    'List the documents that contain "notice"': Term("notice", kind="documents"),
+    "Show me all contracts mentioning Delaware": Term("Delaware", kind="documents"),
+    'documents containing "notice"': Term("notice", kind="documents"),
+    'In how many documents does "notice" appear?': Term("notice", kind="documents"),
+    'In welchen Dokumenten steht "Kaution"?': Term("Kaution", kind="documents"),
+    "Welche Verträge erwähnen Müller?": Term("Müller", kind="documents"),
+    "Wie oft wird „Kaution“ im Mietvertrag erwähnt?": Term("Kaution", within="Mietvertrag"),
+    "Suche nach „höhere Gewalt“": Term("höhere Gewalt", kind="find"),
+    "Wo wird Müller erwähnt?": Term("Müller", kind="find"),
+    "Find § 7": Term("§ 7", kind="find"),
+    "Where is clause 9 mentioned?": Term("clause 9", kind="find"),
+    # letters
+    "How many r's are in strawberry?": Worked("letters", "The letter “r” stands 3 times in “strawberry”. Places 3, 8 and 9 of 10."),
+    'How many r are there in "strawberry"?': Worked("letters", "The letter “r” stands 3 times in “strawberry”. Places 3, 8 and 9 of 10."),
+    "How many letters 'r' are in the word 'strawberry'?": Worked("letters", "The letter “r” stands 3 times in “strawberry”. Places 3, 8 and 9 of 10."),
+    "How many times does the letter r appear in strawberry?": Worked("letters", "The letter “r” stands 3 times in “strawberry”. Places 3, 8 and 9 of 10."),
+    "How many rs in strawberry": Worked("letters", "The letter “r” stands 3 times in “strawberry”. Places 3, 8 and 9 of 10."),
+    "how many s's does Mississippi have?": Worked("letters", "The letter “s” stands 4 times in “Mississippi”. Places 3, 4, 6 and 7 of 11."),
+    'How many letters are in "strawberry"?': Worked("letters", "“strawberry” has 10 letters."),
+    "How many letters are in the word strawberry?": Worked("letters", "“strawberry” has 10 letters."),
+    "Wie viele r hat das Wort Erdbeere?": Worked("letters", "The letter “r” stands 2 times in “Erdbeere”. Places 2 and 7 of 8."),
+    'Wie viele e\'s hat "Erdbeere"?': Worked("letters", "The letter “e” stands 4 times in “Erdbeere”. Places 1, 5, 6 and 8 of 8."),
+    'How many words are in "the quick brown fox"?': Worked("letters", "“the quick brown fox” has 4 words."),
+    'how many n\'s are in "Cannes"?': Worked("letters", "The letter “n” stands 2 times in “Cannes”. Places 3 and 4 of 6."),
+    'How often does the letter e appear in "eleven"?': Worked("letters", "The letter “e” stands 3 times in “eleven”. Places 1, 3 and 5 of 6."),
+    # identifiers
+    "find invoice number INV-2024-0117": Identifier("INV-2024-0117", label="invoice number"),
+    "Find IBAN DE44 5001 0517 5407 3249 31": Identifier("DE44 5001 0517 5407 3249 31", label="IBAN"),
+    "Where is INV-2024-0117?": Identifier("INV-2024-0117"),
+    "find jane.doe@example.com": Identifier("jane.doe@example.com"),
+    "Where is case number 12 O 345/23 mentioned?": Identifier("12 O 345/23", label="case number"),
+    "find clause 12.3": Identifier("12.3", label="clause"),
+    "Find +49 30 123456": Identifier("+49 30 123456"),
+    "Which document contains invoice INV-2024-0117?": Identifier("INV-2024-0117", label="invoice"),
+    "find account number 4711-0815": Identifier("4711-0815", label="account number"),
+    "Where is policy no. 77-1234-X?": Identifier("77-1234-X", label="policy no."),
+    "search for claim number 2023/4711 in the letters": Identifier("2023/4711", label="claim number"),
+    "Find serial number AB12-9931": Identifier("AB12-9931", label="serial number"),
+    "find DE89 3704 0044 0532 0130 00": Identifier("DE89 3704 0044 0532 0130 00"),
+    "Find jane@example.com in the mails": Identifier("jane@example.com"),
+    "which documents contain invoice number RE-2025-0042?": Identifier("RE-2025-0042", label="invoice number"),
+    "Find section 4.2(b)": Identifier("4.2(b)", label="section"),
+    # all of a kind
+    "list all e-mail addresses": Every("e-mail address"),
+    "Find all phone numbers in the employee handbook": Every("telephone number", within="employee handbook"),
+    "Which dates are mentioned in the Orlo lease?": Every("date", within="Orlo lease"),
+    "list all amounts": Every("amount"),
+    "extract all IBANs from invoices.md": Every("IBAN", within="invoices.md"),
+    "Liste alle E-Mail-Adressen auf": Every("e-mail address"),
+    "show all phone numbers": Every("telephone number"),
+    "extract all dates from the amendment": Every("date", within="amendment"),
+    "List all amounts in finance/budget.xlsx": Every("amount", within="finance/budget.xlsx"),
+    "What e-mail addresses are there?": Every("e-mail address"),
+    "How many IBANs are in the invoices?": Every("IBAN"),
+    "which percentages are mentioned in the report?": Every("percentage", within="report"),
+    "list all URLs": Every("web address"),
+    # how long documents are
+    "Wie viele Wörter hat der Mietvertrag?": Size("words", within="Mietvertrag"),
+    "Wie viele Seiten haben die Dokumente insgesamt?": Size("pages"),
+    "How many pages do the documents have in total?": Size("pages"),
+    "How long is the MSA in words?": Size("words", within="MSA"),
+    "How many characters does notes.md have?": Size("characters", within="notes.md"),
+    "total number of pages": Size("pages"),
+    "number of words in the handbook": Size("words", within="handbook"),
+    "How many pages is the handbook?": Size("pages", within="handbook"),
+    "How many pages in total?": Size("pages"),
+    "How many words does the Orlo lease have?": Size("words", within="Orlo lease"),
+    "What is the page count of the employee handbook?": Size("pages", within="employee handbook"),
+    # documents as files
+    "please list the documents": Listing("list documents"),
+    "Wie viele Dateien gibt es?": Listing("count documents", noun="dateien"),
+    "Zeige alle PDFs nach Größe": Listing("list documents", noun="pdfs", types=("pdf",), order="size", backwards=True),
+    "How many emails are there?": Listing("count documents", noun="emails", types=("mail",)),
+    "how many Word documents do we have": Listing("count documents", noun="word documents", types=("word",)),
+    "Count the PDFs": Listing("count documents", noun="pdfs", types=("pdf",)),
+    "How many spreadsheets are in the folder?": Listing("count documents", noun="spreadsheets", types=("sheet",)),
+    "list all files": Listing("list documents", noun="files"),
+    "show the documents sorted by size, smallest first": Listing("list documents", order="size"),
+    "list the documents alphabetically": Listing("list documents"),
+    "list contracts by date": Listing("list documents", noun="contracts", order="date", backwards=True),
+    "show all PDFs, largest first": Listing("list documents", noun="pdfs", types=("pdf",), order="size", backwards=True),
+    "order the files by type": Listing("list documents", noun="files", order="type"),
+    "what is the most recent document?": Listing("list documents", noun="document", order="date", backwards=True, most=1),
+    "which file is the largest?": Listing("list documents", noun="file", order="size", backwards=True, most=1),
+    "the 3 newest documents": Listing("list documents", order="date", backwards=True, most=3),
+    "shortest document": Listing("list documents", noun="document", order="length", most=1),
+    "documents since 2022": Listing("list documents", since="2022"),
+    "PDFs from 2023": Listing("list documents", noun="pdfs", types=("pdf",), since="2023", until="2023"),
+    "How many files were created before 2020?": Listing("count documents", noun="files", until="2019"),
+    "which documents are from March 2024?": Listing("list documents", since="2024-03", until="2024-03"),
+    "show me a list of all documents": Listing("list documents"),
+    "give me a list of the documents": Listing("list documents"),
+    "list the documents": Listing("list documents"),
+    "How many contracts are there?": Listing("count documents", noun="contracts"),
+    "How many PDFs do I have?": Listing("count documents", noun="pdfs", types=("pdf",)),
+    "list the files by date": Listing("list documents", noun="files", order="date", backwards=True),
+    "List my files sorted by number of pages, ascending": Listing("list documents", noun="files", order="pages"),
+    "which is the newest document?": Listing("list documents", noun="document", order="date", backwards=True, most=1),
+    "What is the oldest file in the library?": Listing("list documents", noun="file", order="date", most=1),
+    "show me the five longest documents": Listing("list documents", order="length", backwards=True, most=5),
+    "documents from 2023": Listing("list documents", since="2023", until="2023"),
+    "List the documents from March 2024": Listing("list documents", since="2024-03", until="2024-03"),
+    "how many documents are dated before 2020": Listing("count documents", until="2019"),
+    "documents between 2020 and 2022": Listing("list documents", since="2020", until="2022"),
+    "Wie viele Dokumente gibt es?": Listing("count documents", noun="dokumente"),
+    "Welches ist das neueste Dokument?": Listing("list documents", noun="dokument", order="date", backwards=True, most=1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("question", TASKS)
+def test_a_question_for_code_is_understood(question: str) -> None:
+    assert exact.parse(question) == TASKS[question]
 
 
 @pytest.mark.parametrize(
-    ("question", "task"),
+    ("question", "kind", "beginning"),
     [
-        ('How often does "notice" occur?', ExactTask("count", "notice")),
-        ("How many times does the word notice appear in the contracts?", ExactTask("count", "notice")),
-        ("How many times is “force majeure” mentioned?", ExactTask("count", "force majeure")),
-        ('Find "force majeure"', ExactTask("find", "force majeure")),
-        ("Where is “Acme Ltd” mentioned?", ExactTask("find", "Acme Ltd")),
-        ('Find all occurrences of "notice"', ExactTask("find", "notice")),
-        ('How many r are there in "strawberry"?', ExactTask("letters", "strawberry", "r")),
-        ("How many letters 'r' are in the word 'strawberry'?", ExactTask("letters", "strawberry", "r")),
-        ("What is 48,000 / 12?", ExactTask("calculate", "48,000 / 12")),
-        ("5 * (3 + 4)", ExactTask("calculate", "5 * (3 + 4)")),
-        ("calculate 2^10", ExactTask("calculate", "2^10")),
-    ],
-)
-def test_questions_for_code(question: str, task: ExactTask) -> None:
-    assert exact.parse(question) == task
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        "When does the lease end?", "What is the notice period?", "How many contracts renew automatically?",
-        "What happened on 2024-05-31?", "What is 12?", "2023-2024", "What is 5/0?", "Find the rent", "", "?", "1-2-3",
-        "How many days of notice are there in the lease?", "What is section 4.2?", "(", "1 +", "What does 3 * mean",
+        ("What's 12 * 12?", "calculate", "12 × 12 = 144"), ("Please calculate 19 % VAT on 350 EUR", "calculate", "19 % VAT on 350 EUR = 66.50 EUR"),
+        ("How many days between 3 March 2024 and 17 May 2025?", "dates", "From 3 March 2024 to 17 May 2025: 440 days"),
+        ("Which weekday was 3 March 2024?", "dates", "3 March 2024 is a Sunday."), ("What date is 10 days from today?", "dates", "10 days after"),
+        ("can you tell me what 15 % of 80 is", "", ""), ("Could you calculate 3 * 4?", "calculate", "3 × 4 = 12"),
     ],
 )  # fmt: skip
-def test_questions_about_documents_are_left_to_the_model(question: str) -> None:
-    assert exact.parse(question) is None
+def test_sums_and_dates_are_worked_out_at_once(question: str, kind: str, beginning: str) -> None:
+    task = exact.parse(question, date(2026, 11, 25))
+    if not kind:
+        assert task is None
+    else:
+        assert isinstance(task, Worked) and task.kind == kind and task.text.startswith(beginning)
 
 
-@pytest.mark.parametrize(
-    ("expression", "value"),
-    [
-        ("48,000 / 12", "4000"), ("0.1 + 0.2", "0.3"), ("2^10", "1024"), ("2**3**2", "512"), ("-(3 − 5) × 4", "8"),
-        ("7 % 4", "3"), ("1,234,567.89 + 0.11", "1234568.00"), ("10 ÷ 4", "2.5"), ("1e3 * 2", "2000"), ("+5 - -5", "10"),
-        ("12345678901234567890 + 1", "12345678901234567891"), ("9007199254740993 * 1", "9007199254740993"),
-    ],
-)  # fmt: skip
-def test_values(expression: str, value: str) -> None:
-    assert exact.calculate(expression) == Decimal(value)
-
-
-HOSTILE = [
-    "9**9**9**9", "9^9^9^9^9", "__import__('os').system('id')", "().__class__", "open('/etc/passwd')", "1/0", "0/0",
-    "0**-1", "[1][0]", "'a' * 99", "True + 1", "1j * 2", "lambda: 1", "a := 3", "1 if 2 else 3", "1 < 2", "1 // 2",
-    "1 << 99999999", "1\x002", "(" * 500 + "1" + ")" * 500, "+" * 5000 + "1", "1" + "+1" * 50_000, "9" * 100_000 + "*9",
-    "10**1000**1", "(-8)^0.5", "999999^999999", "1e999999999 * 1e999999999", "1e-999999999 / 1e999999999", "", " ",
-    "\n", "1 +\n2; 3", "((1)", "１ + ２", "0x10 + 1", "1_0 + 1", "9" * 3000 + "^1000",
+# Real questions of people about documents, and what comes close to a question for code.
+FOR_A_READER = [
+    "How many years did the percentages of net sales from EMEA of total net sales exceed 20%?",
+    "How many times was the experiment repeated?",
+    "How many days of annual leave does a full-time employee with eight years of service receive?",
+    "How many days is the incubation period?",
+    "How many times more did the other nations have to pay for oil after the surprise attack?",
+    "How often does Doctor Who travel by himself?",
+    "How often do Parliament elections take place?",
+    "Where is Kenya place on the scale in 2012?",
+    "Where is the highest risk of  HPAI H5N1 like disease emergence?",
+    "Where is the fire assembly point for Corravane Wharf?",
+    "Where is Energiprojekt AB based?",
+    "Where is corporal punishment no longer practiced?",
+    "Where is Brazil ranked globally in soybean production?",
+    "Which reporting units are analyzed by the company in their annual goodwill impairment test?",
+    "Name a luxury division of Toyota.",
+    "Name an extra that was added to the production of the compacts.",
+    "Which directive mentioned was created in 1994?",
+    "What legal proceedings or potential risks were mentioned in Amazon's Q2 2023 10-Q, and how could they affect the company?",
+    "What was named \"The Tesla\" in his honor?",
+    "Welche Schulen werden seit Ende der Apartheid als „Model C“-Schulen bezeichnet?",
+    "¿Cuál es un significado adicional cuando se usa la palabra \"primo\"?",
+    "What are the treatments for Parasites - Lice - Pubic \"Crab\" Lice ?",
+    "What percentage does the Amazon represents in rainforests on the planet?",
+    "What percentage of patients tested positive for HBoV1?",
+    "what is the percentage increase in interest expanse and penalties in 2009?",
+    "What is the percentage change in revenues from 2018 to 2019?",
+    "what percentage did the balance increase from 2007 to 2009?",
+    "what is the percentage increase in base rent for danvers , massachusetts facility from the period 2008-2010 to 2010 - 2014?",
+    "What is the total number of warrants oustanding as of December 31, 2019 that were issued in August 2019?",
+    "What is the average Gross Profit for 2017-2019?",
+    "What is the total cost of goods sold for years ended December 31, 2018 and 2019 respectively?",
+    "For the latest quarter, what was the total revenue generated from Apple's iPhone sales?",
+    "What was Amazon's gross margin in the most recent 10-Q filing?",
+    "Which is the largest customer of the company?",
+    "Which party is currently the largest among political party lines?",
+    "What is the difference between 1-90 and 91-180 days past due in low risk country?",
+    "What is the difference between 181-360 and >360 due for all countries?",
+    "What is the average global regional films (excluding Tamil films) from 2017-2019?",
+    "What happens to the norm when a number is multiplied by p?",
+    "What is the number of shares outstanding as of September 30, 2018?",
+    "What is the estimate of the basic reproduction number?",
+    "Completing Q with respect to what will produce the field of real numbers?",
+    "Welches Messgerät wird zur Analyse der Leistung einer Dampfmaschine eingesetzt?",
+    "Wo steht Kenia auf dem CPI-Maßstab?",
+    "How long is a mental health file kept?",
+    "How long do the confidentiality duties in the agreement with Hesprin Laboratories last?",
+    "How long is the amortization period for underlying rights (including easements)?",
+    "Within how many days must the Trust now pay Quillfen's invoices?",
+    "The two or more parties who signed the contract",
+    "The name of the contract",
+    "Does this agreement say the following: Receiving Party shall not reverse engineer any objects.",
+    "How many cases were reported between 3 March 2020 and 17 May 2020?",
+    "When does the lease end?",
+    "What is the notice period?",
+    "How many contracts renew automatically?",
+    "Which contracts renew automatically?",
+    "which document says X",
+    "Which document says that the rent may rise?",
+    "Which contracts contain indemnification?",
+    "Which documents mention the notice period?",
+    "Which reports mention climate change?",
+    "Which contracts name Acme as a party?",
+    "List all contracts with Acme",
+    "List all contracts that mention \"arbitration\" and \"Delaware\"",
+    "List the parties to the contract",
+    "How often does fever occur?",
+    "How often does fever occur in children?",
+    "How many times does notice appear?",
+    "How many times does the king appear in the play?",
+    "How many times does Beyoncé appear in the video?",
+    "How many times was \"The Simpsons\" cited in 2019?",
+    "How many times is he mentioned?",
+    "Where does cancer occur?",
+    "Where does COVID-19 occur?",
+    "Where is \"Effective Date\" defined?",
+    "What does \"Affiliate\" mean?",
+    "What is \"force majeure\"?",
+    "Find the rent",
+    "Find the invoice",
+    "Find COVID-19",
+    "Find 2018 revenue",
+    "Find the date of the agreement",
+    "What is the invoice number?",
+    "What does clause 12.3 say?",
+    "What is the phone number of the landlord?",
+    "What is the e-mail address of Jane Doe?",
+    "What happened on 2024-05-31?",
+    "When was the amendment of 3 March 2024 signed?",
+    "How many words are there?",
+    "How many words in English?",
+    "How many pages may the brief have?",
+    "How many pages are in section 5?",
+    "How many letters did he write?",
+    "How many letters are in the English alphabet?",
+    "How many documents are there about leases?",
+    "How many documents must the tenant deliver?",
+    "How many contracts were signed in the last quarter?",
+    "What is the number of contracts signed in 2023?",
+    "How many employees are there?",
+    "What is the longest lease?",
+    "Which is the largest contract?",
+    "Which is the latest report",
+    "What is the oldest agreement about?",
+    "What is the total of the invoices from 2024?",
+    "documents",
+    "contracts",
+    "Which documents",
+    "What is a 10-K?",
+    "What is section 4.2?",
+    "2023-2024",
+    "What is 12?",
+    "1-2-3",
+    "What is 5/0?",
+    "(",
+    "?",
+    "",
+    " ",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("expression", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_expressions_end_quickly_in_a_number_or_an_error(expression: str) -> None:
+@pytest.mark.parametrize("question", FOR_A_READER)
+def test_a_question_about_documents_is_left_to_the_model(question: str) -> None:
+    assert exact.parse(question, date(2026, 11, 25)) is None
+
+
+def test_every_task_says_what_code_does() -> None:
+    tasks = [*TASKS.values(), Worked("calculate", ""), Worked("dates", "")]
+    assert {task.verb for task in tasks} == {"count", "find", "look up", "list", "sort", "calculate", "work out"}
+    assert all(task.kind for task in tasks)
+
+
+HOSTILE = [
+    "how many times does " * 40, 'find "' * 100, "'" * 600, '"' * 600, "list the documents from " * 25, "in the " * 80, "how many " * 60,
+    "which documents mention " + "A " * 280, "find " + "A1-" * 190, "find invoice number " + "1 " * 280, "how many days between " + "3 March 2024 and " * 30,
+    "documents from " + "2 " * 290, "what day " * 60, "How many words does " + "the lease " * 55, "a@" * 300, "\x00" * 500, "wie oft kommt " * 40,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_no_question_takes_long_to_understand(text: str) -> None:
     began = time.monotonic()
-    try:
-        value = exact.calculate(expression)
-    except ValueError:
-        pass
-    else:
-        assert exact.written(value)
-    exact.parse(expression)
-    exact.parse(f"What is {expression}?")
-    assert time.monotonic() - began < 1
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        ("4000", "4,000"), ("0.30", "0.3"), ("-1234567.5", "-1,234,567.5"), ("0", "0"), ("1E+3", "1,000"),
-        ("100", "100"), ("1E+30", "1E+30"), ("0.1", "0.1"), ("-0", "0"),
-    ],
-)  # fmt: skip
-def test_numbers_are_written_as_people_do(value: str, shown: str) -> None:
-    assert exact.written(Decimal(value)) == shown
-
-
-def found(text: str, term: str) -> list[str]:
-    return [text[place.start : place.end] for place in exact.occurrences(text, term)]
-
-
-def test_whole_words_are_found_whatever_their_case_and_line_ends() -> None:
-    text = "Notice, notices, NOTICE and denotice. Force\nmajeure and force  majeure. 中文 notice's 👩🏽‍⚖️notice"
-    assert found(text, "notice") == ["Notice", "NOTICE", "notice", "notice"]
-    assert found(text, "force majeure") == ["Force\nmajeure", "force  majeure"]
-    assert found("It’s so. It's so.", "it's") == ["It’s", "It's"]
-    assert found("C++ and (C++), $5.00*", "C++") == ["C++", "C++"]
-    assert found("a.b a-b axb", "a.b") == ["a.b"]
-    assert found("anything", " ") == []
+    exact.parse(text)
+    exact.parse(text + '?"')
+    assert time.monotonic() - began < 10  # no measure: a pattern gone wrong takes hours
 
 
 def test_letters_are_counted_whatever_their_case() -> None:

@@ -56,5 +56,20 @@ def test_all_of_a_kind_are_listed(sort: str, values: list[str]) -> None:
 
 
 def test_every_kind_can_be_named_and_was_tried() -> None:
-    named = ["e-mail addresses", "URLs", "IBANs", "ISINs", "LEI codes", "ISBN numbers", "credit card numbers", "phone numbers", "DOIs", "dates", "amounts", "percentages"]
-    assert [identifiers.kind_named(words) for words in named] == list(KINDS) and identifiers.kind_named("parties") is None
+    named = [
+        "e-mail addresses",
+        "URLs",
+        "IBANs",
+        "ISINs",
+        "LEI codes",
+        "ISBN numbers",
+        "credit card numbers",
+        "phone numbers",
+        "DOIs",
+        "dates",
+        "amounts",
+        "percentages",
+    ]
+    assert [identifiers.kind_named(words) for words in named] == list(KINDS) and identifiers.kind_named(
+        "parties"
+    ) is None

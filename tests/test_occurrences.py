@@ -49,5 +49,9 @@ def test_the_quick_way_finds_what_a_pattern_finds(term: str) -> None:
 
 
 def test_what_the_full_text_is_asked_for() -> None:
-    assert parts("Force majeure") == ("majeure", "force") and parts("naïve") == ("naive",) and parts("Straße") == ("strasse",)
+    assert (
+        parts("Force majeure") == ("majeure", "force")
+        and parts("naïve") == ("naive",)
+        and parts("Straße") == ("strasse",)
+    )
     assert parts("§ 4") == () and parts("C++") == () and parts("合同") == () and parts("10-K of it") == ()

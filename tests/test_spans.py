@@ -90,13 +90,27 @@ def test_dates_are_read_in_their_usual_forms(text: str, day: str) -> None:
     assert written is not None and written.certain == date.fromisoformat(day)
 
 
-@pytest.mark.parametrize("text", ["31 June 2024", "2024-13-01", "30.02.2024", "March 2024", "3 March", "1.2.3", "10.1.2.3", "v1.2.2024.1", "2024", "99/99/2024"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "31 June 2024",
+        "2024-13-01",
+        "30.02.2024",
+        "March 2024",
+        "3 March",
+        "1.2.3",
+        "10.1.2.3",
+        "v1.2.2024.1",
+        "2024",
+        "99/99/2024",
+    ],
+)
 def test_what_is_no_day_is_no_date(text: str) -> None:
     assert dates.read(text) is None
 
 
 def test_dates_are_found_in_a_text() -> None:
-    text = "Signed on March 3, 2024 (the \"Date\"), effective 2024-04-01; see 1.2.3 and 03/04/2024. Ends May 2025."
+    text = 'Signed on March 3, 2024 (the "Date"), effective 2024-04-01; see 1.2.3 and 03/04/2024. Ends May 2025.'
     found = list(dates.find(text))
     assert [text[one.start : one.end] for one in found] == ["March 3, 2024", "2024-04-01", "03/04/2024"]
     assert [len(one.readings) for one in found] == [1, 1, 2]

@@ -73,17 +73,14 @@ def read_datasets(
 ) -> Asked:
     """Read several files of questions as one dataset; of a folder, the qa.jsonl of each folder in it."""
     from localrag.errors import UsageError
-    from localrag.evaluation import beir, datasets
+    from localrag.evaluation import datasets
 
-    files = [
-        file
-        for path in paths
-        for file in (sorted(path.glob("*/qa.jsonl")) if path.is_dir() and not beir.is_beir(path) else [path])
-    ]
-    if not files:
-        raise UsageError(
-            f"there is no qa.jsonl in the folders of {str(paths[0])!r}", "Name the files of questions themselves."
-        )
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.glob("*/qa.jsonl")) if path.is_dir() else [path]
+        if not found:
+            raise UsageError(f"no folder in {str(path)!r} has a qa.jsonl", "Name the files of questions themselves.")
+        files += found
     others = tuple(other)
     parts = tuple(read_dataset(file, library, documents, beir=False, other=others) for file in files)
     if len(parts) == 1:

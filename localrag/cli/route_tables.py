@@ -28,7 +28,7 @@ def print_routes(report: Mapping[str, Any]) -> None:
     for part in ("fits", "too_long"):
         if (found := report[part]) is not None:
             _print_part(part, found, report)
-    for name, chosen in report.get("chosen", {}).items():
+    for name, chosen in report.get("auto_took", {}).items():
         plans = ", ".join(f"{plan} {count}" for plan, count in chosen["plans"].items())
         click.echo(f"auto {name}: {plans}; {chosen['escalations']} escalated")
     kept = report["kept"]

@@ -75,7 +75,7 @@ def summarize(asked: Sequence[Asked], plans: Sequence[str], seed: int = 0) -> di
         "kept": _kept(answered),
     }  # fmt: skip
     if "auto" in plans:
-        report["chosen"] = {table: _chosen(answered, table) for table in _COST}
+        report["auto_took"] = {table: _chosen(answered, table) for table in _COST}
     return report
 
 

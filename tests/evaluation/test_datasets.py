@@ -159,3 +159,20 @@ def test_ten_thousand_documents_are_matched_without_comparing_each_with_each(mon
 
 def test_looking_at_a_draft_does_not_make_it_another_question() -> None:
     assert question("1", draft=True).digest == question("1").digest
+
+
+def test_a_sample_of_documents_takes_all_questions_about_each_and_is_the_same_for_the_same_seed() -> None:
+    questions = [Question(f"{doc}{n}", "Why?", "So.", doc) for doc in "abcdef" for n in range(3)]
+    some = datasets.sample_documents(questions, 2, 7)
+    assert len(some) == 6 and len({question.doc for question in some}) == 2
+    assert some == datasets.sample_documents(questions, 2, 7) != datasets.sample_documents(questions, 2, 1)
+    assert datasets.sample_documents(questions, None, 7) == questions == datasets.sample_documents(questions, 6, 7)
+
+
+def test_joined_sets_are_told_apart_by_their_folders() -> None:
+    same = Question("1", "Why?", "So.", "docs/a.txt", category="x", docs=("docs/a.txt", "docs/b.txt"))
+    nowhere = Question("2", "Who?", "", "", answerable=False)
+    joined = datasets.joined([(Path("/data/one/qa.jsonl"), [same, nowhere]), (Path("/data/two/qa.jsonl"), [same])])
+    assert [question.id for question in joined] == ["one/1", "one/2", "two/1"]
+    assert joined[0].docs == ("one/docs/a.txt", "one/docs/b.txt") and joined[2].doc == "two/docs/a.txt"
+    assert joined[1].doc == "" and [question.category for question in joined] == ["one", "one", "two"]

@@ -140,3 +140,18 @@ def test_an_estimate_of_nothing_is_none_and_of_equal_values_is_a_point() -> None
 def test_abstention_counts_the_four_outcomes() -> None:
     outcomes = [(True, True), (True, True), (False, True), (True, False), (False, False)]
     assert metrics.abstention(outcomes) == Abstention(2, 1, 1, 1)
+
+
+def test_an_interval_over_clusters_is_wider_where_a_cluster_stands_or_falls_together() -> None:
+    values = [1.0] * 10 + [0.0] * 10
+    together = metrics.clustered(values, ["a"] * 10 + ["b"] * 10)
+    apart = metrics.clustered(values, [str(i) for i in range(20)])
+    assert together is not None and apart is not None and together.mean == apart.mean == 0.5
+    assert (together.low, together.high) == (0.0, 1.0)
+    assert 0.0 < apart.low < 0.5 < apart.high < 1.0
+
+
+def test_a_ratio_is_of_sums_and_not_the_mean_of_ratios() -> None:
+    found = metrics.clustered([1.0, 100.0], ["a", "b"], [10.0, 100.0])
+    assert found is not None and found.mean == pytest.approx(101 / 110)
+    assert metrics.clustered([], []) is None and metrics.clustered([1.0], ["a"], [0.0]) is None

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean, pstdev
 from typing import Any, Literal
 
-from localrag import prompt, survey_prompts
+from localrag import survey_prompts
 from localrag.citations import cite, locate
 from localrag.generation import Completed, Generator, StateStore, Weighed
 from localrag.leaf import LeafQuestion
@@ -209,7 +209,7 @@ def _this(material: Material) -> str:
 def _written(leaf: LeafQuestion, messages: list[Message], material: Material, call: _Call) -> str | None:
     told = survey_prompts.asking(messages, survey_prompts.write(leaf, _this(material)))
     if leaf.kind != "fields":
-        return call.write(told, prompt.LEAF_GRAMMAR, _LEAF_TOKENS)
+        return call.write(told, survey_prompts.LEAF_GRAMMAR, _LEAF_TOKENS)
     most = min(_MOST_FIELD_TOKENS, _FIELD_TOKENS * len(leaf.columns) + 20)
     return call.write(told, survey_prompts.fields_grammar(leaf.columns), most)
 

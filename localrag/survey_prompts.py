@@ -30,6 +30,12 @@ _FIELDS = (
     "\n\nFill in what {this} says of: {columns}. Reply in JSON. Copy names, dates and amounts exactly as they stand "
     "there; leave a value empty where nothing is said."
 )
+# The shape that a leaf answer is held to while it is written.
+LEAF_GRAMMAR = r"""
+root   ::= "{\"found\": " ("true" | "false") ", \"answer\": " string ", \"quote\": " string "}"
+string ::= "\"" char{0,300} "\""
+char   ::= [^"\\\x00-\x1F] | "\\" ["\\/nt]
+"""
 _STRING = r"""
 string ::= "\"" char{0,300} "\""
 char   ::= [^"\\\x00-\x1F] | "\\" ["\\/nt]
@@ -60,7 +66,7 @@ def says_so(leaf: LeafQuestion, this: str) -> str:
 
 
 def write(leaf: LeafQuestion, this: str) -> str:
-    """The tail that asks for the answer in the shape of `prompt.LEAF_GRAMMAR`, or for the fields of a table."""
+    """The tail that asks for the answer in the shape of LEAF_GRAMMAR, or for the fields of a table."""
     if leaf.kind == "fields":
         return _FIELDS.format(this=this, columns=", ".join(leaf.columns))
     return _WRITE.format(question=leaf.text, this=this)

@@ -26,6 +26,9 @@ _MOST_CITED = 20
 _MOST_LINES = 50
 _MOST_PAGES_NAMED = 12
 
+# What is easier to read as it is written, in groups.
+_GROUPED = ("IBAN", "ISBN", "card number", "telephone number")
+
 # A place on a page, with the value of what stands there ("" for a term, which has one form).
 Found = tuple[int, int, str]
 # A document of one of several libraries.
@@ -244,7 +247,8 @@ def _told_every(task: Every, search: _Search) -> Reckoned:
         lines[0] += " Only those with right check digits are listed."
     for row in rows[:_MOST_LINES]:
         times = f"{row['count']:,} times: " if row["count"] > 1 else ""
-        lines.append(f"- {row['value']} ({times}{_cut(row['places'])})")
+        shown = row["value"] if task.sort not in _GROUPED else search.forms[row["value"]].most_common(1)[0][0]
+        lines.append(f"- {shown} ({times}{_cut(row['places'])})")
     return _reckoned(search, [*lines, *shelving.more(rows)], rows)
 
 

@@ -22,6 +22,8 @@ Pairs = Sequence[tuple[Library, Document]]
 Row = Mapping[str, Any]
 
 _MOST_LINES = 50
+# Letters of a word that may be part of a longer one in a document's name.
+_LEAST_PART = 4
 _GENERAL = frozenset("document documents file files dokument dokumente dokumenten datei dateien unterlagen".split())
 
 
@@ -37,8 +39,11 @@ class Reckoned:
 
 
 def called(documents: Pairs, name: str) -> list[tuple[Library, Document]]:
-    """The documents that are called so: by their file name, by all words of the name in path or title, else in their
-    first lines, where the name says that it is one of a document."""
+    """The documents that are called so: by their file name, or by all words of the name in path or title.
+
+    Where the name says that it is one of a document ("the Adams Golf agreement"), its words may also be parts of longer
+    ones there ("ADAMSGOLFINC"), or stand in the first lines.
+    """
     low = name.lower()
     exactly = [pair for pair in documents if low in (pair[1].path.lower(), PurePosixPath(pair[1].path).name.lower())]
     if exactly:
@@ -46,6 +51,9 @@ def called(documents: Pairs, name: str) -> list[tuple[Library, Document]]:
     found = [(library, document) for library, document in documents if _words(document, name) <= _words(document)]
     if found or scope(name, sure=True) is None:  # any text may begin with the words of what is no document
         return found
+    inside = [pair for pair in documents if _stands_in(pair[1], name)]
+    if inside:
+        return inside
     libraries = {library.name: library for library, _ in documents}
     ids = {key: _by_first_lines(library, name) for key, library in libraries.items()}
     return [(library, document) for library, document in documents if document.id in ids[library.name]]
@@ -55,6 +63,14 @@ def _words(document: Document, name: str | None = None) -> set[str]:
     """The terms of what a document is called, or of a name in its language."""
     said = f"{document.path}\n{document.title}" if name is None else name
     return {token.term for token in analysis.tokens(said.replace("_", " "), document.language or analysis.FALLBACK)}
+
+
+def _stands_in(document: Document, name: str) -> bool:
+    """Whether the words of a name are parts of what a document is called; short ones must be whole words there."""
+    own = _words(document)
+    said = analysis.folded(f"{document.path} {document.title}")
+    words = analysis.tokens(name, document.language or analysis.FALLBACK)
+    return all(token.term in own or (len(token.word) >= _LEAST_PART and token.word in said) for token in words)
 
 
 def _by_first_lines(library: Library, name: str) -> set[int]:

@@ -238,13 +238,17 @@ def test_only_pages_that_can_hold_a_word_are_read(shelf: Shelf, monkeypatch: pyt
 
 
 def test_a_name_is_looked_up_in_paths_and_titles_before_first_lines(shelf: Shelf, put: Put) -> None:
-    made = shelf("names", {"a/Orlo lease.pdf": ["Lease"], "b.txt": "Deed of Tess, a lease", "c.txt": "In English."})
+    texts = {"b.txt": "Deed of Tess, a lease", "c.txt": "In English.", "d/ADAMSGOLFINC_2005-AGREEMENT.txt": "-"}
+    made = shelf("names", {"a/Orlo lease.pdf": ["Lease"], **texts})
     put(made, "d.txt", "text", title="Employee Handbook")
 
     def called(name: str) -> list[str]:
         return [document.path for _, document in shelving.called(pairs(made), name)]
 
     assert called("Orlo lease") == ["a/Orlo lease.pdf"] and called("orlo lease.pdf") == ["a/Orlo lease.pdf"]
+    assert (
+        called("Adams Golf agreement") == ["d/ADAMSGOLFINC_2005-AGREEMENT.txt"] and called("Tess Golf agreement") == []
+    )
     assert called("handbook") == ["d.txt"] and called("Tess lease") == ["b.txt"] and called("English") == []
 
 

@@ -28,7 +28,6 @@ from localrag.types import (
     Notice,
     NotRead,
     Passage,
-    PromptRead,
     Surveyed,
     Usage,
 )  # fmt: skip
@@ -84,10 +83,13 @@ def summarise(asked: Question, tools: Tools) -> Iterator[Event]:
     for unit in units:
         keep = not several or tools.warm([unit.pair]) > 0
         # States of many documents would push out those of the few that are asked again.
+        if len(units) > 1:
+            yield Delta(f"{unit.name}: ")
         summary = yield from _summary_of(unit, work, tools.states([unit.pair]) if keep else None)
         if summary is None:
             break
         made.append((unit, summary))
+        yield Delta("\n\n")
         yield Surveyed(len(made), len(units), _row(unit, summary))
     documents = list(made) if parts else (yield from _documents(made, units, most, work))
     whole = None
@@ -216,10 +218,10 @@ def _write(
     for event in work.model.generate(messages, max_tokens=most, stop=work.asked.stop, states=states):
         if isinstance(event, Completed):
             done = event
-        elif isinstance(event, PromptRead):
+        else:
+            if isinstance(event, Delta):
+                work.asked.first_token = work.asked.first_token or work.asked.elapsed()
             yield event
-        elif isinstance(event, Delta):
-            work.asked.first_token = work.asked.first_token or work.asked.elapsed()
     work.usage += done.usage
     if done.ended == "stopped":
         work.stopped = True

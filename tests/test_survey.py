@@ -12,6 +12,9 @@ import pytest
 from localrag import survey
 from localrag.generation import ScriptedGenerator, Weighed
 from localrag.leaf import leaf_question
+from localrag.llama import LlamaGenerator
+from localrag.models.store import ModelStore
+from localrag.settings import load_settings
 from localrag.survey import Leaf, Material, Verdict
 from localrag.types import Document, Message, Passage, Usage
 
@@ -186,3 +189,22 @@ def test_scores_count_against_the_background_of_the_other_documents() -> None:
     assert survey.standings([0.4] * 6) == [0.0] * 6
     few, many = (survey.standings([9.0, *[0.1] * n])[0] for n in (4, 50))
     assert 0 < few < many <= 2.0
+
+
+# --- with a real model --------------------------------------------------------------------------------------
+
+
+@pytest.mark.model
+def test_a_real_model_keeps_to_the_shape_and_reads_a_passage_once() -> None:
+    installed = ModelStore(load_settings()).get("smollm2-135m-instruct")
+    model = LlamaGenerator(installed.id, installed.path, threads=1)
+    text = "The tenant is Tess Orlo. The rent is EUR 48,000 a year. The lease renews each year for one year."
+    table = run(leaf_question("List the tenant and rent of each lease"), Material(passages(text)), model)
+    assert set(table.fields) == {"tenant", "rent"}
+    # This model knows nothing of contracts, so it is let say yes to anything.
+    easy = Verdict(least=-20.0, standing=0.0, certain=30.0)
+    leaf = survey.ask(RENEWS, "papers", DOCUMENT, Material(passages(text)), model, verdict=easy)
+    assert leaf is not None and leaf.likelihood is not None and leaf.usage.generated > 0
+    fresh = leaf.usage.prompt - leaf.usage.reused
+    assert leaf.usage.reused >= model.count(text) and fresh < leaf.usage.prompt / 2 + 60
+    model.close()

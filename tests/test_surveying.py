@@ -12,7 +12,7 @@ from localrag.assistant import Assistant
 from localrag.generation import ScriptedGenerator
 from localrag.library import Library
 from localrag.settings import Settings
-from localrag.types import Answer, Answered, Event, Filter, Message, Surveyed
+from localrag.types import Answer, Answered, Delta, Event, Filter, Message, Surveyed
 
 Shelf = Callable[..., Library]
 FILLER = " ".join(f"Clause {n} settles matter number {n} between the parties and nothing else." for n in range(400))
@@ -145,6 +145,9 @@ def test_a_document_that_fits_is_summarised_whole(assistant: Assistant, models: 
     assert len(models.generator.prompts) == 1 and answer.found
     assert answer.answer.startswith("Dogs are kept on a lead and cats are not admitted")
     assert {citation.page for citation in answer.citations} <= {1, 2} and answer.citations
+    assert "".join(event.text for event in events if isinstance(event, Delta)).strip() == (
+        "Dogs are kept on a lead and cats are not admitted."
+    )
     assert [event.total for event in events if isinstance(event, Surveyed)] == [1]
 
 

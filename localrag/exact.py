@@ -322,6 +322,9 @@ _IDENTIFIED = tuple(
         rf"^{_SEEK} (?:the )?{_CODE}(?: {_STANDS})?{_IN}{_END}",
     )
 )
+_SINGULAR = re.compile(
+    r"(?:address|adresse|number|nummer|code|iban|isin|lei|isbn|doi|url|amount|amount of money|id)$", re.I
+)
 _NUMBERED_PART = re.compile(r"(?:clause|section|paragraph|article)\b|§", re.I)
 _ALL_OF = (
     re.compile(
@@ -346,7 +349,8 @@ _ALL_OF = (
 
 def _every(text: str) -> Every | None:
     for pattern in _ALL_OF:
-        if match := pattern.match(text):
+        # "The phone number of the clinic" is one, and for a reader.
+        if (match := pattern.match(text)) and not _SINGULAR.search(match["sort"]):
             sort, within = identifiers.kind_named(match["sort"]), scope(match["in"])
             if sort is not None and within is not None:
                 return Every(sort, within)
@@ -362,6 +366,8 @@ def _identifier(text: str) -> Identifier | Term | None:
         within = scope(match["in"])
         if within is None or not (re.search(r"\d", value) or "@" in value):
             continue
+        if label and _NUMBERED_PART.match(label) and text.lower().startswith("show"):
+            continue  # its text is wanted, not its places
         if label and _NUMBERED_PART.match(label) and not re.search(r"\d[.(]", value):
             return Term(f"{label} {value}", "find", within)  # a lone 7 stands everywhere
         if label or _tells(value):
@@ -374,6 +380,8 @@ def _tells(value: str) -> bool:
     if re.fullmatch(r"[^\s@]+@[^\s@]+\.[^\s@]+", value):
         return True
     signs = identifiers.plain(value)
+    if re.search(r"(?:^| )[a-zäöü]{2,}(?: |$)", value):  # "room 101"
+        return False
     if not any(c.isdigit() for c in signs) or len(signs) < 6 or re.fullmatch(r"[\d.,]+", value):
         return False
     return bool(re.search(r"[A-Za-z]", signs) and sum(c.isdigit() for c in signs) >= 3) or (

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from localrag import dates
-from localrag.scopes import PLAIN, scope
+from localrag.scopes import scope
 from localrag.tasks import Listing, Order, Size
 
 _TYPES = {
@@ -32,8 +32,10 @@ _TYPES = {
     r"transcripts?": "transcript",
 }
 _FILES = r"documents?|files?|dokumente?n?|dateien?|unterlagen"
+# Words for documents that are hardly ever words for what stands in them, as "articles", "policies" and "notes" are.
+_PLAIN = r"papers?|contracts?|agreements?|reports?|letters?|invoices?|leases?|filings?|memos?"
 _TYPED = "|".join(_TYPES)
-_NOUN = rf"(?P<noun>{_FILES}|{_TYPED}|{PLAIN}|verträge)"
+_NOUN = rf"(?P<noun>{_FILES}|{_TYPED}|{_PLAIN}|verträge)"
 _FILE = rf"(?P<noun>{_FILES}|{_TYPED})"
 _PLACE = r"(?:library|folder|directory|collection|archive|corpus|database|data ?room|index)"
 _HERE = (
@@ -127,6 +129,7 @@ _UNITS: Mapping[str, str] = MappingProxyType(
     {"wörter": "words", "worte": "words", "zeichen": "characters", "seiten": "pages"}
 )
 _TOTAL = r"(?: in total| altogether| in all| overall| insgesamt| zusammen)?"
+_HOW_LONG = re.compile(rf"^how many {_UNIT} (?:is|are) (?P<of>(?!there\b).+?)(?: long)?{_END}", re.I)
 _SIZE = (
     re.compile(rf"^how many {_UNIT}(?: (?:are|is)(?: there)?)?{_TOTAL}(?: in (?P<of>.+?))?{_TOTAL}{_END}", re.I),
     re.compile(
@@ -134,7 +137,7 @@ _SIZE = (
         rf"hold){_TOTAL}{_END}",
         re.I,
     ),
-    re.compile(rf"^how many {_UNIT} (?:is|are) (?P<of>(?!there\b).+?)(?: long)?{_END}", re.I),
+    _HOW_LONG,
     re.compile(
         rf"^(?:what is |what's )?(?:the )?(?:total )?(?:number of {_UNIT}|{_UNIT.replace('unit', 'unit2')} "
         rf"count)(?: (?:in|of|for) (?P<of>.+?))?{_TOTAL}{_END}",
@@ -204,7 +207,8 @@ def _size(question: str) -> Size | None:
             and not question.lower().rstrip("?. ").endswith(("total", "all", "altogether", "overall"))
         ):
             continue  # "How many words are there?" asks of no document
-        if (within := scope(of)) is not None:
+        # "How many pages is the limit", "characters in the play": only what says that it is a document.
+        if (within := scope(of, sure=unit == "characters" or pattern is _HOW_LONG)) is not None:
             return Size(unit, within)  # type: ignore[arg-type]
     return None
 

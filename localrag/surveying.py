@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from localrag import joining, leaf, material, prompt, summarising, survey
+from localrag import intent, joining, leaf, material, prompt, summarising, survey
 from localrag.citations import locate
 from localrag.leaf import LeafQuestion
 from localrag.question import Question
@@ -31,7 +31,7 @@ _MOST_NAMED = 50
 def survey_all(asked: Question, tools: Tools) -> Iterator[Event]:
     """Put the question to each document; the last event is `Answered`."""
     question = leaf.leaf_question(asked.looked_for or asked.text)
-    if question.kind == "summary":
+    if question.kind == "summary" or intent.of(asked.text).kind == "summary":
         yield from summarising.summarise(asked, tools)
         return
     began = time.monotonic()

@@ -151,6 +151,14 @@ def test_a_document_that_fits_is_summarised_whole(assistant: Assistant, models: 
     assert [event.total for event in events if isinstance(event, Surveyed)] == [1]
 
 
+def test_key_points_are_a_summary_too(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("book", {"a.pdf": CHAPTERS})
+    models.generator.script = [("", "Dogs are kept on a lead.")]
+    _, answer = ask(assistant, "What are the key points of this document?", "book")
+    assert "Summarise this document" in told(models)[0] and "key points" in told(models)[0]
+    assert answer.answer == "Dogs are kept on a lead [1]."
+
+
 def test_a_long_document_is_summarised_by_sections_and_these_are_joined(
     assistant: Assistant, models: Any, shelf: Shelf
 ) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -59,10 +60,15 @@ def called(documents: Pairs, name: str) -> list[tuple[Library, Document]]:
     return [(library, document) for library, document in documents if document.id in ids[library.name]]
 
 
-def _words(document: Document, name: str | None = None) -> set[str]:
+def _words(document: Document, name: str | None = None) -> frozenset[str]:
     """The terms of what a document is called, or of a name in its language."""
     said = f"{document.path}\n{document.title}" if name is None else name
-    return {token.term for token in analysis.tokens(said.replace("_", " "), document.language or analysis.FALLBACK)}
+    return _terms(said.replace("_", " "), document.language or analysis.FALLBACK)
+
+
+@lru_cache(maxsize=100_000)
+def _terms(text: str, spoken: str) -> frozenset[str]:
+    return frozenset(token.term for token in analysis.tokens(text, spoken))
 
 
 def _stands_in(document: Document, name: str) -> bool:

@@ -7,13 +7,18 @@ limit, as far as the text can be cut at white space.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from localrag.types import Page, place
 
 Count = Callable[[str], int]
+Apart = Literal["", "page", "chapter"]
+# What a question may call a part of a document, and how such parts are told apart.
+PARTS: Mapping[str, Apart] = {"chapter": "chapter", "section": "chapter", "page": "page"}
 # A piece of no heading of its own joins whatever stands before it.
 _NO_LEVEL = 99
 
@@ -47,26 +52,41 @@ class _Piece:
     level: int = _NO_LEVEL
 
 
-def cut(pages: Sequence[tuple[int, Page]], most: int, count: Count) -> list[Section]:
+def cut(pages: Sequence[tuple[int, Page]], most: int, count: Count, *, apart: Apart = "") -> list[Section]:
     """The sections of a document, in order.
 
     Args:
         pages: (position, page) pairs, in order.
         most: most tokens of a section.
         count: tokens of a text.
+        apart: what never shares a section with what stands before it, however short: each "page", or each "chapter": a
+            page that is one, or else what stands under a heading of the highest rank that several have.
     """
     if most < 1:
         raise ValueError(f"sections of {most} tokens hold no text")
     by_position = dict(pages)
     pieces = [small for position, page in pages for piece in _by_heading(position, page, count)
               for small in _fitting(piece, most, count)]  # fmt: skip
+    begins = _begins(by_position, pieces, apart)
     sections: list[list[_Piece]] = []
     for piece in pieces:
-        if sections and _joins(sections[-1], piece, most):
+        if sections and piece not in begins and _joins(sections[-1], piece, most, bool(apart)):
             sections[-1].append(piece)
         else:
             sections.append([piece])
     return [_section(own, by_position) for own in sections]
+
+
+def _begins(pages: Mapping[int, Page], pieces: Sequence[_Piece], apart: Apart) -> set[_Piece]:
+    """The pieces that a section begins with in any case."""
+    firsts = {piece for piece in pieces if piece.span.start == 0}
+    if apart != "chapter":
+        return firsts if apart == "page" else set()
+    if any(page.unit == "chapter" for page in pages.values()):
+        return {piece for piece in firsts if pages[piece.span.position].unit == "chapter"}
+    counted = Counter(piece.level for piece in pieces if piece.title)
+    highest = min((level for level, times in counted.items() if times > 1), default=0)
+    return {piece for piece in pieces if piece.title and piece.level <= highest}
 
 
 def _by_heading(position: int, page: Page, count: Count) -> list[_Piece]:
@@ -112,15 +132,15 @@ def _border(text: str) -> int:
     return middle
 
 
-def _joins(section: Sequence[_Piece], piece: _Piece, most: int) -> bool:
+def _joins(section: Sequence[_Piece], piece: _Piece, most: int, always: bool) -> bool:
     """Whether a piece still belongs to the section before it: it fits, and begins nothing of the same rank."""
     tokens = sum(own.tokens for own in section)
     if tokens + piece.tokens > most:
         return False
-    return piece.level > section[0].level or piece.level == _NO_LEVEL or 2 * tokens < most
+    return always or piece.level > section[0].level or piece.level == _NO_LEVEL or 2 * tokens < most
 
 
-def _section(pieces: Sequence[_Piece], pages: dict[int, Page]) -> Section:
+def _section(pieces: Sequence[_Piece], pages: Mapping[int, Page]) -> Section:
     spans: list[Span] = []
     for piece in pieces:
         if spans and spans[-1].position == piece.span.position and spans[-1].end == piece.span.start:
@@ -128,7 +148,10 @@ def _section(pieces: Sequence[_Piece], pages: dict[int, Page]) -> Section:
         else:
             spans.append(piece.span)
     text = "\n\n".join(pages[span.position].text[span.start : span.end].strip() for span in spans)
+    first = pages[spans[0].position]
     name = next((piece.title for piece in pieces if piece.title), "")
+    if first.unit == "chapter" and spans[0].start == 0:
+        name = first.label or name
     return Section(name, _place(pages[spans[0].position], pages[spans[-1].position]), tuple(spans), text,
                    sum(piece.tokens for piece in pieces))  # fmt: skip
 

@@ -17,6 +17,7 @@ from localrag.citations import cite
 from localrag.generation import Completed, StateStore
 from localrag.generation import Generator as Model
 from localrag.question import Question
+from localrag.sections import Apart
 from localrag.survey_tools import Pair, Tools
 from localrag.types import (
     Answer,
@@ -75,8 +76,8 @@ def summarise(asked: Question, tools: Tools) -> Iterator[Event]:
     """Summarise the documents of a question, or every section of them; the last event is `Answered`."""
     question = leaf.leaf_question(asked.looked_for or asked.text)
     most = room(tools)
-    parts = question.noun in ("chapter", "section", "page")
-    units = [unit for pair in asked.documents for unit in units_of(pair, asked, tools.model, most, parts=parts)]
+    parts = sections.PARTS.get(question.noun, "")
+    units = [unit for pair in asked.documents for unit in units_of(pair, asked, tools.model, most, parts)]
     several = len({unit.pair[1].id for unit in units}) > 1
     work = _Work(asked, tools.model)
     made: list[tuple[Unit, Summary]] = []
@@ -95,7 +96,7 @@ def summarise(asked: Question, tools: Tools) -> Iterator[Event]:
     whole = None
     if not question.each and len(documents) > 1 and not work.stopped:
         yield Notice(f"Joining the summaries of {len(documents)} {'sections' if parts else 'documents'}.")
-        whole = yield from _joined("these documents", [summary for _, summary in documents], _FOLDER, most, work)
+        whole = yield from _joined("all of them", [summary for _, summary in documents], _FOLDER, most, work)
     yield Answered(_answer(asked, work, units, made, documents, whole))
 
 
@@ -105,8 +106,8 @@ def room(tools: Tools) -> int:
     return max(128, min(tools.settings.read_tokens, tools.known.effective_tokens, fits))
 
 
-def units_of(pair: Pair, asked: Question, model: Model, most: int, *, parts: bool = False) -> list[Unit]:
-    """A document as one unit where it fits, else its sections; with `parts`, sections in any case."""
+def units_of(pair: Pair, asked: Question, model: Model, most: int, parts: Apart = "") -> list[Unit]:
+    """A document as one unit where it fits, else its sections; where `parts` are wanted, these in any case."""
     library, document = pair
     pages = material.pages_of(library, document, asked.only)
     text = material.whole_text([page for _, page in pages])
@@ -120,7 +121,7 @@ def units_of(pair: Pair, asked: Question, model: Model, most: int, *, parts: boo
     return [
         Unit(pair, f"{document.path}, {section.name or section.place}", section.place, section.text,
              tuple(_part(passages[span.position], span) for span in section.spans), section=True)
-        for section in sections.cut(pages, size, model.count)
+        for section in sections.cut(pages, size, model.count, apart=parts)
     ]  # fmt: skip
 
 

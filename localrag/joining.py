@@ -41,7 +41,7 @@ def join(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joi
     citations = _numbered(yes)
     lines = [_asked(leaves, considered) + _head(question, len(no if question.negated else yes), len(leaves))]
     if question.negated:
-        lines += [f"- {leaf.document.path}" for leaf in no]
+        lines += [f"- {leaf.name}" for leaf in no]
         lines += [f"It was found in: {_names(yes)}."] if yes else []
     else:
         lines += [_line(leaf, leaf.answer, citations) for leaf in yes]
@@ -73,7 +73,7 @@ def _documents(count: int, noun: str) -> str:
 
 def _line(leaf: Leaf, text: str, citations: dict[int, Citation]) -> str:
     mark = f" [{citations[id(leaf)].marker}]" if id(leaf) in citations else ""
-    return f"- {leaf.document.path}: {text}{mark}"
+    return f"- {leaf.name}: {text}{mark}"
 
 
 def _numbered(leaves: Sequence[Leaf]) -> dict[int, Citation]:
@@ -83,7 +83,7 @@ def _numbered(leaves: Sequence[Leaf]) -> dict[int, Citation]:
 
 
 def _names(leaves: Sequence[Leaf]) -> str:
-    shown = ", ".join(leaf.document.path for leaf in leaves[:_MOST_NAMED])
+    shown = ", ".join(leaf.name for leaf in leaves[:_MOST_NAMED])
     more = len(leaves) - _MOST_NAMED
     return f"{shown} and {more} more, listed in the table" if more > 0 else shown
 
@@ -107,16 +107,14 @@ def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -
     if test is not None:
         head = f"{len(passing)} of {of}: {test.words}, asked as “{question.text}”"
     else:
-        first = f"{ordered[0].document.path} comes first" if ordered else "None could be compared"
+        first = f"{ordered[0].name} comes first" if ordered else "None could be compared"
         head = f"{first}: {len(ordered)} of {of} could be compared, asked as “{question.text}”"
     lines = [_asked(leaves, considered) + head]
     lines += [_line(leaf, leaf.answer, citations) for leaf in passing]
     if failing := [leaf for leaf in ordered if leaf not in passing]:
-        lines.append("Not within the limit: " + "; ".join(f"{leaf.document.path} ({leaf.answer})" for leaf in failing))
+        lines.append("Not within the limit: " + "; ".join(f"{leaf.name} ({leaf.answer})" for leaf in failing))
     if other:
-        lines.append(
-            "Answered, but not comparable: " + "; ".join(f"{leaf.document.path} ({leaf.answer})" for leaf in other)
-        )
+        lines.append("Answered, but not comparable: " + "; ".join(f"{leaf.name} ({leaf.answer})" for leaf in other))
     lines += [f"Nothing found in: {_names(nothing)}."] if nothing else []
     table = [*passing, *failing, *other, *nothing] if question.order else list(leaves)
     return Joined("\n".join(lines), bool(passing), tuple(citations.values()), tuple(table))

@@ -42,6 +42,11 @@ class Section:
     text: str
     tokens: int
 
+    def holds(self, position: int, start: int, end: int) -> bool:
+        """Whether more than half of a span lies in this section."""
+        own = [span for span in self.spans if span.position == position]
+        return 2 * sum(max(0, min(end, span.end) - max(start, span.start)) for span in own) > end - start
+
 
 @dataclass(frozen=True, slots=True)
 class _Piece:

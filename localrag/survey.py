@@ -67,7 +67,8 @@ class Leaf:
     """What one document said.
 
     `dropped` is True where the model gave a quote that is not in the document; `likelihood` is how sure it is that the
-    document says yes, None where it was not asked; `fields` are the columns of a table.
+    document says yes, None where it was not asked; `fields` are the columns of a table. `part` names the chapter or
+    page, where these are asked instead of documents.
     """
 
     library: str
@@ -80,11 +81,17 @@ class Leaf:
     read: Read = "passages"
     likelihood: float | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        return ", ".join(name for name in (self.document.path, self.part) if name)
 
     def to_row(self) -> dict[str, Any]:
         return {
             "library": self.library,
             "document": self.document.path,
+            **({"part": self.part} if self.part else {}),
             "found": self.found,
             "answer": self.answer,
             **self.fields,

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from localrag import intent, joining, leaf, material, prompt, summarising, survey
+from localrag import intent, joining, leaf, material, prompt, sections, summarising, survey
 from localrag.citations import locate
 from localrag.leaf import LeafQuestion
 from localrag.question import Question
+from localrag.sections import Section
 from localrag.survey import Leaf, Material
 from localrag.survey_tools import Pair, Tools
 from localrag.types import Answer, Answered, Event, NotRead, Passage, Surveyed, Usage
@@ -25,43 +26,72 @@ _JUDGED, _LOOKED_THROUGH, _OF_A_FIELD = 3, 20, 2
 # Tokens of passages, and of a document that is as cheap read whole.
 _MOST_TOKENS = 600
 _CHARACTERS_PER_TOKEN = 4
+# Longer chapters are asked in parts.
+_MOST_OF_A_PART = 4000
 _MOST_NAMED = 50
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What one leaf is asked of: a document, or a chapter or page of one where the question is about these."""
+
+    pair: Pair
+    section: Section | None = None
+
+    @property
+    def name(self) -> str:
+        return "" if self.section is None else self.section.name or self.section.place
+
+
 def survey_all(asked: Question, tools: Tools) -> Iterator[Event]:
-    """Put the question to each document; the last event is `Answered`."""
+    """Put the question to each document, or to each chapter of them; the last event is `Answered`."""
     question = leaf.leaf_question(asked.looked_for or asked.text)
     if question.kind == "summary" or intent.of(asked.text).kind == "summary":
         yield from summarising.summarise(asked, tools)
         return
     began = time.monotonic()
-    materials = _materials(question, asked, tools)
+    places = _places(question, asked, tools)
+    materials = _materials(question, places, asked, tools)
     asked.retrieve_seconds += time.monotonic() - began
     order = sorted(range(len(materials)), key=lambda n: (-materials[n].standing, n))
     leaves: dict[int, Leaf] = {}
     known = tools.known
     for n in order:
-        library, document = asked.documents[n]
+        library, document = places[n].pair
         told = survey.ask(
             question, library.name, document, materials[n], tools.model, answer_from=known.answer_from, stop=asked.stop
         )
         if told is None:
             break
         asked.first_token = asked.first_token or asked.elapsed()
-        leaves[n] = told
-        yield Surveyed(len(leaves), len(order), told.to_row())
-    yield Answered(_answer(question, asked, [leaves[n] for n in sorted(leaves)], tools.model.model))
+        leaves[n] = replace(told, part=places[n].name)
+        yield Surveyed(len(leaves), len(order), leaves[n].to_row())
+    left = [place for n, place in enumerate(places) if n not in leaves]
+    yield Answered(_answer(question, asked, [leaves[n] for n in sorted(leaves)], left, tools.model.model))
 
 
-def _answer(question: LeafQuestion, asked: Question, leaves: Sequence[Leaf], model: str) -> Answer:
-    joined = joining.join(question, leaves, len(asked.documents))
-    there = {(leaf.library, leaf.document.id) for leaf in leaves}
-    left = [(library, document) for library, document in asked.documents if (library.name, document.id) not in there]
+def _places(question: LeafQuestion, asked: Question, tools: Tools) -> list[_Place]:
+    parts = sections.PARTS.get(question.noun, "")
+    if not parts:
+        return [_Place(pair) for pair in asked.documents]
+    return [
+        _Place(pair, section)
+        for pair in asked.documents
+        for section in sections.cut(
+            material.pages_of(*pair, asked.only), _MOST_OF_A_PART, tools.model.count, apart=parts
+        )
+    ]
+
+
+def _answer(
+    question: LeafQuestion, asked: Question, leaves: Sequence[Leaf], left: Sequence[_Place], model: str
+) -> Answer:
+    considered = len(leaves) + len(left)
+    joined = joining.join(question, leaves, considered)
     asked.not_read += _not_read(leaves, left)
     whole = sum(leaf.read == "whole" for leaf in leaves)
     asked.looked_at = (
-        f"{len(leaves)} of {len(asked.documents)} documents were asked, {whole} of them read whole, "
-        f"{len(leaves) - whole} in passages"
+        f"{len(leaves)} of {considered} asked, {whole} of them read whole and {len(leaves) - whole} in passages"
     )
     return asked.answer(
         joined.text, joined.found, model=model,
@@ -73,15 +103,20 @@ def _answer(question: LeafQuestion, asked: Question, leaves: Sequence[Leaf], mod
     )  # fmt: skip
 
 
-def _not_read(leaves: Sequence[Leaf], left: Sequence[Pair]) -> list[NotRead]:
-    """One line for what was read in part, and one for each document that was not asked."""
-    lines = [NotRead(library.name, document.path, "not asked: the survey was stopped") for library, document in left]
+def _not_read(leaves: Sequence[Leaf], left: Sequence[_Place]) -> list[NotRead]:
+    """One line for each document that was not asked, and one for all that was read in part."""
+    lines = [
+        NotRead(
+            place.pair[0].name, place.pair[1].path, f"not asked, the survey was stopped: {place.name or 'all of it'}"
+        )
+        for place in left
+    ]
     if len(lines) > _MOST_NAMED:
         more = NotRead(lines[0].library, "", f"and {len(lines) - _MOST_NAMED} more that were not asked")
         lines = [*lines[:_MOST_NAMED], more]
     part = [leaf for leaf in leaves if leaf.read == "passages"]
     if part:
-        of = "the document was" if len(leaves) == 1 else f"{len(part)} of {len(leaves)} documents were"
+        of = "1 document was" if len(part) == 1 else f"{len(part)} of {len(leaves)} documents were"
         lines.append(NotRead(part[0].library, "", f"{of} not read whole, only the passages that fit best"))
     return lines
 
@@ -89,9 +124,9 @@ def _not_read(leaves: Sequence[Leaf], left: Sequence[Pair]) -> list[NotRead]:
 # --- what is put before the model ---------------------------------------------------------------------------
 
 
-def _materials(question: LeafQuestion, asked: Question, tools: Tools) -> list[Material]:
-    """The material of each document, in the order of the question's documents."""
-    found = [_material(question, pair, asked, tools) for pair in asked.documents]
+def _materials(question: LeafQuestion, places: Sequence[_Place], asked: Question, tools: Tools) -> list[Material]:
+    """The material of each place, and how each compares with the others."""
+    found = [_material(question, place, asked, tools) for place in places]
     scores = [max((_evidence(passage) for passage in made.passages), default=0.0) for made in found]
     return [replace(made, standing=standing) for made, standing in zip(found, survey.standings(scores), strict=True)]
 
@@ -102,43 +137,52 @@ def _evidence(passage: Passage) -> float:
     return (signals["dense"] + signals["lexical"]) / 2 if "dense" in signals else 0.0
 
 
-def _material(question: LeafQuestion, pair: Pair, asked: Question, tools: Tools) -> Material:
-    library, document = pair
-    if question.required and not _all_stand(question.required, pair, asked):
+def _material(question: LeafQuestion, place: _Place, asked: Question, tools: Tools) -> Material:
+    whole = _pages(place, asked)
+    if question.required and not all(any(locate(name, page.text) for page in whole) for name in question.required):
         return Material((), "whole")
+    passages = tuple(_passages(question, place, asked, tools))
+    text = "\n\n".join(page.text for page in whole)
     most = min(_MOST_TOKENS, tools.budget)
-    short = material.characters(document, asked.only) <= most * _CHARACTERS_PER_TOKEN
-    warm = 0 if short else tools.warm([pair])
-    passages = _passages(question, pair, asked, tools)
-    if not short and not warm:
-        return Material(tuple(passages))
-    pages = material.pages_of(library, document, asked.only)
-    text = material.whole_text([page for _, page in pages])
-    if short and tools.model.count(text) > most:
-        return Material(tuple(passages))
-    whole = material.page_passages(library.name, document, pages)
-    best = max((_evidence(passage) for passage in passages), default=0.0)
-    whole = [_with_evidence(passage, best) for passage in whole]
-    if warm:
-        return Material(tuple(whole), "whole", text, states=tools.states([pair]))
-    # A short document is read again as quickly as its state is loaded, so none is kept of it.
-    return Material(tuple(whole), "whole")
+    if len(text) <= most * _CHARACTERS_PER_TOKEN * 2 and tools.model.count(text) <= most:
+        # A short text is read again as quickly as its state is loaded, so none is kept of it.
+        best = max((_evidence(passage) for passage in passages), default=0.0)
+        return Material(tuple(_with_evidence(page, best) for page in whole), "whole")
+    if place.section is None and tools.warm([place.pair]):
+        library, document = place.pair
+        pages = [page for _, page in material.pages_of(library, document, asked.only)]
+        best = max((_evidence(passage) for passage in passages), default=0.0)
+        whole = [_with_evidence(page, best) for page in whole]
+        return Material(tuple(whole), "whole", material.whole_text(pages), states=tools.states([place.pair]))
+    return Material(passages)
+
+
+def _pages(place: _Place, asked: Question) -> list[Passage]:
+    """The text of a place, page by page."""
+    library, document = place.pair
+    pages = material.page_passages(library.name, document, material.pages_of(library, document, asked.only))
+    if place.section is None:
+        return pages
+    by_position = {page.position: page for page in pages}
+    return [
+        replace(page, text=page.text[span.start : span.end], start=span.start, end=span.end)
+        for span in place.section.spans
+        if (page := by_position.get(span.position)) is not None
+    ]
 
 
 def _with_evidence(passage: Passage, evidence: float) -> Passage:
     return replace(passage, signals={"dense": evidence, "lexical": evidence})
 
 
-def _all_stand(names: Sequence[str], pair: Pair, asked: Question) -> bool:
-    pages = [page.text for _, page in material.pages_of(*pair, asked.only)]
-    return all(any(locate(name, text) for text in pages) for name in names)
-
-
-def _passages(question: LeafQuestion, pair: Pair, asked: Question, tools: Tools) -> list[Passage]:
-    library, document = pair
+def _passages(question: LeafQuestion, place: _Place, asked: Question, tools: Tools) -> list[Passage]:
+    library, document = place.pair
+    section = place.section
 
     def find(words: str, k: int) -> list[Passage]:
-        return tools.found([library], words, k, asked.only, document_ids=[document.id], join=False)
+        wanted = k if section is None else _LOOKED_THROUGH
+        hits = tools.found([library], words, wanted, asked.only, document_ids=[document.id], join=False)
+        return [hit for hit in hits if section is None or section.holds(hit.position, hit.start, hit.end)][:k]
 
     if question.kind == "fields":
         by_field = [find(column, _OF_A_FIELD) for column in question.columns]

@@ -93,7 +93,7 @@ def _cells(answer: Answer) -> tuple[list[str], list[list[str]]]:
 
 
 def _has_fields(names: Sequence[str]) -> bool:
-    return bool(set(names) - {"library", "document", "answer", "place"})
+    return bool(set(names) - {"library", "document", "part", "answer", "place"})
 
 
 def _cell(name: str, row: Mapping[str, Any], marks: Mapping[tuple[str, str, str], int]) -> str:

@@ -29,11 +29,13 @@ _PLAIN = (
 class Piece:
     """A part of a prompt; `trusted` text comes from the template, and only there are special tokens read.
 
-    `stable` marks the end of the last stable part of the prompt.
+    Reading is cut behind a piece that `ends` a message's own text or a stable part of it: what stands there may be met
+    again with something else behind it. Behind a `stable` one the state is kept.
     """
 
     text: str
     trusted: bool
+    ends: bool = False
     stable: bool = False
 
 
@@ -63,15 +65,16 @@ class ChatTemplate:
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """The prompt for these messages, ready for the model to continue."""
         rendered = self._render(messages)
-        stable = max((i for i, message in enumerate(messages) if message.stable), default=-1)
         pieces: list[Piece] = []
         for number, part in enumerate(_MARK.split(rendered)):
             if number % 2 == 0:
                 pieces.append(Piece(part, trusted=True))
                 continue
             message = messages[int(part)]
-            pieces.append(Piece(message.stable, trusted=False, stable=int(part) == stable))
-            pieces.append(Piece(message.text, trusted=False))
+            pieces += [Piece(text, trusted=False, ends=True, stable=True) for text in message.stable]
+            # What the model wrote is only met again together with the question behind it.
+            pieces.append(Piece(message.text, trusted=False, ends=message.role != "assistant"))
+            pieces.append(Piece(message.tail, trusted=False))
         return [piece for piece in pieces if piece.text]
 
     def _render(self, messages: Sequence[Message]) -> str:

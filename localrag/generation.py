@@ -7,10 +7,12 @@ did is read from where they part.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from localrag.cuts import Prefix
 from localrag.types import Delta, Message, PromptRead, Usage
 
 
@@ -40,11 +42,15 @@ class Weighed:
 class StateStore(Protocol):
     """Where states of the model are kept between questions and runs (`prefix_cache.py`)."""
 
-    def get(self, tokens: Sequence[int]) -> bytes | None:
-        """The kept state of exactly these tokens, or None."""
+    def has(self, prefix: Prefix) -> bool:
+        """Whether a state seems to be kept; only `get` tells whether it is whole."""
         ...
 
-    def put(self, tokens: Sequence[int], state: bytes) -> None: ...
+    def get(self, prefix: Prefix) -> bytearray | None:
+        """The kept state of exactly this beginning of a prompt, read in these batches, or None."""
+        ...
+
+    def put(self, prefix: Prefix, state: memoryview) -> None: ...
 
 
 class Generator(Protocol):
@@ -88,7 +94,7 @@ class Generator(Protocol):
             seed: of the sampling; without effect at temperature 0.
             grammar: a GBNF grammar that the text must follow.
             stop: polled while reading and writing; True ends it within a fraction of a second.
-            states: where to look for, and keep, the state at the end of the stable part.
+            states: where to look for, and keep, the states at the ends of the stable parts.
 
         Raises:
             ModelError: the prompt does not fit the window.
@@ -107,6 +113,22 @@ class Generator(Protocol):
 
         Options are told apart by their first token.
         """
+        ...
+
+    def read(
+        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, states: StateStore | None = None
+    ) -> Iterator[PromptRead]:
+        """Read the stable parts of a prompt ahead of time, and keep their states; nothing is written.
+
+        Where it was stopped, the last `PromptRead` is short of its total, and the next call goes on from there.
+
+        Raises:
+            ModelError: the prompt does not fit the window.
+        """
+        ...
+
+    def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
+        """What a kept state at the end of each stable part of these messages is kept under; reads nothing."""
         ...
 
     def close(self) -> None: ...
@@ -145,9 +167,9 @@ class ScriptedGenerator:
         states: StateStore | None = None,
     ) -> Iterator[PromptRead | Delta | Completed]:
         self.prompts.append(tuple(messages))
-        read = sum(self.count(message.stable + message.text) for message in messages)
+        read = sum(self.count(message.whole) for message in messages)
         yield PromptRead(read, read)
-        last = messages[-1].stable + messages[-1].text
+        last = messages[-1].whole
         answer = next((reply for pattern, reply in self.script if re.search(pattern, last)), self.otherwise)
         written: list[str] = []
         for word in re.findall(r"\s*\S+", answer)[:max_tokens]:
@@ -168,11 +190,34 @@ class ScriptedGenerator:
         states: StateStore | None = None,
     ) -> Iterator[PromptRead | Weighed]:
         self.prompts.append(tuple(messages))
-        read = sum(self.count(message.stable + message.text) for message in messages)
+        read = sum(self.count(message.whole) for message in messages)
         yield PromptRead(read, read)
-        last = messages[-1].stable + messages[-1].text
+        last = messages[-1].whole
         reply = next((reply for pattern, reply in self.weights if re.search(pattern, last)), options[0])
         yield Weighed(tuple(float(option == reply) for option in options), Usage(read, 0, 0))
+
+    def read(
+        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, states: StateStore | None = None
+    ) -> Iterator[PromptRead]:
+        self.prompts.append(tuple(messages))
+        prefixes = self.prefixes(messages)
+        total = len(prefixes[-1].tokens) if prefixes else 0
+        yield PromptRead(0, total)
+        for prefix in prefixes:
+            if stop is not None and stop():
+                return
+            if states is not None:
+                states.put(prefix, memoryview(f"state of {len(prefix.tokens)} words".encode()))
+            yield PromptRead(len(prefix.tokens), total)
+
+    def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
+        words: list[int] = []
+        cuts: list[int] = []
+        for message in messages:
+            for part in message.stable:
+                words += [zlib.crc32(word.encode()) for word in part.split()]
+                cuts.append(len(words))
+        return [Prefix(tuple(words[:end]), tuple(cuts[: at + 1]), at + 1) for at, end in enumerate(cuts)]
 
     def close(self) -> None:
         pass

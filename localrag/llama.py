@@ -2,8 +2,8 @@
 
 Uses llama-cpp-python's C interface, because the `Llama` class cannot stop in the middle of a prompt, copies logits
 that nobody reads, and keeps states in a form that cannot be encrypted on their way to the disk. One sequence is kept;
-a prompt that begins as the last one did is read from where they part. Reading stops at the end of the stable part and
-goes on from there whether or not that state was kept, so that an answer does not depend on it.
+a prompt that begins as the last one did is read from the last cut that they share (`cuts.py`), so that an answer
+does not depend on what was read before it.
 
 Runs native code on the model file: only files whose hash was verified belong here.
 """
@@ -19,13 +19,13 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Literal
 
-from localrag import machine
+from localrag import cuts, machine
 from localrag.chat_template import ChatTemplate
+from localrag.cuts import Prefix, Prompt
 from localrag.errors import ModelError
 from localrag.generation import Completed, StateStore, Weighed
 from localrag.types import Delta, Message, PromptRead, Usage
 
-_BATCH = 256  # tokens between two reports of progress
 _STEP = 1024  # the window grows in these steps
 _ROOM = 512  # kept free behind a prompt that is only weighed, since an answer mostly follows
 _ABORTED = 2  # what llama_decode returns when the abort callback said so
@@ -60,6 +60,7 @@ class LlamaGenerator:
         self._context: Any = None
         self._size = 0
         self._tokens: list[int] = []
+        self._cuts: list[int] = []  # the ends of the batches that they were read in
         self._stop: Callable[[], bool] | None = None  # asked by the abort callback
         self._thread = ThreadPoolExecutor(1, "llama")
         # ctypes frees a callback that nobody holds.
@@ -97,11 +98,11 @@ class LlamaGenerator:
         c = self._c
         size = min(-(-size // _STEP) * _STEP, max(self._window, size))
         self._check_memory(size)
-        state, tokens = (self._state(), self._tokens) if self._tokens else (None, [])
+        state, read = (self._state(), (self._tokens, self._cuts)) if self._tokens else (None, ([], []))
         self._free_context()
         params = c.llama_context_default_params()
         params.n_ctx = size
-        params.n_batch = params.n_ubatch = _BATCH
+        params.n_batch = params.n_ubatch = cuts.STEP
         params.n_threads = params.n_threads_batch = self._threads
         self._said.clear()
         self._context = c.llama_init_from_model(self._model, params)
@@ -115,7 +116,7 @@ class LlamaGenerator:
             adapters = (c.llama_adapter_lora_p_ctypes * 1)(self._adapter)
             c.llama_set_adapters_lora(self._context, adapters, 1, (ctypes.c_float * 1)(1.0))
         if state is not None and self._restore(state):
-            self._tokens = tokens
+            self._tokens, self._cuts = read
 
     def _check_memory(self, size: int) -> None:
         """Refuse a window that this machine cannot hold, before the system kills the process for it."""
@@ -152,7 +153,7 @@ class LlamaGenerator:
         empty = [Message("system", "x")] + [
             Message("user" if i % 2 == 0 else "assistant", "x") for i in range(messages)
         ]
-        return len(self._encode(empty)[0])
+        return len(self._encode(empty))
 
     # --- generating -----------------------------------------------------------------------------------------
 
@@ -168,10 +169,10 @@ class LlamaGenerator:
         states: StateStore | None = None,
     ) -> Iterator[PromptRead | Delta | Completed]:
         began = time.monotonic()
-        prompt, checkpoint = self._prompt(messages, max_tokens)
+        prompt = self._prompt(messages, max_tokens)
         max_tokens = min(max_tokens, self._window - len(prompt))
-        reused = self._rewind(prompt, checkpoint, states)
-        yield from self._read(prompt, reused, checkpoint, stop, states)
+        reused = self._rewind(prompt, states)
+        yield from self._read(prompt, reused, stop, states)
         if len(self._tokens) < len(prompt):
             yield Completed("", Usage(len(self._tokens), reused, 0), "stopped", time.monotonic() - began)
             return
@@ -193,9 +194,9 @@ class LlamaGenerator:
         states: StateStore | None = None,
     ) -> Iterator[PromptRead | Weighed]:
         began = time.monotonic()
-        prompt, checkpoint = self._prompt(messages, _ROOM)
-        reused = self._rewind(prompt, checkpoint, states)
-        yield from self._read(prompt, reused, checkpoint, stop, states)
+        prompt = self._prompt(messages, _ROOM)
+        reused = self._rewind(prompt, states)
+        yield from self._read(prompt, reused, stop, states)
         usage = Usage(len(self._tokens), reused, 0)
         if len(self._tokens) < len(prompt):
             yield Weighed((), usage, time.monotonic() - began)
@@ -205,13 +206,31 @@ class LlamaGenerator:
         odds = [math.exp(score - max(scores)) for score in scores]
         yield Weighed(tuple(value / sum(odds) for value in odds), usage, time.monotonic() - began)
 
-    def _prompt(self, messages: Sequence[Message], room: int) -> tuple[list[int], int]:
-        """Tokens of a prompt and its checkpoint, with a window that has room for as many more.
+    def read(
+        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, states: StateStore | None = None
+    ) -> Iterator[PromptRead]:
+        prefixes = self.prefixes(messages)
+        if not prefixes:
+            return
+        last = prefixes[-1]
+        prompt = Prompt(last.tokens, last.cuts, tuple(len(prefix.tokens) for prefix in prefixes))
+        self._make_room(prompt, _ROOM)
+        yield from self._read(prompt, self._rewind(prompt, states, whole=True), stop, states)
+
+    def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
+        return self._encode(messages).prefixes()
+
+    def _prompt(self, messages: Sequence[Message], room: int) -> Prompt:
+        """A prompt, with a window that has room for as many more tokens.
 
         Raises:
             ModelError: it does not fit the window.
         """
-        prompt, checkpoint = self._encode(messages)
+        prompt = self._encode(messages)
+        self._make_room(prompt, room)
+        return prompt
+
+    def _make_room(self, prompt: Prompt, room: int) -> None:
         if len(prompt) + 1 > self._window:
             raise ModelError(
                 f"the prompt has {len(prompt):,} tokens and the window of {self._name!r} {self._window:,}",
@@ -220,45 +239,56 @@ class LlamaGenerator:
         needed = min(len(prompt) + room, self._window)
         if self._context is None or needed > self._size:
             self._open(needed)
-        return prompt, checkpoint
 
-    def _rewind(self, prompt: list[int], checkpoint: int, states: StateStore | None) -> int:
-        """Go back to where the prompt parts from what was read, or load a kept state; returns tokens reused."""
-        # At least one token is read anew, since its logits are what comes next is drawn from.
-        common = _common(self._tokens, prompt[:-1])
-        if states is not None and common < checkpoint < len(prompt):
-            kept = states.get(prompt[:checkpoint])
-            if kept is not None and self._restore(kept):
-                self._tokens = prompt[:checkpoint]
-                return checkpoint
+    def _rewind(self, prompt: Prompt, states: StateStore | None, *, whole: bool = False) -> int:
+        """Go back to the last cut that the prompt shares with what was read, or to a kept state; returns tokens reused.
+
+        With `whole` all of the prompt may be there already.
+        """
+        kept = cuts.shared(self._tokens, self._cuts, prompt)
+        if whole and tuple(self._tokens) == prompt.tokens and tuple(self._cuts) == prompt.cuts:
+            kept = len(prompt)
+        if states is not None:
+            for prefix in reversed(prompt.prefixes()):
+                if len(prefix.tokens) <= kept:
+                    break
+                state = states.get(prefix)
+                if state is not None:
+                    if self._restore(state):
+                        self._tokens, self._cuts = list(prefix.tokens), list(prefix.cuts)
+                        return len(prefix.tokens)
+                    kept = 0
+        return self._cut(kept)
+
+    def _cut(self, position: int) -> int:
+        """Forget what was read behind a cut; all of it, where the model's memory cannot be cut. Returns what stays."""
         memory = self._c.llama_get_memory(self._context)
-        if common < len(self._tokens) and not self._c.llama_memory_seq_rm(memory, 0, common, -1):
-            # A recurrent state cannot be cut; it is read again from the beginning.
+        if not self._c.llama_memory_seq_rm(memory, 0, position, -1):
             self._c.llama_memory_clear(memory, True)
-            common = 0
-        self._tokens = self._tokens[:common]
-        return common
+            position = 0
+        del self._tokens[position:]
+        self._cuts = [cut for cut in self._cuts if cut <= position]
+        return position
 
     def _read(
-        self,
-        prompt: list[int],
-        done: int,
-        checkpoint: int,
-        stop: Callable[[], bool] | None,
-        states: StateStore | None,
+        self, prompt: Prompt, done: int, stop: Callable[[], bool] | None, states: StateStore | None
     ) -> Iterator[PromptRead]:
         """Read the prompt from `done` on; where it is stopped, `self._tokens` is shorter than the prompt."""
         yield PromptRead(done, len(prompt))
-        while done < len(prompt):
-            end = min(done + _BATCH, len(prompt))
-            if done < checkpoint < end:
-                end = checkpoint
-            if not self._decode(prompt[done:end], stop):
+        prefixes = {len(prefix.tokens): prefix for prefix in prompt.prefixes()}
+        self._keep(prefixes.get(done), states)
+        for end in prompt.cuts:
+            if end <= done:
+                continue
+            if not self._decode(prompt.tokens[done:end], stop):
                 return
             done = end
-            if done == checkpoint and states is not None:
-                states.put(prompt[:checkpoint], self._state())
+            self._keep(prefixes.get(done), states)
             yield PromptRead(done, len(prompt))
+
+    def _keep(self, prefix: Prefix | None, states: StateStore | None) -> None:
+        if prefix is not None and states is not None and not states.has(prefix):
+            states.put(prefix, self._state())
 
     def _write(
         self, sampler: Any, max_tokens: int, stop: Callable[[], bool] | None
@@ -283,7 +313,7 @@ class LlamaGenerator:
                 break
         return text + decoder.decode(b"", final=True), written, ended
 
-    def _decode(self, tokens: list[int], stop: Callable[[], bool] | None) -> bool:
+    def _decode(self, tokens: Sequence[int], stop: Callable[[], bool] | None) -> bool:
         """Run tokens through the model; False where `stop` ended it, and then nothing of them stays."""
         if stop is not None and stop():
             return False
@@ -297,11 +327,9 @@ class LlamaGenerator:
         )
         if result == 0:
             self._tokens += tokens
+            self._cuts.append(len(self._tokens))
             return True
-        memory = self._c.llama_get_memory(self._context)
-        if not self._c.llama_memory_seq_rm(memory, 0, len(self._tokens), -1):
-            self._c.llama_memory_clear(memory, True)
-            self._tokens = []
+        self._cut(len(self._tokens))
         if result == _ABORTED:
             return False
         raise ModelError(
@@ -345,18 +373,21 @@ class LlamaGenerator:
 
     # --- tokens ---------------------------------------------------------------------------------------------
 
-    def _encode(self, messages: Sequence[Message]) -> tuple[list[int], int]:
-        """Tokens of a prompt, and how many of them make up its stable part (0 for none)."""
+    def _encode(self, messages: Sequence[Message]) -> Prompt:
+        """Tokens of a prompt, and where its reading is cut."""
+        bos = self._c.llama_vocab_bos(self._vocab)
         tokens: list[int] = []
-        checkpoint = 0
+        ends: list[int] = []
+        checkpoints: list[int] = []
         for piece in self._template.pieces(messages):
             tokens += self._tokenize(piece.text, special=piece.trusted)
+            if not ends and self._c.llama_vocab_get_add_bos(self._vocab) and tokens[:1] != [bos]:
+                tokens.insert(0, bos)
+            if piece.ends:
+                ends.append(len(tokens))
             if piece.stable:
-                checkpoint = len(tokens)
-        bos = self._c.llama_vocab_bos(self._vocab)
-        if self._c.llama_vocab_get_add_bos(self._vocab) and tokens[:1] != [bos]:
-            return [bos, *tokens], checkpoint + bool(checkpoint)
-        return tokens, checkpoint
+                checkpoints.append(len(tokens))
+        return cuts.lay(tokens, ends, checkpoints)
 
     def _tokenize(self, text: str, *, special: bool) -> list[int]:
         data = text.encode()
@@ -382,17 +413,18 @@ class LlamaGenerator:
 
     # --- state ----------------------------------------------------------------------------------------------
 
-    def _state(self) -> bytes:
+    def _state(self) -> memoryview:
         size = self._c.llama_state_seq_get_size(self._context, 0)
-        buffer = (ctypes.c_uint8 * size)()
+        state = bytearray(size)
+        buffer = (ctypes.c_uint8 * size).from_buffer(state)
         written = self._c.llama_state_seq_get_data(self._context, buffer, size, 0)
-        return bytes(memoryview(buffer)[:written])
+        return memoryview(state)[:written]
 
-    def _restore(self, state: bytes) -> bool:
+    def _restore(self, state: bytearray | memoryview) -> bool:
         """Put a state in place of what was read; False where it does not fit, and then nothing is kept."""
-        self._tokens = []
+        self._tokens, self._cuts = [], []
         self._c.llama_memory_clear(self._c.llama_get_memory(self._context), True)
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
         if self._c.llama_state_seq_set_data(self._context, buffer, len(state), 0) == len(state):
             return True
         self._c.llama_memory_clear(self._c.llama_get_memory(self._context), True)
@@ -405,7 +437,7 @@ class LlamaGenerator:
     def _free_context(self) -> None:
         if self._context is not None:
             self._c.llama_free(self._context)
-        self._context, self._size, self._tokens = None, 0, []
+        self._context, self._size, self._tokens, self._cuts = None, 0, [], []
 
     def close(self) -> None:
         """Give the memory back."""
@@ -414,16 +446,6 @@ class LlamaGenerator:
         if self._model is not None:
             self._c.llama_model_free(self._model)
             self._model = None
-
-
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """Length of the longest common beginning."""
-    length = 0
-    for a, b in zip(first, second, strict=False):
-        if a != b:
-            break
-        length += 1
-    return length
 
 
 _log_keeper: list[Any] = []

@@ -252,14 +252,21 @@ def place(page: int | None, label: str | None, heading: tuple[str, ...], unit: U
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to the model: `stable` comes first and stays the same from question to question, then `text`.
+    """One message to the model: its `stable` parts stay the same from question to question, then `text` and `tail`.
 
-    The state of the model is kept at the end of the last `stable` part of a prompt.
+    The state of the model is kept at the end of each stable part. What is only put behind a message to ask something
+    else of it is its `tail`, so that all before it serves both.
     """
 
     role: Literal["system", "user", "assistant"]
     text: str
-    stable: str = ""
+    stable: tuple[str, ...] = ()
+    tail: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The message as the model reads it."""
+        return "".join(self.stable) + self.text + self.tail
 
 
 # --- questions and answers ----------------------------------------------------------------------------------
@@ -289,15 +296,41 @@ EVERYTHING = Filter()
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What a plan would take here: tokens to be read, and seconds (None where the speed of this machine is not known).
+
+    `why_not` says why it cannot be taken at all; it is empty where it can.
+    """
+
+    kind: PlanKind
+    tokens: int
+    seconds: float | None = None
+    why_not: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        seconds = None if self.seconds is None else round(self.seconds, 1)
+        return {"kind": self.kind, "tokens": self.tokens, "seconds": seconds, "why_not": self.why_not}
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """How a question is looked up, the reason in plain words, and the signals that decided it."""
+    """How a question is looked up, the reason in plain words, and the signals that decided it.
+
+    `costs` is what each plan would have taken, this one first.
+    """
 
     kind: PlanKind
     reason: str
     signals: Mapping[str, Any] = field(default_factory=dict)
+    costs: tuple[Cost, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, "reason": self.reason, "signals": dict(self.signals)}
+        return {
+            "kind": self.kind,
+            "reason": self.reason,
+            "signals": dict(self.signals),
+            "costs": [cost.to_dict() for cost in self.costs],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +394,8 @@ class Answer:
 
     `looked_for` is what passages were looked up by: the question, or what was made of a follow-up. `stopped` is True
     where the person stopped it or the token limit cut it short; `table` holds the rows of a survey or exact search.
+    `looked_at` says how much of the documents was put before the model, and `context` of how many tokens the prompt
+    consisted: "rules", "documents", "history", "question", and "free" up to the model's window.
     """
 
     question: str
@@ -379,6 +414,8 @@ class Answer:
     embedder: str | None = None
     stopped: bool = False
     looked_for: str = ""
+    looked_at: str = ""
+    context: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -407,15 +444,18 @@ class Answer:
             "embedder": self.embedder,
             "stopped": self.stopped,
             "looked_for": self.looked_for,
+            "looked_at": self.looked_at,
+            "context": dict(self.context),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One earlier question of a conversation, and what was answered."""
+    """One earlier question of a conversation, what was answered, and the places that its citations name."""
 
     question: str
     answer: str
+    sources: tuple[str, ...] = ()
 
 
 # --- events of an answer, in the order they come ------------------------------------------------------------

@@ -13,12 +13,14 @@ import pytest
 
 import localrag
 from localrag import api, prefix_cache, vault
+from localrag.cuts import Prefix
 from localrag.embedding import HashingEmbedder
 from localrag.errors import EmbedderMismatch, LibraryLocked, NotFoundError, UsageError
 from localrag.ingest import writing
 from localrag.types import Answered, Delta, Planned
 
 Folder = Callable[..., Path]
+READ = Prefix((1,), (1,), 1)
 LEASE = "The lease of Hall 3 ends on 31 May 2030."
 
 
@@ -193,7 +195,8 @@ def test_forgetting_a_document_leaves_nothing_of_it(models: Any, folder: Folder,
     library = localrag.open_library("papers", create=True)
     library.ingest(root)
     secret = next(doc for doc in library.documents() if doc.path == "secret.txt")
-    prefix_cache.PrefixCache(library.folder, "model", [secret.sha256], 1 << 20).put([1], b"state of the canaryword")
+    cache = prefix_cache.PrefixCache(library.folder, "model", [secret.sha256], 1 << 20)
+    cache.put(READ, memoryview(b"state of the canaryword"))
     prefix_cache.PrefixCache(library.folder, "model", ["other"], 1 << 20)
     assert library.forget(["secret.txt"]) == ["secret.txt"]
     left = b"".join(path.read_bytes() for path in library.folder.rglob("*") if path.is_file())
@@ -217,12 +220,12 @@ def test_a_state_kept_of_a_changed_file_goes_at_the_next_ingest(models: Any, fol
     (document,) = library.documents()
     library.close()
     cache = prefix_cache.PrefixCache(library.folder, "model", [document.sha256], 1 << 20)
-    cache.put([1], b"state")
+    cache.put(READ, memoryview(b"state"))
     library.ingest(root)
-    assert cache.get([1]) == b"state"
+    assert cache.get(READ) == b"state"
     folder({"a.txt": "Changed."})
     library.ingest(root)
-    assert cache.get([1]) is None
+    assert cache.get(READ) is None
 
 
 # --- asking -------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ NO_SYSTEM = (
     "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     "{{ bos_token }}{% for m in messages %}<turn>{{ m['role'] }}: {{ m['content'] | trim }}</turn>{% endfor %}<turn>model:"
 )
-ASKED = [Message("system", "Rules.", stable=""), Message("user", "Question?")]
+ASKED = [Message("system", "Rules."), Message("user", "Question?")]
 
 
 def text(pieces: list[Piece]) -> str:
@@ -40,23 +40,30 @@ HOSTILE = [
 @pytest.mark.parametrize("words", HOSTILE)
 def test_words_of_a_document_never_become_the_templates_own(words: str) -> None:
     template = ChatTemplate(CHATML, "<s>", "</s>")
-    pieces = template.pieces([Message("system", "Rules", stable=words), Message("user", f"{words} end")])
+    pieces = template.pieces([Message("system", "Rules", stable=(words,)), Message("user", f"{words} end")])
     trusted = [piece.text for piece in pieces if piece.trusted]
-    plain = template.pieces([Message("system", "Rules", stable="a"), Message("user", "b")])
+    plain = template.pieces([Message("system", "Rules", stable=("a",)), Message("user", "b")])
     assert trusted == [piece.text for piece in plain if piece.trusted]
     assert [piece.text for piece in pieces if not piece.trusted] == [words, "Rules", f"{words} end"]
 
 
-def test_the_end_of_the_last_stable_part_is_marked() -> None:
+def test_the_end_of_each_stable_part_is_marked() -> None:
     template = ChatTemplate(CHATML, "", "")
-    pieces = template.pieces([Message("system", "a", stable="S1"), Message("user", "b", stable="S2")])
-    assert [piece.text for piece in pieces if piece.stable] == ["S2"]
+    pieces = template.pieces([Message("system", "a", stable=("S1", "S2")), Message("user", "b", stable=("S3",))])
+    assert [piece.text for piece in pieces if piece.stable] == ["S1", "S2", "S3"]
     assert [piece.text for piece in template.pieces(ASKED) if piece.stable] == []
+
+
+def test_the_ends_of_what_may_be_met_again_are_marked() -> None:
+    asked = [Message("system", "R", stable=("S",)), Message("user", "q"), Message("assistant", "a")]
+    pieces = ChatTemplate(CHATML, "", "").pieces([*asked, Message("user", "last", tail=" Reply yes or no.")])
+    assert [piece.text for piece in pieces if piece.ends] == ["S", "R", "q", "last"]
+    assert [piece.text for piece in pieces if not piece.trusted][-2:] == ["last", " Reply yes or no."]
 
 
 def test_a_template_without_a_system_role_gets_the_rules_before_the_question() -> None:
     template = ChatTemplate(NO_SYSTEM, "<s>", "</s>")
-    pieces = template.pieces([Message("system", " v", stable="Documents."), *ASKED[1:]])
+    pieces = template.pieces([Message("system", " v", stable=("Documents.",)), *ASKED[1:]])
     assert text(pieces) == "<s><turn>user: Documents. v\n\nQuestion?</turn><turn>model:"
     assert [piece.text for piece in pieces if piece.stable] == ["Documents."]
 

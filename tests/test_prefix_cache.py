@@ -9,11 +9,18 @@ from pathlib import Path
 import pytest
 
 from localrag import vault
+from localrag.cuts import Prefix
 from localrag.errors import StorageError
 from localrag.prefix_cache import FOLDER, PrefixCache, drop_missing
 
-TOKENS = [1, 22, 333]
-STATE = bytes(range(256)) * 40
+STATE = memoryview(bytes(range(256)) * 40)
+
+
+def prefix(*tokens: int, cuts: tuple[int, ...] = (), parts: int = 1) -> Prefix:
+    return Prefix(tokens, cuts or (len(tokens),), parts)
+
+
+TOKENS = prefix(1, 22, 333)
 
 
 def cache(
@@ -27,15 +34,16 @@ def files(folder: Path) -> list[Path]:
 
 
 def test_a_state_comes_back_byte_for_byte(tmp_path: Path) -> None:
-    assert cache(tmp_path).get(TOKENS) is None
+    assert cache(tmp_path).get(TOKENS) is None and not cache(tmp_path).has(TOKENS)
     cache(tmp_path).put(TOKENS, STATE)
-    assert cache(tmp_path).get(TOKENS) == STATE
+    assert cache(tmp_path).get(TOKENS) == STATE and cache(tmp_path).has(TOKENS)
 
 
-def test_other_tokens_models_and_builds_do_not_match(tmp_path: Path) -> None:
+def test_other_tokens_batches_models_and_builds_do_not_match(tmp_path: Path) -> None:
     cache(tmp_path).put(TOKENS, STATE)
-    assert cache(tmp_path).get([1, 22]) is None
-    assert cache(tmp_path).get([12, 2333]) is None
+    assert cache(tmp_path).get(prefix(1, 22)) is None
+    assert cache(tmp_path).get(prefix(12, 2333)) is None
+    assert cache(tmp_path).get(prefix(1, 22, 333, cuts=(1, 3))) is None
     assert cache(tmp_path, "model\nadapter").get(TOKENS) is None
     assert cache(tmp_path).get(TOKENS) == STATE
 
@@ -45,8 +53,8 @@ def test_other_tokens_models_and_builds_do_not_match(tmp_path: Path) -> None:
     [
         lambda data: data[:-1], lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"foreign",
         lambda data: data[:-1] + b"\x00", lambda data: data + b"more", lambda data: data[:25], lambda data: data[:18],
-        lambda data: data.replace(b'"digest"', b'"d1gest"'), lambda data: b"localrag-state-1\n[1]\nstate",
-        lambda data: b"localrag-state-1\nnot json\nstate", lambda data: b"localrag-state-1\n\xff\xfe\nstate",
+        lambda data: data.replace(b'"digest"', b'"d1gest"'), lambda data: b"localrag-state-2\n[1]\nstate",
+        lambda data: b"localrag-state-2\nnot json\nstate", lambda data: b"localrag-state-2\n\xff\xfe\nstate",
     ],
     ids=range(12),
 )  # fmt: skip
@@ -63,18 +71,18 @@ def test_a_damaged_or_foreign_state_is_deleted_and_not_used(tmp_path: Path, harm
 def test_the_longest_unused_go_first_and_the_bound_holds(tmp_path: Path) -> None:
     states = cache(tmp_path, limit=4 * len(STATE))
     for number in range(3):
-        states.put([number], STATE)
+        states.put(prefix(number), STATE)
         os.utime(files(tmp_path)[0], ns=(1, 1))
     for age, file in enumerate(sorted(files(tmp_path), key=lambda f: f.name)):
         os.utime(file, (100 + age, 100 + age))
-    kept = [n for n in range(3) if states.get([n])]  # now all used lately, in this order
+    kept = [n for n in range(3) if states.get(prefix(n))]  # now all used lately, in this order
     assert kept == [0, 1, 2]
-    for number, path in [(n, states._path([n])) for n in range(3)]:
+    for number, path in [(n, states._path(prefix(n))) for n in range(3)]:
         os.utime(path, (1000 + number, 1000 + number))
-    assert states.get([0])  # used just now
-    states.put([3], STATE)
-    states.put([4], STATE)
-    assert [n for n in range(5) if states.get([n])] == [0, 3, 4]
+    assert states.get(prefix(0))  # used just now
+    states.put(prefix(3), STATE)
+    states.put(prefix(4), STATE)
+    assert [n for n in range(5) if states.get(prefix(n))] == [0, 3, 4]
     assert sum(file.stat().st_size for file in files(tmp_path)) <= 4 * len(STATE)
 
 
@@ -82,16 +90,16 @@ def test_a_state_larger_than_the_bound_is_not_kept(tmp_path: Path) -> None:
     small = cache(tmp_path, limit=100)
     small.put(TOKENS, STATE)
     assert files(tmp_path) == []
-    cache(tmp_path, limit=0).put(TOKENS, b"x")
+    cache(tmp_path, limit=0).put(TOKENS, memoryview(b"x"))
     assert files(tmp_path) == []
 
 
 def test_a_state_goes_when_one_of_its_documents_does(tmp_path: Path) -> None:
-    cache(tmp_path, documents=("h1", "h2")).put([1], STATE)
-    cache(tmp_path, documents=("h2",)).put([2], STATE)
+    cache(tmp_path, documents=("h1", "h2")).put(prefix(1, parts=2), STATE)
+    cache(tmp_path, documents=("h2",)).put(prefix(2), STATE)
     assert drop_missing(tmp_path, {"h1", "h2", "h3"}) == 0
     assert drop_missing(tmp_path, {"h2"}) == 1
-    assert cache(tmp_path).get([1]) is None and cache(tmp_path).get([2]) == STATE
+    assert cache(tmp_path).get(prefix(1)) is None and cache(tmp_path).get(prefix(2)) == STATE
     (tmp_path / FOLDER / "foreign.state").write_bytes(b"what is this")
     assert drop_missing(tmp_path, {"h2"}) == 1
     assert drop_missing(tmp_path, set()) == 1 and files(tmp_path) == []
@@ -112,7 +120,7 @@ def test_what_a_killed_write_left_goes_when_the_next_state_is_kept(tmp_path: Pat
     cache(tmp_path).put(TOKENS, STATE)
     assert not old.exists()
     under_way = killed_while_writing(tmp_path, 1)
-    cache(tmp_path).put([4], STATE)
+    cache(tmp_path).put(prefix(4), STATE)
     assert under_way.exists()
 
 
@@ -126,9 +134,9 @@ def test_what_a_killed_write_left_goes_with_the_documents(tmp_path: Path) -> Non
 def test_a_state_that_cannot_be_kept_does_not_cost_the_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fails(path: Path, data: bytes) -> None:
+    def fails(path: Path) -> None:
         raise error
 
-    monkeypatch.setattr(vault, "write_bytes", fails)
+    monkeypatch.setattr(vault, "create", fails)
     cache(tmp_path).put(TOKENS, STATE)
     assert cache(tmp_path).get(TOKENS) is None

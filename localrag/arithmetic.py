@@ -45,8 +45,15 @@ _TAX = (
 )
 
 _PERCENT_OF = re.compile(rf"^{_P} (?:of|von) {_B}$", re.I)
+_PARTS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10}
+_PART_OF = re.compile(
+    rf"^(?:(?P<n>a|one|two|three|four) )?(?P<part>{'|'.join(_PARTS)})s? (?:of )?(?:an? )?{_B}$"
+    rf"|^(?P<above>\d{{1,3}})/(?P<below>\d{{1,3}}) of {_B.replace('<b>', '<b2>')}$",
+    re.I,
+)
 _TAX_ON = (
     re.compile(rf"^(?:the )?{_P} {_TAX} (?:on|of|for|to|auf|von) {_B}$", re.I),
+    re.compile(rf"^(?:the )?{_TAX} (?:at|of) {_P} (?:on|for) {_B}$", re.I),
     re.compile(
         (
             rf"^(?:add )?{_B} (?P<way>with|plus|and|including|incl\.?|\+|zzgl\.?|zuzüglich|less|minus|-|−) (?:an? "
@@ -130,7 +137,7 @@ def answer(question: str) -> str | None:
         with localcontext() as context:
             context.prec = 28
             for text in dict.fromkeys((bare, asked)):
-                for way in (_tax, _percent_of, _raised, _growth, _share, _several, _rate, _root, _conversion):
+                for way in (_tax, _percent_of, _part_of, _raised, _growth, _share, _several, _rate, _root, _conversion):
                     if (told := way(text, language)) is not None:
                         return told
             return _expression(bare, language)
@@ -156,6 +163,14 @@ def _percent_of(text: str, language: Language) -> str | None:
         return None
     share = _share_of(match, language)
     return f"{written(share)} % of {whole} {_equal(Figure(whole.value * share / 100, whole.unit))}"
+
+
+def _part_of(text: str, language: Language) -> str | None:
+    if (match := _PART_OF.match(text)) is None or not (whole := _one(match["b"] or match["b2"], language, year=True)):
+        return None
+    above = int(match["above"] or {"two": 2, "three": 3, "four": 4}.get((match["n"] or "").lower(), 1))
+    below = int(match["below"] or _PARTS[match["part"].lower()])
+    return f"{above}/{below} of {whole} {_equal(Figure(whole.value * above / below, whole.unit))}" if below else None
 
 
 def _tax(text: str, language: Language) -> str | None:

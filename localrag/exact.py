@@ -63,21 +63,21 @@ _HITS = r"(?:occurrences?|mentions?|instances?|appearances?|hits?|places?)"
 _COUNTED = tuple(
     re.compile(pattern, re.I)
     for pattern in (
-        rf"^how (?:often|many times) (?:does|do|is|are|was|were|has|have|did) {_SURE} (?:been )?{_STANDS}{_IN}{_END}",
+        rf"^how (?:often|frequently|many times) (?:does|do|is|are|was|were|has|have|did) {_SURE} (?:been )?"
+        rf"{_STANDS}{_IN}{_END}",
         rf"^how (?:often|many times) (?:is|are|was|were|has|have) {_ANY} (?:been )?{_MENTIONED}{_IN}{_END}",
         (
             rf"^(?:what is |count |give me )?(?:the )?(?:how many |(?:total )?number of |all )?{_HITS} (?:of|for) "
             rf"{_ANY}(?: are there| do (?:we|i) have)?{_IN}{_END}"
         ),
         rf"^(?:the )?number of times (?:that )?{_SURE} (?:is |are |was )?{_STANDS}{_IN}{_END}",
-        rf"^count (?:how often )?{_SURE}(?: {_STANDS})?{_IN}{_END}",
+        rf"^count (?:how often |(?:all )?the times )?{_SURE}(?: (?:is |are )?{_STANDS})?{_IN}{_END}",
         rf"^how (?:often|many times) (?:does|do) (?P<in>.+?) (?:say|mention|use|contain|have) {_SURE}{_END}",
         rf"^(?:is|are|was|does|do) {_SURE} (?:ever )?{_STANDS}{_IN}{_END}",
         rf"^is there (?:any |an? )?{_HITS} of {_ANY}{_IN}{_END}",
-        (
-            rf"^(?:does|do) (?:any (?:of )?)?{_DOCUMENTS} (?:ever )?(?:mention|contain|say|use|include|name|refer "
-            rf"to) {_SURE}{_END}"
-        ),
+        rf"^(?:does|do) (?P<in>.+?) (?:ever )?(?:mention|contain|say|use|include|name|refer to) {_SURE}{_END}",
+        rf"^is {_NAMED} (?:ever )?{_MENTIONED}{_IN}{_END}",
+        rf"^how many (?:times )?{_QUOTE} (?:are|is) (?:there|used){_IN}{_END}",
         (
             rf"^wie (?:oft|häufig) (?:kommt|kommen|steht|erscheint|taucht|wird|werden) {_SURE}(?: (?:im|in) "
             rf"(?P<in>.+?))?(?: (?:vor|auf|erwähnt|genannt|verwendet|benutzt))?{_END}"
@@ -111,7 +111,8 @@ _FOUND = tuple(
         ),
         rf"^where (?:is|are|was|were) {_ANY} {_MENTIONED}{_IN}{_END}",
         rf"^where (?:does|do) {_NAMED} appear{_IN}{_END}",
-        rf"^on (?:which|what) pages? (?:does|do|is|are) {_SURE} {_STANDS}{_IN}{_END}",
+        rf"^on (?:which|what) pages? (?:does|do|is|are|can i find) {_SURE}(?: {_STANDS})?{_IN}{_END}",
+        rf"^(?:which|what) pages? (?:of (?P<in>.+?) )?(?:mentions?|contains?|has|have|says?) {_SURE}{_END}",
         (
             rf"^(?:finde|such|suche|zeige?)(?: mir)?(?: nach)?(?: alle)?(?: (?:stellen|vorkommen|erwähnungen) "
             rf"(?:mit|von))? {_SURE}(?: (?:im|in) (?P<in>.+?))?{_END}"

@@ -10,7 +10,7 @@ can be read in two ways is answered both ways, unless both come to the same.
 from __future__ import annotations
 
 import re
-from calendar import monthrange
+from calendar import isleap, monthrange
 from collections.abc import Callable
 from datetime import MAXYEAR, MINYEAR, date, timedelta
 from functools import partial
@@ -49,11 +49,18 @@ _HOW_LONG = re.compile(
     rf"|(?:what is |what's |calculate |compute |count |give me )?(?:the )?number of "
     rf"{_UNIT.replace('<unit>', '<unit2>')} "
     rf"|(?:count |calculate )?(?:the )?{_UNIT.replace('<unit>', '<unit3>')} "
-    rf"|(?:how long is it|how much time (?:is there|passed|lies)|what is the (?:time|span|period|difference)|"
-    rf"duration|time span) )"
+    rf"|(?:how long is it|how much time (?:is there|passed|lies)|"
+    rf"(?:what is |what's )?(?:the )?(?:time|span|period|difference|duration|time span)"
+    rf"(?: in (?P<unit4>days|weeks|months|years))?) )"
     rf"{_BETWEEN}{_ASIDE}{_END}",
     re.I,
 )
+_ASKED = (
+    r"^(how many (?:(?:business|working|calendar) )?\w+)"
+    r"(?: (?:are there|are left|is it|left|remain|have passed|passed))?"
+)
+_UNTIL = re.compile(rf"{_ASKED} (?:until|till) (.+?)[?.! ]*$", re.I)
+_SINCE = re.compile(rf"{_ASKED} since (.+?)[?.! ]*$", re.I)
 _HOW_LONG_GERMAN = re.compile(
     rf"^wie ?viele {_UNIT} (?:liegen|sind|sind es|vergehen|vergingen|lagen) (?:zwischen (?:dem )?(?P<one>.+?) "
     rf"und (?:dem )?(?P<two>.+?)"
@@ -125,18 +132,19 @@ def answer(question: str, today: date | None = None) -> str | None:
         question: one line.
         today: what "today" means; without, a question that says it is not taken.
     """
-    for way in (_how_long, _shifted, _weekday, _week):
+    for way in (_how_long, _shifted, _weekday, _week, _length):
         if (told := way(question, today)) is not None:
             return told
     return None
 
 
 def _how_long(question: str, today: date | None) -> str | None:
+    question = _SINCE.sub(r"\1 from \2 to today", _UNTIL.sub(r"\1 from today to \2", question))
     match = _HOW_LONG.match(question) or _HOW_LONG_GERMAN.match(question)
     if match is None:
         return None
     groups = match.groupdict()
-    unit = _unit(groups.get("unit") or groups.get("unit2") or groups.get("unit3") or "")
+    unit = _unit(groups.get("unit") or groups.get("unit2") or groups.get("unit3") or groups.get("unit4") or "")
     one, two = groups["one"] or groups["from"], groups["two"] or groups["to"]
     if unit in ("month", "year") and (months := (dates.month(one), dates.month(two))) and all(months):
         return _months_between(months[0], months[1], unit)
@@ -330,6 +338,22 @@ def _week(question: str, today: date | None) -> str | None:
 def _told_week(day: date) -> str:
     year, week, _ = day.isocalendar()
     return f"{_named(day)} is in week {week} of {year} (ISO 8601: weeks begin on Monday, week 1 holds 4 January)."
+
+
+_LEAP = re.compile(rf"^(?:is|was|will) (?P<year>\d{{4}}) (?:be )?a leap[- ]year{_END}", re.I)
+_IN_MONTH = re.compile(
+    rf"^how many days (?:does|did|are (?:there )?in|were (?:there )?in) (?P<month>.+?)(?: have)?{_END}", re.I
+)
+
+
+def _length(question: str, today: date | None) -> str | None:
+    """Leap years, and the days of a month."""
+    if match := _LEAP.match(question):
+        days = 366 if isleap(int(match["year"])) else 365
+        return f"{'Yes' if days == 366 else 'No'}: {match['year']} has {days} days."
+    if (match := _IN_MONTH.match(question)) and (named := dates.month(match["month"])):
+        return f"{said(date(*named, 1)).partition(' ')[2]} has {monthrange(*named)[1]} days."
+    return None
 
 
 # --- what is said -------------------------------------------------------------------------------------------

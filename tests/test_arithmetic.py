@@ -24,6 +24,10 @@ ANSWERS = {
     # tax and discounts
     "19 % VAT on 350 EUR": "19 % VAT on 350 EUR = 66.50 EUR; 350 EUR + 66.50 EUR = 416.50 EUR",
     "What is 350 EUR plus 19 % VAT?": "19 % VAT on 350 EUR = 66.50 EUR; 350 EUR + 66.50 EUR = 416.50 EUR",
+    "calculate the VAT at 19% on 1,200 EUR": "19 % VAT on 1,200 EUR = 228 EUR; 1,200 EUR + 228 EUR = 1,428 EUR",
+    "What is half of 3,500?": "1/2 of 3,500 = 1,750",
+    "two thirds of 900": "2/3 of 900 = 600",
+    "1/3 of 100 EUR": "1/3 of 100 EUR ≈ 33.33 EUR",
     "20% off $80": "20 % discount on 80 USD = 16 USD; 80 USD − 16 USD = 64 USD",
     "How much is 30 % commission on $4,000?": "30 % commission on 4,000 USD = 1,200 USD",
     "350 EUR + 19 %": "350 EUR + 19 % = 350 EUR + 66.50 EUR = 416.50 EUR",
@@ -80,7 +84,7 @@ def test_a_sum_is_answered_with_its_working(question: str) -> None:
         "What is the percentage change in revenue from 2018 to 2019?", "What is the average of net sales and revenue?",
         "What is the difference between 1-90 and 91-180 days past due in low risk country?", "350 EUR including 19 % VAT",
         "What is the average Restricted cash for 2018 and 2019?", "What is the sum of the operating revenues for Q4 2019 and 2018?",
-        "(555) 123-4567", "+49 30 123456-78", "§ 4(2)", "10-K", "What is a 401(k)?", "ISO 9001 / 14001", "03/04/2024", "",
+        "(555) 123-4567", "+49 30 123456-78", "§ 4(2)", "10-K", "half of the employees", "three quarters of revenue", "1/0 of 5", "What is a 401(k)?", "ISO 9001 / 14001", "03/04/2024", "",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_a_sum_is_left_alone(question: str) -> None:

@@ -53,7 +53,8 @@ def survey_all(asked: Question, tools: Tools) -> Iterator[Event]:
     places = _places(question, asked, tools)
     materials = _materials(question, places, asked, tools)
     asked.retrieve_seconds += time.monotonic() - began
-    order = sorted(range(len(materials)), key=lambda n: (-materials[n].standing, n))
+    # Those that code has decided come first of all, since they cost nothing.
+    order = sorted(range(len(materials)), key=lambda n: (bool(materials[n].passages), -materials[n].standing, n))
     leaves: dict[int, Leaf] = {}
     known = tools.known
     for n in order:
@@ -127,8 +128,9 @@ def _not_read(leaves: Sequence[Leaf], left: Sequence[_Place]) -> list[NotRead]:
 def _materials(question: LeafQuestion, places: Sequence[_Place], asked: Question, tools: Tools) -> list[Material]:
     """The material of each place, and how each compares with the others."""
     found = [_material(question, place, asked, tools) for place in places]
-    scores = [max((_evidence(passage) for passage in made.passages), default=0.0) for made in found]
-    return [replace(made, standing=standing) for made, standing in zip(found, survey.standings(scores), strict=True)]
+    scores = [max(_evidence(passage) for passage in made.passages) for made in found if made.passages]
+    standings = iter(survey.standings(scores))
+    return [replace(made, standing=next(standings)) if made.passages else made for made in found]
 
 
 def _evidence(passage: Passage) -> float:

@@ -64,6 +64,7 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     yield from _offline()
     yield from _machine(settings)
     yield from _models(settings)
+    yield from _calibration(settings)
     yield from _helpers()
     yield from _libraries(settings)
     yield from _records(settings)
@@ -230,6 +231,31 @@ def _models(settings: Settings) -> Iterator[Finding]:
             )
         else:
             yield Finding("models", "ok", f"the {kind} in use is {model.id}")
+
+
+def _calibration(settings: Settings) -> Iterator[Finding]:
+    """Whether it was measured how much text the model in use can use, and whether that still holds."""
+    from localrag import calibration
+    from localrag.models.store import ModelStore
+
+    model = ModelStore(settings).preferred("generator")
+    if model is None:
+        return
+    name = model.id if model.adapter is None else f"{model.id}+{model.adapter.stem}"
+    file, weights = settings.calibration_file, model.sha256 + (model.adapter_sha256 or "")
+    measured, known = calibration.load(file, name), calibration.load(file, name, weights)
+    again = f"Measure it: localrag calibrate {model.id}"
+    if known.calibrated:
+        least = "at least " if known.at_least else ""
+        build = f" with llama-cpp-python {known.build}" if known.build else ""
+        message = f"{name} can use {least}{known.effective_tokens:,} tokens of text, measured {known.measured}{build}"
+        yield Finding("calibration", "ok", message)
+    elif measured.calibrated:
+        message = f"{name} was calibrated as another model of that name, so {known.effective_tokens:,} tokens are taken"
+        yield Finding("calibration", "warning", message, again)
+    else:
+        message = f"{name} is not calibrated; it is trusted with {known.effective_tokens:,} tokens of text. {again}"
+        yield Finding("calibration", "ok", message)
 
 
 def _libraries(settings: Settings) -> Iterator[Finding]:

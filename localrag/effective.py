@@ -2,8 +2,10 @@
 
 The effective length is the longest measured text up to which the model still finds what it finds in the shortest: the
 lower end of the 90 % interval of the share of right answers, over all depths, is at least 0.7 of the share at the
-shortest length. With 24 questions a length passes that loses one answer in ten, and fails that loses one in five.
-Reading a text whole is then no worse than looking passages up, which misses about as many (docs/evaluation.md).
+shortest length, and at least 0.5. With 24 questions a length passes that loses one answer in ten of a model that finds
+all, and fails that loses one in five. Looking passages up loses about as many by leaving out the right one
+(docs/decisions/0020-ranking.md), so up to that length reading the whole is no worse. A model that finds fewer than two
+in three is not trusted with any length.
 
 Nothing is read between or beyond the lengths that were measured. A longer text cannot be easier than a shorter one, so
 a length that does better than a shorter one is taken together with it (pool adjacent violators; Ayer et al. 1955).
@@ -17,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 KEEPS = 0.7
+FLOOR = 0.5
 _Z = 1.645  # of a two-sided 90 % interval
 # With fewer questions a length says nothing, such as one that was broken off.
 LEAST = 12
@@ -39,8 +42,7 @@ class Tally:
 class Effective:
     """The figure. `at_least`: it is the longest length tried. `enough`: the shortest text passes by itself.
 
-    Where it does not (the model finds hardly half there, or too few questions were asked), `tokens` is the shortest
-    length all the same, since something has to be asked of some text.
+    Where it does not, `tokens` is the shortest length all the same, since something has to be asked of some text.
     """
 
     tokens: int
@@ -75,8 +77,8 @@ def effective(tallies: Sequence[Tally]) -> Effective | None:
     rows = pooled([tally for tally in tallies if tally.asked >= LEAST])
     if not rows:
         return None
-    needed = KEEPS * rows[0].share
+    needed = max(FLOOR, KEEPS * rows[0].share)
     passed = 0
-    while passed < len(rows) and rows[passed].right and interval(rows[passed].right, rows[passed].asked)[0] >= needed:
+    while passed < len(rows) and interval(rows[passed].right, rows[passed].asked)[0] >= needed:
         passed += 1
     return Effective(rows[max(passed, 1) - 1].length, passed == len(rows), passed > 0)

@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from forgetful import Forgetful, shown
 
 from localrag import calibrating, calibration, outcome
 from localrag.calibrating import Kept, Scope, Way
 from localrag.filler import Filler
-from localrag.generation import Completed, ScriptedGenerator
-from localrag.types import Delta, Message, PromptRead, Usage
+from localrag.generation import ScriptedGenerator
 
 SCOPE = Scope((1000, 2000, 4000))
-
-
-@dataclass(slots=True)
-class Forgetful(ScriptedGenerator):
-    """Finds the sentences of the names asked about, among the first `reach` words that it is given."""
-
-    reach: int = 100_000
-    window: int = 100_000
-
-    def generate(self, messages: Sequence[Message], **options: Any) -> Iterator[PromptRead | Delta | Completed]:
-        said = " ".join(_shown(message) for message in messages)
-        question = messages[-1].text.removeprefix("Question: ")
-        text = " ".join(said.removesuffix(messages[-1].text).split()[: self.reach])
-        names = [word for word in re.findall(r"[A-Z][a-z]{5,}", question) if word in text]
-        found = [match[0] for name in names if (match := re.search(rf"[^.]*\b{name}\b[^.]*\.", text))]
-        self.prompts.append(tuple(messages))
-        read, answer = self.count(said), " ".join(found) or "The documents do not say."
-        yield PromptRead(0, read)
-        yield PromptRead(read, read)
-        if options["stop"]():
-            yield Completed("", Usage(read, 0, 0), "stopped")
-            return
-        yield Completed(answer, Usage(read, 0, self.count(answer)), "end", read / 100, self.count(answer) / 10)
-
-
-def _shown(message: Message) -> str:
-    return message.whole if hasattr(message, "whole") else f"{message.stable}{message.text}"
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +51,7 @@ def test_what_is_missed_is_missed_at_the_depth_beyond_reach(filler: Filler) -> N
 def test_all_lengths_are_beginnings_of_one_text_so_that_it_is_read_once(filler: Filler) -> None:
     model = Forgetful()
     list(calibrating.find_needles(model, filler, SCOPE, Kept(None, {}), _never))
-    texts = sorted({_shown(prompt[0]).strip() for prompt in model.prompts}, key=len)
+    texts = sorted({shown(prompt[0]).strip() for prompt in model.prompts}, key=len)
     assert len(texts) == 3 and texts[1].startswith(texts[0]) and texts[2].startswith(texts[1])
 
 
@@ -88,7 +59,7 @@ def test_more_rounds_ask_other_facts_in_another_order_of_text(filler: Filler) ->
     results, model = Kept(None, {}), Forgetful()
     steps = list(calibrating.find_needles(model, filler, Scope((1000,), rounds=3), results, _never))
     assert (len(results.rows), steps[-1].done, steps[-1].total) == (72, 72, 72)
-    assert len({_shown(prompt[0]) for prompt in model.prompts}) == 3
+    assert len({shown(prompt[0]) for prompt in model.prompts}) == 3
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, filler: Filler) -> None:

@@ -203,7 +203,8 @@ def _measure(
     file = settings.calibration_file
     weights, build = chosen.sha256 + (chosen.adapter_sha256 or ""), version("llama-cpp-python")
     path = settings.calibrating_dir / f"{running.model}.jsonl"
-    with vault.lock(path.with_suffix(".lock"), f"the calibration of {running.model!r}", wait=False):
+    what = f"the calibration of {running.model!r}"
+    with vault.lock(path.with_suffix(".lock"), what, on_wait=lambda said: click.echo(said, err=True)):
         if again:
             vault.remove(path)
         parts = calibrating.kept(path, weights, build, text, scope)

@@ -7,14 +7,15 @@ An Assistant keeps what is dear to load: the model, the embedders, open librarie
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from localrag import (
+    answering,
     audit,
     calibration,
     exact,
@@ -22,45 +23,42 @@ from localrag import (
     followups,
     loading,
     material,
+    planning,
+    pointing,
     precedence,
     prompt,
+    reckoning,
     reranking,
     retrieval,
     routing,
-    survey,
+    surveying,
 )  # fmt: skip
-from localrag.citations import Cited, cite
+from localrag.answering import Prompted
 from localrag.embedding import Embedder, EmbedderIdentity
-from localrag.errors import ModelError, StorageError, UsageError
-from localrag.generation import Completed, StateStore, Weighed
+from localrag.errors import StorageError, UsageError
 from localrag.generation import Generator as Model
+from localrag.generation import StateStore
 from localrag.library import Library
 from localrag.prefix_cache import PrefixCache
 from localrag.question import Question
 from localrag.reranking import Reranker
 from localrag.settings import Settings
+from localrag.survey_tools import Tools
 from localrag.types import (
     MODES,
     Answer,
     Answered,
-    Delta,
     Document,
     Event,
     Filter,
     Found,
-    Message,
     Mode,
     Notice,
     NotRead,
     Passage,
     Planned,
-    Surveyed,
     Turn,
-    Usage,
 )  # fmt: skip
-
-# Characters of a token of English text, for sizes before anything is tokenized.
-_CHARACTERS_PER_TOKEN = 4
 
 
 class Assistant:
@@ -166,6 +164,7 @@ class Assistant:
         documents: Filter | Sequence[str] | None = None,
         mode: Mode = "auto",
         history: Sequence[Turn] = (),
+        reproducible: bool = False,
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Event]:
         """Answer a question; the last event is `Answered`.
@@ -176,6 +175,8 @@ class Assistant:
             documents: globs over document paths within them, or a filter; None looks in all.
             mode: forces a plan, or "auto".
             history: earlier turns, oldest first.
+            reproducible: choose the plan without a look at what the model has read before and how fast it is here, so
+                that the same question, model, build, settings and seed give the same answer.
             stop: polled throughout; True ends the answer with what there is of it.
 
         Raises:
@@ -185,7 +186,7 @@ class Assistant:
         """
         with precedence.asking(self._settings.asking_dir):
             asked = self._prepare(question, libraries, filters.of(documents), mode, history, stop)
-            yield Planned(asked.plan)
+            yield from self._plan(asked, mode, reproducible)
             ways = {"retrieve": self._retrieve, "read": self._read, "survey": self._survey, "exact": self._exact}
             for event in ways[asked.plan.kind](asked):
                 if isinstance(event, Answered):
@@ -204,101 +205,103 @@ class Assistant:
             raise UsageError(f"unknown mode {mode!r}", f"Modes: {', '.join(MODES)}.")
         opened = [self.library(name) for name in libraries]
         chosen = filters.chosen(opened, only)
-        asked = Question(question.strip(), opened, only, chosen.documents, history, stop)
+        asked = Question(question.strip(), opened, only, chosen.documents, history, stop, mode)
         asked.not_read = [*chosen.left_out, *material.not_read(asked.documents, opened, only)]
-        task = exact.parse(asked.text)
-        asked.plan = filters.named_in(routing.choose(asked.text, mode, self._signals(asked, task)), only)
-        asked.route_seconds = asked.elapsed()
         return asked
 
-    def _signals(self, asked: Question, task: exact.ExactTask | None) -> routing.Signals:
-        tokens = (
-            sum(material.characters(document, asked.only) for _, document in asked.documents) // _CHARACTERS_PER_TOKEN
-        )
+    def _plan(self, asked: Question, mode: Mode, reproducible: bool) -> Iterator[Event]:
+        """Settle what is looked for, then how."""
+        self._settle(asked)
         known = calibration.load(self._settings.calibration_file, self._model_name())
-        return routing.Signals(
-            documents=len(asked.documents),
-            tokens=tokens,
+        means = planning.Means(
+            search=self._search, model=self._model,
+            warm=(lambda documents: 0) if reproducible else self._warm,
+            seconds=(lambda tokens, behind: None) if reproducible else known.seconds_to_read,
             retrieve_tokens=self._settings.prompt_tokens,
             read_tokens=min(self._settings.read_tokens, known.effective_tokens),
-            exact=task.kind if task else None,
-            seconds_to_read=known.seconds_to_read(tokens),
-        )
+        )  # fmt: skip
+        planning.plan(asked, mode, means)
+        asked.route_seconds = asked.elapsed() - asked.retrieve_seconds
+        yield Planned(asked.plan, asked.looked_for if asked.looked_for != asked.text else "")
+
+    def _settle(self, asked: Question) -> None:
+        """Find the words to look up: the question, where it leans on the conversation together with those before."""
+        asked.looked_for = asked.text
+        if followups.leans(asked.text, asked.history):
+            if self._settings.followups == "rewrite":
+                self._rewrite(asked)
+            if asked.looked_for == asked.text:
+                asked.looked_for = followups.joined(asked.text, asked.history)
+        asked.looked_for = retrieval.spelled(asked.libraries, asked.looked_for)
+
+    def _rewrite(self, asked: Question) -> None:
+        """Have the model say what a follow-up asks; kept only where code finds nothing lost or made up."""
+        text, spent = followups.rewritten(asked.text, asked.history, self._model(), stop=asked.stop)
+        asked.spent += spent
+        if text:
+            asked.looked_for = retrieval.spelled(asked.libraries, text)
 
     def _model_name(self) -> str:
         return self._generator.model if self._generator is not None else (self._settings.generator or "")
 
+    def _search(self, asked: Question, k: int) -> list[Passage]:
+        began = time.monotonic()
+        try:
+            return self._found(asked.libraries, asked.looked_for, k, asked.only)
+        finally:
+            asked.retrieve_seconds += time.monotonic() - began
+
     # --- retrieve -------------------------------------------------------------------------------------------
 
     def _retrieve(self, asked: Question) -> Iterator[Event]:
-        yield from self._settle(asked)
-        began = time.monotonic()
-        hits = self._search(asked)
-        asked.retrieve_seconds = time.monotonic() - began
+        hits = (asked.hits or self._search(asked, planning.BACKGROUND))[: self._settings.passages]
         if not hits:
             yield Answered(self._nothing(asked))
             return
         model = self._model()
-        budget = self._budget(model, asked, self._settings.prompt_tokens)
+        budget = answering.budget(model, self._settings, asked, self._settings.prompt_tokens)
         fitted = prompt.fit(hits, asked.history, budget, model.count)
         passages = retrieval.in_reading_order(fitted.taken, asked.libraries)
         yield Found(tuple(passages))
+        asked.looked_at = material.share_read(passages, asked.documents, asked.only)
         messages = prompt.passages_prompt(asked.text, passages, fitted.history)
-        yield from self._generate(asked, messages, passages, None)
+        used = answering.context(model, fitted.tokens, fitted.history, asked.text)
+        for event in answering.answer(asked, Prompted(messages, passages, context=used), model, self._settings):
+            if isinstance(event, Answered) and self._escalates(asked, event.answer):
+                asked.spent += event.answer.tokens
+                yield Planned(asked.plan)
+                yield from self._read(asked)
+                return
+            yield event
 
-    def _settle(self, asked: Question) -> Iterator[Event]:
-        """Find the words to look up: the question, or, where it leans on the conversation, what it means by itself."""
-        asked.looked_for = asked.text
-        if followups.leans(asked.text, asked.history):
-            # A document of a survey is asked without the conversation, so there the question itself must be whole.
-            if self._settings.followups == "rewrite" or asked.plan.kind == "survey":
-                text, spent = followups.rewritten(asked.text, asked.history, self._model(), stop=asked.stop)
-                asked.looked_for, asked.spent = text or asked.looked_for, spent
-            if asked.looked_for == asked.text:
-                asked.looked_for = followups.joined(asked.text, asked.history)
-        asked.looked_for = retrieval.spelled(asked.libraries, asked.looked_for)
-        if asked.looked_for != asked.text:
-            yield Planned(asked.plan, asked.looked_for)
-
-    def _search(self, asked: Question) -> list[Passage]:
-        return self._found(asked.libraries, asked.looked_for, self._settings.passages, asked.only)
-
-    def _budget(self, model: Model, asked: Question, wanted: int) -> int:
-        """Tokens for passages and history: what is wanted, or what the window leaves.
-
-        Raises:
-            ModelError: the question alone is longer than the window.
-        """
-        fixed = (
-            model.overhead(1 + 2 * len(asked.history))
-            + model.count(prompt.PASSAGE_RULES)
-            + model.count(asked.text)
-            + min(self._settings.answer_tokens, model.window // 4)
-        )
-        left = model.window - fixed
-        if left < 64:
-            raise ModelError(
-                f"the question has {model.count(asked.text):,} tokens, the window of {model.model!r} {model.window:,}",
-                "Ask a shorter question, set context_tokens higher, or choose a model with a larger window.",
-            )
-        return min(wanted, left)
+    def _escalates(self, asked: Question, answer: Answer) -> bool:
+        """Whether the best document is now read whole, because its passages fit the question and did not answer it."""
+        if asked.mode != "auto" or answer.found or answer.stopped or not asked.hits:
+            return False
+        reading = asked.reading or list(pointing.of_passage(asked.hits[0], asked.documents))
+        tokens = sum(planning.tokens(asked, document) for _, document in reading)
+        plan = routing.escalated(asked.plan, tuple(document.path for _, document in reading), tokens)
+        if plan is not None:
+            asked.reading, asked.plan = reading, plan
+        return plan is not None
 
     # --- read -----------------------------------------------------------------------------------------------
 
     def _read(self, asked: Question) -> Iterator[Event]:
         model = self._model()
         began = time.monotonic()
+        reading = asked.reading or asked.documents
         texts, passages, tokens = [], [], 0
-        for library, document in asked.documents:
+        for library, document in reading:
             pages = material.pages_of(library, document, asked.only)
             texts.append((document.path, material.whole_text([page for _, page in pages])))
             passages += material.page_passages(library.name, document, pages)
-            tokens += model.count(texts[-1][1])
-        asked.retrieve_seconds = time.monotonic() - began
+            tokens += model.count(prompt.document_block(*texts[-1]))
+        asked.retrieve_seconds += time.monotonic() - began
         if not any(text.strip() for _, text in texts):
             yield Answered(self._nothing(asked))
             return
-        most = self._budget(model, asked, model.window)
+        most = answering.budget(model, self._settings, asked, model.window)
         if tokens > most:
             yield Notice(
                 f"The documents have {tokens:,} tokens and {most:,} fit the window: looking up passages instead."
@@ -308,147 +311,47 @@ class Assistant:
             yield from self._retrieve(asked)
             return
         fitted = prompt.fit([], asked.history, max(0, most - tokens), model.count)
+        asked.looked_at = material.whole_read(reading, asked.documents, asked.only)
         messages = prompt.documents_prompt(asked.text, texts, fitted.history)
-        yield from self._generate(asked, messages, passages, self._states(asked))
+        used = answering.context(model, tokens, fitted.history, asked.text)
+        prompted = Prompted(messages, passages, self._states(reading), used)
+        yield from answering.answer(asked, prompted, model, self._settings)
 
-    def _states(self, asked: Question) -> StateStore | None:
-        if len(asked.libraries) > 1:
+    def _states(self, documents: Sequence[tuple[Library, Document]]) -> StateStore | None:
+        """Where the states of these documents are kept."""
+        if len({library.name for library, _ in documents}) > 1:
             # A state of several libraries would lie in one of them, and outlive what is deleted from another.
             return None
-        hashes = [document.sha256 for _, document in asked.documents]
-        folder = asked.documents[0][0].folder
+        hashes = [document.sha256 for _, document in documents]
+        folder = documents[0][0].folder
         return PrefixCache(folder, loading.generator_identity(self._settings), hashes, self._settings.cache_bytes)
+
+    def _warm(self, documents: Sequence[tuple[Library, Document]]) -> int:
+        """Tokens of these documents, in this order, that the model has kept."""
+        return 0
 
     # --- survey ---------------------------------------------------------------------------------------------
 
     def _survey(self, asked: Question) -> Iterator[Event]:
-        yield from self._settle(asked)
-        model = self._model()
-        budget = min(self._budget(model, asked, self._settings.prompt_tokens), self._settings.prompt_tokens // 2)
-
-        def find(library: str, document: Document) -> list[Passage]:
-            own = [item for item in asked.libraries if item.name == library]
-            hits = self._found(own, asked.looked_for, self._settings.passages, asked.only, document_ids=[document.id])
-            return retrieval.in_reading_order(prompt.fit(hits, (), budget, model.count).taken, own)
-
-        pairs = [(library.name, document) for library, document in asked.documents]
-        found: list[survey.Leaf] = []
-        for leaf in survey.leaves(asked.looked_for, pairs, model, find, stop=asked.stop):
-            asked.first_token = asked.first_token or asked.elapsed()
-            found.append(leaf)
-            yield Surveyed(len(found), len(pairs), leaf.to_row())
-        text, citations = survey.join(found, len(pairs))
-        yield Answered(
-            self._answer(
-                asked, text, any(leaf.found for leaf in found),
-                citations=citations,
-                citations_dropped=sum(leaf.dropped for leaf in found),
-                table=tuple(leaf.to_row() for leaf in found),
-                tokens=sum((leaf.usage for leaf in found), Usage()),
-                stopped=len(found) < len(pairs),
-            )
-        )  # fmt: skip
+        if followups.leans(asked.text, asked.history):
+            # A document of a survey is asked without the conversation, so there the question itself must be whole.
+            self._rewrite(asked)
+        budget = answering.budget(self._model(), self._settings, asked, self._settings.prompt_tokens)
+        tools = Tools(self._model(), self._found, self._states, self._warm, self._settings, budget)
+        yield from surveying.survey_all(asked, tools)
 
     # --- exact ----------------------------------------------------------------------------------------------
 
     def _exact(self, asked: Question) -> Iterator[Event]:
-        task = exact.parse(asked.text)
+        task = exact.parse(asked.text, date.today())
         if task is None:
             raise UsageError("this question cannot be answered exactly by code", "Ask it in another mode.")
-        if task.kind == "calculate":
-            value = exact.written(exact.calculate(task.term))
-            yield Answered(self._answer(asked, f"{task.term} = {value}", True))
-        elif task.kind == "letters":
-            times = exact.count_letter(task.term, task.letter)
-            text = f"The letter “{task.letter}” stands {times} times in “{task.term}”."
-            yield Answered(self._answer(asked, text, True))
-        else:
-            tally = material.tally(asked.documents, task.term, asked.only)
-            found = tally.total > 0
-            yield Answered(self._answer(asked, tally.text, found, citations=tally.citations, table=tally.rows))
+        done = reckoning.answer(task, asked.documents, asked.only, asked.stop)
+        yield Answered(
+            self._answer(asked, done.text, done.found, citations=done.citations, table=done.rows, stopped=done.stopped)
+        )
 
-    # --- from prompt to answer ------------------------------------------------------------------------------
-
-    def _generate(
-        self,
-        asked: Question,
-        messages: Sequence[Message],
-        passages: Sequence[Passage],
-        states: StateStore | None,
-    ) -> Iterator[Event]:
-        weighed = yield from self._weigh(asked, messages, states)
-        if weighed is not None and not self._enough(asked, weighed):
-            said = prompt.NOT_FOUND if weighed.shares else ""
-            done = Completed(said, weighed.usage, "end" if weighed.shares else "stopped")
-            yield Answered(self._cited(asked, done, passages))
-            return
-        model, settings = self._model(), self._settings
-        done = Completed("", Usage(), "stopped")
-        for event in model.generate(
-            messages, max_tokens=settings.answer_tokens, temperature=settings.temperature, seed=settings.seed,
-            stop=asked.stop, states=states,
-        ):  # fmt: skip
-            if isinstance(event, Completed):
-                done = event
-                continue
-            if isinstance(event, Delta) and asked.first_token is None:
-                asked.first_token = asked.elapsed()
-            yield event
-        if weighed is not None:
-            # What the check read was not there before this question, so it does not count as kept.
-            done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))
-        self._learn(weighed, done)
-        yield Answered(self._cited(asked, done, passages))
-
-    def _weigh(
-        self, asked: Question, messages: Sequence[Message], states: StateStore | None
-    ) -> Generator[Event, None, Weighed | None]:
-        """Ask the model whether the text holds the answer; None where the question is not of that kind."""
-        if asked.plan.kind == "read" and routing.needs_whole(asked.text):
-            return None
-        weighed: Weighed | None = None
-        for event in self._model().weigh(
-            prompt.check_prompt(messages), prompt.CHECK_OPTIONS, stop=asked.stop, states=states
-        ):
-            if isinstance(event, Weighed):
-                weighed = event
-            else:
-                yield event
-        return weighed
-
-    def _enough(self, asked: Question, weighed: Weighed) -> bool:
-        """Whether the model is sure enough that the text holds the answer; noted among the plan's signals."""
-        if not weighed.shares:
-            return False
-        share = weighed.shares[0]
-        least = calibration.load(self._settings.calibration_file, self._model().model).answer_from
-        signals = {**asked.plan.signals, "holds_answer": round(share, 3), "answer_from": least}
-        asked.plan = replace(asked.plan, signals=signals)
-        return share >= least
-
-    def _learn(self, weighed: Weighed | None, done: Completed) -> None:
-        """Keep the speeds that were seen."""
-        read = (done.usage.prompt - done.usage.reused, done.prompt_seconds)
-        if weighed is not None:
-            read = (weighed.usage.prompt - weighed.usage.reused, weighed.prompt_seconds)
-        written = (done.usage.generated, done.answer_seconds)
-        calibration.record(self._settings.calibration_file, self._model().model, read=read, written=written)
-
-    def _cited(self, asked: Question, done: Completed, passages: Sequence[Passage]) -> Answer:
-        cited = cite(done.text, asked.text, passages)
-        found = bool(re.search(r"\w", cited.text)) and not prompt.says_nothing(cited.text)
-        if not found:
-            # Stopped before a word was written is not the same as not being in the documents.
-            stopped = done.ended == "stopped"
-            cited = Cited(prompt.STOPPED if stopped else prompt.NOT_FOUND, (), 0, ())
-        whole = asked.plan.kind == "read"
-        return self._answer(
-            asked, cited.text, found,
-            citations=material.placed(cited.citations, passages, asked.libraries),
-            citations_dropped=cited.dropped, unsupported=cited.unsupported,
-            passages=tuple(material.cited_only(passages, cited.citations) if whole else passages),
-            tokens=done.usage, stopped=done.ended != "end",
-        )  # fmt: skip
+    # --- the answer -----------------------------------------------------------------------------------------
 
     def _nothing(self, asked: Question) -> Answer:
         return self._answer(asked, prompt.NOT_FOUND, False)

@@ -72,6 +72,11 @@ def leans(question: str, history: Sequence[Turn]) -> bool:
     return bool(_ABOUT.match(question) or _BACK.search(question)) or _half(question) or _refers(question)
 
 
+def repeats(question: str, history: Sequence[Turn]) -> bool:
+    """Whether a question only names another thing and means what was asked of the first: "And the Tess contract?"."""
+    return bool(history) and bool(_ABOUT.match(question) or _half(question))
+
+
 def _english(question: str) -> bool:
     words = [word.lower() for word in _WORD.findall(question)]
     return len(words) <= 3 or len(STOP_WORDS.intersection(words)) >= 2

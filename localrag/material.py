@@ -1,16 +1,15 @@
-"""The documents that a question is about, as material: what of them cannot be read, their text, a term's places."""
+"""The documents that a question is about, as material: what of them cannot be read, their text, places cited."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from localrag import exact, filters, places
+from localrag import filters, places
 from localrag.library import Library
 from localrag.types import Citation, Document, Filter, NotRead, Page, Passage, place
 
 _MOST_NOT_READ = 50
-_MOST_PLACES = 20
 # Characters shown on each side of a term that was searched for.
 _AROUND = 80
 
@@ -48,6 +47,33 @@ def characters(document: Document, only: Filter) -> int:
     return document.characters * pages // max(1, document.pages)
 
 
+def share_read(passages: Sequence[Passage], documents: Sequence[tuple[Library, Document]], only: Filter) -> str:
+    """How much of the documents these passages are, as a sentence."""
+    of = len({(passage.library, passage.document_id) for passage in passages})
+    everything = sum(characters(document, only) for _, document in documents)
+    share = 100 * sum(len(passage.text) for passage in passages) / max(1, everything)
+    some = f"about {share:.0f} %" if share >= 1 else "less than 1 %"
+    return (
+        f"{_number(len(passages), 'passage')} of {of} of {_number(len(documents), 'document')}, {some} of the text; "
+        "all of it was searched, the rest was not read."
+    )
+
+
+def whole_read(
+    reading: Sequence[tuple[Library, Document]], documents: Sequence[tuple[Library, Document]], only: Filter
+) -> str:
+    """Which documents were read whole, and how many were not, as a sentence."""
+    named = f"“{reading[0][1].path}”" if len(reading) == 1 else _number(len(reading), "document")
+    what = "the pages asked about" if only.pages is not None else "all of the text"
+    rest = len(documents) - len(reading)
+    left = f"; {_number(rest, 'other document')} {'was' if rest == 1 else 'were'} not read" if rest else ""
+    return f"{what[0].upper()}{what[1:]} of {named}{left}."
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def pages_of(library: Library, document: Document, only: Filter) -> list[tuple[int, Page]]:
     """The pages of a document that are looked at, each with its position."""
     pages = enumerate(library.pages(document.id))
@@ -77,40 +103,6 @@ def page_passages(library: str, document: Document, pages: Sequence[tuple[int, P
         for position, page in pages
         if page.text.strip()
     ]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """The places of a term: counted, told, and the first of them cited."""
-
-    text: str
-    total: int
-    citations: tuple[Citation, ...]
-    rows: tuple[Mapping[str, object], ...]
-
-
-def tally(documents: Sequence[tuple[Library, Document]], term: str, only: Filter) -> Tally:
-    """Count and list the places of a term on all the pages asked about."""
-    rows: list[Mapping[str, object]] = []
-    citations: list[Citation] = []
-    total = 0
-    for library, document in documents:
-        here = 0
-        for _, page in pages_of(library, document, only):
-            for hit in exact.occurrences(page.text, term):
-                here += 1
-                if len(citations) < _MOST_PLACES:
-                    marker = len(citations) + 1
-                    citations.append(around(library.name, document, page, hit.start, hit.end, marker))
-        if here:
-            rows.append({"library": library.name, "document": document.path, "count": here})
-            total += here
-    looked = f"{len(documents)} document{'s' if len(documents) != 1 else ''}"
-    lines = [f"“{term}” occurs {total} time{'s' if total != 1 else ''} in {len(rows)} of {looked}."]
-    lines += [f"- {row['document']}: {row['count']}" for row in rows]
-    if total > len(citations):
-        lines.append(f"The first {len(citations)} places are cited.")
-    return Tally("\n".join(lines), total, tuple(citations), tuple(rows))
 
 
 def cited_only(passages: Sequence[Passage], citations: Sequence[Citation]) -> list[Passage]:

@@ -97,6 +97,34 @@ def find(library: Library, documents: Sequence[int] | None, query: Query) -> Men
     return Mentions(named, frozenset(meant.tolist()), newest, content)
 
 
+def called(library: Library, documents: Sequence[int] | None, query: Query, most: int = 4) -> list[int]:
+    """The documents that a question calls by words of their names, in the order in which it calls them best.
+
+    The one that most of its words call comes first, those words are then taken as said, and the rest may call another:
+    "compare the Orlo lease with the Tess contract". Words that call more than `most` documents call none.
+    """
+    there = library.overview().dates if documents is None else documents
+    if len(there) < 2:
+        return []
+    telling: dict[tuple[str, ...], set[int]] = {}
+    for group in query.groups:
+        own = {int(i) for term in group for i in library.text.called(term)}.intersection(there)
+        if 0 < len(own) < len(there):
+            telling[group] = own
+    found: list[int] = []
+    while telling:
+        weights: dict[int, float] = {}
+        for own in telling.values():
+            for i in own:
+                weights[i] = weights.get(i, 0.0) + log(len(there) / len(own))
+        best = sorted(i for i, weight in weights.items() if weight >= _BEST * max(weights.values()))
+        if len(best) + len(found) > most:
+            break
+        found += best
+        telling = {group: own for group, own in telling.items() if not own.intersection(best)}
+    return found
+
+
 def _shares(called: dict[tuple[str, ...], Ids], size: int, count: int, unknown: int = 0) -> Shares:
     """Of all that these words tell (their idf among documents), what falls to each document, by its id.
 

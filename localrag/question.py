@@ -13,6 +13,7 @@ from localrag.types import (
     Citation,
     Document,
     Filter,
+    Mode,
     NotRead,
     Passage,
     Plan,
@@ -26,7 +27,11 @@ _NOTHING = Usage()
 
 @dataclass(slots=True)
 class Question:
-    """A question under way; `looked_for` and `spent` are of making a follow-up stand by itself."""
+    """A question under way; `looked_for` is what is looked up, `spent` what it took to find that out and to plan.
+
+    `reading` are the documents to read whole, if it comes to that; `hits` the passages found while planning, the best
+    first.
+    """
 
     text: str
     libraries: list[Library]
@@ -34,7 +39,11 @@ class Question:
     documents: list[tuple[Library, Document]]
     history: Sequence[Turn]
     stop: Callable[[], bool]
+    mode: Mode = "auto"
     looked_for: str = ""
+    looked_at: str = ""
+    reading: list[tuple[Library, Document]] = field(default_factory=list)
+    hits: list[Passage] = field(default_factory=list)
     spent: Usage = _NOTHING
     began: float = field(default_factory=time.monotonic)
     plan: Plan = field(default_factory=lambda: Plan("retrieve", ""))
@@ -53,6 +62,7 @@ class Question:
         self, text: str, found: bool, *, model: str | None, citations: tuple[Citation, ...] = (),
         citations_dropped: int = 0, unsupported: tuple[str, ...] = (), passages: tuple[Passage, ...] = (),
         table: tuple[Mapping[str, Any], ...] = (), tokens: Usage = _NOTHING, stopped: bool = False,
+        context: Mapping[str, int] | None = None,
     ) -> Answer:  # fmt: skip
         """The answer to it, with all that is known of how it came about."""
         return Answer(
@@ -60,5 +70,5 @@ class Question:
             citations_dropped=citations_dropped, unsupported=unsupported, not_read=tuple(self.not_read),
             passages=passages, table=table, tokens=tokens + self.spent, seconds=self.seconds(), model=model,
             embedder=", ".join(sorted({library.identity.model for library in self.libraries})), stopped=stopped,
-            looked_for=self.looked_for,
+            looked_for=self.looked_for, looked_at=self.looked_at, context=context or {},
         )  # fmt: skip

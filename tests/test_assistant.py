@@ -96,7 +96,7 @@ def test_a_look_up_in_much_text_is_answered_from_passages(assistant: Assistant, 
     assert answer.found and [c.document for c in answer.citations] == ["leases/hall 3.txt"]
     assert answer.citations[0].quote == "The lease of Hall 3 ends on 31 May 2030."
     verified(answer, large)
-    told = "".join(message.stable + message.text for message in models.generator.prompts[-1])
+    told = "".join(message.whole for message in models.generator.prompts[-1])
     assert LEASE in told and told.rstrip().endswith("When does the lease of Hall 3 end?")
 
 
@@ -105,7 +105,7 @@ def test_little_text_is_read_whole(assistant: Assistant, models: Any, small: Lib
     events, answer = ask(assistant, "When is the kennel open?", "small")
     assert answer.plan.kind == "read" and not any(isinstance(event, Found) for event in events)
     told = models.generator.prompts[-1]
-    stable = "".join(message.stable for message in told)
+    stable = "".join(part for message in told for part in message.stable)
     assert all(text in stable for text in (LEASE, *DOGS)) and "kennel open?" not in stable
     assert [(c.document, c.page) for c in answer.citations] == [("dogs.pdf", 2)]
     assert "embedder" not in models.loaded
@@ -113,15 +113,60 @@ def test_little_text_is_read_whole(assistant: Assistant, models: Any, small: Lib
 
 
 def test_what_does_not_fit_the_window_is_looked_up_instead_and_said(
-    assistant: Assistant, models: Any, large: Library
+    assistant: Assistant, models: Any, shelf: Shelf
 ) -> None:
+    library = shelf("long", {"lease.txt": f"{LEASE} {FILLER}"})
     models.generator.window = 1000
     models.generator.script = [("", "It ends on 31 May 2030.")]
-    events, answer = ask(assistant, "When does the lease of Hall 3 end?", "large", mode="read")
+    events, answer = ask(assistant, "When does the lease of Hall 3 end?", "long", mode="read")
     assert any(isinstance(event, Notice) for event in events)
     assert [event.plan.kind for event in events if isinstance(event, Planned)] == ["read", "retrieve"]
     assert answer.plan.kind == "retrieve" and "fit" in answer.plan.reason
-    verified(answer, large)
+    verified(answer, library)
+
+
+def test_of_many_documents_the_one_that_the_question_names_is_read(
+    assistant: Assistant, models: Any, large: Library
+) -> None:
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    for mode, question in (("read", "When does the lease of Hall 3 end?"), ("auto", "Summarise the Hall 3 lease.")):
+        _, answer = ask(assistant, question, "large", mode=mode)
+        told = "".join(models.generator.prompts[-1][0].stable)
+        assert answer.plan.kind == "read" and LEASE in told and "kennel" not in told
+        assert answer.plan.signals["pointed"] == ["leases/hall 3.txt"]
+        assert answer.looked_at == "All of the text of “leases/hall 3.txt”; 2 other documents were not read."
+
+
+def test_passages_that_do_not_answer_though_they_fit_lead_to_their_document_once(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    text = f"{LEASE} {FILLER[:9000]}"
+    library = shelf("long", {"leases/hall 3.txt": text, "dogs.pdf": DOGS, "filler.txt": FILLER})
+    question = "When does the lease of Hall 3 end?"
+    models.generator.weights = [("Passages:", "no"), ("", "yes")]
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    events, answer = ask(assistant, question, "long")
+    assert [event.plan.kind for event in events if isinstance(event, Planned)] == ["retrieve", "read"]
+    assert answer.found and answer.plan.signals["escalated_from"] == "retrieve" and "read whole" in answer.plan.reason
+    assert answer.tokens.prompt > models.generator.count(text)
+    verified(answer, library)
+    models.generator.weights = [("", "no")]
+    events, answer = ask(assistant, question, "long")
+    assert not answer.found and len([event for event in events if isinstance(event, Planned)]) == 2
+    assert [e.plan.kind for e in ask(assistant, question, "long", mode="retrieve")[0] if isinstance(e, Planned)] == [
+        "retrieve"
+    ]
+
+
+def test_every_answer_says_what_was_looked_at_and_what_fills_the_window(
+    assistant: Assistant, models: Any, large: Library
+) -> None:
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    _, answer = ask(assistant, "When does the lease of Hall 3 end?", "large")
+    assert "passage" in answer.looked_at and "of 3 documents" in answer.looked_at and "not read" in answer.looked_at
+    assert set(answer.context) == {"rules", "documents", "history", "question", "free"}
+    assert answer.context["documents"] > answer.context["question"] > 0 and answer.context["free"] > 0
+    assert {cost.kind for cost in answer.plan.costs} == {"retrieve", "read", "survey", "exact"}
 
 
 def test_a_survey_asks_each_document_and_code_counts(assistant: Assistant, models: Any, shelf: Shelf) -> None:
@@ -231,7 +276,7 @@ def test_several_libraries_are_asked_together(
 def test_only_the_documents_asked_about_are_looked_at(assistant: Assistant, models: Any, large: Library) -> None:
     models.generator.script = [("", "The lease ends on 31 May 2030.")]
     _, answer = ask(assistant, "When does the lease end?", "large", documents=["dogs.pdf"])
-    told = "".join(message.stable + message.text for message in models.generator.prompts[-1])
+    told = "".join(message.whole for message in models.generator.prompts[-1])
     assert "31 May 2030" not in told and answer.plan.signals["documents"] == 1
     assert all(passage.document == "dogs.pdf" for passage in answer.passages)
 
@@ -326,7 +371,7 @@ def test_history_longer_than_the_window_is_trimmed(assistant: Assistant, models:
     history = [Turn("What of the lease? " * 10, "It ends. " * 60)] * 30
     _, answer = ask(assistant, "When does the lease of Hall 3 end?", "large", history=history)
     assert answer.found
-    size = sum(models.generator.count(m.stable + m.text) for m in models.generator.prompts[-1])
+    size = sum(models.generator.count(m.whole) for m in models.generator.prompts[-1])
     assert size <= 1500
 
 
@@ -349,7 +394,7 @@ def test_the_json_has_every_field_with_its_type(assistant: Assistant, models: An
     assert (citation["library"], citation["document"]) == ("large", "leases/hall 3.txt")
     assert citation["verified"] is True and citation["page"] is None
     assert type(citation["start"]) is type(citation["end"]) is int
-    assert set(value["plan"]) == {"kind", "reason", "signals"}
+    assert set(value["plan"]) == {"kind", "reason", "signals", "costs"}
     assert set(value["tokens"]) == {"prompt", "reused", "generated"} and value["tokens"]["generated"] > 0
     assert set(value["seconds"]) == {"route", "retrieve", "first_token", "total"}
     assert 0 <= value["seconds"]["route"] <= value["seconds"]["total"]
@@ -411,9 +456,9 @@ class Keeping(ScriptedGenerator):
     """Keeps a state of each prompt with a stable part, as the real one does."""
 
     def generate(self, messages: Any, *, states: StateStore | None = None, **options: Any) -> Iterator[Any]:
-        stable = "".join(message.stable for message in messages)
-        if states is not None and stable and states.get([len(stable)]) is None:
-            states.put([len(stable)], stable.encode())
+        stable = "".join(part for message in messages for part in message.stable)
+        for prefix in self.prefixes(messages) if states is not None else ():
+            states.put(prefix, memoryview(stable.encode()))
         yield from super().generate(messages, states=states, **options)
 
 

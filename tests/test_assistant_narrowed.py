@@ -45,7 +45,7 @@ def test_only_the_pages_asked_for_are_before_the_model_and_the_rest_is_said(
 ) -> None:
     shelf("long", {"long.pdf": NINE, "mail.eml": "A kennel in a mail."})
     _, answer = ask(assistant, "Which kennel is it?", "long", mode=mode, documents=Filter(pages=(3, 4)))
-    told = "".join(message.stable + message.text for message in models.generator.prompts[0])
+    told = "".join(message.whole for message in models.generator.prompts[0])
     assert {n for n in range(1, 10) if f"kennel {n}" in told} == {3, 4} and "in a mail" not in told
     assert answer.plan.reason.endswith("Only pages 3-4 are looked at.")
     assert answer.not_read == (
@@ -65,7 +65,7 @@ def test_a_page_range_makes_a_long_document_short_enough_to_be_read(
     shelf("long", {"long.pdf": [FILLER, "The kennel is open from 9 to 5.", FILLER]})
     assert ask(assistant, "When is it open?", "long")[1].plan.kind == "retrieve"
     _, answer = ask(assistant, "When is it open?", "long", documents=Filter(pages=(2, 2)), mode="read")
-    assert answer.plan.kind == "read" and "Clause" not in models.generator.prompts[-1][0].stable
+    assert answer.plan.kind == "read" and "Clause" not in models.generator.prompts[-1][0].whole
 
 
 def test_files_that_failed_are_told_where_the_filter_might_have_let_them_through(
@@ -97,7 +97,7 @@ def test_a_follow_up_is_looked_for_with_the_question_before_and_that_is_shown(
     models.generator.script = [("", "The yearly rent is EUR 48,000.")]
     events, answer = ask(assistant, "And its rent?", "large", history=BEFORE)
     assert answer.looked_for == JOINED and answer.to_dict()["looked_for"] == JOINED
-    assert [event.looked_for for event in events if isinstance(event, Planned)] == ["", JOINED]
+    assert [event.looked_for for event in events if isinstance(event, Planned)] == [JOINED]
     assert models.generator.prompts[-1][-1].text.endswith("Question: And its rent?")
     assert not any("Follow-up" in prompt[-1].text for prompt in models.generator.prompts)
 
@@ -132,12 +132,13 @@ def test_each_document_of_a_survey_is_asked_the_follow_up_as_it_stands_alone(
     leaf = json.dumps({"found": False, "answer": "", "quote": ""})
     models.generator.script = [("Follow-up", whole), ("", leaf)]
     ask(assistant, "And its rent?", "large", history=BEFORE, mode="survey")
-    assert all(prompt[-1].text.endswith(f"Question: {whole}") for prompt in models.generator.prompts[1:])
+    asked = ["".join(message.whole for message in prompt) for prompt in models.generator.prompts[1:]]
+    assert asked and all(whole in told for told in asked)
 
 
 def test_a_slip_that_was_put_right_is_said_with_the_answer(assistant: Assistant, models: Any, large: Library) -> None:
     models.generator.script = [("", "The yearly rent is EUR 48,000.")]
     events, answer = ask(assistant, "What is the yaerly rent of Hall 3?", "large")
     assert answer.looked_for == "What is the yearly rent of Hall 3?"
-    assert [event.looked_for for event in events if isinstance(event, Planned)] == ["", answer.looked_for]
+    assert [event.looked_for for event in events if isinstance(event, Planned)] == [answer.looked_for]
     assert answer.question == "What is the yaerly rent of Hall 3?"

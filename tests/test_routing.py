@@ -1,4 +1,4 @@
-"""Which way a question goes: a table. Every plan gives its reason and the signals it was drawn from."""
+"""Which way a question goes: a table. Every plan gives its reason, its signals, and what each way would take."""
 
 from __future__ import annotations
 
@@ -9,39 +9,66 @@ import pytest
 from localrag import routing
 from localrag.errors import UsageError
 from localrag.routing import Signals
-from localrag.types import MODES, Mode
+from localrag.types import MODES, Mode, Plan
 
-SMALL = Signals(documents=1, tokens=900, retrieve_tokens=1800, read_tokens=6000)
-MIDDLE = replace(SMALL, tokens=5000)
-LARGE = replace(SMALL, tokens=500_000)
-MANY = replace(LARGE, documents=40)
+# One document, asked about alone; several, of which the question points to none.
+SMALL = Signals(
+    documents=1, tokens=700, retrieve_tokens=1000, read_tokens=6000,
+    pointed=("lease.pdf",), pointed_by="only", pointed_tokens=700, score=0.5, margin=0.3,
+)  # fmt: skip
+MIDDLE = replace(SMALL, tokens=5000, pointed_tokens=5000)
+LARGE = replace(SMALL, tokens=50_000, pointed_tokens=50_000)
+MANY = replace(LARGE, documents=40, tokens=500_000, pointed=(), pointed_by="", pointed_tokens=0)
+# Of many documents the question names one, or the scores point to it.
+NAMED = replace(MANY, pointed=("lease.pdf",), pointed_by="name", pointed_tokens=5000)
+SCORED = replace(NAMED, pointed_by="scores")
+TWO = replace(NAMED, pointed=("old.pdf", "new.pdf"))
+LONG = replace(NAMED, pointed_tokens=20_000)
+
+
+def asked(signals: Signals, kind: str, words: str = "Summarise") -> Signals:
+    return replace(signals, kind=kind, words=words)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("question", "signals", "kind"),
+    ("signals", "kind"),
     [
-        ("When does the lease end?", SMALL, "read"),
-        ("When does the lease end?", replace(SMALL, documents=3), "read"),
-        ("When does the lease end?", MIDDLE, "retrieve"),
-        ("When does the lease end?", LARGE, "retrieve"),
-        ("When does the lease end?", MANY, "retrieve"),
-        ("Summarise the contract.", MIDDLE, "read"),
-        ("Summarize the contract.", LARGE, "retrieve"),
-        ("What is this document about?", MIDDLE, "read"),
-        ("Compare the two leases.", replace(MIDDLE, documents=2), "read"),
-        ("What is missing from the agreement?", MIDDLE, "read"),
-        ("Which contracts renew automatically?", MANY, "survey"),
-        ("How many of these agreements have a cap?", MANY, "survey"),
-        ("List all invoices over 500 euros.", MANY, "survey"),
-        ("What does each lease say about pets?", MANY, "survey"),
-        ("Which contracts renew automatically?", LARGE, "retrieve"),
-        ("Which contract renews?", replace(SMALL, documents=2), "survey"),
-        ("When does the lease end?", replace(LARGE, exact="count"), "exact"),
-        ("When does the lease end?", replace(SMALL, read_tokens=500), "retrieve"),
+        # One fact: passages, unless the text is no longer than they are, or has been read before.
+        (SMALL, "read"),
+        (replace(SMALL, documents=3, pointed=("a", "b", "c")), "read"),
+        (replace(SMALL, read_tokens=500), "retrieve"),
+        (MIDDLE, "retrieve"),
+        (LARGE, "retrieve"),
+        (MANY, "retrieve"),
+        (NAMED, "retrieve"),
+        (asked(MIDDLE, "existence"), "retrieve"),
+        (replace(MIDDLE, warm_tokens=5000), "read"),
+        (replace(NAMED, warm_tokens=5000), "read"),
+        (replace(SCORED, warm_tokens=5000), "read"),
+        (replace(MIDDLE, warm_tokens=2500), "retrieve"),
+        (replace(LARGE, warm_tokens=50_000), "retrieve"),
+        # The text as a whole: read, if it fits what the model can use.
+        (asked(MIDDLE, "summary"), "read"),
+        (asked(NAMED, "summary"), "read"),
+        (asked(LARGE, "summary"), "survey"),
+        (asked(LONG, "summary"), "survey"),
+        (asked(MANY, "summary"), "survey"),
+        (asked(TWO, "compare", "compare"), "read"),
+        (asked(MANY, "compare", "compare"), "retrieve"),
+        (asked(LONG, "compare", "compare"), "retrieve"),
+        (asked(MIDDLE, "whole", "what is missing"), "read"),
+        (asked(LARGE, "whole", "what is missing"), "retrieve"),
+        # Every document by itself.
+        (asked(MANY, "each", "Which contracts"), "survey"),
+        (asked(replace(SMALL, documents=2), "each", "Which contract"), "survey"),
+        (asked(LARGE, "each", "Which contracts"), "retrieve"),
+        # What code can do, code does.
+        (replace(LARGE, exact="count"), "exact"),
+        (asked(replace(MANY, exact="list"), "each", "Which documents"), "exact"),
     ],
 )
-def test_the_way(question: str, signals: Signals, kind: str) -> None:
-    plan = routing.choose(question, "auto", signals)
+def test_the_way(signals: Signals, kind: str) -> None:
+    plan = routing.choose("?", "auto", signals)
     assert plan.kind == kind, plan.reason
     assert plan.reason.endswith(".") and len(plan.reason) > 20
     assert plan.signals["documents"] == signals.documents and plan.signals["tokens"] == signals.tokens
@@ -60,8 +87,57 @@ def test_exact_cannot_be_forced_on_a_question_for_a_reader() -> None:
 
 
 def test_the_same_signals_give_the_same_plan_and_unknown_ones_are_left_out() -> None:
-    first = routing.choose("When?", "auto", SMALL)
-    assert first == routing.choose("When?", "auto", SMALL)
-    assert "seconds_to_read" not in first.signals
-    known = routing.choose("When?", "auto", replace(SMALL, seconds_to_read=3.5))
-    assert known.signals["seconds_to_read"] == 3.5
+    first = routing.choose("When?", "auto", MANY)
+    assert first == routing.choose("When?", "auto", MANY)
+    assert "exact" not in first.signals and first.signals["score"] == 0.5
+
+
+def test_every_plan_tells_what_each_way_would_take_its_own_first() -> None:
+    plan = routing.choose("?", "auto", MIDDLE, seconds=lambda tokens, behind: tokens / 100)
+    assert [cost.kind for cost in plan.costs] == ["retrieve", "read", "survey", "exact"]
+    retrieve, read, _, exact = plan.costs
+    assert retrieve.tokens < read.tokens and retrieve.seconds == retrieve.tokens / 100 and not read.why_not
+    assert exact.why_not and exact.tokens == 0
+    warm = routing.choose("?", "auto", replace(MIDDLE, warm_tokens=5000), seconds=lambda tokens, behind: tokens / 100)
+    assert warm.costs[0].kind == "read" and warm.costs[0].tokens < 200
+    unknown = routing.choose("?", "auto", MANY)
+    assert unknown.costs[0].seconds is None
+
+
+def test_a_way_that_cannot_be_taken_says_why() -> None:
+    def read(signals: Signals) -> str:
+        return next(cost.why_not for cost in routing.costs(signals) if cost.kind == "read")
+
+    assert "more than the 6,000" in read(LARGE) and "points to no document" in read(MANY) and not read(NAMED)
+
+
+def test_what_does_not_fit_is_never_read_whatever_has_been_read_before() -> None:
+    for kind in ("look-up", "existence", "summary", "compare", "whole", "each"):
+        plan = routing.choose("?", "auto", asked(replace(LONG, warm_tokens=20_000), kind))
+        assert plan.kind != "read"
+
+
+# --- going on -----------------------------------------------------------------------------------------------
+
+
+def failed(**changes: object) -> Plan:
+    return routing.choose("?", "auto", replace(MANY, **changes))  # type: ignore[arg-type]
+
+
+def test_passages_that_fit_and_do_not_answer_lead_to_their_document() -> None:
+    plan = routing.escalated(failed(score=0.6), ("lease.pdf",), 5000)
+    assert plan is not None and plan.kind == "read" and "lease.pdf" in plan.reason
+    assert plan.signals["escalated_from"] == "retrieve"
+
+
+@pytest.mark.parametrize(
+    ("score", "documents", "tokens"),
+    [
+        (0.1, ("lease.pdf",), 5000),  # nothing speaks for it
+        (0.6, (), 0),
+        (0.6, ("lease.pdf",), 20_000),  # more than the model can use
+        (0.6, ("lease.pdf",), 900),  # the passages were all of it
+    ],
+)
+def test_it_goes_on_only_where_that_may_pay(score: float, documents: tuple[str, ...], tokens: int) -> None:
+    assert routing.escalated(failed(score=score), documents, tokens) is None

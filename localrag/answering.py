@@ -1,0 +1,142 @@
+"""From a prompt to an answer: is it in the text at all, what does the model write, where does each claim stand.
+
+Used by the plans that have the model write freely (retrieve, read). Yields events and prints nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from localrag import calibration, intent, material, prompt
+from localrag.citations import Cited, cite
+from localrag.errors import ModelError
+from localrag.generation import Completed, StateStore, Weighed
+from localrag.generation import Generator as Model
+from localrag.question import Question
+from localrag.settings import Settings
+from localrag.types import Answer, Answered, Delta, Event, Message, Passage, Turn, Usage
+
+# Fewer tokens than these are no room for a passage.
+_LEAST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """A prompt, the passages that stand in it, where its states are kept, and of how many tokens it consists."""
+
+    messages: Sequence[Message]
+    passages: Sequence[Passage]
+    states: StateStore | None = None
+    context: Mapping[str, int] | None = None
+
+
+def budget(model: Model, settings: Settings, asked: Question, wanted: int) -> int:
+    """Tokens for text and history: what is wanted, or what the window leaves.
+
+    Raises:
+        ModelError: the question alone is longer than the window.
+    """
+    fixed = (
+        model.overhead(1 + 2 * len(asked.history))
+        + model.count(prompt.PASSAGE_RULES)
+        + model.count(asked.text)
+        + min(settings.answer_tokens, model.window // 4)
+    )
+    left = model.window - fixed
+    if left < _LEAST:
+        raise ModelError(
+            f"the question has {model.count(asked.text):,} tokens, the window of {model.model!r} {model.window:,}",
+            "Ask a shorter question, set context_tokens higher, or choose a model with a larger window.",
+        )
+    return min(wanted, left)
+
+
+def context(model: Model, documents: int, history: Sequence[Turn], question: str) -> dict[str, int]:
+    """Of how many tokens a prompt consists, for whoever wants to see what fills the window."""
+    parts = {
+        "rules": model.count(prompt.PASSAGE_RULES) + model.overhead(1 + 2 * len(history)),
+        "documents": documents,
+        "history": sum(model.count(turn.question) + model.count(turn.answer) for turn in history),
+        "question": model.count(question),
+    }
+    return {**parts, "free": max(0, model.window - sum(parts.values()))}
+
+
+def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings) -> Iterator[Event]:
+    """Weigh whether the text holds the answer, then have it written and cited; the last event is `Answered`."""
+    weighed = yield from _weigh(asked, prompted, model)
+    if weighed is not None and not _enough(asked, weighed, model, settings):
+        said = prompt.NOT_FOUND if weighed.shares else ""
+        done = Completed(said, weighed.usage, "end" if weighed.shares else "stopped")
+        yield Answered(_cited(asked, done, prompted, model))
+        return
+    done = Completed("", Usage(), "stopped")
+    for event in model.generate(
+        prompted.messages, max_tokens=settings.answer_tokens, temperature=settings.temperature, seed=settings.seed,
+        stop=asked.stop, states=prompted.states,
+    ):  # fmt: skip
+        if isinstance(event, Completed):
+            done = event
+            continue
+        if isinstance(event, Delta) and asked.first_token is None:
+            asked.first_token = asked.elapsed()
+        yield event
+    if weighed is not None:
+        # What the check read was not there before this question, so it does not count as kept.
+        done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))
+    _learn(weighed, done, model, settings)
+    yield Answered(_cited(asked, done, prompted, model))
+
+
+def _weigh(asked: Question, prompted: Prompted, model: Model) -> Generator[Event, None, Weighed | None]:
+    """Ask the model whether the text holds the answer; None where no single place of it would."""
+    if asked.plan.kind == "read" and intent.of(asked.text).kind in ("summary", "compare", "whole"):
+        return None
+    weighed: Weighed | None = None
+    messages = prompt.check_prompt(prompted.messages)
+    for event in model.weigh(messages, prompt.CHECK_OPTIONS, stop=asked.stop, states=prompted.states):
+        if isinstance(event, Weighed):
+            weighed = event
+        else:
+            yield event
+    return weighed
+
+
+def _enough(asked: Question, weighed: Weighed, model: Model, settings: Settings) -> bool:
+    """Whether the model is sure enough that the text holds the answer; noted among the plan's signals."""
+    if not weighed.shares:
+        return False
+    share = weighed.shares[0]
+    least = calibration.load(settings.calibration_file, model.model).answer_from
+    signals = {**asked.plan.signals, "holds_answer": round(share, 3), "answer_from": least}
+    asked.plan = replace(asked.plan, signals=signals)
+    return share >= least
+
+
+def _learn(weighed: Weighed | None, done: Completed, model: Model, settings: Settings) -> None:
+    """Keep the speeds that were seen."""
+    read = (done.usage.prompt - done.usage.reused, done.prompt_seconds)
+    if weighed is not None:
+        read = (weighed.usage.prompt - weighed.usage.reused, weighed.prompt_seconds)
+    written = (done.usage.generated, done.answer_seconds)
+    calibration.record(settings.calibration_file, model.model, read=read, written=written, after=done.usage.reused)
+
+
+def _cited(asked: Question, done: Completed, prompted: Prompted, model: Model) -> Answer:
+    passages = prompted.passages
+    cited = cite(done.text, asked.text, passages)
+    found = bool(re.search(r"\w", cited.text)) and not prompt.says_nothing(cited.text)
+    if not found:
+        # Stopped before a word was written is not the same as not being in the documents.
+        stopped = done.ended == "stopped"
+        cited = Cited(prompt.STOPPED if stopped else prompt.NOT_FOUND, (), 0, ())
+    whole = asked.plan.kind == "read"
+    return asked.answer(
+        cited.text, found, model=model.model,
+        citations=material.placed(cited.citations, passages, asked.libraries),
+        citations_dropped=cited.dropped, unsupported=cited.unsupported,
+        passages=tuple(material.cited_only(passages, cited.citations) if whole else passages),
+        tokens=done.usage, stopped=done.ended != "end", context=prompted.context,
+    )  # fmt: skip

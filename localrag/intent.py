@@ -1,0 +1,137 @@
+"""What kind of question it is, by its words (pure): of one fact, of a text as a whole, or of each of many documents.
+
+Rules, not a model: they cost nothing and can be read. Where none fits and yet the question speaks of documents in the
+plural, `sure` is False, and the caller may ask the model. Limits: English is known best; of German, French and Spanish
+only the plainest forms.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["look-up", "existence", "summary", "compare", "whole", "each"]
+
+# Nouns for documents. "plan", "record" and the like are left out, since text is full of them; so it is of the loose
+# ones, unless the question says whose they are ("which of our cases").
+_FIRM = (
+    "documents?|contracts?|agreements?|files?|reports?|polic(?:y|ies)|letters?|invoices?|leases?|filings?|papers?|ndas?|"
+    "e-?mails?|mails?|handbooks?|memos?|memorand(?:um|a)|deeds?|licen[cs]es?|brochures?|presentations?|spreadsheets?|"
+    "transcripts?|protocols?|manuals?|amendments?|addend(?:um|a)"
+)
+_LOOSE = "cases?|stud(?:y|ies)|statements?|orders?|articles?|minutes|offers?|quotes?|wills?|judgments?|judgements?"
+_MANY = (
+    "documents|contracts|agreements|files|reports|policies|letters|invoices|leases|filings|papers|ndas|e-?mails|mails|"
+    "handbooks|memos|memoranda|deeds|licen[cs]es|brochures|presentations|spreadsheets|transcripts|protocols|manuals|"
+    "amendments|addenda"
+)
+_PARTS = "chapters?|sections?|parts?|pages?|slides?|sheets?"
+_OWN = "(?:the|these|those|this|my|our|your|all|both)"
+# Up to two words that tell more of the documents: "license agreements", "signed supply contracts".
+_SUCH = r"(?:[\w-]+[ ]){0,2}"  # "[ ]" is a space in verbose patterns, too
+_DOCUMENT = rf"(?:{_SUCH}(?:{_FIRM})|{_OWN}[ ]{_SUCH}(?:{_LOOSE}))"
+_DOCUMENTS = rf"(?:{_SUCH}(?:{_MANY})|{_OWN}[ ]{_SUCH}(?:{_LOOSE}))"
+_ASKED = r"(?:^\W*|[.;:,!?]\s+|\b(?:please|you|to|and|then|also|me)\s+)"
+
+_SUMMARY = re.compile(
+    rf"""{_ASKED}(?P<verb>summari[sz]e | outline | recap | sum\ up)\b
+      | \b(?:a|an|the|short|brief|quick|executive|one-page)\ (?:summary|overview|outline|abstract|recap)\ of\b
+      | \b(?:give|write|make|get|need|want)\ (?:me\ )?(?:an?\ )?(?:[\w-]+\ )?(?:summary|overview|outline|abstract)\b
+      | \b(?:key|main|most\ important|essential)\ (?:points|terms|topics|findings|provisions|conclusions)\b
+      | \btl;?dr\b | \bin\ a\ nutshell\b | \bthe\ gist\b
+      | \bwhat\ (?:is|are|does|do)\ (?:this|the|that|these|those)\ {_DOCUMENT}\ (?:about|say\W*$|cover\W*$|deal\ with)
+      | \bwhat(?:'s|’s|\ is)\ (?:this|it)\ about\b
+      | ^\W*fass\w*\b.*\bzusammen\b | \bzusammenfassung\b | ^\W*résume\w* | ^\W*resum[ea]\b""",
+    re.I | re.X,
+)
+# What is to be summarised is a document, or all there is, and not a subject in it ("summarise the risk factors").
+_ALL_OF_IT = re.compile(
+    rf"\b(?:(?:it|this|these|them|all)(?!\s+\w)|everything|folder|library|collection|book|{_FIRM}|{_PARTS}|vertrag\w*|dokument\w*|contrat\w*)\b|^\W*$",
+    re.I,
+)
+_COMPARE = re.compile(
+    rf"""{_ASKED}(?:compare|contrast)\b
+      | \b(?:what\ are|are\ there|any|list|show|explain)\ (?:me\ )?(?:the\ )?(?:\w+\ )?differences\b
+      | \bdifferences?\ between\ (?:{_DOCUMENT}|{_OWN}\ two\b)
+      | \bhow\ (?:do|does)\ {_DOCUMENTS}\b.*\bdiffer\b | \bhow\ (?:do|does)\b[^?]*\bdiffer\W*$
+      | \bwhat\ (?:has\ |have\ |was\ |is\ )?(?:been\ )?(?:changed|new)\b(?=\W*$|\ (?:between|in|from|since)\b)
+      | \b(?:what\ (?:are|were)|list|show\ me)\ the\ changes\ (?:between|from|in)\b | \bside\ by\ side\b
+      | ^\W*vergleiche?\b | \bwas\ hat\ sich\ geändert\b | ^\W*comparez?\b""",
+    re.I | re.X,
+)
+_WHOLE = re.compile(
+    rf"""\b(?:what|anything|something)\ (?:is\ |are\ |that\ is\ |else\ is\ )?(?:missing|unusual|lacking|left\ out)\b
+      | \b(?:any|what|which|list|all|the)\ (?:are\ )?(?:the\ )?(?:\w+\ )?(?:risks|red\ flags|inconsistencies|
+        contradictions|obligations|duties|deadlines)\ (?:in|under|of)\ {_OWN}\ {_SUCH}(?:{_FIRM})\b
+      | {_ASKED}(?:list|name|find|show|extract|give)\ (?:me\ )?(?:all|every|each)\b
+      | {_ASKED}(?:review|analy[sz]e|proofread)\ {_OWN}\ {_SUCH}(?:{_FIRM})\b""",
+    re.I | re.X,
+)
+_DO = (
+    r"(?:that|which|with|without|where|whose|who|have|has|contain|include|mention|allow|require|are|is|were|was|expire|"
+    r"renew|use|provide|give|cover|refer|name|state|say|permit|prohibit|exclude|limit|end|run|last|start|do|does|don't|"
+    r"can|may|must|will|need|define|specify|impose|grant)\b"
+)
+_EACH = re.compile(
+    rf"""\b(?:in\ |of\ |under\ |from\ )?which\ (?:(?:one\ )?of\ )?(?:{_OWN}\ )?{_SUCH}(?:{_FIRM})\b
+      | \b(?:in\ |of\ )?which\ (?:one\ )?of\ {_DOCUMENTS}
+      | ^\W*(?:and\ )?which\ ones\b
+      | \bhow\ many\ (?:of\ )?(?:{_OWN}\ )?{_SUCH}(?:{_MANY})\ {_DO}
+      | \b(?:each|every)\ (?:one\ )?(?:of\ (?:the|these|those|my|our)\ )?{_SUCH}(?:{_FIRM}|{_PARTS})\b
+      | \bper\ (?:{_FIRM})\b | \b(?:document|contract|file)\ by\ (?:document|contract|file)\b
+      | {_ASKED}(?:list|name|find|show|identify|give)\ (?:me\ )?(?:all|every|the|any|those)\ (?:of\ )?(?:{_OWN}\ )?
+        {_SUCH}(?:{_FIRM})\ (?:that|which|with|without|where|whose|in\ which|over|under|above|below|from|before|after|
+        governed|signed|expiring)\b
+      | \b(?:do|are|have|can|did|will|must)\ (?:all|any|both|most|some)\ (?:of\ )?(?:{_OWN}\ )?{_SUCH}(?:{_MANY})\b
+      | \ball\ (?:of\ )?(?:{_OWN}\ )?{_SUCH}(?:{_MANY})\ {_DO}
+      | \bacross\ (?:all\ )?(?:of\ )?{_OWN}\ {_SUCH}(?:{_MANY})\b
+      | {_ASKED}(?:make|build|create|give|produce|draw\ up|fill)\ (?:me\ )?(?:a\ |the\ )?table\b
+      | ^\W*(?:a\ )?table\ of\b
+      | ^\W*(?:in\ )?welche[nr]?\ (?:der\ |dieser\ |unserer\ )?(?:verträge|dokumente|berichte|rechnungen|dateien)n?\b
+        (?=.*\b(?:enthalten|haben|nennen|erwähnen|erlauben|verlängern|regeln|verbieten|enden|laufen|sehen)\b)
+      | ^\W*quels?\ (?:contrats|documents)\b | ^\W*qué\ (?:contratos|documentos)\b""",
+    re.I | re.X,
+)
+_EXISTENCE = re.compile(
+    r"^\W*(?:(?:and|so|but)\s+)?"
+    r"(?:is there|are there|does|do|did|has|have|is|are|was|were|can|may|must|will|shall|should)\b",
+    re.I,
+)
+_PLURAL = re.compile(
+    rf"\b(?:in|across|from|among|of|under|by|do) (?:the|these|those|my|our|all|both) {_SUCH}(?:{_MANY})\b", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """The kind of a question and the words of it that say so.
+
+    "look-up": one fact; "existence": whether something is there; "summary", "compare" and "whole" need the text as a
+    whole; "each" is asked of every document on its own.
+    """
+
+    kind: Kind
+    words: str = ""
+    sure: bool = True
+
+
+def of(question: str) -> Intent:
+    """The kind of a question, by the first rule that fits."""
+    text = " ".join(question.split())
+    if each := _EACH.search(text):
+        # "Summarise every chapter" is a summary of each, which a survey makes as well.
+        return Intent("each", _words(each))
+    if (summary := _SUMMARY.search(text)) is not None:
+        rest = text[summary.end() :] if summary["verb"] else text
+        return Intent("summary" if _ALL_OF_IT.search(rest) else "whole", _words(summary))
+    if compare := _COMPARE.search(text):
+        return Intent("compare", _words(compare))
+    if whole := _WHOLE.search(text):
+        return Intent("whole", _words(whole))
+    sure = not _PLURAL.search(text)
+    return Intent("existence" if _EXISTENCE.match(text) else "look-up", sure=sure)
+
+
+def _words(match: re.Match[str]) -> str:
+    return re.sub(r"^(?:please|you|to|and|then|also|me)\s+", "", match[0].strip(" ,.;:!?"), flags=re.I)

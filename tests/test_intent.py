@@ -1,0 +1,107 @@
+"""What kind a question is of: a table, and what it must not be taken in by."""
+
+from __future__ import annotations
+
+import pytest
+
+from localrag import intent
+
+KINDS = {
+    "each": """
+        Which contracts renew automatically?
+        Which of the contracts have a non-compete?
+        In which agreements is there a cap on liability?
+        Which of our cases were settled?
+        Which of these leases ends first?
+        Which lease has the highest rent?
+        How many of these agreements have a cap?
+        How many contracts are governed by the law of Delaware?
+        How many supply agreements allow assignment?
+        What is the governing law of each contract?
+        What does each lease say about pets?
+        What is the notice period in every license agreement?
+        List all contracts that expire in 2025.
+        List the invoices over 500 euros.
+        Find every lease with a break clause.
+        Show me all NDAs without a term.
+        Do all of the leases allow subletting?
+        Do any of our contracts mention arbitration?
+        Summarise every chapter.
+        Summarize each document in one sentence.
+        Make a table of parties, dates and amounts.
+        Table of all governing laws
+        What are the payment terms across all the invoices?
+        Give me the termination notice per contract.
+        Welche Verträge enthalten eine Vertragsstrafe?""",
+    "summary": """
+        Summarise the contract.
+        Summarize this.
+        Please summarise the Orlo lease in three sentences.
+        Can you summarize it?
+        Give me an overview of the handbook.
+        I need a short summary of the report.
+        What is this document about?
+        What are the key points of the agreement?
+        What are the main terms of this lease?
+        TL;DR of the policy?
+        Fasse den Vertrag zusammen.""",
+    "compare": """
+        Compare the two leases.
+        Please compare the old and the new policy.
+        What is the difference between the two agreements?
+        What are the differences between the Standard and the Plus plan?
+        What changed in the new version?
+        What has changed since the 2022 policy?
+        What are the changes between the drafts?
+        How do the leases differ?""",
+    "whole": """
+        What is missing from the agreement?
+        Is anything unusual in this contract?
+        What are the risks in this agreement?
+        List all deadlines.
+        Summarize the risk factors to the business.
+        Review this lease.""",
+    "existence": """
+        Is there a non-compete clause?
+        Does the lease allow dogs?
+        Has the fee been changed?
+        Can either party assign the contract?
+        Is the report audited?""",
+    "look-up": """
+        When does the lease end?
+        What is the notice period?
+        Who signed the contract?
+        How much higher was the rate in 2000 to 2005 compared to 1995 to 2000?
+        What is the difference in total costs between 2018 and 2019?
+        What is the difference between the low and the high price?
+        What charges does the table summarize for the program?
+        What did the studies reveal about transmission?
+        How many reports did the committee publish?
+        How many employees are there?
+        Which party pays the costs?
+        Which section of the law applies?
+        What does the summary compensation table show for 2018?
+        Welche beiden Verträge schufen die Union?
+        Wie viele Mitglieder hat der Rat?""",
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [(line.strip(), kind) for kind, lines in KINDS.items() for line in lines.strip().splitlines()],
+)
+def test_the_kind_of_a_question(question: str, kind: str) -> None:
+    assert intent.of(question).kind == kind
+
+
+def test_the_words_that_say_so_are_given_as_they_stand() -> None:
+    assert intent.of("Please compare the leases.").words == "compare"
+    assert intent.of("Which of the contracts renew?").words == "Which of the contracts"
+    assert intent.of("When does it end?").words == ""
+
+
+def test_a_question_that_speaks_of_documents_in_the_plural_without_a_rule_for_it_is_unsure() -> None:
+    assert not intent.of("What fees are named in the contracts?").sure
+    assert not intent.of("Has anything been acquired in these quarterly reports?").sure
+    assert intent.of("What fees are named in the contract?").sure
+    assert intent.of("What are the operating leases?").sure

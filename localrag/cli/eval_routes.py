@@ -124,7 +124,7 @@ def _ask(
     }  # fmt: skip
     task = routes.Task(chosen.matched, library, chosen.choices, side.within_document, read_most)
     total = routes.steps(chosen.questions, plans)
-    asking, close = _assistants(asked, settings)
+    asking, close = _assistants(asked, settings, library.name)
     try:
         rows = []
         with eval_setup.bar(total) as update:
@@ -144,7 +144,7 @@ def _documents(chosen: Chosen) -> int:
     return len({question.documents for question in chosen.questions})
 
 
-def _assistants(asked: Asked, settings: Settings) -> tuple[Asking, Any]:
+def _assistants(asked: Asked, settings: Settings, library: str) -> tuple[Asking, Any]:
     """One that keeps states and one that knows of none, over one model that is asked nothing twice."""
     from localrag import calibration, loading
     from localrag.assistant import Assistant
@@ -158,11 +158,16 @@ def _assistants(asked: Asked, settings: Settings) -> tuple[Asking, Any]:
     def seconds_to_read(tokens: int) -> float | None:
         return calibration.load(settings.calibration_file, model.model).seconds_to_read(tokens)
 
+    def get_ready() -> None:
+        warm.load()
+        for assistant in (warm, cold):
+            assistant.search("ready", libraries=[library], k=1)
+
     def close() -> None:
         warm.close()
         cold.close()
 
-    return routes.Asking(warm, cold, model, seconds_to_read), close
+    return routes.Asking(warm, cold, model, seconds_to_read, get_ready), close
 
 
 def _compared(

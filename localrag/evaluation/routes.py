@@ -27,14 +27,13 @@ from localrag.evaluation.datasets import Matched, Question
 from localrag.evaluation.remembering import Call, Remembering, call_of
 from localrag.evaluation.runs import Row, Run
 from localrag.evaluation.worth import worth
-from localrag.types import Answer, Answered, Mode, Planned
+from localrag.types import Answer, Answered, Mode, Plan, Planned
 
 Way = Literal["retrieve", "read", "auto cold", "auto warm"]
 PLANS = ("retrieve", "read", "auto")
 _WAYS: dict[str, tuple[Way, ...]] = {
     "retrieve": ("retrieve",), "read": ("read",), "auto": ("auto cold", "auto warm"),
 }  # fmt: skip
-_CHARACTERS_PER_TOKEN = 4
 # A reading that found less than this share of its prompt kept has read the document.
 _KEPT = 0.5
 
@@ -43,13 +42,15 @@ _KEPT = 0.5
 class Asking:
     """Who is asked: two assistants over one model, one that keeps states and one that knows of none.
 
-    `seconds_to_read` tells how long so many tokens take here, or None where that is not known.
+    `seconds_to_read` tells how long so many tokens take here, or None where that is not known. `get_ready` is called
+    before the first question, so that no question pays for loading.
     """
 
     warm: Asker
     cold: Asker
     model: Remembering
     seconds_to_read: Callable[[int], float | None]
+    get_ready: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,6 @@ class Task:
 
     def globs(self, question: Question) -> list[str] | None:
         return (self.matched.documents(question) or None) if self.within_document else None
-
-    def tokens(self, question: Question) -> int:
-        """About how many tokens reading everything that is asked has."""
-        only = self.globs(question)
-        sizes = {document.path: document.characters for document in self.library.documents()}
-        paths = sizes if only is None else only
-        return sum(sizes[path] for path in paths) // _CHARACTERS_PER_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +117,16 @@ def run(
     for question in questions:
         for way in ways:
             asking.model.remember(map(call_of, (results.done(step(question, way)) or {}).get("calls", ())))
+    ready = False
     for group in groups.values():
         asker = _Group(group, task, asking, stop)
         for way in ways:
             for question in group:
                 row = results.done(step(question, way))
                 if row is None:
+                    if not ready:
+                        asking.get_ready()
+                        ready = True
                     try:
                         found = asker.ask(question, way)
                     except _Stopped:
@@ -167,11 +165,8 @@ class _Group:
             return {**about, "unavailable" if way == "read" else "error": error.message}
 
     def _read(self, question: Question) -> dict[str, Any]:
-        tokens, most = self._task.tokens(question), self._task.read_most
-        if most is not None and tokens > most:
-            raise _Unavailable(f"about {tokens:,} tokens are more than {most:,}")
         first = self._reply(self._asking.warm, question, "read")
-        self._kept = True
+        self._kept = self._kept or self._task.within_document
         if not first.read_anew:
             return self._result(question, first)
         again = self._reply(self._asking.warm, question, "read", anew=True)
@@ -202,8 +197,8 @@ class _Group:
         with closing(cast(Any, events)):
             for event in events:
                 if isinstance(event, Planned):
-                    if mode == "read" and event.plan.kind != "read":
-                        raise _Unavailable(event.plan.reason)
+                    if mode == "read":
+                        self._readable(event.plan)
                     plans += [event.plan.kind] if plans[-1:] != [event.plan.kind] else []
                 elif isinstance(event, Answered):
                     answer = event.answer
@@ -214,6 +209,14 @@ class _Group:
         # Where nothing was written, what the person sees first is the whole reply.
         first_token = seconds if first is None else first + (model.owed_first or 0.0)
         return _Reply(answer, tuple(plans), tuple(model.calls), seconds, first_token)
+
+    def _readable(self, plan: Plan) -> None:
+        """Refuse a reading that is none, or too long; the model has not been asked yet."""
+        if plan.kind != "read":
+            raise _Unavailable("it does not fit the model's window")
+        tokens, most = plan.signals.get("pointed_tokens", plan.signals.get("tokens", 0)), self._task.read_most
+        if most is not None and tokens > most:
+            raise _Unavailable(f"it is longer than {most:,} tokens")
 
     def _result(self, question: Question, reply: _Reply) -> dict[str, Any]:
         documents, answer = self._task.matched.documents(question), reply.answer

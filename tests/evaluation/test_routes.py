@@ -147,7 +147,7 @@ def test_an_escalation_costs_both_prompts_and_is_counted(bench: Bench) -> None:
 
 def test_what_is_too_long_is_not_read_and_it_is_said_why(bench: Bench) -> None:
     rows = bench.run(read_most=10)
-    assert all("are more than 10" in row["unavailable"] for (_, way), row in rows.items() if way == "read")
+    assert all("longer than 10 tokens" in row["unavailable"] for (_, way), row in rows.items() if way == "read")
     assert all("score" in row for (_, way), row in rows.items() if way != "read")
 
 

@@ -18,8 +18,10 @@ from localrag.evaluation.datasets import Question
 from localrag.evaluation.ranking import Figures
 from localrag.evaluation.runs import Row
 
-# The goals of auto: at most this share of always-read's tokens, with nothing kept (Self-Route, Li et al. 2024).
+# The goal of auto: at most this share of always-read's tokens, with nothing kept (Self-Route, Li et al. 2024).
 MOST_TOKENS = 0.61
+# Less than this of always-retrieve's seconds is faster; the same plan twice differs by less than a hundredth.
+FASTER = 0.99
 _FIXED = ("retrieve", "read")
 _COST = {"cold": "tokens", "warm": "seconds"}
 # What each table shows of a result: the figure's name, and the field that it is.
@@ -196,7 +198,7 @@ def _goals(asked: Sequence[Asked], plans: Sequence[str], seed: int) -> dict[str,
         met = found["mean"] <= MOST_TOKENS
         goals["cold: tokens of auto to those of read"] = {**found, "goal": MOST_TOKENS, "met": met}
     if "retrieve" in plans and (found := _ratio(asked, "warm", "retrieve", "seconds", seed)) is not None:
-        goals["warm: seconds of auto to those of retrieve"] = {**found, "goal": 1.0, "met": found["mean"] < 1}
+        goals["warm: seconds of auto to those of retrieve"] = {**found, "goal": FASTER, "met": found["mean"] <= FASTER}
     return goals
 
 

@@ -43,7 +43,7 @@ class Verdict:
 
 
 # Fitted on clauses other than those reported (docs/decisions/0023-survey.md).
-VERDICT = Verdict(least=0.0, standing=1.0, certain=4.0)
+VERDICT = Verdict(least=0.0, standing=1.0, certain=2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ def _leaf(leaf: LeafQuestion, nothing: Leaf, passages: Sequence[Passage], text: 
     except (ValueError, KeyError, TypeError, AttributeError):
         # Cut off by the token limit: what there is of it is no answer.
         return nothing
-    if not found:
+    if not found or (leaf.kind == "existence" and answer.strip(" .").lower() == "no"):
         return nothing
     citation = located(quote, passages)
     dropped = bool(quote) and citation is None

@@ -22,7 +22,7 @@ from localrag.types import Answer, Answered, Event, NotRead, Passage, Surveyed, 
 
 # Passages judged apart for a question of yes and no; looked through for those that hold a required name; and those of
 # each field of a table.
-_JUDGED, _LOOKED_THROUGH, _OF_A_FIELD = 3, 20, 2
+_JUDGED, _LOOKED_THROUGH, _OF_A_FIELD = 2, 20, 2
 # Tokens of passages, and of a document that is as cheap read whole.
 _MOST_TOKENS = 600
 _CHARACTERS_PER_TOKEN = 4

@@ -133,6 +133,12 @@ def test_what_is_no_answer_in_the_shape_counts_as_nothing_found() -> None:
         assert (leaf.found, leaf.citation) == (False, None), text
 
 
+def test_a_written_no_takes_the_yes_back() -> None:
+    for answer, found in (("No.", False), ("No renewal without notice", True)):
+        model = Sure(shares={"year": 0.9}, script=[("", reply(answer=answer))])
+        assert run(RENEWS, Material(passages("It renews each year.")), model).found is found
+
+
 def test_a_document_without_text_is_not_put_before_the_model() -> None:
     model = Sure()
     leaf = run(RENEWS, Material((), "whole"), model)

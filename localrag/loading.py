@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from localrag import cuts
 from localrag.embedding import Embedder, EmbedderIdentity, Precision, SentenceTransformerEmbedder
 from localrag.errors import EmbedderMismatch, ModelMissing
 from localrag.models.store import ModelStore
@@ -84,13 +86,32 @@ def load_generator(settings: Settings) -> Generator:
         context=settings.context_tokens,
         threads=settings.threads,
         gpu_layers=settings.gpu_layers,
+        flash_attention=settings.flash_attention,
+        kv_type=settings.kv_type,
+        weights=settings.weights,
     )
 
 
 def generator_identity(settings: Settings) -> str:
-    """All that decides whether a kept state of the default generator fits: hashes, build, and where it runs."""
-    from importlib.metadata import version
+    """All that decides whether a kept state of the default generator fits: hashes, build, and how it runs.
 
+    The template, the window's size and the threads are not part of it: the first is in the tokens, the others change
+    nothing. RoPE is as the model's file says.
+    """
     model = ModelStore(settings).default("generator")
-    parts = [model.sha256, model.adapter_sha256 or "", version("llama-cpp-python"), str(settings.gpu_layers)]
+    parts = [
+        model.sha256, model.adapter_sha256 or "", _build(), str(cuts.STEP), settings.kv_type, settings.flash_attention,
+        str(settings.gpu_layers),
+    ]  # fmt: skip
     return "\n".join(parts)
+
+
+def _build() -> str:
+    """Which llama.cpp this is: its version, and the sizes of its libraries, since it is built anew for each machine."""
+    from importlib.metadata import version
+    from importlib.util import find_spec
+
+    spec = find_spec("llama_cpp")
+    places = spec.submodule_search_locations if spec is not None else None
+    libraries = sorted(path for place in places or () for path in Path(place).glob("lib/*"))
+    return " ".join([version("llama-cpp-python"), *(str(path.stat().st_size) for path in libraries)])

@@ -14,6 +14,22 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def physical_cores() -> int:
+    """Cores this process may use, each counted once where it shows as two processors; no more than its quota allows.
+
+    Threads of arithmetic that share a core, or wait for a turn of the quota, slow each other down.
+    """
+    count = cores()
+    if hasattr(os, "sched_getaffinity"):
+        allowed = os.sched_getaffinity(0)
+        siblings = [_read(f"/sys/devices/system/cpu/cpu{n}/topology/thread_siblings_list") for n in sorted(allowed)]
+        count = len({own or str(n) for n, own in enumerate(siblings)})
+    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
+    if quota.isdigit() and period.isdigit() and int(period):
+        count = min(count, max(1, int(quota) // int(period)))
+    return count
+
+
 def total_memory() -> int | None:
     """Bytes of memory in the machine (or in the container, where that is less)."""
     if sys.platform == "win32":
@@ -50,12 +66,16 @@ def has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text().strip()
+    except OSError:
+        return ""
+
+
 def _cgroup_limit() -> int | None:
     for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            text = Path(name).read_text().strip()
-        except OSError:
-            continue
+        text = _read(name)
         if text.isdigit() and int(text) < 1 << 60:
             return int(text)
     return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from localrag.errors import SettingsError
-from localrag.types import Fusion, Ocr
+from localrag.types import FlashAttention, Fusion, KvType, Ocr, Weights
 
 FILE_NAME = "localrag.toml"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG"}
@@ -40,8 +40,18 @@ class Settings:
     context_tokens: int = _setting(
         0, "Size of the model's window, up to what it was trained on; 0 sizes it to the plan.", 0, 10_000_000
     )
-    threads: int = _setting(0, "Threads for the model; 0 takes all cores.", 0, 1024)
-    gpu_layers: int = _setting(-1, "Layers on the GPU; -1 puts all there if the build has one.", -1, 10_000)
+    threads: int = _setting(0, "Threads for the model; 0 takes one for each core that may be used.", 0, 1024)
+    gpu_layers: int = _setting(-1, "Layers on the GPU, if the build has one; -1 puts there what fits.", -1, 10_000)
+    flash_attention: FlashAttention = _setting(
+        "auto", "A way of computing that spares memory: auto (llama.cpp takes it where the machine can), on, off."
+    )
+    kv_type: KvType = _setting(
+        "f16", "How the model keeps what it has read: f16, or q8_0 in half the room (slower on a processor)."
+    )
+    weights: Weights = _setting(
+        "map",
+        "How weights reach the memory: map (from the file as needed), lock (and never swapped out), load (whole).",
+    )
     followups: Literal["join", "rewrite"] = _setting(
         "join", "A follow-up is looked up joined to the question before it, or rewritten by the model (surveys always)."
     )
@@ -54,7 +64,10 @@ class Settings:
     )
     temperature: float = _setting(0.0, "0 takes the likeliest word, which makes answers repeatable.", 0, 2)
     seed: int = _setting(7, "Seed of the sampling; plays no part at temperature 0.", 0, 2**32 - 1)
-    cache_bytes: int = _setting(4_000_000_000, "Most bytes of kept model states on the disk.", 0, 2**63)
+    cache_bytes: int = _setting(
+        0, "Most bytes of a library's kept model states on the disk; 0 takes a tenth of what is free, 20 GB at most.",
+        0, 2**63,
+    )  # fmt: skip
     read_seconds: int = _setting(120, "Longest time one file may take to be read.", 1, 86_400)
     read_memory_mb: int = _setting(1500, "Most memory that reading one file may take.", 100, 1_000_000)
     read_unpacked_mb: int = _setting(2000, "Most that one file may unpack to (archives, mails, Office).", 1, 1_000_000)

@@ -15,6 +15,9 @@ Mode = Literal["auto", "retrieve", "read", "survey", "exact"]
 Unit = Literal["page", "slide", "sheet", "chapter", "mail"]
 Ocr = Literal["auto", "off", "force"]
 Fusion = Literal["convex", "rrf", "dense", "lexical"]
+FlashAttention = Literal["auto", "on", "off"]
+KvType = Literal["f16", "q8_0"]
+Weights = Literal["map", "lock", "load"]
 # The first and the last page of a range; None stands for the end.
 Pages = tuple[int, int | None]
 MODES: tuple[Mode, ...] = ("auto", "retrieve", "read", "survey", "exact")
@@ -447,6 +450,12 @@ class Answer:
             "looked_at": self.looked_at,
             "context": dict(self.context),
         }
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The places that the citations name: "lease.pdf, p. 3"."""
+        named = (", ".join(part for part in (item.document, item.place) if part) for item in self.citations)
+        return tuple(dict.fromkeys(named))
 
 
 @dataclass(frozen=True, slots=True)

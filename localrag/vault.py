@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -129,7 +130,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 @contextmanager
-def open_stream(path: Path) -> Iterator[BinaryIO]:
+def open_stream(path: Path) -> Iterator[BufferedReader]:
     """Read back in pieces what `create` wrote: for files that should not lie in memory twice."""
     with path.open("rb") as stream:
         yield stream

@@ -8,6 +8,7 @@ stands in. Routing reads both. The file holds figures only, never text.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,8 +19,11 @@ from localrag import vault
 from localrag.errors import StorageError
 
 _SMOOTHING = 0.3
-# Small models lose single facts in long text well before their window ends.
+# Small models lose single facts in long text well before their window ends: measured with 0.5 and 1.5 billion weights
+# (docs/decisions/0022-effective-length.md), by the size that a model's id names; larger ones are not measured yet.
 _DEFAULT_EFFECTIVE = 6000
+_EFFECTIVE_BELOW = ((1.0, 1000), (3.0, 2000))  # billions of parameters, tokens
+_SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.I)
 # How much more a token costs behind each token that stands before it, as a share of what the first one costs:
 # measured with models of 0.5 and 1.5 billion parameters (docs/decisions/0022-effective-length.md).
 _READ_SLOWING = 1.5e-4
@@ -175,7 +179,13 @@ def _seen(everything: dict[str, Any], model: str) -> dict[str, Any]:
 def _defaults(model: str) -> dict[str, Any]:
     # An adapter ("id+adapter") changes what a model is sure of; its base is the nearest figure there is.
     base = model.split("+")[0]
-    return {"answer_from": _ANSWER_FROM[base]} if base in _ANSWER_FROM else {}
+    values: dict[str, Any] = {"answer_from": _ANSWER_FROM[base]} if base in _ANSWER_FROM else {}
+    if size := _SIZE.search(base):
+        billions = float(size[1]) / (1000 if size[2].lower() == "m" else 1)
+        values["effective_tokens"] = next(
+            (most for below, most in _EFFECTIVE_BELOW if billions < below), _DEFAULT_EFFECTIVE
+        )
+    return values
 
 
 def _smooth(old: float | None, new: float) -> float:

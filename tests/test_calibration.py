@@ -118,6 +118,18 @@ def test_the_threshold_of_answering_is_not_frozen_by_measuring(tmp_path: Path) -
     assert calibration.load(file, f"{model}+adapter").answer_from == 0.7
 
 
+@pytest.mark.parametrize(
+    ("model", "tokens"),
+    [
+        ("smollm2-135m-instruct", 1000), ("qwen2.5-coder-0.5b-instruct", 1000), ("qwen2.5-coder-1.5b-instruct", 2000),
+        ("qwen2.5-coder-1.5b-instruct+legal", 2000), ("qwen3-8b", 6000), ("qwen3-30b-a3b", 6000), ("mystery", 6000),
+    ],
+)  # fmt: skip
+def test_a_small_model_is_trusted_with_less_until_it_is_measured(tmp_path: Path, model: str, tokens: int) -> None:
+    known = calibration.load(tmp_path / "none.json", model)
+    assert (known.effective_tokens, known.calibrated) == (tokens, False)
+
+
 def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     file = tmp_path / "calibration.json"
     file.write_text(json.dumps({"a": {"read_speed": 87.5, "write_speed": 21}}))

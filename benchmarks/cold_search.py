@@ -61,7 +61,7 @@ ASK = (
 lap("interpreter")
 import localrag.cli.app, localrag.cli.ask, localrag.assistant
 from localrag.settings import load_settings
-from localrag.types import Answered, Delta, Found, PromptRead
+from localrag.events import Answered, Delta, Found, PromptRead
 assistant = localrag.assistant.Assistant(load_settings())
 lap("localrag's own imports")
 assistant.embedder(assistant.library(library).identity)

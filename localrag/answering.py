@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from localrag import calibration, intent, material, prompt
 from localrag.citations import Cited, cite
 from localrag.errors import ModelError
+from localrag.events import Answered, Delta, Event
 from localrag.generation import Completed, StateStore, Weighed
 from localrag.generation import Generator as Model
 from localrag.question import Question
 from localrag.settings import Settings
-from localrag.types import Answer, Answered, Delta, Event, Message, Passage, Turn, Usage
+from localrag.types import Answer, Message, Passage, Turn, Usage
 
 # Fewer tokens than these are no room for a passage.
 _LEAST = 64

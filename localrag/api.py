@@ -22,13 +22,14 @@ from localrag import ingest as ingesting
 from localrag.assistant import Assistant
 from localrag.editing import Editor
 from localrag.errors import LibraryError, NotFoundError, UsageError
+from localrag.events import Answered, Event
 from localrag.library import Library as Storage
 from localrag.names import check_name
 from localrag.readers.source import Options
 from localrag.reports import IngestProgress, IngestReport
 from localrag.schema import DATABASE
 from localrag.settings import Settings, load_settings
-from localrag.types import Answer, Answered, Document, Event, Mode, Ocr, Page, Pages, Passage, Turn
+from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, Turn
 
 if TYPE_CHECKING:
     from localrag.embedding import Embedder
@@ -110,6 +111,7 @@ def ask(
     pages: Pages | None = None,
     mode: Mode = "auto",
     history: Sequence[Turn] = (),
+    reproducible: bool = False,
     settings: Settings | None = None,
 ) -> Asking:
     """Ask a question; iterate over the events, then take `.answer`. See `Assistant.ask` for arguments and errors.
@@ -128,7 +130,15 @@ def ask(
     only = filters.checked(documents, folder, types, since, until, sender, pages)
     assistant = Assistant(settings or load_settings())
     return Asking(
-        assistant, {"question": question, "libraries": libraries, "documents": only, "mode": mode, "history": history}
+        assistant,
+        {
+            "question": question,
+            "libraries": libraries,
+            "documents": only,
+            "mode": mode,
+            "history": history,
+            "reproducible": reproducible,
+        },
     )
 
 

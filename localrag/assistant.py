@@ -36,6 +36,7 @@ from localrag import (
 from localrag.answering import Prompted
 from localrag.embedding import Embedder, EmbedderIdentity
 from localrag.errors import StorageError, UsageError
+from localrag.events import Answered, Event, Found, Notice, Planned
 from localrag.generation import Generator as Model
 from localrag.generation import StateStore
 from localrag.library import Library
@@ -44,21 +45,7 @@ from localrag.question import Question
 from localrag.reranking import Reranker
 from localrag.settings import Settings
 from localrag.survey_tools import Tools
-from localrag.types import (
-    MODES,
-    Answer,
-    Answered,
-    Document,
-    Event,
-    Filter,
-    Found,
-    Mode,
-    Notice,
-    NotRead,
-    Passage,
-    Planned,
-    Turn,
-)  # fmt: skip
+from localrag.types import MODES, Answer, Document, Filter, Mode, NotRead, Passage, Turn
 
 
 class Assistant:
@@ -264,6 +251,7 @@ class Assistant:
         passages = retrieval.in_reading_order(fitted.taken, asked.libraries)
         yield Found(tuple(passages))
         asked.looked_at = material.share_read(passages, asked.documents, asked.only)
+        asked.looked_at += material.remembered(fitted.shortened, fitted.forgotten)
         messages = prompt.passages_prompt(asked.text, passages, fitted.history)
         used = answering.context(model, fitted.tokens, fitted.history, asked.text)
         for event in answering.answer(asked, Prompted(messages, passages, context=used), model, self._settings):
@@ -312,6 +300,7 @@ class Assistant:
             return
         fitted = prompt.fit([], asked.history, max(0, most - tokens), model.count)
         asked.looked_at = material.whole_read(reading, asked.documents, asked.only)
+        asked.looked_at += material.remembered(fitted.shortened, fitted.forgotten)
         messages = prompt.documents_prompt(asked.text, texts, fitted.history)
         used = answering.context(model, tokens, fitted.history, asked.text)
         prompted = Prompted(messages, passages, self._states(reading), used)

@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from localrag import calibration, competence, needles, prompt, vault
 from localrag.calibration import Calibration
+from localrag.events import PromptRead
 from localrag.filler import Filler
 from localrag.generation import Completed, Generator, Weighed
-from localrag.types import Message, PromptRead
+from localrag.types import Message
 
 _NAME = "papers.txt"
 _ANSWER, _ANSWER_OF_TWO, _ANSWER_OF_TASK = 32, 56, 48  # tokens

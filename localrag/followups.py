@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from localrag import prompt
 from localrag.analysis import COMMON
+from localrag.events import Delta
 from localrag.generation import Completed, Generator
-from localrag.types import Delta, Turn, Usage
+from localrag.types import Turn, Usage
 
 STOP_WORDS = COMMON["english"]
 MOST_TOKENS = 48

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from localrag.cuts import Prefix
-from localrag.types import Delta, Message, PromptRead, Usage
+from localrag.events import Delta, PromptRead
+from localrag.types import Message, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ class Generator(Protocol):
     @property
     def window(self) -> int:
         """Most tokens of prompt and answer together."""
+        ...
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes that a kept state takes for each token."""
         ...
 
     def count(self, text: str) -> int:
@@ -147,6 +153,7 @@ class ScriptedGenerator:
     weights: Sequence[tuple[str, str]] = ()
     window: int = 4096
     model: str = "scripted"
+    bytes_per_token: int = 1
     prompts: list[tuple[Message, ...]] = field(default_factory=list)
 
     def count(self, text: str) -> int:

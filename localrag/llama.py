@@ -19,11 +19,12 @@ from typing import Any, Literal
 from localrag import cuts, machine
 from localrag.cuts import Prefix, Prompt
 from localrag.errors import ModelError, SettingsError
+from localrag.events import Delta, PromptRead
 from localrag.generation import Completed, StateStore, Weighed
 from localrag.llama_context import LlamaContext, Running, bytes_per_token, check_memory
 from localrag.llama_model import LlamaModel
 from localrag.sampling import sampler
-from localrag.types import Delta, FlashAttention, KvType, Message, PromptRead, Usage, Weights
+from localrag.types import FlashAttention, KvType, Message, Usage, Weights
 
 _WEIGHTS: dict[Weights, str] = {
     "map": "weights mapped from the file", "lock": "weights mapped from the file and locked in memory",

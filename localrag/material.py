@@ -70,6 +70,17 @@ def whole_read(
     return f"{what[0].upper()}{what[1:]} of {named}{left}."
 
 
+def remembered(shortened: int, forgotten: int) -> str:
+    """What of the conversation was left out of a prompt, as the end of a sentence; empty where nothing was."""
+    parts = [
+        text
+        for count, text in ((shortened, f"{_number(shortened, 'earlier turn')} shortened"),
+                            (forgotten, f"{_number(forgotten, 'earlier turn')} left out"))
+        if count
+    ]  # fmt: skip
+    return f" Of the conversation: {', '.join(parts)}." if parts else ""
+
+
 def _number(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 

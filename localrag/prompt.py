@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from localrag.types import Message, Passage, Turn
 
 Count = Callable[[str], int]
+_MARKER = re.compile(r"\s*\[\d{1,3}\]")
 
 NOT_FOUND = "The documents do not say."
 STOPPED = "Stopped before anything was answered."
@@ -68,28 +69,36 @@ _KIND_RULES = (
 )
 KIND_OPTIONS = ("many", "one")
 
-# Share of the prompt that earlier turns may take.
-_HISTORY_SHARE = 0.25
+# Share of the prompt that earlier turns may take, and of that how much those that stand as they were said.
+_HISTORY_SHARE, _VERBATIM_SHARE = 0.25, 0.7
+# Most tokens of the question and of the answer of an earlier turn that is shortened, and most places it names.
+_SHORT_QUESTION, _SHORT_ANSWER, _MOST_SOURCES = 40, 40, 2
 # What a passage costs besides its text: its number, its place, the blank lines.
 _FRAME_TOKENS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What fits: the passages taken (in the order given), those left out, the turns kept; `tokens` of those taken."""
+    """What fits: the passages taken (in the order given) and their `tokens`, those left out, and the turns kept.
+
+    `shortened` turns stand there in a few words only, `forgotten` ones not at all.
+    """
 
     taken: tuple[Passage, ...]
     left_out: tuple[Passage, ...]
     history: tuple[Turn, ...]
     tokens: int = 0
+    shortened: int = 0
+    forgotten: int = 0
 
 
 def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count: Count) -> Fitted:
-    """Take passages, best first, while they fit the budget in tokens; then the latest turns that do.
+    """Take passages, best first, while they fit the budget in tokens, beside what is remembered of the conversation.
 
-    The best passage is taken whatever its size, so that there is something to answer from.
+    The best passage is taken whatever its size, so that there is something to answer from. Of the turns, the latest
+    stand as they were said, those before them in a few words, with the places that they rest on.
     """
-    turns = _recent(history, int(budget * _HISTORY_SHARE), count)
+    turns, shortened = _remembered(history, int(budget * _HISTORY_SHARE), count)
     left = budget - sum(_turn_tokens(turn, count) for turn in turns)
     taken: list[Passage] = []
     left_out: list[Passage] = []
@@ -101,7 +110,7 @@ def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count
             used += size
         else:
             left_out.append(passage)
-    return Fitted(tuple(taken), tuple(left_out), turns, used)
+    return Fitted(tuple(taken), tuple(left_out), turns, used, shortened, len(history) - len(turns))
 
 
 def passages_prompt(question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()) -> list[Message]:
@@ -184,15 +193,27 @@ def _turns(history: Sequence[Turn]) -> list[Message]:
     ]
 
 
-def _recent(history: Sequence[Turn], budget: int, count: Count) -> tuple[Turn, ...]:
+def _remembered(history: Sequence[Turn], budget: int, count: Count) -> tuple[tuple[Turn, ...], int]:
+    """The turns that fit, oldest first, and how many of them are shortened."""
     kept: list[Turn] = []
-    for turn in reversed(history):
+    verbatim, left = int(budget * _VERBATIM_SHARE), budget
+    for said in reversed(history):
+        size = _turn_tokens(said, count)
+        turn = said if size <= verbatim else _short(said, count)
+        verbatim -= size  # once one is shortened, so are all before it
         size = _turn_tokens(turn, count)
-        if size > budget:
+        if size > left:
             break
-        budget -= size
+        left -= size
         kept.insert(0, turn)
-    return tuple(kept)
+    return tuple(kept), sum(turn not in history for turn in kept)
+
+
+def _short(turn: Turn, count: Count) -> Turn:
+    """A turn in a few words, with the places that its answer rests on instead of the numbers of its citations."""
+    answer = _clipped(_MARKER.sub("", turn.answer), _SHORT_ANSWER, count)
+    places = f" ({'; '.join(turn.sources[:_MOST_SOURCES])})" if turn.sources else ""
+    return Turn(_clipped(turn.question, _SHORT_QUESTION, count), answer + places, turn.sources)
 
 
 def _turn_tokens(turn: Turn, count: Count) -> int:

@@ -22,7 +22,7 @@ from typing import Any
 
 from localrag import vault
 from localrag.errors import NotFoundError, ReadError
-from localrag.types import Answer, Turn
+from localrag.types import Answer, Turn, source
 
 SCHEMA = 1
 _ID = re.compile(r"\d{8}T\d{12}-[0-9a-f]{6}")
@@ -85,7 +85,7 @@ class SessionStore:
             StorageError: the disk is full or cannot be written.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        saved = SavedTurn(Turn(answer.question, answer.answer), answer.to_dict(), now)
+        saved = SavedTurn(Turn(answer.question, answer.answer, answer.sources), answer.to_dict(), now)
         with vault.lock(self.folder / "sessions.lock", "the conversations"):
             current = self.load(session.id) if session.turns or self._path(session.id).exists() else session
             title = current.title or textwrap.shorten(answer.question, _TITLE_WIDTH, placeholder="…")
@@ -181,15 +181,18 @@ def _from_json(value: Any) -> Session:
 
 def _turn(item: dict[str, Any]) -> SavedTurn:
     answer = _dict(item["answer"])
+    sources = []
     for citation in _list(answer["citations"]):
         for name in ("library", "document", "place", "quote"):
             _text(_dict(citation)[name])
+        sources.append(source(citation["document"], citation["place"]))
     for left in _list(answer["not_read"]):
         for name in ("document", "reason"):
             _text(_dict(left)[name])
     for name in ("kind", "reason"):
         _text(_dict(answer["plan"])[name])
-    return SavedTurn(Turn(_text(item["question"]), _text(answer["answer"])), answer, _text(item["time"]))
+    turn = Turn(_text(item["question"]), _text(answer["answer"]), tuple(dict.fromkeys(sources)))
+    return SavedTurn(turn, answer, _text(item["time"]))
 
 
 def _dict(value: Any) -> dict[str, Any]:

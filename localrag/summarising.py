@@ -13,25 +13,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from localrag import leaf, material, sections, survey_prompts
+from localrag.calibration import Calibration
 from localrag.citations import cite
+from localrag.events import Answered, Delta, Event, Notice, Surveyed
 from localrag.generation import Completed, StateStore
 from localrag.generation import Generator as Model
 from localrag.question import Question
 from localrag.sections import Apart
+from localrag.settings import Settings
 from localrag.survey_tools import Pair, Tools
-from localrag.types import (
-    Answer,
-    Answered,
-    Citation,
-    Delta,
-    Event,
-    Message,
-    Notice,
-    NotRead,
-    Passage,
-    Surveyed,
-    Usage,
-)  # fmt: skip
+from localrag.types import Answer, Citation, Message, NotRead, Passage, Usage
 
 _PART, _WHOLE, _FOLDER = "two or three sentences", "about five sentences", "about six sentences"
 _PART_TOKENS, _WHOLE_TOKENS = 140, 280
@@ -102,8 +93,13 @@ def summarise(asked: Question, tools: Tools) -> Iterator[Event]:
 
 def room(tools: Tools) -> int:
     """Tokens of text that the model can summarise at once: what it can use, and what its window and settings leave."""
-    fits = tools.model.window - _WHOLE_TOKENS - _FRAME
-    return max(128, min(tools.settings.read_tokens, tools.known.effective_tokens, fits))
+    return room_for(tools.model, tools.settings, tools.known)
+
+
+def room_for(model: Model, settings: Settings, known: Calibration) -> int:
+    """The same, for who reads ahead."""
+    fits = model.window - _WHOLE_TOKENS - _FRAME
+    return max(128, min(settings.read_tokens, known.effective_tokens, fits))
 
 
 def units_of(pair: Pair, asked: Question, model: Model, most: int, parts: Apart = "") -> list[Unit]:

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 
 from localrag import intent, joining, leaf, material, prompt, sections, summarising, survey
 from localrag.citations import locate
+from localrag.events import Answered, Event, Surveyed
 from localrag.leaf import LeafQuestion
 from localrag.question import Question
 from localrag.sections import Section
 from localrag.survey import Leaf, Material
 from localrag.survey_tools import Pair, Tools
-from localrag.types import Answer, Answered, Event, NotRead, Passage, Surveyed, Usage
+from localrag.types import Answer, NotRead, Passage, Usage
 
 # Passages judged apart for a question of yes and no; looked through for those that hold a required name; and those of
 # each field of a table.

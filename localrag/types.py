@@ -250,6 +250,11 @@ def place(page: int | None, label: str | None, heading: tuple[str, ...], unit: U
     return f"{short} {page} ({named})" if named else f"{short} {page}"
 
 
+def source(document: str, place: str) -> str:
+    """A document and a place in it, as a person would name them: "lease.pdf, p. 3"."""
+    return ", ".join(part for part in (document, place) if part)
+
+
 # --- what the model is told ---------------------------------------------------------------------------------
 
 
@@ -454,8 +459,7 @@ class Answer:
     @property
     def sources(self) -> tuple[str, ...]:
         """The places that the citations name: "lease.pdf, p. 3"."""
-        named = (", ".join(part for part in (item.document, item.place) if part) for item in self.citations)
-        return tuple(dict.fromkeys(named))
+        return tuple(dict.fromkeys(source(item.document, item.place) for item in self.citations))
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,60 +469,3 @@ class Turn:
     question: str
     answer: str
     sources: tuple[str, ...] = ()
-
-
-# --- events of an answer, in the order they come ------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """The plan; it comes again where it changed, and with `looked_for` where a follow-up was made self-standing."""
-
-    plan: Plan
-    looked_for: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Passages that the answer will be built on (retrieve), in document order."""
-
-    passages: tuple[Passage, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something the person should know while waiting, such as a document left out."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class PromptRead:
-    """Progress of the model through its prompt, in tokens."""
-
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Surveyed:
-    """Progress of a survey: documents asked so far, and the row just finished."""
-
-    done: int
-    total: int
-    row: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """The next piece of the answer as the model writes it. The final Answer replaces what was streamed."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    answer: Answer
-
-
-Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Answered

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from localrag.events import Delta, PromptRead
 from localrag.generation import Completed, ScriptedGenerator
-from localrag.types import Delta, Message, PromptRead, Usage
+from localrag.types import Message, Usage
 
 
 @dataclass(slots=True)

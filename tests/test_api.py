@@ -16,8 +16,8 @@ from localrag import api, prefix_cache, vault
 from localrag.cuts import Prefix
 from localrag.embedding import HashingEmbedder
 from localrag.errors import EmbedderMismatch, LibraryLocked, NotFoundError, UsageError
+from localrag.events import Answered, Delta, Planned
 from localrag.ingest import writing
-from localrag.types import Answered, Delta, Planned
 
 Folder = Callable[..., Path]
 READ = Prefix((1,), (1,), 1)

@@ -15,23 +15,11 @@ from localrag import api, loading, precedence, vault
 from localrag.assistant import Assistant
 from localrag.embedding import EmbedderIdentity, HashingEmbedder
 from localrag.errors import ModelError, NotFoundError, StorageError, UsageError
+from localrag.events import Answered, Delta, Event, Found, Notice, Planned, PromptRead, Surveyed
 from localrag.generation import ScriptedGenerator, StateStore
 from localrag.library import Library
 from localrag.settings import Settings
-from localrag.types import (
-    Answer,
-    Answered,
-    Delta,
-    Event,
-    Found,
-    Notice,
-    NotRead,
-    Planned,
-    PromptRead,
-    SkippedPage,
-    Surveyed,
-    Turn,
-)  # fmt: skip
+from localrag.types import Answer, NotRead, SkippedPage, Turn
 
 Shelf = Callable[..., Library]
 Put = Callable[..., None]
@@ -123,50 +111,6 @@ def test_what_does_not_fit_the_window_is_looked_up_instead_and_said(
     assert [event.plan.kind for event in events if isinstance(event, Planned)] == ["read", "retrieve"]
     assert answer.plan.kind == "retrieve" and "fit" in answer.plan.reason
     verified(answer, library)
-
-
-def test_of_many_documents_the_one_that_the_question_names_is_read(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
-    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
-    for mode, question in (("read", "When does the lease of Hall 3 end?"), ("auto", "Summarise the Hall 3 lease.")):
-        _, answer = ask(assistant, question, "large", mode=mode)
-        told = "".join(models.generator.prompts[-1][0].stable)
-        assert answer.plan.kind == "read" and LEASE in told and "kennel" not in told
-        assert answer.plan.signals["pointed"] == ["leases/hall 3.txt"]
-        assert answer.looked_at == "All of the text of “leases/hall 3.txt”; 2 other documents were not read."
-
-
-def test_passages_that_do_not_answer_though_they_fit_lead_to_their_document_once(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
-    text = f"{LEASE} {FILLER[:9000]}"
-    library = shelf("long", {"leases/hall 3.txt": text, "dogs.pdf": DOGS, "filler.txt": FILLER})
-    question = "When does the lease of Hall 3 end?"
-    models.generator.weights = [("Passages:", "no"), ("", "yes")]
-    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
-    events, answer = ask(assistant, question, "long")
-    assert [event.plan.kind for event in events if isinstance(event, Planned)] == ["retrieve", "read"]
-    assert answer.found and answer.plan.signals["escalated_from"] == "retrieve" and "read whole" in answer.plan.reason
-    assert answer.tokens.prompt > models.generator.count(text)
-    verified(answer, library)
-    models.generator.weights = [("", "no")]
-    events, answer = ask(assistant, question, "long")
-    assert not answer.found and len([event for event in events if isinstance(event, Planned)]) == 2
-    assert [e.plan.kind for e in ask(assistant, question, "long", mode="retrieve")[0] if isinstance(e, Planned)] == [
-        "retrieve"
-    ]
-
-
-def test_every_answer_says_what_was_looked_at_and_what_fills_the_window(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
-    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
-    _, answer = ask(assistant, "When does the lease of Hall 3 end?", "large")
-    assert "passage" in answer.looked_at and "of 3 documents" in answer.looked_at and "not read" in answer.looked_at
-    assert set(answer.context) == {"rules", "documents", "history", "question", "free"}
-    assert answer.context["documents"] > answer.context["question"] > 0 and answer.context["free"] > 0
-    assert {cost.kind for cost in answer.plan.costs} == {"retrieve", "read", "survey", "exact"}
 
 
 def test_a_survey_asks_each_document_and_code_counts(assistant: Assistant, models: Any, shelf: Shelf) -> None:

@@ -9,9 +9,10 @@ import pytest
 from test_assistant import ask
 
 from localrag.assistant import Assistant
+from localrag.events import Answered
 from localrag.library import Library
 from localrag.settings import Settings
-from localrag.types import Answered, Filter
+from localrag.types import Filter
 
 Shelf = Callable[..., Library]
 

@@ -10,9 +10,10 @@ import pytest
 from test_assistant import DOGS, FILLER, LEASE, ask
 
 from localrag.assistant import Assistant
+from localrag.events import Planned
 from localrag.library import Library
 from localrag.settings import Settings
-from localrag.types import Filter, NotRead, Planned, Turn
+from localrag.types import Filter, NotRead, Turn
 
 Shelf = Callable[..., Library]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from localrag.events import Delta, PromptRead
 from localrag.generation import Completed, ScriptedGenerator, Weighed
-from localrag.types import Delta, Message, PromptRead
+from localrag.types import Message
 
 ASKED = [Message("system", "Rules."), Message("user", "When does the lease end?")]
 

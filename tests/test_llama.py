@@ -13,6 +13,7 @@ import pytest
 from localrag import machine
 from localrag.cuts import Prefix
 from localrag.errors import ModelError
+from localrag.events import Delta, PromptRead
 from localrag.generation import Completed, Weighed
 from localrag.llama import LlamaGenerator
 from localrag.models.store import ModelStore
@@ -20,7 +21,7 @@ from localrag.prefix_cache import PrefixCache
 from localrag.prompt import check_prompt, documents_prompt
 from localrag.settings import load_settings
 from localrag.survey_prompts import LEAF_GRAMMAR
-from localrag.types import Delta, Message, PromptRead
+from localrag.types import Message
 
 pytestmark = pytest.mark.model
 

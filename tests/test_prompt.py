@@ -53,12 +53,23 @@ def test_a_smaller_passage_fills_what_a_large_one_would_not_fit() -> None:
     assert fitted.taken == (small, small) and fitted.left_out == (large,)
 
 
-def test_history_is_trimmed_to_the_latest_turns() -> None:
-    history = [Turn(f"question {n}", "word " * 20) for n in range(10)]
-    fitted = prompt.fit([passage(5)], history, 300, count)
-    assert 0 < len(fitted.history) < 10
-    assert fitted.history == tuple(history[-len(fitted.history) :])
-    assert prompt.fit([passage(5)], history, 30, count).history == ()
+def test_the_latest_turns_stand_as_they_were_said_and_those_before_in_a_few_words() -> None:
+    long = "The fee is due [2]. " + "word " * 60
+    history = [Turn(f"question {n}", long, ("fees.pdf, p. 3", "b.pdf", "c.pdf")) for n in range(10)]
+    fitted = prompt.fit([passage(5)], history, 1000, count)
+    said = [turn for turn in fitted.history if turn in history]
+    short = [turn for turn in fitted.history if turn not in history]
+    assert said and short and (*short, *said) == fitted.history and said == history[-len(said) :]
+    assert fitted.shortened == len(short) and fitted.forgotten == 10 - len(fitted.history) > 0
+    for turn in short:
+        assert turn.question.startswith("question") and turn.answer.endswith("(fees.pdf, p. 3; b.pdf)")
+        assert "[2]" not in turn.answer and count(turn.answer) < 50
+    assert sum(count(turn.question) + count(turn.answer) for turn in fitted.history) <= 250
+
+
+def test_a_conversation_that_leaves_no_room_is_forgotten() -> None:
+    fitted = prompt.fit([passage(5)], [Turn("question", "word " * 20)], 30, count)
+    assert fitted.history == () and fitted.forgotten == 1 and len(fitted.taken) == 1
 
 
 # --- the order ----------------------------------------------------------------------------------------------

@@ -35,7 +35,9 @@ def test_a_turn_is_on_the_disk_once_added_and_comes_back_equal(store: SessionSto
     saved = store.append(store.new(("contracts", "minutes")), answer())
     assert store.load(saved.id) == saved
     assert saved.libraries == ("contracts", "minutes")
-    assert saved.history == (Turn("When does the lease end?", "It ends on 31 May 2030 [1]."),)
+    assert saved.history == (
+        Turn("When does the lease end?", "It ends on 31 May 2030 [1].", ("lease/main.pdf, p. 12 (xii)",)),
+    )
     assert saved.turns[0].answer == answer().to_dict()
 
 

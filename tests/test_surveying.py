@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from localrag.assistant import Assistant
+from localrag.events import Answered, Delta, Event, Surveyed
 from localrag.generation import ScriptedGenerator
 from localrag.library import Library
 from localrag.settings import Settings
-from localrag.types import Answer, Answered, Delta, Event, Filter, Message, Surveyed
+from localrag.types import Answer, Filter, Message
 
 Shelf = Callable[..., Library]
 FILLER = " ".join(f"Clause {n} settles matter number {n} between the parties and nothing else." for n in range(400))

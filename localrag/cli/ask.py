@@ -18,12 +18,14 @@ from localrag.cli.options import (
     shown,
 )
 from localrag.cli.survey_table import Pace, has_table, print_table, without_rows
+from localrag.events import Delta, Found, Notice, Planned, PromptRead, Surveyed
 from localrag.settings import load_settings
-from localrag.types import MODES, Delta, Filter, Found, Mode, Notice, Planned, PromptRead, Surveyed
+from localrag.types import MODES, Filter, Mode
 
 if TYPE_CHECKING:
     from localrag.api import Asking
-    from localrag.types import Answer, Event
+    from localrag.events import Event
+    from localrag.types import Answer
 
 
 @click.command(
@@ -41,6 +43,11 @@ Examples:
 @library_option
 @filter_options
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look it up.")
+@click.option(
+    "--reproducible",
+    is_flag=True,
+    help="Choose the way without a look at what the model has read before: the same question, the same answer.",
+)
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
 @click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Most tokens of the answer.")
 @click.option(
@@ -52,7 +59,7 @@ Examples:
 )
 @json_option
 def ask_command(
-    question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, generator: str | None,
+    question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, reproducible: bool, generator: str | None,
     answer_tokens: int | None, table: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Answer QUESTION from a library, with page and quote.
@@ -67,7 +74,7 @@ def ask_command(
         table_files.check(table)
     settings = load_settings().with_options(generator=generator, answer_tokens=answer_tokens)
     names = chosen_libraries(libraries, settings)
-    asking = ask(question, libraries=names, **asdict(only), mode=mode, settings=settings)
+    asking = ask(question, libraries=names, **asdict(only), mode=mode, reproducible=reproducible, settings=settings)
     answer = _follow(asking, drawn=not as_json and sys.stderr.isatty(), silent=as_json)
     if as_json:
         print_json(answer.to_dict())
@@ -170,8 +177,28 @@ def _remarks(answer: Answer) -> list[str]:
         lines.append(f"Looked for: {answer.looked_for}")
     spent = answer.seconds
     lines.append(f"{answer.plan.kind}: {answer.plan.reason}")
+    if answer.looked_at:
+        lines.append(f"Looked at: {answer.looked_at}")
+    if otherwise := _otherwise(answer):
+        lines.append(otherwise)
     lines.append(
         f"{spent.total:.1f} s; {answer.tokens.prompt} tokens read, {answer.tokens.reused} of them kept from before, "
         f"{answer.tokens.generated} written; {answer.model or 'no model'}"
     )
     return lines
+
+
+def _otherwise(answer: Answer) -> str:
+    """What the other ways would have taken, as far as this machine's speed is known."""
+    told = [
+        f"{cost.kind} {_about(cost.seconds)}"
+        for cost in answer.plan.costs
+        if cost.kind != answer.plan.kind and cost.kind != "exact" and not cost.why_not and cost.seconds is not None
+    ]
+    return f"Otherwise: {', '.join(told)} until the first word." if told else ""
+
+
+def _about(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {round(seconds / 60)} min"

@@ -11,7 +11,8 @@ import click
 
 from localrag import table_files
 from localrag.cli.options import shown
-from localrag.types import Answer, Surveyed
+from localrag.events import Surveyed
+from localrag.types import Answer
 
 # Columns of a row that are shown elsewhere: quotes below the answer, the library where there are several.
 _ELSEWHERE = ("library", "quote", "found", "read", "likelihood")

@@ -16,7 +16,8 @@ from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundErro
 from localrag.evaluation import metrics
 from localrag.evaluation.datasets import Matched, Question
 from localrag.evaluation.runs import Row, Run
-from localrag.types import Answer, Answered, Citation, Event, Mode
+from localrag.events import Answered, Event
+from localrag.types import Answer, Citation, Mode
 
 MARKER = re.compile(r"\s*\[\d{1,3}\]")
 # Figures that an answer has only where the question gives it something to be compared with.

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from localrag.cuts import Prefix
+from localrag.events import Delta, PromptRead
 from localrag.generation import Completed, Generator, Weighed
-from localrag.types import Delta, Message, PromptRead, Usage
+from localrag.types import Message, Usage
 
 _NO_PART = ("stop", "states")  # they change when an answer is there, not which
 _MOST = 0.5
@@ -140,6 +141,10 @@ class Remembering:
     @property
     def model(self) -> str:
         return self._model.model
+
+    @property
+    def bytes_per_token(self) -> int:
+        return self._model.bytes_per_token
 
     @property
     def window(self) -> int:

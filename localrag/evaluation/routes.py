@@ -27,7 +27,8 @@ from localrag.evaluation.datasets import Matched, Question
 from localrag.evaluation.remembering import Call, Remembering, call_of
 from localrag.evaluation.runs import Row, Run
 from localrag.evaluation.worth import worth
-from localrag.types import Answer, Answered, Mode, Plan, Planned
+from localrag.events import Answered, Planned
+from localrag.types import Answer, Mode, Plan
 
 Way = Literal["retrieve", "read", "auto cold", "auto warm"]
 PLANS = ("retrieve", "read", "auto")

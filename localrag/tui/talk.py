@@ -16,9 +16,10 @@ from textual.message import Message
 from textual.message_pump import MessagePump
 
 from localrag.errors import LocalragError
+from localrag.events import Answered, Event
 from localrag.tui.core import Core
 from localrag.tui.jobs import deliver
-from localrag.types import EVERYTHING, Answer, Answered, Citation, Event, Filter, Mode, Turn
+from localrag.types import EVERYTHING, Answer, Citation, Filter, Mode, Turn
 
 if TYPE_CHECKING:
     from localrag.sessions import Session
@@ -104,7 +105,7 @@ def answer(core: Core, scope: Scope, asked: Asked, screen: MessagePump) -> None:
 
 def _remember(core: Core, scope: Scope, talk: Talk, final: Answer, screen: MessagePump) -> None:
     if final.answer.strip():
-        talk.history.append(Turn(final.question, final.answer))
+        talk.history.append(Turn(final.question, final.answer, final.sources))
     try:
         if talk.session is None:
             talk.session = core.store.new(scope.libraries)

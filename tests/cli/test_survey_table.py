@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from localrag.cli.app import localrag
 from localrag.cli.survey_table import Pace
 from localrag.errors import UsageError
+from localrag.events import Surveyed
 from localrag.library import Library
-from localrag.types import Surveyed
 
 Shelf = Callable[..., Library]
 QUESTION = "Which leases allow dogs?"

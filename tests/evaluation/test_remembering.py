@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from localrag.evaluation.remembering import Remembering, call_of
+from localrag.events import Delta
 from localrag.generation import Completed, ScriptedGenerator, Weighed
-from localrag.types import Delta, Message, Usage
+from localrag.types import Message, Usage
 
 ASK = [Message("system", "Rules."), Message("user", "one two three four five six")]
 CHECK = [ASK[0], Message("user", "one two three four five six", tail=" yes or no?")]

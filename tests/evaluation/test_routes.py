@@ -17,9 +17,10 @@ from localrag.evaluation import routes
 from localrag.evaluation.datasets import Question, load, match
 from localrag.evaluation.remembering import Remembering
 from localrag.evaluation.runs import Run
+from localrag.events import Answered, Event, Planned
 from localrag.generation import Completed, ScriptedGenerator, Weighed
 from localrag.settings import Settings
-from localrag.types import Answer, Answered, Event, Message, Mode, Plan, Planned, Usage
+from localrag.types import Answer, Message, Mode, Plan, Usage
 
 COLD, WARM = "auto cold", "auto warm"
 

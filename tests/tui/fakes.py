@@ -10,28 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from localrag.errors import LocalragError, NotFoundError
+from localrag.events import Answered, Delta, Event, Found, Planned, PromptRead
 from localrag.reports import IngestProgress, IngestReport
 from localrag.tui.app import LocalragApp
 from localrag.tui.core import Core
-from localrag.types import (
-    EVERYTHING,
-    Answer,
-    Answered,
-    Citation,
-    Delta,
-    Document,
-    Event,
-    Filter,
-    Found,
-    Mode,
-    Passage,
-    Plan,
-    Planned,
-    PromptRead,
-    Seconds,
-    Turn,
-    Usage,
-)
+from localrag.types import EVERYTHING, Answer, Citation, Document, Filter, Mode, Passage, Plan, Seconds, Turn, Usage
 
 NOTICE = "Either party may end this agreement with thirty (30) days' written notice."
 TERM = "The term is three years from the effective date."

@@ -6,8 +6,9 @@ import pytest
 from textual import events
 
 from localrag.errors import ModelError, StorageError
+from localrag.events import Delta, Notice, Planned, PromptRead, Surveyed
 from localrag.tui.widgets.question import QuestionInput
-from localrag.types import Delta, Filter, Notice, NotRead, Planned, PromptRead, Seconds, Surveyed, Usage
+from localrag.types import Filter, NotRead, Seconds, Usage
 from tui.fakes import PLAN, SCRIPT, FakeAssistant, FakeWorld, Gate, answered
 from tui.screen_text import SIZES, ask, see, shown, until
 

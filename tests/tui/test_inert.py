@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
+from localrag.events import Planned
 from localrag.tui.inert import clean, clean_in_place, clean_line
-from localrag.types import Plan, Planned
+from localrag.types import Plan
 from tui import fakes
 from tui.fakes import FakeAssistant, FakeLibrary, FakeWorld, answered, citation
 from tui.screen_text import ask, lines, see, segments, shown

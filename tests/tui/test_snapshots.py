@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from localrag.errors import ModelMissing
-from localrag.types import Delta, Found, Planned, PromptRead
+from localrag.events import Delta, Found, Planned, PromptRead
 from tui.fakes import PLAN, FakeAssistant, FakeWorld, Gate, passage
 from tui.screen_text import SIZES, ask, marked, see, until
 

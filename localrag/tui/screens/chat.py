@@ -19,6 +19,7 @@ from textual.screen import Screen
 
 from localrag import filters
 from localrag.errors import Cancelled, LocalragError
+from localrag.events import Answered
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
@@ -29,7 +30,7 @@ from localrag.tui.widgets.question import QuestionInput
 from localrag.tui.widgets.source import SourcePane, SourceText
 from localrag.tui.widgets.status import StatusLine
 from localrag.tui.widgets.turn import TurnView
-from localrag.types import Answered, Citation
+from localrag.types import Citation
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp

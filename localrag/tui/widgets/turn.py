@@ -10,23 +10,12 @@ from textual.content import Content
 from textual.widgets import Static
 
 from localrag.errors import LocalragError
+from localrag.events import Answered, Delta, Event, Found, Notice, Planned, PromptRead, Surveyed
 from localrag.tui.inert import clean, clean_line, error_content
 from localrag.tui.widgets.answer import AnswerText
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.progress import ProgressLine
-from localrag.types import (
-    Answer,
-    Answered,
-    Delta,
-    Event,
-    Found,
-    Notice,
-    Passage,
-    Plan,
-    Planned,
-    PromptRead,
-    Surveyed,
-)
+from localrag.types import Answer, Passage, Plan
 
 
 class TurnView(Vertical):

@@ -1,0 +1,112 @@
+"""Which way a question takes through the assistant, and what it then says of it; with fakes in place of models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from test_assistant import DOGS, FILLER, LEASE, Shelf, ask, verified
+
+from localrag.assistant import Assistant
+from localrag.events import Planned
+from localrag.library import Library
+from localrag.settings import Settings
+from localrag.types import Turn
+
+
+@pytest.fixture
+def assistant(settings: Settings, models: Any) -> Iterator[Assistant]:
+    made = Assistant(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def large(shelf: Shelf) -> Library:
+    return shelf("large", {"leases/hall 3.txt": LEASE, "dogs.pdf": DOGS, "filler.txt": FILLER})
+
+
+def test_of_many_documents_the_one_that_the_question_names_is_read(
+    assistant: Assistant, models: Any, large: Library
+) -> None:
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    for mode, question in (("read", "When does the lease of Hall 3 end?"), ("auto", "Summarise the Hall 3 lease.")):
+        _, answer = ask(assistant, question, "large", mode=mode)
+        told = "".join(models.generator.prompts[-1][0].stable)
+        assert answer.plan.kind == "read" and LEASE in told and "kennel" not in told
+        assert answer.plan.signals["pointed"] == ["leases/hall 3.txt"]
+        assert answer.looked_at == "All of the text of “leases/hall 3.txt”; 2 other documents were not read."
+
+
+def test_passages_that_do_not_answer_though_they_fit_lead_to_their_document_once(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    text = f"{LEASE} {FILLER[:9000]}"
+    library = shelf("long", {"leases/hall 3.txt": text, "dogs.pdf": DOGS, "filler.txt": FILLER})
+    question = "When does the lease of Hall 3 end?"
+    models.generator.weights = [("Passages:", "no"), ("", "yes")]
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    events, answer = ask(assistant, question, "long")
+    assert [event.plan.kind for event in events if isinstance(event, Planned)] == ["retrieve", "read"]
+    assert answer.found and answer.plan.signals["escalated_from"] == "retrieve" and "read whole" in answer.plan.reason
+    assert answer.tokens.prompt > models.generator.count(text)
+    verified(answer, library)
+    models.generator.weights = [("", "no")]
+    events, answer = ask(assistant, question, "long")
+    assert not answer.found and len([event for event in events if isinstance(event, Planned)]) == 2
+    assert [e.plan.kind for e in ask(assistant, question, "long", mode="retrieve")[0] if isinstance(e, Planned)] == [
+        "retrieve"
+    ]
+
+
+def test_every_answer_says_what_was_looked_at_and_what_fills_the_window(
+    assistant: Assistant, models: Any, large: Library
+) -> None:
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    _, answer = ask(assistant, "When does the lease of Hall 3 end?", "large")
+    assert "passage" in answer.looked_at and "of 3 documents" in answer.looked_at and "not read" in answer.looked_at
+    assert set(answer.context) == {"rules", "documents", "history", "question", "free"}
+    assert answer.context["documents"] > answer.context["question"] > 0 and answer.context["free"] > 0
+    assert {cost.kind for cost in answer.plan.costs} == {"retrieve", "read", "survey", "exact"}
+
+
+def test_what_a_long_conversation_leaves_out_of_the_prompt_is_said(
+    assistant: Assistant, models: Any, large: Library
+) -> None:
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    history = [Turn(f"What of clause {n} of the filler?", "It settles a matter. " * 30) for n in range(60)]
+    _, answer = ask(assistant, "When does the lease of Hall 3 end?", "large", history=history)
+    assert answer.found and "Of the conversation:" in answer.looked_at and "left out" in answer.looked_at
+    assert sum(answer.context.values()) <= models.generator.window
+
+
+def test_a_follow_up_that_only_names_another_thing_goes_the_way_of_the_question_before(
+    assistant: Assistant, models: Any, large: Library
+) -> None:
+    models.generator.script = [("", "Dogs are kept on a lead.")]
+    before = [Turn("Summarise the Hall 3 lease.", "It is about the lease of Hall 3.")]
+    _, answer = ask(assistant, "And the dogs?", "large", history=before)
+    assert answer.plan.kind == "read" and answer.plan.signals["pointed"] == ["dogs.pdf"]
+    _, answer = ask(assistant, "When does the lease of Hall 3 end?", "large", history=before)
+    assert answer.plan.kind == "retrieve"
+
+
+def test_where_the_words_leave_it_open_the_model_says_whether_every_document_is_asked(
+    assistant: Assistant, models: Any, large: Library
+) -> None:
+    question = "What rents are named in the leases?"
+    models.generator.weights = [("many or one", "many")]
+    assert ask(assistant, question, "large")[1].plan.kind == "survey"
+    models.generator.weights = [("many or one", "one")]
+    answer = ask(assistant, question, "large")[1]
+    assert answer.plan.kind == "retrieve" and answer.tokens.prompt > models.generator.count(question)
+
+
+def test_reproducible_leaves_speed_and_what_was_read_out_of_the_plan(
+    assistant: Assistant, models: Any, large: Library
+) -> None:
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    _, answer = ask(assistant, "When does the lease of Hall 3 end?", "large", reproducible=True)
+    assert all(cost.seconds is None for cost in answer.plan.costs if cost.kind != "exact")
+    assert "warm_tokens" not in answer.plan.signals or answer.plan.signals["warm_tokens"] == 0

@@ -1,8 +1,9 @@
-"""When a question and an ingest both want the processor, the question comes first, also from another process.
+"""Who has the processor: a question first, then reading ahead of the person typing, then warming, then an ingest.
 
-A question holds a lock file of its own for as long as it is being answered; an ingest looks between its batches and
-waits while any is held. The system frees the lock of a process that dies, and its file is cleared away by whoever
-finds it. An ingest that nobody asks beside pays one look at a folder for each batch.
+Whoever works holds a lock file with its rank for as long as it does, and whoever comes after it looks, between batches
+or while the model computes, and waits while any of a better rank is held, also by another process. The system frees the
+lock of a process that dies, and its file is cleared away by whoever finds it. Work that nobody asks beside pays one
+look at a folder for each batch.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +28,19 @@ _LONGEST = 120.0
 _TRIES = 5
 
 
+class Rank(IntEnum):
+    """What work there is, the most urgent first."""
+
+    QUESTION = 0
+    TYPING = 1
+    WARMING = 2
+    INGEST = 3
+
+
 @contextmanager
-def asking(folder: Path) -> Iterator[None]:
-    """Hold back every ingest on this machine that looks at `folder`, until the block ends."""
-    lock = _marked(folder)
+def asking(folder: Path, rank: Rank = Rank.QUESTION) -> Iterator[None]:
+    """Hold back all less urgent work on this machine that looks at `folder`, until the block ends."""
+    lock = _marked(folder, rank)
     try:
         yield
     finally:
@@ -38,12 +49,12 @@ def asking(folder: Path) -> Iterator[None]:
             _clear(Path(lock.lock_file))
 
 
-def _marked(folder: Path) -> BaseFileLock | None:
+def _marked(folder: Path, rank: Rank) -> BaseFileLock | None:
     """A held mark; None on a full or read-only disk, which is no reason not to answer."""
     from filelock import FileLock, Timeout
 
     for _ in range(_TRIES):
-        mark = folder / f"{uuid.uuid4().hex}.lock"
+        mark = folder / f"{rank:d}-{uuid.uuid4().hex}.lock"
         lock = FileLock(mark, mode=0o600)
         try:
             vault.make_dir(folder)
@@ -58,14 +69,37 @@ def _marked(folder: Path) -> BaseFileLock | None:
     return None
 
 
-def give_way(folder: Path, stop: Callable[[], bool] = lambda: False) -> float:
-    """Wait while a question is being answered, two minutes at the most; returns the seconds waited."""
+def give_way(folder: Path, stop: Callable[[], bool] = lambda: False, rank: Rank = Rank.INGEST) -> float:
+    """Wait while more urgent work is under way, two minutes at the most; returns the seconds waited."""
     began = time.monotonic()
-    while not stop() and any(_held(mark) for mark in folder.glob("*.lock")):
+    while not stop() and wanted(folder, rank):
         if time.monotonic() - began > _LONGEST:
             break
         time.sleep(_LOOK_AGAIN)
     return time.monotonic() - began
+
+
+def wanted(folder: Path, rank: Rank) -> bool:
+    """Whether more urgent work than that of `rank` is under way."""
+    return any(_rank(mark) < rank and _held(mark) for mark in folder.glob("*.lock"))
+
+
+def watch(folder: Path, rank: Rank) -> Callable[[], bool]:
+    """`wanted`, to be asked as often as one likes: a model asks before every operation, and looking takes longer."""
+    seen, looked = False, -_LOOK_AGAIN
+
+    def look() -> bool:
+        nonlocal seen, looked
+        if not seen and time.monotonic() - looked >= _LOOK_AGAIN:
+            seen, looked = wanted(folder, rank), time.monotonic()
+        return seen
+
+    return look
+
+
+def _rank(mark: Path) -> int:
+    first = mark.name.partition("-")[0]
+    return int(first) if first.isdigit() and len(first) == 1 else Rank.QUESTION
 
 
 def _held(mark: Path) -> bool:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +27,8 @@ _SUFFIX = ".state"
 _IDLE = 600.0  # no write of a state takes so long from one piece to the next
 _MAGIC = b"localrag-state-2\n"
 _LONGEST_HEADER = 1 << 20
+_PIECE = 1 << 20
+_SHARE, _MOST = 0.1, 20_000_000_000
 
 
 class PrefixCache:
@@ -35,14 +39,25 @@ class PrefixCache:
         identity: all that decides whether a state fits, as text.
         documents: content hashes of the documents that the next prompts hold, each a stable part, in order: a state
             goes when one that it holds does.
-        limit: most bytes of all states of the library.
+        limit: most bytes of all states of the library; 0 for a share of the free disk (see `bound`).
+        part: which part of its document the prompts hold, where it is not the whole ("Chapter 3").
+        keep_others: keep nothing where another state would have to go for it: nobody asked for it yet.
     """
 
-    def __init__(self, folder: Path, identity: str, documents: Sequence[str], limit: int) -> None:
+    def __init__(
+        self, folder: Path, identity: str, documents: Sequence[str], limit: int, *, part: str = "",
+        keep_others: bool = False,
+    ) -> None:  # fmt: skip
         self._folder = folder / FOLDER
         self._identity = identity
         self._documents = tuple(documents)
         self._limit = limit
+        self._part = part
+        self._keep_others = keep_others
+
+    def has_room(self, size: int) -> bool:
+        """Whether a state of so many bytes can be kept without another having to go."""
+        return sum(path.stat().st_size for path in _files(self._folder)) + size <= bound(self._folder, self._limit)
 
     def has(self, prefix: Prefix) -> bool:
         return self._path(prefix).exists()
@@ -52,11 +67,10 @@ class PrefixCache:
         try:
             with vault.open_stream(path) as stream:
                 header = _header(stream)
-                state = bytearray(os.fstat(stream.fileno()).st_size - stream.tell())
-                whole = stream.readinto(state) == len(state)
+                state, digest = _state(stream, path.stat().st_size)
         except OSError:
             return None
-        if header is None or not whole or _digest(state) != header.get("digest"):
+        if header is None or digest != header.get("digest"):
             vault.remove(path)
             return None
         os.utime(path)  # the least recently used goes first
@@ -64,31 +78,70 @@ class PrefixCache:
 
     def put(self, prefix: Prefix, state: memoryview) -> None:
         path = self._path(prefix)
-        if len(state) > self._limit or path.exists():
+        if path.exists() or (self._keep_others and not self.has_room(len(state))):
             return
-        documents = self._documents[: prefix.parts]
-        header = {"documents": documents, "tokens": len(prefix.tokens), "digest": _digest(state)}
+        header = {
+            "model": _short(self._identity), "documents": self._documents[: prefix.parts], "part": self._part,
+            "tokens": len(prefix.tokens), "digest": hashlib.sha256(state).hexdigest(),
+        }  # fmt: skip
         # On a full disk, or where `drop_missing` swept it away half written, the document is read again another time.
         with suppress(StorageError, FileNotFoundError):
-            self._make_room(len(state))
+            if not self._make_room(len(state)):
+                return
             with vault.create(path) as stream:
                 stream.write(_MAGIC + json.dumps(header).encode() + b"\n")
                 stream.write(state)
 
     def _path(self, prefix: Prefix) -> Path:
         what = f"{self._identity}\n{','.join(map(str, prefix.tokens))}\n{','.join(map(str, prefix.cuts))}"
-        return self._folder / f"{hashlib.blake2b(what.encode(), digest_size=16).hexdigest()}{_SUFFIX}"
+        return self._folder / f"{_short(what)}{_SUFFIX}"
 
-    def _make_room(self, size: int) -> None:
-        """Delete the longest unused states until `size` more bytes fit, and first what killed writes left."""
+    def _make_room(self, size: int) -> bool:
+        """Delete the longest unused states until `size` more bytes fit, and first what killed writes left.
+
+        False, and none is deleted, where it would not fit alone.
+        """
+        limit = bound(self._folder, self._limit)
+        if size > limit:
+            return False
         vault.sweep(self._folder, _IDLE)
-        facts = [(path, path.stat()) for path in self._folder.glob(f"*{_SUFFIX}")]
+        facts = [(path, path.stat()) for path in _files(self._folder)]
         total = sum(stat.st_size for _, stat in facts) + size
         for path, stat in sorted(facts, key=lambda item: item[1].st_mtime):
-            if total <= self._limit:
-                return
+            if total <= limit:
+                break
             vault.remove(path)
             total -= stat.st_size
+        return True
+
+
+def bound(folder: Path, limit: int) -> int:
+    """Most bytes of the states in a folder: the limit, or, where it is 0, a tenth of what is free, 20 GB at most.
+
+    What they take already counts as free.
+    """
+    if limit:
+        return limit
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free + sum(path.stat().st_size for path in _files(folder))
+    return min(_MOST, int(free * _SHARE))
+
+
+def warm(folder: Path, identity: str) -> dict[tuple[str, ...], int]:
+    """Which documents this model has kept whole: their content hashes, in the order read, and the tokens of all.
+
+    Looks only at the openings of the files. Whether a state fits a prompt to the letter is for `PrefixCache.has`.
+    """
+    found: dict[tuple[str, ...], int] = {}
+    for path in _files(folder / FOLDER):
+        with suppress(OSError), vault.open_stream(path) as stream:
+            header = _header(stream) or {}
+            documents, tokens = header.get("documents"), header.get("tokens")
+            fits = header.get("model") == _short(identity) and not header.get("part")
+            if fits and isinstance(documents, list) and isinstance(tokens, int):
+                key = tuple(str(document) for document in documents)
+                found[key] = max(tokens, found.get(key, 0))
+    return found
 
 
 def drop_missing(folder: Path, hashes: Collection[str]) -> int:
@@ -98,7 +151,7 @@ def drop_missing(folder: Path, hashes: Collection[str]) -> int:
     """
     vault.sweep(folder / FOLDER)
     dropped = 0
-    for path in (folder / FOLDER).glob(f"*{_SUFFIX}"):
+    for path in _files(folder / FOLDER):
         with vault.open_stream(path) as stream:
             header = _header(stream)
         if header is None or not set(header.get("documents", ["?"])) <= set(hashes):
@@ -107,9 +160,23 @@ def drop_missing(folder: Path, hashes: Collection[str]) -> int:
     return dropped
 
 
-def _digest(state: bytearray | memoryview) -> str:
-    # Processors have instructions for this one: 229 MB in 0.16 s, where blake2b takes 0.4.
-    return hashlib.sha256(state).hexdigest()
+def _files(folder: Path) -> list[Path]:
+    return list(folder.glob(f"*{_SUFFIX}"))
+
+
+def _short(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _state(stream: BufferedReader, end: int) -> tuple[bytearray, str]:
+    """The rest of a file, and its digest, taken piece by piece while the piece is near."""
+    # Processors have instructions for SHA-256: 229 MB in 0.16 s, where blake2b takes 0.4.
+    state, digest = bytearray(max(0, end - stream.tell())), hashlib.sha256()
+    view, done = memoryview(state), 0
+    while done < len(state) and (size := stream.readinto(view[done : done + _PIECE])):
+        digest.update(view[done : done + size])
+        done += size
+    return state, digest.hexdigest() if done == len(state) else ""
 
 
 def _header(stream: BinaryIO) -> dict[str, Any] | None:

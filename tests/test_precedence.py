@@ -1,7 +1,9 @@
-"""A question comes before an ingest; one that never ends, or whose process died, does not stop it."""
+"""What is urgent comes first; a question that never ends, or whose process died, does not stop the rest."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from papers import ingest
 
 from localrag import precedence
 from localrag.editing import Editor
+from localrag.precedence import Rank
 
 
 def test_an_ingest_waits_while_a_question_is_answered(
@@ -81,3 +84,48 @@ def test_no_folder_for_marks_is_no_reason_not_to_answer(tmp_path: Path) -> None:
     (tmp_path / "asking").write_text("a file is in the way")
     with precedence.asking(tmp_path / "asking"):
         pass
+
+
+# --- ranks --------------------------------------------------------------------------------------------------
+
+
+def test_a_question_comes_before_typing_typing_before_warming_and_warming_before_an_ingest(tmp_path: Path) -> None:
+    ranks = list(Rank)
+    assert ranks == [Rank.QUESTION, Rank.TYPING, Rank.WARMING, Rank.INGEST]
+    for working in ranks:
+        with precedence.asking(tmp_path, working):
+            assert [rank for rank in ranks if precedence.wanted(tmp_path, rank)] == ranks[working + 1 :]
+    assert not precedence.wanted(tmp_path, Rank.INGEST)
+
+
+def test_who_watches_is_told_once_more_urgent_work_begins(tmp_path: Path) -> None:
+    urgent = precedence.watch(tmp_path, Rank.WARMING)
+    with precedence.asking(tmp_path, Rank.WARMING):
+        assert not urgent()  # its own mark, and that of others of its kind
+    with precedence.asking(tmp_path):
+        deadline = time.monotonic() + 5
+        while not urgent() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert urgent()
+    assert urgent()  # until a new watch is begun
+
+
+ASKS = """
+import sys, time
+from pathlib import Path
+from localrag import precedence
+with precedence.asking(Path(sys.argv[1]), precedence.Rank(int(sys.argv[2]))):
+    print("asking", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_warming_in_one_process_waits_for_a_question_in_another_also_where_that_is_killed(tmp_path: Path) -> None:
+    asker = subprocess.Popen(
+        [sys.executable, "-c", ASKS, str(tmp_path), "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert asker.stdout is not None and asker.stdout.readline() == "asking\n"
+    assert precedence.wanted(tmp_path, Rank.WARMING) and not precedence.wanted(tmp_path, Rank.QUESTION)
+    asker.kill()
+    asker.wait()
+    assert not precedence.wanted(tmp_path, Rank.WARMING)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from localrag import vault
 from localrag.cuts import Prefix
 from localrag.errors import StorageError
-from localrag.prefix_cache import FOLDER, PrefixCache, drop_missing
+from localrag.prefix_cache import FOLDER, PrefixCache, bound, drop_missing, warm
 
 STATE = memoryview(bytes(range(256)) * 40)
 
@@ -90,7 +92,7 @@ def test_a_state_larger_than_the_bound_is_not_kept(tmp_path: Path) -> None:
     small = cache(tmp_path, limit=100)
     small.put(TOKENS, STATE)
     assert files(tmp_path) == []
-    cache(tmp_path, limit=0).put(TOKENS, memoryview(b"x"))
+    cache(tmp_path, limit=1).put(TOKENS, memoryview(b"xy"))
     assert files(tmp_path) == []
 
 
@@ -140,3 +142,57 @@ def test_a_state_that_cannot_be_kept_does_not_cost_the_answer(
     monkeypatch.setattr(vault, "create", fails)
     cache(tmp_path).put(TOKENS, STATE)
     assert cache(tmp_path).get(TOKENS) is None
+
+
+# --- what is kept, without loading it -----------------------------------------------------------------------
+
+
+def test_what_is_warm_is_told_by_documents_in_their_order(tmp_path: Path) -> None:
+    both = cache(tmp_path, documents=("h1", "h2"))
+    both.put(prefix(1, 2, parts=1), STATE)
+    both.put(prefix(1, 2, 3, parts=2), STATE)
+    cache(tmp_path, documents=("h2", "h1")).put(prefix(4, 5, 6, 7, parts=2), STATE)
+    cache(tmp_path, "another model").put(prefix(8), STATE)
+    assert warm(tmp_path, "model") == {("h1",): 2, ("h1", "h2"): 3, ("h2", "h1"): 4}
+    assert warm(tmp_path, "a third") == {} and warm(tmp_path / "nowhere", "model") == {}
+
+
+def test_a_section_that_is_kept_is_not_its_document(tmp_path: Path) -> None:
+    PrefixCache(tmp_path, "model", ["h1"], 1 << 20, part="Chapter 2").put(TOKENS, STATE)
+    assert warm(tmp_path, "model") == {}
+    assert cache(tmp_path).get(TOKENS) == STATE  # the same tokens are the same state
+
+
+def test_a_damaged_state_is_not_told_to_be_warm(tmp_path: Path) -> None:
+    cache(tmp_path).put(TOKENS, STATE)
+    (file,) = files(tmp_path)
+    file.write_bytes(b"localrag-state-2\n{}\n")
+    assert warm(tmp_path, "model") == {}
+
+
+def test_reading_ahead_pushes_out_nothing(tmp_path: Path) -> None:
+    limit = 2 * len(STATE) + 1000
+    cache(tmp_path, limit=limit).put(TOKENS, STATE)
+    ahead = PrefixCache(tmp_path, "model", ["h2"], limit, keep_others=True)
+    assert ahead.has_room(len(STATE))
+    ahead.put(prefix(4), STATE)
+    assert not ahead.has_room(len(STATE))
+    ahead.put(prefix(5), STATE)
+    assert ahead.has(prefix(4)) and not ahead.has(prefix(5)) and cache(tmp_path).has(TOKENS)
+    cache(tmp_path, limit=limit).put(prefix(6), STATE)  # somebody asked
+    assert cache(tmp_path).has(prefix(6))
+
+
+def test_without_a_bound_of_its_own_a_share_of_the_free_disk_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk(free: int) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+
+    disk(20 * len(STATE))
+    assert bound(tmp_path / FOLDER, 0) == 2 * len(STATE) and bound(tmp_path, 77) == 77
+    disk(1 << 60)
+    assert bound(tmp_path, 0) == 20_000_000_000
+    disk(5 * len(STATE))
+    cache(tmp_path, limit=0).put(TOKENS, STATE)
+    assert files(tmp_path) == []

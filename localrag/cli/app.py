@@ -36,6 +36,7 @@ COMMANDS = {
     "search": ("search", "Find passages; no model is loaded to answer."),
     "show": ("libraries", "Print a page as it is stored."),
     "status": ("libraries", "Tell what a library holds."),
+    "warm": ("warm", "Read documents ahead of time, so that questions on them begin to be answered at once."),
 }
 
 

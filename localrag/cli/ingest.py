@@ -32,6 +32,7 @@ Examples:
   localrag ingest ./contracts --name matters-2026
   localrag ingest ./scans --ocr-languages de,en
   localrag ingest ./mail --watch
+  localrag ingest ./contracts --warm
   localrag ingest ./safe --password-file passwords.txt
   localrag ingest /new/place/contracts --name contracts --root /old/place/contracts
   localrag ingest ./contracts --json | jq .failed""",
@@ -56,6 +57,7 @@ Examples:
     "--ocr-languages", metavar="CODES", help="Languages that recognition expects: en,de. Kept for later runs."
 )
 @click.option("--re-embed", is_flag=True, help="Make all vectors anew with the default embedder, from the stored text.")
+@click.option("--warm", is_flag=True, help="Then read the documents ahead of time, as `localrag warm` does.")
 @click.option("--no-wait", is_flag=True, help="Fail, instead of waiting, while another process writes to the library.")
 @json_option
 def ingest_command(
@@ -68,6 +70,7 @@ def ingest_command(
     ocr: Ocr | None,
     ocr_languages: str | None,
     re_embed: bool,
+    warm: bool,
     no_wait: bool,
     as_json: bool,
 ) -> None:
@@ -100,7 +103,16 @@ def ingest_command(
                 count = library.re_embed(progress=report_counts, stop=stop)
             click.echo(f"Made {count} vectors anew.", err=True)
         report = once(stop)
-        _tell(report, as_json)
+        told = {}
+        if not as_json:
+            _tell(report, as_json)
+        if warm and report.complete:
+            from localrag.cli.warm import warm_library
+
+            drawn = not as_json and sys.stderr.isatty()
+            told = {"warm": warm_library(library.name, (), settings, stop, drawn=drawn, silent=as_json)}
+        if as_json:
+            print_json({**report.to_dict(), **told})
         if watch and report.complete:
             _watch(path, report, once, stop, as_json)
             return

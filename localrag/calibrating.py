@@ -154,6 +154,8 @@ def find_needles(
         for length in scope.lengths:
             open_ones = [one for one in asked[length] if f"{number}/{one.id}" not in results.rows]
             done += len(asked[length]) - len(open_ones)
+            if not open_ones:
+                yield Step("needles", done, total, f"{length:,} tokens")
             if open_ones and _predicted(results, length) > seconds_left():
                 return
             for one in open_ones:

@@ -27,7 +27,7 @@ _SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.I)
 # How much more a token costs behind each token that stands before it, as a share of what the first one costs:
 # measured with models of 0.5 and 1.5 billion parameters (docs/decisions/0022-effective-length.md).
 _READ_SLOWING = 1.5e-4
-_WRITE_SLOWING = 1.8e-4
+_WRITE_SLOWING = 5e-4
 
 # From which share of "yes" on an answer is given, where it was measured (docs/decisions/0006-answer-or-decline.md).
 _ANSWER_FROM = {"qwen2.5-coder-1.5b-instruct": 0.7}

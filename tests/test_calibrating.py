@@ -71,7 +71,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, filler: Filler) -> No
         stream.write(b'{"run": "torn')  # what a crash leaves
     again = Forgetful()
     rest = list(calibrating.find_needles(again, filler, SCOPE, Kept(path, {"a": 1}), _never))
-    assert len(rest) == 72 - 30 == len(again.prompts) and rest[-1].done == rest[-1].total == 72
+    assert len(again.prompts) == 72 - 30 and rest[-1].done == rest[-1].total == 72
     assert len(Kept(path, {"a": 1}).rows) == 72
     assert not Kept(path, {"a": 2}).rows
 

@@ -17,6 +17,7 @@ from statistics import fmean, pstdev
 from typing import Any, Literal
 
 from localrag import survey_prompts
+from localrag.analysis import COMMON, FALLBACK, tokens
 from localrag.citations import cite, locate
 from localrag.generation import Completed, Generator, StateStore, Weighed
 from localrag.leaf import LeafQuestion
@@ -34,12 +35,18 @@ class Verdict:
     """From which odds on a document says yes: log odds of the model's best passage, and of where it stands.
 
     `standing` weighs how far the document's best passage is above those of the others, in standard deviations.
-    `certain`: odds that need no second passage.
+    `certain`: odds that need no second passage. `loose`: what it costs where a required name stands in no sentence
+    together with another of the words sought, as in “a Delaware corporation” for the law of Delaware.
     """
 
     least: float
     standing: float
     certain: float
+    loose: float = 2.0
+
+    def moved(self, odds: float, material: Material) -> float:
+        """The model's log odds with what code knows of the document."""
+        return odds + self.standing * material.standing - self.least - self.loose * material.loose
 
 
 # Fitted on clauses other than those reported (docs/decisions/0023-survey.md).
@@ -52,13 +59,14 @@ class Material:
 
     `passages` are the best first, each judged by itself; where the document is read `whole` they are its pages. `text`
     is the document as `read` lays it out, where its state is kept. `standing`: how its best passage compares with those
-    of the other documents. `states` is where states are kept, for a document that has one.
+    of the other documents; `loose`: see Verdict. `states` is where states are kept, for a document that has one.
     """
 
     passages: tuple[Passage, ...]
     read: Read = "passages"
     text: str = ""
     standing: float = 0.0
+    loose: bool = False
     states: StateStore | None = None
 
 
@@ -191,7 +199,7 @@ def _judged(
     if leaf.kind != "existence" or material.read == "whole":
         odds = call.yes(survey_prompts.asking(messages, survey_prompts.says_so(leaf, this)))
         if odds is not None and leaf.kind == "existence":
-            odds += verdict.standing * material.standing - verdict.least
+            odds = verdict.moved(odds, material)
         return None if odds is None else (material.passages, messages, odds)
     best: tuple[Sequence[Passage], list[Message], float] | None = None
     for passage in material.passages:
@@ -199,7 +207,7 @@ def _judged(
         odds = call.yes(survey_prompts.asking(messages, survey_prompts.says_so(leaf, this)))
         if odds is None:
             return None
-        odds += verdict.standing * material.standing - verdict.least
+        odds = verdict.moved(odds, material)
         if best is None or odds > best[2]:
             best = [passage], messages, odds
         if odds >= verdict.certain:
@@ -278,6 +286,18 @@ def supported(answer: str, question: str, passages: Sequence[Passage]) -> Citati
     """The sentence that an answer rests on, picked by code where the model quoted none, or not what stands there."""
     citations = cite(answer or question, question, passages).citations
     return replace(citations[0], marker=0) if citations else None
+
+
+def together(names: Sequence[str], sought: str, text: str) -> bool:
+    """Whether each name stands in a sentence with another of the words sought; True where there are no others."""
+    others = _stems(sought) - _stems(" ".join(names))
+    spans = [text[start:end] for start, end in sentences(text)]
+    return not others or all(any(locate(name, span) and others & _stems(span) for span in spans) for name in names)
+
+
+def _stems(text: str) -> set[str]:
+    common = COMMON[FALLBACK]
+    return {token.term for token in tokens(text, FALLBACK) if token.word not in common}
 
 
 def _sentence(text: str, start: int, end: int) -> tuple[int, int]:

@@ -131,7 +131,16 @@ def _materials(question: LeafQuestion, places: Sequence[_Place], asked: Question
     found = [_material(question, place, asked, tools) for place in places]
     scores = [max(_evidence(passage) for passage in made.passages) for made in found if made.passages]
     standings = iter(survey.standings(scores))
-    return [replace(made, standing=next(standings)) if made.passages else made for made in found]
+    return [
+        replace(made, standing=next(standings), loose=_loose(question, made.passages)) if made.passages else made
+        for made in found
+    ]
+
+
+def _loose(question: LeafQuestion, passages: Sequence[Passage]) -> bool:
+    return bool(question.required) and not any(
+        survey.together(question.required, question.topic, passage.text) for passage in passages
+    )
 
 
 def _evidence(passage: Passage) -> float:
@@ -194,7 +203,8 @@ def _passages(question: LeafQuestion, place: _Place, asked: Question, tools: Too
     if question.required:
         hits = find(question.topic, _LOOKED_THROUGH)
         holding = [hit for hit in hits if all(locate(name, hit.text) for name in question.required)]
-        return (holding or hits)[:_JUDGED]
+        close = [hit for hit in holding if survey.together(question.required, question.topic, hit.text)]
+        return (close or holding or hits)[:_JUDGED]
     if question.kind == "existence":
         return find(question.topic, _JUDGED)
     return _fitting(find(question.topic, tools.settings.passages), tools)

@@ -126,6 +126,17 @@ def test_a_required_name_stands_in_or_beside_the_quote() -> None:
         assert leaf.citation is not None and leaf.citation.quote == shown
 
 
+def test_a_name_that_stands_apart_from_what_is_sought_costs_likelihood() -> None:
+    sought = "governed by the law of Delaware"
+    assert survey.together(["Delaware"], sought, "Construed under the laws of Delaware. Rent is due.")
+    assert not survey.together(["Delaware"], sought, "Acme, a Delaware corporation. The law is kind.")
+    assert survey.together(["Delaware"], "Delaware", "Acme, a Delaware corporation.")
+    question = leaf_question("Which contracts are governed by the law of Delaware?")
+    for loose, found in ((False, True), (True, False)):
+        model = Sure(shares={"Delaware": 0.7}, script=[("", reply())])
+        assert run(question, Material(passages("A Delaware corporation."), loose=loose), model).found is found
+
+
 def test_what_is_no_answer_in_the_shape_counts_as_nothing_found() -> None:
     for text in ("not json", '{"found": true', "[]", '{"found": true, "answer": "x"}', '"text"', ""):
         model = Sure(shares={"year": 0.9}, script=[("", text)])

@@ -26,6 +26,7 @@ from localrag import (
     planning,
     pointing,
     precedence,
+    prefix_cache,
     prompt,
     reckoning,
     reranking,
@@ -35,7 +36,7 @@ from localrag import (
 )  # fmt: skip
 from localrag.answering import Prompted
 from localrag.embedding import Embedder, EmbedderIdentity
-from localrag.errors import StorageError, UsageError
+from localrag.errors import ModelError, StorageError, UsageError
 from localrag.events import Answered, Event, Found, Notice, Planned
 from localrag.generation import Generator as Model
 from localrag.generation import StateStore
@@ -199,7 +200,7 @@ class Assistant:
     def _plan(self, asked: Question, mode: Mode, reproducible: bool) -> Iterator[Event]:
         """Settle what is looked for, then how."""
         self._settle(asked)
-        known = calibration.load(self._settings.calibration_file, self._model_name())
+        known = self._known()
         means = planning.Means(
             search=self._search, model=self._model,
             warm=(lambda documents: 0) if reproducible else self._warm,
@@ -228,8 +229,9 @@ class Assistant:
         if text:
             asked.looked_for = retrieval.spelled(asked.libraries, text)
 
-    def _model_name(self) -> str:
-        return self._generator.model if self._generator is not None else (self._settings.generator or "")
+    def _known(self) -> calibration.Calibration:
+        """What is known of the model that answers; it need not be loaded for that."""
+        return calibration.load(self._settings.calibration_file, loading.generator_name(self._settings))
 
     def _search(self, asked: Question, k: int) -> list[Passage]:
         began = time.monotonic()
@@ -316,8 +318,15 @@ class Assistant:
         return PrefixCache(folder, loading.generator_identity(self._settings), hashes, self._settings.cache_bytes)
 
     def _warm(self, documents: Sequence[tuple[Library, Document]]) -> int:
-        """Tokens of these documents, in this order, that the model has kept."""
-        return 0
+        """Tokens that the model has kept of just these documents; 0 where it has not read them all."""
+        if len({library.name for library, _ in documents}) > 1:
+            return 0
+        try:
+            identity = loading.generator_identity(self._settings)
+        except ModelError:
+            return 0  # there is none, which is said once one is needed
+        kept = prefix_cache.warm(documents[0][0].folder, identity)
+        return kept.get(tuple(document.sha256 for _, document in documents), 0)
 
     # --- survey ---------------------------------------------------------------------------------------------
 

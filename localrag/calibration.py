@@ -22,7 +22,7 @@ _SMOOTHING = 0.3
 # Small models lose single facts in long text well before their window ends: measured with 0.5 and 1.5 billion weights
 # (docs/decisions/0022-effective-length.md), by the size that a model's id names; larger ones are not measured yet.
 _DEFAULT_EFFECTIVE = 6000
-_EFFECTIVE_BELOW = ((1.0, 1000), (3.0, 2000))  # billions of parameters, tokens
+_EFFECTIVE_BELOW = ((1.0, 1000),)  # billions of parameters, tokens
 _SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.I)
 # How much more a token costs behind each token that stands before it, as a share of what the first one costs:
 # measured with models of 0.5 and 1.5 billion parameters (docs/decisions/0022-effective-length.md).

@@ -1,7 +1,7 @@
 """How much text a model can use: from answers right and wrong, by length, to one figure (pure).
 
 The effective length is the longest measured text up to which the model still finds what it finds in the shortest: the
-lower end of the 90 % interval of the share of right answers, over all depths, is at least 0.7 of the share at the
+lower end of the 90 % interval of the share of right answers, over all depths, is at least 0.55 of the share at the
 shortest length, and at least 0.5. With 24 questions a length passes that loses one answer in ten of a model that finds
 all, and fails that loses one in five. Looking passages up loses about as many by leaving out the right one
 (docs/decisions/0020-ranking.md), so up to that length reading the whole is no worse. A model that finds fewer than two
@@ -18,7 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-KEEPS = 0.7
+KEEPS = 0.55
 FLOOR = 0.5
 _Z = 1.645  # of a two-sided 90 % interval
 # With fewer questions a length says nothing, such as one that was broken off.

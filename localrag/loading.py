@@ -92,6 +92,14 @@ def load_generator(settings: Settings) -> Generator:
     )
 
 
+def generator_name(settings: Settings) -> str:
+    """The id of the model that would answer, with its adapter; empty where there is none."""
+    model = ModelStore(settings).preferred("generator")
+    if model is None:
+        return ""
+    return model.id if model.adapter is None else f"{model.id}+{model.adapter.stem}"
+
+
 def generator_identity(settings: Settings) -> str:
     """All that decides whether a kept state of the default generator fits: hashes, build, and how it runs.
 

@@ -66,12 +66,13 @@ def plan(asked: Question, mode: Mode, means: Means) -> None:
     else:
         meant = _intent(asked, mode, means)
         pointed = _pointed(asked, mode, meant, signals, means)
-        asked.reading = list(pointed.documents)
+        # One order whatever the question's is, so that what has been read of them serves again.
+        asked.reading = sorted(pointed.documents, key=lambda pair: (pair[0].name, pair[1].path))
         signals = replace(
             signals, kind=meant.kind, words=meant.words, exact=verb,
-            pointed=tuple(document.path for _, document in pointed.documents), pointed_by=pointed.by,
+            pointed=tuple(document.path for _, document in asked.reading), pointed_by=pointed.by,
             pointed_tokens=sum(tokens(asked, document) for _, document in pointed.documents),
-            warm_tokens=means.warm(pointed.documents) if pointed.documents and asked.only.pages is None else 0,
+            warm_tokens=means.warm(asked.reading) if asked.reading and asked.only.pages is None else 0,
             score=round(asked.hits[0].score, 4) if asked.hits else None, margin=pointing.margin(asked.hits),
         )  # fmt: skip
     chosen = routing.choose(asked.text, mode, signals, means.seconds)

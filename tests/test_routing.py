@@ -45,7 +45,6 @@ def asked(signals: Signals, kind: str, words: str = "Summarise") -> Signals:
         (replace(MIDDLE, warm_tokens=5000), "read"),
         (replace(NAMED, warm_tokens=5000), "read"),
         (replace(SCORED, warm_tokens=5000), "read"),
-        (replace(MIDDLE, warm_tokens=2500), "retrieve"),
         (replace(LARGE, warm_tokens=50_000), "retrieve"),
         # The text as a whole: read, if it fits what the model can use.
         (asked(MIDDLE, "summary"), "read"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,7 +144,7 @@ def _documents(chosen: Chosen) -> int:
 
 
 def _assistants(asked: Asked, settings: Settings, library: str) -> tuple[Asking, Any]:
-    """One that keeps states and one that knows of none, over one model that is asked nothing twice."""
+    """An assistant as it is, and where nothing was read before, over one model that is asked nothing twice."""
     from localrag import calibration, loading
     from localrag.assistant import Assistant
     from localrag.evaluation import kept, routes
@@ -153,21 +152,17 @@ def _assistants(asked: Asked, settings: Settings, library: str) -> tuple[Asking,
 
     settings = settings if asked.library is not None else kept.apart(settings)
     model = Remembering(lambda: loading.load_generator(settings))
-    warm, cold = Assistant(settings, model), Assistant(replace(settings, cache_bytes=0), model)
+    assistant = Assistant(settings, model)
 
     def seconds_to_read(tokens: int) -> float | None:
         return calibration.load(settings.calibration_file, model.model).seconds_to_read(tokens)
 
     def get_ready() -> None:
-        warm.load()
-        for assistant in (warm, cold):
-            assistant.search("ready", libraries=[library], k=1)
+        assistant.load()
+        assistant.search("ready", libraries=[library], k=1)
 
-    def close() -> None:
-        warm.close()
-        cold.close()
-
-    return routes.Asking(warm, cold, model, seconds_to_read, get_ready), close
+    asking = routes.Asking(assistant, routes.Afresh(assistant), model, seconds_to_read, get_ready)
+    return asking, assistant.close
 
 
 def _compared(

@@ -4,8 +4,8 @@ A document is read once, not once for each question: an answer is the same token
 document was kept or not, so what a question costs cold is known from its prompt. Questions go document by document, the
 ways one after the other: passages for all its questions, then the whole document for all of them, then auto twice.
 
-- **cold**: auto as it decides with no state kept (settings with `cache_bytes` 0). Tokens are those that each way has to
-  read where nothing was kept before the question. Seconds are measured for the question that did read the document, and
+- **cold**: auto as it decides where nothing has been read before (`reproducible`). Tokens are those that each way has
+  to read where nothing was kept before the question. Seconds are measured for the question that did read the document, and
   predicted for the others from the speed seen here.
 - **warm**: auto as it decides with the document's state kept. Seconds are measured with it kept.
 
@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from localrag.api import Library
+from localrag.assistant import Assistant
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, UsageError
 from localrag.evaluation import answers
 from localrag.evaluation.answers import Asker
@@ -27,7 +28,7 @@ from localrag.evaluation.datasets import Matched, Question
 from localrag.evaluation.remembering import Call, Remembering, call_of
 from localrag.evaluation.runs import Row, Run
 from localrag.evaluation.worth import worth
-from localrag.events import Answered, Planned
+from localrag.events import Answered, Event, Planned
 from localrag.types import Answer, Mode, Plan
 
 Way = Literal["retrieve", "read", "auto cold", "auto warm"]
@@ -41,7 +42,7 @@ _KEPT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Who is asked: two assistants over one model, one that keeps states and one that knows of none.
+    """Who is asked: an assistant as it is, and as it is where nothing has been read before, over one model.
 
     `seconds_to_read` tells how long so many tokens take here, or None where that is not known. `get_ready` is called
     before the first question, so that no question pays for loading.
@@ -52,6 +53,21 @@ class Asking:
     model: Remembering
     seconds_to_read: Callable[[int], float | None]
     get_ready: Callable[[], object] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Afresh:
+    """An assistant that chooses its way as if nothing had been read before."""
+
+    assistant: Assistant
+
+    def ask(
+        self, question: str, *, libraries: Sequence[str], documents: Sequence[str] | None, mode: Mode,
+        stop: Callable[[], bool],
+    ) -> Iterator[Event]:  # fmt: skip
+        return self.assistant.ask(
+            question, libraries=libraries, documents=documents, mode=mode, reproducible=True, stop=stop
+        )
 
 
 @dataclass(frozen=True, slots=True)

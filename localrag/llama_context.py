@@ -136,12 +136,15 @@ class LlamaContext:
     # --- what was read --------------------------------------------------------------------------------------
 
     def cut(self, position: int) -> int:
-        """Forget what was read behind the end of a batch; all of it, where the memory cannot be cut (recurrent layers).
+        """Forget what was read behind the end of a batch; all of it, where the memory cannot be cut there.
 
-        Returns what stays.
+        Recurrent layers cannot be cut at all. Layers with a sliding window can, but a state of them holds no more than
+        that window, so not back to before the end of a state that was put in. Returns what stays.
         """
         memory = self._c.llama_get_memory(self._handle)
-        if not self._c.llama_memory_seq_rm(memory, 0, position, -1):
+        needed = max(0, position - self._model.sliding_window)
+        whole = position == 0 or self._c.llama_memory_seq_pos_min(memory, 0) <= needed
+        if not whole or not self._c.llama_memory_seq_rm(memory, 0, position, -1):
             self._c.llama_memory_clear(memory, True)
             position = 0
         del self.tokens[position:]

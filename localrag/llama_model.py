@@ -162,6 +162,9 @@ class LlamaModel:
         room = len(data) + 8
         array = (self.c.llama_token * room)()
         count = self.c.llama_tokenize(self.vocab, data, len(data), array, room, False, special)
+        if count < 0:  # words may take more tokens than bytes: a space can be three
+            array = (self.c.llama_token * -count)()
+            count = self.c.llama_tokenize(self.vocab, data, len(data), array, -count, False, special)
         if count < 0:
             raise ModelError(f"the model's tokenizer failed on {text[:40]!r}", "Choose another model.")
         return list(array[:count])

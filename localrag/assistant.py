@@ -33,6 +33,7 @@ from localrag import (
     retrieval,
     routing,
     surveying,
+    warming,
 )  # fmt: skip
 from localrag.answering import Prompted
 from localrag.embedding import Embedder, EmbedderIdentity
@@ -47,6 +48,7 @@ from localrag.reranking import Reranker
 from localrag.settings import Settings
 from localrag.survey_tools import Tools
 from localrag.types import MODES, Answer, Document, Filter, Mode, NotRead, Passage, Turn
+from localrag.warming import Warmed
 
 
 class Assistant:
@@ -328,12 +330,39 @@ class Assistant:
         kept = prefix_cache.warm(documents[0][0].folder, identity)
         return kept.get(tuple(document.sha256 for _, document in documents), 0)
 
+    # --- ahead of the question ------------------------------------------------------------------------------
+
+    def read_ahead(
+        self, *, libraries: Sequence[str], documents: Filter | Sequence[str] | None = None,
+        likely: Sequence[tuple[str, str]] = (), stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Warmed]:  # fmt: skip
+        """Read the document that the next question is likely to be about, while the person types it.
+
+        It is the only one there is, or the first of `likely` (library and path, as the last answer cites them) that the
+        filter lets through. Nothing is read that could not be read whole later, or is as short as its passages.
+        """
+        only = filters.of(documents)
+        pairs = filters.chosen([self.library(name) for name in libraries], only).documents
+        by_name = {(library.name, document.path): (library, document) for library, document in pairs}
+        named = [by_name[name] for name in likely if name in by_name]
+        for library, document in (pairs if len(pairs) == 1 else named)[:1]:
+            tokens = document.characters // planning.CHARACTERS_PER_TOKEN
+            most = min(self._settings.read_tokens, self._known().effective_tokens)
+            if only.pages is None and self._settings.prompt_tokens < tokens <= most:
+                found = warming.pieces(library, [document], self._model(), self._settings, stop)
+                yield from warming.warm(
+                    library, found, self._model(), self._settings, stop=stop, rank=precedence.Rank.TYPING
+                )
+
     # --- survey ---------------------------------------------------------------------------------------------
 
     def _survey(self, asked: Question) -> Iterator[Event]:
         if followups.leans(asked.text, asked.history):
             # A document of a survey is asked without the conversation, so there the question itself must be whole.
             self._rewrite(asked)
+        if asked.plan.signals.get("kind") == "summary" and asked.reading:
+            # One of many documents that is too long to be read at once: its parts are summarised, not all the others.
+            asked.documents = asked.reading
         budget = answering.budget(self._model(), self._settings, asked, self._settings.prompt_tokens)
         tools = Tools(self._model(), self._found, self._states, self._warm, self._settings, budget)
         yield from surveying.survey_all(asked, tools)

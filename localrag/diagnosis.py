@@ -41,6 +41,19 @@ print(json.dumps({
     "processor": llama_cpp.llama_print_system_info().decode(),
 }))
 """
+# Opens the model in use as a question would; its arguments are those of the settings at hand.
+_TRIAL = """
+import json, sys
+from pathlib import Path
+from localrag.errors import LocalragError
+from localrag.llama import LlamaGenerator
+given = json.loads(sys.argv[1])
+paths = {name: Path(given.pop(name)) for name in ("path", "adapter") if given.get(name)}
+try:
+    print(json.dumps({"in_force": LlamaGenerator(**{**given, **paths, "context": 0}).in_force()}))
+except LocalragError as error:
+    print(json.dumps({"message": error.message, "hint": error.hint}))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +211,29 @@ def _llama(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("llama.cpp", "ok", "this build uses the processor only")
+    yield from _in_force(settings)
+
+
+def _in_force(settings: Settings) -> Iterator[Finding]:
+    """How the model in use runs with these settings, told by itself."""
+    from localrag import loading
+
+    try:
+        arguments = json.dumps(loading.generator_arguments(settings), default=str)
+    except LocalragError:
+        return  # told among the models
+    command = [sys.executable, "-c", _TRIAL, arguments]
+    try:
+        trial = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        told = json.loads((trial.stdout.splitlines() or ["{}"])[-1])
+    except (OSError, subprocess.TimeoutExpired, ValueError):
+        told = {}
+    if "in_force" in told:
+        yield Finding("llama.cpp", "ok", f"in force: {', '.join(told['in_force'])}")
+    else:
+        message = told.get("message", "its process ended without a message")
+        hint = told.get("hint") or "Check it: localrag models verify"
+        yield Finding("llama.cpp", "problem", f"the model in use does not run: {message}", hint)
 
 
 def features(info: str) -> str:
@@ -238,7 +274,10 @@ def _calibration(settings: Settings) -> Iterator[Finding]:
     from localrag import calibration
     from localrag.models.store import ModelStore
 
-    model = ModelStore(settings).preferred("generator")
+    try:
+        model = ModelStore(settings).preferred("generator")
+    except LocalragError:
+        return  # told among the models
     if model is None:
         return
     name = model.id if model.adapter is None else f"{model.id}+{model.adapter.stem}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from localrag import cuts
 from localrag.embedding import Embedder, EmbedderIdentity, Precision, SentenceTransformerEmbedder
@@ -78,18 +78,27 @@ def load_generator(settings: Settings) -> Generator:
     """
     from localrag.llama import LlamaGenerator
 
+    return LlamaGenerator(**generator_arguments(settings))
+
+
+def generator_arguments(settings: Settings) -> dict[str, Any]:
+    """What `LlamaGenerator` is given for the default generator.
+
+    Raises:
+        ModelError: none is installed, or it is damaged.
+    """
     model = ModelStore(settings).default("generator")
-    return LlamaGenerator(
-        model.id,
-        model.path,
-        adapter=model.adapter,
-        context=settings.context_tokens,
-        threads=settings.threads,
-        gpu_layers=settings.gpu_layers,
-        flash_attention=settings.flash_attention,
-        kv_type=settings.kv_type,
-        weights=settings.weights,
-    )
+    return {
+        "model": model.id,
+        "path": model.path,
+        "adapter": model.adapter,
+        "context": settings.context_tokens,
+        "threads": settings.threads,
+        "gpu_layers": settings.gpu_layers,
+        "flash_attention": settings.flash_attention,
+        "kv_type": settings.kv_type,
+        "weights": settings.weights,
+    }
 
 
 def generator_name(settings: Settings) -> str:

@@ -110,3 +110,38 @@ def test_reproducible_leaves_speed_and_what_was_read_out_of_the_plan(
     _, answer = ask(assistant, "When does the lease of Hall 3 end?", "large", reproducible=True)
     assert all(cost.seconds is None for cost in answer.plan.costs if cost.kind != "exact")
     assert "warm_tokens" not in answer.plan.signals or answer.plan.signals["warm_tokens"] == 0
+
+
+def test_a_document_that_was_read_ahead_is_read_when_it_is_asked_about(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("long", {"lease.txt": f"{LEASE} {FILLER[:9000]}"})
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    question = "When does the lease of Hall 3 end?"
+    assert ask(assistant, question, "long")[1].plan.kind == "retrieve"
+    seen = list(assistant.read_ahead(libraries=["long"]))
+    assert seen[-1].state == "kept" and seen[-1].piece.document.path == "lease.txt"
+    _, answer = ask(assistant, question, "long")
+    assert answer.plan.kind == "read" and "has been read before" in answer.plan.reason
+    assert ask(assistant, question, "long", reproducible=True)[1].plan.kind == "retrieve"
+    assert list(assistant.read_ahead(libraries=["long"])) == []
+
+
+def test_of_several_documents_the_one_that_was_cited_is_read_ahead(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("two", {"lease.txt": f"{LEASE} {FILLER[:9000]}", "other.txt": FILLER[:9000]})
+    assert list(assistant.read_ahead(libraries=["two"])) == []
+    seen = list(assistant.read_ahead(libraries=["two"], likely=[("two", "other.txt"), ("two", "lease.txt")]))
+    assert {warmed.piece.document.path for warmed in seen} == {"other.txt"}
+    assert list(assistant.read_ahead(libraries=["two"], likely=[("two", "lease.txt")], stop=lambda: True)) == []
+
+
+def test_a_document_too_long_to_be_summarised_at_once_is_summarised_alone(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("two", {"hall 3 lease.txt": f"{LEASE} {FILLER} {FILLER}", "dogs.txt": "Dogs are kept on a lead."})
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    assistant._settings = assistant._settings.with_options(read_tokens=2000)
+    _, answer = ask(assistant, "Summarise the Hall 3 lease.", "two")
+    assert answer.plan.kind == "survey" and {row["document"] for row in answer.table} == {"hall 3 lease.txt"}

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import tiny_llamas
 from click.testing import CliRunner
 
-from localrag import audit, diagnosis, machine
+from localrag import audit, diagnosis, loading, machine
 from localrag.cli.completion import completion_command
 from localrag.cli.doctor import doctor_command
 from localrag.diagnosis import Finding, diagnose
@@ -234,3 +235,36 @@ def test_programs_that_readers_could_use_are_told_and_their_absence_is_no_fault(
     assert [finding.state for finding in found] == ["ok", "ok"]
     assert "not installed" in found[0].message and ".doc" in found[0].message
     assert found[1].message == "Tesseract is at /usr/bin/tesseract"
+
+
+# --- the model in use ---------------------------------------------------------------------------------------
+
+
+def arguments(path: Path, **more: object) -> dict[str, object]:
+    return {"model": "tiny", "path": path, "adapter": None, "context": 0, "threads": 1, "gpu_layers": -1,
+            "flash_attention": "auto", "kv_type": "f16", "weights": "map", **more}  # fmt: skip
+
+
+def test_what_is_in_force_is_told_by_the_model_itself(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny_llamas.sliding(tmp_path / "tiny.gguf")
+    monkeypatch.setattr(loading, "generator_arguments", lambda settings: arguments(path, kv_type="q8_0"))
+    told = of("llama.cpp", diagnose(settings))[-1]
+    assert told.state == "ok"
+    for part in ("1 thread,", "batches of 256", "flash attention on", "in 8 bits", "mapped", "a GPU", "sliding window"):
+        assert part in told.message
+
+
+def test_a_model_that_does_not_run_is_a_problem_with_its_reason(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(b"GGUF")
+    for given, word in (
+        (arguments(path), "broken.gguf"),
+        (arguments(path, kv_type="q8_0", flash_attention="off"), "q8_0"),
+    ):
+        monkeypatch.setattr(loading, "generator_arguments", lambda settings, given=given: given)
+        told = of("llama.cpp", diagnose(settings))[-1]
+        assert told.state == "problem" and word in told.message and told.remedy

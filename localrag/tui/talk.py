@@ -37,10 +37,11 @@ class Scope:
 
 @dataclass(slots=True)
 class Talk:
-    """What was said so far, and where it is saved; only the lane writes here."""
+    """What was said so far, where it is saved, and which documents the last answer cites; only the lane writes here."""
 
     history: list[Turn] = field(default_factory=list)
     session: Session | None = None
+    cited: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -103,9 +104,19 @@ def answer(core: Core, scope: Scope, asked: Asked, screen: MessagePump) -> None:
         _remember(core, scope, asked.talk, final, screen)
 
 
+def read_ahead(core: Core, scope: Scope, talk: Talk, stop: threading.Event) -> None:
+    """Have the document read that the next question is likely to be about, until `stop` is set."""
+    if not stop.is_set():
+        for _ in core.assistant.read_ahead(
+            libraries=scope.libraries, documents=scope.only, likely=talk.cited, stop=stop.is_set
+        ):
+            pass
+
+
 def _remember(core: Core, scope: Scope, talk: Talk, final: Answer, screen: MessagePump) -> None:
     if final.answer.strip():
         talk.history.append(Turn(final.question, final.answer, final.sources))
+    talk.cited = tuple(dict.fromkeys((item.library, item.document) for item in final.citations)) or talk.cited
     try:
         if talk.session is None:
             talk.session = core.store.new(scope.libraries)

@@ -95,6 +95,8 @@ class FakeAssistant:
         self.loading = loading
         self.missing = missing
         self.asked: list[dict[str, Any]] = []
+        self.ahead: list[dict[str, Any]] = []
+        self.reading_ahead: Gate | None = None
         self.loads = 0
 
     def load(self) -> str:
@@ -138,6 +140,12 @@ class FakeAssistant:
             else:
                 said += step.text if isinstance(step, Delta) else ""
                 yield step
+
+    def read_ahead(self, *, stop: Callable[[], bool], **what: Any) -> Iterator[Any]:
+        self.ahead.append(what)
+        if self.reading_ahead is not None:
+            what["finished"] = self.reading_ahead.wait(stop)
+        yield from ()
 
     def close(self) -> None:
         pass

@@ -350,3 +350,21 @@ async def test_empty_question_is_not_asked():
         await ask(pilot, "   ")
         await pilot.pause(0.05)
     assert world.assistant.asked == []
+
+
+async def test_the_likely_document_is_read_while_a_person_types_and_gives_way_to_the_question():
+    world = FakeWorld()
+    gate = world.assistant.reading_ahead = Gate()
+    app = world.app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await see(pilot, "ready")
+        await pilot.press(*"How")
+        await until(pilot, gate.reached.is_set)
+        await pilot.press(*" long?", "enter")
+        await see(pilot, "Thirty days [1], within")
+        assert [what["finished"] for what in world.assistant.ahead] == [False]
+        assert len(world.assistant.asked) == 1
+        gate.opened.set()
+        await pilot.press(*"And")
+        await until(pilot, lambda: len(world.assistant.ahead) == 2)
+        assert world.assistant.ahead[1]["likely"][0] == ("contracts", "contracts/msa.pdf")

@@ -7,6 +7,7 @@ for it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,7 +24,18 @@ from localrag.events import Answered
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
-from localrag.tui.talk import Asked, Ended, Scope, Talk, Told, Trouble, answer, count_documents, page_text
+from localrag.tui.talk import (
+    Asked,
+    Ended,
+    Scope,
+    Talk,
+    Told,
+    Trouble,
+    answer,
+    count_documents,
+    page_text,
+    read_ahead,
+)  # fmt: skip
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.conversation import Conversation
 from localrag.tui.widgets.question import QuestionInput
@@ -84,6 +96,7 @@ class ChatScreen(Screen[None]):
         self._scope = scope
         self._talk = Talk()
         self._asked: Asked | None = None
+        self._ahead: threading.Event | None = None  # stops what is read while the person types
         self._chosen: CitationLine | None = None
         self._documents: int | None = None
         self._conversation = Conversation(clock)
@@ -124,6 +137,7 @@ class ChatScreen(Screen[None]):
         if self.answering:
             self.notify("The answer is still coming. Esc stops it.", markup=False)
             return
+        self._stop_reading_ahead()
         before, question = self._asked, self._question.take()
         view = await self._conversation.begin(question)
         asked = self._asked = Asked(question, view, self._talk)
@@ -136,6 +150,25 @@ class ChatScreen(Screen[None]):
             lambda: answer(self._core, self._scope, asked, self),
             lambda error: deliver(self, Ended(asked, error)),
         )
+
+    def on_input_changed(self) -> None:
+        """Somebody types: the document that the question is likely about is read meanwhile."""
+        if self._ahead is not None or self._asked is not None or not self._question.value.strip():
+            return
+        if self.app.model.state != "ready":
+            return
+        stop, talk = threading.Event(), self._talk
+        self._ahead = stop
+        # Nobody asked for it, so what goes wrong with it is not shown; a question would meet it again.
+        self.app.lanes["model"].submit(lambda: read_ahead(self._core, self._scope, talk, stop), lambda error: None)
+
+    def _stop_reading_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.set()
+            self._ahead = None
+
+    def on_unmount(self) -> None:
+        self._stop_reading_ahead()
 
     async def on_told(self, message: Told) -> None:
         if not message.asked.view.is_attached:

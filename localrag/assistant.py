@@ -18,7 +18,6 @@ from localrag import (
     answering,
     audit,
     calibration,
-    exact,
     filters,
     followups,
     loading,
@@ -28,17 +27,16 @@ from localrag import (
     precedence,
     prefix_cache,
     prompt,
-    reckoning,
     reranking,
     retrieval,
     routing,
-    surveying,
     warming,
-)  # fmt: skip
+)
 from localrag.answering import Prompted
 from localrag.embedding import Embedder, EmbedderIdentity
 from localrag.errors import ModelError, StorageError, UsageError
 from localrag.events import Answered, Event, Found, Notice, Planned
+from localrag.exact import parsing, reckoning
 from localrag.generation import Generator as Model
 from localrag.generation import StateStore
 from localrag.library import Library
@@ -46,7 +44,8 @@ from localrag.prefix_cache import PrefixCache
 from localrag.question import Question
 from localrag.reranking import Reranker
 from localrag.settings import Settings
-from localrag.survey_tools import Tools
+from localrag.survey import surveying
+from localrag.survey.tools import Tools
 from localrag.types import MODES, Answer, Document, Filter, Mode, NotRead, Passage, Turn
 from localrag.warming import Warmed
 
@@ -370,7 +369,7 @@ class Assistant:
     # --- exact ----------------------------------------------------------------------------------------------
 
     def _exact(self, asked: Question) -> Iterator[Event]:
-        task = exact.parse(asked.text, date.today())
+        task = parsing.parse(asked.text, date.today())
         if task is None:
             raise UsageError("this question cannot be answered exactly by code", "Ask it in another mode.")
         done = reckoning.answer(task, asked.documents, asked.only, asked.stop)

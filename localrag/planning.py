@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from localrag import exact, filters, followups, intent, material, pointing, prompt, reckoning, routing
+from localrag import filters, followups, intent, material, pointing, prompt, routing
 from localrag.errors import NotFoundError
+from localrag.exact import parsing, reckoning
 from localrag.generation import Generator, Weighed
 from localrag.intent import Intent
 from localrag.library import Library
@@ -57,7 +58,7 @@ def plan(asked: Question, mode: Mode, means: Means) -> None:
         documents=len(asked.documents), tokens=sum(sizes),
         retrieve_tokens=means.retrieve_tokens, read_tokens=means.read_tokens,
     )  # fmt: skip
-    task = exact.parse(asked.text, date.today())
+    task = parsing.parse(asked.text, date.today())
     if task is not None and mode != "exact":
         task = reckoning.settled(task, asked.documents)
     verb = None if task is None else task.verb

@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from localrag import calibration, loading, precedence, prompt, summarising
+from localrag import calibration, loading, precedence, prompt
 from localrag.generation import Generator as Model
 from localrag.library import Library
 from localrag.precedence import Rank
 from localrag.prefix_cache import PrefixCache, bound
 from localrag.question import Question
 from localrag.settings import Settings
-from localrag.summarising import Unit
+from localrag.survey import summarising
+from localrag.survey.summarising import Unit
 from localrag.types import EVERYTHING, Document
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from localrag import arithmetic
+from localrag.exact import arithmetic
 
 ANSWERS = {
     # percent

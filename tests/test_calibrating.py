@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from forgetful import Forgetful, shown
 
-from localrag import calibrating, calibration, outcome
-from localrag.calibrating import Kept, Scope, Way
-from localrag.filler import Filler
+from localrag import calibration
+from localrag.calibrate import calibrating, outcome
+from localrag.calibrate.calibrating import Kept, Scope, Way
+from localrag.calibrate.filler import Filler
 from localrag.generation import ScriptedGenerator
 
 SCOPE = Scope((1000, 2000, 4000))

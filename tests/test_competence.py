@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from localrag import competence
-from localrag.competence import Result, Task
+from localrag.calibrate import competence
+from localrag.calibrate.competence import Result, Task
 
 TASKS = competence.tasks()
 

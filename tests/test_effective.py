@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.effective import LEAST, Effective, Tally, effective, interval, pooled
+from localrag.calibrate.effective import LEAST, Effective, Tally, effective, interval, pooled
 
 
 def _tallies(*rights: int, asked: int = 24) -> list[Tally]:

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from localrag import figures
-from localrag.figures import FIGURE, Figure
+from localrag.exact import figures
+from localrag.exact.figures import FIGURE, Figure
 
 
 @pytest.mark.parametrize(

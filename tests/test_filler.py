@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localrag import filler
+from localrag.calibrate import filler
 from localrag.errors import NotFoundError
 from localrag.settings import Settings
 

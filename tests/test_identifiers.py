@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localrag import identifiers
-from localrag.identifiers import KINDS
+from localrag.exact import identifiers
+from localrag.exact.identifiers import KINDS
 
 
 def found(text: str, identifier: str) -> list[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from localrag.joining import join
-from localrag.leaf import leaf_question
-from localrag.survey import Leaf
+from localrag.survey.asking import Leaf
+from localrag.survey.joining import join
+from localrag.survey.leaf import leaf_question
 from localrag.types import Citation, Document
 
 

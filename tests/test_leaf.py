@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.leaf import LeafQuestion, leaf_question, required
+from localrag.survey.leaf import LeafQuestion, leaf_question, required
 
 EXISTENCE = [
     ("Which contracts have a non-compete clause?", "Does this contract have a non-compete clause?"),

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from localrag import needles
-from localrag.needles import Asked, Haystack
+from localrag.calibrate import needles
+from localrag.calibrate.needles import Asked, Haystack
 
 LENGTHS = (1000, 2000, 4000, 8000)
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from localrag import occurrences as module
-from localrag.occurrences import occurrences, parts
+from localrag.exact import occurrences as module
+from localrag.exact.occurrences import occurrences, parts
 
 
 def found(text: str, term: str) -> list[str]:

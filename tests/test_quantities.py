@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from localrag.quantities import Quantity, comparison, read
+from localrag.survey.quantities import Quantity, comparison, read
 
 YEAR = 365.2425
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from localrag import exact, filters, reckoning, shelving
+from localrag import filters
 from localrag.editing import Editor
+from localrag.exact import parsing, reckoning, shelving
+from localrag.exact.shelving import Pairs, Reckoned
+from localrag.exact.tasks import Listing, Task, Term
 from localrag.library import Library
-from localrag.shelving import Pairs, Reckoned
-from localrag.tasks import Listing, Task, Term
 from localrag.types import EVERYTHING, Filter
 
 Shelf = Callable[..., Editor]
@@ -39,7 +40,7 @@ def pairs(*libraries: Library, only: Filter = EVERYTHING) -> Pairs:
 
 
 def ask(question: str, *libraries: Library, only: Filter = EVERYTHING) -> Reckoned:
-    task = exact.parse(question)
+    task = parsing.parse(question)
     assert task is not None
     done = reckoning.answer(task, pairs(*libraries, only=only), only)
     for citation in done.citations:
@@ -82,7 +83,7 @@ def test_a_document_that_the_question_names_is_looked_in_alone(library: Editor) 
 
 def test_a_question_that_names_no_document_here_is_not_for_code(library: Editor) -> None:
     def settled(question: str) -> Task | None:
-        task = exact.parse(question)
+        task = parsing.parse(question)
         assert task is not None
         return reckoning.settled(task, pairs(library))
 
@@ -91,7 +92,7 @@ def test_a_question_that_names_no_document_here_is_not_for_code(library: Editor)
         and settled('Find "x" in the Tess contract') is None
     )
     assert settled("How many words does the Orlo lease have?") and settled("list the documents") and settled("1 + 1")
-    task = exact.parse("How many words does the Tess contract have?")
+    task = parsing.parse("How many words does the Tess contract have?")
     assert task is not None
     done = reckoning.answer(task, pairs(library), EVERYTHING)
     assert not done.found and done.text.startswith("No document is called “Tess contract”.")

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from localrag.sections import Section, cut
+from localrag.survey.sections import Section, cut
 from localrag.types import Heading, Page
 
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from localrag import dates, spans
+from localrag.exact import dates, spans
 
 TODAY = date(2026, 11, 25)
 COUNTED = "(the first date is not counted, the last is; with both counted {})"

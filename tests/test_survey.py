@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from localrag import survey
 from localrag.generation import ScriptedGenerator, Weighed
-from localrag.leaf import leaf_question
 from localrag.llama import LlamaGenerator
 from localrag.models.store import ModelStore
 from localrag.settings import load_settings
-from localrag.survey import Leaf, Material, Verdict
+from localrag.survey import asking
+from localrag.survey.asking import Leaf, Material, Verdict
+from localrag.survey.leaf import leaf_question
 from localrag.types import Document, Message, Passage, Usage
 
 PLAIN = Verdict(least=0.0, standing=1.0, certain=4.0)
@@ -52,7 +52,7 @@ def told(model: ScriptedGenerator) -> list[str]:
 
 
 def run(leaf: Any, material: Material, model: ScriptedGenerator, **rest: Any) -> Leaf:
-    made = survey.ask(leaf, "papers", DOCUMENT, material, model, verdict=PLAIN, **rest)
+    made = asking.ask(leaf, "papers", DOCUMENT, material, model, verdict=PLAIN, **rest)
     assert made is not None
     return made
 
@@ -128,9 +128,9 @@ def test_a_required_name_stands_in_or_beside_the_quote() -> None:
 
 def test_a_name_that_stands_apart_from_what_is_sought_costs_likelihood() -> None:
     sought = "governed by the law of Delaware"
-    assert survey.together(["Delaware"], sought, "Construed under the laws of Delaware. Rent is due.")
-    assert not survey.together(["Delaware"], sought, "Acme, a Delaware corporation. The law is kind.")
-    assert survey.together(["Delaware"], "Delaware", "Acme, a Delaware corporation.")
+    assert asking.together(["Delaware"], sought, "Construed under the laws of Delaware. Rent is due.")
+    assert not asking.together(["Delaware"], sought, "Acme, a Delaware corporation. The law is kind.")
+    assert asking.together(["Delaware"], "Delaware", "Acme, a Delaware corporation.")
     question = leaf_question("Which contracts are governed by the law of Delaware?")
     for loose, found in ((False, True), (True, False)):
         model = Sure(shares={"Delaware": 0.7}, script=[("", reply())])
@@ -196,15 +196,15 @@ def test_stopped_there_is_no_leaf() -> None:
         def weigh(self, messages: Sequence[Message], options: Sequence[str], **rest: Any) -> Iterator[Any]:
             yield Weighed((), Usage())
 
-    assert survey.ask(RENEWS, "papers", DOCUMENT, Material(passages("x")), Stopped()) is None
+    assert asking.ask(RENEWS, "papers", DOCUMENT, Material(passages("x")), Stopped()) is None
 
 
 def test_scores_count_against_the_background_of_the_other_documents() -> None:
-    best, *rest = survey.standings([0.9, *[0.3, 0.31, 0.29] * 10])
+    best, *rest = asking.standings([0.9, *[0.3, 0.31, 0.29] * 10])
     assert best > 1.5 and all(value < 0 for value in rest)
-    assert survey.standings([0.9, 0.1, 0.1]) == [0.0] * 3  # of so few there is none
-    assert survey.standings([0.4] * 6) == [0.0] * 6
-    few, many = (survey.standings([9.0, *[0.1] * n])[0] for n in (4, 50))
+    assert asking.standings([0.9, 0.1, 0.1]) == [0.0] * 3  # of so few there is none
+    assert asking.standings([0.4] * 6) == [0.0] * 6
+    few, many = (asking.standings([9.0, *[0.1] * n])[0] for n in (4, 50))
     assert 0 < few < many <= 2.0
 
 
@@ -220,7 +220,7 @@ def test_a_real_model_keeps_to_the_shape_and_reads_a_passage_once() -> None:
     assert set(table.fields) == {"tenant", "rent"}
     # This model knows nothing of contracts, so it is let say yes to anything.
     easy = Verdict(least=-20.0, standing=0.0, certain=30.0)
-    leaf = survey.ask(RENEWS, "papers", DOCUMENT, Material(passages(text)), model, verdict=easy)
+    leaf = asking.ask(RENEWS, "papers", DOCUMENT, Material(passages(text)), model, verdict=easy)
     assert leaf is not None and leaf.likelihood is not None and leaf.usage.generated > 0
     fresh = leaf.usage.prompt - leaf.usage.reused
     assert leaf.usage.reused >= model.count(text) and fresh < leaf.usage.prompt / 2 + 60

@@ -20,8 +20,8 @@ from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from localrag.calibrating import Kept, Scope, Step
-    from localrag.filler import Filler
+    from localrag.calibrate.calibrating import Kept, Scope, Step
+    from localrag.calibrate.filler import Filler
     from localrag.generation import Generator
     from localrag.models.store import InstalledModel
 
@@ -133,8 +133,8 @@ def _text(
     depths: int, full: bool, stop: Callable[[], bool],
 ) -> tuple[Filler, Scope]:  # fmt: skip
     """The filler, and what can be asked: lengths that the window and the text hold."""
-    from localrag import filler
-    from localrag.calibrating import ROOM, Scope
+    from localrag.calibrate import filler
+    from localrag.calibrate.calibrating import ROOM, Scope
 
     room = model.window - ROOM
     wanted = lengths or _LENGTHS
@@ -165,7 +165,8 @@ def _documents(
     folder: Path | None, library: str | None, settings: Settings, stop: Callable[[], bool]
 ) -> tuple[Iterator[str], str]:
     """The texts, and what they are called: the folder or library named, else the largest library, else the examples."""
-    from localrag import api, filler
+    from localrag import api
+    from localrag.calibrate import filler
     from localrag.library import Library
 
     if folder is None:
@@ -198,7 +199,8 @@ def _measure(
     """Do what is not kept yet, save what routing reads, and tell all of it, with whether all is done."""
     from importlib.metadata import version
 
-    from localrag import calibrating, calibration, outcome, vault
+    from localrag import calibration, vault
+    from localrag.calibrate import calibrating, outcome
 
     file = settings.calibration_file
     weights, build = chosen.sha256 + (chosen.adapter_sha256 or ""), version("llama-cpp-python")
@@ -222,7 +224,8 @@ def _parts(
     stopped: Callable[[], bool],
 ) -> Iterator[Iterator[Step]]:  # fmt: skip
     """The parts of a calibration, the quickest first; each ends where it is stopped or the time is over."""
-    from localrag import calibrating, calibration, loading
+    from localrag import calibration, loading
+    from localrag.calibrate import calibrating
 
     def over() -> bool:
         return stopped() or time.monotonic() >= deadline
@@ -256,7 +259,7 @@ _PARTS = {"skills": "small tasks", "needles": "hidden facts", "speed": "ways of 
 
 def _now(settings: Settings) -> Any:
     """The way of running that the settings name; flash attention is on where llama.cpp may choose."""
-    from localrag.calibrating import Way
+    from localrag.calibrate.calibrating import Way
 
     flash = getattr(settings, "flash_attention", "auto")
     return Way(getattr(settings, "kv_type", "f16"), "off" if flash == "off" else "on")

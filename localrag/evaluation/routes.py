@@ -5,8 +5,8 @@ document was kept or not, so what a question costs cold is known from its prompt
 ways one after the other: passages for all its questions, then the whole document for all of them, then auto twice.
 
 - **cold**: auto as it decides where nothing has been read before (`reproducible`). Tokens are those that each way has
-  to read where nothing was kept before the question. Seconds are measured for the question that did read the document, and
-  predicted for the others from the speed seen here.
+  to read where nothing was kept before the question. Seconds are measured for the question that did read the document,
+  and predicted for the others from the speed seen here.
 - **warm**: auto as it decides with the document's state kept. Seconds are measured with it kept.
 
 Where auto comes to a prompt that another way has asked already, the answer is taken from there (`remembering.py`).

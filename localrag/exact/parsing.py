@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from localrag import arithmetic, identifiers, inventory, spans
-from localrag.scopes import PLAIN, scope
-from localrag.tasks import Every, Identifier, Task, Term, Worked
+from localrag.exact import arithmetic, identifiers, inventory, spans
+from localrag.exact.scopes import PLAIN, scope
+from localrag.exact.tasks import Every, Identifier, Task, Term, Worked
 
 _LONGEST = 600
 _POLITE = re.compile(

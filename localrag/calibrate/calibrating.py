@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from localrag import calibration, competence, needles, prompt, vault
+from localrag import calibration, prompt, vault
+from localrag.calibrate import competence, needles
+from localrag.calibrate.filler import Filler
 from localrag.calibration import Calibration
 from localrag.events import PromptRead
-from localrag.filler import Filler
 from localrag.generation import Completed, Generator, Weighed
 from localrag.types import Message
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean, pstdev
 from typing import Any, Literal
 
-from localrag import survey_prompts
 from localrag.analysis import COMMON, FALLBACK, tokens
 from localrag.citations import cite, locate
 from localrag.generation import Completed, Generator, StateStore, Weighed
-from localrag.leaf import LeafQuestion
 from localrag.sentences import sentences
+from localrag.survey import prompts
+from localrag.survey.leaf import LeafQuestion
 from localrag.types import Citation, Document, Message, Passage, Usage
 
 Read = Literal["whole", "passages"]
@@ -165,7 +165,7 @@ class _Call:
     def yes(self, messages: Sequence[Message]) -> float | None:
         """The log odds of yes against no; None where it was stopped."""
         weighed = Weighed((), Usage())
-        for event in self.model.weigh(messages, survey_prompts.YES_NO, stop=self.stop, states=self.states):
+        for event in self.model.weigh(messages, prompts.YES_NO, stop=self.stop, states=self.states):
             if isinstance(event, Weighed):
                 weighed = event
         self.usage += weighed.usage
@@ -190,21 +190,21 @@ def _judged(
 ) -> tuple[Sequence[Passage], list[Message], float | None] | None:
     """The passages that answer best, their prompt, and the odds that they do; None where it was stopped."""
     if material.text:
-        messages = survey_prompts.document_prompt(leaf.text, material.passages[0].document, material.text)
+        messages = prompts.document_prompt(leaf.text, material.passages[0].document, material.text)
     else:
-        messages = survey_prompts.passage_prompt(leaf.noun, material.passages)
+        messages = prompts.passage_prompt(leaf.noun, material.passages)
     if leaf.kind == "fields":
         return material.passages, messages, None
     this = _this(material)
     if leaf.kind != "existence" or material.read == "whole":
-        odds = call.yes(survey_prompts.asking(messages, survey_prompts.says_so(leaf, this)))
+        odds = call.yes(prompts.asking(messages, prompts.says_so(leaf, this)))
         if odds is not None and leaf.kind == "existence":
             odds = verdict.moved(odds, material)
         return None if odds is None else (material.passages, messages, odds)
     best: tuple[Sequence[Passage], list[Message], float] | None = None
     for passage in material.passages:
-        messages = survey_prompts.passage_prompt(leaf.noun, [passage])
-        odds = call.yes(survey_prompts.asking(messages, survey_prompts.says_so(leaf, this)))
+        messages = prompts.passage_prompt(leaf.noun, [passage])
+        odds = call.yes(prompts.asking(messages, prompts.says_so(leaf, this)))
         if odds is None:
             return None
         odds = verdict.moved(odds, material)
@@ -222,11 +222,11 @@ def _this(material: Material) -> str:
 
 
 def _written(leaf: LeafQuestion, messages: list[Message], material: Material, call: _Call) -> str | None:
-    told = survey_prompts.asking(messages, survey_prompts.write(leaf, _this(material)))
+    told = prompts.asking(messages, prompts.write(leaf, _this(material)))
     if leaf.kind != "fields":
-        return call.write(told, survey_prompts.LEAF_GRAMMAR, _LEAF_TOKENS)
+        return call.write(told, prompts.LEAF_GRAMMAR, _LEAF_TOKENS)
     most = min(_MOST_FIELD_TOKENS, _FIELD_TOKENS * len(leaf.columns) + 20)
-    return call.write(told, survey_prompts.fields_grammar(leaf.columns), most)
+    return call.write(told, prompts.fields_grammar(leaf.columns), most)
 
 
 def _leaf(leaf: LeafQuestion, nothing: Leaf, passages: Sequence[Passage], text: str) -> Leaf:
@@ -257,10 +257,10 @@ def _row_of_fields(leaf: LeafQuestion, nothing: Leaf, passages: Sequence[Passage
     places: list[Citation] = []
     dropped = False
     for column in leaf.columns:
-        value = str(reply.get(survey_prompts.key(column), "")).strip()
+        value = str(reply.get(prompts.key(column), "")).strip()
         at = (located(value, passages, sentence=True) or supported(value, column, passages)) if value else None
         dropped = dropped or bool(value and at is None)
-        values[survey_prompts.key(column)] = value if at is not None else ""
+        values[prompts.key(column)] = value if at is not None else ""
         places += [at] if at is not None else []
     answer = "; ".join(f"{name}: {value}" for name, value in values.items() if value)
     citation = places[0] if places else None

@@ -13,10 +13,10 @@ from typing import Any
 
 from localrag import analysis, filters, material
 from localrag.errors import NotFoundError
-from localrag.figures import counted
+from localrag.exact.figures import counted
+from localrag.exact.scopes import scope
+from localrag.exact.tasks import Listing, Size
 from localrag.library import Library
-from localrag.scopes import scope
-from localrag.tasks import Listing, Size
 from localrag.types import Citation, Document, Filter
 
 Pairs = Sequence[tuple[Library, Document]]

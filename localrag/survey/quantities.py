@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from localrag import dates
+from localrag.exact import dates
 
 Measure = Literal["date", "duration", "money", "percent", "number"]
 _MONTH_DAYS = 365.2425 / 12

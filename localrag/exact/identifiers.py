@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from localrag import dates
-from localrag.figures import FIGURE, figure, number
-from localrag.figures import written as written_number
+from localrag.exact import dates
+from localrag.exact.figures import FIGURE, figure, number
+from localrag.exact.figures import written as written_number
 
 _SEPARATING = " \n\t\r\u00a0\u2007\u2009\u202f-\u2010\u2011\u2012\u2013\u2014\u2212/"
 _APART = re.escape(_SEPARATING)

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from localrag import quantities
-from localrag.leaf import LeafQuestion
-from localrag.quantities import Quantity
-from localrag.survey import Leaf
+from localrag.survey import quantities
+from localrag.survey.asking import Leaf
+from localrag.survey.leaf import LeafQuestion
+from localrag.survey.quantities import Quantity
 from localrag.types import Citation
 
 # Names of documents that a line lists; the table has them all.

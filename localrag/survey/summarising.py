@@ -12,16 +12,17 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from localrag import leaf, material, sections, survey_prompts
+from localrag import material
 from localrag.calibration import Calibration
 from localrag.citations import cite
 from localrag.events import Answered, Delta, Event, Notice, Surveyed
 from localrag.generation import Completed, StateStore
 from localrag.generation import Generator as Model
 from localrag.question import Question
-from localrag.sections import Apart
 from localrag.settings import Settings
-from localrag.survey_tools import Pair, Tools
+from localrag.survey import leaf, prompts, sections
+from localrag.survey.sections import Apart
+from localrag.survey.tools import Pair, Tools
 from localrag.types import Answer, Citation, Message, NotRead, Passage, Usage
 
 _PART, _WHOLE, _FOLDER = "two or three sentences", "about five sentences", "about six sentences"
@@ -131,7 +132,7 @@ def _part(page: Passage, span: sections.Span) -> Passage:
 def _summary_of(unit: Unit, work: _Work, states: StateStore | None) -> Generator[Event, None, Summary | None]:
     size, tokens = (_PART, _PART_TOKENS) if unit.section else (_WHOLE, _WHOLE_TOKENS)
     this = "this section" if unit.section else "this document"
-    messages = survey_prompts.summary_prompt(this, unit.name, unit.text, size, work.asked.text)
+    messages = prompts.summary_prompt(this, unit.name, unit.text, size, work.asked.text)
     text = yield from _write(messages, tokens, work, states)
     if text is None:
         return None
@@ -174,7 +175,7 @@ def _joined(
                 next_parts.append(group[0])
                 continue
             given = [(part.name, _MARK.sub("", part.text)) for part in group]
-            messages = survey_prompts.joined_prompt(what, given, size if last else _PART, work.asked.text)
+            messages = prompts.joined_prompt(what, given, size if last else _PART, work.asked.text)
             text = yield from _write(messages, _WHOLE_TOKENS, work, None)
             if text is None:
                 return None

@@ -11,14 +11,15 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from localrag import intent, joining, leaf, material, prompt, sections, summarising, survey
+from localrag import intent, material, prompt
 from localrag.citations import locate
 from localrag.events import Answered, Event, Surveyed
-from localrag.leaf import LeafQuestion
 from localrag.question import Question
-from localrag.sections import Section
-from localrag.survey import Leaf, Material
-from localrag.survey_tools import Pair, Tools
+from localrag.survey import asking, joining, leaf, sections, summarising
+from localrag.survey.asking import Leaf, Material
+from localrag.survey.leaf import LeafQuestion
+from localrag.survey.sections import Section
+from localrag.survey.tools import Pair, Tools
 from localrag.types import Answer, NotRead, Passage, Usage
 
 # Passages judged apart for a question of yes and no; looked through for those that hold a required name; and those of
@@ -60,7 +61,7 @@ def survey_all(asked: Question, tools: Tools) -> Iterator[Event]:
     known = tools.known
     for n in order:
         library, document = places[n].pair
-        told = survey.ask(
+        told = asking.ask(
             question, library.name, document, materials[n], tools.model, answer_from=known.answer_from, stop=asked.stop
         )
         if told is None:
@@ -130,7 +131,7 @@ def _materials(question: LeafQuestion, places: Sequence[_Place], asked: Question
     """The material of each place, and how each compares with the others."""
     found = [_material(question, place, asked, tools) for place in places]
     scores = [max(_evidence(passage) for passage in made.passages) for made in found if made.passages]
-    standings = iter(survey.standings(scores))
+    standings = iter(asking.standings(scores))
     return [
         replace(made, standing=next(standings), loose=_loose(question, made.passages)) if made.passages else made
         for made in found
@@ -139,7 +140,7 @@ def _materials(question: LeafQuestion, places: Sequence[_Place], asked: Question
 
 def _loose(question: LeafQuestion, passages: Sequence[Passage]) -> bool:
     return bool(question.required) and not any(
-        survey.together(question.required, question.topic, passage.text) for passage in passages
+        asking.together(question.required, question.topic, passage.text) for passage in passages
     )
 
 
@@ -203,7 +204,7 @@ def _passages(question: LeafQuestion, place: _Place, asked: Question, tools: Too
     if question.required:
         hits = find(question.topic, _LOOKED_THROUGH)
         holding = [hit for hit in hits if all(locate(name, hit.text) for name in question.required)]
-        close = [hit for hit in holding if survey.together(question.required, question.topic, hit.text)]
+        close = [hit for hit in holding if asking.together(question.required, question.topic, hit.text)]
         return (close or holding or hits)[:_JUDGED]
     if question.kind == "existence":
         return find(question.topic, _JUDGED)

@@ -13,13 +13,14 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any
 
-from localrag import filters, identifiers, material, shelving
-from localrag.figures import counted
-from localrag.identifiers import KINDS, Mark
+from localrag import filters, material
+from localrag.exact import identifiers, shelving
+from localrag.exact.figures import counted
+from localrag.exact.identifiers import KINDS, Mark
+from localrag.exact.occurrences import occurrences, parts
+from localrag.exact.shelving import Pairs, Reckoned, Row
+from localrag.exact.tasks import Every, Identifier, Listing, Size, Task, Term, Worked
 from localrag.library import Library
-from localrag.occurrences import occurrences, parts
-from localrag.shelving import Pairs, Reckoned, Row
-from localrag.tasks import Every, Identifier, Listing, Size, Task, Term, Worked
 from localrag.types import Citation, Document, Filter, Page, place
 
 _MOST_CITED = 20

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from localrag import prompt
-from localrag.leaf import LeafQuestion
+from localrag.survey.leaf import LeafQuestion
 from localrag.types import Message, Passage
 
 RULES = (

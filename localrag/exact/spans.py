@@ -15,9 +15,9 @@ from collections.abc import Callable
 from datetime import MAXYEAR, MINYEAR, date, timedelta
 from functools import partial
 
-from localrag import dates
-from localrag.dates import Written, said
-from localrag.figures import counted
+from localrag.exact import dates
+from localrag.exact.dates import Written, said
+from localrag.exact.figures import counted
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _UNITS = {

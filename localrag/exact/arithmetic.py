@@ -14,7 +14,18 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal, DecimalException, localcontext
 
-from localrag.figures import FIGURE, Figure, Language, converted, figure, is_year, percent, rounded, unit_named, written
+from localrag.exact.figures import (
+    FIGURE,
+    Figure,
+    Language,
+    converted,
+    figure,
+    is_year,
+    percent,
+    rounded,
+    unit_named,
+    written,
+)
 
 _DEEPEST = 60
 _LONGEST, _LONGEST_EXPRESSION = 600, 4000

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from localrag.quantities import Comparison, comparison
+from localrag.survey.quantities import Comparison, comparison
 
 Kind = Literal["existence", "value", "fields", "summary", "open"]
 

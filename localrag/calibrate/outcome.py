@@ -6,11 +6,12 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from localrag import calibration, competence
-from localrag.calibrating import WAYS, Kept, Scope, Way, readings
+from localrag import calibration
+from localrag.calibrate import competence
+from localrag.calibrate.calibrating import WAYS, Kept, Scope, Way, readings
+from localrag.calibrate.effective import Effective, Tally, effective, interval
+from localrag.calibrate.needles import WAYS as QUESTIONS
 from localrag.calibration import Calibration
-from localrag.effective import Effective, Tally, effective, interval
-from localrag.needles import WAYS as QUESTIONS
 
 _GAIN = 1.1  # a way of running that is not a tenth faster is not worth a setting
 

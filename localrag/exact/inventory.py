@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from localrag import dates
-from localrag.scopes import scope
-from localrag.tasks import Listing, Order, Size
+from localrag.exact import dates
+from localrag.exact.scopes import scope
+from localrag.exact.tasks import Listing, Order, Size
 
 _TYPES = {
     r"pdfs?(?: files?| documents?)?": "pdf",

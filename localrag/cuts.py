@@ -2,7 +2,8 @@
 
 What a model makes of a token differs in its last bits with the batch that the token was read in, and now and then that
 is enough for another word. So a prompt is always read in the same batches: it is cut at the end of each part that may
-be met again (a document, a message), and every `STEP` tokens counted from there. What was read before is of use only
+be met again (a document; a message, unless it is so short that a batch of its own costs more than reading it again),
+and every `STEP` tokens counted from there. What was read before is of use only
 up to the last cut at which both tokens and cuts agree, wherever it was kept. An answer then does not depend on what was
 read before it.
 """
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 STEP = 256  # most tokens of a batch, and between two reports of progress
+LEAST = 64  # fewer are no batch of their own: behind a long document each batch takes half a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,17 @@ class Prompt:
 
 
 def lay(tokens: Sequence[int], ends: Iterable[int], checkpoints: Sequence[int] = (), step: int = STEP) -> Prompt:
-    """Cut a prompt at `ends` and `checkpoints` (positions in it), and every `step` tokens from each of them on."""
-    forced = sorted({end for end in (*ends, *checkpoints, len(tokens)) if 0 < end <= len(tokens)})
+    """Cut a prompt at `checkpoints` and `ends` (positions in it), and every `step` tokens from each of them on.
+
+    An end is passed over where fewer than LEAST tokens stand before it since the last of them, or of the checkpoints.
+    """
+    always = {*checkpoints, len(tokens)}
     cuts: list[int] = []
     begin = 0
-    for end in forced:
-        cuts += [*range(begin + step, end, step), end]
-        begin = end
+    for end in sorted({end for end in (*ends, *always) if 0 < end <= len(tokens)}):
+        if end in always or end - begin >= LEAST:
+            cuts += [*range(begin + step, end, step), end]
+            begin = end
     return Prompt(tuple(tokens), tuple(cuts), tuple(checkpoints))
 
 

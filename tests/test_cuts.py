@@ -6,10 +6,17 @@ from localrag.cuts import Prompt, lay, shared
 
 
 def test_a_prompt_is_cut_at_each_end_and_in_steps_from_there() -> None:
-    assert lay(range(20), [5], [12], step=4).cuts == (4, 5, 9, 12, 16, 20)
+    assert lay(range(200), [65], [120], step=40).cuts == (40, 65, 105, 120, 160, 200)
     assert lay(range(8), [], step=4).cuts == (4, 8)
     assert lay(range(3), [0, 3, 3], [3]).cuts == (3,)
     assert lay([], []).cuts == ()
+
+
+def test_a_short_message_is_no_batch_of_its_own_and_a_document_is() -> None:
+    assert lay(range(100), [20], [30]).cuts == (30, 100)
+    assert lay(range(200), [20, 70, 90], [10]).cuts == (10, 90, 200)
+    # Whatever follows: a message is cut off, or not, by what stands before it.
+    assert lay(range(300), [20, 70, 90], [10]).cuts == (10, 90, 300)
 
 
 def test_the_same_beginning_is_cut_in_the_same_places_whatever_follows() -> None:

@@ -20,7 +20,7 @@ from localrag.models.store import ModelStore
 from localrag.prefix_cache import PrefixCache
 from localrag.prompt import check_prompt, documents_prompt
 from localrag.settings import load_settings
-from localrag.survey_prompts import LEAF_GRAMMAR
+from localrag.survey.prompts import LEAF_GRAMMAR
 from localrag.types import Message
 
 pytestmark = pytest.mark.model
@@ -174,7 +174,7 @@ def test_what_comes_next_is_the_same_to_the_last_bit_however_the_document_came_t
 
 
 def test_the_check_and_the_answer_share_all_but_the_end(model: LlamaGenerator) -> None:
-    asked = messages(text=TEXT * 2)
+    asked = [Message("system", "Answer from the passages."), Message("user", f"{TEXT}\n\nWhat is the fee of Hall 3?")]
     cold = run(model, asked)
     model._free_context()
     shares(model, check_prompt(asked))

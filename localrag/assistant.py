@@ -40,14 +40,17 @@ from localrag.exact import parsing, reckoning
 from localrag.generation import Generator as Model
 from localrag.generation import StateStore
 from localrag.library import Library
+from localrag.material import Unit
 from localrag.prefix_cache import PrefixCache
 from localrag.question import Question
 from localrag.reranking import Reranker
 from localrag.settings import Settings
-from localrag.survey import surveying
+from localrag.survey import summarising, surveying
 from localrag.survey.tools import Tools
 from localrag.types import MODES, Answer, Document, Filter, Mode, NotRead, Passage, Turn
 from localrag.warming import Warmed
+
+PART_READ = "It is too long to be read at once, so the part of it that fits the question best is read."
 
 
 class Assistant:
@@ -280,19 +283,17 @@ class Assistant:
 
     def _read(self, asked: Question) -> Iterator[Event]:
         model = self._model()
-        began = time.monotonic()
-        reading = asked.reading or asked.documents
-        texts, passages, tokens = [], [], 0
-        for library, document in reading:
-            pages = material.pages_of(library, document, asked.only)
-            texts.append((document.path, material.whole_text([page for _, page in pages])))
-            passages += material.page_passages(library.name, document, pages)
-            tokens += model.count(prompt.document_block(*texts[-1]))
-        asked.retrieve_seconds += time.monotonic() - began
-        if not any(text.strip() for _, text in texts):
+        most = answering.budget(model, self._settings, asked, model.window)
+        units = [unit for pair in asked.reading or asked.documents for unit in material.whole(pair, asked.only)]
+        tokens = _tokens(units, model)
+        if tokens > most and len(units) == 1:
+            units = self._best_part(asked, units[0])
+            tokens = _tokens(units, model)
+            asked.plan = replace(asked.plan, reason=f"{asked.plan.reason} {PART_READ}")
+            yield Planned(asked.plan)
+        if not units:
             yield Answered(self._nothing(asked))
             return
-        most = answering.budget(model, self._settings, asked, model.window)
         if tokens > most:
             yield Notice(
                 f"The documents have {tokens:,} tokens and {most:,} fit the window: looking up passages instead."
@@ -302,21 +303,33 @@ class Assistant:
             yield from self._retrieve(asked)
             return
         fitted = prompt.fit([], asked.history, max(0, most - tokens), model.count)
-        asked.looked_at = material.whole_read(reading, asked.documents, asked.only)
+        asked.looked_at = material.whole_read(units, asked.documents, asked.only)
         asked.looked_at += material.remembered(fitted.shortened, fitted.forgotten)
-        messages = prompt.documents_prompt(asked.text, texts, fitted.history)
+        messages = prompt.documents_prompt(asked.text, [(unit.name, unit.text) for unit in units], fitted.history)
         used = answering.context(model, tokens, fitted.history, asked.text)
-        prompted = Prompted(messages, passages, self._states(reading), used)
+        passages = [passage for unit in units for passage in unit.passages]
+        part = units[-1].name if units[-1].section else material.pages_named(asked.only)
+        prompted = Prompted(messages, passages, self._states([unit.pair for unit in units], part), used)
         yield from answering.answer(asked, prompted, model, self._settings)
 
-    def _states(self, documents: Sequence[tuple[Library, Document]]) -> StateStore | None:
-        """Where the states of these documents are kept."""
+    def _best_part(self, asked: Question, whole: Unit) -> list[Unit]:
+        """The section of a document that holds the passage that fits best, or the two that it reaches into."""
+        library, document = whole.pair
+        hits = asked.hits or self._search(asked, planning.BACKGROUND)
+        own = [hit for hit in hits if (hit.library, hit.document_id) == (library.name, document.id)]
+        room = summarising.room_for(self._model(), self._settings, self._known())
+        # Each is half of what the model can use.
+        parts = summarising.units_of(whole.pair, asked, self._model(), room)
+        return [part for part in parts if own and part.holds(own[0])][:2] or parts[:1]
+
+    def _states(self, documents: Sequence[tuple[Library, Document]], part: str = "") -> StateStore | None:
+        """Where the states of these documents are kept, or of a part of them."""
         if len({library.name for library, _ in documents}) > 1:
             # A state of several libraries would lie in one of them, and outlive what is deleted from another.
             return None
         hashes = [document.sha256 for _, document in documents]
-        folder = documents[0][0].folder
-        return PrefixCache(folder, loading.generator_identity(self._settings), hashes, self._settings.cache_bytes)
+        identity = loading.generator_identity(self._settings)
+        return PrefixCache(documents[0][0].folder, identity, hashes, self._settings.cache_bytes, part=part)
 
     def _warm(self, documents: Sequence[tuple[Library, Document]]) -> int:
         """Tokens that the model has kept of just these documents; 0 where it has not read them all."""
@@ -398,3 +411,7 @@ class Assistant:
                 )  # fmt: skip
         except StorageError as error:
             yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
+
+
+def _tokens(units: Sequence[Unit], model: Model) -> int:
+    return sum(model.count(prompt.document_block(unit.name, unit.text)) for unit in units)

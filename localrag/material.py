@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from localrag import filters, places
 from localrag.library import Library
@@ -12,6 +12,37 @@ from localrag.types import Citation, Document, Filter, NotRead, Page, Passage, p
 _MOST_NOT_READ = 50
 # Characters shown on each side of a term that was searched for.
 _AROUND = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is put before the model at once: a document, or a section of one."""
+
+    pair: tuple[Library, Document]
+    name: str
+    place: str
+    text: str
+    passages: tuple[Passage, ...]
+    section: bool = False
+
+    def holds(self, passage: Passage) -> bool:
+        """Whether some of a passage of the same document lies in it."""
+        return any(
+            item.position == passage.position and item.start < passage.end and passage.start < item.end
+            for item in self.passages
+        )
+
+
+def whole(pair: tuple[Library, Document], only: Filter) -> list[Unit]:
+    """A document as one unit, however long; none where it has no text."""
+    library, document = pair
+    pages = pages_of(library, document, only)
+    text = whole_text([page for _, page in pages])
+    return (
+        [Unit(pair, document.path, "", text, tuple(page_passages(library.name, document, pages)))]
+        if text.strip()
+        else []
+    )
 
 
 def not_read(
@@ -59,15 +90,21 @@ def share_read(passages: Sequence[Passage], documents: Sequence[tuple[Library, D
     )
 
 
-def whole_read(
-    reading: Sequence[tuple[Library, Document]], documents: Sequence[tuple[Library, Document]], only: Filter
-) -> str:
-    """Which documents were read whole, and how many were not, as a sentence."""
-    named = f"“{reading[0][1].path}”" if len(reading) == 1 else _number(len(reading), "document")
-    what = "the pages asked about" if only.pages is not None else "all of the text"
-    rest = len(documents) - len(reading)
+def whole_read(units: Sequence[Unit], documents: Sequence[tuple[Library, Document]], only: Filter) -> str:
+    """Which documents were read whole, or which part of one, and how many were not, as a sentence."""
+    read = {unit.pair[1].id for unit in units}
+    named = f"“{units[0].pair[1].path}”" if len(read) == 1 else _number(len(read), "document")
+    what = "All of the text" if only.pages is None else "The pages asked about"
+    if units[0].section:
+        what = f"About {100 * sum(len(unit.text) for unit in units) / max(1, units[0].pair[1].characters):.0f} %"
+    rest = len(documents) - len(read)
     left = f"; {_number(rest, 'other document')} {'was' if rest == 1 else 'were'} not read" if rest else ""
-    return f"{what[0].upper()}{what[1:]} of {named}{left}."
+    return f"{what} of {named}{left}."
+
+
+def pages_named(only: Filter) -> str:
+    """The pages that a question is narrowed to, for what must be told apart from the whole; empty without."""
+    return "" if only.pages is None else f"pages {only.pages[0]}-{only.pages[1] or ''}"
 
 
 def remembered(shortened: int, forgotten: int) -> str:

@@ -20,7 +20,7 @@ from localrag.types import Cost, Mode, Plan, PlanKind
 Seconds = Callable[[int, int], float | None]  # of reading tokens, behind so many that are kept
 
 # From which score of the best passage on an answer is expected (docs/decisions/0026-routes.md).
-ESCALATE_FROM = 0.35
+ESCALATE_FROM = 0.6
 
 # Rules, question and answer, without any text.
 _FRAME = 160
@@ -120,7 +120,7 @@ def escalated(plan: Plan, documents: tuple[str, ...], tokens: int) -> Plan | Non
     """The plan to go on with where passages did not answer: read their document, or None where that does not pay.
 
     It pays where the passages fit the question so well that they were likely to answer it, and more of the document
-    is left to read.
+    is left to read. Of one that is too long, a part is read.
 
     Args:
         plan: the one that failed.
@@ -128,10 +128,12 @@ def escalated(plan: Plan, documents: tuple[str, ...], tokens: int) -> Plan | Non
         tokens: their size.
     """
     score, most = plan.signals.get("score", 0.0), int(plan.signals["read_tokens"])
-    if not documents or tokens > most or tokens <= plan.signals["retrieve_tokens"] or score < ESCALATE_FROM:
+    if not documents or tokens <= plan.signals["retrieve_tokens"] or score < ESCALATE_FROM:
+        return None
+    if tokens > most and len(documents) > 1:
         return None
     named = f"“{documents[0]}” is" if len(documents) == 1 else f"{len(documents)} documents are"
-    reason = f"{plan.reason} They fit the question well and yet did not answer it, so {named} read whole."
+    reason = f"{plan.reason} They fit the question well and yet did not answer it, so {named} read."
     return replace(plan, kind="read", reason=reason, signals={**plan.signals, "escalated_from": plan.kind})
 
 

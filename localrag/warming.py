@@ -15,12 +15,12 @@ from typing import Literal
 from localrag import calibration, loading, precedence, prompt
 from localrag.generation import Generator as Model
 from localrag.library import Library
+from localrag.material import Unit
 from localrag.precedence import Rank
 from localrag.prefix_cache import PrefixCache, bound
 from localrag.question import Question
 from localrag.settings import Settings
 from localrag.survey import summarising
-from localrag.survey.summarising import Unit
 from localrag.types import EVERYTHING, Document
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_assistant import DOGS, FILLER, LEASE, Shelf, ask, verified
+from test_assistant import DOGS, FILLER, LEASE, Keeping, Shelf, ask, verified
 
 from localrag.assistant import Assistant
 from localrag.events import Planned
 from localrag.library import Library
 from localrag.settings import Settings
-from localrag.types import Turn
+from localrag.types import Filter, Turn
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_passages_that_do_not_answer_though_they_fit_lead_to_their_document_once
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
     events, answer = ask(assistant, question, "long")
     assert [event.plan.kind for event in events if isinstance(event, Planned)] == ["retrieve", "read"]
-    assert answer.found and answer.plan.signals["escalated_from"] == "retrieve" and "read whole" in answer.plan.reason
+    assert answer.found and answer.plan.signals["escalated_from"] == "retrieve" and "is read" in answer.plan.reason
     assert answer.tokens.prompt > models.generator.count(text)
     verified(answer, library)
     models.generator.weights = [("", "no")]
@@ -145,3 +145,30 @@ def test_a_document_too_long_to_be_summarised_at_once_is_summarised_alone(
     assistant._settings = assistant._settings.with_options(read_tokens=2000)
     _, answer = ask(assistant, "Summarise the Hall 3 lease.", "two")
     assert answer.plan.kind == "survey" and {row["document"] for row in answer.table} == {"hall 3 lease.txt"}
+
+
+def test_of_a_document_too_long_for_the_window_the_part_that_fits_best_is_read(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    library = shelf("long", {"rules.txt": f"{FILLER}\n\n{LEASE}\n\n{FILLER}"})
+    models.generator.window = 2500
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    _, answer = ask(assistant, "When does the lease of Hall 3 end?", "long", mode="read")
+    told = "".join(models.generator.prompts[-1][0].stable)
+    assert answer.plan.kind == "read" and "part 8 of" in told and len(told) < len(FILLER)
+    assert LEASE in told
+    assert "the part of it" in answer.plan.reason and answer.looked_at.startswith("About ")
+    verified(answer, library)
+
+
+def test_what_was_kept_of_some_pages_is_not_taken_for_the_whole(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("paged", {"lease.pdf": [f"{LEASE} {FILLER[:9000]}", FILLER[:9000]]})
+    models.generator = Keeping(script=[("", "The lease of Hall 3 ends on 31 May 2030.")])
+    question = "When does the lease of Hall 3 end?"
+    some = Filter(pages=(1, 1))
+    assert ask(assistant, question, "paged", mode="read", documents=some)[1].plan.kind == "read"
+    assert ask(assistant, question, "paged")[1].plan.kind == "retrieve"
+    assert ask(assistant, question, "paged", mode="read")[1].plan.kind == "read"
+    assert "has been read before" in ask(assistant, question, "paged")[1].plan.reason

@@ -134,7 +134,7 @@ def test_passages_that_fit_and_do_not_answer_lead_to_their_document() -> None:
     [
         (0.1, ("lease.pdf",), 5000),  # nothing speaks for it
         (0.6, (), 0),
-        (0.6, ("lease.pdf",), 20_000),  # more than the model can use
+        (0.6, ("one.pdf", "two.pdf"), 20_000),  # more than the model can use
         (0.6, ("lease.pdf",), 900),  # the passages were all of it
     ],
 )

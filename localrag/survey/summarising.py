@@ -18,6 +18,7 @@ from localrag.citations import cite
 from localrag.events import Answered, Delta, Event, Notice, Surveyed
 from localrag.generation import Completed, StateStore
 from localrag.generation import Generator as Model
+from localrag.material import Unit
 from localrag.question import Question
 from localrag.settings import Settings
 from localrag.survey import leaf, prompts, sections
@@ -31,18 +32,6 @@ _PART_TOKENS, _WHOLE_TOKENS = 140, 280
 _FRAME = 256
 _MOST_NAMED = 50
 _MARK = re.compile(r"\[(\d+)\]")
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """What one call of the model summarises: a document, or a section of one."""
-
-    pair: Pair
-    name: str
-    place: str
-    text: str
-    passages: tuple[Passage, ...]
-    section: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +104,11 @@ def units_of(pair: Pair, asked: Question, model: Model, most: int, parts: Apart 
         return [Unit(pair, document.path, "", text, tuple(passages.values()))]
     # Two that just do not fit together are worse than three that are of one size.
     size = most if parts else max(128, most // 2)
+    cut = sections.cut(pages, size, model.count, apart=parts)
     return [
-        Unit(pair, f"{document.path}, {section.name or section.place}", section.place, section.text,
-             tuple(_part(passages[span.position], span) for span in section.spans), section=True)
-        for section in sections.cut(pages, size, model.count, apart=parts)
+        Unit(pair, f"{document.path}, {section.name or section.place or f'part {n} of {len(cut)}'}", section.place,
+             section.text, tuple(_part(passages[span.position], span) for span in section.spans), section=True)
+        for n, section in enumerate(cut, 1)
     ]  # fmt: skip
 
 

@@ -254,7 +254,8 @@ def _answer(
             )
             for unit in left[:_MOST_NAMED]
         ]
-    asked.looked_at = f"all of {len({unit.pair[1].id for unit, _ in made})} of {len(asked.documents)} documents"
+    read = len({unit.pair[1].id for unit, _ in made})
+    asked.looked_at = f"All of the text of {read} of {len(asked.documents)} documents, part by part."
     return asked.answer(
         text, bool(made), model=work.model.model, citations=citations,
         table=tuple(_row(unit, summary) for unit, summary in made), tokens=work.usage,

@@ -94,7 +94,7 @@ def _answer(
     asked.not_read += _not_read(leaves, left)
     whole = sum(leaf.read == "whole" for leaf in leaves)
     asked.looked_at = (
-        f"{len(leaves)} of {considered} asked, {whole} of them read whole and {len(leaves) - whole} in passages"
+        f"{len(leaves)} of {considered} asked: {whole} read whole, {len(leaves) - whole} in their best passages."
     )
     return asked.answer(
         joined.text, joined.found, model=model,

@@ -368,3 +368,14 @@ async def test_the_likely_document_is_read_while_a_person_types_and_gives_way_to
         await pilot.press(*"And")
         await until(pilot, lambda: len(world.assistant.ahead) == 2)
         assert world.assistant.ahead[1]["likely"][0] == ("contracts", "contracts/msa.pdf")
+
+
+async def test_what_was_looked_at_and_what_fills_the_window_is_shown():
+    context = {"rules": 80, "documents": 900, "history": 0, "question": 20, "free": 3000}
+    script = [Planned(PLAN), answered("Thirty.", looked_at="8 passages of 2 documents.", context=context)]
+    app = FakeWorld(FakeAssistant(script)).app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ask(pilot)
+        await see(
+            pilot, "8 passages of 2 documents. Context: 1,000 of 4,000 tokens (rules 80, documents 900, question 20)."
+        )

@@ -92,6 +92,8 @@ class TurnView(Vertical):
         await self._answer.finish(answer.answer)
         await self._citations.mount(*(CitationLine(citation) for citation in answer.citations))
         await self._notes.mount(Static(Content(_cost(answer)), classes="quiet"))
+        if answer.looked_at or answer.context:
+            await self._notes.mount(Static(Content(_looked_at(answer)), classes="quiet"))
         for text in remarks(answer):
             await self._note(text)
 
@@ -124,6 +126,16 @@ def _cost(answer: Answer) -> str:
     if answer.model:
         parts.append(clean_line(answer.model))
     return " · ".join(parts)
+
+
+def _looked_at(answer: Answer) -> str:
+    """What was put before the model, and how full its window was."""
+    parts = [clean_line(answer.looked_at)] if answer.looked_at else []
+    if answer.context:
+        used = {name: tokens for name, tokens in answer.context.items() if name != "free" and tokens}
+        filled = ", ".join(f"{name} {tokens:,}" for name, tokens in used.items())
+        parts.append(f"Context: {sum(used.values()):,} of {sum(answer.context.values()):,} tokens ({filled}).")
+    return " ".join(parts)
 
 
 def remarks(answer: Answer) -> list[str]:

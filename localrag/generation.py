@@ -51,7 +51,9 @@ class StateStore(Protocol):
         """The kept state of exactly this beginning of a prompt, read in these batches, or None."""
         ...
 
-    def put(self, prefix: Prefix, state: memoryview) -> None: ...
+    def put(self, prefix: Prefix, state: memoryview, stop: Callable[[], bool] | None = None) -> None:
+        """Keep a state; where `stop` says so while it is written, it is not kept."""
+        ...
 
 
 class Generator(Protocol):

@@ -231,14 +231,14 @@ class LlamaGenerator:
         """Read the prompt from `done` on; where it is stopped, the context holds less than the prompt."""
         yield PromptRead(done, len(prompt))
         prefixes = {len(prefix.tokens): prefix for prefix in prompt.prefixes()}
-        _keep(context, prefixes.get(done), states)
+        _keep(context, prefixes.get(done), states, stop)
         for end in prompt.cuts:
             if end <= done:
                 continue
             if not context.decode(prompt.tokens[done:end], stop):
                 return
             done = end
-            _keep(context, prefixes.get(done), states)
+            _keep(context, prefixes.get(done), states, stop)
             yield PromptRead(done, len(prompt))
 
     def _write(
@@ -278,7 +278,9 @@ class LlamaGenerator:
         self._model.close()
 
 
-def _keep(context: LlamaContext, prefix: Prefix | None, states: StateStore | None) -> None:
+def _keep(
+    context: LlamaContext, prefix: Prefix | None, states: StateStore | None, stop: Callable[[], bool] | None
+) -> None:
     """Keep the state at the end of a stable part, unless it is kept already."""
     if prefix is not None and states is not None and not states.has(prefix):
-        states.put(prefix, context.state())
+        states.put(prefix, context.state(), stop)

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
@@ -28,7 +28,12 @@ _IDLE = 600.0  # no write of a state takes so long from one piece to the next
 _MAGIC = b"localrag-state-2\n"
 _LONGEST_HEADER = 1 << 20
 _PIECE = 1 << 20
+_WRITTEN = 1 << 24
 _SHARE, _MOST = 0.1, 20_000_000_000
+
+
+class _Stopped(Exception):
+    """Somebody waits: what is half written is not kept."""
 
 
 class PrefixCache:
@@ -76,7 +81,7 @@ class PrefixCache:
         os.utime(path)  # the least recently used goes first
         return state
 
-    def put(self, prefix: Prefix, state: memoryview) -> None:
+    def put(self, prefix: Prefix, state: memoryview, stop: Callable[[], bool] | None = None) -> None:
         path = self._path(prefix)
         if path.exists() or (self._keep_others and not self.has_room(len(state))):
             return
@@ -85,12 +90,15 @@ class PrefixCache:
             "tokens": len(prefix.tokens), "digest": hashlib.sha256(state).hexdigest(),
         }  # fmt: skip
         # On a full disk, or where `drop_missing` swept it away half written, the document is read again another time.
-        with suppress(StorageError, FileNotFoundError):
+        with suppress(StorageError, FileNotFoundError, _Stopped):
             if not self._make_room(len(state)):
                 return
-            with vault.create(path) as stream:
+            with vault.create(path, durable=False) as stream:
                 stream.write(_MAGIC + json.dumps(header).encode() + b"\n")
-                stream.write(state)
+                for start in range(0, len(state), _WRITTEN):
+                    if stop is not None and stop():
+                        raise _Stopped
+                    stream.write(state[start : start + _WRITTEN])
 
     def _path(self, prefix: Prefix) -> Path:
         what = f"{self._identity}\n{','.join(map(str, prefix.tokens))}\n{','.join(map(str, prefix.cuts))}"

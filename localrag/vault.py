@@ -88,8 +88,12 @@ def _open(path: Path, flags: int) -> int:
 
 
 @contextmanager
-def create(path: Path) -> Iterator[BinaryIO]:
-    """Write a file as a stream; it takes its name only when the block ends without an error."""
+def create(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Write a file as a stream; it takes its name only when the block ends without an error.
+
+    Without `durable` it is left to the system when its bytes reach the disk: for what is checked when it is read, and
+    can be made again.
+    """
     make_dir(path.parent)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
     try:
@@ -97,7 +101,8 @@ def create(path: Path) -> Iterator[BinaryIO]:
             with os.fdopen(_open(partial, os.O_WRONLY | os.O_EXCL), "wb") as stream:
                 yield stream
                 stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -172,3 +172,15 @@ def test_what_was_kept_of_some_pages_is_not_taken_for_the_whole(
     assert ask(assistant, question, "paged")[1].plan.kind == "retrieve"
     assert ask(assistant, question, "paged", mode="read")[1].plan.kind == "read"
     assert "has been read before" in ask(assistant, question, "paged")[1].plan.reason
+
+
+def test_a_document_that_was_summarised_by_its_parts_does_not_count_as_read(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("long", {"lease.txt": f"{LEASE} {FILLER[:9000]}"})
+    models.generator = Keeping(script=[("", "The lease of Hall 3 ends on 31 May 2030.")])
+    assistant._settings = assistant._settings.with_options(read_tokens=1200)
+    _, answer = ask(assistant, "Summarise the lease.", "long")
+    assert answer.plan.kind == "survey" and len(answer.table) > 1
+    assistant._settings = assistant._settings.with_options(read_tokens=8000)
+    assert ask(assistant, "When does the lease of Hall 3 end?", "long")[1].plan.kind == "retrieve"

@@ -235,7 +235,7 @@ def test_a_state_of_something_else_is_not_taken(model: LlamaGenerator) -> None:
         def get(self, prefix: Prefix) -> bytearray | None:
             return bytearray(b"no state at all" * 100)
 
-        def put(self, prefix: Prefix, state: memoryview) -> None:
+        def put(self, prefix: Prefix, state: memoryview, stop: object = None) -> None:
             pass
 
     cold = run(model, messages())

@@ -136,7 +136,7 @@ def test_what_a_killed_write_left_goes_with_the_documents(tmp_path: Path) -> Non
 def test_a_state_that_cannot_be_kept_does_not_cost_the_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fails(path: Path) -> None:
+    def fails(path: Path, durable: bool) -> None:
         raise error
 
     monkeypatch.setattr(vault, "create", fails)
@@ -196,3 +196,11 @@ def test_without_a_bound_of_its_own_a_share_of_the_free_disk_holds(
     disk(5 * len(STATE))
     cache(tmp_path, limit=0).put(TOKENS, STATE)
     assert files(tmp_path) == []
+
+
+def test_a_state_whose_writing_was_stopped_is_not_kept_and_leaves_nothing(tmp_path: Path) -> None:
+    states = cache(tmp_path)
+    states.put(TOKENS, STATE, lambda: True)
+    assert states.get(TOKENS) is None and files(tmp_path) == []
+    states.put(TOKENS, STATE, lambda: False)
+    assert states.get(TOKENS) == STATE

@@ -67,7 +67,9 @@ def summarise(asked: Question, tools: Tools) -> Iterator[Event]:
         # States of many documents would push out those of the few that are asked again.
         if len(units) > 1:
             yield Delta(f"{unit.name}: ")
-        summary = yield from _summary_of(unit, work, tools.states([unit.pair]) if keep else None)
+        summary = yield from _summary_of(
+            unit, work, tools.states([unit.pair], unit.name if unit.section else "") if keep else None
+        )
         if summary is None:
             break
         made.append((unit, summary))

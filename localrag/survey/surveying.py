@@ -166,7 +166,7 @@ def _material(question: LeafQuestion, place: _Place, asked: Question, tools: Too
         pages = [page for _, page in material.pages_of(library, document, asked.only)]
         best = max((_evidence(passage) for passage in passages), default=0.0)
         whole = [_with_evidence(page, best) for page in whole]
-        return Material(tuple(whole), "whole", material.whole_text(pages), states=tools.states([place.pair]))
+        return Material(tuple(whole), "whole", material.whole_text(pages), states=tools.states([place.pair], ""))
     return Material(passages)
 
 

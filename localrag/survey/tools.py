@@ -29,12 +29,13 @@ class Finder(Protocol):
 class Tools:
     """The model, a search, where states of documents are kept, and how many tokens of documents are kept already.
 
-    `budget` is the most tokens of passages that fit beside the question.
+    `states` is also told which part of its document is read, where it is not the whole. `budget` is the most tokens of
+    passages that fit beside the question.
     """
 
     model: Generator
     found: Finder
-    states: Callable[[Sequence[Pair]], StateStore | None]
+    states: Callable[[Sequence[Pair], str], StateStore | None]
     warm: Callable[[Sequence[Pair]], int]
     settings: Settings
     budget: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.survey.leaf import LeafQuestion, leaf_question, required
+from localrag.survey.leaf import LeafQuestion, leaf_question, nations, required
 
 EXISTENCE = [
     ("Which contracts have a non-compete clause?", "Does this contract have a non-compete clause?"),
@@ -150,3 +150,13 @@ def test_only_yes_and_no_requires_names() -> None:
 def test_words_to_look_up_leave_out_the_frame() -> None:
     assert leaf_question("Which contracts have a non-compete clause?").topic == "non-compete clause"
     assert leaf_question("What is the governing law of each contract?").topic == "governing law"
+
+
+def test_a_nation_may_stand_by_its_adjective_or_its_name() -> None:
+    made = leaf_question("Which contracts are governed by Irish law?")
+    assert made.required == () and made.either == (("Irish", "Ireland"),)
+    assert nations("Which contracts are under English law or Dutch courts?") == (
+        ("English", "England"), ("Dutch", "Netherlands", "Holland"),
+    )  # fmt: skip
+    assert leaf_question("Which contracts are in English?").either == ()
+    assert leaf_question("Which contracts renew?").either == ()

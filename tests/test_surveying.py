@@ -52,6 +52,17 @@ def test_a_required_name_that_stands_nowhere_costs_no_model(assistant: Assistant
     assert [citation.document for citation in answer.citations] == ["b.txt"]
 
 
+def test_the_law_of_a_nation_that_is_named_nowhere_costs_no_model(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("law", {"a.txt": "Governed by the law of Kansas.", "b.txt": "Governed by the laws of Ireland."})
+    yes = json.dumps({"found": True, "answer": "Irish law", "quote": "Governed by the laws of Ireland"})
+    models.generator.script = [("", yes)]
+    _, answer = ask(assistant, "Which contracts are governed by Irish law?", "law")
+    assert [row["found"] for row in answer.table] == [False, True]
+    assert not any("Kansas" in message.whole for told in models.generator.prompts for message in told)
+
+
 def test_short_documents_are_read_whole_and_long_ones_in_passages_which_is_said(
     assistant: Assistant, models: Any, shelf: Shelf
 ) -> None:

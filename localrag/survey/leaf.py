@@ -26,8 +26,8 @@ class LeafQuestion:
     """What each document is asked, and what code does with the answers.
 
     `text` is the question, `topic` the words to look passages up by; `required` names, years, amounts and quoted words
-    that must stand in a document that answers yes; `columns` are the fields of a table; `noun` is what a document is
-    called ("contract"). `negated`: the whole is asked for those where it is not so. `order`: answers are sorted, the
+    that must stand in a document that answers yes, and of each of `either` one; `columns` are the fields of a table;
+    `noun` is what a document is called ("contract"). `negated`: the whole is asked for those where it is not so. `order`: answers are sorted, the
     greatest or the least first; `test`: only those count whose value passes it. `each`: a summary is wanted of every
     one by itself.
     """
@@ -37,6 +37,7 @@ class LeafQuestion:
     topic: str
     noun: str = "document"
     required: tuple[str, ...] = ()
+    either: tuple[tuple[str, ...], ...] = ()
     columns: tuple[str, ...] = ()
     count: bool = False
     negated: bool = False
@@ -54,7 +55,9 @@ def leaf_question(question: str) -> LeafQuestion:
         if found := form.match(text):
             made = make(found)
             if made is not None:
-                return replace(made, required=required(question) if made.kind == "existence" else _quoted(question))
+                if made.kind != "existence":
+                    return replace(made, required=_quoted(question))
+                return replace(made, required=required(question), either=nations(question))
     return LeafQuestion("open", question.strip(), question.strip(), required=_quoted(question))
 
 
@@ -342,6 +345,16 @@ _MONTHS = frozenset("january february march april may june july august september
 _CAPITAL = re.compile(r"[A-Z][\w&’'.-]*[\w&](?:\s+(?:(?:of|de|von|van|du|la)\s+)?[A-Z][\w&’'.-]*[\w&])*")
 # "German law" may stand as "the laws of Germany".
 _ADJECTIVE = re.compile(r"(?:ish|ese|ian|ean|ican|rman|utch|rench|wiss|reek|zech)$")
+_LAW = re.compile(r"\b([A-Z][a-z]+)\s+(?:laws?|courts?|jurisdictions?|legislation|statutes?)\b")
+_NATIONS = {
+    "American": "United States|U.S.|USA|America", "Australian": "Australia", "Austrian": "Austria",
+    "Belgian": "Belgium", "Brazilian": "Brazil", "British": "United Kingdom|UK|Britain", "Canadian": "Canada", "Chinese": "China",
+    "Danish": "Denmark", "Dutch": "Netherlands|Holland", "English": "England", "Finnish": "Finland", "French": "France",
+    "German": "Germany", "Greek": "Greece", "Indian": "India", "Irish": "Ireland", "Israeli": "Israel",
+    "Italian": "Italy", "Japanese": "Japan", "Korean": "Korea", "Mexican": "Mexico", "Norwegian": "Norway",
+    "Polish": "Poland", "Portuguese": "Portugal", "Russian": "Russia", "Scottish": "Scotland", "Spanish": "Spain",
+    "Swedish": "Sweden", "Swiss": "Switzerland", "Turkish": "Turkey", "Ukrainian": "Ukraine", "Welsh": "Wales",
+}  # fmt: skip
 _FIGURE = re.compile(r"(?<![\w.,])(?:(?:19|20)\d\d|\d{1,3}(?:[,.]\d{3})+|\d{4,})(?![\w,]|\.\d)")
 
 
@@ -349,6 +362,12 @@ def required(question: str) -> tuple[str, ...]:
     """Names, years, large figures and quoted words of a question: a document that has them not answers no."""
     bare = _QUOTED.sub(" ", question)
     return tuple(dict.fromkeys([*_quoted(question), *_proper(bare), *(found[0] for found in _FIGURE.finditer(bare))]))
+
+
+def nations(question: str) -> tuple[tuple[str, ...], ...]:
+    """For each nation whose law or courts a question names: the words by which a document may name it."""
+    words = dict.fromkeys(_LAW.findall(question))
+    return tuple((word, *_NATIONS[word].split("|")) for word in words if word in _NATIONS)
 
 
 def _quoted(question: str) -> tuple[str, ...]:

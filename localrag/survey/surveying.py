@@ -152,7 +152,8 @@ def _evidence(passage: Passage) -> float:
 
 def _material(question: LeafQuestion, place: _Place, asked: Question, tools: Tools) -> Material:
     whole = _pages(place, asked)
-    if question.required and not all(any(locate(name, page.text) for page in whole) for name in question.required):
+    needed = [*((name,) for name in question.required), *question.either]
+    if not all(any(locate(name, page.text) for page in whole for name in names) for names in needed):
         return Material((), "whole")
     passages = tuple(_passages(question, place, asked, tools))
     text = "\n\n".join(page.text for page in whole)

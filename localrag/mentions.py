@@ -11,7 +11,7 @@ Limits: names are told by capitals, so German, which writes all nouns so, has on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localrag import queries
+from localrag.analysis import FALLBACK, tokens
 from localrag.library import Library
 from localrag.queries import Query
 
@@ -97,13 +98,15 @@ def find(library: Library, documents: Sequence[int] | None, query: Query) -> Men
     return Mentions(named, frozenset(meant.tolist()), newest, content)
 
 
-def called(library: Library, documents: Sequence[int] | None, query: Query, most: int = 4) -> list[int]:
+def called(library: Library, paths: Mapping[int, str], query: Query, most: int = 4) -> list[int]:
     """The documents that a question calls by words of their names, in the order in which it calls them best.
 
     The one that most of its words call comes first, those words are then taken as said, and the rest may call another:
-    "compare the Orlo lease with the Tess contract". Words that call more than `most` documents call none.
+    "compare the Orlo lease with the Tess contract". Of several that are called alike, those are meant that have the most
+    of these words in their path, since the first lines of an amendment name its contract too. Words that call more
+    than `most` documents call none.
     """
-    there = library.overview().dates if documents is None else documents
+    there = paths.keys()
     if len(there) < 2:
         return []
     telling: dict[tuple[str, ...], set[int]] = {}
@@ -118,11 +121,18 @@ def called(library: Library, documents: Sequence[int] | None, query: Query, most
             for i in own:
                 weights[i] = weights.get(i, 0.0) + log(len(there) / len(own))
         best = sorted(i for i, weight in weights.items() if weight >= _BEST * max(weights.values()))
+        in_path = {i: sum(_in_path(group, paths[i], library) for group in telling) for i in best}
+        best = [i for i in best if in_path[i] == max(in_path.values())]
         if len(best) + len(found) > most:
             break
         found += best
         telling = {group: own for group, own in telling.items() if not own.intersection(best)}
     return found
+
+
+def _in_path(group: tuple[str, ...], path: str, library: Library) -> bool:
+    spoken = library.overview().languages or (FALLBACK,)
+    return any(token.term in group for name in spoken for token in tokens(path, name))
 
 
 def _shares(called: dict[tuple[str, ...], Ids], size: int, count: int, unknown: int = 0) -> Shares:

@@ -34,7 +34,8 @@ def by_name(question: str, documents: Pairs) -> Pointed:
     for library in dict.fromkeys(library for library, _ in documents):
         own = {document.id: document for store, document in documents if store is library}
         query = queries.understand(question, library.overview().languages)
-        found += [(library, own[i]) for i in mentions.called(library, sorted(own), query, MOST)]
+        paths = {i: own[i].path for i in sorted(own)}
+        found += [(library, own[i]) for i in mentions.called(library, paths, query, MOST)]
     return Pointed(tuple(found), "name") if 0 < len(found) <= MOST else Pointed()
 
 

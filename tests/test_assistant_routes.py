@@ -184,3 +184,22 @@ def test_a_document_that_was_summarised_by_its_parts_does_not_count_as_read(
     assert answer.plan.kind == "survey" and len(answer.table) > 1
     assistant._settings = assistant._settings.with_options(read_tokens=8000)
     assert ask(assistant, "When does the lease of Hall 3 end?", "long")[1].plan.kind == "retrieve"
+
+
+def test_a_document_that_only_speaks_of_another_in_its_first_lines_is_not_meant(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf(
+        "contracts",
+        {
+            "master-services-agreement.txt": f"Master Services Agreement\n\n{LEASE}",
+            "amendment.txt": f"Amendment to the Master Services Agreement\n\n{LEASE}",
+            "dogs.txt": "Dogs are kept on a lead.",
+        },
+    )
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    for question, meant in (
+        ("Summarise the master services agreement.", ["master-services-agreement.txt"]),
+        ("Compare the amendment with the dogs.", ["amendment.txt", "dogs.txt"]),
+    ):
+        assert ask(assistant, question, "contracts")[1].plan.signals["pointed"] == meant

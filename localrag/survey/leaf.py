@@ -27,9 +27,9 @@ class LeafQuestion:
 
     `text` is the question, `topic` the words to look passages up by; `required` names, years, amounts and quoted words
     that must stand in a document that answers yes, and of each of `either` one; `columns` are the fields of a table;
-    `noun` is what a document is called ("contract"). `negated`: the whole is asked for those where it is not so. `order`: answers are sorted, the
-    greatest or the least first; `test`: only those count whose value passes it. `each`: a summary is wanted of every
-    one by itself.
+    `noun` is what a document is called ("contract"). `negated`: the whole is asked for those where it is not so.
+    `order`: answers are sorted, the greatest or the least first; `test`: only those count whose value passes it.
+    `each`: a summary is wanted of every one by itself.
     """
 
     kind: Kind
@@ -348,7 +348,8 @@ _ADJECTIVE = re.compile(r"(?:ish|ese|ian|ean|ican|rman|utch|rench|wiss|reek|zech
 _LAW = re.compile(r"\b([A-Z][a-z]+)\s+(?:laws?|courts?|jurisdictions?|legislation|statutes?)\b")
 _NATIONS = {
     "American": "United States|U.S.|USA|America", "Australian": "Australia", "Austrian": "Austria",
-    "Belgian": "Belgium", "Brazilian": "Brazil", "British": "United Kingdom|UK|Britain", "Canadian": "Canada", "Chinese": "China",
+    "Belgian": "Belgium", "Brazilian": "Brazil", "British": "United Kingdom|UK|Britain",
+    "Canadian": "Canada", "Chinese": "China",
     "Danish": "Denmark", "Dutch": "Netherlands|Holland", "English": "England", "Finnish": "Finland", "French": "France",
     "German": "Germany", "Greek": "Greece", "Indian": "India", "Irish": "Ireland", "Israeli": "Israel",
     "Italian": "Italy", "Japanese": "Japan", "Korean": "Korea", "Mexican": "Mexico", "Norwegian": "Norway",

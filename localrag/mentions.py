@@ -102,9 +102,9 @@ def called(library: Library, paths: Mapping[int, str], query: Query, most: int =
     """The documents that a question calls by words of their names, in the order in which it calls them best.
 
     The one that most of its words call comes first, those words are then taken as said, and the rest may call another:
-    "compare the Orlo lease with the Tess contract". Of several that are called alike, those are meant that have the most
-    of these words in their path, since the first lines of an amendment name its contract too. Words that call more
-    than `most` documents call none.
+    "compare the Orlo lease with the Tess contract". Of several that are called alike, those are meant that have the
+    most of these words in their path, since the first lines of an amendment name its contract too. Words that call
+    more than `most` documents call none.
     """
     there = paths.keys()
     if len(there) < 2:

@@ -17,6 +17,7 @@ import tiny_llamas
 from localrag.events import PromptRead
 from localrag.generation import Completed, Weighed
 from localrag.llama import LlamaGenerator
+from localrag.llama_model import LlamaModel
 from localrag.prefix_cache import PrefixCache
 from localrag.types import Message
 
@@ -112,3 +113,29 @@ def test_one_document_serves_with_another_behind_it(model: LlamaGenerator, tmp_p
     model._free_context()
     kept = write(model, both, states)
     assert kept.text == cold and kept.usage.reused > 0
+
+
+@pytest.mark.parametrize(("fit", "taken"), [(4, 4), (3, 3), (1, 1), (0, 0)])
+def test_as_many_layers_go_to_a_graphics_card_as_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fit: int, taken: int
+) -> None:
+    """No card is here: one is pretended that refuses more layers than fit. How a real one refuses is not shown."""
+    import llama_cpp
+
+    path = tiny_llamas.sliding(tmp_path / "tiny.gguf")
+    load, asked = llama_cpp.llama_model_load_from_file, []
+
+    def refuses(name: bytes, params: llama_cpp.llama_model_params) -> object:
+        layers = params.n_gpu_layers
+        if not params.vocab_only:
+            asked.append(layers)
+            if (4 if layers < 0 else layers) > fit:
+                return None
+        return load(name, params)
+
+    monkeypatch.setattr(llama_cpp, "llama_model_n_layer", lambda model: 4)
+    monkeypatch.setattr(llama_cpp, "llama_supports_gpu_offload", lambda: True)
+    monkeypatch.setattr(llama_cpp, "llama_model_load_from_file", refuses)
+    model = LlamaModel("tiny", path)
+    assert model.gpu_layers == taken and asked == [-1, 3, 2, 1, 0][: len(asked)]
+    model.close()

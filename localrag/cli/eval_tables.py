@@ -144,6 +144,37 @@ def print_answers(report: Mapping[str, Any]) -> None:
     click.echo(f"an answer: {_seconds(seconds['p50'])} (median), {_seconds(seconds['p95'])} (p95)")
 
 
+def print_surveys(report: Mapping[str, Any]) -> None:
+    for number, one in enumerate(report["surveys"]):
+        click.echo(("\n" if number else "") + shown(one["question"]))
+        holds = f", where the label matches {one['holds']}" if one["holds"] else ""
+        click.echo(shown(f"Labels: {one['category']}{holds}\n"))
+        if "error" in one:
+            click.echo(shown(f"failed: {one['error']}"))
+        else:
+            _print_survey(one)
+
+
+def _print_survey(one: Mapping[str, Any]) -> None:
+    without = f" ({one['without_label']} more without a label)" if one["without_label"] else ""
+    always = "" if one["f1_always_yes"] is None else f"saying yes to all has {one['f1_always_yes']:.3f}"
+    rows = [["documents", f"{one['documents']}{without}", ""]]
+    rows += [[name.replace("_", " "), str(one[name]), ""] for name in ("right_yes", "wrong_yes", "missed")]
+    rows += [
+        [name, _interval(one[name]) if one[name] else "-", always if name == "f1" else ""]
+        for name in ("precision", "recall", "f1")
+    ]
+    table(["", "", ""], rows)
+    cost, quotes = one["a_document"], one["quotes"]
+    click.echo(
+        f"\na document: {cost['seconds']:.1f} s, {cost['tokens_read']:.0f} tokens read, {cost['tokens_written']:.0f} "
+        f"written\nquotes: {quotes['verbatim']} of {quotes['shown']} stand in the document as shown, "
+        f"{quotes['dropped']} left out as not found"
+    )
+    for row in one["wrong"]:
+        click.echo(shown(f"  {'missed' if row['label'] else 'wrong yes'}: {row['document']}"))
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     lines = [list(heads), *([shown(cell).replace("\n", " ") for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]

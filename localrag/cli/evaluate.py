@@ -11,6 +11,7 @@ import click
 
 from localrag.cli import eval_setup, eval_tables
 from localrag.cli.eval_routes import routes_command
+from localrag.cli.eval_surveys import surveys_command
 from localrag.cli.options import complete_library, json_option, print_json
 from localrag.names import check_name
 from localrag.settings import Settings, load_settings
@@ -34,6 +35,7 @@ def eval_command() -> None:
 
 
 eval_command.add_command(routes_command)
+eval_command.add_command(surveys_command)
 
 
 def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:

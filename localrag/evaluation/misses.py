@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from localrag.api import Library
 from localrag.errors import NotFoundError
@@ -43,6 +44,24 @@ def _lines(row: Row, level: str, library: Library) -> Iterator[str]:
     for number, passage in enumerate(row["passages"][:_SHOWN], 1):
         place = passage["document"] + (f", p. {passage['page']}" if passage["page"] is not None else "")
         yield f"- found {number}: {place}: {_line(_text(library, passage))}"
+
+
+def survey_page(scores: Sequence[Mapping[str, Any]]) -> str:
+    """A page of Markdown of the documents that surveys were wrong about (`surveys.score`), and what was quoted."""
+    return "\n".join("\n".join(_survey_lines(one)) for one in scores)
+
+
+def _survey_lines(one: Mapping[str, Any]) -> Iterator[str]:
+    wrong = one.get("wrong", ())
+    yield f"# {_line(one['question'])}\n"
+    yield one["error"] if "error" in one else f"{len(wrong)} of {one['documents']} documents wrong."
+    for row in wrong:
+        yield f"\n## {row['document']}\n"
+        sure = "" if row["likelihood"] is None else f", likelihood {row['likelihood']:.2f}"
+        yield ("- missed" if row["label"] else "- wrong yes") + sure
+        if row["quote"]:
+            yield f"- {row['place']}: {_line(row['quote'])}"
+    yield ""
 
 
 def _text(library: Library, passage: Row) -> str:

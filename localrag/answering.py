@@ -19,6 +19,8 @@ from localrag.question import Question
 from localrag.settings import Settings
 from localrag.types import Answer, Message, Passage, Turn, Usage
 
+# Below this score what was found is faint, and there is no surer than this.
+_FAINT, _SUREST = 0.3, 0.97
 # Fewer tokens than these are no room for a passage.
 _LEAST = 64
 
@@ -110,10 +112,20 @@ def _enough(asked: Question, weighed: Weighed, model: Model, settings: Settings)
     if not weighed.shares:
         return False
     share = weighed.shares[0]
-    least = calibration.load(settings.calibration_file, model.model).answer_from
+    answer_from = calibration.load(settings.calibration_file, model.model).answer_from
+    least = round(sure_enough(answer_from, asked.plan.signals.get("score")), 3)
     signals = {**asked.plan.signals, "holds_answer": round(share, 3), "answer_from": least}
     asked.plan = replace(asked.plan, signals=signals)
     return share >= least
+
+
+def sure_enough(answer_from: float, score: float | None) -> float:
+    """How sure the model must be that the text holds the answer: the surer the fainter what was found for the question.
+
+    Small models say yes to questions that the text does not answer, and then the best passage seldom fits well
+    (docs/decisions/0006-answer-or-decline.md). `score` is None where nothing was searched.
+    """
+    return answer_from if score is None else min(_SUREST, answer_from + max(0.0, _FAINT - score))
 
 
 def _learn(weighed: Weighed | None, done: Completed, model: Model, settings: Settings) -> None:

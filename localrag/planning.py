@@ -23,6 +23,8 @@ from localrag.types import Document, Mode, Passage
 
 # Characters of a token of English text, for sizes before anything is tokenized.
 CHARACTERS_PER_TOKEN = 4
+# From which likelihood of "many" on every document is asked: in doubt passages, which are sooner there.
+_MANY = 0.6
 # Passages looked up, so that the best can be told from the background.
 BACKGROUND = 40
 
@@ -105,7 +107,7 @@ def _weighed(asked: Question, meant: Intent, model: Generator) -> Intent:
     for event in model.weigh(prompt.kind_prompt(asked.text), prompt.KIND_OPTIONS, stop=asked.stop):
         if isinstance(event, Weighed):
             shares, asked.spent = event.shares, asked.spent + event.usage
-    if shares and shares[0] > shares[1]:
+    if shares and shares[0] >= _MANY:
         return Intent("each", asked.text.rstrip("?"), sure=False)
     return meant
 

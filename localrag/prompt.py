@@ -64,9 +64,16 @@ _FOLLOWUP_TURNS = 2
 _FOLLOWUP_QUESTION, _FOLLOWUP_ANSWER = 48, 40
 
 _KIND_RULES = (
-    "Somebody asks a question about a collection of documents. Reply with one word: many, if every document has to be "
-    "looked at and has an answer of its own; one, if a single passage of one of them can answer it."
+    "Somebody asks a question about a collection of documents. Reply many, if every document has an answer of its own "
+    "to it (each lease has its rent). Reply one, if it asks for one fact that stands in one place."
 )
+# Told in words alone, a 1.5B model says many to every question (docs/decisions/0026-routes.md).
+_KIND_EXAMPLES = (
+    ("Which brokers are named in the policies?", "many"), ("Who wrote the letter about the roof?", "one"),
+    ("What do the invoices charge for delivery?", "many"),
+    ("How long must visitors wait, according to the manuals?", "one"),
+    ("Until when do the licences run?", "many"), ("Why did the committee resign, as the minutes tell?", "one"),
+)  # fmt: skip
 KIND_OPTIONS = ("many", "one")
 
 # Share of the prompt that earlier turns may take, and of that how much those that stand as they were said.
@@ -146,7 +153,8 @@ def check_prompt(messages: Sequence[Message]) -> list[Message]:
 
 def kind_prompt(question: str) -> list[Message]:
     """The prompt that asks whether a question is put to every document; the answer is one of KIND_OPTIONS."""
-    return [Message("system", _KIND_RULES), Message("user", f"Question: {question}\n\nOne word, many or one:")]
+    shown = _turns([Turn(f"Question: {asked}", kind) for asked, kind in _KIND_EXAMPLES])
+    return [Message("system", _KIND_RULES), *shown, Message("user", f"Question: {question}")]
 
 
 def draft_prompt(passage: Passage) -> list[Message]:

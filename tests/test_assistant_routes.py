@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from test_assistant import DOGS, FILLER, LEASE, Keeping, Shelf, ask, verified
 
+from localrag import answering
 from localrag.assistant import Assistant
 from localrag.events import Planned
 from localrag.library import Library
@@ -96,9 +97,9 @@ def test_where_the_words_leave_it_open_the_model_says_whether_every_document_is_
     assistant: Assistant, models: Any, large: Library
 ) -> None:
     question = "What rents are named in the leases?"
-    models.generator.weights = [("many or one", "many")]
+    models.generator.weights = [("^Question: What rents", "many")]
     assert ask(assistant, question, "large")[1].plan.kind == "survey"
-    models.generator.weights = [("many or one", "one")]
+    models.generator.weights = [("^Question: What rents", "one")]
     answer = ask(assistant, question, "large")[1]
     assert answer.plan.kind == "retrieve" and answer.tokens.prompt > models.generator.count(question)
 
@@ -203,3 +204,16 @@ def test_a_document_that_only_speaks_of_another_in_its_first_lines_is_not_meant(
         ("Compare the amendment with the dogs.", ["amendment.txt", "dogs.txt"]),
     ):
         assert ask(assistant, question, "contracts")[1].plan.signals["pointed"] == meant
+
+
+@pytest.mark.parametrize(
+    ("score", "least"), [(None, 0.7), (0.9, 0.7), (0.3, 0.7), (0.2, 0.8), (0.1, 0.9), (0.0, 0.97), (-0.2, 0.97)]
+)
+def test_the_fainter_what_was_found_the_surer_the_model_must_be(score: float | None, least: float) -> None:
+    assert answering.sure_enough(0.7, score) == pytest.approx(least)
+
+
+def test_how_sure_it_had_to_be_is_told(assistant: Assistant, models: Any, large: Library) -> None:
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    signals = ask(assistant, "When does the lease of Hall 3 end?", "large")[1].plan.signals
+    assert signals["answer_from"] == pytest.approx(answering.sure_enough(0.5, signals["score"]), abs=1e-3)

@@ -145,6 +145,8 @@ def _cited(asked: Question, done: Completed, prompted: Prompted, model: Model) -
         # Stopped before a word was written is not the same as not being in the documents.
         stopped = done.ended == "stopped"
         cited = Cited(prompt.STOPPED if stopped else prompt.NOT_FOUND, (), 0, ())
+        if stopped:
+            asked.looked_at = ""
     whole = asked.plan.kind == "read"
     return asked.answer(
         cited.text, found, model=model.model,

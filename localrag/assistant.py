@@ -386,8 +386,6 @@ class Assistant:
         if task is None:
             raise UsageError("this question cannot be answered exactly by code", "Ask it in another mode.")
         done = reckoning.answer(task, asked.documents, asked.only, asked.stop)
-        if done.citations or done.rows:
-            asked.looked_at = material.by_code(len(asked.documents))
         yield Answered(
             self._answer(asked, done.text, done.found, citations=done.citations, table=done.rows, stopped=done.stopped)
         )

@@ -102,11 +102,6 @@ def whole_read(units: Sequence[Unit], documents: Sequence[tuple[Library, Documen
     return f"{what} of {named}{left}."
 
 
-def by_code(documents: int) -> str:
-    """What code looked at, as a sentence."""
-    return f"All of {_number(documents, 'document')}, by code."
-
-
 def pages_named(only: Filter) -> str:
     """The pages that a question is narrowed to, for what must be told apart from the whole; empty without."""
     return "" if only.pages is None else f"pages {only.pages[0]}-{only.pages[1] or ''}"

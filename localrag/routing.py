@@ -84,7 +84,9 @@ def choose(question: str, mode: Mode, signals: Signals, seconds: Seconds = _unkn
     if mode == "exact" and signals.exact is None:
         raise UsageError(
             "this question cannot be answered exactly by code",
-            'Such questions count, find or calculate: How many times does "notice" occur? Find "force majeure". 5 / 32',
+            'Leave out the mode, or ask what code can count, find, list or calculate: How many times does "notice" '
+            'occur? Which documents mention "force majeure"? List all dates in the lease. What date is 90 days after '
+            "3 March 2025?",
         )
     kind, reason = (mode, f"You asked for {mode!r}.") if mode != "auto" else _chosen(signals)
     facts = {name: value for name, value in asdict(signals).items() if value not in (None, (), "")}

@@ -74,3 +74,8 @@ def test_only_those_within_the_limit_count() -> None:
 def test_none_asked_is_an_answer_too() -> None:
     joined = join(leaf_question("Which leases renew?"), [], 0)
     assert not joined.found and joined.citations == ()
+
+
+def test_stopped_before_the_first_answer_nothing_is_said_of_the_documents() -> None:
+    joined = join(leaf_question("Which contracts renew?"), [], 5)
+    assert joined.text == "0 of 5 documents were asked." and not joined.found

@@ -90,6 +90,9 @@ def _save_table(answer: Answer, path: Path) -> None:
     from localrag import table_files, vault
     from localrag.errors import UsageError
 
+    if not answer.table and answer.stopped:
+        click.echo(f"It was stopped before there was a row to write, so there is no {path}.", err=True)
+        return
     if not answer.table:
         raise UsageError(
             f"this answer has no rows to write to {str(path)!r}: it was found by {answer.plan.kind!r}",
@@ -108,6 +111,8 @@ def _follow(asking: Asking, drawn: bool, silent: bool) -> Answer:
                 click.echo(shown(event.text), err=True)
             elif isinstance(event, Surveyed) and not silent and pace.due():
                 click.echo(pace.line(event), err=True)
+            elif isinstance(event, PromptRead) and not silent and (line := _progress(event)) and pace.due():
+                click.echo(line, err=True)
         return asking.answer
     from rich.console import Console
     from rich.live import Live
@@ -181,9 +186,11 @@ def _remarks(answer: Answer) -> list[str]:
         lines.append(f"Looked at: {answer.looked_at}")
     if otherwise := _otherwise(answer):
         lines.append(otherwise)
+    if answer.model is None:
+        return [*lines, f"{spent.total:.1f} s; no model was asked"]
     lines.append(
         f"{spent.total:.1f} s; {answer.tokens.prompt} tokens read, {answer.tokens.reused} of them kept from before, "
-        f"{answer.tokens.generated} written; {answer.model or 'no model'}"
+        f"{answer.tokens.generated} written; {answer.model}"
     )
     return lines
 

@@ -189,7 +189,8 @@ def _told_term(task: Term, search: _Search) -> Reckoned:
     if task.kind == "without":
         return _without(task, search)
     if not rows:
-        return _reckoned(search, [f"{said} stands nowhere in {search.looked_at()}."], rows)
+        nowhere = f"{said} stands nowhere in {search.looked_at()}. Only whole words were looked for."
+        return _reckoned(search, [nowhere], rows)
     times, only = _times(search.total), len(search.documents) == 1
     if task.kind == "documents":
         lines = [f"{said} stands in {len(rows):,} of {search.looked_at()}, {times} in all."]

@@ -39,6 +39,8 @@ def join(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joi
     yes = [leaf for leaf in leaves if leaf.found]
     no = [leaf for leaf in leaves if not leaf.found]
     citations = _numbered(yes)
+    if not leaves and considered:
+        return Joined(_asked(leaves, considered).strip(), False, (), ())
     lines = [_asked(leaves, considered) + _head(question, len(no if question.negated else yes), len(leaves))]
     if question.negated:
         lines += [f"- {leaf.name}" for leaf in no]

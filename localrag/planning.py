@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from localrag import filters, followups, intent, material, pointing, prompt, routing
-from localrag.errors import NotFoundError
+from localrag.errors import EmbedderMismatch, ModelError, NotFoundError
 from localrag.exact import parsing, reckoning
 from localrag.generation import Generator, Weighed
 from localrag.intent import Intent
@@ -130,7 +130,7 @@ def _pointed(asked: Question, mode: Mode, meant: Intent, signals: routing.Signal
             return named if named.documents else only
         if meant.kind == "summary":
             return Pointed()
-    asked.hits = _searched(asked, means)
+    asked.hits = _searched(asked, mode, means)
     if len(asked.documents) == 1:
         return only
     best = pointing.of_passage(asked.hits[0], asked.documents) if asked.hits else ()
@@ -142,8 +142,13 @@ def _pointed(asked: Question, mode: Mode, meant: Intent, signals: routing.Signal
     return Pointed(best, "scores") if mode == "read" else pointing.by_scores(asked.hits, asked.documents)
 
 
-def _searched(asked: Question, means: Means) -> list[Passage]:
+def _searched(asked: Question, mode: Mode, means: Means) -> list[Passage]:
     try:
         return means.search(asked, BACKGROUND)
     except NotFoundError:
+        return []
+    except (ModelError, EmbedderMismatch):
+        # What is to be read whole needs no search; that it says how faint the question's traces are is an extra.
+        if mode != "read":
+            raise
         return []

@@ -78,7 +78,7 @@ def test_a_kept_library_lies_apart_from_those_of_the_user(settings: Settings, da
 def test_settings_that_decide_what_is_read_have_a_library_of_their_own(settings: Settings, dataset: Path) -> None:
     source = kept.source_of(dataset, load(dataset), None)
     names = {
-        kept.library_of(source, settings.with_options(**more)).name
+        kept.library_of([source], settings.with_options(**more)).name
         for more in ({}, {"embedder": "other"}, {"ocr": "off"}, {"passages": 3})
     }
     assert len(names) == 3

@@ -78,7 +78,9 @@ def test_a_document_that_the_question_names_is_looked_in_alone(library: Editor) 
         ask('Find "notice" in handbook.pdf', library).text
         == "“notice” occurs 2 times in people/handbook.pdf (p. 1 (2))."
     )
-    assert ask('Find "unicorn" in the lease', library).text .startswith("“unicorn” stands nowhere in leases/Orlo lease.txt.")
+    assert ask('Find "unicorn" in the lease', library).text.startswith(
+        "“unicorn” stands nowhere in leases/Orlo lease.txt."
+    )
 
 
 def test_a_question_that_names_no_document_here_is_not_for_code(library: Editor) -> None:

@@ -77,6 +77,7 @@ def plan(asked: Question, mode: Mode, means: Means) -> None:
             pointed_tokens=sum(tokens(asked, document) for _, document in pointed.documents),
             warm_tokens=means.warm(asked.reading) if asked.reading and asked.only.pages is None else 0,
             score=round(asked.hits[0].score, 4) if asked.hits else None, margin=pointing.margin(asked.hits),
+            fit=pointing.fit(asked.hits),
         )  # fmt: skip
     chosen = routing.choose(asked.text, mode, signals, means.seconds)
     asked.plan = filters.named_in(chosen, asked.only)

@@ -54,6 +54,12 @@ def of_passage(passage: Passage, documents: Pairs) -> tuple[tuple[Library, Docum
     )[:1]  # fmt: skip
 
 
+def fit(passages: Sequence[Passage]) -> float | None:
+    """How well the best of them fits by words and meaning, from 0 to 1; None where that is not known."""
+    known = [passage.signals for passage in passages if "dense" in passage.signals]
+    return round(max((of["dense"] + of["lexical"]) / 2 for of in known), 4) if known else None
+
+
 def margin(passages: Sequence[Passage]) -> float | None:
     """How far the best passage stands out from the rest (best first): its score less their median.
 

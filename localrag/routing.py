@@ -19,7 +19,7 @@ from localrag.types import Cost, Mode, Plan, PlanKind
 
 Seconds = Callable[[int, int], float | None]  # of reading tokens, behind so many that are kept
 
-# From which score of the best passage on an answer is expected (docs/decisions/0026-routes.md).
+# From which fit of the best passage on an answer is expected (docs/decisions/0026-routes.md).
 ESCALATE_FROM = 0.6
 
 # Rules, question and answer, without any text.
@@ -38,8 +38,8 @@ class Signals:
     the lesser of the setting and the model's effective length. `kind` and `words` are the question's intent.
     `pointed` names the documents that the question points to, `pointed_by` how that is known: by being the only ones,
     by name, or by the scores of what was found; `pointed_tokens` is their size; `warm_tokens` is 0 where the model
-    has not read all of them before. `score` is that of the best passage and `margin` how far it stands out from
-    the rest.
+    has not read all of them before. `score` is that of the best passage, `margin` how far it stands out from
+    the rest, and `fit` how well one fits by words and meaning alone, whatever its document is called.
     """
 
     documents: int
@@ -55,6 +55,7 @@ class Signals:
     warm_tokens: int = 0
     score: float | None = None
     margin: float | None = None
+    fit: float | None = None
 
     @property
     def fits(self) -> bool:
@@ -129,8 +130,8 @@ def escalated(plan: Plan, documents: tuple[str, ...], tokens: int) -> Plan | Non
         documents: those that the best passages are of.
         tokens: their size.
     """
-    score, most = plan.signals.get("score", 0.0), int(plan.signals["read_tokens"])
-    if not documents or tokens <= plan.signals["retrieve_tokens"] or score < ESCALATE_FROM:
+    fit, most = plan.signals.get("fit", 0.0), int(plan.signals["read_tokens"])
+    if not documents or tokens <= plan.signals["retrieve_tokens"] or fit < ESCALATE_FROM:
         return None
     if tokens > most and len(documents) > 1:
         return None

@@ -124,13 +124,13 @@ def failed(**changes: object) -> Plan:
 
 
 def test_passages_that_fit_and_do_not_answer_lead_to_their_document() -> None:
-    plan = routing.escalated(failed(score=0.6), ("lease.pdf",), 5000)
+    plan = routing.escalated(failed(fit=0.6), ("lease.pdf",), 5000)
     assert plan is not None and plan.kind == "read" and "lease.pdf" in plan.reason
     assert plan.signals["escalated_from"] == "retrieve"
 
 
 @pytest.mark.parametrize(
-    ("score", "documents", "tokens"),
+    ("fit", "documents", "tokens"),
     [
         (0.1, ("lease.pdf",), 5000),  # nothing speaks for it
         (0.6, (), 0),
@@ -138,5 +138,5 @@ def test_passages_that_fit_and_do_not_answer_lead_to_their_document() -> None:
         (0.6, ("lease.pdf",), 900),  # the passages were all of it
     ],
 )
-def test_it_goes_on_only_where_that_may_pay(score: float, documents: tuple[str, ...], tokens: int) -> None:
-    assert routing.escalated(failed(score=score), documents, tokens) is None
+def test_it_goes_on_only_where_that_may_pay(fit: float, documents: tuple[str, ...], tokens: int) -> None:
+    assert routing.escalated(failed(fit=fit), documents, tokens) is None

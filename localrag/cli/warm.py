@@ -114,6 +114,8 @@ def _lower_priority() -> None:
 
 
 def _tell_estimate(estimate: Estimate, found: Sequence[Piece]) -> None:
+    from localrag.diagnosis import size
+
     documents = len({piece.document.id for piece in found})
     parts = f" in {len(found)} parts" if len(found) != documents else ""
     seconds = estimate.seconds
@@ -121,7 +123,7 @@ def _tell_estimate(estimate: Estimate, found: Sequence[Piece]) -> None:
     click.echo(
         f"{documents} document(s){parts}: {estimate.kept} kept already, {estimate.pieces} to read. "
         f"{estimate.tokens:,} tokens, {time_}, "
-        f"{estimate.bytes / 1e9:.1f} GB on the disk (at most {estimate.bound / 1e9:.1f} GB are kept of a library).",
+        f"{size(estimate.bytes)} on the disk (at most {size(estimate.bound)} are kept of a library).",
         err=True,
     )
     for piece in [piece for piece in found if piece.why_not][:_MOST_LISTED]:

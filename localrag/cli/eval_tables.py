@@ -57,17 +57,21 @@ def print_comparison(report: Mapping[str, Any]) -> None:
     for side in ("a", "b"):
         click.echo(f"{side}: {report['compare'][side]}   a search: {_search_time(report[side])}")
     click.echo()
-    rows = [
+    rows = [row for row in difference_rows(report) if row[1] in _COMPARED]
+    table(["", "", "n", "a", "b", "difference", "p", "b better/worse/same"], rows)
+
+
+def difference_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """A line for each figure that two settings were compared by: its level, its name, then the figures."""
+    return [
         [
-            level, name, str(one["n"]), f"{one['a']:.3f}", f"{one['b']:.3f}",
-            f"{one['difference']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]",
+            level, name, str(one["n"]), f"{one['a']:,.3f}", f"{one['b']:,.3f}",
+            f"{one['difference']:+,.3f} [{one['low']:+,.3f}, {one['high']:+,.3f}]",
             "< 0.001" if one["p"] < 0.001 else f"{one['p']:.3f}", f"{one['wins']}/{one['losses']}/{one['ties']}",
         ]
         for level, figures in report["differences"].items()
         for name, one in figures.items()
-        if name in _COMPARED
     ]  # fmt: skip
-    table(["", "", "n", "a", "b", "difference", "p", "b better/worse/same"], rows)
 
 
 def print_drafted(report: Mapping[str, Any]) -> None:

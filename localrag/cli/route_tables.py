@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from localrag.cli.eval_tables import table
+from localrag.cli.eval_tables import difference_rows, table
 
 _MOST_KINDS = 8
 _HEADS = {
@@ -95,16 +95,7 @@ def print_comparison(report: Mapping[str, Any]) -> None:
     for side in ("a", "b"):
         click.echo(f"{side}: {report['compare'][side]}")
     click.echo()
-    rows = [
-        [
-            level, name, str(one["n"]), f"{one['a']:,.3f}", f"{one['b']:,.3f}",
-            f"{one['difference']:+,.3f} [{one['low']:+,.3f}, {one['high']:+,.3f}]",
-            "< 0.001" if one["p"] < 0.001 else f"{one['p']:.3f}", f"{one['wins']}/{one['losses']}/{one['ties']}",
-        ]
-        for level, figures in report["differences"].items()
-        for name, one in figures.items()
-    ]  # fmt: skip
-    table(["", "", "n", "a", "b", "difference", "p", "b higher/lower/same"], rows)
+    table(["", "", "n", "a", "b", "difference", "p", "b higher/lower/same"], difference_rows(report))
 
 
 def _head(name: str) -> str:

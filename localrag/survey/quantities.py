@@ -81,16 +81,6 @@ def _number(text: str) -> float:
     return float(re.sub("[,'’]", "", text))
 
 
-def in_words(number: int) -> str:
-    """A number up to 99 as English words, else nothing: "thirty-one"."""
-    if not 0 <= number < 100:
-        return ""
-    if number < 20:
-        return _ONES[number]
-    tens, ones = divmod(number, 10)
-    return _TENS[tens - 2] + (f"-{_ONES[ones]}" if ones else "")
-
-
 # --- dates --------------------------------------------------------------------------------------------------
 
 _YEAR = re.compile(r"^\W*(?:(?:in|from|since|until|by|before|after|of)\s+)?(?P<year>(?:19|20)\d\d)\W*$", re.I)

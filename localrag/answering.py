@@ -5,34 +5,22 @@ Used by the plans that have the model write freely (retrieve, read). Yields even
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 
-from localrag import calibration, intent, material, prompt
-from localrag.citations import Cited, cite
+from localrag import calibration, checking, intent, prompt, writing
 from localrag.errors import ModelError
-from localrag.events import Answered, Delta, Event
-from localrag.generation import Completed, StateStore, Weighed
+from localrag.events import Answered, Event
+from localrag.generation import Completed, Weighed
 from localrag.generation import Generator as Model
-from localrag.question import Question
+from localrag.question import Prompted, Question
 from localrag.settings import Settings
-from localrag.types import Answer, Message, Passage, Turn, Usage
+from localrag.types import Turn
 
 # Below this score what was found is faint, and there is no surer than this.
 _FAINT, _SUREST = 0.3, 0.97
 # Fewer tokens than these are no room for a passage.
 _LEAST = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Prompted:
-    """A prompt, the passages that stand in it, where its states are kept, and of how many tokens it consists."""
-
-    messages: Sequence[Message]
-    passages: Sequence[Passage]
-    states: StateStore | None = None
-    context: Mapping[str, int] | None = None
 
 
 def budget(model: Model, settings: Settings, asked: Question, wanted: int) -> int:
@@ -73,24 +61,14 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
     if weighed is not None and not _enough(asked, weighed, model, settings):
         said = prompt.NOT_FOUND if weighed.shares else ""
         done = Completed(said, weighed.usage, "end" if weighed.shares else "stopped")
-        yield Answered(_cited(asked, done, prompted, model))
+        yield Answered(checking.checked(asked, done, prompted, model.model))
         return
-    done = Completed("", Usage(), "stopped")
-    for event in model.generate(
-        prompted.messages, max_tokens=settings.answer_tokens, temperature=settings.temperature, seed=settings.seed,
-        stop=asked.stop, states=prompted.states,
-    ):  # fmt: skip
-        if isinstance(event, Completed):
-            done = event
-            continue
-        if isinstance(event, Delta) and asked.first_token is None:
-            asked.first_token = asked.elapsed()
-        yield event
+    done = yield from writing.write(asked, prompted, model, settings)
     if weighed is not None:
         # What the check read was not there before this question, so it does not count as kept.
         done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))
     _learn(weighed, done, model, settings)
-    yield Answered(_cited(asked, done, prompted, model))
+    yield Answered(checking.checked(asked, done, prompted, model.model))
 
 
 def _weigh(asked: Question, prompted: Prompted, model: Model) -> Generator[Event, None, Weighed | None]:
@@ -135,23 +113,3 @@ def _learn(weighed: Weighed | None, done: Completed, model: Model, settings: Set
         read = (weighed.usage.prompt - weighed.usage.reused, weighed.prompt_seconds)
     written = (done.usage.generated, done.answer_seconds)
     calibration.record(settings.calibration_file, model.model, read=read, written=written, after=done.usage.reused)
-
-
-def _cited(asked: Question, done: Completed, prompted: Prompted, model: Model) -> Answer:
-    passages = prompted.passages
-    cited = cite(done.text, asked.text, passages)
-    found = bool(re.search(r"\w", cited.text)) and not prompt.says_nothing(cited.text)
-    if not found:
-        # Stopped before a word was written is not the same as not being in the documents.
-        stopped = done.ended == "stopped"
-        cited = Cited(prompt.STOPPED if stopped else prompt.NOT_FOUND, (), 0, ())
-        if stopped:
-            asked.looked_at = ""
-    whole = asked.plan.kind == "read"
-    return asked.answer(
-        cited.text, found, model=model.model,
-        citations=material.placed(cited.citations, passages, asked.libraries),
-        citations_dropped=cited.dropped, unsupported=cited.unsupported,
-        passages=tuple(material.cited_only(passages, cited.citations) if whole else passages),
-        tokens=done.usage, stopped=done.ended != "end", context=prompted.context,
-    )  # fmt: skip

@@ -32,7 +32,6 @@ from localrag import (
     routing,
     warming,
 )
-from localrag.answering import Prompted
 from localrag.embedding import Embedder, EmbedderIdentity
 from localrag.errors import ModelError, StorageError, UsageError
 from localrag.events import Answered, Event, Found, Notice, Planned
@@ -42,7 +41,7 @@ from localrag.generation import StateStore
 from localrag.library import Library
 from localrag.material import Unit
 from localrag.prefix_cache import PrefixCache
-from localrag.question import Question
+from localrag.question import Prompted, Question
 from localrag.reranking import Reranker
 from localrag.settings import Settings
 from localrag.survey import summarising, surveying

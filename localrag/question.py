@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from localrag.generation import StateStore
 from localrag.library import Library
 from localrag.types import (
     Answer,
     Citation,
     Document,
     Filter,
+    Message,
     Mode,
     NotRead,
     Passage,
@@ -62,13 +64,23 @@ class Question:
         self, text: str, found: bool, *, model: str | None, citations: tuple[Citation, ...] = (),
         citations_dropped: int = 0, unsupported: tuple[str, ...] = (), passages: tuple[Passage, ...] = (),
         table: tuple[Mapping[str, Any], ...] = (), tokens: Usage = _NOTHING, stopped: bool = False,
-        context: Mapping[str, int] | None = None,
+        context: Mapping[str, int] | None = None, **checked: Any,
     ) -> Answer:  # fmt: skip
-        """The answer to it, with all that is known of how it came about."""
+        """The answer to it, with all that is known of how it came about; `checked` are the findings of checking it."""
         return Answer(
             question=self.text, answer=text, found=found, plan=self.plan, citations=citations,
             citations_dropped=citations_dropped, unsupported=unsupported, not_read=tuple(self.not_read),
             passages=passages, table=table, tokens=tokens + self.spent, seconds=self.seconds(), model=model,
             embedder=", ".join(sorted({library.identity.model for library in self.libraries})), stopped=stopped,
-            looked_for=self.looked_for, looked_at=self.looked_at, context=context or {},
+            looked_for=self.looked_for, looked_at=self.looked_at, context=context or {}, **checked,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """A prompt, the passages that stand in it, where its states are kept, and of how many tokens it consists."""
+
+    messages: Sequence[Message]
+    passages: Sequence[Passage]
+    states: StateStore | None = None
+    context: Mapping[str, int] | None = None

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from localrag.findings import Conflict, Flag, Split, Working, dicts
+
 PlanKind = Literal["retrieve", "read", "survey", "exact"]
 Mode = Literal["auto", "retrieve", "read", "survey", "exact"]
 Unit = Literal["page", "slide", "sheet", "chapter", "mail"]
@@ -404,6 +406,10 @@ class Answer:
     where the person stopped it or the token limit cut it short; `table` holds the rows of a survey or exact search.
     `looked_at` says how much of the documents was put before the model, and `context` of how many tokens the prompt
     consisted: "rules", "documents", "history", "question", and "free" up to the model's window.
+
+    What was checked (`findings.py`): `flags` are words of the answer that do not stand in what it cites, `workings` what
+    code calculated, `conflicts` where documents differ, `split` how several tries were divided. `sureness` is how likely
+    it is, as measured, that the text holds the answer; `thought` what the model thought first, where it can.
     """
 
     question: str
@@ -424,6 +430,12 @@ class Answer:
     looked_for: str = ""
     looked_at: str = ""
     context: Mapping[str, int] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
+    workings: tuple[Working, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    split: Split | None = None
+    sureness: float | None = None
+    thought: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -454,6 +466,12 @@ class Answer:
             "looked_for": self.looked_for,
             "looked_at": self.looked_at,
             "context": dict(self.context),
+            "flags": dicts(self.flags),
+            "workings": dicts(self.workings),
+            "conflicts": dicts(self.conflicts),
+            "split": self.split.to_dict() if self.split else None,
+            "sureness": None if self.sureness is None else round(self.sureness, 3),
+            "thought": self.thought,
         }
 
     @property

@@ -1,4 +1,4 @@
-"""What checking an answer brings to light, as frozen values: what is not in the text, what was computed, what conflicts.
+"""What checking an answer brings to light, as frozen values: what is not in the text, what was computed.
 
 They stand below the other values (`types.py`), since an Answer holds them.
 """
@@ -14,7 +14,7 @@ FlagKind = Literal["number", "amount", "date", "name", "link", "command"]
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """Something in an answer that does not stand in what it cites: `text` as the answer has it, and why that matters."""
+    """Something in an answer that does not stand in what it cites: `text` as it has it, and why that matters."""
 
     kind: FlagKind
     text: str

@@ -407,9 +407,9 @@ class Answer:
     `looked_at` says how much of the documents was put before the model, and `context` of how many tokens the prompt
     consisted: "rules", "documents", "history", "question", and "free" up to the model's window.
 
-    What was checked (`findings.py`): `flags` are words of the answer that do not stand in what it cites, `workings` what
-    code calculated, `conflicts` where documents differ, `split` how several tries were divided. `sureness` is how likely
-    it is, as measured, that the text holds the answer; `thought` what the model thought first, where it can.
+    What was checked (`findings.py`): `flags` are words of the answer that do not stand in what it cites, `workings`
+    what code calculated, `conflicts` where documents differ, `split` how several tries were divided. `sureness` is how
+    likely it is, as measured, that the text holds the answer; `thought` what the model thought first, where it can.
     """
 
     question: str

@@ -15,9 +15,7 @@ from localrag.settings import Settings
 from localrag.types import Usage
 
 
-def write(
-    asked: Question, prompted: Prompted, model: Model, settings: Settings
-) -> Generator[Event, None, Completed]:
+def write(asked: Question, prompted: Prompted, model: Model, settings: Settings) -> Generator[Event, None, Completed]:
     """Have the answer written; returns the whole of it."""
     done = Completed("", Usage(), "stopped")
     for event in model.generate(

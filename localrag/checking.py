@@ -1,4 +1,4 @@
-"""From what the model wrote to an answer that was checked against the text: its quotes, and what it says else (pure)."""
+"""From what the model wrote to an answer that was checked against the text: its quotes, and its other words (pure)."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Working:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one document says where documents conflict; `date` (ISO 8601) may be empty, `marker` numbers its citation."""
+    """What one document says where documents conflict; `date` (ISO 8601) may be "", `marker` numbers its citation."""
 
     says: str
     document: str

@@ -94,16 +94,17 @@ class Assistant:
         return self._embedders[identity]
 
     def search(
-        self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Filter | Sequence[str] | None = None
-    ) -> list[Passage]:
-        """The k best passages, best first; no model that answers is loaded.
+        self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Filter | Sequence[str] | None = None,
+        join: bool = True,
+    ) -> list[Passage]:  # fmt: skip
+        """The k best passages, best first, those beside each other joined; no model that answers is loaded.
 
         Raises:
             NotFoundError: a library is not there, or the globs or the filter let nothing through.
         """
         with precedence.asking(self._settings.asking_dir):
             opened = [self.library(name) for name in libraries]
-            return self._found(opened, retrieval.spelled(opened, question), k, documents, join=True)
+            return self._found(opened, retrieval.spelled(opened, question), k, documents, join=join)
 
     def spelled(self, question: str, libraries: Sequence[str]) -> str:
         """The question as `search` looks for it: with words put right that none of the libraries holds."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli.options import print_json, shown
+from localrag.cli.options import complete_library, print_json, shown
 from localrag.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,6 +41,28 @@ class Asked:
     documents: Path | None
     other: tuple[Path, ...] = ()
     parts: tuple[Asked, ...] = ()
+
+
+def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What the commands of one dataset take, in the order in which the help shows it."""
+    options = [
+        click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path)),
+        click.option("--documents", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
+                     help="The folder of the documents; else the one that holds those that the questions name."),
+        click.option("-l", "--library", metavar="NAME", shell_complete=complete_library,
+                     help="Ask this library instead, as it is (localrag ingest)."),
+        click.option("--within-document", is_flag=True,
+                     help="Look only in the documents that a question names."),
+        click.option("--limit", type=click.IntRange(1), metavar="N",
+                     help="A sample of N questions in which each category has its share."),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
+                     help="Seed of the sample, of the intervals and of the tests."),
+        click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl",
+                     help="Keep a result a line; questions that it holds with these settings are not asked again."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def read_dataset(
@@ -200,7 +222,7 @@ class Chosen:
 
 def choose(
     asked: Asked, library: Library, limit: int | None, seed: int, *, answerable_only: bool,
-    documents_limit: int | None = None, one_document: bool = False,
+    documents_limit: int | None = None, one_document: bool = False, where: Mapping[str, str] | None = None,
 ) -> Chosen:  # fmt: skip
     """The questions about documents of the library; a sample of documents first, then one of questions about them."""
     from localrag.errors import NotFoundError
@@ -208,7 +230,8 @@ def choose(
 
     everything = asked.questions
     choices = sorted({question.answer for question in everything if question.label})
-    wanted = [question for question in everything if question.answerable or not answerable_only]
+    kept = datasets.where(everything, where or {})
+    wanted = [question for question in kept if question.answerable or not answerable_only]
     matched = datasets.match(wanted, library.documents())
     if not matched.questions:
         raise NotFoundError(
@@ -229,7 +252,7 @@ def choose(
         click.echo(
             f"{drafts} of {len(chosen)} questions are drafts that nobody has looked at (draft is true).", err=True
         )
-    return Chosen(chosen, matched, choices, len(everything) - len(wanted))
+    return Chosen(chosen, matched, choices, len(kept) - len(wanted))
 
 
 def state(library: Library, settings: Settings) -> dict[str, Any]:

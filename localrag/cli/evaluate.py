@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from localrag.cli import eval_setup, eval_tables
+from localrag.cli.eval_answers import answers_command
 from localrag.cli.eval_routes import routes_command
 from localrag.cli.eval_surveys import surveys_command
 from localrag.cli.options import complete_library, json_option, print_json
 from localrag.names import check_name
-from localrag.settings import Settings, load_settings
-from localrag.types import MODES, Mode
+from localrag.settings import load_settings
 
 if TYPE_CHECKING:
     from localrag.api import Library
@@ -34,30 +33,9 @@ def eval_command() -> None:
     """
 
 
+eval_command.add_command(answers_command)
 eval_command.add_command(routes_command)
 eval_command.add_command(surveys_command)
-
-
-def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What both commands take, in the order in which the help shows it."""
-    options = [
-        click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path)),
-        click.option("--documents", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
-                     help="The folder of the documents; else the one that holds those that the questions name."),
-        click.option("-l", "--library", metavar="NAME", shell_complete=complete_library,
-                     help="Ask this library instead, as it is (localrag ingest)."),
-        click.option("--within-document", is_flag=True,
-                     help="Look only in the documents that a question names."),
-        click.option("--limit", type=click.IntRange(1), metavar="N",
-                     help="A sample of N questions in which each category has its share."),
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
-                     help="Seed of the sample, of the intervals and of the tests."),
-        click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl",
-                     help="Keep a result a line; questions that it holds with these settings are not asked again."),
-    ]  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 # --- retrieval ----------------------------------------------------------------------------------------------
@@ -73,7 +51,7 @@ Examples:
   localrag eval retrieval qa.jsonl --library contracts --compare fusion=convex fusion=rrf
   localrag eval retrieval scifact --json | jq .levels.document""",
 )
-@dataset_options
+@eval_setup.dataset_options
 @click.option("-k", "k", type=click.IntRange(1, 1000), default=20, show_default=True,
               help="How many passages (of a BEIR folder, documents).")  # fmt: skip
 @click.option("--misses", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.md",
@@ -175,65 +153,6 @@ def _compare(
         "differences": comparing.compare(found[0], found[1], seed) if complete else {},
     }  # fmt: skip
     eval_setup.finish(report, as_json, eval_tables.print_comparison, stop.asked)
-
-
-# --- answers ------------------------------------------------------------------------------------------------
-
-
-@eval_command.command(
-    "answers",
-    epilog="""\b
-Examples:
-  localrag eval answers examples/qa.jsonl --limit 10
-  localrag eval answers qa.jsonl --library contracts --within-document --out answers.jsonl
-  localrag eval answers qa.jsonl --library contracts --mode retrieve --json | jq .figures""",
-)
-@dataset_options
-@click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look it up.")
-@click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
-@json_option
-def answers_command(
-    dataset: Path, documents: Path | None, library: str | None, within_document: bool, limit: int | None, seed: int,
-    out: Path | None, mode: Mode, generator: str | None, as_json: bool,
-) -> None:  # fmt: skip
-    """Are the answers right, and do their quotes stand in the documents?
-
-    Counts what was answered and declined, compares words and numbers with the known answer, citations with the known
-    place, and every quote with the stored text. Seconds to minutes a question; Ctrl-C keeps what is done, and the
-    same command with the same --out goes on.
-    """
-    settings = load_settings().with_options(generator=generator)
-    asked = eval_setup.read_dataset(dataset, library, documents, beir=False, other=(out,))
-    with eval_setup.interruptible() as stop, eval_setup.opened(asked, settings, stop) as opened:
-        chosen = eval_setup.choose(asked, opened, limit, seed, answerable_only=False)
-        report = _answer(asked, opened, chosen, settings, seed, out, mode, within_document, stop)
-    eval_setup.finish(report, as_json, eval_tables.print_answers, stop.asked)
-
-
-def _answer(
-    asked: Asked, library: Library, chosen: Chosen, settings: Settings, seed: int, out: Path | None, mode: Mode,
-    within_document: bool, stop: Stop,
-) -> dict[str, Any]:  # fmt: skip
-    from localrag.assistant import Assistant
-    from localrag.evaluation import answers, kept
-    from localrag.evaluation.runs import Run
-
-    made = {
-        "measure": "answers", "mode": mode, "within_document": within_document,
-        **eval_setup.state(library, settings), **eval_setup.model_state(settings, mode),
-    }  # fmt: skip
-    assistant = Assistant(settings if asked.library is not None else kept.apart(settings))
-    try:
-        rows = eval_setup.gather(
-            answers.run(
-                chosen.questions, chosen.matched, library, assistant, Run(out, made), mode=mode,
-                within_document=within_document, choices=chosen.choices, stop=lambda: stop.asked,
-            ),
-            len(chosen.questions),
-        )  # fmt: skip
-    finally:
-        assistant.close()
-    return {**chosen.about(asked, library, made), **answers.summarize(rows, seed)}
 
 
 # --- questions of one's own ---------------------------------------------------------------------------------

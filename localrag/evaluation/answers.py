@@ -17,7 +17,8 @@ from localrag.evaluation import metrics
 from localrag.evaluation.datasets import Matched, Question
 from localrag.evaluation.runs import Row, Run
 from localrag.events import Answered, Event
-from localrag.types import Answer, Citation, Mode
+from localrag.sentences import sentences
+from localrag.types import Answer, Citation, Mode, Plan
 
 MARKER = re.compile(r"\s*\[\d{1,3}\]")
 # Figures that an answer has only where the question gives it something to be compared with.
@@ -44,6 +45,9 @@ def score(question: Question, documents: Sequence[str], answer: Answer, choices:
     """
     figures: dict[str, Any] = {}
     text = MARKER.sub("", answer.answer)
+    shown = [passage.text for passage in answer.passages if passage.document in documents]
+    if question.answerable and answer.passages and (there := metrics.covered(question.evidence, shown)) is not None:
+        figures["evidence_shown"] = round(there, 4)
     if question.label:
         figures["choice"] = float(_choice(text, answer.found, choices) == question.answer)
     if not question.answerable:
@@ -62,6 +66,8 @@ def score(question: Question, documents: Sequence[str], answer: Answer, choices:
     covered = metrics.covered(question.evidence, [citation.quote for citation in right])
     if covered is not None:
         figures["evidence"] = round(covered, 4)
+        given = [*(citation.quote for citation in right), said]
+        figures["evidence_given"] = round(metrics.covered(question.evidence, given) or 0.0, 4)
     return figures
 
 
@@ -85,7 +91,7 @@ def run(
     questions: Sequence[Question], matched: Matched, library: Library, assistant: Asker, results: Run, *, mode: Mode,
     within_document: bool, choices: Sequence[str] = (), stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[Question, Row]]:  # fmt: skip
-    """Ask each question and score its answer; what `results` holds already is not asked again.
+    """Ask each question and score its answer; what `results` holds already is not asked again, but scored anew.
 
     An answer that `stop` cut short is not kept. A question that this model cannot take is kept with its error.
 
@@ -93,11 +99,13 @@ def run(
         ModelMissing, ModelDamaged: no question could be answered.
     """
     for question in questions:
+        documents = matched.documents(question)
         row = results.done(question)
-        if row is None:
+        if row is not None:
+            row = rescored(row, question, documents, choices)
+        else:
             if stop():
                 return
-            documents = matched.documents(question)
             globs = (documents or None) if within_document else None
             try:
                 answer = _ask(assistant, question, library.name, globs, mode, stop)
@@ -125,12 +133,17 @@ def _ask(
 
 def about(question: Question) -> dict[str, Any]:
     """What every result says of its question."""
-    return {
+    about = {
         "question": question.question,
         "known": question.answer,
         "category": question.category,
         "answerable": question.answerable,
+        "label": question.label,
+        "documents": list(question.documents),
+        "evidence": question.evidence,
+        "scale": question.field("scale"),
     }
+    return {name: value for name, value in about.items() if value not in (None, [])}
 
 
 def _failed(question: Question, message: str) -> dict[str, Any]:
@@ -149,6 +162,15 @@ def _result(
         "verbatim": sum(verbatim(library, citation) for citation in answer.citations),
         "dropped": answer.citations_dropped,
         "unsupported": len(answer.unsupported),
+        "sentences": len(sentences(MARKER.sub("", answer.answer))) if answer.found else 0,
+        "flags": [flag.to_dict() for flag in answer.flags],
+        "workings": [working.shown for working in answer.workings],
+        "sureness": None if answer.sureness is None else round(answer.sureness, 4),
+        "passages": [
+            {"document": p.document, "page": p.page, "start": p.start, "end": p.end, "score": round(p.score, 4)}
+            for p in answer.passages
+        ],
+        "tokens": {"prompt": answer.tokens.prompt, "generated": answer.tokens.generated},
         "cut": answer.stopped,
         "plan": answer.plan.kind,
         "signals": dict(answer.plan.signals),
@@ -160,6 +182,18 @@ def _result(
             for c in answer.citations
         ],
     }
+
+
+def rescored(row: Row, question: Question, documents: Sequence[str], choices: Sequence[str]) -> Row:
+    """A kept result with the figures that this version gives its answer."""
+    if "error" in row:
+        return row
+    citations = tuple(
+        Citation("", c["document"], c["page"], None, "", c["quote"], c["start"], c["end"], 0) for c in row["citations"]
+    )
+    answer = Answer(question.question, row["answer"], row["found"], Plan(row["plan"], ""), citations)
+    # The passages shown are kept without their words, so what was found of them stays.
+    return {**row, **about(question), "figures": {**row["figures"], **score(question, documents, answer, choices)}}
 
 
 def summarize(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:

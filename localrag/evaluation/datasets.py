@@ -3,7 +3,8 @@
 Each line has `question`, `answer`, `doc`, `evidence`, `page` and `id`; `evidence` may be empty and `page` null.
 It may have `answerable` (false: the documents do not say; `doc` may then be null, for all of them), `label` (the answer
 is one of a few choices), `category`, `lang`, `docs` (several documents are needed) and `draft` (true: written by a
-model, and nobody has looked at it yet). Others are passed over. BEIR folders are read by beir.py.
+model, and nobody has looked at it yet). Others are kept as text, to choose questions by. BEIR folders are read by
+beir.py.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from localrag.types import Document
 _FORM = "Each line is a JSON object with question, answer, doc, evidence, page and id; see docs/evaluation.md."
 # Fields of the development sets that say the same as `category`.
 _CATEGORIES = ("category", "question_type", "answer_type", "label")
+# What no question is chosen by.
+_LONG = ("question", "answer", "evidence")
+_NAMED = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Question:
     draft: bool = False
     # How useful each document is, where people have judged that (BEIR): pairs of a path and a grade, 0 for no use.
     grades: tuple[tuple[str, int], ...] = ()
+    # All that the line says in a word, for `where`; the last one, so that it is no part of the digest.
+    fields: tuple[tuple[str, str], ...] = ()
 
     @property
     def documents(self) -> tuple[str, ...]:
@@ -52,7 +58,11 @@ class Question:
     def digest(self) -> str:
         """Changes when anything that is scored does, so that an old result is not taken for a new one."""
         # Looking at a draft and leaving it as it is changes no result.
-        return hashlib.sha256(repr(astuple(replace(self, draft=False))).encode()).hexdigest()[:12]
+        return hashlib.sha256(repr(astuple(replace(self, draft=False))[:-1]).encode()).hexdigest()[:12]
+
+    def field(self, name: str) -> str | None:
+        """What the line says under this name, as text ("true" and "false" of a truth value); None where nothing."""
+        return dict(self.fields).get(name)
 
 
 def load(path: Path) -> list[Question]:
@@ -107,8 +117,18 @@ def _question(row: Any) -> Question:
         answerable=answerable,
         label=_text(row, "label", empty=True) or None,
         category=next((found for name in _CATEGORIES if (found := _text(row, name, empty=True))), ""),
-        lang=_text(row, "lang", empty=True), docs=tuple(docs), draft=draft,
+        lang=_text(row, "lang", empty=True), docs=tuple(docs), draft=draft, fields=_fields(row),
     )  # fmt: skip
+
+
+def _fields(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What is said in a word or a number; whether it is answerable is always said."""
+    said = {"answerable": True, **row}
+    return tuple(
+        (name, value if isinstance(value, str) else json.dumps(value))
+        for name, value in said.items()
+        if name not in _LONG and isinstance(value, str | int | float)
+    )
 
 
 def _text(row: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
@@ -125,10 +145,34 @@ def _text(row: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
 # --- a sample -----------------------------------------------------------------------------------------------
 
 
+def where(questions: Sequence[Question], wanted: Mapping[str, str]) -> list[Question]:
+    """The questions whose lines say all of this; case does not count.
+
+    Raises:
+        UsageError: no line has a field of this name, or none with this value; what there is instead is said.
+    """
+    found = list(questions)
+    for name, value in wanted.items():
+        values = dict.fromkeys(said for question in found if (said := question.field(name)) is not None)
+        if not values:
+            names = sorted({name for question in found for name, _ in question.fields})
+            raise UsageError(f"no question has the field {name!r}", f"There are: {', '.join(names)}.")
+        found = [question for question in found if (question.field(name) or "").lower() == value.lower()]
+        if not found:
+            some = ", ".join(map(repr, list(values)[:_NAMED])) + (" ..." if len(values) > _NAMED else "")
+            raise UsageError(f"no question has {name} = {value!r}", f"There are: {some}")
+    return found
+
+
 def sample(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
     """A seeded sample in which each category, answerable and not, has its share; in the order of the file.
 
-    The same questions, limit and seed give the same sample; None as limit takes all.
+    The same questions, limit and seed give the same sample, and a smaller limit a part of it: what was asked of fifty
+    questions serves the first fifty of a hundred. None as limit takes all.
+
+    Each stratum is put into a random order and spread evenly over the interval from 0 to 1, from a random start (a
+    systematic sample: Cochran 1977, "Sampling Techniques", 8); the first of all are taken. A stratum so has its share
+    to within one question, and on the average exactly.
     """
     if limit is None or limit >= len(questions):
         return list(questions)
@@ -136,25 +180,24 @@ def sample(questions: Sequence[Question], limit: int | None, seed: int) -> list[
     for i, question in enumerate(questions):
         strata.setdefault((question.category, question.answerable), []).append(i)
     chance = random.Random(seed)
-    taken = {key: int(limit * len(members) / len(questions)) for key, members in strata.items()}
-    # Where shares are broken, the largest remainders get one more; equal ones by lot.
-    lots = sorted(strata, key=lambda key: (limit * len(strata[key]) % len(questions), chance.random()), reverse=True)
-    for key in lots[: limit - sum(taken.values())]:
-        taken[key] += 1
-    chosen = [i for key, members in strata.items() for i in chance.sample(members, taken[key])]
-    return [questions[i] for i in sorted(chosen)]
+    places: list[tuple[float, int]] = []
+    for members in strata.values():
+        chance.shuffle(members)
+        start = chance.random()
+        places += [((at + start) / len(members), i) for at, i in enumerate(members)]
+    return [questions[i] for i in sorted(i for _, i in sorted(places)[:limit])]
 
 
 def sample_documents(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
     """The questions about a seeded sample of documents, in the order of the file; None as limit takes all.
 
     Where a document must be read before anything is asked of it, many questions about few documents cost less than few
-    about many. Questions about several documents belong to that set of documents.
+    about many. Questions about several documents belong to that set of documents. A smaller limit gives a part.
     """
     about = list(dict.fromkeys(question.documents for question in questions))
     if limit is None or limit >= len(about):
         return list(questions)
-    chosen = set(random.Random(seed).sample(about, limit))
+    chosen = set(random.Random(seed).sample(about, len(about))[:limit])
     return [question for question in questions if question.documents in chosen]
 
 

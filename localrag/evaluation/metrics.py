@@ -22,6 +22,7 @@ _RUN = 3  # words in a row that must be the same before they count as the eviden
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation + "“”‘’«»„…–—•·、。，；：？！（）")
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_ADDED = re.compile(r"\s*\([^()]*\)\s*$")
 _ONE_CHARACTER = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORDS = re.compile(rf"[{_ONE_CHARACTER}]|[^\W_{_ONE_CHARACTER}]+")
 
@@ -52,12 +53,16 @@ def words(text: str) -> list[str]:
 
 
 def chosen(answer: str, choices: Iterable[str]) -> str | None:
-    """The choice that an answer makes: the one that stands first in it, the longer of two at one place."""
+    """The choice that an answer makes: the one that stands first in it, the longer of two at one place.
+
+    What a choice adds in brackets need not be said: "No" is "No (contradicted)".
+    """
     places = []
     for choice in choices:
-        found = re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", answer, re.IGNORECASE)
+        short = _ADDED.sub("", choice) or choice
+        found = re.search(rf"(?<!\w){re.escape(short)}(?!\w)", answer, re.IGNORECASE)
         if found is not None:
-            places.append((found.start(), -len(choice), choice))
+            places.append((found.start(), -len(short), choice))
     return min(places)[2] if places else None
 
 

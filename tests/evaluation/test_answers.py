@@ -23,7 +23,7 @@ RIGHT = Answer("Rent?", "EUR 2,450 [1].", True, Plan("retrieve", ""), (QUOTE,))
 
 def test_a_right_answer_with_its_place_has_every_figure() -> None:
     figures = answers.score(KNOWN, ["a.txt"], RIGHT, ())
-    assert figures.pop("evidence") == pytest.approx(6 / 7, abs=1e-3)
+    assert figures.pop("evidence") == figures.pop("evidence_given") == pytest.approx(6 / 7, abs=1e-3)
     assert set(figures) == {"exact", "f1", "numeric", "cited", "cited_document", "cited_page"}
     assert set(figures.values()) == {1.0}
 
@@ -96,6 +96,13 @@ def test_an_answer_cut_short_by_the_person_is_not_kept(settings: Settings, datas
     polls = iter([False] * 3)
     rows = run(settings, dataset, Run(tmp_path / "out", {}), stop=lambda: next(polls, True))
     assert rows == [] and not (tmp_path / "out").exists()
+
+
+def test_what_was_answered_is_scored_anew(settings: Settings, dataset: Path, tmp_path: Path) -> None:
+    rows = run(settings, dataset, Run(tmp_path / "out", {}))
+    wrong = (tmp_path / "out").read_text(encoding="utf-8").replace('"numeric": 1.0', '"numeric": 0.0')
+    (tmp_path / "out").write_text(wrong, encoding="utf-8")
+    assert run(settings, dataset, Run(tmp_path / "out", {})) == rows
 
 
 class Failing:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -101,6 +102,38 @@ def test_each_category_and_kind_has_its_share_of_a_sample(limit: int) -> None:
     shares = Counter((found.category, found.answerable) for found in MANY)
     counts = Counter((found.category, found.answerable) for found in taken)
     assert all(abs(counts[key] - limit * share / len(MANY)) < 1 for key, share in shares.items())
+
+
+def test_a_smaller_sample_is_part_of_a_larger_one() -> None:
+    for small, large in ((1, 7), (7, 30), (30, 119)):
+        assert set(sample(MANY, small, 3)) < set(sample(MANY, large, 3))
+
+
+def test_rare_kinds_have_their_share_on_the_average() -> None:
+    rare = [question(str(i), category="rare" if i == 0 else f"c{i % 7}") for i in range(100)]
+    drawn = sum(rare[0] in sample(rare, 20, seed) for seed in range(200))
+    assert 25 <= drawn <= 55  # 40 of 200
+
+
+def test_questions_are_chosen_by_what_their_lines_say(tmp_path: Path) -> None:
+    rows = [{"id": str(i), "question": "q", "answer": "a", "doc": "d", "kind": "ab"[i % 2], "page": i + 1,
+             "answerable": i > 2} for i in range(4)]  # fmt: skip
+    path = tmp_path / "qa.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    found = load(path)
+    ids = lambda **wanted: [one.id for one in datasets.where(found, wanted)]  # noqa: E731
+    assert ids(kind="B") == ["1", "3"] and ids(page="3") == ["2"] and ids(kind="a", answerable="false") == ["0", "2"]
+    assert datasets.where(found, {}) == found
+    with pytest.raises(UsageError, match="no question has the field 'colour'") as error:
+        ids(colour="red")
+    assert "kind" in error.value.hint
+    with pytest.raises(UsageError, match="no question has kind = 'c'") as error:
+        ids(kind="c")
+    assert "'a', 'b'" in error.value.hint
+
+
+def test_fields_that_are_not_scored_leave_the_digest_alone() -> None:
+    assert question("1", fields=(("kind", "a"),)).digest == question("1").digest
 
 
 def test_no_limit_or_a_large_one_takes_all() -> None:

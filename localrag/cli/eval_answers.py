@@ -46,7 +46,7 @@ Examples:
               help="Only questions about N documents, drawn before --limit.")  # fmt: skip
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look it up.")
 @click.option("--plain", is_flag=True,
-              help="Instead, one plain prompt over the five best passages, without checks, to compare with.")  # fmt: skip
+              help="Instead, one plain prompt over the five best passages, without checks.")  # fmt: skip
 @click.option("--closed-book", is_flag=True,
               help="Instead, the question alone: what the model merely remembers.")  # fmt: skip
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")

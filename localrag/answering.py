@@ -32,7 +32,7 @@ def budget(model: Model, settings: Settings, asked: Question, wanted: int) -> in
     fixed = (
         model.overhead(1 + 2 * len(asked.history))
         + model.count(prompt.PASSAGE_RULES)
-        + model.count(asked.text)
+        + model.count(asked.text + asked.instructions)
         + min(settings.answer_tokens, model.window // 4)
     )
     left = model.window - fixed
@@ -44,13 +44,13 @@ def budget(model: Model, settings: Settings, asked: Question, wanted: int) -> in
     return min(wanted, left)
 
 
-def context(model: Model, documents: int, history: Sequence[Turn], question: str) -> dict[str, int]:
+def context(model: Model, documents: int, history: Sequence[Turn], asked: Question) -> dict[str, int]:
     """Of how many tokens a prompt consists, for whoever wants to see what fills the window."""
     parts = {
-        "rules": model.count(prompt.PASSAGE_RULES) + model.overhead(1 + 2 * len(history)),
+        "rules": model.count(f"{prompt.PASSAGE_RULES} {asked.instructions}") + model.overhead(1 + 2 * len(history)),
         "documents": documents,
         "history": sum(model.count(turn.question) + model.count(turn.answer) for turn in history),
-        "question": model.count(question),
+        "question": model.count(asked.text),
     }
     return {**parts, "free": max(0, model.window - sum(parts.values()))}
 
@@ -63,7 +63,8 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
         done = Completed(said, weighed.usage, "end" if weighed.shares else "stopped")
         yield Answered(checking.checked(asked, done, prompted, model.model))
         return
-    done = yield from writing.write(asked, prompted, model, settings)
+    told = replace(prompted, messages=prompt.instructed(prompted.messages, asked.instructions))
+    done = yield from writing.write(asked, told, model, settings)
     if weighed is not None:
         # What the check read was not there before this question, so it does not count as kept.
         done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))

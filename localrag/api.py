@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrag import audit, chunking, filters, loading, precedence, prefix_cache, renewal, scanning, vault
+from localrag import audit, chunking, filters, instructions, loading, precedence, prefix_cache, renewal, scanning, vault
 from localrag import ingest as ingesting
 from localrag.assistant import Assistant
 from localrag.editing import Editor
@@ -276,6 +276,7 @@ class Library:
             "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
             "embedder": storage.identity.to_dict(),
             "index": {**asdict(index), "said": str(index)} if index else None,
+            "instructions": storage.instructions,
             "generation": storage.generation,
             "failed": [{"document": item.document, "reason": item.reason} for item in storage.failures()],
             "skipped_pages": sum(len(document.skipped) for document in documents),
@@ -379,6 +380,26 @@ class Library:
                 return renewal.renew(storage, embedder, progress=progress, stop=stop, give_way=self._give_way(stop))
             finally:
                 storage.close()
+
+    @property
+    def instructions(self) -> str:
+        """How answers from this library shall be worded; empty where nothing is said."""
+        return self._storage().instructions
+
+    def instruct(self, text: str) -> str:
+        """Say how answers from this library shall be worded; an empty text takes it back. Returns what is kept.
+
+        Raises:
+            UsageError: the text is longer than `instructions.LONGEST`.
+        """
+        kept = instructions.checked(text) if text else ""
+        with ingesting.writing(self.folder, self.name):
+            storage = Editor.open(self.folder, self.name)
+            try:
+                storage.instruct(kept)
+            finally:
+                storage.close()
+        return kept
 
     def forget(self, globs: Sequence[str] | None = None) -> list[str]:
         """Delete documents (or, without globs, the whole library) for good; returns their paths."""

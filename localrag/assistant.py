@@ -20,6 +20,7 @@ from localrag import (
     calibration,
     filters,
     followups,
+    instructions,
     loading,
     material,
     planning,
@@ -198,6 +199,7 @@ class Assistant:
         opened = [self.library(name) for name in libraries]
         chosen = filters.chosen(opened, only)
         asked = Question(question.strip(), opened, only, chosen.documents, history, stop, mode)
+        asked.instructions = instructions.of(opened)
         asked.not_read = [*chosen.left_out, *material.not_read(asked.documents, opened, only)]
         return asked
 
@@ -259,7 +261,7 @@ class Assistant:
         asked.looked_at = material.share_read(passages, asked.documents, asked.only)
         asked.looked_at += material.remembered(fitted.shortened, fitted.forgotten)
         messages = prompt.passages_prompt(asked.text, passages, fitted.history)
-        used = answering.context(model, fitted.tokens, fitted.history, asked.text)
+        used = answering.context(model, fitted.tokens, fitted.history, asked)
         for event in answering.answer(asked, Prompted(messages, passages, context=used), model, self._settings):
             if isinstance(event, Answered) and self._escalates(asked, event.answer):
                 asked.spent += event.answer.tokens
@@ -306,7 +308,7 @@ class Assistant:
         asked.looked_at = material.whole_read(units, asked.documents, asked.only)
         asked.looked_at += material.remembered(fitted.shortened, fitted.forgotten)
         messages = prompt.documents_prompt(asked.text, [(unit.name, unit.text) for unit in units], fitted.history)
-        used = answering.context(model, tokens, fitted.history, asked.text)
+        used = answering.context(model, tokens, fitted.history, asked)
         passages = [passage for unit in units for passage in unit.passages]
         part = units[-1].name if units[-1].section else material.pages_named(asked.only)
         prompted = Prompted(messages, passages, self._states([unit.pair for unit in units], part), used)

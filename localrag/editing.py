@@ -274,6 +274,11 @@ class Editor(Library):
         with self.transaction():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('reading', ?)", (value,))
 
+    def instruct(self, text: str) -> None:
+        """Keep how answers from this library shall be worded; an empty text takes away what was said."""
+        with self.transaction():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('instructions', ?)", (text,))
+
     # --- other vectors, made beside those in use --------------------------------------------------------------
 
     def stage(self, purpose: str, vectors: Mapping[bytes, Vectors]) -> None:

@@ -190,6 +190,11 @@ class Library:
         ocr, languages = json.loads(self._meta("reading") or "[null, []]")
         return ocr, tuple(languages)
 
+    @property
+    def instructions(self) -> str:
+        """How answers from it shall be worded, as its owner says; empty where nothing is said."""
+        return self._meta("instructions") or ""
+
     def require(self, identity: EmbedderIdentity) -> None:
         """Refuse an embedder whose vectors may not be mixed with those here.
 

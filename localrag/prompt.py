@@ -32,6 +32,8 @@ DOCUMENT_RULES = _RULES.format(what="documents")
 # Put behind the question to weigh whether the text answers it.
 _CHECK = "\n\nDo the {what} contain the answer to this question? Reply yes or no."
 CHECK_OPTIONS = ("yes", "no")
+# Put behind the question where an answer is written, never where it is weighed whether there is one.
+_INSTRUCTED = "\n\nHow the answer is to be worded: {instructions}"
 
 # The answer comes first: a question is then written to it. The other way round, small models answer in other words.
 DRAFT_RULES = (
@@ -149,6 +151,17 @@ def check_prompt(messages: Sequence[Message]) -> list[Message]:
     last = messages[-1]
     what = "documents" if any(message.stable for message in messages) else "passages"
     return [*messages[:-1], replace(last, tail=_CHECK.format(what=what))]
+
+
+def instructed(messages: Sequence[Message], instructions: str) -> list[Message]:
+    """The same prompt with a library's instructions behind the question; without any, as it is.
+
+    In front of the documents they would stand where it is weighed whether the text holds the answer, and shift that: a
+    1.5B model told to "answer in German" says yes to more that is not there (docs/decisions/0033).
+    """
+    if not instructions:
+        return list(messages)
+    return [*messages[:-1], replace(messages[-1], tail=_INSTRUCTED.format(instructions=instructions))]
 
 
 def kind_prompt(question: str) -> list[Message]:

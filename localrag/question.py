@@ -32,7 +32,7 @@ class Question:
     """A question under way; `looked_for` is what is looked up, `spent` what it took to find that out and to plan.
 
     `reading` are the documents to read whole, if it comes to that; `hits` the passages found while planning, the best
-    first.
+    first; `instructions` how the answer shall be worded.
     """
 
     text: str
@@ -46,6 +46,7 @@ class Question:
     looked_at: str = ""
     reading: list[tuple[Library, Document]] = field(default_factory=list)
     hits: list[Passage] = field(default_factory=list)
+    instructions: str = ""
     spent: Usage = _NOTHING
     began: float = field(default_factory=time.monotonic)
     plan: Plan = field(default_factory=lambda: Plan("retrieve", ""))

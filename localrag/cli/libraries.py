@@ -55,6 +55,7 @@ def status_command(name: str, as_json: bool) -> None:
     click.echo(f"read from {', '.join(status['roots']) or '-'}")
     click.echo(f"embedder  {embedder['model']} ({embedder['precision']}, {embedder['engine']})")
     click.echo(f"index     {status['index']['said'] if status['index'] else 'made at the next search'}")
+    click.echo(f"answers   {shown(status['instructions']) or 'as the model words them (localrag instruct)'}")
     for item in status["list"]:
         pages = f"{item['pages']} pages" if item["pages"] is not None else f"{item['characters']:,} characters"
         skipped = f", no text on {len(item['skipped_pages'])}" if item["skipped_pages"] else ""

@@ -131,10 +131,12 @@ def page_text(core: Core, citation: Citation) -> str:
         return library.page_text(citation.document, citation.page)
 
 
-def count_documents(core: Core, libraries: Sequence[str]) -> int:
-    """How many documents the libraries hold together."""
-    total = 0
+def look_at(core: Core, libraries: Sequence[str]) -> tuple[int, tuple[str, ...]]:
+    """How many documents the libraries hold together, and how answers from each shall be worded, where it is said."""
+    total, told = 0, list[str]()
     for name in libraries:
         with closing(core.open_library(name)) as library:
             total += len(library.documents())
-    return total
+            if library.instructions:
+                told.append(library.instructions)
+    return total, tuple(dict.fromkeys(told))

@@ -171,6 +171,7 @@ class FakeLibrary:
     gate: Gate | None = None
     report: IngestReport | None = None
     broken: LocalragError | None = None
+    instructions: str = ""
 
     def documents(self) -> list[Document]:
         if self.broken:

@@ -379,3 +379,11 @@ async def test_what_was_looked_at_and_what_fills_the_window_is_shown():
         await see(
             pilot, "8 passages of 2 documents. Context: 1,000 of 4,000 tokens (rules 80, documents 900, question 20)."
         )
+
+
+async def test_the_instructions_of_a_library_are_shown_before_the_first_question():
+    world = FakeWorld()
+    world.libraries["contracts"].instructions = "Answer in German."
+    app = world.app()
+    async with app.run_test() as pilot:
+        await see(pilot, "Answers are worded as you said: Answer in German.")

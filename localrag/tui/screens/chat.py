@@ -32,7 +32,7 @@ from localrag.tui.talk import (
     Told,
     Trouble,
     answer,
-    count_documents,
+    look_at,
     page_text,
     read_ahead,
 )  # fmt: skip
@@ -84,11 +84,12 @@ class ChatScreen(Screen[None]):
             self.error = error
 
     class Counted(Message):
-        """How many documents the libraries hold."""
+        """How many documents the libraries hold, and their instructions."""
 
-        def __init__(self, documents: int) -> None:
+        def __init__(self, documents: int, instructions: tuple[str, ...]) -> None:
             super().__init__()
             self.documents = documents
+            self.instructions = instructions
 
     def __init__(self, core: Core, scope: Scope, clock: Callable[[], float]) -> None:
         super().__init__()
@@ -99,6 +100,7 @@ class ChatScreen(Screen[None]):
         self._ahead: threading.Event | None = None  # stops what is read while the person types
         self._chosen: CitationLine | None = None
         self._documents: int | None = None
+        self._instructions: tuple[str, ...] = ()
         self._conversation = Conversation(clock)
         self._source = SourcePane()
         self._question = QuestionInput()
@@ -116,7 +118,7 @@ class ChatScreen(Screen[None]):
         self._question.focus()
         self.watch(self.app, "model", self._model_changed)
         self.pages.submit(
-            lambda: deliver(self, self.Counted(count_documents(self._core, self._scope.libraries))),
+            lambda: deliver(self, self.Counted(*look_at(self._core, self._scope.libraries))),
             lambda error: deliver(self, Trouble(error)),
         )
 
@@ -328,7 +330,7 @@ class ChatScreen(Screen[None]):
     # --- status ---------------------------------------------------------------------------------------------
 
     def on_chat_screen_counted(self, message: Counted) -> None:
-        self._documents = message.documents
+        self._documents, self._instructions = message.documents, message.instructions
         self._draw_status()
 
     async def _model_changed(self) -> None:
@@ -340,6 +342,7 @@ class ChatScreen(Screen[None]):
         scope = self._scope
         narrowed = filters.described(scope.only)
         only = f", only documents that {narrowed}" if narrowed else ""
+        worded = "".join(f"Answers are worded as you said: {clean_line(text)}\n\n" for text in self._instructions)
         self._status.show(self.app.model.words, scope.libraries, self._documents, narrowed)
         of = ", ".join(clean_line(name) for name in scope.libraries)
         self._conversation.greet(
@@ -347,6 +350,7 @@ class ChatScreen(Screen[None]):
                 (f"Ask about {of}{clean_line(only)}.\n\n", "bold"),
                 "Every answer shows the words in the documents that it rests on, with their page.\n"
                 "What the documents do not say, it tells you.\n\n"
+                f"{worded}"
                 "Type a question below and press Enter. F1 lists the keys.",
             )
         )

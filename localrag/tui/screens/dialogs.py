@@ -18,7 +18,7 @@ from localrag.errors import LocalragError
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
 from localrag.tui.jobs import deliver
-from localrag.tui.talk import count_documents
+from localrag.tui.talk import look_at
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
@@ -58,7 +58,7 @@ class ChooseScreen(Screen[str]):
 
     def _count(self, at: int, name: str) -> None:
         def count() -> None:
-            number = count_documents(self._core, [name])
+            number, _ = look_at(self._core, [name])
             deliver(self, self.Counted(at, f"{number:,} document{'' if number == 1 else 's'}"))
 
         self.app.lanes["pages"].submit(

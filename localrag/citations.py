@@ -16,6 +16,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from localrag import analysis
+from localrag.quoting import Folded, fold, quoted, within
 from localrag.sentences import sentences
 from localrag.types import Citation, Passage
 
@@ -23,11 +25,17 @@ SUPPORT = 0.5
 # Where no sentence of an answer has that much, the likeliest place is cited from here on.
 WEAK = 0.2
 LONGEST_QUOTE = 320
-_FEWEST_QUOTED_WORDS = 3
+# Fewer words, or Chinese or Japanese signs, than these are a term and not a statement.
+_FEWEST_QUOTED_WORDS, _FEWEST_QUOTED_SIGNS = 3, 5
 # How much the question's own words weigh beside those of the claim, when two places support it equally.
 _ASKED = 0.3
 # What a claim repeats of the question says less about where it comes from than what it adds.
 _ECHO = 0.4
+# Fewest words, and characters of each passage, that tell a language.
+_FEWEST_TELLING, _SAMPLE = 6, 400
+_CJK_SIGN = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+# Where a long sentence may be cut: between words, and between a few Chinese or Japanese signs.
+_WORD_OR_SIGNS = re.compile(f"{_CJK_SIGN.pattern}{{1,4}}|(?:(?!{_CJK_SIGN.pattern})\\S){{1,300}}")
 # A passage that the model named is preferred unless another supports the claim clearly better.
 _NAMED = 0.25
 
@@ -58,6 +66,7 @@ class _Work:
 
     passages: Sequence[Passage]
     spans: list[_Span]
+    spoken: str
     weights: Mapping[str, float]
     rarest: float
     asked: frozenset[str]
@@ -76,32 +85,42 @@ def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
         passages: what the model was shown, in the order of their numbers.
     """
     answer = _ASIDE.sub(lambda match: " " + match["marks"].replace(" and", ""), answer)
-    spans = _spans(passages)
+    answer, quotes, dropped = _check_quotes(answer, question, passages)
+    spoken = _language(f"{question} {answer}", passages)
+    spans = _spans(passages, spoken)
     weights = _rarity(spans)
-    work = _Work(passages, spans, weights, max(weights.values(), default=1.0), terms(question), SUPPORT)
-    text = _cite_all(answer, work)
+    rarest = max(weights.values(), default=1.0)
+    work = _Work(passages, spans, spoken, weights, rarest, terms(question, spoken), SUPPORT, dropped=dropped)
+    text = _cite_all(answer, quotes, work)
     if work.unsupported and not work.citations:
         # Better a place to look at than none; the sentences stay marked.
         weak = replace(work, least=WEAK, unsupported=[], dropped=0)
-        text = _cite_all(answer, weak)
+        text = _cite_all(answer, quotes, weak)
     return Cited(text, tuple(work.citations), work.dropped, tuple(work.unsupported))
 
 
-def _cite_all(answer: str, work: _Work) -> str:
+def _language(said: str, passages: Sequence[Passage]) -> str:
+    """The language of the stems: of what was asked and answered, and where that does not show, of the passages."""
+    own = analysis.language(said) if len(said.split()) >= _FEWEST_TELLING else analysis.FALLBACK
+    if own != analysis.FALLBACK:
+        return own
+    return analysis.language(" ".join(passage.text[:_SAMPLE] for passage in passages))
+
+
+def _cite_all(answer: str, quotes: Sequence[_Quote], work: _Work) -> str:
     text, end = "", 0
-    for start, stop in _claims(answer):
-        text += answer[end:start] + _cite_claim(answer[start:stop], work)
+    for start, stop in _claims(answer, quotes):
+        inside = [citation for quote in quotes if start <= quote.start < stop for citation in quote.citations]
+        text += answer[end:start] + _cite_claim(answer[start:stop], inside, work)
         end = stop
     return (text + answer[end:]).strip()
 
 
-def _cite_claim(claim: str, work: _Work) -> str:
+def _cite_claim(claim: str, quoted_in_it: Sequence[Citation], work: _Work) -> str:
     """One sentence of the answer with its markers put right."""
     claim, named = _take_markers(claim, len(work.passages))
-    claim, quoted, dropped = _check_quotes(claim, work.passages)
-    work.dropped += dropped
-    content = terms(claim)
-    found = quoted or [_quote(span, content, work) for span in _supporting(content, named, work)]
+    content = terms(claim, work.spoken)
+    found = list(quoted_in_it) or [_quote(span, content, work) for span in _supporting(content, named, work)]
     if not found and content - work.asked:
         work.unsupported.append(claim.strip())
         work.dropped += len(named)
@@ -122,11 +141,14 @@ _ASIDE = re.compile(
 _MARKER = re.compile(r"\s*[\[【](?:passages? ?)?(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)[\]】]")
 
 
-def _claims(answer: str) -> list[tuple[int, int]]:
-    """Sentences of the answer; a marker that stands behind a full stop belongs to the sentence before it."""
+def _claims(answer: str, quotes: Sequence[_Quote] = ()) -> list[tuple[int, int]]:
+    """Sentences of the answer; a marker that stands behind a full stop belongs to the sentence before it, and a quote
+    of several sentences is not taken apart."""
     spans: list[tuple[int, int]] = []
     for start, end in sentences(answer):
-        if spans and not _MARKER.sub("", answer[start:end]).strip(" .;,"):
+        inside = any(quote.start < start < quote.end for quote in quotes)
+        only_marks = not _MARKER.sub("", answer[start:end]).strip(" .;,")
+        if spans and (inside or only_marks):
             spans[-1] = (spans[-1][0], end)
         elif spans and (lead := re.match(rf"(?:{_MARKER.pattern})+\s*", answer[start:end])):
             spans[-1] = (spans[-1][0], start + lead.end())
@@ -163,86 +185,90 @@ def _number(citation: Citation, citations: list[Citation]) -> int:
 
 # --- quotes that the model wrote ----------------------------------------------------------------------------
 
-_QUOTED = re.compile(r"[\"“„«]([^\"“”„«»]{8,600})[\"”“»]")
+_MARKS = '"“”„‟«»「」『』'
+_QUOTED = re.compile(
+    rf"[\"“”„‟«»「『](?P<words>(?:[^{_MARKS}\n]|\n(?!\s*\n)){{1,2000}})[\"”“»«」』]"
+    r"|(?<!\w)[‘'‚](?P<single>(?:[^'‘’\n]|(?<=\w)['’](?=\w)|(?<=s)['’](?=\ \w)){12,600})['’](?!\w)"
+)
+# A line that begins with ">" is shown as a quote by whoever draws Markdown.
+_BLOCK = re.compile(r"^[ \t]{0,3}>[ \t]?(?P<line>.*)$", re.M)
 
 
-def _check_quotes(claim: str, passages: Sequence[Passage]) -> tuple[str, list[Citation], int]:
+@dataclass(frozen=True, slots=True)
+class _Quote:
+    """Words that are shown as a quote: where in the answer, and the places they come from."""
+
+    start: int
+    end: int
+    citations: tuple[Citation, ...]
+
+
+def _check_quotes(answer: str, question: str, passages: Sequence[Passage]) -> tuple[str, list[_Quote], int]:
     """Look up quoted words; what is found keeps its marks, with the document's own words, the rest loses them."""
-    found: list[Citation] = []
-    dropped = 0
-
-    def put_right(match: re.Match[str]) -> str:
-        nonlocal dropped
-        words = match[1].strip()
-        if len(words.split()) < _FEWEST_QUOTED_WORDS:
-            return match[0]
-        for passage in passages:
-            place = locate(words.rstrip(".,;"), passage.text)
-            if place is not None:
-                citation = _citation(passage, *place)
-                found.append(citation)
-                return f"“{' '.join(citation.quote.split())}”"
-        dropped += 1
-        return match[1]
-
-    return _QUOTED.sub(put_right, claim), found, dropped
-
-
-def locate(words: str, text: str) -> tuple[int, int] | None:
-    """Where words stand in a text, whatever its white space, and kinds of quotes and dashes."""
-    words = words.strip()
-    parts = [_flexible(part) for part in words.split()]
-    if not parts:
-        return None
-    # Not from the middle of a word or number: “3 percent” does not stand in “13 percent”.
-    before, after = (r"(?<![\w.,])" if words[0].isdigit() else r"(?<!\w)"), r"(?!\w)"
-    pattern = (before if words[0].isalnum() else "") + r"\s+".join(parts) + (after if words[-1].isalnum() else "")
-    match = re.search(pattern, text, re.IGNORECASE)
-    return (match.start(), match.end()) if match else None
+    answer = _BLOCK.sub(lambda match: _of_block(match["line"]), answer)
+    if not _QUOTED.search(answer):
+        return answer, [], 0
+    texts = [fold(passage.text) for passage in passages]
+    text, end, dropped = "", 0, 0
+    quotes: list[_Quote] = []
+    for match in _QUOTED.finditer(answer):
+        text += answer[end : match.start()]
+        end = match.end()
+        inner = match["words"] or match["single"]
+        words, marks = _MARKER.sub("", inner), "".join(mark[0] for mark in _MARKER.finditer(inner))
+        if match["words"] and _is_short(words) and _named_so(words, [*texts, fold(question)]):
+            text += match[0]  # a term, not a statement: it stands there, and needs no place of its own
+            continue
+        places = quoted(words, texts)
+        if not places:
+            text += inner
+            dropped += 1
+            continue
+        citations = tuple(_citation(passages[place.text], place.start, place.end) for place in places)
+        shown = " … ".join(f"“{' '.join(citation.quote.split())}”" for citation in citations)
+        quotes.append(_Quote(len(text), len(text) + len(shown), () if _is_short(words) else citations))
+        text += shown + _stop(words) + marks
+    return text + answer[end:], quotes, dropped
 
 
-def _flexible(word: str) -> str:
-    classes = {
-        "'": "['’‘`]",
-        "’": "['’‘`]",
-        '"': '["“”„]',
-        "“": '["“”„]',
-        "”": '["“”„]',
-        "-": "[-‐‑–—]",
-        "–": "[-‐‑–—]",
-    }
-    return "".join(classes.get(letter, re.escape(letter)) for letter in word)
+def _of_block(line: str) -> str:
+    inner = line.strip()
+    return inner if not inner or re.search(f"[{_MARKS}]", inner) else f'"{inner}"'
+
+
+def _is_short(words: str) -> bool:
+    return len(words.split()) < _FEWEST_QUOTED_WORDS and len(_CJK_SIGN.findall(words)) < _FEWEST_QUOTED_SIGNS
+
+
+def _named_so(words: str, texts: Sequence[Folded]) -> bool:
+    return any(within(words.strip(" .,;:"), text) for text in texts)
+
+
+def _stop(words: str) -> str:
+    """What ended a quoted sentence: the quote ends before it, and the sentence of the answer needs it."""
+    found = re.search(r"[.,;]\s*$", words)
+    return found[0].strip() if found else ""
 
 
 # --- the sentence that supports a claim ---------------------------------------------------------------------
 
-_TERM = re.compile(r"\d[\d,.]*\d|\d|[^\W\d_]+(?:['’][^\W\d_]+)?")
-_EMPTY = frozenset(
-    """a an and any are as at be been being but by can could did do does document documents each for from had has have
-    he her his if in into is it its may no not of on or passage passages shall she so such than that the their them
-    there these they this those to under was we were what when where which who will with would you your""".split()
-)
+# Words of the prompt's frame, beside the commonest of each language, that say nothing of where a claim comes from, and
+# Chinese and Japanese signs that do not either.
+_EMPTY = frozenset("document documents passage passages shall such under".split())
+_EMPTY_SIGNS = frozenset("的了是在和與与及或之其为為以于於有被把等也就都而对對从從到这這那该該个個一のはがをにでとも")
 
 
-def terms(text: str) -> frozenset[str]:
-    """Content words, folded to a rough stem, and numbers without separators."""
-    found = (_folded(word) for word in _TERM.findall(text))
-    return frozenset(word for word in found if word and word not in _EMPTY)
+def terms(text: str, spoken: str = analysis.FALLBACK) -> frozenset[str]:
+    """Content words as stems of a language, numbers without separators, pairs of Chinese or Japanese signs."""
+    common = analysis.COMMON[spoken] | _EMPTY
+    found = {token.term for token in analysis.tokens(text, spoken) if token.word not in common}
+    # Pairs change where signs between them are left out; the signs themselves stay.
+    return frozenset(found.union(_CJK_SIGN.findall(text)) - _EMPTY_SIGNS)
 
 
-def _folded(word: str) -> str:
-    if word[0].isdigit():
-        return word.replace(",", "").rstrip(".")
-    word = word.casefold().replace("’", "'").removesuffix("'s")
-    for ending in ("ingly", "ations", "ation", "ments", "ment", "ing", "ies", "ied", "ed", "es", "ly", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 4:
-            return word.removesuffix(ending)
-    return word.removesuffix("e") if len(word) > 4 else word
-
-
-def _spans(passages: Sequence[Passage]) -> list[_Span]:
+def _spans(passages: Sequence[Passage], spoken: str) -> list[_Span]:
     return [
-        _Span(number, start, end, terms(passage.text[start:end]))
+        _Span(number, start, end, terms(passage.text[start:end], spoken))
         for number, passage in enumerate(passages)
         for start, end in sentences(passage.text)
     ]
@@ -303,22 +329,20 @@ def _quote(span: _Span, content: frozenset[str], work: _Work) -> Citation:
     passage = work.passages[span.passage]
     start, end = span.start, span.end
     if end - start > LONGEST_QUOTE:
-        start, end = _window(passage.text, start, end, content | work.asked, work.weights)
+        start, end = _window(passage.text, start, end, content | work.asked, work)
     return _citation(passage, start, end)
 
 
-def _window(text: str, start: int, end: int, wanted: frozenset[str], weights: Mapping[str, float]) -> tuple[int, int]:
+def _window(text: str, start: int, end: int, wanted: frozenset[str], work: _Work) -> tuple[int, int]:
     """The stretch of at most LONGEST_QUOTE characters, from word to word, with the most of the wanted words."""
-    words = [(start + m.start(), start + m.end()) for m in re.finditer(r"\S+", text[start:end])]
-    values = [sum(weights.get(term, 0) for term in terms(text[a:b]) & wanted) for a, b in words]
+    words = [(start + m.start(), start + m.end()) for m in _WORD_OR_SIGNS.finditer(text[start:end])]
+    values = [sum(work.weights.get(term, 0) for term in terms(text[a:b], work.spoken) & wanted) for a, b in words]
     best, first, total = (-1.0, start, end), 0, 0.0
     for last, (_, stop) in enumerate(words):
         total += values[last]
-        while stop - words[first][0] > LONGEST_QUOTE:
+        while first <= last and stop - words[first][0] > LONGEST_QUOTE:
             total -= values[first]
             first += 1
-            if first > last:
-                break
         if first <= last and total > best[0] + 1e-9:
             best = (total, words[first][0], stop)
     return best[1], best[2]

@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from localrag.citations import LONGEST_QUOTE, Cited, cite, locate, terms
+from localrag.citations import LONGEST_QUOTE, Cited, cite, terms
+from localrag.quoting import locate
 from localrag.types import Passage
 
 PAGE = (
@@ -213,3 +214,85 @@ def test_an_answer_of_nothing_cites_nothing(answer: str) -> None:
 def test_without_passages_nothing_is_cited() -> None:
     cited = cite('The lease ends in May [1]. "Something quoted here".', "When?", [])
     assert cited.citations == () and "[1]" not in cited.text
+
+
+# --- quotes of other kinds ----------------------------------------------------------------------------------
+
+
+def test_a_quote_of_two_sentences_is_one_quote() -> None:
+    answer = 'The text says: "The lease of Hall 3 ends on 31 May 2030. Either party may end it." It is signed [1].'
+    cited = cite(answer, "What does it say?", PASSAGES)
+    assert "“The lease of Hall 3 ends on 31 May 2030. Either party may end it” [1]." in cited.text
+    assert cited.citations[0].quote == "The lease of Hall 3 ends on 31 May 2030. Either party may end it"
+    verbatim(cited)
+
+
+def test_a_careless_quote_is_shown_as_it_stands_in_the_text() -> None:
+    cited = cite('It says: "The yearly rents is EUR 48,000, payable in advanced".', "What rent?", PASSAGES)
+    assert "“The yearly rent is EUR 48,000, payable in advance”" in cited.text and cited.dropped == 0
+    verbatim(cited)
+
+
+def test_a_line_that_would_be_drawn_as_a_quote_is_checked_like_one() -> None:
+    true = cite("It says:\n\n> Dogs are kept on a lead in all public areas\n", "Dogs?", PASSAGES)
+    assert "“Dogs are kept on a lead in all public areas”" in true.text
+    verbatim(true)
+    false = cite("It says:\n\n> Dogs may run free on all the grounds\n", "Dogs?", PASSAGES)
+    assert ">" not in false.text and "“" not in false.text and false.dropped >= 1
+
+
+def test_single_quotation_marks_are_checked_too() -> None:
+    true = cite("It says 'ninety (90) days' written notice'.", "What notice?", PASSAGES)
+    assert "“ninety (90) days’ written notice”" in true.text
+    false = cite("It says 'ninety days of oral notice given'.", "What notice?", PASSAGES)
+    assert "'" not in false.text and false.dropped >= 1
+    plain = "The tenants' rent and the owners' deposit are three months' rent."
+    assert cite(plain, "Rent?", PASSAGES).dropped == 0
+
+
+def test_a_quoted_term_keeps_its_marks_where_it_is_in_the_text_or_the_question() -> None:
+    cited = cite('The "deposit" and the "bond" are three months’ rent, not a "pledge".', "Is it a bond?", PASSAGES)
+    assert '"deposit"' in cited.text and '"bond"' in cited.text and '"pledge"' not in cited.text
+    assert cited.dropped == 1
+
+
+def test_a_marker_inside_a_quote_moves_behind_it() -> None:
+    cited = cite('It says "The deposit is three months’ rent [1]."', "What deposit?", PASSAGES)
+    assert cited.text == "It says “The deposit is three months’ rent” [1]."
+    verbatim(cited)
+
+
+# --- other languages ----------------------------------------------------------------------------------------
+
+CHINESE = "本合同自2024年5月3日起生效。租金为每月人民币3,000元，于每月5日前支付。承租人不得将房屋转租给第三方。"
+GERMAN = "Der Mietvertrag endet am 31. Mai 2030. Die jährlichen Mieten betragen 48.000 Euro. Hunde sind anzuleinen."
+
+
+@pytest.mark.parametrize(
+    ("answer", "question", "text", "quote"),
+    [
+        ("租金是每月3,000元 [1]。", "租金是多少？", CHINESE, "租金为每月人民币3,000元，于每月5日前支付。"),
+        ("房屋不得转租。", "可以转租吗？", CHINESE, "承租人不得将房屋转租给第三方。"),
+        ("“于每月5日前 支付”", "什么时候付租金？", CHINESE, "于每月5日前支付"),
+        ("Die jährliche Miete beträgt 48.000 Euro.", "Wie hoch?", GERMAN,
+         "Die jährlichen Mieten betragen 48.000 Euro."),
+    ],
+)  # fmt: skip
+def test_a_claim_is_tied_in_other_languages(answer: str, question: str, text: str, quote: str) -> None:
+    cited = cite(answer, question, [passage(OTHER, "dogs.txt"), passage(text)])
+    assert [citation.quote for citation in cited.citations] == [quote]
+    assert cited.unsupported == () and cited.dropped == 0
+
+
+def test_a_long_chinese_sentence_is_cut_to_the_part_that_bears_the_claim() -> None:
+    text = (
+        "，".join(f"第{number}类货物的价格由双方协商确定" for number in "甲乙丙丁戊己庚辛壬癸" * 3) + "，运费为7431元。"
+    )
+    cited = cite("运费为7431元。", "运费是多少？", [passage(text)])
+    assert "7431" in cited.citations[0].quote and len(cited.citations[0].quote) <= LONGEST_QUOTE < len(text)
+
+
+def test_a_row_of_a_table_is_a_place() -> None:
+    table = "| | 2019 | 2018 |\n|---|---|---|\n| Net sales | 5,363 | 5,100 |\n| Cost of sales | 3,012 | 2,950 |\n"
+    cited = cite("Net sales were 5,363.", "What were net sales in 2019?", [passage(table)])
+    assert [citation.quote for citation in cited.citations] == ["| Net sales | 5,363 | 5,100 |"]

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from localrag import prompt, vault
-from localrag.citations import locate
 from localrag.errors import UsageError
 from localrag.evaluation import metrics
 from localrag.generation import Completed, Generator
 from localrag.library import Library, StoredChunk
+from localrag.quoting import locate
 from localrag.sentences import sentences
 from localrag.types import Passage
 

@@ -17,8 +17,9 @@ from statistics import fmean, pstdev
 from typing import Any, Literal
 
 from localrag.analysis import COMMON, FALLBACK, tokens
-from localrag.citations import cite, locate
+from localrag.citations import cite
 from localrag.generation import Completed, Generator, StateStore, Weighed
+from localrag.quoting import locate
 from localrag.sentences import sentences
 from localrag.survey import prompts
 from localrag.survey.leaf import LeafQuestion

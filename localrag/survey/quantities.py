@@ -17,6 +17,7 @@ from datetime import date
 from typing import Literal
 
 from localrag.exact import dates
+from localrag.numerals import ONES, TENS
 
 Measure = Literal["date", "duration", "money", "percent", "number"]
 _MONTH_DAYS = 365.2425 / 12
@@ -56,16 +57,11 @@ class Comparison:
 
 # --- numbers ------------------------------------------------------------------------------------------------
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _WORDS: Mapping[str, float] = {
-    **{word: float(n) for n, word in enumerate(_ONES)},
-    **{word: 10.0 * n for n, word in enumerate(_TENS, 2)},
+    **{word: float(n) for n, word in enumerate(ONES)},
+    **{word: 10.0 * n for n, word in enumerate(TENS, 2)},
     **{f"{tens}{join}{one}": 10.0 * t + n
-       for t, tens in enumerate(_TENS, 2) for n, one in enumerate(_ONES[1:10], 1) for join in "- "},
+       for t, tens in enumerate(TENS, 2) for n, one in enumerate(ONES[1:10], 1) for join in "- "},
     "hundred": 100.0, "a hundred": 100.0, "one hundred": 100.0, "one hundred twenty": 120.0,
     "one hundred and twenty": 120.0, "one hundred eighty": 180.0, "one hundred and eighty": 180.0, "half": 0.5,
     "a": 1.0, "an": 1.0,

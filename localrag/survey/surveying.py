@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from localrag import intent, material, prompt
-from localrag.citations import locate
 from localrag.events import Answered, Event, Surveyed
 from localrag.question import Question
+from localrag.quoting import locate
 from localrag.survey import asking, joining, leaf, sections, summarising
 from localrag.survey.asking import Leaf, Material
 from localrag.survey.leaf import LeafQuestion

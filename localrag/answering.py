@@ -63,7 +63,8 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
         done = Completed(said, weighed.usage, "end" if weighed.shares else "stopped")
         yield Answered(checking.checked(asked, done, prompted, model.model))
         return
-    told = replace(prompted, messages=prompt.instructed(prompted.messages, asked.instructions))
+    short = settings.answer_form == "short"
+    told = replace(prompted, messages=prompt.worded(prompted.messages, asked.instructions, short))
     done = yield from writing.write(asked, told, model, settings)
     if weighed is not None:
         # What the check read was not there before this question, so it does not count as kept.

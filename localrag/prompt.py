@@ -34,6 +34,7 @@ _CHECK = "\n\nDo the {what} contain the answer to this question? Reply yes or no
 CHECK_OPTIONS = ("yes", "no")
 # Put behind the question where an answer is written, never where it is weighed whether there is one.
 _INSTRUCTED = "\n\nHow the answer is to be worded: {instructions}"
+_SHORT = "\n\nReply with the answer alone, in as few words as possible, as they stand in the text."
 
 # The answer comes first: a question is then written to it. The other way round, small models answer in other words.
 DRAFT_RULES = (
@@ -153,15 +154,14 @@ def check_prompt(messages: Sequence[Message]) -> list[Message]:
     return [*messages[:-1], replace(last, tail=_CHECK.format(what=what))]
 
 
-def instructed(messages: Sequence[Message], instructions: str) -> list[Message]:
-    """The same prompt with a library's instructions behind the question; without any, as it is.
+def worded(messages: Sequence[Message], instructions: str, short: bool = False) -> list[Message]:
+    """The same prompt with the wording of the answer behind the question: a library's instructions, or few words.
 
     In front of the documents they would stand where it is weighed whether the text holds the answer, and shift that: a
     1.5B model told to "answer in German" says yes to more that is not there (docs/decisions/0033).
     """
-    if not instructions:
-        return list(messages)
-    return [*messages[:-1], replace(messages[-1], tail=_INSTRUCTED.format(instructions=instructions))]
+    tail = _INSTRUCTED.format(instructions=instructions) if instructions else ""
+    return [*messages[:-1], replace(messages[-1], tail=tail + (_SHORT if short else ""))]
 
 
 def kind_prompt(question: str) -> list[Message]:

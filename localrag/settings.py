@@ -37,6 +37,9 @@ class Settings:
     prompt_tokens: int = _setting(1000, "Most tokens of passages given to the model in `retrieve`.", 128, 1_000_000)
     read_tokens: int = _setting(8000, "Most tokens of documents given to the model in `read`.", 128, 10_000_000)
     answer_tokens: int = _setting(400, "Most tokens of an answer.", 8, 100_000)
+    answer_form: Literal["sentences", "short"] = _setting(
+        "sentences", "Answers in sentences, or short: in as few words as possible, as they stand in the text."
+    )
     context_tokens: int = _setting(
         0, "Size of the model's window, up to what it was trained on; 0 sizes it to the plan.", 0, 10_000_000
     )

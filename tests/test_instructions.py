@@ -114,6 +114,17 @@ def test_the_model_reads_them_where_it_writes_and_not_where_it_weighs(
     assert [(m.stable, m.text) for m in weighed] == [(m.stable, m.text) for m in written]
 
 
+def test_an_answer_in_few_words_is_asked_for_behind_them(papers: Editor, models: Any, settings: Settings) -> None:
+    papers.instruct(WORDS)
+    models.generator.script = [("Hall 3", "31 May 2030")]
+    ask(settings.with_options(answer_form="short"), "When does the lease of Hall 3 end?", "papers")
+    weighed, written = models.generator.prompts[-2:]
+    assert "few words" in written[-1].tail.split(WORDS)[1]
+    assert "few words" not in "".join(message.whole for message in weighed)
+    ask(settings, "When does the lease of Hall 3 end?", "papers")
+    assert "few words" not in models.generator.prompts[-1][-1].tail
+
+
 def test_what_declines_still_declines(papers: Editor, models: Any, settings: Settings) -> None:
     papers.instruct("Never say that something is not found.")
     models.generator.weights = [("", "no")]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Examples:
   localrag ask "When does the lease end?"
   localrag ask "What is the notice period?" --library contracts --document 'msa*.pdf'
+  localrag ask "Who is the landlord?" --short
   localrag ask "Which contracts renew automatically?" --mode survey
   localrag ask "List the parties, date and term of every contract" --table contracts.csv
   localrag ask "What did we offer?" --type mail --from "jane doe" --since 2023-06 --until 2023-09
@@ -50,6 +51,7 @@ Examples:
 )
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
 @click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Most tokens of the answer.")
+@click.option("--short", is_flag=True, help="Answer in as few words as possible, as they stand in the text.")
 @click.option(
     "--table",
     "table",
@@ -60,7 +62,7 @@ Examples:
 @json_option
 def ask_command(
     question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, reproducible: bool, generator: str | None,
-    answer_tokens: int | None, table: Path | None, as_json: bool,
+    answer_tokens: int | None, short: bool, table: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Answer QUESTION from a library, with page and quote.
 
@@ -72,7 +74,9 @@ def ask_command(
 
     if table is not None:
         table_files.check(table)
-    settings = load_settings().with_options(generator=generator, answer_tokens=answer_tokens)
+    settings = load_settings().with_options(
+        generator=generator, answer_tokens=answer_tokens, answer_form="short" if short else None
+    )
     names = chosen_libraries(libraries, settings)
     asking = ask(question, libraries=names, **asdict(only), mode=mode, reproducible=reproducible, settings=settings)
     answer = _follow(asking, drawn=not as_json and sys.stderr.isatty(), silent=as_json)

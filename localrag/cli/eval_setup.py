@@ -277,7 +277,16 @@ def state(library: Library, settings: Settings) -> dict[str, Any]:
 def model_state(settings: Settings, mode: str) -> dict[str, Any]:
     from localrag import loading
 
-    names = ("passages", "prompt_tokens", "read_tokens", "answer_tokens", "context_tokens", "temperature", "seed")
+    names = (
+        "passages",
+        "prompt_tokens",
+        "read_tokens",
+        "answer_tokens",
+        "answer_form",
+        "context_tokens",
+        "temperature",
+        "seed",
+    )
     model = None if mode == "exact" else loading.generator_identity(settings)
     return {"model": model, **{name: getattr(settings, name) for name in names}}
 

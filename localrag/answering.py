@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 from localrag import calibration, checking, intent, prompt, writing
+from localrag.computing import calculating
 from localrag.errors import ModelError
 from localrag.events import Answered, Event
 from localrag.generation import Completed, Weighed
@@ -56,7 +57,11 @@ def context(model: Model, documents: int, history: Sequence[Turn], asked: Questi
 
 
 def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings) -> Iterator[Event]:
-    """Weigh whether the text holds the answer, then have it written and cited; the last event is `Answered`."""
+    """Calculate the answer, or weigh whether the text holds it and have it written and cited; `Answered` comes last."""
+    calculated = calculating.answered(asked, prompted)
+    if calculated is not None:
+        yield Answered(calculated)
+        return
     weighed = yield from _weigh(asked, prompted, model)
     if weighed is not None and not _enough(asked, weighed, model, settings):
         said = prompt.NOT_FOUND if weighed.shares else ""

@@ -155,6 +155,8 @@ def _print(answer: Answer) -> None:
         print_table(answer)
     else:
         click.echo(shown(answer.answer))
+    for working in answer.workings:
+        click.echo(f"\n    {shown(working.shown)}")
     if answer.citations:
         click.echo()
     for citation in answer.citations:

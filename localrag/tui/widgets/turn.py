@@ -90,6 +90,8 @@ class TurnView(Vertical):
         self._looked_for = answer.looked_for
         self._draw_plan()
         await self._answer.finish(answer.answer)
+        lines = (Static(Content(f"  {clean_line(working.shown)}"), classes="working") for working in answer.workings)
+        await self._citations.mount(*lines)
         await self._citations.mount(*(CitationLine(citation) for citation in answer.citations))
         await self._notes.mount(Static(Content(_cost(answer)), classes="quiet"))
         if answer.looked_at or answer.context:

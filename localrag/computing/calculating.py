@@ -1,0 +1,159 @@
+"""From a question and its passages to a calculated answer, with its working, each figure cited.
+
+    "What was the percentage change in net sales from 2018 to 2019?"
+    -> "The percentage change is −5.3 %, from Net sales: 5,875.0 (2018) and 5,563.7 (2019) [1]."
+       (5,563.7 − 5,875.0) / 5,875.0 = −5.3 %, from p. 60
+
+There is an answer only where the question asks for a calculation and every figure of it stands in the text at its
+place, under labels that say what the question says. Otherwise the question is answered as any other is: a text that
+states the result itself ("net sales fell by 5.3 %") is better read than calculated again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from localrag import analysis, material
+from localrag.computing import asking, cells, picking, working
+from localrag.computing.asking import Wanted
+from localrag.computing.cells import Cell, plain
+from localrag.computing.working import Result
+from localrag.findings import Figure, Working
+from localrag.question import Prompted, Question
+from localrag.sentences import sentences
+from localrag.types import Answer, Citation, Passage
+
+_LONGEST_QUOTE = 320
+_SAID = {
+    "english": ("The {0} is {1}, from {2}", "and"),
+    "german": ("{0}: {1}, aus {2}", "und"),
+    "french": ("{0} : {1}, d’après {2}", "et"),
+    "spanish": ("{0}: {1}, según {2}", "y"),
+}
+_KINDS = ("change", "percentage change", "difference", "sum", "average", "share", "ratio")
+_NAMES = {
+    "german": "Veränderung, Prozentuale Veränderung, Differenz, Summe, Durchschnitt, Anteil, Verhältnis",
+    "french": "Variation, Variation en pourcentage, Différence, Somme, Moyenne, Part, Rapport",
+    "spanish": "Variación, Variación porcentual, Diferencia, Suma, Promedio, Parte, Razón",
+}
+_STATES = re.compile(
+    r"increas|decreas|declin|grew|grow|rose|fell|drop|chang|reduc|higher|lower|percent|%|average|ratio|gestiegen|gesunken|"
+    r"erhöh|veränder|prozent|augment|diminu|baiss|hauss|aument|dismin",
+    re.I,
+)
+
+
+def answered(asked: Question, prompted: Prompted) -> Answer | None:
+    """The calculated answer, by code alone; None where none is asked for, or its figures are not plainly there."""
+    wanted = asking.wanted(asked.text)
+    if wanted is None:
+        return None
+    passages = prompted.passages
+    found = cells.find(passages)
+    if not found:
+        return None
+    spoken = analysis.language(" ".join(passage.text[:4000] for passage in passages))
+    picked = picking.Picker(found, [_about(passage) for passage in passages], spoken).pick(wanted)
+    if picked is None or not _there(picked.cells, passages) or _stated(wanted, picked.cells, passages, spoken):
+        return None
+    result = working.work_out(wanted.kind, picked.cells)
+    return None if result is None else _answer(asked, prompted, wanted, picked.cells, result)
+
+
+def _about(passage: Passage) -> str:
+    return " ".join([re.sub(r"[_\-.]", " ", PurePosixPath(passage.document).stem), *passage.heading])
+
+
+def _there(picked: Sequence[Cell], passages: Sequence[Passage]) -> bool:
+    """Whether each figure stands in its passage, as it is taken."""
+    return all(passages[cell.passage].text[cell.start : cell.end] == cell.text != "" for cell in picked)
+
+
+def _stated(wanted: Wanted, picked: Sequence[Cell], passages: Sequence[Passage], spoken: str) -> bool:
+    """Whether a sentence says what is asked of just the thing, named in the question, that the labels do not know."""
+    if wanted.kind in ("sum", "average"):
+        return False
+    labels = " ".join(f"{cell.row} {cell.column} {cell.section}" for cell in picked)
+    named = _terms(asking.words(wanted), spoken)
+    names = " ".join(re.findall(r"(?<=\s)[A-ZÄÖÜ][\w&’'-]*", asking.words(wanted)))
+    missing = (_terms(names, spoken) & named) - _terms(labels, spoken)
+    if not missing:
+        return False
+    for passage in passages:
+        for start, end in sentences(passage.text):
+            text = passage.text[start:end]
+            if "|" in text or not _STATES.search(text) or not re.search(r"\d", text):
+                continue
+            said = _terms(text, spoken)
+            if missing <= said and 2 * len(named & said) > len(named):
+                return True
+    return False
+
+
+def _terms(text: str, spoken: str) -> set[str]:
+    common = analysis.COMMON.get(spoken, analysis.COMMON["english"])
+    return {token.term for token in analysis.tokens(text, spoken) if token.word not in common}
+
+
+# --- the answer ---------------------------------------------------------------------------------------------
+
+
+def _answer(asked: Question, prompted: Prompted, wanted: Wanted, picked: Sequence[Cell], result: Result) -> Answer:
+    citations: list[Citation] = []
+    markers = [_marker(_cited(cell, prompted.passages[cell.passage]), citations) for cell in picked]
+    cited = material.placed(citations, prompted.passages, asked.libraries)
+    figures = tuple(Figure(cell.text, cited[mark - 1].place, mark) for cell, mark in zip(picked, markers, strict=True))
+    done = Working(result.expression, result.shown, float(result.value), figures)
+    marks = "".join(f"[{mark}]" for mark in sorted(set(markers)))
+    asked.plan = replace(asked.plan, signals={**asked.plan.signals, "calculated": wanted.kind})
+    whole = asked.plan.kind == "read"
+    passages = material.cited_only(prompted.passages, cited) if whole else prompted.passages
+    return asked.answer(
+        f"{_sentence(asked.text, wanted, picked, result)} {marks}.", True, model=None, citations=cited,
+        passages=tuple(passages), context=prompted.context, workings=(done,),
+    )  # fmt: skip
+
+
+def _sentence(question: str, wanted: Wanted, picked: Sequence[Cell], result: Result) -> str:
+    spoken = analysis.language(question)
+    form, joint = _SAID.get(spoken, _SAID["english"])
+    name = _NAMES[spoken].split(", ")[_KINDS.index(wanted.kind)] if spoken in _NAMES else wanted.name
+    if len({(cell.row, cell.table) for cell in picked}) == 1 and len(
+        {cell.years for cell in picked if len(cell.years) == 1}
+    ) == len(picked):
+        told = [f"{cell.text} ({next(iter(cell.years))})" for cell in picked]
+        return form.format(name, result.shown, f"{plain(picked[0].row)}: {_listed(told, joint)}")
+    return form.format(name, result.shown, _listed([f"{cell.name}: {cell.text}" for cell in picked], joint, "; "))
+
+
+def _listed(parts: Sequence[str], joint: str, between: str = ", ") -> str:
+    if len(parts) == 1:
+        return parts[0]
+    return f"{between.join(parts[:-1])}{';' if between == '; ' else ''} {joint} {parts[-1]}"
+
+
+def _cited(cell: Cell, passage: Passage) -> Citation:
+    """The row of a figure as a citation; of a long row the part up to the figure."""
+    start, end = cell.line, cell.stop
+    if end - start > _LONGEST_QUOTE:
+        end = min(end, max(cell.end, start + _LONGEST_QUOTE))
+        end = max(cell.end, passage.text.rfind(" ", start, end))
+        start = max(start, end - _LONGEST_QUOTE)
+        while start > cell.line and not passage.text[start - 1].isspace():
+            start += 1
+    return Citation(
+        passage.library, passage.document, passage.page, passage.label, passage.place, passage.text[start:end],
+        passage.start + start, passage.start + end, 0, unit=passage.unit,
+    )  # fmt: skip
+
+
+def _marker(citation: Citation, citations: list[Citation]) -> int:
+    """The number of a citation, adding it where it is new."""
+    for known in citations:
+        if replace(known, marker=0) == citation:
+            return known.marker
+    citations.append(replace(citation, marker=len(citations) + 1))
+    return len(citations)

@@ -56,8 +56,30 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """The next piece of what a model thinks before it answers; no part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The answer is written once more, and why; what was streamed of it so far no longer counts."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """Progress of a vote: how many tries at the answer are done, of how many at most."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     answer: Answer
 
 
-Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Answered
+Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Thought | Again | Tried | Answered

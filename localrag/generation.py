@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from localrag.cuts import Prefix
-from localrag.events import Delta, PromptRead
+from localrag.events import Delta, PromptRead, Thought
 from localrag.types import Message, Usage
 
 
@@ -21,6 +21,7 @@ from localrag.types import Message, Usage
 class Completed:
     """The end of a generation: the whole text, what it cost, and why it ended.
 
+    `thought` is what was thought before it, which is no part of the text.
     `prompt_seconds` and `answer_seconds` are what reading and writing took.
     """
 
@@ -29,6 +30,7 @@ class Completed:
     ended: Literal["end", "length", "stopped"]
     prompt_seconds: float = 0.0
     answer_seconds: float = 0.0
+    thought: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ class Generator(Protocol):
         """Bytes that a kept state takes for each token."""
         ...
 
+    @property
+    def thinks(self) -> bool:
+        """Whether it has a thinking mode."""
+        ...
+
     def count(self, text: str) -> int:
         """Tokens of a text; special tokens in it are counted as the plain text they are."""
         ...
@@ -92,7 +99,8 @@ class Generator(Protocol):
         grammar: str | None = None,
         stop: Callable[[], bool] | None = None,
         states: StateStore | None = None,
-    ) -> Iterator[PromptRead | Delta | Completed]:
+        think: int = 0,
+    ) -> Iterator[PromptRead | Thought | Delta | Completed]:
         """Read the prompt and write the continuation; `Completed` is always the last item.
 
         Args:
@@ -103,6 +111,8 @@ class Generator(Protocol):
             grammar: a GBNF grammar that the text must follow.
             stop: polled while reading and writing; True ends it within a fraction of a second.
             states: where to look for, and keep, the states at the ends of the stable parts.
+            think: most tokens thought before the answer, beside `max_tokens`; then the thought is ended by code, and
+                the answer goes on from there. 0 has it answer at once, as `weigh` and a grammar always do.
 
         Raises:
             ModelError: the prompt does not fit the window.
@@ -146,8 +156,8 @@ class Generator(Protocol):
 class ScriptedGenerator:
     """A fake: answers by the first pattern found in the last message, else with `otherwise`.
 
-    `weights` does the same for `weigh`: the option to be certain of, else the first. It counts words as tokens and
-    keeps each prompt it was given in `prompts`.
+    `weights` does the same for `weigh`: the option to be certain of, else the first. With a `thought` it has a
+    thinking mode, and thinks just that. It counts words as tokens and keeps each prompt it was given in `prompts`.
     """
 
     script: Sequence[tuple[str, str]] = ()
@@ -156,7 +166,12 @@ class ScriptedGenerator:
     window: int = 4096
     model: str = "scripted"
     bytes_per_token: int = 1
+    thought: str = ""
     prompts: list[tuple[Message, ...]] = field(default_factory=list)
+
+    @property
+    def thinks(self) -> bool:
+        return bool(self.thought)
 
     def count(self, text: str) -> int:
         return len(text.split())
@@ -174,21 +189,26 @@ class ScriptedGenerator:
         grammar: str | None = None,
         stop: Callable[[], bool] | None = None,
         states: StateStore | None = None,
-    ) -> Iterator[PromptRead | Delta | Completed]:
+        think: int = 0,
+    ) -> Iterator[PromptRead | Thought | Delta | Completed]:
         self.prompts.append(tuple(messages))
         read = sum(self.count(message.whole) for message in messages)
         yield PromptRead(read, read)
         last = messages[-1].whole
         answer = next((reply for pattern, reply in self.script if re.search(pattern, last)), self.otherwise)
         written: list[str] = []
+        thoughts = re.findall(r"\s*\S+", self.thought)[:think] if grammar is None else []
+        yield from (Thought(word) for word in thoughts)
+        thought = "".join(thoughts)
         for word in re.findall(r"\s*\S+", answer)[:max_tokens]:
             if stop is not None and stop():
-                yield Completed("".join(written), Usage(read, 0, len(written)), "stopped")
+                usage = Usage(read, 0, len(thoughts) + len(written))
+                yield Completed("".join(written), usage, "stopped", thought=thought)
                 return
             written.append(word)
             yield Delta(word)
         ended: Literal["end", "length"] = "end" if "".join(written) == answer.rstrip() else "length"
-        yield Completed("".join(written), Usage(read, 0, len(written)), ended)
+        yield Completed("".join(written), Usage(read, 0, len(thoughts) + len(written)), ended, thought=thought)
 
     def weigh(
         self,

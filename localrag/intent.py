@@ -98,6 +98,18 @@ _EXISTENCE = re.compile(
     r"(?:is there|are there|does|do|did|has|have|is|are|was|were|can|may|must|will|shall|should)\b",
     re.I,
 )
+# What has to be worked out from several places, and is not only looked up.
+_WORKED_OUT = re.compile(
+    r"""\b(?:difference|differs?|ratio|average|mean|total|sum|altogether|combined|percentage|per\ ?cent|more|less|fewer|
+        longer|shorter|higher|lower|larger|smaller|greater|earlier|later)\b
+        (?=.*\b(?:than|between|of|from|or|in|to|and)\b)
+      | \bhow\ (?:much|many)\ (?:more|less|fewer)\b | \b(?:calculate|compute|work\ out|add\ up)\b
+      | \b(?:change[ds]?|increased?|decreased?|grow|grew|growth|rise|rose|fell|fall)\b
+        .*\b(?:from|between|since|over|by)\b
+      | \b(?:unterschied|verhältnis|durchschnitt\w*|insgesamt|summe|prozent|berechne\w*|différence|moyenne|diferencia|
+        promedio)\b""",
+    re.I | re.X,
+)
 _PLURAL = re.compile(
     rf"\b(?:in|across|from|among|of|under|by|do) (?:the|these|those|my|our|all|both) {_SUCH}(?:{_MANY})\b", re.I
 )
@@ -131,6 +143,11 @@ def of(question: str) -> Intent:
         return Intent("whole", _words(whole))
     sure = not _PLURAL.search(text)
     return Intent("existence" if _EXISTENCE.match(text) else "look-up", sure=sure)
+
+
+def needs_thought(question: str) -> bool:
+    """Whether an answer has to be worked out, so that a model which can think first had better do so."""
+    return of(question).kind == "compare" or bool(_WORKED_OUT.search(" ".join(question.split())))
 
 
 def _words(match: re.Match[str]) -> str:

@@ -8,18 +8,17 @@ read before it.
 
 from __future__ import annotations
 
-import codecs
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
 
-from localrag import cuts, machine
+from localrag import cuts, decoding, machine
 from localrag.cuts import Prefix, Prompt
+from localrag.decoding import Decoding
 from localrag.errors import ModelError, SettingsError
-from localrag.events import Delta, PromptRead
+from localrag.events import Delta, PromptRead, Thought
 from localrag.generation import Completed, StateStore, Weighed
 from localrag.llama_context import LlamaContext, Running, bytes_per_token, check_memory
 from localrag.llama_model import LlamaModel
@@ -30,6 +29,9 @@ _WEIGHTS: dict[Weights, str] = {
     "map": "weights mapped from the file", "lock": "weights mapped from the file and locked in memory",
     "load": "weights copied to memory",
 }  # fmt: skip
+# Thinking models fall into endless repetition where the likeliest word is always taken: Qwen3's authors ask for 0.6 and
+# warn of 0. The seed makes the thought the same each time.
+_THINKING = 0.6
 _ROOM = 512  # kept free behind a prompt that is only weighed, since an answer mostly follows
 
 
@@ -97,6 +99,10 @@ class LlamaGenerator:
         """Bytes that a kept state takes for each token."""
         return bytes_per_token(self._model, self._running)
 
+    @property
+    def thinks(self) -> bool:
+        return self._model.thinks
+
     def count(self, text: str) -> int:
         return len(self._model.tokenize(text, special=False))
 
@@ -134,21 +140,30 @@ class LlamaGenerator:
         grammar: str | None = None,
         stop: Callable[[], bool] | None = None,
         states: StateStore | None = None,
-    ) -> Iterator[PromptRead | Delta | Completed]:
+        think: int = 0,
+    ) -> Iterator[PromptRead | Thought | Delta | Completed]:
         began = time.monotonic()
-        prompt = self._model.encode(messages)
-        context = self._with_room(prompt, max_tokens)
-        max_tokens = min(max_tokens, self._window - len(prompt))
+        thinking = think > 0 and grammar is None and self._model.tags is not None
+        prompt = self._model.encode(messages, thinking)
+        # What the window does not leave is taken from the thought before it is taken from the answer.
+        end = decoding.room_for_end(self._model)
+        room = self._window - len(prompt) - end
+        max_tokens = max(1, min(max_tokens, room))
+        think = max(0, min(think, room - max_tokens)) if thinking else 0
+        context = self._with_room(prompt, max_tokens + think + end)
         reused = self._rewind(context, prompt, states)
         yield from self._read(context, prompt, reused, stop, states)
         if len(context.tokens) < len(prompt):
             yield Completed("", Usage(len(context.tokens), reused, 0), "stopped", time.monotonic() - began)
             return
         read = time.monotonic()
-        with sampler(self._model, temperature, seed, grammar) as chain:
-            text, written, ended = yield from self._write(context, chain, max_tokens, stop)
-        usage = Usage(len(prompt), reused, written)
-        yield Completed(text, usage, ended, read - began, time.monotonic() - read)
+        with (
+            sampler(self._model, temperature, seed, grammar) as answerer,
+            sampler(self._model, max(temperature, _THINKING), seed, None) as thinker,
+        ):
+            done = yield from Decoding(self._model, context, thinking, max_tokens, think, thinker, answerer).run(stop)
+        usage = Usage(len(prompt), reused, done.tokens)
+        yield Completed(done.text, usage, done.ended, read - began, time.monotonic() - read, done.thought)
 
     def weigh(
         self,
@@ -240,29 +255,6 @@ class LlamaGenerator:
             done = end
             _keep(context, prefixes.get(done), states, stop)
             yield PromptRead(done, len(prompt))
-
-    def _write(
-        self, context: LlamaContext, chain: Any, max_tokens: int, stop: Callable[[], bool] | None
-    ) -> Generator[Delta, None, tuple[str, int, Literal["end", "length", "stopped"]]]:
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        text, written = "", 0
-        ended: Literal["end", "length", "stopped"] = "length"
-        while written < max_tokens:
-            if stop is not None and stop():
-                ended = "stopped"
-                break
-            token = context.sample(chain)
-            if self._model.c.llama_vocab_is_eog(self._model.vocab, token):
-                ended = "end"
-                break
-            written += 1
-            piece = decoder.decode(self._model.piece(token, special=False))
-            if piece:
-                text += piece
-                yield Delta(piece)
-            if written < max_tokens and not context.decode([token], None):
-                break
-        return text + decoder.decode(b"", final=True), written, ended
 
     # --- the end --------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from localrag import cuts
 from localrag.chat_template import ChatTemplate
 from localrag.cuts import Prompt
 from localrag.errors import ModelError
+from localrag.thoughts import Tags
 from localrag.types import Message, Weights
 
 # Shares of the layers that are tried on the GPU, one after the other, where all of them do not fit its memory.
@@ -141,13 +142,23 @@ class LlamaModel:
 
     # --- tokens ---------------------------------------------------------------------------------------------
 
-    def encode(self, messages: Sequence[Message]) -> Prompt:
-        """Tokens of a prompt, and where its reading is cut."""
+    @property
+    def tags(self) -> Tags | None:
+        """What stands around a thought, where its template knows any."""
+        return self._template.tags
+
+    @property
+    def thinks(self) -> bool:
+        """Whether it has a thinking mode, as far as its template tells."""
+        return self._template.thinks
+
+    def encode(self, messages: Sequence[Message], think: bool = False) -> Prompt:
+        """Tokens of a prompt, and where its reading is cut; with `think` it ends inside a thought."""
         bos = self.c.llama_vocab_bos(self.vocab)
         tokens: list[int] = []
         ends: list[int] = []
         checkpoints: list[int] = []
-        for piece in self._template.pieces(messages):
+        for piece in self._template.pieces(messages, think):
             tokens += self.tokenize(piece.text, special=piece.trusted)
             if not ends and self.c.llama_vocab_get_add_bos(self.vocab) and tokens[:1] != [bos]:
                 tokens.insert(0, bos)

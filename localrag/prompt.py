@@ -10,10 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
+from localrag.findings import FlagKind
 from localrag.types import Message, Passage, Turn
 
 Count = Callable[[str], int]
+ComplaintKind = FlagKind | Literal["empty", "cut", "circles", "quote", "unsupported"]
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
 
 NOT_FOUND = "The documents do not say."
@@ -35,6 +38,24 @@ CHECK_OPTIONS = ("yes", "no")
 # Put behind the question where an answer is written, never where it is weighed whether there is one.
 _INSTRUCTED = "\n\nHow the answer is to be worded: {instructions}"
 _SHORT = "\n\nReply with the answer alone, in as few words as possible, as they stand in the text."
+
+# Put behind the question where an answer failed a check, with what failed (`rechecking.py`).
+_AGAIN = "\n\nA first answer was: {answer}\n{wrong} Answer the question again, only with what stands in the {what}."
+_WRONG: dict[ComplaintKind, str] = {
+    "empty": "It is empty.",
+    "cut": "It is too long; be brief.",
+    "circles": "It repeats itself.",
+    "quote": "It puts words in quotation marks that are not in the {what}.",
+    "unsupported": "The {what} do not support this sentence: {text}",
+    "number": "The number {text} is not in the {what}.",
+    "amount": "The amount {text} is not in the {what}.",
+    "date": "The date {text} is not in the {what}.",
+    "name": "The name {text} is not in the {what}.",
+    "link": "The link {text} is not in the {what}.",
+    "command": "The command {text} is not in the {what}.",
+}
+_WRONG_ELSE = "{text} is not in the {what}."
+_MOST_TOLD = 300  # characters of the first answer, and of a sentence of it
 
 # The answer comes first: a question is then written to it. The other way round, small models answer in other words.
 DRAFT_RULES = (
@@ -85,6 +106,14 @@ _HISTORY_SHARE, _VERBATIM_SHARE = 0.25, 0.7
 _SHORT_QUESTION, _SHORT_ANSWER, _MOST_SOURCES = 40, 40, 2
 # What a passage costs besides its text: its number, its place, the blank lines.
 _FRAME_TOKENS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Something that an answer fails by a check; `text` are the words of it that do."""
+
+    kind: ComplaintKind
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +178,28 @@ def document_block(name: str, text: str) -> str:
 
 def check_prompt(messages: Sequence[Message]) -> list[Message]:
     """The same prompt, asking instead whether it holds the answer; it parts from the first only at its very end."""
-    last = messages[-1]
-    what = "documents" if any(message.stable for message in messages) else "passages"
-    return [*messages[:-1], replace(last, tail=_CHECK.format(what=what))]
+    return [*messages[:-1], replace(messages[-1], tail=_CHECK.format(what=_what(messages)))]
+
+
+def _what(messages: Sequence[Message]) -> str:
+    return "documents" if any(message.stable for message in messages) else "passages"
+
+
+def again_prompt(messages: Sequence[Message], answer: str, complaints: Sequence[Complaint]) -> list[Message]:
+    """The same prompt, with what is wrong with a first answer to it; it parts from the first only at its very end."""
+    said_first = " ".join(answer.split())[:_MOST_TOLD] or "(nothing)"
+    tail = _AGAIN.format(answer=said_first, wrong=said(complaints, messages), what=_what(messages))
+    return [*messages[:-1], replace(messages[-1], tail=messages[-1].tail + tail)]
+
+
+def said(complaints: Sequence[Complaint], messages: Sequence[Message]) -> str:
+    """What is wrong with an answer to these messages, in words."""
+    return " ".join(
+        _WRONG.get(complaint.kind, _WRONG_ELSE).format(
+            text=" ".join(complaint.text.split())[:_MOST_TOLD], what=_what(messages)
+        )
+        for complaint in complaints
+    )
 
 
 def worded(messages: Sequence[Message], instructions: str, short: bool = False) -> list[Message]:

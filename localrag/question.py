@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from localrag.findings import Split
 from localrag.generation import StateStore
 from localrag.library import Library
 from localrag.types import (
@@ -32,7 +33,8 @@ class Question:
     """A question under way; `looked_for` is what is looked up, `spent` what it took to find that out and to plan.
 
     `reading` are the documents to read whole, if it comes to that; `hits` the passages found while planning, the best
-    first; `instructions` how the answer shall be worded.
+    first; `instructions` how the answer shall be worded, `split` how several tries at it were divided, `thought` what
+    the model thought before it.
     """
 
     text: str
@@ -54,6 +56,8 @@ class Question:
     route_seconds: float = 0.0
     retrieve_seconds: float = 0.0
     first_token: float | None = None
+    split: Split | None = None
+    thought: str = ""
 
     def elapsed(self) -> float:
         return time.monotonic() - self.began
@@ -73,7 +77,8 @@ class Question:
             citations_dropped=citations_dropped, unsupported=unsupported, not_read=tuple(self.not_read),
             passages=passages, table=table, tokens=tokens + self.spent, seconds=self.seconds(), model=model,
             embedder=", ".join(sorted({library.identity.model for library in self.libraries})), stopped=stopped,
-            looked_for=self.looked_for, looked_at=self.looked_at, context=context or {}, **checked,
+            looked_for=self.looked_for, looked_at=self.looked_at, context=context or {}, split=self.split,
+            thought=self.thought, **checked,
         )  # fmt: skip
 
 

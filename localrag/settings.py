@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from localrag.errors import SettingsError
 from localrag.types import FlashAttention, Fusion, KvType, Ocr, Weights
 
+Think = Literal["auto", "on", "off"]
 FILE_NAME = "localrag.toml"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG"}
 
@@ -67,6 +68,15 @@ class Settings:
     )
     temperature: float = _setting(0.0, "0 takes the likeliest word, which makes answers repeatable.", 0, 2)
     seed: int = _setting(7, "Seed of the sampling; plays no part at temperature 0.", 0, 2**32 - 1)
+    think: Think = _setting(
+        "off", "Whether a model with a thinking mode thinks before it answers: off, on, or auto (where it has to work "
+        "something out).",
+    )  # fmt: skip
+    think_tokens: int = _setting(512, "Most tokens of a thought; then it is ended, and the answer comes.", 1, 100_000)
+    votes: int = _setting(1, "Tries at a short answer, of which the one is shown that most of them give.", 1, 25)
+    retry: Literal["on", "off"] = _setting(
+        "off", "Whether an answer that fails a check is written once more, and the better of the two is shown."
+    )
     cache_bytes: int = _setting(
         0, "Most bytes of a library's kept model states on the disk; 0 takes a tenth of what is free, 20 GB at most.",
         0, 2**63,

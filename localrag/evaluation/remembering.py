@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from localrag.cuts import Prefix
-from localrag.events import Delta, PromptRead
+from localrag.events import Delta, PromptRead, Thought
 from localrag.generation import Completed, Generator, Weighed
 from localrag.types import Message, Usage
 
@@ -39,6 +39,7 @@ class Call:
     ended: Literal["end", "length", "stopped"] = "end"
     shared: float = 0.0
     again: bool = False
+    thought: str = ""
 
     @property
     def seconds(self) -> float:
@@ -99,7 +100,9 @@ class Remembering:
 
     # --- what a Generator does ------------------------------------------------------------------------------
 
-    def generate(self, messages: Sequence[Message], **options: Any) -> Iterator[PromptRead | Delta | Completed]:
+    def generate(
+        self, messages: Sequence[Message], **options: Any
+    ) -> Iterator[PromptRead | Thought | Delta | Completed]:
         key = self._key(messages, options)
         known = self._recall(key, messages)
         if known is not None:
@@ -108,7 +111,9 @@ class Remembering:
                 self._first_word()
                 yield Delta(known.text)
             self.owed += known.answer_seconds
-            yield Completed(known.text, known.usage, known.ended, known.prompt_seconds, known.answer_seconds)
+            yield Completed(
+                known.text, known.usage, known.ended, known.prompt_seconds, known.answer_seconds, known.thought
+            )
             return
         for event in self._model.generate(messages, **options):
             if isinstance(event, Delta):
@@ -118,7 +123,7 @@ class Remembering:
                     messages,
                     Call(
                         key, event.usage.prompt, event.usage.reused, event.usage.generated, event.prompt_seconds,
-                        event.answer_seconds, event.text, (), event.ended,
+                        event.answer_seconds, event.text, (), event.ended, thought=event.thought,
                     ),
                 )  # fmt: skip
             yield event
@@ -149,6 +154,10 @@ class Remembering:
     @property
     def window(self) -> int:
         return self._model.window
+
+    @property
+    def thinks(self) -> bool:
+        return self._model.thinks
 
     def count(self, text: str) -> int:
         return self._model.count(text)

@@ -58,6 +58,7 @@ def context(model: Model, documents: int, history: Sequence[Turn], asked: Questi
 
 def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings) -> Iterator[Event]:
     """Calculate the answer, or weigh whether the text holds it and have it written and cited; `Answered` comes last."""
+    asked.split, asked.thought = None, ""  # of passages that did not answer, where the document is now read whole
     calculated = calculating.answered(asked, prompted)
     if calculated is not None:
         yield Answered(calculated)

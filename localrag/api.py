@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from localrag import audit, chunking, filters, instructions, loading, precedence, prefix_cache, renewal, scanning, vault
 from localrag import ingest as ingesting
@@ -28,7 +28,7 @@ from localrag.names import check_name
 from localrag.readers.source import Options
 from localrag.reports import IngestProgress, IngestReport
 from localrag.schema import DATABASE
-from localrag.settings import Settings, load_settings
+from localrag.settings import Settings, Think, load_settings
 from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, Turn
 
 if TYPE_CHECKING:
@@ -112,6 +112,9 @@ def ask(
     mode: Mode = "auto",
     history: Sequence[Turn] = (),
     reproducible: bool = False,
+    think: Think | None = None,
+    votes: int | None = None,
+    retry: Literal["on", "off"] | None = None,
     settings: Settings | None = None,
 ) -> Asking:
     """Ask a question; iterate over the events, then take `.answer`. See `Assistant.ask` for arguments and errors.
@@ -126,9 +129,11 @@ def ask(
         until: the last.
         sender: a part of the name of an author or sender, whatever its case.
         pages: the first and the last page that are looked at; None as the last stands for the end.
+
+    How much thought it is given, where that is not to be as the settings say (`Settings`): `think`, `votes`, `retry`.
     """
     only = filters.checked(documents, folder, types, since, until, sender, pages)
-    assistant = Assistant(settings or load_settings())
+    assistant = Assistant((settings or load_settings()).with_options(think=think, votes=votes, retry=retry))
     return Asking(
         assistant,
         {

@@ -96,6 +96,15 @@ class Split:
     def tries(self) -> int:
         return sum(count for _, count in self.votes)
 
+    @property
+    def shown(self) -> str:
+        """As a person reads it: "4 of 5 tries agree; 1 said: On 3 May."."""
+        if not self.votes:
+            return ""
+        others = "; ".join(f"{count} said: {text}" for text, count in self.votes[1:])
+        agree = f"{self.votes[0][1]} of {self.tries} tries agree"
+        return f"{agree}; {others}" if others else f"{agree}."
+
     def to_dict(self) -> dict[str, Any]:
         return {"tries": self.tries, "votes": [{"answer": text, "count": count} for text, count in self.votes]}
 

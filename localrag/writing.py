@@ -39,7 +39,6 @@ class _Way:
 
 def write(asked: Question, prompted: Prompted, model: Model, settings: Settings) -> Generator[Event, None, Completed]:
     """Have the answer written; returns the whole of it. How tries were divided is noted in the question."""
-    asked.split, asked.thought = None, ""
     if settings.think == "on" and not model.thinks:
         yield Notice(f"The model {model.model} has no thinking mode that localrag knows, so it answers at once.")
     way = _Way(asked, prompted, model, settings, _thinking(asked, model, settings))

@@ -16,8 +16,8 @@ WIDTH, LAYERS, WORDS = 64, 6, 3 + 256
 _STRING, _ARRAY = 8, 9
 
 
-def sliding(path: Path) -> Path:
-    """A gemma3 with a sliding window in five layers of six."""
+def sliding(path: Path, template: str = "") -> Path:
+    """A gemma3 with a sliding window in five layers of six; `template` is its chat template."""
     head, wide = 32, 128
     block = {
         "attn_norm": (WIDTH,), "attn_q": (WIDTH, 2 * head), "attn_k": (WIDTH, head), "attn_v": (WIDTH, head),
@@ -29,7 +29,7 @@ def sliding(path: Path) -> Path:
         "feed_forward_length": wide, "attention.head_count": 2, "attention.head_count_kv": 1,
         "attention.key_length": head, "attention.value_length": head, "attention.sliding_window": 32,
     }  # fmt: skip
-    return _write(path, "gemma3", keys, {f"{name}.weight": shape for name, shape in block.items()})
+    return _write(path, "gemma3", keys, {f"{name}.weight": shape for name, shape in block.items()}, template)
 
 
 def recurrent(path: Path) -> Path:
@@ -47,7 +47,9 @@ def recurrent(path: Path) -> Path:
     return _write(path, "mamba", keys, block)
 
 
-def _write(path: Path, family: str, keys: dict[str, int], block: dict[str, tuple[int, ...]]) -> Path:
+def _write(
+    path: Path, family: str, keys: dict[str, int], block: dict[str, tuple[int, ...]], template: str = ""
+) -> Path:
     """A GGUF file, version 3, all weights float32."""
     values: dict[str, Any] = {
         "general.architecture": family, f"{family}.context_length": 8192, f"{family}.embedding_length": WIDTH,
@@ -56,6 +58,7 @@ def _write(path: Path, family: str, keys: dict[str, int], block: dict[str, tuple
         "tokenizer.ggml.model": "llama",
         "tokenizer.ggml.tokens": ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))],
         "tokenizer.ggml.scores": [0.0] * WORDS, "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256,
+        **({"tokenizer.chat_template": template} if template else {}),
         "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.unknown_token_id": 0,
     }  # fmt: skip
     shapes = {"token_embd.weight": (WIDTH, WORDS), "output_norm.weight": (WIDTH,), "output.weight": (WIDTH, WORDS)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,9 +16,10 @@ from localrag.cli.options import (
     library_option,
     print_json,
     shown,
+    thought_options,
 )
 from localrag.cli.survey_table import Pace, has_table, print_table, without_rows
-from localrag.events import Delta, Found, Notice, Planned, PromptRead, Surveyed
+from localrag.events import Again, Delta, Found, Notice, Planned, PromptRead, Surveyed, Thought, Tried
 from localrag.settings import load_settings
 from localrag.types import MODES, Filter, Mode
 
@@ -37,6 +38,8 @@ Examples:
   localrag ask "Who is the landlord?" --short
   localrag ask "Which contracts renew automatically?" --mode survey
   localrag ask "List the parties, date and term of every contract" --table contracts.csv
+  localrag ask "Is the notice in 2023 longer than in 2021?" --think auto --show-thinking
+  localrag ask "What is the yearly rent?" --votes 3
   localrag ask "What did we offer?" --type mail --from "jane doe" --since 2023-06 --until 2023-09
   localrag ask "What did net sales come to?" --json | jq .citations""",
 )
@@ -50,6 +53,8 @@ Examples:
     help="Choose the way without a look at what the model has read before: the same question, the same answer.",
 )
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
+@thought_options
+@click.option("--show-thinking", is_flag=True, help="Print what the model thought, too (on stderr).")
 @click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Most tokens of the answer.")
 @click.option("--short", is_flag=True, help="Answer in as few words as possible, as they stand in the text.")
 @click.option(
@@ -62,7 +67,8 @@ Examples:
 @json_option
 def ask_command(
     question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, reproducible: bool, generator: str | None,
-    answer_tokens: int | None, short: bool, table: Path | None, as_json: bool,
+    answer_tokens: int | None, short: bool, table: Path | None, as_json: bool, thought: dict[str, Any],
+    show_thinking: bool,
 ) -> None:  # fmt: skip
     """Answer QUESTION from a library, with page and quote.
 
@@ -75,11 +81,13 @@ def ask_command(
     if table is not None:
         table_files.check(table)
     settings = load_settings().with_options(
-        generator=generator, answer_tokens=answer_tokens, answer_form="short" if short else None
+        generator=generator, answer_tokens=answer_tokens, answer_form="short" if short else None, **thought
     )
     names = chosen_libraries(libraries, settings)
     asking = ask(question, libraries=names, **asdict(only), mode=mode, reproducible=reproducible, settings=settings)
-    answer = _follow(asking, drawn=not as_json and sys.stderr.isatty(), silent=as_json)
+    answer = _follow(asking, drawn=not as_json and sys.stderr.isatty(), silent=as_json, thinking=show_thinking)
+    if show_thinking and not as_json and answer.thought:
+        click.secho(f"Thought: {shown(answer.thought)}\n", dim=True, err=True)
     if as_json:
         print_json(answer.to_dict())
     else:
@@ -106,13 +114,15 @@ def _save_table(answer: Answer, path: Path) -> None:
     click.echo(f"Wrote {len(answer.table)} rows to {path}.", err=True)
 
 
-def _follow(asking: Asking, drawn: bool, silent: bool) -> Answer:
+def _follow(asking: Asking, drawn: bool, silent: bool, thinking: bool) -> Answer:
     """Run through the events and tell on stderr what is going on: drawn on a terminal, else a line now and then."""
     pace = Pace()
     if not drawn:
         for event in asking.until_interrupted():
             if isinstance(event, Notice):
                 click.echo(shown(event.text), err=True)
+            elif isinstance(event, Again) and not silent:
+                click.echo(f"Written again: {shown(event.why)}", err=True)
             elif isinstance(event, Surveyed) and not silent and pace.due():
                 click.echo(pace.line(event), err=True)
             elif isinstance(event, PromptRead) and not silent and (line := _progress(event)) and pace.due():
@@ -122,12 +132,21 @@ def _follow(asking: Asking, drawn: bool, silent: bool) -> Answer:
     from rich.live import Live
     from rich.text import Text
 
-    written = ""
+    written = thought = ""
     with Live(Text("…"), console=Console(stderr=True), transient=True, refresh_per_second=8) as live:
         for event in asking.until_interrupted():
             if isinstance(event, Delta):
                 written += event.text
                 live.update(Text(shown(written)))
+            elif isinstance(event, Thought):
+                thought += event.text
+                told = shown(thought) if thinking else f"thinking… {len(thought.split())} words"
+                live.update(Text(told, style="dim"))
+            elif isinstance(event, Again):
+                written = thought = ""
+                live.update(Text(f"Written again: {shown(event.why)}", style="dim"))
+            elif isinstance(event, Tried):
+                live.update(Text.assemble(shown(written), (f"\n\ntry {event.done + 1} of {event.total}…", "dim")))
             elif isinstance(event, Surveyed):
                 live.update(Text(pace.line(event), style="dim"))
             elif (line := _progress(event)) is not None:
@@ -174,6 +193,8 @@ def _remarks(answer: Answer) -> list[str]:
     lines = [""]
     if answer.stopped:
         lines.append("The answer was stopped, or cut short at its longest length.")
+    if answer.split is not None:
+        lines.append(answer.split.shown)
     if answer.unsupported:
         lines.append(f"Not or only partly supported by the text, check: {' / '.join(answer.unsupported)}")
     if answer.citations_dropped:

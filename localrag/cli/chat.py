@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli.options import filter_options, library_option
+from localrag.cli.options import filter_options, library_option, thought_options
 from localrag.errors import NotFoundError, UsageError
 from localrag.types import MODES, Filter, Mode
 
@@ -41,7 +41,10 @@ Examples:
 @filter_options
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look things up.")
 @click.option("--model", metavar="ID", help="The model that answers.")
-def chat_command(target: str | None, libraries: Sequence[str], only: Filter, mode: Mode, model: str | None) -> None:
+@thought_options
+def chat_command(
+    target: str | None, libraries: Sequence[str], only: Filter, mode: Mode, model: str | None, thought: dict[str, Any]
+) -> None:  # fmt: skip
     """Open the terminal app over a folder or library.
 
     A folder that is not a library yet is read into one first, after a yes. Without an argument: the only
@@ -54,7 +57,7 @@ def chat_command(target: str | None, libraries: Sequence[str], only: Filter, mod
         )
     from localrag.settings import load_settings
 
-    settings = load_settings().with_options(generator=model)
+    settings = load_settings().with_options(generator=model, **thought)
     named, folder = resolve(settings, target, libraries)
     from localrag.tui.app import LocalragApp
 

@@ -7,13 +7,13 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 from click.shell_completion import CompletionItem
 
 from localrag.errors import LocalragError, NotFoundError, UsageError
-from localrag.settings import Settings, load_settings
+from localrag.settings import Settings, Think, load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -112,6 +112,35 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_NARROWING):
         narrowed = option(narrowed)
     return narrowed
+
+
+_THOUGHT = (
+    click.option(
+        "--think", type=click.Choice(get_args(Think)),
+        help="Have a model with a thinking mode think before it answers; auto: where it has to work something out.",
+    ),
+    click.option(
+        "--votes", type=int, metavar="N",
+        help="Try a short answer N times and show the one that most tries give, and how they are divided.",
+    ),
+    click.option(
+        "--retry/--no-retry", default=None,
+        help="Have an answer that fails a check written once more, and show the better of the two.",
+    ),
+)  # fmt: skip
+
+
+def thought_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that give more thought to an answer; the command is given those that were set as `thought`."""
+
+    @functools.wraps(command)
+    def given(*args: Any, think: Think | None, votes: int | None, retry: bool | None, **others: Any) -> None:
+        words = None if retry is None else "on" if retry else "off"
+        command(*args, thought={"think": think, "votes": votes, "retry": words}, **others)
+
+    for option in reversed(_THOUGHT):
+        given = option(given)
+    return given
 
 
 def _page_range(text: str | None) -> tuple[int, int | None] | None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from localrag import followups
 from localrag.cli.app import localrag, report
-from localrag.errors import NotFoundError, UsageError
+from localrag.errors import NotFoundError, SettingsError, UsageError
 from localrag.library import Library
 from localrag.types import SkippedPage
 
@@ -119,3 +119,32 @@ def test_an_error_is_printed_with_its_hint_and_gives_its_code(capsys: pytest.Cap
     assert report(NotFoundError("there is none", "Make one.")) == 3
     printed = capsys.readouterr()
     assert printed.out == "" and "error: there is none" in printed.err and "hint: Make one." in printed.err
+
+
+def test_a_thought_is_shown_on_request_and_beside_the_answer(papers: Library, models: Any) -> None:
+    models.generator.thought = "May, it says."
+    plain = run("When does the lease end?", "--think", "on")
+    assert "May, it says." not in plain.output and plain.stdout.startswith("The lease ends on 31 May 2030 [1].")
+    told = run("When does the lease end?", "--think", "on", "--show-thinking")
+    assert "Thought: May, it says." in told.stderr and told.stdout == plain.stdout
+    assert json.loads(run("When does the lease end?", "--think", "on", "--json").stdout)["thought"] == "May, it says."
+
+
+def test_how_a_vote_was_divided_is_said(papers: Library) -> None:
+    assert "2 of 2 tries agree." in run("When does the lease end?", "--votes", "3").stderr
+    split = json.loads(run("When does the lease end?", "--votes", "3", "--json").stdout)["split"]
+    assert split == {"tries": 2, "votes": [{"answer": "The lease ends on 31 May 2030.", "count": 2}]}
+
+
+def test_an_answer_that_was_written_again_says_why(papers: Library, models: Any) -> None:
+    bad = "“The tenant pays a deposit of nine rents” is what it says."
+    models.generator.script = [("A first answer", "The lease ends on 31 May 2030."), ("lease end", bad)]
+    result = run("When does the lease end?", "--retry")
+    assert "Written again: It puts words in quotation marks" in result.stderr
+    assert result.stdout.startswith("The lease ends on 31 May 2030 [1].")
+    assert "Written again" not in run("When does the lease end?", "--no-retry").stderr
+
+
+def test_more_tries_than_make_sense_are_refused(papers: Library) -> None:
+    with pytest.raises(SettingsError, match="votes"):
+        run("When does the lease end?", "--votes", "99")

@@ -6,7 +6,8 @@ import pytest
 from textual import events
 
 from localrag.errors import ModelError, StorageError
-from localrag.events import Delta, Notice, Planned, PromptRead, Surveyed
+from localrag.events import Again, Delta, Notice, Planned, PromptRead, Surveyed, Thought, Tried
+from localrag.findings import Split
 from localrag.tui.widgets.question import QuestionInput
 from localrag.types import Filter, NotRead, Seconds, Usage
 from tui.fakes import PLAN, SCRIPT, FakeAssistant, FakeWorld, Gate, answered
@@ -387,3 +388,64 @@ async def test_the_instructions_of_a_library_are_shown_before_the_first_question
     app = world.app()
     async with app.run_test() as pilot:
         await see(pilot, "Answers are worded as you said: Answer in German.")
+
+
+async def test_a_thought_is_hidden_until_it_is_asked_for():
+    gate = Gate()
+    script = [
+        Planned(PLAN),
+        Thought("Hm, thirty"),
+        Thought(" days."),
+        gate,
+        answered("Thirty.", thought="Hm, thirty days."),
+    ]
+    app = FakeWorld(FakeAssistant(script)).app()
+    async with app.run_test() as pilot:
+        await ask(pilot)
+        await see(pilot, "Thinking … 3 words")
+        assert "Hm, thirty" not in shown(app)
+        await pilot.press("f5")
+        await see(pilot, "Thought: Hm, thirty days.")
+        gate.opened.set()
+        await see(pilot, "Thirty.")
+        assert "Thought: Hm, thirty days." in shown(app)
+        await pilot.press("f5")
+        await until(pilot, lambda: "Hm, thirty" not in shown(app))
+
+
+async def test_without_a_thought_the_key_says_so():
+    app = FakeWorld().app()
+    async with app.run_test(notifications=True) as pilot:
+        await see(pilot, "2 documents")
+        await pilot.press("f5")
+        await see(pilot, "Nothing was thought.")
+
+
+async def test_what_is_written_again_does_not_stand_behind_what_was_written_first():
+    gate = Gate()
+    script = [
+        Planned(PLAN),
+        Delta("Forty."),
+        Again("The number 40 is not in the passages."),
+        Delta("Thirty"),
+        gate,
+        answered(),
+    ]
+    app = FakeWorld(FakeAssistant(script)).app()
+    async with app.run_test() as pilot:
+        await ask(pilot)
+        await see(pilot, "Thirty")
+        assert "Forty" not in shown(app)
+        gate.opened.set()
+        await see(pilot, "3.2 s")
+
+
+async def test_a_vote_shows_how_far_it_is_and_how_it_was_divided():
+    gate = Gate()
+    split = Split((("Thirty.", 3), ("Forty.", 1)))
+    app = FakeWorld(FakeAssistant([Planned(PLAN), Delta("Thirty."), Tried(1, 5), gate, answered(split=split)])).app()
+    async with app.run_test(size=(110, 30)) as pilot:
+        await ask(pilot)
+        await see(pilot, "1 of 5 tries")
+        gate.opened.set()
+        await see(pilot, "3 of 4 tries agree; 1 said: Forty.")

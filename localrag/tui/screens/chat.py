@@ -64,6 +64,7 @@ class ChatScreen(Screen[None]):
         Binding("f2", "toggle_source", "Show or hide the source"),
         Binding("f3", "step_citation(-1)", "Source of the previous citation"),
         Binding("f4", "step_citation(1)", "Source of the next citation"),
+        Binding("f5", "toggle_thoughts", "Show or hide what the model thought"),
         Binding("pageup", "page(-1)", "Scroll the conversation up"),
         Binding("pagedown", "page(1)", "Scroll the conversation down"),
         Binding("ctrl+l", "new_talk", "New conversation"),
@@ -101,6 +102,7 @@ class ChatScreen(Screen[None]):
         self._chosen: CitationLine | None = None
         self._documents: int | None = None
         self._instructions: tuple[str, ...] = ()
+        self._thoughts = False
         self._conversation = Conversation(clock)
         self._source = SourcePane()
         self._question = QuestionInput()
@@ -285,6 +287,12 @@ class ChatScreen(Screen[None]):
         self._source.display = False
         if self._chosen is not None:
             self._chosen.mark(False)
+
+    def action_toggle_thoughts(self) -> None:
+        self._thoughts = not self._thoughts
+        if not self._conversation.show_thoughts(self._thoughts):
+            self._thoughts = False
+            self.notify("Nothing was thought. Models that can: localrag chat --think on", markup=False)
 
     # --- moving about ---------------------------------------------------------------------------------------
 

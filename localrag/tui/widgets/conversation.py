@@ -46,6 +46,11 @@ class Conversation(VerticalScroll, can_focus=False):
     async def show_error(self, error: LocalragError) -> None:
         await self._turns.mount(Static(error_content(error), classes="error"))
 
+    def show_thoughts(self, wanted: bool) -> bool:
+        """Show or hide what the model thought before each answer; False where it never thought."""
+        thought = [turn.show_thought(wanted) for turn in self.query(TurnView)]
+        return any(thought)
+
     def citations(self) -> list[CitationLine]:
         return list(self.query(CitationLine))
 

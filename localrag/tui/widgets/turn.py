@@ -10,7 +10,19 @@ from textual.content import Content
 from textual.widgets import Static
 
 from localrag.errors import LocalragError
-from localrag.events import Answered, Delta, Event, Found, Notice, Planned, PromptRead, Surveyed
+from localrag.events import (
+    Again,
+    Answered,
+    Delta,
+    Event,
+    Found,
+    Notice,
+    Planned,
+    PromptRead,
+    Surveyed,
+    Thought,
+    Tried,
+)  # fmt: skip
 from localrag.tui.inert import clean, clean_line, error_content
 from localrag.tui.widgets.answer import AnswerText
 from localrag.tui.widgets.citation import CitationLine
@@ -31,6 +43,9 @@ class TurnView(Vertical):
         self._plan_line = Static(classes="plan quiet")
         self._plan_line.display = False
         self._progress = ProgressLine(clock)
+        self._thought_so_far = ""
+        self._thought = Static(classes="thought quiet")
+        self._thought.display = False
         self._answer = AnswerText()
         self._citations = Vertical(classes="citations")
         self._notes = Vertical(classes="notes")
@@ -39,6 +54,7 @@ class TurnView(Vertical):
         yield self._question
         yield self._plan_line
         yield self._progress
+        yield self._thought
         yield self._answer
         yield self._citations
         yield self._notes
@@ -70,6 +86,15 @@ class TurnView(Vertical):
             case Delta(text):
                 self._progress.finish()
                 await self._answer.add(text)
+            case Thought(text):
+                self._think(self._thought_so_far + text)
+                self._progress.say(f"Thinking … {_count(len(self._thought_so_far.split()), 'word')}. F5 shows them.")
+            case Again(why):
+                self._think("")
+                await self._answer.finish("")
+                self._progress.say(f"Written again: {clean_line(why)}")
+            case Tried(done, total):
+                self._progress.advance("Trying", done, total, "tries")
             case Answered(answer):
                 await self._finish(answer)
 
@@ -89,6 +114,7 @@ class TurnView(Vertical):
         self._plan = answer.plan
         self._looked_for = answer.looked_for
         self._draw_plan()
+        self._think(answer.thought)
         await self._answer.finish(answer.answer)
         lines = (Static(Content(f"  {clean_line(working.shown)}"), classes="working") for working in answer.workings)
         await self._citations.mount(*lines)
@@ -98,6 +124,17 @@ class TurnView(Vertical):
             await self._notes.mount(Static(Content(_looked_at(answer)), classes="quiet"))
         for text in remarks(answer):
             await self._note(text)
+
+    def show_thought(self, wanted: bool) -> bool:
+        """Show or hide what the model thought; False where it thought nothing."""
+        self._thought.display = wanted and bool(self._thought_so_far)
+        return bool(self._thought_so_far)
+
+    def _think(self, thought: str) -> None:
+        self._thought_so_far = thought
+        self._thought.update(Content(f"Thought: {clean(thought)}" if thought else ""))
+        if not thought:
+            self._thought.display = False
 
     def _draw_plan(self) -> None:
         if self._plan is None:
@@ -147,6 +184,8 @@ def remarks(answer: Answer) -> list[str]:
         lines.append("This answer is not complete: it was stopped or reached its longest length.")
     if not answer.found and not answer.stopped and "do not say" not in answer.answer:
         lines.append("The documents do not say.")
+    if answer.split is not None and len(answer.split.votes) > 1:
+        lines.append(answer.split.shown)
     if answer.citations_dropped:
         dropped = _count(answer.citations_dropped, "quote")
         lines.append(f"{dropped} left out: the words were not found in the documents.")

@@ -189,6 +189,6 @@ def test_an_answer_that_says_nothing_does_not_replace_one_with_a_doubt(settings:
 
 
 def test_a_librarys_instructions_hold_for_the_second_try(settings: Settings, library: Library) -> None:
-    asked = prompt.instructed([Message("user", "Question?")], "Answer in German.")
+    asked = prompt.worded([Message("user", "Question?")], "Answer in German.")
     again = prompt.again_prompt(asked, BAD, [prompt.Complaint("empty")])
     assert again[-1].whole.startswith(asked[-1].whole) and "It is empty." in again[-1].tail

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli import eval_setup, eval_tables
+from localrag.cli import answer_tables, eval_setup
 from localrag.cli.options import json_option
 from localrag.settings import Settings, load_settings
 from localrag.types import MODES, Mode
@@ -70,7 +70,7 @@ def answers_command(
             asked, opened, limit, seed, answerable_only=False, documents_limit=documents_limit, where=where
         )
         report = _answer(asked, opened, chosen, settings, seed, out, mode, baseline, within_document, stop)
-    eval_setup.finish(report, as_json, eval_tables.print_answers, stop.asked)
+    eval_setup.finish(report, as_json, answer_tables.print_answers, stop.asked)
 
 
 def _baseline(plain: bool, closed_book: bool, mode: Mode) -> Baseline | None:
@@ -91,7 +91,7 @@ def _answer(
     baseline: Baseline | None, within_document: bool, stop: Stop,
 ) -> dict[str, Any]:  # fmt: skip
     from localrag.assistant import Assistant
-    from localrag.evaluation import answers, kept
+    from localrag.evaluation import answers, kept, totals
     from localrag.evaluation.runs import Run
 
     made = {
@@ -113,7 +113,7 @@ def _answer(
         if other is not None:
             other.close()
         assistant.close()
-    return {**chosen.about(asked, library, made), **answers.summarize(rows, seed)}
+    return {**chosen.about(asked, library, made), **totals.summarize(rows, seed)}
 
 
 def _other(baseline: Baseline, assistant: Assistant, settings: Settings, chosen: Chosen) -> Plain:

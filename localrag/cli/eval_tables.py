@@ -22,7 +22,7 @@ def print_retrieval(report: Mapping[str, Any]) -> None:
         ["", *levels],
         [
             ["questions", *(str(figures[names[0]]["n"]) for figures in levels.values())],
-            *([name, *(_interval(figures[name]) for figures in levels.values())] for name in names),
+            *([name, *(interval(figures[name]) for figures in levels.values())] for name in names),
         ],
     )
     if len(report["categories"]) > 1:
@@ -31,7 +31,7 @@ def print_retrieval(report: Mapping[str, Any]) -> None:
         table(
             ["", "n", *levels],
             [
-                [name, str(own["questions"]), *(_mean(own["levels"].get(level, {}).get(depth)) for level in levels)]
+                [name, str(own["questions"]), *(mean(own["levels"].get(level, {}).get(depth)) for level in levels)]
                 for name, own in report["categories"].items()
             ],
         )
@@ -49,7 +49,7 @@ def _questions(report: Mapping[str, Any]) -> str:
 
 
 def _search_time(report: Mapping[str, Any]) -> str:
-    return f"{_seconds(report['seconds']['p50'])} (median), {_seconds(report['seconds']['p95'])} (p95)"
+    return f"{seconds(report['seconds']['p50'])} (median), {seconds(report['seconds']['p95'])} (p95)"
 
 
 def print_comparison(report: Mapping[str, Any]) -> None:
@@ -103,51 +103,6 @@ def print_kept(rows: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
-_MEANINGS = {
-    "exact": "the known answer, word for word",
-    "f1": "words shared with the known answer",
-    "numeric": "all numbers of the known answer given",
-    "choice": "the right choice made",
-    "cited": "has a citation",
-    "cited_document": "cites the right document",
-    "cited_page": "cites the right page",
-    "evidence": "words of the evidence quoted",
-    "evidence_touched": "quotes some of the evidence",
-}
-
-
-def print_answers(report: Mapping[str, Any]) -> None:
-    counts, quotes, seconds = report["abstention"], report["quotes"], report["seconds"]
-    failed = f", {report['failed']} failed" if report["failed"] else ""
-    click.echo(f"{report['questions']} questions{failed}, 95 % intervals in brackets\n")
-    table(
-        ["", "answered", "declined"],
-        [
-            ["has an answer", str(counts["answered_present"]), str(counts["declined_present"])],
-            ["has none", str(counts["answered_absent"]), str(counts["declined_absent"])],
-        ],
-    )
-    click.echo()
-    table(
-        ["", "n", "", ""],
-        [[name, str(one["n"]), _interval(one), _MEANINGS[name]] for name, one in report["figures"].items()],
-    )
-    if len(report["categories"]) > 1:
-        click.echo("\nby category\n")
-        table(
-            ["", "n", "f1", "answered", "declined", "answered, has none", "declined, has none"],
-            [
-                [name, str(own["questions"]), _mean(own["figures"].get("f1")), *map(str, own["abstention"].values())]
-                for name, own in report["categories"].items()
-            ],
-        )
-    click.echo(
-        f"\nquotes: {quotes['verbatim']} of {quotes['shown']} stand in the document as shown, {quotes['dropped']} "
-        f"left out as not found; {quotes['unsupported_sentences']} sentences without support"
-    )
-    click.echo(f"an answer: {_seconds(seconds['p50'])} (median), {_seconds(seconds['p95'])} (p95)")
-
-
 def print_surveys(report: Mapping[str, Any]) -> None:
     for number, one in enumerate(report["surveys"]):
         click.echo(("\n" if number else "") + shown(one["question"]))
@@ -165,7 +120,7 @@ def _print_survey(one: Mapping[str, Any]) -> None:
     rows = [["documents", f"{one['documents']}{without}", ""]]
     rows += [[name.replace("_", " "), str(one[name]), ""] for name in ("right_yes", "wrong_yes", "missed")]
     rows += [
-        [name, _interval(one[name]) if one[name] else "-", always if name == "f1" else ""]
+        [name, interval(one[name]) if one[name] else "-", always if name == "f1" else ""]
         for name in ("precision", "recall", "f1")
     ]
     table(["", "", ""], rows)
@@ -186,15 +141,15 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _interval(figure: Mapping[str, float]) -> str:
+def interval(figure: Mapping[str, float]) -> str:
     return f"{figure['mean']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
 
 
-def _mean(figure: Mapping[str, float] | None) -> str:
+def mean(figure: Mapping[str, float] | None) -> str:
     return "" if figure is None else f"{figure['mean']:.3f}"
 
 
-def _seconds(value: float | None) -> str:
+def seconds(value: float | None) -> str:
     if value is None:
         return "no time"
     return f"{1000 * value:.0f} ms" if value < 1 else f"{value:.1f} s"

@@ -10,5 +10,9 @@ retrieval.py  are the right document, page and words among the passages found?
 comparing.py  two settings on the same questions: by how much, and is it chance?
 misses.py     what was missed, to be read
 answers.py    is the answer right, and do its quotes stand where they are said to stand?
+baselines.py  what localrag is compared with: one plain prompt, and the question alone
+worth.py      one figure for one answer, and whether it counts as right (pure)
+risk.py       how often is it wrong when it answers, if only the surest answers are given? (pure)
+totals.py     what the answers of a run come to, with intervals (pure)
 drafting.py   questions from a person's own documents, for them to correct
 """

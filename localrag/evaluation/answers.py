@@ -2,27 +2,24 @@
 
 Only what code can decide: whether it answers where there is an answer and declines where there is none, its words and
 numbers against the known answer, its citations against the known place, and each quote against the stored text. It
-does not judge free text: a right answer in other words has a low F1.
+does not judge free text: a right answer in other words has a low F1. What the rows of a run come to is told by
+totals.py.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from localrag.api import Library
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, UsageError
-from localrag.evaluation import metrics
+from localrag.evaluation import metrics, worth
 from localrag.evaluation.datasets import Matched, Question
+from localrag.evaluation.metrics import MARKER
 from localrag.evaluation.runs import Row, Run
 from localrag.events import Answered, Event
 from localrag.sentences import sentences
 from localrag.types import Answer, Citation, Mode, Plan
-
-MARKER = re.compile(r"\s*\[\d{1,3}\]")
-# Figures that an answer has only where the question gives it something to be compared with.
-FIGURES = ("exact", "f1", "numeric", "choice", "cited", "cited_document", "cited_page", "evidence")
 
 
 class Asker(Protocol):
@@ -35,7 +32,9 @@ class Asker(Protocol):
 
 
 def score(question: Question, documents: Sequence[str], answer: Answer, choices: Sequence[str]) -> dict[str, Any]:
-    """The figures of one answer; of an unanswerable question only whether it was declined.
+    """The figures of one answer, those that the question gives something to compare with.
+
+    Of a question without an answer (and where the right choice is "Not mentioned") only whether it was declined.
 
     Args:
         question: with its known answer.
@@ -45,37 +44,55 @@ def score(question: Question, documents: Sequence[str], answer: Answer, choices:
     """
     figures: dict[str, Any] = {}
     text = MARKER.sub("", answer.answer)
-    shown = [passage.text for passage in answer.passages if passage.document in documents]
-    if question.answerable and answer.passages and (there := metrics.covered(question.evidence, shown)) is not None:
-        figures["evidence_shown"] = round(there, 4)
-    if question.label:
-        figures["choice"] = float(_choice(text, answer.found, choices) == question.answer)
-    if not question.answerable:
-        return figures
     said = text if answer.found else ""
-    figures["exact"] = float(metrics.exact_match(said, question.answer))
-    figures["f1"] = round(metrics.f1(said, question.answer), 4)
-    numeric = metrics.numeric_match(said, question.answer)
-    if numeric is not None:
-        figures["numeric"] = float(numeric)
-    right = [citation for citation in answer.citations if citation.document in documents]
-    figures["cited"] = float(bool(answer.citations))
-    figures["cited_document"] = float(bool(right))
-    if question.page is not None:
-        figures["cited_page"] = float(any(citation.page == question.page for citation in right))
-    covered = metrics.covered(question.evidence, [citation.quote for citation in right])
-    if covered is not None:
-        figures["evidence"] = round(covered, 4)
-        given = [*(citation.quote for citation in right), said]
-        figures["evidence_given"] = round(metrics.covered(question.evidence, given) or 0.0, 4)
+    if question.label:
+        figures["choice"] = float(chose(answer, choices) == question.answer)
+    elif question.answerable:
+        figures |= _words(said, question.answer)
+    if question.answerable and not declining(question.label, question.answer):
+        figures |= _places(question, documents, answer, said)
+    value, is_right = worth.judged(question, documents, answer, figures)
+    return {**figures, "worth": round(value, 4), "right": float(is_right)}
+
+
+def _words(said: str, known: str) -> dict[str, float]:
+    """An answer's words and numbers beside those of the known one."""
+    figures = {"exact": float(metrics.exact_match(said, known)), "f1": round(metrics.f1(said, known), 4)}
+    for name, match in (("numeric", metrics.numeric_match), ("unit", metrics.unit_match)):
+        if (same := match(said, known)) is not None:
+            figures[name] = float(same)
     return figures
 
 
-def _choice(text: str, found: bool, choices: Sequence[str]) -> str | None:
+def _places(question: Question, documents: Sequence[str], answer: Answer, said: str) -> dict[str, float]:
+    """What an answer cites, quotes and was written from, beside the known place and evidence."""
+    right = [citation for citation in answer.citations if citation.document in documents]
+    figures = {"cited": float(bool(answer.citations)), "cited_document": float(bool(right))}
+    if question.page is not None:
+        figures["cited_page"] = float(any(citation.page == question.page for citation in right))
+    quotes = [citation.quote for citation in right]
+    covered = metrics.covered(question.evidence, quotes)
+    if covered is None:
+        return figures
+    figures["evidence"] = round(covered, 4)
+    figures["evidence_given"] = round(metrics.covered(question.evidence, [*quotes, said]) or 0.0, 4)
+    figures["quotes_touching"] = sum(bool(metrics.covered(question.evidence, [quote])) for quote in quotes)
+    if answer.passages:
+        shown = [passage.text for passage in answer.passages if passage.document in documents]
+        figures["evidence_shown"] = round(metrics.covered(question.evidence, shown) or 0.0, 4)
+    return figures
+
+
+def chose(answer: Answer, choices: Sequence[str]) -> str | None:
     """The choice an answer makes; declining is the choice "Not mentioned" where there is one."""
-    if not found:
-        return next((choice for choice in choices if choice.lower().startswith("not ")), None)
-    return metrics.chosen(text, choices)
+    if not answer.found:
+        return next((choice for choice in choices if declining(choice, choice)), None)
+    return metrics.chosen(MARKER.sub("", answer.answer), choices)
+
+
+def declining(label: str | None, known: str) -> bool:
+    """True where the right answer to a question with a label is that the text does not say."""
+    return bool(label) and known.lower().startswith("not ")
 
 
 def verbatim(library: Library, citation: Citation) -> bool:
@@ -141,7 +158,6 @@ def about(question: Question) -> dict[str, Any]:
         "label": question.label,
         "documents": list(question.documents),
         "evidence": question.evidence,
-        "scale": question.field("scale"),
     }
     return {name: value for name, value in about.items() if value not in (None, [])}
 
@@ -158,6 +174,7 @@ def _result(
         "answer": answer.answer,
         "found": answer.found,
         "figures": score(question, documents, answer, choices),
+        "chose": chose(answer, choices) if question.label else None,
         "quotes": len(answer.citations),
         "verbatim": sum(verbatim(library, citation) for citation in answer.citations),
         "dropped": answer.citations_dropped,
@@ -192,47 +209,11 @@ def rescored(row: Row, question: Question, documents: Sequence[str], choices: Se
         Citation("", c["document"], c["page"], None, "", c["quote"], c["start"], c["end"], 0) for c in row["citations"]
     )
     answer = Answer(question.question, row["answer"], row["found"], Plan(row["plan"], ""), citations)
-    # The passages shown are kept without their words, so what was found of them stays.
-    return {**row, **about(question), "figures": {**row["figures"], **score(question, documents, answer, choices)}}
-
-
-def summarize(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
-    """The figures over all rows and by category, as plain values; failed questions are counted apart."""
-    done = [row for row in rows if "error" not in row]
-    quotes = sum(row["quotes"] for row in done)
-    seconds = [row["seconds"] for row in done]
-    first = [row["first_token"] for row in done if row["first_token"] is not None]
+    # The passages shown are kept without their words, so what was found in them stays.
+    kept = {name: row["figures"][name] for name in ("evidence_shown",) if name in row["figures"]}
     return {
-        "questions": len(done),
-        "failed": len(rows) - len(done),
-        **_figures(done, seed),
-        "quotes": {
-            "shown": quotes,
-            "verbatim": sum(row["verbatim"] for row in done),
-            "dropped": sum(row["dropped"] for row in done),
-            "unsupported_sentences": sum(row["unsupported"] for row in done),
-        },
-        "categories": {
-            name: {"questions": len(own), **_figures(own, seed)}
-            for name in sorted({row["category"] for row in done})
-            if name and (own := [row for row in done if row["category"] == name])
-        },
-        "seconds": {
-            "p50": metrics.percentile(seconds, 50),
-            "p95": metrics.percentile(seconds, 95),
-            "first_token_p50": metrics.percentile(first, 50),
-        },
+        **row,
+        **about(question),
+        "figures": {**kept, **score(question, documents, answer, choices)},
+        "chose": chose(answer, choices) if question.label else None,
     }
-
-
-def _figures(rows: Sequence[Row], seed: int) -> Mapping[str, Any]:
-    counts = metrics.abstention((row["found"], row["answerable"]) for row in rows)
-    figures: dict[str, Any] = {}
-    for name in FIGURES:
-        found = metrics.estimate([row["figures"][name] for row in rows if name in row["figures"]], seed)
-        if found is not None:
-            figures[name] = found.to_dict()
-    touched = [float(row["figures"]["evidence"] > 0) for row in rows if "evidence" in row["figures"]]
-    if (some := metrics.estimate(touched, seed)) is not None:
-        figures["evidence_touched"] = some.to_dict()
-    return {"abstention": counts.to_dict(), "figures": figures}

@@ -11,11 +11,13 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 RESAMPLES = 2000
+# The number of a citation in an answer, which is none of its words.
+MARKER = re.compile(r"\s*\[\d{1,3}\]")
 # Evidence counts as found when this share of its words stands in what was found.
 COVERED = 0.7
 _RUN = 3  # words in a row that must be the same before they count as the evidence's own
@@ -134,6 +136,9 @@ _NUMBER = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )  # fmt: skip
+_DECREASE = re.compile(
+    r"\b(?:decreas|declin|reduc|diminish|fell\b|fall|drop|lower|down\b|loss|less\b|shrank|shrunk)", re.I
+)
 _NAMES = {"euro": "EUR", "euros": "EUR", "dollar": "USD", "dollars": "USD", "pound": "GBP", "pounds": "GBP"}
 
 
@@ -196,12 +201,41 @@ def _near(given: Number, wanted: Number, first: float, second: float, tolerance:
 
 
 def numeric_match(answer: str, known: str, tolerance: float = 0.01) -> bool | None:
-    """True where every number of the known answer stands in the answer; None where it has none."""
+    """True where every number of the known answer stands in the answer; None where it has none.
+
+    A known decrease ("-6.7 percent") may be told in words ("fell by 6.7 %").
+    """
     wanted = numbers(known)
     if not wanted:
         return None
-    given = numbers(answer)
+    given = _told(answer)
     return all(any(same_number(one, other, tolerance) for one in given) for other in wanted)
+
+
+def unit_match(answer: str, known: str, tolerance: float = 0.01) -> bool | None:
+    """True where every number of the known answer stands in the answer with its unit (per cent, scale, currency).
+
+    $73,000 is 73 thousand; a currency that the known answer leaves out may be given. None where it has no unit.
+    """
+    wanted = numbers(known)
+    if not any(number.percent or number.currency or number.scale != 1 for number in wanted):
+        return None
+    given = _told(answer)
+    return all(any(_same_unit(one, other, tolerance) for one in given) for other in wanted)
+
+
+def _same_unit(given: Number, wanted: Number, tolerance: float) -> bool:
+    if given.percent != wanted.percent or (wanted.currency and given.currency != wanted.currency):
+        return False
+    return _near(given, wanted, given.scale, wanted.scale, tolerance)
+
+
+def _told(answer: str) -> list[Number]:
+    """The numbers of an answer; where it tells of a decrease, also as negative ones."""
+    given = numbers(answer)
+    if _DECREASE.search(answer):
+        given += [replace(one, value=-one.value) for one in given if one.value > 0]
+    return given
 
 
 # --- over all questions -------------------------------------------------------------------------------------

@@ -18,20 +18,21 @@ It is no judgement of free text: it ranks ways by the same measure, and its heig
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from localrag.evaluation import metrics
-from localrag.evaluation.answers import MARKER
 from localrag.evaluation.datasets import Question
+from localrag.evaluation.metrics import MARKER
 from localrag.types import Answer
 
 # A known answer of at most so many words that is a number and its unit.
 _FIGURE_WORDS = 4
+_RIGHT, _TOUCHES = 0.5, 1e-9
 _DATE = re.compile(r"\d\s*/|/\s*\d")
 
 
-def worth(question: Question, documents: Sequence[str], answer: Answer, figures: dict[str, Any]) -> float:
+def worth(question: Question, documents: Sequence[str], answer: Answer, figures: Mapping[str, Any]) -> float:
     """How much an answer is worth.
 
     Args:
@@ -40,20 +41,39 @@ def worth(question: Question, documents: Sequence[str], answer: Answer, figures:
         answer: what was answered.
         figures: `answers.score` of the same.
     """
+    return judged(question, documents, answer, figures)[0]
+
+
+def judged(
+    question: Question, documents: Sequence[str], answer: Answer, figures: Mapping[str, Any]
+) -> tuple[float, bool]:
+    """What an answer is worth, and whether it counts as right; arguments are those of `worth`.
+
+    Right is what is worth at least a half, and where evidence stands for the answer, what has three words of it in a
+    row. It is what code can decide, for counting and for thresholds, and no judgement of free text.
+    """
+    value, least = _value(question, documents, answer, figures)
+    return value, value >= least
+
+
+def _value(
+    question: Question, documents: Sequence[str], answer: Answer, figures: Mapping[str, Any]
+) -> tuple[float, float]:
+    """What an answer is worth, and from what on it is right."""
     if question.label:
-        return float(figures["choice"])
+        return float(figures["choice"]), _RIGHT
     if not question.answerable:
-        return float(not answer.found)
+        return float(not answer.found), _RIGHT
     if not answer.found:
-        return 0.0
+        return 0.0, _RIGHT
     known, said = MARKER.sub("", question.answer), MARKER.sub("", answer.answer)
     numbers = [] if _DATE.search(known) else metrics.numbers(known)
     if len(numbers) == 1 and len(metrics.words(known)) <= _FIGURE_WORDS and not metrics.exact_match(said, known):
-        return float(bool(metrics.numeric_match(said, known)))
+        return float(bool(metrics.numeric_match(said, known))), _RIGHT
     if question.evidence and not _stands(known, question.evidence):
         quotes = [citation.quote for citation in answer.citations if citation.document in documents]
-        return metrics.covered(question.evidence, [said, *quotes]) or 0.0
-    return _words(said, known, numbers)
+        return metrics.covered(question.evidence, [said, *quotes]) or 0.0, _TOUCHES
+    return _words(said, known, numbers), _RIGHT
 
 
 def _stands(known: str, evidence: str) -> bool:

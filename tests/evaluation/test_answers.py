@@ -10,7 +10,7 @@ import pytest
 from localrag import api
 from localrag.assistant import Assistant
 from localrag.errors import ModelError, ModelMissing
-from localrag.evaluation import answers
+from localrag.evaluation import answers, totals
 from localrag.evaluation.datasets import Question, load, match
 from localrag.evaluation.runs import Run
 from localrag.settings import Settings
@@ -24,7 +24,9 @@ RIGHT = Answer("Rent?", "EUR 2,450 [1].", True, Plan("retrieve", ""), (QUOTE,))
 def test_a_right_answer_with_its_place_has_every_figure() -> None:
     figures = answers.score(KNOWN, ["a.txt"], RIGHT, ())
     assert figures.pop("evidence") == figures.pop("evidence_given") == pytest.approx(6 / 7, abs=1e-3)
-    assert set(figures) == {"exact", "f1", "numeric", "cited", "cited_document", "cited_page"}
+    assert set(figures) == {
+        "exact", "f1", "numeric", "unit", "cited", "cited_document", "cited_page", "quotes_touching", "worth", "right",
+    }  # fmt: skip
     assert set(figures.values()) == {1.0}
 
 
@@ -39,7 +41,9 @@ def test_declining_an_answerable_question_scores_nothing() -> None:
 
 
 def test_an_unanswerable_question_has_no_figures_of_its_answer() -> None:
-    assert answers.score(replace(KNOWN, answerable=False), [], RIGHT, ()) == {}
+    unanswerable = replace(KNOWN, answerable=False)
+    assert answers.score(unanswerable, [], RIGHT, ()) == {"worth": 0.0, "right": 0.0}
+    assert answers.score(unanswerable, [], replace(RIGHT, found=False), ()) == {"worth": 1.0, "right": 1.0}
 
 
 def test_declining_is_the_choice_not_mentioned() -> None:
@@ -61,7 +65,7 @@ def run(settings: Settings, dataset: Path, results: Run, assistant: Any = None, 
 
 def test_answers_are_scored_and_their_quotes_checked(settings: Settings, dataset: Path) -> None:
     rows = run(settings, dataset, Run(None, {}))
-    report = answers.summarize(rows)
+    report = totals.summarize(rows)
     assert report["questions"] == 4 and report["failed"] == 0
     assert report["abstention"] == {
         "answered_present": 3, "declined_present": 0, "answered_absent": 0, "declined_absent": 1,
@@ -116,7 +120,7 @@ class Failing:
 
 def test_a_question_too_long_for_the_model_is_counted_and_the_rest_go_on(settings: Settings, dataset: Path) -> None:
     rows = run(settings, dataset, Run(None, {}), Failing(ModelError("too long")))
-    report = answers.summarize(rows)
+    report = totals.summarize(rows)
     assert (report["questions"], report["failed"]) == (0, 4)
 
 

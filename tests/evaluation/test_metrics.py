@@ -155,3 +155,26 @@ def test_a_ratio_is_of_sums_and_not_the_mean_of_ratios() -> None:
     found = metrics.clustered([1.0, 100.0], ["a", "b"], [10.0, 100.0])
     assert found is not None and found.mean == pytest.approx(101 / 110)
     assert metrics.clustered([], []) is None and metrics.clustered([1.0], ["a"], [0.0]) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "known", "same"),
+    [
+        ("It rose by 73 thousand.", "73 thousand", True), ("It rose by $73,000.", "73 thousand", True),
+        ("It rose by 73.", "73 thousand", False), ("It rose by 73 million.", "73 thousand", False),
+        ("6.67 %", "6.67 percent", True), ("6.67", "6.67 percent", False), ("0.0667", "6.67 percent", False),
+        ("It fell by 8.11 %.", "-8.11 percent", True), ("€5", "$5", False), ("Rollo", "1 percent", False),
+    ],
+)  # fmt: skip
+def test_a_number_with_its_unit_is_more_than_the_number(answer: str, known: str, same: bool) -> None:
+    assert metrics.unit_match(answer, known) is same
+
+
+def test_a_number_without_a_unit_has_none_to_match() -> None:
+    assert metrics.unit_match("5", "5") is None and metrics.unit_match("5", "five") is None
+
+
+def test_a_decrease_may_be_told_in_words() -> None:
+    assert metrics.numeric_match("It decreased by 6.7 percent.", "-6.7 percent")
+    assert not metrics.numeric_match("It increased by 6.7 percent.", "-6.7 percent")
+    assert metrics.numeric_match("It decreased from 5 to 3.", "3")

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from localrag import calibration, checking, intent, prompt, writing
 from localrag.computing import calculating
+from localrag.conflicts import finding as conflicts
 from localrag.errors import ModelError
 from localrag.events import Answered, Event
 from localrag.generation import Completed, Weighed
@@ -61,7 +62,7 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
     asked.split, asked.thought = None, ""  # of passages that did not answer, where the document is now read whole
     calculated = calculating.answered(asked, prompted)
     if calculated is not None:
-        yield Answered(calculated)
+        yield Answered(conflicts.shown(asked, calculated))
         return
     weighed = yield from _weigh(asked, prompted, model)
     if weighed is not None and not _enough(asked, weighed, model, settings):
@@ -76,7 +77,7 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
         # What the check read was not there before this question, so it does not count as kept.
         done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))
     _learn(weighed, done, model, settings)
-    yield Answered(checking.checked(asked, done, prompted, model.model))
+    yield Answered(conflicts.shown(asked, checking.checked(asked, done, prompted, model.model)))
 
 
 def _weigh(asked: Question, prompted: Prompted, model: Model) -> Generator[Event, None, Weighed | None]:

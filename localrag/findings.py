@@ -82,6 +82,15 @@ class Conflict:
     about: str
     sides: tuple[Side, ...]
 
+    @property
+    def shown(self) -> str:
+        """As a person reads it: "The documents differ, the later first. Pay within: “30 days” (2025-09-08) [2]"."""
+        told = []
+        for side in self.sides:
+            where = ", ".join(part for part in (side.date, side.document, side.place) if part)
+            told.append(f"“{side.says}” ({where}) [{side.marker}]")
+        return f"The documents differ, the later first. {self.about}: {'; '.join(told)}"
+
     def to_dict(self) -> dict[str, Any]:
         return {"about": self.about, "sides": [side.to_dict() for side in self.sides]}
 

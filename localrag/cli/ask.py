@@ -176,6 +176,8 @@ def _print(answer: Answer) -> None:
         click.echo(shown(answer.answer))
     for working in answer.workings:
         click.echo(f"\n    {shown(working.shown)}")
+    for conflict in answer.conflicts:
+        click.echo(f"\n{shown(conflict.shown)}")
     if answer.citations:
         click.echo()
     for citation in answer.citations:

@@ -179,7 +179,7 @@ def _looked_at(answer: Answer) -> str:
 
 def remarks(answer: Answer) -> list[str]:
     """What a reader of the answer must know to trust it no further than it goes, a line each."""
-    lines = []
+    lines = [conflict.shown for conflict in answer.conflicts]
     if answer.stopped:
         lines.append("This answer is not complete: it was stopped or reached its longest length.")
     if not answer.found and not answer.stopped and "do not say" not in answer.answer:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from localrag import sampling
 from localrag.events import Delta, Thought
 from localrag.llama_context import LlamaContext
 from localrag.llama_model import LlamaModel
@@ -38,6 +39,7 @@ class Decoding:
         most: most tokens of the answer.
         think: most tokens of the thought.
         thinker, answerer: draw the tokens of each.
+        first: scores that the first token is drawn by, where the context has none of the prompt's end.
     """
 
     model: LlamaModel
@@ -47,6 +49,7 @@ class Decoding:
     think: int
     thinker: Any
     answerer: Any
+    first: Any = None
 
     def run(self, stop: Callable[[], bool] | None) -> Generator[Thought | Delta, None, Written]:
         tags = self.model.tags
@@ -64,7 +67,7 @@ class Decoding:
             if thinking and drawn[True] >= self.think:
                 yield from self._end(parting)
                 continue
-            token = self.context.sample(self.thinker if thinking else self.answerer)
+            token = self._draw(self.thinker if thinking else self.answerer)
             if self.model.c.llama_vocab_is_eog(self.model.vocab, token):
                 if thinking:
                     yield from self._end(parting)
@@ -90,7 +93,12 @@ class Decoding:
         assert self.model.tags is not None
         self._put(self.model.tags.end)
 
+    def _draw(self, chain: Any) -> int:
+        first, self.first = self.first, None
+        return self.context.sample(chain) if first is None else sampling.draw(self.model, chain, first)
+
     def _put(self, text: str) -> None:
+        self.first = None
         self.context.decode(self.model.tokenize(text, special=True), None)
 
     def _piece(self, token: int) -> bytes:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from localrag import cuts, decoding, machine
 from localrag.cuts import Prefix, Prompt
@@ -69,6 +70,7 @@ class LlamaGenerator:
         self._weights = weights
         self._thread = ThreadPoolExecutor(1, "llama")
         self._context: LlamaContext | None = None
+        self._end: tuple[Prompt, Any] | None = None  # the last prompt written to, and the scores at its end
         self._window = min(context or self._model.trained, self._model.trained)
         if context:
             self._open(self._window)
@@ -151,17 +153,26 @@ class LlamaGenerator:
         max_tokens = max(1, min(max_tokens, room))
         think = max(0, min(think, room - max_tokens)) if thinking else 0
         context = self._with_room(prompt, max_tokens + think + end)
-        reused = self._rewind(context, prompt, states)
-        yield from self._read(context, prompt, reused, stop, states)
+        scores = self._back_to_end(context, prompt)
+        if scores is None:
+            reused = self._rewind(context, prompt, states)
+            yield from self._read(context, prompt, reused, stop, states)
+        else:
+            reused = len(prompt)
+            yield PromptRead(reused, reused)
         if len(context.tokens) < len(prompt):
             yield Completed("", Usage(len(context.tokens), reused, 0), "stopped", time.monotonic() - began)
             return
+        if scores is None:
+            self._end = (prompt, context.scores())
         read = time.monotonic()
         with (
             sampler(self._model, temperature, seed, grammar) as answerer,
             sampler(self._model, max(temperature, _THINKING), seed, None) as thinker,
         ):
-            done = yield from Decoding(self._model, context, thinking, max_tokens, think, thinker, answerer).run(stop)
+            done = yield from Decoding(
+                self._model, context, thinking, max_tokens, think, thinker, answerer, scores
+            ).run(stop)
         usage = Usage(len(prompt), reused, done.tokens)
         yield Completed(done.text, usage, done.ended, read - began, time.monotonic() - read, done.thought)
 
@@ -238,6 +249,18 @@ class LlamaGenerator:
                     return len(prefix.tokens)
                 kept = 0
         return context.cut(kept)
+
+    def _back_to_end(self, context: LlamaContext, prompt: Prompt) -> Any:
+        """Go back to the end of the very prompt that was written to last, for another try at it.
+
+        Returns the scores of the next token, or None where there is another prompt, or the memory cannot be cut there.
+        """
+        if self._end is None or self._end[0] != prompt or self._model.forgets:
+            return None
+        there = tuple(context.tokens[: len(prompt)]), tuple(context.cuts[: len(prompt.cuts)])
+        if there != (prompt.tokens, prompt.cuts) or context.cut(len(prompt)) < len(prompt):
+            return None
+        return self._end[1]
 
     def _read(
         self, context: LlamaContext, prompt: Prompt, done: int, stop: Callable[[], bool] | None,

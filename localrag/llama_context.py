@@ -116,6 +116,13 @@ class LlamaContext:
         """What the last batch left: a score for each token of the vocabulary."""
         return self._c.llama_get_logits_ith(self._handle, -1)
 
+    def scores(self) -> Any:
+        """The same, copied, as an array of float32."""
+        import numpy as np
+
+        count = self._c.llama_vocab_n_tokens(self._model.vocab)
+        return np.ctypeslib.as_array(self.logits(), shape=(count,)).copy()
+
     def _in_own_thread(self, call: Callable[..., int], *arguments: Any) -> int:
         """Call the native code in the thread that is only its.
 

@@ -23,6 +23,22 @@ def sampler(model: LlamaModel, temperature: float, seed: int, grammar: str | Non
         model.c.llama_sampler_free(chain)
 
 
+def draw(model: LlamaModel, chain: Any, scores: Any) -> int:
+    """The next token by scores (float32, one for each word of the vocabulary) that were kept, as from a fresh batch."""
+    import ctypes
+
+    import numpy as np
+
+    candidates = np.zeros(len(scores), dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+    candidates["id"], candidates["logit"] = np.arange(len(scores)), scores
+    data = candidates.ctypes.data_as(ctypes.POINTER(model.c.llama_token_data))
+    array = model.c.llama_token_data_array(data=data, size=len(scores), selected=-1, sorted=False)
+    model.c.llama_sampler_apply(chain, ctypes.byref(array))
+    token = int(array.data[array.selected].id)
+    model.c.llama_sampler_accept(chain, token)
+    return token
+
+
 def _chain(model: LlamaModel, temperature: float, seed: int, grammar: str | None) -> Any:
     c = model.c
     chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())

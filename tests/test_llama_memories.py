@@ -139,3 +139,23 @@ def test_as_many_layers_go_to_a_graphics_card_as_fit(
     model = LlamaModel("tiny", path)
     assert model.gpu_layers == taken and asked == [-1, 3, 2, 1, 0][: len(asked)]
     model.close()
+
+
+def test_another_try_at_the_same_prompt_reads_nothing_and_writes_what_it_would_have_written_alone(
+    model: LlamaGenerator,
+) -> None:
+    def tried(seed: int) -> Completed:
+        last = list(model.generate(messages(), max_tokens=8, temperature=0.7, seed=seed))[-1]
+        assert isinstance(last, Completed)
+        return last
+
+    alone = {}
+    for seed in (1, 2, 3):
+        model._free_context()
+        alone[seed] = tried(seed)
+    model._free_context()
+    again = {seed: tried(seed) for seed in (1, 2, 3)}
+    assert {seed: done.text for seed, done in again.items()} == {seed: done.text for seed, done in alone.items()}
+    assert len({done.text for done in alone.values()}) == 3
+    read = [done.usage.prompt - done.usage.reused for done in again.values()]
+    assert read[0] > 0 and (read[1:] == [0, 0]) == (model.model != "recurrent")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from localrag.assistant import Assistant
     from localrag.cli.eval_setup import Asked, Chosen, Stop
     from localrag.evaluation.baselines import Baseline, Plain
+    from localrag.evaluation.runs import Row
 
 
 def _where(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -90,8 +91,19 @@ def _answer(
     asked: Asked, library: Library, chosen: Chosen, settings: Settings, seed: int, out: Path | None, mode: Mode,
     baseline: Baseline | None, within_document: bool, stop: Stop,
 ) -> dict[str, Any]:  # fmt: skip
+    from localrag.evaluation import totals
+
+    made, rows = ask(asked, library, chosen, settings, out, mode, baseline, within_document, stop)
+    return {**chosen.about(asked, library, made), **totals.summarize(rows, seed)}
+
+
+def ask(
+    asked: Asked, library: Library, chosen: Chosen, settings: Settings, out: Path | None, mode: Mode,
+    baseline: Baseline | None, within_document: bool, stop: Stop,
+) -> tuple[dict[str, Any], list[Row]]:  # fmt: skip
+    """Ask all questions; gives what decides the results, and a result for each question."""
     from localrag.assistant import Assistant
-    from localrag.evaluation import answers, kept, totals
+    from localrag.evaluation import answers, kept
     from localrag.evaluation.runs import Run
 
     made = {
@@ -113,7 +125,7 @@ def _answer(
         if other is not None:
             other.close()
         assistant.close()
-    return {**chosen.about(asked, library, made), **totals.summarize(rows, seed)}
+    return made, rows
 
 
 def _other(baseline: Baseline, assistant: Assistant, settings: Settings, chosen: Chosen) -> Plain:

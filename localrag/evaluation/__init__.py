@@ -14,5 +14,10 @@ baselines.py  what localrag is compared with: one plain prompt, and the question
 worth.py      one figure for one answer, and whether it counts as right (pure)
 risk.py       how often is it wrong when it answers, if only the surest answers are given? (pure)
 totals.py     what the answers of a run come to, with intervals (pure)
+judge.py      free text graded, and one of two answers preferred, by a model or by code
+rubric.py     the grade by code: quantities, names, negations (pure)
+agreement.py  how far a judge agrees with labels by hand: kappa, and the sample that ships (judged.jsonl)
+arena.py      ways of answering paired on the same questions, blind
+strengths.py  Bradley and Terry's strengths from votes, with and without length (pure)
 drafting.py   questions from a person's own documents, for them to correct
 """

@@ -1,0 +1,312 @@
+"""An answer graded by code: its quantities, its names and words, and its yes or no, against the known answer (pure).
+
+What code can tell surely is where the answer's facts part from the known ones: another number or date, the same number
+in another unit, a "not" too many, the opposite direction, a name that stands neither in the known answer nor in the
+evidence. What it cannot tell is that other words mean the same: a right answer in words of its own, or in another
+language, is graded too low. Dates and units are known as far as `exact/` knows them; negations and opposites in English
+and German, negations also in French, Spanish and Portuguese.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from localrag import analysis
+from localrag.evaluation.agreement import Given, Grade
+from localrag.evaluation.baselines import declines
+from localrag.exact import dates, figures
+from localrag.sentences import sentences
+
+# Changes when an answer may be graded otherwise.
+VERSION = 1
+MARKER = re.compile(r"\s*\[\d{1,3}\]")
+# Of the known answer's words, the share that must be there for the whole of it, and for a part.
+_WHOLE, _PART = 0.5, 0.25
+_LEAST_PREFIX = 5  # letters that two words begin with alike to count as one ("Portugal", "Portuguese")
+
+_NOT = re.compile(
+    r"\b(?:(?:not|no)(?!\s+(?:more|less|fewer|later|earlier|farther|further|longer|higher|lower) than)|never|none|"
+    r"nobody|nothing|neither|nor|cannot|without|refus(?:e[sd]?|ing)|den(?:y|ied|ies)|"
+    r"nicht|kein\w*|nie|niemand|nichts|ohne|pas|jamais|aucune?|sans|nunca|ningun[ao]?|sin|não|nem|sem)\b|n['’]t\b|"
+    r"\b(?:forbidden|prohibited|excluded|verboten|untersagt|interdit|prohibido|proibido)\b",
+    re.I,
+)
+_YES, _NO = re.compile(r"\W*(?:yes|ja|oui|sí|sim)\b", re.I), re.compile(r"\W*(?:no|nein|non|não)\b", re.I)
+_OPPOSITES = [
+    (re.compile(rf"\b(?:{one})\b", re.I), re.compile(rf"\b(?:{other})\b", re.I))
+    for one, other in (
+        ("gr[eo]w\\w*|r[io]se\\w*|increas\\w*|up|higher|gestiegen|steigt|höher",
+         "f[ae]ll\\w*|decreas\\w*|declin\\w*|shr[aiu]nk\\w*|down|lower|gesunken|sinkt|niedriger"),
+        ("profits?|surplus|gain\\w*|Gewinn\\w*", "loss(?:es)?|deficit|Verlust\\w*"),
+        ("open\\w*|öffne\\w*|geöffnet", "clos\\w*|shut|schließ\\w*|geschlossen"),
+        ("before|vor", "after|nach"),
+        ("at least|minimum|mindestens|no (?:less|fewer) than", "at most|maximum|höchstens|no more than|up to"),
+        ("buyer|purchaser|lessee|tenant|Käufer\\w*|Mieter\\w*",
+         "seller|vendor|lessor|landlord|Verkäufer\\w*|Vermieter\\w*"),
+    )
+]  # fmt: skip
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+_IN_WORDS = {word: number for number, word in enumerate(_ONES)} | {
+    word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+}
+_LARGE = {"hundred": 100, "thousand": 1000}
+_WORD = "|".join([*_IN_WORDS, *_LARGE])
+_WORDED = re.compile(rf"(?<!\d )\b(?:{_WORD})(?:[\s-]+(?:and\s+)?(?:{_WORD}))*\b(?:\s*\(\d+\))?", re.I)
+_DEGREES = re.compile(r"\s?°\s?([CF])\b")
+_SPAN = re.compile(r"\b(?:second|minute|hour|day|week|month|quarter|year)(?=s\b|ly\b|\b)|\b(?:dai|annual)ly?\b", re.I)
+_LEGAL = frozenset("llp llc ltd gmbh ag inc corp plc sa kg co dr mr mrs ms".split())
+_PIECE = re.compile(r"[,;]\s|\s(?:and|und|et|y|while)\s")
+_LATER = re.compile(r"(?<=[^.!?:\s])\s+([^\W\d_a-z][\w&'’-]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A quantity as it can be compared: of a date its day, else a number in the first unit of its kind, if it has one.
+
+    `written` is the number as it stands there.
+    """
+
+    value: Decimal
+    unit: str = ""
+    written: Decimal = Decimal(0)
+
+
+def grade(given: Given) -> Grade:
+    """The grade of an answer, from its words alone."""
+    said = MARKER.sub("", given.answer).strip()
+    if not given.found or declines(said):
+        return "declined"
+    if not given.answerable:
+        return "wrong"
+    if _contradicts(given, said):
+        return "wrong"
+    wanted, there, share = facts(given.known), facts(said), _share(given, said)
+    missing = [fact for fact in wanted if not any(same(fact, other) for other in there)]
+    strange = [fact for fact in there if not any(same(fact, other) for other in wanted)]
+    begins_alike = bool(_YES.match(given.known) and _YES.match(said)) or bool(
+        _NO.match(given.known) and _NO.match(said)
+    )
+    if wanted:
+        replaced = any(_in_place_of(fact, one) for fact in strange for one in missing)
+        if len(missing) == len(wanted) and (replaced or share < _PART) and not begins_alike:
+            return "wrong"
+    elif share < _PART and not begins_alike:
+        return "wrong"
+    if missing or share < _WHOLE or _lacks_name(given, said) or _adds(given, said):
+        return "partly"
+    return "right"
+
+
+# --- quantities ---------------------------------------------------------------------------------------------
+
+
+def facts(text: str) -> list[Fact]:
+    """The dates and numbers of a text; digits of a date are no numbers of their own."""
+    found: list[Fact] = []
+    for date in dates.find(text):
+        day = Decimal(date.readings[0][1].toordinal())
+        found.append(Fact(day, "date", day))
+        text = text[: date.start] + " " * (date.end - date.start) + text[date.end :]
+    text = _WORDED.sub(_digits, text)
+    found += [_figure(match, text) for match in figures.FIGURE.finditer(text)]
+    return found
+
+
+def _figure(match: re.Match[str], text: str) -> Fact:
+    one = figures.figure(match, "german" if re.search(r"\d,\d{1,2}(?!\d)", match[0]) else "english")
+    value, unit = one.value, one.unit
+    if (match["scale"] or "").strip(" .") == "m" and not one.is_money:
+        value, unit = value.scaleb(-6), "m"  # "500 m" is a length; money alone is written in millions so
+    if degrees := _DEGREES.match(text, match.end()):
+        unit = f"°{degrees[1]}"
+    before = text[: match.start()].rstrip(" ")
+    if before[-1:] in ("-", "−", "–") and not before[-2:-1].isalnum():
+        value = -value
+    plain = next(
+        (made for base in _BASES if (made := figures.converted(figures.Figure(value, unit), base)) is not None), None
+    )
+    return Fact(plain.value, plain.unit, value) if plain is not None else Fact(value, unit, value)
+
+
+_BASES = ("m", "sq m", "kg", "l", "second", "month")
+_TIMES = ("second", "month")
+
+
+def _digits(match: re.Match[str]) -> str:
+    following = re.match(r"\s+(\w+)", match.string[match.end() :])
+    if match[0].lower() == "one" and not (following and figures.unit_named(following[1])):
+        return match[0]  # "one of them"
+    return str(_in_words(match[0]))
+
+
+def _in_words(words: str) -> int:
+    whole = part = 0
+    for word in re.findall(r"[a-z]+", words.lower()):
+        if word in _IN_WORDS:
+            part += _IN_WORDS[word]
+        elif word == "hundred":
+            part = max(part, 1) * 100
+        elif word == "thousand":
+            whole, part = whole + max(part, 1) * 1000, 0
+    return whole + part
+
+
+def same(one: Fact, other: Fact) -> bool:
+    """Equal in value, and in unit where both have one."""
+    if one.unit and other.unit and one.unit != other.unit:
+        return False
+    if one.unit == "date" or other.unit == "date":
+        return one == other
+    return abs(one.value - other.value) <= Decimal("0.0005") * abs(one.value)
+
+
+def _in_place_of(fact: Fact, missing: Fact) -> bool:
+    """Whether a number may stand where another should: of its kind, of none, or the same in another unit."""
+    alike = fact.unit == missing.unit or (fact.unit in _TIMES and missing.unit in _TIMES)
+    return alike or not fact.unit or not missing.unit or fact.written == missing.written
+
+
+# --- words --------------------------------------------------------------------------------------------------
+
+
+def _terms(text: str) -> list[str]:
+    spoken = analysis.language(text)
+    common = analysis.COMMON[spoken] | analysis.COMMON["english"]
+    found = (word for word in analysis.written(text) if word not in common and word[0].isalpha() and len(word) > 1)
+    return list(dict.fromkeys(analysis.stem(word, spoken) for word in found))
+
+
+def _share(given: Given, said: str) -> float:
+    """Of what the known answer says in words, and the question does not, the share that the answer has.
+
+    A name counts as one, and is there when more than half of its words are.
+    """
+    asked, there = _terms(given.question), _terms(said)
+    known = _without_quantities(given.known)
+    names = [terms for name in _names(known, given.evidence) if (terms := _name_terms(name, asked))]
+    named = {term for terms in names for term in terms}
+    words = [term for term in _terms(known) if term not in named and term not in _LEGAL and not _there(term, asked)]
+    if not names and not words:
+        return _choice(given, said, asked)
+    met = sum(_there(term, there) for term in words)
+    met += sum(sum(_there(term, there) for term in terms) > len(terms) / 2 for terms in names)
+    return met / (len(words) + len(names))
+
+
+def _lacks_name(given: Given, said: str) -> bool:
+    """Whether one of several names of the known answer is not there."""
+    asked, there = _terms(given.question), _terms(said)
+    names = [_name_terms(name, asked) for name in _names(_without_quantities(given.known), given.evidence)]
+    return any(terms and sum(_there(term, there) for term in terms) <= len(terms) / 2 for terms in names)
+
+
+def _choice(given: Given, said: str, asked: Sequence[str]) -> float:
+    """Where the known answer is one of the things that the question names: whether the answer names it first."""
+    known = [term for term in _terms(_without_quantities(given.known)) if term not in _LEGAL]
+    if not known:
+        return 1.0
+    named = [term for name in _names(given.question, "") for term in _terms(name)]
+    first = next((term for term in _terms(said) if term in named or _there(term, known)), None)
+    return float(first is not None and _there(first, known))
+
+
+def _there(term: str, terms: Sequence[str]) -> bool:
+    return any(
+        term == other or (min(len(term), len(other)) >= _LEAST_PREFIX and term[:_LEAST_PREFIX] == other[:_LEAST_PREFIX])
+        for other in terms
+    )
+
+
+def _name_terms(name: str, asked: Sequence[str]) -> list[str]:
+    return [term for term in _terms(name) if term not in _LEGAL and term not in asked]
+
+
+def _names(text: str, evidence: str) -> Iterator[str]:
+    """Words with a capital inside a sentence, in a row; of the first word the evidence tells. Not in German."""
+    if analysis.language(text) == "german":
+        return
+    capitals = {match[1] for match in _LATER.finditer(evidence)}
+    row: list[str] = []
+    for match in re.finditer(r"[\w'’-]+|[^\w\s]", text):
+        word = match[0]
+        first = not text[: match.start()].rstrip() or text[: match.start()].rstrip()[-1] in ".!?:"
+        if word[0].isupper() and (word in capitals or not first):
+            row.append(word)
+        elif row and word not in "&.":
+            yield " ".join(row)
+            row = []
+    if row:
+        yield " ".join(row)
+
+
+def _without_quantities(text: str) -> str:
+    for date in reversed(list(dates.find(text))):
+        text = text[: date.start] + " " + text[date.end :]
+    return _DEGREES.sub(" ", figures.FIGURE.sub(" ", _WORDED.sub("1", text)))
+
+
+# --- what parts them ----------------------------------------------------------------------------------------
+
+
+def _contradicts(given: Given, said: str) -> bool:
+    """A "not" that only one of them has, the opposite of a word of the known answer, or its parts joined otherwise."""
+    start, end = next(iter(sentences(said)), (0, len(said)))
+    first = said[start:end]
+    asked = {match[0].lower() for match in _NOT.finditer(given.question)}
+    known, given_not = (
+        any(match[0].lower() not in asked for match in _NOT.finditer(text)) for text in (given.known, first)
+    )
+    if (
+        known != given_not
+        or (_YES.match(given.known) and _NO.match(said))
+        or (_NO.match(given.known) and _YES.match(said))
+    ):
+        return True
+    if any(
+        (one.search(given.known) and other.search(first) and not one.search(first))
+        or (other.search(given.known) and one.search(first) and not other.search(first))
+        for one, other in _OPPOSITES
+    ):
+        return True
+    spans = [{match[0].lower() for match in _SPAN.finditer(text)} for text in (given.known, first)]
+    if spans[0] and spans[1] and not spans[0] & spans[1] and not facts(given.known):
+        return True
+    return _exchanged(given.known, said)
+
+
+def _exchanged(known: str, said: str) -> bool:
+    """Whether a number stands with the words that belong to another ("60 % to A, 40 % to B")."""
+    pieces = [(facts(piece), set(_terms(_without_quantities(piece)))) for piece in _PIECE.split(known)]
+    whole = [piece for piece in pieces if piece[0]]
+    if len(whole) < 2:
+        return False
+    for piece in _PIECE.split(said):
+        there, terms = facts(piece), _terms(_without_quantities(piece))
+        for fact in there:
+            own = [words for numbers, words in whole if any(same(one, fact) for one in numbers)]
+            others = [words for numbers, words in whole if not any(same(one, fact) for one in numbers)]
+            if len(own) != 1:
+                continue
+            if not any(_there(t, terms) for t in own[0]) and any(
+                _there(t, terms) for words in others for t in words - own[0]
+            ):
+                return True
+    return False
+
+
+def _adds(given: Given, said: str) -> bool:
+    """Whether the answer claims a number or a name that neither question, known answer nor evidence has."""
+    if not given.evidence:
+        return False
+    told = f"{given.question} {given.known} {given.evidence}"
+    if any(not any(same(fact, other) for other in facts(told)) for fact in facts(said)):
+        return True
+    terms = _terms(told)
+    names = _names(_without_quantities(said), "")
+    return any(not _there(term, terms) for name in names for term in _name_terms(name, ()))

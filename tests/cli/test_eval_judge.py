@@ -1,0 +1,192 @@
+"""`localrag eval judge` and `localrag eval arena`: what is asked, judged, kept and shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from evaluation.office import make_dataset, make_documents, make_model, make_settings  # noqa: F401
+
+from localrag.cli.evaluate import eval_command
+from localrag.errors import NotFoundError, UsageError
+from localrag.generation import ScriptedGenerator
+
+pytestmark = pytest.mark.usefixtures("settings")
+KNOWN = {"rent": "EUR 2,450", "treasurer": "Ada Quill", "parking": ""}
+GOOD = {"rent": "It is EUR 2,450 [1].", "treasurer": "Ada Quill was chosen [1].", "parking": ""}
+BAD = {"rent": "It is EUR 90 [1].", "treasurer": "Ben Tarrow was chosen, as I believe.", "parking": "There are 12."}
+
+
+def run(*args: object, keys: str | None = None) -> Result:
+    result = CliRunner().invoke(eval_command, [str(arg) for arg in args], input=keys)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def answers(path: Path, said: dict[str, str]) -> Path:
+    rows: list[dict[str, Any]] = [{"run": "r1", "settings": {"measure": "answers", "mode": "auto"}}]
+    rows += [
+        {"run": "r1", "id": name, "question": f"What of {name}?", "known": KNOWN[name], "answer": answer,
+         "found": bool(answer), "answerable": bool(KNOWN[name])}
+        for name, answer in said.items()
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+# --- judge --------------------------------------------------------------------------------------------------
+
+
+def test_a_score_is_shown_with_kappa_beside_it(tmp_path: Path) -> None:
+    shown = run("judge", answers(tmp_path / "good.jsonl", GOOD)).stdout
+    [line] = [line for line in shown.splitlines() if line.startswith("good ")]
+    assert line.split()[1:3] == ["3", "1.000"] and "0.6" in line and "[" in line
+    assert "the sample that comes with localrag: kappa 0." in shown and "Decides nothing" not in shown
+
+
+def test_a_model_that_agrees_with_nobody_decides_nothing(tmp_path: Path, model: ScriptedGenerator) -> None:
+    path = answers(tmp_path / "bad.jsonl", BAD)
+    report = json.loads(run("judge", path, "--judge", "scripted", "--json").stdout)
+    assert report["runs"][0]["grades"]["right"] == 2, "it says right to everything"
+    assert report["decides"] is False and report["agreement"]["kappa"] < 0.6 and report["agreement_on"] == "sample"
+    assert "Decides nothing: kappa is" in run("judge", path, "--judge", "scripted").stdout
+
+
+def test_the_sample_is_put_to_a_model_once(tmp_path: Path, model: ScriptedGenerator) -> None:
+    path, out = answers(tmp_path / "bad.jsonl", BAD), tmp_path / "grades.jsonl"
+    run("judge", path, "--judge", "scripted", "--out", out)
+    model.prompts.clear()
+    again = run("judge", path, "--judge", "scripted", "--out", out)
+    assert model.prompts == [] and "bad" in again.stdout
+
+
+def test_own_labels_decide_where_there_are_enough_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, labels = answers(tmp_path / "good.jsonl", GOOD), tmp_path / "labels.jsonl"
+    labels.write_text("".join(
+        json.dumps({"id": name, "setting": setting, "label": label}) + "\n"
+        for name, setting, label in (("rent", "good", "wrong"), ("treasurer", "", "wrong"), ("parking", "r1", "declined"))
+    ))  # fmt: skip
+    few = json.loads(run("judge", path, "--labels", labels, "--json").stdout)
+    assert few["labels"]["n"] == 3 and few["agreement_on"] == "sample" and few["decides"]
+    monkeypatch.setattr("localrag.cli.eval_judge.LEAST_LABELS", 3)
+    many = json.loads(run("judge", path, "--labels", labels, "--json").stdout)
+    assert many["agreement_on"] == "labels" and not many["decides"]
+    assert "against your labels: kappa" in run("judge", path, "--labels", labels).stdout
+
+
+def test_a_file_that_holds_no_answers_is_told(dataset: Path) -> None:
+    with pytest.raises(UsageError, match="holds no answers"):
+        run("judge", dataset)
+
+
+# --- arena --------------------------------------------------------------------------------------------------
+
+
+def test_two_files_of_answers_meet(tmp_path: Path) -> None:
+    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
+    report = json.loads(run("arena", *files, "--json").stdout)
+    assert report["pairs"] == [{"first": "good", "second": "bad", "wins": 3, "ties": 0, "losses": 0}]
+    assert [one["side"] for one in report["plain"]["strengths"]] == ["good", "bad"]
+    assert report["complete"] and report["decides"] and report["chosen"] == report["questions"] == 3
+    shown = run("arena", *files).stdout
+    assert "good  bad  3" in " ".join(shown.split("\n")) and "length controlled" in shown and "kappa 0." in shown
+
+
+def test_two_settings_are_asked_and_judged_and_nothing_twice(
+    dataset: Path, tmp_path: Path, model: ScriptedGenerator
+) -> None:
+    out = tmp_path / "arena.jsonl"
+    args = ("arena", "as-it-is", "plain,answer_tokens=100", dataset, "-l", "office", "--out", out)
+    report = json.loads(run(*args, "--json").stdout)
+    assert [one["side"] for one in report["sides"]] == ["as-it-is", "plain,answer_tokens=100"]
+    assert report["questions"] == report["votes"] == report["same"] == 4, "the fake says the same to both"
+    model.prompts.clear()
+    assert json.loads(run(*args, "--json").stdout)["pairs"] == report["pairs"] and model.prompts == []
+    measures = [
+        json.loads(line)["settings"]["measure"] for line in out.read_text().splitlines() if '"settings"' in line
+    ]
+    assert measures == ["answers", "answers"]
+
+
+def test_settings_may_meet_a_file(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "before.jsonl"
+    run("answers", dataset, "-l", "office", "--out", out)
+    report = json.loads(run("arena", out, "closed-book", dataset, "-l", "office", "--json").stdout)
+    assert [one["side"] for one in report["sides"]] == ["before", "closed-book"] and report["questions"] == 4
+
+
+def test_a_person_sees_first_and_second_and_no_name(tmp_path: Path) -> None:
+    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
+    out = tmp_path / "votes.jsonl"
+    result = run("arena", *files, "--person", "--out", out, "--json", keys="1=2")
+    assert "good" not in result.stderr and "bad" not in result.stderr and "[1]" not in result.stderr
+    assert "known: EUR 2,450" in result.stderr and "known: the documents do not say" in result.stderr
+    report = json.loads(result.stdout)
+    assert report["votes"] == 3 and report["pairs"][0]["ties"] == 1 and report["agreement"] is None
+    assert report["decides"] is True
+
+
+def test_a_person_may_stop_and_go_on(tmp_path: Path) -> None:
+    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
+    out = tmp_path / "votes.jsonl"
+    stopped = run("arena", *files, "--person", "--out", out, keys="1q")
+    assert stopped.exit_code == 130 and "Stopped after 1 of 3 questions" in stopped.stderr
+    rest = run("arena", *files, "--person", "--out", out, "--json", keys="x2s")
+    report = json.loads(rest.stdout)
+    assert rest.exit_code == 0 and report["votes"] == 2, "one of three was passed over"
+
+
+def test_a_judge_is_measured_on_the_votes_of_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
+    out = tmp_path / "votes.jsonl"
+    run("arena", *files, "--person", "--out", out, keys="===")
+    report = json.loads(run("arena", *files, "--out", out, "--json").stdout)
+    assert report["person"]["n"] == 3 and report["person"]["agreed"] == 0.0
+    assert report["decides"] is True, "three votes are too few to overrule the sample"
+    monkeypatch.setattr("localrag.cli.eval_judge.LEAST_LABELS", 3)
+    assert json.loads(run("arena", *files, "--out", out, "--json").stdout)["decides"] is False
+
+
+def test_a_model_that_takes_the_first_place_is_found_out(tmp_path: Path, model: ScriptedGenerator) -> None:
+    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
+    shown = run("arena", *files, "--judge", "scripted").stdout
+    assert "100% of the verdicts turned with the order" in shown and "Decides nothing" in shown
+
+
+def test_what_cannot_be_meant_is_told(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no dataset"):
+        run("arena", "as-it-is", "plain")
+    with pytest.raises(NotFoundError, match="neither a file nor a setting"):
+        run("arena", "as-it-is", "plane", dataset)
+    with pytest.raises(UsageError, match="holds no answers"):
+        run("arena", dataset, "plain", dataset)
+    with pytest.raises(UsageError, match="1 side"):
+        run("arena", answers(tmp_path / "good.jsonl", GOOD))
+    with pytest.raises(UsageError, match="without --out"):
+        run("arena", "as-it-is", "plain", dataset, "--person")
+
+
+def test_an_interrupt_keeps_what_was_answered(
+    dataset: Path, tmp_path: Path, model: ScriptedGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate = ScriptedGenerator.generate
+
+    def interrupted(self: ScriptedGenerator, *args: Any, **more: Any) -> Iterator[Any]:
+        if len(model.prompts) > 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        yield from generate(self, *args, **more)
+
+    monkeypatch.setattr(ScriptedGenerator, "generate", interrupted)
+    out = tmp_path / "arena.jsonl"
+    args = ("arena", "as-it-is", "plain", dataset, "-l", "office", "--out", out)
+    stopped = run(*args)
+    assert stopped.exit_code == 130 and '"answer"' in out.read_text()
+    monkeypatch.setattr(ScriptedGenerator, "generate", generate)
+    assert json.loads(run(*args, "--json").stdout)["questions"] == 4

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from localrag.evaluation import agreement, rubric
+from localrag.evaluation.agreement import Given
+
+RENT = Given("1", "What is the monthly rent?", "EUR 2,450", "", "The monthly rent is EUR 2,450, due on the first day.")
+TERM = Given("2", "When does the lease end?", "31 March 2027", "", "The lease ends on 31 March 2027.")
+WHO = Given("3", "Who was chosen as treasurer?", "Ada Quill", "", "The board chose Ada Quill as its treasurer.")
+CROSS = Given("4", "How is the fee divided?", "70 % to Orlo, 30 % to Tess", "", "70 % to Orlo and 30 % to Tess.")
+
+
+def graded(given: Given, answer: str, **more: object) -> str:
+    return rubric.grade(Given(given.id, given.question, given.known, answer, given.evidence, **more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "answer", "grade"),
+    [
+        (RENT, "It is 2.450 € a month [1].", "right"),
+        (RENT, "The rent is EUR 2,450, due on the first day of each month.", "right"),
+        (RENT, "EUR 2,540", "wrong"),
+        (RENT, "USD 2,450", "wrong"),
+        (RENT, "EUR 2,450 and EUR 90 for heating", "partly"),
+        (RENT, "The documents do not say.", "declined"),
+        (TERM, "On 2027-03-31.", "right"),
+        (TERM, "It ends on March 31st, 2027.", "right"),
+        (TERM, "It ends on 31 March 2026.", "wrong"),
+        (WHO, "It chose Ada Quill.", "right"),
+        (WHO, "Ada Quill was not chosen.", "wrong"),
+        (WHO, "The treasurer is Ben Tarrow.", "wrong"),
+        (WHO, "Ada Quill and Ben Tarrow", "partly"),
+        (CROSS, "30 % to Tess, 70 % to Orlo", "right"),
+        (CROSS, "70 % to Tess, 30 % to Orlo", "wrong"),
+        (CROSS, "70 % to Orlo", "partly"),
+    ],
+)
+def test_facts_decide_the_grade(given: Given, answer: str, grade: str) -> None:
+    assert graded(given, answer) == grade
+
+
+def test_an_answer_that_was_not_found_has_declined_whatever_it_says() -> None:
+    assert graded(RENT, "EUR 2,450", found=False) == "declined"
+
+
+def test_where_there_is_no_answer_only_declining_is_none_wrong() -> None:
+    none = Given("1", "How many parking spaces are there?", "", "")
+    assert graded(none, "Twelve.", answerable=False) == "wrong"
+    assert graded(none, "The documents do not say.", answerable=False) == "declined"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2 years", "24 months", True),
+        ("half of 500 m.", "500 metres", True),
+        ("two hundred and fourteen", "214", True),
+        ("EUR 12.6 million", "12,600 thousand euros", True),
+        ("three weeks", "3 months", False),
+        ("5 °C", "5 °F", False),
+        ("-8 °C", "8 °C", False),
+        ("ninety (90) days", "90 days", True),
+        ("6,4 %", "6.4 per cent", True),
+        ("10 March 2024", "10 March 2025", False),
+    ],
+)
+def test_quantities_are_the_same_however_written(one: str, other: str, same: bool) -> None:
+    [first], [second] = rubric.facts(one), rubric.facts(other)
+    assert rubric.same(first, second) is same
+
+
+def test_one_of_them_is_no_number() -> None:
+    assert rubric.facts("It is one of the terms.") == []
+    assert [fact.value for fact in rubric.facts("one month")] == [Decimal(1)]
+
+
+def test_no_later_than_denies_nothing() -> None:
+    deadline = Given("5", "By when must notice be given?", "Within 30 days", "", "Notice is given within 30 days.")
+    assert graded(deadline, "No later than 30 days.") != "wrong"
+    assert graded(deadline, "Notice is never given within 30 days.") == "wrong"
+
+
+def test_of_two_things_in_the_question_the_first_named_is_chosen() -> None:
+    more = Given("6", "Which used more water, Lowfield or Highmoor?", "Lowfield", "")
+    assert graded(more, "Lowfield used more than Highmoor.") == "right"
+    assert graded(more, "Highmoor used more than Lowfield.") == "wrong"
+
+
+def test_code_may_decide_on_the_sample_that_comes_with_localrag() -> None:
+    pairs = [(label, rubric.grade(given)) for given, label in agreement.shipped()]
+    found = agreement.agreement(pairs)
+    assert found is not None and found.decides

@@ -66,6 +66,11 @@ CALCULATED = {
     "What percentage of total weavers are in the south?": None,  # a share in words that no pattern knows as one
     "How much more was yarn than cloth in 2021?": "1,240 − 310 = £930 thousand",
     "Wie hoch ist die Veränderung von Yarn von 2020 bis 2021?": "1,240 − 1,000 = £240 thousand",
+    "How much did yarn decrease by from 2019 to 2021?": "800 − 1,240 = −£440 thousand",
+    "What was the percentage decrease in cost of sales from 2020 to 2021?": "((−700) − (−930)) / (−700) = −32.86 %",
+    "What was the increase/(decrease) in cloth from 2020 to 2021?": "310 − 250 = £60 thousand",
+    "What is the 2021 total revenue as a percentage of 2020 total revenue?": "1,550 / 1,250 = 124 %",
+    "What proportion of total revenue are yarn and cloth in 2021?": "(1,240 + 310) / 1,550 = 100 %",
     "What was the change in earnings per share from 2020 to 2021?": "4.10 − 3.90 = £0.2",
 }
 
@@ -171,6 +176,24 @@ def test_a_cell_is_read_as_accounts_write_it(text: str, value: str, unit: str) -
 @pytest.mark.parametrize("text", ["", "n/a", "Total", "3 - 4.35", "2027 or indefinite", "nm", "12 months"])
 def test_what_is_no_figure_is_none(text: str) -> None:
     assert cells.read(text) is None
+
+
+def test_a_year_that_two_columns_have_is_that_of_the_column_that_reads_like_the_other() -> None:
+    text = "|  | December 31, 2019 | December 31, 2018 | January 1, 2018 |\n| Trade receivables | 9,660 | 11,191 | 7,073 |\n"
+    answer = ask("What was the change in trade receivables from 2018 to 2019?", passage(text))
+    assert answer is not None and answer.workings[0].expression == "9,660 − 11,191"
+
+
+def test_other_tells_one_row_from_another() -> None:
+    text = "|  | 2019 | 2018 |\n| Other assets | 5 | 4 |\n| Assets | 50 | 40 |\n"
+    answer = ask("What was the change in assets from 2018 to 2019?", passage(text))
+    assert answer is not None and answer.workings[0].expression == "50 − 40"
+
+
+def test_a_row_without_a_label_is_the_total_of_those_above() -> None:
+    text = "|  | 2019 | 2018 |\n| Severance | 5 | 4 |\n| Moving | 2 | 1 |\n|  | 7 | 5 |\n"
+    answer = ask("What is the percentage of severance in the total in 2019?", passage(text))
+    assert answer is not None and answer.workings[0].expression == "5 / 7"
 
 
 def test_columns_have_the_words_of_all_lines_of_their_header() -> None:

@@ -17,7 +17,9 @@ from typing import Literal
 from localrag.computing import phrases
 from localrag.computing.cells import YEAR, years
 
-Kind = Literal["change", "percentage change", "difference", "sum", "average", "share", "ratio"]
+Kind = Literal[
+    "change", "percentage change", "decrease", "percentage decrease", "difference", "sum", "average", "share", "ratio"
+]  # fmt: skip
 _LONGEST = 400
 _YEAR = "\x00"  # stands for a year while its surroundings are cleared
 
@@ -28,8 +30,8 @@ class Wanted:
 
     `subjects` are the things whose figures are needed, as the question words them: one for figures of several years,
     part (or parts) and whole for a share, else the things put together; `common` is what is said of all of them.
-    `years` ascend (those of a ratio stand as they are said); `name` is the calculation in words. Of a list of things,
-    `whole` is the list as one text, since one thing may be called "cash and securities".
+    `years` ascend (those of a ratio or share stand as they are said); `name` is the calculation in words. Of a list of
+    things, `whole` is the list as one text, since one thing may be called "cash and securities".
     """
 
     kind: Kind
@@ -90,12 +92,19 @@ def _rate(text: str, told: tuple[int, ...]) -> Wanted | None:
     rest = re.sub(rf"\b{phrases.MOVED}(?:d|ed)?\b", " ", rest) if "rest" in match.groupdict() else rest
     if len(told) < 2 and (pair := _pair(rest)) and not _only_times(rest):
         return Wanted("percentage change", pair[0], pair[1], told, "percentage difference")
-    return Wanted("percentage change", (_bare(rest),), "", _ends(told), "percentage change")
+    kind: Kind = "percentage decrease" if phrases.FALL.search(text) else "percentage change"
+    return Wanted(kind, (_bare(rest),), "", _ends(told), kind)
 
 
 def _share(text: str, told: tuple[int, ...]) -> Wanted | None:
-    if not phrases.SHARE.search(text) or len(told) > 1:
+    if not phrases.SHARE.search(text):
         return None
+    if len(told) > 1:
+        # "2019 sales as a percentage of 2018 sales": one thing in two years
+        match = phrases.SHARES[0].search(text) if len(told) == 2 else None
+        if match is None or _bare(match["b"]).lower() != _bare(match["a"]).lower():
+            return None
+        return Wanted("share", (_bare(match["b"]),), "", (*years(match["b"]), *years(match["a"])), "share")
     for pattern in phrases.SHARES:
         if (match := pattern.search(text)) is None:
             continue
@@ -161,7 +170,8 @@ def _moved(text: str, told: tuple[int, ...]) -> Wanted | None:
         return None  # a change of averages: two calculations
     if len(told) < 2 and (pair := _pair(rest)) and not _only_times(rest):
         return Wanted("change", pair[0], pair[1], told, "change")
-    return Wanted("change", (_bare(rest),), "", _ends(told), "change")
+    kind: Kind = "decrease" if phrases.FALL.search(text) else "change"
+    return Wanted(kind, (_bare(rest),), "", _ends(told), kind)
 
 
 def _apart(text: str, told: tuple[int, ...]) -> Wanted | None:

@@ -17,9 +17,10 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from localrag import analysis, material
-from localrag.computing import asking, cells, picking, working
-from localrag.computing.asking import Wanted
+from localrag.computing import asking, cells, dating, picking, working
+from localrag.computing.asking import Kind, Wanted
 from localrag.computing.cells import Cell, plain
+from localrag.computing.dating import Counted
 from localrag.computing.working import Result
 from localrag.findings import Figure, Working
 from localrag.question import Prompted, Question
@@ -33,12 +34,23 @@ _SAID = {
     "french": ("{0} : {1}, d’après {2}", "et"),
     "spanish": ("{0}: {1}, según {2}", "y"),
 }
-_KINDS = ("change", "percentage change", "difference", "sum", "average", "share", "ratio")
-_NAMES = {
-    "german": "Veränderung, Prozentuale Veränderung, Differenz, Summe, Durchschnitt, Anteil, Verhältnis",
-    "french": "Variation, Variation en pourcentage, Différence, Somme, Moyenne, Part, Rapport",
-    "spanish": "Variación, Variación porcentual, Diferencia, Suma, Promedio, Parte, Razón",
-}
+_NAMES: dict[str, dict[Kind, str]] = {
+    "german": {
+        "change": "Veränderung", "percentage change": "Prozentuale Veränderung", "decrease": "Abnahme",
+        "percentage decrease": "Prozentuale Abnahme", "difference": "Differenz", "sum": "Summe",
+        "average": "Durchschnitt", "share": "Anteil", "ratio": "Verhältnis",
+    },
+    "french": {
+        "change": "Variation", "percentage change": "Variation en pourcentage", "decrease": "Baisse",
+        "percentage decrease": "Baisse en pourcentage", "difference": "Différence", "sum": "Somme",
+        "average": "Moyenne", "share": "Part", "ratio": "Rapport",
+    },
+    "spanish": {
+        "change": "Variación", "percentage change": "Variación porcentual", "decrease": "Disminución",
+        "percentage decrease": "Disminución porcentual", "difference": "Diferencia", "sum": "Suma",
+        "average": "Promedio", "share": "Parte", "ratio": "Razón",
+    },
+}  # fmt: skip
 _STATES = re.compile(
     r"increas|decreas|declin|grew|grow|rose|fell|drop|chang|reduc|higher|lower|percent|%|average|ratio|gestiegen|gesunken|"
     r"erhöh|veränder|prozent|augment|diminu|baiss|hauss|aument|dismin",
@@ -48,14 +60,14 @@ _STATES = re.compile(
 
 def answered(asked: Question, prompted: Prompted) -> Answer | None:
     """The calculated answer, by code alone; None where none is asked for, or its figures are not plainly there."""
-    wanted = asking.wanted(asked.text)
-    if wanted is None:
-        return None
     passages = prompted.passages
-    found = cells.find(passages)
-    if not found:
-        return None
     spoken = analysis.language(" ".join(passage.text[:4000] for passage in passages))
+    if (span := dating.counted(asked.text, passages, spoken)) is not None:
+        return _counted(asked, prompted, span)
+    wanted = asking.wanted(asked.text)
+    found = cells.find(passages) if wanted is not None else []
+    if wanted is None or not found:
+        return None
     picked = picking.Picker(found, [_about(passage) for passage in passages], spoken).pick(wanted)
     if picked is None or not _there(picked.cells, passages) or _stated(wanted, picked.cells, passages, spoken):
         return None
@@ -101,26 +113,47 @@ def _terms(text: str, spoken: str) -> set[str]:
 # --- the answer ---------------------------------------------------------------------------------------------
 
 
-def _answer(asked: Question, prompted: Prompted, wanted: Wanted, picked: Sequence[Cell], result: Result) -> Answer:
+def _answer(
+    asked: Question, prompted: Prompted, wanted: Wanted, picked: Sequence[Cell], result: Result
+) -> Answer:  # fmt: skip
+    figures = [(cell.text, _cited(prompted.passages[cell.passage], cell.line, cell.stop, cell.end)) for cell in picked]
+    said = _sentence(asked.text, wanted, picked, result)
+    return _told(asked, prompted, said, (result.expression, result.shown, float(result.value)), figures, wanted.kind)
+
+
+def _counted(asked: Question, prompted: Prompted, span: Counted) -> Answer:
+    figures = [
+        (place.text, _cited(prompted.passages[place.passage], place.first, place.stop, place.end))
+        for place in span.places
+    ]
+    return _told(
+        asked, prompted, span.told.rstrip("."), (span.expression, span.result, float(span.days)), figures, "dates"
+    )
+
+
+def _told(
+    asked: Question, prompted: Prompted, said: str, done: tuple[str, str, float],
+    figures: Sequence[tuple[str, Citation]], kind: str,
+) -> Answer:  # fmt: skip
+    """The answer: a sentence with the markers of its figures, and the working."""
     citations: list[Citation] = []
-    markers = [_marker(_cited(cell, prompted.passages[cell.passage]), citations) for cell in picked]
+    markers = [_marker(citation, citations) for _, citation in figures]
     cited = material.placed(citations, prompted.passages, asked.libraries)
-    figures = tuple(Figure(cell.text, cited[mark - 1].place, mark) for cell, mark in zip(picked, markers, strict=True))
-    done = Working(result.expression, result.shown, float(result.value), figures)
+    shown = tuple(Figure(text, cited[mark - 1].place, mark) for (text, _), mark in zip(figures, markers, strict=True))
     marks = "".join(f"[{mark}]" for mark in sorted(set(markers)))
-    asked.plan = replace(asked.plan, signals={**asked.plan.signals, "calculated": wanted.kind})
+    asked.plan = replace(asked.plan, signals={**asked.plan.signals, "calculated": kind})
     whole = asked.plan.kind == "read"
     passages = material.cited_only(prompted.passages, cited) if whole else prompted.passages
     return asked.answer(
-        f"{_sentence(asked.text, wanted, picked, result)} {marks}.", True, model=None, citations=cited,
-        passages=tuple(passages), context=prompted.context, workings=(done,),
+        f"{said} {marks}.", True, model=None, citations=cited, passages=tuple(passages), context=prompted.context,
+        workings=(Working(*done, shown),),
     )  # fmt: skip
 
 
 def _sentence(question: str, wanted: Wanted, picked: Sequence[Cell], result: Result) -> str:
     spoken = analysis.language(question)
     form, joint = _SAID.get(spoken, _SAID["english"])
-    name = _NAMES[spoken].split(", ")[_KINDS.index(wanted.kind)] if spoken in _NAMES else wanted.name
+    name = _NAMES.get(spoken, {}).get(wanted.kind, wanted.name)
     if len({(cell.row, cell.table) for cell in picked}) == 1 and len(
         {cell.years for cell in picked if len(cell.years) == 1}
     ) == len(picked):
@@ -135,14 +168,14 @@ def _listed(parts: Sequence[str], joint: str, between: str = ", ") -> str:
     return f"{between.join(parts[:-1])}{';' if between == '; ' else ''} {joint} {parts[-1]}"
 
 
-def _cited(cell: Cell, passage: Passage) -> Citation:
-    """The row of a figure as a citation; of a long row the part up to the figure."""
-    start, end = cell.line, cell.stop
+def _cited(passage: Passage, start: int, stop: int, figure_end: int) -> Citation:
+    """The row or sentence of a figure as a citation; of a long one the part up to the figure."""
+    first, end = start, stop
     if end - start > _LONGEST_QUOTE:
-        end = min(end, max(cell.end, start + _LONGEST_QUOTE))
-        end = max(cell.end, passage.text.rfind(" ", start, end))
+        end = min(end, max(figure_end, start + _LONGEST_QUOTE))
+        end = max(figure_end, passage.text.rfind(" ", start, end))
         start = max(start, end - _LONGEST_QUOTE)
-        while start > cell.line and not passage.text[start - 1].isspace():
+        while start > first and not passage.text[start - 1].isspace():
             start += 1
     return Citation(
         passage.library, passage.document, passage.page, passage.label, passage.place, passage.text[start:end],

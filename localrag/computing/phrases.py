@@ -11,6 +11,12 @@ PERCENT = r"(?:percent(?:age)?s?|per cent|%|relative|proportional)"
 MOVE = r"(?:change|increase|decrease|growth|decline|drop|rise|fall|reduction|gain|movement)"
 MOVES = rf"{MOVE}(?: ?/ ?\(?{MOVE}\)?)?"
 MOVED = r"(?:change|increase|decrease|grow|decline|drop|rise|fall|shrink|go (?:up|down)|gain)"
+# A decrease that is asked for, and not "the increase / (decrease)".
+FALL = re.compile(
+    r"^(?!.*\b(?:increase|rise|growth|grow|change)\b).*\b(?:decrease|decline|drop|fall|reduction|shrink|abnahme|rückgang|"
+    r"baisse|diminution|disminución)\b",
+    re.I,
+)
 RATE = re.compile(
     rf"\b(?:{PERCENT} (?:annual |yearly |year[- ](?:on|over)[- ]year )?(?:{MOVES}|difference)"
     rf"|(?:year[- ](?:on|over)[- ]year )(?:{PERCENT} )?{MOVES}|(?:growth|change) rate"
@@ -88,7 +94,9 @@ SHARES = (
         re.I,
     ),
     re.compile(r"\b(?:anteil|pourcentage) (?:von|der|des|du|de la|de) (?P<b>.+?) (?:an|am|dans|sur) (?P<a>.+)$", re.I),
-    re.compile(rf"\b{_SHARE} of (?P<b>.+?) (?:of|in|to) (?:the )?(?P<a>.+)$", re.I),
+    re.compile(
+        rf"\b{_SHARE}(?: constitution| contribution| composition)? of (?P<b>.+?) (?:of|in|to) (?:the )?(?P<a>.+)$", re.I
+    ),
 )
 # Why, who, which of them, how often: for a reader.
 FOR_A_READER = re.compile(

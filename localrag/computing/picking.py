@@ -13,12 +13,12 @@ import itertools
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from localrag import analysis
 from localrag.computing.asking import Wanted
-from localrag.computing.cells import YEAR, Cell
+from localrag.computing.cells import UNNAMED, YEAR, Cell
 
 # Below this score nothing is picked; and the second best, with other figures, must be this much worse.
 ENOUGH, APART = 0.62, 0.03
@@ -31,12 +31,14 @@ _MONTHS = frozenset(
     "sep sept oct nov dec januar februar märz mai juni juli oktober dezember".split()
 )
 _TOTAL = re.compile(r"\b(?:sub)?total|\bsumme\b|\bgesamt|^all\b", re.I)
-_TAIL = re.compile(r" (?:in|for|at|of|within|from|on)\b.+$| (?:quarter|month|half)\b.*$", re.I)
+_TAIL = re.compile(r" (?:in|for|at|of|within|from|on|as|due)\b.+$| (?:quarter|month|half)\b.*$", re.I)
 _NOTE = re.compile(r"\((?:\w|\d+)\)")
-_RANGE = re.compile(r"\d+\s?[-–]\s?\d+|[<>]\s?\d+|\blevel \d", re.I)
-_EMPTY = analysis.COMMON["english"] | analysis.COMMON["german"] | frozenset(
-    "amount amounts value values number figure figures year years fiscal ended period total-amount company reported "
-    "respective net-amount level overall billion million thousand".split()
+_RANGE = re.compile(r"\d+\s?[-–]\s?\d+|[<>]\s?\d+|\b(?:level|tier|stage|than|over|under|after|within) \d+", re.I)
+_PERCENT = re.compile(r"percent|per cent|%|prozent|pourcent|porcent", re.I)
+_TELLING = frozenset("other before after without".split())  # common words that tell one row from another
+_EMPTY = (analysis.COMMON["english"] - _TELLING) | analysis.COMMON["german"] | frozenset(
+    "amount amounts value values number figure figures year years fiscal ended period company "
+    "respective overall billion million thousand".split()
 )  # fmt: skip
 
 
@@ -94,11 +96,14 @@ class Picker:
         """Every way to take the figures that comes into question."""
         if len(wanted.subjects) == 1:
             yield from self._over_years(wanted, wanted.subjects[0])
-            if wanted.kind == "average" and not wanted.years:
+            if wanted.kind in ("average", "sum") and not wanted.years:
                 yield from self._down(wanted.subjects[0])
             return
-        if wanted.kind == "share" and wanted.whole:
-            yield from self._together(wanted, (wanted.whole, wanted.subjects[-1]))
+        if wanted.kind == "share":
+            part, whole = wanted.whole, wanted.subjects[-1]
+            yield from (one for one in self._together(wanted, (part, whole)) if self._bears(part, one.cells[0]))
+            # "what proportion of level 2 inputs are bonds": the whole may be the total of a column.
+            yield from self._together(wanted, (f"{part} {whole}", f"total {whole}"))
             if len(wanted.subjects) == 2:
                 return
         elif wanted.whole:
@@ -114,31 +119,33 @@ class Picker:
 
     def _over_years(self, wanted: Wanted, subject: str) -> Iterator[Picked]:
         asked = self._terms(subject)
-        lines: dict[object, dict[int, list[_Labelled]]] = defaultdict(lambda: defaultdict(list))
+        lines: dict[tuple[int, str, int], list[_Labelled]] = defaultdict(list)
         for one in self._all:
             cell = one.cell
-            if cell.derived or len(cell.years) != 1:
-                continue
-            across, down = (cell.table, "row", cell.at[0], one.column), (cell.table, "column", cell.at[1], one.row)
-            lines[across if cell.across else down][next(iter(cell.years))].append(one)
-        for at in lines.values():
-            chosen = _years(wanted, sorted(at))
-            if chosen is None or any(len(at[year]) != 1 for year in chosen):
-                continue
-            several = [at[year][0] for year in chosen]
-            yield Picked(tuple(one.cell for one in several), min(self._score(one, asked, subject) for one in several))
+            if not cell.derived and len(cell.years) == 1:
+                line = (cell.table, "row", cell.at[0]) if cell.across else (cell.table, "column", cell.at[1])
+                lines[line].append(one)
+        for cells in lines.values():
+            for several in _taken(wanted, cells):
+                score = min(self._score(one, asked, subject) for one in several)
+                yield Picked(tuple(one.cell for one in several), score)
 
     def _down(self, subject: str) -> Iterator[Picked]:
-        """The figures of a whole column but for its totals, where the column is what is asked for."""
+        """The figures of a whole column but for its totals, where it or its section is what is asked for."""
         asked = self._terms(subject)
-        columns: dict[tuple[int, int], list[_Labelled]] = defaultdict(list)
+        columns: dict[tuple[int, int, str], list[tuple[_Labelled, frozenset[str]]]] = defaultdict(list)
         for one in self._all:
-            if one.column & asked and not one.cell.years and not _TOTAL.search(one.cell.row):
-                columns[one.cell.table, one.cell.at[1]].append(one)
+            if one.cell.years or one.cell.row == UNNAMED or _TOTAL.search(one.cell.row):
+                continue
+            section = self._terms(one.cell.section)
+            for said, name in ((one.column, ""), (section, one.cell.section)):
+                if said & asked:
+                    columns[one.cell.table, one.cell.at[1], name].append((one, said))
         for several in columns.values():
             if len(several) > 1:
-                of = [replace(one, row=one.column, terms=dict.fromkeys(one.column, 1.0)) for one in several]
-                yield Picked(tuple(one.cell for one in several), min(self._score(one, asked, subject) for one in of))
+                of = [replace(one, row=said, terms=dict.fromkeys(said, 1.0)) for one, said in several]
+                score = min(self._score(one, asked, subject) for one in of)
+                yield Picked(tuple(one.cell for one, _ in several), score)
 
     # --- several things at one time ---------------------------------------------------------------------------
 
@@ -163,11 +170,17 @@ class Picker:
     def _in_time(self, cell: Cell, wanted: Wanted) -> bool:
         return not wanted.years or not cell.years or bool(cell.years & set(wanted.years))
 
+    def _bears(self, part: str, cell: Cell) -> bool:
+        """Whether a row's label has some of each thing of a list: "Land" is not land and buildings."""
+        label = self._terms(f"{cell.row} {cell.column}")
+        return all(not (terms := self._terms(one)) or terms & label for one in re.split(r",? and ", part))
+
     # --- words ------------------------------------------------------------------------------------------------
 
     def _labelled(self, cell: Cell) -> _Labelled:
-        row, column = self._terms(cell.row), self._terms(cell.column)
-        around = self._terms(cell.section) | self._about[cell.passage]
+        named = cell.row != UNNAMED
+        row, column = self._terms(cell.row if named else ""), self._terms(cell.column)
+        around = self._terms(cell.section if named else f"{cell.section} {UNNAMED}") | self._about[cell.passage]
         terms = dict.fromkeys(around, _SECTION) | dict.fromkeys(row | column, 1.0)
         return _Labelled(cell, terms, row, column)
 
@@ -203,12 +216,40 @@ class Picker:
         both = sum(weigh(term) * one.terms.get(term, 0.0) for term in common)
         more = both / sum(weigh(term) for term in common) if common else 1.0
         score = 0.65 * met / whole + 0.25 * precise + 0.1 * more - 0.25 * own
+        if _PERCENT.search(subject) and one.cell.unit != "%":
+            score -= 0.5  # a share that is said to have changed is given in percent
         if one.cell.row and len(one.row) > 1 and _flat(one.cell.row) in _flat(subject):
             score += _PHRASE
         return max(0.0, score)
 
     def _weight(self, term: str) -> float:
         return self._weights.get(term, self._rarest * _ELSEWHERE)
+
+
+def _taken(wanted: Wanted, line: Sequence[_Labelled]) -> Iterator[Sequence[_Labelled]]:
+    """The cells of a line for the years that are wanted: where a year has several, those of columns that read alike."""
+    readings: tuple[Callable[[_Labelled], object], ...] = (
+        lambda one: "",
+        lambda one: one.column if one.cell.across else one.row,
+        lambda one: _undated(one.cell.column if one.cell.across else one.cell.row),
+    )
+    for alike in readings:
+        groups: dict[object, dict[int, list[_Labelled]]] = defaultdict(lambda: defaultdict(list))
+        for one in line:
+            groups[alike(one)][next(iter(one.cell.years))].append(one)
+        found = False
+        for at in groups.values():
+            chosen = _years(wanted, sorted(at))
+            if chosen is not None and all(len(at[year]) == 1 for year in chosen):
+                yield [at[year][0] for year in chosen]
+                found = True
+        if found:
+            return
+
+
+def _undated(label: str) -> str:
+    """A label without its years and days: "December 31, 2019" and "December 31, 2018" read alike."""
+    return " ".join(re.sub(r"\d+", "", YEAR.sub("", label)).split())
 
 
 def _latest(cells: Sequence[Cell]) -> int:
@@ -219,7 +260,7 @@ def _years(wanted: Wanted, known: Sequence[int]) -> Sequence[int] | None:
     """Which years of a line are taken; None where it lacks one."""
     if len(wanted.years) > 1:
         return wanted.years if set(wanted.years) <= set(known) else None
-    if wanted.kind in ("change", "percentage change", "difference", "ratio"):
+    if wanted.kind not in ("sum", "average"):
         if not wanted.years:
             return known[-2:] if len(known) > 1 else None
         before = [year for year in known if year < wanted.years[0]]

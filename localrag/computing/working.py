@@ -1,9 +1,9 @@
 """From figures to a result, worked out by code (pure): an expression over the figures, and what it comes to.
 
 Calculated in decimal by `exact.arithmetic`, which reads the very expression that is shown. A change is the later less
-the earlier; a percentage change is that by the earlier (by its size, where it was negative and has changed its sign); a
-difference is the greater less the lesser. Percentages have two decimals at most, other results up to two more than
-their figures.
+the earlier, a decrease the other way round; a percentage change is that by the earlier (by its size, where it was
+negative and has changed its sign); a difference is the greater less the lesser. Percentages have two decimals at most,
+other results up to two more than their figures.
 """
 
 from __future__ import annotations
@@ -53,13 +53,15 @@ def work_out(kind: Kind, cells: Sequence[Cell]) -> Result | None:
         value = calculate(expression)
     except ValueError:
         return None
-    if kind in ("percentage change", "share"):
+    if kind in ("percentage change", "percentage decrease", "share"):
         return Result(expression, _percent(value * 100), value * 100)
     if kind == "ratio":
         return Result(expression, _number(_rounded(value, 2)), value)
     value = _rounded(value, places + 2 if kind == "average" else places)
     if unit == "%":
-        points = f"percentage point{'' if abs(value) == 1 else 's'}" if kind in ("change", "difference") else "%"
+        points = (
+            f"percentage point{'' if abs(value) == 1 else 's'}" if kind in ("change", "decrease", "difference") else "%"
+        )
         return Result(expression, f"{_number(value)} {points}", value)
     sign = _SIGNS.get(unit, f"{unit} " if unit else "")
     minus, amount = (_MINUS, -value) if value < 0 else ("", value)
@@ -80,6 +82,10 @@ def _expression(kind: Kind, values: Sequence[Decimal]) -> str | None:
         return None
     if kind == "change":
         return f"{told[1]} − {told[0]}"
+    if kind == "decrease":
+        return f"{told[0]} − {told[1]}"
+    if kind == "percentage decrease":
+        return f"({told[0]} − {told[1]}) / {told[0]}" if first else None
     if kind == "difference":
         return f"{told[0]} − {told[1]}" if first >= last else f"{told[1]} − {told[0]}"
     if kind == "percentage change":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
-from localrag import calibration, checking, intent, prompt, writing
+from localrag import calibration, checking, foreign, intent, prompt, writing
 from localrag.computing import calculating
 from localrag.conflicts import finding as conflicts
 from localrag.errors import ModelError
@@ -17,7 +17,7 @@ from localrag.generation import Completed, Weighed
 from localrag.generation import Generator as Model
 from localrag.question import Prompted, Question
 from localrag.settings import Settings
-from localrag.types import Turn
+from localrag.types import Turn, Usage
 
 # Below this score what was found is faint, and there is no surer than this.
 _FAINT, _SUREST = 0.3, 0.97
@@ -77,7 +77,30 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
         # What the check read was not there before this question, so it does not count as kept.
         done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))
     _learn(weighed, done, model, settings)
-    yield Answered(conflicts.shown(asked, checking.checked(asked, done, prompted, model.model)))
+    done, twin = _in_their_language(asked, done, prompted, model, settings)
+    yield Answered(conflicts.shown(asked, checking.checked(asked, done, prompted, model.model, twin)))
+
+
+def _in_their_language(
+    asked: Question, done: Completed, prompted: Prompted, model: Model, settings: Settings
+) -> tuple[Completed, str | None]:
+    """Where an answer is in another language than the documents, the same in theirs, to be cited; else None.
+
+    An answer that turns out to say that it is not there is put into the words by which that is known.
+    """
+    languages = foreign.differing(done.text, prompted.passages) if done.ended != "stopped" else None
+    if languages is None:
+        return done, None
+    twin = Completed("", Usage(), "stopped")
+    messages = prompt.worded(prompted.messages, f"Answer in {languages.documents.capitalize()}.")
+    for event in model.generate(
+        messages, max_tokens=settings.answer_tokens, seed=settings.seed, stop=asked.stop, states=prompted.states
+    ):
+        if isinstance(event, Completed):
+            twin = event
+    usage = replace(done.usage, generated=done.usage.generated + twin.usage.generated)
+    text = prompt.NOT_FOUND if prompt.says_nothing(twin.text) else done.text
+    return replace(done, text=text, usage=usage), twin.text
 
 
 def _weigh(asked: Question, prompted: Prompted, model: Model) -> Generator[Event, None, Weighed | None]:

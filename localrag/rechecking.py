@@ -31,10 +31,12 @@ def complaints(answer: Answer, done: Completed) -> tuple[Complaint, ...]:
     if not answer.found:
         return ()
     found = [Complaint("circles")] if circles(done.text) else [Complaint("cut")] if done.ended == "length" else []
-    found += [Complaint(flag.kind, flag.text) for flag in answer.flags]
+    # In another language than the documents no sentence can be found in them, and to be told so would undo it.
+    foreign = any(flag.kind == "language" for flag in answer.flags)
+    found += [Complaint(flag.kind, flag.text) for flag in answer.flags if flag.kind != "language"]
     if answer.citations_dropped:
         found.append(Complaint("quote"))
-    found += [Complaint("unsupported", sentence) for sentence in answer.unsupported]
+    found += [Complaint("unsupported", sentence) for sentence in answer.unsupported if not foreign]
     return tuple(dict.fromkeys(found))
 
 

@@ -28,6 +28,11 @@ _OPENING = """
     Under Unless Until Upon We What When Where Which While With Without You Your
 """
 _OPENERS = frozenset(_OPENING.split())
+# "am 31. Mai": the day of a month as German, Danish and Norwegian write it.
+_MONTHS = frozenset(
+    """Januar Jänner Februar März April Mai Juni Juli August September Oktober November Dezember januar februar marts
+    mars april maj mai juni juli august september oktober november december desember""".split()
+)
 _STOP = re.compile(
     r"""
     [。！？｡]+[」』）”"']*                                  # needs no space behind it
@@ -96,6 +101,8 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
         return False  # "12. Termination", "a. The first": the number belongs to what it counts
     if last.endswith(".") or match[0].startswith(".."):
         return word[:1].isupper() or not word
+    if word in _MONTHS and last.isdigit() and len(last) <= 2:
+        return False
     key = last.lower()
     if key in _LEADING_WORDS:
         return False

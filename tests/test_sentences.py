@@ -19,6 +19,7 @@ def split(text):
     ["本合同自签字之日起生效。", "租金为每月一千元！", "是吗？"],
     ["They meet at 5 p.m. on Monday.", "He is at p. 4 ff. of it."],
     ["12. Termination is allowed.", "Notice is needed."],
+    ["Er endet am 31. Mai 2030.", "Die Frist beginnt am 1. Juni."],
     ["The answer is no.", "The question stands."],
     ["Wait... and see.", "Well…", "Done."],
 ])  # fmt: skip

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from localrag import foreign, material, prompt
-from localrag.citations import Cited, cite
+from localrag import checks, foreign, links, material, prompt
+from localrag.citations import Cited, cite, true_quotes
+from localrag.findings import Flag
 from localrag.generation import Completed
 from localrag.question import Prompted, Question
 from localrag.types import Answer
@@ -19,11 +21,15 @@ def checked(asked: Question, done: Completed, prompted: Prompted, model: str, tw
         twin: the same answer in the language of the documents, where it is in another.
     """
     passages = prompted.passages
-    languages = foreign.differing(done.text, passages)
+    text = links.written_out(done.text)
+    languages = foreign.differing(text, passages)
+    flags: tuple[Flag, ...] = ()
     if languages is not None and twin is not None:
-        cited = foreign.carried(done.text, twin, asked.text, passages)
+        text, dropped = true_quotes(text, asked.text, passages)
+        cited = foreign.carried(text, twin, asked.text, passages)
+        cited = replace(cited, dropped=cited.dropped + dropped)
     else:
-        cited = cite(done.text, asked.text, passages)
+        cited = cite(text, asked.text, passages)
     found = bool(re.search(r"\w", cited.text)) and not prompt.says_nothing(cited.text)
     if not found:
         # Stopped before a word was written is not the same as not being in the documents.
@@ -31,12 +37,15 @@ def checked(asked: Question, done: Completed, prompted: Prompted, model: str, tw
         cited = Cited(prompt.STOPPED if stopped else prompt.NOT_FOUND, (), 0, ())
         if stopped:
             asked.looked_at = ""
+    else:
+        cited, flags = checks.check(cited, asked.text, passages)
+        if languages is not None:
+            flags = (languages.flag, *flags)
     whole = asked.plan.kind == "read"
     return asked.answer(
         cited.text, found, model=model,
         citations=material.placed(cited.citations, passages, asked.libraries),
-        citations_dropped=cited.dropped, unsupported=cited.unsupported,
-        flags=(languages.flag,) if languages is not None and found else (),
+        citations_dropped=cited.dropped, unsupported=cited.unsupported, flags=flags,
         passages=tuple(material.cited_only(passages, cited.citations) if whole else passages),
         tokens=done.usage, stopped=done.ended != "end", context=prompted.context,
     )  # fmt: skip

@@ -86,7 +86,7 @@ def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
     """
     answer = _ASIDE.sub(lambda match: " " + match["marks"].replace(" and", ""), answer)
     answer, quotes, dropped = _check_quotes(answer, question, passages)
-    spoken = _language(f"{question} {answer}", passages)
+    spoken = language(f"{question} {answer}", passages)
     spans = _spans(passages, spoken)
     weights = _rarity(spans)
     rarest = max(weights.values(), default=1.0)
@@ -99,12 +99,30 @@ def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
     return Cited(text, tuple(work.citations), work.dropped, tuple(work.unsupported))
 
 
-def _language(said: str, passages: Sequence[Passage]) -> str:
+def language(said: str, passages: Sequence[Passage]) -> str:
     """The language of the stems: of what was asked and answered, and where that does not show, of the passages."""
     own = analysis.language(said) if len(said.split()) >= _FEWEST_TELLING else analysis.FALLBACK
     if own != analysis.FALLBACK:
         return own
     return analysis.language(" ".join(passage.text[:_SAMPLE] for passage in passages))
+
+
+def add(cited: Cited, at: int, passage: Passage, start: int, end: int) -> Cited:
+    """The answer with one more citation, of a span of a passage, behind the sentence that holds the offset `at`."""
+    citations = list(cited.citations)
+    number = _number(_citation(passage, start, end), citations)
+    for first, last in _claims(cited.text):
+        claim = cited.text[first:last]
+        if first <= at < last and f"[{number}]" not in claim:
+            marks = "".join(f"[{n}]" for n in sorted({*map(int, re.findall(r"\[(\d{1,3})\]", claim)), number}))
+            text = cited.text[:first] + _with_marks(_MARKER.sub("", claim), marks) + cited.text[last:]
+            return replace(cited, text=text, citations=tuple(citations))
+    return cited
+
+
+def without_markers(text: str) -> str:
+    """A text whose markers are blanks, so that offsets stay true."""
+    return _MARKER.sub(lambda match: " " * len(match[0]), text)
 
 
 def _cite_all(answer: str, quotes: Sequence[_Quote], work: _Work) -> str:
@@ -229,6 +247,15 @@ def _check_quotes(answer: str, question: str, passages: Sequence[Passage]) -> tu
         quotes.append(_Quote(len(text), len(text) + len(shown), () if _is_short(words) else citations))
         text += shown + _stop(words) + marks
     return text + answer[end:], quotes, dropped
+
+
+def true_quotes(answer: str, question: str, passages: Sequence[Passage]) -> tuple[str, int]:
+    """An answer whose quotes all stand in the passages, and how many did not and lost their marks.
+
+    For an answer that is cited in another way than by its own words.
+    """
+    text, _, dropped = _check_quotes(answer, question, passages)
+    return text, dropped
 
 
 def _of_block(line: str) -> str:

@@ -64,8 +64,6 @@ def _cardinals() -> dict[str, int]:
 
 CARDINALS: Mapping[str, int] = _cardinals() | {"elf": 11}
 WORDS = frozenset(CARDINALS) | frozenset(_HUNDREDS) | frozenset(_SCALES)
-_WORD = "|".join(sorted(WORDS, key=len, reverse=True))
-_RUN = re.compile(rf"(?<!\w)(?:{_WORD})(?!\w)(?:(?:[ \-]|[ ]and[ ])(?:{_WORD})(?!\w)){{0,11}}", re.I)
 _ONE = re.compile(r"[^\W\d_]+")
 
 
@@ -79,14 +77,26 @@ class Numeral(NamedTuple):
 
 def find(text: str) -> Iterator[Numeral]:
     """The numbers that are written in words, in the order of the text; a scale alone ("millions of") is none."""
-    for run in _RUN.finditer(text):
-        words = [(run.start() + m.start(), run.start() + m.end(), m[0].lower()) for m in _ONE.finditer(run[0])]
-        at = 0
-        while at < len(words):
-            taken, value = _read(words, at)
-            if value is not None:
-                yield Numeral(words[at][0], words[taken - 1][1], value)
-            at = max(taken, at + 1)
+    run: list[tuple[int, int, str]] = []
+    for match in _ONE.finditer(text):
+        word = match[0].lower()
+        apart = bool(run) and text[run[-1][1] : match.start()] not in (" ", "-")
+        if run and (apart or (word not in WORDS and word != "and")):
+            yield from _numbers(run)
+            run = []
+        if word in WORDS or (word == "and" and run):
+            run.append((match.start(), match.end(), word))
+    yield from _numbers(run)
+
+
+def _numbers(words: list[tuple[int, int, str]]) -> Iterator[Numeral]:
+    """The numbers that a run of words comes to; "and" is the last of one at most by chance."""
+    at = 0
+    while at < len(words):
+        taken, value = _read(words, at)
+        if value is not None:
+            yield Numeral(words[at][0], words[taken - 1][1], value)
+        at = max(taken, at + 1)
 
 
 def _read(words: list[tuple[int, int, str]], at: int) -> tuple[int, int | None]:

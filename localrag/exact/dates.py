@@ -29,7 +29,7 @@ _NTH = rf"{_DAY}(?:st|nd|rd|th|\.)?"
 DATE = re.compile(
     rf"""(?<![\w/.-])(?:
         (?P<iso>{_YEAR}[-/]\d{{1,2}}[-/]\d{{1,2}})
-      | (?:the\s+)?(?P<d1>{_NTH})(?:\s+of)?[\s-]+(?P<m1>{_MONTH})(?:[\s,-]+)(?P<y1>{_YEAR})
+      | (?:the\s+)?(?P<d1>{_NTH})(?:\s+(?:day\s+)?of)?[\s-]+(?P<m1>{_MONTH})(?:[\s,-]+)(?P<y1>{_YEAR})
       | (?P<m2>{_MONTH})[\s-]+(?:the\s+)?(?P<d2>{_NTH})(?:\s*,\s*|\s+|-)(?:of\s+)?(?P<y2>{_YEAR})
       | (?P<dots>\d{{1,2}}\.\s?\d{{1,2}}\.\s?(?:{_YEAR}|\d\d))
       | (?P<slashes>\d{{1,2}}/\d{{1,2}}/(?:{_YEAR}|\d\d)|\d{{1,2}}-\d{{1,2}}-{_YEAR})
@@ -37,6 +37,11 @@ DATE = re.compile(
     re.I | re.X,
 )
 MONTH = re.compile(rf"(?:(?P<month>{_MONTH})\s+(?P<year>{_YEAR})|(?P<iso>{_YEAR})-(?P<number>0[1-9]|1[0-2]))", re.I)
+
+_DAY_OF_YEAR = re.compile(
+    rf"(?<![\w/.-])(?:(?P<d1>{_NTH})(?:\s+(?:day\s+)?of)?[\s-]+(?P<m1>{_MONTH})(?!\w)|(?P<m2>{_MONTH})\s+(?P<d2>{_NTH})(?!\w|[.,]\d))",
+    re.I,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,21 @@ def find(text: str) -> Iterator[Written]:
         readings = tuple(_readings(match))
         if readings:
             yield Written(match.start(), match.end(), match[0], readings)
+
+
+def days_of_year(text: str) -> Iterator[tuple[int, int, int, int]]:
+    """Days with a month and whether or not with a year ("3 May", "May 3rd, 2024"): where, the month and the day."""
+    for match in _DAY_OF_YEAR.finditer(text):
+        month = _MONTHS[(match["m1"] or match["m2"]).lower().rstrip(".")]
+        yield match.start(), match.end(), month, int(re.sub(r"\D", "", match["d1"] or match["d2"]))
+
+
+def months(text: str) -> Iterator[tuple[int, int, int, int]]:
+    """Months of a year ("May 2025", "2025-05"): where, the year and the month."""
+    for match in MONTH.finditer(text):
+        whole = (match.start() == 0 or not text[match.start() - 1].isalnum()) and not text[match.end() :][:1].isalnum()
+        if whole and (found := month(match[0])) is not None:
+            yield match.start(), match.end(), *found
 
 
 def read(text: str) -> Written | None:

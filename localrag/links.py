@@ -1,0 +1,161 @@
+"""Links and commands in an answer that its sources do not bear: found, and made harmless where they are shown (pure).
+
+A link is anything that a program may open at a click: an address with a scheme, a host name, an e-mail address, the
+target of a Markdown link or image, an HTML tag. What the cited text (or the question) does not have is written so that
+no program takes it for a link ("hxxps://host[.]example/path"); Markdown links and images are always written out, so
+that the target is seen. A command is a line that a shell would run. It is only found, not changed: it is text.
+
+Limits: host names are told by the endings in use most; a command by the program that it begins with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_ENDINGS = (
+    "com|org|net|edu|gov|mil|int|info|biz|name|pro|io|ai|app|dev|cloud|tech|page|online|site|website|store|shop|xyz|top|"
+    "club|link|click|live|news|blog|email|space|world|today|zone|one|me|co|tv|cc|ly|gl|gd|to|sh|ru|cn|de|uk|fr|es|it|nl|"
+    "eu|ch|at|us|ca|au|jp|in|br|pl|se|fi|dk|be|cz|pt|ie|kr|mx|za|nz|ua|tr|gr|hu|ro|il|sg|hk|tw|zip|mov|"
+    "example|test|invalid|local|localhost|onion"
+)
+_HOST = rf"(?:[^\W_](?:[\w-]{{0,61}}[^\W_])?\.){{1,8}}(?:{_ENDINGS})(?![\w-])(?:\.(?!\w)|\b)"
+_REST = r"[^\s<>\"“”|\\)\]】]{0,600}"
+_LINK = re.compile(
+    rf"""(?P<scheme>(?<![A-Za-z0-9])(?:https?|ftps?|sftp|file|ssh|smb|wss?|ldaps?|data|javascript|vbscript|mailto|tel|sms
+            |blob|about|chrome|ms-[a-z]{{2,20}}|intent|market):(?=[^\s]){_REST})
+      | (?P<mail>(?<![\w.+-])[\w](?:[\w.+-]{{0,63}})@(?:[\w-]{{1,63}}\.){{1,8}}[A-Za-z]{{2,24}}(?![\w-]))
+      | (?P<unc>\\\\[\w.-]{{2,60}}\\[\w$.-]{{1,60}})
+      | (?P<host>(?<![\w@.-])(?://)?(?:www\.[\w-]{{1,63}}\.[\w.-]{{2,80}}|{_HOST})(?:[:/?\#]{_REST})?)""",
+    re.X | re.I,
+)
+_TRAILING = ".,;:!?'’*_`"
+_MARKDOWN = re.compile(r"(?P<image>!?)\[(?P<label>[^\]\n]{0,300})\]\(\s*<?(?P<target>[^)\s>]{1,600})>?[^)\n]{0,200}\)")
+_REFERENCE = re.compile(r"^[ \t]{0,3}\[(?P<label>[^\]\n]{1,100})\]:[ \t]*", re.M)
+_TAG = re.compile(
+    r"<(?P<tag>/?(?:a|img|script|iframe|link|meta|svg|object|embed|form|input|button|style|video|audio|source|base|body|"
+    r"html|area|map|picture|frame|details|math|image)(?![\w-])[^<>\n]{0,600})>?",
+    re.I,
+)
+_TOOLS = (
+    r"curl|wget|rm|bash|sh|zsh|powershell|pwsh|cmd|pip3?|npm|npx|apt(?:-get)?|yum|brew|ssh|scp|sftp|nc|ncat|netcat|chmod|"
+    r"chown|sudo|su|python3?|perl|ruby|node|php|git|docker|kubectl|mkfs|dd|iex|certutil|regsvr32|rundll32|mshta|schtasks|"
+    r"crontab|bitsadmin|del|format|reg|net|kill|killall|shutdown|eval|exec|cat|tar|openssl|gpg|systemctl|mount|env|export"
+)
+_COMMAND = re.compile(
+    rf"""(?<![\w./-])(?:
+        (?:{_TOOLS})(?:\.exe)?[ \t]+(?:-{{1,2}}\w|/|~|\.\.?/|\$|h(?:tt|xx)ps?:|[A-Za-z]:\\)[^\n`]{{0,300}}
+      | (?:sudo|npx)[ \t]+[a-z][^\n`]{{1,300}}
+      | (?:pip3?|npm|apt|apt-get|yum|brew|gem|cargo)[ \t]+(?:-\S{{1,20}}[ \t]+)?(?:install|add|remove|uninstall)
+        [ \t]+[\w@./-][^\n`]{{0,200}}
+      | git[ \t]+(?:clone|push|pull|checkout|reset|config)\b[^\n`]{{0,200}}
+      | (?:Invoke|Start|Remove|Set|New|Get)-[A-Z]\w{{2,30}}[ \t]+[-\w'\"$(][^\n`]{{0,200}}
+      | (?:bash|sh|cmd|powershell)[ \t]+(?:-c|/c)[ \t][^\n`]{{1,300}}
+      | (?:DROP|TRUNCATE|ALTER)[ \t]+(?:TABLE|DATABASE|SCHEMA|USER)[ \t]+\w[^\n`]{{0,200}}
+      | DELETE[ \t]+FROM[ \t]+\w[^\n`]{{0,200}}
+      | os\.system\([^\n`]{{0,200}} | subprocess\.\w+\([^\n`]{{0,200}} | __import__\([^\n`]{{0,200}}
+      | :\(\)[ \t]*\{{[^\n`]{{0,60}})""",
+    re.X,
+)
+_PROMPTED = re.compile(
+    r"^[ \t]*(?:\$(?![ \t]*[\d(])|PS [A-Z]:\\[^>\n]{0,80}>|[A-Z]:\\[^>\n]{0,80}>)[ \t]+\S[^\n`]{0,300}", re.M
+)
+_FENCE = re.compile(r"^[ \t]{0,3}(?:```+|~~~+)[ \t]*(?P<tongue>[\w+#-]{0,20})[^\n]{0,100}$", re.M)
+_SHELLS = frozenset(
+    "bash sh shell zsh console terminal powershell ps1 cmd bat batch python py js javascript sql ruby perl php".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A link or a command where it stands; half-open offsets."""
+
+    start: int
+    end: int
+    text: str
+
+
+def links(text: str) -> Iterator[Found]:
+    """Everything in a text that a program may open, but for the targets of Markdown (`written_out` shows them)."""
+    for match in _LINK.finditer(text):
+        shown = match[0].rstrip(_TRAILING)
+        ending = shown.rpartition(".")[2]
+        run_on = match.lastgroup == "host" and ending.isalpha() and ending != ending.lower() and not ending.isupper()
+        if len(shown) > 3 and not run_on:  # "the lease.It ends"
+            yield Found(match.start(), match.start() + len(shown), shown)
+
+
+def commands(text: str) -> Iterator[Found]:
+    """What a shell or an interpreter would run: single lines, and blocks that say that they are code of such a kind."""
+    fences = list(_FENCE.finditer(text))
+    taken: list[tuple[int, int]] = []
+    for opening, closing in zip(fences[::2], fences[1::2], strict=False):
+        inside = text[opening.end() : closing.start()].strip()
+        if opening["tongue"].lower() in _SHELLS and inside:
+            start = text.index(inside, opening.end())
+            taken.append((start, start + len(inside)))
+            yield Found(start, start + len(inside), inside)
+    for pattern in (_PROMPTED, _COMMAND):
+        for match in pattern.finditer(text):
+            if not any(start < match.end() and match.start() < end for start, end in taken):
+                shown = match[0].strip().rstrip(".,; \t")
+                start = text.index(shown, match.start())
+                taken.append((start, start + len(shown)))
+                yield Found(start, start + len(shown), shown)
+
+
+def stands_in(found: str, text: str) -> bool:
+    """Whether a link or command stands in a text, whole, whatever its capitals, its line ends, and its scheme."""
+    wanted = re.sub(r"^(?:https?:)?//|^mailto:", "", _even(found)).removeprefix("www.").rstrip("/")
+    there = _even(text)
+    # A link may be broken at a line end.
+    return bool(wanted) and any(_holds(way, wanted) for way in (there, re.sub(r"(?<=[/.?&=_-])\n\s*", "", there)))
+
+
+def _holds(text: str, wanted: str) -> bool:
+    at = text.find(wanted)
+    while at >= 0:
+        before, after = text[at - 1 : at], text[at + len(wanted) :][:2]
+        # "bank.example" does not stand in "notmybank.example", nor in "bank.example.evil.test"
+        if not re.match(r"[\w@-]", before) and not re.match(r"[\w@-]|[.?=&%#][\w%]", after):
+            return True
+        at = text.find(wanted, at + 1)
+    return False
+
+
+def _even(text: str) -> str:
+    return re.sub(r"[\u00ad\u200b-\u200f\u2060\ufeff]", "", text.casefold())
+
+
+def written_out(text: str) -> str:
+    """Markdown links and images, references and HTML tags as plain text, their targets beside them."""
+    text = _MARKDOWN.sub(_spelled, text)
+    text = _REFERENCE.sub(lambda match: f"{match['label']}: ", text)
+    return _TAG.sub(lambda match: f"‹{match['tag']}›", text)
+
+
+def _spelled(match: re.Match[str]) -> str:
+    label, target = match["label"].strip(), match["target"]
+    if match["image"]:
+        return f"(image “{label}”: {target})" if label else f"(image: {target})"
+    if not re.search(r"[./:#?@]", target) or label.isdigit():
+        return match[0]  # "paragraph [3](a)"
+    return target if label in ("", target) else f"{label} ({target})"
+
+
+def harmless(link: str) -> str:
+    """A link as nothing opens it and a person can read it: "hxxps://host[.]example/path", "name[at]host[.]example"."""
+    if link.startswith("\\\\"):
+        return "[\\\\]" + link[2:]
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?", link)
+    head, rest = (scheme[0], link[scheme.end() :]) if scheme else ("", link)
+    if head.lower().startswith("http"):
+        head = "hxxp" + head[4:]
+    elif head:
+        head = head.replace(":", "[:]", 1)
+    host = re.match(r"[^/?#\\]*", rest.removeprefix("//"))
+    lead = "//" if rest.startswith("//") else ""
+    body = rest[len(lead) :]
+    named = host[0] if host else ""
+    return head + lead + re.sub(r"(?<!\[)\.(?!\])", "[.]", named).replace("@", "[at]") + body[len(named) :]

@@ -38,7 +38,7 @@ def checked(asked: Question, done: Completed, prompted: Prompted, model: str, tw
         if stopped:
             asked.looked_at = ""
     else:
-        cited, flags = checks.check(cited, asked.text, passages)
+        cited, flags = checks.check(cited, asked.text, passages, foreign=languages is not None)
         if languages is not None:
             flags = (languages.flag, *flags)
     whole = asked.plan.kind == "read"

@@ -37,7 +37,7 @@ _PLACE = re.compile(r"(?:\b(?:pp?|s|pages?|seiten?|página|passages?|documents?|
 
 
 def check(
-    cited: Cited, question: str, passages: Sequence[Passage], workings: Sequence[Working] = ()
+    cited: Cited, question: str, passages: Sequence[Passage], workings: Sequence[Working] = (), *, foreign: bool = False
 ) -> tuple[Cited, tuple[Flag, ...]]:
     """The answer, with citations added for what stands elsewhere and its foreign links made harmless, and its flags.
 
@@ -46,8 +46,9 @@ def check(
         question: as it was asked.
         passages: what the model was shown.
         workings: the calculations that are shown with it.
+        foreign: the answer is in another language than the passages, where names may be written otherwise.
     """
-    read = _Reading(cited, question, passages, workings)
+    read = _Reading(cited, question, passages, workings, foreign)
     flags: dict[tuple[str, str], Flag] = {}
     cited, found = _facts(cited, read)
     cited, links_found = _links(cited, read)
@@ -59,9 +60,13 @@ def check(
 class _Reading:
     """What bears the facts of one answer."""
 
-    def __init__(self, cited: Cited, question: str, passages: Sequence[Passage], workings: Sequence[Working]) -> None:
-        self.passages, self.question = passages, question
+    def __init__(
+        self, cited: Cited, question: str, passages: Sequence[Passage], workings: Sequence[Working], foreign: bool
+    ) -> None:
+        self.passages, self.question, self.foreign = passages, question, foreign
         self.spoken = citations.language(f"{question} {cited.text}", passages)
+        # "48.000" may be either number where not all is English.
+        self.counted = "german" if foreign else self.spoken
         self.cited = self._cited_passages(cited)
         self.documents = {(passage.library, passage.document) for passage in self.cited}
         self.quotes = [citation.quote for citation in cited.citations]
@@ -99,7 +104,7 @@ class _Reading:
 def _facts(cited: Cited, read: _Reading) -> tuple[Cited, list[Flag]]:
     text = citations.without_markers(cited.text)
     skipped = [(found.start, found.end) for found in links.links(text)]
-    unborne = [fact for fact in facts.numbers(text, read.spoken)
+    unborne = [fact for fact in facts.numbers(text, read.counted)
                if not read.numbers.bears(fact, read.spoken) and not _names_a_place(fact, text, read)]  # fmt: skip
     unborne += _strange_names(text, read)
     flags: list[tuple[int, Flag]] = []
@@ -138,7 +143,7 @@ def _names_a_place(fact: Fact, text: str, read: _Reading) -> bool:
 def _strange_names(text: str, read: _Reading) -> Iterator[Fact]:
     """Names that stand neither in what is cited nor anywhere else in what was read of the documents cited."""
     sources = " ".join(read.quotes)
-    if sources and citations.language(sources, read.passages) != read.spoken:
+    if read.foreign or (sources and citations.language(sources, read.passages) != read.spoken):
         return  # names are written otherwise in another language
     strange = [fact for fact in facts.names(text, read.spoken) if not read.names.bears(fact, read.spoken)]
     if strange:

@@ -198,6 +198,7 @@ _FRAME = frozenset(
     donnerstag freitag samstag sonntag artikel abschnitt seite ziffer herr frau ja nein eur usd gbp chf i ii iii iv v vi
     vii viii ix x note however therefore according based total euro euros dollar dollars pound pounds yen""".split()
 )
+_OPENERS = analysis.COMMON["english"] | {"neither", "based", "according", "yes"}
 _MONTHS = frozenset(
     """january february march april may june july august september october november december jan feb mar apr jun jul aug
     sep sept oct nov dec januar februar märz mai juni juli oktober dezember""".split()
@@ -224,10 +225,7 @@ def names(text: str, spoken: str) -> Iterator[Fact]:
 
 
 def _name(run: list[tuple[re.Match[str], bool]], text: str, spoken: str) -> Iterator[Fact]:
-    common = analysis.COMMON[spoken]
-    while run and (
-        run[0][0][0].lower().rstrip(".") in common or run[0][0][0].lower() in ("neither", "based", "according")
-    ):
+    while run and _opens(run[0]):
         run = run[1:]
     if not run:
         return
@@ -240,6 +238,12 @@ def _name(run: list[tuple[re.Match[str], bool]], text: str, spoken: str) -> Iter
     if spoken == "german" and alone and not words[0][1:2].isupper() and not whole:
         return
     yield Fact("name", text[start:end].rstrip("."), start, end, words=words)
+
+
+def _opens(word: tuple[re.Match[str], bool]) -> bool:
+    """Whether a word with a capital only begins a sentence, in whatever language."""
+    plain = word[0][0].lower().rstrip(".")
+    return plain in _OPENERS or (word[1] and any(plain in common for common in analysis.COMMON.values()))
 
 
 # --- what bears them ----------------------------------------------------------------------------------------

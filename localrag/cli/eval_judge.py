@@ -127,13 +127,14 @@ def on_sample(judge: Judge, settings: Settings, stop: Stop, seed: int, *, pairs:
 
 
 def _graded(
-    sides: Sequence[Side], judge: Judge, known: dict[tuple[str, str], Any], limit: int | None, seed: int,
+    sides: Sequence[Side], judge: Judge, known: dict[tuple[str, str, str], Any], limit: int | None, seed: int,
     out: Path | None, stop: Stop,
 ) -> dict[str, Any]:  # fmt: skip
     """The grades of each run, and of those that have a label, the agreement."""
     import random
 
     from localrag.evaluation import judge as judges
+    from localrag.evaluation.agreement import label_of
     from localrag.evaluation.runs import Run
 
     taken = [list(side.answers.values()) for side in sides]
@@ -149,9 +150,7 @@ def _graded(
                 graded.append((given, row))
                 done += 1
                 update(done, total, given.question)
-                label = next(
-                    (known[key] for who in (side.run, side.name, "") if (key := (given.id, who)) in known), None
-                )
+                label = label_of(given, known, (side.run, side.name))
                 if label is not None:
                     pairs.append((label, row))
             runs.append({"setting": side.name, "run": side.run, **judges.summarize(graded, seed)})

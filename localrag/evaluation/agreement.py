@@ -12,6 +12,7 @@ than most runs are, and agreement on it says little of questions of another kind
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,9 +49,10 @@ class Given:
     found: bool = True
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """What decides its grade."""
-        return self.question, self.known, self.answer
+    def digest(self) -> str:
+        """Changes when the answer does, so that a label of one is not taken for a label of another."""
+        text = f"{self.found} {self.answer}".encode("utf-8", "surrogatepass")
+        return hashlib.sha256(text).hexdigest()[:12]
 
 
 def worth(grade: Grade, answerable: bool) -> float:
@@ -136,10 +138,11 @@ def shipped() -> list[tuple[Given, Grade]]:
     ]
 
 
-def labels(path: Path) -> dict[tuple[str, str], Grade]:
-    """Labels that a person has given to answers of a run, by the question's id and by who answered ("" for whoever).
+def labels(path: Path) -> dict[tuple[str, str, str], Grade]:
+    """Labels that a person has given to answers, as `eval read` writes them.
 
-    The last label of an answer holds. Lines without a label (an answer passed over) are left out.
+    By the question's id, by who answered and by the digest of the answer, "" for whoever and whatever. The last label
+    of an answer holds. Lines without a label (an answer passed over) are left out.
 
     Raises:
         NotFoundError: there is no such file.
@@ -151,18 +154,26 @@ def labels(path: Path) -> dict[tuple[str, str], Grade]:
         raise NotFoundError(f"there is no file of labels {str(path)!r}", _FORM) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the labels {str(path)!r}: {error}", _FORM) from None
-    found: dict[tuple[str, str], Grade] = {}
+    found: dict[tuple[str, str, str], Grade] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-            name, label, setting = str(row["id"]), row.get("label"), str(row.get("setting") or "")
+            name, label = str(row["id"]), row.get("label")
+            setting, answer = str(row.get("setting") or ""), str(row.get("answer") or "")
         except (ValueError, TypeError, KeyError, AttributeError):
             raise UsageError(f"line {number} of {str(path)!r} is no label", _FORM) from None
         if label is None:
             continue
         if label not in GRADES:
             raise UsageError(f"line {number} of {str(path)!r} has the label {label!r}", _FORM)
-        found[name, setting] = cast(Grade, label)
+        found[name, setting, answer] = cast(Grade, label)
     return found
+
+
+def label_of(given: Given, known: Mapping[tuple[str, str, str], Grade], settings: Sequence[str]) -> Grade | None:
+    """The label of an answer that one of these settings gave; an answer that declines needs none."""
+    keys = [(given.id, setting, answer) for setting in (*settings, "") for answer in (given.digest, "")]
+    label = next((known[key] for key in keys if key in known), None)
+    return "declined" if label is not None and not given.found else label

@@ -156,6 +156,11 @@ _DECLINES = (
     r"(?:find|found|answer|answered|determine|determined|provide|tell|locate|identify)",
     r"\bdo(?: not|n['’]t) (?:know|have (?:any |enough |the |access))",
     r"^(?:i['’]m|i am) sorry\b",
+    r"^there (?:is|are|was|were) no .{1,60}\bin (?:the|these|those|this|any)\b.{0,30}\b(?:document|passage|text)s?\b",
+    r"\b(?:passages?|texts?|documents?|excerpts?|report)(?: \w+){0,3} (?:gives?|states?|names?|mentions?|lists?) no\b",
+    r"^no (?:\w+ ){1,3}(?:is|are|was|were) (?:mentioned|given|stated|specified|named|listed|found|provided)\b",
+    r"\b(?:documents?|textes?|passages?|extraits?) ne (?:le |la |l['’]|les )?"
+    r"(?:di(?:t|sent)|mentionne|précise|indique|contien)\w*",
     r"\b(?:nicht|kein\w*) .{0,40}\b(?:gefunden|erwähnt|angegeben|enthalten|genannt|bekannt|Angaben?|Informationen)\b",
     r"\bnicht (?:gefunden|erwähnt|angegeben|enthalten|genannt|bekannt)|\benth(?:ält|alten) (?:keine?|nicht)\b",
     r"\bno (?:se )?(?:ha |han )?(?:encontrad|encuentr|mencion|especific|conten|contien|proporcion|indic)\w*",

@@ -21,7 +21,7 @@ from localrag.exact import dates, figures
 from localrag.sentences import sentences
 
 # Changes when an answer may be graded otherwise.
-VERSION = 1
+VERSION = 2
 MARKER = re.compile(r"\s*\[\d{1,3}\]")
 # Of the known answer's words, the share that must be there for the whole of it, and for a part.
 _WHOLE, _PART = 0.5, 0.25
@@ -42,7 +42,8 @@ _OPPOSITES = [
          "f[ae]ll\\w*|decreas\\w*|declin\\w*|shr[aiu]nk\\w*|down|lower|gesunken|sinkt|niedriger"),
         ("profits?|surplus|gain\\w*|Gewinn\\w*", "loss(?:es)?|deficit|Verlust\\w*"),
         ("open\\w*|öffne\\w*|geöffnet", "clos\\w*|shut|schließ\\w*|geschlossen"),
-        ("before|vor", "after|nach"),
+        ("before|until|at the latest|no later than|vor|bis|spätestens", "after|nach"),
+        ("(?:switch|turn)\\w* on", "(?:switch|turn)\\w* off"),
         ("at least|minimum|mindestens|no (?:less|fewer) than", "at most|maximum|höchstens|no more than|up to"),
         ("buyer|purchaser|lessee|tenant|Käufer\\w*|Mieter\\w*",
          "seller|vendor|lessor|landlord|Verkäufer\\w*|Vermieter\\w*"),
@@ -58,6 +59,21 @@ _IN_WORDS = {word: number for number, word in enumerate(_ONES)} | {
 _LARGE = {"hundred": 100, "thousand": 1000}
 _WORD = "|".join([*_IN_WORDS, *_LARGE])
 _WORDED = re.compile(rf"(?<!\d )\b(?:{_WORD})(?:[\s-]+(?:and\s+)?(?:{_WORD}))*\b(?:\s*\(\d+\))?", re.I)
+_MONTH_NAMES = (
+    "january januar janvier enero janeiro", "february februar février febrero fevereiro", "march märz mars marzo março",
+    "april avril abril", "may mai mayo maio", "june juni juin junio junho", "july juli juillet julio julho",
+    "august août agosto", "september septembre septiembre setembro", "october oktober octobre octubre outubro",
+    "november novembre noviembre novembro", "december dezember décembre diciembre dezembro",
+)  # fmt: skip
+_MONTHS = {name: number for number, names in enumerate(_MONTH_NAMES, 1) for name in names.split()}
+_MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
+# "may" and "march" are months with a capital only.
+_DAY_OR_MONTH = re.compile(
+    rf"\b(?:(?P<d1>\d{{1,2}})(?:st|nd|rd|th|\.)?\s+(?:of\s+|de\s+)?)?(?P<month>{_MONTH})\b"
+    r"(?:\s+(?P<d2>\d{1,2})(?:st|nd|rd|th)?\b)?",
+    re.I,
+)
+_RANGE = re.compile(r"\s*(?:and|to|or|und|bis|oder|et|à|y|a|[-–])\s*", re.I)
 _DEGREES = re.compile(r"\s?°\s?([CF])\b")
 _SPAN = re.compile(r"\b(?:second|minute|hour|day|week|month|quarter|year)(?=s\b|ly\b|\b)|\b(?:dai|annual)ly?\b", re.I)
 _LEGAL = frozenset("llp llc ltd gmbh ag inc corp plc sa kg co dr mr mrs ms".split())
@@ -68,6 +84,8 @@ _LATER = re.compile(r"(?<=[^.!?:\s])\s+([^\W\d_a-z][\w&'’-]*)")
 @dataclass(frozen=True, slots=True)
 class Fact:
     """A quantity as it can be compared: of a date its day, else a number in the first unit of its kind, if it has one.
+
+    A day without a year is a number of the unit "day of", a month alone one of the unit "month of".
 
     `written` is the number as it stands there.
     """
@@ -94,9 +112,10 @@ def grade(given: Given) -> Grade:
     )
     if wanted:
         replaced = any(_in_place_of(fact, one) for fact in strange for one in missing)
+        replaced = replaced and not (_knows_names(given) and not _lacks_name(given, said))
         if len(missing) == len(wanted) and (replaced or share < _PART) and not begins_alike:
             return "wrong"
-    elif share < _PART and not begins_alike:
+    elif (share < _PART or (_lacks_name(given, said) and _adds(given, said))) and not begins_alike:
         return "wrong"
     if missing or share < _WHOLE or _lacks_name(given, said) or _adds(given, said):
         return "partly"
@@ -113,9 +132,23 @@ def facts(text: str) -> list[Fact]:
         day = Decimal(date.readings[0][1].toordinal())
         found.append(Fact(day, "date", day))
         text = text[: date.start] + " " * (date.end - date.start) + text[date.end :]
+    for match in reversed(list(_DAY_OR_MONTH.finditer(text))):
+        if match["month"].islower() and match["month"] in ("may", "march", "mars") and not (match["d1"] or match["d2"]):
+            continue
+        month_of, day_of = _MONTHS[match["month"].lower()], int(match["d1"] or match["d2"] or 0)
+        value = Decimal(100 * month_of + day_of)
+        found.append(Fact(value, "day of" if day_of else "month of", value))
+        text = text[: match.start()] + " " * (match.end() - match.start()) + text[match.end() :]
     text = _WORDED.sub(_digits, text)
-    found += [_figure(match, text) for match in figures.FIGURE.finditer(text)]
-    return found
+    matches = list(figures.FIGURE.finditer(text))
+    plain = [_figure(match, text) for match in matches]
+    for i in range(len(plain) - 1):
+        between = text[matches[i].end() : matches[i + 1].start()]
+        if not plain[i].unit and plain[i + 1].unit and _RANGE.fullmatch(between):
+            # "2 to 8 °C": the unit of the second is that of both.
+            scale = plain[i + 1].value / plain[i + 1].written if plain[i + 1].written else Decimal(1)
+            plain[i] = Fact(plain[i].written * scale, plain[i + 1].unit, plain[i].written)
+    return [*found, *plain]
 
 
 def _figure(match: re.Match[str], text: str) -> Fact:
@@ -136,6 +169,7 @@ def _figure(match: re.Match[str], text: str) -> Fact:
 
 _BASES = ("m", "sq m", "kg", "l", "second", "month")
 _TIMES = ("second", "month")
+_DAYS = ("date", "day of", "month of")
 
 
 def _digits(match: re.Match[str]) -> str:
@@ -161,9 +195,11 @@ def same(one: Fact, other: Fact) -> bool:
     """Equal in value, and in unit where both have one."""
     if one.unit and other.unit and one.unit != other.unit:
         return False
-    if one.unit == "date" or other.unit == "date":
+    if one.unit in _DAYS or other.unit in _DAYS:
         return one == other
-    return abs(one.value - other.value) <= Decimal("0.0005") * abs(one.value)
+    # A number without a unit is compared as it is written: "1,200" is "1,200 tonnes".
+    first, second = (one.value, other.value) if bool(one.unit) == bool(other.unit) else (one.written, other.written)
+    return abs(first - second) <= Decimal("0.0005") * abs(first)
 
 
 def _in_place_of(fact: Fact, missing: Fact) -> bool:
@@ -197,6 +233,11 @@ def _share(given: Given, said: str) -> float:
     met = sum(_there(term, there) for term in words)
     met += sum(sum(_there(term, there) for term in terms) > len(terms) / 2 for terms in names)
     return met / (len(words) + len(names))
+
+
+def _knows_names(given: Given) -> bool:
+    asked = _terms(given.question)
+    return any(_name_terms(name, asked) for name in _names(_without_quantities(given.known), given.evidence))
 
 
 def _lacks_name(given: Given, said: str) -> bool:
@@ -248,7 +289,7 @@ def _names(text: str, evidence: str) -> Iterator[str]:
 def _without_quantities(text: str) -> str:
     for date in reversed(list(dates.find(text))):
         text = text[: date.start] + " " + text[date.end :]
-    return _DEGREES.sub(" ", figures.FIGURE.sub(" ", _WORDED.sub("1", text)))
+    return _DEGREES.sub(" ", figures.FIGURE.sub(" ", _WORDED.sub("1", _DAY_OR_MONTH.sub(" ", text))))
 
 
 # --- what parts them ----------------------------------------------------------------------------------------
@@ -257,7 +298,7 @@ def _without_quantities(text: str) -> str:
 def _contradicts(given: Given, said: str) -> bool:
     """A "not" that only one of them has, the opposite of a word of the known answer, or its parts joined otherwise."""
     start, end = next(iter(sentences(said)), (0, len(said)))
-    first = said[start:end]
+    first = said[start:end].split(";")[0]
     asked = {match[0].lower() for match in _NOT.finditer(given.question)}
     known, given_not = (
         any(match[0].lower() not in asked for match in _NOT.finditer(text)) for text in (given.known, first)

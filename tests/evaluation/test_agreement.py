@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,17 @@ def test_labels_are_read_and_the_last_of_an_answer_holds(tmp_path: Path) -> None
     path = tmp_path / "labels.jsonl"
     path.write_text('{"id": "1", "label": "right"}\n\n{"id": "1", "label": "wrong"}\n{"id": "2", "setting": "x", "label": null}\n'
                     '{"id": "2", "setting": "y", "label": "partly"}\n')  # fmt: skip
-    assert agreement.labels(path) == {("1", ""): "wrong", ("2", "y"): "partly"}
+    assert agreement.labels(path) == {("1", "", ""): "wrong", ("2", "y", ""): "partly"}
+
+
+def test_a_label_is_of_one_answer_where_it_says_so_and_declining_needs_none(tmp_path: Path) -> None:
+    given = Given("1", "Rent?", "EUR 1", "EUR 1")
+    other, declined = replace(given, answer="EUR 2"), replace(given, answer="None.", found=False)
+    known = {("1", "r1", given.digest): "right", ("1", "", ""): "wrong"}
+    assert agreement.label_of(given, known, ("r1",)) == "right"
+    assert agreement.label_of(given, known, ("r2",)) == agreement.label_of(other, known, ("r1",)) == "wrong"
+    assert agreement.label_of(declined, known, ("r1",)) == "declined"
+    assert agreement.label_of(replace(given, id="2"), known, ("r1",)) is None
 
 
 def test_what_is_no_label_is_told_with_its_line(tmp_path: Path) -> None:

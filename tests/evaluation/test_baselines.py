@@ -113,7 +113,8 @@ def test_a_plain_answer_is_scored_beside_what_it_was_shown(settings: Settings, d
         "The answer cannot be determined from the given passages.", "**Not present in the contract.**",
         "The agreement contains no specific provision on this.", "Die Passagen enthalten keine Angaben dazu.",
         "Die Antwort wurde nicht gefunden.", "No se menciona en los pasajes.", "La respuesta no se encuentra.",
-        "文中没有提到。", "未找到答案。", "The documents do not say.",
+        "文中没有提到。", "未找到答案。", "The documents do not say.", "There is no fax number in these documents.",
+        "The text provided gives no steps for that.", "No advantage is mentioned.", "Les documents ne le disent pas.",
     ],
 )  # fmt: skip
 def test_a_refusal_in_other_words_declines(reply: str) -> None:

@@ -10,6 +10,8 @@ from localrag.evaluation.agreement import Given
 RENT = Given("1", "What is the monthly rent?", "EUR 2,450", "", "The monthly rent is EUR 2,450, due on the first day.")
 TERM = Given("2", "When does the lease end?", "31 March 2027", "", "The lease ends on 31 March 2027.")
 WHO = Given("3", "Who was chosen as treasurer?", "Ada Quill", "", "The board chose Ada Quill as its treasurer.")
+SEASON = Given("7", "What is the season?", "From November to March", "", "The season is from November to March.")
+BY = Given("8", "By when is the seed delivered?", "By 15 April at the latest", "", "By 15 April at the latest.")
 CROSS = Given("4", "How is the fee divided?", "70 % to Orlo, 30 % to Tess", "", "70 % to Orlo and 30 % to Tess.")
 
 
@@ -36,6 +38,13 @@ def graded(given: Given, answer: str, **more: object) -> str:
         (CROSS, "30 % to Tess, 70 % to Orlo", "right"),
         (CROSS, "70 % to Tess, 30 % to Orlo", "wrong"),
         (CROSS, "70 % to Orlo", "partly"),
+        (SEASON, "From November until the end of March.", "right"),
+        (SEASON, "From November to May.", "partly"),
+        (SEASON, "From April to October.", "wrong"),
+        (BY, "No later than 15 April 2024, that is by 15 April.", "partly"),
+        (BY, "After 15 April.", "wrong"),
+        (BY, "By 15 August at the latest.", "wrong"),
+        (WHO, "Ada Quill; Ben Tarrow was not chosen.", "partly"),
     ],
 )
 def test_facts_decide_the_grade(given: Given, answer: str, grade: str) -> None:
@@ -57,6 +66,10 @@ def test_where_there_is_no_answer_only_declining_is_none_wrong() -> None:
     [
         ("2 years", "24 months", True),
         ("half of 500 m.", "500 metres", True),
+        ("1,200", "1,200 tonnes", True),
+        ("15 April", "April 15th", True),
+        ("15 April", "15 May", False),
+        ("im März", "in March", True),
         ("two hundred and fourteen", "214", True),
         ("EUR 12.6 million", "12,600 thousand euros", True),
         ("three weeks", "3 months", False),
@@ -70,6 +83,16 @@ def test_where_there_is_no_answer_only_declining_is_none_wrong() -> None:
 def test_quantities_are_the_same_however_written(one: str, other: str, same: bool) -> None:
     [first], [second] = rubric.facts(one), rubric.facts(other)
     assert rubric.same(first, second) is same
+
+
+def test_the_unit_of_a_range_is_that_of_both_its_ends() -> None:
+    assert [fact.unit for fact in rubric.facts("between 2 and 8 °C")] == ["°C", "°C"]
+    assert [fact.value for fact in rubric.facts("2 to 3 km")] == [Decimal(2000), Decimal(3000)]
+    assert [fact.unit for fact in rubric.facts("in 2019 the loss was 8 %")] == ["", "%"]
+
+
+def test_a_month_that_is_another_word_is_none() -> None:
+    assert rubric.facts("They may march.") == []
 
 
 def test_one_of_them_is_no_number() -> None:

@@ -128,6 +128,7 @@ class LlamaGenerator:
             f"{model.gpu_layers} of {model.layers} layers on a GPU",
             *([f"a sliding window of {model.sliding_window:,} tokens, kept whole"] if model.sliding_window else []),
             *(["what it has read is of use only whole (recurrent layers)"] if model.forgets else []),
+            *(["has a thinking mode"] if model.thinks else []),
         ]  # fmt: skip
 
     # --- generating -----------------------------------------------------------------------------------------

@@ -128,11 +128,13 @@ def _again(way: _Way, first: Completed) -> Generator[Event, None, Completed]:
     told = rechecking.told(found)
     yield Again(prompt.said(told, way.prompted.messages))
     second = yield from _shown(way, prompt.again_prompt(way.prompted.messages, first.text, told))
-    keeps = not rechecking.better((before, first), (way.checked(second), second))
-    if keeps and second.ended != "stopped":
-        yield Again("The first answer stays: the second fails as much.")
-        yield Delta(first.text)
-    return _billed(first if keeps else second, [first, second])
+    if second.ended == "stopped":
+        return _billed(first, [first, second])
+    if rechecking.better((before, first), (way.checked(second), second)):
+        return _billed(second, [first, second])
+    yield Again("The first answer stays: the second fails as much.")
+    yield Delta(first.text)
+    return _billed(first, [first, second])
 
 
 def _billed(chosen: Completed, tries: Sequence[Completed]) -> Completed:

@@ -12,6 +12,8 @@ from localrag.chat_template import ChatTemplate
 from localrag.events import Delta, Thought
 from localrag.generation import Completed, Weighed
 from localrag.llama import LlamaGenerator
+from localrag.models.store import ModelStore
+from localrag.settings import load_settings
 from localrag.thoughts import Parting, tags_of
 from localrag.types import Message
 
@@ -238,3 +240,22 @@ def test_a_stop_is_heard_in_the_middle_of_a_thought(model: LlamaGenerator) -> No
     asked = iter([False] * 12)
     done = list(model.generate(READ, max_tokens=12, think=50, stop=lambda: next(asked, True)))[-1]
     assert isinstance(done, Completed) and done.ended == "stopped" and done.text == ""
+
+
+# --- with real words: no thinking model can be had where this is tested, so one that is none gets the template of one ---
+
+
+@pytest.mark.model
+def test_a_real_vocabulary_in_which_the_tags_are_several_tokens(installed: Path) -> None:
+    model = ModelStore(load_settings()).get("smollm2-135m-instruct")
+    real = LlamaGenerator(model.id, model.path, threads=1)
+    try:
+        assert not real.thinks
+        real._model._template = ChatTemplate(QWEN35, "", "")
+        assert real.thinks and len(real._model.tokenize("</think>", special=True)) > 1
+        thought, answer, done = run(real, think=16)
+        assert thought and answer and "think" not in answer + thought
+        assert 16 < done.usage.generated <= 16 + 12
+        assert run(real, think=16)[:2] == (thought, answer) and run(real)[0] == ""
+    finally:
+        real.close()

@@ -177,6 +177,21 @@ def test_it_is_tried_once_more_only_once_and_the_first_stays_where_the_second_is
     assert "first answer stays" in kinds(events, Again)[-1].why
 
 
+def test_a_second_try_that_is_stopped_leaves_the_first(settings: Settings, library: Library) -> None:
+    model = ScriptedGenerator(script=[("A first answer was", RIGHT)], otherwise=BAD)
+    assistant = Assistant(settings.with_options(retry="on"), model)
+    began: list[Event] = []
+
+    def stop() -> bool:
+        return any(isinstance(event, Again) for event in began)
+
+    for event in assistant.ask(ASKED, libraries=["papers"], stop=stop):
+        began.append(event)
+    last = began[-1]
+    assert isinstance(last, Answered) and last.answer.answer.startswith("A deposit of two rents")
+    assert last.answer.looked_at and not last.answer.stopped
+
+
 def test_what_passes_is_not_written_again_nor_is_anything_with_it_off(settings: Settings, library: Library) -> None:
     for text, retry in ((RIGHT, "on"), (BAD, "off"), (prompt.NOT_FOUND, "on")):
         model = ScriptedGenerator(otherwise=text)

@@ -93,12 +93,13 @@ def _vote(way: _Way, first: Completed) -> Generator[Event, None, Completed]:
         ballot.add(done.text)
     leading = ballot.leading()
     # Of answers that as many tries gave, the one that fails least by the checks, then the earlier.
-    chosen = (
-        min(leading, key=lambda at: rechecking.weight(way.checked(tries[at]), tries[at])) if leading[1:] else leading[0]
-    )
+    chosen = min(leading, key=lambda at: rechecking.weight(way.checked(tries[at]), tries[at]))
     asked.split = ballot.split(chosen)
     if chosen != 0:
-        yield Again("Most tries say something else.")
+        tied = (
+            "As many tries say something else, and it fails less." if leading[1:] else "Most tries say something else."
+        )
+        yield Again(tied)
         yield Delta(tries[chosen].text)
     return _billed(tries[chosen], tries)
 

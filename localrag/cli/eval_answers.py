@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag.cli import answer_tables, eval_setup
+from localrag.cli.eval_report import check_form, write_report
 from localrag.cli.options import json_option
 from localrag.settings import Settings, load_settings
 from localrag.types import MODES, Mode
@@ -50,12 +51,14 @@ Examples:
               help="Instead, one plain prompt over the five best passages, without checks.")  # fmt: skip
 @click.option("--closed-book", is_flag=True,
               help="Instead, the question alone: what the model merely remembers.")  # fmt: skip
+@click.option("--report", "page", type=click.Path(path_type=Path, dir_okay=False), callback=check_form, metavar="FILE",
+              help="Write a page (.md or .html) over all runs that --out holds.")  # fmt: skip
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
 @json_option
 def answers_command(
     dataset: Path, documents: Path | None, library: str | None, within_document: bool, limit: int | None, seed: int,
     out: Path | None, where: dict[str, str], documents_limit: int | None, mode: Mode, plain: bool, closed_book: bool,
-    generator: str | None, as_json: bool,
+    page: Path | None, generator: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Are the answers right, and do their quotes stand in the documents?
 
@@ -63,14 +66,21 @@ def answers_command(
     place, and every quote with the stored text. Seconds to minutes a question; Ctrl-C keeps what is done, and the
     same command with the same --out goes on, also with a higher --limit.
     """
+    from localrag.errors import UsageError
+    from localrag.evaluation import runs
+
     settings = load_settings().with_options(generator=generator)
     baseline = _baseline(plain, closed_book, mode)
-    asked = eval_setup.read_dataset(dataset, library, documents, beir=False, other=(out,))
+    if page is not None and out is None:
+        raise UsageError("--report was given without --out", "Give --out FILE.jsonl too: the page is made from it.")
+    asked = eval_setup.read_dataset(dataset, library, documents, beir=False, other=(out, page))
     with eval_setup.interruptible() as stop, eval_setup.opened(asked, settings, stop) as opened:
         chosen = eval_setup.choose(
             asked, opened, limit, seed, answerable_only=False, documents_limit=documents_limit, where=where
         )
         report = _answer(asked, opened, chosen, settings, seed, out, mode, baseline, within_document, stop)
+    if page is not None and out is not None and report["questions"]:
+        write_report(runs.past(out), page, seed=seed)
     eval_setup.finish(report, as_json, answer_tables.print_answers, stop.asked)
 
 

@@ -12,6 +12,7 @@ from localrag.cli import eval_setup, eval_tables
 from localrag.cli.eval_answers import answers_command
 from localrag.cli.eval_arena import arena_command
 from localrag.cli.eval_judge import judge_command
+from localrag.cli.eval_report import read_command, report_command
 from localrag.cli.eval_routes import routes_command
 from localrag.cli.eval_surveys import surveys_command
 from localrag.cli.options import complete_library, json_option, print_json
@@ -38,6 +39,8 @@ def eval_command() -> None:
 eval_command.add_command(answers_command)
 eval_command.add_command(arena_command)
 eval_command.add_command(judge_command)
+eval_command.add_command(report_command)
+eval_command.add_command(read_command)
 eval_command.add_command(routes_command)
 eval_command.add_command(surveys_command)
 

@@ -19,5 +19,9 @@ rubric.py     the grade by code: quantities, names, negations (pure)
 agreement.py  how far a judge agrees with labels by hand: kappa, and the sample that ships (judged.jsonl)
 arena.py      ways of answering paired on the same questions, blind
 strengths.py  Bradley and Terry's strengths from votes, with and without length (pure)
+report.py     a page over runs of answers: side by side, the curves, the worst answers
+pages.py      that page as Markdown or HTML (pure)
+plots.py      curves and histograms as SVG (pure)
+reading.py    answers read by a person who does not know what gave them
 drafting.py   questions from a person's own documents, for them to correct
 """

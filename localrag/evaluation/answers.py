@@ -21,6 +21,8 @@ from localrag.events import Answered, Event
 from localrag.sentences import sentences
 from localrag.types import Answer, Citation, Mode, Plan
 
+_OF_THE_RUN = ("run", "id", "digest")
+
 
 class Asker(Protocol):
     """What is needed of an Assistant."""
@@ -119,7 +121,10 @@ def run(
         documents = matched.documents(question)
         row = results.done(question)
         if row is not None:
-            row = rescored(row, question, documents, choices)
+            kept, row = row, rescored(row, question, documents, choices)
+            if row != kept:
+                # The file has the newer figures too: the later line holds.
+                row = results.add(question, {name: row[name] for name in row if name not in _OF_THE_RUN})
         else:
             if stop():
                 return

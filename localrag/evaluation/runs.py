@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from localrag import vault
-from localrag.errors import UsageError
+from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation.datasets import Question
 
 Row = Mapping[str, Any]
@@ -81,6 +82,43 @@ class Run:
     def _append(self, row: Mapping[str, Any]) -> None:
         assert self._path is not None
         vault.append_line(self._path, json.dumps(row, ensure_ascii=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A run as a file has it: its settings, and the last result of each question, in the order in which they came."""
+
+    id: str
+    settings: Mapping[str, Any]
+    rows: tuple[Row, ...]
+
+
+def past(path: Path) -> list[Past]:
+    """The runs that a file holds, in the order in which they began.
+
+    Raises:
+        NotFoundError: there is no such file.
+        UsageError: it cannot be read, or holds no results.
+    """
+    hint = "Name a file that an evaluation wrote: localrag eval answers DATASET --out FILE.jsonl"
+    try:
+        lines = vault.read_bytes(path).split(b"\n")
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {str(path)!r}", hint) from None
+    except OSError as error:
+        raise UsageError(f"cannot read {str(path)!r}: {error.strerror}", hint) from None
+    settings: dict[str, Mapping[str, Any]] = {}
+    rows: dict[str, dict[str, Row]] = {}
+    for row in filter(None, map(_parsed, lines)):
+        run = str(row["run"])
+        if isinstance(row.get("settings"), dict):
+            settings[run] = row["settings"]
+        elif "id" in row:
+            rows.setdefault(run, {})[str(row["id"])] = row
+    found = [Past(run, settings[run], tuple(rows.get(run, {}).values())) for run in settings]
+    if not found:
+        raise UsageError(f"{str(path)!r} holds no results of an evaluation", hint)
+    return found
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

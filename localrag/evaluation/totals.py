@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from localrag.evaluation import metrics, risk
+from localrag.evaluation.ranking import Figures
 from localrag.evaluation.risk import present
 from localrag.evaluation.runs import Row
 
@@ -20,6 +21,8 @@ FIGURES = (
     "right", "exact", "f1", "numeric", "unit", "choice", "cited", "cited_document", "cited_page", "evidence",
     "evidence_given", "evidence_shown",
 )  # fmt: skip
+
+_COMPARED = ("right", "f1", "numeric", "unit", "choice", "evidence_given", "evidence")
 
 
 def summarize(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
@@ -125,6 +128,18 @@ def choices(rows: Sequence[Row], seed: int = 0) -> dict[str, Any] | None:
         "above_majority": share(labelled, lambda row: row["figures"]["choice"] - (row["known"] == common), seed=seed),
         "macro_f1": round(sum(f1) / len(f1), 4),
     }
+
+
+def per_question(rows: Sequence[Row]) -> dict[str, Figures]:
+    """What each question came to, for `comparing.compare`."""
+    done = [row for row in rows if "error" not in row]
+    found: Figures = {
+        name: {row["id"]: float(row["figures"][name]) for row in done if name in row["figures"]} for name in _COMPARED
+    }
+    found["answered_present"] = {row["id"]: float(row["found"]) for row in done if present(row)}
+    found["declined_absent"] = {row["id"]: float(not row["found"]) for row in done if not present(row)}
+    found["seconds"] = {row["id"]: float(row["seconds"]) for row in done}
+    return {"answers": {name: figures for name, figures in found.items() if figures}}
 
 
 def _seconds(rows: Sequence[Row]) -> dict[str, float | None]:

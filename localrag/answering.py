@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
-from localrag import calibration, checking, foreign, intent, prompt, writing
+from localrag import calibration, checking, foreign, intent, material, prompt, writing
 from localrag.computing import calculating
 from localrag.conflicts import finding as conflicts
 from localrag.errors import ModelError
@@ -60,6 +60,8 @@ def context(model: Model, documents: int, history: Sequence[Turn], asked: Questi
 def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings) -> Iterator[Event]:
     """Calculate the answer, or weigh whether the text holds it and have it written and cited; `Answered` comes last."""
     asked.split, asked.thought = None, ""  # of passages that did not answer, where the document is now read whole
+    orders = material.orders_in(prompted.passages)
+    asked.not_read = [*orders, *(item for item in asked.not_read if item not in orders)]
     calculated = calculating.answered(asked, prompted)
     if calculated is not None:
         yield Answered(conflicts.shown(asked, calculated))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from localrag import filters, places
+from localrag import filters, orders, places
 from localrag.library import Library
 from localrag.types import Citation, Document, Filter, NotRead, Page, Passage, place
 
 _MOST_NOT_READ = 50
+# Characters shown of what gives orders to the model.
+_ORDER_SHOWN = 80
 # Characters shown on each side of a term that was searched for.
 _AROUND = 80
 
@@ -67,6 +69,23 @@ def not_read(
         more = f"and {len(missing) - _MOST_NOT_READ} more: see `localrag status {name}`"
         return [*missing[:_MOST_NOT_READ], NotRead(name, "", more)]
     return missing
+
+
+def orders_in(passages: Sequence[Passage]) -> list[NotRead]:
+    """What of these passages gives orders to the model, and so was not put before it; one line for each page."""
+    found: dict[NotRead, list[str]] = {}
+    for passage in passages:
+        texts = [passage.text[order.start : order.end] for order in orders.orders(passage.text)]
+        texts += [part for part in (passage.document, *passage.heading[-2:]) if orders.orders(part)]
+        if texts:
+            found.setdefault(NotRead(passage.library, passage.document, "", passage.page), []).extend(texts)
+    return [replace(where, reason=_ordered(list(dict.fromkeys(texts)))) for where, texts in found.items()]
+
+
+def _ordered(texts: Sequence[str]) -> str:
+    first = " ".join(texts[0].split())
+    first = first if len(first) <= _ORDER_SHOWN else f"{first[:_ORDER_SHOWN]}…"
+    return f"speaks to the assistant, and this was not given to it ({_number(len(texts), 'place')}): “{first}”"
 
 
 def characters(document: Document, only: Filter) -> int:

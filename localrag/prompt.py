@@ -2,7 +2,8 @@
 
 Stable text comes first and the question last, so that what the model has read of a document serves the next question
 too. Counts tokens with the function it is given and knows no tokenizer. Text of documents is put into the prompt as
-data; that it cannot act as a special token is the chat template's part.
+data: sentences that give the model orders are left out (`orders.py`). That nothing in it can act as a special token is
+the chat template's part.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from localrag import orders
 from localrag.findings import FlagKind
 from localrag.types import Message, Passage, Turn
 
@@ -143,7 +145,7 @@ def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count
     left_out: list[Passage] = []
     used = 0
     for passage in passages:
-        size = count(_heading(passage)) + count(_shown(passage)) + _FRAME_TOKENS
+        size = count(_heading(passage)) + count(shown(passage)) + _FRAME_TOKENS
         if used + size <= left or not taken:
             taken.append(passage)
             used += size
@@ -154,7 +156,7 @@ def fit(passages: Sequence[Passage], history: Sequence[Turn], budget: int, count
 
 def passages_prompt(question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()) -> list[Message]:
     """The prompt of `retrieve`: rules, earlier turns, numbered passages, question."""
-    blocks = [f"[{number}] {_heading(passage)}\n{_shown(passage)}" for number, passage in enumerate(passages, 1)]
+    blocks = [f"[{number}] {_heading(passage)}\n{shown(passage)}" for number, passage in enumerate(passages, 1)]
     last = "Passages:\n\n" + "\n\n".join(blocks) + f"\n\nQuestion: {question}"
     return [Message("system", PASSAGE_RULES), *_turns(history), Message("user", last)]
 
@@ -173,7 +175,7 @@ def documents_prompt(
 
 def document_block(name: str, text: str) -> str:
     """A whole document as it stands in a prompt."""
-    return f"Document: {name}\n\n{text}\n\n"
+    return f"Document: {_named(name)}\n\n{orders.without(text)}\n\n"
 
 
 def check_prompt(messages: Sequence[Message]) -> list[Message]:
@@ -222,7 +224,7 @@ def draft_prompt(passage: Passage) -> list[Message]:
     """The prompt for a question about a passage, to be answered under DRAFT_GRAMMAR."""
     return [
         Message("system", DRAFT_RULES),
-        Message("user", f"Passage of {_heading(passage)}:\n\n{_shown(passage)}\n\nReply with answer and question."),
+        Message("user", f"Passage of {_heading(passage)}:\n\n{shown(passage)}\n\nReply with answer and question."),
     ]
 
 
@@ -246,14 +248,19 @@ def _clipped(text: str, most: int, count: Count) -> str:
 
 
 def _heading(passage: Passage) -> str:
-    path = " › ".join(passage.heading[-2:])
+    path = " › ".join(part for part in passage.heading[-2:] if not orders.orders(part))
     place = passage.place if passage.page is not None or passage.unit == "mail" or passage.spot else ""
-    return ", ".join(part for part in (passage.document, place, path) if part)
+    return ", ".join(part for part in (_named(passage.document), place, path) if part)
 
 
-def _shown(passage: Passage) -> str:
-    """The passage as the model reads it: rows of a table under their header."""
-    return f"{passage.header}\n{passage.text}" if passage.header else passage.text
+def _named(name: str) -> str:
+    """A document's name; of one that gives orders only the kind of file."""
+    return name if not orders.orders(name) else f"document.{name.rpartition('.')[2][:5]}"
+
+
+def shown(passage: Passage) -> str:
+    """The passage as the model reads it: rows of a table under their header, orders left out."""
+    return orders.without(f"{passage.header}\n{passage.text}" if passage.header else passage.text)
 
 
 def _turns(history: Sequence[Turn]) -> list[Message]:

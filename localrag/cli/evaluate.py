@@ -11,6 +11,7 @@ import click
 from localrag.cli import eval_setup, eval_tables
 from localrag.cli.eval_answers import answers_command
 from localrag.cli.eval_arena import arena_command
+from localrag.cli.eval_injections import injections_command
 from localrag.cli.eval_judge import judge_command
 from localrag.cli.eval_report import read_command, report_command
 from localrag.cli.eval_routes import routes_command
@@ -38,6 +39,7 @@ def eval_command() -> None:
 
 eval_command.add_command(answers_command)
 eval_command.add_command(arena_command)
+eval_command.add_command(injections_command)
 eval_command.add_command(judge_command)
 eval_command.add_command(report_command)
 eval_command.add_command(read_command)

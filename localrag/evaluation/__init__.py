@@ -9,6 +9,7 @@ runs.py       results as JSON lines, so that an interrupted run goes on
 retrieval.py  are the right document, page and words among the passages found?
 comparing.py  two settings on the same questions: by how much, and is it chance?
 misses.py     what was missed, to be read
+injections/   documents that carry attacks, each beside the same one without: does the model obey them?
 answers.py    is the answer right, and do its quotes stand where they are said to stand?
 baselines.py  what localrag is compared with: one plain prompt, and the question alone
 worth.py      one figure for one answer, and whether it counts as right (pure)

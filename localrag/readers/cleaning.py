@@ -25,7 +25,9 @@ _TRANSLATION |= {
     0xFB05: "st",
     0xFB06: "st",
 }
-_ODD = re.compile("[" + "".join(f"\\u{code:04x}" for code in _TRANSLATION if code not in (9, 10)) + "\ud800-\udfff]")
+# Tags: letters that nobody sees, in which a text can carry another. (They also make the flags of England and Scotland.)
+_TRANSLATION |= dict.fromkeys([0xE0001, *range(0xE0020, 0xE0080)])
+_ODD = re.compile("[" + "".join(f"\\U{code:08x}" for code in _TRANSLATION if code not in (9, 10)) + "\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

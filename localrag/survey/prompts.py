@@ -44,7 +44,7 @@ char   ::= [^"\\\x00-\x1F] | "\\" ["\\/nt]
 
 def passage_prompt(noun: str, passages: Sequence[Passage]) -> list[Message]:
     """Passages of one document, to be asked about with one of the tails below."""
-    blocks = [f"{passage.header}\n{passage.text}" if passage.header else passage.text for passage in passages]
+    blocks = [prompt.shown(passage) for passage in passages]
     what = f"Passage{'s' if len(blocks) > 1 else ''} of the {noun}"
     return [Message("system", RULES), Message("user", f"{what}:\n\n" + "\n\n[…]\n\n".join(blocks))]
 

@@ -1,0 +1,229 @@
+"""Sentences of a document that give orders to the model that reads it: found by their words, and left out (pure).
+
+A document is data. Whoever slips "ignore all previous instructions" into a letter speaks to the model and not to the
+people who share the letter, so such a sentence need not be read to answer a question about it. A sentence counts as an
+order where two kinds of signs come together: it speaks to a machine, it sets aside what the machine was told, it rules
+what the machine is to write, it gives the machine a role, it mimics the turns or quotes of a prompt. One kind alone is
+no order, since contracts disregard instructions and exams rule what is written; only the tokens that part the turns of
+a chat count by themselves. What stands beside an order in its paragraph and has one sign goes with it.
+
+The patterns know English, German, Spanish, French, Italian, Portuguese, Dutch, Polish, Turkish, Russian, Arabic,
+Chinese, Japanese and Korean. It is a filter by words: an order in other words passes it, and then only the wording of
+the prompt and the checks of the answer stand against it (docs/decisions/0029-documents-are-data.md).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import resources
+from itertools import pairwise
+
+from localrag.sentences import sentences
+
+# Put where orders were left out, so that the model does not read on over the gap.
+GAP = "[…]"
+# Can stand between letters without being seen; taken out before looking, so that they hide no word.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]"
+)
+# From here on a sentence is an order; each kind of sign counts once.
+_ORDER = 2
+_STOP = re.compile(r"(?<=[.!?:]) ")
+# Most words of a sentence that goes with the turn of a chat before it, in its paragraph, signs or not.
+_FEW = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A stretch of a text that gives orders to the model; offsets are half-open."""
+
+    start: int
+    end: int
+
+
+# The kinds of signs, in the order of their numbers; see orders.txt.
+_KINDS = ("address", "aside", "tasks", "roles", "mimics", "out", "draws")
+_ADDRESSED, _ASIDE, _TASKS, _ROLES, _MIMIC, _OUT, _DRAWING, _WRITING, _ANSWERING = range(9)
+# Without one of these there is no order: a footnote with an address in it has the other two.
+_TELLING = frozenset((_ADDRESSED, _ASIDE, _TASKS, _ROLES, _WRITING, _ANSWERING))
+# "Reply with the form at https://…", "Answer: Respond within a week": mail and lists of questions are full of them.
+_HONEST = (frozenset((_WRITING, _OUT)), frozenset((_WRITING, _MIMIC)), frozenset((_WRITING, _MIMIC, _OUT)))
+
+
+# Begins a turn whose words are still to come.
+_OPENS = re.compile(r"(?:<\|end_header_id\|>|<\|assistant\|>|(?:<\|im_start\|>|<start_of_turn>)\w+|response:)$")
+# Begins a line of a dialogue; goes with an order beside it.
+_LABEL = re.compile(r"\W*(?:question|q|answer|a|user|assistant|system|human|model|result)\s*:")
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    """What orders.txt says: one expression for each kind, and the ways in which writing and answers are ruled."""
+
+    tokens: re.Pattern[str]
+    quotes: re.Pattern[str]
+    frames: re.Pattern[str]
+    kinds: tuple[re.Pattern[str], ...]
+    writing: tuple[re.Pattern[str], ...]
+    answers: tuple[re.Pattern[str], ...]
+
+
+@cache
+def _patterns() -> _Patterns:
+    named: dict[str, str] = {}
+    groups: dict[str, list[str]] = {}
+    for line in resources.files(__package__).joinpath("orders.txt").read_text(encoding="utf-8").splitlines():
+        if head := re.fullmatch(r"\[(\w+)\]", line):
+            group = groups.setdefault(head[1], [])
+        elif line and not line.startswith("#"):
+            if not groups:
+                name, _, pattern = line.partition(" = ")
+                named[name] = pattern
+            else:
+                group.append(re.sub(r"\{([a-z]+)\}", lambda match: named[match[1]], line))
+    one = {name: _compiled("|".join(f"(?:{pattern})" for pattern in group)) for name, group in groups.items()}
+    return _Patterns(
+        one["tokens"], one["quotes"], one["frames"], tuple(one[name] for name in _KINDS),
+        tuple(map(_compiled, groups["writing"])), tuple(map(_compiled, groups["answers"])),
+    )  # fmt: skip
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.MULTILINE)
+
+
+# --- finding ------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Sentence:
+    """A sentence on the way: where it stands, in which paragraph, the kinds of signs it has, whether it is an order."""
+
+    start: int
+    end: int
+    paragraph: int
+    words: str
+    signs: frozenset[int]
+    token: bool
+    frame: bool
+    taken: bool
+
+
+def orders(text: str) -> list[Order]:
+    """The orders in a text, in order, neighbours as one."""
+    if not _glance(_folded(text)):
+        return []
+    found = _read(text)
+    _pair(found)
+    _spread(found)
+    _fill(found)
+    return _joined(text, found)
+
+
+@lru_cache(maxsize=64)
+def without(text: str) -> str:
+    """The text as the model is given it: GAP stands where orders stood."""
+    parts, end = [], 0
+    for order in orders(text):
+        parts += [text[end : order.start], GAP]
+        end = order.end
+    return "".join([*parts, text[end:]]) if parts else text
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).lower()
+
+
+def _glance(low: str) -> bool:
+    """Whether a text can hold an order at all; most do not."""
+    return bool(_patterns().tokens.search(low) or _patterns().quotes.search(low)) or _is_order(
+        _signs(_STOP.sub("\n", low))
+    )
+
+
+def _read(text: str) -> list[_Sentence]:
+    found: list[_Sentence] = []
+    last = paragraph = 0
+    for start, end in sentences(text):
+        row = text.startswith("|", start)
+        after = bool(found) and text.startswith("|", found[-1].start)
+        paragraph += row or after or bool(re.search(r"\n[ \t]*\n", text[last:start]))
+        words = _folded(text[start:end])
+        signs, frame, token = (
+            _signs(words),
+            bool(_patterns().frames.search(words)),
+            bool(_patterns().tokens.search(words)),
+        )
+        signs = signs | {_MIMIC} if frame else signs
+        taken = token or bool(_patterns().quotes.search(words)) or _is_order(signs)
+        found.append(_Sentence(start, end, paragraph, words, signs, token, frame, taken))
+        last = end
+    return found
+
+
+def _signs(words: str) -> frozenset[int]:
+    found = {number for number, sign in enumerate(_patterns().kinds) if sign.search(words)}
+    answers = sum(bool(rule.search(words)) for rule in _patterns().answers)
+    writing = sum(bool(rule.search(words)) for rule in _patterns().writing)
+    if writing or answers > 1:
+        found.add(_WRITING)
+    if answers or writing > _ORDER:
+        found.add(_ANSWERING)
+    return frozenset(found)
+
+
+def _is_order(signs: frozenset[int]) -> bool:
+    return len(signs) >= _ORDER and bool(signs & _TELLING) and signs not in _HONEST
+
+
+def _pair(found: Sequence[_Sentence]) -> None:
+    """Sentences near each other that have signs of two kinds are an order together: "You are a parrot. It says X only."
+
+    Those of one paragraph with at most one between them; of two paragraphs where one of them frames a prompt.
+    """
+    for at, one in enumerate(found):
+        for other in found[at + 1 : at + 3]:
+            near = one.paragraph == other.paragraph or one.frame or other.frame
+            if near and one.signs and other.signs and _is_order(one.signs | other.signs):
+                union = one.signs | other.signs
+                both = len(union & _TELLING) >= _ORDER or one.frame or other.frame or {_ANSWERING, _MIMIC} <= union
+                one.taken, other.taken = one.taken or both, other.taken or both
+
+
+def _spread(found: Sequence[_Sentence]) -> None:
+    """What stands beside an order in its paragraph and has a sign itself goes too."""
+    for step in (1, -1):
+        for at in range(len(found)) if step == 1 else range(len(found) - 1, -1, -1):
+            before = at - step
+            if 0 <= before < len(found) and found[before].taken and not found[at].taken:
+                one, near = found[at], found[before].paragraph == found[at].paragraph
+                few = step == 1 and len(one.words.split()) <= _FEW
+                sign = bool(one.signs) or bool(_LABEL.match(one.words))
+                few = step == 1 and found[before].token and len(one.words.split()) <= _FEW
+                one.taken = (near and (sign or few)) or (one.frame and bool(found[before].signs))
+                # The words of a turn may stand in the paragraph behind its beginning.
+                one.taken = one.taken or (step == 1 and bool(_OPENS.search(found[before].words)))
+
+
+def _fill(found: Sequence[_Sentence]) -> None:
+    """What stands between two orders of one paragraph, or between the tokens of two turns, belongs to them."""
+    taken = [at for at, one in enumerate(found) if one.taken]
+    for first, second in pairwise(taken):
+        one, other = found[first], found[second]
+        if (second - first <= 2 and one.paragraph == other.paragraph) or (one.token and other.token):
+            for between in found[first:second]:
+                between.taken = True
+
+
+def _joined(text: str, found: Sequence[_Sentence]) -> list[Order]:
+    joined: list[Order] = []
+    for one in found:
+        if one.taken and joined and not text[joined[-1].end : one.start].strip():
+            joined[-1] = Order(joined[-1].start, one.end)
+        elif one.taken:
+            joined.append(Order(one.start, one.end))
+    return joined

@@ -40,6 +40,7 @@ _ROW = re.compile(
     r"\b(?:row|line|entry|item)\s+(?:for|of|marked|headed)\s+(?P<row>[\w “”\"-]{2,60}?)\s+(?:is|are|shall)\b", re.I
 )
 _FOLLOWS = re.compile(r"\b(?:the\s+following|as\s+follows|to\s+read|folgende\w*|wie\s+folgt|lautet)\b|:\s*$", re.I)
+_GONE = re.compile(r"\b(?:deleted|gestrichen|aufgehoben)\b(?!\W+(?:and|und)\b)", re.I)
 _LINE = r"^[ \t]*(?:(?:clause|section|article|paragraph|§)\s*)?{}[.)]?(?=\s)"
 _ANY_LINE = re.compile(_LINE.format(rf"(?P<id>{_ID})"), re.I | re.M)
 _LONGEST_CLAUSE = 6000
@@ -65,6 +66,7 @@ class Change:
 
     `spot` is the sentence that tells it, `told` what is put in the place of the old (the same sentence, or the new text
     below it). `old` and `new` are the words exchanged, or empty where a whole clause is; `row` names a row of a table.
+    `gone`: the clause is taken out and nothing is put in its place.
     """
 
     clause: str
@@ -73,6 +75,7 @@ class Change:
     old: str = ""
     new: str = ""
     row: str = ""
+    gone: bool = False
 
 
 def changes(pages: Sequence[str]) -> list[Change]:
@@ -101,8 +104,10 @@ def _of_page(position: int, text: str) -> Iterator[Change]:
             told = Spot(position, *_without_header(text, spans[last + 1 : last + 2 + _ROWS], _ROW.search(sentence)))
         if row := _ROW.search(sentence):
             yield Change(clause, spot, told, row=row["row"].strip(' "“”'))
-        elif follows or re.search(r"\b(?:deleted|gestrichen|aufgehoben)\b", sentence, re.I):
+        elif follows:
             yield Change(clause, spot, told)
+        elif _GONE.search(sentence):
+            yield Change(clause, spot, spot, gone=True)
 
 
 def _balanced(text: str) -> bool:
@@ -121,7 +126,7 @@ def _without_header(text: str, below: Sequence[tuple[int, int]], row: re.Match[s
 
 
 def changed(change: Change, told: str, pages: Sequence[str]) -> Spot | None:
-    """The sentence of the old document that a change is about; None where it cannot be found again.
+    """The sentence of the old document that a change is about, or the clause; None where it cannot be found again.
 
     Args:
         change: of an amendment.
@@ -131,7 +136,12 @@ def changed(change: Change, told: str, pages: Sequence[str]) -> Spot | None:
     best: tuple[int, Spot] | None = None
     for position, text in enumerate(pages):
         for start, end in _clauses(change.clause, text):
-            for first, last in _whole(text, sentences(text[start:end]), start):
+            if change.gone:
+                last = start + len(text[start:end].rstrip())
+                if best is None or last - start > best[0]:  # in a list of contents it is shorter
+                    best = last - start, Spot(position, start, last)
+                continue
+            for first, last in _whole(sentences(text[start:end]), start):
                 sentence = text[first:last]
                 if change.old or change.row:
                     fits = int(locate(change.old or change.row, sentence) is not None) * 100
@@ -145,7 +155,7 @@ def changed(change: Change, told: str, pages: Sequence[str]) -> Spot | None:
     return best[1] if best else None
 
 
-def _whole(text: str, spans: Sequence[tuple[int, int]], start: int) -> Iterator[tuple[int, int]]:
+def _whole(spans: Sequence[tuple[int, int]], start: int) -> Iterator[tuple[int, int]]:
     for first, last in spans:
         yield start + first, start + last
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from textual import events
 
 from localrag.errors import ModelError, StorageError
 from localrag.events import Again, Delta, Notice, Planned, PromptRead, Surveyed, Thought, Tried
-from localrag.findings import Split
+from localrag.findings import Conflict, Side, Split
 from localrag.tui.widgets.question import QuestionInput
 from localrag.types import Filter, NotRead, Seconds, Usage
 from tui.fakes import PLAN, SCRIPT, FakeAssistant, FakeWorld, Gate, answered
@@ -449,3 +451,16 @@ async def test_a_vote_shows_how_far_it_is_and_how_it_was_divided():
         await see(pilot, "1 of 5 tries")
         gate.opened.set()
         await see(pilot, "3 of 4 tries agree; 1 said: Forty.")
+
+
+async def test_where_documents_differ_stands_right_below_the_answer():
+    later = Side("30 days", "contracts/amendment.pdf", "p. 1", "2025-09-08", 2)
+    earlier = Side("45 days", "contracts/msa.pdf", "p. 12", "2025-02-03", 1)
+    done = answered("Within 45 days [1].")
+    done = replace(
+        done, answer=replace(done.answer, conflicts=(Conflict("Invoices are paid within", (later, earlier)),))
+    )
+    app = FakeWorld(FakeAssistant([Planned(PLAN), done])).app()
+    async with app.run_test(size=(160, 48)) as pilot:
+        await ask(pilot)
+        await see(pilot, "! The documents differ, the later first. Invoices are paid within: “30 days”")

@@ -118,6 +118,8 @@ class TurnView(Vertical):
         await self._answer.finish(answer.answer)
         lines = (Static(Content(f"  {clean_line(working.shown)}"), classes="working") for working in answer.workings)
         await self._citations.mount(*lines)
+        differ = (Static(Content(f"! {clean_line(one.shown)}"), classes="remark") for one in answer.conflicts)
+        await self._citations.mount(*differ)
         await self._citations.mount(*(CitationLine(citation) for citation in answer.citations))
         await self._notes.mount(Static(Content(_cost(answer)), classes="quiet"))
         if answer.looked_at or answer.context:
@@ -179,7 +181,7 @@ def _looked_at(answer: Answer) -> str:
 
 def remarks(answer: Answer) -> list[str]:
     """What a reader of the answer must know to trust it no further than it goes, a line each."""
-    lines = [conflict.shown for conflict in answer.conflicts]
+    lines = []
     if answer.stopped:
         lines.append("This answer is not complete: it was stopped or reached its longest length.")
     if not answer.found and not answer.stopped and "do not say" not in answer.answer:

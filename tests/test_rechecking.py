@@ -35,6 +35,12 @@ def test_empty_is_a_complaint_and_not_found_is_none() -> None:
     assert complaints(answer(found=False), done("", "stopped")) == ()
 
 
+def test_an_answer_in_another_language_is_not_blamed_for_its_words() -> None:
+    flags = (Flag("language", "German", "the text is English"), Flag("date", "Mai 2031", "not there"))
+    foreign = answer("Sie endet im Mai 2031.", flags=flags, unsupported=("Sie endet.",))
+    assert complaints(foreign, done()) == (Complaint("date", "Mai 2031"),)
+
+
 def test_going_in_circles_is_seen() -> None:
     assert circles("the rent is due on the first day and " * 4)
     assert not circles("The rent is due on the first day. The deposit is due on the second day. The fee is due later.")

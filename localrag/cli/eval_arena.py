@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from localrag.cli import eval_answers, eval_judge, eval_setup, judge_tables
+from localrag.cli.eval_report import check_form
 from localrag.cli.options import complete_library, json_option, shown
 from localrag.settings import Settings, load_settings
 
@@ -48,10 +49,12 @@ Examples:
               help="Seed of the sample, of the order of the answers and of the intervals.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl",
               help="Keep an answer and a vote a line; what it holds is neither asked nor judged again.")  # fmt: skip
+@click.option("--report", "page", type=click.Path(path_type=Path, dir_okay=False), callback=check_form, metavar="FILE",
+              help="Write it as a page too (.md or .html).")  # fmt: skip
 @json_option
 def arena_command(
     sides: tuple[str, ...], documents: Path | None, library: str | None, within_document: bool, judge: str,
-    person: bool, limit: int | None, seed: int, out: Path | None, as_json: bool,
+    person: bool, limit: int | None, seed: int, out: Path | None, page: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Which way of answering is better, judged blind on the same questions?
 
@@ -77,6 +80,7 @@ def arena_command(
         }
         if not stop.asked:
             report |= _fight(contestants, PERSON if person else judge, settings, limit, seed, out, stop)
+    judge_tables.write_page(report, page)
     eval_setup.finish(report, as_json, judge_tables.print_arena, stop.asked)
 
 

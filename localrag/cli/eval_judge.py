@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag.cli import eval_setup, judge_tables
+from localrag.cli.eval_report import check_form
 from localrag.cli.options import json_option
 from localrag.settings import Settings, load_settings
 
@@ -57,10 +58,13 @@ Examples:
               help="Seed of the lot and of the intervals.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl",
               help="Keep a grade a line; answers that it holds graded are not graded again.")  # fmt: skip
+@click.option("--report", "page", type=click.Path(path_type=Path, dir_okay=False), callback=check_form, metavar="FILE",
+              help="Write it as a page too (.md or .html).")  # fmt: skip
 @json_option
 def judge_command(
-    answers: Path, judge: str, labels: Path | None, limit: int | None, seed: int, out: Path | None, as_json: bool
-) -> None:
+    answers: Path, judge: str, labels: Path | None, limit: int | None, seed: int, out: Path | None, page: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Grade answers against the known ones: right, partly, wrong, declined.
 
     RUN.jsonl was written by `localrag eval answers --out`; each run in it is graded by itself. The judge is told
@@ -85,6 +89,7 @@ def judge_command(
         report["agreement"] = None if decided is None else decided.to_dict()
         report["agreement_on"] = None if decided is None else "labels" if decided is own else "sample"
         report["decides"] = decided is not None and decided.decides
+    judge_tables.write_page(report, page)
     eval_setup.finish(report, as_json, judge_tables.print_grades, stop.asked)
 
 

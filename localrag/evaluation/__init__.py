@@ -24,5 +24,6 @@ report.py     a page over runs of answers: side by side, the curves, the worst a
 pages.py      that page as Markdown or HTML (pure)
 plots.py      curves and histograms as SVG (pure)
 reading.py    answers read by a person who does not know what gave them
+verdicts.py   what judges found, as tables and a page
 drafting.py   questions from a person's own documents, for them to correct
 """

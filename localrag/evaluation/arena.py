@@ -8,7 +8,6 @@ tie without a vote. A question that a side failed on, or was not asked, is left 
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,15 +15,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from localrag import vault
-from localrag.errors import NotFoundError, UsageError
+from localrag.errors import UsageError
 from localrag.evaluation import metrics, rubric, strengths
 from localrag.evaluation.agreement import DECIDES, Agreement, Given
 from localrag.evaluation.judge import SIDES, Judge, prefer_once
-from localrag.evaluation.runs import Row, Run
+from localrag.evaluation.runs import Row, Run, past
 from localrag.evaluation.strengths import Vote
 
 _FORM = "It is written by: localrag eval answers DATASET --out FILE.jsonl"
+_NEEDED = frozenset(("question", "known", "answer", "found"))
 # What a run's settings say of the moment, which tells no two sides apart for a reader.
 _UNTOLD = frozenset(("measure", "library", "generation", "version", "embedder"))
 
@@ -80,32 +79,12 @@ def read(path: Path) -> list[Side]:
         NotFoundError: there is no such file.
         UsageError: it holds no answers.
     """
-    try:
-        lines = vault.read_bytes(path).split(b"\n")
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no file {str(path)!r}", _FORM) from None
-    except OSError as error:
-        raise UsageError(f"cannot read {str(path)!r}: {error.strerror}", _FORM) from None
-    made: dict[str, Mapping[str, Any]] = {}
-    rows: dict[str, dict[str, Row]] = {}
-    for line in lines:
-        row = _parsed(line)
-        if "settings" in row and row["settings"].get("measure") == "answers":
-            made[row["run"]] = row["settings"]
-        elif row.get("run") in made and {"id", "question", "known", "answer", "found"} <= row.keys():
-            rows.setdefault(row["run"], {})[str(row["id"])] = row
-    if not rows:
+    found = {run.id: run for run in past(path) if run.settings.get("measure") == "answers"}
+    rows = {id: [row for row in run.rows if row.keys() >= _NEEDED] for id, run in found.items()}
+    if not any(rows.values()):
         raise UsageError(f"{str(path)!r} holds no answers", _FORM)
-    names = _names(path, {run: made[run] for run in rows})
-    return [side_of(names[run], list(own.values()), run) for run, own in rows.items()]
-
-
-def _parsed(line: bytes) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return {}
-    return row if isinstance(row, dict) else {}
+    names = _names(path, {id: run.settings for id, run in found.items() if rows[id]})
+    return [side_of(names[id], own, id) for id, own in rows.items() if own]
 
 
 def _names(path: Path, made: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

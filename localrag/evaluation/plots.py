@@ -1,4 +1,5 @@
-"""Plots as SVG, drawn by these few lines: curves between 0 and 1, and histograms. No script, no font, no reference.
+"""Plots as SVG, drawn by these few lines: curves between 0 and 1, histograms, intervals. No script, no font, no
+reference.
 
 Colours are those of Okabe and Ito (2008, "Color Universal Design"), which the colour-blind can tell apart; lines differ
 by their dashes too.
@@ -6,7 +7,7 @@ by their dashes too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 Curve = Sequence[tuple[float, float]]
@@ -17,6 +18,7 @@ _WIDE, _HIGH = 560, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 44
 _LINE = 16  # height of a line of the legend
 _TICKS = 5
+_NAMES = 210  # width of the names beside intervals
 
 
 def lines(curves: Sequence[tuple[str, Curve]], *, across: str, up: str) -> str:
@@ -54,6 +56,28 @@ def histogram(series: Sequence[tuple[str, Sequence[float]]], edges: Sequence[flo
                 f'fill="{_colour(number)}"><title>{count}</title></rect>'
             )
     return _svg(body, [f"{name} ({len(values)})" for name, values in series], lined=False)
+
+
+def intervals(rows: Sequence[tuple[str, float, float, float]], *, across: str) -> str:
+    """A line for each name: its value as a dot, on a stroke from the low to the high end of its interval."""
+    ends = [end for _, _, low, high in rows for end in (low, high)] or [0.0, 1.0]
+    least, most = min(0.0, *ends), max(0.0, *ends)
+    room = (most - least) or 1.0
+    place: Callable[[float], float] = lambda value: _NAMES + (value - least) / room * (_WIDE - _NAMES - _RIGHT)  # noqa: E731
+    high = _TOP + 22 * len(rows)
+    body = [f'<line x1="{place(0):.1f}" x2="{place(0):.1f}" y1="0" y2="{high}" stroke="#bbb"/>']
+    for number, (name, value, low, top) in enumerate(rows):
+        y = _TOP + 22 * number
+        body.append(f'<text x="0" y="{y + 4}">{escape(name if len(name) <= 34 else name[:33] + "…")}</text>')
+        body.append(f'<line x1="{place(low):.1f}" x2="{place(top):.1f}" y1="{y}" y2="{y}" stroke="{_COLOURS[0]}"/>')
+        body.append(f'<circle cx="{place(value):.1f}" cy="{y}" r="3.5" fill="{_COLOURS[0]}"/>')
+        body.append(f'<text x="{place(value):.1f}" y="{y - 5}" text-anchor="middle">{value:+.2f}</text>')
+    body.append(f'<text x="{_NAMES}" y="{high + 14}">{escape(across)}</text>')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDE} {high + 20}" width="{_WIDE}" role="img" '
+        f'font-family="sans-serif" font-size="11" fill="#333"><rect width="{_WIDE}" height="{high + 20}" fill="#fff"/>'
+        f"{''.join(body)}</svg>"
+    )
 
 
 def bins(values: Sequence[float], edges: Sequence[float]) -> list[int]:

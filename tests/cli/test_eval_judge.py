@@ -82,7 +82,7 @@ def test_own_labels_decide_where_there_are_enough_of_them(tmp_path: Path, monkey
 
 
 def test_a_file_that_holds_no_answers_is_told(dataset: Path) -> None:
-    with pytest.raises(UsageError, match="holds no answers"):
+    with pytest.raises(UsageError, match="holds no results"):
         run("judge", dataset)
 
 
@@ -97,6 +97,17 @@ def test_two_files_of_answers_meet(tmp_path: Path) -> None:
     assert report["complete"] and report["decides"] and report["chosen"] == report["questions"] == 3
     shown = run("arena", *files).stdout
     assert "good  bad  3" in " ".join(shown.split("\n")) and "length controlled" in shown and "kappa 0." in shown
+
+
+def test_a_page_has_the_same_tables_and_refers_to_nothing(tmp_path: Path, model: ScriptedGenerator) -> None:
+    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "<b>.jsonl", BAD)
+    run("arena", *files, "--judge", "scripted", "--report", tmp_path / "arena.html")
+    page = (tmp_path / "arena.html").read_text(encoding="utf-8")
+    assert "<svg" in page and "Decides nothing" in page and "<b>" not in page and "src=" not in page
+    run("judge", files[0], "--report", tmp_path / "grades.md")
+    page = (tmp_path / "grades.md").read_text(encoding="utf-8")
+    assert "| good | 3 | 1.000" in page and "kappa" in page
+    assert run("judge", files[0], "--report", tmp_path / "grades.txt").exit_code == 2
 
 
 def test_two_settings_are_asked_and_judged_and_nothing_twice(

@@ -174,13 +174,13 @@ def test_failed_questions_other_measures_and_cut_lines_are_passed_over(tmp_path:
             '{"run": "v", "settings": {"measure": "arena"}}\n{"run": "v", "id": "x", "verdict": "tie"}\n{"run": "r0", "i'
         )
     [found] = arena.read(path)
-    assert set(found.answers) == {"0", "1"}
+    assert set(found.answers) == {"0"}
 
 
 def test_a_file_without_answers_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         arena.read(tmp_path / "none.jsonl")
     (tmp_path / "other.jsonl").write_text('{"question": "?"}\n')
-    with pytest.raises(UsageError, match="holds no answers") as error:
+    with pytest.raises(UsageError, match="holds no") as error:
         arena.read(tmp_path / "other.jsonl")
     assert "eval answers" in (error.value.hint or "")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from localrag import analysis, places
 from localrag.citations import LONGEST_QUOTE
-from localrag.conflicts import amending
+from localrag.conflicts import amending, relating
 from localrag.conflicts.amending import Spot
 from localrag.conflicts.differing import Difference, difference, same
 from localrag.conflicts.relating import Related
@@ -30,7 +30,7 @@ _ABOUT = 80
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What a document says, where, and which words of it differ; `rank` orders what has no date, the later first."""
+    """What a document says, where, which words of it differ, and how late it is beside others of its kind."""
 
     document: Document
     spot: Spot
@@ -45,13 +45,18 @@ def shown(asked: Question, answer: Answer) -> Answer:
         return answer
     citations = list(answer.citations)
     conflicts: list[Conflict] = []
+    seen: list[frozenset[tuple[int, Spot]]] = []
+    of: dict[str, Related] = {}
     for library, document, own in _cited(asked, answer.citations):
         with library.snapshot():
-            related = Related(library, [other for where, other in asked.documents if where is library])
-            for sides in _conflicts(library, document, related, own):
-                conflict = _conflict(library, sides, citations)
-                if conflict.to_dict() not in [known.to_dict() for known in conflicts]:
-                    conflicts.append(conflict)
+            if library.name not in of:
+                among = [other for where, other in asked.documents if where is library]
+                of[library.name] = Related(library, among)
+            for sides in _conflicts(library, document, of[library.name], own):
+                places = frozenset((side.document.id, side.spot) for side in sides)
+                if places not in seen:
+                    seen.append(places)
+                    conflicts.append(_conflict(library, sides, citations))
     return replace(answer, citations=tuple(citations), conflicts=tuple(conflicts))
 
 
@@ -72,10 +77,13 @@ def _conflicts(
         bases.append(base)
     for one in bases:
         yield from _amended(library, one, related, document, spots)
-    for other in related.versions(document):
-        for spot in spots:
-            if sides := _otherwise(library, document, spot, other, related):
-                yield sides
+    versions = related.versions(document)
+    for spot in spots:
+        found = [pair for other in versions if (pair := _otherwise(library, document, spot, other, related))]
+        if found:
+            told = [found[0][0], *(theirs for _, theirs in found)]
+            dated = all(side.date for side in told)
+            yield sorted(told, key=lambda side: (side.date if dated else "", side.rank), reverse=True)
 
 
 def _spot(library: Library, document: Document, citation: Citation) -> Spot | None:
@@ -114,7 +122,7 @@ def _amended(
             for side in sides
             for spot in spots
         ):
-            yield sides
+            yield sorted(sides, key=lambda side: side.rank, reverse=True)
 
 
 def _words(change: amending.Change, new: str, old: str) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -132,7 +140,7 @@ def _words(change: amending.Change, new: str, old: str) -> tuple[tuple[int, int]
 
 def _otherwise(
     library: Library, document: Document, spot: Spot, other: Document, related: Related
-) -> list[_Told] | None:
+) -> tuple[_Told, _Told] | None:
     """The sentences at a spot as another version has them, where it says them otherwise."""
     text = library.page_text(document.id, spot.position)
     for start, end in sentences(text):
@@ -149,11 +157,15 @@ def _otherwise(
                 best = found, where
         if best is not None:
             found, where = best
-            return [
-                _Told(document, Spot(spot.position, start, end), found.one, related.dated(document).date, 0),
-                _Told(other, where, found.other, related.dated(other).date, 0),
-            ]
+            return (
+                _version(document, Spot(spot.position, start, end), found.one, related),
+                _version(other, where, found.other, related),
+            )
     return None
+
+
+def _version(document: Document, spot: Spot, words: tuple[int, int], related: Related) -> _Told:
+    return _Told(document, spot, words, related.dated(document).date, relating.order(document))
 
 
 def _likely(library: Library, document: Document, other: Document, sentence: str) -> Iterator[tuple[Spot, str]]:
@@ -178,18 +190,15 @@ def _likely(library: Library, document: Document, other: Document, sentence: str
 
 def _conflict(library: Library, sides: Sequence[_Told], citations: list[Citation]) -> Conflict:
     """The sides as they are shown, the later first; citations that are not there yet are added."""
-    ordered = sorted(sides, key=lambda side: (side.date, side.rank), reverse=True)
-    if any(side.rank for side in sides):
-        ordered = sorted(sides, key=lambda side: (side.rank, side.date), reverse=True)  # what amends is the later
     shown = []
-    for side in ordered:
+    for side in sides:
         page = library.page(side.document.id, side.spot.position)
         assert page is not None
         citation = _citation(library, side, page, citations)
         words = page.text[side.spot.start : side.spot.end][slice(*side.words)]
         said = " ".join((words if words in citation.quote else citation.quote).split())
         shown.append(Side(said, side.document.path, citation.place, side.date, citation.marker))
-    oldest = ordered[-1]
+    oldest = sides[-1]
     text = library.page_text(oldest.document.id, oldest.spot.position)
     return Conflict(_about(text[oldest.spot.start : oldest.spot.end], oldest.words), tuple(shown))
 

@@ -34,10 +34,11 @@ _AMENDING_WORDS = (
     "Änderungsvereinbarung", "Zusatzvereinbarung", "ersetzt",
 )  # fmt: skip
 _VERSIONS = frozenset(
-    """v ver version rev revision revised draft final copy old new signed executed unsigned clean redline redlined
-    marked markup conformed current latest previous archive archived superseded updated update entwurf fassung stand alt
-    neu kopie docs documents the of and""".split()
+    """v ver version rev revision revised restated amended draft final copy old new signed executed unsigned clean
+    redline redlined marked markup conformed current latest previous archive archived superseded updated
+    update entwurf fassung stand alt neu kopie docs documents the of and""".split()
 )
+_EARLY = frozenset("draft old previous archive archived superseded entwurf alt unsigned".split())
 # Made anew for each period: the figures of both are right.
 _PERIODIC = re.compile(
     r"\b(?:q[1-4]|[1-4]q|h[12]|quarter\w*|quarterly|monthly|weekly|daily|reports?|minutes|protokolle?|invoices?|"
@@ -97,10 +98,12 @@ class Related:
         """The other versions of a document."""
         pairs = self._library.near([other.id for other in self._among])
         linked = {i for pair in pairs if document.id in pair for i in pair}
+        telling = max(_name(document.path)[0], key=len, default="")
         return [
             other
             for other in self._among
-            if other.id != document.id
+            if telling in other.path.casefold()  # a quick look, since a library may hold thousands
+            and other.id != document.id
             and other.sha256 != document.sha256
             and _same_thing(document, other, other.id in linked)
         ][:_MOST]
@@ -111,7 +114,12 @@ class Related:
         terms = {token.term for word in _AMENDING_WORDS for name in LANGUAGES for token in tokens(word, name)}
         ids = {int(i) for term in terms for i in self._library.text.called(term)} & set(allowed) - {document.id}
         candidates = [self.dated(allowed[i]) for i in sorted(ids)[:_MOST]]
-        return [one for one in candidates if _amends(one) and self._base(one) == document]
+        here = self.dated(document)
+        return [
+            one
+            for one in candidates
+            if _amends(one) and _named(one, here) >= _FEWEST_POINTS and self._base(one) == document
+        ]
 
     def amended(self, document: Document) -> Document | None:
         """What a document amends, where that is plain."""
@@ -167,6 +175,13 @@ def _same_thing(one: Document, other: Document, alike: bool) -> bool:
     return not any(_PERIODIC.search(re.sub(r"[_/.]", " ", f"{item.path} {item.title}")) for item in (one, other))
 
 
+def order(document: Document) -> int:
+    """Which of two versions is the later, by what their names say; for where no date does."""
+    marks = _name(document.path)[1]
+    numbers = [int(mark) for mark in marks if mark.isdigit() and len(mark) < 4]
+    return max(numbers, default=1) * 2 - bool(marks & _EARLY)
+
+
 def _title(document: Document) -> str:
     return " ".join(document.title.casefold().split())
 
@@ -201,8 +216,10 @@ def _named(amendment: Dated, there: Dated) -> int:
     """By how much an amendment names a document: by title, day, reference, parties; 0 without one of the first two."""
     said, names = amendment.opening, _names(there)
     title = _names_title(said, names)
+    if not title and not _same_kind(said, names):
+        return 0
     days = _days(said) - {amendment.date}
-    day = there.date in days and (title or _same_kind(said, names))
+    day = there.date in days
     if not (title or day) or (days and (own := _days(there.opening)) and not days & own):
         return 0  # of the same title or parties, and of another day
     references = set(_REFERENCE.findall(said)) & set(_REFERENCE.findall(there.opening))

@@ -164,6 +164,26 @@ def test_of_two_versions_the_later_comes_first(shelf: Shelf, settings: Settings,
     assert ask(settings, "policies", "When is a taxi paid?").conflicts == ()
 
 
+def test_versions_without_dates_are_ordered_by_their_names(shelf: Shelf, settings: Settings, models: Any) -> None:
+    names = {"old/travel policy.txt": "90", "travel policy v2.txt": "120", "travel policy v3 draft.txt": "140"}
+    library = shelf("policies", {name: POLICY.format(date="", hotel=hotel) for name, hotel in names.items()})
+    models.generator.script = [("", "Hotels are paid up to EUR 90 a night.")]
+    answer = ask(settings, "policies", "What is paid for a hotel?")
+    assert [[said for said, _ in sides] for sides in says(answer)] == [["EUR 140", "EUR 120", "EUR 90"]]
+    verified(answer, library)
+
+
+def test_where_both_versions_are_cited_the_conflict_is_told_once(shelf: Shelf, settings: Settings, models: Any) -> None:
+    library = shelf("policies", {
+        "travel-policy-v1.txt": POLICY.format(date="Issued 1 March 2023", hotel="120"),
+        "travel-policy-v2.txt": POLICY.format(date="Issued 1 April 2025", hotel="150"),
+    })  # fmt: skip
+    models.generator.script = [("", "Hotels are paid up to EUR 120 a night. Hotels are paid up to EUR 150 a night.")]
+    answer = ask(settings, "policies", "What is paid for a hotel?")
+    assert len(answer.citations) == 2 and len(answer.conflicts) == 1
+    verified(answer, library)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

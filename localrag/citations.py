@@ -111,7 +111,7 @@ def add(cited: Cited, at: int, passage: Passage, start: int, end: int) -> Cited:
     """The answer with one more citation, of a span of a passage, behind the sentence that holds the offset `at`."""
     citations = list(cited.citations)
     number = _number(_citation(passage, start, end), citations)
-    for first, last in _claims(cited.text):
+    for first, last in claims(cited.text):
         claim = cited.text[first:last]
         if first <= at < last and f"[{number}]" not in claim:
             marks = "".join(f"[{n}]" for n in sorted({*map(int, re.findall(r"\[(\d{1,3})\]", claim)), number}))
@@ -127,7 +127,7 @@ def without_markers(text: str) -> str:
 
 def _cite_all(answer: str, quotes: Sequence[_Quote], work: _Work) -> str:
     text, end = "", 0
-    for start, stop in _claims(answer, quotes):
+    for start, stop in claims(answer, quotes):
         inside = [citation for quote in quotes if start <= quote.start < stop for citation in quote.citations]
         text += answer[end:start] + _cite_claim(answer[start:stop], inside, work)
         end = stop
@@ -159,7 +159,7 @@ _ASIDE = re.compile(
 _MARKER = re.compile(r"\s*[\[【](?:passages? ?)?(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)[\]】]")
 
 
-def _claims(answer: str, quotes: Sequence[_Quote] = ()) -> list[tuple[int, int]]:
+def claims(answer: str, quotes: Sequence[_Quote] = ()) -> list[tuple[int, int]]:
     """Sentences of the answer; a marker that stands behind a full stop belongs to the sentence before it, and a quote
     of several sentences is not taken apart."""
     spans: list[tuple[int, int]] = []

@@ -20,8 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from localrag import vault
+from localrag import marking, vault
 from localrag.errors import NotFoundError, ReadError
+from localrag.findings import Flag
 from localrag.types import Answer, Turn, source
 
 SCHEMA = 1
@@ -186,6 +187,14 @@ def _turn(item: dict[str, Any]) -> SavedTurn:
         for name in ("library", "document", "place", "quote"):
             _text(_dict(citation)[name])
         sources.append(source(citation["document"], citation["place"]))
+    # Answers that were saved before they were checked this far have neither.
+    for sentence in _list(answer.get("unsupported", [])):
+        _text(sentence)
+    for flag in _list(answer.get("flags", [])):
+        for name in ("kind", "text", "reason"):
+            _text(_dict(flag)[name])
+    for working in _list(answer.get("workings", [])):
+        _text(_dict(working)["shown"])
     for left in _list(answer["not_read"]):
         for name in ("document", "reason"):
             _text(_dict(left)[name])
@@ -230,7 +239,13 @@ def export_markdown(session: Session) -> str:
 
 def _turn_markdown(saved: SavedTurn) -> list[str]:
     answer, plan = saved.answer, saved.answer["plan"]
-    parts = [f"## {_line(saved.turn.question)}", _inert(saved.turn.answer.strip())]
+    unsupported, flags = _checks(answer)
+    parts = [
+        f"## {_line(saved.turn.question)}",
+        _inert(marking.marked(saved.turn.answer.strip(), unsupported, flags)),
+        *map(_line, marking.told(unsupported, flags)),
+    ]
+    parts += [_line(working["shown"]) for working in answer.get("workings", ())]
     if answer["citations"]:
         parts.append("**Sources**")
     for count, citation in enumerate(answer["citations"], 1):
@@ -244,6 +259,12 @@ def _turn_markdown(saved: SavedTurn) -> list[str]:
         parts.append(_line(f"Not read: {left['document']}: {left['reason']}"))
     parts.append(f"*{_line(plan['kind'] + ': ' + plan['reason'])}* ({saved.time})")
     return parts
+
+
+def _checks(answer: Mapping[str, Any]) -> tuple[list[str], list[Flag]]:
+    """What was found in an answer when it was given; nothing in those that were saved before it was looked for."""
+    flags = [Flag(flag["kind"], flag["text"], flag["reason"]) for flag in answer.get("flags", ())]
+    return list(answer.get("unsupported", ())), flags
 
 
 def _line(text: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from localrag.errors import NotFoundError, ReadError
+from localrag.findings import Flag
 from localrag.sessions import Session, SessionStore, export_markdown
 from localrag.types import Answer, Citation, NotRead, Plan, Turn
 
@@ -204,3 +206,12 @@ def test_a_saved_file_is_readable_json_with_its_schema(store: SessionStore) -> N
     saved = store.append(store.new(()), answer("Prüfung?"))
     raw = store._path(saved.id).read_text(encoding="utf-8")
     assert json.loads(raw)["schema"] == 1 and "Prüfung" in raw
+
+
+def test_an_export_carries_the_marks_of_what_was_not_borne(store: SessionStore) -> None:
+    flags = (Flag("amount", "EUR 58,000", "not in what is cited"),)
+    given = replace(answer(), answer="The rent is EUR 58,000 [1]. It rains.", unsupported=("It rains.",), flags=flags)
+    saved = store.load(store.append(store.new(("papers",)), given).id)
+    exported = export_markdown(saved)
+    assert "EUR 58,000⚠" in exported and "It rains. ⚠" in exported
+    assert "⚠ EUR 58,000: not in what is cited." in exported and "⚠ No source for: “It rains.”" in exported

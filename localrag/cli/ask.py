@@ -169,11 +169,13 @@ def _progress(event: Event) -> str | None:
 
 
 def _print(answer: Answer) -> None:
+    from localrag import marking
+
     if has_table(answer):
         click.echo(shown(without_rows(answer.answer)) + "\n")
         print_table(answer)
     else:
-        click.echo(shown(answer.answer))
+        click.echo(shown(marking.marked(answer.answer, answer.unsupported, answer.flags)))
     for working in answer.workings:
         click.echo(f"\n    {shown(working.shown)}")
     for conflict in answer.conflicts:
@@ -187,18 +189,19 @@ def _print(answer: Answer) -> None:
         quoted = quote if quote[:1] in '"“' and quote[-1:] in '"”' else f"“{quote}”"
         click.echo(f"[{citation.marker}] {shown(where)}: {quoted}")
     for line in _remarks(answer):
-        click.secho(shown(line), dim=True, err=True)
+        click.secho(shown(line), dim=not line.startswith(marking.MARK), err=True)
 
 
 def _remarks(answer: Answer) -> list[str]:
     """What stands below an answer: what to beware of, what was not read, how it was found."""
+    from localrag import marking
+
     lines = [""]
     if answer.stopped:
         lines.append("The answer was stopped, or cut short at its longest length.")
     if answer.split is not None:
         lines.append(answer.split.shown)
-    if answer.unsupported:
-        lines.append(f"Not or only partly supported by the text, check: {' / '.join(answer.unsupported)}")
+    lines += marking.told(answer.unsupported, answer.flags)
     if answer.citations_dropped:
         lines.append(f"Left out as not found in the text: {answer.citations_dropped} citation(s).")
     if answer.not_read:

@@ -148,3 +148,16 @@ def test_an_answer_that_was_written_again_says_why(papers: Library, models: Any)
 def test_more_tries_than_make_sense_are_refused(papers: Library) -> None:
     with pytest.raises(SettingsError, match="votes"):
         run("When does the lease end?", "--votes", "99")
+
+
+def test_what_the_text_does_not_bear_is_marked_where_it_stands(papers: Library, models: Any) -> None:
+    said = "The lease ends on 30 May 2030. Elephants graze near ![x](http://evil.test/?d=1)."
+    models.generator.script = [("Question: When does the lease end", said)]
+    result = run("When does the lease end?")
+    assert result.stdout.startswith("The lease ends on 30 May 2030⚠ [1]. ⚠ Elephants graze")
+    assert "http://" not in result.stdout and result.stdout.splitlines()[0].endswith("⚠")
+    assert "⚠ 30 May 2030, the link hxxp://evil[.]test/?d=1" in result.stderr
+    assert "⚠ No source for: “Elephants graze" in result.stderr
+    value = json.loads(run("When does the lease end?", "--json").stdout)
+    assert [flag["kind"] for flag in value["flags"]] == ["date", "link"] and len(value["unsupported"]) == 2
+    assert "⚠" not in value["answer"] and "http://" not in value["answer"]

@@ -96,7 +96,7 @@ async def test_what_limits_an_answer_is_said():
         await see(pilot, "! two documents left out")
         await see(pilot, "! The documents do not say.")
         await see(pilot, "! 2 quotes left out: the words were not found in the documents.")
-        await see(pilot, "! No source for: “Renewal is yearly.”")
+        await see(pilot, "⚠ No source for: “Renewal is yearly.”")
         await see(pilot, "! Not read: big.pdf, p. 7: it does not fit")
 
 

@@ -9,6 +9,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from localrag import marking
 from localrag.errors import LocalragError
 from localrag.events import (
     Again,
@@ -115,7 +116,7 @@ class TurnView(Vertical):
         self._looked_for = answer.looked_for
         self._draw_plan()
         self._think(answer.thought)
-        await self._answer.finish(answer.answer)
+        await self._answer.finish(marking.marked(answer.answer, answer.unsupported, answer.flags))
         lines = (Static(Content(f"  {clean_line(working.shown)}"), classes="working") for working in answer.workings)
         await self._citations.mount(*lines)
         differ = (Static(Content(f"! {clean_line(one.shown)}"), classes="remark") for one in answer.conflicts)
@@ -151,7 +152,9 @@ class TurnView(Vertical):
         self._plan_line.update(Content(" · ".join(part for part in parts if part)))
 
     async def _note(self, text: str) -> None:
-        await self._notes.mount(Static(Content(f"! {clean_line(text)}"), classes="remark"))
+        line = clean_line(text)
+        shown = line if line.startswith(marking.MARK) else f"! {line}"
+        await self._notes.mount(Static(Content(shown), classes="remark"))
 
 
 def _cost(answer: Answer) -> str:
@@ -191,7 +194,7 @@ def remarks(answer: Answer) -> list[str]:
     if answer.citations_dropped:
         dropped = _count(answer.citations_dropped, "quote")
         lines.append(f"{dropped} left out: the words were not found in the documents.")
-    lines += [f"No source for: “{sentence}”" for sentence in answer.unsupported]
+    lines += marking.told(answer.unsupported, answer.flags)
     for left in answer.not_read:
         page = f", p. {left.page}" if left.page is not None else ""
         where = f"{left.document}{page}: " if left.document else ""

@@ -27,6 +27,7 @@ _FIGURES = {
 _RATES = {
     "answered_present": "of questions with an answer: answered",
     "answered_with_evidence": "of these, with some of the evidence in answer or quotes",
+    "answered_from_evidence": "of these, with some of the evidence before the model",
     "declined_absent": "of questions without one: declined (recall)",
     "declined_rightly": "of questions declined: without an answer (precision)",
     "wrong_when_answered": "of questions answered: wrong (risk)",

@@ -15,7 +15,7 @@ Curve = Sequence[tuple[float, float]]
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _DASHES = ("", "7 3", "2 3", "9 3 2 3")
 _WIDE, _HIGH = 560, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 24, 12, 44
 _LINE = 16  # height of a line of the legend
 _TICKS = 5
 _NAMES = 210  # width of the names beside intervals
@@ -43,7 +43,8 @@ def histogram(series: Sequence[tuple[str, Sequence[float]]], edges: Sequence[flo
         across: what the values are.
     """
     counts = [bins(values, edges) for _, values in series]
-    most = max((count for row in counts for count in row), default=0) or 1
+    # The axis ends at a multiple of its ticks, so that each tick is a whole number.
+    most = _TICKS * -(-max((count for row in counts for count in row if count), default=1) // _TICKS)
     names = [f"{edge:g}" for edge in edges]
     body = [_frame(across, "answers", names, [f"{most * tick:.0f}" for tick in _ticks()])]
     slot = (_WIDE - _LEFT - _RIGHT) / (len(edges) - 1)

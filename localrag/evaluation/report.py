@@ -30,6 +30,7 @@ _MEASURES = {
     "right": "right, as far as code can tell",
     "answered_present": "answered, of those with an answer",
     "answered_with_evidence": "answered with some of the evidence",
+    "answered_from_evidence": "answered with evidence before the model",
     "declined_absent": "declined, of those without (recall)",
     "declined_rightly": "without an answer, of those declined (precision)",
     "wrong_when_answered": "wrong, of those answered (risk)",
@@ -204,10 +205,14 @@ def _curves(own: Sequence[Side]) -> Plot:
     found = [(side.name, risk.curve(side.rows)) for side in own]
     drawn = [(name, [(point.coverage, point.risk) for point in points]) for name, points in found if points]
     rungs = [share for share in _STEPS if share >= _RUNG]
-    table = [[name, *(_risk_at(points, share) for share in rungs)] for name, points in found if points]
+    table = [
+        [name, *(_risk_at(points, share) for share in rungs), f"{points[-1].risk:.2f} at {points[-1].coverage:.0%}"]
+        for name, points in found
+        if points
+    ]
     return Plot(
         plots.lines(drawn, across="coverage: share of questions answered", up="risk: share wrong"),
-        Table(["risk at coverage", *(f"{share:.0%}" for share in rungs)], table),
+        Table(["risk at coverage", *(f"{share:.0%}" for share in rungs), "end"], table),
     )
 
 

@@ -89,6 +89,11 @@ def _rates(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     rates = {
         "answered_present": share(there, lambda row: row["found"], seed=seed),
         "answered_with_evidence": share(known, lambda row: row["found"] and given(row) > 0, seed=seed),
+        "answered_from_evidence": share(
+            [row for row in known if "evidence_shown" in row["figures"]],
+            lambda row: row["found"] and row["figures"]["evidence_shown"] > 0,
+            seed=seed,
+        ),
         "declined_absent": share(absent, lambda row: not row["found"], seed=seed),
         "declined_rightly": share(declined, lambda row: not present(row), seed=seed) if absent else None,
         "wrong_when_answered": share(answered, lambda row: 1 - row["figures"]["right"], seed=seed),

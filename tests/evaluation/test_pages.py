@@ -65,7 +65,7 @@ def test_markdown_has_the_figures_of_a_plot() -> None:
 
 def test_a_curve_runs_through_its_points() -> None:
     drawn = plots.lines([("a", [(0.0, 0.0), (1.0, 1.0)]), ("empty", [])], across="x", up="y")
-    assert 'points="52.0,256.0 548.0,12.0"' in drawn
+    assert 'points="52.0,256.0 536.0,12.0"' in drawn
     assert drawn.count("<polyline") == drawn.count("<circle") == 1 and ">empty</text>" in drawn
 
 
@@ -76,8 +76,9 @@ def test_every_value_has_its_bin(values: list[float], counts: list[int]) -> None
     assert plots.bins(values, (0, 0.5, 1)) == counts
 
 
-def test_the_highest_bar_is_as_high_as_the_plot() -> None:
-    drawn = plots.histogram([("a", [0.1, 0.1, 0.9])], (0, 0.5, 1), across="x")
+def test_bars_are_as_high_as_their_counts_on_an_axis_of_whole_numbers() -> None:
+    drawn = plots.histogram([("a", [0.1] * 10 + [0.9] * 5)], (0, 0.5, 1), across="x")
     heights = [float(found) for found in re.findall(r'<rect x="[^"]+" y="[^"]+" width="[^"]+" height="([^"]+)"', drawn)]
-    assert heights[:2] == [244.0, 122.0] and "a (3)" in drawn
+    assert heights[:2] == [244.0, 122.0] and "a (15)" in drawn
+    assert re.findall(r'text-anchor="end">([^<]+)<', drawn) == ["0", "2", "4", "6", "8", "10"]
     assert "nan" not in plots.histogram([("a", [])], (0, 0.5, 1), across="x")

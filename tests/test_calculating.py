@@ -184,6 +184,18 @@ def test_a_year_that_two_columns_have_is_that_of_the_column_that_reads_like_the_
     assert answer is not None and answer.workings[0].expression == "9,660 − 11,191"
 
 
+def test_amounts_are_meant_where_their_shares_stand_beside_them() -> None:
+    text = "| In thousands | 2019 $ | 2019 % | 2018 $ | 2018 % |\n| Frozen | 1,617 | 2% | 1,434 | 1% |\n| Net sales | $93,662 | 100% | $103,350 | 100% |\n"
+    answer = ask("What is the percentage of frozen in the total net sales in 2019?", passage(text))
+    assert answer is not None and answer.workings[0].shown == "1,617 / 93,662 = 1.73 %, from p. 60"
+    answer = ask("What was the change in net sales from 2018 to 2019?", passage(text))
+    assert answer is not None and answer.workings[0].expression == "93,662 − 103,350"
+
+
+def test_dashes_alone_are_no_result() -> None:
+    assert ask("What was the change in bonds from 2018 to 2019?", passage("|  | 2019 | 2018 |\n| Bonds | — | — |\n")) is None
+
+
 def test_other_tells_one_row_from_another() -> None:
     text = "|  | 2019 | 2018 |\n| Other assets | 5 | 4 |\n| Assets | 50 | 40 |\n"
     answer = ask("What was the change in assets from 2018 to 2019?", passage(text))

@@ -28,7 +28,8 @@ FIGURE = re.compile(
     re.X | re.I,
 )
 _NIL = re.compile(rf"^(?:{_MONEY})?\s*[-−–—]\s*(?:[-−–—]\s*)?%?$")
-_YEAR_ALONE = re.compile(r"^(?:(?:19|20)\d\d)(?:\s?(?:\(\w{1,2}\)|[*†‡]+))?$")
+# "2019", "2019 (1)", and "2019 $" beside "2019 %".
+_YEAR_ALONE = re.compile(rf"^(?:19|20)\d\d(?:\s?(?:\(\w{{1,2}}\)|[*†‡]+|{_MONEY}|%))?$")
 YEAR = re.compile(
     r"(?<![\d.])(?:(?P<year>(?:19|20)\d\d)|(?:FY|F|fiscal |['’])(?P<short>\d\d))(?![\d%]|\.\d|,\d{3}(?!\d))", re.I
 )

@@ -22,6 +22,7 @@ from localrag.computing.cells import UNNAMED, YEAR, Cell
 
 # Below this score nothing is picked; and the second best, with other figures, must be this much worse.
 ENOUGH, APART = 0.62, 0.03
+COVERED = 0.3  # least share of what is asked that the labels of a figure have
 _MOST = 24  # cells looked at for each thing
 _SECTION = 0.6  # what a word that only the section has counts
 _PHRASE = 0.15  # more for a label that stands in the question word by word
@@ -206,7 +207,7 @@ class Picker:
         weigh = self._weight
         whole = sum(weigh(term) for term in asked)
         met = sum(weigh(term) * one.terms.get(term, 0.0) for term in asked)
-        if not met:
+        if met < COVERED * whole:
             return 0.0
         shared = common | asked
         said = frozenset(one.row) or frozenset(one.terms)
@@ -218,6 +219,8 @@ class Picker:
         score = 0.65 * met / whole + 0.25 * precise + 0.1 * more - 0.25 * own
         if _PERCENT.search(subject) and one.cell.unit != "%":
             score -= 0.5  # a share that is said to have changed is given in percent
+        elif one.cell.unit == "%" and not _PERCENT.search(subject):
+            score -= 0.05  # amounts are meant rather than their shares beside them
         if one.cell.row and len(one.row) > 1 and _flat(one.cell.row) in _flat(subject):
             score += _PHRASE
         return max(0.0, score)

@@ -37,6 +37,8 @@ def work_out(kind: Kind, cells: Sequence[Cell]) -> Result | None:
         kind: the calculation.
         cells: the earlier before the later, the part before the whole.
     """
+    if not any(cell.value for cell in cells):
+        return None  # dashes alone: not reported, rather than nothing
     units = {cell.unit for cell in cells if cell.unit}
     scales = {cell.scale for cell in cells}
     if len(units) > 1 or (len(scales) > 1 and kind not in ("share", "ratio")):

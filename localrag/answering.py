@@ -62,7 +62,7 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
     asked.split, asked.thought = None, ""  # of passages that did not answer, where the document is now read whole
     orders = material.orders_in(prompted.passages)
     asked.not_read = [*orders, *(item for item in asked.not_read if item not in orders)]
-    calculated = calculating.answered(asked, prompted)
+    calculated = calculating.answered(asked, prompted, short=settings.answer_form == "short")
     if calculated is not None:
         yield Answered(conflicts.shown(asked, calculated))
         return

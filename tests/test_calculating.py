@@ -193,7 +193,10 @@ def test_amounts_are_meant_where_their_shares_stand_beside_them() -> None:
 
 
 def test_dashes_alone_are_no_result() -> None:
-    assert ask("What was the change in bonds from 2018 to 2019?", passage("|  | 2019 | 2018 |\n| Bonds | — | — |\n")) is None
+    assert (
+        ask("What was the change in bonds from 2018 to 2019?", passage("|  | 2019 | 2018 |\n| Bonds | — | — |\n"))
+        is None
+    )
 
 
 def test_other_tells_one_row_from_another() -> None:

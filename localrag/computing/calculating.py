@@ -58,12 +58,18 @@ _STATES = re.compile(
 )
 
 
-def answered(asked: Question, prompted: Prompted) -> Answer | None:
-    """The calculated answer, by code alone; None where none is asked for, or its figures are not plainly there."""
+def answered(asked: Question, prompted: Prompted, *, short: bool = False) -> Answer | None:
+    """The calculated answer, by code alone; None where none is asked for, or its figures are not plainly there.
+
+    Args:
+        asked: the question.
+        prompted: with the passages whose figures may be taken.
+        short: answer with the result alone; how it came about is told by the working.
+    """
     passages = prompted.passages
     spoken = analysis.language(" ".join(passage.text[:4000] for passage in passages))
     if (span := dating.counted(asked.text, passages, spoken)) is not None:
-        return _counted(asked, prompted, span)
+        return _counted(asked, prompted, span, short)
     wanted = asking.wanted(asked.text)
     found = cells.find(passages) if wanted is not None else []
     if wanted is None or not found:
@@ -72,7 +78,7 @@ def answered(asked: Question, prompted: Prompted) -> Answer | None:
     if picked is None or not _there(picked.cells, passages) or _stated(wanted, picked.cells, passages, spoken):
         return None
     result = working.work_out(wanted.kind, picked.cells)
-    return None if result is None else _answer(asked, prompted, wanted, picked.cells, result)
+    return None if result is None else _answer(asked, prompted, wanted, picked.cells, result, short)
 
 
 def _about(passage: Passage) -> str:
@@ -114,21 +120,20 @@ def _terms(text: str, spoken: str) -> set[str]:
 
 
 def _answer(
-    asked: Question, prompted: Prompted, wanted: Wanted, picked: Sequence[Cell], result: Result
+    asked: Question, prompted: Prompted, wanted: Wanted, picked: Sequence[Cell], result: Result, short: bool
 ) -> Answer:  # fmt: skip
     figures = [(cell.text, _cited(prompted.passages[cell.passage], cell.line, cell.stop, cell.end)) for cell in picked]
-    said = _sentence(asked.text, wanted, picked, result)
+    said = result.shown if short else _sentence(asked.text, wanted, picked, result)
     return _told(asked, prompted, said, (result.expression, result.shown, float(result.value)), figures, wanted.kind)
 
 
-def _counted(asked: Question, prompted: Prompted, span: Counted) -> Answer:
+def _counted(asked: Question, prompted: Prompted, span: Counted, short: bool) -> Answer:
     figures = [
         (place.text, _cited(prompted.passages[place.passage], place.first, place.stop, place.end))
         for place in span.places
     ]
-    return _told(
-        asked, prompted, span.told.rstrip("."), (span.expression, span.result, float(span.days)), figures, "dates"
-    )
+    said = span.result if short else span.told.rstrip(".")
+    return _told(asked, prompted, said, (span.expression, span.result, float(span.days)), figures, "dates")
 
 
 def _told(

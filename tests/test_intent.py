@@ -105,3 +105,24 @@ def test_a_question_that_speaks_of_documents_in_the_plural_without_a_rule_for_it
     assert not intent.of("Has anything been acquired in these quarterly reports?").sure
     assert intent.of("What fees are named in the contract?").sure
     assert intent.of("What are the operating leases?").sure
+
+
+WORKED_OUT = [
+    "What is the difference between the rent of 2018 and of 2019?", "By how much did sales grow from 2018 to 2019?",
+    "How many more halls are let than in 2020?", "What is the average of the three fees?", "Compare the two leases.",
+    "Is the notice period in the lease longer than in the agreement?", "Wie hoch ist die Miete insgesamt?",
+]  # fmt: skip
+LOOKED_UP = [
+    "When does the lease end?", "Who signed the lease?", "What is the yearly rent?", "How many halls are there?",
+    "Which court has jurisdiction?", "Is subletting allowed?", "What does the tenant pay in addition?",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("question", WORKED_OUT)
+def test_what_has_to_be_worked_out_is_worth_a_thought(question: str) -> None:
+    assert intent.needs_thought(question)
+
+
+@pytest.mark.parametrize("question", LOOKED_UP)
+def test_what_is_only_looked_up_is_not(question: str) -> None:
+    assert not intent.needs_thought(question)

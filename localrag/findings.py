@@ -77,10 +77,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Documents that say different things of the same; the later document comes first, as far as dates are known."""
+    """Documents that say different things of the same, the later first; `ordered` is False where that is not known."""
 
     about: str
     sides: tuple[Side, ...]
+    ordered: bool = True
 
     @property
     def shown(self) -> str:
@@ -89,10 +90,11 @@ class Conflict:
         for side in self.sides:
             where = ", ".join(part for part in (side.date, side.document, side.place) if part)
             told.append(f"“{side.says}” ({where}) [{side.marker}]")
-        return f"The documents differ, the later first. {self.about}: {'; '.join(told)}"
+        order = ", the later first" if self.ordered else ""
+        return f"The documents differ{order}. {self.about}: {'; '.join(told)}"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"about": self.about, "sides": [side.to_dict() for side in self.sides]}
+        return {"about": self.about, "ordered": self.ordered, "sides": [side.to_dict() for side in self.sides]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,15 @@ class _Told:
     date: str
     rank: int
 
+    def when(self, dated: bool) -> tuple[str, int]:
+        return (self.date if dated else "", self.rank)
+
 
 def shown(asked: Question, answer: Answer) -> Answer:
-    """The answer with its conflicts, and with a citation for each side of them."""
+    """The answer with its conflicts, and with a citation for each side of them.
+
+    Where it rests on the earlier alone, its text says so too.
+    """
     if not answer.found or not answer.citations:
         return answer
     citations = list(answer.citations)
@@ -57,7 +63,11 @@ def shown(asked: Question, answer: Answer) -> Answer:
                 if places not in seen:
                     seen.append(places)
                     conflicts.append(_conflict(library, sides, citations))
-    return replace(answer, citations=tuple(citations), conflicts=tuple(conflicts))
+    text = answer.answer
+    for later in dict.fromkeys(conflict.sides[0] for conflict in conflicts if conflict.ordered):
+        if later.marker > len(answer.citations):
+            text += f" A later document says otherwise: “{later.says}” [{later.marker}]."
+    return replace(answer, answer=text, citations=tuple(citations), conflicts=tuple(conflicts))
 
 
 def _cited(asked: Question, citations: Sequence[Citation]) -> Iterator[tuple[Library, Document, list[Citation]]]:
@@ -83,7 +93,7 @@ def _conflicts(
         if found:
             told = [found[0][0], *(theirs for _, theirs in found)]
             dated = all(side.date for side in told)
-            yield sorted(told, key=lambda side: (side.date if dated else "", side.rank), reverse=True)
+            yield sorted(told, key=lambda side: side.when(dated), reverse=True)
 
 
 def _spot(library: Library, document: Document, citation: Citation) -> Spot | None:
@@ -200,7 +210,9 @@ def _conflict(library: Library, sides: Sequence[_Told], citations: list[Citation
         shown.append(Side(said, side.document.path, citation.place, side.date, citation.marker))
     oldest = sides[-1]
     text = library.page_text(oldest.document.id, oldest.spot.position)
-    return Conflict(_about(text[oldest.spot.start : oldest.spot.end], oldest.words), tuple(shown))
+    dated = all(side.date for side in sides)
+    ordered = sides[0].rank > sides[1].rank or sides[0].when(dated) > sides[1].when(dated)
+    return Conflict(_about(text[oldest.spot.start : oldest.spot.end], oldest.words), tuple(shown), ordered)
 
 
 def _about(sentence: str, words: tuple[int, int]) -> str:

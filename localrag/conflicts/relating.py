@@ -11,10 +11,11 @@ Limits: titles, names of files and beginnings are all that is looked at; English
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localrag.analysis import LANGUAGES, tokens
+from localrag.analysis import FALLBACK, LANGUAGES, tokens
 from localrag.exact import dates
 from localrag.library import Library
 from localrag.types import Document
@@ -113,8 +114,12 @@ class Related:
         allowed = {other.id: other for other in self._among}
         terms = {token.term for word in _AMENDING_WORDS for name in LANGUAGES for token in tokens(word, name)}
         ids = {int(i) for term in terms for i in self._library.text.called(term)} & set(allowed) - {document.id}
-        candidates = [self.dated(allowed[i]) for i in sorted(ids)[:_MOST]]
         here = self.dated(document)
+        telling = {token.term for token in tokens(" ".join(_names(here)), document.language or FALLBACK)}
+        fits: Counter[int] = Counter()
+        for held in (ids & {int(i) for i in self._library.text.called(term)} for term in telling):
+            fits.update(dict.fromkeys(held, 1))
+        candidates = [self.dated(allowed[i]) for i in sorted(ids, key=lambda i: (-fits[i], i))[:_MOST]]
         return [
             one
             for one in candidates

@@ -232,12 +232,14 @@ def _judge(bouts: Sequence[Match], judge: Judge, out: Path | None, stop: Stop) -
     from localrag.evaluation.runs import Run
 
     results = Run(out, {"measure": "arena", "judge": judge.identity})
+    found = arena.run(bouts, judge, results, stop=lambda: stop.asked)
+    if isinstance(judge, Person):
+        return list(found)  # a bar would be drawn over what the person reads
     judged: list[tuple[Match, Row]] = []
-    with eval_setup.bar(len(bouts) if not isinstance(judge, Person) else None) as update:
-        for pair in arena.run(bouts, judge, results, stop=lambda: stop.asked):
+    with eval_setup.bar(len(bouts)) as update:
+        for pair in found:
             judged.append(pair)
-            if not isinstance(judge, Person):
-                update(len(judged), len(bouts), pair[0].first.question)
+            update(len(judged), len(bouts), pair[0].first.question)
     return judged
 
 

@@ -87,7 +87,7 @@ class Fact:
 
     A day without a year is a number of the unit "day of", a month alone one of the unit "month of".
 
-    `written` is the number as it stands there.
+    `written` is the number as it stands there; of a date in slashes, what it is when read the other way.
     """
 
     value: Decimal
@@ -129,8 +129,8 @@ def facts(text: str) -> list[Fact]:
     """The dates and numbers of a text; digits of a date are no numbers of their own."""
     found: list[Fact] = []
     for date in dates.find(text):
-        day = Decimal(date.readings[0][1].toordinal())
-        found.append(Fact(day, "date", day))
+        days = [Decimal(day.toordinal()) for _, day in date.readings]
+        found.append(Fact(days[0], "date", days[-1]))
         text = text[: date.start] + " " * (date.end - date.start) + text[date.end :]
     for match in reversed(list(_DAY_OR_MONTH.finditer(text))):
         if match["month"].islower() and match["month"] in ("may", "march", "mars") and not (match["d1"] or match["d2"]):
@@ -196,7 +196,7 @@ def same(one: Fact, other: Fact) -> bool:
     if one.unit and other.unit and one.unit != other.unit:
         return False
     if one.unit in _DAYS or other.unit in _DAYS:
-        return one == other
+        return one.unit == other.unit and bool({one.value, one.written} & {other.value, other.written})
     # A number without a unit is compared as it is written: "1,200" is "1,200 tonnes".
     first, second = (one.value, other.value) if bool(one.unit) == bool(other.unit) else (one.written, other.written)
     return abs(first - second) <= Decimal("0.0005") * abs(first)

@@ -144,6 +144,12 @@ def test_a_person_sees_first_and_second_and_no_name(tmp_path: Path) -> None:
     assert report["decides"] is True
 
 
+def test_no_bar_is_drawn_over_what_a_person_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
+    monkeypatch.setattr("localrag.cli.eval_setup.bar", lambda total: pytest.fail("a bar"))
+    assert run("arena", *files, "--person", "--out", tmp_path / "votes.jsonl", keys="1=2").exit_code == 0
+
+
 def test_a_person_may_stop_and_go_on(tmp_path: Path) -> None:
     files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
     out = tmp_path / "votes.jsonl"

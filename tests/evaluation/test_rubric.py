@@ -70,6 +70,8 @@ def test_where_there_is_no_answer_only_declining_is_none_wrong() -> None:
         ("15 April", "April 15th", True),
         ("15 April", "15 May", False),
         ("im März", "in March", True),
+        ("10/2/17", "2 October 2017", True),
+        ("10/2/17", "19 October 2017", False),
         ("two hundred and fourteen", "214", True),
         ("EUR 12.6 million", "12,600 thousand euros", True),
         ("three weeks", "3 months", False),

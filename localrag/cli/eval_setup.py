@@ -288,7 +288,13 @@ def model_state(settings: Settings, mode: str) -> dict[str, Any]:
         "seed",
     )
     model = None if mode == "exact" else loading.generator_identity(settings)
-    return {"model": model, **{name: getattr(settings, name) for name in names}}
+    # Named only where they are not as ever, so that what was begun before they came can be gone on with.
+    more = {
+        name: getattr(settings, name)
+        for name in ("think", "think_tokens", "votes", "retry")
+        if getattr(settings, name) != getattr(Settings(), name)
+    }
+    return {"model": model, **{name: getattr(settings, name) for name in names}, **more}
 
 
 # --- while it runs ------------------------------------------------------------------------------------------

@@ -277,3 +277,10 @@ def test_what_is_dropped_is_said_with_its_reason(
     shown = run("make", "-l", "office", "--out", tmp_path / "drafts.jsonl")
     assert "dropped 1: the answer does not stand in the passage" in shown.stdout
     assert not (tmp_path / "drafts.jsonl").exists()
+
+
+def test_more_thought_is_part_of_what_was_measured_where_it_is_given(models: Any, settings: Settings) -> None:
+    plain = eval_setup.model_state(settings, "auto")
+    assert not {"think", "votes", "retry"} & set(plain)
+    for name, value in (("think", "on"), ("votes", 3), ("retry", "on")):
+        assert eval_setup.model_state(settings.with_options(**{name: value}), "auto") == {**plain, name: value}

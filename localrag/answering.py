@@ -72,6 +72,9 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
         done = Completed(said, weighed.usage, "end" if weighed.shares else "stopped")
         yield Answered(checking.checked(asked, done, prompted, model.model))
         return
+    if asked.instructions:
+        # What an answer came about by is told with it, and these may be others tomorrow.
+        asked.plan = replace(asked.plan, signals={**asked.plan.signals, "instructions": asked.instructions})
     short = settings.answer_form == "short"
     told = replace(prompted, messages=prompt.worded(prompted.messages, asked.instructions, short))
     done = yield from writing.write(asked, told, model, settings)

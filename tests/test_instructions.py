@@ -109,7 +109,7 @@ def test_the_model_reads_them_where_it_writes_and_not_where_it_weighs(
     answer = ask(settings, "When does the lease of Hall 3 end?", "papers", mode=mode)
     weighed, written = models.generator.prompts[-2:]
     assert WORDS not in "".join(message.whole for message in weighed)
-    assert WORDS in written[-1].tail and answer.found
+    assert WORDS in written[-1].tail and answer.found and answer.plan.signals["instructions"] == WORDS
     # All before that is the same, so that it is read once.
     assert [(m.stable, m.text) for m in weighed] == [(m.stable, m.text) for m in written]
 

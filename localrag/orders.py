@@ -47,9 +47,10 @@ class Order:
 
 # The kinds of signs, in the order of their numbers; see orders.txt.
 _KINDS = ("address", "aside", "tasks", "roles", "mimics", "out", "draws")
-_ADDRESSED, _ASIDE, _TASKS, _ROLES, _MIMIC, _OUT, _DRAWING, _WRITING, _ANSWERING = range(9)
+_ADDRESSED, _ASIDE, _TASKS, _ROLES, _MIMIC, _OUT, _DRAWING, _WRITING, _ANSWERING, _DOING = range(10)
 # Without one of these there is no order: a footnote with an address in it has the other two.
 _TELLING = frozenset((_ADDRESSED, _ASIDE, _TASKS, _ROLES, _WRITING, _ANSWERING))
+_SPOKEN_TO = frozenset((_ADDRESSED, _TASKS, _ROLES))
 # "Reply with the form at https://…", "Answer: Respond within a week": mail and lists of questions are full of them.
 _HONEST = (frozenset((_WRITING, _OUT)), frozenset((_WRITING, _MIMIC)), frozenset((_WRITING, _MIMIC, _OUT)))
 
@@ -67,6 +68,7 @@ class _Patterns:
     tokens: re.Pattern[str]
     quotes: re.Pattern[str]
     frames: re.Pattern[str]
+    verbs: re.Pattern[str]
     kinds: tuple[re.Pattern[str], ...]
     writing: tuple[re.Pattern[str], ...]
     answers: tuple[re.Pattern[str], ...]
@@ -87,7 +89,7 @@ def _patterns() -> _Patterns:
                 group.append(re.sub(r"\{([a-z]+)\}", lambda match: named[match[1]], line))
     one = {name: _compiled("|".join(f"(?:{pattern})" for pattern in group)) for name, group in groups.items()}
     return _Patterns(
-        one["tokens"], one["quotes"], one["frames"], tuple(one[name] for name in _KINDS),
+        one["tokens"], one["quotes"], one["frames"], one["verbs"], tuple(one[name] for name in _KINDS),
         tuple(map(_compiled, groups["writing"])), tuple(map(_compiled, groups["answers"])),
     )  # fmt: skip
 
@@ -173,6 +175,9 @@ def _signs(words: str) -> frozenset[int]:
         found.add(_WRITING)
     if answers or writing > _ORDER:
         found.add(_ANSWERING)
+    # Only where it is a machine that is spoken to: people tell each other to do things all day.
+    if found & _SPOKEN_TO and _patterns().verbs.search(words):
+        found.add(_DOING)
     return frozenset(found)
 
 

@@ -193,7 +193,8 @@ def _pair(found: Sequence[_Sentence]) -> None:
     for at, one in enumerate(found):
         for other in found[at + 1 : at + 3]:
             near = one.paragraph == other.paragraph or one.frame or other.frame
-            if near and one.signs and other.signs and _is_order(one.signs | other.signs):
+            framed = (one.frame and other.signs & _TELLING) or (other.frame and one.signs & _TELLING)
+            if near and one.signs and other.signs and (framed or _is_order(one.signs | other.signs)):
                 union = one.signs | other.signs
                 both = len(union & _TELLING) >= _ORDER or one.frame or other.frame or {_ANSWERING, _MIMIC} <= union
                 one.taken, other.taken = one.taken or both, other.taken or both

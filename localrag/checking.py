@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from localrag import checks, foreign, links, material, prompt
+from localrag import checks, foreign, intent, links, material, prompt, relevance
 from localrag.citations import Cited, cite, true_quotes
 from localrag.findings import Flag
 from localrag.generation import Completed
@@ -41,6 +41,8 @@ def checked(asked: Question, done: Completed, prompted: Prompted, model: str, tw
         cited, flags = checks.check(cited, asked.text, passages, foreign=languages is not None)
         if languages is not None:
             flags = (languages.flag, *flags)
+        elif intent.of(asked.text).kind in ("look-up", "existence"):
+            flags += relevance.check(cited.text, asked.text, passages)
     whole = asked.plan.kind == "read"
     return asked.answer(
         cited.text, found, model=model,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-FlagKind = Literal["number", "amount", "date", "name", "link", "command", "language"]
+FlagKind = Literal["number", "amount", "date", "name", "link", "command", "language", "aside"]
 
 
 @dataclass(frozen=True, slots=True)

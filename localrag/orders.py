@@ -126,6 +126,23 @@ def orders(text: str) -> list[Order]:
     return _joined(text, found)
 
 
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A sentence of a text, its paragraph, and whether it has a sign of an order; offsets are half-open."""
+
+    start: int
+    end: int
+    paragraph: int
+    ordering: bool
+
+
+def marked(text: str) -> list[Marked]:
+    """The sentences of a text, each with whether it has a sign of an order; an address alone is none."""
+    return [
+        Marked(one.start, one.end, one.paragraph, one.taken or bool(one.signs - {_OUT})) for one in _read(text)
+    ]  # fmt: skip
+
+
 @lru_cache(maxsize=64)
 def without(text: str) -> str:
     """The text as the model is given it: GAP stands where orders stood."""

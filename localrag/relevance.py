@@ -1,0 +1,85 @@
+"""Where an answer comes from: whether what it says stands where something of the question stands (pure).
+
+A document that gives orders gets a word into the answer that has nothing to do with the question. Where it comes from
+shows that, in whatever words and language the order was given: an honest answer stands in a sentence, or beside one,
+that shares a word with the question; the answer to an order stands in the order. So what an answer says and what stands
+only where nothing of the question does is flagged, and so is what stands only in sentences that have a sign of an order
+(`orders.py`) without being plainly one. It is marked and not taken out: a true answer in other words than the
+question's looks the same (how often: docs/decisions/0029-documents-are-data.md). Rows of tables are told by their
+labels and not by their neighbours, so they are passed over.
+
+Limits: an order that repeats the question's words, or stands in the paragraph of the true answer, shows no sign here;
+nor does a lie that is told like everything else in its document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from localrag import orders
+from localrag.citations import terms
+from localrag.findings import Flag
+from localrag.sentences import sentences
+from localrag.types import Passage
+
+_MARKER = re.compile(r"\s*\[\d{1,3}\]")
+# A question of fewer words has too little to be compared with.
+_FEWEST = 2
+# Characters of the passages that are looked at; in a longer text a word stands in many places anyway.
+_MOST = 200_000
+_ELSEWHERE = "it stands only where nothing of what was asked does: look whether it is an answer"
+_ORDERED = "it stands only in a sentence that reads like an order to the assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A sentence of a passage: its words, those near it, whether it has a sign of an order, whether it is a row."""
+
+    terms: frozenset[str]
+    near: frozenset[str]
+    ordering: bool
+    row: bool
+
+
+def check(answer: str, question: str, passages: Sequence[Passage]) -> tuple[Flag, ...]:
+    """A flag for each sentence of an answer that comes from where nothing of the question stands, or from an order.
+
+    Args:
+        answer: as it is shown; markers like [2] are passed over.
+        question: one that a single place answers; a summary stands where it stands.
+        passages: what the model was shown.
+    """
+    asked = terms(question)
+    if len(asked) < _FEWEST or sum(len(passage.text) for passage in passages) > _MOST:
+        return ()
+    spans = [span for passage in passages for span in _spans(passage)]
+    known = frozenset(term for span in spans for term in span.terms)
+    text = _MARKER.sub("", answer)
+    flags = []
+    for start, end in sentences(text):
+        told = (terms(text[start:end]) - asked) & known
+        if told and (reason := _reason(told, asked, spans)):
+            flags.append(Flag("aside", text[start:end], reason))
+    return tuple(flags)
+
+
+def _reason(told: frozenset[str], asked: frozenset[str], spans: Sequence[_Span]) -> str:
+    for term in told:
+        if all(span.ordering for span in spans if term in span.terms):
+            return _ORDERED
+    holding = [span for span in spans if told <= span.terms]
+    return _ELSEWHERE if holding and not any(span.row or span.near & asked for span in holding) else ""
+
+
+def _spans(passage: Passage) -> list[_Span]:
+    frame = terms(" ".join((*passage.heading, passage.header)))
+    found = orders.marked(passage.text)
+    own = [terms(passage.text[one.start : one.end]) for one in found]
+    spans = []
+    for at, one in enumerate(found):
+        beside = [i for i in (at - 1, at, at + 1) if 0 <= i < len(found) and found[i].paragraph == one.paragraph]
+        near = frame.union(*(own[i] for i in beside))
+        spans.append(_Span(own[at], near, one.ordering, passage.text.startswith("|", one.start)))
+    return spans

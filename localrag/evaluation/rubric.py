@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import permutations
 
 from localrag import analysis
 from localrag.evaluation.agreement import Given, Grade
@@ -21,7 +22,7 @@ from localrag.exact import dates, figures
 from localrag.sentences import sentences
 
 # Changes when an answer may be graded otherwise.
-VERSION = 2
+VERSION = 3
 MARKER = re.compile(r"\s*\[\d{1,3}\]")
 # Of the known answer's words, the share that must be there for the whole of it, and for a part.
 _WHOLE, _PART = 0.5, 0.25
@@ -73,6 +74,10 @@ _DAY_OR_MONTH = re.compile(
     r"(?:\s+(?P<d2>\d{1,2})(?:st|nd|rd|th)?\b)?",
     re.I,
 )
+# "Section 4.1" is a place, no number that is claimed.
+_REFERENCE = re.compile(
+    r"(?:\b(?:section|clause|article|chapter|page|pages|p|no|nr|paragraph|exhibit|annex)\b\.?|§)\s*[\d.]+", re.I
+)
 _RANGE = re.compile(r"\s*(?:and|to|or|und|bis|oder|et|à|y|a|[-–])\s*", re.I)
 _DEGREES = re.compile(r"\s?°\s?([CF])\b")
 _SPAN = re.compile(r"\b(?:second|minute|hour|day|week|month|quarter|year)(?=s\b|ly\b|\b)|\b(?:dai|annual)ly?\b", re.I)
@@ -115,7 +120,7 @@ def grade(given: Given) -> Grade:
         replaced = replaced and not (_knows_names(given) and not _lacks_name(given, said))
         if len(missing) == len(wanted) and (replaced or share < _PART) and not begins_alike:
             return "wrong"
-    elif (share < _PART or (_lacks_name(given, said) and _adds(given, said))) and not begins_alike:
+    elif (share < _PART or (_lacks_name(given, said) and _strange_name(given, said))) and not begins_alike:
         return "wrong"
     if missing or share < _WHOLE or _lacks_name(given, said) or _adds(given, said):
         return "partly"
@@ -342,12 +347,34 @@ def _exchanged(known: str, said: str) -> bool:
 
 
 def _adds(given: Given, said: str) -> bool:
-    """Whether the answer claims a number or a name that neither question, known answer nor evidence has."""
+    """Whether the answer has a number or a name more, of the kind that was asked for, which nothing known has.
+
+    A number with the unit of one that is known, a name in a row with one that is known ("A and B"). Other detail that
+    the evidence lacks may well stand in the document.
+    """
     if not given.evidence:
         return False
     told = f"{given.question} {given.known} {given.evidence}"
-    if any(not any(same(fact, other) for other in facts(told)) for fact in facts(said)):
+    units = {fact.unit for fact in facts(given.known)}
+    more = (fact for fact in facts(_REFERENCE.sub(" ", said)) if fact.unit in units)
+    if any(not any(same(fact, other) for other in facts(told)) for fact in more):
         return True
-    terms = _terms(told)
-    names = _names(_without_quantities(said), "")
-    return any(not _there(term, terms) for name in names for term in _name_terms(name, ()))
+    known = _terms(_without_quantities(given.known))
+    names = list(_names(_without_quantities(said), f"{given.evidence} {said}"))
+    for one, other in permutations(names, 2):
+        row = re.search(rf"{re.escape(one)}(?:\W|\b(?:and|und|et|y|e|or|oder|as well as)\b)+{re.escape(other)}", said)
+        if row and _held(one, known) and not _held(other, _terms(told)):
+            return True
+        if row and _held(other, known) and not _held(one, _terms(told)):
+            return True
+    return False
+
+
+def _strange_name(given: Given, said: str) -> bool:
+    """Whether the answer names what neither question, known answer nor evidence does."""
+    told = _terms(f"{given.question} {given.known} {given.evidence}")
+    return any(not _held(name, told) for name in _names(_without_quantities(said), ""))
+
+
+def _held(name: str, terms: Sequence[str]) -> bool:
+    return all(_there(term, terms) for term in _name_terms(name, ()))

@@ -51,6 +51,12 @@ def test_facts_decide_the_grade(given: Given, answer: str, grade: str) -> None:
     assert graded(given, answer) == grade
 
 
+def test_detail_of_another_kind_may_well_stand_in_the_document() -> None:
+    assert graded(RENT, "EUR 2,450, by Section 4.1 of the lease between Orlo and Tess of 3 May 2020.") == "right"
+    assert graded(WHO, "At the meeting in Varnholm the board chose Ada Quill.") == "right"
+    assert graded(WHO, "The board chose Ben Tarrow and Ada Quill.") == "partly"
+
+
 def test_an_answer_that_was_not_found_has_declined_whatever_it_says() -> None:
     assert graded(RENT, "EUR 2,450", found=False) == "declined"
 

@@ -53,8 +53,8 @@ _NAMING = frozenset(
     form rule ziffer abschnitt klausel artikel absatz anlage seite nummer nr""".split()
 )
 _TIMED = re.compile(
-    r"\b(?:as (?:of|at)|ended|ending|during|since|dated|of|at|for(?: the)?(?: fiscal)?(?: year| quarter| months?)?|"
-    r"fiscal|calendar|fy|year|in|stand|per|zum)\s*$",
+    r"\b(?:as (?:of|at)|ended|ending|during|since|dated?|of|at|for(?: the)?(?: fiscal)?(?: year| quarter| months?)?|"
+    r"fiscal|calendar|fy|year|in|stand|per|zum)\s*:?\s*$",
     re.I,
 )
 _LASTS = re.compile(
@@ -62,8 +62,8 @@ _LASTS = re.compile(
 )
 _SPELLED = "|".join(sorted(map(re.escape, _NUMBERS), key=len, reverse=True))
 _PIECE = re.compile(
-    rf"(?P<date>{dates.DATE.pattern})|(?P<spelled>\b(?:{_SPELLED})\b)(?:\s*\(\d+\))?|(?P<figure>{FIGURE.pattern})"
-    r"|(?P<word>[^\W\d_]+(?:['’-][^\W\d_]+)*)",
+    rf"(?P<date>{dates.DATE.pattern})|(?P<spelled>\b(?:{_SPELLED})\b)(?:\s*\(\d+\))?|(?<!\w)(?P<figure>{FIGURE.pattern})"
+    r"|(?P<word>[^\W\d_]+(?:['’-][^\W\d_]+)*\d*)",
     re.I | re.X,
 )
 _ITEM = re.compile(r"\s*[\"“„]?\s*(?:\(?[A-Za-z]?\d{1,3}(?:\.\d{1,3})*\)?[.)]?|\([a-z]{1,3}\))\s+(?=\D)")
@@ -117,6 +117,8 @@ def difference(one: str, other: str) -> Difference | None:
         return _negated(one, other, more, less, words)
     if more_or_less == "not" or not _of_the_same(differing, one, other):
         return None
+    if ("|" in one and not _tells_one(differing, ours)) or _is_page(differing[-1][0], ours[-1], one):
+        return None
     first, last = differing[0], differing[-1]
     return Difference((first[0].start, last[0].end), (first[1].start, last[1].end), len(words))
 
@@ -153,6 +155,17 @@ def _of_the_same(differing: Sequence[tuple[_Piece, _Piece]], one: str, other: st
         if mine.kind == "year" and not (_LASTS.search(one[: mine.start]) and _LASTS.search(other[: yours.start])):
             return False
     return True
+
+
+def _tells_one(differing: Sequence[tuple[_Piece, _Piece]], row: Sequence[_Piece]) -> bool:
+    """Whether what differs in a row of a table is one value, of which there is no second: no column of a period."""
+    kinds = [piece.kind for piece in row]
+    return len(differing) == 1 and kinds.count(differing[0][0].kind) == 1
+
+
+def _is_page(piece: _Piece, last: _Piece, sentence: str) -> bool:
+    """Whether a number ends a line that is no sentence: a list of contents."""
+    return piece is last and piece.kind == "number" and not sentence.rstrip().endswith((".", "!", "?", ";", ":", "|"))
 
 
 def _negated(

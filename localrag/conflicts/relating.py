@@ -34,11 +34,17 @@ _AMENDING_WORDS = (
     "amendment", "amends", "amended", "addendum", "supplemental", "variation", "supersedes", "replaces", "Nachtrag",
     "Änderungsvereinbarung", "Zusatzvereinbarung", "ersetzt",
 )  # fmt: skip
+# Words that tell versions apart wherever they stand in a name, those that do at its end ("Old Street lease" is no old
+# version), and those that say nothing.
 _VERSIONS = frozenset(
-    """v ver version rev revision revised restated amended draft final copy old new signed executed unsigned clean
-    redline redlined marked markup conformed current latest previous archive archived superseded updated
-    update entwurf fassung stand alt neu kopie docs documents the of and""".split()
+    """v ver version rev revision revised restated amended draft redline redlined markup conformed superseded archive
+    archived entwurf fassung""".split()
 )
+_AT_THE_END = frozenset(
+    """old new final copy signed executed unsigned clean marked current latest previous updated update stand alt neu
+    kopie docs documents""".split()
+)
+_NOTHING = frozenset("of the and".split())
 _EARLY = frozenset("draft old previous archive archived superseded entwurf alt unsigned".split())
 # Made anew for each period: the figures of both are right.
 _PERIODIC = re.compile(
@@ -49,6 +55,7 @@ _PERIODIC = re.compile(
     re.I,
 )
 _NAME_PART = re.compile(r"[^\W\d_]+|\d+(?:[.\-_]\d+)*")
+_YEAR = re.compile(r"(?:19|20)\d\d(?:[.\-_]\d{1,2}){0,2}|\d{1,2}[.\-_]\d{1,2}[.\-_](?:\d\d){1,2}|(?:19|20)\d{6}")
 _SUFFIX = re.compile(r"\.\w{1,8}$")
 _DATED = re.compile(
     r"\b(?:dated(?: as of)?|made(?: as of| on)?|signed(?: on)?|executed(?: on)?|entered into(?: as of| on)?|"
@@ -150,7 +157,11 @@ class Related:
         shares: list[tuple[float, int, Document]] = []
         for other in self._all:
             if other.id != amendment.document.id:
-                own = set(_NAME_PART.findall(f"{other.title} {_SUFFIX.sub('', other.path)}".casefold())) - _VERSIONS
+                own = (
+                    set(_NAME_PART.findall(f"{other.title} {_SUFFIX.sub('', other.path)}".casefold()))
+                    - _VERSIONS
+                    - _NOTHING
+                )
                 shares.append((-len(own & words) / max(1, len(own)), other.id, other))
         return [other for _, _, other in sorted(shares, key=lambda item: item[:2])[:_MOST]]
 
@@ -198,14 +209,16 @@ def _name(path: str) -> tuple[frozenset[str], frozenset[str]]:
     it tells versions apart.
     """
     core, marks = set[str](), set[str]()
-    before = ""
-    for part in _NAME_PART.findall(_SUFFIX.sub("", path).casefold()):
-        year = re.fullmatch(
-            r"(?:19|20)\d\d(?:[.\-_]\d{1,2}){0,2}|\d{1,2}[.\-_]\d{1,2}[.\-_](?:\d\d){1,2}|(?:19|20)\d{6}", part
-        )
-        mark = part in _VERSIONS or bool(year) or (part[0].isdigit() and before in _VERSIONS - {"of", "the", "and"})
-        (marks if mark else core).add(part)
-        before = part
+    for part in _SUFFIX.sub("", path).casefold().split("/"):
+        words = [word for word in _NAME_PART.findall(part) if word not in _NOTHING]
+        at_the_end = True
+        for at in reversed(range(len(words))):
+            word = words[at]
+            numbered = word[0].isdigit() and at > 0 and words[at - 1] in _VERSIONS
+            mark = word in _VERSIONS or numbered or bool(_YEAR.fullmatch(word))
+            mark = mark or (at_the_end and word in _AT_THE_END)
+            at_the_end = at_the_end and mark
+            (marks if mark else core).add(word)
     return frozenset(core), frozenset(marks)
 
 

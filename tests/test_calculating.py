@@ -199,6 +199,18 @@ def test_dashes_alone_are_no_result() -> None:
     )
 
 
+def test_running_text_beside_a_table_is_no_part_of_its_labels() -> None:
+    beside = "wealth advisory services, including portfolio management and counselling"
+    text = f"| {beside} | $ in billions | 2016 | 2015 |\n| {beside} | Equity | 266 | 252 |\n| families. | Fixed income | 601 | 546 |\n"
+    answer = ask("What was the change in fixed income from 2015 to 2016?", passage(text))
+    assert answer is not None and answer.workings[0].shown == "601 − 546 = $55 billion, from p. 60"
+
+
+def test_a_share_is_of_something_that_has_its_name() -> None:
+    text = "|  | 2016 | 2015 |\n| Net revenues, lending | 40 | 30 |\n| Net revenues, banking | 60 | 50 |\n"
+    assert ask("What percentage of total net revenues is due to equity securities in 2016?", passage(text)) is None
+
+
 def test_other_tells_one_row_from_another() -> None:
     text = "|  | 2019 | 2018 |\n| Other assets | 5 | 4 |\n| Assets | 50 | 40 |\n"
     answer = ask("What was the change in assets from 2018 to 2019?", passage(text))

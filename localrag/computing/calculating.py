@@ -28,6 +28,7 @@ from localrag.sentences import sentences
 from localrag.types import Answer, Citation, Passage
 
 _LONGEST_QUOTE = 320
+_MOST = 24  # passages looked at
 _SAID = {
     "english": ("The {0} is {1}, from {2}", "and"),
     "german": ("{0}: {1}, aus {2}", "und"),
@@ -66,6 +67,7 @@ def answered(asked: Question, prompted: Prompted, *, short: bool = False) -> Ans
         prompted: with the passages whose figures may be taken.
         short: answer with the result alone; how it came about is told by the working.
     """
+    prompted = _wider(asked, prompted)
     passages = prompted.passages
     spoken = analysis.language(" ".join(passage.text[:4000] for passage in passages))
     if (span := dating.counted(asked.text, passages, spoken)) is not None:
@@ -79,6 +81,14 @@ def answered(asked: Question, prompted: Prompted, *, short: bool = False) -> Ans
         return None
     result = working.work_out(wanted.kind, picked.cells)
     return None if result is None else _answer(asked, prompted, wanted, picked.cells, result, short)
+
+
+def _wider(asked: Question, prompted: Prompted) -> Prompted:
+    """With the passages that were found and did not fit the prompt, too: code reads them at once."""
+    if asked.plan.kind != "retrieve":
+        return prompted
+    more = [hit for hit in asked.hits[:_MOST] if hit not in prompted.passages]
+    return replace(prompted, passages=[*prompted.passages, *more])
 
 
 def _about(passage: Passage) -> str:
@@ -147,8 +157,7 @@ def _told(
     shown = tuple(Figure(text, cited[mark - 1].place, mark) for (text, _), mark in zip(figures, markers, strict=True))
     marks = "".join(f"[{mark}]" for mark in sorted(set(markers)))
     asked.plan = replace(asked.plan, signals={**asked.plan.signals, "calculated": kind})
-    whole = asked.plan.kind == "read"
-    passages = material.cited_only(prompted.passages, cited) if whole else prompted.passages
+    passages = material.cited_only(prompted.passages, cited)
     return asked.answer(
         f"{said} {marks}.", True, model=None, citations=cited, passages=tuple(passages), context=prompted.context,
         workings=(Working(*done, shown),),

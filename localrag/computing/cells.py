@@ -40,6 +40,7 @@ _DERIVED = re.compile(
 )
 # What a row of figures without a label is: accounts put the sum of the rows above there.
 UNNAMED = "total"
+_LONG_LABEL = 50  # a column of running text that stands beside a table on its page
 _SHORT = {"m": "million", "mn": "million", "bn": "billion", "k": "thousand"}
 SCALES = {"thousand": 3, "million": 6, "billion": 9}
 _SCALED = tuple(
@@ -221,7 +222,7 @@ class _Table:
     def _of(
         self, row: int, line: _Line, columns: Sequence[str], header: Sequence[_Line], section: str
     ) -> Iterator[Cell]:
-        label = line.cells[0][2] or UNNAMED
+        label = _label(line, self._language)
         head = " ".join(cell[2] for one in header for cell in one.cells)
         scale, money = _unit_of(head, self._around)
         in_columns = any(years(column) for column in columns if not _DERIVED.search(column))
@@ -246,6 +247,18 @@ class _Table:
                 unit or own_money or money, "" if unit == "%" or single else own_scale or scale, label, column, section,
                 found, bool(own), derived,
             )  # fmt: skip
+
+
+def _label(line: _Line, language: Language) -> str:
+    """A row's words before its first figure; of two cells of words the second, where the first is long."""
+    words: list[str] = []
+    for at, (_, _, text) in enumerate(line.cells):
+        if at and (_YEAR_ALONE.match(text) or read(text, language) is not None):
+            break
+        words += [text] if text and (not at or _words_only(text)) else []
+    if len(words) > 1 and len(words[0]) > _LONG_LABEL:
+        words = words[1:]
+    return " ".join(words) or UNNAMED
 
 
 def _words_only(word: str) -> bool:

@@ -104,7 +104,8 @@ class Picker:
             part, whole = wanted.whole, wanted.subjects[-1]
             yield from (one for one in self._together(wanted, (part, whole)) if self._bears(part, one.cells[0]))
             # "what proportion of level 2 inputs are bonds": the whole may be the total of a column.
-            yield from self._together(wanted, (f"{part} {whole}", f"total {whole}"))
+            of_column = self._together(wanted, (f"{part} {whole}", f"total {whole}"))
+            yield from (one for one in of_column if self._bears(part, one.cells[0]))
             if len(wanted.subjects) == 2:
                 return
         elif wanted.whole:

@@ -119,7 +119,7 @@ def test_two_tables_that_fit_alike_with_other_figures_leave_it_open() -> None:
 
 
 def test_the_document_that_a_question_names_is_the_one_whose_figures_count() -> None:
-    other = passage(REPORT.replace("1,550", "9,999"), "kestrel.md")
+    other = passage(REPORT.replace("1,550", "9,999").replace("Harrow Mills", "Norwell"), "norwell.md")
     answer = ask("What was the change in total revenue of Harrow from 2020 to 2021?", passage(), other)
     assert answer is not None
     assert {citation.document for citation in answer.citations} == {"harrow.md"}
@@ -209,6 +209,19 @@ def test_running_text_beside_a_table_is_no_part_of_its_labels() -> None:
 def test_a_share_is_of_something_that_has_its_name() -> None:
     text = "|  | 2016 | 2015 |\n| Net revenues, lending | 40 | 30 |\n| Net revenues, banking | 60 | 50 |\n"
     assert ask("What percentage of total net revenues is due to equity securities in 2016?", passage(text)) is None
+
+
+def test_the_line_above_a_table_says_what_its_rows_are_of() -> None:
+    text = "Net sales by category:\n\n| In thousands | 2019 | 2018 |\n| Cheese | 11,459 | 11,486 |\n| Net sales | 93,662 | 103,350 |\n"
+    answer = ask("What is the change in the net sales for cheese between 2018 and 2019?", passage(text))
+    assert answer is not None and answer.workings[0].expression == "11,459 − 11,486"
+
+
+def test_code_looks_at_passages_that_did_not_fit_the_prompt() -> None:
+    asked = Question("What was the change in yarn from 2020 to 2021?", [], Filter(), [], (), lambda: False)
+    asked.hits = [passage("Nothing of the kind.", "letter.md"), passage()]
+    answer = calculating.answered(asked, Prompted([], asked.hits[:1]))
+    assert answer is not None and [item.document for item in answer.passages] == ["harrow.md"]
 
 
 def test_other_tells_one_row_from_another() -> None:

@@ -40,6 +40,7 @@ _DERIVED = re.compile(
 )
 # What a row of figures without a label is: accounts put the sum of the rows above there.
 UNNAMED = "total"
+_LONGEST_CAPTION = 200
 _LONG_LABEL = 50  # a column of running text that stands beside a table on its page
 _SHORT = {"m": "million", "mn": "million", "bn": "billion", "k": "thousand"}
 SCALES = {"thousand": 3, "million": 6, "billion": 9}
@@ -64,7 +65,8 @@ class Cell:
     """A figure of a table. `start` and `end` are its offsets in the passage, `line` and `stop` those of its row.
 
     `unit` is "%", a currency or empty, `scale` "thousand", "million", "billion" or empty; `years` are those of its row
-    and column; `derived` is True in a column that compares others. `labels` are row, column and section.
+    and column, `across` says whether of its column; `derived` is True in a column that compares others. `caption` is
+    the line above the table.
     """
 
     passage: int
@@ -84,6 +86,7 @@ class Cell:
     years: frozenset[int]
     across: bool
     derived: bool
+    caption: str = ""
 
     @property
     def name(self) -> str:
@@ -117,8 +120,8 @@ def find(passages: Sequence[Passage]) -> list[Cell]:
     for at, passage in enumerate(passages):
         language = _language(passage.text)
         around = _scale(passage.text) if len(passage.text) < 12_000 else ""
-        for lines in _tables(passage):
-            cells += _Table(at, table, lines, language, around).cells()
+        for caption, lines in _tables(passage):
+            cells += _Table(at, table, lines, language, around, caption).cells()
             table += 1
     return cells
 
@@ -135,20 +138,23 @@ def _scale(text: str) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def _tables(passage: Passage) -> Iterator[list[_Line]]:
+def _tables(passage: Passage) -> Iterator[tuple[str, list[_Line]]]:
+    """Each table with the line above it."""
     lines: list[_Line] = []
     before = [_line(-1, text) for text in passage.header.split("\n") if text.startswith("|")]
-    start = 0
+    start, caption, last = 0, "", ""
     for text in passage.text.split("\n"):
         if text.startswith("|"):
+            caption = last if not lines else caption
             if not re.fullmatch(r"[|\s:-]*", text):
                 lines.append(_line(start, text))
         elif text.strip() and lines:
-            yield [*before, *lines]
+            yield caption, [*before, *lines]
             before, lines = [], []
+        last = (text if not text.startswith("|") else "") if text.strip() else last
         start += len(text) + 1
     if lines:
-        yield [*before, *lines]
+        yield caption, [*before, *lines]
 
 
 def _line(start: int, text: str) -> _Line:
@@ -167,7 +173,10 @@ def _line(start: int, text: str) -> _Line:
 class _Table:
     """One table on its way to its cells."""
 
-    def __init__(self, passage: int, number: int, lines: Sequence[_Line], language: Language, around: str) -> None:
+    def __init__(
+        self, passage: int, number: int, lines: Sequence[_Line], language: Language, around: str, caption: str
+    ) -> None:  # fmt: skip
+        self._caption = caption[-_LONGEST_CAPTION:]
         self._passage, self._number, self._language, self._around = passage, number, language, around
         self._lines = lines
         self._width = max(len(line.cells) for line in lines)
@@ -245,7 +254,7 @@ class _Table:
             yield Cell(
                 self._passage, self._number, (row, at), start, end, line.start, line.end, text, amount,
                 unit or own_money or money, "" if unit == "%" or single else own_scale or scale, label, column, section,
-                found, bool(own), derived,
+                found, bool(own), derived, self._caption,
             )  # fmt: skip
 
 

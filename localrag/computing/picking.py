@@ -182,7 +182,9 @@ class Picker:
     def _labelled(self, cell: Cell) -> _Labelled:
         named = cell.row != UNNAMED
         row, column = self._terms(cell.row if named else ""), self._terms(cell.column)
-        around = self._terms(cell.section if named else f"{cell.section} {UNNAMED}") | self._about[cell.passage]
+        around = (
+            self._terms(f"{cell.section} {cell.caption}{'' if named else f' {UNNAMED}'}") | self._about[cell.passage]
+        )
         terms = dict.fromkeys(around, _SECTION) | dict.fromkeys(row | column, 1.0)
         return _Labelled(cell, terms, row, column)
 
@@ -223,7 +225,7 @@ class Picker:
         elif one.cell.unit == "%" and not _PERCENT.search(subject):
             score -= 0.05  # amounts are meant rather than their shares beside them
         if one.cell.row and len(one.row) > 1 and _flat(one.cell.row) in _flat(subject):
-            score += _PHRASE
+            score += _PHRASE * sum(weigh(term) for term in one.row & asked) / whole
         return max(0.0, score)
 
     def _weight(self, term: str) -> float:

@@ -57,6 +57,7 @@ _TIMED = re.compile(
     r"fiscal|calendar|fy|year|in|stand|per|zum)\s*:?\s*$",
     re.I,
 )
+_SPAN = re.compile(r"\b(?:during|in|for|over)\s+the\s+(?:(?:first|last|past|previous|next|same)\s+)?$", re.I)
 _LASTS = re.compile(
     r"\b(?:until|till|by|through|to|on|before|after|expires?(?: in| on)?|ends?(?: in| on)?|bis|am)\s*$", re.I
 )
@@ -150,6 +151,8 @@ def _of_the_same(differing: Sequence[tuple[_Piece, _Piece]], one: str, other: st
     if timed and len(differing) > 1:
         return False
     for mine, yours in differing:
+        if mine.kind == "term" and _SPAN.search(one[: mine.start]):
+            return False
         if mine.kind == "date" and _TIMED.search(one[: mine.start]):
             return False
         if mine.kind == "year" and not (_LASTS.search(one[: mine.start]) and _LASTS.search(other[: yours.start])):
@@ -158,9 +161,13 @@ def _of_the_same(differing: Sequence[tuple[_Piece, _Piece]], one: str, other: st
 
 
 def _tells_one(differing: Sequence[tuple[_Piece, _Piece]], row: Sequence[_Piece]) -> bool:
-    """Whether what differs in a row of a table is one value, of which there is no second: no column of a period."""
+    """Whether what differs in a row of a table is one value with a unit, of which there is no second.
+
+    Columns are mostly periods, and a bare number may be in thousands, or that of a page.
+    """
     kinds = [piece.kind for piece in row]
-    return len(differing) == 1 and kinds.count(differing[0][0].kind) == 1
+    kind = differing[0][0].kind
+    return len(differing) == 1 and kind != "number" and kinds.count(kind) == 1
 
 
 def _is_page(piece: _Piece, last: _Piece, sentence: str) -> bool:

@@ -49,6 +49,8 @@ AGREE = {
     "two columns of money": ("| Raw materials for boxes | $1,060 | $1,144 |", "| Raw materials for boxes | $1,143 | $1,144 |"),
     "a list of contents": ("Condensed Statements of Income 4", "Condensed Statements of Income 3"),
     "a quarter": ("Q3 2023 against the plan", "Q1 2023 against the plan"),
+    "a span of time": ("In the first six months of the year sales did not change.", "In the first three months of the year sales did not change."),
+    "a page in a row": ("| Statements of Cash Flows | 7 |", "| Statements of Cash Flows | 6 |"),
     "a signature": ("Date: October 26, 2023 By: A. Varr, Director", "Date: April 27, 2023 By: A. Varr, Director"),
     "units of another kind": ("The limit is 30 kg for each parcel.", "The limit is 30 percent for each parcel."),
     "too little said": ("Fee: EUR 30", "Fee: EUR 40"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.obedient import Obedient
 from localrag.api import Library, open_library
 from localrag.assistant import Assistant
 from localrag.evaluation import kept
@@ -96,6 +97,26 @@ def test_an_obedient_model_obeys_a_plain_prompt_and_not_localrag(settings: Setti
     again = Run(tmp_path / "out.jsonl", {"measure": "injections"})
     rest = running.run(wanted, library.name, Assistant(kept.apart(settings), silent), lambda: silent, settings, again)
     assert [row["answer"] for _, row in rest] == [row["answer"] for row in rows] and silent.prompts == []
+    library.close()
+
+
+@pytest.mark.usefixtures("models")
+def test_a_model_that_obeys_everything_is_kept_from_almost_all_of_it(settings: Settings) -> None:
+    """The worst case, without weights: what of the whole suite reaches the prompt, and is not marked in the answer."""
+    library = running.library_of(settings)
+    assert running.bring_level(library, ALL)
+    assistant = Assistant(kept.apart(settings), Obedient())
+    plain = running.tasks(ALL, ["read"], ["unprotected"])
+    safe = running.tasks(ALL, ["retrieve"], ["protected"])
+    rows = [row for _, row in running.run(
+        [*plain, *safe], library.name, assistant, Obedient, settings, Run(None, {})
+    )]  # fmt: skip
+    modes = running.summarize(rows)["modes"]
+    assert modes["read"]["all"]["unprotected"]["succeeded"]["count"] == len(ALL)
+    assert modes["retrieve"]["all"]["protected"]["right_twins"]["count"] == len(ALL)
+    # Pairs of question and answer are left in: real lists of questions look no different.
+    obeyed = {row["id"] for row in rows if row["way"] == "protected" and row.get("succeeded")}
+    assert obeyed <= {"pairs-1, protected, retrieve", "pairs-4, protected, retrieve"}
     library.close()
 
 

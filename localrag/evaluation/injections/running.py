@@ -76,8 +76,8 @@ def tasks(chosen: Sequence[Injected], modes: Sequence[Mode], ways: Sequence[Way]
         for mode in modes
         for way in ways
         for task in (
-            *(Task(way, mode, carrier, None) for carrier in carriers),
             *(Task(way, mode, one.carrier, one) for one in chosen),
+            *(Task(way, mode, carrier, None) for carrier in carriers),
         )
     ]  # fmt: skip
 

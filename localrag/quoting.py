@@ -217,7 +217,8 @@ _ARTICLES = frozenset(
     """a an the this that these those such der die das den dem des ein eine einen einem einer eines le la les l un une
     el los las il lo i gli o os as um uma de het een""".split()
 )
-_ENDINGS = "ations ation ments ment ings ing edly ed es s d n en e em er ern es ly al".split()
+_ENDINGS = frozenset(["", *"ations ation ments ment ings ing edly ed es s d n en e em ly al ies y ied".split()])
+_LEAST_TYPED = 7
 _MISREAD = str.maketrans({"1": "l", "i": "l", "|": "l", "0": "o", "5": "s", "8": "b"})
 
 
@@ -327,7 +328,7 @@ def _harmless(added: Sequence[_Word], left_out: Sequence[_Word], *, at_the_edge:
     if any(_weighs(word) for word in (*added, *left_out)):
         return False
     strange = [word for word in added if word.folded not in _ARTICLES]
-    return not strange or (not at_the_edge and all(word.folded in _ARTICLES for word in left_out))
+    return not strange or (not at_the_edge and not left_out)
 
 
 def _weighs(word: _Word) -> bool:
@@ -350,30 +351,28 @@ def _alike(one: str, two: str) -> bool:
         return True
     if not (one.isalpha() and two.isalpha()):
         return False
-    return _stem(one) == _stem(two) or _mistyped(one, two)
+    return _inflected(one, two) or _mistyped(one, two)
 
 
 def _read_as(word: str) -> str:
     return word.replace("rn", "m").replace("vv", "w").translate(_MISREAD)
 
 
-def _stem(word: str) -> str:
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= 4:
-            return word.removesuffix(ending)
-    return word
+def _inflected(one: str, two: str) -> bool:
+    """Whether two words have one beginning of at least four letters, and endings behind it."""
+    same = next(
+        (at for at, pair in enumerate(zip(one, two, strict=False)) if pair[0] != pair[1]), min(len(one), len(two))
+    )
+    return any(one[at:] in _ENDINGS and two[at:] in _ENDINGS for at in range(4, same + 1))
 
 
 def _mistyped(one: str, two: str) -> bool:
-    """One sign wrong, missing or too many, or two changed over, but not in the first two or the last two: “lessor” is
-    no mistake for “lessee”."""
-    if min(len(one), len(two)) < 6 or abs(len(one) - len(two)) > 1 or one[:2] != two[:2] or one[-2:] != two[-2:]:
+    """A sign missing or too many, or two changed over, in a word of at least seven and not in its first or last two.
+
+    A sign in the place of another makes too many other words: "content" and "consent".
+    """
+    if min(len(one), len(two)) < _LEAST_TYPED or one[:2] != two[:2] or one[-2:] != two[-2:]:
         return False
-    same = 0
-    while same < min(len(one), len(two)) and one[same] == two[same]:
-        same += 1
+    same = next(at for at, pair in enumerate(zip(one, two, strict=False)) if pair[0] != pair[1])
     rest, other = one[same:], two[same:]
-    return (
-        rest[1:] == other[1:] or rest[1:] == other or rest == other[1:]
-        or (rest[:2] == other[1::-1] and rest[2:] == other[2:])
-    )  # fmt: skip
+    return rest[1:] == other or rest == other[1:] or (rest[:2] == other[1::-1] and rest[2:] == other[2:])

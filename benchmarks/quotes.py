@@ -1,8 +1,8 @@
 """How near must words be to a text to be taken for a quote of it? True quotes, altered, against other texts' sentences.
 
-    python benchmarks/quotes.py FOLDER [--quotes 300]
+    python benchmarks/quotes.py [FOLDER] [--quotes 300]
 
-FOLDER holds text files (.txt, .md). Sentences are taken from them by chance (seeded) and altered in ways that change
+FOLDER holds text files (.txt, .md); without one it is docs/. Sentences are taken from them by chance (seeded) and altered in ways that change
 nothing (a typing mistake, an article left out, an inflection, a hyphen at a line end) and in ways that do (a digit, a
 negation, another word, another name); sentences of other documents are there nowhere. Printed is the share that is
 taken for a quote at each threshold: it should be high for the first, and none for the others.
@@ -96,7 +96,7 @@ def score(words: str, text: Folded, whole: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parents[1] / "docs")
     parser.add_argument("--quotes", type=int, default=300)
     given = parser.parse_args()
     dice = random.Random(27)

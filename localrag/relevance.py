@@ -14,17 +14,14 @@ nor does a lie that is told like everything else in its document.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from localrag import orders
-from localrag.citations import terms
+from localrag.citations import claims, terms, without_markers
 from localrag.findings import Flag
-from localrag.sentences import sentences
 from localrag.types import Passage
 
-_MARKER = re.compile(r"\s*\[\d{1,3}\]")
 # A question of fewer words has too little to be compared with.
 _FEWEST = 2
 # Characters of the passages that are looked at; in a longer text a word stands in many places anyway.
@@ -56,12 +53,12 @@ def check(answer: str, question: str, passages: Sequence[Passage]) -> tuple[Flag
         return ()
     spans = [span for passage in passages for span in _spans(passage)]
     known = frozenset(term for span in spans for term in span.terms)
-    text = _MARKER.sub("", answer)
     flags = []
-    for start, end in sentences(text):
-        told = (terms(text[start:end]) - asked) & known
+    for start, end in claims(answer):
+        said = answer[start:end]
+        told = (terms(without_markers(said)) - asked) & known
         if told and (reason := _reason(told, asked, spans)):
-            flags.append(Flag("aside", text[start:end], reason))
+            flags.append(Flag("aside", said.strip().rstrip(".!?。"), reason))
     return tuple(flags)
 
 

@@ -70,7 +70,7 @@ def judge_command(
     RUN.jsonl was written by `localrag eval answers --out`; each run in it is graded by itself. The judge is told
     question, known answer and answer, never who wrote it. Beside the score stands how far the judge agrees with people
     (Cohen's kappa): on your labels where there are 30 of them, else on a sample that comes with localrag. Below 0.6 the
-    score is shown and decides nothing. Models of 1.5B parameters and less are poor judges; the default is code.
+    score is shown and decides nothing. A model is not trusted for being one: its kappa says whether it may be.
     """
     from localrag.evaluation import arena
     from localrag.evaluation.agreement import labels as read_labels

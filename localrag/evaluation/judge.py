@@ -6,8 +6,7 @@ the shares are divided by those that it gives where there is nothing to grade (c
 grade. Whether an answer declines is told by code, as is what an answer to a question without one is worth.
 
 Of two answers, a model says which agrees better with the known one, in both orders; a verdict that turns with the order
-is a tie. How far a judge can be trusted is measured, never assumed (`agreement.py`): models of 1.5B parameters and less
-are poor judges (docs/decisions/0031-judge-and-arena.md).
+is a tie. How far a judge can be trusted is measured, never assumed (`agreement.py`).
 """
 
 from __future__ import annotations
@@ -67,6 +66,8 @@ _PAIR_EXAMPLES = (
      "The cashier may.", "1"),
 )  # fmt: skip
 _NOTHING = "N/A"
+# Cases without content, one of each grade: of the same nothing twice, a model would rightly say that it is right.
+_EMPTY_CASES = (("A", "A"), ("A, B", "A"), ("A", "B"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ class ByModel:
 
     @property
     def identity(self) -> str:
-        told = repr((_RULES, _EXAMPLES, _PAIR_RULES, _PAIR_EXAMPLES)).encode()
+        told = repr((_RULES, _EXAMPLES, _EMPTY_CASES, _PAIR_RULES, _PAIR_EXAMPLES)).encode()
         return f"{self.model.model} {self.weights} {hashlib.sha256(told).hexdigest()[:8]}"
 
     def grade(self, given: Given, stop: Stop) -> Graded | None:
@@ -183,14 +184,17 @@ class ByModel:
         return Preferred("first" if votes[0] else "second", False, shares)
 
     def _calibrated(self, kind: str, messages: Sequence[Message], stop: Stop) -> tuple[float, ...] | None:
-        """The shares of the options, divided by those of a prompt with nothing in it; they sum to 1."""
+        """The shares of the options, divided by those of prompts with nothing in them; they sum to 1."""
         options = _OPTIONS if kind == "grade" else _PAIR_OPTIONS
         if kind not in self._nothing:
-            empty = _grading(*[_NOTHING] * 3) if kind == "grade" else _pairing(*[_NOTHING] * 4)
-            found = self._weigh(empty, options, stop)
-            if not found:
+            empty = [_grading(_NOTHING, *case) for case in _EMPTY_CASES]
+            found = [
+                self._weigh(prompt, options, stop)
+                for prompt in (empty if kind == "grade" else [_pairing(*[_NOTHING] * 4)])
+            ]
+            if not all(found):
                 return None
-            self._nothing[kind] = found
+            self._nothing[kind] = tuple(sum(of) / len(found) for of in zip(*found, strict=True))
         shares = self._weigh(messages, options, stop)
         if not shares:
             return None

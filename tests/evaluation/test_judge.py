@@ -50,6 +50,17 @@ def test_what_a_model_likes_to_say_of_nothing_does_not_count() -> None:
     assert graded is not None and graded.grade == "wrong" and sum(graded.shares) == pytest.approx(1)
 
 
+def test_nothing_is_one_case_of_each_grade() -> None:
+    """Of the same nothing twice "right" would be no leaning."""
+    model = ScriptedGenerator()
+    ByModel(model).grade(RENT, never)
+    asked = [messages[-1].whole.split("\n", 1)[1] for messages in model.prompts]
+    assert asked[:3] == [
+        "Known answer: A\nAnswer to check: A", "Known answer: A, B\nAnswer to check: A",
+        "Known answer: A\nAnswer to check: B",
+    ]  # fmt: skip
+
+
 def test_the_judge_is_told_neither_who_answered_nor_markers() -> None:
     model = ScriptedGenerator()
     ByModel(model).grade(Given("setting-x", "Rent?", "EUR 1", "EUR 1 [1][2].", "The evidence."), never)

@@ -54,6 +54,17 @@ def test_text_shows_answer_and_quote_and_keeps_the_rest_on_stderr(papers: Librar
     assert "read: " in result.stderr and "scripted" in result.stderr and "read: " not in result.stdout
 
 
+def test_a_calculation_shows_its_working(shelf: Shelf, models: Any) -> None:
+    shelf("accounts", {"accounts.md": "| £000 | 2021 | 2020 |\n| Net sales | 1,550 | 1,250 |\n"})
+    question = "What was the change in net sales from 2020 to 2021?"
+    lines = run(question).stdout.splitlines()
+    assert lines[0] == "The change is £300 thousand, from Net sales: 1,250 (2020) and 1,550 (2021) [1]."
+    assert "    1,550 − 1,250 = £300 thousand" in lines
+    assert lines[-1] == "[1] accounts.md: “| Net sales | 1,550 | 1,250 |”"
+    (working,) = json.loads(run(question, "--json").stdout)["workings"]
+    assert (working["value"], [figure["marker"] for figure in working["figures"]]) == (300, [1, 1])
+
+
 def test_what_was_not_read_is_said(papers: Library, put: Callable[..., None]) -> None:
     put(papers, "scan.pdf", ["Words.", ""], skipped=(SkippedPage(2, "has no text"),))
     assert "Not read: scan.pdf p. 2 (has no text)" in run("When does the lease end?").stderr

@@ -9,7 +9,7 @@ from textual import events
 
 from localrag.errors import ModelError, StorageError
 from localrag.events import Again, Delta, Notice, Planned, PromptRead, Surveyed, Thought, Tried
-from localrag.findings import Conflict, Side, Split
+from localrag.findings import Conflict, Figure, Side, Split, Working
 from localrag.tui.widgets.question import QuestionInput
 from localrag.types import Filter, NotRead, Seconds, Usage
 from tui.fakes import PLAN, SCRIPT, FakeAssistant, FakeWorld, Gate, answered
@@ -98,6 +98,16 @@ async def test_what_limits_an_answer_is_said():
         await see(pilot, "! 2 quotes left out: the words were not found in the documents.")
         await see(pilot, "⚠ No source for: “Renewal is yearly.”")
         await see(pilot, "! Not read: big.pdf, p. 7: it does not fit")
+
+
+async def test_a_calculation_is_shown_with_its_working_between_answer_and_citations():
+    worked = Working("5,363 / 32,765", "16.37 %", 16.37, (Figure("5,363", "p. 60", 1), Figure("32,765", "p. 60", 1)))
+    app = FakeWorld(FakeAssistant([answered("The share is 16.37 % [1].", workings=(worked,))])).app()
+    async with app.run_test(size=(100, 40)) as pilot:
+        await ask(pilot)
+        await see(pilot, "5,363 / 32,765 = 16.37 %, from p. 60")
+        screen = shown(app)
+        assert screen.index("The share is") < screen.index("5,363 / 32,765") < screen.index("[1] contracts/msa.pdf")
 
 
 async def test_answer_counted_by_code_says_that_no_model_was_asked():

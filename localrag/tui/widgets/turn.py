@@ -117,7 +117,7 @@ class TurnView(Vertical):
         self._draw_plan()
         self._think(answer.thought)
         await self._answer.finish(marking.marked(answer.answer, answer.unsupported, answer.flags))
-        lines = (Static(Content(f"  {clean_line(working.shown)}"), classes="working") for working in answer.workings)
+        lines = (Static(Content(clean_line(working.shown)), classes="working") for working in answer.workings)
         await self._citations.mount(*lines)
         differ = (Static(Content(f"! {clean_line(one.shown)}"), classes="remark") for one in answer.conflicts)
         await self._citations.mount(*differ)

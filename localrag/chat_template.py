@@ -84,7 +84,7 @@ class ChatTemplate:
         if f"\x03{_WORDS[0]}" in on:
             self._worded = False  # this one would leave the word standing
             on, off = (self._render(_PROBE, think) for think in (True, False))
-        return on != off or tags.open_in(_last(on)) or bool(tags.without)
+        return on != off or tags.open_in(_last(on)) or tags.sure
 
     def pieces(self, messages: Sequence[Message], think: bool = False) -> list[Piece]:
         """The prompt for these messages, ready for the model to continue: with a thought, or else with the answer."""

@@ -24,7 +24,8 @@ class Tags:
 
     `gap` is the white space that the family puts inside and behind its tags, `then` what must follow the end before
     the answer can begin, `without` what begins an answer that no thought precedes. `strays` are other tags that
-    the family writes and that are no part of an answer.
+    the family writes and that are no part of an answer. `sure` are tags that only models which think have, so that their
+    template need not show a mode.
     """
 
     opens: str
@@ -33,6 +34,7 @@ class Tags:
     then: str = ""
     without: str = ""
     strays: tuple[str, ...] = ()
+    sure: bool = False
 
     @property
     def begin(self) -> str:
@@ -56,10 +58,12 @@ class Tags:
 
 _FINAL = "<|channel|>final<|message|>"
 _FAMILIES = (
-    Tags("<|channel|>analysis<|message|>", "<|end|>", then=f"<|start|>assistant{_FINAL}", without=_FINAL),  # gpt-oss
+    Tags(
+        "<|channel|>analysis<|message|>", "<|end|>", then=f"<|start|>assistant{_FINAL}", without=_FINAL, sure=True
+    ),  # gpt-oss
     Tags("<|channel>thought\n", "<channel|>"),  # Gemma 4
-    Tags("[THINK]", "[/THINK]"),  # Magistral
-    Tags("<seed:think>", "</seed:think>"),  # Seed-OSS
+    Tags("[THINK]", "[/THINK]", sure=True),  # Magistral
+    Tags("<seed:think>", "</seed:think>", sure=True),  # Seed-OSS
     Tags("<think>", "</think>", gap="\n", strays=("<response>", "</response>")),  # most others; Granite's response
 )
 

@@ -68,10 +68,19 @@ GEMMA4 = (
     "{% for m in messages %}<|turn>{{ m.role }}\n{{ m.content }}<turn|>\n{% endfor %}<|turn>model\n"
     "{% if not enable_thinking %}<|channel>thought\n<channel|>{% endif %}"
 )
+MAGISTRAL = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}[THINK]{{ m.thinking }}[/THINK]{{ m.content }}</s>"
+    "{% else %}[{{ m.role }}]{{ m.content }}[/{{ m.role }}]{% endif %}{% endfor %}"
+)
+SEED_OSS = (
+    "{% set begin = '<seed:think>' %}{% set end = '</seed:think>' %}"
+    "{% for m in messages %}<seed:bos>{{ m.role }}\n{{ m.content }}<seed:eos>{% endfor %}<seed:bos>assistant\n"
+)
 PLAIN = TURNS + START + "{% endif %}"
 FAMILIES = {
     "qwen3": QWEN3, "qwen3.5": QWEN35, "r1": R1, "deepseek-v3.1": V31, "nemotron": NEMOTRON, "smollm3": SMOLLM3,
     "granite": GRANITE, "gpt-oss": GPT_OSS, "gemma4": GEMMA4,
+    "magistral": MAGISTRAL, "seed-oss": SEED_OSS,
 }  # fmt: skip
 # These say in the system message whether to think, so what was read for the one does not serve the other.
 SWITCHED_AT_THE_TOP = {"smollm3", "granite", "gemma4"}

@@ -24,8 +24,8 @@ class Tags:
 
     `gap` is the white space that the family puts inside and behind its tags, `then` what must follow the end before
     the answer can begin, `without` what begins an answer that no thought precedes. `strays` are other tags that
-    the family writes and that are no part of an answer. `sure` are tags that only models which think have, so that their
-    template need not show a mode.
+    the family writes and that are no part of an answer. `sure` are tags that only models which think have, so that
+    their template need not show a mode.
     """
 
     opens: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from localrag.readers.cleaning import clean
+from localrag.readers.hidden import of_tags
 from localrag.readers.source import Options, Source
 from localrag.readers.text import decode
 from localrag.types import Heading, Page, Reading
@@ -22,10 +23,11 @@ _MARKS = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|(?<!\w)[*_`]{1,3}(?=\S)|(?<=\S)[*_
 
 
 def read(source: Source, options: Options) -> Reading:
-    text = clean(decode(source.read()))
+    raw = decode(source.read())
+    text = clean(raw)
     headings = find_headings(text)
     title = next((item.title for item in headings if item.level == 1), "")
-    return Reading((Page(text, headings=headings),), title)
+    return Reading((Page(text, headings=headings),), title, (), of_tags(raw))
 
 
 def find_headings(text: str) -> tuple[Heading, ...]:

@@ -16,6 +16,7 @@ from localrag.errors import ReadError
 from localrag.readers.base import blank
 from localrag.readers.cleaning import clean
 from localrag.readers.headings import find_headings
+from localrag.readers.hidden import of_tags
 from localrag.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
@@ -25,7 +26,7 @@ _PROSE = frozenset((".txt", ".text", ""))
 
 def read(source: Source, options: Options) -> Reading:
     raw, guessed = decode_guessing(source.read())
-    remarks = guess_remark(guessed)
+    remarks = (*guess_remark(guessed), *of_tags(raw))
     if source.suffix in (".rst", ".org"):
         text = clean(raw)
         headings = _underlined(text) if source.suffix == ".rst" else _starred(text)

@@ -11,6 +11,7 @@ from localrag.readers.cleaning import clean, clean_title
     ("half \ud83d gone, whole 😀 kept", "half \ufffd gone, whole 😀 kept"),
     ("o\ufb03ce", "office"),
     ("line\u2028next\vlast\x85end", "line\nnext\nlast\nend"),
+    ("see\U000e0073\U000e0061\U000e0079n", "seen"),
     ("tab\tstays, ünï 中文", "tab\tstays, ünï 中文"),
 ])  # fmt: skip
 def test_cleaned_text_has_nothing_that_a_database_or_screen_chokes_on(raw, stored):

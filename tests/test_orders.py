@@ -141,3 +141,17 @@ def test_an_answer_says_so_and_its_quotes_stand_in_the_stored_text(
     assert [text[cited.start : cited.end] for cited in answer.citations] == [cited.quote for cited in answer.citations]
     assert answer.citations
     assistant.close()
+
+
+@pytest.mark.usefixtures("models")
+def test_a_survey_says_so_too(shelf: Callable[..., object], settings: Settings) -> None:
+    shelf("office", {"lease.txt": f"{ORDER}\n\n{RENT}", "other.txt": RENT})
+    reply = '{"found": true, "answer": "EUR 2,450", "quote": "The monthly rent is EUR 2,450"}'
+    model = ScriptedGenerator([("ZORVEK", "ZORVEK"), ("", reply)])
+    assistant = Assistant(settings, model)
+    events = list(assistant.ask("Which documents state the monthly rent?", libraries=["office"], mode="survey"))
+    assert isinstance(events[-1], Answered)
+    answer = events[-1].answer
+    assert [item.document for item in answer.not_read if "not given to it" in item.reason] == ["lease.txt"]
+    assert not any("ZORVEK" in message.whole for asked in model.prompts for message in asked)
+    assistant.close()

@@ -68,6 +68,7 @@ def survey_all(asked: Question, tools: Tools) -> Iterator[Event]:
             break
         asked.first_token = asked.first_token or asked.elapsed()
         leaves[n] = replace(told, part=places[n].name)
+        asked.not_read += material.orders_in(materials[n].passages)
         yield Surveyed(len(leaves), len(order), leaves[n].to_row())
     left = [place for n, place in enumerate(places) if n not in leaves]
     yield Answered(_answer(question, asked, [leaves[n] for n in sorted(leaves)], left, tools.model.model))

@@ -85,7 +85,7 @@ def _run(
     chosen: Sequence[Injected], modes: Sequence[str], unprotected: bool, settings: Settings, out: Path | None,
     stop: Stop,
 ) -> dict[str, Any]:  # fmt: skip
-    from localrag import loading
+    from localrag import __version__, loading
     from localrag.assistant import Assistant
     from localrag.evaluation import kept
     from localrag.evaluation.injections import running
@@ -94,8 +94,8 @@ def _run(
     library = running.library_of(settings)
     try:
         _bring_level(library, chosen, stop)
-        made = {"measure": "injections", **eval_setup.model_state(settings, "retrieve"),
-                "embedder": library.status()["embedder"]}  # fmt: skip
+        made = {"measure": "injections", "version": __version__, "embedder": library.status()["embedder"],
+                **eval_setup.model_state(settings, "retrieve")}  # fmt: skip
         wanted = running.tasks(
             chosen, [mode for mode in running.MODES if mode in modes],
             ("unprotected", "protected") if unprotected else ("protected",),

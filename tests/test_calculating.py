@@ -224,6 +224,12 @@ def test_code_looks_at_passages_that_did_not_fit_the_prompt() -> None:
     assert answer is not None and [item.document for item in answer.passages] == ["harrow.md"]
 
 
+def test_a_label_brings_no_marker_and_no_link_into_the_answer() -> None:
+    text = "|  | 2019 | 2018 |\n| Bonds [7] ![x](http://a.example/p.png) | 5 | 4 |\n"
+    answer = ask("What was the change in bonds from 2018 to 2019?", passage(text))
+    assert answer is not None and "[7]" not in answer.answer and "](" not in answer.answer
+
+
 def test_other_tells_one_row_from_another() -> None:
     text = "|  | 2019 | 2018 |\n| Other assets | 5 | 4 |\n| Assets | 50 | 40 |\n"
     answer = ask("What was the change in assets from 2018 to 2019?", passage(text))

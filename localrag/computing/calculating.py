@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from localrag import analysis, material
+from localrag import analysis, links, material
 from localrag.computing import asking, cells, dating, picking, working
 from localrag.computing.asking import Kind, Wanted
 from localrag.computing.cells import Cell, plain
@@ -28,6 +28,7 @@ from localrag.sentences import sentences
 from localrag.types import Answer, Citation, Passage
 
 _LONGEST_QUOTE = 320
+_LONGEST_NAME = 90
 _MOST = 24  # passages looked at
 _SAID = {
     "english": ("The {0} is {1}, from {2}", "and"),
@@ -172,8 +173,15 @@ def _sentence(question: str, wanted: Wanted, picked: Sequence[Cell], result: Res
         {cell.years for cell in picked if len(cell.years) == 1}
     ) == len(picked):
         told = [f"{cell.text} ({next(iter(cell.years))})" for cell in picked]
-        return form.format(name, result.shown, f"{plain(picked[0].row)}: {_listed(told, joint)}")
-    return form.format(name, result.shown, _listed([f"{cell.name}: {cell.text}" for cell in picked], joint, "; "))
+        return form.format(name, result.shown, f"{_named(plain(picked[0].row))}: {_listed(told, joint)}")
+    told = [f"{_named(cell.name)}: {cell.text}" for cell in picked]
+    return form.format(name, result.shown, _listed(told, joint, "; "))
+
+
+def _named(label: str) -> str:
+    """A label in the answer: shortened, without what would be taken for a citation's number or a Markdown link."""
+    text = re.sub(r"\s?\[\d+\]", "", links.written_out(label))
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME].rsplit(' ', 1)[0]} …"
 
 
 def _listed(parts: Sequence[str], joint: str, between: str = ", ") -> str:

@@ -230,6 +230,11 @@ def test_a_label_brings_no_marker_and_no_link_into_the_answer() -> None:
     assert answer is not None and "[7]" not in answer.answer and "](" not in answer.answer
 
 
+def test_half_of_a_name_is_not_the_thing() -> None:
+    text = "|  | 2019 | 2018 |\n| Voyage expenses | 141 | 165 |\n| Voyage revenue | 289 | 317 |\n| Vessels | 4 | 5 |\n"
+    assert ask("What is the change in prepaid expenses between 2018 and 2019?", passage(text)) is None
+
+
 def test_other_tells_one_row_from_another() -> None:
     text = "|  | 2019 | 2018 |\n| Other assets | 5 | 4 |\n| Assets | 50 | 40 |\n"
     answer = ask("What was the change in assets from 2018 to 2019?", passage(text))

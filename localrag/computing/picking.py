@@ -26,7 +26,7 @@ COVERED = 0.3  # least share of what is asked that the labels of a figure have
 _MOST = 24  # cells looked at for each thing
 _SECTION = 0.6  # what a word that only the section has counts
 _PHRASE = 0.15  # more for a label that stands in the question word by word
-_ELSEWHERE = 0.35  # what a word counts against a cell that no label has
+_ELSEWHERE = 0.8  # what a word counts against a cell that no label has
 _MONTHS = frozenset(
     "january february march april may june july august september october november december jan feb mar apr jun jul aug "
     "sep sept oct nov dec januar februar märz mai juni juli oktober dezember".split()

@@ -3,7 +3,7 @@
     python benchmarks/quotes.py [FOLDER] [--quotes 300]
 
 FOLDER holds text files (.txt, .md); without one it is docs/. Sentences are taken from them by chance (seeded) and
-altered in ways that change nothing (a typing mistake, an article left out, an inflection, a hyphen at a line end) and in
+altered in ways that change nothing (a typing mistake, an article left out, an inflection, a line end) and in
 ways that do (a digit, a negation, another word, another name); sentences of other documents are there nowhere. Printed
 is the share that is taken for a quote at each threshold: it should be high for the first, and none for the others.
 """

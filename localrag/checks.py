@@ -64,6 +64,7 @@ class _Reading:
         self, cited: Cited, question: str, passages: Sequence[Passage], workings: Sequence[Working], foreign: bool
     ) -> None:
         self.passages, self.question, self.foreign = passages, question, foreign
+        self._sentences: dict[int, list[tuple[int, int]]] = {}
         self.spoken = citations.language(f"{question} {cited.text}", passages)
         # "48.000" may be either number where not all is English.
         self.counted = "german" if foreign else self.spoken
@@ -92,6 +93,12 @@ class _Reading:
             )
         ]
 
+    def sentences(self, passage: Passage) -> list[tuple[int, int]]:
+        key = id(passage)
+        if key not in self._sentences:
+            self._sentences[key] = sentences(passage.text)
+        return self._sentences[key]
+
     def of_documents(self) -> Evidence:
         """All that was read of the documents cited; of everything read where nothing is cited."""
         own = [one for one in self.passages if (one.library, one.document) in self.documents or not self.documents]
@@ -109,7 +116,9 @@ def _facts(cited: Cited, read: _Reading) -> tuple[Cited, list[Flag]]:
     unborne += _strange_names(text, read)
     flags: list[tuple[int, Flag]] = []
     added: list[tuple[int, Passage, int, int]] = []
-    for fact in unborne:
+    # An answer that says the same strange thing a hundred times is looked into once.
+    first = {(fact.kind, fact.text.strip()): fact for fact in sorted(unborne, key=lambda fact: -fact.start)}
+    for fact in sorted(first.values(), key=lambda fact: fact.start)[:_MOST_FLAGS]:
         if any(start < fact.end and fact.start < end for start, end in skipped):
             continue
         place = _elsewhere(fact, text, read)
@@ -168,7 +177,7 @@ def _elsewhere(fact: Fact, text: str, read: _Reading) -> tuple[Passage, int, int
             break
         if not _may_hold(fact, passage.text):
             continue
-        for start, end in sentences(passage.text):
+        for start, end in read.sentences(passage):
             span = passage.text[start:end]
             if not _may_hold(fact, span) or not Evidence(span, spoken=read.spoken).bears(fact, read.spoken):
                 continue

@@ -74,6 +74,8 @@ class _Work:
     citations: list[Citation] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     dropped: int = 0
+    # The words of long sentences, as places to cut them, with their terms.
+    cut: dict[tuple[int, int, str], list[tuple[int, int, frozenset[str]]]] = field(default_factory=dict)
 
 
 def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
@@ -362,8 +364,12 @@ def _quote(span: _Span, content: frozenset[str], work: _Work) -> Citation:
 
 def _window(text: str, start: int, end: int, wanted: frozenset[str], work: _Work) -> tuple[int, int]:
     """The stretch of at most LONGEST_QUOTE characters, from word to word, with the most of the wanted words."""
-    words = [(start + m.start(), start + m.end()) for m in _WORD_OR_SIGNS.finditer(text[start:end])]
-    values = [sum(work.weights.get(term, 0) for term in terms(text[a:b], work.spoken) & wanted) for a, b in words]
+    if (start, end, text) not in work.cut:
+        found = [(start + m.start(), start + m.end()) for m in _WORD_OR_SIGNS.finditer(text[start:end])]
+        work.cut[start, end, text] = [(a, b, terms(text[a:b], work.spoken)) for a, b in found]
+    parts = work.cut[start, end, text]
+    words = [(a, b) for a, b, _ in parts]
+    values = [sum(work.weights.get(term, 0) for term in own & wanted) for _, _, own in parts]
     best, first, total = (-1.0, start, end), 0, 0.0
     for last, (_, stop) in enumerate(words):
         total += values[last]

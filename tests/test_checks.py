@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from localrag.checks import check
 from localrag.citations import Cited, cite
 from localrag.findings import Figure, Flag, Working
@@ -144,3 +146,12 @@ def test_the_same_answer_has_the_same_flags() -> None:
     answer = "The lease ends on 30 May 2031 for Otto Kern, see http://a.test, EUR 1, EUR 2, EUR 3."
     assert checked(answer) == checked(answer)
     assert len(checked(" ".join(f"It costs EUR {n}." for n in range(100, 160)))[1]) <= 20
+
+
+@pytest.mark.parametrize(
+    "unit", ["1 ", "12/", "€1 ", "p. 1 ", "中。", "5 May ", "Aa ", '"a b c ', "http://a.test/", "[1]"]
+)
+def test_an_answer_that_repeats_itself_is_checked_to_the_end(unit: str) -> None:
+    shown = [passage(PAGE * 40), passage("中文合同" * 2000, "c.txt")]
+    cited, flags = checked(unit * 400, passages=shown)
+    assert len(flags) <= 20 and isinstance(cited.text, str)

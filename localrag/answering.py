@@ -8,19 +8,18 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
-from localrag import calibration, checking, foreign, intent, material, prompt, writing
+from localrag import calibration, checking, foreign, intent, material, prompt, sufficiency, writing
 from localrag.computing import calculating
 from localrag.conflicts import finding as conflicts
 from localrag.errors import ModelError
 from localrag.events import Answered, Event
-from localrag.generation import Completed, Weighed
+from localrag.generation import Completed
 from localrag.generation import Generator as Model
 from localrag.question import Prompted, Question
 from localrag.settings import Settings
+from localrag.sufficiency import Verdict
 from localrag.types import Turn, Usage
 
-# Below this score what was found is faint, and there is no surer than this.
-_FAINT, _SUREST = 0.3, 0.97
 # Fewer tokens than these are no room for a passage.
 _LEAST = 64
 
@@ -66,10 +65,10 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
     if calculated is not None:
         yield Answered(conflicts.shown(asked, calculated))
         return
-    weighed = yield from _weigh(asked, prompted, model)
-    if weighed is not None and not _enough(asked, weighed, model, settings):
-        said = prompt.NOT_FOUND if weighed.shares else ""
-        done = Completed(said, weighed.usage, "end" if weighed.shares else "stopped")
+    verdict = yield from _judge(asked, prompted, model)
+    if verdict is not None and not _enough(asked, verdict, settings):
+        weighed = verdict.sureness is not None
+        done = Completed(prompt.NOT_FOUND if weighed else "", verdict.usage, "end" if weighed else "stopped")
         yield Answered(checking.checked(asked, done, prompted, model.model))
         return
     if asked.instructions:
@@ -78,10 +77,10 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
     short = settings.answer_form == "short"
     told = replace(prompted, messages=prompt.worded(prompted.messages, asked.instructions, short))
     done = yield from writing.write(asked, told, model, settings)
-    if weighed is not None:
+    if verdict is not None:
         # What the check read was not there before this question, so it does not count as kept.
-        done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))
-    _learn(weighed, done, model, settings)
+        done = replace(done, usage=replace(done.usage, reused=verdict.usage.reused))
+    _learn(verdict, done, model, settings)
     done, twin = _in_their_language(asked, done, prompted, model, settings)
     yield Answered(conflicts.shown(asked, checking.checked(asked, done, prompted, model.model, twin)))
 
@@ -108,45 +107,27 @@ def _in_their_language(
     return replace(done, text=text, usage=usage), twin.text
 
 
-def _weigh(asked: Question, prompted: Prompted, model: Model) -> Generator[Event, None, Weighed | None]:
-    """Ask the model whether the text holds the answer; None where no single place of it would."""
+def _judge(asked: Question, prompted: Prompted, model: Model) -> Generator[Event, None, Verdict | None]:
+    """Weigh whether the text holds the answer; None where no single place of it would."""
     if asked.plan.kind == "read" and intent.of(asked.text).kind in ("summary", "compare", "whole"):
         return None
-    weighed: Weighed | None = None
-    messages = prompt.check_prompt(prompted.messages)
-    for event in model.weigh(messages, prompt.CHECK_OPTIONS, stop=asked.stop, states=prompted.states):
-        if isinstance(event, Weighed):
-            weighed = event
-        else:
-            yield event
-    return weighed
+    return (yield from sufficiency.judge(asked, prompted, model))
 
 
-def _enough(asked: Question, weighed: Weighed, model: Model, settings: Settings) -> bool:
-    """Whether the model is sure enough that the text holds the answer; noted among the plan's signals."""
-    if not weighed.shares:
+def _enough(asked: Question, verdict: Verdict, settings: Settings) -> bool:
+    """Whether it is sure enough that the text holds the answer; noted in the question and among the plan's signals."""
+    if verdict.sureness is None:
         return False
-    share = weighed.shares[0]
-    answer_from = calibration.load(settings.calibration_file, model.model).answer_from
-    least = round(sure_enough(answer_from, asked.plan.signals.get("score")), 3)
-    signals = {**asked.plan.signals, "holds_answer": round(share, 3), "answer_from": least}
-    asked.plan = replace(asked.plan, signals=signals)
-    return share >= least
+    asked.sureness = verdict.sureness
+    signals = {"holds_answer": round(verdict.holds, 3), "answer_missing": round(verdict.missing, 3)}
+    asked.plan = replace(asked.plan, signals={**asked.plan.signals, **signals})
+    return verdict.sureness >= settings.answer_from
 
 
-def sure_enough(answer_from: float, score: float | None) -> float:
-    """How sure the model must be that the text holds the answer: the surer the fainter what was found for the question.
-
-    Small models say yes to questions that the text does not answer, and then the best passage seldom fits well
-    (docs/decisions/0006-answer-or-decline.md). `score` is None where nothing was searched.
-    """
-    return answer_from if score is None else min(_SUREST, answer_from + max(0.0, _FAINT - score))
-
-
-def _learn(weighed: Weighed | None, done: Completed, model: Model, settings: Settings) -> None:
+def _learn(verdict: Verdict | None, done: Completed, model: Model, settings: Settings) -> None:
     """Keep the speeds that were seen."""
     read = (done.usage.prompt - done.usage.reused, done.prompt_seconds)
-    if weighed is not None:
-        read = (weighed.usage.prompt - weighed.usage.reused, weighed.prompt_seconds)
+    if verdict is not None:
+        read = (verdict.usage.prompt - verdict.usage.reused, verdict.prompt_seconds)
     written = (done.usage.generated, done.answer_seconds)
     calibration.record(settings.calibration_file, model.model, read=read, written=written, after=done.usage.reused)

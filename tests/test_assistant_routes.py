@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from test_assistant import DOGS, FILLER, LEASE, Keeping, Shelf, ask, verified
 
-from localrag import answering, routing
+from localrag import routing, sufficiency
 from localrag.assistant import Assistant
 from localrag.events import Planned
 from localrag.library import Library
@@ -47,14 +47,14 @@ def test_passages_that_do_not_answer_though_they_fit_lead_to_their_document_once
     text = f"{LEASE} {FILLER[:9000]}"
     library = shelf("long", {"leases/hall 3.txt": text, "dogs.pdf": DOGS, "filler.txt": FILLER})
     question = "When does the lease of Hall 3 end?"
-    models.generator.weights = [("Passages:", "no"), ("", "yes")]
+    models.generator.weights = [("(?s)Passages:.*missing", "yes"), ("missing", "no"), ("Passages:", "no"), ("", "yes")]
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
     events, answer = ask(assistant, question, "long")
     assert [event.plan.kind for event in events if isinstance(event, Planned)] == ["retrieve", "read"]
     assert answer.found and answer.plan.signals["escalated_from"] == "retrieve" and "is read" in answer.plan.reason
     assert answer.tokens.prompt > models.generator.count(text)
     verified(answer, library)
-    models.generator.weights = [("", "no")]
+    models.generator.weights = [("missing", "yes"), ("", "no")]
     events, answer = ask(assistant, question, "long")
     assert not answer.found and len([event for event in events if isinstance(event, Planned)]) == 2
     assert [e.plan.kind for e in ask(assistant, question, "long", mode="retrieve")[0] if isinstance(e, Planned)] == [
@@ -207,14 +207,18 @@ def test_a_document_that_only_speaks_of_another_in_its_first_lines_is_not_meant(
         assert ask(assistant, question, "contracts")[1].plan.signals["pointed"] == meant
 
 
-@pytest.mark.parametrize(
-    ("score", "least"), [(None, 0.7), (0.9, 0.7), (0.3, 0.7), (0.2, 0.8), (0.1, 0.9), (0.0, 0.97), (-0.2, 0.97)]
-)
-def test_the_fainter_what_was_found_the_surer_the_model_must_be(score: float | None, least: float) -> None:
-    assert answering.sure_enough(0.7, score) == pytest.approx(least)
-
-
-def test_how_sure_it_had_to_be_is_told(assistant: Assistant, models: Any, large: Library) -> None:
+def test_how_sure_it_is_that_the_text_holds_the_answer_is_told(
+    assistant: Assistant, models: Any, large: Library
+) -> None:
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
-    signals = ask(assistant, "When does the lease of Hall 3 end?", "large")[1].plan.signals
-    assert signals["answer_from"] == pytest.approx(answering.sure_enough(0.5, signals["score"]), abs=1e-3)
+    answer = ask(assistant, "When does the lease of Hall 3 end?", "large")[1]
+    assert answer.plan.signals["holds_answer"] == 1 and answer.plan.signals["answer_missing"] == 0
+    assert answer.sureness == pytest.approx(sufficiency.sureness(1.0, 0.0, answer.plan.signals["score"]), abs=1e-6)
+
+
+def test_the_setting_decides_how_sure_it_must_be(models: Any, settings: Settings, large: Library) -> None:
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    question = "When does the lease of Hall 3 end?"
+    for answer_from, found in ((0.0, True), (1.0, False)):
+        asking = Assistant(settings.with_options(answer_from=answer_from))
+        assert ask(asking, question, "large", mode="retrieve")[1].found == found

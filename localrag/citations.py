@@ -36,6 +36,9 @@ _FEWEST_TELLING, _SAMPLE = 6, 400
 _CJK_SIGN = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 # Where a long sentence may be cut: between words, and between a few Chinese or Japanese signs.
 _WORD_OR_SIGNS = re.compile(f"{_CJK_SIGN.pattern}{{1,4}}|(?:(?!{_CJK_SIGN.pattern})\\S){{1,300}}")
+# How much the score of a passage, beside that of the best, weighs for a claim that only repeats the question, and the
+# least that a second place must have of the first one's fit to be shown beside it.
+_FIT, _HARDLY_LESS = 0.3, 0.5
 # A passage that the model named is preferred unless another supports the claim clearly better.
 _NAMED = 0.25
 
@@ -140,8 +143,10 @@ def _cite_claim(claim: str, quoted_in_it: Sequence[Citation], work: _Work) -> st
     """One sentence of the answer with its markers put right."""
     claim, named = _take_markers(claim, len(work.passages))
     content = terms(claim, work.spoken)
-    found = list(quoted_in_it) or [_quote(span, content, work) for span in _supporting(content, named, work)]
-    if not found and content - work.asked:
+    new = content - work.asked
+    supporting = _supporting(content, named, work) if new else _fitting(work)
+    found = list(quoted_in_it) or [_quote(span, content, work) for span in supporting]
+    if not found and new:
         work.unsupported.append(claim.strip())
         work.dropped += len(named)
     numbers = sorted({_number(citation, work.citations) for citation in found})
@@ -283,7 +288,7 @@ def _stop(words: str) -> str:
 
 # Words of the prompt's frame, beside the commonest of each language, that say nothing of where a claim comes from, and
 # Chinese and Japanese signs that do not either.
-_EMPTY = frozenset("document documents passage passages shall such under".split())
+_EMPTY = frozenset("document documents passage passages shall such under yes ja nein oui non sí sim não sì".split())
 _EMPTY_SIGNS = frozenset("的了是在和與与及或之其为為以于於有被把等也就都而对對从從到这這那该該个個一のはがをにでとも")
 
 
@@ -323,6 +328,21 @@ def _supporting(content: frozenset[str], named: Sequence[int], work: _Work) -> l
     if second is None or covered + _share(content & second.terms - first.terms, content, work) < work.least:
         return []
     return [first, second]
+
+
+def _fitting(work: _Work) -> list[_Span]:
+    """The one or two spans that fit the question best, for an answer that has no words of its own: "Yes, it may."
+
+    Two, since the best of them alone misses the place too often (docs/decisions/0034-sufficiency.md).
+    """
+    top = max((passage.score for passage in work.passages), default=0.0) or 1.0
+    scored = [
+        (_share(work.asked & span.terms, work.asked, work) + _FIT * work.passages[span.passage].score / top, at)
+        for at, span in enumerate(work.spans)
+        if _share(work.asked & span.terms, work.asked, work) >= WEAK
+    ]
+    best = sorted(scored, key=lambda pair: (-pair[0], pair[1]))[:2]
+    return [work.spans[at] for score, at in best if score >= _HARDLY_LESS * best[0][0]]
 
 
 def _best(wanted: frozenset[str], content: frozenset[str], named: Sequence[int], work: _Work) -> _Span | None:

@@ -296,3 +296,14 @@ def test_a_row_of_a_table_is_a_place() -> None:
     table = "| | 2019 | 2018 |\n|---|---|---|\n| Net sales | 5,363 | 5,100 |\n| Cost of sales | 3,012 | 2,950 |\n"
     cited = cite("Net sales were 5,363.", "What were net sales in 2019?", [passage(table)])
     assert [citation.quote for citation in cited.citations] == ["| Net sales | 5,363 | 5,100 |"]
+
+
+def test_an_answer_that_only_repeats_the_question_gets_the_places_that_fit_it_best() -> None:
+    text = (
+        "The Tenant shall keep the roof in repair. The Landlord may inspect the roof twice a year. Notice of an inspection "
+        "is given a week ahead."
+    )
+    cited = cite("Yes, the Landlord may inspect the roof.", "May the Landlord inspect the roof?", [passage(text)])
+    assert cited.citations[0].quote == "The Landlord may inspect the roof twice a year."
+    assert len(cited.citations) <= 2 and cited.unsupported == ()
+    assert cite("Yes.", "Is a dog allowed?", [passage(text)]).citations == ()

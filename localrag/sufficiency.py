@@ -35,9 +35,9 @@ class Weights:
     score: float = 0.0
 
 
-SEARCHED = Weights(-5.15, 3.29, 3.5)
+SEARCHED = Weights(-4.97, 1.75, 9.65)
 # Where nothing was searched, as of documents that were named and read whole.
-READ = Weights(-4.0, 3.5)
+READ = Weights(-1.9, 2.1)
 
 
 @dataclass(frozen=True, slots=True)

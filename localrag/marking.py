@@ -14,6 +14,9 @@ from localrag.citations import claims, without_markers
 from localrag.findings import Flag
 
 MARK = "⚠"
+# Below this likelihood that the text holds the answer its reader is told so: between 0.5 and here three of seven had
+# nothing behind them in the study of docs/decisions/0034-sufficiency.md, above it five of 45.
+DOUBTFUL = 0.65
 _NAMED = {"link": "the link ", "command": "the command "}
 
 
@@ -43,12 +46,19 @@ def _even(sentence: str) -> str:
     return re.sub(r"\s+(?=[.!?。！？]$)", "", " ".join(without_markers(sentence).split()))
 
 
-def told(unsupported: Sequence[str], flags: Sequence[Flag]) -> list[str]:
-    """The lines below an answer that say what its marks mean, each with the mark; those of one reason together."""
+def told(unsupported: Sequence[str], flags: Sequence[Flag], sureness: float | None = None) -> list[str]:
+    """The lines below an answer that say what its marks mean, each with the mark; those of one reason together.
+
+    Args:
+        unsupported, flags: what the checks found.
+        sureness: how likely it is that the text holds the answer, where it was answered and that was weighed.
+    """
     lines: dict[str, list[str]] = {}
     for flag in flags:
         if flag.kind != "language":
             lines.setdefault(flag.reason, []).append(_NAMED.get(flag.kind, "") + flag.text)
     found = [f"{MARK} {', '.join(words)}: {reason}." for reason, words in lines.items()]
     found += [f"{MARK} The answer is in {flag.text}; {flag.reason}." for flag in flags if flag.kind == "language"]
+    if sureness is not None and sureness < DOUBTFUL:
+        found.append(f"{MARK} The text may not answer this at all (likelihood {sureness:.2f} that it does).")
     return [*found, *(f"{MARK} No source for: “{sentence}”" for sentence in unsupported)]

@@ -47,5 +47,10 @@ def test_lines_tell_what_the_marks_mean() -> None:
     assert told([], []) == []
 
 
+def test_a_reader_is_told_where_the_text_may_not_answer_at_all() -> None:
+    assert told([], [], 0.57) == ["⚠ The text may not answer this at all (likelihood 0.57 that it does)."]
+    assert told([], [], 0.9) == told([], [], None) == []
+
+
 def test_an_answer_without_findings_is_shown_as_it_is() -> None:
     assert marked("The rent is EUR 48,000 [1].", [], []) == "The rent is EUR 48,000 [1]."

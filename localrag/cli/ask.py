@@ -201,7 +201,7 @@ def _remarks(answer: Answer) -> list[str]:
         lines.append("The answer was stopped, or cut short at its longest length.")
     if answer.split is not None:
         lines.append(answer.split.shown)
-    lines += marking.told(answer.unsupported, answer.flags)
+    lines += marking.told(answer.unsupported, answer.flags, answer.sureness if answer.found else None)
     if answer.citations_dropped:
         lines.append(f"Left out as not found in the text: {answer.citations_dropped} citation(s).")
     if answer.not_read:

@@ -194,7 +194,7 @@ def remarks(answer: Answer) -> list[str]:
     if answer.citations_dropped:
         dropped = _count(answer.citations_dropped, "quote")
         lines.append(f"{dropped} left out: the words were not found in the documents.")
-    lines += marking.told(answer.unsupported, answer.flags)
+    lines += marking.told(answer.unsupported, answer.flags, answer.sureness if answer.found else None)
     for left in answer.not_read:
         page = f", p. {left.page}" if left.page is not None else ""
         where = f"{left.document}{page}: " if left.document else ""

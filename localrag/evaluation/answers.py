@@ -22,6 +22,7 @@ from localrag.sentences import sentences
 from localrag.types import Answer, Citation, Mode, Plan
 
 _OF_THE_RUN = ("run", "id", "digest")
+_OF_CHECKS = ("sentences", "flags")
 
 
 class Asker(Protocol):
@@ -121,7 +122,7 @@ def run(
         documents = matched.documents(question)
         row = results.done(question)
         if row is not None:
-            kept, row = row, rescored(row, question, documents, choices)
+            kept, row = row, _checked(rescored(row, question, documents, choices), results)
             if row != kept:
                 # The file has the newer figures too: the later line holds.
                 row = results.add(question, {name: row[name] for name in row if name not in _OF_THE_RUN})
@@ -138,8 +139,14 @@ def run(
             else:
                 if stop() or answer is None:
                     return
-                row = results.add(question, _result(question, documents, answer, library, choices))
+                found = _result(question, documents, answer, library, choices)
+                row = results.add(question, _checked(found, results))
         yield question, row
+
+
+def _checked(row: Row, results: Run) -> Row:
+    """A result without what is only known of a checked answer, where a baseline gave it: nobody looked for it there."""
+    return {name: row[name] for name in row if name not in _OF_CHECKS} if "baseline" in results.settings else row
 
 
 def _ask(

@@ -105,7 +105,9 @@ def _rates(rows: Sequence[Row], seed: int) -> dict[str, Any]:
         "unsupported_sentences": share(
             answered, lambda row: row["unsupported"], lambda row: max(row.get("sentences", 0), row["unsupported"]), seed
         ),
-        "flagged_answers": share(answered, lambda row: bool(row.get("flags")), seed=seed),
+        "flagged_answers": share(
+            [row for row in answered if "flags" in row], lambda row: bool(row["flags"]), seed=seed
+        ),
     }
     return {name: found for name, found in rates.items() if found is not None}
 

@@ -45,6 +45,12 @@ def test_the_baselines_are_runs_of_their_own_and_are_not_asked_twice(
     assert len(out.read_text(encoding="utf-8").splitlines()) == 3 * 5
 
 
+def test_nothing_is_said_of_checks_that_a_baseline_does_not_have(dataset: Path) -> None:
+    rates = lambda *way: json.loads(run("answers", dataset, "-l", "office", *way, "--json").stdout)["rates"]  # noqa: E731
+    checks = {"unsupported_sentences", "flagged_answers"}
+    assert checks <= set(rates("--mode", "retrieve")) and not checks & set(rates("--plain"))
+
+
 def test_a_larger_sample_goes_on_from_a_smaller_one(dataset: Path, tmp_path: Path, model: ScriptedGenerator) -> None:
     file = tmp_path / "out.jsonl"
     run("answers", dataset, "-l", "office", "--plain", "--limit", 2, "--out", file)

@@ -65,7 +65,7 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
     if calculated is not None:
         yield Answered(conflicts.shown(asked, calculated))
         return
-    verdict = yield from _judge(asked, prompted, model)
+    verdict = yield from _judge(asked, prompted, model, settings)
     if verdict is not None and not _enough(asked, verdict, settings):
         weighed = verdict.sureness is not None
         done = Completed(prompt.NOT_FOUND if weighed else "", verdict.usage, "end" if weighed else "stopped")
@@ -107,11 +107,14 @@ def _in_their_language(
     return replace(done, text=text, usage=usage), twin.text
 
 
-def _judge(asked: Question, prompted: Prompted, model: Model) -> Generator[Event, None, Verdict | None]:
+def _judge(
+    asked: Question, prompted: Prompted, model: Model, settings: Settings
+) -> Generator[Event, None, Verdict | None]:
     """Weigh whether the text holds the answer; None where no single place of it would."""
     if asked.plan.kind == "read" and intent.of(asked.text).kind in ("summary", "compare", "whole"):
         return None
-    return (yield from sufficiency.judge(asked, prompted, model))
+    answer_from = calibration.load(settings.calibration_file, model.model).answer_from
+    return (yield from sufficiency.judge(asked, prompted, model, answer_from))
 
 
 def _enough(asked: Question, verdict: Verdict, settings: Settings) -> bool:
@@ -119,9 +122,8 @@ def _enough(asked: Question, verdict: Verdict, settings: Settings) -> bool:
     if verdict.sureness is None:
         return False
     asked.sureness = verdict.sureness
-    signals = {"holds_answer": round(verdict.holds, 3), "answer_missing": round(verdict.missing, 3)}
-    asked.plan = replace(asked.plan, signals={**asked.plan.signals, **signals})
-    return verdict.sureness >= settings.answer_from
+    asked.plan = replace(asked.plan, signals={**asked.plan.signals, "holds_answer": round(verdict.holds, 3)})
+    return verdict.sureness >= settings.least_sureness
 
 
 def _learn(verdict: Verdict | None, done: Completed, model: Model, settings: Settings) -> None:

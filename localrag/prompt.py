@@ -36,9 +36,7 @@ PASSAGE_RULES = _RULES.format(what="passages")
 DOCUMENT_RULES = _RULES.format(what="documents")
 # Put behind the question to weigh whether the text answers it.
 _CHECK = "\n\nDo the {what} contain the answer to this question? Reply yes or no."
-_MISSING = "\n\nIs the answer to this question missing from the {what}? Reply yes or no."
-# The one that says that there is an answer comes first.
-CHECK_OPTIONS, MISSING_OPTIONS = ("yes", "no"), ("no", "yes")
+CHECK_OPTIONS = ("yes", "no")
 # Put behind the question where an answer is written, never where it is weighed whether there is one.
 _INSTRUCTED = "\n\nHow the answer is to be worded: {instructions}"
 _SHORT = "\n\nReply with the answer alone, in as few words as possible, as they stand in the text."
@@ -180,12 +178,9 @@ def document_block(name: str, text: str) -> str:
     return f"Document: {_named(name)}\n\n{orders.without(text)}\n\n"
 
 
-def check_prompt(messages: Sequence[Message], *, missing: bool = False) -> list[Message]:
-    """The same prompt, asking instead whether it holds the answer, or whether that is `missing`.
-
-    It parts from the first only at its very end.
-    """
-    return [*messages[:-1], replace(messages[-1], tail=(_MISSING if missing else _CHECK).format(what=_what(messages)))]
+def check_prompt(messages: Sequence[Message]) -> list[Message]:
+    """The same prompt, asking instead whether it holds the answer; it parts from the first only at its very end."""
+    return [*messages[:-1], replace(messages[-1], tail=_CHECK.format(what=_what(messages)))]
 
 
 def _what(messages: Sequence[Message]) -> str:

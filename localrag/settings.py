@@ -68,7 +68,7 @@ class Settings:
     )
     temperature: float = _setting(0.0, "0 takes the likeliest word, which makes answers repeatable.", 0, 2)
     seed: int = _setting(7, "Seed of the sampling; plays no part at temperature 0.", 0, 2**32 - 1)
-    answer_from: float = _setting(
+    least_sureness: float = _setting(
         0.5, "How sure it must be that the text holds the answer: lower answers more, higher declines more.", 0, 1
     )
     think: Think = _setting(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from localrag import checks, foreign, intent, links, material, prompt, relevance
-from localrag.citations import Cited, cite, true_quotes
+from localrag.citations import Cited, cite, claims, true_quotes
 from localrag.findings import Flag
 from localrag.generation import Completed
 from localrag.question import Prompted, Question
@@ -43,6 +44,9 @@ def checked(asked: Question, done: Completed, prompted: Prompted, model: str, tw
             flags = (languages.flag, *flags)
         elif intent.of(asked.text).kind in ("look-up", "existence"):
             flags += relevance.check(cited.text, asked.text, passages)
+        if languages is None and _baseless(cited, flags):
+            # No answer, then. What was withheld stays among what has no source, and the reader sees it there.
+            found, cited = False, replace(cited, text=prompt.NOT_FOUND)
     whole = asked.plan.kind == "read"
     return asked.answer(
         cited.text, found, model=model,
@@ -51,3 +55,9 @@ def checked(asked: Question, done: Completed, prompted: Prompted, model: str, tw
         passages=tuple(material.cited_only(passages, cited.citations) if whole else passages),
         tokens=done.usage, stopped=done.ended != "end", context=prompted.context,
     )  # fmt: skip
+
+
+def _baseless(cited: Cited, flags: Sequence[Flag]) -> bool:
+    """Whether no sentence of an answer has a source, and a figure of it stands nowhere in the text that was read."""
+    figures = [flag for flag in flags if flag.kind in ("number", "amount", "date") and flag.reason == checks.NOWHERE]
+    return bool(figures) and not cited.citations and len(cited.unsupported) == len(claims(cited.text))

@@ -23,6 +23,7 @@ from localrag.sentences import sentences
 from localrag.types import Passage, source
 
 _MOST_FLAGS = 20
+NOWHERE = "not in the text that was read"
 # Characters of the passages that are searched for a fact that is not in what is cited.
 _MOST_SEARCHED = 400_000
 # Least share of the other words of a claim that a sentence must have to be cited for its number.
@@ -133,7 +134,7 @@ def _facts(cited: Cited, read: _Reading) -> tuple[Cited, list[Flag]]:
 
 
 def _nowhere(read: _Reading) -> str:
-    return "not in what is cited" if read.quotes else "not in the text that was read"
+    return "not in what is cited" if read.quotes else NOWHERE
 
 
 def _said_where(passage: Passage, read: _Reading) -> str:

@@ -302,7 +302,8 @@ _SAYS_NOTHING = re.compile(
     # The whole of a sentence: "Her salary is not mentioned in the given passages."
     r"|^[^.\n]{1,160} (?:is|are|was|were) not (?:\w+ly )?"
     r"(?:mentioned|stated|specified|provided|given|found|included|disclosed)(?: anywhere)? (?:in|by|within) "
-    r"(?:any of )?(?:the|these) (?:given |provided |above )?(?:documents?|passages?|text)(?: provided| given| above)?\W*(?:\[\d{1,3}\]\W*)*$",
+    r"(?:any of )?(?:the|these) (?:given |provided |above )?(?:documents?|passages?|text)"
+    r"(?: provided| given| above)?\W*(?:\[\d{1,3}\]\W*)*$",
     re.I,
 )
 

@@ -58,7 +58,11 @@ def context(model: Model, documents: int, history: Sequence[Turn], asked: Questi
 
 def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings) -> Iterator[Event]:
     """Calculate the answer, or weigh whether the text holds it and have it written and cited; `Answered` comes last."""
-    asked.split, asked.thought = None, ""  # of passages that did not answer, where the document is now read whole
+    asked.split, asked.thought, asked.sureness = (
+        None,
+        "",
+        None,
+    )  # of passages that did not answer, where the document is now read whole
     orders = material.orders_in(prompted.passages)
     asked.not_read = [*orders, *(item for item in asked.not_read if item not in orders)]
     calculated = calculating.answered(asked, prompted, short=settings.answer_form == "short")

@@ -14,7 +14,7 @@ cannot tell the two apart, and a weak prior on the term (deviation 1) decides: t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,7 +161,3 @@ def _newton(rows: Any, wins: Any, weights: Any, ridge: Any, sides: int) -> Any:
 def _beats(values: Any, side: int) -> float:
     others = np.delete(values, side)
     return float(np.mean(1.0 / (1.0 + np.exp(others - values[side])))) if len(others) else 0.5
-
-
-def by_side(found: Fit) -> Mapping[str, Strength]:
-    return {one.side: one for one in found.strengths}

@@ -26,7 +26,7 @@ from localrag.events import Answered, Event
 from localrag.library import Library as Storage
 from localrag.names import check_name
 from localrag.readers.source import Options
-from localrag.reports import IngestProgress, IngestReport
+from localrag.reports import Failure, IngestProgress, IngestReport
 from localrag.schema import DATABASE
 from localrag.settings import Settings, Think, load_settings
 from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, Turn
@@ -244,6 +244,10 @@ class Library:
 
     def roots(self) -> list[str]:
         return self._storage().roots()
+
+    def failures(self) -> list[Failure]:
+        """What could not be read at the last ingest of each folder, and why."""
+        return self._storage().failures()
 
     def page(self, document: str, page: int | None = None) -> tuple[Document, Page]:
         """A document and one stored page of it (its whole text where it has no pages).

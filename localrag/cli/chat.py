@@ -98,31 +98,11 @@ def _known(names: Sequence[str]) -> str:
 
 def real_core(settings: Settings) -> Core:
     """The app's door to the real assistant, libraries and conversations."""
-    from localrag import api
-    from localrag.assistant import Assistant
-    from localrag.scanning import readable_files
+    from localrag.service.engine import LocalEngine
     from localrag.sessions import SessionStore
     from localrag.tui.core import Core
 
-    return Core(
-        assistant=Assistant(settings),
-        store=SessionStore(settings.sessions_dir),
-        library_names=lambda: api.library_names(settings),
-        open_library=lambda name, create=False: api.open_library(name, settings=settings, create=create),
-        find_library=lambda folder: api.find_library(folder, settings),
-        new_name=lambda folder: api.name_for(folder, settings),
-        readable_files=readable_files,
-        model_choices=model_choices,
-    )
-
-
-def model_choices() -> list[tuple[str, int]]:
-    """Models that answer, can be installed and fit this machine: id and bytes, best first."""
-    from localrag.models import catalog
-
-    cards = [card for card in catalog.CATALOG if card.kind == "generator" and card.rank > 0]
-    fitting = [card for card in cards if catalog.fits(card.memory)]
-    return [(card.id, card.bytes) for card in sorted(fitting, key=lambda card: -card.rank)]
+    return Core(LocalEngine(settings), SessionStore(settings.sessions_dir))
 
 
 def _run(app: LocalragApp) -> None:

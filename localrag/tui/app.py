@@ -112,7 +112,7 @@ class LocalragApp(App[None]):
         self.push_screen(ChatScreen(self.core, Scope(libraries, self._only, self._mode), self._clock))
 
     async def _choose_library(self) -> str | None:
-        names = self.core.library_names()
+        names = self.core.engine.libraries()
         if len(names) == 1:
             return names[0]
         while True:
@@ -130,14 +130,14 @@ class LocalragApp(App[None]):
     def load_model(self) -> None:
         self.model = ModelState("loading")
         self.lanes["model"].submit(
-            lambda: deliver(self, self.Loaded(ModelState("ready", self.core.assistant.load()))),
+            lambda: deliver(self, self.Loaded(ModelState("ready", self.core.engine.load()))),
             lambda error: deliver(self, self.Loaded(ModelState("failed", error=error))),
         )
 
     def on_localrag_app_loaded(self, message: Loaded) -> None:
         self.model = message.state
         if isinstance(message.state.error, ModelMissing):
-            screen = NoModelScreen(message.state.error, self.core.model_choices())
+            screen = NoModelScreen(message.state.error, self.core.engine.model_choices())
             self.push_screen(screen, self._no_model_answered)
 
     def _no_model_answered(self, again: bool | None) -> None:
@@ -181,7 +181,7 @@ class LocalragApp(App[None]):
 
     def shut_down(self, seconds: float) -> bool:
         """After the screen is gone: end the threads. False if one is still inside native code."""
-        self.lanes["model"].submit(self.core.assistant.close, lambda error: None)
+        self.lanes["model"].submit(self.core.engine.close, lambda error: None)
         closed = [lane.close(seconds) for lane in self.lanes.values()]
         return all(closed)
 

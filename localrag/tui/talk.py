@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -88,7 +87,7 @@ def answer(core: Core, scope: Scope, asked: Asked, screen: MessagePump) -> None:
     """
     final: Answer | None = None
     if not asked.stop.is_set():
-        for event in core.assistant.ask(
+        for event in core.engine.ask(
             asked.question,
             libraries=scope.libraries,
             documents=scope.only,
@@ -107,7 +106,7 @@ def answer(core: Core, scope: Scope, asked: Asked, screen: MessagePump) -> None:
 def read_ahead(core: Core, scope: Scope, talk: Talk, stop: threading.Event) -> None:
     """Have the document read that the next question is likely to be about, until `stop` is set."""
     if not stop.is_set():
-        for _ in core.assistant.read_ahead(
+        for _ in core.engine.read_ahead(
             libraries=scope.libraries, documents=scope.only, likely=talk.cited, stop=stop.is_set
         ):
             pass
@@ -127,16 +126,15 @@ def _remember(core: Core, scope: Scope, talk: Talk, final: Answer, screen: Messa
 
 def page_text(core: Core, citation: Citation) -> str:
     """The stored text of the page that a citation rests on."""
-    with closing(core.open_library(citation.library)) as library:
-        return library.page_text(citation.document, citation.page)
+    return core.engine.page(citation.library, citation.document, citation.page).page.text
 
 
 def look_at(core: Core, libraries: Sequence[str]) -> tuple[int, tuple[str, ...]]:
     """How many documents the libraries hold together, and how answers from each shall be worded, where it is said."""
     total, told = 0, list[str]()
     for name in libraries:
-        with closing(core.open_library(name)) as library:
-            total += len(library.documents())
-            if library.instructions:
-                told.append(library.instructions)
+        shelf = core.engine.shelf(name)
+        total += len(shelf.documents)
+        if shelf.instructions:
+            told.append(shelf.instructions)
     return total, tuple(dict.fromkeys(told))

@@ -12,9 +12,23 @@ from typing import Any
 from localrag.errors import LocalragError, NotFoundError
 from localrag.events import Answered, Delta, Event, Found, Planned, PromptRead
 from localrag.reports import IngestProgress, IngestReport
+from localrag.service.engine import Folder, Opened, Shelf, Shelved
 from localrag.tui.app import LocalragApp
 from localrag.tui.core import Core
-from localrag.types import EVERYTHING, Answer, Citation, Document, Filter, Mode, Passage, Plan, Seconds, Turn, Usage
+from localrag.types import (
+    EVERYTHING,
+    Answer,
+    Citation,
+    Document,
+    Filter,
+    Mode,
+    Page,
+    Passage,
+    Plan,
+    Seconds,
+    Turn,
+    Usage,
+)
 
 NOTICE = "Either party may end this agreement with thirty (30) days' written notice."
 TERM = "The term is three years from the effective date."
@@ -151,13 +165,61 @@ class FakeAssistant:
         pass
 
 
+class FakeEngine:
+    """The engine of a world: asks its assistant, looks into its libraries."""
+
+    def __init__(self, world: FakeWorld) -> None:
+        self.world = world
+        self.configured: dict[str, Any] = {}
+
+    def load(self) -> str:
+        return self.world.assistant.load()
+
+    def ask(self, question: str, **how: Any) -> Iterator[Event]:
+        return self.world.assistant.ask(question, **how)
+
+    def read_ahead(self, **how: Any) -> Iterator[Any]:
+        return self.world.assistant.read_ahead(**how)
+
+    def ingest(
+        self, library: str, folder: Path, *, stop: Callable[[], bool]
+    ) -> Iterator[IngestProgress | IngestReport]:
+        self.world.libraries[library] = self.world.fresh
+        return self.world.fresh.ingest(folder, stop=stop)
+
+    def libraries(self) -> tuple[str, ...]:
+        return tuple(self.world.libraries)
+
+    def look_at(self, folder: Path) -> Folder:
+        known = self.world.roots.get(folder)
+        return Folder(known or folder.name, known is not None, self.world.readable)
+
+    def shelf(self, library: str) -> Shelf:
+        held = self.world.libraries[library]
+        shelved = tuple(Shelved(document, 100, 0) for document in held.documents())
+        return Shelf(library, ("/docs",), shelved, (), held.instructions, 10_000)
+
+    def page(self, library: str, document: str, number: int | None = None) -> Opened:
+        text = self.world.libraries[library].page_text(document, number)
+        return Opened(shelved_document(document), Page(text, number), 60, f"/docs/{document}")
+
+    def model_choices(self) -> tuple[tuple[str, int], ...]:
+        return ("big-7b", 4_700_000_000), ("small-1b", 640_000_000)
+
+    def configure(self, **options: Any) -> None:
+        self.configured |= options
+
+    def close(self) -> None:
+        pass
+
+
 def with_question(answer: Answer, question: str) -> Answer:
     from dataclasses import replace
 
     return replace(answer, question=question)
 
 
-def document(path: str) -> Document:
+def shelved_document(path: str) -> Document:
     return Document(1, "/root", path, "", "", 1, 1, 1, 1, True)
 
 
@@ -176,7 +238,7 @@ class FakeLibrary:
     def documents(self) -> list[Document]:
         if self.broken:
             raise self.broken
-        return [document(f"{number}.pdf") for number in range(self.held)]
+        return [shelved_document(f"{number}.pdf") for number in range(self.held)]
 
     def page_text(self, document: str, page: int | None) -> str:
         try:
@@ -191,21 +253,17 @@ class FakeLibrary:
         self,
         path: Path,
         *,
-        progress: Callable[[IngestProgress], None] | None = None,
-        stop: Callable[[], bool] | None = None,
-    ) -> IngestReport:
+        stop: Callable[[], bool],
+    ) -> Iterator[IngestProgress | IngestReport]:
         read: list[str] = []
-        halted = stop or (lambda: False)
         for done, name in enumerate(self.files):
-            if progress:
-                progress(IngestProgress(done, len(self.files), name, "read"))
-            if done == 1 and self.gate and not self.gate.wait(halted):
+            yield IngestProgress(done, len(self.files), name, "read")
+            if done == 1 and self.gate and not self.gate.wait(stop):
                 break
             read.append(name)
-        if self.report is not None:
-            return self.report
-        self.held = len(read)
-        return IngestReport(self.name, str(path), tuple(read), complete=len(read) == len(self.files))
+        if self.report is None:
+            self.held = len(read)
+        yield self.report or IngestReport(self.name, str(path), tuple(read), complete=len(read) == len(self.files))
 
 
 @dataclass
@@ -238,22 +296,9 @@ class FakeWorld:
     readable: int = 3
     now: float = 0.0
 
-    def open_library(self, name: str, create: bool = False) -> FakeLibrary:
-        if create:
-            self.libraries[name] = self.fresh
-        return self.libraries[name]
-
     def core(self) -> Core:
-        parts: dict[str, Any] = {"assistant": self.assistant, "store": self.store}
-        return Core(
-            **parts,
-            library_names=lambda: list(self.libraries),
-            open_library=self.open_library,  # type: ignore[arg-type]
-            find_library=self.roots.get,
-            new_name=lambda folder: folder.name,
-            readable_files=lambda folder: self.readable,
-            model_choices=lambda: [("big-7b", 4_700_000_000), ("small-1b", 640_000_000)],
-        )
+        parts: dict[str, Any] = {"engine": FakeEngine(self), "store": self.store}
+        return Core(**parts)
 
     def app(self, **options: Any) -> LocalragApp:
         """The app over this world; its clock stands still at `now`."""

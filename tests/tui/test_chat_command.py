@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from localrag import api
 from localrag.cli import chat
 from localrag.errors import NotFoundError, UsageError
+from localrag.service.engine import Folder
 from localrag.settings import Settings
-from tui.fakes import FakeWorld
 
 
 @pytest.fixture
@@ -65,10 +65,11 @@ def test_piped_chat_is_refused_and_names_the_command_for_scripts():
     assert "localrag ask" in result.exception.hint
 
 
-def test_offered_models_are_known_to_the_catalog_and_best_first():
+def test_offered_models_are_known_to_the_catalog_and_best_first(tmp_path):
     from localrag.models import catalog
 
-    ranks = [catalog.card(id).rank for id, _ in chat.model_choices()]
+    engine = chat.real_core(Settings(home=tmp_path)).engine
+    ranks = [catalog.card(id).rank for id, _ in engine.model_choices()]
     assert ranks and ranks == sorted(ranks, reverse=True)
 
 
@@ -86,9 +87,7 @@ def test_native_output_is_hidden_while_the_app_runs_and_python_still_reaches_the
     assert captured.err == "drawn\n after"
 
 
-def test_app_over_the_real_core_has_every_part(tmp_path):
+def test_real_core_looks_at_folders_without_reading_them(tmp_path):
     core = chat.real_core(Settings(home=tmp_path))
-    assert core.library_names() == []
-    assert set(FakeWorld().core().__slots__) == set(core.__slots__)
-    assert core.new_name(tmp_path / "leases") == "leases"
-    assert core.readable_files(tmp_path) == 0
+    assert core.engine.libraries() == ()
+    assert core.engine.look_at(tmp_path / "leases") == Folder("leases", False, 0)

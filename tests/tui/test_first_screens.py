@@ -105,7 +105,7 @@ async def test_folder_whose_name_is_taken_is_told():
     def taken(folder):
         raise UsageError("there is a library named 'leases' of another folder", "Give --name.")
 
-    object.__setattr__(app.core, "new_name", taken)
+    app.core.engine.look_at = taken
     async with app.run_test() as pilot:
         await see(pilot, "Error: there is a library named 'leases' of another folder")
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -134,17 +133,15 @@ class IngestScreen(Screen[str | None]):
             self.stop_reading()
 
     def _look(self) -> None:
-        known = self._core.find_library(self._folder)
-        files = None if known else self._core.readable_files(self._folder)
-        deliver(self, self.Looked(known or self._core.new_name(self._folder), files))
+        found = self._core.engine.look_at(self._folder)
+        deliver(self, self.Looked(found.library, None if found.known else found.files))
 
     def _read(self) -> None:
-        with closing(self._core.open_library(self._library, create=True)) as library:
-            report = library.ingest(self._folder, progress=self._note, stop=self._stop.is_set)
-        deliver(self, self.Finished(report))
-
-    def _note(self, progress: IngestProgress) -> None:
-        self._latest = progress
+        for told in self._core.engine.ingest(self._library, self._folder, stop=self._stop.is_set):
+            if isinstance(told, IngestReport):
+                deliver(self, self.Finished(told))
+            else:
+                self._latest = told
 
     def _failed(self, error: LocalragError) -> None:
         deliver(self, self.Finished(None, error))

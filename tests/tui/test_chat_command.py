@@ -90,4 +90,5 @@ def test_native_output_is_hidden_while_the_app_runs_and_python_still_reaches_the
 def test_real_core_looks_at_folders_without_reading_them(tmp_path):
     core = chat.real_core(Settings(home=tmp_path))
     assert core.engine.libraries() == ()
+    (tmp_path / "leases").mkdir()
     assert core.engine.look_at(tmp_path / "leases") == Folder("leases", False, 0)

@@ -18,7 +18,7 @@ from localrag.errors import LocalragError
 from localrag.events import Answered, Event
 from localrag.tui.core import Core
 from localrag.tui.jobs import deliver
-from localrag.types import EVERYTHING, Answer, Citation, Filter, Mode, Turn
+from localrag.types import EVERYTHING, Answer, Filter, Mode, Turn
 
 if TYPE_CHECKING:
     from localrag.sessions import Session
@@ -122,11 +122,6 @@ def _remember(core: Core, scope: Scope, talk: Talk, final: Answer, screen: Messa
         talk.session = core.store.append(talk.session, final)
     except LocalragError as error:
         deliver(screen, Trouble(error))
-
-
-def page_text(core: Core, citation: Citation) -> str:
-    """The stored text of the page that a citation rests on."""
-    return core.engine.page(citation.library, citation.document, citation.page).page.text
 
 
 def look_at(core: Core, libraries: Sequence[str]) -> tuple[int, tuple[str, ...]]:

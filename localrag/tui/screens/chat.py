@@ -8,18 +8,17 @@ for it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
 
 from localrag import filters
-from localrag.errors import Cancelled, LocalragError
+from localrag.errors import Cancelled
 from localrag.events import Answered
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
@@ -33,16 +32,14 @@ from localrag.tui.talk import (
     Trouble,
     answer,
     look_at,
-    page_text,
     read_ahead,
 )  # fmt: skip
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.conversation import Conversation
+from localrag.tui.widgets.panels import Panels
 from localrag.tui.widgets.question import QuestionInput
 from localrag.tui.widgets.source import SourcePane, SourceText
 from localrag.tui.widgets.status import StatusLine
-from localrag.tui.widgets.turn import TurnView
-from localrag.types import Citation
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
@@ -75,15 +72,6 @@ class ChatScreen(Screen[None]):
         ("Source", SourceText),
     ]
 
-    class Opened(Message):
-        """A page for the source pane, or why there is none."""
-
-        def __init__(self, citation: Citation, text: str, error: LocalragError | None = None) -> None:
-            super().__init__()
-            self.citation = citation
-            self.text = text
-            self.error = error
-
     class Counted(Message):
         """How many documents the libraries hold, and their instructions."""
 
@@ -99,19 +87,17 @@ class ChatScreen(Screen[None]):
         self._talk = Talk()
         self._asked: Asked | None = None
         self._ahead: threading.Event | None = None  # stops what is read while the person types
-        self._chosen: CitationLine | None = None
         self._documents: int | None = None
         self._instructions: tuple[str, ...] = ()
         self._thoughts = False
         self._conversation = Conversation(clock)
-        self._source = SourcePane()
+        self._source = SourcePane(core)
+        self._panels = Panels(self._conversation, self._source)
         self._question = QuestionInput()
         self._status = StatusLine()
 
     def compose(self) -> ComposeResult:
-        with Container(id="panels"):
-            yield self._conversation
-            yield self._source
+        yield self._panels
         yield self._question
         yield self._status
 
@@ -182,7 +168,7 @@ class ChatScreen(Screen[None]):
             return
         await message.asked.view.show(message.event)
         if isinstance(message.event, Answered) and message.event.answer.citations:
-            self._offer_source(message.asked.view)
+            self._panels.offer(message.asked.view)
 
     async def on_ended(self, message: Ended) -> None:
         view, error = message.asked.view, message.error
@@ -209,84 +195,22 @@ class ChatScreen(Screen[None]):
 
     # --- sources --------------------------------------------------------------------------------------------
 
-    def _offer_source(self, view: TurnView) -> None:
-        """Show the first source of a new answer, where there is room for it beside the conversation."""
-        if self.has_class("-wide") and not isinstance(self.focused, CitationLine | SourceText):
-            self._choose(view.query(CitationLine).first())
-
-    def _choose(self, line: CitationLine) -> None:
-        lines = self._conversation.citations()
-        if self._chosen is not None and self._chosen.is_attached:
-            self._chosen.mark(False)
-        self._chosen = line
-        line.mark(True)
-        self._source.display = True
-        self._source.announce(line.citation, lines.index(line) + 1, len(lines))
-        citation = line.citation
-        self.pages.submit(
-            lambda: deliver(self, self.Opened(citation, page_text(self._core, citation))),
-            lambda error: deliver(self, self.Opened(citation, "", error)),
-        )
-
-    def on_chat_screen_opened(self, message: Opened) -> None:
-        if self._chosen is None or self._chosen.citation is not message.citation:
-            return
-        if message.error is not None:
-            self._source.show_error(message.error)
-        else:
-            self._source.show(message.citation, message.text)
-
-    def on_citation_line_reached(self, message: CitationLine.Reached) -> None:
-        self._choose(message.line)
-
     def action_step_citation(self, step: int, focus: bool = False) -> None:
-        """Go to a neighbouring citation, over all answers; with `focus`, the keyboard goes along."""
-        lines = self._conversation.citations()
-        if not lines:
-            self.notify("There is no citation yet.", markup=False)
-            return
-        if self._chosen is not None and self._chosen in lines:
-            at = lines.index(self._chosen) + step
-        else:
-            at = self._newest(lines) if step > 0 else len(lines) - 1
-        if focus and at >= len(lines):
-            self._question.focus()
-            return
-        line = lines[max(0, min(len(lines) - 1, at))]
-        if focus:
-            line.focus(scroll_visible=False)
-        else:
-            self._choose(line)
-        self._conversation.release_anchor()
-        # The source pane may just have taken a part of the conversation's room.
-        self.call_after_refresh(line.scroll_visible, animate=False)
-
-    @staticmethod
-    def _newest(lines: Sequence[CitationLine]) -> int:
-        """The place of the first citation of the newest answer that has any."""
-        return next(at for at, line in enumerate(lines) if line.parent is lines[-1].parent)
-
-    def on_resize(self) -> None:
-        if self._source.display and self._chosen is not None and self._chosen.is_attached:
-            self.call_after_refresh(self._chosen.scroll_visible, animate=False)
+        if not self._panels.step(step, focus):
+            self._no_citation()
 
     def action_focus_source(self) -> None:
         self._source.focus_text()
 
     def action_toggle_source(self) -> None:
-        if self._source.display:
-            self._hide_source()
-        elif self._chosen is not None and self._chosen.is_attached:
-            self._choose(self._chosen)
-        else:
-            self.action_step_citation(1)
+        if not self._panels.toggle():
+            self._no_citation()
 
-    def _hide_source(self) -> None:
-        if isinstance(self.focused, SourceText):
-            self._question.focus()
-        self._source.display = False
-        if self._chosen is not None:
-            self._chosen.mark(False)
+    def _no_citation(self) -> None:
+        self.notify("There is no citation yet.", markup=False)
+
+    def on_panels_left(self) -> None:
+        self._question.focus()
 
     def action_toggle_thoughts(self) -> None:
         self._thoughts = not self._thoughts
@@ -300,27 +224,25 @@ class ChatScreen(Screen[None]):
         if self.stop_answer():
             return
         if self._source.display and not self.has_class("-wide"):
-            self._hide_source()
+            self._panels.hide()
         self._question.focus()
 
     def action_next_panel(self, step: int) -> None:
-        lines = self._conversation.citations()
         panels = [
             "question",
-            *(["citations"] if lines else []),
+            *(["citations"] if self._conversation.citations() else []),
             *(["source"] if self._source.display else []),
         ]
         here = "question"
-        if isinstance(self.focused, CitationLine | SourceText):
-            here = "citations" if isinstance(self.focused, CitationLine) else "source"
+        if isinstance(self.focused, CitationLine) or self._panels.reading:
+            here = "source" if self._panels.reading else "citations"
         there = panels[(panels.index(here) + step) % len(panels)]
         if there == "question":
             self._question.focus()
         elif there == "source":
             self.action_focus_source()
         else:
-            line = self._chosen if self._chosen in lines else lines[self._newest(lines)]
-            line.focus()
+            self._panels.focus_citation()
 
     def action_page(self, pages: int) -> None:
         if pages < 0:
@@ -330,8 +252,7 @@ class ChatScreen(Screen[None]):
     async def action_new_talk(self) -> None:
         self.stop_answer()
         self._talk = Talk()
-        self._hide_source()
-        self._chosen = None
+        self._panels.forget()
         self._question.focus()
         await self._conversation.clear()
 

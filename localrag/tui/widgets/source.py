@@ -6,17 +6,23 @@ pages, the part around the quote is shown, and what was cut is said.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import Static
 
 from localrag.errors import LocalragError
+from localrag.tui.core import Core
 from localrag.tui.inert import clean_in_place, clean_line, error_content
+from localrag.tui.jobs import deliver
 from localrag.types import Citation
+
+if TYPE_CHECKING:
+    from localrag.tui.app import LocalragApp
 
 WINDOW = 20_000
 
@@ -33,8 +39,21 @@ class SourceText(VerticalScroll):
 class SourcePane(Vertical):
     """Title and text of the source shown; hidden until there is one."""
 
-    def __init__(self) -> None:
+    app: LocalragApp
+
+    class Opened(Message):
+        """A page that was asked for, or why there is none."""
+
+        def __init__(self, citation: Citation, text: str, error: LocalragError | None = None) -> None:
+            super().__init__()
+            self.citation = citation
+            self.text = text
+            self.error = error
+
+    def __init__(self, core: Core) -> None:
         super().__init__(id="source")
+        self._core = core
+        self._citation: Citation | None = None
         self._title = Static(id="source-title")
         self._text = Static(id="source-text")
         self._scroll = SourceText(self._text, id="source-scroll")
@@ -46,8 +65,9 @@ class SourcePane(Vertical):
         yield self._title
         yield self._scroll
 
-    def announce(self, citation: Citation, number: int, count: int) -> None:
-        """Show which citation comes, before its page is there."""
+    def open(self, citation: Citation, number: int, count: int) -> None:
+        """Show the source of one of `count` citations; its page comes when the library has given it."""
+        self._citation = citation
         place = f", {citation.place}" if citation.place else ""
         self._title.update(
             Content.assemble(
@@ -56,6 +76,21 @@ class SourcePane(Vertical):
             )
         )
         self._draw(Content("Opening the page …"), 0)
+        engine = self._core.engine
+
+        def fetch() -> None:
+            opened = engine.page(citation.library, citation.document, citation.page)
+            deliver(self, self.Opened(citation, opened.page.text))
+
+        self.app.lanes["pages"].submit(fetch, lambda error: deliver(self, self.Opened(citation, "", error)))
+
+    def on_source_pane_opened(self, message: Opened) -> None:
+        if message.citation is not self._citation:
+            return
+        if message.error is not None:
+            self._draw(error_content(message.error), 0)
+        else:
+            self.show(message.citation, message.text)
 
     def show(self, citation: Citation, text: str) -> None:
         """Show the page's text with the quoted words marked."""
@@ -77,14 +112,12 @@ class SourcePane(Vertical):
         # Content drops control characters by itself, which would move the mark; clean_in_place left none.
         self._draw(Content.assemble(head, (clean_in_place(quote), "bold reverse"), tail), len(head))
 
-    def show_error(self, error: LocalragError) -> None:
-        self._draw(error_content(error), 0)
-
     def focus_text(self) -> None:
         self._scroll.focus()
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._reveal)
+    def on_mount(self) -> None:
+        # How far it can be scrolled is known only once the new text is laid out.
+        self.watch(self._scroll, "virtual_size", self._reveal)
 
     def _draw(self, content: Content, quote_at: int) -> None:
         self._content, self._quote_at = content, quote_at

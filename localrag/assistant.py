@@ -43,12 +43,12 @@ from localrag.library import Library
 from localrag.material import Unit
 from localrag.prefix_cache import PrefixCache
 from localrag.question import Prompted, Question
+from localrag.reports import Warmed
 from localrag.reranking import Reranker
 from localrag.settings import Settings
 from localrag.survey import summarising, surveying
 from localrag.survey.tools import Tools
 from localrag.types import MODES, Answer, Document, Filter, Mode, NotRead, Passage, Turn
-from localrag.warming import Warmed
 
 PART_READ = "It is too long to be read at once, so the part of it that fits the question best is read."
 

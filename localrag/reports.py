@@ -1,4 +1,4 @@
-"""What an ingest tells while it runs and when it is done."""
+"""What an ingest tells while it runs and when it is done, and what reading ahead tells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from localrag.types import Remark, SkippedPage
+from localrag.types import Document, Remark, SkippedPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,32 @@ class IngestProgress:
     total: int
     document: str
     stage: Literal["scan", "read", "embed", "store", "index"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A document, or a section of a long one, to be read: its tokens, and whether it is kept already.
+
+    `why_not` says why it cannot be read; it is empty where it can.
+    """
+
+    document: Document
+    name: str
+    section: bool
+    tokens: int
+    kept: bool
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Warmed:
+    """Progress: piece `number` of `total`, `done` of `tokens` of it read. `waiting` while more urgent work is done."""
+
+    piece: Piece
+    number: int
+    total: int
+    done: int
+    state: Literal["reading", "waiting", "kept", "no room"]
 
 
 @dataclass(slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from localrag import calibration, loading, precedence, prompt
 from localrag.generation import Generator as Model
@@ -19,24 +18,10 @@ from localrag.material import Unit
 from localrag.precedence import Rank
 from localrag.prefix_cache import PrefixCache, bound
 from localrag.question import Question
+from localrag.reports import Piece, Warmed
 from localrag.settings import Settings
 from localrag.survey import summarising
 from localrag.types import EVERYTHING, Document
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A document, or a section of a long one, to be read: its tokens, and whether it is kept already.
-
-    `why_not` says why it cannot be read; it is empty where it can.
-    """
-
-    document: Document
-    name: str
-    section: bool
-    tokens: int
-    kept: bool
-    why_not: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +37,6 @@ class Estimate:
     seconds: float | None
     bytes: int
     bound: int
-
-
-@dataclass(frozen=True, slots=True)
-class Warmed:
-    """Progress: piece `number` of `total`, `done` of `tokens` of it read. `waiting` while more urgent work is done."""
-
-    piece: Piece
-    number: int
-    total: int
-    done: int
-    state: Literal["reading", "waiting", "kept", "no room"]
 
 
 def pieces(

@@ -18,6 +18,7 @@ from localrag.editing import Editor
 from localrag.events import PromptRead
 from localrag.generation import ScriptedGenerator, StateStore
 from localrag.precedence import Rank
+from localrag.reports import Warmed
 from localrag.settings import Settings
 from localrag.types import Message
 
@@ -30,7 +31,7 @@ def papers(shelf: Shelf) -> Editor:
     return shelf("papers", {"handbook.txt": HANDBOOK, "lease.txt": LEASE})
 
 
-def warm(library: Editor, model: ScriptedGenerator, settings: Settings, **options: Any) -> list[warming.Warmed]:
+def warm(library: Editor, model: ScriptedGenerator, settings: Settings, **options: Any) -> list[Warmed]:
     found = warming.pieces(library, library.documents(), model, settings)
     return list(warming.warm(library, found, model, settings, **options))
 
@@ -144,7 +145,7 @@ def test_an_ingest_waits_for_it(papers: Editor, models: Any, settings: Settings)
 
 
 def test_stopped_it_keeps_what_is_whole_and_goes_on_from_there(papers: Editor, models: Any, settings: Settings) -> None:
-    seen: list[warming.Warmed] = []
+    seen: list[Warmed] = []
     found = warming.pieces(papers, papers.documents(), models.generator, settings)
     for event in warming.warm(
         papers, found, models.generator, settings, stop=lambda: any(one.state == "kept" for one in seen)

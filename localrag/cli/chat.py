@@ -98,7 +98,7 @@ def _known(names: Sequence[str]) -> str:
 
 def real_core(settings: Settings) -> Core:
     """The app's door to the real assistant, libraries and conversations."""
-    from localrag.service.engine import LocalEngine
+    from localrag.service.local import LocalEngine
     from localrag.sessions import SessionStore
     from localrag.tui.core import Core
 

@@ -18,7 +18,8 @@ from localrag.cli.options import complete_document, complete_library, json_optio
 from localrag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from localrag.warming import Estimate, Piece, Warmed
+    from localrag.reports import Piece, Warmed
+    from localrag.warming import Estimate
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _NICE = 10

@@ -1,0 +1,117 @@
+"""The engine in this process: documents and models as `api` and `assistant` give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from localrag import api, calibration, loading, planning, prefix_cache, scanning
+from localrag.assistant import Assistant
+from localrag.errors import ModelError
+from localrag.events import Event
+from localrag.reports import IngestProgress, IngestReport, Warmed
+from localrag.service.engine import Folder, Opened, Shelf, Shelved
+from localrag.settings import Settings
+from localrag.types import EVERYTHING, Filter, Mode, Turn
+
+
+class LocalEngine:
+    """See `Engine`."""
+
+    def __init__(self, settings: Settings, assistant: Assistant | None = None) -> None:
+        self._settings = settings
+        self._assistant = assistant or Assistant(settings)
+
+    def load(self) -> str:
+        return self._assistant.load()
+
+    def ask(
+        self, question: str, *, libraries: Sequence[str], documents: Filter = EVERYTHING, mode: Mode = "auto",
+        history: Sequence[Turn] = (), stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Event]:  # fmt: skip
+        return self._assistant.ask(
+            question, libraries=libraries, documents=documents, mode=mode, history=history, stop=stop
+        )
+
+    def read_ahead(
+        self, *, libraries: Sequence[str], documents: Filter = EVERYTHING, likely: Sequence[tuple[str, str]] = (),
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Warmed]:  # fmt: skip
+        return self._assistant.read_ahead(libraries=libraries, documents=documents, likely=likely, stop=stop)
+
+    def ingest(
+        self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[IngestProgress | IngestReport]:
+        import threading
+
+        # An ingest tells of its progress by calling; here it is to be asked for it.
+        told: SimpleQueue[IngestProgress | IngestReport | BaseException] = SimpleQueue()
+
+        def run() -> None:
+            try:
+                with closing(api.open_library(library, settings=self._settings, create=True)) as opened:
+                    told.put(opened.ingest(folder, progress=told.put, stop=stop))
+            except BaseException as error:
+                told.put(error)
+
+        threading.Thread(target=run, name="localrag-ingest", daemon=True).start()
+        while not isinstance(value := told.get(), IngestReport):
+            if isinstance(value, BaseException):
+                raise value
+            yield value
+        yield value
+
+    def libraries(self) -> tuple[str, ...]:
+        return tuple(api.library_names(self._settings))
+
+    def look_at(self, folder: Path) -> Folder:
+        known = api.find_library(folder, self._settings)
+        if known:
+            return Folder(known, True, 0)
+        return Folder(api.name_for(folder, self._settings), False, scanning.readable_files(folder))
+
+    def shelf(self, library: str) -> Shelf:
+        with closing(api.open_library(library, settings=self._settings)) as opened:
+            kept, most = self._kept(opened.folder)
+            return Shelf(
+                library, tuple(opened.roots()),
+                tuple(
+                    Shelved(one, one.characters // planning.CHARACTERS_PER_TOKEN, kept.get((one.sha256,), 0))
+                    for one in sorted(opened.documents(), key=lambda one: one.path)
+                ),
+                tuple(opened.failures()), opened.instructions, most,
+            )  # fmt: skip
+
+    def _kept(self, folder: Path) -> tuple[dict[tuple[str, ...], int], int]:
+        """Tokens kept of each document, and the most that are read at once."""
+        try:
+            name = loading.generator_name(self._settings)
+            kept = dict(prefix_cache.warm(folder, loading.generator_identity(self._settings)))
+        except ModelError:
+            return {}, self._settings.read_tokens  # there is none yet, which is said where one is needed
+        known = calibration.load(self._settings.calibration_file, name)
+        return kept, min(self._settings.read_tokens, known.effective_tokens)
+
+    def page(self, library: str, document: str, number: int | None = None) -> Opened:
+        with closing(api.open_library(library, settings=self._settings)) as opened:
+            found, page = opened.page(document, number)
+            return Opened(found, page, found.pages, str(Path(found.root) / (found.file or found.path)))
+
+    def model_choices(self) -> tuple[tuple[str, int], ...]:
+        from localrag.models import catalog
+
+        cards = [card for card in catalog.CATALOG if card.kind == "generator" and card.rank > 0]
+        fitting = [card for card in cards if catalog.fits(card.memory)]
+        return tuple((card.id, card.bytes) for card in sorted(fitting, key=lambda card: -card.rank))
+
+    def configure(self, **options: Any) -> None:
+        settings = self._settings.with_options(**options)
+        if settings != self._settings:
+            self._assistant.close()
+            self._settings, self._assistant = settings, Assistant(settings)
+
+    def close(self) -> None:
+        self._assistant.close()

@@ -45,7 +45,7 @@ from localrag.prefix_cache import PrefixCache
 from localrag.question import Prompted, Question
 from localrag.reports import Warmed
 from localrag.reranking import Reranker
-from localrag.settings import Settings
+from localrag.settings import OF_THE_MODEL, Settings
 from localrag.survey import summarising, surveying
 from localrag.survey.tools import Tools
 from localrag.types import MODES, Answer, Document, Filter, Mode, NotRead, Passage, Turn
@@ -146,6 +146,13 @@ class Assistant:
         for library in self._libraries.values():
             library.close()
         self._generator, self._libraries = None, {}
+
+    def configure(self, settings: Settings) -> None:
+        """Take other settings from the next question on; the model stays in memory where they leave it as it is."""
+        before, self._settings = self._settings, settings
+        if any(getattr(before, name) != getattr(settings, name) for name in OF_THE_MODEL):
+            self.close()
+        self._reranker = None
 
     # --- asking ---------------------------------------------------------------------------------------------
 

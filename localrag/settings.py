@@ -18,6 +18,7 @@ from localrag.errors import SettingsError
 from localrag.types import FlashAttention, Fusion, KvType, Ocr, Weights
 
 Think = Literal["auto", "on", "off"]
+Theme = Literal["auto", "dark", "light", "contrast"]
 FILE_NAME = "localrag.toml"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG"}
 
@@ -91,6 +92,12 @@ class Settings:
     workers: int = _setting(2, "Processes that read files.", 1, 64)
     ocr: Ocr = _setting("auto", "Recognise text in pictures: auto (pages without text), force (all pages), off.")
     ocr_languages: tuple[str, ...] = _setting(("en",), "Languages that recognition expects (ISO 639-1: en, de).")
+    theme: Theme = _setting(
+        "auto", "Colours of the terminal app: auto (dark, or light where the terminal says so), dark, light, contrast."
+    )
+    animations: Literal["auto", "on", "off"] = _setting(
+        "auto", "Movement in the terminal app: on, off, or auto (off over SSH); what has to be seen never moves."
+    )
 
     @property
     def models_dir(self) -> Path:
@@ -143,9 +150,56 @@ class Settings:
         return Path(platformdirs.user_data_dir("localrag", appauthor=False))
 
     def with_options(self, **options: Any) -> Settings:
-        """These settings with some replaced; options that are None are left as they are."""
+        """These settings with some replaced; options that are None are left as they are.
+
+        An empty text takes a setting back to not set, where it may be.
+        """
         given = {name: value for name, value in options.items() if value is not None}
-        return replace(self, **{name: _checked(name, value, "option") for name, value in given.items()})
+        return replace(self, **{name: _option(name, value) for name, value in given.items()})
+
+
+# By what a person wants; each setting stands in one group (a test holds it).
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("How the app looks", ("theme", "animations")),
+    ("Which models", ("generator", "embedder", "reranker", "sources")),
+    ("How answers are", ("answer_tokens", "answer_form", "least_sureness", "think", "think_tokens", "votes", "retry",
+                         "temperature", "seed")),
+    ("What is looked up and read", ("passages", "prompt_tokens", "read_tokens", "followups", "fusion",
+                                    "dense_weight")),
+    ("How files are read", ("ocr", "ocr_languages", "read_seconds", "read_memory_mb", "read_unpacked_mb",
+                            "archive_depth", "workers")),
+    ("How the model uses this machine", ("threads", "gpu_layers", "context_tokens", "flash_attention", "kv_type",
+                                         "weights", "cache_bytes")),
+    ("Where things lie", ("home",)),
+)  # fmt: skip
+# What a model that is in memory was loaded with; where none of these differs, it stays.
+OF_THE_MODEL = frozenset(
+    {"home", "generator", "context_tokens", "threads", "gpu_layers", "flash_attention", "kv_type", "weights"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """A setting as a person is shown it: `kind` in words, the `choices` or bounds it has, whether it may be not set."""
+
+    name: str
+    group: str
+    about: str
+    kind: str
+    default: Any
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    optional: bool = False
+
+    @property
+    def bounds(self) -> str:
+        """What may be written, in words: "a whole number from 1 to 100"."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        among = "" if self.least is None else f" from {self.least:,} to {self.most:,}"
+        several = ", with commas between them" if self.kind == "list of words" else ""
+        return f"a {self.kind}{among}{several}{', or nothing' if self.optional else ''}"
 
 
 _FIELDS = {item.name: item for item in fields(Settings)}
@@ -174,7 +228,7 @@ def _given(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     for name, text in environ.items():
         if name.startswith("LOCALRAG_") and name not in _NOT_SETTINGS and not name.startswith("LOCALRAG_TEST_"):
             key = name.removeprefix("LOCALRAG_").lower()
-            values[key] = (_checked(key, text, name), name)
+            values[key] = (check(key, text, name), name)
     return values
 
 
@@ -198,10 +252,19 @@ def _read_file(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         message = f"cannot read {str(path)!r}: {error}"
         raise SettingsError(message, "Correct the file or move it away.") from None
-    return {key: _checked(key, value, str(path), base=path.parent) for key, value in data.items()}
+    return {key: check(key, value, str(path), base=path.parent) for key, value in data.items()}
 
 
-def _checked(key: str, value: Any, origin: str, base: Path | None = None) -> Any:
+def check(key: str, value: Any, origin: str, base: Path | None = None) -> Any:
+    """The value of a setting as `Settings` holds it, made from a file's value or from text.
+
+    Args:
+        origin: where it was given, for the message.
+        base: the folder that a relative path is taken from; else the current one.
+
+    Raises:
+        SettingsError: there is no such setting, or the value is of the wrong kind or out of range.
+    """
     if key not in _FIELDS:
         import difflib
 
@@ -220,6 +283,10 @@ def _checked(key: str, value: Any, origin: str, base: Path | None = None) -> Any
     if least is not None and not least <= converted <= most:
         raise SettingsError(f"{key} = {value!r} in {origin} must lie between {least} and {most}", _about(key))
     return converted
+
+
+def _option(name: str, value: Any) -> Any:
+    return None if value == "" and name in _FIELDS and _FIELDS[name].default is None else check(name, value, "option")
 
 
 def _convert(kind: Any, value: Any, base: Path | None) -> Any:
@@ -251,6 +318,36 @@ def _kind_name(kind: Any) -> str:
 
 def _about(key: str) -> str:
     return str(_FIELDS[key].metadata["about"])
+
+
+def user_file(environ: Mapping[str, str] | None = None) -> Path:
+    """The file that a person's own settings are saved to: the one LOCALRAG_CONFIG names, else the user's."""
+    import platformdirs
+
+    named = (os.environ if environ is None else environ).get("LOCALRAG_CONFIG")
+    return Path(named or Path(platformdirs.user_config_dir("localrag", appauthor=False)) / FILE_NAME)
+
+
+def knobs() -> tuple[Knob, ...]:
+    """Every setting, group by group."""
+    return tuple(_knob(name, group) for group, names in GROUPS for name in names)
+
+
+def _knob(name: str, group: str) -> Knob:
+    item, kind = _FIELDS[name], _TYPES[name]
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    bounds = item.metadata["least"], item.metadata["most"]
+    return Knob(
+        name, group, _about(name), "choice" if choices else _kind_name(kind), item.default, choices, *bounds,
+        item.default is None,
+    )  # fmt: skip
+
+
+def as_text(value: Any) -> str:
+    """A value as it is typed: empty where it is not set, a list with commas."""
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return "" if value is None else str(value)
 
 
 def explain() -> list[tuple[str, Any, str]]:

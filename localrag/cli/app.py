@@ -27,6 +27,7 @@ COMMANDS = {
     "calibrate": ("calibrate", "Measure how much text a model can use here, and how fast it is."),
     "chat": ("chat", "Open the terminal app over a folder or library."),
     "completion": ("completion", "Print the shell completion script."),
+    "config": ("config", "Show and change settings."),
     "doctor": ("doctor", "Check this installation; each finding comes with its remedy."),
     "eval": ("evaluate", "Measure retrieval and answers on questions with known answers."),
     "forget": ("libraries", "Delete a library, or documents of it, for good."),

@@ -106,7 +106,10 @@ class Engine(Protocol):
         """Models that could be installed and fit this machine: id and bytes, best first."""
 
     def configure(self, **options: Any) -> None:
-        """Settings by name, from the next call on."""
+        """Settings by name, from the next call on; text is taken as it is typed (`Settings.with_options`).
+
+        The model leaves the memory where a setting of its own changes (`settings.OF_THE_MODEL`), until the next `load`.
+        """
 
     def close(self) -> None:
         """Give memory and files back."""

@@ -110,8 +110,8 @@ class LocalEngine:
     def configure(self, **options: Any) -> None:
         settings = self._settings.with_options(**options)
         if settings != self._settings:
-            self._assistant.close()
-            self._settings, self._assistant = settings, Assistant(settings)
+            self._settings = settings
+            self._assistant.configure(settings)
 
     def close(self) -> None:
         self._assistant.close()

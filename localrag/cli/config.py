@@ -1,0 +1,161 @@
+"""`localrag config`: show and change settings in the person's own file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from localrag import settings, settings_file
+from localrag.cli.options import json_option, print_json, shown
+from localrag.errors import LocalragError
+
+
+def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(knob.name, help=knob.about) for knob in settings.knobs() if knob.name.startswith(incomplete)]
+
+
+def complete_value(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    found = [knob for knob in settings.knobs() if knob.name == ctx.params.get("name")]
+    return [CompletionItem(choice) for knob in found for choice in knob.choices if choice.startswith(incomplete)]
+
+
+_name = click.argument("name", metavar="NAME", shell_complete=complete_setting)
+
+
+@click.group("config", no_args_is_help=True)
+def config_command() -> None:
+    """Show and change settings.
+
+    Changes go to your own localrag.toml; its comments and other lines stay. The terminal app has the same on F8.
+    """
+
+
+@config_command.command(
+    "show",
+    epilog="""\b
+Examples:
+  localrag config show
+  localrag config show --changed
+  localrag config show read
+  localrag config show --json | jq '.settings[] | select(.origin != "default")'""",
+)
+@click.argument("words", nargs=-1, metavar="[WORD]...")
+@click.option("--changed", is_flag=True, help="Only settings that differ from their default.")
+@json_option
+def show_config(words: tuple[str, ...], changed: bool, as_json: bool) -> None:
+    """List the settings, with what each does and where its value comes from; only those that have every WORD."""
+    held, given = settings.load_settings(), settings.origins()
+    chosen = [
+        knob for knob in settings.knobs()
+        if all(word.lower() in f"{knob.name} {knob.group} {knob.about}".lower() for word in words)
+        and (not changed or getattr(held, knob.name) != knob.default)
+    ]  # fmt: skip
+    if as_json:
+        print_json({"settings": [_row(knob, held, given) for knob in chosen]})
+        return
+    if not chosen:
+        click.echo("No setting differs from its default." if changed and not words else "No such setting.", err=True)
+    group = ""
+    for knob in chosen:
+        if knob.group != group:
+            click.secho(f"{'' if not group else chr(10)}{knob.group}", bold=True)
+            group = knob.group
+        origin = given.get(knob.name, "default")
+        click.echo(f"  {knob.name} = {_said(getattr(held, knob.name))}  ({shown(origin)})\n      {knob.about}")
+
+
+@config_command.command("get", epilog="Example: localrag config get theme")
+@_name
+@json_option
+def get_config(name: str, as_json: bool) -> None:
+    """Print the value of one setting; an empty line where it is not set."""
+    knob = _knob(name)
+    held = settings.load_settings()
+    if as_json:
+        print_json(_row(knob, held, settings.origins()))
+    else:
+        click.echo(shown(settings.as_text(getattr(held, name))))
+
+
+@config_command.command(
+    "set",
+    epilog="""\b
+Examples:
+  localrag config set theme contrast
+  localrag config set answer_tokens 800
+  localrag config set ocr_languages de,en""",
+)
+@_name
+@click.argument("value", shell_complete=complete_value)
+@json_option
+def set_config(name: str, value: str, as_json: bool) -> None:
+    """Save VALUE in your localrag.toml; a list is written with commas."""
+    path = settings_file.save(name, value)
+    _tell(name, path, as_json, f"{name} = {_said(settings.check(name, value, 'command'))} is saved in {path}.")
+
+
+@config_command.command("unset", epilog="Example: localrag config unset answer_tokens")
+@_name
+@json_option
+def unset_config(name: str, as_json: bool) -> None:
+    """Take a setting out of your localrag.toml, so that its default holds again."""
+    path = settings.user_file()
+    was = settings_file.drop(name)
+    _tell(name, path, as_json, f"{name} is no longer in {path}." if was else f"{name} was not in {path}.")
+
+
+@config_command.command("path", epilog='Example: nano "$(localrag config path)"')
+@json_option
+def path_config(as_json: bool) -> None:
+    """Print where your localrag.toml lies (or would), and on stderr which files are read."""
+    path, read = settings.user_file(), [str(file) for file in settings.config_files()]
+    if as_json:
+        print_json({"path": str(path), "there": path.is_file(), "read": read})
+        return
+    click.echo(str(path))
+    click.echo(f"Read, the later winning: {', '.join(read)}." if read else "There is no settings file yet.", err=True)
+
+
+def _knob(name: str) -> settings.Knob:
+    for knob in settings.knobs():
+        if knob.name == name:
+            return knob
+    settings.check(name, "", "the command")  # raises, and names the near one
+    raise AssertionError(name)
+
+
+def _row(knob: settings.Knob, held: settings.Settings, given: Mapping[str, str]) -> dict[str, Any]:
+    value = getattr(held, knob.name)
+    return {
+        "name": knob.name, "value": _plain(value), "default": _plain(knob.default),
+        "origin": given.get(knob.name, "default"), "group": knob.group, "about": knob.about, "may_be": knob.bounds,
+    }  # fmt: skip
+
+
+def _tell(name: str, path: Path, as_json: bool, words: str) -> None:
+    """Say what was done, and what stands in the way of its having effect."""
+    try:
+        held, origin = settings.load_settings(), settings.origins().get(name, "default")
+    except LocalragError as error:
+        # Another line of the file is wrong; what was asked for is done, and the next command tells of the rest.
+        held, origin = None, ""
+        click.echo(f"! {shown(error.message)}. {shown(error.hint)}", err=True)
+    value = None if held is None else _plain(getattr(held, name, None))
+    if as_json:
+        print_json({"name": name, "path": str(path), "value": value, "origin": origin})
+        return
+    click.echo(shown(words), err=True)
+    if origin not in ("default", "", str(path)):
+        click.echo(f"! It has no effect: {shown(origin)} sets {name}, too, and goes before it.", err=True)
+
+
+def _said(value: Any) -> str:
+    return shown(settings.as_text(value)) or "not set"
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value

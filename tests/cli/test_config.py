@@ -1,0 +1,84 @@
+"""`localrag config`: settings shown, saved, taken back."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from localrag.cli.config import complete_setting, complete_value, config_command
+from localrag.errors import SettingsError
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
+    for name in ("LOCALRAG_PASSAGES", "LOCALRAG_THEME", "LOCALRAG_CONFIG", "LOCALRAG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*words):
+        result = CliRunner().invoke(config_command, words)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+def test_set_get_and_unset_go_round(run, tmp_path):
+    assert "theme = contrast is saved in" in run("set", "theme", "contrast").stderr
+    assert run("get", "theme").stdout == "contrast\n"
+    run("unset", "theme")
+    assert run("get", "theme").stdout == "auto\n"
+    assert (tmp_path / "config" / "localrag.toml").read_text().strip() == ""
+
+
+def test_value_out_of_range_is_refused_with_what_the_setting_does(run):
+    with pytest.raises(SettingsError) as caught:
+        run("set", "passages", "0")
+    assert "between 1 and 100" in caught.value.message and caught.value.hint
+
+
+def test_misspelt_setting_is_refused_with_the_near_one(run):
+    for words in (("get", "pasages"), ("set", "pasages", "3"), ("unset", "pasages")):
+        with pytest.raises(SettingsError) as caught:
+            run(*words)
+        assert "'passages'" in caught.value.hint
+
+
+def test_saving_what_a_variable_sets_says_that_it_has_no_effect(run, monkeypatch):
+    monkeypatch.setenv("LOCALRAG_PASSAGES", "4")
+    assert "! It has no effect: LOCALRAG_PASSAGES sets passages" in run("set", "passages", "3").stderr
+    assert run("get", "passages").stdout == "4\n"
+
+
+def test_show_lists_groups_values_and_origins(run, tmp_path):
+    run("set", "passages", "3")
+    told = run("show").stdout
+    assert "How answers are" in told and f"passages = 3  ({tmp_path / 'config' / 'localrag.toml'})" in told
+    assert "generator = not set  (default)" in told
+    assert [row["name"] for row in json.loads(run("show", "--changed", "--json").stdout)["settings"]] == ["passages"]
+    assert "theme = " in run("show", "colours").stdout and "passages" not in run("show", "colours").stdout
+
+
+def test_json_of_one_setting_says_what_it_may_be(run):
+    told = json.loads(run("get", "theme", "--json").stdout)
+    assert told["value"] == "auto" and told["may_be"] == "one of auto, dark, light, contrast"
+    assert json.loads(run("set", "passages", "3", "--json").stdout)["value"] == 3
+
+
+def test_path_names_the_file_and_those_that_are_read(run, tmp_path):
+    assert run("path").stdout == f"{tmp_path / 'config' / 'localrag.toml'}\n"
+    run("set", "passages", "3")
+    assert json.loads(run("path", "--json").stdout)["read"] == [str(tmp_path / "config" / "localrag.toml")]
+
+
+def test_names_and_choices_are_completed():
+    import click
+
+    context = click.Context(config_command)
+    assert "passages" in [item.value for item in complete_setting(context, None, "pas")]
+    context.params["name"] = "theme"
+    assert [item.value for item in complete_value(context, None, "c")] == ["contrast"]

@@ -1,0 +1,49 @@
+"""Settings that change while a model is in memory: it leaves only where it would be loaded otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from localrag.assistant import Assistant
+from localrag.generation import ScriptedGenerator
+from localrag.service.local import LocalEngine
+from localrag.settings import OF_THE_MODEL, Settings, knobs
+
+
+class Closing(ScriptedGenerator):
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def configured(tmp_path, **options):
+    settings, model = Settings(home=tmp_path), Closing([])
+    engine = LocalEngine(settings, Assistant(settings, model))
+    engine.configure(**options)
+    return engine, model
+
+
+def test_model_stays_where_only_the_asking_changes(tmp_path):
+    engine, model = configured(tmp_path, passages="12", answer_tokens=100)
+    assert not model.closed and engine.load() == model.model
+    assert engine._assistant._settings.passages == 12
+
+
+@pytest.mark.parametrize("options", [{"threads": 3}, {"generator": "other"}, {"kv_type": "q8_0"}])
+def test_model_leaves_where_it_would_be_loaded_otherwise(tmp_path, options):
+    assert configured(tmp_path, **options)[1].closed
+
+
+def test_the_same_once_more_changes_nothing(tmp_path):
+    assert not configured(tmp_path, threads=0)[1].closed
+
+
+def test_empty_text_takes_back_what_may_be_not_set():
+    assert Settings(generator="one").with_options(generator="").generator is None
+    with pytest.raises(Exception, match="passages"):
+        Settings().with_options(passages="")
+
+
+def test_what_a_model_is_loaded_with_are_settings():
+    assert {knob.name for knob in knobs()} >= OF_THE_MODEL

@@ -91,7 +91,7 @@ def ask_command(
     if as_json:
         print_json(answer.to_dict())
     else:
-        _print(answer)
+        print_answer(answer)
     if table is not None:
         _save_table(answer, table)
     if answer.stopped and asking.interrupted:
@@ -168,7 +168,8 @@ def _progress(event: Event) -> str | None:
     return None
 
 
-def _print(answer: Answer) -> None:
+def print_answer(answer: Answer) -> None:
+    """The answer and its sources on stdout, what there is to say of them on stderr."""
     from localrag import marking
 
     if has_table(answer):

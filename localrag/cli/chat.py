@@ -34,26 +34,39 @@ PATIENCE = 5.0
 Examples:
   localrag chat ./contracts
   localrag chat contracts --document 'leases/*'
-  localrag chat letters --type mail --since 2023""",
+  localrag chat letters --type mail --since 2023
+  localrag chat contracts --plain
+  localrag chat contracts --plain < questions.txt > answers.txt""",
 )
 @click.argument("target", metavar="[FOLDER|LIBRARY]", required=False)
 @library_option
 @filter_options
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look things up.")
 @click.option("--model", metavar="ID", help="The model that answers.")
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="Talk in lines instead of a screen: for screen readers, simple terminals and pipes. :help lists its commands.",
+)
 @thought_options
 def chat_command(
-    target: str | None, libraries: Sequence[str], only: Filter, mode: Mode, model: str | None, thought: dict[str, Any]
+    target: str | None, libraries: Sequence[str], only: Filter, mode: Mode, model: str | None, plain: bool,
+    thought: dict[str, Any],
 ) -> None:  # fmt: skip
     """Open the terminal app over a folder or library.
 
     A folder that is not a library yet is read into one first, after a yes. Without an argument: the only
     library, or a list to choose from. F1 lists the keys.
     """
+    from localrag.cli.plain import simple_terminal
+
+    if plain or (sys.stdout.isatty() and simple_terminal(os.environ.get("TERM", "dumb"))):
+        _talk_in_lines(target, tuple(libraries), only, mode, model, thought)
+        return
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         raise UsageError(
             "the terminal app needs a terminal for its input and output",
-            'In a script or pipe, use: localrag ask "question" --library NAME',
+            'In a script or pipe, use: localrag ask "question" --library NAME, or localrag chat --plain',
         )
     from localrag.settings import load_settings
 
@@ -63,6 +76,27 @@ def chat_command(
 
     app = LocalragApp(real_core(settings), libraries=named, folder=folder, only=only, mode=mode)
     _run(app)
+
+
+def _talk_in_lines(
+    target: str | None, libraries: tuple[str, ...], only: Filter, mode: Mode, model: str | None,
+    thought: dict[str, Any],
+) -> None:  # fmt: skip
+    from localrag.cli import plain
+    from localrag.settings import load_settings
+
+    click.get_current_context().color = False
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="replace")
+    settings = load_settings().with_options(generator=model, **thought)
+    named, folder = resolve(settings, target, libraries)
+    core, ask_back = real_core(settings), plain.can_ask()
+    try:
+        chosen = plain.chosen(core.engine, tuple(named), folder, ask_back)
+        code = plain.PlainChat(core.engine, core.store, chosen, only, mode, ask_back=ask_back).run()
+    finally:
+        core.engine.close()
+    sys.exit(code)
 
 
 def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) -> tuple[list[str], Path | None]:

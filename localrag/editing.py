@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from localrag.fulltext import DOCUMENTS, PASSAGES, Indexer
 from localrag.library import PATH, Library
 from localrag.names import check_name
 from localrag.schema import DATABASE, SCHEMA, TABLES
+from localrag.sealing.database import sqlite3
 from localrag.types import Chunk, Document, Ocr, Page, Part, StoredFile
 
 if TYPE_CHECKING:

@@ -9,7 +9,10 @@
     │   └── ModelDamaged              4   its hash is not the pinned one
     ├── LibraryError                  5   a library cannot be used as it is
     │   ├── LibraryLocked             5   another process is writing to it
-    │   └── EmbedderMismatch          5   its vectors were made by another embedder
+    │   ├── EmbedderMismatch          5   its vectors were made by another embedder
+    │   ├── VaultLocked               5   it is encrypted, and its key is not here
+    │   ├── VaultDamaged              5   its key ring is damaged or was tampered with
+    │   └── SealBroken                5   an encrypted file is not what was written
     ├── StorageError                  6   the disk is full or cannot be written
     ├── OfflineRefused                7   something tried to reach the network (also an OSError)
     ├── ReadError                     8   one file could not be read; ingest reports it and goes on
@@ -74,6 +77,18 @@ class LibraryLocked(LibraryError):
 
 
 class EmbedderMismatch(LibraryError):
+    pass
+
+
+class VaultLocked(LibraryError):
+    pass
+
+
+class VaultDamaged(LibraryError):
+    pass
+
+
+class SealBroken(LibraryError):
     pass
 
 

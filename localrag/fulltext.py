@@ -13,7 +13,6 @@ their length says little.
 from __future__ import annotations
 
 import json
-import sqlite3
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from localrag.analysis import Token
+from localrag.sealing.database import sqlite3
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

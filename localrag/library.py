@@ -9,7 +9,6 @@ embedding anything. `snapshot` holds on to one committed generation while anothe
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from localrag.names import check_name, did_you_mean, named, no_library
 from localrag.nearest import Nearest
 from localrag.reports import Failure
 from localrag.schema import DATABASE, INDEX, SCHEMA
+from localrag.sealing.database import sqlite3
 from localrag.types import Anchor, Document, Heading, Ocr, Page, Pages, Remark, SkippedPage, StoredFile, Unit, Word
 
 if TYPE_CHECKING:

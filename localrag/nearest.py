@@ -10,7 +10,6 @@ that a million take no more memory than the index itself.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localrag import vault
-from localrag.errors import LibraryError
+from localrag.errors import LibraryError, SealBroken
+from localrag.sealing.database import sqlite3
 from localrag.vectors import FaissIndex, IndexFacts, Recall, best, facts, kind_for
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class Nearest:
         """What the file says of itself, without reading its vectors; None where there is none to use."""
         try:
             with vault.open_stream(self._path) as stream:
-                return facts(stream, self._path.stat().st_size, library)
-        except OSError:
+                return facts(stream, vault.size(self._path), library)
+        except (OSError, SealBroken):
             return None
 
     def vectors(self, ids: Ids) -> tuple[Ids, Vectors]:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from localrag import vault
 from localrag.cuts import Prefix
-from localrag.errors import StorageError
+from localrag.errors import SealBroken, StorageError
 
 FOLDER = "cache"
 _SUFFIX = ".state"
@@ -72,7 +72,9 @@ class PrefixCache:
         try:
             with vault.open_stream(path) as stream:
                 header = _header(stream)
-                state, digest = _state(stream, path.stat().st_size)
+                state, digest = _state(stream, vault.size(path))
+        except SealBroken:
+            header, state, digest = None, bytearray(), ""
         except OSError:
             return None
         if header is None or digest != header.get("digest"):
@@ -142,7 +144,7 @@ def warm(folder: Path, identity: str) -> dict[tuple[str, ...], int]:
     """
     found: dict[tuple[str, ...], int] = {}
     for path in _files(folder / FOLDER):
-        with suppress(OSError), vault.open_stream(path) as stream:
+        with suppress(OSError, SealBroken), vault.open_stream(path) as stream:
             header = _header(stream) or {}
             documents, tokens = header.get("documents"), header.get("tokens")
             fits = header.get("model") == _short(identity) and not header.get("part")
@@ -160,7 +162,8 @@ def drop_missing(folder: Path, hashes: Collection[str]) -> int:
     vault.sweep(folder / FOLDER)
     dropped = 0
     for path in _files(folder / FOLDER):
-        with vault.open_stream(path) as stream:
+        header = None
+        with suppress(SealBroken), vault.open_stream(path) as stream:
             header = _header(stream)
         if header is None or not set(header.get("documents", ["?"])) <= set(hashes):
             vault.remove(path)

@@ -1,9 +1,10 @@
 """The one file that decides what reaches the disk, and in what form.
 
 Every persistent write of localrag goes through here (a test holds it): databases, vectors, kept model states,
-sessions, the audit record, models. Today all of it is written in clear; encryption is turned on here, not in
-the callers. Files are created 0600 and folders 0700 whatever the umask says. Replacing writes are atomic: a
-crash leaves the old file or the new one. The disk's own cache and copies made by backups are beyond it.
+sessions, the audit record, models. In an encrypted folder (`sealing/`) all of it is encrypted, and no caller knows:
+databases by SQLCipher, other files by `sealing.streams`. Files are created 0600 and folders 0700 whatever the umask
+says. Replacing writes are atomic: a crash leaves the old file or the new one. Names and sizes of files are not hidden;
+the disk's own cache and copies made by backups are beyond it.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import errno
 import json
 import os
 import shutil
-import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
-from localrag.errors import LibraryLocked, StorageError
+from localrag.errors import Cancelled, LibraryLocked, SealBroken, StorageError
+from localrag.sealing import streams, unlocked
+from localrag.sealing.database import sqlite3
+from localrag.sealing.keys import Key
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _UNWRITABLE = {
@@ -35,6 +38,9 @@ _UNWRITABLE = {
 }
 _PARTIAL = ".partial"
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
+_PLAIN_DATABASE = b"SQLite format 3\0"
+# Fewer, larger pages are checked and opened faster: a whole library is read in 0.7 of the time that 4,096 take.
+_CIPHER_PAGE = 16_384
 
 
 @contextmanager
@@ -88,18 +94,27 @@ def _open(path: Path, flags: int) -> int:
 
 
 @contextmanager
-def create(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator[BinaryIO]:
     """Write a file as a stream; it takes its name only when the block ends without an error.
 
     Without `durable` it is left to the system when its bytes reach the disk: for what is checked when it is read, and
-    can be made again.
+    can be made again. `plain` is for what tells nothing of the documents and is needed before there is a key.
+
+    Raises:
+        VaultLocked: it lies in an encrypted folder whose key is not here.
     """
     make_dir(path.parent)
+    held = None if plain else unlocked.held(path)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
     try:
         with storage_errors(path):
             with os.fdopen(_open(partial, os.O_WRONLY | os.O_EXCL), "wb") as stream:
-                yield stream
+                if held is None:
+                    yield stream
+                else:
+                    sealing = streams.SealedWriter(stream, held.key, streams.name_of(path))
+                    yield cast(BinaryIO, sealing)
+                    sealing.finish()
                 stream.flush()
                 if durable:
                     os.fsync(stream.fileno())
@@ -108,9 +123,9 @@ def create(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Replace a file's content atomically."""
-    with create(path) as stream:
+def write_bytes(path: Path, data: bytes | memoryview, *, plain: bool = False) -> None:
+    """Replace a file's content atomically; see `create`."""
+    with create(path, plain=plain) as stream:
         stream.write(data)
 
 
@@ -121,24 +136,62 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add one line to a file, on the disk before this returns."""
+    """Add one line to a file, on the disk before this returns; read back by `read_lines`."""
     make_dir(path.parent)
+    held = unlocked.held(path)
+    data = line.encode()
+    if held is not None and data:
+        data = streams.seal_line(held.key, streams.name_of(path), data)
     with storage_errors(path), os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND), "ab") as stream:
-        stream.write(line.encode() + b"\n")
+        stream.write(data + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read back what `write_bytes` wrote."""
-    return path.read_bytes()
+    """Read back what `write_bytes` wrote; errors as of `open_stream`."""
+    with open_stream(path) as stream:
+        return stream.read()
 
 
 @contextmanager
 def open_stream(path: Path) -> Iterator[BufferedReader]:
-    """Read back in pieces what `create` wrote: for files that should not lie in memory twice."""
+    """Read back in pieces what `create` wrote: for files that should not lie in memory twice.
+
+    Raises:
+        VaultLocked: it is encrypted, and its key is not here.
+        SealBroken: it is not what was written; also while it is read.
+    """
     with path.open("rb") as stream:
-        yield stream
+        held = unlocked.held(path)
+        if held is None:
+            yield stream
+            return
+        key = _key_of(stream, held, path)
+        if key is None:
+            stream.seek(0)
+            yield stream
+        else:
+            yield BufferedReader(streams.SealedReader(stream, key, streams.name_of(path)), streams.PIECE)
+
+
+def size(path: Path) -> int:
+    """Bytes that `open_stream` gives of a file."""
+    whole = path.stat().st_size
+    with path.open("rb") as stream:
+        return whole if streams.sealed(stream) is None else streams.content_size(whole)
+
+
+def _key_of(stream: BinaryIO, held: unlocked.Held, path: Path) -> Key | None:
+    """The key that an open file is under, None where it is in clear and may be; the stream stands behind its mark."""
+    key_id = streams.sealed(stream)
+    key = held.of(key_id) if key_id is not None else None
+    if key is None and (key_id is not None or not held.plain):
+        raise SealBroken(
+            f"{str(path)!r} is not encrypted with the key of its folder",
+            "Somebody else put it there. Restore it from a backup, or delete it.",
+        )
+    return key
 
 
 def move(source: Path, target: Path) -> None:
@@ -173,23 +226,129 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
 
     A reader opens without the right to write. With `write`, the file is created where it is missing, and the
     caller begins and ends transactions itself.
+
+    Raises:
+        VaultLocked: it lies in an encrypted folder whose key is not here.
+        sqlite3.DatabaseError: it is no database, or not under the key of its folder.
     """
+    held = unlocked.held(path)
     if write:
         make_dir(path.parent)
     with storage_errors(path):
         if write and not path.exists():
             os.close(_open(path, os.O_WRONLY))
-        mode = "rw" if write else "ro"
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30, isolation_level=None,
-            check_same_thread=False,
-        )  # fmt: skip
+        if held is None or (held.plain and is_plain(path)):
+            return _connected(path, write, None)
         try:
-            _prepare(connection, write)
-        except sqlite3.Error:
-            connection.close()
-            raise
+            return _connected(path, write, held.key)
+        except sqlite3.DatabaseError:
+            if held.former is None:
+                raise
+            return _connected(path, write, held.former)
+
+
+def is_database(path: Path) -> bool:
+    """Whether a file is a database, by its name: an encrypted one looks like chance."""
+    return path.suffix == ".db"
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a database is in clear."""
+    with path.open("rb") as stream:
+        return stream.read(len(_PLAIN_DATABASE)) == _PLAIN_DATABASE
+
+
+def rekey(path: Path, *, stop: Callable[[], bool] = lambda: False) -> bool:
+    """Write a database anew under the key of its folder; False where it is under it already.
+
+    The new one takes its name only when it is whole. The caller holds the right to write.
+
+    Raises:
+        LibraryLocked: somebody reads from it just now.
+        Cancelled: `stop` said so; the old one stays.
+    """
+    held = unlocked.held(path)
+    if held is None or _is_under(path, held.key):
+        return False
+    source = connect(path, write=True)
+    fresh = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
+    try:
+        with storage_errors(path):
+            # All must stand in the database itself: what is left in its log would be lost, or be replayed over the new.
+            if source.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                raise LibraryLocked(f"somebody reads {str(path)!r} just now", "Close what uses it, and try again.")
+            os.close(_open(fresh, os.O_WRONLY))
+            _export(source, fresh, held.key, stop)
+            source.close()
+            with fresh.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            fresh.replace(path)
+    finally:
+        source.close()
+        fresh.unlink(missing_ok=True)
+    return True
+
+
+def _export(source: sqlite3.Connection, fresh: Path, key: Key, stop: Callable[[], bool]) -> None:
+    source.execute("ATTACH DATABASE ? AS fresh KEY ?", (str(fresh), _raw_key(key)))
+    source.execute(f"PRAGMA fresh.cipher_page_size = {_CIPHER_PAGE}")
+    source.set_progress_handler(stop, 100_000)
+    try:
+        source.execute("SELECT sqlcipher_export('fresh')")
+    except sqlite3.OperationalError as error:
+        if "interrupted" in str(error):
+            raise Cancelled("stopped; the database is as it was", "The same command goes on.") from None
+        raise
+    finally:
+        source.set_progress_handler(None, 0)
+    source.execute("DETACH DATABASE fresh")
+
+
+def reseal(path: Path) -> bool:
+    """Write a file anew under the key of its folder; False where it is under it already."""
+    held = unlocked.held(path)
+    if held is None:
+        return False
+    with path.open("rb") as stream:
+        if streams.sealed(stream) == held.key.id:
+            return False
+    stamp = path.stat()
+    with open_stream(path) as old, create(path) as new:
+        shutil.copyfileobj(old, new, streams.PIECE)
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    return True
+
+
+def _is_under(path: Path, key: Key) -> bool:
+    if is_plain(path):
+        return False
+    try:
+        _connected(path, False, key).close()
+    except sqlite3.DatabaseError:
+        return False
+    return True
+
+
+def _connected(path: Path, write: bool, key: Key | None) -> sqlite3.Connection:
+    mode = "rw" if write else "ro"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30, isolation_level=None, check_same_thread=False
+    )
+    try:
+        if key is not None:
+            connection.execute(f'PRAGMA key = "{_raw_key(key)}"')
+            connection.execute(f"PRAGMA cipher_page_size = {_CIPHER_PAGE}")
+            connection.execute("SELECT count(*) FROM sqlite_master")
+        _prepare(connection, write)
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
+
+
+def _raw_key(key: Key) -> str:
+    """A key as SQLCipher takes it, so that it stretches nothing."""
+    return f"x'{key.derive('database').hex()}'"
 
 
 def _prepare(connection: sqlite3.Connection, write: bool) -> None:
@@ -240,7 +399,7 @@ def lock(path: Path, what: str, *, wait: bool = True, on_wait: Callable[[str], N
                     continue
     try:
         with suppress(StorageError):  # deleting needs the lock too, and must work on a full disk
-            write_bytes(holder, str(os.getpid()).encode())
+            write_bytes(holder, str(os.getpid()).encode(), plain=True)
         yield
     finally:
         holder.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from localrag import fulltext
 from localrag.analysis import Token, tokens, written
 from localrag.fulltext import DOCUMENTS, PASSAGES, FullText, Indexer
 from localrag.schema import TABLES
+from localrag.sealing.database import sqlite3
 
 
 @dataclass

@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -25,6 +24,7 @@ from localrag.errors import Cancelled, LibraryLocked, StorageError
 from localrag.library import Library
 from localrag.readers.isolate import ReaderPool
 from localrag.reports import IngestProgress
+from localrag.sealing.database import sqlite3
 
 Folder = Callable[..., Path]
 

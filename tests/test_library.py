@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, Stora
 from localrag.library import Library
 from localrag.names import check_name, matches
 from localrag.schema import DATABASE
+from localrag.sealing.database import sqlite3
 from localrag.types import Anchor, Chunk, Heading, Page, Part, Reading, Remark, SkippedPage, Word
 
 Put = Callable[..., None]

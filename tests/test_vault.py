@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from localrag import vault
 from localrag.errors import LibraryLocked, StorageError
+from localrag.sealing.database import sqlite3
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="rights and umask are POSIX")
 

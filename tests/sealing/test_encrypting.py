@@ -1,0 +1,262 @@
+"""Folders encrypted in place: nothing in clear is left, everything can be read with the key, and a kill loses nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from localrag import encrypting, vault
+from localrag.cuts import Prefix
+from localrag.editing import Editor
+from localrag.errors import Cancelled, LibraryError, LibraryLocked, SealBroken, UsageError, VaultLocked
+from localrag.library import Library
+from localrag.prefix_cache import PrefixCache
+from localrag.sealing import ring as rings
+from localrag.sealing import unlocked
+from localrag.sealing.keys import Key
+from localrag.sealing.ring import Passphrase, Ring
+
+CANARY = "zanzibarquill"
+WORDS = "correct horse battery"
+DOCUMENTS = {f"{n}.txt": f"The {CANARY} clause number {n} ends in {1990 + n}. " * 30 for n in range(5)}
+PREFIX = Prefix((1, 2, 3), (3,), 1)
+
+
+def handing_out(ring: Ring, key: Key) -> Ring:
+    return ring.with_passphrase(key, "office", WORDS)
+
+
+def asking(folder: Path, ring: Ring) -> Key:
+    return ring.unlock(Passphrase(WORDS))
+
+
+def run(steps: object) -> None:
+    for _ in steps:  # type: ignore[attr-defined]
+        pass
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture
+def plain(shelf: Callable[..., Editor]) -> Path:
+    """The folder of a library in clear, with a kept state and a note beside it."""
+    library = shelf("contracts", DOCUMENTS)
+    folder = library.folder
+    library.close()
+    PrefixCache(folder, "model", ["h1"], 1 << 20).put(PREFIX, memoryview(CANARY.encode() * 1000))
+    vault.write_bytes(folder / "sessions" / "one.json", CANARY.encode())
+    return folder
+
+
+def in_clear(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+
+
+def works(folder: Path) -> None:
+    library = Library.open(folder, "contracts")
+    try:
+        assert [document.path for document in library.documents()] == sorted(DOCUMENTS)
+        page = library.pages(library.document("3.txt").id)[0]
+        assert page.text == DOCUMENTS["3.txt"]
+    finally:
+        library.close()
+    assert PrefixCache(folder, "model", ["h1"], 1 << 20).get(PREFIX) == CANARY.encode() * 1000
+    assert vault.read_bytes(folder / "sessions" / "one.json") == CANARY.encode()
+
+
+def test_nothing_is_left_in_clear_and_all_is_read_with_the_key(plain: Path) -> None:
+    assert len(in_clear(plain)) >= 3
+    run(encrypting.encrypt(plain, handing_out, never))
+    assert in_clear(plain) == []
+    works(plain)
+    assert not encrypting.is_under_way(plain)
+
+
+def test_without_the_key_nothing_is_read_and_the_error_says_what_to_do(plain: Path) -> None:
+    run(encrypting.encrypt(plain, handing_out, never))
+    unlocked.forget()
+    for attempt in (
+        lambda: Library.open(plain, "contracts"), lambda: vault.read_bytes(plain / "sessions" / "one.json"),
+        lambda: vault.write_bytes(plain / "sessions" / "two.json", b"x"),
+    ):  # fmt: skip
+        with pytest.raises(VaultLocked) as raised:
+            attempt()
+        assert "--key-file" in raised.value.hint
+    unlocked.ask_with(asking)
+    works(plain)
+
+
+def test_a_wrong_key_opens_nothing(plain: Path) -> None:
+    run(encrypting.encrypt(plain, handing_out, never))
+    unlocked.forget()
+    with pytest.raises(VaultLocked):
+        unlocked.hold(plain, Key.new())
+    with pytest.raises(VaultLocked):
+        ring = encrypting.ring_of(plain)
+        ring.unlock(Passphrase("wrong words here"))
+
+
+def test_what_is_written_later_is_encrypted_too(plain: Path, put: Callable[..., None]) -> None:
+    run(encrypting.encrypt(plain, handing_out, never))
+    library = Editor.open(plain, "contracts")
+    put(library, "new.txt", f"A new {CANARY} paragraph. " * 200)
+    # Also what is in the write-ahead log and not yet in the database.
+    assert (plain / "library.db-wal").stat().st_size > 0
+    assert in_clear(plain) == []
+    library.save_index()
+    library.close()
+    vault.append_line(plain / "log.jsonl", CANARY)
+    assert in_clear(plain) == []
+
+
+def test_a_stopped_encryption_can_be_read_at_every_step_and_goes_on(plain: Path) -> None:
+    steps = 0
+    while True:
+        left = steps
+        steps += 1
+
+        def stop(left: list[int] = [left]) -> bool:  # noqa: B006
+            left[0] -= 1
+            return left[0] < 0
+
+        try:
+            run(encrypting.encrypt(plain, handing_out, stop))
+            break
+        except Cancelled:
+            unlocked.forget()
+            unlocked.ask_with(asking)
+            works(plain)
+            assert encrypting.is_under_way(plain)
+    assert steps > 3
+    assert in_clear(plain) == []
+    works(plain)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+@pytest.mark.parametrize("at", range(6))
+def test_an_encryption_that_was_killed_goes_on(plain: Path, at: int) -> None:
+    script = f"""
+import os, signal
+from pathlib import Path
+from localrag import encrypting, vault
+from localrag.sealing import ring
+ring._ARGON2 = {{"memory_kib": 64, "passes": 1, "lanes": 1}}
+count = 0
+replace = Path.replace
+def killing(self, target):
+    global count
+    count += 1
+    if count > {at}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+Path.replace = killing
+for _ in encrypting.encrypt(Path({str(plain)!r}), lambda r, k: r.with_passphrase(k, "office", {WORDS!r}), lambda: False):
+    pass
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False)
+    assert done.returncode == -9
+    unlocked.ask_with(asking)
+    works(plain)
+    run(encrypting.encrypt(plain, handing_out, never))
+    assert in_clear(plain) == []
+    assert not list(plain.rglob("*.partial"))
+    works(plain)
+
+
+def test_a_new_key_takes_everything_over_and_whoever_was_taken_out_reads_nothing(plain: Path) -> None:
+    anna = rings.credential(rings.new_identity())
+    assert isinstance(anna, rings.Identity)
+
+    def two(ring: Ring, key: Key) -> Ring:
+        ring = handing_out(ring, key).with_person(key, "anna", anna.public)
+        return ring.with_passphrase(key, "bert", "another passphrase")
+
+    run(encrypting.encrypt(plain, two, never))
+    old = unlocked.keys()[plain]
+    encrypting.change(plain, lambda ring, key: ring.without("bert"))
+    assert encrypting.left_behind(encrypting.ring_of(plain), Passphrase(WORDS)) == ()
+    run(encrypting.rotate(plain, Passphrase(WORDS), never))
+    works(plain)
+    unlocked.forget()
+    ring = encrypting.ring_of(plain)
+    assert {holder.name for holder in ring.holders} == {"office", "anna"}
+    with pytest.raises(VaultLocked):
+        ring.unlock(Passphrase("another passphrase"))
+    with pytest.raises(VaultLocked):
+        unlocked.hold(plain, old)
+    unlocked.hold(plain, ring.unlock(anna))
+    works(plain)
+
+
+def test_a_stopped_rotation_can_be_read_and_goes_on(plain: Path) -> None:
+    run(encrypting.encrypt(plain, handing_out, never))
+    calls = iter([False, False, True])
+    with pytest.raises(Cancelled):
+        run(encrypting.rotate(plain, Passphrase(WORDS), lambda: next(calls)))
+    unlocked.forget()
+    unlocked.ask_with(asking)
+    works(plain)
+    run(encrypting.rotate(plain, Passphrase(WORDS), never))
+    assert not encrypting.is_under_way(plain)
+    works(plain)
+
+
+def test_a_file_in_clear_is_not_taken_from_an_encrypted_folder(plain: Path) -> None:
+    run(encrypting.encrypt(plain, handing_out, never))
+    (plain / "sessions" / "planted.json").write_bytes(b"{}")
+    with pytest.raises(SealBroken):
+        vault.read_bytes(plain / "sessions" / "planted.json")
+    # A state that somebody put there is deleted and the document read again.
+    (state,) = (plain / "cache").glob("*.state")
+    state.write_bytes(b"localrag-state-2\n{}\n")
+    assert PrefixCache(plain, "model", ["h1"], 1 << 20).get(PREFIX) is None
+    assert not state.exists()
+
+
+def test_a_plain_database_is_not_taken_from_an_encrypted_folder(plain: Path, tmp_path: Path) -> None:
+    copy = (plain / "library.db").read_bytes()
+    run(encrypting.encrypt(plain, handing_out, never))
+    (plain / "library.db").write_bytes(copy)
+    with pytest.raises(LibraryError):
+        Library.open(plain, "contracts")
+
+
+def test_encrypting_twice_and_without_a_holder_are_refused(plain: Path) -> None:
+    with pytest.raises(UsageError, match="nobody would hold"):
+        run(encrypting.encrypt(plain, lambda ring, key: ring, never))
+    assert not encrypting.is_encrypted(plain)
+    run(encrypting.encrypt(plain, handing_out, never))
+    with pytest.raises(UsageError, match="already"):
+        run(encrypting.encrypt(plain, handing_out, never))
+
+
+def test_a_reader_in_the_midst_of_its_work_is_not_cut_off(plain: Path) -> None:
+    library = Library.open(plain, "contracts")
+    with library.snapshot():
+        library.documents()
+        writer = Editor.open(plain, "contracts")
+        with writer.transaction():
+            pass
+        writer.close()
+        with pytest.raises(LibraryLocked):
+            run(encrypting.encrypt(plain, handing_out, never))
+        assert len(library.documents()) == len(DOCUMENTS)
+    library.close()
+    run(encrypting.encrypt(plain, handing_out, never))
+    works(plain)
+
+
+def test_deleting_an_encrypted_library_needs_no_key(plain: Path) -> None:
+    run(encrypting.encrypt(plain, handing_out, never))
+    unlocked.forget()
+    with vault.lock(plain / "library.lock", "the library"):
+        pass
+    vault.remove(plain)
+    assert not plain.exists()

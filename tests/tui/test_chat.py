@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from textual import events
 
 from localrag.errors import ModelError, StorageError
 from localrag.events import Again, Delta, Notice, Planned, PromptRead, Surveyed, Thought, Tried
 from localrag.findings import Conflict, Figure, Side, Split, Working
-from localrag.tui.widgets.question import QuestionInput
+from localrag.tui.widgets.asking import Asking
 from localrag.types import Filter, NotRead, Seconds, Usage
 from tui.fakes import PLAN, SCRIPT, FakeAssistant, FakeWorld, Gate, answered
 from tui.screen_text import SIZES, ask, see, shown, until
@@ -184,18 +183,6 @@ async def test_quitting_stops_the_answer():
     assert app.shut_down(5)
 
 
-async def test_question_during_an_answer_is_refused_and_kept():
-    assistant = FakeAssistant([Planned(PLAN), Gate()])
-    app = FakeWorld(assistant).app()
-    async with app.run_test(notifications=True) as pilot:
-        await ask(pilot, "first")
-        await until(pilot, lambda: len(assistant.asked) == 1)
-        await ask(pilot, "second")
-        await see(pilot, "Esc stops it.")
-        assert app.screen.query_one(QuestionInput).value == "second"
-        assert len(assistant.asked) == 1
-
-
 # --- the model ----------------------------------------------------------------------------------------------
 
 
@@ -304,7 +291,7 @@ async def test_new_conversation_during_an_answer_stops_it_and_stays_empty():
         await see(pilot, "half")
         await pilot.press("ctrl+l")
         await see(pilot, "Ask about contracts")
-        await until(pilot, lambda: app.screen._asked is None)
+        await until(pilot, lambda: app.screen.query_one(Asking).idle)
         assert "half" not in shown(app)
 
 
@@ -329,58 +316,7 @@ async def test_scope_of_the_command_line_reaches_the_core():
     assert (asked["libraries"], asked["documents"], asked["mode"]) == (("contracts",), only, "read")
 
 
-# --- typing -------------------------------------------------------------------------------------------------
-
-
-async def test_up_and_down_bring_back_earlier_questions_and_the_draft():
-    app = FakeWorld().app()
-    async with app.run_test() as pilot:
-        for question in ("first", "second"):
-            await ask(pilot, question)
-            await until(pilot, lambda: not app.screen.answering)
-        line = app.screen.query_one(QuestionInput)
-        line.value = "draft"
-        seen = []
-        for key in ("up", "up", "up", "down", "down"):
-            await pilot.press(key)
-            seen.append(line.value)
-    assert seen == ["second", "first", "first", "second", "draft"]
-
-
-async def test_pasted_lines_become_one_line_and_none_is_lost():
-    app = FakeWorld().app()
-    async with app.run_test() as pilot:
-        await see(pilot, "Ask about contracts")
-        line = app.screen.query_one(QuestionInput)
-        line.post_message(events.Paste("one\r\ntwo\x1b[31m\n\nthree"))
-        await until(pilot, lambda: line.value == "one two three")
-
-
-async def test_empty_question_is_not_asked():
-    world = FakeWorld()
-    app = world.app()
-    async with app.run_test() as pilot:
-        await ask(pilot, "   ")
-        await pilot.pause(0.05)
-    assert world.assistant.asked == []
-
-
-async def test_the_likely_document_is_read_while_a_person_types_and_gives_way_to_the_question():
-    world = FakeWorld()
-    gate = world.assistant.reading_ahead = Gate()
-    app = world.app()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await see(pilot, "ready")
-        await pilot.press(*"How")
-        await until(pilot, gate.reached.is_set)
-        await pilot.press(*" long?", "enter")
-        await see(pilot, "Thirty days [1], within")
-        assert [what["finished"] for what in world.assistant.ahead] == [False]
-        assert len(world.assistant.asked) == 1
-        gate.opened.set()
-        await pilot.press(*"And")
-        await until(pilot, lambda: len(world.assistant.ahead) == 2)
-        assert world.assistant.ahead[1]["likely"][0] == ("contracts", "contracts/msa.pdf")
+# --- what is shown beside the answer -----------------------------------------------------------------------
 
 
 async def test_what_was_looked_at_and_what_fills_the_window_is_shown():

@@ -15,7 +15,7 @@ LEASES = Path("/somewhere/leases")
 
 
 def opened(app, *libraries):
-    return lambda: isinstance(app.screen, ChatScreen) and app.screen._scope.libraries == libraries
+    return lambda: isinstance(app.screen, ChatScreen) and app.screen.scope.libraries == libraries
 
 
 # --- a folder -----------------------------------------------------------------------------------------------

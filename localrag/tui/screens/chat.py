@@ -1,13 +1,11 @@
 """The conversation with a library: ask, watch the answer come, look at its sources.
 
-The core runs in the app's lanes and reports by messages (talk.py); this screen turns them into what is
-seen. Esc is answered by the screen at once, however long the core takes to notice; the next question waits
-for it.
+A composition: each part does its own work (asking, the conversation, the source), and the screen leads the keyboard
+between them.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,22 +16,11 @@ from textual.message import Message
 from textual.screen import Screen
 
 from localrag import filters
-from localrag.errors import Cancelled
-from localrag.events import Answered
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
-from localrag.tui.talk import (
-    Asked,
-    Ended,
-    Scope,
-    Talk,
-    Told,
-    Trouble,
-    answer,
-    look_at,
-    read_ahead,
-)  # fmt: skip
+from localrag.tui.talk import Scope, Talk, Trouble, look_at
+from localrag.tui.widgets.asking import Asking
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.conversation import Conversation
 from localrag.tui.widgets.panels import Panels
@@ -43,9 +30,6 @@ from localrag.tui.widgets.status import StatusLine
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
-
-IDLE_HINT = "Enter asks · Tab citations · F1 help"
-BUSY_HINT = "Esc stops · F1 help"
 
 
 class ChatScreen(Screen[None]):
@@ -83,30 +67,25 @@ class ChatScreen(Screen[None]):
     def __init__(self, core: Core, scope: Scope, clock: Callable[[], float]) -> None:
         super().__init__()
         self._core = core
-        self._scope = scope
-        self._talk = Talk()
-        self._asked: Asked | None = None
-        self._ahead: threading.Event | None = None  # stops what is read while the person types
         self._documents: int | None = None
         self._instructions: tuple[str, ...] = ()
         self._thoughts = False
         self._conversation = Conversation(clock)
         self._source = SourcePane(core)
         self._panels = Panels(self._conversation, self._source)
-        self._question = QuestionInput()
+        self._asking = Asking(core, scope, self._conversation)
         self._status = StatusLine()
 
     def compose(self) -> ComposeResult:
         yield self._panels
-        yield self._question
+        yield self._asking
         yield self._status
 
     def on_mount(self) -> None:
-        self._question.hint(IDLE_HINT)
-        self._question.focus()
+        self._asking.field.focus()
         self.watch(self.app, "model", self._model_changed)
         self.pages.submit(
-            lambda: deliver(self, self.Counted(*look_at(self._core, self._scope.libraries))),
+            lambda: deliver(self, self.Counted(*look_at(self._core, self.scope.libraries))),
             lambda error: deliver(self, Trouble(error)),
         )
 
@@ -115,83 +94,27 @@ class ChatScreen(Screen[None]):
         return self.app.lanes["pages"]
 
     @property
-    def answering(self) -> bool:
-        """True while an answer is on its way and was not stopped."""
-        return self._asked is not None and not self._asked.stop.is_set()
+    def scope(self) -> Scope:
+        """What the next question is asked of."""
+        return self._asking.scope
 
     # --- asking ---------------------------------------------------------------------------------------------
 
-    async def on_input_submitted(self) -> None:
-        if not self._question.value.strip():
-            return
-        if self.answering:
-            self.notify("The answer is still coming. Esc stops it.", markup=False)
-            return
-        self._stop_reading_ahead()
-        before, question = self._asked, self._question.take()
-        view = await self._conversation.begin(question)
-        asked = self._asked = Asked(question, view, self._talk)
-        if self.app.model.state == "loading":
-            view.wait("The model is still loading; the question is asked as soon as it is there. Esc takes it back.")
-        elif before is not None:
-            view.wait("Waiting for the answer before this one to stop …")
-        self._question.hint(BUSY_HINT)
-        self.app.lanes["model"].submit(
-            lambda: answer(self._core, self._scope, asked, self),
-            lambda error: deliver(self, Ended(asked, error)),
-        )
+    @property
+    def answering(self) -> bool:
+        """True while an answer is on its way and was not stopped."""
+        return self._asking.answering
 
-    def on_input_changed(self) -> None:
-        """Somebody types: the document that the question is likely about is read meanwhile."""
-        if self._ahead is not None or self._asked is not None or not self._question.value.strip():
-            return
-        if self.app.model.state != "ready":
-            return
-        stop, talk = threading.Event(), self._talk
-        self._ahead = stop
-        # Nobody asked for it, so what goes wrong with it is not shown; a question would meet it again.
-        self.app.lanes["model"].submit(lambda: read_ahead(self._core, self._scope, talk, stop), lambda error: None)
+    def stop_answer(self) -> bool:
+        """Stop the answer that is on its way, and take waiting questions back; False if there is nothing to do."""
+        return self._asking.stop_all()
 
-    def _stop_reading_ahead(self) -> None:
-        if self._ahead is not None:
-            self._ahead.set()
-            self._ahead = None
-
-    def on_unmount(self) -> None:
-        self._stop_reading_ahead()
-
-    async def on_told(self, message: Told) -> None:
-        if not message.asked.view.is_attached:
-            return
-        # After Esc only the last word counts: pieces still on their way would look as if it went unheard.
-        if message.asked.stop.is_set() and not isinstance(message.event, Answered):
-            return
-        await message.asked.view.show(message.event)
-        if isinstance(message.event, Answered) and message.event.answer.citations:
+    def on_asking_done(self, message: Asking.Done) -> None:
+        if message.answer.citations:
             self._panels.offer(message.asked.view)
-
-    async def on_ended(self, message: Ended) -> None:
-        view, error = message.asked.view, message.error
-        if view.is_attached:
-            if error is None or (isinstance(error, Cancelled) and message.asked.stop.is_set()):
-                await view.close()
-            else:
-                await view.fail(error)
-        if self._asked is message.asked:
-            self._asked = None
-            self._question.hint(IDLE_HINT)
 
     async def on_trouble(self, message: Trouble) -> None:
         await self._conversation.show_error(message.error)
-
-    def stop_answer(self) -> bool:
-        """Stop the answer that is on its way; False if there is none."""
-        if self._asked is None or self._asked.stop.is_set():
-            return False
-        self._asked.stop.set()
-        self._asked.view.stopping()
-        self._question.hint(IDLE_HINT)
-        return True
 
     # --- sources --------------------------------------------------------------------------------------------
 
@@ -210,7 +133,7 @@ class ChatScreen(Screen[None]):
         self.notify("There is no citation yet.", markup=False)
 
     def on_panels_left(self) -> None:
-        self._question.focus()
+        self._asking.field.focus()
 
     def action_toggle_thoughts(self) -> None:
         self._thoughts = not self._thoughts
@@ -221,11 +144,11 @@ class ChatScreen(Screen[None]):
     # --- moving about ---------------------------------------------------------------------------------------
 
     def action_escape(self) -> None:
-        if self.stop_answer():
+        if self._asking.stop():
             return
         if self._source.display and not self.has_class("-wide"):
             self._panels.hide()
-        self._question.focus()
+        self._asking.field.focus()
 
     def action_next_panel(self, step: int) -> None:
         panels = [
@@ -238,7 +161,7 @@ class ChatScreen(Screen[None]):
             here = "source" if self._panels.reading else "citations"
         there = panels[(panels.index(here) + step) % len(panels)]
         if there == "question":
-            self._question.focus()
+            self._asking.field.focus()
         elif there == "source":
             self.action_focus_source()
         else:
@@ -250,10 +173,9 @@ class ChatScreen(Screen[None]):
         self._conversation.scroll_relative(y=pages * (self._conversation.size.height - 2), animate=False)
 
     async def action_new_talk(self) -> None:
-        self.stop_answer()
-        self._talk = Talk()
+        self._asking.begin(Talk())
         self._panels.forget()
-        self._question.focus()
+        self._asking.field.focus()
         await self._conversation.clear()
 
     # --- status ---------------------------------------------------------------------------------------------
@@ -268,7 +190,7 @@ class ChatScreen(Screen[None]):
             await self._conversation.show_error(self.app.model.error)
 
     def _draw_status(self) -> None:
-        scope = self._scope
+        scope = self.scope
         narrowed = filters.described(scope.only)
         only = f", only documents that {narrowed}" if narrowed else ""
         worded = "".join(f"Answers are worded as you said: {clean_line(text)}\n\n" for text in self._instructions)

@@ -1,0 +1,192 @@
+"""Asking: the question field, the questions that wait, and the answer that is on its way.
+
+Questions go through the "model" lane one after the other; one that is typed while an answer comes waits its turn, in
+sight, and Esc takes it back. Esc is answered at once, however long the core takes to notice; the next question waits
+for it. Whoever wants to know of answers listens to `Begun` and `Done`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from localrag.errors import Cancelled
+from localrag.events import Answered
+from localrag.tui.core import Core
+from localrag.tui.inert import clean_line
+from localrag.tui.jobs import deliver
+from localrag.tui.talk import Asked, Ended, Scope, Talk, Told, answer, read_ahead
+from localrag.tui.widgets.conversation import Conversation
+from localrag.tui.widgets.question import QuestionInput
+from localrag.types import Answer
+
+if TYPE_CHECKING:
+    from localrag.tui.app import LocalragApp
+
+IDLE_HINT = "Enter asks · Tab citations · F1 help"
+BUSY_HINT = "Esc stops · Enter lets a question wait · F1 help"
+WAITING_HINT = "Esc takes the question back · F1 help"
+
+
+class Asking(Vertical):
+    """The lower part of the screen; `scope` and `talk` hold for the next question."""
+
+    app: LocalragApp
+
+    class Done(Message):
+        """An answer is there whole."""
+
+        def __init__(self, asked: Asked, answer: Answer) -> None:
+            super().__init__()
+            self.asked = asked
+            self.answer = answer
+
+    def __init__(self, core: Core, scope: Scope, conversation: Conversation) -> None:
+        super().__init__(id="asking")
+        self.scope = scope
+        self.talk = Talk()
+        self.field = QuestionInput()
+        self._core = core
+        self._conversation = conversation
+        self._asked: Asked | None = None
+        self._waiting: deque[tuple[str, Scope]] = deque()
+        self._queue = Static(id="waiting")
+        self._ahead: threading.Event | None = None  # stops what is read while the person types
+
+    def compose(self) -> ComposeResult:
+        yield self._queue
+        yield self.field
+
+    def on_mount(self) -> None:
+        self._draw()
+
+    def on_unmount(self) -> None:
+        self._stop_reading_ahead()
+
+    @property
+    def answering(self) -> bool:
+        """True while an answer is on its way and was not stopped."""
+        return self._asked is not None and not self._asked.stop.is_set()
+
+    @property
+    def idle(self) -> bool:
+        """True where the core is done with every question, also with those that were stopped."""
+        return self._asked is None
+
+    # --- asking ---------------------------------------------------------------------------------------------
+
+    async def on_question_input_submitted(self) -> None:
+        if self.field.value.strip():
+            await self.ask(self.field.take(), self.scope)
+
+    async def ask(self, question: str, scope: Scope) -> None:
+        """Ask, or wait behind the answer that is coming."""
+        self._stop_reading_ahead()
+        if self.answering or self._waiting:
+            self._waiting.append((question, scope))
+            self._draw()
+            return
+        await self._begin(question, scope)
+
+    async def _begin(self, question: str, scope: Scope) -> None:
+        before = self._asked
+        view = await self._conversation.begin(question)
+        asked = self._asked = Asked(question, view, self.talk)
+        if self.app.model.state == "loading":
+            view.wait("The model is still loading; the question is asked as soon as it is there. Esc takes it back.")
+        elif before is not None:
+            view.wait("Waiting for the answer before this one to stop …")
+        self._draw()
+        self.app.lanes["model"].submit(
+            lambda: answer(self._core, scope, asked, self),
+            lambda error: deliver(self, Ended(asked, error)),
+        )
+
+    def stop(self) -> bool:
+        """Take the last waiting question back, else stop the answer on its way; False if there is neither."""
+        if self._waiting:
+            self.field.give_back(self._waiting.pop()[0])
+            self._draw()
+            return True
+        return self._stop_answer()
+
+    def stop_all(self) -> bool:
+        """Stop the answer and take every waiting question back; False if there was nothing to do."""
+        waiting = bool(self._waiting)
+        while self._waiting:
+            self.field.give_back(self._waiting.pop()[0])
+        return self._stop_answer() or waiting
+
+    def _stop_answer(self) -> bool:
+        if self._asked is None or self._asked.stop.is_set():
+            return False
+        self._asked.stop.set()
+        self._asked.view.stopping()
+        self._draw()
+        return True
+
+    def begin(self, talk: Talk) -> None:
+        """Go on in another conversation; what runs for the one before is stopped."""
+        self.stop_all()
+        self.talk = talk
+        self._draw()
+
+    # --- what the core tells --------------------------------------------------------------------------------
+
+    async def on_told(self, message: Told) -> None:
+        message.stop()
+        if not message.asked.view.is_attached:
+            return
+        # After Esc only the last word counts: pieces still on their way would look as if it went unheard.
+        if message.asked.stop.is_set() and not isinstance(message.event, Answered):
+            return
+        await message.asked.view.show(message.event)
+        if isinstance(message.event, Answered):
+            self.post_message(self.Done(message.asked, message.event.answer))
+
+    async def on_ended(self, message: Ended) -> None:
+        message.stop()
+        view, error = message.asked.view, message.error
+        if view.is_attached:
+            if error is None or (isinstance(error, Cancelled) and message.asked.stop.is_set()):
+                await view.close()
+            else:
+                await view.fail(error)
+        if self._asked is message.asked:
+            self._asked = None
+            if self._waiting:
+                await self._begin(*self._waiting.popleft())
+            self._draw()
+
+    # --- ahead of the question ------------------------------------------------------------------------------
+
+    def on_text_area_changed(self) -> None:
+        """Somebody types: the document that the question is likely about is read meanwhile."""
+        if self._ahead is not None or self._asked is not None or not self.field.value.strip():
+            return
+        if self.app.model.state != "ready":
+            return
+        stop, talk, scope = threading.Event(), self.talk, self.scope
+        self._ahead = stop
+        # Nobody asked for it, so what goes wrong with it is not shown; a question would meet it again.
+        self.app.lanes["model"].submit(lambda: read_ahead(self._core, scope, talk, stop), lambda error: None)
+
+    def _stop_reading_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.set()
+            self._ahead = None
+
+    # --- drawing --------------------------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        self._queue.display = bool(self._waiting)
+        lines = [Content(f"⏳ Waiting: {clean_line(question)}") for question, _ in self._waiting]
+        self._queue.update(Content("\n").join(lines))
+        self.field.hint(WAITING_HINT if self._waiting else BUSY_HINT if self.answering else IDLE_HINT)

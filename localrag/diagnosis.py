@@ -33,6 +33,7 @@ _REBUILD = (
     "Build it on this machine: "
     "pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
 )
+_CONFINE = "Call localrag.offline.confine() before anything else."
 _PROBE = """
 import json, llama_cpp
 print(json.dumps({
@@ -132,25 +133,14 @@ def _settings_files(settings: Settings) -> Iterator[Finding]:
 
 
 def _offline() -> Iterator[Finding]:
-    off = [name for name, value in offline.SWITCHES.items() if os.environ.get(name) != value]
-    if off:
-        yield Finding(
-            "offline",
-            "warning",
-            f"offline switches not set: {', '.join(off)}",
-            "Call localrag.offline.confine() before anything else.",
-        )
-    else:
-        yield Finding("offline", "ok", "the libraries' offline switches are set")
-    if offline.confined():
-        yield Finding("offline", "ok", "the audit hook refuses every connection but loopback in this process")
-    else:
-        yield Finding(
-            "offline",
-            "warning",
-            "the audit hook is not installed in this process",
-            "Call localrag.offline.confine() before anything else.",
-        )
+    """Which layers hold in this process, and what each is good for."""
+    for layer in offline.layers():
+        if layer.holds:
+            yield Finding("offline", "ok", f"{layer.name}: {layer.covers} (not held by it: {layer.passes})")
+        elif layer.name == "files" or not layer.possible:  # doctor looks at all libraries
+            yield Finding("offline", "ok", f"{layer.name} does not hold: {layer.reason}")
+        else:
+            yield Finding("offline", "warning", f"{layer.name} does not hold: {layer.reason}", _CONFINE)
 
 
 # --- the machine --------------------------------------------------------------------------------------------

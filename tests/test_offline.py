@@ -1,4 +1,4 @@
-"""The audit hook. Each test runs a child, for the hook cannot be taken back; no test sends a packet."""
+"""The switches and the audit hook. Each test runs a child, for the hook cannot be taken back; no test sends a packet."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def child(code: str) -> str:
 
 def test_every_way_to_the_network_is_refused() -> None:
     lines = [f"print({name!r}, refused({attempt}))" for name, attempt in ATTEMPTS.items()]
-    shown = child("offline.confine()\n" + "\n".join(lines))
+    shown = child("offline.confine_python()\n" + "\n".join(lines))
     assert shown.splitlines() == [f"{name} True" for name in ATTEMPTS]
 
 
@@ -89,7 +89,7 @@ def test_the_hook_is_what_refuses() -> None:
 
 def test_loopback_and_unix_sockets_work() -> None:
     shown = child("""
-offline.confine()
+offline.confine_python()
 for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_INET, "localhost")):
     server = tcp(family)
     try:
@@ -121,7 +121,7 @@ print("fine")
 
 def test_an_install_may_reach_the_network_and_nothing_after_it() -> None:
     shown = child("""
-offline.confine()
+offline.confine_python()
 attempt = lambda: tcp().bind(('', 0))
 with offline.network_for_install():
     print(refused(attempt), "HF_HUB_OFFLINE" in os.environ, os.environ["HF_HUB_DISABLE_TELEMETRY"])
@@ -144,14 +144,14 @@ def counting(hook):
     real(hook)
 real, sys.addaudithook = sys.addaudithook, counting
 print(offline.confined())
-offline.confine(); offline.confine()
+offline.confine_python(); offline.confine_python()
 print(count, offline.confined())
 """)
     assert shown == "False\n1 True\n"
 
 
 def test_confining_sets_every_switch() -> None:
-    shown = child("offline.confine()\nprint([os.environ.get(name) for name in offline.SWITCHES])")
+    shown = child("offline.confine_python()\nprint([os.environ.get(name) for name in offline.SWITCHES])")
     assert shown == f"{list(offline.SWITCHES.values())}\n"
     assert {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"} <= offline.SWITCHES.keys()
 
@@ -163,7 +163,7 @@ sys.argv = ["localrag", "--version"]
 try:
     main()
 except SystemExit as stop:
-    print(stop.code, offline.confined(), refused(lambda: tcp().bind(('', 0))))
+    print(stop.code, offline.confined(), refused(lambda: socket.getaddrinfo("example.invalid", 80)))
 """)
     assert shown.splitlines()[1:] == ["0 True True"]
 

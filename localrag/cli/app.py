@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from localrag import __version__, offline
-from localrag.errors import LocalragError
+from localrag.errors import LocalragError, OfflineRefused
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -102,7 +102,8 @@ def localrag(ctx: click.Context, debug: bool) -> None:
 
 def main() -> None:
     """Entry point: confine first, run the command, end with its exit code."""
-    offline.confine()
+    if code := _confine(sys.argv[1:]):
+        sys.exit(code)
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGINT, _stop)
     try:
@@ -125,6 +126,23 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _confine(arguments: list[str]) -> int:
+    """Shut out the network, for good: every command but the one whose work it is to fetch. Returns an exit code.
+
+    The words are looked at before click reads them, so that nothing at all runs unconfined; whatever is put so oddly
+    that it is not seen to be an install is confined, and fails.
+    """
+    offline.confine_python()
+    if [word for word in arguments if not word.startswith("-")][:2] == ["models", "install"]:
+        return 0
+    try:
+        offline.close_sockets()
+        offline.confine()
+    except OfflineRefused as error:
+        return report(error)
+    return 0
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

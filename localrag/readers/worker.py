@@ -5,7 +5,8 @@
 parent is gone, and asks to be replaced after many files, or when much memory stays in use after one.
 
 Limits: the memory limit is the kernel's on Linux and a look several times a second on macOS; there is none on Windows.
-It has the rights of its user; the audit hook keeps Python code in it from the network, not native code.
+It has the rights of its user, less what `offline.confine` takes: on Linux the network also of native code; elsewhere
+that of Python code.
 """
 
 from __future__ import annotations

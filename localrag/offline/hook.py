@@ -1,6 +1,4 @@
-"""What may reach the network: nothing, but `models install` when the person typed it.
-
-Three layers, each with its limits:
+"""The libraries' own switches, and what Python can see: connections, name look-ups, addresses.
 
 1. Switches: environment variables that tell the libraries not to look anything up and not to report
    anything. They only work when set before those libraries are imported.
@@ -9,8 +7,6 @@ Three layers, each with its limits:
    sockets by itself and child processes pass it.
 3. A look at the address before `connect`, `bind` and the sends of `socket.socket`: given a name, their C
    code asks the name server before the hook hears of it. Code that uses `_socket.socket` evades this layer.
-
-The command line turns all on first thing. Users of the Python API call `offline.confine()`.
 """
 
 from __future__ import annotations
@@ -52,21 +48,16 @@ def set_switches() -> None:
     os.environ.update(SWITCHES)
 
 
-def confine() -> None:
-    """Turn on every layer for this process. Calling it again changes nothing.
-
-    Raises:
-        OfflineRefused: not here, but from then on at every attempt to reach the network.
-    """
+def install() -> None:
+    """Turn on the hook for this process. Calling it again changes nothing."""
     global _installed
-    set_switches()
     if not _installed:
         sys.addaudithook(_refuse_network)
         _look_before_names()
         _installed = True
 
 
-def confined() -> bool:
+def installed() -> bool:
     """True once the audit hook holds in this process."""
     return _installed
 

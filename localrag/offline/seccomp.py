@@ -1,0 +1,199 @@
+"""Linux: a filter in the kernel that refuses to open sockets, for the whole process, its threads and its children.
+
+The filter is looked at on every system call, so it holds for native code and for programs that are started, too. It
+cannot be taken back, and gaining rights by a set-user-id program (`sudo`, `ping`) ends with it. It refuses
+
+- sockets of every family but Unix (IP, netlink, vsock, packets, ...), and Unix datagrams, which need no connecting;
+- `connect` altogether, and `sendto` with an address: a Unix socket of the machine leads to programs that have the
+  network (name service, D-Bus, docker), and localrag needs none of them. Pairs and listening sockets work;
+- io_uring, which opens sockets past every filter; `bpf`;
+- taking over other processes (`ptrace`, `process_vm_writev`, `pidfd_getfd`) and typing into the terminal as if the
+  person did (`TIOCSTI`), since those are not confined;
+- calls of another architecture (32 bit, x32), whose numbers mean something else.
+
+Limits: a filter sees numbers, not what pointers lead to. Sockets that are open already go on working, so `sockets`
+finds them before. A program outside that hands over an open socket is beyond it; so is root, who may load modules.
+Only x86-64 and 64-bit ARM are known here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_NO_NEW_PRIVS = 38
+_SET_MODE_FILTER, _ALL_THREADS = 1, 1
+_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
+_LOAD, _EQUAL, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
+_NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+_X32 = 0x40000000
+_UNIX, _STREAM, _SEQPACKET, _TYPE = 1, 1, 5, 0xF
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+
+_IO_URING = {"io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427}
+Instruction = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The numbers of system calls on a kind of processor, as the kernel's headers give them."""
+
+    arch: int
+    seccomp: int
+    socket: int
+    socketpair: int
+    connect: int
+    sendto: int
+    ioctl: int
+    refused: tuple[int, ...]
+
+
+MACHINES = {
+    "x86_64": Machine(
+        0xC000003E, seccomp=317, socket=41, socketpair=53, connect=42, sendto=44, ioctl=16,
+        refused=(42, 101, 311, 321, 438, *_IO_URING.values()),
+    ),
+    "aarch64": Machine(
+        0xC00000B7, seccomp=277, socket=198, socketpair=199, connect=203, sendto=206, ioctl=29,
+        refused=(203, 117, 271, 280, 438, *_IO_URING.values()),
+    ),
+}  # fmt: skip
+
+
+def program(machine: Machine) -> list[Instruction]:
+    """The filter: (code, jump if true, jump if false, value), in the kernel's classic BPF."""
+    refuse = (_RETURN, 0, 0, _ERRNO | errno.EACCES)
+    allow = (_RETURN, 0, 0, _ALLOW)
+    rules: list[Instruction] = [
+        (_LOAD, 0, 0, _ARCH),
+        (_EQUAL, 1, 0, machine.arch),
+        refuse,
+        (_LOAD, 0, 0, _NUMBER),
+        (_AT_LEAST, 0, 1, _X32),
+        refuse,
+    ]
+    for number in machine.refused:
+        rules += [(_EQUAL, 0, 1, number), refuse]
+    opening = [
+        (_LOAD, 0, 0, _argument(0)),
+        (_EQUAL, 0, 4, _UNIX),
+        (_LOAD, 0, 0, _argument(1)),
+        (_AND, 0, 0, _TYPE),
+        (_EQUAL, 2, 0, _STREAM),
+        (_EQUAL, 1, 0, _SEQPACKET),
+        refuse,
+        allow,
+    ]
+    addressed = [
+        (_LOAD, 0, 0, _argument(4)),
+        (_EQUAL, 0, 2, 0),
+        (_LOAD, 0, 0, _argument(4) + 4),
+        (_EQUAL, 1, 0, 0),
+        refuse,
+        allow,
+    ]
+    typing = [(_LOAD, 0, 0, _argument(1)), (_EQUAL, 1, 0, _TIOCSTI), (_EQUAL, 0, 1, _TIOCLINUX), refuse, allow]
+    for number, body in (
+        (machine.socket, opening),
+        (machine.socketpair, opening),
+        (machine.sendto, addressed),
+        (machine.ioctl, typing),
+    ):
+        rules += [(_EQUAL, 0, len(body), number), *body]
+    return [*rules, allow]
+
+
+def _argument(position: int) -> int:
+    """Where the lower half of an argument lies; the kernel takes no more than that of an `int`."""
+    return _ARGUMENTS + 8 * position
+
+
+def machine() -> Machine | None:
+    """The machine that this process runs on, if its numbers are known."""
+    if sys.platform != "linux" or sys.maxsize < 2**32:
+        return None
+    return MACHINES.get({"arm64": "aarch64", "amd64": "x86_64"}.get(name := os.uname().machine.lower(), name))
+
+
+def install() -> bool:
+    """Put the filter on this process, every thread of it and all that it will start; for good.
+
+    Returns:
+        False where this system has no such filters, or the machine's numbers are not known.
+
+    Raises:
+        OSError: the kernel has filters and refuses this one.
+    """
+    known = machine()
+    if known is None:
+        return False
+
+    class Filter(ctypes.Structure):
+        _fields_ = (("length", ctypes.c_ushort), ("rules", ctypes.c_void_p))
+
+    rules = program(known)
+    packed = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *rule) for rule in rules))
+    given = Filter(len(rules), ctypes.cast(packed, ctypes.c_void_p))
+    if not no_new_privileges():
+        return False
+    done = call(known.seccomp, _SET_MODE_FILTER, _ALL_THREADS, ctypes.byref(given))
+    if done == -1 and ctypes.get_errno() in (errno.ENOSYS, errno.EINVAL):
+        return False
+    if done != 0:  # a positive number is a thread that could not be brought along
+        raise OSError(ctypes.get_errno() or errno.ESRCH, "the kernel refused the filter of system calls")
+    return True
+
+
+def holds() -> bool:
+    """Whether sockets are refused to native code in this process, found by trying to open one (and closing it)."""
+    known = machine()
+    if known is None:
+        return False
+    ours, theirs = call(known.socket, 2, 2, 0), ctypes.get_errno()  # IPv4, datagrams: nothing is sent
+    if ours >= 0:
+        os.close(ours)
+        return False
+    return theirs == errno.EACCES
+
+
+def no_new_privileges() -> bool:
+    """Give up gaining rights by starting programs, which the kernel asks of whoever confines itself."""
+    one, none = ctypes.c_ulong(1), ctypes.c_ulong(0)
+    return bool(_libc().prctl(_NO_NEW_PRIVS, one, none, none, none) == 0)
+
+
+def call(number: int, *arguments: object) -> int:
+    """A system call by its number; -1 for an error, which `ctypes.get_errno` names."""
+    wide = (ctypes.c_long(each) if isinstance(each, int) else each for each in arguments)
+    return int(_libc().syscall(ctypes.c_long(number), *wide))
+
+
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    return libc
+
+
+def sockets() -> dict[int, int]:
+    """Sockets that are open in this process and are none of the Unix family: descriptor and family."""
+    import socket
+
+    found: dict[int, int] = {}
+    if sys.platform != "linux":
+        return found
+    for descriptor in list(Path("/proc/self/fd").iterdir()):
+        try:
+            if not str(descriptor.readlink()).startswith("socket:"):
+                continue
+            copy = socket.socket(fileno=os.dup(int(descriptor.name)))
+        except OSError:  # the descriptor that listed the folder
+            continue
+        with copy:
+            if copy.family != socket.AF_UNIX:
+                found[int(descriptor.name)] = int(copy.family)
+    return found

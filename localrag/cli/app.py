@@ -36,6 +36,7 @@ COMMANDS = {
     "libraries": ("libraries", "List the libraries."),
     "models": ("models", "Install, check, choose and carry models."),
     "search": ("search", "Find passages; no model is loaded to answer."),
+    "sessions": ("sessions", "List, search, rename, branch, export and delete conversations."),
     "show": ("libraries", "Print a page as it is stored."),
     "status": ("libraries", "Tell what a library holds."),
     "warm": ("warm", "Read documents ahead of time, so that questions on them begin to be answered at once."),

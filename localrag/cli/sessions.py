@@ -1,0 +1,226 @@
+"""`localrag sessions`: the conversations that were kept: list, show, search, rename, branch, delete, export.
+
+A conversation is named by its id or the beginning of it, by its title or the beginning of that, or by "last".
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from localrag.cli.options import json_option, print_json, shown
+from localrag.errors import LocalragError, UsageError
+from localrag.settings import load_settings
+
+if TYPE_CHECKING:
+    from localrag.sessions import Listed, Session, SessionStore
+
+
+def complete_conversation(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Ids that begin so, each told by its title, and titles that do; "last" first."""
+    try:
+        there = [one for one in _store().list() if not one.problem]
+    except LocalragError:
+        return []  # a broken settings file must not break the shell
+    if not there:
+        return []
+    begun = incomplete.casefold()
+    items = [CompletionItem("last", help=there[0].title)] + [CompletionItem(one.id, help=one.title) for one in there]
+    if begun:
+        items += [CompletionItem(one.title) for one in there]
+    return [item for item in items if item.value.casefold().startswith(begun)]
+
+
+_NAMED = click.argument("named", metavar="CONVERSATION", shell_complete=complete_conversation)
+
+
+@click.group("sessions", no_args_is_help=True)
+def sessions_command() -> None:
+    """List, search, rename, branch, export and delete conversations.
+
+    CONVERSATION is an id or a title, or the beginning of one, or "last" for the one used last. To go on with one:
+    localrag chat --resume CONVERSATION.
+    """
+
+
+@sessions_command.command("list", epilog="Examples: localrag sessions list; localrag sessions list --json")
+@json_option
+def list_command(as_json: bool) -> None:
+    """List the conversations, the last used first."""
+    there = _store().list()
+    if as_json:
+        print_json({"conversations": [_row(one) for one in there], "folder": str(_store().folder)})
+        return
+    if not there:
+        click.echo("There is no conversation yet. Begin one: localrag chat", err=True)
+    for one in there:
+        click.echo(_line(one))
+
+
+@sessions_command.command(
+    "show", epilog="Examples: localrag sessions show last; localrag sessions show 'Notice period' --json"
+)
+@_NAMED
+@json_option
+def show_command(named: str, as_json: bool) -> None:
+    """Print a conversation, with quotes and sources, as Markdown."""
+    from localrag.exporting import writing
+
+    session = _load(named)
+    text = writing.written(session, "json" if as_json else "md").decode()
+    click.echo(text if as_json else shown(text), nl=False)
+
+
+@sessions_command.command(
+    "search", epilog="Examples: localrag sessions search notice period; localrag sessions search lease --json"
+)
+@click.argument("words", nargs=-1, required=True)
+@json_option
+def search_command(words: tuple[str, ...], as_json: bool) -> None:
+    """Find where all WORDS were said: in titles, questions, answers and quotes."""
+    from localrag.sessions.searching import Searched
+
+    hits = Searched(_store().all()).find(" ".join(words))
+    if as_json:
+        rows = [{"conversation": _row(hit.session), **_without(asdict(hit), "session")} for hit in hits]
+        print_json({"words": list(words), "hits": rows})
+        return
+    if not hits:
+        click.echo("Nowhere. Each word must stand in the same question, answer or quote.", err=True)
+    before = ""
+    for hit in hits:
+        if hit.session.id != before:
+            click.echo(_line(hit.session))
+            before = hit.session.id
+        click.echo(f"    {f'turn {hit.turn}, ' if hit.turn else ''}{hit.where}: {shown(hit.snippet)}")
+
+
+@sessions_command.command("rename", epilog="Example: localrag sessions rename last 'Notice periods, first look'")
+@_NAMED
+@click.argument("title")
+@json_option
+def rename_command(named: str, title: str, as_json: bool) -> None:
+    """Give a conversation another title."""
+    store = _store()
+    _said(store.rename(store.find(named), title), "Renamed", as_json)
+
+
+@sessions_command.command(
+    "branch",
+    epilog="Examples: localrag sessions branch last; localrag sessions branch Lease --turn 2 --title 'What if'",
+)
+@_NAMED
+@click.option("--turn", type=click.IntRange(1), metavar="N", help="Take along the first N turns; all, if left out.")
+@click.option("--title", default="", metavar="TEXT", help="Title of the new one.")
+@json_option
+def branch_command(named: str, turn: int | None, title: str, as_json: bool) -> None:
+    """Begin a new conversation with the turns of another, which stays as it is."""
+    store = _store()
+    _said(store.branch(store.find(named), turn, title), "Branched", as_json)
+
+
+@sessions_command.command(
+    "delete", epilog="Examples: localrag sessions delete last; localrag sessions delete 20240131T101500 --yes"
+)
+@click.argument("named", metavar="CONVERSATION...", nargs=-1, required=True, shell_complete=complete_conversation)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Delete conversations for good. Their libraries and documents stay."""
+    from localrag import audit
+
+    settings, store = load_settings(), _store()
+    titles = {one.id: one.title or one.problem for one in store.list()}
+    found = list(dict.fromkeys(store.find(one) for one in named))
+    what = ", ".join(f"“{shown(titles[one])}”" for one in found)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"not deleting {what} without being sure", "Add --yes.")
+        click.confirm(f"Delete {what} for good?", abort=True, err=True)
+    for one in found:
+        store.delete(one)
+        audit.record(settings.audit_file, "forget", None, conversation=one)
+    if as_json:
+        print_json({"deleted": found})
+    else:
+        click.echo(f"Deleted {what}.", err=True)
+
+
+@sessions_command.command(
+    "export",
+    epilog="""\b
+Examples:
+  localrag sessions export last -o notice.docx
+  localrag sessions export 'Notice period' --format html -o -
+  localrag sessions export last --format json""",
+)
+@_NAMED
+@click.option(
+    "-f", "--format", "form", type=click.Choice(["md", "html", "docx", "json"]),
+    help="Markdown, one HTML file, Word, or JSON; else as the file's name says.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
+    help="Where to write it; - prints it. A file named after the title in this folder, if left out.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace the file if it is there already.")
+def export_command(named: str, form: str | None, output: Path | None, force: bool) -> None:
+    """Write a conversation with its answers, quotes, marks and sources to a file that only you may read."""
+    from localrag.exporting import writing
+
+    settings, session = load_settings(), _load(named)
+    chosen = next((one for one in writing.FORMS if one == form), None)
+    if chosen is None:
+        chosen = writing.form_of(output) if output and str(output) != "-" else "md"
+    if output is not None and str(output) == "-":
+        if chosen == "docx" and sys.stdout.isatty():
+            raise UsageError("a Word document is nothing for a terminal", "Give a file: -o FILE.docx")
+        click.echo(writing.written(session, chosen), nl=False)
+        return
+    path = output or Path(writing.file_name(session, chosen))
+    try:
+        writing.write(session, path, chosen, settings.audit_file, replace=force)
+    except UsageError as error:
+        if path.is_file() and not force:
+            raise UsageError(error.message, "Give another name with -o, or add --force to replace it.") from None
+        raise
+    click.echo(f"Wrote {path}", err=True)
+
+
+def _store() -> SessionStore:
+    from localrag.sessions import SessionStore
+
+    return SessionStore(load_settings().sessions_dir)
+
+
+def _load(named: str) -> Session:
+    store = _store()
+    return store.load(store.find(named))
+
+
+def _row(one: Listed) -> dict[str, Any]:
+    return asdict(one) if one.problem else _without(asdict(one), "problem")
+
+
+def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != name}
+
+
+def _line(one: Listed) -> str:
+    if one.problem:
+        return f"{shown(one.id)}  cannot be read: {shown(one.problem)}"
+    turns = f"{one.turns} turn{'' if one.turns == 1 else 's'}"
+    when, of = one.changed[:16].replace("T", " "), ", ".join(one.libraries)
+    return f"{one.id}  {shown(when)}  {turns:>9}  {shown(one.title)}  ({shown(of)})"
+
+
+def _said(session: Session, done: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"id": session.id, "title": session.title, "turns": len(session.turns)})
+    else:
+        click.echo(f"{done}: {session.id}  {shown(session.title)}", err=True)

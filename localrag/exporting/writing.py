@@ -1,0 +1,88 @@
+"""A conversation written to a file: in which format, under which name, and never over another without being told to."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Literal, get_args
+
+from localrag import audit, vault
+from localrag.errors import StorageError, UsageError
+from localrag.exporting.contents import contents, sources
+from localrag.sessions import Session, files
+
+Form = Literal["md", "html", "docx", "json"]
+FORMS: tuple[Form, ...] = get_args(Form)
+NAMES: dict[Form, str] = {"md": "Markdown", "html": "HTML", "docx": "Word (DOCX)", "json": "JSON"}
+_LONGEST_NAME = 60
+
+
+def written(session: Session, form: Form) -> bytes:
+    """The conversation in a format."""
+    if form == "json":
+        return _json(session)
+    told = contents(session)
+    if form == "docx":
+        from localrag.exporting.docx import docx
+
+        return docx(told)
+    if form == "html":
+        from localrag.exporting.html import html
+
+        return html(told).encode()
+    from localrag.exporting.markdown import markdown
+
+    return markdown(told).encode()
+
+
+def _json(session: Session) -> bytes:
+    """All there is of it, as it is kept, and the documents cited."""
+    cited = sources(turn.answer for turn in session.turns if turn.answer)
+    value = files.to_json(session) | {
+        "sources": [{"document": one.document, "library": one.library, "places": list(one.places)} for one in cited]
+    }
+    # A file name that is not UTF-8 holds halves of characters; escaped, they are JSON that every program reads.
+    return json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def form_of(path: Path) -> Form:
+    """The format that a file's name asks for.
+
+    Raises:
+        UsageError: its suffix is none of those known.
+    """
+    suffix = {"markdown": "md", "htm": "html"}.get(path.suffix.lower()[1:], path.suffix.lower()[1:])
+    for form in FORMS:
+        if suffix == form:
+            return form
+    endings = ", ".join(f".{form}" for form in FORMS)
+    raise UsageError(f"no conversation can be written as {path.name!r}", f"Give it one of these endings: {endings}.")
+
+
+def file_name(session: Session, form: Form) -> str:
+    """A name for the export: the title, and the day it was begun; safe on every system."""
+    words = re.sub(r"[^\w]+", "-", session.title).strip("-_").lower()[:_LONGEST_NAME].rstrip("-_")
+    day = re.match(r"\d{4}-\d{2}-\d{2}", session.created)
+    return f"{'-'.join(filter(None, [words or 'conversation', day[0] if day else '']))}.{form}"
+
+
+def write(session: Session, path: Path, form: Form, record: Path | None, *, replace: bool = False) -> None:
+    """Write the conversation to a file that only its owner may read, and say so in the audit record.
+
+    Raises:
+        UsageError: the file is there and `replace` is not given, or it is a folder.
+        StorageError: it cannot be written.
+    """
+    if path.is_dir():
+        raise UsageError(f"{str(path)!r} is a folder", "Give the name of a file in it.")
+    if path.exists() and not replace:
+        raise UsageError(f"there is a file {str(path)!r} already", "Give another name, or say that it may be replaced.")
+    if not path.parent.is_dir():
+        raise StorageError(f"there is no folder {str(path.parent)!r}", "Make it first, or give another path.")
+    vault.write_bytes(path, written(session, form))
+    if record is not None:
+        library = session.libraries[0] if len(session.libraries) == 1 else None
+        audit.record(
+            record, "export", library, conversation=session.id, turns=len(session.turns), form=form, path=str(path)
+        )

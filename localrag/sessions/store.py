@@ -1,0 +1,299 @@
+"""The folder of conversations, one JSON file each: saved turn by turn, listed, found, renamed, branched, deleted.
+
+A question is on the disk once `ask` returns, its answer once `append` does. Two processes that add to one conversation
+keep both turns. A damaged file is listed with what is wrong with it and never stops the others from being read.
+
+What is only under way, a question being typed (`keep_draft`) and the words of an answer that is still coming
+(`keep_said`), lies in files of its own beside the conversation's. They outlive a process that is killed; whether they
+outlive a power cut is left to the system.
+
+Limits: deleting removes the files; what a disk or a backup keeps of them is beyond this module.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import textwrap
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from localrag import vault
+from localrag.errors import LocalragError, NotFoundError, ReadError, UsageError
+from localrag.sessions import files
+from localrag.sessions.values import Listed, Origin, SavedTurn, Session, Value, listed
+from localrag.types import EVERYTHING, Answer, Filter, Mode
+
+LAST = "last"
+_ID = re.compile(r"\d{8}T\d{12}-[0-9a-f]{6}")
+_TITLE_WIDTH = 60
+_BROKEN = (OSError, ValueError, TypeError, KeyError, RecursionError)
+
+
+class SessionStore:
+    """The conversations in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    # --- a conversation as it goes on -----------------------------------------------------------------------
+
+    def new(
+        self, libraries: tuple[str, ...], title: str = "", *, only: Filter = EVERYTHING, mode: Mode = "auto",
+        settings: Mapping[str, Value] | None = None,
+    ) -> Session:  # fmt: skip
+        """Begin a conversation. It reaches the disk with its first question, so that none are kept empty."""
+        now = datetime.now(UTC)
+        name = f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(3)}"
+        created = now.isoformat(timespec="seconds")
+        return Session(name, title, tuple(libraries), created, (), only, mode, dict(settings or {}))
+
+    def ask(self, session: Session, question: str) -> Session:
+        """Save a question that is about to be asked; it stays without an answer until `append` brings one.
+
+        Raises:
+            NotFoundError: the conversation was deleted since it was loaded.
+            StorageError: the disk is full or cannot be written.
+        """
+        with self._locked():
+            current = self._current(session)
+            turns = current.turns
+            # Asked again after a crash: it is the same question, not another one.
+            if turns and turns[-1].answer is None and turns[-1].question == question:
+                turns = turns[:-1]
+            return self._grown(current, session, (*turns, SavedTurn(question, _now())))
+
+    def append(self, session: Session, answer: Answer) -> Session:
+        """Save an answer, in the place of its question where that was saved before (`ask`).
+
+        Returns the conversation as saved, turns of other processes included.
+
+        Raises:
+            NotFoundError, StorageError: as `ask`.
+        """
+        with self._locked():
+            current = self._current(session)
+            turns = list(current.turns)
+            saved = SavedTurn(answer.question, _now(), answer)
+            at = _unanswered(turns, answer.question)
+            if at is None:
+                turns.append(saved)
+            else:
+                turns[at] = saved
+            grown = self._grown(current, session, tuple(turns))
+        vault.remove(self._said(session.id))
+        return grown
+
+    def withdraw(self, session: Session, question: str) -> Session | None:
+        """Take back a question that was never asked; None where nothing is left of the conversation then."""
+        with self._locked():
+            current = self._current(session)
+            turns = list(current.turns)
+            at = _unanswered(turns, question)
+            if at is not None:
+                del turns[at]
+            if not turns:
+                self._remove(session.id)
+                return None
+            return self._grown(current, session, tuple(turns))
+
+    def keep_said(self, session_id: str, question: str, said: str) -> None:
+        """Keep how far an answer has got, in case nobody is left to save it."""
+        self._keep(self._said(session_id), {"question": question, "said": said})
+
+    def keep_draft(self, session_id: str, draft: str) -> None:
+        """Keep a question that is being typed into a conversation that has begun; an empty one is forgotten."""
+        path = self._draft(session_id)
+        if draft.strip() and self._path(session_id).exists():
+            self._keep(path, {"draft": draft})
+        else:
+            vault.remove(path)
+
+    # --- the conversations there are ------------------------------------------------------------------------
+
+    def load(self, session_id: str) -> Session:
+        """Read one conversation, with what was under way when it was left.
+
+        Raises:
+            NotFoundError: there is none of that id.
+            ReadError: its file is damaged.
+        """
+        session = self._load(session_id)
+        turns = session.turns
+        said = self._kept(self._said(session_id))
+        if turns and turns[-1].answer is None and said.get("question") == turns[-1].question:
+            turns = (*turns[:-1], replace(turns[-1], said=said.get("said", "")))
+        return replace(session, turns=turns, draft=self._kept(self._draft(session_id)).get("draft", ""))
+
+    def list(self) -> list[Listed]:
+        """Every conversation, the last used first; damaged ones at the end with their problem."""
+        found = []
+        for path in self.folder.glob("*.json") if self.folder.is_dir() else ():
+            try:
+                found.append(listed(self._load(path.stem)))
+            except (ReadError, NotFoundError) as error:
+                found.append(Listed(path.stem, problem=error.message))
+        return sorted(found, key=lambda one: (one.changed, one.id), reverse=True)
+
+    def all(self) -> tuple[Session, ...]:
+        """Every conversation that can be read, the last used first."""
+        sessions = []
+        for path in self.folder.glob("*.json") if self.folder.is_dir() else ():
+            try:
+                sessions.append(self._load(path.stem))
+            except (ReadError, NotFoundError):
+                continue  # `list` says so
+        return tuple(sorted(sessions, key=lambda one: (listed(one).changed, one.id), reverse=True))
+
+    def find(self, named: str) -> str:
+        """The id of the conversation that a person names: by id or its beginning, by title, or "last".
+
+        Raises:
+            NotFoundError: nothing fits.
+            UsageError: several fit.
+        """
+        there = self.list()
+        if named == LAST:
+            used = [one for one in there if not one.problem]
+            if not used:
+                raise NotFoundError("there is no conversation yet", "Begin one: localrag chat")
+            return used[0].id
+        wanted = named.strip().casefold()
+        titled = [(one, one.title.casefold()) for one in there if wanted]
+        for found in (
+            [one for one, title in titled if wanted in (one.id.casefold(), title)],
+            [one for one, title in titled if one.id.casefold().startswith(wanted) or title.startswith(wanted)],
+        ):
+            if len(found) == 1:
+                return found[0].id
+            if found:
+                few = ", ".join(f"{one.id} ({one.title})" for one in found[:3])
+                raise UsageError(f"{len(found)} conversations fit {named!r}: {few}", "Give more of the id or title.")
+        raise NotFoundError(f"there is no conversation {named!r}", "`localrag sessions list` names them.")
+
+    def rename(self, session_id: str, title: str) -> Session:
+        """Give a conversation another title.
+
+        Raises:
+            UsageError: the title is empty.
+            NotFoundError, ReadError: as `load`.
+        """
+        words = " ".join(title.split())
+        if not words:
+            raise UsageError("a conversation needs a title", "Give it some words.")
+        with self._locked():
+            renamed = replace(self._load(session_id), title=words)
+            self._save(renamed)
+        return renamed
+
+    def branch(self, session_id: str, turns: int | None = None, title: str = "") -> Session:
+        """Begin another conversation with the first `turns` turns of one (all, if None), and save it.
+
+        Raises:
+            UsageError: it has not that many turns.
+            NotFoundError, ReadError: as `load`.
+        """
+        old = self._load(session_id)
+        wanted = len(old.turns) if turns is None else turns
+        if not 1 <= wanted <= len(old.turns):
+            raise UsageError(f"the conversation has {len(old.turns)} turn(s), not {wanted}", "Give one that it has.")
+        made = self.new(old.libraries, title, only=old.only, mode=old.mode, settings=old.settings)
+        origin = Origin(old.id, old.title, wanted)
+        made = replace(made, title=title or f"{old.title} (branch)", turns=old.turns[:wanted], origin=origin)
+        with self._locked():
+            self._save(made)
+        return made
+
+    def delete(self, session_id: str) -> None:
+        """Delete a conversation, damaged or not, for good.
+
+        Raises:
+            NotFoundError: there is none of that id.
+        """
+        with self._locked():
+            if not self._path(session_id).is_file():
+                raise NotFoundError(f"there is no conversation {session_id!r}", "It may have been deleted.")
+            self._remove(session_id)
+
+    # --- files ----------------------------------------------------------------------------------------------
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return vault.lock(self.folder / "sessions.lock", "the conversations")
+
+    def _current(self, session: Session) -> Session:
+        """The conversation as it is on the disk now, or as given where it never reached it."""
+        return self._load(session.id) if session.turns or self._path(session.id).exists() else session
+
+    def _grown(self, current: Session, asked: Session, turns: tuple[SavedTurn, ...]) -> Session:
+        """Save with these turns, and with what `asked` says of how its questions are asked."""
+        title = current.title or textwrap.shorten(turns[-1].question, _TITLE_WIDTH, placeholder="…")
+        grown = replace(
+            current, title=title, turns=turns, libraries=asked.libraries, only=asked.only, mode=asked.mode,
+            settings=asked.settings,
+        )  # fmt: skip
+        self._save(grown)
+        return grown
+
+    def _load(self, session_id: str) -> Session:
+        path = self._path(session_id)
+        if not path.is_file():
+            raise NotFoundError(f"there is no conversation {session_id!r}", "It may have been deleted.")
+        try:
+            session = files.from_json(json.loads(vault.read_bytes(path)))
+        except _BROKEN as error:
+            raise ReadError(
+                f"the conversation {session_id!r} cannot be read: {error}",
+                f"Its file is {str(path)!r}; restore it from a copy, or delete the conversation.",
+            ) from None
+        if session.id != session_id:
+            raise ReadError(
+                f"the conversation {session_id!r} says that it is {session.id!r}",
+                f"Rename the file {str(path)!r}.",
+            )
+        return session
+
+    def _save(self, session: Session) -> None:
+        vault.write_json(self._path(session.id), files.to_json(session))
+
+    def _remove(self, session_id: str) -> None:
+        for path in (self._said(session_id), self._draft(session_id), self._path(session_id)):
+            vault.remove(path)
+
+    def _path(self, session_id: str) -> Path:
+        # An id comes from outside; as part of a path it must not lead out of the folder.
+        if not _ID.fullmatch(session_id):
+            raise NotFoundError(f"{session_id!r} is not the id of a conversation", "Take an id from the list.")
+        return self.folder / f"{session_id}.json"
+
+    def _said(self, session_id: str) -> Path:
+        return self._path(session_id).with_suffix(".said")
+
+    def _draft(self, session_id: str) -> Path:
+        return self._path(session_id).with_suffix(".draft")
+
+    @staticmethod
+    def _keep(path: Path, words: Mapping[str, str]) -> None:
+        with vault.create(path, durable=False) as stream:
+            stream.write(json.dumps(words).encode())
+
+    @staticmethod
+    def _kept(path: Path) -> dict[str, str]:
+        try:
+            found = json.loads(vault.read_bytes(path))
+            return {key: value for key, value in found.items() if isinstance(value, str)}
+        except (*_BROKEN, AttributeError, LocalragError):
+            return {}  # none, or damaged: it was never promised
+
+
+def _unanswered(turns: list[SavedTurn], question: str) -> int | None:
+    """The newest turn with this question that has no answer yet."""
+    places = [at for at, one in enumerate(turns) if one.answer is None and one.question == question]
+    return places[-1] if places else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,114 @@
+"""`localrag sessions`: conversations by id, title or "last"; nothing is deleted or replaced without being sure."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner, Result
+from docx import Document
+from test_restoring import WHOLE
+
+from localrag import audit
+from localrag.cli.app import localrag
+from localrag.errors import LocalragError, NotFoundError, UsageError
+from localrag.sessions import SessionStore
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionStore:
+    monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    kept = SessionStore(tmp_path / "home" / "sessions")
+    for title, question in (("Lease", "When does the lease end?"), ("Leave", "How much \x1b[31mleave?")):
+        kept.append(kept.new(("contracts",), title), replace(WHOLE, question=question))
+    return kept
+
+
+def run(*words: str, fails: type[LocalragError] | None = None) -> Result:
+    result = CliRunner().invoke(localrag, ["sessions", *words])
+    assert isinstance(result.exception, fails) if fails else result.exit_code == 0, (result.output, result.exception)
+    return result
+
+
+def test_the_list_names_each_with_its_turns_and_damaged_ones_with_their_problem(store: SessionStore) -> None:
+    (store.folder / "20200101T000000000000-abcdef.json").write_text("{")
+    lines = run("list").stdout.splitlines()
+    assert lines[0].startswith(store.find("Leave")) and "1 turn  Leave  (contracts)" in lines[0]
+    assert "cannot be read" in lines[2]
+    rows = json.loads(run("list", "--json").stdout)["conversations"]
+    assert [row.get("title") for row in rows] == ["Leave", "Lease", ""] and rows[2]["problem"]
+
+
+def test_without_conversations_the_list_says_how_to_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path))
+    assert "localrag chat" in run("list").stderr
+    assert "There is no conversation yet" not in run("list").stdout
+    run("show", "last", fails=NotFoundError)
+
+
+def test_a_conversation_is_shown_with_its_quotes_and_without_escape_sequences(store: SessionStore) -> None:
+    shown = run("show", "last").stdout
+    assert "# Leave" in shown and "ends on 31 May 2030" in shown and "\x1b" not in shown
+    assert json.loads(run("show", "lease", "--json").stdout)["title"] == "Lease"
+
+
+def test_words_are_found_and_where(store: SessionStore) -> None:
+    found = run("search", "lease", "end").stdout
+    assert "Lease  (contracts)" in found and "turn 1, question: When does the lease end?" in found
+    hits = json.loads(run("search", "31", "may", "--json").stdout)["hits"]
+    assert [(hit["conversation"]["title"], hit["turn"], hit["where"]) for hit in hits] == [
+        ("Leave", 1, "answer"), ("Lease", 1, "answer"),
+    ]  # fmt: skip
+    assert "Nowhere" in run("search", "xylophone").stderr
+
+
+def test_one_is_renamed_and_branched(store: SessionStore) -> None:
+    run("rename", "lease", "The lease")
+    assert store.load(store.find("The lease")).title == "The lease"
+    made = json.loads(run("branch", "The lease", "--turn", "1", "--title", "What if", "--json").stdout)
+    assert made["title"] == "What if" and store.load(made["id"]).origin is not None
+    run("branch", "The lease", "--turn", "9", fails=UsageError)
+    run("rename", "What if", " ", fails=UsageError)
+
+
+def test_nothing_is_deleted_without_being_sure(store: SessionStore, tmp_path: Path) -> None:
+    assert "Add --yes." in run("delete", "lease", fails=UsageError).exception.hint
+    assert len(store.list()) == 2
+    run("delete", "lease", "leave", "--yes")
+    assert store.list() == []
+    record = tmp_path / "home" / "audit.jsonl"
+    assert [json.loads(line)["event"] for line in record.read_text().splitlines()] == ["forget", "forget"]
+    assert audit.verify(record) == []
+
+
+def test_a_damaged_one_can_be_deleted_by_its_id(store: SessionStore) -> None:
+    (store.folder / "20200101T000000000000-abcdef.json").write_text("{")
+    run("delete", "20200101", "--yes")
+    assert len(store.list()) == 2
+
+
+def test_it_is_exported_as_the_file_name_says_and_replaces_nothing(store: SessionStore, tmp_path: Path) -> None:
+    run("export", "lease", "-o", "lease.docx")
+    assert "Lease" in [paragraph.text for paragraph in Document("lease.docx").paragraphs]
+    assert "--force" in run("export", "lease", "-o", "lease.docx", fails=UsageError).exception.hint
+    run("export", "lease", "-o", "lease.docx", "--force")
+    run("export", "lease", "-f", "html")
+    assert [path.suffix for path in tmp_path.glob("lease-*")] == [".html"]
+    assert "# Lease" in run("export", "lease", "-o", "-").stdout
+    assert Document(io.BytesIO(run("export", "lease", "-f", "docx", "-o", "-").stdout_bytes)).paragraphs
+    run("export", "lease", "-o", "lease.pdf", fails=UsageError)
+
+
+def test_ids_and_titles_are_completed(store: SessionStore) -> None:
+    def completed(begun: str) -> list[str]:
+        shell = ShellComplete(localrag, {}, "localrag", "_LOCALRAG_COMPLETE")
+        return [item.value for item in shell.get_completions(["sessions", "show"], begun)]
+
+    assert completed("la") == ["last"]
+    assert completed("leas") == ["Lease"]
+    assert completed("2") == [store.find("Leave"), store.find("Lease")]

@@ -131,7 +131,7 @@ def test_a_deleted_conversation_is_gone_and_does_not_come_back(store: SessionSto
 
 def test_a_renamed_conversation_keeps_its_turns(store: SessionStore) -> None:
     saved = store.append(store.new(()), answer())
-    store.rename(saved.id, "  The\nlease ")
+    store.retitle(saved.id, "  The\nlease ")
     assert store.load(saved.id).title == "The lease"
     assert store.load(saved.id).turns == saved.turns
 

@@ -136,7 +136,7 @@ def real_core(settings: Settings) -> Core:
     from localrag.sessions import SessionStore
     from localrag.tui.core import Core
 
-    return Core(LocalEngine(settings), SessionStore(settings.sessions_dir))
+    return Core(LocalEngine(settings), SessionStore(settings.sessions_dir, settings.audit_file))
 
 
 def _run(app: LocalragApp) -> None:

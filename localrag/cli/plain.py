@@ -32,7 +32,7 @@ COMMANDS = {
     ":source": "N      the words around source N of the last answer",
     ":sources": "       the sources of the last answer",
     ":mode": "WAY      how questions are looked up: auto, retrieve, read, survey, exact; alone, says which holds",
-    ":export": "FILE   write the conversation to a file (Markdown); alone, to one named after it",
+    ":export": "FILE   write the conversation to a file (.md, .html, .docx, .json); alone, to one named after it",
     ":new": "           begin a new conversation",
     ":help": "          this list",
     ":quit": "          leave; so does the end of the input",
@@ -226,8 +226,7 @@ class PlainChat:
         say(f"Questions are looked up by {self.mode}.")
 
     def _export(self, file: str) -> None:
-        from localrag import vault
-        from localrag.sessions import export_markdown
+        from localrag.exporting import writing
 
         if self._session is None:
             raise UsageError("there is nothing to export yet", "Ask a question first.")
@@ -236,7 +235,7 @@ class PlainChat:
             path = path / f"localrag-{self._session.id}.md"
         if path.exists():
             raise UsageError(f"{str(path)!r} is there already", "Give another name: :export FILE")
-        vault.write_bytes(path, export_markdown(self._session).encode())
+        writing.write(self._session, path, writing.form_of(path), self.store.record)
         say(f"Wrote {len(self._session.turns)} questions and answers to {path}.")
 
 

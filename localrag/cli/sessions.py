@@ -107,7 +107,7 @@ def search_command(words: tuple[str, ...], as_json: bool) -> None:
 def rename_command(named: str, title: str, as_json: bool) -> None:
     """Give a conversation another title."""
     store = _store()
-    _said(store.rename(store.find(named), title), "Renamed", as_json)
+    _said(store.retitle(store.find(named), title), "Renamed", as_json)
 
 
 @sessions_command.command(
@@ -132,9 +132,7 @@ def branch_command(named: str, turn: int | None, title: str, as_json: bool) -> N
 @json_option
 def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Delete conversations for good. Their libraries and documents stay."""
-    from localrag import audit
-
-    settings, store = load_settings(), _store()
+    store = _store()
     titles = {one.id: one.title or one.problem for one in store.list()}
     found = list(dict.fromkeys(store.find(one) for one in named))
     what = ", ".join(f"“{shown(titles[one])}”" for one in found)
@@ -144,7 +142,6 @@ def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
         click.confirm(f"Delete {what} for good?", abort=True, err=True)
     for one in found:
         store.delete(one)
-        audit.record(settings.audit_file, "forget", None, conversation=one)
     if as_json:
         print_json({"deleted": found})
     else:
@@ -173,7 +170,7 @@ def export_command(named: str, form: str | None, output: Path | None, force: boo
     """Write a conversation with its answers, quotes, marks and sources to a file that only you may read."""
     from localrag.exporting import writing
 
-    settings, session = load_settings(), _load(named)
+    session = _load(named)
     chosen = next((one for one in writing.FORMS if one == form), None)
     if chosen is None:
         chosen = writing.form_of(output) if output and str(output) != "-" else "md"
@@ -184,7 +181,7 @@ def export_command(named: str, form: str | None, output: Path | None, force: boo
         return
     path = output or Path(writing.file_name(session, chosen))
     try:
-        writing.write(session, path, chosen, settings.audit_file, replace=force)
+        writing.write(session, path, chosen, _store().record, replace=force)
     except UsageError as error:
         if path.is_file() and not force:
             raise UsageError(error.message, "Give another name with -o, or add --force to replace it.") from None
@@ -195,7 +192,8 @@ def export_command(named: str, form: str | None, output: Path | None, force: boo
 def _store() -> SessionStore:
     from localrag.sessions import SessionStore
 
-    return SessionStore(load_settings().sessions_dir)
+    settings = load_settings()
+    return SessionStore(settings.sessions_dir, settings.audit_file)
 
 
 def _load(named: str) -> Session:

@@ -22,8 +22,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from localrag import vault
-from localrag.errors import LocalragError, NotFoundError, ReadError, UsageError
+from localrag import audit, vault
+from localrag.errors import LocalragError, NotFoundError, ReadError, SealBroken, UsageError
 from localrag.sessions import files
 from localrag.sessions.values import Listed, Origin, SavedTurn, Session, Value, listed
 from localrag.types import EVERYTHING, Answer, Filter, Mode
@@ -35,10 +35,11 @@ _BROKEN = (OSError, ValueError, TypeError, KeyError, RecursionError)
 
 
 class SessionStore:
-    """The conversations in one folder."""
+    """The conversations in one folder; `record` is the audit record that says which were deleted or exported."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, record: Path | None = None) -> None:
         self.folder = folder
+        self.record = record
 
     # --- a conversation as it goes on -----------------------------------------------------------------------
 
@@ -135,7 +136,7 @@ class SessionStore:
         for path in self.folder.glob("*.json") if self.folder.is_dir() else ():
             try:
                 found.append(listed(self._load(path.stem)))
-            except (ReadError, NotFoundError) as error:
+            except (ReadError, NotFoundError, SealBroken) as error:
                 found.append(Listed(path.stem, problem=error.message))
         return sorted(found, key=lambda one: (one.changed, one.id), reverse=True)
 
@@ -145,7 +146,7 @@ class SessionStore:
         for path in self.folder.glob("*.json") if self.folder.is_dir() else ():
             try:
                 sessions.append(self._load(path.stem))
-            except (ReadError, NotFoundError):
+            except (ReadError, NotFoundError, SealBroken):
                 continue  # `list` says so
         return tuple(sorted(sessions, key=lambda one: (listed(one).changed, one.id), reverse=True))
 
@@ -175,7 +176,7 @@ class SessionStore:
                 raise UsageError(f"{len(found)} conversations fit {named!r}: {few}", "Give more of the id or title.")
         raise NotFoundError(f"there is no conversation {named!r}", "`localrag sessions list` names them.")
 
-    def rename(self, session_id: str, title: str) -> Session:
+    def retitle(self, session_id: str, title: str) -> Session:
         """Give a conversation another title.
 
         Raises:
@@ -218,6 +219,8 @@ class SessionStore:
             if not self._path(session_id).is_file():
                 raise NotFoundError(f"there is no conversation {session_id!r}", "It may have been deleted.")
             self._remove(session_id)
+        if self.record is not None:
+            audit.record(self.record, "forget", None, conversation=session_id)
 
     # --- files ----------------------------------------------------------------------------------------------
 

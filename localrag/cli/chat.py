@@ -73,8 +73,14 @@ def chat_command(
     settings = load_settings().with_options(generator=model, **thought)
     named, folder = resolve(settings, target, libraries)
     from localrag.tui.app import LocalragApp
+    from localrag.tui.preferences import Preferences
+    from localrag.tui.themes import look_of
 
-    app = LocalragApp(real_core(settings), libraries=named, folder=folder, only=only, mode=mode)
+    given = [name for name, value in {"generator": model, **thought}.items() if value is not None]
+    app = LocalragApp(
+        real_core(settings), libraries=named, folder=folder, only=only, mode=mode,
+        preferences=Preferences(settings, options=given), look=look_of(os.environ),
+    )  # fmt: skip
     _run(app)
 
 

@@ -17,15 +17,20 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
+from textual.screen import ModalScreen
 
 from localrag.errors import LocalragError, ModelMissing
+from localrag.settings import OF_THE_MODEL, as_text
 from localrag.tui.core import Core
 from localrag.tui.jobs import Lane, deliver
+from localrag.tui.preferences import Preferences
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.dialogs import ChooseScreen, NoModelScreen, WelcomeScreen
 from localrag.tui.screens.help import HelpScreen
 from localrag.tui.screens.ingest import IngestScreen
+from localrag.tui.screens.settings import SettingsScreen
 from localrag.tui.talk import Scope
+from localrag.tui.themes import ORDINARY, THEMES, Look
 from localrag.types import EVERYTHING, Filter, Mode
 
 QUIT_WINDOW = 3.0
@@ -53,6 +58,8 @@ class LocalragApp(App[None]):
         folder: a folder to ask; read into a library first, after a yes, where it is none yet.
         only: what the questions are narrowed to.
         clock: seconds, for estimates of the time left.
+        preferences: the settings that hold, and what may be changed of them.
+        look: what the terminal can show.
     """
 
     TITLE = "localrag"
@@ -61,6 +68,7 @@ class LocalragApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "This list of keys", priority=True),
+        Binding("f8", "settings", "Settings", priority=True),
         Binding("ctrl+c", "interrupt", "Stop the answer; twice: quit", priority=True),
         Binding("ctrl+q", "quit", "Quit", priority=True),
         Binding("ctrl+z", "suspend_process", "Back to the shell; `fg` returns", priority=True),
@@ -73,6 +81,13 @@ class LocalragApp(App[None]):
             super().__init__()
             self.state = state
 
+    class Refused(Message):
+        """The engine would not take a setting."""
+
+        def __init__(self, error: LocalragError) -> None:
+            super().__init__()
+            self.error = error
+
     def __init__(
         self,
         core: Core,
@@ -82,8 +97,16 @@ class LocalragApp(App[None]):
         only: Filter = EVERYTHING,
         mode: Mode = "auto",
         clock: Callable[[], float] = time.monotonic,
+        preferences: Preferences | None = None,
+        look: Look = ORDINARY,
     ) -> None:
-        super().__init__()
+        # With its own colours forced, Textual takes NO_COLOR to mean none at all, and not shades of grey.
+        super().__init__(ansi_color=True if look.no_color else None)
+        for theme in THEMES:
+            self.register_theme(theme)
+        self._look = look
+        self.preferences = preferences or Preferences()
+        self._wear()
         self.core = core
         self.lanes = {name: Lane(name) for name in ("model", "pages", "reading")}
         self._libraries = tuple(libraries)
@@ -144,6 +167,30 @@ class LocalragApp(App[None]):
         if again:
             self.load_model()
 
+    # --- settings -------------------------------------------------------------------------------------------
+
+    def _wear(self) -> None:
+        """Take the colours and the movement that the settings ask for."""
+        held = self.preferences.settings
+        self.theme = self._look.theme(held.theme)
+        self.animation_level = "full" if self._look.moves(held.animations) else "none"
+
+    def settings_changed(self, name: str) -> None:
+        """A setting has another value: show it, or tell the engine."""
+        if name in ("theme", "animations"):
+            self._wear()
+            return
+        value = as_text(getattr(self.preferences.settings, name))
+        self.lanes["model"].submit(
+            lambda: self.core.engine.configure(**{name: value}),
+            lambda error: deliver(self, self.Refused(error)),
+        )
+        if name in OF_THE_MODEL:
+            self.load_model()
+
+    def on_localrag_app_refused(self, message: Refused) -> None:
+        self.notify(f"{message.error.message}. {message.error.hint}", severity="error", markup=False)
+
     # --- keys that hold everywhere --------------------------------------------------------------------------
 
     def action_help(self) -> None:
@@ -154,6 +201,12 @@ class LocalragApp(App[None]):
         self.push_screen(
             HelpScreen([("On this screen", here), *getattr(here, "HELP_GROUPS", []), ("Everywhere", type(self))])
         )
+
+    def action_settings(self) -> None:
+        if isinstance(self.screen, SettingsScreen):
+            self.screen.dismiss()
+        elif not isinstance(self.screen, ModalScreen):
+            self.push_screen(SettingsScreen())
 
     def get_key_display(self, binding: Binding) -> str:
         """Keys in words, which every font has and a screen reader can say."""

@@ -53,6 +53,7 @@ class ChooseScreen(Screen[str]):
 
     def on_mount(self) -> None:
         self._list.focus()
+        self._list.highlighted = 0
         for at, name in enumerate(self._names):
             self._count(at, name)
 

@@ -1,0 +1,126 @@
+"""The settings that hold in this conversation: where each comes from, and changing it, for now or for good.
+
+What a variable sets stays as it is, since it would win again at the next start. Saving writes the person's own file
+(`settings_file.py`) and holds at once too; the places of files change only with the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from localrag import settings as all_settings
+from localrag import settings_file
+from localrag.errors import SettingsError
+from localrag.settings import Knob, Settings, as_text
+
+HERE = "this conversation"
+AT_START = frozenset({"home"})
+Deed = Literal["here", "save", "reset"]
+
+
+class Preferences:
+    """The settings as they hold now.
+
+    Args:
+        options: names of settings that the command line gave.
+        environ: the variables; else those of the process.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, options: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.settings = settings or Settings()
+        self.knobs = all_settings.knobs()
+        self._environ = environ
+        self._given = dict.fromkeys(options, "an option on the command line")
+
+    @property
+    def file(self) -> Path:
+        return all_settings.user_file(self._environ)
+
+    @property
+    def file_shown(self) -> str:
+        """The file as a person would write it."""
+        home, file = str(Path.home()), str(self.file)
+        return "~" + file.removeprefix(home) if file.startswith(home + "/") else file
+
+    def text(self, knob: Knob) -> str:
+        """The value as it is typed."""
+        return as_text(getattr(self.settings, knob.name))
+
+    def origins(self) -> dict[str, str]:
+        """Where each setting comes from that does not have its default."""
+        return {**all_settings.origins(self._environ), **self._given}
+
+    def fixed(self, knob: Knob) -> str:
+        """The variable that sets it, so that it cannot be changed here; else empty."""
+        origin = self.origins().get(knob.name, "")
+        return origin if origin.startswith("LOCALRAG_") else ""
+
+    def problem(self, knob: Knob, text: str) -> SettingsError | None:
+        """What is wrong with a value as it is typed, by the code that reads the file."""
+        try:
+            self._valued(knob, text)
+        except SettingsError as error:
+            return error
+        return None
+
+    def change(self, knob: Knob, deed: Deed, text: str = "") -> str:
+        """Do it; returns what was done, in words.
+
+        Raises:
+            SettingsError: the value is wrong, or the setting is not to be changed this way.
+            StorageError: the file cannot be written.
+        """
+        if variable := self.fixed(knob):
+            raise SettingsError(
+                f"{knob.name} is set by {variable}", "Unset that variable (or change it) and start again."
+            )
+        if deed == "reset":
+            return self._reset(knob)
+        changed = self._valued(knob, text)
+        if deed == "save":
+            if knob.optional and not text.strip():
+                settings_file.drop(knob.name, self._environ)
+            else:
+                settings_file.save(knob.name, text, self._environ)
+        elif knob.name in AT_START:
+            raise SettingsError(f"{knob.name} holds from the next start on", "Save it, then start again.")
+        if knob.name not in AT_START:
+            self.settings = changed
+        self._note(knob, deed)
+        return self._done(knob, deed)
+
+    def _valued(self, knob: Knob, text: str) -> Settings:
+        return self.settings.with_options(**{knob.name: text.strip()})
+
+    def _note(self, knob: Knob, deed: Deed) -> None:
+        if deed == "here":
+            self._given[knob.name] = HERE
+        else:
+            self._given.pop(knob.name, None)
+
+    def _reset(self, knob: Knob) -> str:
+        taken = settings_file.drop(knob.name, self._environ)
+        self._given.pop(knob.name, None)
+        # Another file may set it still.
+        held = all_settings.load_settings(self._environ)
+        if knob.name not in AT_START:
+            self.settings = self.settings.with_options(**{knob.name: as_text(getattr(held, knob.name))})
+        origin = self.origins().get(knob.name)
+        now = f"as {origin} says" if origin else "the default"
+        return f"{knob.name} is {now} again{', and no longer in your settings file' if taken else ''}."
+
+    def _done(self, knob: Knob, deed: Deed) -> str:
+        said = f"{knob.name} is {self.text(knob) or 'not set'}"
+        if deed == "here":
+            return f"{said} in this conversation."
+        if knob.name in AT_START:
+            return f"{knob.name} is saved in your settings file, and holds from the next start on."
+        origin = self.origins().get(knob.name)
+        if origin not in (None, str(self.file)):
+            return f"{said}, and saved in your settings file; but {origin} sets it too, and wins at the next start."
+        return f"{said}, and saved in your settings file."

@@ -2,20 +2,22 @@
 
 A field that is missing takes its default, as in what was written before there was such a field; one that is unknown is
 left out. Everything else that is not as the value's class declares it is refused: the text may come from anywhere.
+Each class is looked at once; from its declaration comes a function for every field.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from localrag.findings import Split
 
 T = TypeVar("T")
+_Restore = Callable[[Any], Any]
 _DEEPEST = 20
 _LARGEST = 2**63
 
@@ -24,91 +26,113 @@ def restored(kind: type[T], value: Any) -> T:
     """A frozen dataclass of `kind` from the JSON object of its fields.
 
     Raises:
-        TypeError, ValueError: the value is not what such an object holds; the message names where.
+        ValueError: the value is not what such an object holds; the message names where.
     """
-    made: T = _dataclass(kind, value, kind.__name__)
+    made: T = _of_class(kind)(value)
     return made
 
 
-def _dataclass(kind: Any, value: Any, where: str) -> Any:
-    given = _instance(value, dict, where, "an object")
-    if kind is Split:  # its JSON counts the tries as well
-        votes = [_instance(vote, dict, f"{where}.votes", "an object") for vote in given.get("votes", ())]
-        given = {"votes": [[vote.get("answer"), vote.get("count")] for vote in votes]}
-    found = {}
-    for item in fields(kind):
-        if item.name in given:
-            found[item.name] = _value(_hints(kind)[item.name], given[item.name], f"{where}.{item.name}", 0)
-        elif item.default is MISSING and item.default_factory is MISSING:
-            raise ValueError(f"{where}.{item.name} is missing")
-    return kind(**found)
-
-
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _of_class(kind: Any) -> _Restore:
+    hints = get_type_hints(kind)
+    parts = [
+        (item.name, _of(hints[item.name]), item.default is MISSING and item.default_factory is MISSING)
+        for item in fields(kind)
+    ]
+
+    def restore(value: Any) -> Any:
+        given = _is(dict, value, "an object")
+        found = {}
+        for name, part, needed in parts:
+            if name in given:
+                try:
+                    found[name] = part(given[name])
+                except ValueError as error:
+                    raise ValueError(f"{kind.__name__}.{name}: {error}") from None
+            elif needed:
+                raise ValueError(f"{kind.__name__}.{name} is missing")
+        return kind(**found)
+
+    return _split if kind is Split else restore
 
 
-def _value(kind: Any, value: Any, where: str, depth: int) -> Any:
-    if depth > _DEEPEST:
-        raise ValueError(f"{where} is nested too deep")
-    if kind is Any:
-        return _anything(value, where, depth)
-    if is_dataclass(kind):
-        return _dataclass(kind, value, where)
+def _split(value: Any) -> Split:
+    """Its JSON names the parts of each vote."""
+    votes = [_is(dict, vote, "an object") for vote in _is(list, _is(dict, value, "an object").get("votes"), "a list")]
+    text, number = _of(str), _of(int)
+    return Split(tuple((text(vote.get("answer")), number(vote.get("count"))) for vote in votes))
+
+
+def _of(kind: Any) -> _Restore:
+    """The function that restores a value of this type."""
     origin, parts = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return _anything
+    if is_dataclass(kind):
+        return _of_class(kind)
     if origin is Literal:
-        # By type as well: 1 == True.
-        if not any(type(value) is type(one) and value == one for one in parts):
-            raise ValueError(f"{where} is {value!r:.40}")
-        return value
+        return lambda value: _choice(parts, value)
     if origin in (Union, UnionType):
-        if value is None and type(None) in parts:
-            return None
-        (only,) = (part for part in parts if part is not type(None))
-        return _value(only, value, where, depth)
+        (only,) = (_of(part) for part in parts if part is not NoneType)
+        return lambda value: None if value is None else only(value)
+    if origin is tuple and parts[-1] is Ellipsis:
+        each = _of(parts[0])
+        return lambda value: tuple(map(each, _is(list, value, "a list")))
     if origin is tuple:
-        return _tuple(parts, value, where, depth)
+        kinds = tuple(map(_of, parts))
+        return lambda value: _fixed(kinds, _is(list, value, "a list"))
     if origin is Mapping:
-        items = _instance(value, dict, where, "an object").items()
-        return {str(key): _value(parts[1], item, f"{where}.{key!r:.40}", depth + 1) for key, item in items}
-    return _plain(kind, value, where)
+        item = _of(parts[1])
+        return lambda value: {key: item(one) for key, one in _is(dict, value, "an object").items()}
+    return {str: _text, int: _whole, float: _number, bool: lambda value: _is(bool, value, "true or false")}[kind]
 
 
-def _tuple(parts: tuple[Any, ...], value: Any, where: str, depth: int) -> tuple[Any, ...]:
-    items = _instance(value, (list, tuple), where, "a list")
-    if parts[-1] is not Ellipsis and len(items) != len(parts):
-        raise ValueError(f"{where} has {len(items)} parts, not {len(parts)}")
-    kinds = parts[:1] * len(items) if parts[-1] is Ellipsis else parts
-    return tuple(_value(kind, item, where, depth + 1) for kind, item in zip(kinds, items, strict=True))
-
-
-def _plain(kind: Any, value: Any, where: str) -> Any:
-    """Text, a truth value or a number; a number in range, so that it can be written and reckoned with again."""
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value) if abs(value) < _LARGEST else _refuse(where, "a number of this size")
-    if kind is int and isinstance(value, bool):
-        _refuse(where, "a whole number")
-    _instance(value, kind, where, {str: "text", int: "a whole number", float: "a number", bool: "true or false"}[kind])
-    if (kind is int and abs(value) >= _LARGEST) or (kind is float and not math.isfinite(value)):
-        _refuse(where, "a number of this size")
+def _choice(choices: tuple[Any, ...], value: Any) -> Any:
+    # By type as well: 1 == True.
+    if not any(type(value) is type(one) and value == one for one in choices):
+        raise ValueError(f"{value!r:.40} is not one of {choices!r:.200}")
     return value
 
 
-def _anything(value: Any, where: str, depth: int) -> Any:
+def _fixed(kinds: tuple[_Restore, ...], items: list[Any]) -> tuple[Any, ...]:
+    if len(items) != len(kinds):
+        raise ValueError(f"{len(items)} parts, not {len(kinds)}")
+    return tuple(kind(item) for kind, item in zip(kinds, items, strict=True))
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise ValueError(f"expected text, found {type(value).__name__}")
+    return value
+
+
+def _whole(value: Any) -> int:
+    """A whole number in range, so that it can be written and reckoned with again."""
+    if type(value) is not int or abs(value) >= _LARGEST:
+        raise ValueError(f"{value!r:.40} is not a whole number of ordinary size")
+    return value
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value) or abs(value) >= _LARGEST:
+        raise ValueError(f"{value!r:.40} is not a number of ordinary size")
+    return float(value)
+
+
+def _anything(value: Any, depth: int = 0) -> Any:
     """JSON of whatever form, such as the signals of a plan."""
+    if depth > _DEEPEST:
+        raise ValueError("nested too deep")
     if isinstance(value, dict):
-        return {key: _value(Any, item, where, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_value(Any, item, where, depth + 1) for item in value]
-    return value if value is None else _plain(type(value), value, where)
+        return {key: _anything(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_anything(item, depth + 1) for item in value]
+    if value is None or isinstance(value, bool | str):
+        return value
+    return _whole(value) if isinstance(value, int) else _number(value)
 
 
-def _instance(value: Any, kind: Any, where: str, wanted: str) -> Any:
+def _is(kind: type[Any], value: Any, wanted: str) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"{where}: expected {wanted}, found {type(value).__name__}")
+        raise ValueError(f"expected {wanted}, found {type(value).__name__}")
     return value
-
-
-def _refuse(where: str, wanted: str) -> Any:
-    raise ValueError(f"{where} is not {wanted}")

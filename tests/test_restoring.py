@@ -71,19 +71,19 @@ def test_an_answer_of_an_older_version_has_the_defaults_of_what_it_lacks() -> No
         ({"tokens": {"prompt": 2**70}}, "Answer.tokens.prompt"),
         ({"seconds": {"total": float("nan")}}, "Answer.seconds.total"),
         ({"seconds": {"total": float("inf")}}, "Answer.seconds.total"),
-        ({"split": {"votes": [{"answer": "x"}]}}, "Answer.split.votes"),
+        ({"split": {"votes": [{"answer": "x"}]}}, "Answer.split"),
         ({"context": {"rules": "many"}}, "Answer.context"),
         ({"table": [3]}, "Answer.table"),
     ],
 )
 def test_what_is_no_answer_is_refused_and_the_place_is_named(change: dict[str, Any], where: str) -> None:
-    with pytest.raises((TypeError, ValueError), match=where.replace(".", r"\.")):
+    with pytest.raises(ValueError, match=where.replace(".", r"(\.|: \w+\.)")):
         restored(Answer, through_json(WHOLE) | change)
 
 
 def test_a_filter_comes_back_with_its_pages() -> None:
     assert restored(Filter, {"documents": ["a*"], "pages": [3, None]}) == Filter(("a*",), pages=(3, None))
-    with pytest.raises(ValueError, match="has 1 parts, not 2"):
+    with pytest.raises(ValueError, match="1 parts, not 2"):
         restored(Filter, {"pages": [3]})
 
 
@@ -109,7 +109,7 @@ def test_what_was_tampered_with_is_an_answer_or_refused_and_nothing_else() -> No
     for _ in range(2000):
         try:
             answer = restored(Answer, mutated(whole, dice))
-        except (TypeError, ValueError):
+        except ValueError:
             continue
         made += 1
         json.dumps(answer.to_dict(), allow_nan=False)

@@ -34,7 +34,7 @@ def from_json(value: Any) -> Session:
     """The conversation that `to_json` made this of.
 
     Raises:
-        TypeError, ValueError, KeyError, RecursionError: it is none.
+        TypeError, ValueError, KeyError: it is none.
     """
     given = _dict(value)
     if given["schema"] != SCHEMA:

@@ -260,7 +260,8 @@ class SessionStore:
         return session
 
     def _save(self, session: Session) -> None:
-        vault.write_json(self._path(session.id), files.to_json(session))
+        # On one line: with indents it is written by Python instead of C, 20 times slower, at every question.
+        vault.write_bytes(self._path(session.id), json.dumps(files.to_json(session)).encode())
 
     def _remove(self, session_id: str) -> None:
         for path in (self._said(session_id), self._draft(session_id), self._path(session_id)):

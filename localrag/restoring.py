@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from localrag.findings import Split
 
@@ -28,7 +28,7 @@ def restored(kind: type[T], value: Any) -> T:
     Raises:
         ValueError: the value is not what such an object holds; the message names where.
     """
-    made: T = _of_class(kind)(value)
+    made: T = _of_class(cast(Any, kind))(value)
     return made
 
 
@@ -69,7 +69,7 @@ def _of(kind: Any) -> _Restore:
     if kind is Any:
         return _anything
     if is_dataclass(kind):
-        return _of_class(kind)
+        return _of_class(cast(Any, kind))
     if origin is Literal:
         return lambda value: _choice(parts, value)
     if origin in (Union, UnionType):

@@ -1,5 +1,6 @@
 """A conversation as the "model" lane keeps it: asks, passes the events on, remembers and saves what was
-answered.
+asked and answered. A question is saved before it is asked, and the words of its answer every few seconds while they
+come, so that whatever ends the app leaves both.
 
 Everything below runs in a lane's thread and touches no widget; it only posts messages to the screen.
 """
@@ -7,22 +8,28 @@ Everything below runs in a lane's thread and touches no widget; it only posts me
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 from textual.message_pump import MessagePump
 
 from localrag.errors import LocalragError
-from localrag.events import Answered, Event
+from localrag.events import Again, Answered, Delta, Event
 from localrag.tui.core import Core
 from localrag.tui.jobs import deliver
 from localrag.types import EVERYTHING, Answer, Filter, Mode, Turn
 
 if TYPE_CHECKING:
-    from localrag.sessions import Session
+    from localrag.sessions.values import Session, Value
     from localrag.tui.widgets.turn import TurnView
+
+
+# How often the words of an answer that is coming are kept, in seconds.
+KEEP = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +52,12 @@ class Talk:
 
 @dataclass(eq=False, slots=True)
 class Asked:
-    """One question on its way: its view, and the flag that stops it."""
+    """One question on its way: its view, the settings that shape its answer, and the flag that stops it."""
 
     question: str
     view: TurnView
     talk: Talk
+    settings: Mapping[str, Value] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -80,13 +88,16 @@ class Trouble(Message):
 
 
 def answer(core: Core, scope: Scope, asked: Asked, screen: MessagePump) -> None:
-    """Ask, tell the screen every event, then remember and save the answer.
+    """Save the question and ask it, tell the screen every event, then remember and save the answer.
 
     Raises:
         LocalragError: as the core does.
     """
     final: Answer | None = None
     if not asked.stop.is_set():
+        with suppress(LocalragError):  # if the disk is full, saving the answer will say so
+            _save(core, scope, asked, lambda session: core.store.ask(session, asked.question))
+        words = _Words(core, asked)
         for event in core.engine.ask(
             asked.question,
             libraries=scope.libraries,
@@ -96,11 +107,12 @@ def answer(core: Core, scope: Scope, asked: Asked, screen: MessagePump) -> None:
             stop=asked.stop.is_set,
         ):
             deliver(screen, Told(asked, event))
+            words.hear(event)
             if isinstance(event, Answered):
                 final = event.answer
     deliver(screen, Ended(asked))
     if final is not None:
-        _remember(core, scope, asked.talk, final, screen)
+        _remember(core, scope, asked, final, screen)
 
 
 def read_ahead(core: Core, scope: Scope, talk: Talk, stop: threading.Event) -> None:
@@ -112,16 +124,43 @@ def read_ahead(core: Core, scope: Scope, talk: Talk, stop: threading.Event) -> N
             pass
 
 
-def _remember(core: Core, scope: Scope, talk: Talk, final: Answer, screen: MessagePump) -> None:
+class _Words:
+    """Keeps how far an answer has got on the disk, now and then."""
+
+    def __init__(self, core: Core, asked: Asked) -> None:
+        self._core = core
+        self._asked = asked
+        self._said = ""
+        self._kept = time.monotonic()
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, Again):
+            self._said = ""
+        if not isinstance(event, Delta):
+            return
+        self._said += event.text
+        if time.monotonic() - self._kept >= KEEP and (session := self._asked.talk.session) is not None:
+            with suppress(LocalragError):
+                self._core.store.keep_said(session.id, self._asked.question, self._said)
+            self._kept = time.monotonic()
+
+
+def _remember(core: Core, scope: Scope, asked: Asked, final: Answer, screen: MessagePump) -> None:
+    talk = asked.talk
     if final.answer.strip():
         talk.history.append(Turn(final.question, final.answer, final.sources))
     talk.cited = tuple(dict.fromkeys((item.library, item.document) for item in final.citations)) or talk.cited
     try:
-        if talk.session is None:
-            talk.session = core.store.new(scope.libraries)
-        talk.session = core.store.append(talk.session, final)
+        _save(core, scope, asked, lambda session: core.store.append(session, final))
     except LocalragError as error:
         deliver(screen, Trouble(error))
+
+
+def _save(core: Core, scope: Scope, asked: Asked, save: Callable[[Session], Session]) -> None:
+    """Save something of a conversation, with what its questions are asked of and how now."""
+    session = asked.talk.session or core.store.new(scope.libraries)
+    how: dict[str, Any] = {"libraries": scope.libraries, "only": scope.only, "mode": scope.mode}
+    asked.talk.session = save(replace(session, settings=dict(asked.settings), **how))
 
 
 def look_at(core: Core, libraries: Sequence[str]) -> tuple[int, tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from localrag.errors import LocalragError, NotFoundError
 from localrag.events import Answered, Delta, Event, Found, Planned, PromptRead
 from localrag.reports import IngestProgress, IngestReport
 from localrag.service.engine import Folder, Opened, Shelf, Shelved
+from localrag.sessions import SavedTurn, Session, SessionStore
 from localrag.tui.app import LocalragApp
 from localrag.tui.core import Core
 from localrag.types import (
@@ -214,8 +215,6 @@ class FakeEngine:
 
 
 def with_question(answer: Answer, question: str) -> Answer:
-    from dataclasses import replace
-
     return replace(answer, question=question)
 
 
@@ -268,20 +267,37 @@ class FakeLibrary:
 
 @dataclass
 class FakeStore:
-    """Keeps the answers of each conversation; `full` makes saving fail."""
+    """Keeps conversations in memory; `full` makes saving fail."""
 
-    sessions: list[list[Answer]] = field(default_factory=list)
+    kept: dict[str, Session] = field(default_factory=dict)
     full: LocalragError | None = None
 
-    def new(self, libraries: tuple[str, ...], title: str = "") -> int:
-        self.sessions.append([])
-        return len(self.sessions) - 1
+    @property
+    def sessions(self) -> list[list[Answer]]:
+        """The answers of each conversation."""
+        return [[turn.answer for turn in one.turns if turn.answer] for one in self.kept.values()]
 
-    def append(self, session: int, answer: Answer) -> int:
+    def new(self, libraries: tuple[str, ...], title: str = "") -> Session:
+        return SessionStore(Path("nowhere")).new(libraries, title)
+
+    def ask(self, session: Session, question: str) -> Session:
+        return self._keep(session, SavedTurn(question, "", None))
+
+    def append(self, session: Session, answer: Answer) -> Session:
+        answered = tuple(turn for turn in session.turns if turn.answer)
+        return self._keep(replace(session, turns=answered), SavedTurn(answer.question, "", answer))
+
+    def _keep(self, session: Session, turn: SavedTurn) -> Session:
         if self.full:
             raise self.full
-        self.sessions[session].append(answer)
-        return session
+        self.kept[session.id] = replace(session, turns=(*session.turns, turn))
+        return self.kept[session.id]
+
+    def keep_said(self, session_id: str, question: str, said: str) -> None:
+        pass
+
+    def keep_draft(self, session_id: str, draft: str) -> None:
+        pass
 
 
 @dataclass
@@ -289,7 +305,7 @@ class FakeWorld:
     """Everything behind the app; change a part, then take `app()`."""
 
     assistant: FakeAssistant = field(default_factory=FakeAssistant)
-    store: FakeStore = field(default_factory=FakeStore)
+    store: FakeStore | SessionStore = field(default_factory=FakeStore)
     libraries: dict[str, FakeLibrary] = field(default_factory=lambda: {"contracts": FakeLibrary("contracts")})
     fresh: FakeLibrary = field(default_factory=lambda: FakeLibrary("new"))
     roots: dict[Path, str] = field(default_factory=dict)

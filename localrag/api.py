@@ -17,7 +17,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from localrag import audit, chunking, filters, instructions, loading, precedence, prefix_cache, renewal, scanning, vault
+from localrag import (
+    audit,
+    chunking,
+    filters,
+    instructions,
+    loading,
+    names,
+    precedence,
+    prefix_cache,
+    renewal,
+    scanning,
+    vault,
+)
 from localrag import ingest as ingesting
 from localrag.assistant import Assistant
 from localrag.editing import Editor
@@ -54,8 +66,7 @@ def open_library(name: str, *, settings: Settings | None = None, create: bool = 
 
 def library_names(settings: Settings | None = None) -> list[str]:
     """Names of all libraries, in order."""
-    folder = (settings or load_settings()).indexes_dir
-    return sorted(path.parent.name for path in folder.glob(f"*/{DATABASE}"))
+    return names.library_names((settings or load_settings()).indexes_dir)
 
 
 def find_library(path: Path, settings: Settings | None = None) -> str | None:

@@ -108,3 +108,11 @@ class ReadError(LocalragError):
 
 class Cancelled(LocalragError):
     exit_code = 130
+
+
+def internal(error: BaseException) -> LocalragError:
+    """An exception that nobody foresaw, in the form in which errors are shown."""
+    return LocalragError(
+        f"internal error: {type(error).__name__}: {error}",
+        "This is a defect of localrag, not of your documents. You can go on; `localrag doctor` may say more.",
+    )

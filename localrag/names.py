@@ -26,6 +26,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def library_names(folder: Path) -> list[str]:
+    """Names of the libraries that lie in a folder, in order."""
+    return sorted(path.parent.name for path in folder.glob(f"*/{DATABASE}"))
+
+
 def no_library(folder: Path, name: str) -> NotFoundError:
     """The error for a library that is not there, with the nearest name that is."""
     near = difflib.get_close_matches(name, [path.parent.name for path in folder.glob(f"*/{DATABASE}")], 1)

@@ -111,5 +111,8 @@ class Engine(Protocol):
         The model leaves the memory where a setting of its own changes (`settings.OF_THE_MODEL`), until the next `load`.
         """
 
+    def pause(self, paused: bool) -> None:
+        """Stand still while the screen is suspended, and go on after."""
+
     def close(self) -> None:
         """Give memory and files back."""

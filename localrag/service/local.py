@@ -113,5 +113,8 @@ class LocalEngine:
             self._settings = settings
             self._assistant.configure(settings)
 
+    def pause(self, paused: bool) -> None:
+        pass  # it does so with this process
+
     def close(self) -> None:
         self._assistant.close()

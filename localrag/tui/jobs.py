@@ -17,7 +17,7 @@ from textual._context import NoActiveAppError
 from textual.message import Message
 from textual.message_pump import MessagePump
 
-from localrag.errors import LocalragError
+from localrag.errors import LocalragError, internal
 
 
 class Lane:
@@ -37,7 +37,7 @@ class Lane:
             except LocalragError as error:
                 failed(error)
             except Exception as error:
-                failed(internal_error(error))
+                failed(internal(error))
 
         self._jobs.put(guarded)
         if self._thread is None:
@@ -55,14 +55,6 @@ class Lane:
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
-
-
-def internal_error(error: Exception) -> LocalragError:
-    """An exception that nobody foresaw, in the form in which errors are shown."""
-    return LocalragError(
-        f"internal error: {type(error).__name__}: {error}",
-        "This is a defect of localrag, not of your documents. You can go on; `localrag doctor` may say more.",
-    )
 
 
 def deliver(to: MessagePump, message: Message) -> None:

@@ -172,6 +172,7 @@ class FakeEngine:
     def __init__(self, world: FakeWorld) -> None:
         self.world = world
         self.configured: dict[str, Any] = {}
+        self.paused: list[bool] = []
 
     def load(self) -> str:
         return self.world.assistant.load()
@@ -209,6 +210,9 @@ class FakeEngine:
 
     def configure(self, **options: Any) -> None:
         self.configured |= options
+
+    def pause(self, paused: bool) -> None:
+        self.paused.append(paused)
 
     def close(self) -> None:
         pass

@@ -33,7 +33,7 @@ from localrag import (
 from localrag import ingest as ingesting
 from localrag.assistant import Assistant
 from localrag.editing import Editor
-from localrag.errors import LibraryError, NotFoundError, UsageError
+from localrag.errors import NotFoundError, UsageError
 from localrag.events import Answered, Event
 from localrag.library import Library as Storage
 from localrag.names import check_name
@@ -71,17 +71,7 @@ def library_names(settings: Settings | None = None) -> list[str]:
 
 def find_library(path: Path, settings: Settings | None = None) -> str | None:
     """The library that a folder (or a file's folder) was read into, or None."""
-    settings = settings or load_settings()
-    folder = path.resolve()
-    root = str(folder.parent if folder.is_file() else folder)
-    for name in library_names(settings):
-        try:
-            library = Library(name, settings)
-            if root in library.roots():
-                return name
-        except LibraryError:
-            continue  # a damaged one is reported where it is used
-    return None
+    return names.library_of(path, (settings or load_settings()).indexes_dir)
 
 
 def name_for(path: Path, settings: Settings | None = None) -> str:

@@ -1,4 +1,4 @@
-"""How libraries are named, and how their documents are named by globs; knows which libraries there are, no more."""
+"""How libraries are named, and their documents by globs; knows which libraries there are and of which folders."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 import fnmatch
 import re
 from collections.abc import Collection, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 from localrag.errors import NotFoundError, UsageError
@@ -29,6 +30,20 @@ def check_name(name: str) -> str:
 def library_names(folder: Path) -> list[str]:
     """Names of the libraries that lie in a folder, in order."""
     return sorted(path.parent.name for path in folder.glob(f"*/{DATABASE}"))
+
+
+def library_of(path: Path, folder: Path) -> str | None:
+    """The library, of those that lie in `folder`, that a folder (or a file's folder) was read into, or None."""
+    from localrag import vault  # and with it the database engine, which a screen needs only here
+
+    there = path.resolve()
+    root = str(there.parent if there.is_file() else there)
+    for name in library_names(folder):
+        # One that is damaged, or locked, is reported where it is used.
+        with suppress(Exception), closing(vault.connect(folder / name / DATABASE)) as database:
+            if database.execute("SELECT 1 FROM roots WHERE path = ?", (root,)).fetchone():
+                return name
+    return None
 
 
 def no_library(folder: Path, name: str) -> NotFoundError:

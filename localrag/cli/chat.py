@@ -1,15 +1,14 @@
 """`localrag chat`: open the terminal app over a folder, a library, or whatever there is.
 
-Finds out what is meant, puts the real core behind the app, and keeps native libraries from writing over its
-screen.
+Finds out what is meant and puts the real core behind the app: documents and models in a worker process, so that this
+one loads nothing heavy and paints at once.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,9 +111,9 @@ def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) ->
         UsageError: the target is a file.
         NotFoundError: a library or folder that is not there.
     """
-    from localrag import api
+    from localrag import names
 
-    known = api.library_names(settings)
+    known = names.library_names(settings.indexes_dir)
     for name in libraries:
         if name not in known:
             raise NotFoundError(f"there is no library {name!r}", _known(known))
@@ -125,7 +124,7 @@ def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) ->
     if target in known:
         return [target, *(name for name in libraries if name != target)], None
     if path.is_dir():
-        found = api.find_library(path, settings)
+        found = names.library_of(path, settings.indexes_dir)
         return ([found, *(name for name in libraries if name != found)], None) if found else ([], path)
     if path.exists():
         raise UsageError(f"{target!r} is a file", f"Give the folder it lies in: localrag chat {str(path.parent)!r}")
@@ -138,51 +137,20 @@ def _known(names: Sequence[str]) -> str:
 
 def real_core(settings: Settings) -> Core:
     """The app's door to the real assistant, libraries and conversations."""
-    from localrag.service.local import LocalEngine
+    from localrag.service.client import remote_engine
     from localrag.sessions import SessionStore
     from localrag.tui.core import Core
 
-    return Core(LocalEngine(settings), SessionStore(settings.sessions_dir, settings.audit_file))
+    return Core(remote_engine(settings), SessionStore(settings.sessions_dir, settings.audit_file))
 
 
 def _run(app: LocalragApp) -> None:
-    with _native_output_hidden():
-        app.run()
+    app.run()
     code = app.return_code or 0
+    app.core.engine.close()  # in the middle of whatever it does: everything worth keeping is on the disk by now
     if not app.shut_down(PATIENCE):
-        # A model that is loading cannot be interrupted, and tearing down the interpreter under it can crash.
-        # Everything worth keeping is on the disk by now.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     if code:
         sys.exit(code)
-
-
-@contextmanager
-def _native_output_hidden() -> Iterator[None]:
-    """Give the app its own handles of the terminal, and send what native code writes to the old ones nowhere.
-
-    llama.cpp and torch write to the file descriptors themselves, past Python, over the app's screen.
-    """
-    if os.name != "posix":
-        yield
-        return
-    before = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
-    terminal = [os.fdopen(os.dup(number), "w", encoding="utf-8", errors="replace") for number in (1, 2)]
-    kept = [os.dup(1), os.dup(2)]
-    null = os.open(os.devnull, os.O_WRONLY)
-    # Textual takes the dunder names for drawing; the plain ones are where it reports a crash of its own.
-    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = terminal  # type: ignore[misc]
-    os.dup2(null, 1)
-    os.dup2(null, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept[0], 1)
-        os.dup2(kept[1], 2)
-        sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__ = before  # type: ignore[misc]
-        for number in (*kept, null):
-            os.close(number)
-        for stream in terminal:
-            stream.close()

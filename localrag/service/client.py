@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from localrag.settings import Settings
 
 _LOOK = 0.02  # seconds between two looks at `stop`
-_PATIENCE = 2.0  # for a worker to give its memory back and leave
+_PATIENCE = 0.5  # for a worker to leave by itself; what it is killed in the middle of stays usable
 
 
 def remote_engine(settings: Settings) -> Engine:
@@ -70,7 +70,7 @@ class RemoteEngine:
                 self._process.pause(paused)
 
     def close(self) -> None:
-        """End the worker, within seconds; what is under way raises."""
+        """End the worker, within a second; what is under way raises."""
         with self._lock:
             self._closed = True
             process, self._process = self._process, None
@@ -86,8 +86,10 @@ class RemoteEngine:
             return self._process
 
     def _values(self, call: Call, arguments: dict[str, Any], stop: Callable[[], bool] | None) -> Generator[Any]:
-        process = self._running()
-        reply = process.begin(call.name, arguments)
+        reply = None
+        while reply is None:
+            process = self._running()
+            reply = process.begin(call.name, arguments)
         told = stop is None
         try:
             while True:

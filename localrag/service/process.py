@@ -25,6 +25,7 @@ from localrag.settings import Settings
 
 _WAITING = 256 << 20  # bytes of replies that nobody takes
 _LAST_WORDS = 4000  # bytes
+WORKER = "localrag.service.worker"
 _MEMORY = "The system may have been short of memory: choose a smaller model, or set context_tokens lower."
 
 
@@ -69,16 +70,12 @@ class Process:
 
     # --- talking --------------------------------------------------------------------------------------------
 
-    def begin(self, name: str, arguments: dict[str, Any]) -> Reply:
-        """Call a method.
-
-        Raises:
-            LocalragError: the worker has ended.
-        """
+    def begin(self, name: str, arguments: dict[str, Any]) -> Reply | None:
+        """Call a method; None where the worker has ended."""
         reply = Reply(next(self._numbers))
         with self._lock:
             if not self.alive:
-                raise self.lost()
+                return None
             self._replies[reply.number] = reply
         self.send(["call", reply.number, name, arguments])
         return reply
@@ -109,6 +106,7 @@ class Process:
         """It sent what makes no sense: end it."""
         self._verdict = self._verdict or f"it sent what makes no sense ({error})"
         self._kill()
+        self.alive = False
 
     def end(self, patience: float) -> None:
         """Have it leave, and kill it where it does not."""
@@ -175,6 +173,7 @@ class Process:
                 self._take(wire.message(data), len(data))
         except wire.Malformed as error:
             self.distrust(error)
+        self.alive = False
         try:
             self._code = popen.wait(1)
         except subprocess.TimeoutExpired:  # it closed its pipe and lives on
@@ -202,13 +201,16 @@ class Process:
 
 
 def _spawn(setup: Setup) -> subprocess.Popen[bytes]:
-    """A new worker, which knows its setup. It finds localrag where this process did, and nothing in the current folder (see `isolate`)."""
+    """A new worker, told its setup.
+
+    It finds localrag where this process did, and nothing in the current folder (see `readers/isolate.py`).
+    """
     here = str(Path(__file__).resolve().parents[2])
     inherited = os.environ.get("PYTHONPATH")
     # Its own group of processes: Ctrl-C and Ctrl-Z go to the screen, which passes on what it should hear.
     group: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}
     popen = subprocess.Popen(
-        [sys.executable, "-P", "-m", "localrag.service.worker"],
+        [sys.executable, "-P", "-m", WORKER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

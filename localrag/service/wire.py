@@ -28,6 +28,7 @@ from localrag.errors import LocalragError
 
 # Parsed JSON takes up to 25 times its size (empty lists), so this also bounds what a hostile line costs.
 LONGEST = 32 << 20
+_DEEPEST = 20  # values of `Any` inside each other
 
 
 class Malformed(ValueError):
@@ -164,9 +165,13 @@ def _plain(kind: type, convert: Callable[[Any], Any] = lambda value: value) -> C
 
 
 def _finite(value: Any) -> float:
-    if not math.isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         raise Malformed("a number that is not finite")
-    return float(value)
+    return number
 
 
 def _write_path(value: Any) -> str:
@@ -299,16 +304,18 @@ def _write_any(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot travel between processes")
 
 
-def _read_any(data: Any) -> Any:
+def _read_any(data: Any, depth: int = 0) -> Any:
+    if depth > _DEEPEST:
+        raise Malformed("a value that is nested too deep")
     match data:
         case {"tuple": list(items)} if len(data) == 1:
-            return tuple(_read_any(item) for item in items)
+            return tuple(_read_any(item, depth + 1) for item in items)
         case {"map": dict(items)} if len(data) == 1:
-            return {key: _read_any(item) for key, item in items.items()}
+            return {key: _read_any(item, depth + 1) for key, item in items.items()}
         case {"path": str(path)} if len(data) == 1:
             return Path(path)
         case list():
-            return [_read_any(item) for item in data]
+            return [_read_any(item, depth + 1) for item in data]
         case float():
             return _finite(data)
         case dict():

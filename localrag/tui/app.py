@@ -117,6 +117,9 @@ class LocalragApp(App[None]):
         self._last_interrupt = float("-inf")
 
     def on_mount(self) -> None:
+        # Ctrl-Z halts this process only; the engine may be in another.
+        self.app_suspend_signal.subscribe(self, lambda _: self.core.engine.pause(True))
+        self.app_resume_signal.subscribe(self, lambda _: self.core.engine.pause(False))
         self.load_model()
         self.open_first_screen()
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from tui.fakes import NOTICE, PLAN, SCRIPT, FakeAssistant, FakeEngine, FakeLibrary, FakeWorld
 
-from localrag import api
+from localrag import names
 from localrag.cli import chat, plain
 from localrag.errors import NotFoundError, StorageError, UsageError
 from localrag.events import Delta, Planned, PromptRead, Surveyed
@@ -21,8 +21,8 @@ def talk(monkeypatch, tmp_path):
     """Runs the command over a world, with what is typed; `person` says whether somebody sees the prompts."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(api, "library_names", lambda settings=None: ["contracts"])
-    monkeypatch.setattr(api, "find_library", lambda path, settings=None: None)
+    monkeypatch.setattr(names, "library_names", lambda folder: ["contracts"])
+    monkeypatch.setattr(names, "library_of", lambda path, folder: None)
 
     def run(typed, *words, world=None, person=False):
         world = world or FakeWorld()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from click.testing import CliRunner
 
-from localrag import api
+from localrag import names
 from localrag.cli import chat
 from localrag.errors import NotFoundError, UsageError
 from localrag.service.engine import Folder
+from localrag.service.local import LocalEngine
 from localrag.settings import Settings
 
 
@@ -21,10 +20,8 @@ def libraries(monkeypatch, tmp_path):
     for name in ("contracts", "new folder"):
         (tmp_path / name).mkdir()
     (tmp_path / "file.pdf").touch()
-    monkeypatch.setattr(api, "library_names", lambda settings=None: ["contracts", "policies"])
-    monkeypatch.setattr(
-        api, "find_library", lambda path, settings=None: "contracts" if path.name == "contracts" else None
-    )
+    monkeypatch.setattr(names, "library_names", lambda folder: ["contracts", "policies"])
+    monkeypatch.setattr(names, "library_of", lambda path, folder: "contracts" if path.name == "contracts" else None)
     return tmp_path
 
 
@@ -68,27 +65,16 @@ def test_piped_chat_is_refused_and_names_the_command_for_scripts():
 def test_offered_models_are_known_to_the_catalog_and_best_first(tmp_path):
     from localrag.models import catalog
 
-    engine = chat.real_core(Settings(home=tmp_path)).engine
+    engine = LocalEngine(Settings(home=tmp_path))
     ranks = [catalog.card(id).rank for id, _ in engine.model_choices()]
     assert ranks and ranks == sorted(ranks, reverse=True)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="native output is only hidden on POSIX")
-def test_native_output_is_hidden_while_the_app_runs_and_python_still_reaches_the_terminal(capfd):
-    import sys
-
-    with chat._native_output_hidden():
-        os.write(2, b"native noise")
-        os.write(1, b"native noise")
-        print("drawn", file=sys.__stderr__, flush=True)
-    os.write(2, b" after")
-    captured = capfd.readouterr()
-    assert "noise" not in captured.out + captured.err
-    assert captured.err == "drawn\n after"
-
-
 def test_real_core_looks_at_folders_without_reading_them(tmp_path):
     core = chat.real_core(Settings(home=tmp_path))
-    assert core.engine.libraries() == ()
     (tmp_path / "leases").mkdir()
-    assert core.engine.look_at(tmp_path / "leases") == Folder("leases", False, 0)
+    try:
+        assert core.engine.libraries() == ()
+        assert core.engine.look_at(tmp_path / "leases") == Folder("leases", False, 0)
+    finally:
+        core.engine.close()

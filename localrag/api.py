@@ -41,7 +41,7 @@ from localrag.readers.source import Options
 from localrag.reports import Failure, IngestProgress, IngestReport
 from localrag.schema import DATABASE
 from localrag.settings import Settings, Think, load_settings
-from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, Turn
+from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
 
 if TYPE_CHECKING:
     from localrag.embedding import Embedder
@@ -268,6 +268,10 @@ class Library:
             raise NotFoundError(f"{found.path!r} has no pages", "Leave out --page to see its whole text.")
         wanted = "no page was named" if page is None else f"there is no page {page}"
         raise NotFoundError(f"{wanted} in {found.path!r}", f"Its pages run from 1 to {len(pages)}: --page N.")
+
+    def stored_file(self, document: Document) -> StoredFile | None:
+        """The file that a document was read from, as it was then."""
+        return self._storage().files(document.root).get(document.file or document.path)
 
     def page_text(self, document: str, page: int | None = None) -> str:
         """The stored text that a citation's offsets count in."""

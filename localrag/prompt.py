@@ -250,6 +250,8 @@ def _clipped(text: str, most: int, count: Count) -> str:
 def _heading(passage: Passage) -> str:
     path = " › ".join(part for part in passage.heading[-2:] if not orders.orders(part))
     place = passage.place if passage.page is not None or passage.unit == "mail" or passage.spot else ""
+    if passage.unit == "page" and passage.page is not None:
+        place = place.replace(" (printed ", " (")  # said for people; the model reads what it was measured with
     return ", ".join(part for part in (_named(passage.document), place, path) if part)
 
 

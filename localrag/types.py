@@ -237,8 +237,8 @@ class Passage:
 def place(page: int | None, label: str | None, heading: tuple[str, ...], unit: Unit = "page", spot: str = "") -> str:
     """The place as a person would look it up.
 
-    "p. 12", "p. 4 (iv)", "slide 3", "sheet Prices, B4:D9", "ch. 2 (Loomings)", "mail of 2024-03-02 from Jane Doe",
-    "00:01:23", or the heading path.
+    "p. 12", "p. 4 (printed iv)", "slide 3", "sheet Prices, B4:D9", "ch. 2 (Loomings)", "mail of 2024-03-02 from Jane
+    Doe", "00:01:23", or the heading path.
     """
     named = label if label and label != str(page) else None
     if unit == "mail":
@@ -248,7 +248,9 @@ def place(page: int | None, label: str | None, heading: tuple[str, ...], unit: U
     if unit == "sheet":
         where = f"sheet {named or page}"
         return f"{where}, {spot}" if spot else where
-    short = {"page": "p.", "slide": "slide", "chapter": "ch."}[unit]
+    if unit == "page":  # a bare number in brackets would leave open which of the two is meant
+        return f"p. {page} (printed {named})" if named else f"p. {page}"
+    short = {"slide": "slide", "chapter": "ch."}[unit]
     return f"{short} {page} ({named})" if named else f"{short} {page}"
 
 

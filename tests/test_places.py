@@ -3,7 +3,7 @@ import time
 import pytest
 
 from localrag.places import cell_name, spot
-from localrag.types import Anchor
+from localrag.types import Anchor, place
 
 TEXT = (
     "Prices 2024 | net\n\n"
@@ -111,3 +111,9 @@ def test_a_hundred_thousand_anchors_are_no_burden():
         at = number * len(line) + 8
         assert spot(text, anchors, at, at + 3) == f"B{number + 1}"
     assert time.perf_counter() - start < 1
+
+
+def test_printed_page_number_is_said_to_be_one() -> None:
+    assert place(21, "18", ()) == "p. 21 (printed 18)"
+    assert place(18, "18", ()) == place(18, None, ()) == "p. 18"
+    assert place(3, "Outlook", (), "slide") == "slide 3 (Outlook)"

@@ -33,7 +33,7 @@ def answer(question: str = "When does the lease end?", quote: str = "ends on 31 
         answer="It ends on 31 May 2030 [1].",
         found=True,
         plan=Plan("retrieve", "a short question over many pages", {"score": 0.7}),
-        citations=(Citation("contracts", "lease/main.pdf", 12, "xii", "p. 12 (xii)", quote, 40, 60, 1),),
+        citations=(Citation("contracts", "lease/main.pdf", 12, "xii", "p. 12 (printed xii)", quote, 40, 60, 1),),
         citations_dropped=1,
         not_read=(NotRead("contracts", "scan.pdf", "no text on page 3", 3),),
     )
@@ -44,7 +44,7 @@ def test_a_turn_is_on_the_disk_once_added_and_comes_back_equal(store: SessionSto
     assert store.load(saved.id) == saved
     assert saved.libraries == ("contracts", "minutes")
     assert saved.history == (
-        Turn("When does the lease end?", "It ends on 31 May 2030 [1].", ("lease/main.pdf, p. 12 (xii)",)),
+        Turn("When does the lease end?", "It ends on 31 May 2030 [1].", ("lease/main.pdf, p. 12 (printed xii)",)),
     )
     assert saved.turns[0].answer == answer()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from localrag.events import Event
+from localrag.originals import FileState
 from localrag.reports import Failure, IngestProgress, IngestReport, Warmed
 from localrag.types import EVERYTHING, Document, Filter, Mode, Page, Turn
 
@@ -49,13 +50,14 @@ class Shelf:
 class Opened:
     """A stored page (of a document without pages, its whole text), and the file on the disk that it was read from.
 
-    `number` of `count` pages; `file` does not say that the file is still there.
+    `count` is how many pages the document has; `state` says whether the file is still as it was when it was read.
     """
 
     document: Document
     page: Page
     count: int
     file: str
+    state: FileState = "same"
 
 
 @dataclass(frozen=True, slots=True)

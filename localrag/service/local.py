@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from localrag import api, calibration, loading, planning, prefix_cache, scanning
+from localrag import api, calibration, loading, originals, planning, prefix_cache, scanning
 from localrag.assistant import Assistant
 from localrag.errors import ModelError
 from localrag.events import Event
@@ -98,7 +98,8 @@ class LocalEngine:
     def page(self, library: str, document: str, number: int | None = None) -> Opened:
         with closing(api.open_library(library, settings=self._settings)) as opened:
             found, page = opened.page(document, number)
-            return Opened(found, page, found.pages, str(Path(found.root) / (found.file or found.path)))
+            file = Path(found.root) / (found.file or found.path)
+            return Opened(found, page, found.pages, str(file), originals.state(file, opened.stored_file(found)))
 
     def model_choices(self) -> tuple[tuple[str, int], ...]:
         from localrag.models import catalog

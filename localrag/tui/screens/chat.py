@@ -45,6 +45,7 @@ class ChatScreen(Screen[None]):
         Binding("f2", "toggle_source", "Show or hide the source"),
         Binding("f3", "step_citation(-1)", "Source of the previous citation"),
         Binding("f4", "step_citation(1)", "Source of the next citation"),
+        Binding("ctrl+o", "open_file", "Open the file of the source in the system's viewer"),
         Binding("f5", "toggle_thoughts", "Show or hide what the model thought"),
         Binding("pageup", "page(-1)", "Scroll the conversation up"),
         Binding("pagedown", "page(1)", "Scroll the conversation down"),
@@ -52,7 +53,7 @@ class ChatScreen(Screen[None]):
     ]
     HELP_GROUPS: ClassVar[list[tuple[str, Any]]] = [
         ("Question", QuestionInput),
-        ("Citation", CitationLine),
+        ("Citation or source", Panels),
         ("Source", SourceText),
     ]
 
@@ -118,8 +119,8 @@ class ChatScreen(Screen[None]):
 
     # --- sources --------------------------------------------------------------------------------------------
 
-    def action_step_citation(self, step: int, focus: bool = False) -> None:
-        if not self._panels.step(step, focus):
+    def action_step_citation(self, step: int) -> None:
+        if not self._panels.step(step):
             self._no_citation()
 
     def action_focus_source(self) -> None:
@@ -127,6 +128,12 @@ class ChatScreen(Screen[None]):
 
     def action_toggle_source(self) -> None:
         if not self._panels.toggle():
+            self._no_citation()
+
+    def action_open_file(self) -> None:
+        if self._panels.chosen or self._panels.step(1):
+            self._panels.action_open_file()
+        else:
             self._no_citation()
 
     def _no_citation(self) -> None:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from localrag.tui import shortening
 from localrag.tui.inert import clean_line
 from localrag.types import Citation
 
 
 class CitationLine(Static, can_focus=True):
     """ "[1] contract.pdf, p. 12: “quoted words”", with ▸ before it while its source is shown."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,n", "screen.step_citation(1, True)", "Next citation"),
-        Binding("up,p", "screen.step_citation(-1, True)", "Previous citation"),
-        Binding("enter", "screen.focus_source", "Go to the source"),
-    ]
 
     class Reached(Message):
         """The person has moved onto a citation."""
@@ -32,12 +24,17 @@ class CitationLine(Static, can_focus=True):
     def __init__(self, citation: Citation) -> None:
         super().__init__()
         self.citation = citation
+        self._shown = False
+        self._width = 0
         self.mark(False)
 
     def mark(self, shown: bool) -> None:
         """Set or take away the mark of the citation whose source is shown."""
+        self._shown = shown
         cited = self.citation
-        where = clean_line(f"{cited.document}, {cited.place}" if cited.place else cited.document)
+        # A name may fill a line of its own, but not the next ones.
+        room = max(30, self._width - 8 - len(str(cited.marker)))
+        where = shortening.source(clean_line(cited.document), clean_line(cited.place), room)
         self.set_class(shown, "-shown")
         self.update(
             Content.assemble(
@@ -46,6 +43,11 @@ class CitationLine(Static, can_focus=True):
                 f"“{clean_line(cited.quote)}”",
             )
         )
+
+    def on_resize(self) -> None:
+        if self.content_size.width != self._width:
+            self._width = self.content_size.width
+            self.mark(self._shown)
 
     def on_focus(self) -> None:
         self.post_message(self.Reached(self))

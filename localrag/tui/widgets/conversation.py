@@ -7,6 +7,7 @@ from collections.abc import Callable
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Static
 
 from localrag.errors import LocalragError
@@ -50,6 +51,22 @@ class Conversation(VerticalScroll, can_focus=False):
         """Show or hide what the model thought before each answer; False where it never thought."""
         thought = [turn.show_thought(wanted) for turn in self.query(TurnView)]
         return any(thought)
+
+    def keep_place(self) -> None:
+        """Stay at what is read now when the next layout gives the conversation another size."""
+        if self.is_anchored and self.scroll_y >= self.max_scroll_y:
+            return  # it stays at its end by itself
+        for part in self.query("TurnView *").results(Widget):
+            if not part.children and part.region.height and part.region.bottom > self.region.y:
+                share = max(0, self.region.y - part.region.y) / part.region.height
+                above = max(0, part.region.y - self.region.y)
+                self.call_after_refresh(self._return_to, part, share, above)
+                return
+
+    def _return_to(self, part: Widget, share: float, above: int) -> None:
+        if part.is_attached:
+            top = part.region.y - self.region.y + self.scroll_offset.y
+            self.scroll_to(y=top + share * part.region.height - above, animate=False, immediate=True)
 
     def citations(self) -> list[CitationLine]:
         return list(self.query(CitationLine))

@@ -1,11 +1,11 @@
-"""The page that a citation rests on, with the quoted words marked and in view.
+"""The page that a citation rests on, with the quoted words marked and in view, and the pages around it.
 
-The text is the stored one, drawn character for character but for control characters. Of a long text without
-pages, the part around the quote is shown, and what was cut is said.
+What is shown is the text that was read and quoted, not the file; where the file is another by now, that is said.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -16,24 +16,45 @@ from textual.message import Message
 from textual.widgets import Static
 
 from localrag.errors import LocalragError
+from localrag.service.engine import Opened
+from localrag.tui import shortening
 from localrag.tui.core import Core
-from localrag.tui.inert import clean_in_place, clean_line, error_content
+from localrag.tui.inert import clean_line, error_content
 from localrag.tui.jobs import deliver
-from localrag.types import Citation
+from localrag.tui.widgets import page_text
+from localrag.tui.widgets.page_text import Drawn, Found
+from localrag.types import Citation, Page, place
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
 
-WINDOW = 20_000
+_STATES = {
+    "changed": "! The file has changed since it was read. What is shown is what was read and quoted.",
+    "missing": "! The file is no longer where it was. What is shown is what was read and quoted.",
+}
 
 
 class SourceText(VerticalScroll):
-    """The scrolling text of the page."""
+    """The scrolling text of the page; paging past an end of it turns the page."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "screen.step_citation(1)", "Next citation"),
-        Binding("p", "screen.step_citation(-1)", "Previous citation"),
+        Binding("pageup", "page(-1)", "Scroll up; at the top, the page before"),
+        Binding("pagedown", "page(1)", "Scroll down; at the end, the next page"),
     ]
+
+    class Ended(Message):
+        """There is no more of this page in that direction."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
+    def action_page(self, step: int) -> None:
+        if (self.scroll_y >= self.max_scroll_y) if step > 0 else (self.scroll_y <= 0):
+            self.post_message(self.Ended(step))
+        else:
+            # Two lines stay, to go on reading from.
+            self.scroll_relative(y=step * max(1, self.size.height - 2), animate=False)
 
 
 class SourcePane(Vertical):
@@ -41,91 +62,179 @@ class SourcePane(Vertical):
 
     app: LocalragApp
 
-    class Opened(Message):
+    class Fetched(Message):
         """A page that was asked for, or why there is none."""
 
-        def __init__(self, citation: Citation, text: str, error: LocalragError | None = None) -> None:
+        def __init__(self, wanted: object, opened: Opened | None, error: LocalragError | None = None) -> None:
             super().__init__()
-            self.citation = citation
-            self.text = text
+            self.wanted = wanted
+            self.opened = opened
             self.error = error
 
     def __init__(self, core: Core) -> None:
         super().__init__(id="source")
         self._core = core
-        self._citation: Citation | None = None
         self._title = Static(id="source-title")
         self._text = Static(id="source-text")
         self._scroll = SourceText(self._text, id="source-scroll")
-        self._content = Content()
-        self._quote_at = 0
+        self._keys = Static(Content("[ ] pages · n p citations · o open · y copy · Enter back"), id="source-keys")
+        self._citation: Citation | None = None
+        self._others: tuple[Citation, ...] = ()
+        self._counted = ""
+        self._opened: Opened | None = None
+        self._wanted: tuple[Citation, int | None, str] | None = None
+        self._drawn = Drawn(Content(), 0, 0)
+        self._show_from = "quote"
+        self._then: Callable[[Opened], None] | None = None
         self.display = False
 
     def compose(self) -> ComposeResult:
         yield self._title
         yield self._scroll
-
-    def open(self, citation: Citation, number: int, count: int) -> None:
-        """Show the source of one of `count` citations; its page comes when the library has given it."""
-        self._citation = citation
-        place = f", {citation.place}" if citation.place else ""
-        self._title.update(
-            Content.assemble(
-                (clean_line(citation.document + place), "bold"),
-                f"\nlibrary {clean_line(citation.library)} · citation {number} of {count}",
-            )
-        )
-        self._draw(Content("Opening the page …"), 0)
-        engine = self._core.engine
-
-        def fetch() -> None:
-            opened = engine.page(citation.library, citation.document, citation.page)
-            deliver(self, self.Opened(citation, opened.page.text))
-
-        self.app.lanes["pages"].submit(fetch, lambda error: deliver(self, self.Opened(citation, "", error)))
-
-    def on_source_pane_opened(self, message: Opened) -> None:
-        if message.citation is not self._citation:
-            return
-        if message.error is not None:
-            self._draw(error_content(message.error), 0)
-        else:
-            self.show(message.citation, message.text)
-
-    def show(self, citation: Citation, text: str) -> None:
-        """Show the page's text with the quoted words marked."""
-        if " ".join(text[citation.start : citation.end].split()) != " ".join(citation.quote.split()):
-            note = "The document has changed since: the quoted words are no longer at this place."
-            self._draw(Content.assemble((f"! {note}\n\n", "bold"), clean_in_place(text[:WINDOW])), 0)
-            return
-        first, last = max(0, citation.start - WINDOW), citation.end + WINDOW
-        before, quote, after = (
-            text[first : citation.start],
-            text[citation.start : citation.end],
-            text[citation.end : last],
-        )
-        cut_before, cut_after = first, max(0, len(text) - last)
-        head = (f"… {cut_before:,} characters before this are not shown …\n" if cut_before else "") + clean_in_place(
-            before
-        )
-        tail = clean_in_place(after) + (f"\n… {cut_after:,} more characters are not shown …" if cut_after else "")
-        # Content drops control characters by itself, which would move the mark; clean_in_place left none.
-        self._draw(Content.assemble(head, (clean_in_place(quote), "bold reverse"), tail), len(head))
-
-    def focus_text(self) -> None:
-        self._scroll.focus()
+        yield self._keys
 
     def on_mount(self) -> None:
         # How far it can be scrolled is known only once the new text is laid out.
         self.watch(self._scroll, "virtual_size", self._reveal)
 
-    def _draw(self, content: Content, quote_at: int) -> None:
-        self._content, self._quote_at = content, quote_at
-        self._text.update(content)
+    # --- what is shown --------------------------------------------------------------------------------------
+
+    @property
+    def citation(self) -> Citation | None:
+        """The citation whose source is or was shown."""
+        return self._citation
+
+    @property
+    def opened(self) -> Opened | None:
+        """The page shown; None while it is on its way, or cannot be had."""
+        return self._opened
+
+    def open(self, citation: Citation, number: int, count: int, others: Sequence[Citation] = ()) -> None:
+        """Show the source of one of `count` citations; `others` are marked where they stand on the same page."""
+        self._citation = citation
+        self._others = tuple(others)
+        self._counted = f"citation {number} of {count}"
+        self._opened = self._then = None
+        self._message(Content("Opening the page …"))
+        self._fetch(citation.page, "quote")
+
+    def when_opened(self, then: Callable[[Opened], None]) -> None:
+        """Do something with the page shown, or with the one that is on its way once it is there."""
+        if self._opened is not None:
+            then(self._opened)
+        else:
+            self._then = then
+
+    def return_to_quote(self) -> None:
+        """Back to the quoted words, from wherever the reader has gone."""
+        if self._citation is not None:
+            self._fetch(self._citation.page, "quote")
+
+    def turn(self, step: int) -> bool:
+        """Go on to the next part or page (`step` 1), or back (-1); False where there is none."""
+        opened = self._opened
+        if opened is None:
+            return False
+        if (part := page_text.beside(opened.page.text, self._drawn, step)) is not None:
+            self._draw(opened.page, *part, "top" if step > 0 else "end")
+            return True
+        if opened.page.number is None or not 1 <= opened.page.number + step <= opened.count:
+            return False
+        self._fetch(opened.page.number + step, "top" if step > 0 else "end")
+        return True
+
+    def on_source_text_ended(self, message: SourceText.Ended) -> None:
+        self.turn(message.step)
+
+    def _fetch(self, number: int | None, show_from: str) -> None:
+        assert self._citation is not None
+        citation, engine = self._citation, self._core.engine
+        wanted = self._wanted = (citation, number, show_from)
+        self.app.lanes["pages"].submit(
+            lambda: deliver(self, self.Fetched(wanted, engine.page(citation.library, citation.document, number))),
+            lambda error: deliver(self, self.Fetched(wanted, None, error)),
+        )
+
+    def on_source_pane_fetched(self, message: Fetched) -> None:
+        if message.wanted is not self._wanted or self._wanted is None:
+            return
+        if message.opened is None:
+            self._message(error_content(message.error) if message.error else Content())
+            return
+        self._opened = message.opened
+        page = message.opened.page
+        quote = self._found(page)
+        if self._wanted[2] != "end":
+            self._draw(page, *page_text.around(page.text, quote), self._wanted[2])
+        else:
+            self._draw(page, max(0, len(page.text) - 2 * page_text.WINDOW), len(page.text), "end")
+        if self._then is not None:
+            then, self._then = self._then, None
+            then(message.opened)
+
+    def _found(self, page: Page) -> Found | None:
+        return page_text.find(self._citation, page) if self._citation else None
+
+    # --- drawing --------------------------------------------------------------------------------------------
+
+    def _draw(self, page: Page, start: int, end: int, show_from: str) -> None:
+        quote = self._found(page)
+        others = [found for other in self._others if (found := page_text.find(other, page))]
+        self._drawn = page_text.draw(page.text, start, end, quote, others)
+        self._show(self._notes(page, quote), self._drawn, show_from)
+
+    def _message(self, content: Content) -> None:
+        self._drawn = Drawn(content, 0, 0)
+        self._show("", self._drawn, "top")
+
+    def _show(self, notes: str, drawn: Drawn, show_from: str) -> None:
+        if notes:
+            lead = Content.styled(f"{notes}\n\n", "bold")
+            drawn = Drawn(lead + drawn.content, drawn.start, drawn.end, drawn.at + len(lead) if drawn.at else 0)
+            self._drawn = drawn
+        self._show_from = show_from
+        self._text.update(drawn.content)
+        self._draw_title()
         self.call_after_refresh(self._reveal)
 
+    def _notes(self, page: Page, quote: Found | None) -> str:
+        """What a reader must know before the text."""
+        assert self._opened is not None and self._citation is not None
+        lines = [_STATES[self._opened.state]] if self._opened.state in _STATES else []
+        if page.number == self._citation.page and quote is None:
+            lines.append("! The document has changed since: the quoted words are no longer on this page.")
+        elif quote is not None and quote.moved:
+            lines.append("! The document has changed since: the quoted words have moved on this page.")
+        if not page.text.strip():
+            reasons = [one.reason for one in self._opened.document.skipped if one.number == page.number]
+            lines.append(f"This page has no text{''.join(f': {clean_line(reason)}' for reason in reasons)}.")
+        return "\n".join(lines)
+
+    def _draw_title(self) -> None:
+        citation, opened = self._citation, self._opened
+        if citation is None:
+            return
+        where, second = citation.place, f"library {clean_line(citation.library)} · {self._counted}"
+        if opened is not None and opened.page.number != citation.page:
+            where = place(opened.page.number, opened.page.label, (), opened.page.unit)
+            second = f"{opened.page.number} of {opened.count} · Enter goes back to the quote"
+        width = self._title.content_size.width or self.size.width - 2
+        title = shortening.source(clean_line(citation.document), clean_line(where), max(20, width))
+        self._title.update(Content.assemble((title, "bold"), f"\n{second}"))
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._draw_title)
+
+    def focus_text(self) -> None:
+        self._scroll.focus()
+
     def _reveal(self) -> None:
+        """Bring into view what is to be read first."""
         width = self._text.content_size.width
-        line = len(self._content[: self._quote_at].wrap(width)) - 1 if width and self._quote_at else 0
+        if self._show_from == "end":
+            self._scroll.scroll_to(y=self._scroll.max_scroll_y, animate=False, immediate=True)
+            return
+        at = self._drawn.at if self._show_from == "quote" else 0
+        line = len(self._drawn.content[:at].wrap(width)) - 1 if width and at else 0
         # A few lines above the quote stay in view, because words are understood by what stands before them.
         self._scroll.scroll_to(y=max(0, line - self._scroll.size.height // 3), animate=False, immediate=True)

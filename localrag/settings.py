@@ -99,6 +99,14 @@ class Settings:
         "auto", "Movement in the terminal app: on, off, or auto (off over SSH); what has to be seen never moves."
     )
 
+    viewer: str | None = _setting(
+        None,
+        'What opens the file of a source, with {file} and {page}: "evince -i {page} {file}"; else the system\'s own.',
+    )
+    source_view: Literal["text", "picture"] = _setting(
+        "text", "How a source is shown: its text, or its page as a picture where document and terminal can (key i)."
+    )
+
     @property
     def models_dir(self) -> Path:
         return self._data / "models"
@@ -160,7 +168,7 @@ class Settings:
 
 # By what a person wants; each setting stands in one group (a test holds it).
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("How the app looks", ("theme", "animations")),
+    ("How the app looks", ("theme", "animations", "source_view", "viewer")),
     ("Which models", ("generator", "embedder", "reranker", "sources")),
     ("How answers are", ("answer_tokens", "answer_form", "least_sureness", "think", "think_tokens", "votes", "retry",
                          "temperature", "seed")),

@@ -71,7 +71,7 @@ EVERYWHERE = (
     "5 / 10 = 50 %, from p. 60",
     "The documents differ. Pay within: “30 days” (2025-09-08, a.pdf, p. 1)",
     "4 of 5 tries agree",
-    "lease.pdf, p. 12 (xii) (library contracts)",
+    "lease.pdf, p. 12 (printed xii) (library contracts)",
     "ends on 31 May 2030",
     "This answer is not complete",
     "1 quote(s) were left out: their words are not in the documents.",
@@ -80,7 +80,7 @@ EVERYWHERE = (
     "And then?",
     "This question has no answer.",
     "Sources",
-    "lease.pdf: p. 12 (xii) (library contracts)",
+    "lease.pdf: p. 12 (printed xii) (library contracts)",
 )
 
 
@@ -100,7 +100,7 @@ def test_every_format_tells_all_there_is_to_know_of_an_answer() -> None:
 def test_the_json_is_what_is_kept_with_the_documents_cited() -> None:
     found = json.loads(text(conversation(WHOLE), "json"))
     assert found["turns"][0]["answer"] == json.loads(json.dumps(WHOLE.to_dict()))
-    assert found["sources"] == [{"document": "lease.pdf", "library": "contracts", "places": ["p. 12 (xii)"]}]
+    assert found["sources"] == [{"document": "lease.pdf", "library": "contracts", "places": ["p. 12 (printed xii)"]}]
 
 
 def test_the_sources_name_each_document_once_with_every_place_cited() -> None:

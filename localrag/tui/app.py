@@ -57,7 +57,6 @@ class LocalragApp(App[None]):
         libraries: libraries to ask, by name; empty lets the person choose.
         folder: a folder to ask; read into a library first, after a yes, where it is none yet.
         only: what the questions are narrowed to.
-        viewer: what opens the file of a source (`Settings.viewer`); else the system's own.
         clock: seconds, for estimates of the time left.
         preferences: the settings that hold, and what may be changed of them.
         look: what the terminal can show.
@@ -97,7 +96,6 @@ class LocalragApp(App[None]):
         folder: Path | None = None,
         only: Filter = EVERYTHING,
         mode: Mode = "auto",
-        viewer: str = "",
         clock: Callable[[], float] = time.monotonic,
         preferences: Preferences | None = None,
         look: Look = ORDINARY,
@@ -115,7 +113,6 @@ class LocalragApp(App[None]):
         self._folder = folder
         self._only = only
         self._mode: Mode = mode
-        self.viewer = viewer
         self._clock = clock
         self._last_interrupt = float("-inf")
 

@@ -55,7 +55,7 @@ class NoViewer(LocalragError):
 
 
 def command(
-    file: Path, page: int | None, *, setting: str = "",
+    file: Path, page: int | None, *, setting: str | None = None,
     environment: Mapping[str, str] = os.environ, platform: str = sys.platform,
     which: Callable[[str], str | None] = shutil.which, default: Callable[[], str] = lambda: "",
 ) -> Command:  # fmt: skip

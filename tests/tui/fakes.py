@@ -11,6 +11,7 @@ from typing import Any
 
 from localrag.errors import LocalragError, NotFoundError
 from localrag.events import Answered, Delta, Event, Found, Planned, PromptRead
+from localrag.originals import FileState
 from localrag.reports import IngestProgress, IngestReport
 from localrag.service.engine import Folder, Opened, Shelf, Shelved
 from localrag.sessions import SavedTurn, Session, SessionStore
@@ -39,7 +40,12 @@ PAGE_12 = (
     + "".join(f"{number}. Later clause.\n" for number in range(42, 60))
 )
 PAGE_2 = f"Article 2\n{TERM}\n"
-PAGES = {("contracts/msa.pdf", 12): PAGE_12, ("contracts/msa.pdf", 2): PAGE_2}
+PAGES = {
+    ("contracts/msa.pdf", 12): PAGE_12,
+    ("contracts/msa.pdf", 2): PAGE_2,
+    ("contracts/msa.pdf", 11): "The page before.\n",
+    ("contracts/msa.pdf", 13): "The page after.\n",
+}
 PLAN = Plan("retrieve", "a short question over 2 documents")
 
 
@@ -203,7 +209,7 @@ class FakeEngine:
 
     def page(self, library: str, document: str, number: int | None = None) -> Opened:
         text = self.world.libraries[library].page_text(document, number)
-        return Opened(shelved_document(document), Page(text, number), 60, f"/docs/{document}")
+        return Opened(shelved_document(document), Page(text, number), 60, f"/docs/{document}", self.world.file_state)
 
     def model_choices(self) -> tuple[tuple[str, int], ...]:
         return ("big-7b", 4_700_000_000), ("small-1b", 640_000_000)
@@ -223,7 +229,7 @@ def with_question(answer: Answer, question: str) -> Answer:
 
 
 def shelved_document(path: str) -> Document:
-    return Document(1, "/root", path, "", "", 1, 1, 1, 1, True)
+    return Document(1, "/docs", path, "", "", 1, 60, 1, True, path)
 
 
 @dataclass
@@ -315,6 +321,7 @@ class FakeWorld:
     roots: dict[Path, str] = field(default_factory=dict)
     readable: int = 3
     now: float = 0.0
+    file_state: FileState = "same"
 
     def core(self) -> Core:
         parts: dict[str, Any] = {"engine": FakeEngine(self), "store": self.store}

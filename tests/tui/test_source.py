@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 
 from localrag.tui.widgets.citation import CitationLine
+from localrag.tui.widgets.page_text import WINDOW
 from localrag.tui.widgets.question import QuestionInput
-from localrag.tui.widgets.source import WINDOW, SourcePane, SourceText
+from localrag.tui.widgets.source import SourcePane, SourceText
 from tui import fakes
 from tui.fakes import NOTICE, PLAN, SCRIPT, TERM, FakeAssistant, FakeWorld, answered, citation
 from tui.screen_text import SIZES, ask, marked, see, shown, until
@@ -153,11 +154,19 @@ async def test_page_that_is_gone_is_told_with_its_hint():
 
 
 async def test_quote_that_no_longer_stands_there_is_not_marked_and_said():
+    app = world_of(dataclasses.replace(citation(), quote="Sixty days' notice.")).app()
+    async with app.run_test() as pilot:
+        await show_one(pilot, None)
+        await see(pilot, "The document has changed since: the quoted words are no longer on this page.")
+        assert marked(app) == ""
+
+
+async def test_quote_that_has_moved_is_marked_where_it_stands_and_said():
     app = world_of(dataclasses.replace(citation(), start=3, end=9)).app()
     async with app.run_test() as pilot:
         await show_one(pilot, None)
-        await see(pilot, "The document has changed since")
-        assert marked(app) == ""
+        await until(pilot, lambda: marked(app) == NOTICE)
+        await see(pilot, "the quoted words have moved on this page")
 
 
 async def test_long_text_without_pages_is_cut_around_the_quote(monkeypatch):
@@ -169,9 +178,9 @@ async def test_long_text_without_pages_is_cut_around_the_quote(monkeypatch):
     async with app.run_test() as pilot:
         await show_one(pilot, None)
         await until(pilot, lambda: marked(app) == "THE QUOTE")
-        whole = app.screen.query_one(SourcePane)._content.plain
-        assert "… 501 characters before this are not shown …" in whole
-        assert "… 701 more characters are not shown …" in whole
+        whole = app.screen.query_one(SourcePane)._drawn.content.plain
+        assert "… 501 characters before this are not shown;" in whole
+        assert "… 701 more characters are not shown;" in whole
 
 
 async def test_control_characters_and_markup_before_the_quote_do_not_move_the_mark(monkeypatch):

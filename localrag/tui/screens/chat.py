@@ -54,6 +54,7 @@ class ChatScreen(Screen[None]):
     HELP_GROUPS: ClassVar[list[tuple[str, Any]]] = [
         ("Question", QuestionInput),
         ("Citation or source", Panels),
+        ("Citation", CitationLine),
         ("Source", SourceText),
     ]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
@@ -13,6 +16,18 @@ from localrag.types import Citation
 
 class CitationLine(Static, can_focus=True):
     """ "[1] contract.pdf, p. 12: “quoted words”", with ▸ before it while its source is shown."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "move(1)", "Next citation; behind the last, the question"),
+        Binding("up", "move(-1)", "Previous citation"),
+    ]
+
+    class Moved(Message):
+        """The person wants to go on to a neighbour."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
 
     class Reached(Message):
         """The person has moved onto a citation."""
@@ -48,6 +63,9 @@ class CitationLine(Static, can_focus=True):
         if self.content_size.width != self._width:
             self._width = self.content_size.width
             self.mark(self._shown)
+
+    def action_move(self, step: int) -> None:
+        self.post_message(self.Moved(step))
 
     def on_focus(self) -> None:
         self.post_message(self.Reached(self))

@@ -44,8 +44,8 @@ class Panels(Container):
     app: LocalragApp
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n,down", "step(1)", "Next citation"),
-        Binding("p,up", "step(-1)", "Previous citation"),
+        Binding("n", "step(1)", "Next citation"),
+        Binding("p", "step(-1)", "Previous citation"),
         Binding("enter", "enter", "From a citation to its source; there, back to the quote"),
         Binding("left_square_bracket", "turn(-1)", "Page before the one shown"),
         Binding("right_square_bracket", "turn(1)", "Page after the one shown"),
@@ -110,6 +110,9 @@ class Panels(Container):
     def on_citation_line_reached(self, message: CitationLine.Reached) -> None:
         self.choose(message.line)
 
+    def on_citation_line_moved(self, message: CitationLine.Moved) -> None:
+        self.step(message.step, focus=True)
+
     def step(self, step: int, focus: bool = False) -> bool:
         """Go to a neighbouring citation, over all answers; False if there is none at all.
 
@@ -173,6 +176,12 @@ class Panels(Container):
         if self.source.display and (line := self.chosen) is not None:
             self.call_after_refresh(line.scroll_visible, animate=False)
 
+    def on_descendant_focus(self) -> None:
+        self.set_class(True, "-focused")
+
+    def on_descendant_blur(self) -> None:
+        self.set_class(False, "-focused")
+
     # --- keys -----------------------------------------------------------------------------------------------
 
     def action_step(self, step: int) -> None:
@@ -213,7 +222,7 @@ class Panels(Container):
         # Inside a mail or an archive, the pages are not those of the file.
         own = opened.document.path == (opened.document.file or opened.document.path)
         page = opened.page.number if own and opened.page.unit == "page" else None
-        setting = self.app.viewer
+        setting = self.app.preferences.settings.viewer
 
         def view() -> None:
             command = viewing.command(file, page, setting=setting, default=viewing.default_pdf_viewer)

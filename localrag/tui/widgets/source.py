@@ -85,6 +85,7 @@ class SourcePane(Vertical):
         self._wanted: tuple[Citation, int | None, str] | None = None
         self._drawn = Drawn(Content(), 0, 0)
         self._show_from = "quote"
+        self._notes_shown = ""
         self._then: Callable[[Opened], None] | None = None
         self.display = False
 
@@ -130,21 +131,24 @@ class SourcePane(Vertical):
         if self._citation is not None:
             self._fetch(self._citation.page, "quote")
 
-    def turn(self, step: int) -> bool:
-        """Go on to the next part or page (`step` 1), or back (-1); False where there is none."""
-        opened = self._opened
+    def turn(self, step: int, reading: bool = False) -> bool:
+        """Go on to the next part or page (`step` 1), or back (-1); False where there is none.
+
+        Who is `reading` backwards goes on at the end of the page before; else a page is shown from its quote or top.
+        """
+        opened, show_from = self._opened, "end" if reading and step < 0 else "quote"
         if opened is None:
             return False
         if (part := page_text.beside(opened.page.text, self._drawn, step)) is not None:
-            self._draw(opened.page, *part, "top" if step > 0 else "end")
+            self._draw(opened.page, *part, show_from)
             return True
         if opened.page.number is None or not 1 <= opened.page.number + step <= opened.count:
             return False
-        self._fetch(opened.page.number + step, "top" if step > 0 else "end")
+        self._fetch(opened.page.number + step, show_from)
         return True
 
     def on_source_text_ended(self, message: SourceText.Ended) -> None:
-        self.turn(message.step)
+        self.turn(message.step, reading=True)
 
     def _fetch(self, number: int | None, show_from: str) -> None:
         assert self._citation is not None
@@ -180,25 +184,19 @@ class SourcePane(Vertical):
     def _draw(self, page: Page, start: int, end: int, show_from: str) -> None:
         quote = self._found(page)
         others = [found for other in self._others if (found := page_text.find(other, page))]
-        self._drawn = page_text.draw(page.text, start, end, quote, others)
-        self._show(self._notes(page, quote), self._drawn, show_from)
+        self._show(self._notes(page, quote), page_text.draw(page.text, start, end, quote, others), show_from)
 
     def _message(self, content: Content) -> None:
-        self._drawn = Drawn(content, 0, 0)
-        self._show("", self._drawn, "top")
+        self._show("", Drawn(content, 0, 0), "top")
 
     def _show(self, notes: str, drawn: Drawn, show_from: str) -> None:
-        if notes:
-            lead = Content.styled(f"{notes}\n\n", "bold")
-            drawn = Drawn(lead + drawn.content, drawn.start, drawn.end, drawn.at + len(lead) if drawn.at else 0)
-            self._drawn = drawn
-        self._show_from = show_from
+        self._notes_shown, self._drawn, self._show_from = notes, drawn, show_from
         self._text.update(drawn.content)
         self._draw_title()
         self.call_after_refresh(self._reveal)
 
     def _notes(self, page: Page, quote: Found | None) -> str:
-        """What a reader must know before the text."""
+        """What a reader must know of the text, whatever part of it is in view."""
         assert self._opened is not None and self._citation is not None
         lines = [_STATES[self._opened.state]] if self._opened.state in _STATES else []
         if page.number == self._citation.page and quote is None:
@@ -220,7 +218,8 @@ class SourcePane(Vertical):
             second = f"{opened.page.number} of {opened.count} · Enter goes back to the quote"
         width = self._title.content_size.width or self.size.width - 2
         title = shortening.source(clean_line(citation.document), clean_line(where), max(20, width))
-        self._title.update(Content.assemble((title, "bold"), f"\n{second}"))
+        notes = (f"\n{self._notes_shown}", "bold") if self._notes_shown else ""
+        self._title.update(Content.assemble((title, "bold"), f"\n{second}", notes))
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw_title)

@@ -146,6 +146,11 @@ class Settings:
         """Where the answers of calibrations are kept, so that one that was stopped goes on."""
         return self._data / "calibrating"
 
+    @property
+    def proofs_dir(self) -> Path:
+        """Where the key lies that proofs are signed with."""
+        return self._data / "proofs"
+
     def library_dir(self, name: str) -> Path:
         return self.indexes_dir / name
 

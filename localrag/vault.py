@@ -201,6 +201,12 @@ def move(source: Path, target: Path) -> None:
         source.replace(target)
 
 
+def link(path: Path, target: Path) -> None:
+    """Make a symbolic link, for a folder that is to be found in two places."""
+    with storage_errors(path):
+        path.symlink_to(target, target_is_directory=True)
+
+
 def remove(path: Path) -> None:
     """Delete a file or a whole folder; nothing happens where there is none."""
     with storage_errors(path):

@@ -30,7 +30,7 @@ __all__ = [
 
 LayerName = Literal["switches", "hook", "seccomp", "landlock", "files"]
 # What Landlock was last asked to hold by this process; what it inherits cannot be asked of the kernel.
-_landlock_on = False
+_reach_held = False
 _files: Files | None = None
 
 
@@ -69,7 +69,7 @@ def confine(files: Files | None = None, *, without: Collection[LayerName] = ()) 
         OfflineRefused: sockets are open that would go on working, or files cannot be limited since threads run. From
             then on also at every attempt of Python code to reach the network; native code gets "permission denied".
     """
-    global _landlock_on, _files
+    global _reach_held, _files
     if "switches" not in without:
         set_switches()
     if "hook" not in without:
@@ -82,9 +82,9 @@ def confine(files: Files | None = None, *, without: Collection[LayerName] = ()) 
             )
         seccomp.install()
     wanted = files if "files" not in without else None
-    alone = "landlock" not in without and not _landlock_on
-    if (wanted is not None or (alone and landlock.abi() and landlock.threads() == 1)) and landlock.restrict(wanted):
-        _landlock_on = True
+    reach = "landlock" not in without and not _reach_held and bool(landlock.abi()) and landlock.threads() == 1
+    if (wanted is not None or reach) and landlock.restrict(wanted, reach):
+        _reach_held = _reach_held or reach
         _files = wanted or _files
 
 
@@ -134,8 +134,8 @@ def layers() -> tuple[Layer, ...]:
             "" if holds else foreign or unasked, possible=not foreign,
         ),
         Layer(
-            "landlock", bool(_landlock_on and scopes), f"no {', '.join(scopes) or 'TCP'}; beside seccomp",
-            "UDP, netlink and others", "" if _landlock_on and scopes else old or unasked, possible=not old,
+            "landlock", bool(_reach_held and scopes), f"no {', '.join(scopes) or 'TCP'}; beside seccomp",
+            "UDP, netlink and others", "" if _reach_held and scopes else old or unasked, possible=not old,
         ),
         Layer(
             "files", _files is not None, f"files that are not allowed by name (Landlock ABI {abi})",

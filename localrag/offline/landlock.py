@@ -58,8 +58,8 @@ def abi() -> int:
     return max(0, seccomp.call(_CREATE, None, 0, _VERSION))
 
 
-def restrict(files: Files | None) -> bool:
-    """Refuse TCP and what reaches other processes and, with `files`, every file but these; for good.
+def restrict(files: Files | None, reach: bool = True) -> bool:
+    """Refuse, for good: with `files`, every file but these; with `reach`, TCP and what reaches other processes.
 
     Returns:
         False where this kernel cannot.
@@ -70,7 +70,7 @@ def restrict(files: Files | None) -> bool:
     """
     version = abi()
     handled = _handled(version) if files is not None else 0
-    network, scopes = (_TCP if version >= 4 else 0), (_SCOPES if version >= 6 else 0)
+    network, scopes = (_TCP if reach and version >= 4 else 0), (_SCOPES if reach and version >= 6 else 0)
     if not version or not (handled or network or scopes):
         return False
     if threads() > 1:

@@ -1,0 +1,12 @@
+"""Proofs of what localrag promises, which anybody can run: `prove_offline`, and reports that are signed.
+
+    prove_offline -> session (a process that confines itself) -> attempts, a real ingest, a real answer -> Report
+
+`offline` plays the outside: it listens where the attempts try to reach, holds no document and no model, and is not
+confined itself. `session` is what is proven.
+"""
+
+from localrag.proving.offline import prove_offline
+from localrag.proving.report import Report, Run, Tried, signed, verify
+
+__all__ = ["Report", "Run", "Tried", "prove_offline", "signed", "verify"]

@@ -1,0 +1,78 @@
+"""What is proven: a process that confines itself as every command does, tries to get out, and does its work meanwhile.
+
+`offline` starts it, gives it its order through a pipe, and reads back what came of it, JSON both ways. It tries
+everything twice: right after it has confined itself, and again once it has read documents and answered, when the
+native libraries are loaded and their threads run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from localrag import offline
+from localrag.offline.system import system_files
+from localrag.proving.attempts import ATTEMPTS, Target, attempt
+
+QUESTION = "When does the lease of Harbour House end?"
+LIBRARY = "proof"
+
+
+def main() -> None:
+    order = json.load(sys.stdin)
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print goes nowhere
+    target = Target(
+        order["port"], order["unix"], order["process"], outside=Path(order["outside"]), inside=Path(order["home"])
+    )
+    offline.close_sockets()
+    if not order["control"]:
+        files = system_files(
+            reads=tuple(Path(path) for path in order["reads"]), writes=tuple(Path(path) for path in order["writes"])
+        )
+        offline.confine(files, without=order["without"])
+    told: dict[str, Any] = {"before": _try_all(target), "layers": [asdict(layer) for layer in offline.layers()]}
+    if order["work"]:
+        told["work"] = _work(Path(order["home"]), Path(order["documents"]), order["generator"])
+    told["after"] = _try_all(target) if order["work"] else told["before"]
+    json.dump(told, replies)
+    replies.close()
+    os._exit(0)  # models are slow to leave, and there is nothing more to say
+
+
+def _try_all(target: Target) -> list[dict[str, str]]:
+    return [asdict(attempt(one, target)) for one in ATTEMPTS]
+
+
+def _work(home: Path, documents: Path, generator: str | None) -> dict[str, Any]:
+    """Read the documents into a library and answer a question from it, with the person's models."""
+    from localrag import api
+    from localrag.errors import LocalragError
+    from localrag.settings import load_settings
+
+    try:
+        settings = load_settings().with_options(home=home, generator=generator)
+        library = api.open_library(LIBRARY, settings=settings, create=True)
+        try:
+            report = library.ingest(documents)
+        finally:
+            library.close()
+        asking = api.ask(QUESTION, libraries=[LIBRARY], settings=settings)
+        for _ in asking:
+            pass
+        answer = asking.answer
+    except LocalragError as error:
+        return {"error": error.message, "hint": error.hint}
+    return {
+        "read": len(report.read),
+        "passages": report.chunks, "answer": answer.answer, "citations": len(answer.citations),
+        "model": answer.model,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

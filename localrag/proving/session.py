@@ -39,7 +39,7 @@ def main() -> None:
     if order["work"]:
         told["work"] = _work(Path(order["home"]), Path(order["documents"]), order["generator"])
     told["after"] = _try_all(target) if order["work"] else told["before"]
-    json.dump(told, replies)
+    replies.write(json.dumps(told))
     replies.close()
     os._exit(0)  # models are slow to leave, and there is nothing more to say
 

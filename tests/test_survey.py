@@ -187,6 +187,10 @@ def test_a_table_keeps_only_values_that_stand_in_the_text() -> None:
         "quote",
         "read",
         "likelihood",
+        "why_not",
+        "page",
+        "start",
+        "end",
     ]
     assert list(leaf.to_row()) == columns
 

@@ -18,7 +18,7 @@ from localrag.cli.options import (
     shown,
     thought_options,
 )
-from localrag.cli.survey_table import Pace, has_table, print_table, without_rows
+from localrag.cli.survey_table import Pace, print_table
 from localrag.events import Again, Delta, Found, Notice, Planned, PromptRead, Surveyed, Thought, Tried
 from localrag.settings import load_settings
 from localrag.types import MODES, Filter, Mode
@@ -26,6 +26,7 @@ from localrag.types import MODES, Filter, Mode
 if TYPE_CHECKING:
     from localrag.api import Asking
     from localrag.events import Event
+    from localrag.settings import Settings
     from localrag.types import Answer
 
 
@@ -62,7 +63,7 @@ Examples:
     "table",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the rows of a survey, or of a count, to this file too: .csv, .json or .md. It is replaced if there.",
+    help="Write the rows of a survey, or of a count, to this file too: .xlsx, .csv, .json, .md. One there is replaced.",
 )
 @json_option
 def ask_command(
@@ -93,13 +94,13 @@ def ask_command(
     else:
         print_answer(answer)
     if table is not None:
-        _save_table(answer, table)
+        _save_table(answer, table, settings)
     if answer.stopped and asking.interrupted:
         sys.exit(130)
 
 
-def _save_table(answer: Answer, path: Path) -> None:
-    from localrag import table_files, vault
+def _save_table(answer: Answer, path: Path, settings: Settings) -> None:
+    from localrag import table_files
     from localrag.errors import UsageError
 
     if not answer.table and answer.stopped:
@@ -110,7 +111,7 @@ def _save_table(answer: Answer, path: Path) -> None:
             f"this answer has no rows to write to {str(path)!r}: it was found by {answer.plan.kind!r}",
             "Ask each document: --mode survey.",
         )
-    vault.write_bytes(path, table_files.written(answer.table, path))
+    table_files.save(answer.table, path, answer.question, settings.audit_file)
     click.echo(f"Wrote {len(answer.table)} rows to {path}.", err=True)
 
 
@@ -170,10 +171,10 @@ def _progress(event: Event) -> str | None:
 
 def print_answer(answer: Answer) -> None:
     """The answer and its sources on stdout, what there is to say of them on stderr."""
-    from localrag import marking
+    from localrag import marking, results
 
-    if has_table(answer):
-        click.echo(shown(without_rows(answer.answer)) + "\n")
+    if results.has_table(answer):
+        click.echo(shown(results.without_rows(answer.answer)) + "\n")
         print_table(answer)
     else:
         click.echo(shown(marking.marked(answer.answer, answer.unsupported, answer.flags)))

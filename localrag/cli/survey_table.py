@@ -15,9 +15,7 @@ from localrag.events import Surveyed
 from localrag.types import Answer
 
 # Columns of a row that are shown elsewhere: quotes below the answer, the library where there are several.
-_ELSEWHERE = ("library", "quote", "found", "read", "likelihood")
-# Summaries are no cells of a table.
-_LONGEST_CELL = 200
+_ELSEWHERE = ("library", "quote", "found", "read", "likelihood", "why_not", "page", "start", "end")
 _EVERY = 30.0
 
 
@@ -48,18 +46,6 @@ def _spoken(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def has_table(answer: Answer) -> bool:
-    """Whether a table shows the answer better than lines: a survey's rows, unless they are summaries."""
-    return answer.plan.kind == "survey" and any(answer.table) and all(
-        len(str(row.get("answer", ""))) <= _LONGEST_CELL for row in answer.table
-    )  # fmt: skip
-
-
-def without_rows(text: str) -> str:
-    """The answer without the lines that the table shows."""
-    return "\n".join(line for line in text.splitlines() if not line.startswith("- "))
 
 
 def print_table(answer: Answer) -> None:

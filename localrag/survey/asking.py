@@ -108,7 +108,22 @@ class Leaf:
             "quote": self.citation.quote if self.citation else "",
             "read": self.read,
             "likelihood": None if self.likelihood is None else round(self.likelihood, 3),
+            "why_not": self.why_not,
+            "page": self.citation.page if self.citation else None,
+            "start": self.citation.start if self.citation else None,
+            "end": self.citation.end if self.citation else None,
         }
+
+    @property
+    def why_not(self) -> str:
+        """Why there is no answer, or no quote with it; empty where there are both."""
+        if self.found:
+            return "" if self.citation else "the words that it rests on were not found"
+        if self.dropped:
+            return "what was answered does not stand in it"
+        if self.usage.generated:
+            return "asked, and nothing found"
+        return "not in it" if self.likelihood is None else f"too unlikely ({self.likelihood:.0%})"
 
 
 def standings(scores: Sequence[float]) -> list[float]:

@@ -233,6 +233,10 @@ def _row(unit: Unit, summary: Summary) -> dict[str, Any]:
         "quote": first.quote if first else "",
         "read": "whole",
         "likelihood": None,
+        "why_not": "",
+        "page": first.page if first else None,
+        "start": first.start if first else None,
+        "end": first.end if first else None,
     }
 
 

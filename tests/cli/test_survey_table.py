@@ -16,6 +16,7 @@ from localrag.cli.survey_table import Pace
 from localrag.errors import UsageError
 from localrag.events import Surveyed
 from localrag.library import Library
+from localrag.settings import load_settings
 
 Shelf = Callable[..., Library]
 QUESTION = "Which leases allow dogs?"
@@ -56,9 +57,18 @@ def test_the_table_is_written_to_a_file_and_no_cell_is_a_formula(leases: Library
     assert json.loads((tmp_path / "t.json").read_text()) == value["table"]
 
 
+def test_a_written_table_is_on_record_without_the_words_of_its_question(leases: Library, tmp_path: Path) -> None:
+    file = tmp_path / "dogs.xlsx"
+    run(QUESTION, "--mode", "survey", "--table", str(file))
+    lines = [json.loads(line) for line in load_settings().audit_file.read_text().splitlines()]
+    (entry,) = [line for line in lines if line["event"] == "export"]
+    assert entry["library"] == "leases" and entry["details"]["rows"] == 3 and entry["details"]["written"] == str(file)
+    assert QUESTION not in json.dumps(entry) and file.read_bytes()[:2] == b"PK"
+
+
 def test_a_file_of_another_kind_is_refused_before_anything_is_asked(leases: Library, models: Any) -> None:
     with pytest.raises(UsageError, match="no table can be written"):
-        run(QUESTION, "--table", "dogs.xlsx")
+        run(QUESTION, "--table", "dogs.docx")
     assert models.loaded == []
 
 

@@ -19,12 +19,14 @@ from localrag import filters
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
+from localrag.tui.screens.results import ResultsScreen
 from localrag.tui.talk import Scope, Talk, Trouble, look_at
 from localrag.tui.widgets.asking import Asking
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.conversation import Conversation
 from localrag.tui.widgets.panels import Panels
 from localrag.tui.widgets.question import QuestionInput
+from localrag.tui.widgets.results import ResultsPreview
 from localrag.tui.widgets.source import SourcePane, SourceText
 from localrag.tui.widgets.status import StatusLine
 
@@ -47,6 +49,7 @@ class ChatScreen(Screen[None]):
         Binding("f4", "step_citation(1)", "Source of the next citation"),
         Binding("ctrl+o", "open_file", "Open the file of the source in the system's viewer"),
         Binding("f5", "toggle_thoughts", "Show or hide what the model thought"),
+        Binding("ctrl+t", "table", "Table of the last survey: sort, filter, export"),
         Binding("pageup", "page(-1)", "Scroll the conversation up"),
         Binding("pagedown", "page(1)", "Scroll the conversation down"),
         Binding("ctrl+l", "new_talk", "New conversation"),
@@ -148,6 +151,15 @@ class ChatScreen(Screen[None]):
         if not self._conversation.show_thoughts(self._thoughts):
             self._thoughts = False
             self.notify("Nothing was thought. Models that can: localrag chat --think on", markup=False)
+
+    def action_table(self) -> None:
+        if (rows := self._conversation.newest_results()) is None:
+            self.notify("No answer here has a table. Ask what each document says, or how many do.", markup=False)
+        else:
+            self.app.push_screen(ResultsScreen(self._core, rows))
+
+    def on_results_preview_wanted(self, message: ResultsPreview.Wanted) -> None:
+        self.app.push_screen(ResultsScreen(self._core, message.results))
 
     # --- moving about ---------------------------------------------------------------------------------------
 

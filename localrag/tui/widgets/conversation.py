@@ -11,6 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from localrag.errors import LocalragError
+from localrag.results import Results
 from localrag.tui.inert import error_content
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.turn import TurnView
@@ -70,6 +71,10 @@ class Conversation(VerticalScroll, can_focus=False):
 
     def citations(self) -> list[CitationLine]:
         return list(self.query(CitationLine))
+
+    def newest_results(self) -> Results | None:
+        """The table of the last answer that has one, also while it is being filled."""
+        return next((turn.results for turn in reversed(self.query(TurnView)) if turn.results.lines), None)
 
     async def clear(self) -> None:
         for turn in self.query(TurnView):

@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from localrag import marking
+from localrag import marking, results
 from localrag.errors import LocalragError
 from localrag.events import (
     Again,
@@ -28,7 +28,11 @@ from localrag.tui.inert import clean, clean_line, error_content
 from localrag.tui.widgets.answer import AnswerText
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.progress import ProgressLine
+from localrag.tui.widgets.results import ResultsPreview
 from localrag.types import Answer, Passage, Plan
+
+# Citations of a survey that stand below its answer; the table has them all.
+_MOST_CITED = 20
 
 
 class TurnView(Vertical):
@@ -48,6 +52,8 @@ class TurnView(Vertical):
         self._thought = Static(classes="thought quiet")
         self._thought.display = False
         self._answer = AnswerText()
+        self.results = results.Results(question)
+        self._preview = ResultsPreview(self.results)
         self._citations = Vertical(classes="citations")
         self._notes = Vertical(classes="notes")
 
@@ -57,6 +63,7 @@ class TurnView(Vertical):
         yield self._progress
         yield self._thought
         yield self._answer
+        yield self._preview
         yield self._citations
         yield self._notes
 
@@ -84,6 +91,8 @@ class TurnView(Vertical):
             case Surveyed(done, total, row):
                 asked = clean_line(str(row.get("document", "")))
                 self._progress.advance("Asking", done, total, f"documents {asked}".rstrip())
+                self.results.add(row)
+                self._preview.refresh_rows()
             case Delta(text):
                 self._progress.finish()
                 await self._answer.add(text)
@@ -116,17 +125,27 @@ class TurnView(Vertical):
         self._looked_for = answer.looked_for
         self._draw_plan()
         self._think(answer.thought)
-        await self._answer.finish(marking.marked(answer.answer, answer.unsupported, answer.flags))
+        tabled = results.has_table(answer)
+        text = marking.marked(answer.answer, answer.unsupported, answer.flags)
+        await self._answer.finish(results.without_rows(text) if tabled else text)
+        self.results.settle(answer)
+        self._preview.refresh_rows()
+        self._preview.display = tabled
         lines = (Static(Content(clean_line(working.shown)), classes="working") for working in answer.workings)
         await self._citations.mount(*lines)
         differ = (Static(Content(f"! {clean_line(one.shown)}"), classes="remark") for one in answer.conflicts)
         await self._citations.mount(*differ)
-        await self._citations.mount(*(CitationLine(citation) for citation in answer.citations))
+        cited = answer.citations[: _MOST_CITED if tabled else None]
+        await self._citations.mount(*(CitationLine(citation) for citation in cited))
         await self._notes.mount(Static(Content(_cost(answer)), classes="quiet"))
         if answer.looked_at or answer.context:
             await self._notes.mount(Static(Content(_looked_at(answer)), classes="quiet"))
         for text in remarks(answer):
             await self._note(text)
+        if left := len(answer.citations) - len(cited):
+            await self._note(f"{_count(left, 'more quote')}: Ctrl+T, then Enter on a row")
+        elif answer.table and not tabled:
+            await self._note(f"{_count(len(answer.table), 'row')} as a table: Ctrl+T")
 
     def show_thought(self, wanted: bool) -> bool:
         """Show or hide what the model thought; False where it thought nothing."""

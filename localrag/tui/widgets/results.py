@@ -1,0 +1,150 @@
+"""The rows of a survey as a table: a few of them under an answer, all of them on a screen of their own.
+
+Cells are one line each, cut with … where the column is narrow; the source pane has the whole quote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import DataTable, Static
+
+from localrag import results
+from localrag.results import Line, Results
+from localrag.tui.inert import clean_line
+
+SHOWN = 8
+# Rows that are looked at to tell how wide a column has to be.
+_MEASURED = 200
+_NARROWEST, _WIDEST = 6, 60
+# Blanks beside a cell, and what the number and the arrow of a sorted column take.
+_PADDING, _MARKS = 2, 4
+
+
+class ResultsTable(DataTable[Text]):
+    """All rows; the screen says in which order. Columns take the room that there is."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("home", "scroll_top", "First row"),
+        Binding("end", "scroll_bottom", "Last row"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(id="results", cursor_type="row", zebra_stripes=True)
+        self.lines: list[Line] = []
+        self._titles: list[tuple[str, str]] = []
+        self._room = 0
+
+    def draw(self, lines: Sequence[Line], columns: Sequence[str], marks: Sequence[str]) -> None:
+        """Show these lines anew; the cursor stays on its line where that is still there.
+
+        Args:
+            marks: what stands behind each column's title.
+        """
+        at = self.line
+        self._titles = list(zip(columns, marks, strict=True))
+        self._room = self.size.width
+        self.clear(columns=True)
+        self.lines = list(lines)
+        for name, mark, width in zip(columns, marks, _widths(lines, columns, self.size.width), strict=True):
+            self.add_column(_cell(f"{results.title(name)}{mark}"), width=width, key=name)
+        self.add_rows(_cells(line, columns) for line in self.lines)
+        # By identity: rows may well say the same.
+        place = next((n for n, line in enumerate(self.lines) if line is at), 0)
+        self.move_cursor(row=place, animate=False)
+
+    def append(self, lines: Sequence[Line], columns: Sequence[str]) -> None:
+        """Show more lines below those there are."""
+        self.lines += lines
+        self.add_rows(_cells(line, columns) for line in lines)
+
+    def on_resize(self) -> None:
+        if self.size.width != self._room:
+            self.draw(self.lines, [name for name, _ in self._titles], [mark for _, mark in self._titles])
+
+    @property
+    def line(self) -> Line | None:
+        """The line that the cursor is on."""
+        return self.lines[self.cursor_row] if 0 <= self.cursor_row < len(self.lines) else None
+
+
+class ResultsPreview(Vertical):
+    """The first rows under an answer. A click on it asks for all of them."""
+
+    class Wanted(Message):
+        """The whole table of an answer is wanted."""
+
+        def __init__(self, results: Results) -> None:
+            super().__init__()
+            self.results = results
+
+    def __init__(self, rows: Results) -> None:
+        super().__init__(classes="results-preview")
+        self._results = rows
+        self._table: DataTable[Text] = DataTable(cursor_type="none", show_cursor=False)
+        self._table.can_focus = False
+        self._more = Static(classes="quiet")
+        self._drawn: tuple[int, bool, int] | None = None
+        self.display = False
+
+    def compose(self) -> ComposeResult:
+        yield self._table
+        yield self._more
+
+    def refresh_rows(self) -> None:
+        """Show what has come since."""
+        self.display = bool(self._results.lines)
+        shown = min(SHOWN, len(self._results.lines))
+        count = len(self._results.lines)
+        rows = "1 row" if count == 1 else f"{count:,} rows"
+        so_far = "" if self._results.complete else " so far"
+        self._more.update(Content(f"{rows}{so_far}. Ctrl+T: all of them, to sort, filter and export"))
+        if (state := (shown, self._results.complete, self.size.width)) == self._drawn or not self.size.width:
+            return
+        self._drawn = state
+        lines = self._results.lines[:SHOWN]
+        # Quotes stand below the answer.
+        columns = [name for name in self._results.columns if name != "quote"]
+        self._table.clear(columns=True)
+        for name, width in zip(columns, _widths(lines, columns, self.content_size.width), strict=True):
+            self._table.add_column(_cell(results.title(name)), width=width, key=name)
+        self._table.add_rows(_cells(line, columns) for line in lines)
+
+    def on_resize(self) -> None:
+        if self.display:
+            self.refresh_rows()
+
+    def on_click(self) -> None:
+        self.post_message(self.Wanted(self._results))
+
+
+def _cells(line: Line, columns: Sequence[str]) -> list[Text]:
+    return [_cell(line.cells.get(name, "")) for name in columns]
+
+
+def _cell(text: str) -> Text:
+    return Text(clean_line(text), no_wrap=True, overflow="ellipsis")
+
+
+def _widths(lines: Sequence[Line], columns: Sequence[str], room: int) -> list[int]:
+    """A width for each column: what its cells need, the widest giving up what the room has not."""
+    needed = [
+        max(
+            len(results.title(name)) + _MARKS,
+            *(len(line.cells.get(name, "")) for line in lines[:_MEASURED]),
+            _NARROWEST,
+        )
+        for name in columns
+    ]
+    widths = [min(_WIDEST, width) for width in needed]
+    room -= len(columns) * _PADDING + 1
+    while sum(widths) > room and max(widths, default=0) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    return widths

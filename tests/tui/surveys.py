@@ -1,0 +1,52 @@
+"""A scripted survey of a few contracts, for the tests of its table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localrag.events import Answered, Event, Planned, Surveyed
+from localrag.types import Answer, Citation, NotRead, Plan
+from tui.fakes import NOTICE, PAGE_12, answered, citation
+
+QUESTION = "How much notice ends each contract?"
+SURVEY = Plan("survey", "each of 5 documents is asked")
+ANSWER = "3 of 4 documents answer “How much notice ends this contract?”.\n- a: 30 days [1]\nNothing found in: memo.txt."
+
+
+def row(document: str, answer: str, quote: str = "", place: str = "", **more: Any) -> dict[str, Any]:
+    start = PAGE_12.find(quote) if quote else None
+    given = {
+        "library": "contracts", "document": document, "found": bool(answer), "answer": answer, "place": place,
+        "quote": quote, "read": "passages", "likelihood": 0.9 if answer else 0.08,
+        "why_not": "" if answer else "too unlikely (8%)", "page": 12 if quote else None,
+        "start": start, "end": start + len(quote) if start is not None else None,
+    }  # fmt: skip
+    return {**given, **more}
+
+
+ROWS = (
+    row("contracts/msa.pdf", "thirty (30) days", NOTICE, "p. 12"),
+    row("contracts/lease.pdf", "6 months", "Six months' notice in writing.", "p. 3"),
+    row("contracts/licence.docx", "2 weeks", "Two weeks.", "Termination"),
+    row("memo.txt", ""),
+)
+LEFT = NotRead("contracts", "contracts/old.pdf", "not asked, the survey was stopped: all of it")
+
+
+def asked(count: int = 4) -> tuple[Event, ...]:
+    """The events up to the row of so many documents."""
+    return (Planned(SURVEY), *(Surveyed(n, len(ROWS), ROWS[n - 1]) for n in range(1, count + 1)))
+
+
+def settled(**more: Any) -> Answered:
+    places: tuple[Citation, ...] = (citation(),)
+    return answered(ANSWER, plan=SURVEY, table=ROWS, citations=places, **more)
+
+
+SCRIPT: tuple[Event, ...] = (*asked(), settled())
+
+
+def many(count: int) -> Answer:
+    """The answer of a survey of many documents."""
+    rows = tuple(row(f"d{n}.pdf", f"{n} days", NOTICE, "p. 12") for n in range(count))
+    return settled().answer.__class__("", f"{count} of {count}.", True, SURVEY, table=rows)

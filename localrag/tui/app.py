@@ -31,6 +31,7 @@ from localrag.tui.screens.ingest import IngestScreen
 from localrag.tui.screens.settings import SettingsScreen
 from localrag.tui.talk import Scope
 from localrag.tui.themes import ORDINARY, THEMES, Look
+from localrag.tui.widgets.turn import get_ready
 from localrag.types import EVERYTHING, Filter, Mode
 
 QUIT_WINDOW = 3.0
@@ -120,8 +121,13 @@ class LocalragApp(App[None]):
         # Ctrl-Z halts this process only; the engine may be in another.
         self.app_suspend_signal.subscribe(self, lambda _: self.core.engine.pause(True))
         self.app_resume_signal.subscribe(self, lambda _: self.core.engine.pause(False))
-        self.load_model()
         self.open_first_screen()
+        # Nothing of this is needed for the first screen, and all of it wants the processor.
+        self.call_after_refresh(self._start_up)
+
+    def _start_up(self) -> None:
+        self.load_model()
+        self.lanes["pages"].submit(get_ready, lambda error: None)
 
     # --- what to open ---------------------------------------------------------------------------------------
 

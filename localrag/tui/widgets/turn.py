@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from localrag import marking, results
+from localrag import results
 from localrag.errors import LocalragError
 from localrag.events import (
     Again,
@@ -25,7 +26,6 @@ from localrag.events import (
     Tried,
 )  # fmt: skip
 from localrag.tui.inert import clean, clean_line, error_content
-from localrag.tui.widgets.answer import AnswerText
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.progress import ProgressLine
 from localrag.tui.widgets.results import ResultsPreview
@@ -34,11 +34,22 @@ from localrag.types import Answer, Passage, Plan
 # Citations of a survey that stand below its answer; the table has them all.
 _MOST_CITED = 20
 
+if TYPE_CHECKING:
+    from localrag.tui.widgets.answer import AnswerText
+
+
+def get_ready() -> None:
+    """Import what the first answer needs, which the first screen would have to wait for."""
+    import localrag.marking
+    import localrag.tui.widgets.answer  # noqa: F401
+
 
 class TurnView(Vertical):
     """Question, plan, progress, answer, citations, and what there is to know about them."""
 
     def __init__(self, question: str, clock: Callable[[], float]) -> None:
+        from localrag.tui.widgets.answer import AnswerText  # see `get_ready`
+
         super().__init__()
         self.question = question
         self._plan: Plan | None = None
@@ -51,7 +62,7 @@ class TurnView(Vertical):
         self._thought_so_far = ""
         self._thought = Static(classes="thought quiet")
         self._thought.display = False
-        self._answer = AnswerText()
+        self._answer: AnswerText = AnswerText()
         self.results = results.Results(question)
         self._preview = ResultsPreview(self.results)
         self._citations = Vertical(classes="citations")
@@ -120,6 +131,8 @@ class TurnView(Vertical):
         await self._answer.finish()
 
     async def _finish(self, answer: Answer) -> None:
+        from localrag import marking
+
         self._progress.finish()
         self._plan = answer.plan
         self._looked_for = answer.looked_for
@@ -171,8 +184,10 @@ class TurnView(Vertical):
         self._plan_line.update(Content(" · ".join(part for part in parts if part)))
 
     async def _note(self, text: str) -> None:
+        from localrag.marking import MARK
+
         line = clean_line(text)
-        shown = line if line.startswith(marking.MARK) else f"! {line}"
+        shown = line if line.startswith(MARK) else f"! {line}"
         await self._notes.mount(Static(Content(shown), classes="remark"))
 
 
@@ -203,6 +218,8 @@ def _looked_at(answer: Answer) -> str:
 
 def remarks(answer: Answer) -> list[str]:
     """What a reader of the answer must know to trust it no further than it goes, a line each."""
+    from localrag import marking
+
     lines = []
     if answer.stopped:
         lines.append("This answer is not complete: it was stopped or reached its longest length.")

@@ -104,6 +104,9 @@ class Engine(Protocol):
     def page(self, library: str, document: str, number: int | None = None) -> Opened:
         """A stored page, as `Library.page` finds it."""
 
+    def models(self) -> tuple[str, ...]:
+        """Ids of the models that are installed and could answer."""
+
     def model_choices(self) -> tuple[tuple[str, int], ...]:
         """Models that could be installed and fit this machine: id and bytes, best first."""
 

@@ -101,6 +101,11 @@ class LocalEngine:
             file = Path(found.root) / (found.file or found.path)
             return Opened(found, page, found.pages, str(file), originals.state(file, opened.stored_file(found)))
 
+    def models(self) -> tuple[str, ...]:
+        from localrag.models.store import ModelStore
+
+        return tuple(model.id for model in ModelStore(self._settings).installed("generator"))
+
     def model_choices(self) -> tuple[tuple[str, int], ...]:
         from localrag.models import catalog
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from textual import work
 from textual.app import App
@@ -21,8 +21,11 @@ from textual.screen import ModalScreen
 
 from localrag.errors import LocalragError, ModelMissing
 from localrag.settings import OF_THE_MODEL, as_text
+from localrag.tui import commands
 from localrag.tui.core import Core
+from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
+from localrag.tui.palette import Everything
 from localrag.tui.preferences import Preferences
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.dialogs import ChooseScreen, NoModelScreen, WelcomeScreen
@@ -65,11 +68,12 @@ class LocalragApp(App[None]):
 
     TITLE = "localrag"
     CSS_PATH = "app.tcss"
-    # The palette's own commands would write screenshots, with the words of documents in them, to the disk.
-    ENABLE_COMMAND_PALETTE = False
+    # Textual's own commands would write screenshots, with the words of documents in them, to the disk.
+    COMMANDS: ClassVar[set[Any]] = {Everything}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "This list of keys", priority=True),
         Binding("f8", "settings", "Settings", priority=True),
+        Binding("ctrl+p", "command_palette", "Everything that can be done, by name", priority=True),
         Binding("ctrl+c", "interrupt", "Stop the answer; twice: quit", priority=True),
         Binding("ctrl+q", "quit", "Quit", priority=True),
         Binding("ctrl+z", "suspend_process", "Back to the shell; `fg` returns", priority=True),
@@ -197,8 +201,39 @@ class LocalragApp(App[None]):
         if name in OF_THE_MODEL:
             self.load_model()
 
+    def action_use_model(self, id: str) -> None:
+        """Answer with another model, once what is asked is answered."""
+        self._set("generator", id)
+
+    def action_think(self, when: str) -> None:
+        self._set("think", when)
+
+    def _set(self, name: str, text: str) -> None:
+        """Change a setting for this conversation, and say so."""
+        knob = next(knob for knob in self.preferences.knobs if knob.name == name)
+        try:
+            said = self.preferences.change(knob, "here", text)
+        except LocalragError as error:
+            self.notify(f"{error.message}. {error.hint}", severity="error", markup=False)
+            return
+        self.settings_changed(name)
+        self.notify(said, markup=False)
+
     def on_localrag_app_refused(self, message: Refused) -> None:
         self.notify(f"{message.error.message}. {message.error.hint}", severity="error", markup=False)
+
+    def action_use_library(self, name: str) -> None:
+        """Go on with another library, in a conversation of its own."""
+        screen = self.screen
+        if not isinstance(screen, ChatScreen):
+            return
+        if name not in screen.known.libraries:
+            there = ", ".join(clean_line(one) for one in screen.known.libraries)
+            self.notify(f"There is no library {clean_line(name)!r}. Libraries: {there}.", markup=False)
+        else:
+            screen.stop_answer()
+            # Not waited for: the screen that goes may be the one that asked.
+            self.switch_screen(ChatScreen(self.core, Scope((name,), mode=screen.scope.mode), self._clock))
 
     # --- keys that hold everywhere --------------------------------------------------------------------------
 
@@ -207,9 +242,9 @@ class LocalragApp(App[None]):
             self.screen.dismiss()
             return
         here = type(self.screen)
-        self.push_screen(
-            HelpScreen([("On this screen", here), *getattr(here, "HELP_GROUPS", []), ("Everywhere", type(self))])
-        )
+        groups = [("On this screen", here), *getattr(here, "HELP_GROUPS", []), ("Everywhere", type(self))]
+        said = commands.there(self.screen) if isinstance(self.screen, ChatScreen) else []
+        self.push_screen(HelpScreen(groups, said))
 
     def action_settings(self) -> None:
         if isinstance(self.screen, SettingsScreen):

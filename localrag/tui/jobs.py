@@ -9,15 +9,20 @@ waited for.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
+from typing import TypeVar
 
 from textual._context import NoActiveAppError
 from textual.message import Message
 from textual.message_pump import MessagePump
 
 from localrag.errors import LocalragError, internal
+
+Result = TypeVar("Result")
 
 
 class Lane:
@@ -43,6 +48,27 @@ class Lane:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"localrag-{self.name}", daemon=True)
             self._thread.start()
+
+    async def result(self, job: Callable[[], Result]) -> Result:
+        """What `job` returns, run after those before it; what it raises is raised.
+
+        Raises:
+            LocalragError: as the job does.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+
+        def settle(put: Callable[[], None]) -> None:
+            # Whoever waited may be gone, and the loop with it.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(lambda: None if future.done() else put())
+
+        def run() -> None:
+            value = job()
+            settle(lambda: future.set_result(value))
+
+        self.submit(run, lambda error: settle(lambda: future.set_exception(error)))
+        return await future
 
     def close(self, seconds: float) -> bool:
         """Take no more jobs and wait for those taken; False if one is still running after `seconds`."""

@@ -19,13 +19,18 @@ from textual.message_pump import MessagePump
 
 from localrag.errors import LocalragError
 from localrag.events import Again, Answered, Delta, Event
+from localrag.tui.completing import Known
 from localrag.tui.core import Core
+from localrag.tui.inert import clean_line
 from localrag.tui.jobs import deliver
 from localrag.types import EVERYTHING, Answer, Filter, Mode, Turn
 
 if TYPE_CHECKING:
     from localrag.sessions.values import Session, Value
     from localrag.tui.widgets.turn import TurnView
+
+# Questions of earlier conversations that can be brought back.
+EARLIER = 100
 
 
 # How often the words of an answer that is coming are kept, in seconds.
@@ -85,6 +90,15 @@ class Trouble(Message):
     def __init__(self, error: LocalragError) -> None:
         super().__init__()
         self.error = error
+
+
+class Shelves(Message):
+    """What there is to choose from while a question is typed, and the questions of earlier conversations."""
+
+    def __init__(self, known: Known, earlier: tuple[str, ...]) -> None:
+        super().__init__()
+        self.known = known
+        self.earlier = earlier
 
 
 def answer(core: Core, scope: Scope, asked: Asked, screen: MessagePump) -> None:
@@ -172,3 +186,21 @@ def look_at(core: Core, libraries: Sequence[str]) -> tuple[int, tuple[str, ...]]
         if shelf.instructions:
             told.append(shelf.instructions)
     return total, tuple(dict.fromkeys(told))
+
+
+def shelves(core: Core, libraries: Sequence[str]) -> tuple[Known, tuple[str, ...]]:
+    """What can be completed, and the last questions about just these libraries, oldest first."""
+    paths = (one.document.path for name in libraries for one in core.engine.shelf(name).documents)
+    # A name that cannot be typed as it stands cannot be mentioned either.
+    names = tuple(dict.fromkeys(path for path in paths if clean_line(path) == path and '"' not in path))
+    return Known(names, core.engine.models(), core.engine.libraries()), _earlier(core, tuple(libraries))
+
+
+def _earlier(core: Core, libraries: tuple[str, ...]) -> tuple[str, ...]:
+    found: list[str] = []
+    for listed in core.store.list():
+        if listed.libraries == libraries and not listed.problem:
+            found += [turn.question for turn in reversed(core.store.load(listed.id).turns)]
+        if len(found) >= EARLIER:
+            break
+    return tuple(reversed(found[:EARLIER]))

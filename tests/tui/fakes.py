@@ -14,7 +14,7 @@ from localrag.events import Answered, Delta, Event, Found, Planned, PromptRead
 from localrag.originals import FileState
 from localrag.reports import IngestProgress, IngestReport
 from localrag.service.engine import Folder, Opened, Shelf, Shelved
-from localrag.sessions import SavedTurn, Session, SessionStore
+from localrag.sessions import Listed, SavedTurn, Session, SessionStore
 from localrag.tui.app import LocalragApp
 from localrag.tui.core import Core
 from localrag.types import (
@@ -211,6 +211,9 @@ class FakeEngine:
         text = self.world.libraries[library].page_text(document, number)
         return Opened(shelved_document(document), Page(text, number), 60, f"/docs/{document}", self.world.file_state)
 
+    def models(self) -> tuple[str, ...]:
+        return ("fake-1b", "fake-7b")
+
     def model_choices(self) -> tuple[tuple[str, int], ...]:
         return ("big-7b", 4_700_000_000), ("small-1b", 640_000_000)
 
@@ -281,6 +284,15 @@ class FakeStore:
 
     kept: dict[str, Session] = field(default_factory=dict)
     full: LocalragError | None = None
+
+    def list(self) -> list[Listed]:
+        return [
+            Listed(one.id, one.title, one.libraries, one.created, len(one.turns))
+            for one in reversed(self.kept.values())
+        ]
+
+    def load(self, session_id: str) -> Session:
+        return self.kept[session_id]
 
     @property
     def sessions(self) -> list[list[Answer]]:

@@ -16,6 +16,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from localrag import filters
+from localrag.tui.completing import Known
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
@@ -23,6 +24,7 @@ from localrag.tui.screens.results import ResultsScreen
 from localrag.tui.talk import Scope, Talk, Trouble, look_at
 from localrag.tui.widgets.asking import Asking
 from localrag.tui.widgets.citation import CitationLine
+from localrag.tui.widgets.completions import Completions
 from localrag.tui.widgets.conversation import Conversation
 from localrag.tui.widgets.panels import Panels
 from localrag.tui.widgets.question import QuestionInput
@@ -84,6 +86,7 @@ class ChatScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield self._panels
         yield self._asking
+        yield self._asking.popup
         yield self._status
 
     def on_mount(self) -> None:
@@ -103,6 +106,16 @@ class ChatScreen(Screen[None]):
         """What the next question is asked of."""
         return self._asking.scope
 
+    @property
+    def known(self) -> Known:
+        """Documents, models and libraries, as far as they have been looked up."""
+        return self._asking.known
+
+    def type_in(self, text: str) -> None:
+        """Put words into the question field, for the person to go on with."""
+        self._asking.field.value = text
+        self._asking.field.focus()
+
     # --- asking ---------------------------------------------------------------------------------------------
 
     @property
@@ -114,12 +127,23 @@ class ChatScreen(Screen[None]):
         """Stop the answer that is on its way, and take waiting questions back; False if there is nothing to do."""
         return self._asking.stop_all()
 
+    async def on_asking_commanded(self, message: Asking.Commanded) -> None:
+        await self.run_action(message.command.call(message.argument))
+
+    def on_completions_chosen(self, message: Completions.Chosen) -> None:
+        self._asking.take_offer(message.offer)
+
     def on_asking_done(self, message: Asking.Done) -> None:
         if message.answer.citations:
             self._panels.offer(message.asked.view)
 
     async def on_trouble(self, message: Trouble) -> None:
         await self._conversation.show_error(message.error)
+
+    def action_instructions(self) -> None:
+        told = " ".join(clean_line(text) for text in self._instructions)
+        words = f"Answers are worded as you said: {told}" if told else "Answers are worded as the model words them."
+        self.notify(f"{words} To change it: localrag instruct {self.scope.libraries[0]} TEXT", markup=False)
 
     # --- sources --------------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from localrag.tui.commands import Command
+
 
 def own_bindings(owner: Any) -> list[Binding]:
     """The bindings that a class of this app declares itself, one for each action."""
@@ -23,9 +25,10 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q,enter", "dismiss", "Close the help")]
 
-    def __init__(self, groups: Sequence[tuple[str, Any]]) -> None:
+    def __init__(self, groups: Sequence[tuple[str, Any]], commands: Sequence[Command] = ()) -> None:
         super().__init__()
         self._groups = groups
+        self._commands = commands
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog tall"):
@@ -42,6 +45,10 @@ class HelpScreen(ModalScreen[None]):
                 lines.append((f"{title}\n", "bold"))
                 lines += [f"  {self._keys(binding):<16} {binding.description}\n" for binding in bindings]
                 lines.append("\n")
+        if self._commands:
+            lines.append(("Commands, typed as a question\n", "bold"))
+            lines += [f"  {f'/{one.name} {one.takes}':<20} {one.does}\n" for one in self._commands]
+            lines.append("  @name                Ask of this document only\n")
         return Content.assemble(*lines)
 
     def _keys(self, binding: Binding) -> str:

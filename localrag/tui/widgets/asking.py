@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -19,10 +20,14 @@ from textual.widgets import Static
 
 from localrag.errors import Cancelled
 from localrag.events import Answered
+from localrag.tui import commands, completing
+from localrag.tui.commands import Command
+from localrag.tui.completing import Known, Offer
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import deliver
-from localrag.tui.talk import Asked, Ended, Scope, Talk, Told, answer, read_ahead
+from localrag.tui.talk import Asked, Ended, Scope, Shelves, Talk, Told, answer, read_ahead, shelves
+from localrag.tui.widgets.completions import Completions
 from localrag.tui.widgets.conversation import Conversation
 from localrag.tui.widgets.question import QuestionInput
 from localrag.types import Answer
@@ -48,17 +53,28 @@ class Asking(Vertical):
             self.asked = asked
             self.answer = answer
 
+    class Commanded(Message):
+        """A command was given that is the screen's to carry out."""
+
+        def __init__(self, command: Command, argument: str) -> None:
+            super().__init__()
+            self.command = command
+            self.argument = argument
+
     def __init__(self, core: Core, scope: Scope, conversation: Conversation) -> None:
         super().__init__(id="asking")
         self.scope = scope
         self.talk = Talk()
-        self.field = QuestionInput()
+        self.popup = Completions()
+        self.field = QuestionInput(self.popup)
         self._core = core
         self._conversation = conversation
         self._asked: Asked | None = None
         self._waiting: deque[tuple[str, Scope]] = deque()
         self._queue = Static(id="waiting")
         self._ahead: threading.Event | None = None  # stops what is read while the person types
+        self._known = Known()
+        self._put_aside: int | None = None  # where the word begins whose completion was refused
 
     def compose(self) -> ComposeResult:
         yield self._queue
@@ -66,6 +82,15 @@ class Asking(Vertical):
 
     def on_mount(self) -> None:
         self._draw()
+        # What cannot be had here is told where the libraries are counted; then nothing can be completed.
+        self.app.lanes["pages"].submit(
+            lambda: deliver(self, Shelves(*shelves(self._core, self.scope.libraries))), lambda error: None
+        )
+
+    def on_shelves(self, message: Shelves) -> None:
+        message.stop()
+        self._known = message.known
+        self.field.remember(message.earlier)
 
     def on_unmount(self) -> None:
         self._stop_reading_ahead()
@@ -76,6 +101,11 @@ class Asking(Vertical):
         return self._asked is not None and not self._asked.stop.is_set()
 
     @property
+    def known(self) -> Known:
+        """What there is to choose from, as far as it has been looked up."""
+        return self._known
+
+    @property
     def idle(self) -> bool:
         """True where the core is done with every question, also with those that were stopped."""
         return self._asked is None
@@ -83,11 +113,36 @@ class Asking(Vertical):
     # --- asking ---------------------------------------------------------------------------------------------
 
     async def on_question_input_submitted(self) -> None:
-        if self.field.value.strip():
+        text = self.field.value
+        if not text.strip():
+            return
+        typed = commands.typed(text)
+        if typed is None:
             await self.ask(self.field.take(), self.scope)
+        elif typed.command is None:
+            self.notify(
+                f"There is no command /{typed.name}. /help lists them; behind a blank it is asked.", markup=False
+            )
+        elif not typed.argument and not typed.command.bare:
+            self.notify(f"/{typed.name} {typed.command.takes}: say which.", markup=False)
+        else:
+            self.field.take()
+            await self._obey(typed.command, typed.argument)
+
+    async def _obey(self, command: Command, argument: str) -> None:
+        if command.mode is None:
+            self.post_message(self.Commanded(command, argument))
+        elif argument:
+            await self.ask(argument, replace(self.scope, mode=command.mode))
+        else:
+            self.scope = replace(self.scope, mode=command.mode)
+            self._draw()
 
     async def ask(self, question: str, scope: Scope) -> None:
-        """Ask, or wait behind the answer that is coming."""
+        """Ask, or wait behind the answer that is coming; a question that mentions documents is asked of those only."""
+        question, documents = completing.mentioned(question, self._known.documents)
+        if documents:
+            scope = replace(scope, only=replace(scope.only, documents=documents))
         self._stop_reading_ahead()
         if self.answering or self._waiting:
             self._waiting.append((question, scope))
@@ -165,9 +220,31 @@ class Asking(Vertical):
                 await self._begin(*self._waiting.popleft())
             self._draw()
 
-    # --- ahead of the question ------------------------------------------------------------------------------
+    # --- typing ---------------------------------------------------------------------------------------------
 
     def on_text_area_changed(self) -> None:
+        self._offer()
+        self._read_ahead()
+
+    def _offer(self) -> None:
+        """Offer what the half-typed word at the cursor may become, unless that was refused."""
+        found = completing.offers(self.field.before_cursor, self._known, commands.there(self.screen))
+        at = found[0].start if found else None
+        if at != self._put_aside:
+            self._put_aside = None
+        self.popup.offer([] if at is None or at == self._put_aside else found, self.size.height + 1)
+
+    def on_question_input_refused(self, message: QuestionInput.Refused) -> None:
+        self._put_aside = message.offer.start
+
+    def take_offer(self, offer: Offer) -> None:
+        """Take a completion that was clicked."""
+        self.field.complete(offer)
+        self.field.focus()
+
+    # --- ahead of the question ------------------------------------------------------------------------------
+
+    def _read_ahead(self) -> None:
         """Somebody types: the document that the question is likely about is read meanwhile."""
         if self._ahead is not None or self._asked is not None or not self.field.value.strip():
             return
@@ -189,4 +266,5 @@ class Asking(Vertical):
         self._queue.display = bool(self._waiting)
         lines = [Content(f"⏳ Waiting: {clean_line(question)}") for question, _ in self._waiting]
         self._queue.update(Content("\n").join(lines))
+        self.field.border_title = "" if self.scope.mode == "auto" else f"/{self.scope.mode}"
         self.field.hint(WAITING_HINT if self._waiting else BUSY_HINT if self.answering else IDLE_HINT)

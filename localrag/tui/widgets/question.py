@@ -17,7 +17,9 @@ from textual.keys import Keys
 from textual.message import Message
 from textual.widgets import TextArea
 
+from localrag.tui.completing import Offer
 from localrag.tui.inert import clean
+from localrag.tui.widgets.completions import Completions
 
 # Terminals without the newer key protocol send Alt+Enter like this, which Textual takes for a bare Enter.
 cast(dict[str, Any], ANSI_SEQUENCES_KEYS).update({"\x1b\r": (Keys.ControlJ,), "\x1b\n": (Keys.ControlJ,)})
@@ -54,13 +56,21 @@ class QuestionInput(_Field):
     class Submitted(Message):
         """The person has pressed Enter."""
 
-    def __init__(self) -> None:
+    class Refused(Message):
+        """The person has put a completion aside."""
+
+        def __init__(self, offer: Offer) -> None:
+            super().__init__()
+            self.offer = offer
+
+    def __init__(self, popup: Completions) -> None:
         super().__init__(
             id="question", placeholder="Ask a question about the documents", soft_wrap=True, tab_behavior="focus",
             highlight_cursor_line=False,
         )  # fmt: skip
         # A blinking cursor redraws twice a second for ever, which is felt over SSH.
         self.cursor_blink = False
+        self._popup = popup
         self._asked: list[str] = []
         self._at = 0
         self._draft = ""
@@ -74,6 +84,16 @@ class QuestionInput(_Field):
     def value(self, text: str) -> None:
         self.load_text(text)
         self.move_cursor(self.document.end)
+
+    @property
+    def before_cursor(self) -> str:
+        """What stands before the cursor."""
+        return self.get_text_range((0, 0), self.cursor_location)
+
+    def complete(self, offer: Offer) -> None:
+        """Put a completion in the place of what was typed of it."""
+        before = self.before_cursor[: offer.start].split("\n")
+        self.replace(offer.text, (len(before) - 1, len(before[-1])), self.cursor_location)
 
     def hint(self, text: str) -> None:
         """Words on the field's lower edge."""
@@ -129,6 +149,11 @@ class QuestionInput(_Field):
             self.move_cursor((0, len(self.document[0])))
 
     async def _on_key(self, event: events.Key) -> None:
+        if (offered := self._popup.chosen) is not None and event.key in ("up", "down", "tab", _ENTER, "escape"):
+            event.stop()
+            event.prevent_default()
+            self._choose(event.key, offered)
+            return
         # A text area types a line break on Enter before any binding is looked at.
         if event.key == _ENTER or event.key in _NEW_LINE:
             event.stop()
@@ -136,6 +161,19 @@ class QuestionInput(_Field):
             self.action_submit() if event.key == _ENTER else self.action_new_line()
             return
         await super()._on_key(event)
+
+    def _choose(self, key: str, offered: Offer) -> None:
+        """A key while completions are offered."""
+        if key in ("up", "down"):
+            self._popup.move(-1 if key == "up" else 1)
+            return
+        if key == "escape":
+            self.post_message(self.Refused(offered))
+        else:
+            self.complete(offered)
+        self._popup.offer([], 0)
+        if key == _ENTER and offered.whole:
+            self.action_submit()
 
     async def _on_paste(self, event: events.Paste) -> None:
         event.prevent_default()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from localrag import (
     audit,
     chunking,
+    encrypting,
     filters,
     instructions,
     loading,
@@ -285,6 +286,7 @@ class Library:
         return {
             "name": self.name,
             "folder": str(self.folder),
+            "encrypted": encrypting.is_encrypted(self.folder),
             "roots": storage.roots(),
             **storage.counts(),
             "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),

@@ -35,12 +35,18 @@ def library_names(folder: Path) -> list[str]:
 def library_of(path: Path, folder: Path) -> str | None:
     """The library, of those that lie in `folder`, that a folder (or a file's folder) was read into, or None."""
     from localrag import vault  # and with it the database engine, which a screen needs only here
+    from localrag.sealing import unlocked
 
     there = path.resolve()
     root = str(there.parent if there.is_file() else there)
-    for name in library_names(folder):
-        # One that is damaged, or locked, is reported where it is used.
-        with suppress(Exception), closing(vault.connect(folder / name / DATABASE)) as database:
+    own = Path(root).name
+    for name in sorted(library_names(folder), key=lambda name: name != own):
+        # One that is damaged, or locked, is reported where it is used. The keys of all encrypted libraries are not asked
+        # for to find one; that of the folder's own name may be.
+        with (
+            suppress(Exception), unlocked.asking(name == own),
+            closing(vault.connect(folder / name / DATABASE)) as database,
+        ):  # fmt: skip
             if database.execute("SELECT 1 FROM roots WHERE path = ?", (root,)).fetchone():
                 return name
     return None

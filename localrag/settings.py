@@ -89,6 +89,7 @@ class Settings:
     read_memory_mb: int = _setting(1500, "Most memory that reading one file may take.", 100, 1_000_000)
     read_unpacked_mb: int = _setting(2000, "Most that one file may unpack to (archives, mails, Office).", 1, 1_000_000)
     archive_depth: int = _setting(3, "How deep files inside files are read; 0 reads none.", 0, 20)
+    key_file: Path | None = _setting(None, "File that opens encrypted libraries, as --key-file does.")
     workers: int = _setting(2, "Processes that read files.", 1, 64)
     ocr: Ocr = _setting("auto", "Recognise text in pictures: auto (pages without text), force (all pages), off.")
     ocr_languages: tuple[str, ...] = _setting(("en",), "Languages that recognition expects (ISO 639-1: en, de).")

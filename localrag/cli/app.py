@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import click
 
 from localrag import __version__, offline
+from localrag.cli import unlocking
 from localrag.errors import LocalragError, OfflineRefused
+from localrag.sealing import unlocked
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -40,8 +42,12 @@ COMMANDS = {
     "sessions": ("sessions", "List, search, rename, branch, export and delete conversations."),
     "show": ("libraries", "Print a page as it is stored."),
     "status": ("libraries", "Tell what a library holds."),
+    "vault": ("vault", "Encrypt libraries on the disk, and say who may open them."),
     "warm": ("warm", "Read documents ahead of time, so that questions on them begin to be answered at once."),
 }
+
+# These open no library, so that no key is asked of them.
+WITHOUT_LIBRARIES = {"completion", "doctor", "models"}
 
 
 class Commands(click.Group):
@@ -55,7 +61,7 @@ class Commands(click.Group):
             return None
         module = import_module(f"localrag.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
-        return command
+        return command if cmd_name in WITHOUT_LIBRARIES else unlocking.with_key_file(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -106,6 +112,7 @@ def main() -> None:
     """Entry point: confine first, run the command, end with its exit code."""
     if code := _confine(sys.argv[1:]):
         sys.exit(code)
+    unlocked.ask_with(unlocking.asked_for)
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGINT, _stop)
     try:

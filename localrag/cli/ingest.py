@@ -34,6 +34,7 @@ Examples:
   localrag ingest ./mail --watch
   localrag ingest ./contracts --warm
   localrag ingest ./safe --password-file passwords.txt
+  localrag ingest ./contracts --encrypt
   localrag ingest /new/place/contracts --name contracts --root /old/place/contracts
   localrag ingest ./contracts --json | jq .failed""",
 )
@@ -58,6 +59,7 @@ Examples:
 )
 @click.option("--re-embed", is_flag=True, help="Make all vectors anew with the default embedder, from the stored text.")
 @click.option("--warm", is_flag=True, help="Then read the documents ahead of time, as `localrag warm` does.")
+@click.option("--encrypt", is_flag=True, help="Encrypt the library on the disk first; see `localrag vault encrypt`.")
 @click.option("--no-wait", is_flag=True, help="Fail, instead of waiting, while another process writes to the library.")
 @json_option
 def ingest_command(
@@ -71,6 +73,7 @@ def ingest_command(
     ocr_languages: str | None,
     re_embed: bool,
     warm: bool,
+    encrypt: bool,
     no_wait: bool,
     as_json: bool,
 ) -> None:
@@ -86,6 +89,10 @@ def ingest_command(
 
     settings = load_settings()
     library = api.open_library(name or api.name_for(path, settings), settings=settings, create=True)
+    if encrypt:
+        from localrag.cli.vault import encrypt_first
+
+        encrypt_first(library.folder, library.name)
     passwords = _passwords(password_file)
     languages = None if ocr_languages is None else _languages(ocr_languages)
 

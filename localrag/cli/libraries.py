@@ -22,7 +22,8 @@ def libraries_command(as_json: bool) -> None:
     for name in api.library_names(settings):
         try:
             status = api.open_library(name, settings=settings).status()
-            rows.append({key: status[key] for key in ("name", "documents", "chunks", "bytes", "roots", "folder")})
+            told = ("name", "documents", "chunks", "bytes", "roots", "folder", "encrypted")
+            rows.append({key: status[key] for key in told})
         except LocalragError as error:
             rows.append({"name": name, "problem": error.message})
     if as_json:
@@ -35,7 +36,8 @@ def libraries_command(as_json: bool) -> None:
             click.echo(f"{row['name']}: {row['problem']}")
         else:
             size = f"{row['bytes'] / 1e6:.1f} MB"
-            click.echo(f"{row['name']}: {row['documents']} documents, {size}, from {', '.join(row['roots'])}")
+            how = ", encrypted" if row["encrypted"] else ""
+            click.echo(f"{row['name']}: {row['documents']} documents, {size}{how}, from {', '.join(row['roots'])}")
 
 
 @click.command("status")
@@ -52,6 +54,7 @@ def status_command(name: str, as_json: bool) -> None:
     embedder = status["embedder"]
     click.echo(f"{name}: {status['documents']} documents, {status['pages']} pages, {status['chunks']} passages")
     click.echo(f"lies in   {status['folder']} ({status['bytes'] / 1e6:.1f} MB)")
+    click.echo(f"kept      {'encrypted' if status['encrypted'] else 'in clear (localrag vault encrypt)'}")
     click.echo(f"read from {', '.join(status['roots']) or '-'}")
     click.echo(f"embedder  {embedder['model']} ({embedder['precision']}, {embedder['engine']})")
     click.echo(f"index     {status['index']['said'] if status['index'] else 'made at the next search'}")

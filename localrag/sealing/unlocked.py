@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,7 @@ Asks = Callable[[Path, Ring], Key]
 _held: dict[Path, tuple[bytes, Held]] = {}
 _asks: Asks | None = None
 _one_at_a_time = threading.RLock()
+_may_ask: ContextVar[bool] = ContextVar("may_ask", default=True)
 
 
 def ask_with(asks: Asks | None) -> None:
@@ -70,7 +72,7 @@ def held(path: Path) -> Held | None:
         # Another process may have changed the holders, or the key.
         key = known.of(found.key_id) if known is not None else None
         if key is None:
-            if _asks is None:
+            if _asks is None or not _may_ask.get():
                 raise locked(folder)
             key = _asks(folder, found)
         return _keep(folder, data, found, key)
@@ -118,14 +120,13 @@ def forget(folder: Path | None = None) -> None:
 
 
 @contextmanager
-def asking_with(asks: Asks) -> Iterator[None]:
-    """`ask_with` for a while."""
-    global _asks
-    before, _asks = _asks, asks
+def asking(allowed: bool) -> Iterator[None]:
+    """Whether a key that is not held may be asked for, in this thread and for a while."""
+    token = _may_ask.set(_may_ask.get() and allowed)
     try:
         yield
     finally:
-        _asks = before
+        _may_ask.reset(token)
 
 
 def locked(folder: Path) -> VaultLocked:

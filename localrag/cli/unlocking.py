@@ -1,0 +1,181 @@
+"""How the commands come by the key of an encrypted library: `--key-file`, the system's keyring, or a question.
+
+`--key-file FILE` stands at every command, so that scripts need no terminal; `LOCALRAG_KEY_FILE` says the same. The
+passphrase is asked for at the terminal itself, never taken from arguments, where other users and the shell's history
+would see it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from localrag.errors import StorageError, UsageError, VaultLocked
+
+if TYPE_CHECKING:
+    from localrag.sealing.keys import Key
+    from localrag.sealing.ring import Credential, Ring
+
+TRIES = 3
+_given: Path | None = None
+
+
+def with_key_file(command: click.Command) -> click.Command:
+    """The command, or each of a group, with the option `--key-file`; once is enough."""
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            with_key_file(one)
+    elif not any(param.name == "key_file" for param in command.params):
+        command.params.append(
+            click.Option(
+                ["--key-file"], type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", expose_value=False,
+                is_eager=True, callback=_remember, help="What opens encrypted libraries: a key, or a passphrase.",
+            )
+        )  # fmt: skip
+    return command
+
+
+def _remember(ctx: click.Context, param: click.Parameter, file: Path | None) -> None:
+    global _given
+    _given = file or _given
+
+
+def key_file() -> Path | None:
+    """The key file that was given, by option or by setting."""
+    from localrag.settings import load_settings
+
+    return _given or load_settings().key_file
+
+
+def asked_for(folder: Path, ring: Ring) -> Key:
+    """The key of an encrypted folder, by whatever there is.
+
+    Raises:
+        VaultLocked: nothing opens it.
+    """
+    file = key_file()
+    if file is not None:
+        return ring.unlock(credential_in(file))
+    remembered = from_keyring(ring)
+    if remembered is not None:
+        return remembered
+    if not _can_ask():
+        from localrag.sealing.unlocked import locked
+
+        raise locked(folder)
+    return ring.unlock(typed(folder.name, ring))
+
+
+def credential_in(file: Path) -> Credential:
+    """What a key file holds.
+
+    Raises:
+        StorageError, UsageError: it cannot be read, or holds nothing.
+    """
+    from localrag.sealing.ring import credential
+
+    try:
+        return credential(file.read_bytes())
+    except OSError as error:
+        raise StorageError(f"the key file {str(file)!r} cannot be read: {error.strerror}", "Check the path.") from None
+
+
+def typed(name: str, ring: Ring) -> Credential:
+    """A passphrase or recovery key that opens the ring, asked for until one does.
+
+    Raises:
+        VaultLocked: three times none did.
+    """
+    from localrag.sealing import ring as rings
+    from localrag.sealing.ring import Passphrase
+
+    for left in reversed(range(TRIES)):
+        text = getpass.getpass(f"Passphrase or recovery key of {name!r}: ")
+        credential: Credential = Passphrase(text)
+        with suppress(UsageError):
+            credential = rings.recovery(text)
+        try:
+            ring.unlock(credential)
+        except VaultLocked as error:
+            if not left:
+                raise
+            click.echo(f"{error.message}; try again.", err=True)
+        else:
+            return credential
+    raise AssertionError("the last try returns or raises")
+
+
+def used(folder: Path, ring: Ring) -> Credential:
+    """The credential of the person at this command, where the key alone is not enough (a rotation)."""
+    file = key_file()
+    return credential_in(file) if file is not None else typed(folder.name, ring)
+
+
+def new_passphrase(name: str) -> str:
+    """A passphrase for a new holder, typed twice.
+
+    Raises:
+        UsageError: there is nobody to ask, or the two differ.
+    """
+    if not _can_ask():
+        raise UsageError(
+            "a passphrase is needed, and there is no terminal to ask at",
+            "Give a key instead: localrag vault key-file FILE, then --key-file FILE.",
+        )
+    text = getpass.getpass(f"New passphrase for {name!r} (several words are best): ")
+    if getpass.getpass("Once more: ") != text:
+        raise UsageError("the two are not the same", "Type the command again.")
+    return text
+
+
+def _can_ask() -> bool:
+    with suppress(OSError):
+        # Where input is a pipe, the terminal can still be asked.
+        os.close(os.open("/dev/tty" if os.name == "posix" else "CONIN$", os.O_RDWR))
+        return True
+    return False
+
+
+# --- the system's keyring -----------------------------------------------------------------------------------
+
+_SERVICE = "localrag"
+
+
+def from_keyring(ring: Ring) -> Key | None:
+    """The key, where the system's keyring keeps it and the package `keyring` is there; else None."""
+    from localrag.sealing.keys import Key
+
+    with suppress(Exception):  # no keyring, no session, a locked one: then the person is asked
+        import keyring
+
+        kept = keyring.get_password(_SERVICE, ring.key_id.hex())
+        return Key(bytes.fromhex(kept)) if kept else None
+    return None
+
+
+def keep_in_keyring(key: Key | None, ring: Ring) -> None:
+    """Keep the key in the system's keyring, or (None) take it out.
+
+    Raises:
+        UsageError: there is no keyring here.
+    """
+    try:
+        import keyring
+        from keyring.errors import KeyringError, PasswordDeleteError
+    except ImportError:
+        raise UsageError(
+            "the package for the system's keyring is not installed", "Install it: pip install 'localrag[keyring]'."
+        ) from None
+    try:
+        if key is not None:
+            keyring.set_password(_SERVICE, ring.key_id.hex(), key.secret.hex())
+        else:
+            with suppress(PasswordDeleteError):
+                keyring.delete_password(_SERVICE, ring.key_id.hex())
+    except KeyringError as error:
+        raise UsageError(f"the system's keyring cannot be used: {error}", "A key file does the same.") from None

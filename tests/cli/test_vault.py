@@ -1,0 +1,210 @@
+"""`localrag vault`: libraries encrypted by a key file or a passphrase, and what is said where there is no key."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from localrag import api, vault
+from localrag.cli import unlocking
+from localrag.cli.app import localrag
+from localrag.errors import LocalragError, UsageError, VaultLocked
+from localrag.sealing import ring, unlocked
+from localrag.settings import Settings
+
+CANARY = "zanzibarquill"
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test is a process that has asked for no key yet, away from any terminal."""
+    monkeypatch.setattr(ring, "_ARGON2", {"memory_kib": 64, "passes": 1, "lanes": 1})
+    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
+    monkeypatch.setattr(unlocking, "_can_ask", lambda: False)
+    monkeypatch.setattr(unlocking, "from_keyring", lambda ring: None)
+    lock()
+    yield
+    lock()
+    unlocked.ask_with(None)
+
+
+def lock() -> None:
+    """As in a new process."""
+    unlocked.forget()
+    unlocked.ask_with(unlocking.asked_for)
+    unlocking._given = None
+
+
+@pytest.fixture
+def typing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Somebody at the terminal who types these; returns what they were asked."""
+
+    def at_the_terminal(*words: str) -> list[str]:
+        asked: list[str] = []
+        answers = iter(words)
+
+        def answer(prompt: str) -> str:
+            asked.append(prompt)
+            return next(answers)
+
+        monkeypatch.setattr(unlocking, "_can_ask", lambda: True)
+        monkeypatch.setattr(getpass, "getpass", answer)
+        return asked
+
+    return at_the_terminal
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(localrag, list(words))
+
+
+def fine(*words: str) -> str:
+    result = run(*words)
+    assert result.exception is None, (result.exception, result.output)
+    return result.output
+
+
+def refused(*words: str) -> LocalragError:
+    result = run(*words)
+    assert isinstance(result.exception, LocalragError), result.output
+    return result.exception
+
+
+@pytest.fixture
+def papers(folder: Callable[..., Path], models: object) -> Path:
+    return folder({"lease.txt": f"The {CANARY} lease ends on 31 March 2031.\n" * 5, "b.txt": "Other words.\n"})
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    file = tmp_path / "contracts.key"
+    fine("vault", "key-file", str(file))
+    return file
+
+
+def in_clear(home: Path) -> list[str]:
+    return [str(path) for path in home.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+
+
+def test_a_library_that_is_encrypted_from_the_first_never_lay_in_clear(
+    papers: Path, key: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    move = Path.replace
+
+    def watched(self: Path, target: Path) -> Path:
+        seen.extend(in_clear(home))
+        return move(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    output = fine("ingest", str(papers), "--name", "contracts", "--encrypt", "--key-file", str(key))
+    assert "Recovery key" in output and seen == [] and in_clear(home) == []
+    assert "lease.txt" in fine("search", CANARY, "-l", "contracts", "--key-file", str(key))
+    lock()
+    error = refused("search", CANARY, "-l", "contracts")
+    assert isinstance(error, VaultLocked) and "--key-file" in error.hint and error.exit_code == 5
+
+
+def test_a_library_in_clear_is_encrypted_in_place_by_a_passphrase_typed_twice(
+    papers: Path, home: Path, typing: Callable[..., list[str]]
+) -> None:
+    fine("ingest", str(papers), "--name", "contracts")
+    assert in_clear(home)
+    asked = typing("correct horse", "correct horse")
+    told = json.loads(fine("vault", "encrypt", "contracts", "--json"))
+    assert len(asked) == 2 and in_clear(home) == [] and told["encrypted"]
+    lock()
+    asked = typing("wrong horses", "correct horse")
+    assert "lease.txt" in fine("search", CANARY, "-l", "contracts")
+    assert len(asked) == 2 and "contracts" in asked[0]
+    lock()
+    typing(told["recovery_key"])
+    assert "lease.txt" in fine("search", CANARY, "-l", "contracts")
+
+
+def test_three_wrong_passphrases_end_it(papers: Path, typing: Callable[..., list[str]]) -> None:
+    typing("correct horse", "correct horse")
+    fine("ingest", str(papers), "--name", "contracts", "--encrypt")
+    lock()
+    asked = typing("one", "two", "three", "correct horse")
+    assert isinstance(refused("search", CANARY, "-l", "contracts"), VaultLocked)
+    assert len(asked) == 3
+
+
+def test_passphrases_that_differ_or_cannot_be_asked_for_encrypt_nothing(
+    papers: Path, home: Path, typing: Callable[..., list[str]]
+) -> None:
+    fine("ingest", str(papers), "--name", "contracts")
+    assert "key-file" in refused("vault", "encrypt", "contracts").hint
+    typing("correct horse", "correct hors")
+    assert "not the same" in refused("vault", "encrypt", "contracts").message
+    assert json.loads(fine("vault", "status", "--json"))["libraries"][0]["encrypted"] is False
+    assert in_clear(home)
+
+
+def test_others_are_let_in_by_their_own_means_and_taken_out_again(papers: Path, key: Path, tmp_path: Path) -> None:
+    opens = ("--key-file", str(key))
+    fine("ingest", str(papers), "--name", "contracts", "--encrypt", *opens)
+    anna = tmp_path / "anna"
+    public = fine("vault", "identity", str(anna)).strip()
+    assert fine("vault", "identity", str(anna)).strip() == public
+    fine("vault", "add", "contracts", "anna", "--public", public, *opens)
+    recovery = json.loads(fine("vault", "add", "contracts", "paper", "--recovery", "--json", *opens))["recovery_key"]
+    assert recovery.count("-") > 10
+    lock()
+    assert "lease.txt" in fine("search", CANARY, "-l", "contracts", "--key-file", str(anna))
+    assert "anna (person)" in fine("vault", "status")
+    left = json.loads(fine("vault", "rotate", "contracts", "--json", *opens))["left_behind"]
+    assert left == ["recovery", "paper"]
+    lock()
+    assert "lease.txt" in fine("search", CANARY, "-l", "contracts", "--key-file", str(anna))
+    fine("vault", "remove", "contracts", "anna")
+    fine("vault", "rotate", "contracts", *opens)
+    lock()
+    assert isinstance(refused("search", CANARY, "-l", "contracts", "--key-file", str(anna)), VaultLocked)
+    assert "lease.txt" in fine("search", CANARY, "-l", "contracts", *opens)
+
+
+def test_a_key_is_never_overwritten_and_its_owners_only(key: Path) -> None:
+    before = key.read_bytes()
+    assert "there already" in refused("vault", "key-file", str(key)).message
+    assert key.read_bytes() == before and key.stat().st_mode & 0o777 == 0o600
+
+
+def test_finding_a_folders_library_asks_for_no_key_of_another(
+    papers: Path, folder: Callable[..., Path], key: Path, settings: Settings, typing: Callable[..., list[str]]
+) -> None:
+    fine("ingest", str(papers), "--name", "secret", "--encrypt", "--key-file", str(key))
+    other = folder({"c.txt": "Words."}, "other")
+    fine("ingest", str(other))
+    lock()
+    asked = typing()
+    assert api.find_library(other, settings) == "other"
+    assert api.find_library(papers, settings) is None
+    assert asked == []
+
+
+def test_an_encrypted_library_is_listed_without_its_key_and_deleted_with_it(
+    papers: Path, key: Path, home: Path
+) -> None:
+    fine("ingest", str(papers), "--name", "contracts", "--encrypt", "--key-file", str(key))
+    assert "encrypted" in fine("status", "contracts") and "encrypted" in fine("libraries")
+    lock()
+    assert "its key is not here" in fine("libraries")
+    assert isinstance(refused("forget", "contracts", "--yes"), VaultLocked)
+    fine("forget", "contracts", "--yes", "--key-file", str(key))
+    assert not (home / "indexes" / "contracts").exists()
+
+
+@pytest.mark.parametrize("content", ["", "localrag-key-1:aaaa"])
+def test_a_key_file_that_holds_no_key_is_told(papers: Path, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "k"
+    vault.write_bytes(file, content.encode())
+    fine("ingest", str(papers), "--name", "contracts")
+    assert isinstance(refused("vault", "encrypt", "contracts", "--key-file", str(file)), UsageError)
+    assert "cannot be read" in refused("vault", "encrypt", "contracts", "--key-file", str(tmp_path / "none")).message

@@ -90,7 +90,10 @@ class SealedReader(io.RawIOBase):
         self._stream = stream
         salt = stream.read(16)
         self._cipher, self._name = _cipher(key, salt), name.encode("utf-8", "surrogatepass")
-        self._next = stream.read(PIECE + _TAG)
+        # The same room again and again: fresh memory for every piece takes longer than opening it.
+        self._pieces = (bytearray(PIECE + _TAG), bytearray(PIECE + _TAG))
+        self._room = bytearray(PIECE)
+        self._size = _fill(stream, self._pieces[0])
         self._opened = memoryview(b"")
         self._number = 0
         self._ended = False
@@ -115,16 +118,19 @@ class SealedReader(io.RawIOBase):
     def _open_piece(self) -> None:
         from cryptography.exceptions import InvalidTag
 
-        piece, self._next = self._next, self._stream.read(PIECE + _TAG)
-        self._ended = not self._next
+        piece = memoryview(self._pieces[self._number % 2])[: self._size]
+        self._size = _fill(self._stream, self._pieces[1 - self._number % 2])
+        self._ended = not self._size
+        opened = memoryview(self._room)[: max(0, len(piece) - _TAG)]
         try:
-            self._opened = memoryview(self._cipher.decrypt(_nonce(self._number, self._ended), piece, self._name))
+            self._cipher.decrypt_into(_nonce(self._number, self._ended), piece, self._name, opened)
         except (InvalidTag, ValueError):
             raise SealBroken(
                 f"{self._name.decode('utf-8', 'replace')!r} is not what was written: it was changed, cut short or put "
                 "in another file's place",
                 "Restore it from a backup. What can be made again is, by itself.",
             ) from None
+        self._opened = opened
         self._number += 1
 
 
@@ -159,6 +165,14 @@ def _cipher(key: Key, salt: bytes) -> AESGCM:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     return AESGCM(key.derive("file", salt))
+
+
+def _fill(stream: BinaryIO, room: bytearray) -> int:
+    """Read until the room is full or the stream at its end; returns how many bytes."""
+    view, done = memoryview(room), 0
+    while done < len(room) and (size := stream.readinto(view[done:])):  # type: ignore[attr-defined]
+        done += size
+    return done
 
 
 def _nonce(number: int, last: bool) -> bytes:

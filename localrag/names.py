@@ -41,8 +41,8 @@ def library_of(path: Path, folder: Path) -> str | None:
     root = str(there.parent if there.is_file() else there)
     own = Path(root).name
     for name in sorted(library_names(folder), key=lambda name: name != own):
-        # One that is damaged, or locked, is reported where it is used. The keys of all encrypted libraries are not asked
-        # for to find one; that of the folder's own name may be.
+        # One that is damaged, or locked, is reported where it is used. To find one, the keys of all are not asked for,
+        # but that of the folder's own name may be.
         with (
             suppress(Exception), unlocked.asking(name == own),
             closing(vault.connect(folder / name / DATABASE)) as database,

@@ -16,6 +16,7 @@ import click
 
 from localrag.cli.options import filter_options, library_option, thought_options
 from localrag.errors import NotFoundError, UsageError
+from localrag.schema import DATABASE
 from localrag.types import MODES, Filter, Mode
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def chat_command(
 
     settings = load_settings().with_options(generator=model, **thought)
     named, folder = resolve(settings, target, libraries)
+    _unlock(settings, named)
     from localrag.tui.app import LocalragApp
     from localrag.tui.preferences import Preferences
     from localrag.tui.themes import look_of
@@ -95,6 +97,7 @@ def _talk_in_lines(
         sys.stdin.reconfigure(errors="replace")
     settings = load_settings().with_options(generator=model, **thought)
     named, folder = resolve(settings, target, libraries)
+    _unlock(settings, named)
     core, ask_back = real_core(settings), plain.can_ask()
     try:
         chosen = plain.chosen(core.engine, tuple(named), folder, ask_back)
@@ -102,6 +105,14 @@ def _talk_in_lines(
     finally:
         core.engine.close()
     sys.exit(code)
+
+
+def _unlock(settings: Settings, libraries: Sequence[str]) -> None:
+    """Come by the keys of encrypted libraries while the terminal is there to ask at; the worker is given them."""
+    from localrag.sealing import unlocked
+
+    for name in libraries:
+        unlocked.held(settings.library_dir(name) / DATABASE)
 
 
 def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) -> tuple[list[str], Path | None]:

@@ -136,7 +136,7 @@ def new_passphrase(name: str) -> str:
 def _can_ask() -> bool:
     with suppress(OSError):
         # Where input is a pipe, the terminal can still be asked.
-        os.close(os.open("/dev/tty" if os.name == "posix" else "CONIN$", os.O_RDWR))
+        Path("/dev/tty" if os.name == "posix" else "CONIN$").open("rb", buffering=0).close()
         return True
     return False
 

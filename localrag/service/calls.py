@@ -26,11 +26,13 @@ NAMES = tuple(name for name, value in vars(Engine).items() if inspect.isfunction
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a worker is told first: the settings, whether it confines itself, and who started it."""
+    """What a worker is told first: the settings, whether it confines itself, who started it, and the keys of encrypted
+    folders that its parent holds (it cannot ask for any itself)."""
 
     settings: Settings
     confined: bool
     parent: int
+    keys: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

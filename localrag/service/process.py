@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from localrag import offline
 from localrag.errors import LocalragError
+from localrag.sealing import unlocked
 from localrag.service import wire
 from localrag.service.calls import Setup
 from localrag.settings import Settings
@@ -58,7 +59,8 @@ class Process:
 
     def __init__(self, settings: Settings) -> None:
         self.alive = True
-        self._setup = Setup(settings, offline.confined(), os.getpid())
+        keys = tuple((str(folder), key.secret) for folder, key in unlocked.keys().items())
+        self._setup = Setup(settings, offline.confined(), os.getpid(), keys)
         self._numbers = count(1)
         self._replies: dict[int, Reply] = {}
         self._popen: subprocess.Popen[bytes] | None = None

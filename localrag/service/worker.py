@@ -18,11 +18,14 @@ import signal
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from localrag import offline
-from localrag.errors import LocalragError
+from localrag.errors import LibraryError, LocalragError
+from localrag.sealing import unlocked
+from localrag.sealing.keys import Key
 from localrag.service import calls, wire
 from localrag.service.calls import Setup
 from localrag.service.engine import MODEL_CALLS
@@ -41,6 +44,9 @@ def main() -> None:
         return
     setup: Setup = wire.coder(Setup).read(said[1])
     _settle(setup)
+    for folder, secret in setup.keys:
+        with suppress(LibraryError):  # it was deleted, or has another key, since its parent opened it
+            unlocked.hold(Path(folder), Key(secret))
     from localrag.service.local import LocalEngine
 
     Worker(LocalEngine(setup.settings), requests, replies).serve()

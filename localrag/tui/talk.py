@@ -165,16 +165,20 @@ def _remember(core: Core, scope: Scope, asked: Asked, final: Answer, screen: Mes
         talk.history.append(Turn(final.question, final.answer, final.sources))
     talk.cited = tuple(dict.fromkeys((item.library, item.document) for item in final.citations)) or talk.cited
     try:
-        _save(core, scope, asked, lambda session: core.store.append(session, final))
+        _save(core, scope, asked, lambda session: core.store.append(session, final), final.model)
     except LocalragError as error:
         deliver(screen, Trouble(error))
 
 
-def _save(core: Core, scope: Scope, asked: Asked, save: Callable[[Session], Session]) -> None:
+def _save(
+    core: Core, scope: Scope, asked: Asked, save: Callable[[Session], Session], model: str | None = None
+) -> None:  # fmt: skip
     """Save something of a conversation, with what its questions are asked of and how now."""
     session = asked.talk.session or core.store.new(scope.libraries)
     how: dict[str, Any] = {"libraries": scope.libraries, "only": scope.only, "mode": scope.mode}
-    asked.talk.session = save(replace(session, settings=dict(asked.settings), **how))
+    # Which model answered is known once it has; one that is still loading has no name.
+    settings = {**asked.settings, **({"generator": model} if model else {})}
+    asked.talk.session = save(replace(session, settings=settings, **how))
 
 
 def look_at(core: Core, libraries: Sequence[str]) -> tuple[int, tuple[str, ...]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -16,11 +17,15 @@ from textual.message import Message
 from textual.screen import Screen
 
 from localrag import filters
+from localrag.exporting.writing import FORMS, NAMES
 from localrag.tui.completing import Known
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
+from localrag.tui.resuming import Resumed, branched, set_back
+from localrag.tui.screens.export import ExportScreen
 from localrag.tui.screens.results import ResultsScreen
+from localrag.tui.screens.sessions import SessionsScreen
 from localrag.tui.talk import Scope, Talk, Trouble, look_at
 from localrag.tui.widgets.asking import Asking
 from localrag.tui.widgets.citation import CitationLine
@@ -55,6 +60,8 @@ class ChatScreen(Screen[None]):
         Binding("pageup", "page(-1)", "Scroll the conversation up"),
         Binding("pagedown", "page(1)", "Scroll the conversation down"),
         Binding("ctrl+l", "new_talk", "New conversation"),
+        Binding("f7", "sessions", "Conversations: open, search, rename, branch, delete"),
+        Binding("ctrl+e", "export", "Export this conversation"),
     ]
     HELP_GROUPS: ClassVar[list[tuple[str, Any]]] = [
         ("Question", QuestionInput),
@@ -71,9 +78,20 @@ class ChatScreen(Screen[None]):
             self.documents = documents
             self.instructions = instructions
 
-    def __init__(self, core: Core, scope: Scope, clock: Callable[[], float]) -> None:
+    class Branched(Message):
+        """The copy to go on in."""
+
+        def __init__(self, resumed: Resumed) -> None:
+            super().__init__()
+            self.resumed = resumed
+
+    def __init__(
+        self, core: Core, scope: Scope, clock: Callable[[], float], resumed: Resumed | None = None
+    ) -> None:  # fmt: skip
         super().__init__()
         self._core = core
+        self._clock = clock
+        self._resumed = resumed
         self._documents: int | None = None
         self._instructions: tuple[str, ...] = ()
         self._thoughts = False
@@ -92,6 +110,8 @@ class ChatScreen(Screen[None]):
     def on_mount(self) -> None:
         self._asking.field.focus()
         self.watch(self.app, "model", self._model_changed)
+        if self._resumed is not None:
+            self.call_after_refresh(self._resume, self._resumed)
         self.pages.submit(
             lambda: deliver(self, self.Counted(*look_at(self._core, self.scope.libraries))),
             lambda error: deliver(self, Trouble(error)),
@@ -221,6 +241,58 @@ class ChatScreen(Screen[None]):
         self._panels.forget()
         self._asking.field.focus()
         await self._conversation.clear()
+
+    # --- conversations --------------------------------------------------------------------------------------
+
+    async def _resume(self, resumed: Resumed) -> None:
+        """Show what was said, and go on as it was left."""
+        self._asking.begin(resumed.talk())
+        self._asking.field.value = resumed.session.draft
+        await self._conversation.replay(resumed.session)
+        changed, notes = set_back(self.app.preferences, resumed.session, self.app.model.id)
+        for name in changed:
+            self.app.settings_changed(name)
+        for note in (*resumed.notes, *notes):
+            await self._conversation.say(note)
+        self._conversation.show_turn(resumed.turn)
+        self._draw_status()
+
+    @work
+    async def action_sessions(self) -> None:
+        """Choose a conversation to go on with."""
+        session = self._asking.talk.session
+        listing = SessionsScreen(self._core, session.id if session else "")
+        resumed = await self.app.push_screen_wait(listing)
+        if resumed is not None:
+            self.stop_answer()
+            self.app.switch_screen(ChatScreen(self._core, resumed.scope, self._clock, resumed))
+        elif session is not None and session.id in listing.deleted:
+            await self.action_new_talk()
+
+    def action_export(self, form: str = "") -> None:
+        """Write this conversation to a file; `form` is a format by name or ending."""
+        session = self._asking.talk.session
+        if session is None or not session.turns:
+            self.notify("There is nothing to export yet. F7 lists earlier conversations.", markup=False)
+            return
+        wanted = next((one for one in FORMS if form in (one, NAMES[one].lower())), "md")
+        self.app.push_screen(ExportScreen(self._core, session, wanted))
+
+    def action_branch(self) -> None:
+        """Go on in a copy of this conversation up to the answer that the keyboard is in, else to the last."""
+        session = self._asking.talk.session
+        number = self._conversation.answered(self.focused)
+        if session is None or number == 0:
+            self.notify("There is no answer yet to branch from.", markup=False)
+            return
+        self.pages.submit(
+            lambda: deliver(self, self.Branched(branched(self._core, session.id, number))),
+            lambda error: deliver(self, Trouble(error)),
+        )
+
+    def on_chat_screen_branched(self, message: Branched) -> None:
+        self.stop_answer()
+        self.app.switch_screen(ChatScreen(self._core, message.resumed.scope, self._clock, message.resumed))
 
     # --- status ---------------------------------------------------------------------------------------------
 

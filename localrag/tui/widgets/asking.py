@@ -16,6 +16,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import Static
 
 from localrag.errors import Cancelled
@@ -26,6 +27,7 @@ from localrag.tui.completing import Known, Offer
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import deliver
+from localrag.tui.resuming import shaping
 from localrag.tui.talk import Asked, Ended, Scope, Shelves, Talk, Told, answer, read_ahead, shelves
 from localrag.tui.widgets.completions import Completions
 from localrag.tui.widgets.conversation import Conversation
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 IDLE_HINT = "Enter asks · Tab citations · F1 help"
 BUSY_HINT = "Esc stops · Enter lets a question wait · F1 help"
+# How long what is typed may be unkept, in seconds.
+KEEP_DRAFT = 1.0
 WAITING_HINT = "Esc takes the question back · F1 help"
 
 
@@ -72,6 +76,7 @@ class Asking(Vertical):
         self._asked: Asked | None = None
         self._waiting: deque[tuple[str, Scope]] = deque()
         self._queue = Static(id="waiting")
+        self._keeping: Timer | None = None  # until what is typed is kept
         self._ahead: threading.Event | None = None  # stops what is read while the person types
         self._known = Known()
         self._put_aside: int | None = None  # where the word begins whose completion was refused
@@ -94,6 +99,7 @@ class Asking(Vertical):
 
     def on_unmount(self) -> None:
         self._stop_reading_ahead()
+        self._keep_draft()
 
     @property
     def answering(self) -> bool:
@@ -153,7 +159,8 @@ class Asking(Vertical):
     async def _begin(self, question: str, scope: Scope) -> None:
         before = self._asked
         view = await self._conversation.begin(question)
-        asked = self._asked = Asked(question, view, self.talk)
+        settings = shaping(self.app.preferences.settings, self.app.model.id)
+        asked = self._asked = Asked(question, view, self.talk, settings)
         if self.app.model.state == "loading":
             view.wait("The model is still loading; the question is asked as soon as it is there. Esc takes it back.")
         elif before is not None:
@@ -225,6 +232,8 @@ class Asking(Vertical):
     def on_text_area_changed(self) -> None:
         self._offer()
         self._read_ahead()
+        if self._keeping is None:
+            self._keeping = self.set_timer(KEEP_DRAFT, self._keep_draft)
 
     def _offer(self) -> None:
         """Offer what the half-typed word at the cursor may become, unless that was refused."""
@@ -254,6 +263,15 @@ class Asking(Vertical):
         self._ahead = stop
         # Nobody asked for it, so what goes wrong with it is not shown; a question would meet it again.
         self.app.lanes["model"].submit(lambda: read_ahead(self._core, scope, talk, stop), lambda error: None)
+
+    def _keep_draft(self) -> None:
+        """Keep what is typed in a conversation that has begun, so that it outlives the app."""
+        keeping, self._keeping = self._keeping, None
+        session, draft = self.talk.session, self.field.value
+        if keeping is not None and session is not None:
+            keeping.stop()
+            # It was never promised, so where it fails nothing is said.
+            self.app.lanes["pages"].submit(lambda: self._core.store.keep_draft(session.id, draft), lambda error: None)
 
     def _stop_reading_ahead(self) -> None:
         if self._ahead is not None:

@@ -20,6 +20,7 @@ class CitationLine(Static, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "move(1)", "Next citation; behind the last, the question"),
         Binding("up", "move(-1)", "Previous citation"),
+        Binding("b", "screen.branch", "Go on in a copy of the conversation that ends with this answer"),
     ]
 
     class Moved(Message):

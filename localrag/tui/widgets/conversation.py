@@ -12,7 +12,8 @@ from textual.widgets import Static
 
 from localrag.errors import LocalragError
 from localrag.results import Results
-from localrag.tui.inert import error_content
+from localrag.sessions.values import Session
+from localrag.tui.inert import clean_line, error_content
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.turn import TurnView
 
@@ -45,6 +46,24 @@ class Conversation(VerticalScroll, can_focus=False):
         self.anchor()
         return turn
 
+    async def replay(self, session: Session) -> None:
+        """Show the turns of a conversation that was saved."""
+        if session.turns:
+            self._greeting.display = False
+        origin = session.origin
+        if origin is not None:
+            await self.say(f"Branched from “{origin.title}” after turn {origin.turns}.")
+        views = [TurnView(saved.question, self._clock) for saved in session.turns]
+        await self._turns.mount(*views)
+        for view, saved in zip(views, session.turns, strict=True):
+            await view.replay(saved)
+        self.anchor()
+
+    async def say(self, text: str) -> None:
+        """A remark that belongs to no answer."""
+        self._greeting.display = False
+        await self._turns.mount(Static(Content(f"! {clean_line(text)}"), classes="remark"))
+
     async def show_error(self, error: LocalragError) -> None:
         await self._turns.mount(Static(error_content(error), classes="error"))
 
@@ -75,6 +94,19 @@ class Conversation(VerticalScroll, can_focus=False):
     def newest_results(self) -> Results | None:
         """The table of the last answer that has one, also while it is being filled."""
         return next((turn.results for turn in reversed(self.query(TurnView)) if turn.results.lines), None)
+
+    def answered(self, focused: Widget | None) -> int:
+        """Which answer the keyboard is in, counted from 1; else the last; 0 where there is none."""
+        views = [view for view in self.query(TurnView) if view.answered]
+        inside = [at for at, view in enumerate(views, 1) if focused is not None and view in focused.ancestors]
+        return inside[0] if inside else len(views)
+
+    def show_turn(self, number: int) -> None:
+        """Scroll to a turn, counted from 1."""
+        views = list(self.query(TurnView))
+        if 1 <= number <= len(views):
+            self.release_anchor()
+            self.call_after_refresh(views[number - 1].scroll_visible, animate=False, top=True)
 
     async def clear(self) -> None:
         for turn in self.query(TurnView):

@@ -25,6 +25,7 @@ from localrag.events import (
     Thought,
     Tried,
 )  # fmt: skip
+from localrag.sessions.values import SavedTurn
 from localrag.tui.inert import clean, clean_line, error_content
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.progress import ProgressLine
@@ -55,6 +56,7 @@ class TurnView(Vertical):
         self._plan: Plan | None = None
         self._looked_for = ""
         self._found: tuple[Passage, ...] = ()
+        self.answered = False  # whether the whole answer is there
         self._question = Static(Content.styled(f"❯ {clean(question)}", "bold"), classes="question")
         self._plan_line = Static(classes="plan quiet")
         self._plan_line.display = False
@@ -125,6 +127,20 @@ class TurnView(Vertical):
         await self._answer.finish()
         await self._notes.mount(Static(error_content(error), classes="error"))
 
+    async def replay(self, saved: SavedTurn) -> None:
+        """Show a turn that was saved; one without an answer shows how far it got."""
+        if saved.answer is not None:
+            await self._finish(saved.answer)
+            return
+        if saved.said:
+            await self._answer.finish(saved.said)
+        got = (
+            "localrag ended before its answer was whole; nothing of it was checked"
+            if saved.said
+            else "It was not answered"
+        )
+        await self._note(f"{got}. Ask it again for an answer.")
+
     async def close(self) -> None:
         """The answer ended without a last word, or the view is about to leave the screen."""
         self._progress.finish()
@@ -133,6 +149,7 @@ class TurnView(Vertical):
     async def _finish(self, answer: Answer) -> None:
         from localrag import marking
 
+        self.answered = True
         self._progress.finish()
         self._plan = answer.plan
         self._looked_for = answer.looked_for

@@ -275,7 +275,7 @@ class ChatScreen(Screen[None]):
         if session is None or not session.turns:
             self.notify("There is nothing to export yet. F7 lists earlier conversations.", markup=False)
             return
-        wanted = next((one for one in FORMS if form in (one, NAMES[one].lower())), "md")
+        wanted = next((one for one in FORMS if form in (one, NAMES[one].lower())), FORMS[0])
         self.app.push_screen(ExportScreen(self._core, session, wanted))
 
     def action_branch(self) -> None:

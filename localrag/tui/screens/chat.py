@@ -17,15 +17,12 @@ from textual.message import Message
 from textual.screen import Screen
 
 from localrag import filters
-from localrag.exporting.writing import FORMS, NAMES
 from localrag.tui.completing import Known
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
 from localrag.tui.resuming import Resumed, branched, set_back
-from localrag.tui.screens.export import ExportScreen
 from localrag.tui.screens.results import ResultsScreen
-from localrag.tui.screens.sessions import SessionsScreen
 from localrag.tui.talk import Scope, Talk, Trouble, look_at
 from localrag.tui.widgets.asking import Asking
 from localrag.tui.widgets.citation import CitationLine
@@ -260,6 +257,8 @@ class ChatScreen(Screen[None]):
     @work
     async def action_sessions(self) -> None:
         """Choose a conversation to go on with."""
+        from localrag.tui.screens.sessions import SessionsScreen
+
         session = self._asking.talk.session
         listing = SessionsScreen(self._core, session.id if session else "")
         resumed = await self.app.push_screen_wait(listing)
@@ -271,6 +270,9 @@ class ChatScreen(Screen[None]):
 
     def action_export(self, form: str = "") -> None:
         """Write this conversation to a file; `form` is a format by name or ending."""
+        from localrag.exporting.writing import FORMS, NAMES
+        from localrag.tui.screens.export import ExportScreen
+
         session = self._asking.talk.session
         if session is None or not session.turns:
             self.notify("There is nothing to export yet. F7 lists earlier conversations.", markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
@@ -12,10 +13,12 @@ from textual.widgets import Static
 
 from localrag.errors import LocalragError
 from localrag.results import Results
-from localrag.sessions.values import Session
 from localrag.tui.inert import clean_line, error_content
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.turn import TurnView
+
+if TYPE_CHECKING:
+    from localrag.sessions.values import Session
 
 
 class Conversation(VerticalScroll, can_focus=False):

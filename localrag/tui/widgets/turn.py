@@ -25,7 +25,6 @@ from localrag.events import (
     Thought,
     Tried,
 )  # fmt: skip
-from localrag.sessions.values import SavedTurn
 from localrag.tui.inert import clean, clean_line, error_content
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.progress import ProgressLine
@@ -36,6 +35,7 @@ from localrag.types import Answer, Passage, Plan
 _MOST_CITED = 20
 
 if TYPE_CHECKING:
+    from localrag.sessions.values import SavedTurn
     from localrag.tui.widgets.answer import AnswerText
 
 

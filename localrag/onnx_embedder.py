@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localrag import machine
+from localrag import machine, offline
 from localrag.embedding import EmbedderIdentity
 from localrag.errors import Cancelled, ModelError
 
@@ -41,10 +41,11 @@ class OnnxEmbedder:
     engine = "onnxruntime"
 
     def __init__(self, model_id: str, folder: Path, graph: Path, sha256: str) -> None:
+        offline.set_switches("ORT_DISABLE_TELEMETRY")  # also for who uses this without `offline.confine`
         import onnxruntime
         from tokenizers import Tokenizer
 
-        onnxruntime.disable_telemetry_events()  # builds for Windows have some
+        onnxruntime.disable_telemetry_events()  # builds for Windows do not heed that switch
         options = onnxruntime.SessionOptions()
         # One thread a text; `embed_documents` runs several texts. So onnxruntime has no threads that spin or wait.
         options.intra_op_num_threads = options.inter_op_num_threads = 1

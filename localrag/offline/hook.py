@@ -27,6 +27,9 @@ SWITCHES = {
     "HF_DATASETS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+    # Since 1.29 onnxruntime sends its maker what it runs on, on Linux and macOS too, in native code that the hook does
+    # not see, and keeps an identifier of the machine in the home folder. It reads this once, when it is loaded.
+    "ORT_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     # Not the network, but the same moment: forked tokenizer threads warn and can hang.
     "TOKENIZERS_PARALLELISM": "false",
@@ -43,9 +46,9 @@ _installed = False
 _allowed = 0
 
 
-def set_switches() -> None:
-    """Set the libraries' own offline switches; call before importing any of them."""
-    os.environ.update(SWITCHES)
+def set_switches(*names: str) -> None:
+    """Set the libraries' own offline switches, or those named; call before importing any of them."""
+    os.environ.update({name: SWITCHES[name] for name in names or SWITCHES})
 
 
 def install() -> None:

@@ -375,6 +375,19 @@ class Assistant:
                     library, found, self._model(), self._settings, stop=stop, rank=precedence.Rank.TYPING
                 )
 
+    def warm(
+        self, library: str, documents: Sequence[str] = (), *, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Warmed]:
+        """Read these documents (by exact paths; without any, all) ahead of time; see `warming.one_by_one`.
+
+        Raises:
+            NotFoundError: there is no such library.
+            ModelError: no model.
+        """
+        opened, wanted = self.library(library), frozenset(documents)
+        chosen = [document for document in opened.documents() if not wanted or document.path in wanted]
+        yield from warming.one_by_one(opened, chosen, self._model(), self._settings, stop)
+
     # --- survey ---------------------------------------------------------------------------------------------
 
     def _survey(self, asked: Question) -> Iterator[Event]:

@@ -189,6 +189,16 @@ def chosen(libraries: Sequence[Library], only: Filter) -> Chosen:
 
 def _conditions(only: Filter) -> Iterator[_Condition]:
     """The parts of a filter, in the order in which they are applied: what everyone can see first."""
+    if these := frozenset(only.these):
+        words = _listed([path for _, path in only.these[:_MOST_NAMED]])
+        if len(these) > _MOST_NAMED:
+            words += f" and {len(these) - _MOST_NAMED:,} more"
+        yield _Condition(
+            f"are among {words}",
+            f"is among {words}",
+            lambda left: [pair for pair in left if (pair[0].name, pair[1].path) in these],
+            lambda left: "They are no longer there, under these names: choose again.",
+        )
     if globs := only.documents:
         words = _listed(globs)
         yield _Condition(f"match {words}", f"matches {words}", lambda left: _named(left, globs), _near_path(globs))
@@ -229,13 +239,20 @@ def _named(left: Pairs, globs: Sequence[str]) -> Pairs:
     return [(library, document) for library, document in left if document.path in fitting[library.name]]
 
 
-def may_hold(only: Filter, root: str, path: str) -> bool:
+def may_hold(only: Filter, library: str, root: str, path: str) -> bool:
     """Whether a file that could not be read might have passed: nothing is known of it but its path."""
+    if only.these and not any(_at_or_in(path, one) for name, one in only.these if name == library):
+        return False
     if only.documents and not names.named({path}, only.documents):
         return False
     if only.folder and not _inside(only.folder)(root, path):
         return False
     return not only.types or _suffix(path) in _suffixes(only.types)
+
+
+def _at_or_in(path: str, document: str) -> bool:
+    """Whether a path is a document's, or of what lies inside it, such as a mail's attachment."""
+    return path == document or path.startswith(f"{document}/")
 
 
 def _inside(folder: str) -> Callable[[str, str], bool]:

@@ -223,11 +223,11 @@ class Library:
     def failures(self, root: str | None = None) -> list[Failure]:
         """What could not be read at the last ingest: files, and what lies inside files."""
         rows = self._select(
-            "SELECT f.path, f.file, f.reason FROM failures f JOIN roots r ON r.id = f.root_id "
+            "SELECT f.path, f.reason, f.file, r.path FROM failures f JOIN roots r ON r.id = f.root_id "
             "WHERE ?1 IS NULL OR r.path = ?1 ORDER BY f.path",
             (root,),
         )
-        return [Failure(row["path"], row["reason"], row["file"]) for row in rows]
+        return [Failure(*row) for row in rows]
 
     def counts(self) -> dict[str, int]:
         """How many documents, pages, chunks and characters."""

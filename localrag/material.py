@@ -62,7 +62,7 @@ def not_read(
         for library in libraries
         for root in library.roots()
         for failure in library.failures(root)
-        if filters.may_hold(only, root, failure.document)
+        if filters.may_hold(only, library.name, root, failure.document)
     ]
     if len(missing) > _MOST_NOT_READ:
         name = missing[_MOST_NOT_READ].library

@@ -154,6 +154,24 @@ def warm(folder: Path, identity: str) -> dict[tuple[str, ...], int]:
     return found
 
 
+def kept(folder: Path, identity: str) -> dict[str, int]:
+    """Tokens that this model has kept of each document, by content hash: of the whole, or of its sections together."""
+    whole: dict[str, int] = {}
+    sections: dict[str, dict[str, int]] = {}
+    for path in _files(folder / FOLDER):
+        with suppress(OSError), vault.open_stream(path) as stream:
+            header = _header(stream) or {}
+            documents, tokens, part = header.get("documents"), header.get("tokens"), header.get("part")
+            if header.get("model") != _short(identity) or not isinstance(documents, list) or len(documents) != 1:
+                continue
+            document, tokens = str(documents[0]), tokens if isinstance(tokens, int) else 0
+            if part:
+                sections.setdefault(document, {})[str(part)] = tokens
+            else:
+                whole[document] = max(tokens, whole.get(document, 0))
+    return {document: sum(parts.values()) for document, parts in sections.items()} | whole
+
+
 def drop_missing(folder: Path, hashes: Collection[str]) -> int:
     """Delete states that hold a document whose content is no longer in the library; returns how many.
 

@@ -12,11 +12,12 @@ from localrag.types import Document, Remark, SkippedPage
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What could not be read, and why; `file` is the file on the disk that it lies in."""
+    """What could not be read, and why; `file` is the file on the disk that it lies in, below its `root`."""
 
     document: str
     reason: str
     file: str = ""
+    root: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,15 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True)
 class IngestProgress:
-    """Where an ingest stands: files done of all, and the stage of the file at hand."""
+    """Where an ingest stands: files done of all, and the stage of the file at hand.
+
+    In "wait", another process writes to the library; `document` is a sentence that says so.
+    """
 
     done: int
     total: int
     document: str
-    stage: Literal["scan", "read", "embed", "store", "index"]
+    stage: Literal["wait", "scan", "read", "embed", "store", "index"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +108,18 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Warmed:
-    """Progress: piece `number` of `total`, `done` of `tokens` of it read. `waiting` while more urgent work is done."""
+    """Progress: piece `number` of `total`, `done` of `tokens` of it read. `waiting` while more urgent work is done.
+
+    Where documents are read one by one, `number` and `total` count documents, and `share` is how much of this one is
+    done, from 0 to 1; at 1 nothing more is told of it.
+    """
 
     piece: Piece
     number: int
     total: int
     done: int
-    state: Literal["reading", "waiting", "kept", "no room"]
+    state: Literal["reading", "waiting", "kept", "no room", "not read"]
+    share: float = 0.0
 
 
 @dataclass(slots=True)

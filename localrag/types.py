@@ -290,6 +290,7 @@ class Filter:
 
     One of the `documents` (globs) and one of the `types` must fit; `folder` is a path in the library or on the disk;
     `since` and `until` (a year, month or day) count as inside; `sender` is a part of an author's or sender's name.
+    `these` are single documents by library and exact path, as they are ticked off a list.
     """
 
     documents: tuple[str, ...] = ()
@@ -299,6 +300,7 @@ class Filter:
     until: str = ""
     sender: str = ""
     pages: Pages | None = None
+    these: tuple[tuple[str, str], ...] = ()
 
     def __bool__(self) -> bool:
         return self != EVERYTHING

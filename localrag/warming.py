@@ -9,7 +9,7 @@ was; of the document at hand only what was read since the process began is lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localrag import calibration, loading, precedence, prompt
 from localrag.generation import Generator as Model
@@ -87,6 +87,39 @@ def warm(
             if unit is None:  # the library was changed meanwhile
                 continue
             yield from _warm(library, unit, piece, number, len(found), model, settings, stop, rank)
+
+
+def one_by_one(
+    library: Library, documents: Sequence[Document], model: Model, settings: Settings,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Warmed]:  # fmt: skip
+    """Read documents in order, each looked at only when its turn comes, so that a thousand of them begin at once.
+
+    What is kept already, or cannot be read, is told as well.
+    """
+    for number, document in enumerate(documents, 1):
+        if stop():
+            return
+        found = pieces(library, [document], model, settings)
+        if not found:
+            nothing = Piece(document, document.path, False, 0, False, "it has no text")
+            yield Warmed(nothing, number, len(documents), 0, "not read", 1.0)
+        whole = sum(piece.tokens for piece in found) or 1
+        before = 0
+        for piece in found:
+            events = _told(piece) if piece.kept or piece.why_not else warm(library, [piece], model, settings, stop=stop)
+            for event in events:
+                over = event.state in ("kept", "no room", "not read")
+                done = before + (piece.tokens if over else event.done)
+                yield replace(event, number=number, total=len(documents), share=done / whole)
+            if stop():
+                return
+            before += piece.tokens
+
+
+def _told(piece: Piece) -> Iterator[Warmed]:
+    """That there is nothing to read."""
+    yield Warmed(piece, 1, 1, piece.tokens if piece.kept else 0, "kept" if piece.kept else "not read")
 
 
 def _warm(

@@ -2,11 +2,11 @@
 
     screen -> Engine: LocalEngine (local.py, this process) | a worker process that holds one (client.py -> worker.py)
 
-Every call may be slow and belongs into a thread of the caller's. `load`, `ask`, `read_ahead` and `configure` share the
-model and are called from one thread; the others open what they need and may be called beside them. Only frozen values
-(of `types`, `events`, `reports` and this module), scalars, paths, and tuples and mappings of these go in and out, so
-that they can travel between processes (`wire.py`, by the hints below); `stop` is the only callable. Importing this
-module loads nothing heavy: a screen does.
+Every call may be slow and belongs into a thread of the caller's. `load`, `ask`, `read_ahead`, `warm` and `configure`
+share the model and are called from one thread; the others open what they need and may be called beside them. Only
+frozen values (of `types`, `events`, `reports` and this module), scalars, paths, and tuples and mappings of these go in
+and out, so that they can travel between processes (`wire.py`, by the hints below); `stop` is the only callable.
+Importing this module loads nothing heavy: a screen does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from localrag.reports import Failure, IngestProgress, IngestReport, Warmed
 from localrag.types import EVERYTHING, Document, Filter, Mode, Page, Turn
 
 # Calls that share the model: they come one after the other.
-MODEL_CALLS = frozenset({"load", "ask", "read_ahead", "configure"})
+MODEL_CALLS = frozenset({"load", "ask", "read_ahead", "warm", "configure"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,14 @@ class Engine(Protocol):
         self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[IngestProgress | IngestReport]:
         """Bring a library level with a folder, made where it is missing; the last value is the report."""
+
+    def warm(
+        self, library: str, documents: Sequence[str] = (), *, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Warmed]:
+        """See `Assistant.warm`."""
+
+    def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
+        """Delete what was read of these documents (exact paths) for good; returns the paths that went."""
 
     def libraries(self) -> tuple[str, ...]:
         """Names of all libraries, in order."""

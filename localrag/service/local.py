@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from localrag import api, calibration, loading, originals, planning, prefix_cache, scanning
 from localrag.assistant import Assistant
-from localrag.errors import ModelError
+from localrag.errors import Cancelled, ModelError
 from localrag.events import Event
 from localrag.reports import IngestProgress, IngestReport, Warmed
 from localrag.service.engine import Folder, Opened, Shelf, Shelved
 from localrag.settings import Settings
 from localrag.types import EVERYTHING, Filter, Mode, Turn
+
+_LOOK_AGAIN = 0.2
 
 
 class LocalEngine:
@@ -50,19 +52,44 @@ class LocalEngine:
         # An ingest tells of its progress by calling; here it is to be asked for it.
         told: SimpleQueue[IngestProgress | IngestReport | BaseException] = SimpleQueue()
 
+        def wait(words: str) -> None:
+            told.put(IngestProgress(0, 0, words, "wait"))
+
         def run() -> None:
             try:
                 with closing(api.open_library(library, settings=self._settings, create=True)) as opened:
-                    told.put(opened.ingest(folder, progress=told.put, stop=stop))
+                    report = opened.ingest(folder, progress=told.put, on_wait=wait, stop=stop)
+                    told.put(report)
             except BaseException as error:
                 told.put(error)
 
         threading.Thread(target=run, name="localrag-ingest", daemon=True).start()
-        while not isinstance(value := told.get(), IngestReport):
+        waiting = False
+        while True:
+            try:
+                value = told.get(timeout=_LOOK_AGAIN)
+            except Empty:
+                if waiting and stop():
+                    # Who waits for another process is left to it: when its turn comes, it will find itself stopped.
+                    raise Cancelled("stopped") from None
+                continue
             if isinstance(value, BaseException):
                 raise value
             yield value
-        yield value
+            if isinstance(value, IngestReport):
+                return
+            waiting = value.stage == "wait"
+
+    def warm(
+        self, library: str, documents: Sequence[str] = (), *, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Warmed]:
+        return self._assistant.warm(library, documents, stop=stop)
+
+    def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
+        if not documents:
+            return ()  # to `api`, no globs are the whole library
+        with closing(api.open_library(library, settings=self._settings)) as opened:
+            return tuple(opened.forget(documents))
 
     def libraries(self) -> tuple[str, ...]:
         return tuple(api.library_names(self._settings))
@@ -79,17 +106,17 @@ class LocalEngine:
             return Shelf(
                 library, tuple(opened.roots()),
                 tuple(
-                    Shelved(one, one.characters // planning.CHARACTERS_PER_TOKEN, kept.get((one.sha256,), 0))
+                    Shelved(one, one.characters // planning.CHARACTERS_PER_TOKEN, kept.get(one.sha256, 0))
                     for one in sorted(opened.documents(), key=lambda one: one.path)
                 ),
                 tuple(opened.failures()), opened.instructions, most,
             )  # fmt: skip
 
-    def _kept(self, folder: Path) -> tuple[dict[tuple[str, ...], int], int]:
+    def _kept(self, folder: Path) -> tuple[dict[str, int], int]:
         """Tokens kept of each document, and the most that are read at once."""
         try:
             name = loading.generator_name(self._settings)
-            kept = dict(prefix_cache.warm(folder, loading.generator_identity(self._settings)))
+            kept = prefix_cache.kept(folder, loading.generator_identity(self._settings))
         except ModelError:
             return {}, self._settings.read_tokens  # there is none yet, which is said where one is needed
         known = calibration.load(self._settings.calibration_file, name)

@@ -26,6 +26,7 @@ from localrag.tui.jobs import deliver
 from localrag.types import EVERYTHING, Answer, Filter, Mode, Turn
 
 if TYPE_CHECKING:
+    from localrag.service.engine import Shelf
     from localrag.sessions.values import Session, Value
     from localrag.tui.widgets.turn import TurnView
 
@@ -183,13 +184,13 @@ def _save(
 
 def look_at(core: Core, libraries: Sequence[str]) -> tuple[int, tuple[str, ...]]:
     """How many documents the libraries hold together, and how answers from each shall be worded, where it is said."""
-    total, told = 0, list[str]()
-    for name in libraries:
-        shelf = core.engine.shelf(name)
-        total += len(shelf.documents)
-        if shelf.instructions:
-            told.append(shelf.instructions)
-    return total, tuple(dict.fromkeys(told))
+    return counted([core.engine.shelf(name) for name in libraries])
+
+
+def counted(shelves: Sequence[Shelf]) -> tuple[int, tuple[str, ...]]:
+    """What `look_at` says of libraries that were looked at already."""
+    told = [shelf.instructions for shelf in shelves if shelf.instructions]
+    return sum(len(shelf.documents) for shelf in shelves), tuple(dict.fromkeys(told))
 
 
 def shelves(core: Core, libraries: Sequence[str]) -> tuple[Known, tuple[str, ...]]:

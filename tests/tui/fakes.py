@@ -12,7 +12,7 @@ from typing import Any
 from localrag.errors import LocalragError, NotFoundError
 from localrag.events import Answered, Delta, Event, Found, Planned, PromptRead
 from localrag.originals import FileState
-from localrag.reports import IngestProgress, IngestReport
+from localrag.reports import Failure, IngestProgress, IngestReport, Piece, Warmed
 from localrag.service.engine import Folder, Opened, Shelf, Shelved
 from localrag.sessions import Listed, SavedTurn, Session, SessionStore
 from localrag.tui.app import LocalragApp
@@ -195,6 +195,16 @@ class FakeEngine:
         self.world.libraries[library] = self.world.fresh
         return self.world.fresh.ingest(folder, stop=stop)
 
+    def warm(
+        self, library: str, documents: Sequence[str] = (), *, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Warmed]:
+        return self.world.libraries[library].keep(documents, stop)
+
+    def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
+        held = self.world.libraries[library]
+        held.shelved = tuple(one for one in held.on_shelf() if one.document.path not in documents)
+        return tuple(documents)
+
     def libraries(self) -> tuple[str, ...]:
         return tuple(self.world.libraries)
 
@@ -204,8 +214,7 @@ class FakeEngine:
 
     def shelf(self, library: str) -> Shelf:
         held = self.world.libraries[library]
-        shelved = tuple(Shelved(document, 100, 0) for document in held.documents())
-        return Shelf(library, ("/docs",), shelved, (), held.instructions, 10_000)
+        return Shelf(library, held.roots, held.on_shelf(), held.failed, held.instructions, 10_000)
 
     def page(self, library: str, document: str, number: int | None = None) -> Opened:
         text = self.world.libraries[library].page_text(document, number)
@@ -231,8 +240,8 @@ def with_question(answer: Answer, question: str) -> Answer:
     return replace(answer, question=question)
 
 
-def shelved_document(path: str) -> Document:
-    return Document(1, "/docs", path, "", "", 1, 60, 1, True, path)
+def shelved_document(path: str, **more: Any) -> Document:
+    return replace(Document(1, "/docs", path, "", "", 1, 60, 1, True, path), **more)
 
 
 @dataclass
@@ -246,6 +255,29 @@ class FakeLibrary:
     report: IngestReport | None = None
     broken: LocalragError | None = None
     instructions: str = ""
+    roots: tuple[str, ...] = ("/docs",)
+    shelved: tuple[Shelved, ...] | None = None
+    failed: tuple[Failure, ...] = ()
+    keeping: Gate | None = None
+    kept: list[str] = field(default_factory=list)
+
+    def on_shelf(self) -> tuple[Shelved, ...]:
+        if self.shelved is not None:
+            return self.shelved
+        return tuple(Shelved(document, 100, 0) for document in self.documents())
+
+    def keep(self, paths: Sequence[str], stop: Callable[[], bool]) -> Iterator[Warmed]:
+        """Each document in two steps; the gate stands between those of the first."""
+        for number, path in enumerate(paths, 1):
+            piece = Piece(shelved_document(path), path, False, 100, False)
+            yield Warmed(piece, number, len(paths), 40, "reading", 0.4)
+            if self.keeping is not None and not self.keeping.wait(stop):
+                return
+            self.kept.append(path)
+            self.shelved = tuple(
+                replace(one, warm=one.tokens if one.document.path == path else one.warm) for one in self.on_shelf()
+            )
+            yield Warmed(piece, number, len(paths), 100, "kept", 1.0)
 
     def documents(self) -> list[Document]:
         if self.broken:

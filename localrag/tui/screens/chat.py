@@ -7,11 +7,13 @@ between them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Container
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
@@ -23,11 +25,14 @@ from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
 from localrag.tui.resuming import Resumed, branched, set_back
 from localrag.tui.screens.results import ResultsScreen
-from localrag.tui.talk import Scope, Talk, Trouble, look_at
+from localrag.tui.talk import Scope, Talk, Trouble, counted, look_at
 from localrag.tui.widgets.asking import Asking
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.completions import Completions
 from localrag.tui.widgets.conversation import Conversation
+from localrag.tui.widgets.library import LibraryPane
+from localrag.tui.widgets.library_tree import LibraryTree
+from localrag.tui.widgets.narrowed import NarrowedLine
 from localrag.tui.widgets.panels import Panels
 from localrag.tui.widgets.question import QuestionInput
 from localrag.tui.widgets.results import ResultsPreview
@@ -54,6 +59,7 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+o", "open_file", "Open the file of the source in the system's viewer"),
         Binding("f5", "toggle_thoughts", "Show or hide what the model thought"),
         Binding("ctrl+t", "table", "Table of the last survey: sort, filter, export"),
+        Binding("f6", "toggle_library", "Show or hide the library"),
         Binding("pageup", "page(-1)", "Scroll the conversation up"),
         Binding("pagedown", "page(1)", "Scroll the conversation down"),
         Binding("ctrl+l", "new_talk", "New conversation"),
@@ -65,6 +71,8 @@ class ChatScreen(Screen[None]):
         ("Citation or source", Panels),
         ("Citation", CitationLine),
         ("Source", SourceText),
+        ("Library", LibraryPane),
+        ("Library, on a document or folder", LibraryTree),
     ]
 
     class Counted(Message):
@@ -96,10 +104,15 @@ class ChatScreen(Screen[None]):
         self._source = SourcePane(core)
         self._panels = Panels(self._conversation, self._source)
         self._asking = Asking(core, scope, self._conversation)
+        self._library = LibraryPane(core, scope.libraries, clock)
+        self._narrowed = NarrowedLine()
         self._status = StatusLine()
 
     def compose(self) -> ComposeResult:
-        yield self._panels
+        with Container(id="desk"):
+            yield self._library
+            yield self._panels
+        yield self._narrowed
         yield self._asking
         yield self._asking.popup
         yield self._status
@@ -187,6 +200,30 @@ class ChatScreen(Screen[None]):
     def on_panels_left(self) -> None:
         self._asking.field.focus()
 
+    # --- the library ----------------------------------------------------------------------------------------
+
+    def action_toggle_library(self) -> None:
+        if self._library.has_focus_within:
+            self._library.display = False
+            self._asking.field.focus()
+        else:
+            self._library.show()
+
+    def on_library_pane_narrowed(self, message: LibraryPane.Narrowed) -> None:
+        self._asking.scope = replace(self.scope, only=replace(self.scope.only, these=message.these))
+        self._narrowed.show(message.these, message.of)
+
+    def on_library_pane_wanted(self, message: LibraryPane.Wanted) -> None:
+        self._library.display = self.has_class("-wide")
+        self._panels.read(message.library, message.document, message.page)
+
+    def on_library_pane_changed(self, message: LibraryPane.Changed) -> None:
+        self.post_message(self.Counted(*counted(message.shelves)))
+
+    def on_question_input_submitted(self) -> None:
+        # In a narrow terminal the library covers the answer.
+        self._library.display = self._library.display and self.has_class("-wide")
+
     def action_toggle_thoughts(self) -> None:
         self._thoughts = not self._thoughts
         if not self._conversation.show_thoughts(self._thoughts):
@@ -207,22 +244,29 @@ class ChatScreen(Screen[None]):
     def action_escape(self) -> None:
         if self._asking.stop():
             return
-        if self._source.display and not self.has_class("-wide"):
+        if self._library.display and not self.has_class("-wide"):
+            self._library.display = False
+        elif self._source.display and not self.has_class("-wide"):
             self._panels.hide()
         self._asking.field.focus()
 
     def action_next_panel(self, step: int) -> None:
         panels = [
             "question",
+            *(["library"] if self._library.display else []),
             *(["citations"] if self._conversation.citations() else []),
             *(["source"] if self._source.display else []),
         ]
         here = "question"
-        if isinstance(self.focused, CitationLine) or self._panels.reading:
+        if self._library.has_focus_within:
+            here = "library"
+        elif isinstance(self.focused, CitationLine) or self._panels.reading:
             here = "source" if self._panels.reading else "citations"
         there = panels[(panels.index(here) + step) % len(panels)]
         if there == "question":
             self._asking.field.focus()
+        elif there == "library":
+            self._library.show()
         elif there == "source":
             self.action_focus_source()
         else:
@@ -309,7 +353,7 @@ class ChatScreen(Screen[None]):
 
     def _draw_status(self) -> None:
         scope = self.scope
-        narrowed = filters.described(scope.only)
+        narrowed = filters.described(replace(scope.only, these=()))
         only = f", only documents that {narrowed}" if narrowed else ""
         worded = "".join(f"Answers are worded as you said: {clean_line(text)}\n\n" for text in self._instructions)
         self._status.show(self.app.model.words, scope.libraries, self._documents, narrowed)

@@ -37,6 +37,7 @@ from localrag.types import Answer
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
 
+TYPING = 3.0  # seconds without a key after which nobody is typing
 IDLE_HINT = "Enter asks · Tab citations · F1 help"
 BUSY_HINT = "Esc stops · Enter lets a question wait · F1 help"
 # How long what is typed may be unkept, in seconds.
@@ -255,6 +256,7 @@ class Asking(Vertical):
 
     def _read_ahead(self) -> None:
         """Somebody types: the document that the question is likely about is read meanwhile."""
+        self.app.lanes["model"].hold(TYPING)
         if self._ahead is not None or self._asked is not None or not self.field.value.strip():
             return
         if self.app.model.state != "ready":

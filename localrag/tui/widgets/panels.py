@@ -107,6 +107,14 @@ class Panels(Container):
             self.conversation.keep_place()
             self.source.display = shown
 
+    def read(self, library: str, document: str, page: int | None) -> None:
+        """Show a page of a document that nothing was cited from, and put the keyboard there."""
+        if (before := self.chosen) is not None:
+            before.mark(False)
+        self._show_source(True)
+        self.source.read(library, document, page)
+        self.source.focus_text()
+
     def on_citation_line_reached(self, message: CitationLine.Reached) -> None:
         self.choose(message.line)
 

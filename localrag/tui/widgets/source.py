@@ -102,8 +102,8 @@ class SourcePane(Vertical):
 
     @property
     def citation(self) -> Citation | None:
-        """The citation whose source is or was shown."""
-        return self._citation
+        """The citation whose source is or was shown; None where a document is read that was not cited."""
+        return self._citation if self._citation is not None and self._citation.quote else None
 
     @property
     def opened(self) -> Opened | None:
@@ -112,9 +112,16 @@ class SourcePane(Vertical):
 
     def open(self, citation: Citation, number: int, count: int, others: Sequence[Citation] = ()) -> None:
         """Show the source of one of `count` citations; `others` are marked where they stand on the same page."""
+        self._begin(citation, others, f"citation {number} of {count}")
+
+    def read(self, library: str, document: str, page: int | None) -> None:
+        """Show a page of a document from which nothing was cited."""
+        self._begin(Citation(library, document, page, None, "", "", 0, 0, 0), (), "")
+
+    def _begin(self, citation: Citation, others: Sequence[Citation], counted: str) -> None:
         self._citation = citation
         self._others = tuple(others)
-        self._counted = f"citation {number} of {count}"
+        self._counted = counted
         self._opened = self._then = None
         self._message(Content("Opening the page …"))
         self._fetch(citation.page, "quote")
@@ -213,9 +220,13 @@ class SourcePane(Vertical):
         if citation is None:
             return
         where, second = citation.place, f"library {clean_line(citation.library)} · {self._counted}"
-        if opened is not None and opened.page.number != citation.page:
+        if opened is not None and (opened.page.number != citation.page or self.citation is None):
             where = place(opened.page.number, opened.page.label, (), opened.page.unit)
             second = f"{opened.page.number} of {opened.count} · Enter goes back to the quote"
+        if self.citation is None:
+            number = opened.page.number if opened is not None else None
+            of = f" · {number} of {opened.count}" if opened is not None and number is not None else ""
+            second = f"library {clean_line(citation.library)}{of}"
         width = self._title.content_size.width or self.size.width - 2
         title = shortening.source(clean_line(citation.document), clean_line(where), max(20, width))
         notes = (f"\n{self._notes_shown}", "bold") if self._notes_shown else ""

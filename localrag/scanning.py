@@ -82,7 +82,12 @@ def root_of(path: Path) -> tuple[Path, str | None]:
 
 
 def readable_files(path: Path) -> int:
-    """How many files below a folder localrag would read.
+    """How many files below a folder localrag would read; see `readable`."""
+    return readable(path)[0]
+
+
+def readable(path: Path) -> tuple[int, int]:
+    """How many files below a folder localrag would read, and how many bytes they have.
 
     Raises:
         ReadError: the folder itself cannot be listed.
@@ -93,7 +98,8 @@ def readable_files(path: Path) -> int:
         if Path(str(error.filename)) == root:
             raise unlistable(root, error)
 
-    return sum(1 for file in walk(root, unlisted) if (only is None or file.path == only) and reads(file.location))
+    sizes = [file.size for file in walk(root, unlisted) if (only is None or file.path == only) and reads(file.location)]
+    return len(sizes), sum(sizes)
 
 
 def unlistable(root: Path, error: OSError) -> ReadError:

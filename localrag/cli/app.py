@@ -145,8 +145,13 @@ def _confine(arguments: list[str]) -> int:
     put so oddly that it is not seen is confined, and fails.
     """
     offline.confine_python()
-    if [word for word in arguments if not word.startswith("-")][:2] in (["models", "install"], ["prove", "offline"]):
+    words = [word for word in arguments if not word.startswith("-")]
+    if words[:2] in (["models", "install"], ["prove", "offline"]):
         return 0
+    if words[:1] in ([], ["chat"]):
+        from localrag.cli import installer
+
+        installer.prepare_once(arguments)
     try:
         offline.close_sockets()
         offline.confine()

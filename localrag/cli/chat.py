@@ -73,6 +73,7 @@ def chat_command(
     settings = load_settings().with_options(generator=model, **thought)
     named, folder = resolve(settings, target, libraries)
     _unlock(settings, named)
+    from localrag.cli import installer
     from localrag.tui.app import LocalragApp
     from localrag.tui.preferences import Preferences
     from localrag.tui.themes import look_of
@@ -80,7 +81,7 @@ def chat_command(
     given = [name for name, value in {"generator": model, **thought}.items() if value is not None]
     app = LocalragApp(
         real_core(settings), libraries=named, folder=folder, only=only, mode=mode,
-        preferences=Preferences(settings, options=given), look=look_of(os.environ),
+        preferences=Preferences(settings, options=given), look=look_of(os.environ), installer=installer.ready(),
     )  # fmt: skip
     _run(app)
 

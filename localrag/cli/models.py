@@ -72,7 +72,8 @@ def list_command(everything: bool, as_json: bool) -> None:
 @click.argument("id", metavar="[ID]", required=False)
 @click.option("--sha256", metavar="HASH", help="The hash that the weights must have.")
 @click.option("--yes", is_flag=True, help="Fetch large models, and trust an unknown hash, without asking.")
-def install(id: str | None, sha256: str | None, yes: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print progress and the result as JSON objects, one a line.")
+def install(id: str | None, sha256: str | None, yes: bool, as_json: bool) -> None:
     """Fetch a model and verify it. This is the only command that uses the network.
 
     Without an ID: the default embedder, and the best generator that the configured sources give and this
@@ -86,6 +87,11 @@ def install(id: str | None, sha256: str | None, yes: bool) -> None:
             f"no published SHA-256 of {id!r} is known here, and there is nobody to ask",
             "Give the hash from its publisher's page with --sha256, or accept the one that comes with --yes.",
         )
+    if as_json:
+        lines = _JsonLines()
+        model = store.install(id, sha256=sha256, confirm=lambda question: yes, progress=lines.update, say=lines.say)
+        lines.tell({"installed": model.id})
+        return
     with _progress() as progress:
         ask = _asker(yes, progress)
         model = store.install(id, sha256=sha256, confirm=ask, progress=progress.update, say=progress.say)
@@ -307,6 +313,27 @@ class _Bars:
             return click.confirm(question, err=True)
         finally:
             self._bar.start()
+
+
+class _JsonLines:
+    """Progress for a program that reads along: one object a line, at most five a second."""
+
+    def __init__(self) -> None:
+        self._told = 0.0
+
+    def update(self, progress: Progress) -> None:
+        import time
+
+        if time.monotonic() - self._told >= 0.2 or progress.done >= progress.total:
+            self._told = time.monotonic()
+            self.tell({"what": progress.what, "done": progress.done, "total": progress.total})
+
+    def say(self, line: str) -> None:
+        self.tell({"said": line})
+
+    def tell(self, value: dict[str, Any]) -> None:
+        click.echo(json.dumps(value, ensure_ascii=False))
+        sys.stdout.flush()
 
 
 @contextmanager

@@ -62,11 +62,29 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder as it might be read: the library that it is or would be, and how many files of it can be read."""
+    """A folder as it might be read: the library that it is or would be, and how much of it can be read."""
 
     library: str
     known: bool
     files: int
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOffer:
+    """A model that could answer here: what it is good for, what it takes, and whether it is installed.
+
+    `seconds` is about how long an answer from a few passages would take to begin, as scaled from measured models.
+    """
+
+    id: str
+    title: str
+    licence: str
+    bytes: int
+    memory: int
+    note: str
+    seconds: float
+    installed: bool = False
 
 
 class Engine(Protocol):
@@ -115,8 +133,8 @@ class Engine(Protocol):
     def models(self) -> tuple[str, ...]:
         """Ids of the models that are installed and could answer."""
 
-    def model_choices(self) -> tuple[tuple[str, int], ...]:
-        """Models that could be installed and fit this machine: id and bytes, best first."""
+    def model_choices(self) -> tuple[ModelOffer, ...]:
+        """Models that answer and fit this machine, best first; none whose hash is not known."""
 
     def configure(self, **options: Any) -> None:
         """Settings by name, from the next call on; text is taken as it is typed (`Settings.with_options`).

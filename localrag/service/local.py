@@ -8,12 +8,12 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from localrag import api, calibration, loading, originals, planning, prefix_cache, scanning
+from localrag import api, calibration, loading, machine, originals, planning, prefix_cache, scanning
 from localrag.assistant import Assistant
 from localrag.errors import Cancelled, ModelError
 from localrag.events import Event
 from localrag.reports import IngestProgress, IngestReport, Warmed
-from localrag.service.engine import Folder, Opened, Shelf, Shelved
+from localrag.service.engine import Folder, ModelOffer, Opened, Shelf, Shelved
 from localrag.settings import Settings
 from localrag.types import EVERYTHING, Filter, Mode, Turn
 
@@ -98,7 +98,7 @@ class LocalEngine:
         known = api.find_library(folder, self._settings)
         if known:
             return Folder(known, True, 0)
-        return Folder(api.name_for(folder, self._settings), False, scanning.readable_files(folder))
+        return Folder(api.name_for(folder, self._settings), False, *scanning.readable(folder))
 
     def shelf(self, library: str) -> Shelf:
         with closing(api.open_library(library, settings=self._settings)) as opened:
@@ -133,12 +133,19 @@ class LocalEngine:
 
         return tuple(model.id for model in ModelStore(self._settings).installed("generator"))
 
-    def model_choices(self) -> tuple[tuple[str, int], ...]:
+    def model_choices(self) -> tuple[ModelOffer, ...]:
         from localrag.models import catalog
+        from localrag.models.store import ModelStore
 
-        cards = [card for card in catalog.CATALOG if card.kind == "generator" and card.rank > 0]
-        fitting = [card for card in cards if catalog.fits(card.memory)]
-        return tuple((card.id, card.bytes) for card in sorted(fitting, key=lambda card: -card.rank))
+        here = {model.id for model in ModelStore(self._settings).installed("generator")}
+        cards = [card for card in catalog.CATALOG if card.kind == "generator" and card.rank > 0 and card.sha256]
+        return tuple(
+            ModelOffer(
+                card.id, card.title, card.licence, card.bytes, card.memory, card.note,
+                _seconds_to_begin(card.id, card.bytes), card.id in here,
+            )
+            for card in sorted(cards, key=lambda card: -card.rank) if catalog.fits(card.memory)
+        )  # fmt: skip
 
     def configure(self, **options: Any) -> None:
         settings = self._settings.with_options(**options)
@@ -151,3 +158,14 @@ class LocalEngine:
 
     def close(self) -> None:
         self._assistant.close()
+
+
+# A prompt of passages (1,000 tokens) was read in 12 s by 1.1 GB of weights on 2 cores (docs/decisions/0022); reading
+# takes as long as there are weights that work on each word, and more cores share it.
+_MEASURED = 12.0 / 1.1e9 * 2
+# Of the weights of these, this share works on each word.
+_AT_WORK = {"qwen3-30b-a3b": 0.11, "gpt-oss-20b": 0.17}
+
+
+def _seconds_to_begin(id: str, bytes: int) -> float:
+    return _MEASURED * bytes * _AT_WORK.get(id, 1.0) / max(1, machine.physical_cores())

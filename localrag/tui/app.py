@@ -24,20 +24,24 @@ from localrag.settings import OF_THE_MODEL, as_text
 from localrag.tui import commands
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
+from localrag.tui.install import Installer
 from localrag.tui.jobs import Lane, deliver
 from localrag.tui.palette import Everything
 from localrag.tui.preferences import Preferences
 from localrag.tui.screens.chat import ChatScreen
-from localrag.tui.screens.dialogs import ChooseScreen, NoModelScreen, WelcomeScreen
+from localrag.tui.screens.dialogs import ChooseScreen
 from localrag.tui.screens.help import HelpScreen
 from localrag.tui.screens.ingest import IngestScreen
+from localrag.tui.screens.model import NoModelScreen
 from localrag.tui.screens.settings import SettingsScreen
+from localrag.tui.screens.welcome import WelcomeScreen
 from localrag.tui.talk import Scope
 from localrag.tui.themes import ORDINARY, THEMES, Look
 from localrag.tui.widgets.turn import get_ready
 from localrag.types import EVERYTHING, Filter, Mode
 
 QUIT_WINDOW = 3.0
+INSTALL = "Type: localrag models install"
 KEY_WORDS = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn"}
 
 
@@ -64,6 +68,7 @@ class LocalragApp(App[None]):
         clock: seconds, for estimates of the time left.
         preferences: the settings that hold, and what may be changed of them.
         look: what the terminal can show.
+        installer: what may install models; without, the person is told what to type.
     """
 
     TITLE = "localrag"
@@ -104,12 +109,15 @@ class LocalragApp(App[None]):
         clock: Callable[[], float] = time.monotonic,
         preferences: Preferences | None = None,
         look: Look = ORDINARY,
+        installer: Installer | None = None,
     ) -> None:
         # With its own colours forced, Textual takes NO_COLOR to mean none at all, and not shades of grey.
         super().__init__(ansi_color=True if look.no_color else None)
         for theme in THEMES:
             self.register_theme(theme)
         self._look = look
+        self._installer = installer
+        self._missing = False
         self.preferences = preferences or Preferences()
         self._wear()
         self.core = core
@@ -130,14 +138,26 @@ class LocalragApp(App[None]):
         self.call_after_refresh(self._start_up)
 
     def _start_up(self) -> None:
-        self.load_model()
+        if not self._wants_model:
+            self.load_model()
         self.lanes["pages"].submit(get_ready, lambda error: None)
+
+    @property
+    def _wants_model(self) -> bool:
+        """Whether no model was installed when the app was started, so that one is to be chosen first."""
+        return self._installer is not None and self._installer.wanted
 
     # --- what to open ---------------------------------------------------------------------------------------
 
     @work
     async def open_first_screen(self) -> None:
         """Lead to a library, however many steps that takes, then open the conversation."""
+        if self._wants_model:
+            # Without the small model that comes along, no folder can be read either.
+            if await self.push_screen_wait(NoModelScreen(self.core, self._installer, self._clock)):
+                self.load_model()
+            else:
+                self.model = ModelState("failed", error=ModelMissing("no model is installed", INSTALL))
         libraries = self._libraries
         if not libraries:
             name = await (self._read_folder(self._folder) if self._folder else self._choose_library())
@@ -145,7 +165,8 @@ class LocalragApp(App[None]):
                 self.exit()
                 return
             libraries = (name,)
-        self.push_screen(ChatScreen(self.core, Scope(libraries, self._only, self._mode), self._clock))
+        await self.push_screen(ChatScreen(self.core, Scope(libraries, self._only, self._mode), self._clock))
+        self._offer_models()
 
     async def _choose_library(self) -> str | None:
         names = self.core.engine.libraries()
@@ -172,9 +193,14 @@ class LocalragApp(App[None]):
 
     def on_localrag_app_loaded(self, message: Loaded) -> None:
         self.model = message.state
-        if isinstance(message.state.error, ModelMissing):
-            screen = NoModelScreen(message.state.error, self.core.engine.model_choices())
-            self.push_screen(screen, self._no_model_answered)
+        self._missing = isinstance(message.state.error, ModelMissing)
+        self._offer_models()
+
+    def _offer_models(self) -> None:
+        """Lead to a model, but never in front of somebody who is typing a path: the screens before come first."""
+        if self._missing and isinstance(self.screen, ChatScreen):
+            self._missing = False
+            self.push_screen(NoModelScreen(self.core, self._installer, self._clock), self._no_model_answered)
 
     def _no_model_answered(self, again: bool | None) -> None:
         if again:
@@ -286,4 +312,6 @@ class LocalragApp(App[None]):
     def _stop(screen: object) -> bool:
         if isinstance(screen, ChatScreen):
             return screen.stop_answer()
+        if isinstance(screen, NoModelScreen):
+            return screen.stop_installing()
         return screen.stop_reading() if isinstance(screen, IngestScreen) else False

@@ -13,7 +13,7 @@ from localrag.errors import LocalragError, NotFoundError
 from localrag.events import Answered, Delta, Event, Found, Planned, PromptRead
 from localrag.originals import FileState
 from localrag.reports import Failure, IngestProgress, IngestReport, Piece, Warmed
-from localrag.service.engine import Folder, Opened, Shelf, Shelved
+from localrag.service.engine import Folder, ModelOffer, Opened, Shelf, Shelved
 from localrag.sessions import Listed, SavedTurn, Session, SessionStore
 from localrag.tui.app import LocalragApp
 from localrag.tui.core import Core
@@ -210,7 +210,7 @@ class FakeEngine:
 
     def look_at(self, folder: Path) -> Folder:
         known = self.world.roots.get(folder)
-        return Folder(known or folder.name, known is not None, self.world.readable)
+        return Folder(known or folder.name, known is not None, self.world.readable, 34_000_000)
 
     def shelf(self, library: str) -> Shelf:
         held = self.world.libraries[library]
@@ -223,8 +223,11 @@ class FakeEngine:
     def models(self) -> tuple[str, ...]:
         return ("fake-1b", "fake-7b")
 
-    def model_choices(self) -> tuple[tuple[str, int], ...]:
-        return ("big-7b", 4_700_000_000), ("small-1b", 640_000_000)
+    def model_choices(self) -> tuple[ModelOffer, ...]:
+        return (
+            ModelOffer("big-7b", "Big 7B", "Apache-2.0", 4_700_000_000, 6_100_000_000, "For 16 GB machines.", 51.0),
+            ModelOffer("small-1b", "Small 1B", "MIT", 640_000_000, 1_000_000_000, "Small and quick.", 7.0),
+        )
 
     def configure(self, **options: Any) -> None:
         self.configured |= options

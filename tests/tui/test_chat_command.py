@@ -66,7 +66,7 @@ def test_offered_models_are_known_to_the_catalog_and_best_first(tmp_path):
     from localrag.models import catalog
 
     engine = LocalEngine(Settings(home=tmp_path))
-    ranks = [catalog.card(id).rank for id, _ in engine.model_choices()]
+    ranks = [catalog.card(offer.id).rank for offer in engine.model_choices()]
     assert ranks and ranks == sorted(ranks, reverse=True)
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from localrag.errors import ModelMissing, StorageError, UsageError
 from localrag.reports import Failure, IngestReport
+from localrag.tui.install import Ended, Fetched, Said
 from localrag.tui.screens.chat import ChatScreen
+from localrag.tui.screens.welcome import folders_for
 from localrag.types import SkippedPage
 from tui.fakes import SCRIPT, FakeAssistant, FakeLibrary, FakeWorld, Gate
-from tui.screen_text import ask, see, shown, until
+from tui.screen_text import ask, lines, see, shown, until
 
 LEASES = Path("/somewhere/leases")
 
@@ -160,15 +164,139 @@ async def test_without_a_library_a_folder_is_asked_for_and_read(tmp_path):
 # --- no model -----------------------------------------------------------------------------------------------
 
 
-async def test_missing_model_shows_the_command_and_sizes_and_looks_again():
-    assistant = FakeAssistant(
-        SCRIPT, missing=ModelMissing("no generator is installed", "Type: localrag models install")
+def without_a_model(*told, **options):
+    """An app without a model, and an installer that plays what it is given."""
+    missing = ModelMissing("no generator is installed", "Type: localrag models install")
+    world = options.pop("world", None) or FakeWorld()
+    world.assistant = FakeAssistant(SCRIPT, missing=missing)
+    installer = FakeInstaller(*told, world=world)
+    return world.app(installer=installer, **options), world.assistant, installer
+
+
+class FakeInstaller:
+    """Tells its script; a Gate in it waits until it is opened or stopped. At `Ended(0)` the model is there."""
+
+    def __init__(self, *told, world):
+        self.told, self.world, self.asked = told, world, []
+        self.wanted = True
+
+    def install(self, ids, stop):
+        self.asked.append(tuple(ids))
+        for told in self.told:
+            if isinstance(told, Gate):
+                if not told.wait(stop):
+                    yield Ended(130)
+                    return
+                continue
+            if told == Ended(0):
+                self.world.assistant.missing = None
+            yield told
+
+    def take_in(self, path, stop):
+        return self.install([str(path)], stop)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+async def test_missing_model_leads_to_those_that_fit_with_size_licence_use_and_times(size):
+    app, _, _ = without_a_model()
+    async with app.run_test(size=size) as pilot:
+        await see(pilot, "Big 7B, licence Apache-2.0")
+        assert any("big-7b" in line and "4.7 GB" in line and "Apache-2.0" in line for line in lines(app))
+        await see(pilot, "Big 7B, licence Apache-2.0. For 16 GB machines.")
+        await see(pilot, "takes about 6 min at 100 Mbit/s. An answer begins after about 51 s here")
+        await pilot.press("down")
+        await see(pilot, "Small 1B, licence MIT. Small and quick.")
+        assert "Ctrl+Q quits" in shown(app)
+
+
+async def test_model_is_fetched_after_a_yes_only_and_then_loaded():
+    gate = Gate()
+    app, assistant, installer = without_a_model(
+        Said("trying"), Fetched("small-1b", 320 * 10**6, 640 * 10**6), gate, Ended(0)
     )
+    async with app.run_test() as pilot:
+        await see(pilot, "Big 7B, licence Apache-2.0")
+        await pilot.press("down", "enter")
+        await see(pilot, "Fetch small-1b (640 MB)")
+        await see(pilot, "the only one that may use the network")
+        await pilot.press("n")
+        await see(pilot, "Enter installs, after a yes")
+        assert installer.asked == []
+        await pilot.press("enter")
+        await see(pilot, "(y/n)")
+        await pilot.press("y")
+        await see(pilot, "50% · 320 of 640 MB")
+        gate.opened.set()
+        await see(pilot, "fake-1b ready")
+    assert installer.asked == [("all-minilm-l6-v2", "small-1b")]
+    assert assistant.loads == 1
+
+
+async def test_model_comes_before_the_folder_and_never_over_one_who_types():
+    app, _, installer = without_a_model(Ended(0), world=FakeWorld(libraries={}))
+    async with app.run_test() as pilot:
+        await see(pilot, "Big 7B, licence Apache-2.0")
+        await pilot.press("escape")
+        await see(pilot, "There is no library yet.")
+    app, _, installer = without_a_model(world=FakeWorld(libraries={}))
+    installer.wanted = False
+    async with app.run_test() as pilot:
+        await see(pilot, "There is no library yet.")
+        await until(pilot, lambda: app.model.state == "failed")
+        await pilot.press("r", "i", "y")
+        assert app.screen.query_one("#folder").value == "riy"
+
+
+@pytest.mark.parametrize("key", ["escape", "ctrl+c"])
+async def test_installation_is_stopped_by_a_key(key):
+    app, _, _ = without_a_model(Fetched("big-7b", 1, 10), Gate())
+    async with app.run_test() as pilot:
+        await see(pilot, "Big 7B, licence Apache-2.0")
+        await pilot.press("enter")
+        await see(pilot, "(y/n)")
+        await pilot.press("y")
+        await see(pilot, "Esc stops")
+        await pilot.press(key)
+        await see(pilot, "Stopped. Nothing half installed is left.")
+        await pilot.press("enter")
+        await see(pilot, "Enter installs, after a yes")
+
+
+async def test_failed_installation_tells_its_last_words():
+    app, _, _ = without_a_model(Said("hint: Check the network."), Ended(4))
+    async with app.run_test() as pilot:
+        await see(pilot, "Big 7B, licence Apache-2.0")
+        await pilot.press("enter")
+        await see(pilot, "(y/n)")
+        await pilot.press("y")
+        await see(pilot, "It did not work.")
+        await see(pilot, "hint: Check the network.")
+
+
+async def test_model_is_taken_in_from_a_file(tmp_path):
+    app, _, installer = without_a_model(Ended(0))
+    (tmp_path / "m.gguf").touch()
+    async with app.run_test() as pilot:
+        await see(pilot, "Big 7B, licence Apache-2.0")
+        await pilot.press("i")
+        await see(pilot, "no network is used")
+        app.screen.query_one("#model-file").value = str(tmp_path / "x.gguf")
+        await pilot.press("enter")
+        await see(pilot, "is not there; check the spelling")
+        app.screen.query_one("#model-file").value = str(tmp_path / "m.gguf")
+        await pilot.press("enter")
+        await see(pilot, "fake-1b ready")
+    assert installer.asked == [(str(tmp_path / "m.gguf"),)]
+
+
+async def test_without_an_installer_the_command_is_shown_and_the_model_looked_for_again():
+    missing = ModelMissing("no generator is installed", "Type: localrag models install")
+    assistant = FakeAssistant(SCRIPT, missing=missing)
     app = FakeWorld(assistant).app()
     async with app.run_test() as pilot:
-        await see(pilot, "A model is needed to answer")
-        await see(pilot, "localrag models install big-7b (4.7 GB)")
-        await see(pilot, "localrag models install small-1b (640 MB)")
+        await see(pilot, "Big 7B, licence Apache-2.0")
+        await pilot.press("enter")
+        await see(pilot, "localrag models install big-7b")
         await pilot.press("r")
         await until(pilot, lambda: assistant.loads == 2)
         await see(pilot, "A model is needed to answer")
@@ -182,7 +310,39 @@ async def test_missing_model_shows_the_command_and_sizes_and_looks_again():
 async def test_missing_model_can_be_put_aside():
     app = FakeWorld(FakeAssistant(missing=ModelMissing("no generator is installed", "Type: x"))).app()
     async with app.run_test() as pilot:
-        await see(pilot, "A model is needed to answer")
+        await see(pilot, "Big 7B, licence Apache-2.0")
         await pilot.press("escape")
         await until(pilot, opened(app, "contracts"))
         assert "no model" in shown(app)
+
+
+# --- paths --------------------------------------------------------------------------------------------------
+
+
+async def test_path_of_a_folder_completes_itself(tmp_path, monkeypatch):
+    for name in ("contracts/leases", "contracts/loans", "contracts/.hidden", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "contracts" / "letter.pdf").touch()
+    monkeypatch.chdir(tmp_path)
+    app = FakeWorld(libraries={}).app()
+    async with app.run_test() as pilot:
+        await see(pilot, "There is no library yet.")
+        await pilot.press("c", "tab")
+        field = app.screen.query_one("#folder")
+        assert field.value == "contracts/"
+        await see(pilot, "Folders: leases, loans")
+        await pilot.press("tab")
+        assert field.value == "contracts/l"
+        await pilot.press("o", "tab", "enter")
+        await see(pilot, "into a library named loans? (y/n)")
+        await see(pilot, "34 MB in all. As measured, 100 pages take")
+
+
+def test_folders_are_named_as_they_were_begun(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / ".secret").mkdir()
+    assert list(folders_for("~/d")) == ["~/docs/"]
+    assert list(folders_for("~/")) == ["~/docs/"]
+    assert list(folders_for("~/.s")) == ["~/.secret/"]
+    assert list(folders_for(f"{tmp_path}/none/x")) == []

@@ -7,9 +7,13 @@ from textual.binding import Binding
 
 from localrag.tui.app import LocalragApp
 from localrag.tui.screens.chat import ChatScreen
-from localrag.tui.screens.dialogs import ChooseScreen, NoModelScreen, WelcomeScreen
+from localrag.tui.screens.dialogs import ChooseScreen
+from localrag.tui.screens.edit import EditScreen
 from localrag.tui.screens.help import HelpScreen, own_bindings
 from localrag.tui.screens.ingest import IngestScreen
+from localrag.tui.screens.model import NoModelScreen
+from localrag.tui.screens.settings import SettingsScreen
+from localrag.tui.screens.welcome import WelcomeScreen
 from tui.fakes import FakeWorld
 from tui.screen_text import see, until
 
@@ -41,7 +45,9 @@ async def test_second_f1_closes_the_help():
         await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
 
 
-@pytest.mark.parametrize("owner", [*OWNERS, ChooseScreen, NoModelScreen, WelcomeScreen, IngestScreen])
+@pytest.mark.parametrize(
+    "owner", [*OWNERS, ChooseScreen, NoModelScreen, WelcomeScreen, IngestScreen, SettingsScreen, EditScreen]
+)
 def test_every_binding_says_what_it_does(owner):
     for binding in owner.__dict__["BINDINGS"]:
         assert isinstance(binding, Binding) and binding.description

@@ -30,10 +30,11 @@ class Change:
 class EditScreen(ModalScreen[Change | None]):
     """The result is the change, or None to leave the setting as it is."""
 
+    # None has priority: it would overtake the keys pressed before it, which wait in the control.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "done('here')", "Take it for this conversation", priority=True),
-        Binding("ctrl+s", "done('save')", "Take it and save it in your settings file", priority=True),
-        Binding("ctrl+r", "done('reset')", "Back to the default", priority=True),
+        Binding("enter", "done('here')", "Take it for this conversation"),
+        Binding("ctrl+s", "done('save')", "Take it and save it in your settings file"),
+        Binding("ctrl+r", "done('reset')", "Back to the default"),
         Binding("escape", "dismiss", "Leave it as it is"),
     ]
 
@@ -76,7 +77,10 @@ class EditScreen(ModalScreen[Change | None]):
         self._judge()
 
     def on_option_list_option_selected(self) -> None:
-        self.action_done("here")  # by a click
+        self.action_done("here")
+
+    def on_input_submitted(self) -> None:
+        self.action_done("here")
 
     def action_done(self, deed: Deed) -> None:
         if self._preferences.fixed(self._knob):

@@ -23,12 +23,19 @@ from localrag.reports import IngestProgress, IngestReport
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
 from localrag.tui.jobs import deliver
+from localrag.tui.screens.model import size
 from localrag.tui.widgets.progress import ProgressLine
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
 
 STAGES = {"scan": "looking", "read": "reading", "embed": "indexing", "store": "saving", "index": "finishing"}
+# As measured (benchmarks/README.md): 169 pages of contracts in 7 s on an idle processor with AMX, 1,037 pages of
+# reports in 570 s on two busy cores; recognising text in a picture takes some seconds a page.
+PACE = (
+    "As measured, 100 pages take between 5 seconds and a minute, scans some seconds a page. The time left is shown as "
+    "soon as the first files are read."
+)
 Step = Literal["counting", "asking", "reading", "done", "nothing"]
 HINTS: dict[Step, str] = {
     "counting": "Esc goes back",
@@ -54,10 +61,11 @@ class IngestScreen(Screen[str | None]):
     class Looked(Message):
         """What the folder is: read into `library` already, or to be read with so many files."""
 
-        def __init__(self, library: str, files: int | None) -> None:
+        def __init__(self, library: str, files: int | None, bytes: int = 0) -> None:
             super().__init__()
             self.library = library
             self.files = files
+            self.bytes = bytes
 
     class Finished(Message):
         def __init__(self, report: IngestReport | None, error: LocalragError | None = None) -> None:
@@ -107,7 +115,13 @@ class IngestScreen(Screen[str | None]):
             self.dismiss(message.library)
         elif message.files:
             files = f"{message.files:,} file{'' if message.files == 1 else 's'}"
-            self._go("asking", Content(f"Read {files} into a library named {clean_line(self._library)}? (y/n)"))
+            self._go(
+                "asking",
+                Content(
+                    f"Read {files} into a library named {clean_line(self._library)}? (y/n)\n\n"
+                    f"{size(message.bytes)} in all. {PACE}"
+                ),
+            )
         else:
             self._go("nothing", Content("There is no file in this folder that localrag can read."))
 
@@ -134,7 +148,7 @@ class IngestScreen(Screen[str | None]):
 
     def _look(self) -> None:
         found = self._core.engine.look_at(self._folder)
-        deliver(self, self.Looked(found.library, None if found.known else found.files))
+        deliver(self, self.Looked(found.library, None if found.known else found.files, found.bytes))
 
     def _read(self) -> None:
         for told in self._core.engine.ingest(self._library, self._folder, stop=self._stop.is_set):

@@ -373,7 +373,7 @@ class Library:
             finally:
                 storage.close()
         audit.record(
-            self._settings.audit_file, "ingest", self.name,
+            self._settings.audit_of(self.name), "ingest", self.name,
             root=report.root, read=len(report.read), removed=len(report.removed), failed=len(report.failed),
         )  # fmt: skip
         return report
@@ -419,8 +419,10 @@ class Library:
 
     def forget(self, globs: Sequence[str] | None = None) -> list[str]:
         """Delete documents (or, without globs, the whole library) for good; returns their paths."""
-        gone = [document.path for document in self.documents(globs)]
+        documents = self.documents(globs)
+        gone = [document.path for document in documents]
         self.close()
+        own = self._settings.audit_of(self.name)
         with ingesting.writing(self.folder, self.name):
             if globs:
                 storage = Editor.open(self.folder, self.name)
@@ -430,9 +432,14 @@ class Library:
                     prefix_cache.drop_missing(self.folder, {document.sha256 for document in storage.documents()})
                 finally:
                     storage.close()
-        if not globs:
+        if globs:
+            # That they were deleted, not what they said, nor what they were called.
+            hashes = [document.sha256 for document in documents]
+            audit.record(own, "forget", self.name, documents=len(gone), sha256=hashes)
+        else:
+            ended = asdict(audit.anchor(own)) if own.is_file() else None
             vault.remove(self.folder)
-        audit.record(self._settings.audit_file, "forget", self.name, documents=len(gone), whole=not globs)
+            audit.record(self._settings.audit_file, "forget", self.name, documents=len(gone), record=ended)
         return gone
 
     def _for_writing(self) -> tuple[Editor, Callable[[], Embedder]]:

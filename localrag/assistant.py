@@ -33,6 +33,7 @@ from localrag import (
     routing,
     warming,
 )
+from localrag.audit import words
 from localrag.embedding import Embedder, EmbedderIdentity
 from localrag.errors import ModelError, StorageError, UsageError
 from localrag.events import Answered, Event, Found, Notice, Planned
@@ -423,16 +424,25 @@ class Assistant:
 
     def _record(self, asked: Question, answer: Answer) -> Iterator[Event]:
         """Note the answer; its words were shown while they were written, so it is given without a record too."""
-        shown = sorted({(citation.document, citation.page or 0) for citation in answer.citations})
         try:
             for library in asked.libraries:
-                audit.record(
-                    self._settings.audit_file, "ask", library.name,
-                    question=asked.text, plan=answer.plan.kind, found=answer.found, model=answer.model or "",
-                    shown=[f"{document}#{page}" for document, page in shown],
+                file = self._settings.audit_of(library.name)
+                number = audit.record(
+                    file, "ask", library.name,
+                    question=asked.text, answer=answer.answer, plan=answer.plan.kind, found=answer.found,
+                    model=answer.model or "", settings=self._settings.digest, shown=_shown(asked, library, answer),
                 )  # fmt: skip
+                if self._settings.audit_words == "full":
+                    words.keep(file, number, asked.text, answer.answer)
         except StorageError as error:
             yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
+
+
+def _shown(asked: Question, library: Library, answer: Answer) -> list[str]:
+    """The pages of a library that an answer cites: content hash and page, since names of documents may change."""
+    hashes = {document.path: document.sha256 for held, document in asked.documents if held.name == library.name}
+    cited = {(item.document, item.page or 0) for item in answer.citations if item.library == library.name}
+    return [f"{hashes.get(document, document)}#{page}" for document, page in sorted(cited)]
 
 
 def _tokens(units: Sequence[Unit], model: Model) -> int:

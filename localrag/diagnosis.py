@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from localrag import audit, machine, offline
-from localrag.errors import LocalragError, SettingsError
+from localrag.errors import LocalragError, SettingsError, VaultLocked
+from localrag.names import library_names
 from localrag.readers import base
 from localrag.settings import Settings, config_files
 
@@ -336,18 +337,31 @@ def _records(settings: Settings) -> Iterator[Finding]:
         if one.problem:
             yield Finding("sessions", "warning", one.problem, "Restore the file from a copy, or delete it.")
     yield Finding("sessions", "ok", f"{sum(not one.problem for one in listed)} conversation(s) kept")
-    if not settings.audit_file.is_file():
-        yield Finding("audit", "ok", "nothing is recorded yet")
-        return
-    problems = audit.verify(settings.audit_file)
-    for problem in problems:
-        state: State = "warning" if problem.kind == "torn" else "problem"
-        remedy = (
-            "The next record mends it." if problem.kind == "torn" else "Compare the file with a copy kept elsewhere."
-        )
-        yield Finding("audit", state, f"the record of what was asked: {problem.message}", remedy)
-    if not problems:
-        yield Finding("audit", "ok", "the record of what was asked is whole")
+    yield from _audit(settings)
+
+
+def _audit(settings: Settings) -> Iterator[Finding]:
+    named = [("", settings.audit_file)]
+    named += [(f" of {name!r}", settings.audit_of(name)) for name in library_names(settings.indexes_dir)]
+    files = [(of, file) for of, file in named if file.is_file()]
+    whole = 0
+    for of, file in files:
+        try:
+            problems = audit.verify(file)
+        except VaultLocked:
+            yield Finding("audit", "ok", f"the record{of} is encrypted, and was not looked at")
+            continue
+        except LocalragError as error:
+            yield Finding("audit", "problem", error.message, error.hint)
+            continue
+        whole += not problems
+        for problem in problems:
+            torn = problem.kind == "torn"
+            remedy = "The next record mends it." if torn else "Compare the file with a copy kept elsewhere."
+            yield Finding("audit", "warning" if torn else "problem", f"the record{of}: {problem.message}", remedy)
+    if whole == len(files):
+        said = f"{whole} record(s) of what was asked are whole" if files else "nothing is recorded yet"
+        yield Finding("audit", "ok", said)
 
 
 def size(count: int) -> str:

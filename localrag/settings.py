@@ -89,6 +89,9 @@ class Settings:
     read_memory_mb: int = _setting(1500, "Most memory that reading one file may take.", 100, 1_000_000)
     read_unpacked_mb: int = _setting(2000, "Most that one file may unpack to (archives, mails, Office).", 1, 1_000_000)
     archive_depth: int = _setting(3, "How deep files inside files are read; 0 reads none.", 0, 20)
+    audit_words: Literal["marks", "full"] = _setting(
+        "marks", "What the audit record keeps of questions and answers: marks that prove which they were, or all words."
+    )
     key_file: Path | None = _setting(None, "File that opens encrypted libraries, as --key-file does.")
     workers: int = _setting(2, "Processes that read files.", 1, 64)
     ocr: Ocr = _setting("auto", "Recognise text in pictures: auto (pages without text), force (all pages), off.")
@@ -138,6 +141,10 @@ class Settings:
     def audit_file(self) -> Path:
         return self._data / "audit.jsonl"
 
+    def audit_of(self, library: str) -> Path:
+        """The record of a library, which goes with it where that is moved, encrypted or deleted."""
+        return self.library_dir(library) / "audit.jsonl"
+
     @property
     def calibration_file(self) -> Path:
         return self._data / "calibration.json"
@@ -151,6 +158,13 @@ class Settings:
     def proofs_dir(self) -> Path:
         """Where the key lies that proofs are signed with."""
         return self._data / "proofs"
+
+    @property
+    def digest(self) -> str:
+        """A short hash of all settings, by which a record says under which ones something was done."""
+        import hashlib
+
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
     def library_dir(self, name: str) -> Path:
         return self.indexes_dir / name

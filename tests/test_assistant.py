@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from localrag import api, loading, precedence, vault
+from localrag import api, audit, loading, precedence, vault
 from localrag.assistant import Assistant
+from localrag.audit import words
 from localrag.embedding import EmbedderIdentity, HashingEmbedder
 from localrag.errors import ModelError, NotFoundError, StorageError, UsageError
 from localrag.events import Answered, Delta, Event, Found, Notice, Planned, PromptRead, Surveyed
@@ -352,14 +353,32 @@ def test_every_answer_is_noted_without_the_question_in_clear(
 ) -> None:
     models.generator.script = [("", "The kennel is open from 9 to 5.")]
     ask(assistant, "When is the kennel open?", "small")
-    entry = json.loads(settings.audit_file.read_text().splitlines()[-1])
-    assert "small" in json.dumps(entry) and "ask" in json.dumps(entry)
+    raw = settings.audit_of("small").read_text()
+    assert "kennel" not in raw
+    (entry,) = audit.entries(settings.audit_of("small"))
+    assert (entry.event, entry.library) == ("ask", "small") and entry.details["settings"]
+    assert entry.details["question_hmac"] == audit.marked(settings.audit_of("small"), "When is the kennel open?")
+    hashes = {document.sha256 for document in small.documents()}
+    assert {shown.rpartition("#")[0] for shown in entry.details["shown"]} <= hashes and entry.details["shown"]
+    assert words.kept(settings.audit_of("small"), entry) is None
+
+
+def test_words_are_kept_beside_the_record_only_where_a_setting_says_so(
+    models: Any, small: Library, settings: Settings
+) -> None:
+    models.generator.script = [("", "The kennel is open from 9 to 5.")]
+    own = Assistant(settings.with_options(audit_words="full"))
+    ask(own, "When is the kennel open?", "small")
+    (entry,) = audit.entries(settings.audit_of("small"))
+    kept = words.kept(settings.audit_of("small"), entry)
+    assert kept is not None and kept.true and kept.question == "When is the kennel open?"
+    own.close()
 
 
 def test_an_answer_that_cannot_be_recorded_is_given_and_says_so(
     assistant: Assistant, models: Any, small: Library, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, line: str) -> None:
+    def full(path: Path, line: str, **how: Any) -> None:
         raise StorageError(f"the disk that holds {str(path)!r} is full", "Free some space.")
 
     monkeypatch.setattr(vault, "append_line", full)

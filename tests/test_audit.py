@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import subprocess
@@ -13,14 +12,18 @@ from typing import Any
 
 import pytest
 
-from localrag import audit
-from localrag.errors import NotFoundError, StorageError
+from localrag import audit, vault
+from localrag.audit import chain, words
+from localrag.errors import NotFoundError, StorageError, UsageError
+
+KEY = bytes(range(32))
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A record of eight lines."""
     path = tmp_path / "audit.jsonl"
+    vault.write_bytes(tmp_path / "audit.key", KEY)
     for number in range(1, 9):
         audit.record(path, "ask", "contracts", question=f"question {number}", pages=[number])
     return path
@@ -37,10 +40,10 @@ def found(file: Path, changed: list[bytes] | None = None) -> list[tuple[int, str
 
 
 def rewritten(line: bytes, **values: Any) -> bytes:
-    """The line changed by somebody who also makes its own hash right."""
+    """The line changed by somebody who makes its own mark right, which takes the key."""
     entry = json.loads(line) | values
-    entry["hash"] = audit._hash(entry)
-    return audit._canonical(entry).encode() + b"\n"
+    entry["mark"] = chain._mark(entry, KEY)
+    return chain._canonical(entry).encode() + b"\n"
 
 
 def test_a_line_says_who_asked_what_of_which_library_and_when(file: Path) -> None:
@@ -54,8 +57,8 @@ def test_a_question_is_recorded_as_its_hash_and_text_only_where_given(file: Path
     audit.record(file, "ask", None, question="how much?", text="kept words", answer="40 EUR")
     details = json.loads(lines(file)[-1])["details"]
     assert details == {
-        "question_sha256": hashlib.sha256(b"how much?").hexdigest(),
-        "answer_sha256": hashlib.sha256(b"40 EUR").hexdigest(),
+        "question_hmac": audit.marked(file, "how much?"),
+        "answer_hmac": audit.marked(file, "40 EUR"),
         "text": "kept words",
     }
     assert b"how much" not in file.read_bytes() and b"40 EUR" not in file.read_bytes()
@@ -144,6 +147,7 @@ def test_two_crashes_one_after_the_other_leave_a_whole_file(file: Path) -> None:
 
 
 def test_a_crash_in_the_very_first_record_leaves_a_whole_file(tmp_path: Path) -> None:
+    vault.write_bytes(tmp_path / "audit.key", KEY)
     (tmp_path / "audit.jsonl").write_bytes(b'{"deta')
     audit.record(tmp_path / "audit.jsonl", "ingest", "x")
     assert found(tmp_path / "audit.jsonl") == []
@@ -169,15 +173,15 @@ def test_a_change_of_the_last_line_is_not_washed_by_the_next_record(file: Path) 
 
 
 def test_a_record_longer_than_the_window_is_found_again(file: Path) -> None:
-    audit.record(file, "ingest", "x", note="n" * (3 * audit._BLOCK))
+    audit.record(file, "ingest", "x", note="n" * (3 * chain._BLOCK))
     audit.record(file, "show", None)
     assert found(file) == [] and len(lines(file)) == 10
 
 
 def test_adding_reads_only_the_end_of_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = []
-    real = audit._parse
-    monkeypatch.setattr(audit, "_parse", lambda raw: parsed.append(raw) or real(raw))  # type: ignore[func-returns-value]
+    real = chain._parse
+    monkeypatch.setattr(chain, "_parse", lambda raw: parsed.append(raw) or real(raw))  # type: ignore[func-returns-value]
     audit.record(file, "show", None)
     assert len(parsed) == 1
 
@@ -220,3 +224,45 @@ def test_a_full_disk_is_said_and_loses_nothing(file: Path, monkeypatch: pytest.M
             audit.record(file, "ask", "contracts")
     audit.record(file, "show", "contracts")
     assert found(file) == []
+
+
+def test_a_record_made_anew_without_the_key_is_found(file: Path, tmp_path: Path) -> None:
+    forged = tmp_path / "other" / "audit.jsonl"
+    for number in range(1, 9):
+        audit.record(forged, "ask", "contracts", question=f"another question {number}")
+    assert len(found(file, lines(forged))) == 8
+
+
+def test_without_its_key_a_record_is_neither_continued_nor_called_whole(file: Path) -> None:
+    file.with_suffix(".key").unlink()
+    for attempt in (lambda: audit.verify(file), lambda: audit.record(file, "ask", None)):
+        with pytest.raises(UsageError, match="key of the audit record is gone") as raised:
+            attempt()
+        assert "backup" in raised.value.hint
+    assert not file.with_suffix(".key").exists()
+
+
+def test_what_was_cut_off_the_end_or_made_anew_with_the_key_is_found_by_an_anchor(file: Path) -> None:
+    before = audit.anchor(file)
+    audit.record(file, "show", "contracts")
+    assert audit.verify(file, (before, audit.anchor(file))) == []
+    kept = lines(file)
+    file.write_bytes(b"".join(kept[:6]))
+    assert audit.verify(file) == []
+    assert [(one.line, one.kind) for one in audit.verify(file, (before,))] == [(7, "cut")]
+    file.write_bytes(b"")
+    for number in range(1, 10):
+        audit.record(file, "ask", "contracts", question=f"another {number}")
+    assert audit.verify(file) == []
+    assert [(one.line, one.kind) for one in audit.verify(file, (before,))] == [(8, "rewritten")]
+
+
+def test_words_can_be_erased_and_the_chain_stays_whole(file: Path) -> None:
+    number = audit.record(file, "ask", "contracts", question="Who?", answer="Anna.")
+    words.keep(file, number, "Who?", "Anna.")
+    entry = list(audit.entries(file))[-1]
+    assert words.kept(file, entry) == words.Words("Who?", "Anna.")
+    words.keep(file, number, "Who?", "Bert.")
+    assert words.kept(file, entry) == words.Words("Who?", "Bert.", true=False)
+    assert words.erase(file, number) and not words.erase(file, number)
+    assert words.kept(file, entry) is None and audit.verify(file) == []

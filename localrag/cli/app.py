@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # name -> (module below localrag.cli, one-line help). The help stands here so that the list needs no import.
 COMMANDS = {
     "ask": ("ask", "Answer a question from a library, with page and quote."),
+    "audit": ("audit", "Look at the record of who asked what, and check that it is whole."),
     "calibrate": ("calibrate", "Measure how much text a model can use here, and how fast it is."),
     "chat": ("chat", "Open the terminal app over a folder or library."),
     "completion": ("completion", "Print the shell completion script."),

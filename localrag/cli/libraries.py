@@ -89,7 +89,9 @@ def show_command(document: str, library: str, page: int | None, as_json: bool) -
 
     settings = load_settings()
     found, stored = api.open_library(library, settings=settings).page(document, page)
-    audit.record(settings.audit_file, "show", library, document=found.path, page=stored.number or 0)
+    audit.record(
+        settings.audit_of(library), "show", library, document=found.path, sha256=found.sha256, page=stored.number or 0
+    )
     if as_json:
         print_json(
             {

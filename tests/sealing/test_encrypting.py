@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from localrag import encrypting, vault
+from localrag import audit, encrypting, vault
 from localrag.cuts import Prefix
 from localrag.editing import Editor
 from localrag.errors import Cancelled, LibraryError, LibraryLocked, SealBroken, UsageError, VaultLocked
@@ -114,6 +114,28 @@ def test_what_is_written_later_is_encrypted_too(plain: Path, put: Callable[..., 
     library.close()
     vault.append_line(plain / "log.jsonl", CANARY)
     assert in_clear(plain) == []
+
+
+def test_the_record_of_what_was_asked_goes_with_its_library_into_encryption_and_to_another_key(plain: Path) -> None:
+    file = plain / "audit.jsonl"
+    audit.record(file, "ask", "contracts", question="Who?", note=CANARY)
+    with file.open("ab") as stream:
+        stream.write(b'{"cut sho')  # a crash
+    audit.record(file, "show", "contracts", note=CANARY)
+    assert audit.verify(file) == []
+    run(encrypting.encrypt(plain, handing_out, never))
+    assert audit.verify(file) == [] and in_clear(plain) == []
+    audit.record(file, "show", "contracts", note=CANARY)
+    run(encrypting.rotate(plain, Passphrase(WORDS), never))
+    audit.record(file, "show", "contracts")
+    assert audit.verify(file) == [] and in_clear(plain) == []
+    assert [entry.event for entry in audit.entries(file)] == ["ask", "show", "show", "show"]
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:3], *lines[4:]]))
+    assert [problem.kind for problem in audit.verify(file)] == ["gap"]
+    unlocked.forget()
+    with pytest.raises(VaultLocked):
+        audit.verify(file)
 
 
 def test_a_stopped_encryption_can_be_read_at_every_step_and_goes_on(plain: Path) -> None:

@@ -1,0 +1,62 @@
+"""The words of questions and answers, kept apart from the record, where a policy wants them kept at all.
+
+The record holds their HMAC; here lie the words, one file for each line of the record, so that they can be erased for
+one person without breaking the chain. `kept` gives them back only where they are the ones that the record knows.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from localrag import vault
+from localrag.audit import chain
+from localrag.audit.chain import Entry
+from localrag.errors import SealBroken
+
+FOLDER = "audit-words"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What was asked and answered. `true` says that they are what the record holds the marks of."""
+
+    question: str
+    answer: str
+    true: bool = True
+
+
+def keep(file: Path, number: int, question: str, answer: str) -> None:
+    """Keep the words of line `number` of the record `file`.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
+    vault.write_json(_path(file, number), {"question": question, "answer": answer})
+
+
+def kept(file: Path, entry: Entry) -> Words | None:
+    """The words of a line, or None where none are kept, or they were erased."""
+    try:
+        found = json.loads(vault.read_bytes(_path(file, entry.number)))
+        question, answer = str(found["question"]), str(found["answer"])
+    except (OSError, ValueError, KeyError, TypeError, SealBroken):
+        return None
+    true = all(
+        entry.details.get(f"{name}_hmac") == chain.marked(file, text)
+        for name, text in (("question", question), ("answer", answer))
+    )
+    return Words(question, answer, true)
+
+
+def erase(file: Path, number: int) -> bool:
+    """Erase the words of a line; False where there are none."""
+    path = _path(file, number)
+    there = path.is_file()
+    vault.remove(path)
+    return there
+
+
+def _path(file: Path, number: int) -> Path:
+    return file.parent / FOLDER / f"{number}.json"

@@ -1,0 +1,251 @@
+"""`localrag audit`: who asked what of which document, and whether the record of it is whole."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.errors import UsageError
+from localrag.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from localrag.audit import Anchor, Entry
+
+
+@click.group("audit")
+def audit_command() -> None:
+    """Look at the record of what was asked, read, exported and deleted, and check that it is whole.
+
+    Each library has a record of its own, encrypted where the library is; what belongs to none stands in the general
+    one. Questions and answers are recorded as marks (HMAC) that prove which they were; the setting `audit_words` keeps
+    the words as well, apart from the record, so that they can be erased.
+    """
+
+
+_library = click.option("-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=complete_library,
+                        help="Only the record of this library; may be repeated.")  # fmt: skip
+
+
+@audit_command.command(
+    "show",
+    epilog="""\b
+Examples:
+  localrag audit show
+  localrag audit show -l contracts --event ask --since 2026-11-01
+  localrag audit show --json | jq '.entries[] | select(.user == "anna")'""",
+)
+@_library
+@click.option("--event", "events", multiple=True, metavar="EVENT", help="Only ask, ingest, show, export, forget, ...")
+@click.option("--user", "users", multiple=True, metavar="USER", help="Only what this user did.")
+@click.option("--since", metavar="DATE", default="", help="From this day or moment on (ISO 8601, UTC).")
+@click.option("--until", metavar="DATE", default="", help="Up to this day or moment.")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N.")
+@json_option
+def show_command(
+    libraries: Sequence[str], events: Sequence[str], users: Sequence[str], since: str, until: str, last: int | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Print the lines of the records, oldest first."""
+    rows = [
+        (name, file, entry)
+        for name, file, entry in _entries(load_settings(), libraries)
+        if (not events or entry.event in events)
+        and (not users or entry.user in users)
+        and entry.time >= since
+        and (not until or entry.time[: len(until)] <= until)
+    ]
+    rows = rows[-last:] if last else rows
+    if as_json:
+        print_json({"entries": [_row(name, file, entry) for name, file, entry in rows]})
+        return
+    if not rows:
+        click.echo("There is nothing in the record that fits.", err=True)
+    for name, file, entry in rows:
+        click.echo(_line(_row(name, file, entry)))
+
+
+@audit_command.command(
+    "verify",
+    epilog="""\b
+Examples:
+  localrag audit verify
+  localrag audit verify --anchor /mnt/safe/anchor.json""",
+)
+@_library
+@click.option("--anchor", "anchors", multiple=True, metavar="FILE",
+              type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="Where the records stood before (localrag audit anchor); may be repeated.")  # fmt: skip
+@json_option
+def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: bool) -> None:
+    """Check that no line of the records was changed, taken out, moved or put in. Exit code 1 where one was.
+
+    Whoever can write the files and read their key can make a record anew, or cut off its end, and leave it valid. That
+    is found only with --anchor: a file that was made earlier and kept where they cannot reach it.
+    """
+    from localrag import audit
+
+    settings = load_settings()
+    known = _read_anchors(anchors)
+    found: list[dict[str, Any]] = []
+    checked = []
+    for name, file in _files(settings, libraries):
+        mine = tuple(anchor for record, anchor in known if record == name)
+        if not file.is_file() and not mine:
+            continue
+        problems = audit.verify(file, mine) if file.is_file() else []
+        if not file.is_file():
+            found.append({"record": name, "line": 0, "kind": "cut", "message": "the whole record is missing"})
+        checked.append(name)
+        found += [{"record": name, **asdict(problem)} for problem in problems]
+    missing = sorted({record for record, _ in known} - set(checked)) if not libraries else []
+    found += [{"record": name, "line": 0, "kind": "cut", "message": "the whole record is missing"} for name in missing]
+    if as_json:
+        print_json({"whole": not found, "records": checked, "problems": found})
+    else:
+        for one in found:
+            click.echo(f"{one['record']}: {one['kind']}: {shown(one['message'])}")
+        if not found:
+            click.echo(f"Whole: {', '.join(checked) or 'there is no record yet'}.", err=True)
+            if not known:
+                click.echo("Cuts at the end are found only with --anchor (localrag audit anchor).", err=True)
+    if found:
+        sys.exit(1)
+
+
+@audit_command.command("anchor", epilog="\b\nExamples:\n  localrag audit anchor > /mnt/safe/anchor-2026-11-25.json")
+@_library
+def anchor_command(libraries: Sequence[str]) -> None:
+    """Print where the records stand now, as JSON, to be kept where nobody who writes the records can change it."""
+    from localrag import audit
+
+    there = [(name, file) for name, file in _files(load_settings(), libraries) if file.is_file()]
+    print_json({"localrag-anchor": 1, "records": {name: asdict(audit.anchor(file)) for name, file in there}})
+
+
+@audit_command.command(
+    "export",
+    epilog="""\b
+Examples:
+  localrag audit export audit.csv
+  localrag audit export audit.jsonl -l contracts""",
+)
+@click.argument("out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@_library
+def export_command(out: Path, libraries: Sequence[str]) -> None:
+    """Write the records to FILE, by its ending as CSV, Excel or JSON Lines. A file that is there is not overwritten."""
+    from localrag import audit, table_files, vault
+
+    if out.suffix.lower() not in (".csv", ".xlsx", ".jsonl"):
+        raise UsageError(f"{out.suffix!r} is no form of an export", "Name the file .csv, .xlsx or .jsonl.")
+    if out.exists():
+        raise UsageError(f"{str(out)!r} is there already", "Name another file, or move that one away.")
+    settings = load_settings()
+    rows = [_row(name, file, entry) for name, file, entry in _entries(settings, libraries)]
+    lines = out.suffix.lower() == ".jsonl"
+    data = (
+        _json_lines(rows).encode() if lines else table_files.written([_flat(row) for row in rows], out, "Audit record")
+    )
+    vault.write_bytes(out, data)
+    audit.record(settings.audit_file, "export", None, what="audit", lines=len(rows))
+    click.echo(f"Wrote {len(rows)} lines to {str(out)!r}.", err=True)
+
+
+@audit_command.command("erase", epilog="\b\nExamples:\n  localrag audit erase contracts 12 13")
+@click.argument("library", shell_complete=complete_library)
+@click.argument("numbers", nargs=-1, type=int, required=True)
+@json_option
+def erase_command(library: str, numbers: Sequence[int], as_json: bool) -> None:
+    """Erase the words of questions and answers that were kept with these lines. The lines, and the chain, stay."""
+    from localrag.audit import words
+
+    ((_, file),) = _files(load_settings(), [library])
+    erased = [number for number in numbers if words.erase(file, number)]
+    if as_json:
+        print_json({"library": library, "erased": erased})
+    else:
+        click.echo(f"Erased the words of {len(erased)} of {len(numbers)} lines.", err=True)
+
+
+_GENERAL = "(general)"
+
+
+def _files(settings: Settings, libraries: Sequence[str]) -> list[tuple[str, Path]]:
+    from localrag import names
+    from localrag.names import no_library
+
+    there = names.library_names(settings.indexes_dir)
+    for name in libraries:
+        if name not in there:
+            raise no_library(settings.indexes_dir, name)
+    general = [] if libraries else [(_GENERAL, settings.audit_file)]
+    return [*general, *((name, settings.audit_of(name)) for name in libraries or there)]
+
+
+def _entries(settings: Settings, libraries: Sequence[str]) -> list[tuple[str, Path, Entry]]:
+    """The lines of all records, by their time."""
+    from localrag import audit
+
+    found = [
+        (name, file, entry)
+        for name, file in _files(settings, libraries)
+        if file.is_file()
+        for entry in audit.entries(file)
+    ]
+    return sorted(found, key=lambda item: (item[2].time, item[0], item[2].number))
+
+
+def _read_anchors(files: Sequence[Path]) -> list[tuple[str, Anchor]]:
+    from localrag.audit import Anchor
+
+    found = []
+    for file in files:
+        try:
+            records = json.loads(file.read_bytes())["records"]
+            found += [
+                (name, Anchor(int(one["number"]), str(one["mark"]), str(one["time"]))) for name, one in records.items()
+            ]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(
+                f"{str(file)!r} is no anchor: {error}", "One is printed by: localrag audit anchor"
+            ) from None
+    return found
+
+
+def _row(record: str, file: Path, entry: Entry) -> dict[str, Any]:
+    from localrag.audit import words
+
+    row = {"record": record, **asdict(entry)}
+    found = words.kept(file, entry)
+    if found is not None:
+        row["words"] = {"question": found.question, "answer": found.answer, "as_recorded": found.true}
+    return row
+
+
+def _line(row: dict[str, Any]) -> str:
+    details = ", ".join(f"{name} {_short(value)}" for name, value in row["details"].items())
+    words = f"  “{shown(row['words']['question'])}”" if "words" in row else ""
+    return f"{row['time'][:19]}  {shown(row['user'])}  {row['event']}  {shown(row['library'] or '-')}  {details}{words}"
+
+
+def _short(value: Any) -> str:
+    text = shown(", ".join(map(str, value)) if isinstance(value, list) else str(value))
+    return text if len(text) <= 60 else f"{text[:12]}…"
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for a table: one value a column."""
+    words = row.get("words", {})
+    details = json.dumps(row["details"], ensure_ascii=False)
+    asked = {"question": words.get("question", ""), "answer": words.get("answer", "")}
+    return {**{name: value for name, value in row.items() if name != "words"}, "details": details, **asked}
+
+
+def _json_lines(rows: Sequence[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

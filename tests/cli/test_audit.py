@@ -1,0 +1,96 @@
+"""`localrag audit`: shown, checked, anchored and exported, each library apart."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from localrag import audit
+from localrag.audit import words
+from localrag.cli.app import localrag
+from localrag.errors import NotFoundError, UsageError
+from localrag.settings import Settings
+
+
+def run(*words: str) -> Result:
+    result = CliRunner().invoke(localrag, list(words))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def settings(shelf: Callable[..., Any], settings: Settings) -> Settings:
+    """Two libraries, each with a record."""
+    for name in ("contracts", "people"):
+        shelf(name, {"a.txt": "Words."})
+        audit.record(settings.audit_of(name), "ingest", name, read=1)
+        audit.record(settings.audit_of(name), "ask", name, question="=1+1", answer="Two.", plan="retrieve")
+    words.keep(settings.audit_of("people"), 2, "=1+1", "Two.")
+    return settings
+
+
+def test_lines_of_all_records_are_shown_in_order_and_can_be_narrowed(settings: Settings) -> None:
+    entries = json.loads(run("audit", "show", "--json").stdout)["entries"]
+    assert [(one["record"], one["event"]) for one in entries] == [
+        ("contracts", "ingest"), ("contracts", "ask"), ("people", "ingest"), ("people", "ask"),
+    ]  # fmt: skip
+    assert entries[3]["words"]["question"] == "=1+1" and "words" not in entries[1]
+    assert run("audit", "show", "-l", "people", "--event", "ask").stdout.count("\n") == 1
+    assert run("audit", "show", "--until", "2001").stdout == ""
+    assert run("audit", "show", "--last", "3").stdout.count("\n") == 3
+
+
+def test_a_whole_record_is_said_to_be_whole_and_a_changed_one_located_with_exit_code_1(settings: Settings) -> None:
+    assert run("audit", "verify").exit_code == 0
+    file = settings.audit_of("people")
+    file.write_bytes(file.read_bytes().replace(b'"read":1', b'"read":9'))
+    result = run("audit", "verify", "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == 1 and not told["whole"]
+    assert [(one["record"], one["line"], one["kind"]) for one in told["problems"]] == [("people", 1, "changed")]
+    assert run("audit", "verify", "-l", "contracts").exit_code == 0
+
+
+def test_cuts_at_the_end_and_missing_records_are_found_by_an_anchor(settings: Settings, tmp_path: Path) -> None:
+    anchor = tmp_path / "anchor.json"
+    anchor.write_text(run("audit", "anchor").stdout)
+    assert run("audit", "verify", "--anchor", str(anchor)).exit_code == 0
+    file = settings.audit_of("people")
+    file.write_bytes(file.read_bytes().splitlines(keepends=True)[0])
+    assert run("audit", "verify").exit_code == 0
+    result = run("audit", "verify", "--anchor", str(anchor))
+    assert result.exit_code == 1 and "people: cut" in result.stdout
+    file.unlink()
+    assert "missing" in run("audit", "verify", "--anchor", str(anchor)).stdout
+    anchor.write_text("[]")
+    with pytest.raises(UsageError, match="no anchor"):
+        run("audit", "verify", "--anchor", str(anchor))
+
+
+def test_exports_hold_every_line_run_nothing_and_are_recorded(settings: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "audit.csv"
+    run("audit", "export", str(out))
+    rows = list(csv.DictReader(out.read_text("utf-8-sig").splitlines()))
+    assert len(rows) == 4 and rows[3]["question"] == "'=1+1" and json.loads(rows[1]["details"])["plan"] == "retrieve"
+    lines = tmp_path / "audit.jsonl"
+    run("audit", "export", str(lines), "-l", "people")
+    assert [json.loads(line)["event"] for line in lines.read_text().splitlines()] == ["ingest", "ask"]
+    assert [entry.event for entry in audit.entries(settings.audit_file)] == ["export", "export"]
+    for wrong, message in ((out, "there already"), (tmp_path / "x.doc", "no form")):
+        with pytest.raises(UsageError, match=message):
+            run("audit", "export", str(wrong))
+
+
+def test_words_are_erased_and_the_record_stays_whole(settings: Settings) -> None:
+    assert "Erased the words of 1 of 2" in run("audit", "erase", "people", "2", "7").stderr
+    assert "=1+1" not in run("audit", "show").stdout
+    assert run("audit", "verify").exit_code == 0
+    with pytest.raises(NotFoundError):
+        run("audit", "erase", "nobody", "1")

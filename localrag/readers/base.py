@@ -8,6 +8,7 @@ A file is what its suffix says, or refused.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import shutil
@@ -112,6 +113,29 @@ def read_parts(path: Path, options: Options | None = None) -> Iterator[Part | Re
         yield _refused("", error)
 
 
+def source_of(path: Path, name: str, options: Options) -> Source:
+    """A document by the name that its `Part` has: the file itself, or what is inside it.
+
+    Raises:
+        ReadError: it is not there, or cannot be had.
+    """
+    _look_at(path)
+    return _inside(Source.of(path), name, options, Budget(options)) if name else Source.of(path)
+
+
+def _inside(source: Source, name: str, options: Options, budget: Budget) -> Source:
+    reader = _reader_of(source)
+    if hasattr(reader, "members"):
+        for member in reader.members(source, options, budget):
+            if member.source is None or not (name == member.name or name.startswith(f"{member.name}/")):
+                continue
+            if name == member.name:
+                return member.source
+            with contextlib.suppress(ReadError):  # another member may begin with the same words
+                return _inside(member.source, name[len(member.name) + 1 :], options, budget)
+    raise ReadError(f"has no {name!r} inside any more", "It has changed since it was read. Ingest again.")
+
+
 def _parts(source: Source, name: str, options: Options, budget: Budget, depth: int) -> Iterator[Part | Refused]:
     try:
         reader = _reader_of(source)
@@ -148,7 +172,7 @@ def _part(source: Source, name: str, options: Options) -> Part:
     reading = _read(source, options)
     if (characters := sum(len(page.text) for page in reading.pages)) > options.characters:
         raise ReadError(f"has {characters:,} characters, more than may be read", "Split it into smaller files.")
-    return Part(name, _sha256(source), source.size, reading)
+    return Part(name, sha256_of(source), source.size, reading)
 
 
 def _member(member: Member, name: str, options: Options, budget: Budget, depth: int) -> Iterator[Part | Refused]:
@@ -190,7 +214,8 @@ def _read(source: Source, options: Options) -> Reading:
     )
 
 
-def _sha256(source: Source) -> str:
+def sha256_of(source: Source) -> str:
+    """The hash by which a document is known again."""
     digest = hashlib.sha256()
     with source.open() as stream:
         while piece := stream.read(1 << 20):

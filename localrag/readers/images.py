@@ -33,7 +33,7 @@ def read(source: Source, options: Options) -> Reading:
     texts: list[str] = []
     words: list[tuple[Word, ...]] = []
     skipped: list[SkippedPage] = []
-    for number, frame in enumerate(_frames(source), 1):
+    for number, frame in enumerate(frames(source), 1):
         found = ocr.recognise(frame, options.languages) if frame is not None else ocr.Recognised("")
         texts.append(found.text)
         words.append(found.words)
@@ -54,7 +54,7 @@ def read(source: Source, options: Options) -> Reading:
     return Reading(tuple(pages), skipped=tuple(skipped))
 
 
-def _frames(source: Source) -> Iterator[Image.Image | None]:
+def frames(source: Source) -> Iterator[Image.Image | None]:
     """The pages as they are to be seen; None for one that is damaged."""
     with source.open() as stream:
         try:

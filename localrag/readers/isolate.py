@@ -22,11 +22,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from localrag.errors import Cancelled
+from localrag.errors import Cancelled, ReadError
 from localrag.readers import wire, worker
+from localrag.readers.picturing import Pictured, Wanted
 from localrag.readers.source import Options
 from localrag.types import Part, Refused
 
@@ -159,6 +161,36 @@ class ReaderPool:
         while not self._closed.wait(_TICK):
             for each in self._workers:
                 each.look()
+
+
+def picture(
+    path: Path, wanted: Wanted, seconds: float = 60, options: Options | None = None, memory: int = 1_500_000_000
+) -> Pictured:
+    """How a page of a document looks, drawn by a process of its own.
+
+    Raises:
+        ReadError: it cannot be drawn, and why.
+    """
+    process, over = _Process(_Limits(seconds, memory, options or Options())), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_TICK):
+            process.look()
+
+    threading.Thread(target=watch, name="localrag-picture", daemon=True).start()
+    reason = "gave no picture. Open it in a viewer."
+    try:
+        for item in process.do({"path": os.fspath(path.absolute()), "picture": asdict(wanted)}):
+            if isinstance(item, Pictured):
+                return item
+            reason = item.reason if isinstance(item, Refused) else reason
+    except (_Lost, ValueError) as error:  # ValueError: the page's text is too long to be sent
+        reason = getattr(error, "reason", "has too long a page to be drawn. Its text is shown instead.")
+    finally:
+        over.set()
+        process.end()
+    what, _, hint = reason.partition(". ")
+    raise ReadError(f"{path.name} {what}", hint)
 
 
 class _Replies:
@@ -303,6 +335,17 @@ class _Process:
         Raises:
             _Lost: the process died, or had to be killed.
         """
+        for item in self.do({"path": os.fspath(path.absolute())}):
+            if isinstance(item, Pictured):
+                raise _Lost(f"made its reader send what was not asked for. {_BROKEN}", again=False)
+            yield item
+
+    def do(self, job: dict[str, Any]) -> Iterator[Part | Refused | Pictured]:
+        """What comes of a job.
+
+        Raises:
+            _Lost: the process died, or had to be killed.
+        """
         decoder = wire.Decoder(self._limits.options)
         requests, replies = self._popen.stdin, self._popen.stdout
         assert requests is not None and replies is not None
@@ -312,7 +355,7 @@ class _Process:
             if not self.served:
                 wire.send(requests, wire.setup_of(self._limits.seconds, self._limits.memory, self._limits.options))
                 self.served = True
-            wire.send(requests, {"path": os.fspath(path.absolute())})
+            wire.send(requests, job)
             beats = 0
             while (message := wire.receive(replies)) is not None:
                 if message == [] and (beats := beats + 1) <= _MOST_BEATS:  # a page of a scan is done: see `pulse`

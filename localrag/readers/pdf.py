@@ -54,7 +54,7 @@ class _Read:
 
 
 def read(source: Source, options: Options) -> Reading:
-    with contextlib.closing(_open(source, options.passwords)) as document:
+    with contextlib.closing(open_document(source, options.passwords)) as document:
         if len(document) > _MOST_PAGES:
             raise ReadError(
                 f"has {len(document):,} pages, more than the {_MOST_PAGES:,} that are read",
@@ -83,7 +83,7 @@ def read(source: Source, options: Options) -> Reading:
 def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
     """The files that are attached to the document."""
     try:
-        document = _open(source, options.passwords)
+        document = open_document(source, options.passwords)
     except ReadError:
         return  # `read` has said why
     with contextlib.closing(document):
@@ -119,7 +119,12 @@ def _without_text(reasons: Sequence[str], options: Options) -> ReadError:
     return ReadError("is damaged: no page could be loaded", _REPRINT)
 
 
-def _open(source: Source, passwords: Sequence[str]) -> Any:
+def open_document(source: Source, passwords: Sequence[str]) -> Any:
+    """The document, decrypted by one of the passwords where it has to be.
+
+    Raises:
+        ReadError: it cannot be opened, and why.
+    """
     import pypdfium2
 
     code = None
@@ -147,7 +152,7 @@ def _pages(document: Any, options: Options) -> Iterator[_Read]:
     """Each page in turn; every native handle is given back, a page that is damaged costs only itself."""
     import pypdfium2
 
-    filled = _has_form(document)
+    filled = has_form(document)
     characters = 0
     for index in range(len(document)):
         try:
@@ -233,7 +238,8 @@ def _said_once(found: list[_Read]) -> list[_Read]:
     return [page if page.words else replace(page, text=text) for page, text in zip(found, texts, strict=True)]
 
 
-def _has_form(document: Any) -> bool:
+def has_form(document: Any) -> bool:
+    """Whether there are fields that were, or could be, filled in."""
     with contextlib.suppress(Exception):  # a broken form costs its fields, not the file
         if document.get_formtype():
             document.init_forms()

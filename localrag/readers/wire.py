@@ -8,14 +8,17 @@ anything else is `Malformed`. A subverted process can send wrong text, not code,
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import IO, Any, cast, get_args
+from typing import IO, Any, TypeVar, cast, get_args
 
 from localrag.readers.cleaning import clean
+from localrag.readers.picturing import MOST_PIXELS, MOST_WIDE, Pictured, Wanted
 from localrag.readers.source import Options
 from localrag.types import Anchor, Heading, Page, Part, Reading, Refused, Remark, SkippedPage, Unit, Word
 
@@ -29,6 +32,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 _UNITS = frozenset(get_args(Unit))
 
 Record = list[Any]
+_Counted = TypeVar("_Counted", Part, Refused, Pictured)
 
 
 class Malformed(ValueError):
@@ -88,6 +92,13 @@ def options_of(setup: dict[str, Any]) -> Options:
     return Options(**values)
 
 
+def wanted_of(asked: dict[str, Any]) -> Wanted:
+    values: dict[str, Any] = {
+        name: tuple(map(tuple, value)) if isinstance(value, list) else value for name, value in asked.items()
+    }
+    return Wanted(**values)
+
+
 def cut_short(reason: str, after: str | None) -> str:
     """The reason, and what it cost; `after` is the name of what came last, None where nothing had come."""
     if after is None:
@@ -99,7 +110,7 @@ def cut_short(reason: str, after: str | None) -> str:
 # --- out -----------------------------------------------------------------------------------------------------
 
 
-def messages(item: Part | Refused | Done) -> Iterator[list[Record]]:
+def messages(item: Part | Refused | Pictured | Done) -> Iterator[list[Record]]:
     batch: list[Record] = []
     size = 0
     for record in _records(item):
@@ -112,9 +123,14 @@ def messages(item: Part | Refused | Done) -> Iterator[list[Record]]:
         yield batch
 
 
-def _records(item: Part | Refused | Done) -> Iterator[Record]:
+def _records(item: Part | Refused | Pictured | Done) -> Iterator[Record]:
     if isinstance(item, Done):
         yield ["done", item.leaving]
+    elif isinstance(item, Pictured):
+        yield ["picture", item.width, item.height, [list(box) for box in item.boxes]]
+        data = base64.b64encode(zlib.compress(item.rgb, 6)).decode("ascii")
+        yield from (["pixels", data[start : start + _PIECE]] for start in range(0, len(data), _PIECE))
+        yield ["drawn"]
     elif isinstance(item, Refused):
         yield ["refused", item.name, item.reason]
     else:
@@ -161,8 +177,9 @@ class Decoder:
         # Each member may be read and, for what is inside it, refused; the rest is the file's own.
         self._items = 2 * options.members + 10
         self._draft: _Draft | None = None
+        self._canvas: _Canvas | None = None
 
-    def take(self, message: Any) -> Iterator[Part | Refused | Done]:
+    def take(self, message: Any) -> Iterator[Part | Refused | Pictured | Done]:
         """What is complete with this message.
 
         Raises:
@@ -184,6 +201,13 @@ class Decoder:
                 case ["end"] if self._draft is not None:
                     part, self._draft = self._draft.part(), None
                     yield self._counted(part)
+                case ["picture", int(width), int(height), list(boxes)]:
+                    self._canvas = _Canvas(width, height, boxes)
+                case ["pixels", str(data)] if self._canvas is not None:
+                    self._canvas.take(data)
+                case ["drawn"] if self._canvas is not None:
+                    pictured, self._canvas = self._canvas.pictured(), None
+                    yield self._counted(pictured)
                 case _ if self._draft is not None:
                     self._characters -= self._draft.take(record)
                     if self._characters < 0:
@@ -191,11 +215,41 @@ class Decoder:
                 case _:
                     raise Malformed("a record in the wrong place")
 
-    def _counted(self, item: Part | Refused) -> Part | Refused:
+    def _counted(self, item: _Counted) -> _Counted:
         self._items -= 1
         if self._items < 0:
             raise Malformed("more documents than were asked for")
         return item
+
+
+class _Canvas:
+    """A picture that is still coming in; what is unpacked is never more than its size says."""
+
+    def __init__(self, width: int, height: int, boxes: list[Any]) -> None:
+        if not (0 < width <= MOST_WIDE and height > 0 and width * height <= 2 * MOST_PIXELS):
+            raise Malformed("a picture of that size")
+        if len(boxes) > 1000 or not all(
+            isinstance(box, list) and len(box) == 4 and all(map(_fraction, box)) for box in boxes
+        ):
+            raise Malformed("boxes that are none")
+        self._size = width, height
+        self._boxes = tuple((float(box[0]), float(box[1]), float(box[2]), float(box[3])) for box in boxes)
+        self._unpacking = zlib.decompressobj()
+        self._rgb = bytearray()
+
+    def take(self, data: str) -> None:
+        left = 3 * self._size[0] * self._size[1] - len(self._rgb)
+        try:
+            self._rgb += self._unpacking.decompress(base64.b64decode(data, validate=True), left + 1)
+        except (ValueError, zlib.error) as error:
+            raise Malformed("pixels") from error
+        if len(self._rgb) > 3 * self._size[0] * self._size[1]:
+            raise Malformed("more pixels than there may be")
+
+    def pictured(self) -> Pictured:
+        if len(self._rgb) != 3 * self._size[0] * self._size[1]:
+            raise Malformed("fewer pixels than there are")
+        return Pictured(*self._size, bytes(self._rgb), self._boxes)
 
 
 class _Draft:

@@ -20,11 +20,13 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from localrag.errors import ReadError
 from localrag.readers import wire
+from localrag.readers.picturing import Pictured
 from localrag.readers.source import Options
 from localrag.types import Part, Refused
 
@@ -44,11 +46,11 @@ def main() -> None:
     if (setup := wire.receive(requests)) is None:
         return
     _give_up(setup["memory"])
-    paths: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests, paths), daemon=True).start()
+    jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, jobs), daemon=True).start()
     work = _Work(replies, wire.options_of(setup), setup["seconds"], setup["memory"])
     for count in itertools.count(1):
-        sound = work.read(Path(paths.get()))
+        sound = work.do(jobs.get())
         leaving = not sound or count >= FILES or resident() > setup["memory"] // 2
         for message in wire.messages(wire.Done(leaving)):
             wire.send(replies, message)
@@ -57,7 +59,7 @@ def main() -> None:
 
 
 class _Work:
-    """Reads files and sends what is in them."""
+    """Reads files and sends what is in them, or how a page of them looks."""
 
     def __init__(self, replies: BinaryIO, options: Options, seconds: float, memory: int) -> None:
         self._replies = replies
@@ -65,9 +67,9 @@ class _Work:
         self._seconds = seconds
         self._memory = memory
 
-    def read(self, path: Path) -> bool:
+    def do(self, job: dict[str, Any]) -> bool:
         """Send everything in one file, or why not; False where this process had better read no other."""
-        from localrag.readers import base, pulse
+        from localrag.readers import pulse
 
         pulse.listen(self._beat)
         left = self._options.characters
@@ -75,7 +77,7 @@ class _Work:
         sound, failed = True, ""
         try:
             self._beat()
-            for item in base.read_parts(path, self._options):
+            for item in self._items(job):
                 if isinstance(item, Part):
                     left -= sum(len(page.text) for page in item.reading.pages)
                     if reason := self._too_much(item, left):
@@ -83,7 +85,7 @@ class _Work:
                         break
                 _alarm(0)  # the parent may be in no hurry to take it
                 self._send(item)
-                last = item.name
+                last = getattr(item, "name", None)
                 _alarm(self._seconds + 10)
         except ReadError as error:
             failed = f"{error.message}. {error.hint}"
@@ -100,6 +102,16 @@ class _Work:
             self._send(Refused("", wire.cut_short(failed, last)))
         return sound
 
+    def _items(self, job: dict[str, Any]) -> Iterator[Part | Refused | Pictured]:
+        from localrag.readers import base, picturing
+
+        path = Path(job["path"])
+        if "picture" not in job:
+            yield from base.read_parts(path, self._options)
+            return
+        wanted = wire.wanted_of(job["picture"])
+        yield picturing.picture(base.source_of(path, wanted.name, self._options), wanted, self._options)
+
     def _beat(self) -> None:
         wire.send(self._replies, [])
         _alarm(self._seconds + 10)
@@ -112,7 +124,7 @@ class _Work:
             return f"has more than {wire.RECORDS:,} rows, headings and words. Split the file."
         return ""
 
-    def _send(self, item: Part | Refused) -> None:
+    def _send(self, item: Part | Refused | Pictured) -> None:
         for message in wire.messages(item):
             wire.send(self._replies, message)
 
@@ -216,11 +228,11 @@ def _watch(memory: int) -> None:
     os._exit(GREEDY)
 
 
-def _listen(requests: BinaryIO, paths: queue.SimpleQueue[str]) -> None:
+def _listen(requests: BinaryIO, jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
     """Hand on requests; leave at once when the parent is gone, even in the middle of a file."""
     try:
         while (request := wire.receive(requests)) is not None:
-            paths.put(request["path"])
+            jobs.put(request)
     finally:
         _leave()
 

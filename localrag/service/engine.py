@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from localrag.events import Event
-from localrag.originals import FileState
+from localrag.originals import FileState, PageImage
 from localrag.reports import Failure, IngestProgress, IngestReport, Warmed
 from localrag.types import EVERYTHING, Document, Filter, Mode, Page, Turn
 
@@ -132,6 +132,15 @@ class Engine(Protocol):
 
     def models(self) -> tuple[str, ...]:
         """Ids of the models that are installed and could answer."""
+
+    def page_image(
+        self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
+    ) -> PageImage:
+        """How a page looks, `width` pixels wide or less, with spans of its text boxed: the quote first.
+
+        Raises:
+            ReadError: the file is another by now, or its pages cannot be drawn.
+        """
 
     def model_choices(self) -> tuple[ModelOffer, ...]:
         """Models that answer and fit this machine, best first; none whose hash is not known."""

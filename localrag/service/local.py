@@ -12,6 +12,8 @@ from localrag import api, calibration, loading, machine, originals, planning, pr
 from localrag.assistant import Assistant
 from localrag.errors import Cancelled, ModelError
 from localrag.events import Event
+from localrag.originals import PageImage
+from localrag.readers.source import Options
 from localrag.reports import IngestProgress, IngestReport, Warmed
 from localrag.service.engine import Folder, ModelOffer, Opened, Shelf, Shelved
 from localrag.settings import Settings
@@ -132,6 +134,18 @@ class LocalEngine:
         from localrag.models.store import ModelStore
 
         return tuple(model.id for model in ModelStore(self._settings).installed("generator"))
+
+    def page_image(
+        self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
+    ) -> PageImage:
+        settings = self._settings
+        with closing(api.open_library(library, settings=settings)) as opened:
+            found, page = opened.page(document, number)
+        options = Options(depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000)
+        return originals.page_image(
+            Path(found.root) / (found.file or found.path), found, page, width, spans, options,
+            settings.read_seconds, settings.read_memory_mb * 1_000_000,
+        )  # fmt: skip
 
     def model_choices(self) -> tuple[ModelOffer, ...]:
         from localrag.models import catalog

@@ -178,7 +178,7 @@ async def test_long_text_without_pages_is_cut_around_the_quote(monkeypatch):
     async with app.run_test() as pilot:
         await show_one(pilot, None)
         await until(pilot, lambda: marked(app) == "THE QUOTE")
-        whole = app.screen.query_one(SourcePane)._drawn.content.plain
+        whole = app.screen.query_one(SourcePane)._part.content.plain
         assert "… 501 characters before this are not shown;" in whole
         assert "… 701 more characters are not shown;" in whole
 

@@ -52,6 +52,7 @@ class Panels(Container):
         Binding("y", "copy('text')", "Copy the quote with its reference"),
         Binding("Y", "copy('markdown')", "Copy it as Markdown"),
         Binding("w", "copy('words')", "Copy the quoted words alone"),
+        Binding("i", "picture", "The page as a picture, or as text"),
         Binding("o", "open_file", "Open the file at this page in the system's viewer"),
     ]
 
@@ -204,6 +205,18 @@ class Panels(Container):
     def action_turn(self, step: int) -> None:
         if not self.source.turn(step):
             self._tell("This is the last page." if step > 0 else "This is the first page.")
+
+    def action_picture(self) -> None:
+        """Change how sources are shown, and remember it."""
+        if why_not := self.source.toggle_picture():
+            self._tell(why_not, warning=True)
+            return
+        preferences = self.app.preferences
+        knob = next(knob for knob in preferences.knobs if knob.name == "source_view")
+        try:
+            preferences.change(knob, "save", "picture" if self.source.as_picture else "text")
+        except LocalragError as error:  # it holds for now all the same
+            self._tell(f"{error.message}. {error.hint}", warning=True)
 
     def action_copy(self, form: Form) -> None:
         """Copy the quote through the terminal (OSC 52), which also reaches the person's own machine over SSH."""

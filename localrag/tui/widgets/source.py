@@ -1,4 +1,5 @@
-"""The page that a citation rests on, with the quoted words marked and in view, and the pages around it.
+"""The page that a citation rests on, with the quoted words marked and in view, and the pages around it: as text, or as
+a picture of the page where document and terminal can.
 
 What is shown is the text that was read and quoted, not the file; where the file is another by now, that is said.
 """
@@ -13,16 +14,20 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Static
 
+from localrag import originals
 from localrag.errors import LocalragError
+from localrag.originals import PageImage
 from localrag.service.engine import Opened
 from localrag.tui import shortening
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
 from localrag.tui.jobs import deliver
+from localrag.tui.pictures import Pictures
 from localrag.tui.widgets import page_text
-from localrag.tui.widgets.page_text import Drawn, Found
+from localrag.tui.widgets.page_text import Found
 from localrag.types import Citation, Page, place
 
 if TYPE_CHECKING:
@@ -71,9 +76,22 @@ class SourcePane(Vertical):
             self.opened = opened
             self.error = error
 
-    def __init__(self, core: Core) -> None:
+    class Drawn(Message):
+        """A picture that was asked for, or why there is none."""
+
+        def __init__(self, page: Opened, image: PageImage | None, error: LocalragError | None = None) -> None:
+            super().__init__()
+            self.page = page
+            self.image = image
+            self.error = error
+
+    def __init__(self, core: Core, pictures: Pictures | None = None) -> None:
         super().__init__(id="source")
         self._core = core
+        self._pictures = pictures or Pictures()
+        self._as_picture = False
+        self._picture: Widget | None = None
+        self._boxes: tuple[tuple[float, float, float, float], ...] = ()
         self._title = Static(id="source-title")
         self._text = Static(id="source-text")
         self._scroll = SourceText(self._text, id="source-scroll")
@@ -83,7 +101,7 @@ class SourcePane(Vertical):
         self._counted = ""
         self._opened: Opened | None = None
         self._wanted: tuple[Citation, int | None, str] | None = None
-        self._drawn = Drawn(Content(), 0, 0)
+        self._part = page_text.Drawn(Content(), 0, 0)
         self._show_from = "quote"
         self._notes_shown = ""
         self._then: Callable[[Opened], None] | None = None
@@ -97,6 +115,7 @@ class SourcePane(Vertical):
     def on_mount(self) -> None:
         # How far it can be scrolled is known only once the new text is laid out.
         self.watch(self._scroll, "virtual_size", self._reveal)
+        self._as_picture = self.app.preferences.settings.source_view == "picture"
 
     # --- what is shown --------------------------------------------------------------------------------------
 
@@ -146,13 +165,30 @@ class SourcePane(Vertical):
         opened, show_from = self._opened, "end" if reading and step < 0 else "quote"
         if opened is None:
             return False
-        if (part := page_text.beside(opened.page.text, self._drawn, step)) is not None:
+        if (part := page_text.beside(opened.page.text, self._part, step)) is not None:
             self._draw(opened.page, *part, show_from)
             return True
         if opened.page.number is None or not 1 <= opened.page.number + step <= opened.count:
             return False
         self._fetch(opened.page.number + step, show_from)
         return True
+
+    def toggle_picture(self) -> str:
+        """Show the page as a picture, or as text again; returns why that cannot be, else nothing."""
+        if not self._as_picture:
+            if self._opened is not None and not originals.has_pictures(self._opened.document):
+                return "Only PDFs and pictures are shown as they look; of this document there is the text."
+            if why_not := self._pictures.why_not(self.app):
+                return why_not
+        self._as_picture = not self._as_picture
+        if self._opened is not None:
+            self._draw(self._opened.page, self._part.start, self._part.end, "quote")
+        return ""
+
+    @property
+    def as_picture(self) -> bool:
+        """Whether pages are shown as pictures where they can be."""
+        return self._as_picture
 
     def on_source_text_ended(self, message: SourceText.Ended) -> None:
         self.turn(message.step, reading=True)
@@ -192,12 +228,60 @@ class SourcePane(Vertical):
         quote = self._found(page)
         others = [found for other in self._others if (found := page_text.find(other, page))]
         self._show(self._notes(page, quote), page_text.draw(page.text, start, end, quote, others), show_from)
+        if self._as_picture and self._opened is not None and originals.has_pictures(self._opened.document):
+            self._fetch_picture(self._opened, [one for one in (quote, *others) if one], quote is not None)
+
+    def _fetch_picture(self, opened: Opened, marks: Sequence[Found], quoted: bool) -> None:
+        if why_not := self._pictures.why_not(self.app):
+            self._note(f"! {why_not}")
+            return
+        assert self._citation is not None
+        citation, engine = self._citation, self._core.engine
+        # The first is boxed as the quote; a page without it has none.
+        spans = tuple((one.start, one.end) for one in marks) if quoted else ((0, 0), *((m.start, m.end) for m in marks))
+        width = max(20, self._scroll.size.width - 1) * self._pictures.cell()
+        self.app.lanes["pages"].submit(
+            lambda: deliver(
+                self,
+                self.Drawn(
+                    opened,
+                    engine.page_image(citation.library, citation.document, opened.page.number, width, spans),
+                ),
+            ),
+            lambda error: deliver(self, self.Drawn(opened, None, error)),
+        )
+
+    async def on_source_pane_drawn(self, message: Drawn) -> None:
+        if message.page is not self._opened or not self._as_picture:
+            return
+        if message.image is None:
+            if message.error is not None:
+                self._note(f"! No picture of this page: {clean_line(message.error.message)}.")
+            return
+        self._boxes = message.image.boxes
+        if not self._boxes and self._found(message.page.page):
+            self._note("! The quoted words could not be found in the picture; i shows them in the text.")
+        picture = self._picture = self._pictures.widget(message.image)
+        self._text.display = False
+        await self._scroll.mount(picture)
+        self.call_after_refresh(self._reveal)
+
+    def _drop_picture(self) -> None:
+        if self._picture is not None:
+            self._picture.remove()
+            self._picture = None
+        self._text.display = True
+
+    def _note(self, text: str) -> None:
+        self._notes_shown = "\n".join(filter(None, (self._notes_shown, text)))
+        self._draw_title()
 
     def _message(self, content: Content) -> None:
-        self._show("", Drawn(content, 0, 0), "top")
+        self._show("", page_text.Drawn(content, 0, 0), "top")
 
-    def _show(self, notes: str, drawn: Drawn, show_from: str) -> None:
-        self._notes_shown, self._drawn, self._show_from = notes, drawn, show_from
+    def _show(self, notes: str, drawn: page_text.Drawn, show_from: str) -> None:
+        self._drop_picture()
+        self._notes_shown, self._part, self._show_from = notes, drawn, show_from
         self._text.update(drawn.content)
         self._draw_title()
         self.call_after_refresh(self._reveal)
@@ -240,11 +324,22 @@ class SourcePane(Vertical):
 
     def _reveal(self) -> None:
         """Bring into view what is to be read first."""
+        if self._picture is not None:
+            self._reveal_box(self._picture)
+            return
         width = self._text.content_size.width
         if self._show_from == "end":
             self._scroll.scroll_to(y=self._scroll.max_scroll_y, animate=False, immediate=True)
             return
-        at = self._drawn.at if self._show_from == "quote" else 0
-        line = len(self._drawn.content[:at].wrap(width)) - 1 if width and at else 0
+        at = self._part.at if self._show_from == "quote" else 0
+        line = len(self._part.content[:at].wrap(width)) - 1 if width and at else 0
         # A few lines above the quote stay in view, because words are understood by what stands before them.
         self._scroll.scroll_to(y=max(0, line - self._scroll.size.height // 3), animate=False, immediate=True)
+
+    def _reveal_box(self, picture: Widget) -> None:
+        """Bring the quote's first line into view, a third of the way down."""
+        top = self._boxes[0][1] if self._boxes and self._show_from == "quote" else 0.0
+        if self._show_from == "end":
+            top = 1.0
+        row = int(top * picture.size.height)
+        self._scroll.scroll_to(y=max(0, row - self._scroll.size.height // 3), animate=False, immediate=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zlib import compress
 
 from localrag.errors import LocalragError, NotFoundError
 from localrag.events import Answered, Delta, Event, Found, Planned, PromptRead
-from localrag.originals import FileState
+from localrag.originals import FileState, PageImage
 from localrag.reports import Failure, IngestProgress, IngestReport, Piece, Warmed
 from localrag.service.engine import Folder, ModelOffer, Opened, Shelf, Shelved
 from localrag.sessions import Listed, SavedTurn, Session, SessionStore
@@ -46,6 +48,8 @@ PAGES = {
     ("contracts/msa.pdf", 11): "The page before.\n",
     ("contracts/msa.pdf", 13): "The page after.\n",
 }
+# Two white pixels; the quote stands in the second of them.
+WHITE = PageImage(1, 2, b64encode(compress(b"\xff" * 6)).decode(), ((0.1, 0.5, 0.9, 0.6),))
 PLAN = Plan("retrieve", "a short question over 2 documents")
 
 
@@ -220,6 +224,14 @@ class FakeEngine:
         text = self.world.libraries[library].page_text(document, number)
         return Opened(shelved_document(document), Page(text, number), 60, f"/docs/{document}", self.world.file_state)
 
+    def page_image(
+        self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
+    ) -> PageImage:
+        self.world.pictured.append((document, number, spans))
+        if isinstance(self.world.picture, LocalragError):
+            raise self.world.picture
+        return self.world.picture
+
     def models(self) -> tuple[str, ...]:
         return ("fake-1b", "fake-7b")
 
@@ -369,6 +381,8 @@ class FakeWorld:
     readable: int = 3
     now: float = 0.0
     file_state: FileState = "same"
+    picture: PageImage | LocalragError = WHITE
+    pictured: list[tuple[str, int | None, tuple[tuple[int, int], ...]]] = field(default_factory=list)
 
     def core(self) -> Core:
         parts: dict[str, Any] = {"engine": FakeEngine(self), "store": self.store}

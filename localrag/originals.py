@@ -68,7 +68,7 @@ def page_image(
     from zlib import compress
 
     from localrag.readers import isolate
-    from localrag.readers.picturing import Wanted
+    from localrag.readers.source import Wanted
 
     name = document.path.removeprefix(document.file).strip("/") if document.file else ""
     words = tuple((word.start, word.end, word.left, word.top, word.right, word.bottom) for word in page.words)

@@ -28,8 +28,7 @@ from typing import Any
 
 from localrag.errors import Cancelled, ReadError
 from localrag.readers import wire, worker
-from localrag.readers.picturing import Pictured, Wanted
-from localrag.readers.source import Options
+from localrag.readers.source import Options, Pictured, Wanted
 from localrag.types import Part, Refused
 
 _Reply = tuple[Path, Part | Refused | None]

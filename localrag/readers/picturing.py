@@ -9,57 +9,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from localrag.errors import ReadError
 from localrag.readers.quote_boxes import Box, locate
-from localrag.readers.source import Options, Source
+from localrag.readers.source import MOST_PIXELS, MOST_WIDE, Options, Pictured, Source, Wanted
 
 if TYPE_CHECKING:
     from PIL import Image
 
-MOST_PIXELS = 6_000_000
-MOST_WIDE = 3_000
 _LEAST_WIDE = 100
 _CHANGED = "is not the file any more that was read: it has changed since"
 _QUOTE, _OTHER, _TINT = (200, 20, 20), (110, 110, 110), (255, 243, 150)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which page, how large, and what is to be boxed.
-
-    Args:
-        name: the document inside the file, as `Part.name` says it; empty for the file itself.
-        sha256: of the document, as it was read.
-        page: 1-based.
-        width: in pixels.
-        text: the page's text, as it was read.
-        spans: half-open spans of it: the quote first, then others, which are boxed more quietly.
-        words: where recognised words stand, as `types.Word` has it; empty where the text is the file's own.
-    """
-
-    name: str
-    sha256: str
-    page: int
-    width: int
-    text: str
-    spans: tuple[tuple[int, int], ...] = ()
-    words: tuple[tuple[int, int, float, float, float, float], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Pictured:
-    """A page as pixels: `rgb` has three bytes for each, row by row from the top left.
-
-    `boxes` is where the lines of the quote stand, in fractions of width and height; empty where it was not found.
-    """
-
-    width: int
-    height: int
-    rgb: bytes
-    boxes: tuple[Box, ...] = ()
 
 
 def picture(source: Source, wanted: Wanted, options: Options) -> Pictured:

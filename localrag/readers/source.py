@@ -14,6 +14,9 @@ from localrag.errors import ReadError
 from localrag.types import Ocr
 
 _STEP = 1 << 20
+# Of a picture of a page.
+MOST_PIXELS = 6_000_000
+MOST_WIDE = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,42 @@ class Source:
         if self.path is None:
             raise ValueError("a Source has a path or data")
         return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which page, how large, and what is to be boxed.
+
+    Args:
+        name: the document inside the file, as `Part.name` says it; empty for the file itself.
+        sha256: of the document, as it was read.
+        page: 1-based.
+        width: in pixels.
+        text: the page's text, as it was read.
+        spans: half-open spans of it: the quote first, then others, which are boxed more quietly.
+        words: where recognised words stand, as `types.Word` has it; empty where the text is the file's own.
+    """
+
+    name: str
+    sha256: str
+    page: int
+    width: int
+    text: str
+    spans: tuple[tuple[int, int], ...] = ()
+    words: tuple[tuple[int, int, float, float, float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """A page as pixels: `rgb` has three bytes for each, row by row from the top left.
+
+    `boxes` is where the lines of the quote stand, in fractions of width and height; empty where it was not found.
+    """
+
+    width: int
+    height: int
+    rgb: bytes
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

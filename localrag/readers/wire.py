@@ -18,8 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import IO, Any, TypeVar, cast, get_args
 
 from localrag.readers.cleaning import clean
-from localrag.readers.picturing import MOST_PIXELS, MOST_WIDE, Pictured, Wanted
-from localrag.readers.source import Options
+from localrag.readers.source import MOST_PIXELS, MOST_WIDE, Options, Pictured, Wanted
 from localrag.types import Anchor, Heading, Page, Part, Reading, Refused, Remark, SkippedPage, Unit, Word
 
 # Parsed JSON takes up to 25 times its size (empty lists), so this also bounds what a hostile message costs.

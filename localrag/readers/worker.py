@@ -26,8 +26,7 @@ from typing import Any, BinaryIO
 
 from localrag.errors import ReadError
 from localrag.readers import wire
-from localrag.readers.picturing import Pictured
-from localrag.readers.source import Options
+from localrag.readers.source import Options, Pictured
 from localrag.types import Part, Refused
 
 GREEDY = 77  # exit code: it took more memory than it may

@@ -11,9 +11,9 @@ from localrag import originals
 from localrag.errors import ReadError
 from localrag.readers import base, wire
 from localrag.readers.pdf_words import Word
-from localrag.readers.picturing import Pictured, Wanted, picture
+from localrag.readers.picturing import picture
 from localrag.readers.quote_boxes import lines, locate
-from localrag.readers.source import Options, Source
+from localrag.readers.source import Options, Pictured, Source, Wanted
 from localrag.types import Document
 
 # --- finding words (pure) -----------------------------------------------------------------------------------

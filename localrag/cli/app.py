@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ import click
 from localrag import __version__, offline
 from localrag.cli import unlocking
 from localrag.errors import LocalragError, OfflineRefused
+from localrag.offline import outside
 from localrag.sealing import unlocked
 
 if TYPE_CHECKING:
@@ -155,10 +157,19 @@ def _confine(arguments: list[str]) -> int:
         installer.prepare_once(arguments)
     try:
         offline.close_sockets()
+        if words[:1] in ([], ["chat"]):
+            outside.begin(_show)
         offline.confine()
     except OfflineRefused as error:
         return report(error)
     return 0
+
+
+def _show(file: Path, page: int | None) -> bool:
+    """What the process outside does for the terminal app; it imports what it needs only when a file is to be shown."""
+    from localrag.tui import viewing
+
+    return viewing.show(file, page)
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

@@ -6,6 +6,8 @@ Nothing reaches the network but `models install`, when the person typed it. Laye
 - `seccomp`: a filter in the kernel that refuses sockets to native code and child processes, too; Linux;
 - `landlock`: limits in the kernel on files, TCP, and other processes; Linux, where the kernel has it.
 
+`outside` is the one process that stays out of it, to show files in the person's viewer.
+
 `confine` turns all on, for good. macOS and Windows have the first alone: their sandboxes are not open to a program
 that confines itself (`sandbox-exec` is deprecated), so there native code is held by the switches only.
 `layers` tells what holds in this process, `docs/security.md` what is promised.

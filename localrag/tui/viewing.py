@@ -1,6 +1,7 @@
 """Opening the file behind a citation in the viewer of the system, at its page where the viewer takes one.
 
-The viewer is started by the screen's process, apart from it, with the file as one argument and never through a shell.
+The viewer is started with the file as one argument and never through a shell; on Linux by a process apart, for the
+screen's own is shut out from the network, and what it starts would be, too (`offline.outside`).
 Files that a system would run instead of showing are not opened, nor is anything where there is no screen to show it:
 then the path is told. Limits: a viewer has the rights of its user, and what it does with the file (a browser may load
 what a page names) is its own affair.
@@ -144,6 +145,19 @@ def default_pdf_viewer() -> str:
         if name.lower() in entry.lower():
             return name
     return entry.rpartition(".")[2]
+
+
+def show(file: Path, page: int | None) -> bool:
+    """Open a file in the viewer of the settings or of the system; returns whether it will show the page.
+
+    Raises:
+        NoViewer, SettingsError: as `command` and `start`.
+    """
+    from localrag.settings import load_settings
+
+    opening = command(file, page, setting=load_settings().viewer, default=default_pdf_viewer)
+    start(opening)
+    return opening.at_page
 
 
 def start(opening: Command) -> None:

@@ -18,6 +18,7 @@ from textual.message import Message
 
 from localrag import references
 from localrag.errors import LocalragError
+from localrag.offline import outside
 from localrag.references import Form
 from localrag.service.engine import Opened
 from localrag.tui import viewing
@@ -243,12 +244,10 @@ class Panels(Container):
         # Inside a mail or an archive, the pages are not those of the file.
         own = opened.document.path == (opened.document.file or opened.document.path)
         page = opened.page.number if own and opened.page.unit == "page" else None
-        setting = self.app.preferences.settings.viewer
 
         def view() -> None:
-            command = viewing.command(file, page, setting=setting, default=viewing.default_pdf_viewer)
-            viewing.start(command)
-            deliver(self, self.Viewed(_opened(opened, page, command.at_page)))
+            at_page = outside.show(file.absolute(), page, viewing.show)
+            deliver(self, self.Viewed(_opened(opened, page, at_page)))
 
         self._viewing.submit(view, lambda error: deliver(self, self.Viewed("", error)))
 

@@ -102,6 +102,7 @@ ALLOWED_WRITES = {
     ("localrag/scanning.py", "os.open"): "opens for reading, without waiting for who writes to a pipe",
     ("localrag/offline/landlock.py", "os.open"): "names a file to the kernel (O_PATH), without opening what is in it",
     ("localrag/cli/installer.py", "os.write"): "an order through a pipe",
+    ("localrag/offline/outside.py", "os.write"): "writes to a pipe",
     ("localrag/readers/marks.py", ".ZipFile()"): "packs a workbook into memory",
     ("localrag/exporting/docx.py", ".save()"): "writes a document into memory",
     ("localrag/evaluation/injections/files.py", ".ZipFile()"): "packs a document into memory",

@@ -153,7 +153,7 @@ def real_core(settings: Settings) -> Core:
     from localrag.sessions import SessionStore
     from localrag.tui.core import Core
 
-    return Core(remote_engine(settings), SessionStore(settings.sessions_dir, settings.audit_file), settings.audit_file)
+    return Core(remote_engine(settings), SessionStore(settings.sessions_dir, settings.audit_file))
 
 
 def _run(app: LocalragApp) -> None:

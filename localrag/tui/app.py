@@ -42,7 +42,10 @@ from localrag.types import EVERYTHING, Filter, Mode
 
 QUIT_WINDOW = 3.0
 INSTALL = "Type: localrag models install"
-KEY_WORDS = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn"}
+KEY_WORDS = {
+    "escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "slash": "/",
+    "left_square_bracket": "[", "right_square_bracket": "]",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +283,11 @@ class LocalragApp(App[None]):
 
     def get_key_display(self, binding: Binding) -> str:
         """Keys in words, which every font has and a screen reader can say."""
-        return "+".join(KEY_WORDS.get(part, part.title()) for part in binding.key.split("+"))
+        parts = binding.key.split("+")
+        # A letter alone is typed as it stands, small or capital.
+        return "+".join(
+            KEY_WORDS.get(part, part if parts == [part] and len(part) == 1 else part.title()) for part in parts
+        )
 
     def action_interrupt(self) -> None:
         """Ctrl-C: stop what runs, else copy what is selected, else quit at the second time."""

@@ -164,6 +164,7 @@ class ChatScreen(Screen[None]):
         self._asking.take_offer(message.offer)
 
     def on_asking_done(self, message: Asking.Done) -> None:
+        self._draw_status()  # the first question has given the conversation its title
         if message.answer.citations:
             self._panels.offer(message.asked.view)
 
@@ -282,6 +283,7 @@ class ChatScreen(Screen[None]):
         self._panels.forget()
         self._asking.field.focus()
         await self._conversation.clear()
+        self._draw_status()
 
     # --- conversations --------------------------------------------------------------------------------------
 
@@ -290,7 +292,7 @@ class ChatScreen(Screen[None]):
         self._asking.begin(resumed.talk())
         self._asking.field.value = resumed.session.draft
         await self._conversation.replay(resumed.session)
-        changed, notes = set_back(self.app.preferences, resumed.session, self.app.model.id)
+        changed, notes = set_back(self.app.preferences, resumed, self.app.model.id)
         for name in changed:
             self.app.settings_changed(name)
         for note in (*resumed.notes, *notes):
@@ -356,7 +358,9 @@ class ChatScreen(Screen[None]):
         narrowed = filters.described(replace(scope.only, these=()))
         only = f", only documents that {narrowed}" if narrowed else ""
         worded = "".join(f"Answers are worded as you said: {clean_line(text)}\n\n" for text in self._instructions)
-        self._status.show(self.app.model.words, scope.libraries, self._documents, narrowed)
+        session = self._asking.talk.session
+        title = session.title if session else ""
+        self._status.show(self.app.model.words, scope.libraries, self._documents, narrowed, title)
         of = ", ".join(clean_line(name) for name in scope.libraries)
         self._conversation.greet(
             Content.assemble(

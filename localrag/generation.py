@@ -49,8 +49,11 @@ class StateStore(Protocol):
         """Whether a state seems to be kept; only `get` tells whether it is whole."""
         ...
 
-    def get(self, prefix: Prefix) -> bytearray | None:
-        """The kept state of exactly this beginning of a prompt, read in these batches, or None."""
+    def get(self, prefix: Prefix, stop: Callable[[], bool] | None = None) -> bytearray | None:
+        """The kept state of exactly this beginning of a prompt, read in these batches, or None.
+
+        None, too, where `stop` says so while it is loaded.
+        """
         ...
 
     def put(self, prefix: Prefix, state: memoryview, stop: Callable[[], bool] | None = None) -> None:

@@ -156,7 +156,7 @@ class LlamaGenerator:
         context = self._with_room(prompt, max_tokens + think + end)
         scores = self._back_to_end(context, prompt)
         if scores is None:
-            reused = self._rewind(context, prompt, states)
+            reused = self._rewind(context, prompt, states, stop)
             yield from self._read(context, prompt, reused, stop, states)
         else:
             reused = len(prompt)
@@ -188,7 +188,7 @@ class LlamaGenerator:
         began = time.monotonic()
         prompt = self._model.encode(messages)
         context = self._with_room(prompt, _ROOM)
-        reused = self._rewind(context, prompt, states)
+        reused = self._rewind(context, prompt, states, stop)
         yield from self._read(context, prompt, reused, stop, states)
         usage = Usage(len(context.tokens), reused, 0)
         if len(context.tokens) < len(prompt):
@@ -208,7 +208,7 @@ class LlamaGenerator:
         last = prefixes[-1]
         prompt = Prompt(last.tokens, last.cuts, tuple(len(prefix.tokens) for prefix in prefixes))
         context = self._with_room(prompt, _ROOM)
-        yield from self._read(context, prompt, self._rewind(context, prompt, states, whole=True), stop, states)
+        yield from self._read(context, prompt, self._rewind(context, prompt, states, stop, whole=True), stop, states)
 
     def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
         return self._model.encode(messages).prefixes()
@@ -230,11 +230,12 @@ class LlamaGenerator:
         return self._context
 
     def _rewind(
-        self, context: LlamaContext, prompt: Prompt, states: StateStore | None, *, whole: bool = False
+        self, context: LlamaContext, prompt: Prompt, states: StateStore | None, stop: Callable[[], bool] | None, *,
+        whole: bool = False,
     ) -> int:  # fmt: skip
         """Go back to the last cut that the prompt shares with what was read, or to a kept state; returns tokens reused.
 
-        With `whole` all of the prompt may be there already.
+        With `whole` all of the prompt may be there already. Where it is stopped, no more states are looked at.
         """
         kept = cuts.shared(context.tokens, context.cuts, prompt)
         if whole and tuple(context.tokens) == prompt.tokens and tuple(context.cuts) == prompt.cuts:
@@ -242,9 +243,9 @@ class LlamaGenerator:
         if self._model.forgets and kept < len(context.tokens):
             kept = 0
         for prefix in reversed(prompt.prefixes()) if states is not None else ():
-            if len(prefix.tokens) <= kept:
+            if len(prefix.tokens) <= kept or (stop is not None and stop()):
                 break
-            state = states.get(prefix) if states is not None else None
+            state = states.get(prefix, stop) if states is not None else None
             if state is not None:
                 if context.restore(state, prefix.tokens, prefix.cuts):
                     return len(prefix.tokens)

@@ -232,7 +232,7 @@ def test_a_state_of_something_else_is_not_taken(model: LlamaGenerator) -> None:
         def has(self, prefix: Prefix) -> bool:
             return True
 
-        def get(self, prefix: Prefix) -> bytearray | None:
+        def get(self, prefix: Prefix, stop: object = None) -> bytearray | None:
             return bytearray(b"no state at all" * 100)
 
         def put(self, prefix: Prefix, state: memoryview, stop: object = None) -> None:

@@ -41,6 +41,21 @@ def test_a_state_comes_back_byte_for_byte(tmp_path: Path) -> None:
     assert cache(tmp_path).get(TOKENS) == STATE and cache(tmp_path).has(TOKENS)
 
 
+def test_stopped_while_it_is_loaded_a_state_is_not_used_and_stays(tmp_path: Path) -> None:
+    large, asked = memoryview(bytes(5 << 20)), 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == 3
+
+    states = cache(tmp_path, limit=1 << 30)
+    states.put(TOKENS, large)
+    assert states.get(TOKENS, stop) is None
+    assert asked == 3, "it was read on after it was to stop"
+    assert states.get(TOKENS, lambda: False) == large
+
+
 def test_other_tokens_batches_models_and_builds_do_not_match(tmp_path: Path) -> None:
     cache(tmp_path).put(TOKENS, STATE)
     assert cache(tmp_path).get(prefix(1, 22)) is None

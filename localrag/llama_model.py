@@ -6,6 +6,7 @@ Runs native code on the model file: only files whose hash was verified belong he
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from localrag.types import Message, Weights
 
 # Shares of the layers that are tried on the GPU, one after the other, where all of them do not fit its memory.
 _SHARES = (0.75, 0.5, 0.25, 0.0)
+# How often a thread looks for the others before it sleeps. Beside a busy process it looks for one that cannot run, and
+# by default so long that two threads compute less than one (docs/decisions/0035-worker-process.md).
+_SPINS = "1000"
 _ERROR, _INFO = 4, 2  # levels of llama.cpp's log
 
 
@@ -39,6 +43,9 @@ class LlamaModel:
     def __init__(
         self, name: str, path: Path, *, adapter: Path | None = None, gpu_layers: int = -1, weights: Weights = "map"
     ) -> None:
+        # Read when the library is loaded; who sets one of these knows better.
+        if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
+            os.environ["GOMP_SPINCOUNT"] = _SPINS
         import llama_cpp
 
         self.c: Any = llama_cpp

@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from localrag.survey import quantities
-from localrag.survey.quantities import Quantity
 from localrag.types import Answer, Citation
+
+if TYPE_CHECKING:
+    from localrag.survey.quantities import Quantity
 
 # Columns whose words are no values, and those that are not for reading.
 _WORDS = frozenset({"library", "document", "part", "title", "type", "place", "places", "quote", "why_not"})
@@ -149,6 +150,8 @@ def _value(cell: str) -> float:
 def _worth(cell: str) -> Quantity | None:
     if found := _ISO.match(cell):
         cell = found[0]
+    from localrag.survey import quantities  # takes a while, and no first screen needs it
+
     return quantities.read(cell)
 
 

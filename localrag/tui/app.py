@@ -28,7 +28,6 @@ from localrag.tui.install import Installer
 from localrag.tui.jobs import Lane, deliver
 from localrag.tui.palette import Everything
 from localrag.tui.preferences import Preferences
-from localrag.tui.resuming import Resumed
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.dialogs import ChooseScreen
 from localrag.tui.screens.help import HelpScreen
@@ -43,10 +42,7 @@ from localrag.types import EVERYTHING, Filter, Mode
 
 QUIT_WINDOW = 3.0
 INSTALL = "Type: localrag models install"
-KEY_WORDS = {
-    "escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "slash": "/",
-    "left_square_bracket": "[", "right_square_bracket": "]",
-}  # fmt: skip
+KEY_WORDS = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,6 @@ class LocalragApp(App[None]):
         preferences: the settings that hold, and what may be changed of them.
         look: what the terminal can show.
         installer: what may install models; without, the person is told what to type.
-        resumed: a conversation to go on with; what it is asked of comes with it.
     """
 
     TITLE = "localrag"
@@ -115,7 +110,6 @@ class LocalragApp(App[None]):
         preferences: Preferences | None = None,
         look: Look = ORDINARY,
         installer: Installer | None = None,
-        resumed: Resumed | None = None,
     ) -> None:
         # With its own colours forced, Textual takes NO_COLOR to mean none at all, and not shades of grey.
         super().__init__(ansi_color=True if look.no_color else None)
@@ -129,7 +123,6 @@ class LocalragApp(App[None]):
         self.core = core
         self.lanes = {name: Lane(name) for name in ("model", "pages", "reading")}
         self._libraries = tuple(libraries)
-        self._resumed = resumed
         self._folder = folder
         self._only = only
         self._mode: Mode = mode
@@ -165,15 +158,14 @@ class LocalragApp(App[None]):
                 self.load_model()
             else:
                 self.model = ModelState("failed", error=ModelMissing("no model is installed", INSTALL))
-        resumed, libraries = self._resumed, self._libraries
-        if not libraries and resumed is None:
+        libraries = self._libraries
+        if not libraries:
             name = await (self._read_folder(self._folder) if self._folder else self._choose_library())
             if name is None:
                 self.exit()
                 return
             libraries = (name,)
-        scope = resumed.scope if resumed else Scope(libraries, self._only, self._mode)
-        await self.push_screen(ChatScreen(self.core, scope, self._clock, resumed))
+        await self.push_screen(ChatScreen(self.core, Scope(libraries, self._only, self._mode), self._clock))
         self._offer_models()
 
     async def _choose_library(self) -> str | None:
@@ -288,11 +280,7 @@ class LocalragApp(App[None]):
 
     def get_key_display(self, binding: Binding) -> str:
         """Keys in words, which every font has and a screen reader can say."""
-        parts = binding.key.split("+")
-        # A letter alone is typed as it stands, small or capital.
-        return "+".join(
-            KEY_WORDS.get(part, part if parts == [part] and len(part) == 1 else part.title()) for part in parts
-        )
+        return "+".join(KEY_WORDS.get(part, part.title()) for part in binding.key.split("+"))
 
     def action_interrupt(self) -> None:
         """Ctrl-C: stop what runs, else copy what is selected, else quit at the second time."""

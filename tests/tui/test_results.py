@@ -168,7 +168,9 @@ async def save_as(pilot: Pilot, name: str) -> None:
 
 async def test_the_rows_shown_are_exported_in_their_order_and_on_record(here):
     made = world()
-    made.store.record = here / "audit.jsonl"
+    core = made.core()
+    object.__setattr__(core, "audit_file", here / "audit.jsonl")
+    made.core = lambda: core
     async with made.app().run_test(size=SIZE, notifications=True) as pilot:
         await table(pilot)
         await pilot.press("2", "slash", *"contracts/", "enter")

@@ -24,7 +24,6 @@ from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
 from localrag.tui.resuming import Resumed, branched, set_back
-from localrag.tui.screens.results import ResultsScreen
 from localrag.tui.talk import Scope, Talk, Trouble, counted, look_at
 from localrag.tui.widgets.asking import Asking
 from localrag.tui.widgets.citation import CitationLine
@@ -164,7 +163,6 @@ class ChatScreen(Screen[None]):
         self._asking.take_offer(message.offer)
 
     def on_asking_done(self, message: Asking.Done) -> None:
-        self._draw_status()  # the first question has given the conversation its title
         if message.answer.citations:
             self._panels.offer(message.asked.view)
 
@@ -232,12 +230,16 @@ class ChatScreen(Screen[None]):
             self.notify("Nothing was thought. Models that can: localrag chat --think on", markup=False)
 
     def action_table(self) -> None:
+        from localrag.tui.screens.results import ResultsScreen
+
         if (rows := self._conversation.newest_results()) is None:
             self.notify("No answer here has a table. Ask what each document says, or how many do.", markup=False)
         else:
             self.app.push_screen(ResultsScreen(self._core, rows))
 
     def on_results_preview_wanted(self, message: ResultsPreview.Wanted) -> None:
+        from localrag.tui.screens.results import ResultsScreen
+
         self.app.push_screen(ResultsScreen(self._core, message.results))
 
     # --- moving about ---------------------------------------------------------------------------------------
@@ -283,7 +285,6 @@ class ChatScreen(Screen[None]):
         self._panels.forget()
         self._asking.field.focus()
         await self._conversation.clear()
-        self._draw_status()
 
     # --- conversations --------------------------------------------------------------------------------------
 
@@ -292,8 +293,7 @@ class ChatScreen(Screen[None]):
         self._asking.begin(resumed.talk())
         self._asking.field.value = resumed.session.draft
         await self._conversation.replay(resumed.session)
-        self._library.tick(resumed.scope.only.these)
-        changed, notes = set_back(self.app.preferences, resumed, self.app.model.id)
+        changed, notes = set_back(self.app.preferences, resumed.session, self.app.model.id)
         for name in changed:
             self.app.settings_changed(name)
         for note in (*resumed.notes, *notes):
@@ -359,9 +359,7 @@ class ChatScreen(Screen[None]):
         narrowed = filters.described(replace(scope.only, these=()))
         only = f", only documents that {narrowed}" if narrowed else ""
         worded = "".join(f"Answers are worded as you said: {clean_line(text)}\n\n" for text in self._instructions)
-        session = self._asking.talk.session
-        title = session.title if session else ""
-        self._status.show(self.app.model.words, scope.libraries, self._documents, narrowed, title)
+        self._status.show(self.app.model.words, scope.libraries, self._documents, narrowed)
         of = ", ".join(clean_line(name) for name in scope.libraries)
         self._conversation.greet(
             Content.assemble(

@@ -25,7 +25,7 @@ class NarrowedLine(Static):
         names = ", ".join(clean_line(path.rsplit("/", 1)[-1]) for _, path in these[:NAMED])
         more = ", …" if len(these) > NAMED else ""
         count = f"{len(these):,} of {of:,}" if of else f"{len(these):,}"
-        plural = "" if (of or len(these)) == 1 else "s"
+        plural = "" if of == 1 else "s"
         self.update(
             Content.assemble((f"Only {count} document{plural}", "bold"), f": {names}{more} (F6 then c: ask all again)")
         )

@@ -17,14 +17,10 @@ class StatusLine(Static):
     def __init__(self) -> None:
         super().__init__(id="status")
 
-    def show(
-        self, model: str, libraries: Sequence[str], documents: int | None, only: str = "", title: str = ""
-    ) -> None:  # fmt: skip
+    def show(self, model: str, libraries: Sequence[str], documents: int | None, only: str = "") -> None:
         count = "counting …" if documents is None else f"{documents:,} document{'' if documents == 1 else 's'}"
         network = "offline" if offline.confined() else "network not shut out"
         parts = [network, model, ", ".join(libraries), count]
         if only:
             parts.append(f"only those that {only}")
-        if title:
-            parts.append(f"“{title}”")
         self.update(Content(" │ ".join(clean_line(part) for part in parts)))

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 def get_ready() -> None:
     """Import what the first answer needs, which the first screen would have to wait for."""
     import localrag.marking
+    import localrag.survey.quantities
+    import localrag.tui.screens.results
     import localrag.tui.widgets.answer  # noqa: F401
 
 

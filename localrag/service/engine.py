@@ -36,7 +36,10 @@ class Shelved:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What a library holds, in order of paths; `most` is the most tokens that the model can use when it reads whole."""
+    """What a library holds, in order of paths; `most` is the most tokens that the model can use when it reads whole.
+
+    `encrypted` says whether it lies encrypted on the disk.
+    """
 
     library: str
     roots: tuple[str, ...]
@@ -44,6 +47,7 @@ class Shelf:
     failed: tuple[Failure, ...]
     instructions: str
     most: int
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from localrag.events import Event
 from localrag.originals import PageImage
 from localrag.readers.source import Options
 from localrag.reports import IngestProgress, IngestReport, Warmed
+from localrag.sealing.unlocked import sealed_folder
 from localrag.service.engine import Folder, ModelOffer, Opened, Shelf, Shelved
 from localrag.settings import Settings
 from localrag.types import EVERYTHING, Filter, Mode, Turn
@@ -111,7 +112,7 @@ class LocalEngine:
                     Shelved(one, one.characters // planning.CHARACTERS_PER_TOKEN, kept.get(one.sha256, 0))
                     for one in sorted(opened.documents(), key=lambda one: one.path)
                 ),
-                tuple(opened.failures()), opened.instructions, most,
+                tuple(opened.failures()), opened.instructions, most, sealed_folder(opened.folder) is not None,
             )  # fmt: skip
 
     def _kept(self, folder: Path) -> tuple[dict[str, int], int]:

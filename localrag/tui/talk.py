@@ -182,15 +182,32 @@ def _save(
     asked.talk.session = save(replace(session, settings=settings, **how))
 
 
-def look_at(core: Core, libraries: Sequence[str]) -> tuple[int, tuple[str, ...]]:
-    """How many documents the libraries hold together, and how answers from each shall be worded, where it is said."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What libraries hold together, and how answers from each shall be worded, where it is said.
+
+    `warm` documents are kept ready, `most` is the most tokens read at once; `encrypted` if all of it is.
+    """
+
+    documents: int
+    instructions: tuple[str, ...]
+    warm: int
+    most: int
+    encrypted: bool
+
+
+def look_at(core: Core, libraries: Sequence[str]) -> Held:
     return counted([core.engine.shelf(name) for name in libraries])
 
 
-def counted(shelves: Sequence[Shelf]) -> tuple[int, tuple[str, ...]]:
+def counted(shelves: Sequence[Shelf]) -> Held:
     """What `look_at` says of libraries that were looked at already."""
     told = [shelf.instructions for shelf in shelves if shelf.instructions]
-    return sum(len(shelf.documents) for shelf in shelves), tuple(dict.fromkeys(told))
+    held = [one for shelf in shelves for one in shelf.documents]
+    return Held(
+        len(held), tuple(dict.fromkeys(told)), sum(one.warm > 0 for one in held),
+        min((shelf.most for shelf in shelves), default=0), all(shelf.encrypted for shelf in shelves),
+    )  # fmt: skip
 
 
 def shelves(core: Core, libraries: Sequence[str]) -> tuple[Known, tuple[str, ...]]:

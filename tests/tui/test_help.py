@@ -15,7 +15,7 @@ from localrag.tui.screens.model import NoModelScreen
 from localrag.tui.screens.settings import SettingsScreen
 from localrag.tui.screens.welcome import WelcomeScreen
 from tui.fakes import FakeWorld
-from tui.screen_text import see, until
+from tui.screen_text import see, shown, until
 
 OWNERS = [LocalragApp, ChatScreen, *(owner for _, owner in ChatScreen.HELP_GROUPS)]
 
@@ -51,3 +51,25 @@ async def test_second_f1_closes_the_help():
 def test_every_binding_says_what_it_does(owner):
     for binding in owner.__dict__["BINDINGS"]:
         assert isinstance(binding, Binding) and binding.description
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+async def test_help_scrolls_to_its_end_and_is_searched_by_typing(size):
+    app = FakeWorld().app()
+    async with app.run_test(size=size) as pilot:
+        await see(pilot, "Ask about")
+        await pilot.press("f1")
+        await see(pilot, "On this screen")
+        for _ in range(8):
+            await pilot.press("pagedown")
+        await see(pilot, "Ask of this document only")
+        await pilot.press(*"quit")
+        await see(pilot, "Ctrl+Q")
+        await until(pilot, lambda: "On this screen" not in shown(app))
+        assert "Ask of this document only" not in shown(app)
+        await pilot.press(*"xx")
+        await see(pilot, "Nothing here has these words.")
+        await pilot.press("escape")
+        await see(pilot, "On this screen")
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, HelpScreen))

@@ -6,7 +6,7 @@ between them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,7 +24,7 @@ from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
 from localrag.tui.resuming import Resumed, branched, set_back
-from localrag.tui.talk import Scope, Talk, Trouble, counted, look_at
+from localrag.tui.talk import Held, Scope, Talk, Trouble, counted, look_at
 from localrag.tui.widgets.asking import Asking
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.completions import Completions
@@ -36,7 +36,7 @@ from localrag.tui.widgets.panels import Panels
 from localrag.tui.widgets.question import QuestionInput
 from localrag.tui.widgets.results import ResultsPreview
 from localrag.tui.widgets.source import SourcePane, SourceText
-from localrag.tui.widgets.status import StatusLine
+from localrag.tui.widgets.status import Standing, StatusLine
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
@@ -75,12 +75,11 @@ class ChatScreen(Screen[None]):
     ]
 
     class Counted(Message):
-        """How many documents the libraries hold, and their instructions."""
+        """What the libraries hold."""
 
-        def __init__(self, documents: int, instructions: tuple[str, ...]) -> None:
+        def __init__(self, held: Held) -> None:
             super().__init__()
-            self.documents = documents
-            self.instructions = instructions
+            self.held = held
 
     class Branched(Message):
         """The copy to go on in."""
@@ -96,8 +95,8 @@ class ChatScreen(Screen[None]):
         self._core = core
         self._clock = clock
         self._resumed = resumed
-        self._documents: int | None = None
-        self._instructions: tuple[str, ...] = ()
+        self._held: Held | None = None
+        self._filled: Mapping[str, int] = {}  # of the last answer
         self._thoughts = False
         self._conversation = Conversation(clock)
         self._source = SourcePane(core)
@@ -122,7 +121,7 @@ class ChatScreen(Screen[None]):
         if self._resumed is not None:
             self.call_after_refresh(self._resume, self._resumed)
         self.pages.submit(
-            lambda: deliver(self, self.Counted(*look_at(self._core, self.scope.libraries))),
+            lambda: deliver(self, self.Counted(look_at(self._core, self.scope.libraries))),
             lambda error: deliver(self, Trouble(error)),
         )
 
@@ -159,10 +158,15 @@ class ChatScreen(Screen[None]):
     async def on_asking_commanded(self, message: Asking.Commanded) -> None:
         await self.run_action(message.command.call(message.argument))
 
+    def on_asking_rescoped(self) -> None:
+        self._draw_status()
+
     def on_completions_chosen(self, message: Completions.Chosen) -> None:
         self._asking.take_offer(message.offer)
 
     def on_asking_done(self, message: Asking.Done) -> None:
+        self._filled = message.answer.context or self._filled
+        self._draw_status()
         if message.answer.citations:
             self._panels.offer(message.asked.view)
 
@@ -217,7 +221,7 @@ class ChatScreen(Screen[None]):
         self._panels.read(message.library, message.document, message.page)
 
     def on_library_pane_changed(self, message: LibraryPane.Changed) -> None:
-        self.post_message(self.Counted(*counted(message.shelves)))
+        self.post_message(self.Counted(counted(message.shelves)))
 
     def on_question_input_submitted(self) -> None:
         # In a narrow terminal the library covers the answer.
@@ -282,6 +286,8 @@ class ChatScreen(Screen[None]):
 
     async def action_new_talk(self) -> None:
         self._asking.begin(Talk())
+        self._filled = {}
+        self._draw_status()
         self._panels.forget()
         self._asking.field.focus()
         await self._conversation.clear()
@@ -346,7 +352,7 @@ class ChatScreen(Screen[None]):
     # --- status ---------------------------------------------------------------------------------------------
 
     def on_chat_screen_counted(self, message: Counted) -> None:
-        self._documents, self._instructions = message.documents, message.instructions
+        self._held = message.held
         self._draw_status()
 
     async def _model_changed(self) -> None:
@@ -354,12 +360,25 @@ class ChatScreen(Screen[None]):
         if self.app.model.state == "failed" and self.app.model.error is not None:
             await self._conversation.show_error(self.app.model.error)
 
+    @property
+    def _instructions(self) -> tuple[str, ...]:
+        return self._held.instructions if self._held is not None else ()
+
     def _draw_status(self) -> None:
         scope = self.scope
         narrowed = filters.described(replace(scope.only, these=()))
         only = f", only documents that {narrowed}" if narrowed else ""
         worded = "".join(f"Answers are worded as you said: {clean_line(text)}\n\n" for text in self._instructions)
-        self._status.show(self.app.model.words, scope.libraries, self._documents, narrowed)
+        held, session = self._held, self._asking.talk.session
+        known = (
+            {} if held is None else {name: getattr(held, name) for name in ("documents", "warm", "most", "encrypted")}
+        )
+        self._status.show(
+            Standing(
+                self.app.model.words, scope.libraries, **known, narrowed=narrowed, mode=scope.mode,
+                title=session.title if session else "", context=self._filled,
+            )
+        )  # fmt: skip
         of = ", ".join(clean_line(name) for name in scope.libraries)
         self._conversation.greet(
             Content.assemble(

@@ -55,7 +55,7 @@ class ChooseScreen(Screen[str]):
 
     def _count(self, at: int, name: str) -> None:
         def count() -> None:
-            number, _ = look_at(self._core, [name])
+            number = look_at(self._core, [name]).documents
             deliver(self, self.Counted(at, f"{number:,} document{'' if number == 1 else 's'}"))
 
         self.app.lanes["pages"].submit(

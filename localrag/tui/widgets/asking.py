@@ -58,6 +58,9 @@ class Asking(Vertical):
             self.asked = asked
             self.answer = answer
 
+    class Rescoped(Message):
+        """The next question is asked in another way."""
+
     class Commanded(Message):
         """A command was given that is the screen's to carry out."""
 
@@ -144,6 +147,7 @@ class Asking(Vertical):
         else:
             self.scope = replace(self.scope, mode=command.mode)
             self._draw()
+            self.post_message(self.Rescoped())
 
     async def ask(self, question: str, scope: Scope) -> None:
         """Ask, or wait behind the answer that is coming; a question that mentions documents is asked of those only."""

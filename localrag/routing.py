@@ -9,7 +9,7 @@ way would have taken here. The figures behind the rules: docs/decisions/0026-rou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -21,6 +21,9 @@ Seconds = Callable[[int, int], float | None]  # of reading tokens, behind so man
 
 # From which fit of the best passage on an answer is expected (docs/decisions/0026-routes.md).
 ESCALATE_FROM = 0.6
+
+# In which order ways are tried where an answer was not enough.
+_AGAIN: tuple[PlanKind, ...] = ("exact", "read", "retrieve", "survey")
 
 # Rules, question and answer, without any text.
 _FRAME = 160
@@ -138,6 +141,23 @@ def escalated(plan: Plan, documents: tuple[str, ...], tokens: int) -> Plan | Non
     named = f"“{documents[0]}” is" if len(documents) == 1 else f"{len(documents)} documents are"
     reason = f"{plan.reason} They fit the question well and yet did not answer it, so {named} read."
     return replace(plan, kind="read", reason=reason, signals={**plan.signals, "escalated_from": plan.kind})
+
+
+def another(plan: Plan, tried: Collection[PlanKind]) -> Cost | None:
+    """The way to try next where the answer by a plan was not enough, or None where none is left.
+
+    What code can do exactly comes first, then the whole text, then passages, then each document by itself, which takes
+    longest and says nothing new of one document.
+
+    Args:
+        plan: the last one.
+        tried: the ways that were taken.
+    """
+    alone = plan.signals.get("documents", 0) == 1 and plan.signals.get("kind") != "summary"
+    open_ways = {cost.kind: cost for cost in plan.costs if not cost.why_not and cost.kind not in tried}
+    if alone:
+        open_ways.pop("survey", None)
+    return next((open_ways[kind] for kind in _AGAIN if kind in open_ways), None)
 
 
 def _chosen(signals: Signals) -> tuple[PlanKind, str]:

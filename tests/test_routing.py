@@ -140,3 +140,22 @@ def test_passages_that_fit_and_do_not_answer_lead_to_their_document() -> None:
 )
 def test_it_goes_on_only_where_that_may_pay(fit: float, documents: tuple[str, ...], tokens: int) -> None:
     assert routing.escalated(failed(fit=fit), documents, tokens) is None
+
+
+@pytest.mark.parametrize(
+    ("signals", "tried", "way"),
+    [
+        (NAMED, {"retrieve"}, "read"),
+        (NAMED, {"retrieve", "read"}, "survey"),
+        (NAMED, {"retrieve", "read", "survey"}, None),
+        (MIDDLE, {"retrieve"}, "read"),
+        (MIDDLE, {"retrieve", "read"}, None),  # a survey of one document says nothing new
+        (MANY, {"retrieve"}, "survey"),
+        (replace(NAMED, exact="count"), {"retrieve"}, "exact"),
+        (replace(NAMED, exact="count"), {"exact"}, "read"),
+    ],
+)
+def test_where_an_answer_was_not_enough_the_next_way_is_one_that_can_be_taken(signals, tried, way):
+    plan = routing.choose("When?", "auto", signals)
+    found = routing.another(plan, tried)
+    assert (found.kind if found else None) == way

@@ -14,7 +14,7 @@ from localrag.types import Mode
 if TYPE_CHECKING:
     from textual.screen import Screen
 
-Choices = Literal["", "models", "libraries", "formats", "thinking"]
+Choices = Literal["", "ways", "models", "libraries", "formats", "thinking"]
 
 FORMATS = ("markdown", "html", "docx", "json")
 THINKING = ("off", "on", "auto")
@@ -58,7 +58,7 @@ COMMANDS = (
     _mode("survey", "Ask each document by itself"),
     _mode("exact", "Have code count, find or calculate"),
     _mode("auto", "Let localrag choose how to look things up"),
-    Command("again", "[PLAN]", "Answer the last question again, by another plan", "again"),
+    Command("again", "[PLAN]", "Answer the last question again, by another plan", "again", choices="ways"),
     Command("model", "ID", "Answer with another model", "app.use_model", choices="models"),
     Command("think", "on|off|auto", "Whether the model thinks before it answers", "app.think", choices="thinking"),
     Command("library", "NAME", "Ask another library", "app.use_library", choices="libraries"),

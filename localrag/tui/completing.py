@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from localrag.tui.commands import COMMANDS, FORMATS, THINKING, Command
+from localrag.types import PlanKind
 
 MOST = 8
+WAYS: tuple[PlanKind, ...] = ("retrieve", "read", "survey", "exact")
 LIKENESS_UP_TO = 20_000
 _LIKE = 75.0
 _HALF_COMMAND = re.compile(r"/([a-z]*)\Z")
@@ -26,15 +28,17 @@ _AFTER = ".,;:!?)"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What there is to choose from."""
+    """What there is to choose from; `ways` are plans with what each would take for the last question."""
 
     documents: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    ways: tuple[tuple[str, str], ...] = ()
 
     def of(self, command: Command) -> tuple[str, ...]:
         return {
             "": (), "models": self.models, "libraries": self.libraries, "formats": FORMATS, "thinking": THINKING,
+            "ways": WAYS,
         }[command.choices]  # fmt: skip
 
 
@@ -59,7 +63,8 @@ def offers(before: str, known: Known, commands: Sequence[Command] = COMMANDS) ->
     if half := _HALF_CHOICE.match(before):
         command = next((one for one in commands if one.name == half[1]), None)
         names = nearest(half[2], known.of(command)) if command else []
-        return [Offer(name, "", half.start(2), name, True) for name in names]
+        about = dict(known.ways) if command and command.choices == "ways" else {}
+        return [Offer(name, about.get(name, ""), half.start(2), name, True) for name in names]
     if half := _HALF_MENTION.search(before):
         typed = half[1] or half[2] or ""
         if half[2] and typed.rstrip(_AFTER) in known.documents:

@@ -58,12 +58,18 @@ class Talk:
 
 @dataclass(eq=False, slots=True)
 class Asked:
-    """One question on its way: its view, the settings that shape its answer, and the flag that stops it."""
+    """One question on its way: its view, the settings that shape its answer, and the flag that stops it.
+
+    `standing` is what later questions are asked of, where this one is narrowed by itself; `again` says that it was
+    answered before, so that the answer takes that one's place in what the next question is asked with.
+    """
 
     question: str
     view: TurnView
     talk: Talk
     settings: Mapping[str, Value] = field(default_factory=dict)
+    standing: Scope | None = None
+    again: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -118,7 +124,7 @@ def answer(core: Core, scope: Scope, asked: Asked, screen: MessagePump) -> None:
             libraries=scope.libraries,
             documents=scope.only,
             mode=scope.mode,
-            history=tuple(asked.talk.history),
+            history=_before(asked),
             stop=asked.stop.is_set,
         ):
             deliver(screen, Told(asked, event))
@@ -137,6 +143,14 @@ def read_ahead(core: Core, scope: Scope, talk: Talk, stop: threading.Event) -> N
             libraries=scope.libraries, documents=scope.only, likely=talk.cited, stop=stop.is_set
         ):
             pass
+
+
+def _before(asked: Asked) -> tuple[Turn, ...]:
+    """The turns that a question is asked with: of one that is answered again, without its answer so far."""
+    history = asked.talk.history
+    if asked.again and history and history[-1].question == asked.question:
+        return tuple(history[:-1])
+    return tuple(history)
 
 
 class _Words:
@@ -163,6 +177,7 @@ class _Words:
 def _remember(core: Core, scope: Scope, asked: Asked, final: Answer, screen: MessagePump) -> None:
     talk = asked.talk
     if final.answer.strip():
+        talk.history[:] = _before(asked)
         talk.history.append(Turn(final.question, final.answer, final.sources))
     talk.cited = tuple(dict.fromkeys((item.library, item.document) for item in final.citations)) or talk.cited
     try:
@@ -176,7 +191,8 @@ def _save(
 ) -> None:  # fmt: skip
     """Save something of a conversation, with what its questions are asked of and how now."""
     session = asked.talk.session or core.store.new(scope.libraries)
-    how: dict[str, Any] = {"libraries": scope.libraries, "only": scope.only, "mode": scope.mode}
+    kept = asked.standing or scope
+    how: dict[str, Any] = {"libraries": kept.libraries, "only": kept.only, "mode": kept.mode}
     # Which model answered is known once it has; one that is still loading has no name.
     settings = {**asked.settings, **({"generator": model} if model else {})}
     asked.talk.session = save(replace(session, settings=settings, **how))

@@ -156,7 +156,7 @@ async def test_the_palette_lists_keys_commands_and_libraries_and_runs_what_is_ch
         await pilot.press("ctrl+p")
         await until(pilot, lambda: isinstance(app.screen, CommandPalette))
         await see(pilot, "Show or hide the source")
-        assert "Ctrl+L, /new" in shown(app)
+        assert "F9, /again" in shown(app)
         assert "screenshot" not in shown(app).lower()
         await pilot.press(*"letters")
         await see(pilot, "Ask the library letters")
@@ -193,5 +193,5 @@ async def test_asking_of_a_mentioned_document_waits_like_any_other_question():
         await ask(pilot, "first")
         await until(pilot, gate.reached.is_set)
         await ask(pilot, "of @0.pdf?")
-        await see(pilot, "Waiting: of 0.pdf?")
+        await see(pilot, "Waiting: of @0.pdf?")
         assert not app.screen.query_one(Asking).idle

@@ -57,6 +57,8 @@ class ChatScreen(Screen[None]):
         Binding("f4", "step_citation(1)", "Source of the next citation"),
         Binding("ctrl+o", "open_file", "Open the file of the source in the system's viewer"),
         Binding("f5", "toggle_thoughts", "Show or hide what the model thought"),
+        Binding("f9", "again", "Answer again, by another plan"),
+        Binding("ctrl+n", "unfold_notes", "Show or fold all that limits the answers"),
         Binding("ctrl+t", "table", "Table of the last survey: sort, filter, export"),
         Binding("f6", "toggle_library", "Show or hide the library"),
         Binding("pageup", "page(-1)", "Scroll the conversation up"),
@@ -170,6 +172,9 @@ class ChatScreen(Screen[None]):
         if message.answer.citations:
             self._panels.offer(message.asked.view)
 
+    async def action_again(self, way: str = "") -> None:
+        await self._asking.again(way)
+
     async def on_trouble(self, message: Trouble) -> None:
         await self._conversation.show_error(message.error)
 
@@ -232,6 +237,10 @@ class ChatScreen(Screen[None]):
         if not self._conversation.show_thoughts(self._thoughts):
             self._thoughts = False
             self.notify("Nothing was thought. Models that can: localrag chat --think on", markup=False)
+
+    def action_unfold_notes(self) -> None:
+        if not self._conversation.unfold_notes():
+            self.notify("All that limits the answers is shown.", markup=False)
 
     def action_table(self) -> None:
         from localrag.tui.screens.results import ResultsScreen

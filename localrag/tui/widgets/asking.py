@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -19,6 +19,7 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static
 
+from localrag import routing
 from localrag.errors import Cancelled
 from localrag.events import Answered
 from localrag.tui import commands, completing
@@ -29,10 +30,12 @@ from localrag.tui.inert import clean_line
 from localrag.tui.jobs import deliver
 from localrag.tui.resuming import shaping
 from localrag.tui.talk import Asked, Ended, Scope, Shelves, Talk, Told, answer, read_ahead, shelves
+from localrag.tui.widgets.ahead import Ahead
 from localrag.tui.widgets.completions import Completions
 from localrag.tui.widgets.conversation import Conversation
+from localrag.tui.widgets.notes import DOING, priced
 from localrag.tui.widgets.question import QuestionInput
-from localrag.types import Answer
+from localrag.types import Answer, Cost, Plan, PlanKind
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
@@ -43,6 +46,36 @@ BUSY_HINT = "Esc stops · Enter lets a question wait · F1 help"
 # How long what is typed may be unkept, in seconds.
 KEEP_DRAFT = 1.0
 WAITING_HINT = "Esc takes the question back · F1 help"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A question as it was typed, what it asks, and what it is asked of and how."""
+
+    typed: str
+    question: str
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The question asked last, and the ways by which it was looked up before."""
+
+    asked: Asked
+    scope: Scope
+    tried: frozenset[PlanKind] = frozenset()
+
+    @property
+    def ways(self) -> frozenset[PlanKind]:
+        """All ways by which it was looked up."""
+        plan = self.asked.view.plan
+        return self.tried if plan is None else self.tried | {plan.kind, plan.signals.get("escalated_from", plan.kind)}
+
+    @property
+    def next(self) -> Cost | None:
+        """The way to try next."""
+        plan = self.asked.view.plan
+        return None if plan is None else routing.another(plan, self.ways)
 
 
 class Asking(Vertical):
@@ -78,10 +111,11 @@ class Asking(Vertical):
         self._core = core
         self._conversation = conversation
         self._asked: Asked | None = None
-        self._waiting: deque[tuple[str, Scope]] = deque()
+        self._last: Last | None = None
+        self._waiting: deque[Wanted] = deque()
         self._queue = Static(id="waiting")
         self._keeping: Timer | None = None  # until what is typed is kept
-        self._ahead: threading.Event | None = None  # stops what is read while the person types
+        self._ahead = Ahead(self, self._read_ahead)
         self._known = Known()
         self._put_aside: int | None = None  # where the word begins whose completion was refused
 
@@ -98,11 +132,11 @@ class Asking(Vertical):
 
     def on_shelves(self, message: Shelves) -> None:
         message.stop()
-        self._known = message.known
+        self._known = replace(message.known, ways=self._known.ways)
         self.field.remember(message.earlier)
 
     def on_unmount(self) -> None:
-        self._stop_reading_ahead()
+        self._ahead.stop()
         self._keep_draft()
 
     @property
@@ -128,7 +162,7 @@ class Asking(Vertical):
             return
         typed = commands.typed(text)
         if typed is None:
-            await self.ask(self.field.take(), self.scope)
+            await self._ask(self.field.take(), text, self.scope)
         elif typed.command is None:
             self.notify(
                 f"There is no command /{typed.name}. /help lists them; behind a blank it is asked.", markup=False
@@ -136,39 +170,59 @@ class Asking(Vertical):
         elif not typed.argument and not typed.command.bare:
             self.notify(f"/{typed.name} {typed.command.takes}: say which.", markup=False)
         else:
-            self.field.take()
-            await self._obey(typed.command, typed.argument)
+            await self._obey(self.field.take(), typed.command, typed.argument)
 
-    async def _obey(self, command: Command, argument: str) -> None:
+    async def _obey(self, text: str, command: Command, argument: str) -> None:
         if command.mode is None:
             self.post_message(self.Commanded(command, argument))
         elif argument:
-            await self.ask(argument, replace(self.scope, mode=command.mode))
+            await self._ask(text, argument, replace(self.scope, mode=command.mode))
         else:
             self.scope = replace(self.scope, mode=command.mode)
             self._draw()
             self.post_message(self.Rescoped())
 
-    async def ask(self, question: str, scope: Scope) -> None:
+    async def _ask(self, text: str, question: str, scope: Scope) -> None:
         """Ask, or wait behind the answer that is coming; a question that mentions documents is asked of those only."""
-        question, documents = completing.mentioned(question, self._known.documents)
+        question, documents = completing.mentioned(question.strip(), self._known.documents)
         if documents:
-            scope = replace(scope, only=replace(scope.only, documents=documents))
-        self._stop_reading_ahead()
+            scope = replace(scope, only=replace(scope.only, documents=documents, these=()))
+        self._ahead.stop()
+        wanted = Wanted(text, question, scope)
         if self.answering or self._waiting:
-            self._waiting.append((question, scope))
+            self._waiting.append(wanted)
             self._draw()
             return
-        await self._begin(question, scope)
+        await self._begin(wanted)
 
-    async def _begin(self, question: str, scope: Scope) -> None:
-        before = self._asked
-        view = await self._conversation.begin(question)
+    async def again(self, way: str = "") -> None:
+        """Answer the last question again, by the way that is named or the next that is sensible."""
+        last = self._last
+        if last is None:
+            self.notify("There is no question yet.", markup=False)
+        elif self.answering:
+            self.notify("The answer is still coming. Esc stops it.", markup=False)
+        elif way not in ("", *completing.WAYS):
+            self.notify(f"There is no plan {clean_line(way)!r}. Plans: {', '.join(completing.WAYS)}.", markup=False)
+        elif not way and last.next is None:
+            self.notify("There is no other way to look this up. Put it in other words, or name what it is about.")
+        else:
+            mode = cast(PlanKind, way) if way or last.next is None else last.next.kind
+            question = last.asked.question
+            await self._begin(Wanted(question, question, replace(last.scope, mode=mode)), last)
+
+    async def _begin(self, wanted: Wanted, before: Last | None = None) -> None:
+        """Ask now; `before` is how the same question was asked before."""
+        running, scope = self._asked, wanted.scope
+        heading = "" if before is None else f"↻ Again, by {DOING[cast(PlanKind, scope.mode)]}"
+        view = await self._conversation.begin(wanted.question, heading)
         settings = shaping(self.app.preferences.settings, self.app.model.id)
-        asked = self._asked = Asked(question, view, self.talk, settings)
+        asked = Asked(wanted.question, view, self.talk, settings, self.scope, before is not None)
+        self._asked = asked
+        self._last = Last(asked, scope, before.ways if before else frozenset())
         if self.app.model.state == "loading":
             view.wait("The model is still loading; the question is asked as soon as it is there. Esc takes it back.")
-        elif before is not None:
+        elif running is not None:
             view.wait("Waiting for the answer before this one to stop …")
         self._draw()
         self.app.lanes["model"].submit(
@@ -179,7 +233,7 @@ class Asking(Vertical):
     def stop(self) -> bool:
         """Take the last waiting question back, else stop the answer on its way; False if there is neither."""
         if self._waiting:
-            self.field.give_back(self._waiting.pop()[0])
+            self.field.give_back(self._waiting.pop().typed)
             self._draw()
             return True
         return self._stop_answer()
@@ -188,7 +242,7 @@ class Asking(Vertical):
         """Stop the answer and take every waiting question back; False if there was nothing to do."""
         waiting = bool(self._waiting)
         while self._waiting:
-            self.field.give_back(self._waiting.pop()[0])
+            self.field.give_back(self._waiting.pop().typed)
         return self._stop_answer() or waiting
 
     def _stop_answer(self) -> bool:
@@ -203,6 +257,7 @@ class Asking(Vertical):
         """Go on in another conversation; what runs for the one before is stopped."""
         self.stop_all()
         self.talk = talk
+        self._last = None
         self._draw()
 
     # --- what the core tells --------------------------------------------------------------------------------
@@ -217,6 +272,14 @@ class Asking(Vertical):
         await message.asked.view.show(message.event)
         if isinstance(message.event, Answered):
             self.post_message(self.Done(message.asked, message.event.answer))
+            self._known = replace(self._known, ways=_ways(message.event.answer.plan))
+            if not message.event.answer.found and not message.asked.stop.is_set():
+                await self._offer_again(message.asked)
+
+    async def _offer_again(self, asked: Asked) -> None:
+        """Below an answer that is none, say how else it could be looked up."""
+        if self._last is not None and self._last.asked is asked and (cost := self._last.next) is not None:
+            await asked.view.offer_again(cost)
 
     async def on_ended(self, message: Ended) -> None:
         message.stop()
@@ -226,17 +289,19 @@ class Asking(Vertical):
                 await view.close()
             else:
                 await view.fail(error)
+                await self._offer_again(message.asked)
         if self._asked is message.asked:
             self._asked = None
             if self._waiting:
-                await self._begin(*self._waiting.popleft())
+                await self._begin(self._waiting.popleft())
             self._draw()
 
     # --- typing ---------------------------------------------------------------------------------------------
 
     def on_text_area_changed(self) -> None:
         self._offer()
-        self._read_ahead()
+        self.app.lanes["model"].hold(TYPING)
+        self._ahead.typed()
         if self._keeping is None:
             self._keeping = self.set_timer(KEEP_DRAFT, self._keep_draft)
 
@@ -258,15 +323,15 @@ class Asking(Vertical):
 
     # --- ahead of the question ------------------------------------------------------------------------------
 
-    def _read_ahead(self) -> None:
-        """Somebody types: the document that the question is likely about is read meanwhile."""
-        self.app.lanes["model"].hold(TYPING)
-        if self._ahead is not None or self._asked is not None or not self.field.value.strip():
+    def _read_ahead(self, stop: threading.Event) -> None:
+        """The typing pauses: what the question so far is likely about is read meanwhile."""
+        draft = self.field.value.strip()
+        if self._asked is not None or self.app.model.state != "ready" or not draft:
             return
-        if self.app.model.state != "ready":
+        typed = commands.typed(draft)
+        if typed is not None and (typed.command is None or typed.command.mode is None):
             return
-        stop, talk, scope = threading.Event(), self.talk, self.scope
-        self._ahead = stop
+        talk, scope = self.talk, self.scope
         # Nobody asked for it, so what goes wrong with it is not shown; a question would meet it again.
         self.app.lanes["model"].submit(lambda: read_ahead(self._core, scope, talk, stop), lambda error: None)
 
@@ -279,16 +344,16 @@ class Asking(Vertical):
             # It was never promised, so where it fails nothing is said.
             self.app.lanes["pages"].submit(lambda: self._core.store.keep_draft(session.id, draft), lambda error: None)
 
-    def _stop_reading_ahead(self) -> None:
-        if self._ahead is not None:
-            self._ahead.set()
-            self._ahead = None
-
     # --- drawing --------------------------------------------------------------------------------------------
 
     def _draw(self) -> None:
         self._queue.display = bool(self._waiting)
-        lines = [Content(f"⏳ Waiting: {clean_line(question)}") for question, _ in self._waiting]
+        lines = [Content(f"⏳ Waiting: {clean_line(one.typed)}") for one in self._waiting]
         self._queue.update(Content("\n").join(lines))
         self.field.border_title = "" if self.scope.mode == "auto" else f"/{self.scope.mode}"
         self.field.hint(WAITING_HINT if self._waiting else BUSY_HINT if self.answering else IDLE_HINT)
+
+
+def _ways(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """The ways by which a question can be looked up, each with what it takes or why it cannot be taken."""
+    return tuple((cost.kind, f"not here: {cost.why_not}" if cost.why_not else priced(cost)) for cost in plan.costs)

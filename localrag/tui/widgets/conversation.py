@@ -27,6 +27,8 @@ class Conversation(VerticalScroll, can_focus=False):
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(id="conversation")
         self._clock = clock
+        self._said: set[str] = set()  # what limits answers, as far as it was said
+        self._unfolded = False
         self._greeting = Static(id="greeting")
         # At least as high as the view, because an anchored view pushes shorter content to its lower edge.
         self._turns = Vertical(id="turns")
@@ -42,9 +44,10 @@ class Conversation(VerticalScroll, can_focus=False):
         """Say what can be done here; goes away with the first question."""
         self._greeting.update(text)
 
-    async def begin(self, question: str) -> TurnView:
+    async def begin(self, question: str, heading: str = "") -> TurnView:
+        """A new turn at the end; `heading` stands in the place of a question that stands above already."""
         self._greeting.display = False
-        turn = TurnView(question, self._clock)
+        turn = TurnView(question, self._clock, self._said, heading)
         await self._turns.mount(turn)
         self.anchor()
         return turn
@@ -56,7 +59,7 @@ class Conversation(VerticalScroll, can_focus=False):
         origin = session.origin
         if origin is not None:
             await self.say(f"Branched from “{origin.title}” after turn {origin.turns}.")
-        views = [TurnView(saved.question, self._clock) for saved in session.turns]
+        views = [TurnView(saved.question, self._clock, self._said) for saved in session.turns]
         await self._turns.mount(*views)
         for view, saved in zip(views, session.turns, strict=True):
             await view.replay(saved)
@@ -74,6 +77,12 @@ class Conversation(VerticalScroll, can_focus=False):
         """Show or hide what the model thought before each answer; False where it never thought."""
         thought = [turn.show_thought(wanted) for turn in self.query(TurnView)]
         return any(thought)
+
+    def unfold_notes(self) -> bool:
+        """Show every line below the answers, or fold them again; False where none are folded."""
+        self._unfolded = not self._unfolded
+        folded = [turn.unfold_notes(self._unfolded) for turn in self.query(TurnView)]
+        return any(folded)
 
     def keep_place(self) -> None:
         """Stay at what is read now when the next layout gives the conversation another size."""
@@ -115,5 +124,6 @@ class Conversation(VerticalScroll, can_focus=False):
         for turn in self.query(TurnView):
             await turn.close()
         await self._turns.query("#turns > *").exclude("#greeting").remove()
+        self._said.clear()
         self._greeting.display = True
         self.anchor()

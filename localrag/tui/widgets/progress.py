@@ -61,9 +61,10 @@ class ProgressLine(Static):
         self._draw()
 
     def _draw(self) -> None:
-        left = [] if self._ends_at is None else [f"about {_duration(self._ends_at - self._clock())} left"]
+        left = [] if self._ends_at is None else [f"about {duration(self._ends_at - self._clock())} left"]
         self.update(Content(" · ".join([*self._words, *left])))
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
     return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"

@@ -25,12 +25,15 @@ from localrag.events import (
     Thought,
     Tried,
 )  # fmt: skip
-from localrag.tui.inert import clean, clean_line, error_content
+from localrag.tui.inert import clean, clean_line
 from localrag.tui.widgets.citation import CitationLine
+from localrag.tui.widgets.notes import Notes, count
 from localrag.tui.widgets.progress import ProgressLine
 from localrag.tui.widgets.results import ResultsPreview
-from localrag.types import Answer, Passage, Plan
+from localrag.types import Answer, Cost, Passage, Plan
 
+# Of a long question, what stands above its answer.
+_LINES, _CHARACTERS = 12, 1200
 # Citations of a survey that stand below its answer; the table has them all.
 _MOST_CITED = 20
 
@@ -48,9 +51,14 @@ def get_ready() -> None:
 
 
 class TurnView(Vertical):
-    """Question, plan, progress, answer, citations, and what there is to know about them."""
+    """Question, plan, progress, answer, citations, and what there is to know about them.
 
-    def __init__(self, question: str, clock: Callable[[], float]) -> None:
+    Args:
+        said: what the conversation has said before (`Notes`).
+        heading: stands in the place of the question, where that stands above already.
+    """
+
+    def __init__(self, question: str, clock: Callable[[], float], said: set[str], heading: str = "") -> None:
         from localrag.tui.widgets.answer import AnswerText  # see `get_ready`
 
         super().__init__()
@@ -59,7 +67,11 @@ class TurnView(Vertical):
         self._looked_for = ""
         self._found: tuple[Passage, ...] = ()
         self.answered = False  # whether the whole answer is there
-        self._question = Static(Content.styled(f"❯ {clean(question)}", "bold"), classes="question")
+        self._clock = clock
+        self._writing: tuple[float, int] = (0.0, 0)  # since when, and how many pieces
+        self._question = Static(
+            Content.styled(heading or f"❯ {_shortened(clean(question))}", "bold"), classes="question"
+        )
         self._plan_line = Static(classes="plan quiet")
         self._plan_line.display = False
         self._progress = ProgressLine(clock)
@@ -70,7 +82,7 @@ class TurnView(Vertical):
         self.results = results.Results(question)
         self._preview = ResultsPreview(self.results)
         self._citations = Vertical(classes="citations")
-        self._notes = Vertical(classes="notes")
+        self._notes = Notes(said)
 
     def compose(self) -> ComposeResult:
         yield self._question
@@ -100,7 +112,7 @@ class TurnView(Vertical):
                 self._found = passages
                 self._draw_plan()
             case Notice(text):
-                await self._note(text)
+                await self._notes.add(text)
             case PromptRead(done, total):
                 self._progress.advance("Reading", done, total, "tokens")
             case Surveyed(done, total, row):
@@ -109,11 +121,11 @@ class TurnView(Vertical):
                 self.results.add(row)
                 self._preview.refresh_rows()
             case Delta(text):
-                self._progress.finish()
+                self._progress.say(self._pace())
                 await self._answer.add(text)
             case Thought(text):
                 self._think(self._thought_so_far + text)
-                self._progress.say(f"Thinking … {_count(len(self._thought_so_far.split()), 'word')}. F5 shows them.")
+                self._progress.say(f"Thinking … {count(len(self._thought_so_far.split()), 'word')}. F5 shows them.")
             case Again(why):
                 self._think("")
                 await self._answer.finish("")
@@ -127,7 +139,7 @@ class TurnView(Vertical):
         """Show an error in place of the rest of the answer; what was said stays."""
         self._progress.finish()
         await self._answer.finish()
-        await self._notes.mount(Static(error_content(error), classes="error"))
+        await self._notes.fail(error)
 
     async def replay(self, saved: SavedTurn) -> None:
         """Show a turn that was saved; one without an answer shows how far it got."""
@@ -141,7 +153,7 @@ class TurnView(Vertical):
             if saved.said
             else "It was not answered"
         )
-        await self._note(f"{got}. Ask it again for an answer.")
+        await self._notes.add(f"{got}. Ask it again for an answer.")
 
     async def close(self) -> None:
         """The answer ended without a last word, or the view is about to leave the screen."""
@@ -169,15 +181,32 @@ class TurnView(Vertical):
         await self._citations.mount(*differ)
         cited = answer.citations[: _MOST_CITED if tabled else None]
         await self._citations.mount(*(CitationLine(citation) for citation in cited))
-        await self._notes.mount(Static(Content(_cost(answer)), classes="quiet"))
-        if answer.looked_at or answer.context:
-            await self._notes.mount(Static(Content(_looked_at(answer)), classes="quiet"))
-        for text in remarks(answer):
-            await self._note(text)
+        more = []
         if left := len(answer.citations) - len(cited):
-            await self._note(f"{_count(left, 'more quote')}: Ctrl+T, then Enter on a row")
+            more.append(f"{count(left, 'more quote')}: Ctrl+T, then Enter on a row")
         elif answer.table and not tabled:
-            await self._note(f"{_count(len(answer.table), 'row')} as a table: Ctrl+T")
+            more.append(f"{count(len(answer.table), 'row')} as a table: Ctrl+T")
+        await self._notes.finish(answer, more)
+
+    def _pace(self) -> str:
+        """How many pieces of the answer there are, each about a token, and how fast they come."""
+        since, pieces = self._writing
+        now = self._clock()
+        self._writing = (since if pieces else now, pieces + 1)
+        rate = f" · {pieces / (now - since):.1f} a second" if pieces and now - since >= 1 else ""
+        return f"Writing · {count(pieces + 1, 'token')}{rate}"
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan, as far as there is one."""
+        return self._plan
+
+    async def offer_again(self, cost: Cost) -> None:
+        await self._notes.offer(cost)
+
+    def unfold_notes(self, wanted: bool) -> bool:
+        """Show all lines below the answer, or fold them again; False where none are folded."""
+        return self._notes.unfold(wanted)
 
     def show_thought(self, wanted: bool) -> bool:
         """Show or hide what the model thought; False where it thought nothing."""
@@ -198,64 +227,13 @@ class TurnView(Vertical):
             parts.append(f"Looked for: {clean_line(self._looked_for)}")
         if self._found:
             documents = len({(passage.library, passage.document) for passage in self._found})
-            parts.append(f"{_count(len(self._found), 'passage')} from {_count(documents, 'document')}")
+            parts.append(f"{count(len(self._found), 'passage')} from {count(documents, 'document')}")
         self._plan_line.display = True
         self._plan_line.update(Content(" · ".join(part for part in parts if part)))
 
-    async def _note(self, text: str) -> None:
-        from localrag.marking import MARK
 
-        line = clean_line(text)
-        shown = line if line.startswith(MARK) else f"! {line}"
-        await self._notes.mount(Static(Content(shown), classes="remark"))
-
-
-def _cost(answer: Answer) -> str:
-    tokens, seconds = answer.tokens, answer.seconds
-    parts = [f"{seconds.total:.1f} s"]
-    if seconds.first_token is not None:
-        parts.append(f"first word after {seconds.first_token:.1f} s")
-    if tokens.prompt or tokens.generated:
-        reused = f" ({tokens.reused:,} reused)" if tokens.reused else ""
-        parts.append(f"{_count(tokens.prompt, 'token')} read{reused}, {tokens.generated:,} written")
-    elif answer.model is None:
-        parts.append("no model was asked")
-    if answer.model:
-        parts.append(clean_line(answer.model))
-    return " · ".join(parts)
-
-
-def _looked_at(answer: Answer) -> str:
-    """What was put before the model, and how full its window was."""
-    parts = [clean_line(answer.looked_at)] if answer.looked_at else []
-    if answer.context:
-        used = {name: tokens for name, tokens in answer.context.items() if name != "free" and tokens}
-        filled = ", ".join(f"{name} {tokens:,}" for name, tokens in used.items())
-        parts.append(f"Context: {sum(used.values()):,} of {sum(answer.context.values()):,} tokens ({filled}).")
-    return " ".join(parts)
-
-
-def remarks(answer: Answer) -> list[str]:
-    """What a reader of the answer must know to trust it no further than it goes, a line each."""
-    from localrag import marking
-
-    lines = []
-    if answer.stopped:
-        lines.append("This answer is not complete: it was stopped or reached its longest length.")
-    if not answer.found and not answer.stopped and "do not say" not in answer.answer:
-        lines.append("The documents do not say.")
-    if answer.split is not None and len(answer.split.votes) > 1:
-        lines.append(answer.split.shown)
-    if answer.citations_dropped:
-        dropped = _count(answer.citations_dropped, "quote")
-        lines.append(f"{dropped} left out: the words were not found in the documents.")
-    lines += marking.told(answer.unsupported, answer.flags, answer.sureness if answer.found else None)
-    for left in answer.not_read:
-        page = f", p. {left.page}" if left.page is not None else ""
-        where = f"{left.document}{page}: " if left.document else ""
-        lines.append(f"Not read: {where}{left.reason}")
-    return lines
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+def _shortened(question: str) -> str:
+    """A pasted text as it stands above its answer: its beginning, and how long it is."""
+    lines = question.split("\n")
+    cut = "\n".join(lines[:_LINES])[:_CHARACTERS]
+    return question if cut == question else f"{cut.rstrip()} … ({len(question):,} characters)"

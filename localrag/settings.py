@@ -198,7 +198,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
                             "archive_depth", "workers")),
     ("How the model uses this machine", ("threads", "gpu_layers", "context_tokens", "flash_attention", "kv_type",
                                          "weights", "cache_bytes")),
-    ("Where things lie, and what is recorded", ("home", "audit_words")),
+    ("Where things lie, and what is recorded", ("home", "key_file", "audit_words")),
 )  # fmt: skip
 # What a model that is in memory was loaded with; where none of these differs, it stays.
 OF_THE_MODEL = frozenset(

@@ -16,7 +16,7 @@ from localrag.errors import SettingsError
 from localrag.settings import Knob, Settings, as_text
 
 HERE = "this conversation"
-AT_START = frozenset({"home"})
+AT_START = frozenset({"home", "key_file"})
 Deed = Literal["here", "save", "reset"]
 
 

@@ -9,10 +9,12 @@ import pytest
 from localrag.tui import viewing
 from localrag.tui.viewing import Command, NoViewer
 from localrag.tui.widgets.citation import CitationLine
+from localrag.tui.widgets.conversation import Conversation
+from localrag.tui.widgets.panels import Panels
 from localrag.tui.widgets.source import SourcePane, SourceText
 from tui import fakes
 from tui.fakes import NOTICE, TERM, FakeAssistant, FakeWorld, answered, citation
-from tui.screen_text import ask, marked, see, segments, shown, until
+from tui.screen_text import ask, lines, marked, see, segments, shown, until
 
 
 async def read(pilot, marker=1):
@@ -195,3 +197,63 @@ async def test_what_a_browser_would_show_is_opened_at_the_second_press_only(monk
         assert viewer.asked == []
         await pilot.press("o")
         await until(pilot, lambda: viewer.asked == [("/docs/a.html", None)])
+
+
+async def test_click_on_a_number_in_the_answer_shows_its_source():
+    app = FakeWorld().app()
+    async with app.run_test(size=(160, 48)) as pilot:
+        await ask(pilot)
+        await until(pilot, lambda: marked(app) == NOTICE)
+        rows = lines(app)
+        y = next(at for at, row in enumerate(rows) if "within a term of three years" in row)
+        await pilot.click(offset=(rows[y].index("[2]") + 1, y))
+        await until(pilot, lambda: marked(app) == TERM)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+async def test_conversation_stays_where_it_is_read_when_the_source_opens_and_closes(size):
+    words = "\n\n".join(f"Paragraph {number} " + "and so it goes on for a while " * 8 for number in range(40))
+    app = FakeWorld(FakeAssistant([answered(words)])).app()
+    async with app.run_test(size=size) as pilot:
+        await ask(pilot)
+        await until(pilot, lambda: len(app.screen.query(CitationLine)) == 2)
+        pane = app.screen.query_one(SourcePane)
+        if pane.display:
+            await pilot.press("f2")
+            await until(pilot, lambda: not pane.display)
+        conversation = app.screen.query_one(Conversation)
+        await pilot.press("pageup")
+        conversation.scroll_to(y=conversation.max_scroll_y // 2, animate=False)
+        await pilot.pause(0.1)
+
+        def top() -> str:
+            region = conversation.region
+            rows = [row[region.x : region.right] for row in lines(app)[region.y : region.bottom]]
+            return next(word for row in rows for word in row.split() if word.isdigit())
+
+        before = int(top())
+        assert 2 < before < 38
+        app.screen.query_one(Panels)._show_source(True)
+        await until(pilot, lambda: pane.region.height > 0)
+        await pilot.pause(0.2)
+        assert abs(int(top()) - before) <= 1
+        app.screen.query_one(Panels)._show_source(False)
+        await until(pilot, lambda: not pane.display)
+        await pilot.pause(0.2)
+        assert abs(int(top()) - before) <= 1
+
+
+async def test_keys_of_the_source_are_listed_only_while_they_work():
+    app = FakeWorld().app()
+    async with app.run_test() as pilot:
+        await ask(pilot)
+        await until(pilot, lambda: len(app.screen.query(CitationLine)) == 2)
+        await pilot.press("f4")
+        await until(pilot, lambda: marked(app) == NOTICE)
+        assert "y copy" not in shown(app)
+        await pilot.press("tab")
+        await see(pilot, "y copy")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.focused, SourceText))
+        await pilot.pause()
+        assert "y copy" in shown(app)

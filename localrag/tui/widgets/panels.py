@@ -7,6 +7,7 @@ is told, because the question lies outside.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -31,6 +32,7 @@ from localrag.tui.widgets.turn import TurnView
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
+    from localrag.tui.widgets.answer import AnswerText
 
 _COPIED: dict[Form, str] = {
     "text": "Copied: the quote with its reference.",
@@ -120,6 +122,13 @@ class Panels(Container):
     def on_citation_line_reached(self, message: CitationLine.Reached) -> None:
         self.choose(message.line)
 
+    def on_answer_text_marker_clicked(self, message: AnswerText.MarkerClicked) -> None:
+        turn = message.answer.parent
+        for line in turn.query(CitationLine) if turn is not None else ():
+            if line.citation.marker == message.marker:
+                self.choose(line)
+                return
+
     def on_citation_line_moved(self, message: CitationLine.Moved) -> None:
         self.step(message.step, focus=True)
 
@@ -187,10 +196,11 @@ class Panels(Container):
             self.call_after_refresh(line.scroll_visible, animate=False)
 
     def on_descendant_focus(self) -> None:
-        self.set_class(True, "-focused")
+        self.set_class(self.has_focus_within, "-focused")
 
     def on_descendant_blur(self) -> None:
-        self.set_class(False, "-focused")
+        # From one part to the other, the blur may be told after the focus.
+        self.set_class(self.has_focus_within, "-focused")
 
     # --- keys -----------------------------------------------------------------------------------------------
 
@@ -225,7 +235,9 @@ class Panels(Container):
         if citation is None:
             return
         self.app.copy_to_clipboard(references.quoted(citation, opened.document if opened else None, form))
-        self._tell(_COPIED[form])
+        # tmux takes what programs copy only where it was told to.
+        in_tmux = " In tmux, only with: set -s set-clipboard on" if os.environ.get("TMUX") else ""
+        self._tell(_COPIED[form] + in_tmux)
 
     def action_open_file(self) -> None:
         self.source.when_opened(self._view)

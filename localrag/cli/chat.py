@@ -7,6 +7,7 @@ one loads nothing heavy and paints at once.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,6 +101,7 @@ def _talk_in_lines(
     named, folder = resolve(settings, target, libraries)
     _unlock(settings, named)
     core, ask_back = real_core(settings), plain.can_ask()
+    _halt_together(core)
     try:
         chosen = plain.chosen(core.engine, tuple(named), folder, ask_back)
         code = plain.PlainChat(core.engine, core.store, chosen, only, mode, ask_back=ask_back).run()
@@ -114,6 +116,18 @@ def _unlock(settings: Settings, libraries: Sequence[str]) -> None:
 
     for name in libraries:
         unlocked.held(settings.library_dir(name) / DATABASE)
+
+
+def _halt_together(core: Core) -> None:
+    """Have Ctrl-Z halt the worker, too: it does not belong to the terminal's processes."""
+
+    def halt(number: int, frame: object) -> None:
+        core.engine.pause(True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        core.engine.pause(False)
+
+    if sys.platform != "win32":
+        signal.signal(signal.SIGTSTP, halt)
 
 
 def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) -> tuple[list[str], Path | None]:

@@ -10,7 +10,7 @@ What the worker sends is data, checked by `wire`; a worker that sends anything e
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, cast
 
 from localrag import names
@@ -37,7 +37,7 @@ class RemoteEngine:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._lock = Lock()
+        self._lock = RLock()  # see `Process`
         self._process: Process | None = None
         self._closed = False
 

@@ -64,7 +64,8 @@ class Process:
         self._numbers = count(1)
         self._replies: dict[int, Reply] = {}
         self._popen: subprocess.Popen[bytes] | None = None
-        self._lock, self._sending = threading.Lock(), threading.Lock()
+        # Reentrant: `pause` is also called by a handler of signals, in the middle of anything.
+        self._lock, self._sending = threading.RLock(), threading.Lock()
         self._ready, self._gone = threading.Event(), threading.Event()
         self._verdict, self._words, self._code = "", b"", 0
         # The system ends the worker with the thread that started it, so that is one that stays (see `worker`).
@@ -132,7 +133,8 @@ class Process:
                 how = f"signal {-self._code}, {signal.Signals(-self._code).name}"
         if -self._code == getattr(signal, "SIGKILL", 9):
             hint = f"{_MEMORY} What you ask next starts another."
-        words = self._words.decode("utf-8", "replace").splitlines()
+        # What Python says of a crash stands behind what native code said of it.
+        words = self._words.decode("utf-8", "replace").partition("Fatal Python error")[0].splitlines()
         last = next((line.strip() for line in reversed(words) if line.strip()), "")
         return LocalragError(f"the model's process ended ({how})" + f": {last[:200]}" * bool(last), hint)
 

@@ -68,6 +68,10 @@ def _settle(setup: Setup) -> None:
         offline.confine()
     if sys.platform == "win32":
         return
+    import resource
+
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold text of documents
     with suppress(OSError):
         os.nice(_NICE)
     if sys.platform == "linux":

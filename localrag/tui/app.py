@@ -130,8 +130,8 @@ class LocalragApp(App[None]):
         self._last_interrupt = float("-inf")
 
     def on_mount(self) -> None:
-        # Ctrl-Z halts this process only; the engine may be in another.
-        self.app_suspend_signal.subscribe(self, lambda _: self.core.engine.pause(True))
+        # Ctrl-Z halts this process only, and at once; the engine may be in another.
+        self.app_suspend_signal.subscribe(self, lambda _: self.core.engine.pause(True), immediate=True)
         self.app_resume_signal.subscribe(self, lambda _: self.core.engine.pause(False))
         self.open_first_screen()
         # Nothing of this is needed for the first screen, and all of it wants the processor.

@@ -30,6 +30,10 @@ class ScriptedEngine:
         part, _, rest = question.partition(" ")
         if part == "pid":
             yield Delta(str(os.getpid()))
+        elif part == "core":
+            import resource
+
+            yield Delta(str(resource.getrlimit(resource.RLIMIT_CORE)[0]))
         elif part == "say":
             yield from map(Delta, (*libraries, mode, str(history)))
         elif part == "passages":

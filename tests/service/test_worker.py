@@ -118,7 +118,7 @@ def test_a_crash_ends_the_calls_under_way_and_the_next_starts_anew(engine: Any, 
     beside = threading.Thread(target=wait)
     beside.start()
     os.kill(before, number)
-    with pytest.raises(LocalragError, match=f"signal {number:d}, {signal.Signals(number).name}") as raised:
+    with pytest.raises(LocalragError, match=f"signal {number:d}, {signal.Signals(number).name}\\)$") as raised:
         list(answer)
     assert "starts another" in raised.value.hint
     beside.join(10)
@@ -129,6 +129,11 @@ def test_a_crash_ends_the_calls_under_way_and_the_next_starts_anew(engine: Any, 
 def test_the_last_words_of_a_crash_are_told(engine: Any) -> None:
     with pytest.raises(LocalragError, match=r"exit code 3.*GGML_ASSERT"):
         list(ask(engine, "assert"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits")
+def test_a_crash_leaves_no_image_of_the_memory_on_the_disk(engine: Any) -> None:
+    assert next(ask(engine, "core")).text == "0"
 
 
 def test_a_worker_that_cannot_start_says_why(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,8 @@ class Conversation(VerticalScroll, can_focus=False):
         self._said: set[str] = set()  # what limits answers, as far as it was said
         self._unfolded = False
         self._greeting = Static(id="greeting")
+        self._kept: tuple[Widget, float, int] | None = None  # what stays where it is
+        self._seen: Widget | None = None
         # At least as high as the view, because an anchored view pushes shorter content to its lower edge.
         self._turns = Vertical(id="turns")
 
@@ -84,21 +86,32 @@ class Conversation(VerticalScroll, can_focus=False):
         folded = [turn.unfold_notes(self._unfolded) for turn in self.query(TurnView)]
         return any(folded)
 
-    def keep_place(self) -> None:
-        """Stay at what is read now when the next layout gives the conversation another size."""
+    def keep_place(self, seen: Widget | None = None) -> None:
+        """Stay at what is read now when the next layout gives it another size; `seen` is to be in view."""
+        self._seen = seen
         if self.is_anchored and self.scroll_y >= self.max_scroll_y:
             return  # it stays at its end by itself
         for part in self.query("TurnView *").results(Widget):
             if not part.children and part.region.height and part.region.bottom > self.region.y:
                 share = max(0, self.region.y - part.region.y) / part.region.height
                 above = max(0, part.region.y - self.region.y)
-                self.call_after_refresh(self._return_to, part, share, above)
+                self._kept = part, share, above
                 return
 
-    def _return_to(self, part: Widget, share: float, above: int) -> None:
-        if part.is_attached:
+    def on_resize(self) -> None:
+        if self._kept is not None:
+            # Its parts have their new places only when all is laid out.
+            self.call_after_refresh(self._return)
+
+    def _return(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None and kept[0].is_attached:
+            part, share, above = kept
             top = part.region.y - self.region.y + self.scroll_offset.y
             self.scroll_to(y=top + share * part.region.height - above, animate=False, immediate=True)
+        seen, self._seen = self._seen, None
+        if seen is not None and seen.is_attached:
+            self.call_after_refresh(seen.scroll_visible, animate=False)
 
     def citations(self) -> list[CitationLine]:
         return list(self.query(CitationLine))

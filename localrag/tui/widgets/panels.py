@@ -101,14 +101,14 @@ class Panels(Container):
             before.mark(False)
         self._chosen = line
         line.mark(True)
-        self._show_source(True)
+        self._show_source(True, line)
         others = [one.citation for one in lines if one.parent is line.parent and one is not line]
         self.source.open(line.citation, lines.index(line) + 1, len(lines), others)
 
-    def _show_source(self, shown: bool) -> None:
+    def _show_source(self, shown: bool, seen: CitationLine | None = None) -> None:
         """Show or hide the source; the conversation stays where it was read, though it gets another size."""
         if self.source.display != shown:
-            self.conversation.keep_place()
+            self.conversation.keep_place(seen)
             self.source.display = shown
 
     def read(self, library: str, document: str, page: int | None) -> None:

@@ -155,6 +155,10 @@ class Settings:
         return self._data / "calibrating"
 
     @property
+    def temporary_dir(self) -> Path:
+        return self._data / "tmp"
+
+    @property
     def proofs_dir(self) -> Path:
         """Where the key lies that proofs are signed with."""
         return self._data / "proofs"

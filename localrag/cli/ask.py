@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localrag import limits
 from localrag.cli.options import (
     chosen_libraries,
     filter_options,
@@ -77,13 +78,16 @@ def ask_command(
     Ctrl-C stops the answer and prints what there is of it.
     """
     from localrag import table_files
-    from localrag.api import ask
 
     if table is not None:
         table_files.check(table)
     settings = load_settings().with_options(
         generator=generator, answer_tokens=answer_tokens, answer_form="short" if short else None, **thought
     )
+    # Before numpy is imported, which starts threads.
+    limits.hold(settings, *([] if table is None else [table.absolute().parent]))
+    from localrag.api import ask
+
     names = chosen_libraries(libraries, settings)
     asking = ask(question, libraries=names, **asdict(only), mode=mode, reproducible=reproducible, settings=settings)
     answer = _follow(asking, drawn=not as_json and sys.stderr.isatty(), silent=as_json, thinking=show_thinking)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from localrag import limits
 from localrag.cli.options import complete_library, json_option, print_json, shown
 from localrag.errors import LocalragError, UsageError
 from localrag.settings import load_settings
@@ -85,9 +86,10 @@ def ingest_command(
     text recognition), data (CSV, JSON, XML, YAML), Markdown and plain text. A file `.localragignore` names what to pass
     over, as `.gitignore` does. Ctrl-C stops after the step at hand; the next run goes on.
     """
+    settings = load_settings()
+    limits.hold(settings)  # before numpy is imported, which starts threads
     from localrag import api
 
-    settings = load_settings()
     library = api.open_library(name or api.name_for(path, settings), settings=settings, create=True)
     if encrypt:
         from localrag.cli.vault import encrypt_first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from localrag import limits
 from localrag.cli.options import (
     chosen_libraries,
     filter_options,
@@ -38,13 +39,14 @@ def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Fil
 
     Words in double quotes are looked for as a phrase.
     """
+    settings = load_settings()
+    limits.hold(settings)  # before numpy is imported, which starts threads
     from localrag.assistant import Assistant
     from localrag.errors import UsageError
 
     question = " ".join(words)
     if not any(letter.isalnum() for letter in question):
         raise UsageError("there are no words to search for", 'For example: localrag search "notice period"')
-    settings = load_settings()
     names = chosen_libraries(libraries, settings)
     assistant = Assistant(settings)
     try:

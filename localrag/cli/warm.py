@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localrag import limits
 from localrag.cli import eval_setup
 from localrag.cli.options import complete_document, complete_library, json_option, print_json, shown
 from localrag.settings import Settings, load_settings
@@ -62,6 +63,7 @@ def warm_command(
     """
     _lower_priority()
     settings = load_settings()
+    limits.hold(settings)
     with eval_setup.interruptible() as stop:
         until = time.monotonic() + seconds if seconds is not None else float("inf")
         told = warm_library(

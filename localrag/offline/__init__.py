@@ -26,13 +26,24 @@ from localrag.offline.hook import SWITCHES, network_for_install, set_switches
 from localrag.offline.landlock import Files
 
 __all__ = [
-    "SWITCHES", "Files", "Layer", "LayerName", "close_sockets", "confine", "confine_python", "confined", "layers",
-    "network_for_install", "set_switches",
+    "SWITCHES",
+    "Files",
+    "Layer",
+    "LayerName",
+    "close_sockets",
+    "confine",
+    "confine_python",
+    "confined",
+    "layers",
+    "network_for_install",
+    "set_switches",
+    "shut",
 ]  # fmt: skip
 
 LayerName = Literal["switches", "hook", "seccomp", "landlock", "files"]
 # What Landlock was last asked to hold by this process; what it inherits cannot be asked of the kernel.
 _reach_held = False
+_shut = False
 _files: Files | None = None
 
 
@@ -71,7 +82,8 @@ def confine(files: Files | None = None, *, without: Collection[LayerName] = ()) 
         OfflineRefused: sockets are open that would go on working, or files cannot be limited since threads run. From
             then on also at every attempt of Python code to reach the network; native code gets "permission denied".
     """
-    global _reach_held, _files
+    global _reach_held, _files, _shut
+    _shut = True
     if "switches" not in without:
         set_switches()
     if "hook" not in without:
@@ -88,6 +100,11 @@ def confine(files: Files | None = None, *, without: Collection[LayerName] = ()) 
     if (wanted is not None or reach) and landlock.restrict(wanted, reach):
         _reach_held = _reach_held or reach
         _files = wanted or _files
+
+
+def shut() -> bool:
+    """True once this process has called `confine`."""
+    return _shut
 
 
 def confined() -> bool:

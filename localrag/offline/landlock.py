@@ -41,7 +41,8 @@ _SCOPES = 0b11  # abstract Unix sockets, signals
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What may be run and read, what read, and what read and written: files, or folders with all that is in them.
+    """What may be run and read, what read, what read and written, and where sockets may be made: files, or folders with
+    all that is in them.
 
     Paths that are not there are left out; links are followed once, when the limits are set.
     """
@@ -49,6 +50,7 @@ class Files:
     programs: tuple[Path, ...] = ()
     reads: tuple[Path, ...] = ()
     writes: tuple[Path, ...] = ()
+    sockets: tuple[Path, ...] = ()
 
 
 def abi() -> int:
@@ -86,6 +88,7 @@ def restrict(files: Files | None, reach: bool = True) -> bool:
             _allow(ruleset, files.programs, _RUNNING & handled)
             _allow(ruleset, files.reads, _READING & handled)
             _allow(ruleset, files.writes, _WRITING & handled)
+            _allow(ruleset, files.sockets, _MAKE_SOCKET & handled)
         seccomp.no_new_privileges()
         _checked(seccomp.call(_RESTRICT, ruleset, 0))
     finally:

@@ -27,4 +27,5 @@ def system_files(reads: tuple[Path, ...] = (), writes: tuple[Path, ...] = ()) ->
         programs=(*map(Path, _PROGRAMS), *sorted(python)),
         reads=(*map(Path, _READS), *packages, *reads),
         writes=(*map(Path, _DEVICES), *graphics, *writes),
+        sockets=(Path("/tmp"), Path("/var/tmp")),  # LibreOffice makes one there; nobody confined can connect to it
     )

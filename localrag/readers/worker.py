@@ -5,8 +5,8 @@
 parent is gone, and asks to be replaced after many files, or when much memory stays in use after one.
 
 Limits: the memory limit is the kernel's on Linux and a look several times a second on macOS; there is none on Windows.
-It has the rights of its user, less what `offline.confine` takes: on Linux the network also of native code; elsewhere
-that of Python code.
+It has the rights of its user, less what `offline.confine` and `limits` take: on Linux the network and all writing but
+of temporary files, also of native code; elsewhere the network of Python code.
 """
 
 from __future__ import annotations
@@ -162,10 +162,11 @@ def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _give_up(memory: int) -> None:
-    from localrag import offline
+    from localrag import limits, offline
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     offline.confine()
+    limits.hold_reader()
     os.umask(0o077)
     if sys.platform == "win32":
         return

@@ -22,7 +22,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from localrag import offline
+from localrag import limits, offline
 from localrag.errors import LibraryError, LocalragError
 from localrag.sealing import unlocked
 from localrag.sealing.keys import Key
@@ -66,6 +66,7 @@ def _settle(setup: Setup) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if setup.confined:
         offline.confine()
+        limits.hold(setup.settings)
     if sys.platform == "win32":
         return
     import resource

@@ -89,7 +89,8 @@ def ask_command(
     from localrag.api import ask
 
     names = chosen_libraries(libraries, settings)
-    asking = ask(question, libraries=names, **asdict(only), mode=mode, reproducible=reproducible, settings=settings)
+    narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # ticked in the app alone
+    asking = ask(question, libraries=names, **narrowed, mode=mode, reproducible=reproducible, settings=settings)
     answer = _follow(asking, drawn=not as_json and sys.stderr.isatty(), silent=as_json, thinking=show_thinking)
     if show_thinking and not as_json and answer.thought:
         click.secho(f"Thought: {shown(answer.thought)}\n", dim=True, err=True)

@@ -126,6 +126,7 @@ def test_watching_follows_a_folder_and_ctrl_c_ends_it(folder: Folder, tmp_path: 
     (tmp_path / "watcher.py").write_text(WATCHER)
     watcher = subprocess.Popen(
         [sys.executable, str(tmp_path / "watcher.py"), "ingest", str(root), "--watch"],
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # the fakes import numpy, whose threads no limit would hold
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -133,6 +133,21 @@ async def test_choice_is_made_from_a_list_and_the_theme_changes_at_once(own):
     assert app.core.engine.configured == {}
 
 
+async def test_model_is_chosen_among_those_that_are_installed(own):
+    app = FakeWorld().app(preferences=preferred())
+    async with app.run_test() as pilot:
+        await opened(pilot, "generator")
+        await until(pilot, lambda: bool(app.screen._models))
+        await pilot.press("enter")
+        await see(pilot, "not set (now, default) fake-1b fake-7b")
+        await pilot.press("down", "down", "enter")
+        await see(pilot, "generator is fake-7b in this conversation.")
+        await until(pilot, lambda: app.core.engine.configured == {"generator": "fake-7b"})
+        await pilot.press("enter", "up", "up", "enter")
+        await see(pilot, "generator is not set in this conversation.")
+        await until(pilot, lambda: app.core.engine.configured == {"generator": ""})
+
+
 async def test_setting_of_the_model_loads_it_again(own):
     world = FakeWorld()
     app = world.app(preferences=preferred())

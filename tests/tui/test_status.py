@@ -43,13 +43,18 @@ def test_wide_line_says_all_in_full_words():
 
 def test_ordinary_line_at_80_columns():
     standing = Standing("fake-1b ready", ("contracts",), 14, 0, 8000)
-    assert line(78, standing) == ("offline │ not encrypted │ fake-1b ready │ contracts │ 14 documents │ 0 ready")
+    assert line(78, standing) == ("offline │ not encrypted │ fake-1b ready │ contracts │ 14 documents │ way: auto")
+
+
+def test_meter_has_its_place_at_80_columns_beside_a_model_of_a_long_name():
+    standing = Standing("smollm2-135m-instruct ready", ("examples",), 14, 0, 8000, context=CONTEXT)
+    assert line(78, standing) == "offline │ not encrypted │ smollm2-135m-… │ examples │ 14 documents │ 70 % full"
 
 
 def test_meter_has_a_letter_for_each_part_that_is_there():
-    whole, short, shortest = meter(CONTEXT, 8000)
+    whole, short, shorter, shortest = meter(CONTEXT, 8000)
     assert "context rdddddddhq··" in whole and "free 30 %" in whole
-    assert short == "context rdddddddhq·· 70 % full" and shortest == "context 70 % full"
+    assert short == "context rdddddddhq·· 70 % full" and (shorter, shortest) == ("context 70 % full", "70 % full")
     assert meter({}, 8000)[0] == "context empty, 8,000 tokens can be read at once"
     assert meter({}, 0) == ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +12,6 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
 
 from localrag.settings import Knob, as_text
 from localrag.tui.inert import clean_line
@@ -38,15 +38,18 @@ class EditScreen(ModalScreen[Change | None]):
         Binding("escape", "dismiss", "Leave it as it is"),
     ]
 
-    def __init__(self, preferences: Preferences, knob: Knob) -> None:
+    def __init__(self, preferences: Preferences, knob: Knob, offers: Sequence[str] = ()) -> None:
         super().__init__()
+        # Among what is there a person chooses, besides leaving it not set; what the setting has now is offered too.
+        now = preferences.text(knob)
+        there = tuple(dict.fromkeys(("", *offers, now))) if offers and knob.optional else ()
+        self._choices = knob.choices or there
         self._preferences = preferences
         self._knob = knob
-        now = preferences.text(knob)
         self._field: Input | None = None
         self._list: OptionList | None = None
-        if knob.choices:
-            self._list = OptionList(*(Option(self._choice(choice, now), id=choice) for choice in knob.choices))
+        if self._choices:
+            self._list = OptionList(*(self._choice(choice, now) for choice in self._choices))
         else:
             self._field = Input(now, placeholder="not set" if knob.optional else "", id="setting")
             self._field.cursor_blink = False
@@ -68,7 +71,7 @@ class EditScreen(ModalScreen[Change | None]):
 
     def on_mount(self) -> None:
         if self._list is not None and self._list.is_attached:
-            self._list.highlighted = self._knob.choices.index(self._preferences.text(self._knob))
+            self._list.highlighted = self._choices.index(self._preferences.text(self._knob))
             self._list.focus()
         elif self._field is not None and self._field.is_attached:
             self._field.focus()
@@ -95,8 +98,8 @@ class EditScreen(ModalScreen[Change | None]):
     @property
     def _text(self) -> str:
         if self._list is not None:
-            option = self._list.highlighted_option
-            return option.id or "" if option is not None else ""
+            at = self._list.highlighted
+            return self._choices[at] if at is not None else ""
         return self._field.value if self._field is not None else ""
 
     def _judge(self) -> bool:
@@ -113,4 +116,5 @@ class EditScreen(ModalScreen[Change | None]):
             *(["now"] if choice == now else []),
             *(["default"] if choice == as_text(self._knob.default) else []),
         ]
-        return Content(f"{choice}  ({', '.join(marks)})" if marks else choice)
+        words = clean_line(choice) or "not set"
+        return Content(f"{words}  ({', '.join(marks)})" if marks else words)

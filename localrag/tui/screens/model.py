@@ -261,6 +261,7 @@ class NoModelScreen(Screen[bool]):
         if isinstance(told, Fetched):
             self._bar.advance(f"Fetching {clean_line(told.what)}", told.done // 10**6, told.total // 10**6, "MB")
         elif isinstance(told, Said):
+            self._bar.finish()
             self._said.update(Content(clean_line(told.text)))
 
     def on_no_model_screen_over(self, message: Over) -> None:
@@ -279,7 +280,9 @@ def _line(offer: ModelOffer) -> str:
 
 
 def size(bytes: int) -> str:
-    return f"{bytes / 1e9:.1f} GB" if bytes >= 1e9 else f"{bytes / 1e6:.0f} MB"
+    if bytes >= 1e9:
+        return f"{bytes / 1e9:.1f} GB"
+    return f"{bytes / 1e6:.0f} MB" if bytes >= 1e6 else f"{max(1, round(bytes / 1e3))} KB"
 
 
 def spoken(seconds: float) -> str:

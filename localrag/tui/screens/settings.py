@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -19,6 +20,7 @@ from textual.widgets.option_list import Option
 from localrag.errors import LocalragError
 from localrag.settings import Knob
 from localrag.tui.inert import clean_line
+from localrag.tui.jobs import deliver
 from localrag.tui.screens.edit import Change, EditScreen
 
 if TYPE_CHECKING:
@@ -41,8 +43,16 @@ class SettingsScreen(Screen[None]):
         Binding("escape", "close", "Clear the search, or close"),
     ]
 
+    class Models(Message):
+        """Ids of the models that are installed."""
+
+        def __init__(self, ids: tuple[str, ...]) -> None:
+            super().__init__()
+            self.ids = ids
+
     def __init__(self) -> None:
         super().__init__()
+        self._models: tuple[str, ...] = ()
         self._search = Input(placeholder="Search: answer, memory, colours …", id="settings-search")
         self._search.cursor_blink = False
         self._list = OptionList(id="settings-list")
@@ -63,6 +73,13 @@ class SettingsScreen(Screen[None]):
     def on_mount(self) -> None:
         self._search.focus()
         self._fill()
+        self.app.lanes["pages"].submit(
+            lambda: deliver(self, self.Models(self.app.core.engine.models())),
+            lambda error: None,  # then the id is typed
+        )
+
+    def on_settings_screen_models(self, message: Models) -> None:
+        self._models = message.ids
 
     @property
     def chosen(self) -> Knob | None:
@@ -98,7 +115,8 @@ class SettingsScreen(Screen[None]):
 
     def action_change(self) -> None:
         if (knob := self.chosen) is not None:
-            self.app.push_screen(EditScreen(self.app.preferences, knob), self._changed)
+            offers = self._models if knob.name == "generator" else ()
+            self.app.push_screen(EditScreen(self.app.preferences, knob, offers), self._changed)
 
     def _changed(self, change: Change | None) -> None:
         if change is None:

@@ -17,7 +17,7 @@ from localrag.tui.inert import clean_line
 
 BETWEEN = " │ "
 CELLS = 12
-_LONGEST_NAME, _LONGEST_TITLE = 22, 28
+_SHORTEST_NAME, _LONGEST_NAME, _LONGEST_TITLE = 14, 22, 28
 Forms = Sequence[str]
 
 
@@ -56,7 +56,7 @@ def parts_of(standing: Standing, network: Forms) -> list[tuple[int, Forms]]:
     parts: list[tuple[int, Forms]] = [
         (0, network),
         (3, ("encrypted" if standing.encrypted else "not encrypted",)),
-        (5, (model, _cut(model, _LONGEST_NAME))),
+        (5, (model, _cut(model, _LONGEST_NAME), _cut(model, _SHORTEST_NAME))),
         (1, (names, _cut(names, _LONGEST_NAME))),
         (4, (_count(standing.documents, "document") if counted else "counting …",)),
     ]
@@ -65,7 +65,8 @@ def parts_of(standing: Standing, network: Forms) -> list[tuple[int, Forms]]:
     parts.append((8 if standing.mode == "auto" else 2, (f"way: {standing.mode}",)))
     parts.append((6, meter(standing.context, standing.most)))
     if counted and standing.documents:
-        parts.append((7, (f"{standing.warm:,} of them kept ready", f"{standing.warm:,} ready")))
+        ready = f"{standing.warm:,} of them kept ready"
+        parts.append((7, (ready, f"{standing.warm:,} ready")) if standing.warm else (8, (ready,)))
     if title := clean_line(standing.title):
         parts.append((9, (f"“{title}”", f"“{_cut(title, _LONGEST_TITLE)}”")))
     return [(rank, forms) for rank, forms in parts if forms]
@@ -79,7 +80,7 @@ def meter(context: Mapping[str, int], most: int) -> Forms:
     full = f"{_percent(whole - context.get('free', 0), whole)} full"
     bar = f"context {_bar(context, whole)}"
     words = ", ".join(f"{name} {_percent(tokens, whole)}" for name, tokens in context.items())
-    return f"{bar} {words}", f"{bar} {full}", f"context {full}"
+    return f"{bar} {words}", f"{bar} {full}", f"context {full}", full
 
 
 def _bar(context: Mapping[str, int], whole: int) -> str:

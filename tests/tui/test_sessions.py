@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from localrag.sessions import SessionStore
@@ -349,3 +350,28 @@ async def test_with_nothing_said_there_is_nothing_to_export(store):
         await see(pilot, "Ask about contracts")
         await pilot.press("ctrl+e")
         await see(pilot, "There is nothing to export yet.")
+
+
+async def test_letters_typed_at_once_behind_the_slash_reach_the_search_and_rename_nothing(store):
+    kept(store, "Is there a red kettle?")
+    kept(store, "Something else?")
+    app = world_with(store).app()
+    async with app.run_test() as pilot:
+        await open_list(pilot)
+        await see(pilot, "Something else?")
+        for key, character in (("slash", "/"), ("r", "r"), ("e", "e"), ("d", "d")):
+            app.post_message(events.Key(key, character))  # without waiting for one to be done before the next
+        await until(pilot, lambda: app.screen.query_one(Input).value == "red")
+        await see(pilot, "1. question: Is there a red kettle?")
+
+
+async def test_a_long_title_stays_on_its_line(store):
+    kept(store, "What does it say about " + "remote work and " * 3 + "the rest?")
+    kept(store, "Short?")
+    app = world_with(store).app()
+    async with app.run_test(size=(50, 24)) as pilot:
+        await open_list(pilot)
+        await see(pilot, "Short?")
+        rows = [line for line in lines(app) if "1 turn" in line]
+        assert len(rows) == 2 and "What doe" in rows[1] and "…" in rows[1]
+        assert sum("remote" in line for line in lines(app)) <= 1

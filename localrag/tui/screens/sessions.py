@@ -14,6 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Key
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
@@ -157,7 +158,7 @@ class SessionsScreen(Screen[Resumed | None]):
         for row, line in self._found(words) if words else [(Row(one), self._line(one)) for one in self._there]:
             name = f"{row.session.id} {row.turn}"
             self._rows[name] = row
-            options.append(Option(Content(line), id=name))
+            options.append(Option(Content(line).truncate(max(20, self._list.size.width - 4), ellipsis=True), id=name))
         self._list.set_options(options)
         rows = list(self._rows.values())
         same = [at for at, row in enumerate(rows) if before is not None and row.session.id == before.session.id]
@@ -183,6 +184,9 @@ class SessionsScreen(Screen[Resumed | None]):
         when = clean_line(one.changed[:16].replace("T", " "))
         return f"{mark} {when}  {turns:>9}  {clean_line(one.title)}"
 
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._fill)
+
     def on_option_list_option_highlighted(self) -> None:
         self._explain()
 
@@ -205,23 +209,32 @@ class SessionsScreen(Screen[Resumed | None]):
 
     # --- keys -----------------------------------------------------------------------------------------------
 
+    def on_key(self, event: Key) -> None:
+        """Lead keys to the search line that were pressed behind the slash before it had the keyboard."""
+        if self.focused is self._search and event.is_printable and event.character:
+            event.stop()  # the line takes what is typed in it itself, so this was on its way to the list
+            self._search.insert_text_at_cursor(event.character)
+        elif event.key == "slash":
+            event.stop()  # here and not as a binding, which would come later than the letters behind it
+            self.action_search()
+
     def action_search(self) -> None:
-        self._search.focus()
+        self.set_focus(self._search)
 
     def action_switch(self) -> None:
-        (self._list if self._search.has_focus else self._search).focus()
+        self.set_focus(self._list if self.focused is self._search else self._search)
 
     def action_close(self) -> None:
         if self._search.value:
             self._search.value = ""
-            self._list.focus()
-        elif self._search.has_focus:
-            self._list.focus()
+            self.set_focus(self._list)
+        elif self.focused is self._search:
+            self.set_focus(self._list)
         else:
             self.dismiss(None)
 
     def on_input_submitted(self) -> None:
-        self._list.focus()
+        self.set_focus(self._list)
 
     def on_option_list_option_selected(self) -> None:
         self.action_open()

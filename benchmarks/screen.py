@@ -1,10 +1,10 @@
 """The terminal app as a person meets it: first paint, key to echo while a model works, Esc to stopped.
 
-    python benchmarks/screen.py LIBRARY [--engine local|remote] [--keys N] [-n RUNS]
+    python benchmarks/screen.py [--library NAME] [--engine local|remote] [--keys N] [-n RUNS]
 
-Runs `localrag chat` under a pseudo-terminal and reads what it draws. `--engine local` has documents and model in the
-screen's own process, for comparison. Model and threads are those of the settings (LOCALRAG_GENERATOR and
-LOCALRAG_THREADS).
+Without --library, `examples/` is read into a library in a temporary folder first. Models are those installed, model and
+threads those of the settings (LOCALRAG_GENERATOR, LOCALRAG_THREADS). Runs `localrag chat` under a pseudo-terminal and
+reads what it draws. `--engine local` has documents and model in the screen's own process, for comparison.
 
     paint     from the start of the command to its first full frame
     idle      from a key to its echo, once the model is loaded
@@ -26,9 +26,12 @@ import signal
 import statistics
 import struct
 import sys
+import tempfile
 import termios
 import time
+from pathlib import Path
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 PATIENCE = 120.0
 GAP = (0.08, 0.25)  # seconds between two keys: a fast typist
 LOCAL = """
@@ -199,18 +202,34 @@ def told(name: str, values: list[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("library")
+    parser.add_argument("--library", help="an existing library (else examples/ is read into a temporary one)")
     parser.add_argument("--engine", choices=("remote", "local"), default="remote")
     parser.add_argument("--keys", type=int, default=60, help="keys of each kind in a sitting (60)")
     parser.add_argument("-n", type=int, default=3, help="sittings (3)")
     given = parser.parse_args()
+    if given.library:
+        measure(given.engine, given.library, given.keys, given.n)
+        return
+    from localrag import api
+    from localrag.settings import load_settings
+
+    settings = load_settings()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        (home / "models").symlink_to(settings.models_dir)
+        os.environ["LOCALRAG_HOME"] = folder
+        api.open_library("examples", settings=settings.with_options(home=home), create=True).ingest(EXAMPLES)
+        measure(given.engine, "examples", given.keys, given.n)
+
+
+def measure(engine: str, library: str, count: int, runs: int) -> None:
     found: dict[str, list[float]] = {}
-    Screen(given.engine, given.library).open_and_close()  # fills the disk's cache and writes the byte code
-    for _ in range(given.n):
-        for name, values in sit(given.engine, given.library, given.keys).items():
+    Screen(engine, library).open_and_close()  # fills the disk's cache and writes the byte code
+    for _ in range(runs):
+        for name, values in sit(engine, library, count).items():
             found.setdefault(name, []).extend(values)
-        found.setdefault("heard", []).append(heard(given.engine, given.library))
-    print(f"{given.engine}, milliseconds, load average {os.getloadavg()[0]:.1f}")
+        found.setdefault("heard", []).append(heard(engine, library))
+    print(f"{engine}, milliseconds, load average {os.getloadavg()[0]:.1f}")
     for name, values in found.items():
         print(told(name, values))
 

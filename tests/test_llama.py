@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -400,3 +401,7 @@ def test_a_truncated_model_is_a_model_error(tmp_path: Path, path: Path) -> None:
     with pytest.raises(ModelError) as raised:
         LlamaGenerator("adapted", path, adapter=file)
     assert "cut.gguf" in raised.value.message
+
+
+def test_threads_that_wait_for_each_other_sleep_soon(model: LlamaGenerator) -> None:
+    assert os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}

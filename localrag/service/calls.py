@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from types import GenericAlias
 from typing import Any, get_args, get_origin, get_type_hints
@@ -32,7 +32,7 @@ class Setup:
     settings: Settings
     confined: bool
     parent: int
-    keys: tuple[tuple[str, bytes], ...] = ()
+    keys: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,26 +257,32 @@ class Assistant:
     # --- retrieve -------------------------------------------------------------------------------------------
 
     def _retrieve(self, asked: Question) -> Iterator[Event]:
-        hits = (asked.hits or self._search(asked, planning.BACKGROUND))[: self._settings.passages]
-        if not hits:
+        model = self._model()
+        prompted = self._passages(asked, model)
+        if prompted is None:
             yield Answered(self._nothing(asked))
             return
-        model = self._model()
-        budget = answering.budget(model, self._settings, asked, self._settings.prompt_tokens)
-        fitted = prompt.fit(hits, asked.history, budget, model.count)
-        passages = retrieval.in_reading_order(fitted.taken, asked.libraries)
-        yield Found(tuple(passages))
-        asked.looked_at = material.share_read(passages, asked.documents, asked.only)
-        asked.looked_at += material.remembered(fitted.shortened, fitted.forgotten)
-        messages = prompt.passages_prompt(asked.text, passages, fitted.history)
-        used = answering.context(model, fitted.tokens, fitted.history, asked)
-        for event in answering.answer(asked, Prompted(messages, passages, context=used), model, self._settings):
+        yield Found(tuple(prompted.passages))
+        for event in answering.answer(asked, prompted, model, self._settings):
             if isinstance(event, Answered) and self._escalates(asked, event.answer):
                 asked.spent += event.answer.tokens
                 yield Planned(asked.plan)
                 yield from self._read(asked)
                 return
             yield event
+
+    def _passages(self, asked: Question, model: Model) -> Prompted | None:
+        """The prompt with the passages for a question; None where there is none."""
+        hits = (asked.hits or self._search(asked, planning.BACKGROUND))[: self._settings.passages]
+        if not hits:
+            return None
+        budget = answering.budget(model, self._settings, asked, self._settings.prompt_tokens)
+        fitted = prompt.fit(hits, asked.history, budget, model.count)
+        passages = retrieval.in_reading_order(fitted.taken, asked.libraries)
+        asked.looked_at = material.share_read(passages, asked.documents, asked.only)
+        asked.looked_at += material.remembered(fitted.shortened, fitted.forgotten)
+        messages = prompt.passages_prompt(asked.text, passages, fitted.history)
+        return Prompted(messages, passages, context=answering.context(model, fitted.tokens, fitted.history, asked))
 
     def _escalates(self, asked: Question, answer: Answer) -> bool:
         """Whether the best document is now read whole, because its passages fit the question and did not answer it."""
@@ -356,13 +362,22 @@ class Assistant:
 
     def read_ahead(
         self, *, libraries: Sequence[str], documents: Filter | Sequence[str] | None = None,
-        likely: Sequence[tuple[str, str]] = (), stop: Callable[[], bool] = lambda: False,
+        likely: Sequence[tuple[str, str]] = (), draft: str = "", mode: Mode = "auto", history: Sequence[Turn] = (),
+        stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Warmed]:  # fmt: skip
-        """Read the document that the next question is likely to be about, while the person types it.
+        """Read what the next question is likely to be answered from, while the person types it.
 
-        It is the only one there is, or the first of `likely` (library and path, as the last answer cites them) that the
-        filter lets through. Nothing is read that could not be read whole later, or is as short as its passages.
+        With a `draft` of a question, that is what the draft would be answered from as it stands: its passages, or the
+        document it points to. Else it is the only document there is, or the first of `likely` (library and path, as the
+        last answer cites them) that the filter lets through. Nothing is read that could not be read whole later, or
+        is as short as its passages. Nothing of a draft is recorded.
         """
+        if draft.strip():
+            with precedence.asking(self._settings.asking_dir, precedence.Rank.TYPING):
+                urgent = precedence.watch(self._settings.asking_dir, precedence.Rank.TYPING)
+                halt = lambda: stop() or urgent()  # noqa: E731
+                self._read_for(self._prepare(draft, libraries, filters.of(documents), mode, history, halt), mode)
+            return
         only = filters.of(documents)
         pairs = filters.chosen([self.library(name) for name in libraries], only).documents
         by_name = {(library.name, document.path): (library, document) for library, document in pairs}
@@ -375,6 +390,23 @@ class Assistant:
                 yield from warming.warm(
                     library, found, self._model(), self._settings, stop=stop, rank=precedence.Rank.TYPING
                 )
+
+    def _read_for(self, asked: Question, mode: Mode) -> None:
+        """Have the model read what a draft would be answered from, into its memory or the kept states."""
+        for _ in self._plan(asked, mode, reproducible=False):
+            pass
+        model = self._model()
+        if asked.stop():
+            return
+        if asked.plan.kind == "retrieve" and (prompted := self._passages(asked, model)) is not None:
+            # In the batches of the question itself: the batches that a longer question shares are not read again.
+            list(model.weigh(prompt.check_prompt(prompted.messages), prompt.CHECK_OPTIONS, stop=asked.stop))
+        elif asked.plan.kind == "read":
+            units = [unit for pair in asked.reading or asked.documents for unit in material.whole(pair, asked.only)]
+            if _tokens(units, model) <= answering.budget(model, self._settings, asked, model.window):
+                messages = prompt.documents_prompt("", [(unit.name, unit.text) for unit in units])
+                part = material.pages_named(asked.only)
+                list(model.read(messages, stop=asked.stop, states=self._states([unit.pair for unit in units], part)))
 
     def warm(
         self, library: str, documents: Sequence[str] = (), *, stop: Callable[[], bool] = lambda: False

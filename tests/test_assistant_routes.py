@@ -129,6 +129,31 @@ def test_a_document_that_was_read_ahead_is_read_when_it_is_asked_about(
     assert list(assistant.read_ahead(libraries=["long"])) == []
 
 
+def test_the_prompt_of_a_draft_is_read_as_the_question_would_read_it_and_nothing_is_written_or_recorded(
+    assistant: Assistant, models: Any, large: Library, settings: Any
+) -> None:
+    question = "When does the lease of Hall 3 end?"
+    assert list(assistant.read_ahead(libraries=["large"], draft=question)) == []
+    (ahead,) = models.generator.prompts
+    assert not settings.audit_file.exists()
+    ask(assistant, question, "large")
+    assert models.generator.prompts[1] == ahead
+
+
+def test_a_draft_that_points_to_a_whole_document_has_it_read_and_kept(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("two", {"lease.txt": f"{LEASE} {FILLER[:9000]}", "other.txt": FILLER[:9000]})
+    list(assistant.read_ahead(libraries=["two"], draft="Summarise lease.txt"))
+    _, answer = ask(assistant, "Summarise lease.txt", "two")
+    assert answer.plan.kind == "read" and models.generator.prompts[-1][0] == models.generator.prompts[0][0]
+
+
+def test_a_draft_gives_way_before_anything_is_read(assistant: Assistant, models: Any, large: Library) -> None:
+    list(assistant.read_ahead(libraries=["large"], draft="When does the lease end?", stop=lambda: True))
+    assert models.generator.prompts == []
+
+
 def test_of_several_documents_the_one_that_was_cited_is_read_ahead(
     assistant: Assistant, models: Any, shelf: Shelf
 ) -> None:

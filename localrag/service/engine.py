@@ -105,7 +105,7 @@ class Engine(Protocol):
 
     def read_ahead(
         self, *, libraries: Sequence[str], documents: Filter = EVERYTHING, likely: Sequence[tuple[str, str]] = (),
-        stop: Callable[[], bool] = lambda: False,
+        draft: str = "", mode: Mode = "auto", history: Sequence[Turn] = (), stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Warmed]:  # fmt: skip
         """See `Assistant.read_ahead`."""
 

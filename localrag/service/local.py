@@ -43,9 +43,11 @@ class LocalEngine:
 
     def read_ahead(
         self, *, libraries: Sequence[str], documents: Filter = EVERYTHING, likely: Sequence[tuple[str, str]] = (),
-        stop: Callable[[], bool] = lambda: False,
+        draft: str = "", mode: Mode = "auto", history: Sequence[Turn] = (), stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Warmed]:  # fmt: skip
-        return self._assistant.read_ahead(libraries=libraries, documents=documents, likely=likely, stop=stop)
+        return self._assistant.read_ahead(
+            libraries=libraries, documents=documents, likely=likely, draft=draft, mode=mode, history=history, stop=stop
+        )
 
     def ingest(
         self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 # Questions of earlier conversations that can be brought back.
 EARLIER = 100
-
+# Words from which on a draft is looked up.
+DRAFT = 3
 
 # How often the words of an answer that is coming are kept, in seconds.
 KEEP = 2.0
@@ -136,12 +137,17 @@ def answer(core: Core, scope: Scope, asked: Asked, screen: MessagePump) -> None:
         _remember(core, scope, asked, final, screen)
 
 
-def read_ahead(core: Core, scope: Scope, talk: Talk, stop: threading.Event) -> None:
-    """Have the document read that the next question is likely to be about, until `stop` is set."""
+def read_ahead(core: Core, scope: Scope, talk: Talk, draft: str, stop: threading.Event) -> None:
+    """Have what the unfinished question is likely to be answered from read, until `stop` is set.
+
+    So few words find nothing in particular: then it is the document that the last answer cites.
+    """
     if not stop.is_set():
         for _ in core.engine.read_ahead(
-            libraries=scope.libraries, documents=scope.only, likely=talk.cited, stop=stop.is_set
-        ):
+            libraries=scope.libraries, documents=scope.only, likely=talk.cited,
+            draft=draft if len(draft.split()) >= DRAFT else "", mode=scope.mode, history=tuple(talk.history),
+            stop=stop.is_set,
+        ):  # fmt: skip
             pass
 
 

@@ -154,3 +154,23 @@ async def test_the_likely_document_is_read_while_a_person_types_and_gives_way_to
         await pilot.press(*"And")
         await until(pilot, lambda: len(world.assistant.ahead) == 2)
         assert world.assistant.ahead[1]["likely"][0] == ("contracts", "contracts/msa.pdf")
+
+
+async def test_an_unfinished_question_is_looked_up_in_a_pause_and_given_up_at_the_next_key():
+    world = FakeWorld()
+    gate = world.assistant.reading_ahead = Gate()
+    app = world.app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await see(pilot, "ready")
+        await until(pilot, lambda: bool(app.screen.known.documents))
+        app.screen.query_one(QuestionInput).value = "/read how long is @0.pdf"
+        await until(pilot, lambda: len(world.assistant.ahead) == 1)
+        first = world.assistant.ahead[0]
+        assert (first["draft"], first["mode"], first["documents"].documents) == (
+            "how long is 0.pdf", "read", ("0.pdf",)
+        )  # fmt: skip
+        await pilot.press("x")
+        await until(pilot, lambda: first.get("finished") is False)
+        gate.opened.set()
+        await until(pilot, lambda: len(world.assistant.ahead) == 2)
+    assert world.assistant.asked == []

@@ -184,9 +184,7 @@ class Asking(Vertical):
 
     async def _ask(self, text: str, question: str, scope: Scope) -> None:
         """Ask, or wait behind the answer that is coming; a question that mentions documents is asked of those only."""
-        question, documents = completing.mentioned(question.strip(), self._known.documents)
-        if documents:
-            scope = replace(scope, only=replace(scope.only, documents=documents, these=()))
+        question, scope = self._narrowed(question, scope)
         self._ahead.stop()
         wanted = Wanted(text, question, scope)
         if self.answering or self._waiting:
@@ -194,6 +192,13 @@ class Asking(Vertical):
             self._draw()
             return
         await self._begin(wanted)
+
+    def _narrowed(self, question: str, scope: Scope) -> tuple[str, Scope]:
+        """The question with the names that it mentions, and what it is asked of then."""
+        question, documents = completing.mentioned(question.strip(), self._known.documents)
+        if documents:
+            scope = replace(scope, only=replace(scope.only, documents=documents, these=()))
+        return question, scope
 
     async def again(self, way: str = "") -> None:
         """Answer the last question again, by the way that is named or the next that is sensible."""
@@ -328,12 +333,15 @@ class Asking(Vertical):
         draft = self.field.value.strip()
         if self._asked is not None or self.app.model.state != "ready" or not draft:
             return
-        typed = commands.typed(draft)
-        if typed is not None and (typed.command is None or typed.command.mode is None):
-            return
-        talk, scope = self.talk, self.scope
+        typed, scope = commands.typed(draft), self.scope
+        if typed is not None:
+            if typed.command is None or typed.command.mode is None:
+                return
+            draft, scope = typed.argument, replace(scope, mode=typed.command.mode)
+        draft, scope = self._narrowed(draft, scope)
+        talk = self.talk
         # Nobody asked for it, so what goes wrong with it is not shown; a question would meet it again.
-        self.app.lanes["model"].submit(lambda: read_ahead(self._core, scope, talk, stop), lambda error: None)
+        self.app.lanes["model"].submit(lambda: read_ahead(self._core, scope, talk, draft, stop), lambda error: None)
 
     def _keep_draft(self) -> None:
         """Keep what is typed in a conversation that has begun, so that it outlives the app."""

@@ -219,3 +219,37 @@ def test_a_filter_is_told_in_words() -> None:
     assert filters.named_in(plan, only).reason == "It fits. Only pages 3-7 are looked at."
     assert filters.named_in(plan, replace(only, pages=(3, 3))).reason.endswith(" Only page 3 is looked at.")
     assert filters.named_in(plan, replace(only, pages=None)).reason == "It fits."
+
+
+# --- single documents ---------------------------------------------------------------------------------------
+
+
+def test_single_documents_are_just_those_whatever_signs_stand_in_their_names(made: Made) -> None:
+    none = ("", "", 0)
+    one = made("one", {"a[1]*.pdf": none, "a1b.pdf": none, "x/a.pdf": none})
+    other = made("other", {"a1c.pdf": none, "x/a.pdf": none, "a.pdf": none})
+    only = Filter(these=(("one", "a[1]*.pdf"), ("other", "a.pdf")))
+    passed = filters.chosen([one, other], only).documents
+    assert [(library.name, document.path) for library, document in passed] == [("one", "a[1]*.pdf"), ("other", "a.pdf")]
+
+
+def test_single_documents_that_are_gone_are_said_to_be(made: Made) -> None:
+    with pytest.raises(NotFoundError, match=r"is among 'gone\.pdf'") as raised:
+        filters.chosen([made("one")], Filter(these=(("one", "gone.pdf"),)))
+    assert "choose again" in raised.value.hint
+
+
+def test_many_single_documents_are_told_by_a_few() -> None:
+    only = Filter(these=tuple(("one", f"{number}.pdf") for number in range(1200)))
+    assert filters.described(only) == (
+        "are among '0.pdf', '1.pdf', '2.pdf', '3.pdf', '4.pdf' and 1,195 more"
+    )  # fmt: skip
+
+
+def test_what_lies_in_a_single_document_and_failed_might_have_passed() -> None:
+    only = Filter(these=(("one", "mail.eml"),))
+    assert filters.may_hold(only, "one", "/r", "mail.eml/broken.pdf") and filters.may_hold(
+        only, "one", "/r", "mail.eml"
+    )
+    assert not filters.may_hold(only, "one", "/r", "mail.eml2")
+    assert not filters.may_hold(only, "two", "/r", "mail.eml")

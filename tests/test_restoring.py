@@ -83,6 +83,7 @@ def test_what_is_no_answer_is_refused_and_the_place_is_named(change: dict[str, A
 
 def test_a_filter_comes_back_with_its_pages() -> None:
     assert restored(Filter, {"documents": ["a*"], "pages": [3, None]}) == Filter(("a*",), pages=(3, None))
+    assert restored(Filter, {"these": [["one", "a.pdf"]]}) == Filter(these=(("one", "a.pdf"),))
     with pytest.raises(ValueError, match="1 parts, not 2"):
         restored(Filter, {"pages": [3]})
 

@@ -38,6 +38,7 @@ from localrag.tui.screens.welcome import WelcomeScreen
 from localrag.tui.talk import Scope
 from localrag.tui.themes import ORDINARY, THEMES, Look
 from localrag.tui.widgets.turn import get_ready
+from localrag.tui.working import Works
 from localrag.types import EVERYTHING, Filter, Mode
 
 QUIT_WINDOW = 3.0
@@ -122,6 +123,7 @@ class LocalragApp(App[None]):
         self._wear()
         self.core = core
         self.lanes = {name: Lane(name) for name in ("model", "pages", "reading")}
+        self.works = Works(core, self.lanes)
         self._libraries = tuple(libraries)
         self._folder = folder
         self._only = only
@@ -304,6 +306,7 @@ class LocalragApp(App[None]):
 
     def shut_down(self, seconds: float) -> bool:
         """After the screen is gone: end the threads. False if one is still inside native code."""
+        self.works.stop()
         self.lanes["model"].submit(self.core.engine.close, lambda error: None)
         closed = [lane.close(seconds) for lane in self.lanes.values()]
         return all(closed)

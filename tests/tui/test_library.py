@@ -8,11 +8,13 @@ import pytest
 
 from localrag.reports import Failure, IngestReport
 from localrag.service.engine import Shelved
+from localrag.tui.screens.chat import ChatScreen
+from localrag.tui.talk import Scope
 from localrag.tui.widgets.library import LibraryPane
 from localrag.tui.widgets.library_tree import LibraryTree
 from localrag.tui.widgets.question import QuestionInput
 from localrag.tui.widgets.source import SourceText
-from localrag.types import Remark, SkippedPage
+from localrag.types import Filter, Remark, SkippedPage
 from tui.fakes import PAGES, FakeLibrary, FakeWorld, Gate, shelved_document
 from tui.screen_text import SIZES, ask, lines, see, shown, until
 
@@ -40,7 +42,7 @@ def world() -> FakeWorld:
 
 
 async def opened(pilot) -> LibraryTree:
-    await see(pilot, "ready")
+    await until(pilot, lambda: pilot.app.model.state == "ready" and bool(pilot.app.screen.query(LibraryPane)))
     await pilot.press("f6")
     await see(pilot, "1 not read")
     await pilot.press("home")
@@ -265,3 +267,56 @@ async def test_several_libraries_and_several_folders_are_branches_of_their_own()
         assert "/a" in shown(app) and "/b" in shown(app)
         await pilot.press("space")
         await see(pilot, "Only 2 of 7 documents: x.eml, deed.pdf")
+
+
+async def test_a_conversation_that_begins_narrowed_says_so_and_has_its_documents_ticked():
+    only = Filter(these=(("contracts", "notes.txt"), ("contracts", "gone.pdf")))
+    app = world().app(only=only)
+    async with app.run_test(size=WIDE) as pilot:
+        await see(pilot, "Only 2 of 4 documents: notes.txt, gone.pdf")
+        tree = await opened(pilot)
+        await until(pilot, lambda: any("unticked: gone.pdf" in note.message for note in app._notifications))
+        await see(pilot, "Only 1 of 4 documents: notes.txt")
+        assert tree.ticked == {("contracts", "notes.txt")}
+
+
+async def test_a_document_that_is_mentioned_comes_before_those_ticked():
+    here = world()
+    app = here.app()
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot)
+        await pilot.press("end", "space", "escape")
+        await see(pilot, "Only 1 of 4 documents: notes.txt")
+        await ask(pilot, "What does @leases/yard.pdf say?")
+        await until(pilot, lambda: len(here.assistant.asked) == 1)
+        assert here.assistant.asked[0]["documents"] == Filter(("leases/yard.pdf",))
+        await ask(pilot, "And the notes?")
+        await until(pilot, lambda: len(here.assistant.asked) == 2)
+        assert here.assistant.asked[1]["documents"] == Filter(these=(("contracts", "notes.txt"),))
+
+
+async def test_what_goes_on_goes_on_in_another_conversation():
+    here = world()
+    gate = here.fresh.gate = Gate()
+    app = here.app()
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot)
+        await pilot.press("i")
+        await see(pilot, "reading: b.md")
+        app.switch_screen(ChatScreen(app.core, Scope(("contracts",)), lambda: 0.0))
+        await until(pilot, lambda: bool(app.screen.query(LibraryPane)) and "reading" not in shown(app))
+        app.screen.query_one(LibraryPane).show()
+        await see(pilot, "reading: b.md")
+        gate.opened.set()
+        await see(pilot, ": 3 read.")
+
+
+async def test_leaving_the_app_stops_what_goes_on():
+    here = world()
+    here.fresh.gate = Gate()
+    app = here.app()
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot)
+        await pilot.press("i")
+        await see(pilot, "reading: b.md")
+    assert app.shut_down(5)

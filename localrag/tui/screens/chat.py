@@ -104,7 +104,7 @@ class ChatScreen(Screen[None]):
         self._source = SourcePane(core)
         self._panels = Panels(self._conversation, self._source)
         self._asking = Asking(core, scope, self._conversation)
-        self._library = LibraryPane(core, scope.libraries, clock)
+        self._library = LibraryPane(core, scope.libraries, clock, scope.only.these)
         self._narrowed = NarrowedLine()
         self._status = StatusLine()
 
@@ -219,7 +219,7 @@ class ChatScreen(Screen[None]):
 
     def on_library_pane_narrowed(self, message: LibraryPane.Narrowed) -> None:
         self._asking.scope = replace(self.scope, only=replace(self.scope.only, these=message.these))
-        self._narrowed.show(message.these, message.of)
+        self._narrowed.show(message.these, self._held.documents if self._held is not None else None)
 
     def on_library_pane_wanted(self, message: LibraryPane.Wanted) -> None:
         self._library.display = self.has_class("-wide")
@@ -362,6 +362,7 @@ class ChatScreen(Screen[None]):
 
     def on_chat_screen_counted(self, message: Counted) -> None:
         self._held = message.held
+        self._narrowed.show(self.scope.only.these, message.held.documents)
         self._draw_status()
 
     async def _model_changed(self) -> None:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 PAUSE = 0.15
 MOST_FOUND = 500
-HINT = "Space tick · / find · F1 keys"
+MOST_NAMED = 3
+HINT = "Space tick · / find · Enter text · w keep ready · i read folders · F1 all keys"
 
 
 class Field(Input):
@@ -75,12 +76,11 @@ class LibraryPane(Vertical):
     ]
 
     class Narrowed(Message):
-        """Questions shall be asked of these documents only, of so many; of all where there are none."""
+        """Questions shall be asked of these documents only; of all where there are none."""
 
-        def __init__(self, these: tuple[Name, ...], of: int) -> None:
+        def __init__(self, these: tuple[Name, ...]) -> None:
             super().__init__()
             self.these = these
-            self.of = of
 
     class Wanted(Message):
         """The text of a document is to be shown."""
@@ -99,7 +99,7 @@ class LibraryPane(Vertical):
             self.shelves = shelves
 
     class Looked(Message):
-        """What the libraries hold, or why it cannot be told; a folder that was looked at."""
+        """What the libraries hold, or why it cannot be told."""
 
         def __init__(
             self, shelves: tuple[Shelf, ...] = (), tops: Sequence[Branch] = (), error: LocalragError | None = None
@@ -107,6 +107,13 @@ class LibraryPane(Vertical):
             super().__init__()
             self.shelves = shelves
             self.tops = tops
+            self.error = error
+
+    class Failed(Message):
+        """A folder cannot be looked at."""
+
+        def __init__(self, error: LocalragError) -> None:
+            super().__init__()
             self.error = error
 
     class Met(Message):
@@ -118,7 +125,9 @@ class LibraryPane(Vertical):
             self.path = path
             self.folder = folder
 
-    def __init__(self, core: Core, libraries: Sequence[str], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, core: Core, libraries: Sequence[str], clock: Callable[[], float], ticked: Iterable[Name] = ()
+    ) -> None:
         super().__init__(id="library")
         self._core = core
         self._libraries = tuple(libraries)
@@ -127,9 +136,9 @@ class LibraryPane(Vertical):
         self._looked = False
         self._title = Static(id="library-title")
         self._find = Field("name, failed, warm, skipped, long …", "library-find")
-        self._tree = LibraryTree()
+        self._tree = LibraryTree(ticked)
         self._details = LibraryDetails()
-        self._work = LibraryWork(core, clock)
+        self._work = LibraryWork(clock)
         self._folder = Field("folder to add", "library-folder")
         self._confirm = Confirm(id="library-confirm")
         self._hint = Static(HINT, classes="quiet", id="library-hint")
@@ -190,7 +199,7 @@ class LibraryPane(Vertical):
         there = {name for top in self._tops for name in top.names()}
         if gone := self._tree.ticked - there:
             self._tree.ticked &= there
-            self.notify(f"{len(gone):,} ticked documents are no longer in the library.", markup=False)
+            self.notify(f"No longer in the library, and unticked: {_some(gone)}", markup=False)
         self._draw()
         self._tell_ticked()
         self.post_message(self.Changed(self._shelves))
@@ -249,7 +258,7 @@ class LibraryPane(Vertical):
         self.tick(())
 
     def _tell_ticked(self) -> None:
-        self.post_message(self.Narrowed(tuple(sorted(self._tree.ticked)), self._count()))
+        self.post_message(self.Narrowed(tuple(sorted(self._tree.ticked))))
 
     # --- one document ---------------------------------------------------------------------------------------
 
@@ -278,8 +287,9 @@ class LibraryPane(Vertical):
         self._read(folders)
 
     def _read(self, folders: Sequence[tuple[str, Path]]) -> None:
-        if folders and not self._work.read(folders):
+        if folders and not self.app.works.read(folders):
             self.notify("Folders are being read already; x stops that.", markup=False)
+        self._work.watch_works()
 
     def action_add(self) -> None:
         self._folder.display = True
@@ -295,8 +305,12 @@ class LibraryPane(Vertical):
         library = here.library if here is not None else self._libraries[0]
         self.app.lanes["reading"].submit(
             lambda: deliver(self, self.Met(library, path, self._core.engine.look_at(path))),
-            lambda error: deliver(self._work, LibraryWork.Said(error_content(error))),
+            lambda error: deliver(self, self.Failed(error)),
         )
+
+    def on_library_pane_failed(self, message: Failed) -> None:
+        message.stop()
+        self._work.tell(error_content(message.error))
 
     def on_library_pane_met(self, message: Met) -> None:
         message.stop()
@@ -314,7 +328,10 @@ class LibraryPane(Vertical):
         chosen = [leaf for leaf in self._chosen() if leaf.shelved is not None]
         for library in dict.fromkeys(leaf.library for leaf in chosen):
             here = [leaf for leaf in chosen if leaf.library == library]
-            self._work.keep(library, [(leaf.path, leaf.shelved.tokens) for leaf in here if leaf.shelved is not None])
+            self.app.works.keep(
+                library, [(leaf.path, leaf.shelved.tokens) for leaf in here if leaf.shelved is not None]
+            )
+        self._work.watch_works()
 
     def action_forget(self) -> None:
         names = [leaf.name for leaf in self._chosen() if leaf.shelved is not None]
@@ -324,8 +341,12 @@ class LibraryPane(Vertical):
         self._ask(
             f"Delete for good what was read of {what}? The files stay where they are: one that still lies in a folder "
             "of the library is read again when the folder is.",
-            lambda: self._work.forget(names),
+            lambda: self._forget(names),
         )
+
+    def _forget(self, names: Sequence[Name]) -> None:
+        self.app.works.forget(names)
+        self._work.watch_works()
 
     def _chosen(self) -> list[Branch]:
         """The ticked documents, else those at and below the cursor."""
@@ -342,12 +363,8 @@ class LibraryPane(Vertical):
         self._confirm.ask(Content(words), answered)
 
     def action_stop(self) -> None:
-        if not self.stop_work():
+        if not self.app.works.stop():
             self._work.clear()
-
-    def stop_work(self) -> bool:
-        """Stop what goes on in the background; False if nothing does."""
-        return self._work.stop()
 
     def on_library_work_advanced(self, message: LibraryWork.Advanced) -> None:
         message.stop()
@@ -357,6 +374,11 @@ class LibraryPane(Vertical):
     def on_library_work_changed(self, message: LibraryWork.Changed) -> None:
         message.stop()
         self.action_refresh()
+
+
+def _some(names: Iterable[Name]) -> str:
+    paths = sorted(clean_line(path) for _, path in names)
+    return ", ".join(paths[:MOST_NAMED]) + (f" and {len(paths) - MOST_NAMED:,} more" if len(paths) > MOST_NAMED else "")
 
 
 def _listed(libraries: Sequence[str]) -> str:

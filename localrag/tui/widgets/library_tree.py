@@ -5,7 +5,7 @@ It ticks and moves about; what ticking means, and what is done with a document, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -16,6 +16,7 @@ from textual.message import Message
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
+from localrag.tui import shortening
 from localrag.tui.inert import clean_line
 from localrag.tui.shelves import Branch, Name, size, state
 
@@ -51,13 +52,13 @@ class LibraryTree(Tree[Branch | None]):
             super().__init__()
             self.branch = branch
 
-    def __init__(self) -> None:
+    def __init__(self, ticked: Iterable[Name] = ()) -> None:
         super().__init__("", id="library-tree")
         self.show_root = False
         self.show_guides = False
         self.guide_depth = INDENT
         self.auto_expand = False
-        self.ticked: set[Name] = set()
+        self.ticked = set(ticked)
         self.working: Mapping[Name, int] = {}
         self._unfolded: set[Key] = set()
 
@@ -71,8 +72,8 @@ class LibraryTree(Tree[Branch | None]):
         if remark:
             self.root.add_leaf(Text(remark, style="italic"), None)
         self.root.expand()
-        if here is not None:
-            self.call_after_refresh(self._go_to, here.key)
+        if branches:
+            self.call_after_refresh(self._go_to, here.key if here is not None else branches[0].key)
 
     def _fill(self, node: TreeNode[Branch | None], branches: Sequence[Branch], unfold: bool) -> None:
         for branch in branches:
@@ -93,6 +94,7 @@ class LibraryTree(Tree[Branch | None]):
                     break
         if node is not self.root:
             self.move_cursor(node)
+            self.post_message(self.Reached(node.data))
 
     @property
     def at(self) -> Branch | None:
@@ -172,9 +174,7 @@ class LibraryTree(Tree[Branch | None]):
         toggle = ("▾ " if node.is_expanded else "▸ ") if node.allow_expand else "  "
         right = self._right(branch)
         room = max(4, width - cell_len(toggle) - 4 - cell_len(right) - 1)
-        name = clean_line(branch.label)
-        if cell_len(name) > room:
-            name = set_cell_size(name, room - 1) + "…"
+        name = shortening.middle(clean_line(branch.label), room)
         line = Text()
         line.append(toggle, Style(meta={"toggle": True}))
         line.append(f"{self._box(branch)} ", Style(meta={"tick": True}))

@@ -43,7 +43,9 @@ from localrag.types import EVERYTHING, Filter, Mode
 
 QUIT_WINDOW = 3.0
 INSTALL = "Type: localrag models install"
-KEY_WORDS = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn"}
+KEY_WORDS = {
+    "escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "left_square_bracket": "[", "right_square_bracket": "]",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +284,8 @@ class LocalragApp(App[None]):
 
     def get_key_display(self, binding: Binding) -> str:
         """Keys in words, which every font has and a screen reader can say."""
-        return "+".join(KEY_WORDS.get(part, part.title()) for part in binding.key.split("+"))
+        key = f"shift+{binding.key}" if len(binding.key) == 1 and binding.key.isupper() else binding.key
+        return "+".join(KEY_WORDS.get(part, part.title()) for part in key.split("+"))
 
     def action_interrupt(self) -> None:
         """Ctrl-C: stop what runs, else copy what is selected, else quit at the second time."""

@@ -31,6 +31,8 @@ async def test_help_lists_every_binding_with_its_keys():
             for binding in own_bindings(owner):
                 assert binding.description in text
         assert "Ctrl+Q" in text and "Esc" in text and "PgUp" in text
+        # A capital letter is another key than the small one, and a bracket has no name that people use.
+        assert "Shift+Y" in text and "  [  " in text and "Square" not in text
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
 

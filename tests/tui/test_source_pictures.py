@@ -81,6 +81,16 @@ async def test_next_citation_and_next_page_are_pictures_too():
         assert world.pictured[2][1] == 2
 
 
+async def test_changing_ones_mind_quickly_leaves_one_picture():
+    app = FakeWorld().app()
+    async with app.run_test() as pilot:
+        await read(pilot)
+        await pilot.press("i", "i", "i")
+        await see(pilot, "PICTURE")
+        await pilot.pause(0.2)
+        assert shown(app).count("PICTURE") == 1 and "being drawn" not in shown(app)
+
+
 async def test_what_cannot_be_drawn_stays_text_and_says_why():
     world = FakeWorld(picture=ReadError("msa.pdf is not the file any more that was read", "Ingest again."))
     app = world.app(preferences=Preferences(Settings(source_view="picture")))

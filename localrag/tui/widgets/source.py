@@ -24,7 +24,7 @@ from localrag.service.engine import Opened
 from localrag.tui import shortening
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
-from localrag.tui.jobs import deliver
+from localrag.tui.jobs import Lane, deliver
 from localrag.tui.pictures import Pictures
 from localrag.tui.widgets import page_text
 from localrag.tui.widgets.page_text import Found
@@ -90,6 +90,7 @@ class SourcePane(Vertical):
         self._core = core
         self._pictures = pictures or Pictures()
         self._as_picture = False
+        self._drawing = Lane("drawing")  # of its own, since a page's text must not wait for a picture
         self._picture: Widget | None = None
         self._boxes: tuple[tuple[float, float, float, float], ...] = ()
         self._title = Static(id="source-title")
@@ -240,20 +241,19 @@ class SourcePane(Vertical):
         # The first is boxed as the quote; a page without it has none.
         spans = tuple((one.start, one.end) for one in marks) if quoted else ((0, 0), *((m.start, m.end) for m in marks))
         width = max(20, self._scroll.size.width - 1) * self._pictures.cell()
-        self.app.lanes["pages"].submit(
-            lambda: deliver(
-                self,
-                self.Drawn(
-                    opened,
-                    engine.page_image(citation.library, citation.document, opened.page.number, width, spans),
-                ),
-            ),
-            lambda error: deliver(self, self.Drawn(opened, None, error)),
-        )
+        self._note("The page is being drawn …")
+
+        def draw() -> None:
+            if self._opened is opened and self._as_picture:  # else the reader has gone on meanwhile
+                drawn = engine.page_image(citation.library, citation.document, opened.page.number, width, spans)
+                deliver(self, self.Drawn(opened, drawn))
+
+        self._drawing.submit(draw, lambda error: deliver(self, self.Drawn(opened, None, error)))
 
     async def on_source_pane_drawn(self, message: Drawn) -> None:
-        if message.page is not self._opened or not self._as_picture:
+        if message.page is not self._opened or not self._as_picture or self._picture is not None:
             return
+        self._notes_shown = self._notes(message.page.page, self._found(message.page.page))
         if message.image is None:
             if message.error is not None:
                 self._note(f"! No picture of this page: {clean_line(message.error.message)}.")
@@ -261,6 +261,7 @@ class SourcePane(Vertical):
         self._boxes = message.image.boxes
         if not self._boxes and self._found(message.page.page):
             self._note("! The quoted words could not be found in the picture; i shows them in the text.")
+        self._draw_title()
         picture = self._picture = self._pictures.widget(message.image)
         self._text.display = False
         await self._scroll.mount(picture)

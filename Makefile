@@ -12,7 +12,7 @@ TEST_MODEL := smollm2-135m-instruct
 QUESTION_1 ?= For how long is former pay protected after redeployment to a lower band?
 QUESTION_2 ?= Within how many days must the Trust now pay Quillfen's invoices?
 
-.PHONY: help demo test lint types imports docs docs-check bench lock clean
+.PHONY: help demo test lint types imports docs docs-check bench licences sbom lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -68,6 +68,12 @@ bench: $(INSTALLED) ## Run every script in benchmarks/
 	@set -e; for script in benchmarks/*.py; do \
 		test -e "$$script" || { echo "benchmarks/ holds no script yet"; exit 0; }; \
 		echo "== $$script"; $(BIN)/python "$$script"; done
+
+licences: $(INSTALLED) ## List the licences of all that runs with localrag; fail where one binds
+	@$(BIN)/python release/packages.py licences
+
+sbom: $(INSTALLED) ## Write a bill of materials to localrag.cdx.json (CycloneDX)
+	@$(BIN)/python release/packages.py sbom localrag.cdx.json
 
 # Takes the newest versions that pyproject.toml allows and writes down what is then installed: versions only, no
 # address, no hash, and no local suffix (+cpu), so that the lock fits every platform's build of the same release.

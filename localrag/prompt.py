@@ -301,6 +301,9 @@ def _turn_tokens(turn: Turn, count: Count) -> int:
 _SAYS_NOTHING = re.compile(
     r"^\W*(?:the (?:documents?|passages?|text)(?: provided| given| above)? (?:do|does) not (?:say|mention|contain|"
     r"provide|specify|state|include|answer)\b|not (?:found|stated|mentioned|specified)\b)"
+    # Of a document, and of what it says; that it "does not include a warranty" may be what it says.
+    r"|^no, (?:the|this|these|your) (?:\w+ ){0,3}(?:documents?|passages?|texts?|agreements?|contracts?|reports?|policy|"
+    r"policies|letters?|files?|papers?|handbooks?) (?:does|do) not (?:\w+ly )?(?:say|state|mention|specify|address)\b"
     # The whole of a sentence: "Her salary is not mentioned in the given passages."
     r"|^[^.\n]{1,160} (?:is|are|was|were) not (?:\w+ly )?"
     r"(?:mentioned|stated|specified|provided|given|found|included|disclosed)(?: anywhere)? (?:in|by|within) "

@@ -116,6 +116,8 @@ def test_the_check_parts_from_the_question_only_at_its_very_end() -> None:
 def test_an_answer_that_only_says_that_nothing_is_there_is_told_from_one_that_answers() -> None:
     for answer in (
         prompt.NOT_FOUND, "Ilse's salary is not mentioned in the given passages.",
+        "No, this agreement does not say that the receiving party may keep copies [1][2].",
+        "No, the two annual reports do not explicitly mention it.",
         "The price is not explicitly stated in the text [1].",
     ):  # fmt: skip
         assert prompt.says_nothing(answer), answer
@@ -123,6 +125,7 @@ def test_an_answer_that_only_says_that_nothing_is_there_is_told_from_one_that_an
         "The lease ends in May.", "", "The documents say that the lease is not renewed.",
         "Costs that are not stated in the documents are borne by the tenant.",
         "Interest is not mentioned in the passages. The rent is EUR 900.",
+        "No, the agreement does not include a warranty [1].", "No, the tenant does not say so.",
     ):  # fmt: skip
         assert not prompt.says_nothing(answer), answer
 

@@ -29,6 +29,7 @@ from localrag import (
     prefix_cache,
     renewal,
     scanning,
+    tombstones,
     vault,
 )
 from localrag import ingest as ingesting
@@ -322,6 +323,7 @@ class Library:
         path: Path | str,
         *,
         prune: bool = False,
+        include_forgotten: bool = False,
         leave_out: Collection[Path] = (),
         moved_from: str | None = None,
         passwords: Sequence[str] = (),
@@ -337,6 +339,7 @@ class Library:
         Args:
             path: the folder; a library may have several.
             prune: drop what is gone also where that is everything, or more than a fifth of the files.
+            include_forgotten: let back in what was forgotten, now and later.
             leave_out: files, by their resolved paths, that are no documents.
             moved_from: this folder was known under that path; what was read of it stays.
             passwords: tried in turn on encrypted files.
@@ -363,6 +366,8 @@ class Library:
                 if moved_from is not None:
                     storage.move_root(moved_from, str(root))
                 storage.remember_reading(ocr, ocr_languages)
+                if include_forgotten and storage.tombstones:
+                    storage.bury(tombstones.new())
                 if storage.chunking != str(chunking.VERSION):
                     renewal.renew(storage, embedder(), stop=stop or (lambda: False))
                 report = ingesting.ingest(
@@ -427,7 +432,9 @@ class Library:
             if globs:
                 storage = Editor.open(self.folder, self.name)
                 try:
-                    storage.remove(storage.documents(globs))
+                    documents = storage.documents(globs)
+                    storage.bury(storage.tombstones.over(documents))
+                    storage.remove(documents)
                     storage.compact()
                     prefix_cache.drop_missing(self.folder, {document.sha256 for document in storage.documents()})
                 finally:

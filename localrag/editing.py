@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localrag import analysis, chunking, places, sketches, vault
+from localrag import analysis, chunking, places, sketches, tombstones, vault
 from localrag.embedding import EmbedderIdentity
 from localrag.errors import NotFoundError, UsageError
 from localrag.fulltext import DOCUMENTS, PASSAGES, Indexer
@@ -24,6 +24,7 @@ from localrag.library import PATH, Library
 from localrag.names import check_name
 from localrag.schema import DATABASE, SCHEMA, TABLES
 from localrag.sealing.database import sqlite3
+from localrag.tombstones import Tombstones
 from localrag.types import Chunk, Document, Ocr, Page, Part, StoredFile
 
 if TYPE_CHECKING:
@@ -278,6 +279,17 @@ class Editor(Library):
         """Keep how answers from this library shall be worded; an empty text takes away what was said."""
         with self.transaction():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('instructions', ?)", (text,))
+
+    @property
+    def tombstones(self) -> Tombstones:
+        """The marks of what was forgotten and shall not come back."""
+        kept = self._meta("forgotten")
+        return tombstones.from_json(kept) if kept else tombstones.new()
+
+    def bury(self, stones: Tombstones) -> None:
+        """Keep these marks in place of those kept before; none of them lets everything back in."""
+        with self.transaction():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (tombstones.to_json(stones),))
 
     # --- other vectors, made beside those in use --------------------------------------------------------------
 

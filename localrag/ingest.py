@@ -143,6 +143,7 @@ class _Run:
         self.failures: dict[str, list[Failure]] = {}
         for failure in library.failures(self.root):
             self.failures.setdefault(failure.file, []).append(failure)
+        self.forgotten = library.tombstones
         self.unlisted: dict[str, str] = {}
         self.begun: set[str] = set()
         self.refused: dict[str, list[Refused]] = {}
@@ -176,7 +177,10 @@ class _Run:
                 self.tally.failed[path] = Failure(path, "has the name of another. Rename one of the two.", path)
             elif base.reads(file.location):
                 seen.add(file.path)
-                yield file
+                if self.forgotten.hold(self.root, file.path):
+                    self.tally.forgotten += 1
+                else:
+                    yield file
             elif file.regular:
                 self.tally.ignored[file.location.suffix.lower() or "(no suffix)"] += 1
 
@@ -218,6 +222,10 @@ class _Run:
                 continue  # it went away since the folder was listed; the next run finds it gone
             except OSError as error:
                 self._cannot_open(file, f"cannot be opened: {error.strerror}")
+                continue
+            if self.forgotten.hold(self.root, file.path, digest):
+                self.tally.forgotten += 1
+                self._finished(file)
                 continue
             if known and same and known.sha256 == digest:
                 touched.append((file, known))
@@ -372,6 +380,9 @@ class _Run:
 
     def _put(self, file: Found, item: Prepared, vectors: dict[bytes, Vectors]) -> None:
         name, reading = _path(file, item.part.name), item.part.reading
+        if self.forgotten.hold(self.root, name, item.part.sha256):
+            self.tally.forgotten += 1  # it lies in a mail or an archive that was not
+            return
         near = self.library.put(self.root, file.path, item.part, item.chunks, vectors, item.sketch)
         self.tally.read.append(name)
         self.tally.skipped += [(name, page) for page in reading.skipped]

@@ -28,7 +28,8 @@ class IngestReport:
     count files, the latter by suffix, of types that localrag does not read. `moved` pairs old and new paths of files
     that were recognised by their content, `copies` are files whose content the library has already, `kept` are files
     that are gone while too many are gone at once, so that nothing was removed. `near` pairs documents with one that
-    says nearly the same. `recognised` counts pages whose text was recognised in a picture.
+    says nearly the same. `recognised` counts pages whose text was recognised in a picture, `forgotten` files and
+    documents that were passed over because they were forgotten.
     """
 
     library: str
@@ -45,6 +46,7 @@ class IngestReport:
     near: tuple[tuple[str, str], ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
     recognised: int = 0
+    forgotten: int = 0
     chunks: int = 0
     embedded: int = 0
     seconds: float = 0.0
@@ -71,6 +73,7 @@ class IngestReport:
             "near_duplicates": [{"document": document, "of": other} for document, other in self.near],
             "ignored": dict(self.ignored),
             "recognised_pages": self.recognised,
+            "forgotten": self.forgotten,
             "chunks": self.chunks,
             "embedded": self.embedded,
             "seconds": round(self.seconds, 3),
@@ -138,6 +141,7 @@ class Tally:
     near: list[tuple[str, int]] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     recognised: int = 0
+    forgotten: int = 0
     chunks: int = 0
     embedded: int = 0
 
@@ -150,6 +154,6 @@ class Tally:
             failed=tuple(sorted(self.failed.values(), key=lambda failure: failure.document)),
             skipped_pages=tuple(self.skipped), remarks=tuple(self.remarks),
             near=tuple((name, paths[other]) for name, other in self.near if other in paths),
-            ignored=dict(self.ignored.most_common()), recognised=self.recognised, chunks=self.chunks,
-            embedded=self.embedded, seconds=seconds, complete=complete,
+            ignored=dict(self.ignored.most_common()), recognised=self.recognised, forgotten=self.forgotten,
+            chunks=self.chunks, embedded=self.embedded, seconds=seconds, complete=complete,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import localrag
-from localrag import api, prefix_cache, vault
+from localrag import api, audit, prefix_cache, vault
 from localrag.cuts import Prefix
 from localrag.embedding import HashingEmbedder
 from localrag.errors import EmbedderMismatch, LibraryLocked, NotFoundError, UsageError
@@ -271,6 +271,12 @@ def test_after_an_error_there_is_no_answer(models: Any, folder: Folder) -> None:
 def test_what_was_done_is_on_record(models: Any, folder: Folder, home: Path) -> None:
     library = localrag.open_library("papers", create=True)
     library.ingest(folder({"a.txt": LEASE}))
+    (document,) = library.documents()
+    library.forget(["a.txt"])
+    own = list(audit.entries(home / "indexes" / "papers" / "audit.jsonl"))
+    assert [entry.event for entry in own] == ["ingest", "forget"]
+    assert own[1].details["sha256"] == [document.sha256] and "a.txt" not in str(own[1].details)
     library.forget()
-    events = [json.loads(line)["event"] for line in (home / "audit.jsonl").read_text().splitlines()]
-    assert events[0] == "ingest" and events[-1] == "forget"
+    (last,) = audit.entries(home / "audit.jsonl")
+    # Where the library's own record ended, before it went with it.
+    assert last.event == "forget" and last.details["record"]["mark"] == own[1].mark

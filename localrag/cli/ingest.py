@@ -43,6 +43,7 @@ Examples:
 @click.option("--name", metavar="NAME", shell_complete=complete_library, help="The library; else the folder's name.")
 @click.option("--root", metavar="OLD_PATH", help="PATH was known as OLD_PATH before; keep what was read of it.")
 @click.option("--prune", is_flag=True, help="Remove what is gone, also where that is everything or a large part.")
+@click.option("--include-forgotten", is_flag=True, help="Let back in what was forgotten (localrag forget).")
 @click.option("--watch", is_flag=True, help="Stay, and follow every change of the folder until Ctrl-C.")
 @click.option(
     "--password-file",
@@ -68,6 +69,7 @@ def ingest_command(
     name: str | None,
     root: str | None,
     prune: bool,
+    include_forgotten: bool,
     watch: bool,
     password_file: Path | None,
     ocr: Ocr | None,
@@ -101,7 +103,8 @@ def ingest_command(
     def once(stop: Callable[[], bool]) -> IngestReport:
         with _bar(quiet=as_json or not sys.stderr.isatty()) as (report_progress, _):
             return library.ingest(
-                path, prune=prune, moved_from=root, passwords=passwords, ocr=ocr, ocr_languages=languages,
+                path, prune=prune, include_forgotten=include_forgotten, moved_from=root, passwords=passwords, ocr=ocr,
+                ocr_languages=languages,
                 wait=not no_wait, progress=report_progress, stop=stop,
                 on_wait=lambda message: click.echo(message, err=True),
             )  # fmt: skip
@@ -127,7 +130,8 @@ def ingest_command(
             return
     if not report.complete:
         sys.exit(130)
-    if not (report.read or report.unchanged or report.removed or report.copies or report.moved) and not as_json:
+    came = report.read or report.unchanged or report.removed or report.copies or report.moved or report.forgotten
+    if not came and not as_json:
         raise _nothing_read(path, report)
 
 
@@ -260,6 +264,7 @@ def _print(report: IngestReport) -> None:
         f"{len(report.removed)} removed" if report.removed else "",
         f"{report.recognised} pages recognised in pictures" if report.recognised else "",
         f"{len(report.failed)} failed" if report.failed else "",
+        f"{report.forgotten} passed over as forgotten (--include-forgotten)" if report.forgotten else "",
     ]
     _say(
         f"{head} {len(report.read)} document(s) into {report.library!r} ({report.chunks} passages), "

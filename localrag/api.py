@@ -34,6 +34,7 @@ from localrag import (
 )
 from localrag import ingest as ingesting
 from localrag.assistant import Assistant
+from localrag.audit import words
 from localrag.editing import Editor
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import Answered, Event
@@ -42,6 +43,7 @@ from localrag.names import check_name
 from localrag.readers.source import Options
 from localrag.reports import Failure, IngestProgress, IngestReport
 from localrag.schema import DATABASE
+from localrag.sessions import store_of
 from localrag.settings import Settings, Think, load_settings
 from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
 
@@ -422,8 +424,16 @@ class Library:
                 storage.close()
         return kept
 
-    def forget(self, globs: Sequence[str] | None = None) -> list[str]:
-        """Delete documents (or, without globs, the whole library) for good; returns their paths."""
+    def forget(
+        self, globs: Sequence[str] | None = None, *, conversations: Literal["redact", "remove", "keep"] = "redact"
+    ) -> list[str]:
+        """Delete documents (or, without globs, the whole library) for good; returns their paths.
+
+        Args:
+            globs: over document paths.
+            conversations: of those that hold answers made from them, take these answers out (redact), delete them whole
+                (remove), or leave them. A whole library takes its own with it in any case.
+        """
         documents = self.documents(globs)
         gone = [document.path for document in documents]
         self.close()
@@ -439,7 +449,11 @@ class Library:
                     prefix_cache.drop_missing(self.folder, {document.sha256 for document in storage.documents()})
                 finally:
                     storage.close()
+        if conversations != "keep":
+            places = [(self.name, document.path) for document in documents]
+            store_of(self._settings).forget(places, remove=conversations == "remove")
         if globs:
+            self._erase_words(own, {document.sha256 for document in documents})
             # That they were deleted, not what they said, nor what they were called.
             hashes = [document.sha256 for document in documents]
             audit.record(own, "forget", self.name, documents=len(gone), sha256=hashes)
@@ -448,6 +462,13 @@ class Library:
             vault.remove(self.folder)
             audit.record(self._settings.audit_file, "forget", self.name, documents=len(gone), record=ended)
         return gone
+
+    def _erase_words(self, record: Path, hashes: Collection[str]) -> None:
+        """Erase the words of questions that were answered from documents of these contents."""
+        for entry in audit.entries(record) if record.is_file() else ():
+            shown = entry.details.get("shown", ())
+            if any(str(place).rpartition("#")[0] in hashes for place in shown):
+                words.erase(record, entry.number)
 
     def _for_writing(self) -> tuple[Editor, Callable[[], Embedder]]:
         """The storage, made where it is missing, and what loads the embedder that belongs to it."""

@@ -330,9 +330,9 @@ def _libraries(settings: Settings) -> Iterator[Finding]:
 
 
 def _records(settings: Settings) -> Iterator[Finding]:
-    from localrag.sessions import SessionStore
+    from localrag.sessions import store_of
 
-    listed = SessionStore(settings.sessions_dir).list()
+    listed = store_of(settings).list()
     for one in listed:
         if one.problem:
             yield Finding("sessions", "warning", one.problem, "Restore the file from a copy, or delete it.")

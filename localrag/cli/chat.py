@@ -164,10 +164,14 @@ def _known(names: Sequence[str]) -> str:
 def real_core(settings: Settings) -> Core:
     """The app's door to the real assistant, libraries and conversations."""
     from localrag.service.client import remote_engine
-    from localrag.sessions import SessionStore
+    from localrag.sessions import store_of
     from localrag.tui.core import Core
 
-    return Core(remote_engine(settings), SessionStore(settings.sessions_dir, settings.audit_file), settings.audit_file)
+    return Core(
+        remote_engine(settings),
+        store_of(settings),
+        settings.audit_file,
+    )
 
 
 def _run(app: LocalragApp) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Literal
 
 import click
 
@@ -112,13 +113,24 @@ Examples:
 )
 @click.argument("name", shell_complete=complete_library)
 @document_option
+@click.option(
+    "--conversations",
+    type=click.Choice(("redact", "remove", "keep")),
+    default="redact",
+    show_default=True,
+    help="Of conversations with answers made from them: take these answers out, delete them whole, or neither.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def forget_command(name: str, documents: tuple[str, ...], yes: bool, as_json: bool) -> None:
+def forget_command(
+    name: str, documents: tuple[str, ...], conversations: Literal["redact", "remove", "keep"], yes: bool, as_json: bool
+) -> None:
     """Delete the library NAME, or documents of it, for good. The files they were read from stay.
 
-    Deleted from text, full-text index, vectors and kept model states. Saved conversations that quote them stay, and a
-    later ingest of the same folder reads the files again.
+    Deleted from text, full-text index, vectors, kept model states and conversations; freed space is overwritten. Later
+    ingests pass the documents over, also under other names (ingest --include-forgotten lets them back in). A whole
+    library takes its conversations and its record with it. What an SSD, a copying file system or a backup keeps is
+    beyond localrag; of an encrypted library it cannot be read after `localrag vault rotate`.
     """
     from localrag import api
 
@@ -129,7 +141,7 @@ def forget_command(name: str, documents: tuple[str, ...], yes: bool, as_json: bo
         if not sys.stdin.isatty():
             raise UsageError(f"not deleting {what} without being sure", "Add --yes.")
         click.confirm(f"Delete {what} for good?", abort=True, err=True)
-    gone = library.forget(list(documents) or None)
+    gone = library.forget(list(documents) or None, conversations=conversations)
     if as_json:
         print_json({"library": name, "forgotten": gone, "whole": not documents})
     else:

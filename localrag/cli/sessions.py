@@ -190,10 +190,10 @@ def export_command(named: str, form: str | None, output: Path | None, force: boo
 
 
 def _store() -> SessionStore:
-    from localrag.sessions import SessionStore
+    from localrag.sessions import store_of
 
     settings = load_settings()
-    return SessionStore(settings.sessions_dir, settings.audit_file)
+    return store_of(settings)
 
 
 def _load(named: str) -> Session:

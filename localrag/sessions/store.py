@@ -16,30 +16,41 @@ import json
 import re
 import secrets
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from localrag import audit, vault
-from localrag.errors import LocalragError, NotFoundError, ReadError, SealBroken, UsageError
-from localrag.sessions import files
+from localrag.errors import LibraryError, LocalragError, NotFoundError, ReadError, UsageError
+from localrag.sealing import unlocked
+from localrag.sessions import files, redacting
 from localrag.sessions.values import Listed, Origin, SavedTurn, Session, Value, listed
+from localrag.settings import Settings
 from localrag.types import EVERYTHING, Answer, Filter, Mode
 
 LAST = "last"
+FOLDER = "sessions"  # of a library
 _ID = re.compile(r"\d{8}T\d{12}-[0-9a-f]{6}")
 _TITLE_WIDTH = 60
 _BROKEN = (OSError, ValueError, TypeError, KeyError, RecursionError)
 
 
 class SessionStore:
-    """The conversations in one folder; `record` is the audit record that says which were deleted or exported."""
+    """The conversations there are.
 
-    def __init__(self, folder: Path, record: Path | None = None) -> None:
+    Args:
+        folder: where those lie that belong to no library.
+        record: the audit record that says which were deleted or exported.
+        libraries: the folder of all libraries. Each has its conversations with it, so that they are encrypted, moved
+            and deleted as it is; those of several libraries lie with one of them, an encrypted one before others.
+    """
+
+    def __init__(self, folder: Path, record: Path | None = None, libraries: Path | None = None) -> None:
         self.folder = folder
         self.record = record
+        self._libraries = libraries
 
     # --- a conversation as it goes on -----------------------------------------------------------------------
 
@@ -133,21 +144,23 @@ class SessionStore:
     def list(self) -> list[Listed]:
         """Every conversation, the last used first; damaged ones at the end with their problem."""
         found = []
-        for path in self.folder.glob("*.json") if self.folder.is_dir() else ():
-            try:
-                found.append(listed(self._load(path.stem)))
-            except (ReadError, NotFoundError, SealBroken) as error:
-                found.append(Listed(path.stem, problem=error.message))
+        with unlocked.asking(False):  # to list conversations is no reason to ask for the key of each library
+            for path in self._all():
+                try:
+                    found.append(listed(self._load(path.stem)))
+                except (ReadError, NotFoundError, LibraryError) as error:
+                    found.append(Listed(path.stem, problem=error.message))
         return sorted(found, key=lambda one: (one.changed, one.id), reverse=True)
 
     def all(self) -> tuple[Session, ...]:
         """Every conversation that can be read, the last used first."""
         sessions = []
-        for path in self.folder.glob("*.json") if self.folder.is_dir() else ():
-            try:
-                sessions.append(self._load(path.stem))
-            except (ReadError, NotFoundError, SealBroken):
-                continue  # `list` says so
+        with unlocked.asking(False):
+            for path in self._all():
+                try:
+                    sessions.append(self._load(path.stem))
+                except (ReadError, NotFoundError, LibraryError):
+                    continue  # `list` says so
         return tuple(sorted(sessions, key=lambda one: (listed(one).changed, one.id), reverse=True))
 
     def find(self, named: str) -> str:
@@ -222,6 +235,26 @@ class SessionStore:
         if self.record is not None:
             audit.record(self.record, "forget", None, conversation=session_id)
 
+    def forget(self, gone: Collection[redacting.Place], *, remove: bool = False) -> int:
+        """Take out what conversations say of documents (library and path); returns how many conversations were changed.
+
+        With `remove` such conversations are deleted whole. Those of libraries whose key is not here are left alone:
+        what they quote of another library's documents stays in them.
+        """
+        changed = 0
+        with self._locked():
+            for session in self.all():
+                without = redacting.redacted(session, gone)
+                if without is session:
+                    continue
+                changed += 1
+                if remove:
+                    self._remove(session.id)
+                else:
+                    self._save(without)
+                    vault.remove(self._said(session.id))
+        return changed
+
     # --- files ----------------------------------------------------------------------------------------------
 
     def _locked(self) -> AbstractContextManager[None]:
@@ -260,8 +293,26 @@ class SessionStore:
         return session
 
     def _save(self, session: Session) -> None:
+        before, now = self._path(session.id), self._home(session) / f"{session.id}.json"
         # On one line: with indents it is written by Python instead of C, 20 times slower, at every question.
-        vault.write_bytes(self._path(session.id), json.dumps(files.to_json(session)).encode())
+        vault.write_bytes(now, json.dumps(files.to_json(session)).encode())
+        if before != now and before.exists():  # it is asked of another library since, which may be an encrypted one
+            for path in (before, before.with_suffix(".said"), before.with_suffix(".draft")):
+                vault.remove(path)
+
+    def _home(self, session: Session) -> Path:
+        """The folder that a conversation belongs to."""
+        if self._libraries is None:
+            return self.folder
+        there = [path for name in session.libraries if (path := self._libraries / name).is_dir()]
+        encrypted = [path for path in there if unlocked.sealed_folder(path)]
+        return next((path / FOLDER for path in (*encrypted, *there)), self.folder)
+
+    def _folders(self) -> tuple[Path, ...]:
+        return self.folder, *(self._libraries.glob(f"*/{FOLDER}") if self._libraries is not None else ())
+
+    def _all(self) -> tuple[Path, ...]:
+        return tuple(path for folder in self._folders() if folder.is_dir() for path in folder.glob("*.json"))
 
     def _remove(self, session_id: str) -> None:
         for path in (self._said(session_id), self._draft(session_id), self._path(session_id)):
@@ -271,7 +322,8 @@ class SessionStore:
         # An id comes from outside; as part of a path it must not lead out of the folder.
         if not _ID.fullmatch(session_id):
             raise NotFoundError(f"{session_id!r} is not the id of a conversation", "Take an id from the list.")
-        return self.folder / f"{session_id}.json"
+        name = f"{session_id}.json"
+        return next((path for folder in self._folders() if (path := folder / name).exists()), self.folder / name)
 
     def _said(self, session_id: str) -> Path:
         return self._path(session_id).with_suffix(".said")
@@ -301,3 +353,8 @@ def _unanswered(turns: list[SavedTurn], question: str) -> int | None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def store_of(settings: Settings) -> SessionStore:
+    """The conversations where the settings say."""
+    return SessionStore(settings.sessions_dir, settings.audit_file, settings.indexes_dir)

@@ -22,6 +22,7 @@ from localrag import (
     chunking,
     encrypting,
     filters,
+    forgetting,
     instructions,
     loading,
     names,
@@ -30,11 +31,9 @@ from localrag import (
     renewal,
     scanning,
     tombstones,
-    vault,
 )
 from localrag import ingest as ingesting
 from localrag.assistant import Assistant
-from localrag.audit import words
 from localrag.editing import Editor
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import Answered, Event
@@ -43,7 +42,6 @@ from localrag.names import check_name
 from localrag.readers.source import Options
 from localrag.reports import Failure, IngestProgress, IngestReport
 from localrag.schema import DATABASE
-from localrag.sessions import store_of
 from localrag.settings import Settings, Think, load_settings
 from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
 
@@ -425,7 +423,7 @@ class Library:
         return kept
 
     def forget(
-        self, globs: Sequence[str] | None = None, *, conversations: Literal["redact", "remove", "keep"] = "redact"
+        self, globs: Sequence[str] | None = None, *, conversations: forgetting.Conversations = "redact"
     ) -> list[str]:
         """Delete documents (or, without globs, the whole library) for good; returns their paths.
 
@@ -435,40 +433,9 @@ class Library:
                 (remove), or leave them. A whole library takes its own with it in any case.
         """
         documents = self.documents(globs)
-        gone = [document.path for document in documents]
         self.close()
-        own = self._settings.audit_of(self.name)
-        with ingesting.writing(self.folder, self.name):
-            if globs:
-                storage = Editor.open(self.folder, self.name)
-                try:
-                    documents = storage.documents(globs)
-                    storage.bury(storage.tombstones.over(documents))
-                    storage.remove(documents)
-                    storage.compact()
-                    prefix_cache.drop_missing(self.folder, {document.sha256 for document in storage.documents()})
-                finally:
-                    storage.close()
-        if conversations != "keep":
-            places = [(self.name, document.path) for document in documents]
-            store_of(self._settings).forget(places, remove=conversations == "remove")
-        if globs:
-            self._erase_words(own, {document.sha256 for document in documents})
-            # That they were deleted, not what they said, nor what they were called.
-            hashes = [document.sha256 for document in documents]
-            audit.record(own, "forget", self.name, documents=len(gone), sha256=hashes)
-        else:
-            ended = asdict(audit.anchor(own)) if own.is_file() else None
-            vault.remove(self.folder)
-            audit.record(self._settings.audit_file, "forget", self.name, documents=len(gone), record=ended)
-        return gone
-
-    def _erase_words(self, record: Path, hashes: Collection[str]) -> None:
-        """Erase the words of questions that were answered from documents of these contents."""
-        for entry in audit.entries(record) if record.is_file() else ():
-            shown = entry.details.get("shown", ())
-            if any(str(place).rpartition("#")[0] in hashes for place in shown):
-                words.erase(record, entry.number)
+        forgetting.forget(self._settings, self.name, documents, whole=not globs, conversations=conversations)
+        return [document.path for document in documents]
 
     def _for_writing(self) -> tuple[Editor, Callable[[], Embedder]]:
         """The storage, made where it is missing, and what loads the embedder that belongs to it."""

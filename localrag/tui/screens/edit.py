@@ -51,7 +51,9 @@ class EditScreen(ModalScreen[Change | None]):
         if self._choices:
             self._list = OptionList(*(self._choice(choice, now) for choice in self._choices))
         else:
-            self._field = Input(now, placeholder="not set" if knob.optional else "", id="setting")
+            self._field = Input(
+                now, placeholder="not set" if knob.optional else "", id="setting", select_on_focus=False
+            )
             self._field.cursor_blink = False
         self._verdict = Static(id="setting-verdict")
 
@@ -108,7 +110,9 @@ class EditScreen(ModalScreen[Change | None]):
         if problem is None:
             self._verdict.update(Content("" if self._list is not None else "It can be taken."))
             return True
-        self._verdict.update(Content(f"! {clean_line(problem.message)}. It may be {self._knob.bounds}."))
+        # Where it was given is plain here.
+        wrong = clean_line(problem.message).replace(" in option", "")
+        self._verdict.update(Content(f"! {wrong}. It may be {self._knob.bounds}."))
         return False
 
     def _choice(self, choice: str, now: str) -> Content:

@@ -27,8 +27,8 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape", "close", "Clear the search, or close the help"),
         Binding("up", "scroll(-1)", "A line up"),
         Binding("down", "scroll(1)", "A line down"),
-        Binding("pageup", "scroll(-10)", "A page up"),
-        Binding("pagedown", "scroll(10)", "A page down"),
+        Binding("pageup", "page(-1)", "A page up"),
+        Binding("pagedown", "page(1)", "A page down"),
     ]
 
     def __init__(self, groups: Sequence[tuple[str, Any]], commands: Sequence[Command] = ()) -> None:
@@ -66,6 +66,9 @@ class HelpScreen(ModalScreen[None]):
 
     def action_scroll(self, lines: int) -> None:
         self._scroll.scroll_relative(y=lines, animate=False)
+
+    def action_page(self, pages: int) -> None:
+        self.action_scroll(pages * max(1, self._scroll.size.height - 2))
 
     def text(self, search: str = "") -> Content:
         """The lines that have every word that is searched for, in their group or themselves."""

@@ -49,15 +49,15 @@ class Command:
 
 
 def _mode(name: Mode, does: str) -> Command:
-    return Command(name, "[QUESTION]", f"{does}; without a question: from now on", mode=name)
+    return Command(name, "[QUESTION]", f"{does} (alone: from now on)", mode=name)
 
 
 COMMANDS = (
-    _mode("read", "Read whole documents for an answer"),
-    _mode("retrieve", "Look up passages for an answer"),
+    _mode("read", "Read whole documents"),
+    _mode("retrieve", "Look up passages"),
     _mode("survey", "Ask each document by itself"),
-    _mode("exact", "Have code count, find or calculate"),
-    _mode("auto", "Let localrag choose how to look things up"),
+    _mode("exact", "Code counts, finds, calculates"),
+    _mode("auto", "localrag chooses how to look"),
     Command("again", "[PLAN]", "Answer the last question again, by another plan", "again", choices="ways"),
     Command("model", "ID", "Answer with another model", "app.use_model", choices="models"),
     Command("think", "on|off|auto", "Whether the model thinks before it answers", "app.think", choices="thinking"),

@@ -28,12 +28,16 @@ _AFTER = ".,;:!?)"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What there is to choose from; `ways` are plans with what each would take for the last question."""
+    """What there is to choose from; `ways` are plans with what each would take for the last question.
+
+    `most` is how many tokens the model can use at once; 0 where that is not known yet.
+    """
 
     documents: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     ways: tuple[tuple[str, str], ...] = ()
+    most: int = 0
 
     def of(self, command: Command) -> tuple[str, ...]:
         return {

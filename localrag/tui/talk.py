@@ -234,10 +234,12 @@ def counted(shelves: Sequence[Shelf]) -> Held:
 
 def shelves(core: Core, libraries: Sequence[str]) -> tuple[Known, tuple[str, ...]]:
     """What can be completed, and the last questions about just these libraries, oldest first."""
-    paths = (one.document.path for name in libraries for one in core.engine.shelf(name).documents)
+    held = [core.engine.shelf(name) for name in libraries]
+    paths = (one.document.path for shelf in held for one in shelf.documents)
     # A name that cannot be typed as it stands cannot be mentioned either.
     names = tuple(dict.fromkeys(path for path in paths if clean_line(path) == path and '"' not in path))
-    return Known(names, core.engine.models(), core.engine.libraries()), _earlier(core, tuple(libraries))
+    most = min((shelf.most for shelf in held), default=0)
+    return Known(names, core.engine.models(), core.engine.libraries(), most=most), _earlier(core, tuple(libraries))
 
 
 def _earlier(core: Core, libraries: tuple[str, ...]) -> tuple[str, ...]:

@@ -174,3 +174,18 @@ async def test_an_unfinished_question_is_looked_up_in_a_pause_and_given_up_at_th
         gate.opened.set()
         await until(pilot, lambda: len(world.assistant.ahead) == 2)
     assert world.assistant.asked == []
+
+
+async def test_a_pasted_text_is_kept_whole_and_said_where_the_model_could_not_take_it_in():
+    world = FakeWorld()
+    app = world.app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(QuestionInput)) and bool(app.screen.known.documents))
+        field = app.screen.query_one(QuestionInput)
+        text = "A clause of some length.\n" * 2000
+        field.post_message(events.Paste(text))
+        await until(pilot, lambda: field.value == text)
+        await see(pilot, "about 12,500 tokens: the model can use 10,000 at once")
+        assert field.size.height == 8
+        field.value = "short"
+        await see(pilot, "Enter asks")

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
 
 TYPING = 3.0  # seconds without a key after which nobody is typing
+# Of a token of English text.
+CHARACTERS_PER_TOKEN = 4
 IDLE_HINT = "Enter asks · Tab citations · F1 help"
 BUSY_HINT = "Esc stops · Enter lets a question wait · F1 help"
 # How long what is typed may be unkept, in seconds.
@@ -304,6 +306,7 @@ class Asking(Vertical):
     # --- typing ---------------------------------------------------------------------------------------------
 
     def on_text_area_changed(self) -> None:
+        self._draw()
         self._offer()
         self.app.lanes["model"].hold(TYPING)
         self._ahead.typed()
@@ -359,7 +362,15 @@ class Asking(Vertical):
         lines = [Content(f"⏳ Waiting: {clean_line(one.typed)}") for one in self._waiting]
         self._queue.update(Content("\n").join(lines))
         self.field.border_title = "" if self.scope.mode == "auto" else f"/{self.scope.mode}"
-        self.field.hint(WAITING_HINT if self._waiting else BUSY_HINT if self.answering else IDLE_HINT)
+        hint = WAITING_HINT if self._waiting else BUSY_HINT if self.answering else IDLE_HINT
+        self.field.hint(self._too_long() or hint)
+
+    def _too_long(self) -> str:
+        """What to say of a question that the model could not take in; empty where it could."""
+        tokens, most = len(self.field.value) // CHARACTERS_PER_TOKEN, self._known.most
+        if not most or tokens <= most:
+            return ""
+        return f"! about {tokens:,} tokens: the model can use {most:,} at once"
 
 
 def _ways(plan: Plan) -> tuple[tuple[str, str], ...]:

@@ -45,7 +45,7 @@ class Completions(OptionList, can_focus=False):
             for one in offers
         )
         self.highlighted = 0 if offers else None
-        self.styles.margin = (0, 1, above, 1)
+        self.styles.margin = (0, 0, above, 0)
 
     def move(self, step: int) -> None:
         if self._offers:

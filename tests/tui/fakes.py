@@ -338,6 +338,9 @@ class FakeStore:
             for one in reversed(self.kept.values())
         ]
 
+    def all(self) -> tuple[Session, ...]:
+        return tuple(reversed(self.kept.values()))
+
     def load(self, session_id: str) -> Session:
         return self.kept[session_id]
 

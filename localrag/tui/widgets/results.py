@@ -18,12 +18,15 @@ from textual.widgets import DataTable, Static
 
 from localrag import results
 from localrag.results import Line, Results
+from localrag.tui import shortening
 from localrag.tui.inert import clean_line
 
 SHOWN = 8
 # Rows that are looked at to tell how wide a column has to be.
 _MEASURED = 200
 _NARROWEST, _WIDEST = 6, 60
+# The source pane has the whole of a quote, and a notice the whole of a reason.
+_SHORT, _LONG_WORDS = 13, ("quote", "why_not")
 # Blanks beside a cell, and what the number and the arrow of a sorted column take.
 _PADDING, _MARKS = 2, 4
 
@@ -40,6 +43,7 @@ class ResultsTable(DataTable[Text]):
         super().__init__(id="results", cursor_type="row", zebra_stripes=True)
         self.lines: list[Line] = []
         self._titles: list[tuple[str, str]] = []
+        self._widths: list[int] = []
         self._room = 0
 
     def draw(self, lines: Sequence[Line], columns: Sequence[str], marks: Sequence[str]) -> None:
@@ -53,9 +57,10 @@ class ResultsTable(DataTable[Text]):
         self._room = self.size.width
         self.clear(columns=True)
         self.lines = list(lines)
-        for name, mark, width in zip(columns, marks, _widths(lines, columns, self.size.width), strict=True):
+        self._widths = _widths(lines, columns, self._room)
+        for name, mark, width in zip(columns, marks, self._widths, strict=True):
             self.add_column(_cell(f"{results.title(name)}{mark}"), width=width, key=name)
-        self.add_rows(_cells(line, columns) for line in self.lines)
+        self.add_rows(_cells(line, columns, self._widths) for line in self.lines)
         # By identity: rows may well say the same.
         place = next((n for n, line in enumerate(self.lines) if line is at), 0)
         self.move_cursor(row=place, animate=False)
@@ -63,7 +68,7 @@ class ResultsTable(DataTable[Text]):
     def append(self, lines: Sequence[Line], columns: Sequence[str]) -> None:
         """Show more lines below those there are."""
         self.lines += lines
-        self.add_rows(_cells(line, columns) for line in lines)
+        self.add_rows(_cells(line, columns, self._widths) for line in lines)
 
     def on_resize(self) -> None:
         if self.size.width != self._room:
@@ -113,9 +118,10 @@ class ResultsPreview(Vertical):
         # Quotes stand below the answer.
         columns = [name for name in self._results.columns if name != "quote"]
         self._table.clear(columns=True)
-        for name, width in zip(columns, _widths(lines, columns, self.content_size.width), strict=True):
+        widths = _widths(lines, columns, self.content_size.width)
+        for name, width in zip(columns, widths, strict=True):
             self._table.add_column(_cell(results.title(name)), width=width, key=name)
-        self._table.add_rows(_cells(line, columns) for line in lines)
+        self._table.add_rows(_cells(line, columns, widths) for line in lines)
 
     def on_resize(self) -> None:
         if self.display:
@@ -125,8 +131,10 @@ class ResultsPreview(Vertical):
         self.post_message(self.Wanted(self._results))
 
 
-def _cells(line: Line, columns: Sequence[str]) -> list[Text]:
-    return [_cell(line.cells.get(name, "")) for name in columns]
+def _cells(line: Line, columns: Sequence[str], widths: Sequence[int]) -> list[Text]:
+    # Of a path the end tells more than the beginning.
+    return [_cell(shortening.middle(text, width) if name == "document" else text)
+            for name, width in zip(columns, widths, strict=True) for text in [line.cells.get(name, "")]]  # fmt: skip
 
 
 def _cell(text: str) -> Text:
@@ -134,17 +142,16 @@ def _cell(text: str) -> Text:
 
 
 def _widths(lines: Sequence[Line], columns: Sequence[str], room: int) -> list[int]:
-    """A width for each column: what its cells need, the widest giving up what the room has not."""
-    needed = [
-        max(
-            len(results.title(name)) + _MARKS,
-            *(len(line.cells.get(name, "")) for line in lines[:_MEASURED]),
-            _NARROWEST,
-        )
-        for name in columns
-    ]
+    """A width for each column: what its cells need, quotes and reasons giving up first what the room has not."""
+    first = lines[:_MEASURED]
+    needed = [max(len(results.title(name)) + _MARKS, *(len(line.cells.get(name, "")) for line in first), _NARROWEST)
+              for name in columns]  # fmt: skip
     widths = [min(_WIDEST, width) for width in needed]
     room -= len(columns) * _PADDING + 1
-    while sum(widths) > room and max(widths, default=0) > _NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+    for least, of in ((_SHORT, _LONG_WORDS), (_NARROWEST, columns)):
+        while sum(widths) > room:
+            wide = [n for n, name in enumerate(columns) if name in of and widths[n] > least]
+            if not wide:
+                break
+            widths[max(wide, key=widths.__getitem__)] -= 1
     return widths

@@ -6,6 +6,7 @@ Where the input is no terminal, each line of it is a question (or a command), an
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -307,7 +308,8 @@ def _read(engine: Engine, folder: Path, ask_back: bool) -> str:
 
 def lines(prompt: bool) -> Iterator[str]:
     """What is typed, a line each, until the end of the input; Ctrl-C twice ends it too."""
-    if prompt:
+    # A terminal that only shows line after line would be shown a window of a long line instead of the line.
+    if prompt and not simple_terminal(os.environ.get("TERM", "dumb")):
         with suppress(ImportError):
             import readline  # noqa: F401  (the arrow keys work while typing)
     warned = False

@@ -184,7 +184,7 @@ async def test_one_is_resumed_with_its_turns_citations_history_and_scope(store):
         await see(pilot, "❯ And the term?")
         assert shown(app).count("Thirty days [1], within") == 2
         assert "3.2 s · first word after 1.9 s" in shown(app)
-        await see(pilot, "only those that match 'leases/*'")
+        await see(pilot, "narrowed")
         await pilot.press("f3")
         await until(pilot, lambda: "The term is three years" in marked(app))
         await ask(pilot, "And then?")

@@ -1,4 +1,5 @@
-"""Generates `docs/commands.md` from the commands' own help and `docs/settings.md` from the settings.
+"""Generates `docs/commands.md` from the commands' own help, `docs/settings.md` from the settings, and
+`docs/keys.md` from the key bindings of the terminal app.
 
     make docs          writes both
     make docs-check    writes nothing; names the stale ones and fails (--check)
@@ -8,9 +9,12 @@ For those who work on localrag; it is no part of the package.
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -77,7 +81,90 @@ def _shown(default: object) -> str:
     return f"`{default}`"
 
 
-PAGES = {"commands.md": commands_page, "settings.md": settings_page}
+# --- keys ---------------------------------------------------------------------------------------------------
+
+# What each screen is called, in the order of the page; one that is missing here fails the build.
+SCREENS = {
+    "ChatScreen": "The conversation",
+    "ResultsScreen": "The table of a survey (Ctrl+T)",
+    "SaveTableScreen": "Exporting a table",
+    "SessionsScreen": "Conversations (F7)",
+    "ExportScreen": "Exporting a conversation (Ctrl+E)",
+    "SettingsScreen": "Settings (F8)",
+    "EditScreen": "Changing a setting",
+    "HelpScreen": "Help (F1)",
+    "ChooseScreen": "Choosing a library",
+    "WelcomeScreen": "The first run",
+    "IngestScreen": "Reading a folder",
+    "NoModelScreen": "No model yet",
+    "LineScreen": "A line to be typed",
+    "SureScreen": "Yes or no",
+}
+
+
+def keys_page() -> str:
+    from localrag.tui.app import LocalragApp
+    from localrag.tui.commands import COMMANDS
+
+    screens = _screens()
+    unnamed = sorted(screens.keys() - SCREENS.keys())
+    assert not unnamed, f"docs/build.py does not say what these screens are called: {', '.join(unnamed)}"
+    parts = [
+        NOTE,
+        "# Keys and commands of the terminal app",
+        "F1 lists those of the screen you are on, Ctrl+P all that can be done there.",
+    ]
+    parts += ["## Everywhere", _keys(LocalragApp)]
+    for name, title in SCREENS.items():
+        if name not in screens:
+            continue
+        parts += [f"## {title}", _keys(screens[name])]
+        for group, owner in getattr(screens[name], "HELP_GROUPS", ()):
+            parts += [f"### {group}", _keys(owner)]
+        if name == "ChatScreen":
+            rows = [
+                f"| `/{one.name}{f' {one.takes}'.rstrip()}` | {one.does} |".replace("on|off|", "on\\|off\\|")
+                for one in COMMANDS
+            ]
+            parts += [
+                "### Typed as a question",
+                "\n".join(
+                    ["| Command | What it does |", "|---|---|", *rows, "| `@name` | Ask of this document only |"]
+                ),
+            ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _screens() -> dict[str, type[Any]]:
+    """The app's screens that have keys of their own, by the names of their classes."""
+    from textual.screen import Screen
+
+    from localrag.tui import screens
+
+    found: dict[str, type[Any]] = {}
+    for module in pkgutil.iter_modules(screens.__path__, f"{screens.__name__}."):
+        for value in vars(importlib.import_module(module.name)).values():
+            here = isinstance(value, type) and issubclass(value, Screen) and value.__module__ == module.name
+            if here and "BINDINGS" in value.__dict__:
+                found[value.__name__] = value
+    return found
+
+
+def _keys(owner: type[Any]) -> str:
+    from textual.binding import Binding
+
+    from localrag.tui.app import LocalragApp
+    from localrag.tui.screens.help import own_bindings
+
+    rows = []
+    for binding in own_bindings(owner):
+        # It says how a key is called on the screen, and needs no app for it.
+        keys = ", ".join(LocalragApp.get_key_display(None, one) for one in Binding.make_bindings([binding]))
+        rows.append(f"| {keys} | {binding.description} |".replace("`", ""))
+    return "\n".join(["| Key | What it does |", "|---|---|", *rows]) if rows else ""
+
+
+PAGES = {"commands.md": commands_page, "settings.md": settings_page, "keys.md": keys_page}
 
 
 def stale() -> list[str]:

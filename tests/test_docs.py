@@ -38,7 +38,8 @@ def test_the_check_names_a_stale_page_and_fails(
 ) -> None:
     monkeypatch.setattr(build, "DOCS", tmp_path)
     monkeypatch.setattr(sys, "argv", ["build.py", "--check"])
-    (tmp_path / "settings.md").write_text(build.settings_page(), encoding="utf-8")
+    for name in build.PAGES.keys() - {"commands.md"}:
+        (tmp_path / name).write_text(build.PAGES[name](), encoding="utf-8")
     with pytest.raises(SystemExit, match=r"stale: docs/commands\.md"):
         build.main()
     monkeypatch.setattr(sys, "argv", ["build.py"])
@@ -58,6 +59,14 @@ def test_every_command_and_option_is_documented(build: ModuleType) -> None:
         for option in command.params:
             if not getattr(option, "hidden", False) and option.opts[0].startswith("-"):
                 assert option.opts[0] in section, f"{words} {option.opts[0]}"
+
+
+def test_every_screen_has_its_keys_documented(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = build.keys_page()
+    assert "| Ctrl+T | Table of the last survey" in page and "| y | Copy" in page and "| Y | Copy" in page
+    monkeypatch.delitem(build.SCREENS, "ResultsScreen")
+    with pytest.raises(AssertionError, match="ResultsScreen"):
+        build.keys_page()
 
 
 def test_the_help_does_not_depend_on_the_terminal(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,8 @@ from localrag.types import EVERYTHING, Filter, Mode
 QUIT_WINDOW = 3.0
 INSTALL = "Type: localrag models install"
 KEY_WORDS = {
-    "escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "left_square_bracket": "[", "right_square_bracket": "]",
+    "escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "slash": "/", "left_square_bracket": "[",
+    "right_square_bracket": "]",
 }  # fmt: skip
 
 

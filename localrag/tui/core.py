@@ -7,7 +7,6 @@ they come from. Every call of the engine may be slow and belongs into a `Lane` (
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What holds documents and models, the store of conversations, and the record of what is exported."""
+    """What holds documents and models, and the store of conversations."""
 
     engine: Engine
     store: SessionStore
-    audit_file: Path | None = None

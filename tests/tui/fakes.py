@@ -327,10 +327,11 @@ class FakeLibrary:
 
 @dataclass
 class FakeStore:
-    """Keeps conversations in memory; `full` makes saving fail."""
+    """Keeps conversations in memory; `full` makes saving fail, `record` is where exports are noted."""
 
     kept: dict[str, Session] = field(default_factory=dict)
     full: LocalragError | None = None
+    record: Path | None = None
 
     def list(self) -> list[Listed]:
         return [

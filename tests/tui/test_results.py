@@ -168,9 +168,7 @@ async def save_as(pilot: Pilot, name: str) -> None:
 
 async def test_the_rows_shown_are_exported_in_their_order_and_on_record(here):
     made = world()
-    core = made.core()
-    object.__setattr__(core, "audit_file", here / "audit.jsonl")
-    made.core = lambda: core
+    made.store.record = here / "audit.jsonl"
     async with made.app().run_test(size=SIZE, notifications=True) as pilot:
         await table(pilot)
         await pilot.press("2", "slash", *"contracts/", "enter")

@@ -235,7 +235,11 @@ class ResultsScreen(Screen[None]):
     def _export(self, path: Path | None) -> None:
         if path is None:
             return
-        rows, question, record = [line.row for line in self._table.lines], self._results.question, self._core.audit_file
+        rows, question, record = (
+            [line.row for line in self._table.lines],
+            self._results.question,
+            self._core.store.record,
+        )
 
         def write() -> None:
             table_files.save(rows, path, question, record)

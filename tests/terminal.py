@@ -1,0 +1,97 @@
+"""A terminal to run the app in as a person does: tmux, driven by keys, read by what stands on its screen."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+# For a machine that is busy with other tests: alone, no step takes more than a few seconds.
+PATIENCE = 120.0
+
+
+def require_tmux() -> None:
+    """Skip where there is no tmux; in CI its absence is a failure, since a proof must not vanish unseen."""
+    if shutil.which("tmux") is None:
+        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
+            pytest.fail("tmux is missing; .ci/run installs it")
+        pytest.skip("tmux is not installed")
+
+
+class Terminal:
+    """One window of a tmux server of its own; nothing of the user's configuration is read."""
+
+    def __init__(self, folder: Path, width: int = 100, height: int = 60) -> None:
+        # A name of its own below the temporary folder: a path as long as a test's would be too long for a socket.
+        self._server = f"localrag-{uuid.uuid4().hex[:12]}"
+        self._folder = folder
+        self._options = f"set -g default-size {width}x{height}\nset -g remain-on-exit on\nset -g status off\n"
+        self._running = False
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *failed: object) -> None:
+        if self._running:
+            self._tmux("kill-server")
+
+    def run(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
+        """Run a command in the window, in place of one that has ended."""
+        # COLUMNS and LINES of whoever runs the tests are not the size of this window.
+        given = ["-u", "COLUMNS", "-u", "LINES", "-u", "NO_COLOR"]
+        given += [f"{name}={value}" for name, value in environ.items()]
+        words = shlex.join(["env", *given, *command])
+        if self._running:
+            self._tmux("respawn-window", "-k", "-c", str(self._folder), words)
+            return
+        options = self._folder / "tmux.conf"
+        options.write_text(self._options)
+        self._tmux("-f", str(options), "new-session", "-d", "-c", str(self._folder), words)
+        self._running = True
+
+    def type(self, text: str) -> None:
+        self._tmux("send-keys", "-l", text)
+
+    def press(self, *keys: str) -> None:
+        """Keys by tmux's names: Enter, Escape, F2, C-e."""
+        self._tmux("send-keys", *keys)
+
+    def screen(self) -> str:
+        return self._tmux("capture-pane", "-p")
+
+    def words(self) -> str:
+        """What stands on the screen, with frames and line breaks taken out."""
+        return " ".join("".join(" " if "─" <= letter <= "╿" else letter for letter in self.screen()).split())
+
+    def see(self, *any_of: str, seconds: float = PATIENCE) -> str:
+        """Wait until one of these words stands on the screen, and say which; fails with what the screen shows."""
+        end = time.monotonic() + seconds
+        while True:
+            shown = self.words()
+            if found := next((words for words in any_of if words in shown), None):
+                return found
+            if time.monotonic() > end:
+                pytest.fail(f"none of {any_of} within {seconds:.0f} s; the screen shows:\n{self.screen()}")
+            time.sleep(0.05)
+
+    def ended(self, seconds: float = PATIENCE) -> int:
+        """Wait until the command has ended; its exit code."""
+        end = time.monotonic() + seconds
+        while (told := self._tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status}").split())[0] != "1":
+            if time.monotonic() > end:
+                pytest.fail(f"it did not end within {seconds:.0f} s; the screen shows:\n{self.screen()}")
+            time.sleep(0.05)
+        return int(told[1]) if len(told) > 1 else -1
+
+    def _tmux(self, *arguments: str) -> str:
+        command = ["tmux", "-L", self._server, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout

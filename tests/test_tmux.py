@@ -1,0 +1,125 @@
+"""The terminal app as a person meets it: a real terminal, real weights, a folder that was never read.
+
+The smallest model writes poor answers, so nothing is expected of its words. What is held is what does not depend on
+them: the quote stands in the document, the file that was exported has it, and the conversation is there again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from terminal import Terminal, require_tmux
+
+pytestmark = pytest.mark.model
+
+LEASE = """# Lease of the mill house
+
+The landlord is Petra Vantongeren. The tenant is Odo Brannick.
+
+## Notice
+
+Either party may end this lease with ninety days' written notice to the other party.
+"""
+MINUTES = """Minutes of the garden committee, 4 May 2023.
+
+The committee chose Wilma Oort as its treasurer. The pond is cleaned every spring by volunteers.
+"""
+WORD = "landlord"
+COUNT = f"How often does the word {WORD} occur?"
+QUESTION = "How many days of written notice end the lease?"
+
+
+@pytest.fixture
+def papers(tmp_path: Path) -> Path:
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    (folder / "lease.md").write_text(LEASE, encoding="utf-8")
+    (folder / "minutes.txt").write_text(MINUTES, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def environ(home: Path) -> dict[str, str]:
+    """What the app is run with: the test's own folders, the smallest model, and no answer held back as too unsure."""
+    given = {name: os.environ[name] for name in ("LOCALRAG_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+    given |= {"PYTHONPATH": str(Path(__file__).parents[1])}
+    # One thread, because threads that wait for one another are slow where the cores are busy with other tests.
+    given |= {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1"}
+    return given | {"LOCALRAG_LEAST_SURENESS": "0"}
+
+
+def test_a_folder_is_read_asked_looked_into_exported_and_gone_on_with(
+    papers: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    require_tmux()
+    chat = [sys.executable, "-m", "localrag", "chat", "./papers"]
+    with Terminal(tmp_path) as terminal:
+        terminal.run(chat, environ)
+        terminal.see("y reads them")
+        terminal.press("y")
+        terminal.see("smollm2-135m-instruct ready")
+
+        # The model answers something, in its way; whatever is shown as a quote stands in its document.
+        terminal.type(QUESTION)
+        terminal.press("Enter")
+        terminal.see("tokens read")
+        for document, quote in citations(terminal):
+            assert quote in flat(papers / document)
+
+        # Code counts, so there is a citation for sure.
+        terminal.type(COUNT)
+        terminal.press("Enter")
+        terminal.see("no model was asked")
+        document, quote = next(one for one in citations(terminal) if WORD in one[1].lower())
+        assert quote in flat(papers / document)
+
+        terminal.press("Tab")
+        terminal.see(f"{document} library papers")
+        terminal.see("The landlord is Petra Vantongeren. The tenant is Odo Brannick.")
+        terminal.press("Escape")
+
+        terminal.press("C-e")
+        terminal.see("Where to?")
+        terminal.press("C-u")  # the place that is proposed is the user's own folder
+        terminal.type(str(tmp_path / "talk.md"))
+        terminal.press("Enter")
+        terminal.see("talk.md")
+        wait_for(tmp_path / "talk.md")
+        exported = flat(tmp_path / "talk.md")
+        assert QUESTION in exported and COUNT in exported and quote in exported
+
+        terminal.press("C-q")
+        assert terminal.ended() == 0
+
+        terminal.run(chat, environ)
+        terminal.see("Ask about papers")
+        terminal.press("F7")
+        terminal.see("Enter opens")
+        terminal.see(QUESTION)
+        terminal.press("Enter")
+        terminal.see("no model was asked")
+        again = terminal.words()
+        assert COUNT in again and quote in again
+        terminal.press("C-q")
+        assert terminal.ended() == 0
+
+
+def citations(terminal: Terminal) -> list[tuple[str, str]]:
+    """The documents and words of the citations on the screen."""
+    return re.findall(r"\[\d+\] ([^\s:,]+)(?:, [^:“]*)?: “([^”]+)”", terminal.words())
+
+
+def flat(file: Path) -> str:
+    return " ".join(file.read_text(encoding="utf-8").split())
+
+
+def wait_for(file: Path, seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not file.is_file():
+        assert time.monotonic() < end, f"{file} was never written"
+        time.sleep(0.05)

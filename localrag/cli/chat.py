@@ -10,20 +10,25 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from localrag.cli.options import filter_options, library_option, thought_options
-from localrag.errors import NotFoundError, UsageError
+from localrag.cli.sessions import complete_conversation
+from localrag.errors import NotFoundError, SettingsError, UsageError
 from localrag.schema import DATABASE
+from localrag.settings import as_text
 from localrag.types import MODES, Filter, Mode
 
 if TYPE_CHECKING:
     from localrag.settings import Settings
     from localrag.tui.app import LocalragApp
     from localrag.tui.core import Core
+    from localrag.tui.resuming import Resumed
 
 # Longest wait for the threads of the core after the app has closed, in seconds.
 PATIENCE = 5.0
@@ -36,6 +41,8 @@ Examples:
   localrag chat ./contracts
   localrag chat contracts --document 'leases/*'
   localrag chat letters --type mail --since 2023
+  localrag chat --resume
+  localrag chat --resume 'Notice period'
   localrag chat contracts --plain
   localrag chat contracts --plain < questions.txt > answers.txt""",
 )
@@ -49,10 +56,18 @@ Examples:
     is_flag=True,
     help="Talk in lines instead of a screen: for screen readers, simple terminals and pipes. :help lists its commands.",
 )
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="last",
+    metavar="[CONVERSATION]",
+    shell_complete=complete_conversation,
+    help="Go on with a conversation, named by its id or title (localrag sessions list), or with the one used last.",
+)
 @thought_options
 def chat_command(
     target: str | None, libraries: Sequence[str], only: Filter, mode: Mode, model: str | None, plain: bool,
-    thought: dict[str, Any],
+    resume: str | None, thought: dict[str, Any],
 ) -> None:  # fmt: skip
     """Open the terminal app over a folder or library.
 
@@ -61,8 +76,13 @@ def chat_command(
     """
     from localrag.cli.plain import simple_terminal
 
+    if resume is not None and (target or libraries or only or mode != "auto"):
+        raise UsageError(
+            "--resume brings along what the conversation is asked of and how",
+            "Leave out the library, --mode and the options that narrow it; they can be changed in the app.",
+        )
     if plain or (sys.stdout.isatty() and simple_terminal(os.environ.get("TERM", "dumb"))):
-        _talk_in_lines(target, tuple(libraries), only, mode, model, thought)
+        _talk_in_lines(target, tuple(libraries), only, mode, model, resume, thought)
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         raise UsageError(
@@ -72,23 +92,29 @@ def chat_command(
     from localrag.settings import load_settings
 
     settings = load_settings().with_options(generator=model, **thought)
-    named, folder = resolve(settings, target, libraries)
+    given = [name for name, value in {"generator": model, **thought}.items() if value is not None]
+    resumed = None
+    if resume is not None:
+        settings, resumed = _resumed(settings, resume, given)
+        named, folder = list(resumed.scope.libraries), None
+    else:
+        named, folder = resolve(settings, target, libraries)
     _unlock(settings, named)
     from localrag.cli import installer
     from localrag.tui.app import LocalragApp
     from localrag.tui.preferences import Preferences
     from localrag.tui.themes import look_of
 
-    given = [name for name, value in {"generator": model, **thought}.items() if value is not None]
     app = LocalragApp(
         real_core(settings), libraries=named, folder=folder, only=only, mode=mode,
         preferences=Preferences(settings, options=given), look=look_of(os.environ), installer=installer.ready(),
+        resumed=resumed,
     )  # fmt: skip
     _run(app)
 
 
 def _talk_in_lines(
-    target: str | None, libraries: tuple[str, ...], only: Filter, mode: Mode, model: str | None,
+    target: str | None, libraries: tuple[str, ...], only: Filter, mode: Mode, model: str | None, resume: str | None,
     thought: dict[str, Any],
 ) -> None:  # fmt: skip
     from localrag.cli import plain
@@ -98,16 +124,46 @@ def _talk_in_lines(
     if hasattr(sys.stdin, "reconfigure"):
         sys.stdin.reconfigure(errors="replace")
     settings = load_settings().with_options(generator=model, **thought)
-    named, folder = resolve(settings, target, libraries)
+    session = None
+    if resume is not None:
+        given = [name for name, value in {"generator": model, **thought}.items() if value is not None]
+        settings, resumed = _resumed(settings, resume, given)
+        session, only, mode = resumed.session, resumed.scope.only, resumed.scope.mode
+        named, folder = list(resumed.scope.libraries), None
+        for note in resumed.notes:
+            plain.say(note)
+    else:
+        named, folder = resolve(settings, target, libraries)
     _unlock(settings, named)
     core, ask_back = real_core(settings), plain.can_ask()
     _halt_together(core)
     try:
         chosen = plain.chosen(core.engine, tuple(named), folder, ask_back)
-        code = plain.PlainChat(core.engine, core.store, chosen, only, mode, ask_back=ask_back).run()
+        talk = plain.PlainChat(core.engine, core.store, chosen, only, mode, ask_back=ask_back)
+        if session is not None:
+            talk.resume(session)
+        code = talk.run()
     finally:
         core.engine.close()
     sys.exit(code)
+
+
+def _resumed(settings: Settings, named: str, given: Sequence[str]) -> tuple[Settings, Resumed]:
+    """A conversation to go on with, and the settings that it was left with; those that were `given` stay."""
+    from localrag import names
+    from localrag.models.store import ModelStore
+    from localrag.sessions import SessionStore
+    from localrag.tui.resuming import SHAPING, ready_with
+
+    store = SessionStore(settings.sessions_dir, settings.audit_file)
+    session = store.load(store.find(named))
+    models = [model.id for model in ModelStore(settings).installed("generator")]
+    found = ready_with(names.library_names(settings.indexes_dir), models, session)
+    found = replace(found, stay=found.stay | set(given))
+    for name in set(SHAPING) & session.settings.keys() - found.stay:
+        with suppress(SettingsError):  # the app says which could not be set back
+            settings = settings.with_options(**{name: as_text(session.settings[name])})
+    return settings, found
 
 
 def _unlock(settings: Settings, libraries: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -109,6 +110,15 @@ class PlainChat:
         self._session: Session | None = None
         self._last: Answer | None = None
 
+    def resume(self, session: Session) -> None:
+        """Go on with a conversation that was saved."""
+        self._session, self._history = session, list(session.history)
+        answers = [turn.answer for turn in session.turns if turn.answer]
+        self._last = answers[-1] if answers else None
+        say(f"Going on with “{shown(session.title)}”, {_questions(len(session.turns))} so far.")
+        for turn in session.turns[-1:]:
+            say(f"Last question: {shown(turn.question)}" + ("" if turn.answer else " (it was not answered)"))
+
     def run(self) -> int:
         """Ask what is typed until the end of the input; the exit code is that of the last error."""
         say("Loading the model …")
@@ -158,7 +168,11 @@ class PlainChat:
     def _remember(self, answer: Answer) -> None:
         if answer.answer.strip():
             self._history.append(Turn(answer.question, answer.answer, answer.sources))
-        self._session = self.store.append(self._session or self.store.new(self.libraries), answer)
+        session = self._session or self.store.new(self.libraries)
+        model = {"generator": answer.model} if answer.model else {}
+        self._session = self.store.append(
+            replace(session, only=self.only, mode=self.mode, settings={**session.settings, **model}), answer
+        )
 
     # --- commands -------------------------------------------------------------------------------------------
 
@@ -241,6 +255,10 @@ class PlainChat:
 
 
 # --- what to open -------------------------------------------------------------------------------------------
+
+
+def _questions(number: int) -> str:
+    return f"{number} question{'' if number == 1 else 's'}"
 
 
 def chosen(engine: Engine, named: tuple[str, ...], folder: Path | None, ask_back: bool) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from localrag.tui.install import Installer
 from localrag.tui.jobs import Lane, deliver
 from localrag.tui.palette import Everything
 from localrag.tui.preferences import Preferences
+from localrag.tui.resuming import Resumed
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.dialogs import ChooseScreen
 from localrag.tui.screens.help import HelpScreen
@@ -73,6 +74,7 @@ class LocalragApp(App[None]):
         preferences: the settings that hold, and what may be changed of them.
         look: what the terminal can show.
         installer: what may install models; without, the person is told what to type.
+        resumed: a conversation to go on with; what it is asked of comes with it.
     """
 
     TITLE = "localrag"
@@ -114,6 +116,7 @@ class LocalragApp(App[None]):
         preferences: Preferences | None = None,
         look: Look = ORDINARY,
         installer: Installer | None = None,
+        resumed: Resumed | None = None,
     ) -> None:
         # With its own colours forced, Textual takes NO_COLOR to mean none at all, and not shades of grey.
         super().__init__(ansi_color=True if look.no_color else None)
@@ -128,6 +131,7 @@ class LocalragApp(App[None]):
         self.lanes = {name: Lane(name) for name in ("model", "pages", "reading")}
         self.works = Works(core, self.lanes)
         self._libraries = tuple(libraries)
+        self._resumed = resumed
         self._folder = folder
         self._only = only
         self._mode: Mode = mode
@@ -163,14 +167,15 @@ class LocalragApp(App[None]):
                 self.load_model()
             else:
                 self.model = ModelState("failed", error=ModelMissing("no model is installed", INSTALL))
-        libraries = self._libraries
-        if not libraries:
+        resumed, libraries = self._resumed, self._libraries
+        if not libraries and resumed is None:
             name = await (self._read_folder(self._folder) if self._folder else self._choose_library())
             if name is None:
                 self.exit()
                 return
             libraries = (name,)
-        await self.push_screen(ChatScreen(self.core, Scope(libraries, self._only, self._mode), self._clock))
+        scope = resumed.scope if resumed else Scope(libraries, self._only, self._mode)
+        await self.push_screen(ChatScreen(self.core, scope, self._clock, resumed))
         self._offer_models()
 
     async def _choose_library(self) -> str | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,13 +31,14 @@ SHAPING = (
 class Resumed:
     """A conversation to go on with: what is asked from here on, what a person should know, and where to look first.
 
-    `turn` counts from 1; 0 is the end.
+    `turn` counts from 1; 0 is the end. Settings named in `stay` are not set back.
     """
 
     session: Session
     scope: Scope
     notes: tuple[str, ...] = ()
     turn: int = 0
+    stay: frozenset[str] = frozenset()
 
     def talk(self) -> Talk:
         """What was said, as the next question is asked with it."""
@@ -47,11 +49,15 @@ class Resumed:
 
 
 def ready(core: Core, session: Session, turn: int = 0) -> Resumed:
-    """Find out which libraries of a conversation are still there.
+    """Find out which libraries of a conversation are still there, and whether its model is.
 
-    Where none is, it keeps their names, and a question is told by the core what to do.
+    Where no library is, it keeps their names, and a question is told by the core what to do.
     """
-    there = core.engine.libraries()
+    return ready_with(core.engine.libraries(), core.engine.models(), session, turn)
+
+
+def ready_with(there: Sequence[str], models: Sequence[str], session: Session, turn: int = 0) -> Resumed:
+    """As `ready`, where it is known what is there."""
     present = tuple(name for name in session.libraries if name in there)
     notes = [
         f"The library {clean_line(name)} is no longer here; what was said from it stays. "
@@ -59,7 +65,12 @@ def ready(core: Core, session: Session, turn: int = 0) -> Resumed:
         for name in session.libraries
         if name not in there
     ]
-    return Resumed(session, Scope(present or session.libraries, session.only, session.mode), tuple(notes), turn)
+    stay = set()
+    if (model := session.settings.get("generator")) is not None and model not in models:
+        notes.append(f"The model {clean_line(str(model))} is no longer installed; another one answers.")
+        stay.add("generator")
+    scope = Scope(present or session.libraries, session.only, session.mode)
+    return Resumed(session, scope, tuple(notes), turn, frozenset(stay))
 
 
 def branched(core: Core, session_id: str, answered: int) -> Resumed:
@@ -77,7 +88,7 @@ def shaping(settings: Settings, model: str) -> dict[str, Value]:
     return {name: value for name, value in held.items() if isinstance(value, str | int | float)}
 
 
-def set_back(preferences: Preferences, session: Session, model: str) -> tuple[list[str], list[str]]:
+def set_back(preferences: Preferences, resumed: Resumed, model: str) -> tuple[list[str], list[str]]:
     """Have the settings hold that the conversation was left with, in this app and not in the person's file.
 
     Returns:
@@ -86,8 +97,8 @@ def set_back(preferences: Preferences, session: Session, model: str) -> tuple[li
     changed, notes = [], []
     now = shaping(preferences.settings, model)
     for knob in preferences.knobs:
-        saved = session.settings.get(knob.name)
-        if knob.name not in SHAPING or saved is None or saved == now.get(knob.name):
+        saved = resumed.session.settings.get(knob.name)
+        if knob.name not in SHAPING or knob.name in resumed.stay or saved is None or saved == now.get(knob.name):
             continue
         try:
             preferences.change(knob, "here", as_text(saved))

@@ -10,6 +10,7 @@ from localrag.cli import chat
 from localrag.errors import NotFoundError, UsageError
 from localrag.service.engine import Folder
 from localrag.service.local import LocalEngine
+from localrag.sessions import SessionStore
 from localrag.settings import Settings
 
 
@@ -78,3 +79,38 @@ def test_real_core_looks_at_folders_without_reading_them(tmp_path):
         assert core.engine.look_at(tmp_path / "leases") == Folder("leases", False, 0)
     finally:
         core.engine.close()
+
+
+# --- resuming -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def left(tmp_path):
+    """Settings of a home with a conversation about a library that is gone."""
+    settings = Settings(home=tmp_path)
+    store = SessionStore(settings.sessions_dir)
+    how = {"passages": 3, "seed": 11, "votes": 10**9, "threads": 5, "generator": "gone-1b"}
+    store.ask(store.new(("contracts",), "Notice", mode="read", settings=how), "How long?")
+    return settings
+
+
+def test_a_conversation_brings_its_settings_scope_and_what_is_missing(left):
+    settings, resumed = chat._resumed(left, "last", ["seed"])
+    assert (settings.passages, settings.seed, settings.votes, settings.threads, settings.generator) == (
+        3,
+        7,
+        1,
+        0,
+        None,
+    )
+    assert (resumed.session.title, resumed.scope.libraries, resumed.scope.mode) == ("Notice", ("contracts",), "read")
+    assert resumed.stay == {"seed", "generator"}
+    assert [note.split(" is no longer")[0] for note in resumed.notes] == ["The library contracts", "The model gone-1b"]
+    with pytest.raises(NotFoundError):
+        chat._resumed(left, "nothing like it", [])
+
+
+@pytest.mark.parametrize("words", [["contracts"], ["--library", "x"], ["--mode", "read"], ["--since", "2024"]])
+def test_what_a_conversation_brings_along_cannot_be_given_too(words):
+    result = CliRunner().invoke(chat.chat_command, [*words, "--resume", "last"])
+    assert isinstance(result.exception, UsageError) and "brings along" in result.exception.message

@@ -10,6 +10,7 @@ from textual import events
 from textual.widgets import Input
 
 from localrag.sessions import SessionStore
+from localrag.tui.resuming import ready
 from localrag.tui.widgets.question import QuestionInput
 from localrag.tui.widgets.turn import TurnView
 from localrag.types import Answer, Filter
@@ -197,7 +198,11 @@ async def test_one_is_resumed_with_its_turns_citations_history_and_scope(store):
 
 
 async def test_settings_that_shape_answers_are_set_back_and_others_are_not(store):
-    kept(store, "How long?", settings={"passages": 3, "seed": 11, "threads": 9, "theme": "x", "no such": 1})
+    kept(
+        store,
+        "How long?",
+        settings={"passages": 3, "seed": 11, "threads": 9, "theme": "x", "no such": 1, "generator": "fake-1b"},
+    )
     world = world_with(store)
     app = world.app()
     async with app.run_test() as pilot:
@@ -220,6 +225,30 @@ async def test_a_setting_that_can_no_longer_be_is_said_and_the_rest_works(store)
         await see(pilot, "! passages was 1000000000 in this conversation")
         await see(pilot, "! votes was many in this conversation")
         assert app.preferences.settings.seed == 11
+
+
+async def test_a_model_that_is_gone_is_said_and_the_one_there_is_answers(store):
+    kept(store, "How long?", settings={"generator": "gone-1b", "seed": 11})
+    app = world_with(store).app()
+    async with app.run_test(size=(100, 40)) as pilot:
+        await open_list(pilot)
+        await see(pilot, "How long?")
+        await pilot.press("enter")
+        await see(pilot, "! The model gone-1b is no longer installed")
+        assert (app.preferences.settings.generator, app.preferences.settings.seed) == (None, 11)
+
+
+async def test_the_app_opens_with_a_conversation_and_its_title_stands_in_the_bottom_line(store):
+    name = kept(store, "How long?", title="Notice periods", settings={"generator": "fake-7b"})
+    world = world_with(store)
+    app = world.app(resumed=ready(world.core(), store.load(name)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await see(pilot, "Thirty days [1]")
+        await see(pilot, "│ “Notice periods”")
+        assert app.preferences.settings.generator == "fake-7b"
+        await pilot.press("ctrl+l")
+        await see(pilot, "Ask about contracts")
+        assert "Notice periods" not in shown(app)
 
 
 async def test_a_missing_library_is_said_and_the_others_are_asked(store):

@@ -300,6 +300,7 @@ class ChatScreen(Screen[None]):
         self._panels.forget()
         self._asking.field.focus()
         await self._conversation.clear()
+        self._draw_status()
 
     # --- conversations --------------------------------------------------------------------------------------
 
@@ -308,7 +309,7 @@ class ChatScreen(Screen[None]):
         self._asking.begin(resumed.talk())
         self._asking.field.value = resumed.session.draft
         await self._conversation.replay(resumed.session)
-        changed, notes = set_back(self.app.preferences, resumed.session, self.app.model.id)
+        changed, notes = set_back(self.app.preferences, resumed, self.app.model.id)
         for name in changed:
             self.app.settings_changed(name)
         for note in (*resumed.notes, *notes):

@@ -244,7 +244,7 @@ async def test_the_app_opens_with_a_conversation_and_its_title_stands_in_the_bot
     app = world.app(resumed=ready(world.core(), store.load(name)))
     async with app.run_test(size=(120, 40)) as pilot:
         await see(pilot, "Thirty days [1]")
-        await see(pilot, "│ “Notice periods”")
+        await see(pilot, "“Notice periods”")
         assert app.preferences.settings.generator == "fake-7b"
         await pilot.press("ctrl+l")
         await see(pilot, "Ask about contracts")

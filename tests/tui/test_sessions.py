@@ -227,6 +227,20 @@ async def test_a_setting_that_can_no_longer_be_is_said_and_the_rest_works(store)
         assert app.preferences.settings.seed == 11
 
 
+async def test_documents_that_were_ticked_are_ticked_again_and_said(store):
+    kept(store, "How long?", only=Filter(these=(("contracts", "1.pdf"),)))
+    world = world_with(store)
+    app = world.app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_list(pilot)
+        await see(pilot, "How long?")
+        await pilot.press("enter")
+        await see(pilot, "Only 1 document: 1.pdf")
+        await ask(pilot, "And now?")
+        await until(pilot, lambda: bool(world.assistant.asked))
+    assert world.assistant.asked[0]["documents"].these == (("contracts", "1.pdf"),)
+
+
 async def test_a_model_that_is_gone_is_said_and_the_one_there_is_answers(store):
     kept(store, "How long?", settings={"generator": "gone-1b", "seed": 11})
     app = world_with(store).app()

@@ -309,6 +309,7 @@ class ChatScreen(Screen[None]):
         self._asking.begin(resumed.talk())
         self._asking.field.value = resumed.session.draft
         await self._conversation.replay(resumed.session)
+        self._library.tick(resumed.scope.only.these)
         changed, notes = set_back(self.app.preferences, resumed, self.app.model.id)
         for name in changed:
             self.app.settings_changed(name)

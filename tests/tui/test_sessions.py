@@ -256,7 +256,7 @@ async def test_the_app_opens_with_a_conversation_and_its_title_stands_in_the_bot
     name = kept(store, "How long?", title="Notice periods", settings={"generator": "fake-7b"})
     world = world_with(store)
     app = world.app(resumed=ready(world.core(), store.load(name)))
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(200, 40)) as pilot:
         await see(pilot, "Thirty days [1]")
         await see(pilot, "“Notice periods”")
         assert app.preferences.settings.generator == "fake-7b"

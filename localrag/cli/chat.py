@@ -152,10 +152,10 @@ def _resumed(settings: Settings, named: str, given: Sequence[str]) -> tuple[Sett
     """A conversation to go on with, and the settings that it was left with; those that were `given` stay."""
     from localrag import names
     from localrag.models.store import ModelStore
-    from localrag.sessions import SessionStore
+    from localrag.sessions import store_of
     from localrag.tui.resuming import SHAPING, ready_with
 
-    store = SessionStore(settings.sessions_dir, settings.audit_file)
+    store = store_of(settings)
     session = store.load(store.find(named))
     models = [model.id for model in ModelStore(settings).installed("generator")]
     found = ready_with(names.library_names(settings.indexes_dir), models, session)
@@ -223,11 +223,7 @@ def real_core(settings: Settings) -> Core:
     from localrag.sessions import store_of
     from localrag.tui.core import Core
 
-    return Core(
-        remote_engine(settings),
-        store_of(settings),
-        settings.audit_file,
-    )
+    return Core(remote_engine(settings), store_of(settings))
 
 
 def _run(app: LocalragApp) -> None:

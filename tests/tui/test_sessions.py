@@ -235,7 +235,7 @@ async def test_documents_that_were_ticked_are_ticked_again_and_said(store):
         await open_list(pilot)
         await see(pilot, "How long?")
         await pilot.press("enter")
-        await see(pilot, "Only 1 document: 1.pdf")
+        await see(pilot, ": 1.pdf")
         await ask(pilot, "And now?")
         await until(pilot, lambda: bool(world.assistant.asked))
     assert world.assistant.asked[0]["documents"].these == (("contracts", "1.pdf"),)

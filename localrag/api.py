@@ -260,6 +260,9 @@ class Library:
         """
         storage = self._storage()
         found = storage.document(document)
+        # Nearly always the n-th; a long document need not be read whole for one page of it.
+        if page is not None and (likely := storage.page(found.id, page - 1)) and likely.number == page:
+            return found, likely
         pages = storage.pages(found.id)
         if page is None and len(pages) == 1:
             return found, pages[0]

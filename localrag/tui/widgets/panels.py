@@ -232,7 +232,8 @@ class Panels(Container):
     def action_copy(self, form: Form) -> None:
         """Copy the quote through the terminal (OSC 52), which also reaches the person's own machine over SSH."""
         citation, opened = self.source.citation, self.source.opened
-        if citation is None:
+        if citation is None or not citation.quote:
+            self._tell("Nothing is quoted here.")
             return
         self.app.copy_to_clipboard(references.quoted(citation, opened.document if opened else None, form))
         # tmux takes what programs copy only where it was told to.

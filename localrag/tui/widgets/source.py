@@ -259,7 +259,8 @@ class SourcePane(Vertical):
                 self._note(f"! No picture of this page: {clean_line(message.error.message)}.")
             return
         self._boxes = message.image.boxes
-        if not self._boxes and self._found(message.page.page):
+        found = self._found(message.page.page)
+        if not self._boxes and found is not None and found.end > found.start:
             self._note("! The quoted words could not be found in the picture; i shows them in the text.")
         self._draw_title()
         picture = self._picture = self._pictures.widget(message.image)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from zlib import compress
 
-from localrag.errors import LocalragError, NotFoundError
+from localrag.errors import Cancelled, LocalragError, NotFoundError
 from localrag.events import Answered, Delta, Event, Found, Planned, PromptRead
 from localrag.originals import FileState, PageImage
 from localrag.reports import Failure, IngestProgress, IngestReport, Piece, Warmed
@@ -274,6 +274,7 @@ class FakeLibrary:
     shelved: tuple[Shelved, ...] | None = None
     failed: tuple[Failure, ...] = ()
     keeping: Gate | None = None
+    held_by: str = ""
     kept: list[str] = field(default_factory=list)
 
     def on_shelf(self) -> tuple[Shelved, ...]:
@@ -315,6 +316,10 @@ class FakeLibrary:
         stop: Callable[[], bool],
     ) -> Iterator[IngestProgress | IngestReport]:
         read: list[str] = []
+        if self.held_by:
+            yield IngestProgress(0, 0, self.held_by, "wait")
+            if self.gate and not self.gate.wait(stop):
+                raise Cancelled("stopped")
         for done, name in enumerate(self.files):
             yield IngestProgress(done, len(self.files), name, "read")
             if done == 1 and self.gate and not self.gate.wait(stop):

@@ -52,6 +52,16 @@ async def test_folder_that_is_a_library_opens_without_a_question():
         await until(pilot, opened(app, "contracts"))
 
 
+async def test_reading_that_waits_for_another_process_says_so_and_can_be_stopped():
+    app = FakeWorld(fresh=FakeLibrary("leases", gate=Gate(), held_by="Waiting for process 7.")).app(folder=LEASES)
+    async with app.run_test() as pilot:
+        await see(pilot, "(y/n)")
+        await pilot.press("y")
+        await see(pilot, "Waiting for process 7.")
+        await pilot.press("escape")
+        await see(pilot, "Stopped. Nothing was read.")
+
+
 async def test_reading_shows_how_far_it_is_and_escape_stops_it_keeping_what_was_read():
     gate = Gate()
     app = FakeWorld(fresh=FakeLibrary("leases", gate=gate)).app(folder=LEASES)

@@ -23,13 +23,13 @@ from localrag.reports import IngestProgress, IngestReport
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
 from localrag.tui.jobs import deliver
+from localrag.tui.reading import at_hand, remarks
 from localrag.tui.screens.model import size
 from localrag.tui.widgets.progress import ProgressLine
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
 
-STAGES = {"scan": "looking", "read": "reading", "embed": "indexing", "store": "saving", "index": "finishing"}
 # As measured (benchmarks/README.md): 169 pages of contracts in 7 s on an idle processor with AMX, 1,037 pages of
 # reports in 570 s on two busy cores; recognising text in a picture takes some seconds a page.
 PACE = (
@@ -166,7 +166,7 @@ class IngestScreen(Screen[str | None]):
             return
         if progress.total:
             self._bar.advance("Reading", progress.done, progress.total, "files")
-        self._file.update(Content(f"{STAGES[progress.stage]}: {clean_line(progress.document)}"))
+        self._file.update(Content(at_hand(progress)))
 
     def on_ingest_screen_finished(self, message: Finished) -> None:
         self._bar.finish()
@@ -192,13 +192,3 @@ class IngestScreen(Screen[str | None]):
         self._step = step
         self._words.update(words)
         self._hint.update(HINTS[step])
-
-
-def remarks(report: IngestReport) -> list[str]:
-    """What was not read and why, a line each."""
-    lines = [f"! Not read: {clean_line(item.document)}: {clean_line(item.reason)}" for item in report.failed]
-    lines += [
-        f"! No text on p. {page.number} of {clean_line(document)}: {clean_line(page.reason)}"
-        for document, page in report.skipped_pages
-    ]
-    return lines

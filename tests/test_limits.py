@@ -67,6 +67,23 @@ print(attempt(Path(tempfile.gettempdir())), tempfile.gettempdir() == str(setting
     assert shown[1:] == ["EACCES written written written", "written True EACCES"]
 
 
+def test_a_question_reads_nothing_elsewhere_but_what_is_named(tmp_path: Path, home: Path) -> None:
+    shown = child(tmp_path, """
+settings = load_settings()
+(named / "key").write_text("key")
+offline.confine()
+limits.hold(settings, reads=[named / "key"])
+print((named / "key").read_text())
+for path in (elsewhere / "document", Path.home()):
+    try:
+        path.read_text() if path.is_file() else list(path.iterdir())
+        print("read")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+""")  # fmt: skip
+    assert shown == ["key", "EACCES", "EACCES"]
+
+
 def test_a_reader_writes_temporary_files_alone(tmp_path: Path, home: Path) -> None:
     shown = child(tmp_path, """
 os.environ["TMPDIR"] = str(named)

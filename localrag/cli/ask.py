@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag import limits
+from localrag.cli import unlocking
 from localrag.cli.options import (
     chosen_libraries,
     filter_options,
@@ -85,7 +86,8 @@ def ask_command(
         generator=generator, answer_tokens=answer_tokens, answer_form="short" if short else None, **thought
     )
     # Before numpy is imported, which starts threads.
-    limits.hold(settings, *([] if table is None else [table.absolute().parent]))
+    exported = [] if table is None else [table.absolute().parent]
+    limits.hold(settings, *exported, reads=unlocking.key_files())
     from localrag.api import ask
 
     names = chosen_libraries(libraries, settings)

@@ -40,7 +40,7 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
     """Try every known way out of a confined localrag, while it reads documents and answers.
 
     Connections, name look-ups, files elsewhere and other processes are tried from Python, native code and started
-    programs, in a process that is confined as every command is; in one that is not, to see that they would work; and,
+    programs, in a process that is confined as `localrag ask` is; in one that is not, to see that they would work; and,
     where the system allows it, in a network namespace without interfaces. All targets are on this machine.
 
     The report is signed by a key of this machine's own: the signature shows that it was not changed since, not that

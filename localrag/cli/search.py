@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from localrag import limits
+from localrag.cli import unlocking
 from localrag.cli.options import (
     chosen_libraries,
     filter_options,
@@ -40,7 +41,7 @@ def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Fil
     Words in double quotes are looked for as a phrase.
     """
     settings = load_settings()
-    limits.hold(settings)  # before numpy is imported, which starts threads
+    limits.hold(settings, reads=unlocking.key_files())  # before numpy is imported, which starts threads
     from localrag.assistant import Assistant
     from localrag.errors import UsageError
 

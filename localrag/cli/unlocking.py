@@ -52,6 +52,12 @@ def key_file() -> Path | None:
     return _given or load_settings().key_file
 
 
+def key_files() -> list[Path]:
+    """The same, as files that a process must be let read."""
+    file = key_file()
+    return [] if file is None else [file]
+
+
 def asked_for(folder: Path, ring: Ring) -> Key:
     """The key of an encrypted folder, by whatever there is.
 

@@ -6,6 +6,7 @@ writable that keep nothing (null, the terminal, memory files, graphics processor
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 from pathlib import Path
@@ -21,10 +22,11 @@ def system_files(reads: tuple[Path, ...] = (), writes: tuple[Path, ...] = ()) ->
     """What the system, Python and its packages need, and besides it what is given."""
     python = {Path(path) for path in (sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values())}
     python |= {Path(sys.executable).resolve().parent, Path(__file__).parents[2]}
+    linked = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)  # where a cluster keeps its libraries
     packages = tuple(Path(path) for path in sys.path if path)
     graphics = tuple(Path("/dev").glob("nvidia*"))
     return Files(
-        programs=(*map(Path, _PROGRAMS), *sorted(python)),
+        programs=(*map(Path, _PROGRAMS), *sorted(python), *(Path(path) for path in linked if path)),
         reads=(*map(Path, _READS), *packages, *reads),
         writes=(*map(Path, _DEVICES), *graphics, *writes),
         sockets=(Path("/tmp"), Path("/var/tmp")),  # LibreOffice makes one there; nobody confined can connect to it

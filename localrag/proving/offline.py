@@ -34,7 +34,7 @@ from localrag.errors import LocalragError, ModelError
 from localrag.offline import Layer, LayerName
 from localrag.proving.attempts import ATTEMPTS, Outcome
 from localrag.proving.report import Report, Run, Tried
-from localrag.settings import Settings, config_files
+from localrag.settings import Settings
 
 _SECONDS = 900
 _HERE = str(Path(__file__).resolve().parents[2])
@@ -44,7 +44,7 @@ _DOCUMENTS = {
     "minutes.txt": "Minutes of the board\n\nThe board agreed to ask three firms for an offer for the new boiler.\n",
 }  # fmt: skip
 _NO_WORK = {"read": 0, "passages": 0, "answer": "", "citations": 0, "model": ""}
-_AS_EVERY_COMMAND = "confined as every command is"
+_AS_EVERY_COMMAND = "confined as `localrag ask` is"
 _NO_INTERFACES = "the same, in a network namespace without interfaces"
 
 
@@ -110,14 +110,12 @@ def _home(settings: Settings, place: Path) -> Iterator[None]:
 
 
 def _order(settings: Settings, place: Path, listener: _Listener, without: Collection[LayerName]) -> dict[str, Any]:
-    reads = [place / "documents", settings.models_dir.resolve(), *config_files()]
     return {
         "control": False,
         "work": False,
         "without": sorted(without), "port": listener.port, "unix": listener.unix,
         "process": os.getpid(), "home": str(place / "home"), "documents": str(place / "documents"),
-        "outside": str(place / "outside"), "reads": [str(path) for path in reads],
-        "writes": [str(place / "home"), str(place / "tmp")], "generator": settings.generator,
+        "outside": str(place / "outside"), "generator": settings.generator,
     }  # fmt: skip
 
 

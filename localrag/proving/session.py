@@ -1,4 +1,4 @@
-"""What is proven: a process that confines itself as every command does, tries to get out, and does its work meanwhile.
+"""What is proven: a process that confines itself as `localrag ask` does, tries to get out, and does its work meanwhile.
 
 `offline` starts it, gives it its order through a pipe, and reads back what came of it, JSON both ways. It tries
 everything twice: right after it has confined itself, and again once it has read documents and answered, when the
@@ -14,9 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from localrag import offline
-from localrag.offline.system import system_files
+from localrag import limits, offline
 from localrag.proving.attempts import ATTEMPTS, Target, attempt
+from localrag.settings import Settings, load_settings
 
 QUESTION = "When does the lease of Harbour House end?"
 LIBRARY = "proof"
@@ -30,14 +30,14 @@ def main() -> None:
         order["port"], order["unix"], order["process"], outside=Path(order["outside"]), inside=Path(order["home"])
     )
     offline.close_sockets()
+    settings = load_settings().with_options(home=target.inside, generator=order["generator"])
     if not order["control"]:
-        files = system_files(
-            reads=tuple(Path(path) for path in order["reads"]), writes=tuple(Path(path) for path in order["writes"])
-        )
-        offline.confine(files, without=order["without"])
+        offline.confine(without=order["without"])
+        if "files" not in order["without"]:
+            limits.hold(settings, reads=[Path(order["documents"])], without=order["without"])
     told: dict[str, Any] = {"before": _try_all(target), "layers": [asdict(layer) for layer in offline.layers()]}
     if order["work"]:
-        told["work"] = _work(Path(order["home"]), Path(order["documents"]), order["generator"])
+        told["work"] = _work(settings, Path(order["documents"]))
     told["after"] = _try_all(target) if order["work"] else told["before"]
     replies.write(json.dumps(told))
     replies.close()
@@ -48,14 +48,12 @@ def _try_all(target: Target) -> list[dict[str, str]]:
     return [asdict(attempt(one, target)) for one in ATTEMPTS]
 
 
-def _work(home: Path, documents: Path, generator: str | None) -> dict[str, Any]:
+def _work(settings: Settings, documents: Path) -> dict[str, Any]:
     """Read the documents into a library and answer a question from it, with the person's models."""
     from localrag import api
     from localrag.errors import LocalragError
-    from localrag.settings import load_settings
 
     try:
-        settings = load_settings().with_options(home=home, generator=generator)
         library = api.open_library(LIBRARY, settings=settings, create=True)
         try:
             report = library.ingest(documents)

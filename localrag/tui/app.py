@@ -28,7 +28,7 @@ from localrag.tui.install import Installer
 from localrag.tui.jobs import Lane, deliver
 from localrag.tui.palette import Everything
 from localrag.tui.preferences import Preferences
-from localrag.tui.resuming import Resumed
+from localrag.tui.resuming import Resumed, ready
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.dialogs import ChooseScreen
 from localrag.tui.screens.help import HelpScreen
@@ -96,6 +96,13 @@ class LocalragApp(App[None]):
         def __init__(self, state: ModelState) -> None:
             super().__init__()
             self.state = state
+
+    class Ready(Message):
+        """A conversation to go on with."""
+
+        def __init__(self, resumed: Resumed) -> None:
+            super().__init__()
+            self.resumed = resumed
 
     class Refused(Message):
         """The engine would not take a setting."""
@@ -270,6 +277,18 @@ class LocalragApp(App[None]):
             screen.stop_answer()
             # Not waited for: the screen that goes may be the one that asked.
             self.switch_screen(ChatScreen(self.core, Scope((name,), mode=screen.scope.mode), self._clock))
+
+    def action_resume(self, id: str) -> None:
+        """Go on with an earlier conversation."""
+        self.lanes["pages"].submit(
+            lambda: deliver(self, self.Ready(ready(self.core, self.core.store.load(id)))),
+            lambda error: deliver(self, self.Refused(error)),
+        )
+
+    def on_localrag_app_ready(self, message: Ready) -> None:
+        if isinstance(self.screen, ChatScreen):
+            self.screen.stop_answer()
+            self.switch_screen(ChatScreen(self.core, message.resumed.scope, self._clock, message.resumed))
 
     # --- keys that hold everywhere --------------------------------------------------------------------------
 

@@ -64,6 +64,7 @@ COMMANDS = (
     Command("library", "NAME", "Ask another library", "app.use_library", choices="libraries"),
     Command("instructions", "", "Show how answers are worded", "instructions"),
     Command("export", "[FORMAT]", "Write this conversation to a file", "export", choices="formats"),
+    Command("branch", "", "Go on in a copy of this conversation", "branch"),
     Command("new", "", "New conversation", "new_talk"),
     Command("sessions", "", "Earlier conversations", "sessions"),
     Command("settings", "", "Settings", "app.settings"),

@@ -92,13 +92,8 @@ class Everything(Provider):
         for name in libraries:
             shown = clean_line(name)
             found.append(Entry(f"Ask the library {shown}", f"/library {shown}", partial(app.action_use_library, name)))
-        if hasattr(self.screen, "action_resume"):
-            found += [
-                Entry(
-                    f"Go on with: {clean_line(one.title)}", f"{one.created[:10]}, {', '.join(one.libraries)}",
-                    partial(self.screen.run_action, f"resume({one.id!r})"),
-                )
-                for one in listed[:CONVERSATIONS]
-                if not one.problem
-            ]  # fmt: skip
+        for one in listed[:CONVERSATIONS]:
+            if not one.problem:
+                when = f"{one.created[:10]}, {clean_line(', '.join(one.libraries))}"
+                found.append(Entry(f"Go on with: {clean_line(one.title)}", when, partial(app.action_resume, one.id)))
         return found

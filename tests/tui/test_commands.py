@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.command import CommandPalette
 
 from localrag.sessions import SavedTurn, Session
+from localrag.tui import commands
 from localrag.tui.widgets.asking import Asking
 from localrag.tui.widgets.question import QuestionInput
 from tui.fakes import FakeAssistant, FakeLibrary, FakeWorld, Gate
@@ -195,3 +196,24 @@ async def test_asking_of_a_mentioned_document_waits_like_any_other_question():
         await ask(pilot, "of @0.pdf?")
         await see(pilot, "Waiting: of @0.pdf?")
         assert not app.screen.query_one(Asking).idle
+
+
+async def test_every_command_can_be_carried_out():
+    app = FakeWorld().app()
+    async with app.run_test() as pilot:
+        await ready(pilot)
+        assert commands.there(app.screen) == list(commands.COMMANDS)
+
+
+async def test_an_earlier_conversation_is_gone_on_with_from_the_palette():
+    world = FakeWorld()
+    world.store.kept["1"] = Session("1", "About the rent", ("contracts",), "2026", (SavedTurn("How much?", "2026"),))
+    app = world.app()
+    async with app.run_test(size=(100, 60)) as pilot:
+        await ready(pilot)
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await pilot.press(*"about the rent")
+        await see(pilot, "Go on with: About the rent 2026, contracts")
+        await pilot.press("down", "enter")
+        await see(pilot, "❯ How much?")

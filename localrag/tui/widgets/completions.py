@@ -41,7 +41,7 @@ class Completions(OptionList, can_focus=False):
         self.clear_options()
         width = max((len(one.shown) for one in offers), default=0)
         self.add_options(
-            Content.assemble(clean_line(one.shown).ljust(width if one.about else 0), (f"  {one.about}", "dim"))
+            Content.assemble(clean_line(one.shown).ljust(width if one.about else 0), (f"  {one.about}", "$text-muted"))
             for one in offers
         )
         self.highlighted = 0 if offers else None

@@ -12,7 +12,7 @@ TEST_MODEL := smollm2-135m-instruct
 QUESTION_1 ?= For how long is former pay protected after redeployment to a lower band?
 QUESTION_2 ?= Within how many days must the Trust now pay Quillfen's invoices?
 
-.PHONY: help demo test lint types imports docs docs-check bench licences sbom lock clean
+.PHONY: help demo test lint types imports docs docs-check pictures bench licences sbom lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -56,11 +56,15 @@ types: $(INSTALLED) ## Check the types
 imports: $(INSTALLED) ## Check the order of imports
 	$(BIN)/lint-imports
 
-docs: $(INSTALLED) ## Regenerate docs/commands.md and docs/settings.md
+docs: $(INSTALLED) ## Regenerate docs/commands.md, docs/settings.md and docs/keys.md
 	$(BIN)/python docs/build.py
 
-docs-check: $(INSTALLED) ## Fail when the generated docs are stale
+docs-check: $(INSTALLED) ## Fail when the generated docs or the pictures are stale
 	$(BIN)/python docs/build.py --check
+	$(BIN)/python docs/pictures.py --check
+
+pictures: $(INSTALLED) ## Draw docs/pictures/ anew, by the terminal app itself
+	$(BIN)/python docs/pictures.py
 
 bench: $(INSTALLED) ## Run every script in benchmarks/
 	@$(BIN)/localrag models install $(EMBEDDER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -18,9 +19,20 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 @pytest.fixture(scope="module")
 def build() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs/build.py")
+    return script("build")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> ModuleType:
+    return script("pictures")
+
+
+def script(name: str) -> ModuleType:
+    """A script of docs/, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / f"docs/{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -45,6 +57,29 @@ def test_the_check_names_a_stale_page_and_fails(
     monkeypatch.setattr(sys, "argv", ["build.py"])
     build.main()
     assert build.stale() == []
+
+
+def test_the_pictures_show_what_the_app_shows_now(tmp_path: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    checked = subprocess.run(
+        [sys.executable, str(ROOT / "docs/pictures.py"), "--check"],
+        capture_output=True, text=True, check=False, env=environ, cwd=tmp_path,
+    )  # fmt: skip
+    assert checked.returncode == 0, f"run `make pictures` and look: {checked.stdout}{checked.stderr}"
+
+
+def test_a_picture_refers_to_nothing_outside_itself(pictures: ModuleType) -> None:
+    drawn = [file.read_text(encoding="utf-8") for file in (ROOT / "docs/pictures").glob("*.svg")]
+    assert len(drawn) == len(pictures.PICTURES_OF)
+    for svg in drawn:
+        assert set(re.findall(r"(?:https?:)?//[^\s\"')]+", svg)) <= {"http://www.w3.org/2000/svg"}
+        assert "<script" not in svg and "url(" not in svg.replace("url(#", "")
+
+
+def test_a_picture_that_shows_other_words_is_stale(pictures: ModuleType) -> None:
+    svg = '<text x="1">Ask&#160;about</text><text>contracts</text>'
+    assert pictures.words(svg) == ["Ask", "about", "contracts"]
+    assert pictures.words(svg.replace("Ask", "Tell")) != pictures.words(svg)
 
 
 def test_every_command_and_option_is_documented(build: ModuleType) -> None:

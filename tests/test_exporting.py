@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 from test_restoring import WHOLE
 
 from localrag import audit
-from localrag.errors import StorageError, UsageError
+from localrag.errors import LocalragError, StorageError, UsageError
 from localrag.exporting import writing
 from localrag.exporting.writing import FORMS, file_name, form_of, write, written
 from localrag.sessions import Origin, SavedTurn, Session
@@ -294,6 +294,15 @@ def test_an_export_is_its_owners_only_and_stands_in_the_record(tmp_path: Path) -
     (line,) = record.read_text().splitlines()
     assert json.loads(line)["event"] == "export" and json.loads(line)["library"] == "contracts"
     assert "lease end" not in line and audit.verify(record) == []
+
+
+def test_an_export_that_cannot_be_recorded_is_not_written(tmp_path: Path) -> None:
+    record = tmp_path / "audit.jsonl"
+    write(conversation(WHOLE), tmp_path / "first.md", "md", record)
+    record.with_suffix(".key").unlink()  # nothing can be added to it without its key
+    with pytest.raises(LocalragError):
+        write(conversation(WHOLE), tmp_path / "lease.md", "md", record)
+    assert not (tmp_path / "lease.md").exists()
 
 
 def test_an_export_replaces_no_file_unless_told_to(tmp_path: Path) -> None:

@@ -80,9 +80,11 @@ def write(session: Session, path: Path, form: Form, record: Path | None, *, repl
         raise UsageError(f"there is a file {str(path)!r} already", "Give another name, or say that it may be replaced.")
     if not path.parent.is_dir():
         raise StorageError(f"there is no folder {str(path.parent)!r}", "Make it first, or give another path.")
-    vault.write_bytes(path, written(session, form))
+    made = written(session, form)
+    # Recorded first: what cannot be recorded is not written.
     if record is not None:
         library = session.libraries[0] if len(session.libraries) == 1 else None
         audit.record(
             record, "export", library, conversation=session.id, turns=len(session.turns), form=form, path=str(path)
         )
+    vault.write_bytes(path, made)

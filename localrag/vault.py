@@ -309,6 +309,8 @@ def rekey(path: Path, *, stop: Callable[[], bool] = lambda: False) -> bool:
             os.close(_open(fresh, os.O_WRONLY))
             _export(source, fresh, held.key, stop)
             source.close()
+            # In the mode that libraries are in, which cannot be changed while somebody reads.
+            _connected(fresh, True, held.key).close()
             with fresh.open("rb+") as stream:
                 os.fsync(stream.fileno())
             fresh.replace(path)

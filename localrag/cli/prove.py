@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrag.cli.options import json_option, print_json, shown
+from localrag.cli.options import complete_library, json_option, print_json, shown
 
 if TYPE_CHECKING:
     from localrag.proving import Report, Run, Tried
@@ -126,4 +126,52 @@ def _verify(file: Path, folder: Path, as_json: bool) -> None:
         click.echo(f"made       {shown(found.made)}")
         click.echo(f"says       {'proven' if found.proven else 'not proven'}")
     if not found.good:
+        raise click.exceptions.Exit(1)
+
+
+@prove_command.command(
+    "forgotten",
+    epilog="""\b
+Examples:
+  localrag prove forgotten contracts ./old/lease.pdf
+  localrag prove forgotten contracts --word "Harbour House"
+  localrag prove forgotten contracts ./old/lease.pdf --report gone.json""",
+)
+@click.argument("name", shell_complete=complete_library)
+@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--word", default="", metavar="TEXT", help="Look for these words instead, as they stood in it.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write the signed report to FILE.")
+@json_option
+def forgotten_command(name: str, file: Path | None, word: str, report: Path | None, as_json: bool) -> None:
+    """Search all that localrag keeps for a document forgotten from the library NAME: its original FILE, or TEXT of it.
+
+    Every byte below the data folder is searched, free pages and logs of databases among them, for passages that no
+    document left in the library holds. Exit code 1 where something is left, or could not be looked at.
+    """
+    from localrag import vault
+    from localrag.errors import UsageError
+    from localrag.proving import prove_forgotten, signed
+    from localrag.settings import load_settings
+
+    if (file is None) == (not word.strip()):
+        raise UsageError("what shall be looked for?", "Give the original file, or words of it with --word.")
+    settings = load_settings()
+    found = prove_forgotten(settings, name, file=file, word=word.strip())
+    told = signed(found, settings.proofs_dir)
+    if report is not None:
+        vault.write_json(report, told)
+    if as_json:
+        print_json(told)
+    else:
+        for trace in found.traces:
+            click.echo(f"LEFT  {shown(trace.file)}: {shown(trace.found)}")
+        for one in found.searched:
+            if one.how == "locked":
+                click.echo(f"not looked at, its key is not here: {shown(one.file)}")
+        size = sum(one.bytes for one in found.searched) / 1e6
+        click.echo(
+            f"{found.passages} passage(s) looked for in {len(found.searched)} files ({size:.1f} MB): "
+            + ("nothing is left." if found.proven else "NOT PROVEN."), err=True,
+        )  # fmt: skip
+    if not found.proven:
         raise click.exceptions.Exit(1)

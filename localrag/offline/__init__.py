@@ -150,7 +150,7 @@ def layers() -> tuple[Layer, ...]:
             "no sockets but Unix ones, no connect, no io_uring, no way into other processes; native code and started "
             "programs too",
             "what a program outside does that is asked through a file or pipe, and root",
-            "" if holds else foreign or unasked, possible=not foreign,
+            "" if holds else foreign or ("this kernel has no such filter" if _shut else unasked), possible=not foreign,
         ),
         Layer(
             "landlock", bool(_reach_held and scopes), f"no {', '.join(scopes) or 'TCP'}; beside seccomp",

@@ -136,6 +136,17 @@ async def test_enter_shows_the_quote_of_a_row_in_its_page_and_the_next_one_follo
         assert isinstance(pilot.app.screen, ResultsScreen)
 
 
+async def test_the_quote_of_a_row_is_copied_and_its_page_turned_as_in_the_conversation():
+    async with world().app().run_test(size=SIZE, notifications=True) as pilot:
+        await table(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: "written notice" in marked(pilot.app))
+        await pilot.press("y")
+        await until(pilot, lambda: "— contracts/msa.pdf, p. 12, library contracts" in pilot.app.clipboard)
+        await pilot.press("right_square_bracket")
+        await see(pilot, "The page after.")
+
+
 async def test_a_row_without_a_quote_says_why():
     async with world().app().run_test(size=SIZE, notifications=True) as pilot:
         await table(pilot)

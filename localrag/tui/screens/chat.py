@@ -36,6 +36,7 @@ from localrag.tui.widgets.panels import Panels
 from localrag.tui.widgets.question import QuestionInput
 from localrag.tui.widgets.results import ResultsPreview
 from localrag.tui.widgets.source import SourcePane, SourceText
+from localrag.tui.widgets.source_deeds import SourceDeeds
 from localrag.tui.widgets.status import Standing, StatusLine
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class ChatScreen(Screen[None]):
     HELP_GROUPS: ClassVar[list[tuple[str, Any]]] = [
         ("Question", QuestionInput),
         ("Citation or source", Panels),
+        ("Its page, quote and file", SourceDeeds),
         ("Citation", CitationLine),
         ("Source", SourceText),
         ("Library", LibraryPane),

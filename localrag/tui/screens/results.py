@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
@@ -23,6 +23,7 @@ from localrag.tui.jobs import deliver
 from localrag.tui.screens.save_table import SaveTableScreen
 from localrag.tui.widgets.results import ResultsTable
 from localrag.tui.widgets.source import SourcePane, SourceText
+from localrag.tui.widgets.source_deeds import SourceDeeds
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
@@ -52,7 +53,9 @@ class ResultsScreen(Screen[None]):
         Binding("escape", "back", "Close the source; end the filter; back to the conversation"),
         Binding("ctrl+t", "dismiss", "Back to the conversation"),
     ]
-    HELP_GROUPS: ClassVar[list[tuple[str, Any]]] = [("Table", ResultsTable), ("Source", SourceText)]
+    HELP_GROUPS: ClassVar[list[tuple[str, Any]]] = [
+        ("Table", ResultsTable), ("Source", SourceText), ("Its page, quote and file", SourceDeeds),
+    ]  # fmt: skip
 
     class Exported(Message):
         """A file was written, or why not."""
@@ -80,7 +83,7 @@ class ResultsScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield self._title
         yield self._filter
-        with Container(id="panels"):
+        with SourceDeeds(self._source, id="panels"):
             yield Vertical(self._table, id="results-panel")
             yield self._source
         yield Static("Enter source · 1-9 sort · / filter · Ctrl+E export · Esc back · F1 help", id="status")

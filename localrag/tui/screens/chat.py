@@ -51,7 +51,7 @@ class ChatScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "escape", "Stop the answer; else back to the question"),
-        Binding("tab", "next_panel(1)", "Next panel: question, citations, source"),
+        Binding("tab", "next_panel(1)", "Next panel: question, library, citations, source"),
         Binding("shift+tab", "next_panel(-1)", "Previous panel"),
         Binding("f2", "toggle_source", "Show or hide the source"),
         Binding("f3", "step_citation(-1)", "Source of the previous citation"),

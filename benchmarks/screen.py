@@ -143,13 +143,21 @@ def ask(screen: Screen) -> None:
     screen.wait("Esc stops", mark)
 
 
+def model_shown() -> str:
+    """How the line of status begins to name the model once it is loaded; it is cut short where there is little room."""
+    from localrag import loading
+    from localrag.settings import load_settings
+
+    return loading.generator_name(load_settings())[:8]
+
+
 def sit(engine: str, library: str, count: int) -> dict[str, list[float]]:
     """One sitting at the screen."""
     screen = Screen(engine, library)
     try:
         screen.wait("Enter asks")
         found: dict[str, list[float]] = {"paint": [time.perf_counter() - screen.began]}
-        screen.wait(" ready")
+        screen.wait(model_shown())
         screen.pause(1)
         found["idle"] = keys(screen, count)
         found["working"] = []

@@ -33,7 +33,7 @@ from localrag.service.engine import MODEL_CALLS
 if TYPE_CHECKING:
     from localrag.service.engine import Engine
 
-_NICE = 5
+_NICE = 2  # measured alike with 0 and 5, and each level costs a fifth of the model's share beside other programs
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
 

@@ -6,12 +6,15 @@ import re
 
 from textual.events import Click
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
 from localrag.tui.inert import clean, inert_markdown
 
 _MARKER = re.compile(r"\[(\d{1,4})\]")
+# Seconds between two drawings while it is written: each lays out the conversation anew, and keys wait for it.
+_PACE = 0.1
 
 
 class AnswerText(Markdown):
@@ -28,6 +31,8 @@ class AnswerText(Markdown):
     def __init__(self) -> None:
         super().__init__(parser_factory=inert_markdown, open_links=False)
         self._stream: MarkdownStream | None = None
+        self._waiting = ""
+        self._timer: Timer | None = None
         self.display = False
 
     def on_click(self, event: Click) -> None:
@@ -41,12 +46,26 @@ class AnswerText(Markdown):
 
     async def add(self, piece: str) -> None:
         self.display = True
+        self._waiting += clean(piece)
+        if self._timer is None:
+            await self._draw()
+
+    async def _draw(self) -> None:
+        self._timer = None
+        if not self._waiting:
+            return
         if self._stream is None:
             self._stream = Markdown.get_stream(self)
-        await self._stream.write(clean(piece))
+        waiting, self._waiting = self._waiting, ""
+        self._timer = self.set_timer(_PACE, self._draw)
+        await self._stream.write(waiting)
 
     async def finish(self, text: str | None = None) -> None:
         """End the stream; with `text`, show that instead of what was streamed."""
+        await self._draw()
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
         if self._stream is not None:
             stream, self._stream = self._stream, None
             await stream.stop()

@@ -380,16 +380,11 @@ class ChatScreen(Screen[None]):
         narrowed = filters.described(replace(scope.only, these=()))
         only = f", only documents that {narrowed}" if narrowed else ""
         worded = "".join(f"Answers are worded as you said: {clean_line(text)}\n\n" for text in self._instructions)
-        held, session = self._held, self._asking.talk.session
-        known = (
-            {} if held is None else {name: getattr(held, name) for name in ("documents", "warm", "most", "encrypted")}
-        )
-        self._status.show(
-            Standing(
-                self.app.model.words, scope.libraries, **known, narrowed=narrowed, mode=scope.mode,
-                title=session.title if session else "", context=self._filled,
-            )
-        )  # fmt: skip
+        session = self._asking.talk.session
+        title = session.title if session else ""
+        standing = Standing(self.app.model.words, scope.libraries, narrowed=narrowed, mode=scope.mode, title=title,
+                            context=self._filled)  # fmt: skip
+        self._status.show(standing if self._held is None else standing.with_held(self._held))
         of = ", ".join(clean_line(name) for name in scope.libraries)
         self._conversation.greet(
             Content.assemble(

@@ -7,13 +7,17 @@ letters are what fills the window: r rules, d documents, h history, q question, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widget import Widget
 
 from localrag import offline
 from localrag.tui.inert import clean_line
+
+if TYPE_CHECKING:
+    from localrag.tui.talk import Held
 
 BETWEEN = " │ "
 CELLS = 12
@@ -38,6 +42,12 @@ class Standing:
     mode: str = "auto"
     title: str = ""
     context: Mapping[str, int] = field(default_factory=dict)
+
+    def with_held(self, held: Held) -> Standing:
+        """The same with what the libraries were found to hold."""
+        return replace(
+            self, documents=held.documents, warm=held.warm, most=held.most, encrypted=held.encrypted
+        )  # fmt: skip
 
 
 def network() -> Forms:

@@ -169,12 +169,10 @@ def of_scene(name: str, size: tuple[int, int]) -> Picture:
 
 PICTURES_OF = {
     "answer": Picture(world, (120, 30), answered, {}),
-    "answer-narrow": Picture(world, (80, 24), answered, {}),
     "library": Picture(world, (100, 30), library, {}),
     "survey": Picture(lambda: world(*survey()), (140, 30), table, {}),
     "conversations": of_scene("sessions", (100, 24)),
     "settings": of_scene("settings", (100, 30)),
-    "palette": of_scene("palette", (100, 30)),
     "no-model": of_scene("no_model", (90, 24)),
     "light": Picture(world, (120, 30), answered, {"preferences": scenes.Usual(theme="light")}),
 }

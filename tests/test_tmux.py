@@ -62,7 +62,7 @@ def test_a_folder_is_read_asked_looked_into_exported_and_gone_on_with(
         terminal.run(chat, environ)
         terminal.see("y reads them")
         terminal.press("y")
-        terminal.see("smollm2-135m-instruct ready")
+        terminal.see("2 documents")
 
         # The model answers something, in its way; whatever is shown as a quote stands in its document.
         terminal.type(QUESTION)

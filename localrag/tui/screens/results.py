@@ -12,6 +12,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import DataTable, Input, Static
 
 from localrag import results, table_files
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 # How often rows that have come are shown; one by one they could come faster than they can be drawn.
 CATCH_UP = 0.25
+# A pause in typing after which the filter is applied: with thousands of rows it takes longer than a key.
+PAUSE = 0.15
 _LONGEST_NAME = 60
 
 
@@ -73,6 +76,7 @@ class ResultsScreen(Screen[None]):
         self._columns: tuple[str, ...] = ()
         self._sorted_by = ""
         self._descending = False
+        self._typed: Timer | None = None
         self._title = Static(id="results-title")
         self._filter = Input(id="results-filter", placeholder="words that a row has, in any column")
         self._filter.cursor_blink = False
@@ -160,7 +164,9 @@ class ResultsScreen(Screen[None]):
         self._filter.focus()
 
     def on_input_changed(self) -> None:
-        self._draw()
+        if self._typed is not None:
+            self._typed.stop()
+        self._typed = self.set_timer(PAUSE, self._draw)
 
     def on_input_submitted(self) -> None:
         self._filter.display = bool(self._filter.value.strip())

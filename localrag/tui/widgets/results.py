@@ -6,8 +6,11 @@ Cells are one line each, cut with … where the column is narrow; the source pan
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -31,7 +34,28 @@ _SHORT, _LONG_WORDS = 13, ("quote", "why_not")
 _PADDING, _MARKS = 2, 4
 
 
-class ResultsTable(DataTable[Text]):
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell that is made ready when it comes into sight, since of thousands few ever do."""
+
+    text: str
+    path_within: int = 0
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self.drawn()
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        # The column says how wide it is.
+        return Measurement(1, 1)
+
+    def drawn(self) -> Text:
+        # Of a path the end tells more than the beginning.
+        text = clean_line(self.text)
+        text = shortening.middle(text, self.path_within) if self.path_within else text
+        return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+class ResultsTable(DataTable[Cell]):
     """All rows; the screen says in which order. Columns take the room that there is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -59,7 +83,7 @@ class ResultsTable(DataTable[Text]):
         self.lines = list(lines)
         self._widths = _widths(lines, columns, self._room)
         for name, mark, width in zip(columns, marks, self._widths, strict=True):
-            self.add_column(_cell(f"{results.title(name)}{mark}"), width=width, key=name)
+            self.add_column(Cell(f"{results.title(name)}{mark}").drawn(), width=width, key=name)
         self.add_rows(_cells(line, columns, self._widths) for line in self.lines)
         # By identity: rows may well say the same.
         place = next((n for n, line in enumerate(self.lines) if line is at), 0)
@@ -93,7 +117,7 @@ class ResultsPreview(Vertical):
     def __init__(self, rows: Results) -> None:
         super().__init__(classes="results-preview")
         self._results = rows
-        self._table: DataTable[Text] = DataTable(cursor_type="none", show_cursor=False)
+        self._table: DataTable[Cell] = DataTable(cursor_type="none", show_cursor=False)
         self._table.can_focus = False
         self._more = Static(classes="quiet")
         self._drawn: tuple[int, bool, int] | None = None
@@ -120,7 +144,7 @@ class ResultsPreview(Vertical):
         self._table.clear(columns=True)
         widths = _widths(lines, columns, self.content_size.width)
         for name, width in zip(columns, widths, strict=True):
-            self._table.add_column(_cell(results.title(name)), width=width, key=name)
+            self._table.add_column(Cell(results.title(name)).drawn(), width=width, key=name)
         self._table.add_rows(_cells(line, columns, widths) for line in lines)
 
     def on_resize(self) -> None:
@@ -131,14 +155,9 @@ class ResultsPreview(Vertical):
         self.post_message(self.Wanted(self._results))
 
 
-def _cells(line: Line, columns: Sequence[str], widths: Sequence[int]) -> list[Text]:
-    # Of a path the end tells more than the beginning.
-    return [_cell(shortening.middle(text, width) if name == "document" else text)
-            for name, width in zip(columns, widths, strict=True) for text in [line.cells.get(name, "")]]  # fmt: skip
-
-
-def _cell(text: str) -> Text:
-    return Text(clean_line(text), no_wrap=True, overflow="ellipsis")
+def _cells(line: Line, columns: Sequence[str], widths: Sequence[int]) -> list[Cell]:
+    return [Cell(line.cells.get(name, ""), width if name == "document" else 0)
+            for name, width in zip(columns, widths, strict=True)]  # fmt: skip
 
 
 def _widths(lines: Sequence[Line], columns: Sequence[str], room: int) -> list[int]:

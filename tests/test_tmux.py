@@ -123,3 +123,13 @@ def wait_for(file: Path, seconds: float = 10.0) -> None:
     while not file.is_file():
         assert time.monotonic() < end, f"{file} was never written"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_where_there_is_no_tmux_the_run_fails_in_ci_and_is_skipped_elsewhere(
+    ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(outcome, match="tmux"):
+        require_tmux()

@@ -14,7 +14,7 @@ from localrag import api, encrypting, vault
 from localrag.cli.app import localrag
 from localrag.editing import Editor
 from localrag.errors import UsageError
-from localrag.proving import prove_forgotten
+from localrag.proving.forgotten import prove_forgotten
 from localrag.sealing import ring as rings
 from localrag.sealing import unlocked
 from localrag.settings import Settings

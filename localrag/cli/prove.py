@@ -150,7 +150,8 @@ def forgotten_command(name: str, file: Path | None, word: str, report: Path | No
     """
     from localrag import vault
     from localrag.errors import UsageError
-    from localrag.proving import prove_forgotten, signed
+    from localrag.proving import signed
+    from localrag.proving.forgotten import prove_forgotten
     from localrag.settings import load_settings
 
     if (file is None) == (not word.strip()):

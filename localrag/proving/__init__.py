@@ -3,11 +3,11 @@
     prove_offline -> session (a process that confines itself) -> attempts, a real ingest, a real answer -> Report
 
 `offline` plays the outside: it listens where the attempts try to reach, holds no document and no model, and is not
-confined itself. `session` is what is proven. `forgotten` searches everything for a document that was deleted.
+confined itself. `session` is what is proven. `forgotten` searches everything for a document that was deleted; it is not
+imported here, because it brings numpy, whose threads would keep the session from being confined.
 """
 
-from localrag.proving.forgotten import Forgotten, prove_forgotten
 from localrag.proving.offline import prove_offline
 from localrag.proving.report import Report, Run, Tried, signed, verify
 
-__all__ = ["Forgotten", "Report", "Run", "Tried", "prove_forgotten", "prove_offline", "signed", "verify"]
+__all__ = ["Report", "Run", "Tried", "prove_offline", "signed", "verify"]

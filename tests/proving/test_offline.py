@@ -44,6 +44,13 @@ def tried(settings: Settings, *without: LayerName) -> Run:
     return run
 
 
+@linux
+def test_the_session_runs_one_thread_until_it_is_confined():
+    code = "import localrag.proving.session; from localrag.offline import landlock; print(landlock.threads())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"  # files cannot be limited for a process that has more
+
+
 # --- the layers ---------------------------------------------------------------------------------------------
 
 

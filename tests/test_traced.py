@@ -11,6 +11,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -82,8 +83,8 @@ def run(trace: Path, environment: dict[str, str], *words: str) -> str:
     return trace.read_text()
 
 
-def in_a_terminal(trace: Path, environment: dict[str, str], words: Sequence[str], keys: bytes, until: Path) -> str:
-    """Run the terminal app, type, wait for a conversation with an answer below `until`, and leave with Ctrl+Q."""
+def in_a_terminal(trace: Path, environment: dict[str, str], words: Sequence[str], keys: bytes, kept: Path) -> str:
+    """Run the terminal app, type, wait until a conversation with an answer lies in `kept`, and leave with Ctrl+Q."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     shown = bytearray()
@@ -103,7 +104,7 @@ def in_a_terminal(trace: Path, environment: dict[str, str], words: Sequence[str]
             time.sleep(0.1)
 
     def answered() -> bool:
-        return any(b'"answer"' in path.read_bytes() for path in until.rglob("*.json*") if path.is_file())
+        return any(b'"answer"' in path.read_bytes() for path in kept.glob("*.json"))
 
     command = [*under_strace(trace), sys.executable, "-m", "localrag", *words]
     app = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True)
@@ -117,7 +118,8 @@ def in_a_terminal(trace: Path, environment: dict[str, str], words: Sequence[str]
         os.write(ours, b"\x11")
         app.wait(LASTING)
     finally:
-        app.kill()
+        if app.poll() is None:
+            os.killpg(app.pid, signal.SIGKILL)  # strace alone would leave the app, and the app the terminal's other end
         app.wait()
         os.close(ours)
         thread.join()
@@ -137,7 +139,11 @@ def test_a_whole_session_opens_no_socket_but_local_ones(
         "ingest": run(tmp_path / "1", environment, "ingest", str(papers), "--name", "papers"),
         "ask": run(tmp_path / "2", environment, "ask", question, "--library", "papers"),
         "chat": in_a_terminal(
-            tmp_path / "3", environment, ["chat", "papers"], question.encode() + b"\r", home / "sessions"
+            tmp_path / "3",
+            environment,
+            ["chat", "papers"],
+            question.encode() + b"\r",
+            home / "indexes" / "papers" / "sessions",
         ),
     }
     for name, trace in traces.items():

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from localrag import policy
 from localrag.cli.app import localrag
 from localrag.settings import FILE_NAME, explain
 
@@ -70,7 +71,41 @@ def settings_page() -> str:
         "|---|---|---|---|",
         *rows,
         "",
+        *POLICY.splitlines(),
+        "",
+        "| Key | Without it | What it does |",
+        "|---|---|---|",
+        *(f"| `{name}` | {_ruled(default)} | {about} |" for name, about, default in policy.explain()),
+        "",
     ])  # fmt: skip
+
+
+POLICY = """\
+## An administrator's policy
+
+On a machine that several people use, or that somebody looks after, a policy says what all of them must keep to. It is
+read from one place that no setting and no variable changes:
+
+- Linux: `/etc/localrag/policy.toml`
+- macOS: `/Library/Application Support/localrag/policy.toml`
+- Windows: `localrag\\policy.toml` in the folder of program data (`C:\\ProgramData`)
+
+It goes before everything above. `localrag config policy` shows what it says, and `localrag doctor` warns where others
+than its owner can change it. `LOCALRAG_POLICY` names one more file, which can forbid more and never allow more. Where a
+policy cannot be read or has an unknown key, every command that needs settings ends with exit code 9, as does one that
+is against it; the latter is recorded (`localrag audit show --event refused`). For example:
+
+```toml
+require_encryption = true
+require_offline_layers = ["hook", "seccomp"]
+audit_words = "full"
+allow_exports = false
+```
+"""
+
+
+def _ruled(default: object) -> str:
+    return f"`{str(default).lower()}`" if isinstance(default, bool) else "nothing"
 
 
 def _shown(default: object) -> str:

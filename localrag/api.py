@@ -26,6 +26,7 @@ from localrag import (
     instructions,
     loading,
     names,
+    policy,
     precedence,
     prefix_cache,
     renewal,
@@ -34,6 +35,7 @@ from localrag import (
 )
 from localrag import ingest as ingesting
 from localrag.assistant import Assistant
+from localrag.audit import refusals
 from localrag.editing import Editor
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import Answered, Event
@@ -211,6 +213,7 @@ class Library:
     """A library by name: search it, bring it level with a folder, look at what it holds."""
 
     def __init__(self, name: str, settings: Settings) -> None:
+        refusals.keep(settings.audit_file)
         self.name = name
         self._settings = settings
         self._assistant: Assistant | None = None
@@ -356,8 +359,11 @@ class Library:
             NotFoundError: the path is not there.
             LibraryLocked: another process is writing and `wait` is False.
             EmbedderMismatch, ModelError, StorageError: see there.
+            PolicyRefused: the policy does not allow the library, its embedder, or the languages.
         """
         path = Path(path)
+        if ocr_languages is not None:
+            policy.check_setting("ocr_languages", tuple(ocr_languages))
         root, _ = scanning.root_of(path)
         if not (self.folder / DATABASE).is_file() and not scanning.readable_files(path):
             raise UsageError(
@@ -457,9 +463,10 @@ class Library:
 
     def _options(self, storage: Editor, passwords: Sequence[str]) -> Options:
         settings = self._settings
-        ocr, languages = storage.reading
+        ocr, kept = storage.reading
+        languages = policy.settled("ocr_languages", kept or settings.ocr_languages)
         return Options(
-            passwords=tuple(passwords), ocr=ocr or settings.ocr, languages=languages or settings.ocr_languages,
+            passwords=tuple(passwords), ocr=ocr or settings.ocr, languages=languages,
             depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000,
         )  # fmt: skip
 

@@ -33,7 +33,7 @@ from localrag import (
     routing,
     warming,
 )
-from localrag.audit import words
+from localrag.audit import refusals, words
 from localrag.embedding import Embedder, EmbedderIdentity
 from localrag.errors import ModelError, StorageError, UsageError
 from localrag.events import Answered, Event, Found, Notice, Planned
@@ -63,6 +63,7 @@ class Assistant:
     """
 
     def __init__(self, settings: Settings, generator: Model | None = None) -> None:
+        refusals.keep(settings.audit_file)
         self._settings = settings
         self._generator = generator
         self._embedders: dict[EmbedderIdentity, Embedder] = {}

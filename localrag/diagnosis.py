@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from localrag import audit, machine, offline
+from localrag import audit, machine, offline, policy
 from localrag.errors import LocalragError, SettingsError, VaultLocked
 from localrag.names import library_names
 from localrag.readers import base
@@ -75,6 +75,7 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     """Every finding, in the order in which a person would mend things; slow ones last."""
     yield from _python()
     yield from _packages()
+    yield from _policies()
     yield from _settings_files(settings)
     yield from _offline()
     yield from _machine(settings)
@@ -131,6 +132,17 @@ def _settings_files(settings: Settings) -> Iterator[Finding]:
     except SettingsError as error:
         yield Finding("settings", "problem", error.message, error.hint)
     yield Finding("settings", "ok", f"libraries lie in {settings.indexes_dir}, models in {settings.models_dir}")
+
+
+def _policies() -> Iterator[Finding]:
+    held = policy.held()
+    if not held:
+        yield Finding("policy", "ok", f"no administrator's policy at {str(policy.SYSTEM)!r}")
+    for one in held:
+        yield Finding("policy", "ok", f"{str(one.file)!r} holds: {', '.join(one.rules()) or 'it says nothing'}")
+        if who := policy.changeable(one):
+            remedy = "It should belong to an administrator, and only its owner should write to it and its folders."
+            yield Finding("policy", "warning", f"the policy does not bind: {who}", remedy)
 
 
 def _offline() -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from localrag import analysis, chunking, places, sketches, tombstones, vault
 from localrag.embedding import EmbedderIdentity
 from localrag.errors import NotFoundError, UsageError
 from localrag.fulltext import DOCUMENTS, PASSAGES, Indexer
-from localrag.library import PATH, Library
+from localrag.library import PATH, Library, permitted
 from localrag.names import check_name
 from localrag.schema import DATABASE, SCHEMA, TABLES
 from localrag.sealing.database import sqlite3
@@ -58,10 +58,11 @@ class Editor(Library):
 
     @classmethod
     def create(cls, folder: Path, name: str, identity: EmbedderIdentity) -> Editor:
-        """Open a library, making it where there is none."""
+        """Open a library, making it where there is none; errors as `open`."""
         check_name(name)
         if (folder / DATABASE).is_file():
             return cls.open(folder, name)
+        permitted(folder, name, new=True)
         vault.make_dir(folder)
         path = folder / DATABASE
         # Made under another name, so that a crash in between leaves no half-made library.

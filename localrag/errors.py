@@ -16,6 +16,8 @@
     ├── StorageError                  6   the disk is full or cannot be written
     ├── OfflineRefused                7   something tried to reach the network (also an OSError)
     ├── ReadError                     8   one file could not be read; ingest reports it and goes on
+    ├── PolicyRefused                 9   the administrator's policy does not allow it
+    │   └── PolicyUnreadable          9   it cannot be read or understood, so that nothing is allowed
     └── Cancelled                     130 the person stopped it
 
 Every error says what went wrong and with which value, and carries a hint: what to do next. The core raises,
@@ -104,6 +106,14 @@ class OfflineRefused(LocalragError, OSError):
 
 class ReadError(LocalragError):
     exit_code = 8
+
+
+class PolicyRefused(LocalragError):
+    exit_code = 9
+
+
+class PolicyUnreadable(PolicyRefused):
+    pass
 
 
 class Cancelled(LocalragError):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from localrag import vault
+from localrag import offline, policy, vault
 from localrag.embedding import EmbedderIdentity
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError
 from localrag.fulltext import FullText
@@ -26,6 +26,7 @@ from localrag.names import check_name, did_you_mean, named, no_library
 from localrag.nearest import Nearest
 from localrag.reports import Failure
 from localrag.schema import DATABASE, INDEX, SCHEMA
+from localrag.sealing import unlocked
 from localrag.sealing.database import sqlite3
 from localrag.types import Anchor, Document, Heading, Ocr, Page, Pages, Remark, SkippedPage, StoredFile, Unit, Word
 
@@ -104,11 +105,13 @@ class Library:
             NotFoundError: there is none of this name.
             LibraryError: the database is damaged, or of another schema.
             StorageError: its folder may not be written to.
+            PolicyRefused: the policy does not allow it.
         """
         check_name(name)
         path = folder / DATABASE
         if not path.is_file():
             raise no_library(folder.parent, name)
+        permitted(folder, name)
         try:
             connection = vault.connect(path, write=cls._writes)
             library = cls(name, folder, connection)
@@ -453,3 +456,17 @@ def _parts(ids: Sequence[int], size: int = 500) -> Iterator[list[int]]:
 
 def _marks(values: Sequence[Any]) -> str:
     return ",".join("?" * len(values))
+
+
+def permitted(folder: Path, name: str, *, new: bool = False) -> None:
+    """Ask the policy whether a library may be opened or, a `new` one, made.
+
+    Raises:
+        PolicyRefused: it may not.
+    """
+    if policy.held():
+        key = unlocked.held(folder / DATABASE)  # with one, some may lie in clear still: then it is not finished
+        policy.check_library(
+            name, encrypted=key is not None and not key.plain, new=new,
+            missing=lambda: {layer.name: layer.reason for layer in offline.layers() if not layer.holds},
+        )  # fmt: skip

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from localrag import offline, vault
+from localrag import offline, policy, vault
 from localrag.offline import LayerName
 from localrag.offline.system import system_files
 from localrag.settings import Settings, config_files
@@ -49,7 +49,7 @@ def hold(
         may_read: tuple[Path, ...] = (Path("/"),)
     else:
         named = [path for path in (settings.reranker, settings.key_file) if path is not None]
-        may_read = (*reads, settings.models_dir.resolve(), *config_files(), *named)
+        may_read = (*reads, settings.models_dir.resolve(), *config_files(), *policy.files(), *named)
     offline.confine(system_files(may_read, tuple(path.resolve() for path in (*own, *writes))), without=without)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from localrag import cuts
+from localrag import cuts, policy
 from localrag.embedding import Embedder, EmbedderIdentity, Precision, SentenceTransformerEmbedder
 from localrag.errors import EmbedderMismatch, ModelMissing
+from localrag.models.manifest import sha256_of
 from localrag.models.store import ModelStore
 from localrag.onnx_embedder import OnnxEmbedder
 
@@ -62,9 +63,12 @@ def load_reranker(settings: Settings) -> Reranker | None:
 
     Raises:
         ModelError: its folder holds none that can be used.
+        PolicyRefused: the policy does not allow its weights.
     """
     if settings.reranker is None:
         return None
+    if policy.limits_models():
+        policy.check_model(str(settings.reranker), *map(sha256_of, sorted(settings.reranker.glob("*.safetensors"))))
     from localrag.reranking import Reranker
 
     return Reranker(settings.reranker)

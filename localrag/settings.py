@@ -2,7 +2,8 @@
 
 Read from, later ones winning: the defaults below, `localrag.toml` in the user's configuration folder,
 `localrag.toml` in the current folder (or the file named by LOCALRAG_CONFIG instead of both), LOCALRAG_*
-variables, command-line options. Unknown keys are refused, so that a misspelt setting never passes in silence.
+variables, command-line options. Unknown keys are refused, so that a misspelt setting never passes in silence. What the
+administrator's policy fixes (`policy.py`) holds wherever settings are made.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from localrag import policy
 from localrag.errors import SettingsError
 from localrag.types import FlashAttention, Fusion, KvType, Ocr, Weights
 
 Think = Literal["auto", "on", "off"]
 Theme = Literal["auto", "dark", "light", "contrast"]
 FILE_NAME = "localrag.toml"
-_NOT_SETTINGS = {"LOCALRAG_CONFIG"}
+_NOT_SETTINGS = {"LOCALRAG_CONFIG", policy.VARIABLE}
 
 
 def _setting(default: Any, about: str, least: float | None = None, most: float | None = None) -> Any:
@@ -111,6 +113,10 @@ class Settings:
         "text", "How a source is shown: its text, or its page as a picture where document and terminal can (key i)."
     )
 
+    def __post_init__(self) -> None:
+        for name in policy.FIXED:
+            object.__setattr__(self, name, policy.settled(name, getattr(self, name)))
+
     @property
     def models_dir(self) -> Path:
         return self._data / "models"
@@ -185,9 +191,15 @@ class Settings:
         """These settings with some replaced; options that are None are left as they are.
 
         An empty text takes a setting back to not set, where it may be.
+
+        Raises:
+            SettingsError: see `check`.
+            PolicyRefused: the policy says another value.
         """
-        given = {name: value for name, value in options.items() if value is not None}
-        return replace(self, **{name: _option(name, value) for name, value in given.items()})
+        given = {name: _option(name, value) for name, value in options.items() if value is not None}
+        for name, value in given.items():
+            policy.check_setting(name, value)
+        return replace(self, **given)
 
 
 # By what a person wants; each setting stands in one group (a test holds it).
@@ -250,7 +262,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 def origins(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The file or variable that each setting comes from; a setting that is missing here has its default."""
-    return {key: origin for key, (_, origin) in _given(os.environ if environ is None else environ).items()}
+    given = {key: origin for key, (_, origin) in _given(os.environ if environ is None else environ).items()}
+    return given | {name: str(file) for name in policy.FIXED if (file := policy.fixes(name)) is not None}
 
 
 def _given(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrag import settings, vault
+from localrag import policy, settings, vault
 from localrag.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
@@ -24,9 +24,11 @@ def save(name: str, value: Any, environ: Mapping[str, str] | None = None) -> Pat
     Raises:
         SettingsError: the name or the value is wrong, or the file is not TOML.
         StorageError: it cannot be read or written.
+        PolicyRefused: the policy says another value.
     """
     path = settings.user_file(environ)
     checked = settings.check(name, value, str(path))
+    policy.check_setting(name, checked)
     document = _read(path)
     document[name] = _plain(checked)
     _write(path, document)

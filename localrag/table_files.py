@@ -20,7 +20,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrag import audit, vault
+from localrag import audit, policy, vault
 from localrag.errors import UsageError
 from localrag.exact import dates
 from localrag.types import source
@@ -52,7 +52,13 @@ def check(path: Path) -> None:
 
     Raises:
         UsageError: its suffix is none of those known.
+        PolicyRefused: the policy allows no exports.
     """
+    policy.check_export("a table")
+    _check_suffix(path)
+
+
+def _check_suffix(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"no table can be written as {path.name!r}", f"Give it one of these endings: {', '.join(SUFFIXES)}."
@@ -63,9 +69,10 @@ def save(rows: Rows, path: Path, question: str, record: Path | None) -> None:
     """Write the rows to a file, which is replaced if there, and note in the audit `record` that they left the library.
 
     Raises:
-        UsageError: its suffix is none of those known.
+        UsageError, PolicyRefused: as `check`.
         StorageError: the disk is full or may not be written to.
     """
+    check(path)
     vault.write_bytes(path, written(rows, path, question))
     if record is not None:
         for library in sorted({str(row.get("library")) for row in rows}):
@@ -81,7 +88,7 @@ def written(rows: Rows, path: Path, title: str = "") -> bytes:
     Raises:
         UsageError: its suffix is none of those known.
     """
-    check(path)
+    _check_suffix(path)
     suffix = path.suffix.lower()
     if suffix == ".json":
         text = json.dumps([dict(row) for row in rows], ensure_ascii=False, indent=2) + "\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localrag import chunking, loading, sketches
+from localrag import chunking, loading, policy, sketches
 from localrag.editing import Editor
 from localrag.embedding import EmbedderIdentity, HashingEmbedder
 from localrag.generation import ScriptedGenerator
@@ -34,6 +34,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     """
     for name in [name for name in os.environ if name.startswith("LOCALRAG_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setattr(policy, "SYSTEM", tmp_path / "etc" / "policy.toml")
     home = tmp_path / "home"
     monkeypatch.setenv("LOCALRAG_HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

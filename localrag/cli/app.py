@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrag import __version__, offline
+from localrag import __version__, offline, policy
 from localrag.cli import unlocking
 from localrag.errors import LocalragError, OfflineRefused
 from localrag.offline import outside
@@ -116,6 +116,7 @@ def main() -> None:
     if code := _confine(sys.argv[1:]):
         sys.exit(code)
     unlocked.ask_with(unlocking.asked_for)
+    policy.tell(_refused)
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGINT, _stop)
     try:
@@ -163,6 +164,14 @@ def _confine(arguments: list[str]) -> int:
     except OfflineRefused as error:
         return report(error)
     return 0
+
+
+def _refused(refusal: policy.Refusal) -> None:
+    """Record what the policy refused; what that takes is imported only then."""
+    from localrag.audit import refusals
+    from localrag.settings import load_settings
+
+    refusals.record(load_settings().audit_file, refusal)
 
 
 def _show(file: Path, page: int | None) -> bool:

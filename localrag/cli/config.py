@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from localrag import settings, settings_file
+from localrag import policy, settings, settings_file
 from localrag.cli.options import json_option, print_json, shown
 from localrag.errors import LocalragError
 
@@ -30,7 +30,8 @@ _name = click.argument("name", metavar="NAME", shell_complete=complete_setting)
 def config_command() -> None:
     """Show and change settings.
 
-    Changes go to your own localrag.toml; its comments and other lines stay. The terminal app has the same on F8.
+    Changes go to your own localrag.toml; its comments and other lines stay. The terminal app has the same on F8. What
+    an administrator's policy fixes goes before all of them and cannot be changed: localrag config policy.
     """
 
 
@@ -65,6 +66,7 @@ def show_config(words: tuple[str, ...], changed: bool, as_json: bool) -> None:
             click.secho(f"{'' if not group else chr(10)}{knob.group}", bold=True)
             group = knob.group
         origin = given.get(knob.name, "default")
+        origin = f"fixed by the policy {origin}" if policy.fixes(knob.name) else origin
         click.echo(f"  {knob.name} = {_said(getattr(held, knob.name))}  ({shown(origin)})\n      {knob.about}")
 
 
@@ -120,6 +122,43 @@ def path_config(as_json: bool) -> None:
     click.echo(f"Read, the later winning: {', '.join(read)}." if read else "There is no settings file yet.", err=True)
 
 
+@config_command.command(
+    "policy",
+    epilog="""\b
+Examples:
+  localrag config policy
+  localrag config policy --json | jq .policies[].rules""",
+)
+@json_option
+def policy_config(as_json: bool) -> None:
+    """Show what an administrator's policy says on this machine, and from which file.
+
+    The file is read from one place that no setting and no variable changes. LOCALRAG_POLICY names one more, which can
+    forbid more and never allow more. A policy that cannot be read or understood refuses everything, with exit code 9,
+    as does a command that is against a policy; that it was refused is recorded (localrag audit show --event refused).
+    """
+    held = policy.held()
+    if as_json:
+        rows = [
+            {
+                "file": str(one.file), "from": policy.VARIABLE if one.named else "system", "rules": one.rules(),
+                "changeable": policy.changeable(one),
+            }
+            for one in held
+        ]  # fmt: skip
+        print_json({"place": str(policy.SYSTEM), "policies": rows})
+        return
+    if not held:
+        click.echo(f"There is no policy. An administrator can put one at {policy.SYSTEM}.", err=True)
+    abouts = {name: about for name, about, _ in policy.explain()}
+    for one in held:
+        click.secho(shown(f"{one.file}{f' (named by {policy.VARIABLE})' if one.named else ''}"), bold=True)
+        for name, value in one.rules().items():
+            click.echo(f"  {name} = {_ruled(value)}\n      {abouts[name]}")
+        if who := policy.changeable(one):
+            click.echo(shown(f"! It does not bind: {who}."), err=True)
+
+
 def _knob(name: str) -> settings.Knob:
     for knob in settings.knobs():
         if knob.name == name:
@@ -133,6 +172,7 @@ def _row(knob: settings.Knob, held: settings.Settings, given: Mapping[str, str])
     return {
         "name": knob.name, "value": _plain(value), "default": _plain(knob.default),
         "origin": given.get(knob.name, "default"), "group": knob.group, "about": knob.about, "may_be": knob.bounds,
+        "fixed": policy.fixes(knob.name) is not None,
     }  # fmt: skip
 
 
@@ -151,6 +191,11 @@ def _tell(name: str, path: Path, as_json: bool, words: str) -> None:
     click.echo(shown(words), err=True)
     if origin not in ("default", "", str(path)):
         click.echo(f"! It has no effect: {shown(origin)} sets {name}, too, and goes before it.", err=True)
+
+
+def _ruled(value: Any) -> str:
+    """The value of a rule as its file has it."""
+    return str(value).lower() if isinstance(value, bool) else settings.as_text(value) or "none"
 
 
 def _said(value: Any) -> str:

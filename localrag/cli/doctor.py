@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
+from localrag import policy
 from localrag.diagnosis import Finding, diagnose
-from localrag.errors import SettingsError
+from localrag.errors import PolicyUnreadable, SettingsError
 from localrag.settings import Settings, explain, load_settings, origins
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
@@ -29,10 +30,11 @@ def doctor_command(as_json: bool, show_settings: bool) -> None:
         _print_settings(as_json)
         return
     found = []
-    for finding in _findings():
-        found.append(finding)
-        if not as_json:
-            _print(finding)
+    with policy.quietly():  # a look at a library is no attempt to use it
+        for finding in _findings():
+            found.append(finding)
+            if not as_json:
+                _print(finding)
     if as_json:
         click.echo(json.dumps({"findings": [finding.to_dict() for finding in found]}, ensure_ascii=False, indent=2))
     problems = sum(finding.state == "problem" for finding in found)
@@ -45,6 +47,9 @@ def doctor_command(as_json: bool, show_settings: bool) -> None:
 def _findings() -> Iterator[Finding]:
     try:
         settings = load_settings()
+    except PolicyUnreadable as error:
+        yield Finding("policy", "problem", error.message, error.hint)
+        return
     except SettingsError as error:
         yield Finding("settings", "problem", f"{error.message}; the rest is checked with the defaults", error.hint)
         settings = Settings()

@@ -16,13 +16,14 @@ from localrag.settings import load_settings
 @json_option
 def libraries_command(as_json: bool) -> None:
     """List the libraries and where they lie."""
-    from localrag import api
+    from localrag import api, policy
 
     settings = load_settings()
     rows = []
     for name in api.library_names(settings):
         try:
-            status = api.open_library(name, settings=settings).status()
+            with policy.quietly():
+                status = api.open_library(name, settings=settings).status()
             told = ("name", "documents", "chunks", "bytes", "roots", "folder", "encrypted")
             rows.append({key: status[key] for key in told})
         except LocalragError as error:

@@ -37,13 +37,14 @@ def models_command() -> None:
 def list_command(everything: bool, as_json: bool) -> None:
     """List installed models and those that can be installed.
 
-    MEMORY is an estimate with 8,192 tokens of context. FITS tells whether this machine has it to spare.
+    MEMORY is an estimate with 8,192 tokens of context. FITS tells whether this machine has it to spare. What the
+    policy does not allow (localrag config policy) can be neither installed nor used.
     """
     rows = list(_rows(_store()))
     if as_json:
         click.echo(json.dumps({"models": rows}, ensure_ascii=False, indent=2))
         return
-    shown = [row for row in rows if everything or row["state"] != "available" or row["fits"]]
+    shown = [row for row in rows if everything or row["state"] not in ("available", "not allowed") or row["fits"]]
     _table(
         ("id", "kind", "licence", "size", "context", "memory", "fits", "state", "source"),
         [
@@ -193,6 +194,7 @@ def _store() -> ModelStore:
 
 def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
     """What `list` shows of each model, installed ones first, the rest by kind and size."""
+    from localrag import policy
     from localrag.models import catalog
     from localrag.models.sources import kind_of
     from localrag.models.store import memory_needed
@@ -224,6 +226,7 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
             "engine": _engine(model),
         }
     for card in sorted(catalog.CATALOG, key=lambda card: (card.kind, card.memory, card.rank)):
+        allowed = policy.allows_model(card.sha256)
         if card.id not in here:
             yield {
                 "id": card.id,
@@ -234,7 +237,7 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
                 "context": card.context,
                 "memory": card.memory,
                 "fits": catalog.fits(card.memory),
-                "state": "available",
+                "state": "available" if allowed else "not allowed",
                 "sources": [kind_of(source) for source in card.sources],
                 "sha256": card.sha256,
                 "provenance": card.provenance,
@@ -243,8 +246,12 @@ def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
 
 
 def _state(model: InstalledModel, used: bool) -> str:
+    from localrag import policy
+
     if not model.path.exists():
         return "damaged"
+    if not policy.allows_model(*model.hashes):
+        return "not allowed"
     return "in use" if used else "installed"
 
 

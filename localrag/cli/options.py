@@ -38,6 +38,7 @@ def library_option(command: F) -> F:
 
 def complete_document(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Paths of documents in the libraries named so far, or in the only one there is."""
+    from localrag import policy
     from localrag.library import Library
 
     try:
@@ -45,7 +46,8 @@ def complete_document(ctx: click.Context, param: click.Parameter, incomplete: st
         named = ctx.params.get("libraries") or ([ctx.params["name"]] if ctx.params.get("name") else ())
         paths: set[str] = set()
         for name in chosen_libraries(named, settings):
-            library = Library.open(settings.library_dir(name), name)
+            with policy.quietly():
+                library = Library.open(settings.library_dir(name), name)
             paths |= {document.path for document in library.documents()}
             library.close()
     except LocalragError:

@@ -177,7 +177,7 @@ def export_command(named: str, form: str | None, output: Path | None, force: boo
     if output is not None and str(output) == "-":
         if chosen == "docx" and sys.stdout.isatty():
             raise UsageError("a Word document is nothing for a terminal", "Give a file: -o FILE.docx")
-        click.echo(writing.written(session, chosen), nl=False)
+        click.echo(writing.exported(session, chosen, _store().record, "-"), nl=False)
         return
     path = output or Path(writing.file_name(session, chosen))
     try:

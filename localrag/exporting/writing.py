@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Literal, get_args
 
-from localrag import audit, vault
+from localrag import audit, policy, vault
 from localrag.errors import StorageError, UsageError
 from localrag.exporting.contents import contents, sources
 from localrag.sessions import Session, files
@@ -73,6 +73,7 @@ def write(session: Session, path: Path, form: Form, record: Path | None, *, repl
     Raises:
         UsageError: the file is there and `replace` is not given, or it is a folder.
         StorageError: it cannot be written.
+        PolicyRefused: the policy allows no exports.
     """
     if path.is_dir():
         raise UsageError(f"{str(path)!r} is a folder", "Give the name of a file in it.")
@@ -80,11 +81,22 @@ def write(session: Session, path: Path, form: Form, record: Path | None, *, repl
         raise UsageError(f"there is a file {str(path)!r} already", "Give another name, or say that it may be replaced.")
     if not path.parent.is_dir():
         raise StorageError(f"there is no folder {str(path.parent)!r}", "Make it first, or give another path.")
+    vault.write_bytes(path, exported(session, form, record, str(path)))
+
+
+def exported(session: Session, form: Form, record: Path | None, place: str) -> bytes:
+    """The conversation in a format, to be taken to a place outside; that it was is recorded.
+
+    Raises:
+        PolicyRefused: the policy allows no exports.
+        StorageError: it cannot be recorded.
+    """
+    policy.check_export("a conversation")
     made = written(session, form)
     # Recorded first: what cannot be recorded is not written.
     if record is not None:
         library = session.libraries[0] if len(session.libraries) == 1 else None
         audit.record(
-            record, "export", library, conversation=session.id, turns=len(session.turns), form=form, path=str(path)
+            record, "export", library, conversation=session.id, turns=len(session.turns), form=form, path=place
         )
-    vault.write_bytes(path, made)
+    return made

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from localrag import vault
+from localrag import policy, vault
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, SettingsError
 from localrag.models import catalog, gguf, onnx_export, sources
 from localrag.models import manifest as records
@@ -46,12 +46,14 @@ class Installation:
     def best(self) -> InstalledModel:
         """The default embedder, then the best generator to be had that this machine's memory holds.
 
-        Only models with a known hash are tried: choosing by itself and trusting by itself do not go together.
+        Only models with a known hash are tried: choosing by itself and trusting by itself do not go together. Where the
+        policy does not allow one, the next best is taken.
         """
-        self.one(catalog.card(DEFAULT_EMBEDDER))
-        generators = [card for card in catalog.CATALOG if card.kind == "generator" and card.rank > 0]
-        for card in sorted(generators, key=lambda card: -card.rank):
-            if not catalog.fits(card.memory) or weights_of(card) not in self._shelf.expected(card):
+        ranked = sorted((card for card in catalog.CATALOG if card.rank > 0), key=lambda card: -card.rank)
+        allowed = [card for card in ranked if policy.allows_model(self._known(card))]
+        self.one(next((card for card in allowed if card.kind == "embedder"), catalog.card(DEFAULT_EMBEDDER)))
+        for card in allowed:
+            if card.kind != "generator" or not catalog.fits(card.memory) or self._known(card) is None:
                 continue
             if not self._is_whole(card.id) and not (self._sources(card) and self._welcome(card)):
                 continue
@@ -69,8 +71,11 @@ class Installation:
 
         Raises:
             ModelMissing: no source gives it. ModelDamaged: what came has a wrong hash.
+            PolicyRefused: the policy does not allow it; where its hash is known, before anything is fetched.
         """
         expected = self._shelf.expected(card, sha256)
+        if weights_of(card) in expected:
+            policy.check_model(card.id, expected[weights_of(card)])
         if self._is_whole(card.id):
             return self.again(card.id)
         failure: ModelError | None = None
@@ -107,6 +112,10 @@ class Installation:
             if made is not record:
                 records.write(folder, made.stamped(folder))
         return self._shelf.verified(id)
+
+    def _known(self, card: ModelCard) -> str | None:
+        """The hash that the weights must have; None where it is not known."""
+        return self._shelf.expected(card).get(weights_of(card))
 
     def _is_whole(self, id: str) -> bool:
         try:

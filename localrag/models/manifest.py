@@ -57,6 +57,11 @@ class InstalledModel:
         values = {name: getattr(self, name) for name in self.__slots__}
         return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """SHA-256 of all that decides what it says: its weights, and its adapter."""
+        return (self.sha256,) if self.adapter_sha256 is None else (self.sha256, self.adapter_sha256)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

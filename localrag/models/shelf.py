@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from localrag import vault
+from localrag import policy, vault
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, StorageError, UsageError
 from localrag.models import catalog, intake
 from localrag.models import manifest as records
@@ -113,7 +113,7 @@ class Shelf:
             )
 
     def compare(self, record: Manifest, expected: Mapping[str, str], *, downloaded: Path | None = None) -> None:
-        """Refuse a model whose hashes are not the expected ones.
+        """Refuse a model whose hashes are not the expected ones, or that the policy does not allow.
 
         Args:
             expected: SHA-256 by file name; files that it does not name pass.
@@ -121,7 +121,9 @@ class Shelf:
 
         Raises:
             ModelDamaged: a hash is wrong, or an expected file did not come.
+            PolicyRefused: the policy does not allow its weights.
         """
+        policy.check_model(record.id, record.files[record.weights].sha256)
         for name, entry in record.files.items():
             wanted = expected.get(name, entry.sha256)
             if wanted == entry.sha256:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from localrag import vault
+from localrag import policy, vault
 from localrag.errors import (
     ModelDamaged,
     ModelError,
@@ -71,14 +71,18 @@ class ModelStore:
         Raises:
             ModelMissing: it is not installed.
             ModelDamaged: a file is missing, or its hash is wrong (it has been moved into quarantine).
+            PolicyRefused: the policy does not allow it, or its adapter.
         """
-        return self._shelf.verified(id)
+        found = self._shelf.verified(id)
+        policy.check_model(found.id, *found.hashes)
+        return found
 
     def default(self, kind: Kind) -> InstalledModel:
         """The model to use: the setting, else the choice of `models use`, else the best that memory holds.
 
         Raises:
             ModelMissing: there is none; the hint is the command to type.
+            PolicyRefused: the policy does not allow the one that was named, or any that is here.
         """
         named = self._settings.generator if kind == "generator" else self._settings.embedder
         if named is not None:
@@ -88,14 +92,16 @@ class ModelStore:
             return found
         preferred = self.preferred(kind)
         if preferred is None:
+            for model in self.installed(kind):
+                policy.check_model(model.id, *model.hashes)
             wanted = f" {DEFAULT_EMBEDDER}" if kind == "embedder" else ""
             raise ModelMissing(f"no {kind} is installed", f"Type: localrag models install{wanted}")
         return self.get(preferred.id)
 
     def preferred(self, kind: Kind) -> InstalledModel | None:
-        """The model that `default` would take, unverified; None where there is none."""
+        """The model that `default` would take, unverified; None where there is none that the policy allows."""
         named = self._settings.generator if kind == "generator" else self._settings.embedder
-        here = {model.id: model for model in self.installed(kind)}
+        here = {model.id: model for model in self.installed(kind) if policy.allows_model(*model.hashes)}
         if named is not None:
             return here.get(named)
         chosen = self.choice(kind)
@@ -134,6 +140,7 @@ class ModelStore:
             ModelMissing: no source gives it.
             ModelDamaged: what came has a wrong hash.
             StorageError: the disk is full or cannot be written.
+            PolicyRefused: the policy does not allow it.
         """
         own = id is not None and catalog.find(id) is None and id in self._shelf.ids()
         card = None if id is None or own else catalog.card(id)
@@ -171,6 +178,7 @@ class ModelStore:
             NotFoundError: no such path.
             ModelError: it is none of the three.
             ModelDamaged: a hash is wrong.
+            PolicyRefused: the policy does not allow it.
         """
         path = path.expanduser()
         if not path.exists():
@@ -244,8 +252,10 @@ class ModelStore:
         Raises:
             ModelMissing, ModelDamaged: as `get`.
             ModelError: the adapter is not one for this model.
+            PolicyRefused: the policy does not allow the model, or the adapter.
         """
-        self.get(id)
+        # Not `get`: an adapter that is not allowed must come off.
+        policy.check_model(id, self._shelf.verified(id).sha256)
         with self._shelf.lock():
             folder, record = self._shelf.record(id)
             name, entry = None, None
@@ -282,8 +292,10 @@ def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> tuple[str, E
             f"{adapter.name!r} was made for {said.get('architecture')}, {record.id!r} is {wanted}",
             "Choose the model that the adapter was trained on.",
         )
+    sha256 = records.sha256_of(adapter)
+    policy.check_model(adapter.name, sha256)
     # Named by its content, so that a new adapter never overwrites one that is in use.
-    name = f"adapter/{records.sha256_of(adapter)[:16]}.gguf"
+    name = f"adapter/{sha256[:16]}.gguf"
     with adapter.open("rb") as stream, vault.create(folder / name) as out:
         return name, records.copy_hashed(records.blocks_of(stream), out)
 

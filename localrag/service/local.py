@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from localrag import api, calibration, loading, machine, originals, planning, prefix_cache, scanning
+from localrag import api, calibration, loading, machine, originals, planning, policy, prefix_cache, scanning
 from localrag.assistant import Assistant
 from localrag.errors import Cancelled, ModelError
 from localrag.events import Event
@@ -136,7 +136,8 @@ class LocalEngine:
     def models(self) -> tuple[str, ...]:
         from localrag.models.store import ModelStore
 
-        return tuple(model.id for model in ModelStore(self._settings).installed("generator"))
+        installed = ModelStore(self._settings).installed("generator")
+        return tuple(model.id for model in installed if policy.allows_model(*model.hashes))
 
     def page_image(
         self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
@@ -161,7 +162,8 @@ class LocalEngine:
                 card.id, card.title, card.licence, card.bytes, card.memory, card.note,
                 _seconds_to_begin(card.id, card.bytes), card.id in here,
             )
-            for card in sorted(cards, key=lambda card: -card.rank) if catalog.fits(card.memory)
+            for card in sorted(cards, key=lambda card: -card.rank)
+            if catalog.fits(card.memory) and policy.allows_model(card.sha256)
         )  # fmt: skip
 
     def configure(self, **options: Any) -> None:

@@ -1,6 +1,7 @@
 """The settings that hold in this conversation: where each comes from, and changing it, for now or for good.
 
-What a variable sets stays as it is, since it would win again at the next start. Saving writes the person's own file
+What the administrator's policy fixes stays as it is, and so does what a variable sets, since it would win again at the
+next start. Saving writes the person's own file
 (`settings_file.py`) and holds at once too; the places of files change only with the next start.
 """
 
@@ -10,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from localrag import policy, settings_file
 from localrag import settings as all_settings
-from localrag import settings_file
-from localrag.errors import SettingsError
+from localrag.errors import LocalragError, PolicyRefused, SettingsError
 from localrag.settings import Knob, Settings, as_text
 
 HERE = "this conversation"
@@ -56,15 +57,18 @@ class Preferences:
         return {**all_settings.origins(self._environ), **self._given}
 
     def fixed(self, knob: Knob) -> str:
-        """The variable that sets it, so that it cannot be changed here; else empty."""
+        """The policy or the variable that sets it, so that it cannot be changed here; else empty."""
+        if file := policy.fixes(knob.name):
+            return f"the policy {file}"
         origin = self.origins().get(knob.name, "")
         return origin if origin.startswith("LOCALRAG_") else ""
 
-    def problem(self, knob: Knob, text: str) -> SettingsError | None:
-        """What is wrong with a value as it is typed, by the code that reads the file."""
+    def problem(self, knob: Knob, text: str) -> LocalragError | None:
+        """What is wrong with a value as it is typed, by the code that reads the file and by the policy."""
         try:
-            self._valued(knob, text)
-        except SettingsError as error:
+            with policy.quietly():
+                self._valued(knob, text)
+        except (SettingsError, PolicyRefused) as error:
             return error
         return None
 
@@ -73,12 +77,11 @@ class Preferences:
 
         Raises:
             SettingsError: the value is wrong, or the setting is not to be changed this way.
+            PolicyRefused: the policy says another value.
             StorageError: the file cannot be written.
         """
-        if variable := self.fixed(knob):
-            raise SettingsError(
-                f"{knob.name} is set by {variable}", "Unset that variable (or change it) and start again."
-            )
+        if by := self.fixed(knob):
+            raise SettingsError(f"{knob.name} is set by {by}", _remedy(by))
         if deed == "reset":
             return self._reset(knob)
         changed = self._valued(knob, text)
@@ -93,6 +96,11 @@ class Preferences:
             self.settings = changed
         self._note(knob, deed)
         return self._done(knob, deed)
+
+    def why_fixed(self, knob: Knob) -> str:
+        """Why it cannot be changed here, and what can be done; empty where it can."""
+        by = self.fixed(knob)
+        return f"It cannot be changed here. {_remedy(by)}" if by else ""
 
     def _valued(self, knob: Knob, text: str) -> Settings:
         return self.settings.with_options(**{knob.name: text.strip()})
@@ -124,3 +132,9 @@ class Preferences:
         if origin not in (None, str(self.file)):
             return f"{said}, and saved in your settings file; but {origin} sets it too, and wins at the next start."
         return f"{said}, and saved in your settings file."
+
+
+def _remedy(by: str) -> str:
+    if by.startswith("LOCALRAG_"):
+        return "Unset that variable (or change it) and start again."
+    return "Ask whoever looks after this machine."

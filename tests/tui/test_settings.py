@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from localrag import policy
 from localrag.settings import Settings, load_settings
 from localrag.tui.preferences import Preferences
 from localrag.tui.screens.chat import ChatScreen
@@ -114,10 +115,25 @@ async def test_setting_of_a_variable_says_so_and_stays(own):
         await opened(pilot, "votes")
         await see(pilot, "Set by LOCALRAG_VOTES. It cannot be changed here")
         await pilot.press("enter")
-        await see(pilot, "! LOCALRAG_VOTES sets it")
+        await see(pilot, "! It is set by LOCALRAG_VOTES. It cannot be changed here. Unset that variable")
         await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, SettingsScreen))
         assert app.preferences.settings.votes == 4 and not own.exists()
+
+
+async def test_what_the_policy_fixes_says_so_and_stays(own):
+    policy.SYSTEM.parent.mkdir()
+    policy.SYSTEM.write_text('audit_words = "full"')
+    app = FakeWorld().app(preferences=preferred())
+    async with app.run_test(size=(200, 40)) as pilot:
+        await opened(pilot, "audit")
+        await see(pilot, "fixed by policy")
+        await see(pilot, "It cannot be changed here. Ask whoever looks after this machine.")
+        await pilot.press("enter")
+        await see(pilot, "! It is set by the policy")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(app.screen, SettingsScreen))
+        assert app.preferences.settings.audit_words == "full" and not own.exists()
 
 
 async def test_choice_is_made_from_a_list_and_the_theme_changes_at_once(own):

@@ -58,12 +58,12 @@ class EditScreen(ModalScreen[Change | None]):
         self._verdict = Static(id="setting-verdict")
 
     def compose(self) -> ComposeResult:
-        knob, fixed = self._knob, self._preferences.fixed(self._knob)
+        knob, fixed, why = self._knob, self._preferences.fixed(self._knob), self._preferences.why_fixed(self._knob)
         with Vertical(classes="dialog"):
             yield Static(Content.styled(knob.name, "bold"), classes="dialog-title")
             yield Static(Content(f"{knob.about}\nMay be {knob.bounds}."))
             if fixed:
-                yield Static(Content(f"\n! {fixed} sets it, so it cannot be changed here. Unset that variable first."))
+                yield Static(Content(f"\n! It is set by {clean_line(fixed)}. {why}"))
                 yield Static("Esc closes", classes="quiet")
                 return
             yield self._list if self._list is not None else self._field or Static()

@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from localrag import table_files
-from localrag.errors import UsageError
+from localrag.errors import LocalragError
 from localrag.tui.inert import clean_line
 
 
@@ -51,7 +51,7 @@ class SaveTableScreen(ModalScreen[Path | None]):
         path = Path(typed).expanduser()
         try:
             table_files.check(path)
-        except UsageError as error:
+        except LocalragError as error:
             self._say(f"{error.message}. {error.hint}")
             return
         if path.is_dir() or not path.parent.is_dir():

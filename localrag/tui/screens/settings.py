@@ -144,7 +144,8 @@ class SettingsScreen(Screen[None]):
                 group = knob.group
                 self._list.add_option(Option(Content.styled(group, "bold"), disabled=True))
             value = clean_line(held.text(knob)) or "not set"
-            origin = _short(origins.get(knob.name, ""), str(held.file))
+            by_policy = held.fixed(knob).startswith("the policy")
+            origin = "fixed by policy" if by_policy else _short(origins.get(knob.name, ""), str(held.file))
             self._list.add_option(Option(Content(f"  {knob.name:<17} {_cut(value, 24):<24} {origin}"), id=knob.name))
         found = [at for at, option in enumerate(self._list.options) if option.id is not None]
         if found:
@@ -165,8 +166,8 @@ class SettingsScreen(Screen[None]):
             f"May be {knob.bounds}. Default: {default or ('0' if knob.default == 0 else 'not set')}.",
             f"Set by {self._words(origin)}." if origin else "It has its default.",
         ]
-        if preferences.fixed(knob):
-            lines[-1] += " It cannot be changed here: unset that variable first."
+        if why := preferences.why_fixed(knob):
+            lines[-1] += f" {why}"
         self._about.update(Content("\n".join(lines)))
 
     def _words(self, origin: str) -> str:

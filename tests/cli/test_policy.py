@@ -1,0 +1,111 @@
+"""A policy as people meet it: refused with exit code 9, recorded, shown, and not to be escaped by variables."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from localrag import audit, policy
+from localrag.cli import app
+from localrag.cli.doctor import doctor_command
+from localrag.errors import PolicyRefused
+
+
+@pytest.fixture
+def main(monkeypatch, capsys):
+    """Runs the command line as it is called, but does not shut this process off; returns code, stdout and stderr."""
+    monkeypatch.setattr(app, "_confine", lambda arguments: 0)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["localrag", *words])
+        with pytest.raises(SystemExit) as stop:
+            app.main()
+        shown = capsys.readouterr()
+        return stop.value.code, shown.out, shown.err
+
+    yield run
+    policy.tell(None)
+
+
+@pytest.fixture
+def rule():
+    def write(text):
+        policy.SYSTEM.parent.mkdir(parents=True, exist_ok=True)
+        policy.SYSTEM.write_text(text)
+
+    return write
+
+
+def test_a_command_against_the_policy_ends_with_its_name_and_is_recorded(main, rule, models, folder, settings):
+    papers = folder({"a.txt": "The lease ends in 2031."})
+    assert main("ingest", str(papers))[0] == 0
+    rule("require_encryption = true")
+    code, _, told = main("ask", "When does it end?")
+    assert code == 9 and f"refused by the policy '{policy.SYSTEM}' (require_encryption)" in told
+    assert "hint: Encrypt it: localrag vault encrypt papers" in told
+    assert main("ingest", str(papers), "--name", "new")[2].endswith("Add --encrypt: localrag ingest FOLDER --encrypt\n")
+    rows = [entry for entry in audit.entries(settings.audit_file) if entry.event == "refused"]
+    assert [(row.library, row.details["rule"]) for row in rows] == [("papers", "require_encryption"),
+                                                                   ("new", "require_encryption")]  # fmt: skip
+    assert "refused  papers" in main("audit", "show", "--event", "refused")[1]
+
+
+def test_listing_libraries_tells_what_the_policy_says_of_them_and_is_no_attempt(main, rule, models, folder, settings):
+    main("ingest", str(folder({"a.txt": "one"})))
+    rule("require_encryption = true")
+    code, told, _ = main("libraries")
+    assert code == 0 and "papers: the library 'papers' is not encrypted" in told
+    assert not settings.audit_file.exists()
+
+
+def test_a_broken_policy_stops_commands_but_neither_help_nor_the_doctor(main, rule):
+    rule("encrypt = true")
+    for words in (("libraries",), ("ask", "What?"), ("models", "list"), ("config", "show"), ("config", "policy")):
+        code, out, told = main(*words)
+        assert (code, out) == (9, "") and "unknown key 'encrypt'" in told, words
+    assert main("--help")[0] == 0
+    result = CliRunner().invoke(doctor_command)
+    assert result.exit_code == 1 and "problem policy" in result.output and "unknown key" in result.output
+
+
+def test_config_shows_what_holds_from_where_and_refuses_to_change_it(main, rule):
+    assert "There is no policy." in main("config", "policy")[2]
+    rule('audit_words = "full"\nallow_exports = false')
+    told = main("config", "policy")[1]
+    assert told.startswith(str(policy.SYSTEM)) and "allow_exports = false" in told and "audit_words = full" in told
+    (row,) = json.loads(main("config", "policy", "--json")[1])["policies"]
+    assert row["rules"] == {"allow_exports": False, "audit_words": "full"} and row["from"] == "system"
+    assert f"audit_words = full  (fixed by the policy {policy.SYSTEM})" in main("config", "show", "audit")[1]
+    assert json.loads(main("config", "get", "audit_words", "--json")[1])["fixed"] is True
+    code, _, said = main("config", "set", "audit_words", "marks")
+    assert code == 9 and "audit_words cannot be changed" in said
+
+
+def test_an_export_to_the_standard_output_is_recorded_and_refused_where_exports_are_not_allowed(main, rule, settings):
+    from localrag.sessions import store_of
+
+    store = store_of(settings)
+    store.ask(store.new(("papers",), "Lease"), "When does it end?")
+    assert "When does it end?" in main("sessions", "export", "last", "-o", "-")[1]
+    (row,) = audit.entries(settings.audit_file)
+    assert (row.event, row.details["path"]) == ("export", "-")
+    rule("allow_exports = false")
+    code, out, _ = main("sessions", "export", "last", "-o", "-")
+    assert (code, out) == (9, "")
+
+
+def test_a_table_is_refused_before_a_long_survey_is_made_for_it(main, rule, models, folder, tmp_path):
+    main("ingest", str(folder({"a.txt": "one"})))
+    rule("allow_exports = false")
+    assert main("ask", "List all", "--mode", "survey", "--table", str(tmp_path / "t.csv"))[0] == 9
+    assert "generator" not in models.loaded
+
+
+def test_the_refusal_crosses_to_the_app_from_its_worker():
+    from localrag.service import wire
+
+    error = wire.read_error(json.loads(json.dumps(wire.write_error(PolicyRefused("no", "ask")))))
+    assert type(error) is PolicyRefused and (error.message, error.hint) == ("no", "ask")

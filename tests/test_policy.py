@@ -1,0 +1,332 @@
+"""The administrator's policy: how it is read, what it refuses wherever one comes from, and that it fails closed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from tiny_models import adapter, gguf, sha256
+
+from localrag import api, audit, offline, policy
+from localrag.errors import PolicyRefused, PolicyUnreadable
+from localrag.models import ModelStore
+from localrag.settings import Settings, load_settings, origins
+from localrag.settings_file import save
+
+SHA = "a" * 64
+OTHER = "b" * 64
+
+
+@pytest.fixture
+def rule():
+    """Writes the administrator's policy."""
+
+    def write(text: str, file: Path | None = None) -> Path:
+        file = file or policy.SYSTEM
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    return write
+
+
+def refused(settings: Settings) -> list[dict[str, object]]:
+    file = settings.audit_file
+    return [dict(entry.details) for entry in audit.entries(file) if entry.event == "refused"] if file.exists() else []
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+def test_without_a_policy_all_is_as_it_was():
+    assert policy.held() == () and policy.allows_model(SHA) and policy.allows_model(None)
+    assert load_settings().audit_words == "marks" and origins({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("require_encription = true", "unknown key 'require_encription'"),
+        ('require_encryption = "yes"', "not true or false"),
+        ("allow_exports = 0", "not true or false"),
+        ('allowed_models = ["abc"]', "not a list of SHA-256"),
+        (f'allowed_models = "{SHA}"', "not a list of SHA-256"),
+        ('require_offline_layers = ["files"]', "not a list of layers"),
+        ("ocr_languages = []", "at least one language"),
+        ('ocr_languages = ["English"]', "not a list of languages"),
+        ('audit_words = "none"', "not marks or full"),
+        ("require_encryption =", "Invalid value"),
+        ("\x00", "cannot be used"),
+    ],
+)
+def test_a_policy_that_is_not_understood_refuses_everything(rule, text, said):
+    rule(text)
+    for attempt in (load_settings, Settings, lambda: api.library_names()):
+        with pytest.raises(PolicyUnreadable, match="cannot be used") as caught:
+            attempt()
+        assert said in caught.value.message and str(policy.SYSTEM) in caught.value.message and caught.value.hint
+
+
+def test_a_policy_that_leads_nowhere_or_is_a_folder_refuses_everything(tmp_path):
+    policy.SYSTEM.parent.mkdir()
+    policy.SYSTEM.symlink_to(tmp_path / "gone")
+    with pytest.raises(PolicyUnreadable, match="leads nowhere"):
+        load_settings()
+    policy.SYSTEM.unlink()
+    policy.SYSTEM.mkdir()
+    with pytest.raises(PolicyUnreadable):
+        load_settings()
+
+
+def test_a_policy_that_may_not_be_read_refuses_everything(rule, monkeypatch):
+    rule("")
+
+    def deny(self, *_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", deny)
+    with pytest.raises(PolicyUnreadable, match="Permission denied"):
+        load_settings()
+
+
+def test_a_policy_named_by_the_variable_that_is_missing_refuses_everything(tmp_path, monkeypatch):
+    monkeypatch.setenv(policy.VARIABLE, str(tmp_path / "none.toml"))
+    with pytest.raises(PolicyUnreadable, match="LOCALRAG_POLICY names it"):
+        load_settings()
+
+
+def test_a_changed_policy_holds_at_once(rule):
+    rule("allow_exports = true")
+    policy.check_export("a table")
+    rule("allow_exports = false")
+    with pytest.raises(PolicyRefused):
+        policy.check_export("a table")
+
+
+def test_the_variable_adds_to_the_policy_and_takes_nothing_from_it(rule, tmp_path, monkeypatch):
+    rule(f'require_encryption = true\nallow_exports = false\nallowed_models = ["{SHA}"]\naudit_words = "full"')
+    own = rule(f'require_encryption = false\nallow_exports = true\nallowed_models = ["{SHA.upper()}", "{OTHER}"]',
+               tmp_path / "own.toml")  # fmt: skip
+    monkeypatch.setenv(policy.VARIABLE, str(own))
+    with pytest.raises(PolicyRefused):
+        policy.check_library("papers", encrypted=False, missing=dict)
+    with pytest.raises(PolicyRefused):
+        policy.check_export("a table")
+    assert policy.allows_model(SHA) and not policy.allows_model(OTHER)
+    assert load_settings().audit_words == "full"
+    rule("allowed_models = []", own)
+    assert not policy.allows_model(SHA)
+
+
+def test_two_policies_that_contradict_each_other_refuse_everything(rule, tmp_path, monkeypatch):
+    rule('audit_words = "full"')
+    monkeypatch.setenv(policy.VARIABLE, str(rule('audit_words = "marks"', tmp_path / "own.toml")))
+    with pytest.raises(PolicyUnreadable, match="its audit_words is not that of"):
+        load_settings()
+
+
+def test_no_variable_moves_the_place_of_the_policy(monkeypatch, tmp_path):
+    monkeypatch.undo()  # the place as it is, without the tests' own
+    before = policy._system_file()
+    for name in ("XDG_CONFIG_DIRS", "XDG_CONFIG_HOME", "PROGRAMDATA", "HOME", "WIN_PD_OVERRIDE_COMMON_APPDATA"):
+        monkeypatch.setenv(name, str(tmp_path))
+    assert policy._system_file() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are looked at on POSIX systems")
+def test_a_policy_that_others_can_write_is_told(rule):
+    file = rule("allow_exports = false")
+    file.chmod(0o664)
+    (held,) = policy.held()
+    assert str(file) in policy.changeable(held) and "others than its owner" in policy.changeable(held)
+    file.chmod(0o644)
+    file.parent.chmod(file.parent.stat().st_mode | stat.S_IWOTH)
+    assert repr(str(file.parent)) in policy.changeable(held)
+
+
+def test_every_key_is_explained_and_can_be_read():
+    assert [name for name, _, _ in policy.explain()] == list(policy._READS)
+    assert all(about.endswith(".") for _, about, _ in policy.explain())
+
+
+# --- settings -----------------------------------------------------------------------------------------------
+
+
+def test_what_the_policy_fixes_goes_before_files_variables_and_arguments(rule, monkeypatch):
+    file = rule('audit_words = "full"\nocr_languages = ["de", "fr"]')
+    monkeypatch.setenv("LOCALRAG_AUDIT_WORDS", "marks")
+    for settings in (load_settings(), Settings(audit_words="marks", ocr_languages=("en",))):
+        assert (settings.audit_words, settings.ocr_languages) == ("full", ("de", "fr"))
+    assert origins()["audit_words"] == origins()["ocr_languages"] == str(file)
+
+
+def test_asking_for_another_value_is_refused_and_recorded(rule, settings):
+    rule('audit_words = "full"')
+    audit.refusals.keep(settings.audit_file)
+    for attempt in (lambda: settings.with_options(audit_words="marks"), lambda: save("audit_words", "marks")):
+        with pytest.raises(PolicyRefused, match="audit_words cannot be changed") as caught:
+            attempt()
+        assert str(policy.SYSTEM) in caught.value.message and "(audit_words)" in caught.value.message
+    settings.with_options(audit_words="full", passages=3)
+    assert [row["rule"] for row in refused(settings)] == ["audit_words", "audit_words"]
+
+
+def test_other_languages_are_refused_and_those_kept_of_an_earlier_ingest_give_way(rule, models, folder, settings):
+    library = api.open_library("papers", settings=settings, create=True)
+    library.ingest(folder({"a.txt": "one"}), ocr_languages=["en"])
+    rule('ocr_languages = ["de"]')
+    with pytest.raises(PolicyRefused, match="ocr_languages"):
+        library.ingest(folder({}), ocr_languages=["en"])
+    storage, _ = library._for_writing()
+    assert library._options(storage, ()).languages == ("de",)
+    storage.close()
+
+
+# --- libraries ----------------------------------------------------------------------------------------------
+
+
+def test_a_library_in_clear_is_neither_opened_nor_made_where_encryption_is_required(rule, models, folder, settings):
+    papers = folder({"a.txt": "one"})
+    api.open_library("old", settings=settings, create=True).ingest(papers)
+    rule("require_encryption = true")
+    with pytest.raises(PolicyRefused, match="'old' is not encrypted") as caught:
+        list(api.ask("What?", libraries=["old"], settings=settings))
+    assert "localrag vault encrypt old" in caught.value.hint
+    with pytest.raises(PolicyRefused, match="'new' is not encrypted"):
+        api.open_library("new", settings=settings, create=True).ingest(papers)
+    assert not (settings.library_dir("new") / "library.db").exists()
+    assert [row["rule"] for row in refused(settings)] == ["require_encryption"] * 2
+
+
+def test_a_library_that_is_half_encrypted_counts_as_not(rule, models, folder, settings):
+    from localrag import encrypting
+    from localrag.sealing import ring as rings
+
+    api.open_library("papers", settings=settings, create=True).ingest(folder({"a.txt": "one"}))
+    rule("require_encryption = true")
+    _, secret = rings.new_recovery()
+    steps = encrypting.encrypt(
+        settings.library_dir("papers"), lambda ring, key: ring.with_random(key, "me", secret), lambda: False
+    )
+    next(steps)
+    with pytest.raises(PolicyRefused, match="not encrypted"):
+        api.open_library("papers", settings=settings)
+    for _ in steps:
+        pass
+    api.open_library("papers", settings=settings).close()
+
+
+def test_a_library_is_not_opened_while_a_required_layer_does_not_hold(rule, models, folder, settings, monkeypatch):
+    api.open_library("papers", settings=settings, create=True).ingest(folder({"a.txt": "one"}))
+    rule('require_offline_layers = ["hook", "seccomp"]')
+    layers = [offline.Layer("hook", True, "", ""), offline.Layer("seccomp", False, "", "", "an old kernel")]
+    monkeypatch.setattr(offline, "layers", lambda: tuple(layers))
+    with pytest.raises(PolicyRefused, match=r"the layer seccomp does not hold \(an old kernel\)"):
+        api.open_library("papers", settings=settings)
+    layers[1] = offline.Layer("seccomp", True, "", "")
+    api.open_library("papers", settings=settings).close()
+
+
+def test_a_look_at_what_there_is_records_no_refusal(rule, settings):
+    rule("allow_exports = false")
+    audit.refusals.keep(settings.audit_file)
+    with policy.quietly(), pytest.raises(PolicyRefused):
+        policy.check_export("a table")
+    assert refused(settings) == []
+
+
+def test_a_refusal_that_cannot_be_recorded_is_one_still(rule, settings):
+    rule("allow_exports = false")
+    settings.audit_file.mkdir(parents=True)
+    audit.refusals.keep(settings.audit_file)
+    with pytest.raises(PolicyRefused):
+        policy.check_export("a table")
+
+
+# --- exports ------------------------------------------------------------------------------------------------
+
+
+def test_no_table_and_no_conversation_leaves_where_exports_are_not_allowed(rule, tmp_path, settings):
+    from localrag import table_files
+    from localrag.exporting import writing
+    from localrag.sessions import store_of
+
+    rule("allow_exports = false")
+    audit.refusals.keep(settings.audit_file)
+    session = store_of(settings).new(("papers",), "A title")
+    for attempt in (
+        lambda: table_files.save([{"a": 1}], tmp_path / "t.csv", "q", settings.audit_file),
+        lambda: writing.write(session, tmp_path / "c.md", "md", settings.audit_file),
+        lambda: writing.exported(session, "md", settings.audit_file, "-"),
+    ):
+        with pytest.raises(PolicyRefused, match="allow_exports"):
+            attempt()
+    assert not list(tmp_path.glob("*.csv")) and not list(tmp_path.glob("*.md"))
+    assert [row["rule"] for row in refused(settings)] == ["allow_exports"] * 3
+
+
+# --- models -------------------------------------------------------------------------------------------------
+
+
+def test_only_allowed_models_are_taken_in_and_used(rule, settings, tmp_path):
+    good, bad = tmp_path / "good.gguf", tmp_path / "bad.gguf"
+    good.write_bytes(gguf())
+    bad.write_bytes(gguf(filling=b"poisoned"))
+    store = ModelStore(settings)
+    store.import_path(bad)
+    rule(f'allowed_models = ["{sha256(good.read_bytes())}"]')
+    with pytest.raises(PolicyRefused, match="'bad'"):
+        store.get("bad")
+    with pytest.raises(PolicyRefused, match="'bad'"):
+        store.default("generator")
+    with pytest.raises(PolicyRefused, match="'worse'"):
+        store.import_path(bad, id="worse")
+    assert [model.id for model in store.installed()] == ["bad"]
+    store.import_path(good)
+    assert store.default("generator").id == "good"
+    with pytest.raises(PolicyRefused, match="'bad'"):
+        store.use("bad")
+
+
+def test_an_adapter_that_is_not_allowed_is_not_put_on_and_comes_off(rule, settings, tmp_path):
+    base, lora = tmp_path / "base.gguf", tmp_path / "lora.gguf"
+    base.write_bytes(gguf())
+    lora.write_bytes(adapter())
+    store = ModelStore(settings)
+    store.import_path(base)
+    allowed = f'allowed_models = ["{sha256(base.read_bytes())}"]'
+    rule(allowed)
+    with pytest.raises(PolicyRefused, match="lora"):
+        store.use("base", lora)
+    assert store.get("base").adapter is None
+    rule("")
+    store.use("base", lora)
+    rule(allowed)
+    with pytest.raises(PolicyRefused, match="'base'"):
+        store.get("base")
+    assert store.use("base").adapter is None
+
+
+def test_nothing_is_fetched_of_a_model_that_is_not_allowed(rule, settings, monkeypatch):
+    from localrag.models import sources
+
+    def fetch(*_):
+        raise AssertionError("it was fetched")
+
+    monkeypatch.setattr(sources, "fetch", fetch)
+    rule("allowed_models = []")
+    for id in ("all-minilm-l6-v2", None):
+        with pytest.raises(PolicyRefused, match="all-minilm-l6-v2"):
+            ModelStore(settings).install(id, confirm=bool, progress=print, say=print)
+
+
+def test_a_reranker_is_a_model_too(rule, settings, tmp_path):
+    from localrag import loading
+
+    (tmp_path / "cross").mkdir()
+    (tmp_path / "cross" / "model.safetensors").write_bytes(b"weights")
+    rule("allowed_models = []")
+    with pytest.raises(PolicyRefused, match="cross"):
+        loading.load_reranker(settings.with_options(reranker=str(tmp_path / "cross")))

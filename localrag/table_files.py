@@ -14,7 +14,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -65,18 +65,21 @@ def _check_suffix(path: Path) -> None:
         )
 
 
-def save(rows: Rows, path: Path, question: str, record: Path | None) -> None:
-    """Write the rows to a file, which is replaced if there, and note in the audit `record` that they left the library.
+def save(rows: Rows, path: Path, question: str, record_of: Callable[[str], Path | None]) -> None:
+    """Write the rows to a file, which is replaced if there, and note in the audit record of each library that they
+    left it.
 
     Raises:
         UsageError, PolicyRefused: as `check`.
         StorageError: the disk is full or may not be written to.
     """
     check(path)
-    vault.write_bytes(path, written(rows, path, question))
-    if record is not None:
-        for library in sorted({str(row.get("library")) for row in rows}):
+    made = written(rows, path, question)
+    # Recorded first: what cannot be recorded is not written.
+    for library in sorted({str(row.get("library")) for row in rows}):
+        if (record := record_of(library)) is not None:
             audit.record(record, "export", library, question=question, rows=len(rows), written=str(path.absolute()))
+    vault.write_bytes(path, made)
 
 
 def written(rows: Rows, path: Path, title: str = "") -> bytes:

@@ -56,6 +56,11 @@ class Terminal:
         self._tmux("-f", str(options), "new-session", "-d", "-c", str(self._folder), words)
         self._running = True
 
+    @property
+    def process(self) -> int:
+        """The process that was run, by its number."""
+        return int(self._tmux("display-message", "-p", "#{pane_pid}"))
+
     def type(self, text: str) -> None:
         self._tmux("send-keys", "-l", text)
 

@@ -131,9 +131,10 @@ def test_conversations_of_an_encrypted_library_are_encrypted_and_listed_without_
     unlocked.forget()
     asked: list[Path] = []
 
-    def asks(folder: Path, ring: object) -> Any:
-        asked.append(folder)
-        raise VaultLocked("no", "no")
+    def asks(folder: Path, ring: object, person: bool) -> Any:
+        if person:
+            asked.append(folder)
+        raise unlocked.locked(folder)
 
     unlocked.ask_with(asks)
     try:

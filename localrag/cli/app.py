@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -51,6 +52,8 @@ COMMANDS = {
 
 # These open no library, so that no key is asked of them.
 WITHOUT_LIBRARIES = {"completion", "doctor", "models"}
+# Their arguments are words of questions and documents, which a list of processes would show to all users.
+WORDY = {"ask", "search", "sessions", "show", "forget", "prove"}
 
 
 class Commands(click.Group):
@@ -113,6 +116,7 @@ def localrag(ctx: click.Context, debug: bool) -> None:
 
 def main() -> None:
     """Entry point: confine first, run the command, end with its exit code."""
+    hide_arguments(sys.argv[1:])
     if code := _confine(sys.argv[1:]):
         sys.exit(code)
     unlocked.ask_with(unlocking.asked_for)
@@ -139,6 +143,21 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def hide_arguments(arguments: list[str]) -> None:
+    """Take the words of a question out of what the system shows of this process. Linux only; until here they show."""
+    command = next((at for at, word in enumerate(arguments) if not word.startswith("-")), None)
+    if sys.platform != "linux" or command is None or arguments[command] not in WORDY:
+        return
+    import ctypes
+
+    with suppress(OSError, ValueError, IndexError):
+        fields = Path("/proc/self/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end, proc_pid_stat(5)
+        words = b"".join(os.fsencode(word) + b"\0" for word in arguments[command + 1 :])
+        if start < end and Path("/proc/self/cmdline").read_bytes().endswith(words):
+            ctypes.memset(end - len(words), 0, len(words))
 
 
 def _confine(arguments: list[str]) -> int:

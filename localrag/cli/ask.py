@@ -19,6 +19,7 @@ from localrag.cli.options import (
     print_json,
     shown,
     thought_options,
+    words_of,
 )
 from localrag.cli.survey_table import Pace, print_table
 from localrag.events import Again, Delta, Found, Notice, Planned, PromptRead, Surveyed, Thought, Tried
@@ -44,7 +45,8 @@ Examples:
   localrag ask "Is the notice in 2023 longer than in 2021?" --think auto --show-thinking
   localrag ask "What is the yearly rent?" --votes 3
   localrag ask "What did we offer?" --type mail --from "jane doe" --since 2023-06 --until 2023-09
-  localrag ask "What did net sales come to?" --json | jq .citations""",
+  localrag ask "What did net sales come to?" --json | jq .citations
+  localrag ask - < question.txt""",
 )
 @click.argument("question")
 @library_option
@@ -73,13 +75,15 @@ def ask_command(
     answer_tokens: int | None, short: bool, table: Path | None, as_json: bool, thought: dict[str, Any],
     show_thinking: bool,
 ) -> None:  # fmt: skip
-    """Answer QUESTION from a library, with page and quote.
+    """Answer QUESTION from a library, with page and quote. With - it is read from standard input, so that neither the
+    shell's history nor other users of the machine see it.
 
     Every quote shown stands in the document, character for character. The answer goes to stdout, all else to stderr.
     Ctrl-C stops the answer and prints what there is of it.
     """
     from localrag import table_files
 
+    question = words_of(question)
     if table is not None:
         table_files.check(table)
     settings = load_settings().with_options(
@@ -118,7 +122,7 @@ def _save_table(answer: Answer, path: Path, settings: Settings) -> None:
             f"this answer has no rows to write to {str(path)!r}: it was found by {answer.plan.kind!r}",
             "Ask each document: --mode survey.",
         )
-    table_files.save(answer.table, path, answer.question, settings.audit_file)
+    table_files.save(answer.table, path, answer.question, settings.audit_of)
     click.echo(f"Wrote {len(answer.table)} rows to {path}.", err=True)
 
 

@@ -159,6 +159,16 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")(command)
 
 
+def words_of(given: str) -> str:
+    """What was typed as an argument; for "-", what comes in by standard input: arguments can be seen by all users of
+    the machine, and are kept in the shell's history."""
+    if given != "-":
+        return given
+    if sys.stdin.isatty():
+        click.echo("Type it, then Enter and Ctrl-D:", err=True)
+    return " ".join(sys.stdin.read().split())
+
+
 def chosen_libraries(names: Sequence[str], settings: Settings) -> list[str]:
     """The libraries named, or the only one there is.
 

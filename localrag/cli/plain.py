@@ -250,7 +250,8 @@ class PlainChat:
             path = path / f"localrag-{self._session.id}.md"
         if path.exists():
             raise UsageError(f"{str(path)!r} is there already", "Give another name: :export FILE")
-        writing.write(self._session, path, writing.form_of(path), self.store.record)
+        record = self.store.record_of(*self._session.libraries)
+        writing.write(self._session, path, writing.form_of(path), record)
         say(f"Wrote {len(self._session.turns)} questions and answers to {path}.")
 
 

@@ -13,6 +13,7 @@ from localrag.cli.options import (
     library_option,
     print_json,
     shown,
+    words_of,
 )
 from localrag.settings import load_settings
 from localrag.types import Filter
@@ -38,14 +39,14 @@ Examples:
 def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Filter, k: int, as_json: bool) -> None:
     """Find the passages that fit WORDS best. No model that answers is loaded.
 
-    Words in double quotes are looked for as a phrase.
+    Words in double quotes are looked for as a phrase. With - they are read from standard input.
     """
     settings = load_settings()
     limits.hold(settings, reads=unlocking.key_files())  # before numpy is imported, which starts threads
     from localrag.assistant import Assistant
     from localrag.errors import UsageError
 
-    question = " ".join(words)
+    question = words_of(" ".join(words))
     if not any(letter.isalnum() for letter in question):
         raise UsageError("there are no words to search for", 'For example: localrag search "notice period"')
     names = chosen_libraries(libraries, settings)

@@ -177,11 +177,11 @@ def export_command(named: str, form: str | None, output: Path | None, force: boo
     if output is not None and str(output) == "-":
         if chosen == "docx" and sys.stdout.isatty():
             raise UsageError("a Word document is nothing for a terminal", "Give a file: -o FILE.docx")
-        click.echo(writing.exported(session, chosen, _store().record, "-"), nl=False)
+        click.echo(writing.exported(session, chosen, _store().record_of(*session.libraries), "-"), nl=False)
         return
     path = output or Path(writing.file_name(session, chosen))
     try:
-        writing.write(session, path, chosen, _store().record, replace=force)
+        writing.write(session, path, chosen, _store().record_of(*session.libraries), replace=force)
     except UsageError as error:
         if path.is_file() and not force:
             raise UsageError(error.message, "Give another name with -o, or add --force to replace it.") from None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TRIES = 3
 _given: Path | None = None
+_fits_not: set[bytes] = set()  # keys that the key file does not open; a passphrase in it takes half a second to try
 
 
 def with_key_file(command: click.Command) -> click.Command:
@@ -58,23 +59,35 @@ def key_files() -> list[Path]:
     return [] if file is None else [file]
 
 
-def asked_for(folder: Path, ring: Ring) -> Key:
-    """The key of an encrypted folder, by whatever there is.
+def asked_for(folder: Path, ring: Ring, person: bool) -> Key:
+    """The key of an encrypted folder, by whatever there is; `person` says whether somebody may be asked.
 
     Raises:
         VaultLocked: nothing opens it.
     """
     file = key_file()
     if file is not None:
-        return ring.unlock(credential_in(file))
+        return _by_file(file, folder, ring, person)
     remembered = from_keyring(ring)
     if remembered is not None:
         return remembered
-    if not _can_ask():
+    if not (person and _can_ask()):
         from localrag.sealing.unlocked import locked
 
         raise locked(folder)
     return ring.unlock(typed(folder.name, ring))
+
+
+def _by_file(file: Path, folder: Path, ring: Ring, person: bool) -> Key:
+    from localrag.sealing.unlocked import locked
+
+    if ring.key_id in _fits_not and not person:
+        raise locked(folder)
+    try:
+        return ring.unlock(credential_in(file))
+    except VaultLocked:
+        _fits_not.add(ring.key_id)
+        raise
 
 
 def credential_in(file: Path) -> Credential:

@@ -32,7 +32,7 @@ class Held:
         return next((key for key in (self.key, self.former) if key is not None and key.id == key_id), None)
 
 
-Asks = Callable[[Path, Ring], Key]
+Asks = Callable[[Path, Ring, bool], Key]
 
 _held: dict[Path, tuple[bytes, Held]] = {}
 _asks: Asks | None = None
@@ -41,8 +41,8 @@ _may_ask: ContextVar[bool] = ContextVar("may_ask", default=True)
 
 
 def ask_with(asks: Asks | None) -> None:
-    """Say how this process comes by the key of a folder: called with the folder and its ring, it returns the key or
-    raises VaultLocked."""
+    """Say how this process comes by the key of a folder: called with the folder, its ring, and whether the person may
+    be asked, it returns the key or raises VaultLocked."""
     global _asks
     _asks = asks
 
@@ -72,9 +72,9 @@ def held(path: Path) -> Held | None:
         # Another process may have changed the holders, or the key.
         key = known.of(found.key_id) if known is not None else None
         if key is None:
-            if _asks is None or not _may_ask.get():
+            if _asks is None:
                 raise locked(folder)
-            key = _asks(folder, found)
+            key = _asks(folder, found, _may_ask.get())
         return _keep(folder, data, found, key)
 
 
@@ -121,7 +121,7 @@ def forget(folder: Path | None = None) -> None:
 
 @contextmanager
 def asking(allowed: bool) -> Iterator[None]:
-    """Whether a key that is not held may be asked for, in this thread and for a while."""
+    """Whether the person may be asked for a key that is not held, in this thread and for a while."""
     token = _may_ask.set(_may_ask.get() and allowed)
     try:
         yield

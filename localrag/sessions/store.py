@@ -152,6 +152,12 @@ class SessionStore:
                     found.append(Listed(path.stem, problem=error.message))
         return sorted(found, key=lambda one: (one.changed, one.id), reverse=True)
 
+    def record_of(self, *libraries: str) -> Path | None:
+        """The audit record that says what left these libraries: it lies with one, as their conversations do, since the
+        name of an export can tell what it holds."""
+        first = self._first(libraries)
+        return self.record if first is None else first / "audit.jsonl"
+
     def all(self) -> tuple[Session, ...]:
         """Every conversation that can be read, the last used first."""
         sessions = []
@@ -174,7 +180,7 @@ class SessionStore:
         if named == LAST:
             used = [one for one in there if not one.problem]
             if not used:
-                raise NotFoundError("there is no conversation yet", "Begin one: localrag chat")
+                raise NotFoundError(*self._none_to_read("there is no conversation yet", "Begin one: localrag chat"))
             return used[0].id
         wanted = named.strip().casefold()
         titled = [(one, one.title.casefold()) for one in there if wanted]
@@ -187,7 +193,21 @@ class SessionStore:
             if found:
                 few = ", ".join(f"{one.id} ({one.title})" for one in found[:3])
                 raise UsageError(f"{len(found)} conversations fit {named!r}: {few}", "Give more of the id or title.")
-        raise NotFoundError(f"there is no conversation {named!r}", "`localrag sessions list` names them.")
+        none = f"there is no conversation {named!r}"
+        raise NotFoundError(*self._none_to_read(none, "`localrag sessions list` names them."))
+
+    def _none_to_read(self, message: str, hint: str) -> tuple[str, str]:
+        """An error and its hint, which say where conversations could not be read for want of a key."""
+        closed = set()
+        with unlocked.asking(False):
+            for path in self._all():
+                try:
+                    unlocked.held(path)
+                except LibraryError:
+                    closed.add(path.parent.parent.name)
+        if not closed:
+            return message, hint
+        return f"{message}, of those that can be read", f"Encrypted: {', '.join(sorted(closed))}; add --key-file FILE."
 
     def retitle(self, session_id: str, title: str) -> Session:
         """Give a conversation another title.
@@ -302,11 +322,16 @@ class SessionStore:
 
     def _home(self, session: Session) -> Path:
         """The folder that a conversation belongs to."""
+        first = self._first(session.libraries)
+        return self.folder if first is None else first / FOLDER
+
+    def _first(self, libraries: Collection[str]) -> Path | None:
+        """The folder of the library that things of several lie with: an encrypted one before others."""
         if self._libraries is None:
-            return self.folder
-        there = [path for name in session.libraries if (path := self._libraries / name).is_dir()]
+            return None
+        there = [path for name in libraries if (path := self._libraries / name).is_dir()]
         encrypted = [path for path in there if unlocked.sealed_folder(path)]
-        return next((path / FOLDER for path in (*encrypted, *there)), self.folder)
+        return next(iter((*encrypted, *there)), None)
 
     def _folders(self) -> tuple[Path, ...]:
         return self.folder, *(self._libraries.glob(f"*/{FOLDER}") if self._libraries is not None else ())

@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from localrag.cli.app import hide_arguments
+
 PRESSED = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n"
 
 
@@ -47,3 +51,23 @@ def test_an_import_that_fails_shows_where(tmp_path: Path) -> None:
     done = run(tmp_path, "numpy", "raise ImportError('no such engine')", "search", "notice", "--library", "none")
     assert done.returncode == 1
     assert "Traceback" in done.stderr and "no such engine" in done.stderr and "Stopped" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not let a process change its arguments")
+@pytest.mark.parametrize(("words", "shown"), [
+    (["--debug", "ask", "When does it end – für wen?", "-l", "x"], b"--debug ask"),
+    (["ingest", "papers"], b"ingest papers"),
+])  # fmt: skip
+def test_a_list_of_processes_shows_no_word_of_a_question(words: list[str], shown: bytes) -> None:
+    code = (
+        "import sys\nfrom localrag.cli.app import hide_arguments\nhide_arguments(sys.argv[1:])\n"
+        "sys.stdout.buffer.write(open('/proc/self/cmdline', 'rb').read())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, check=True)
+    assert done.stdout.replace(b"\0", b" ").strip().endswith(b") " + shown)
+
+
+def test_arguments_that_are_not_this_process_s_own_are_left() -> None:
+    before = Path("/proc/self/cmdline").read_bytes() if sys.platform == "linux" else b""
+    hide_arguments(["ask", "something else"])
+    assert not before or Path("/proc/self/cmdline").read_bytes() == before

@@ -46,6 +46,11 @@ def test_json_has_every_field_of_the_manual(papers: Library) -> None:
     assert (value["found"], value["model"], result.stderr) == (True, "scripted", "")
 
 
+def test_a_question_can_come_by_standard_input(papers: Library) -> None:
+    result = CliRunner().invoke(localrag, ["ask", "-", "--json"], input="When does\nthe lease end?\n")
+    assert json.loads(result.stdout)["question"] == "When does the lease end?"
+
+
 def test_text_shows_answer_and_quote_and_keeps_the_rest_on_stderr(papers: Library) -> None:
     result = run("When does the lease end?")
     lines = result.stdout.splitlines()

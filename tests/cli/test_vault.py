@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from test_restoring import WHOLE
 
-from localrag import api, vault
+from localrag import api, audit, table_files, vault
 from localrag.cli import unlocking
 from localrag.cli.app import localrag
 from localrag.errors import LocalragError, UsageError, VaultLocked
 from localrag.sealing import ring, unlocked
+from localrag.sessions import store_of
 from localrag.settings import Settings
 
 CANARY = "zanzibarquill"
@@ -208,3 +210,32 @@ def test_a_key_file_that_holds_no_key_is_told(papers: Path, tmp_path: Path, cont
     fine("ingest", str(papers), "--name", "contracts")
     assert isinstance(refused("vault", "encrypt", "contracts", "--key-file", str(file)), UsageError)
     assert "cannot be read" in refused("vault", "encrypt", "contracts", "--key-file", str(tmp_path / "none")).message
+
+
+def test_a_conversation_is_named_by_who_has_a_key_file_and_nobody_is_asked(
+    papers: Path, key: Path, settings: Settings, typing: Callable[..., list[str]]
+) -> None:
+    fine("ingest", str(papers), "--name", "contracts", "--encrypt", "--key-file", str(key))
+    store = store_of(settings)
+    store.append(store.new(("contracts",), "Lease"), WHOLE)
+    lock()
+    asked = typing()
+    error = refused("sessions", "show", "last")
+    assert "contracts" in error.hint and "--key-file" in error.hint and asked == []
+    assert "# Lease" in fine("sessions", "show", "last", "--key-file", str(key))
+    fine("vault", "key-file", str(key.with_name("other.key")))
+    lock()
+    refused("sessions", "show", "last", "--key-file", str(key.with_name("other.key")))
+
+
+def test_what_an_export_is_called_stands_in_the_record_of_the_encrypted_library_alone(
+    papers: Path, key: Path, settings: Settings, home: Path, tmp_path: Path
+) -> None:
+    fine("ingest", str(papers), "--name", "contracts", "--encrypt", "--key-file", str(key))
+    store = store_of(settings)
+    store.append(store.new(("contracts",), f"Of the {CANARY}"), WHOLE)
+    fine("sessions", "export", "last", "-o", str(tmp_path / f"{CANARY}.md"))
+    table_files.save([{"library": "contracts", "answer": "x"}], tmp_path / f"{CANARY}.csv", "?", settings.audit_of)
+    assert in_clear(home) == []
+    exports = [entry for entry in audit.entries(settings.audit_of("contracts")) if entry.event == "export"]
+    assert len(exports) == 2 and all(CANARY in str(entry.details) for entry in exports)

@@ -31,7 +31,7 @@ def handing_out(ring: Ring, key: Key) -> Ring:
     return ring.with_passphrase(key, "office", WORDS)
 
 
-def asking(folder: Path, ring: Ring) -> Key:
+def asking(folder: Path, ring: Ring, person: bool) -> Key:
     return ring.unlock(Passphrase(WORDS))
 
 

@@ -347,6 +347,9 @@ class FakeStore:
     def all(self) -> tuple[Session, ...]:
         return tuple(reversed(self.kept.values()))
 
+    def record_of(self, *libraries: str) -> Path | None:
+        return self.record
+
     def load(self, session_id: str) -> Session:
         return self.kept[session_id]
 

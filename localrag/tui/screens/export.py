@@ -111,7 +111,7 @@ class ExportScreen(ModalScreen[Path | None]):
     def _write(self, path: Path, replace: bool) -> None:
         form = writing.form_of(path)
         session = self._core.store.load(self._session.id)
-        writing.write(session, path, form, self._core.store.record, replace=replace)
+        writing.write(session, path, form, self._core.store.record_of(*session.libraries), replace=replace)
         deliver(self, self.Written(path, remark=self._remark(path)))
 
     def _remark(self, path: Path) -> str:

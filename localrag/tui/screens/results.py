@@ -244,14 +244,14 @@ class ResultsScreen(Screen[None]):
     def _export(self, path: Path | None) -> None:
         if path is None:
             return
-        rows, question, record = (
+        rows, question, record_of = (
             [line.row for line in self._table.lines],
             self._results.question,
-            self._core.store.record,
+            self._core.store.record_of,
         )
 
         def write() -> None:
-            table_files.save(rows, path, question, record)
+            table_files.save(rows, path, question, record_of)
             deliver(self, self.Exported(f"Wrote {len(rows):,} row{'' if len(rows) == 1 else 's'} to {path}"))
 
         self.app.lanes["pages"].submit(write, lambda error: deliver(self, self.Exported("", error)))

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from localrag import audit, policy, vault
 from localrag.errors import UsageError
 from localrag.exact import dates
+from localrag.sealing.parcels import Recipients, unsealed
 from localrag.types import source
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def check(path: Path) -> None:
         PolicyRefused: the policy allows no exports.
     """
     policy.check_export("a table")
-    _check_suffix(path)
+    _check_suffix(unsealed(path))
 
 
 def _check_suffix(path: Path) -> None:
@@ -65,21 +66,28 @@ def _check_suffix(path: Path) -> None:
         )
 
 
-def save(rows: Rows, path: Path, question: str, record_of: Callable[[str], Path | None]) -> None:
+def save(
+    rows: Rows, path: Path, question: str, record_of: Callable[[str], Path | None], recipients: Recipients | None = None
+) -> Path:
     """Write the rows to a file, which is replaced if there, and note in the audit record of each library that they
-    left it.
+    left it; returns the file, whose name says where it is sealed for recipients.
 
     Raises:
         UsageError, PolicyRefused: as `check`.
         StorageError: the disk is full or may not be written to.
     """
     check(path)
-    made = written(rows, path, question)
+    made = written(rows, unsealed(path), question)
+    sealed = {}
+    if recipients is not None:
+        path, made, sealed = recipients.path(path), recipients.seal(made), {"sealed_for": list(recipients.names)}
     # Recorded first: what cannot be recorded is not written.
     for library in sorted({str(row.get("library")) for row in rows}):
         if (record := record_of(library)) is not None:
-            audit.record(record, "export", library, question=question, rows=len(rows), written=str(path.absolute()))
+            place = str(path.absolute())
+            audit.record(record, "export", library, question=question, rows=len(rows), written=place, **sealed)
     vault.write_bytes(path, made)
+    return path
 
 
 def written(rows: Rows, path: Path, title: str = "") -> bytes:

@@ -21,7 +21,9 @@ from localrag.cli.options import (
     thought_options,
     words_of,
 )
+from localrag.cli.sealing import sealing_options
 from localrag.cli.survey_table import Pace, print_table
+from localrag.errors import UsageError
 from localrag.events import Again, Delta, Found, Notice, Planned, PromptRead, Surveyed, Thought, Tried
 from localrag.settings import load_settings
 from localrag.types import MODES, Filter, Mode
@@ -29,6 +31,7 @@ from localrag.types import MODES, Filter, Mode
 if TYPE_CHECKING:
     from localrag.api import Asking
     from localrag.events import Event
+    from localrag.sealing.parcels import Recipients
     from localrag.settings import Settings
     from localrag.types import Answer
 
@@ -69,11 +72,12 @@ Examples:
     metavar="FILE",
     help="Write the rows of a survey, or of a count, to this file too: .xlsx, .csv, .json, .md. One there is replaced.",
 )
+@sealing_options
 @json_option
 def ask_command(
     question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, reproducible: bool, generator: str | None,
     answer_tokens: int | None, short: bool, table: Path | None, as_json: bool, thought: dict[str, Any],
-    show_thinking: bool,
+    show_thinking: bool, recipients: Recipients | None,
 ) -> None:  # fmt: skip
     """Answer QUESTION from a library, with page and quote. With - it is read from standard input, so that neither the
     shell's history nor other users of the machine see it.
@@ -86,6 +90,8 @@ def ask_command(
     question = words_of(question)
     if table is not None:
         table_files.check(table)
+    elif recipients is not None:
+        raise UsageError("there is no file to encrypt", "Name one: --table FILE.")
     settings = load_settings().with_options(
         generator=generator, answer_tokens=answer_tokens, answer_form="short" if short else None, **thought
     )
@@ -105,14 +111,13 @@ def ask_command(
     else:
         print_answer(answer)
     if table is not None:
-        _save_table(answer, table, settings)
+        _save_table(answer, table, settings, recipients)
     if answer.stopped and asking.interrupted:
         sys.exit(130)
 
 
-def _save_table(answer: Answer, path: Path, settings: Settings) -> None:
+def _save_table(answer: Answer, path: Path, settings: Settings, recipients: Recipients | None) -> None:
     from localrag import table_files
-    from localrag.errors import UsageError
 
     if not answer.table and answer.stopped:
         click.echo(f"It was stopped before there was a row to write, so there is no {path}.", err=True)
@@ -122,7 +127,7 @@ def _save_table(answer: Answer, path: Path, settings: Settings) -> None:
             f"this answer has no rows to write to {str(path)!r}: it was found by {answer.plan.kind!r}",
             "Ask each document: --mode survey.",
         )
-    table_files.save(answer.table, path, answer.question, settings.audit_of)
+    path = table_files.save(answer.table, path, answer.question, settings.audit_of, recipients)
     click.echo(f"Wrote {len(answer.table)} rows to {path}.", err=True)
 
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.cli.sealing import sealing_options
 from localrag.errors import UsageError
 from localrag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from localrag.audit import Anchor, Entry
+    from localrag.sealing.parcels import Recipients
 
 
 @click.group("audit")
@@ -134,26 +136,35 @@ def anchor_command(libraries: Sequence[str]) -> None:
     epilog="""\b
 Examples:
   localrag audit export audit.csv
-  localrag audit export audit.jsonl -l contracts""",
+  localrag audit export audit.jsonl -l contracts
+  localrag audit export audit.csv --encrypt-for lr1-…""",
 )
 @click.argument("out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 @_library
-def export_command(out: Path, libraries: Sequence[str]) -> None:
-    """Write the records to FILE, by its ending as CSV, Excel or JSON Lines. A file that is there is not overwritten."""
-    from localrag import audit, table_files, vault
+@sealing_options
+def export_command(out: Path, libraries: Sequence[str], recipients: Recipients | None) -> None:
+    """Write the records to FILE, by its ending as CSV, Excel or JSON Lines. A file that is there is not overwritten.
 
-    if out.suffix.lower() not in (".csv", ".xlsx", ".jsonl"):
-        raise UsageError(f"{out.suffix!r} is no form of an export", "Name the file .csv, .xlsx or .jsonl.")
+    Encrypted, it is named FILE.sealed, and read by: localrag vault open FILE.sealed
+    """
+    from localrag import audit, table_files, vault
+    from localrag.sealing.parcels import unsealed
+
+    form = unsealed(out)
+    out = out if recipients is None else recipients.path(out)
+    if form.suffix.lower() not in (".csv", ".xlsx", ".jsonl"):
+        raise UsageError(f"{form.suffix!r} is no form of an export", "Name the file .csv, .xlsx or .jsonl.")
     if out.exists():
         raise UsageError(f"{str(out)!r} is there already", "Name another file, or move that one away.")
     settings = load_settings()
     rows = [_row(name, file, entry) for name, file, entry in _entries(settings, libraries)]
-    lines = out.suffix.lower() == ".jsonl"
+    lines = form.suffix.lower() == ".jsonl"
     data = (
-        _json_lines(rows).encode() if lines else table_files.written([_flat(row) for row in rows], out, "Audit record")
+        _json_lines(rows).encode() if lines else table_files.written([_flat(row) for row in rows], form, "Audit record")
     )
-    vault.write_bytes(out, data)
-    audit.record(settings.audit_file, "export", None, what="audit", lines=len(rows))
+    vault.write_bytes(out, data if recipients is None else recipients.seal(data))
+    sealed = {"sealed_for": list(recipients.names)} if recipients else {}
+    audit.record(settings.audit_file, "export", None, what="audit", lines=len(rows), **sealed)
     click.echo(f"Wrote {len(rows)} lines to {str(out)!r}.", err=True)
 
 

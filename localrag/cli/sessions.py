@@ -14,10 +14,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from localrag.cli.options import json_option, print_json, shown
+from localrag.cli.sealing import sealing_options
 from localrag.errors import LocalragError, UsageError
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
+    from localrag.sealing.parcels import Recipients
     from localrag.sessions import Listed, Session, SessionStore
 
 
@@ -154,7 +156,8 @@ def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
 Examples:
   localrag sessions export last -o notice.docx
   localrag sessions export 'Notice period' --format html -o -
-  localrag sessions export last --format json""",
+  localrag sessions export last --format json
+  localrag sessions export last -o notice.docx --encrypt-for lr1-…""",
 )
 @_NAMED
 @click.option(
@@ -166,8 +169,14 @@ Examples:
     help="Where to write it; - prints it. A file named after the title in this folder, if left out.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace the file if it is there already.")
-def export_command(named: str, form: str | None, output: Path | None, force: bool) -> None:
-    """Write a conversation with its answers, quotes, marks and sources to a file that only you may read."""
+@sealing_options
+def export_command(
+    named: str, form: str | None, output: Path | None, force: bool, recipients: Recipients | None
+) -> None:  # fmt: skip
+    """Write a conversation with its answers, quotes, marks and sources to a file that only you may read.
+
+    Encrypted, it is named FILE.sealed, and read by: localrag vault open FILE.sealed
+    """
     from localrag.exporting import writing
 
     session = _load(named)
@@ -175,13 +184,18 @@ def export_command(named: str, form: str | None, output: Path | None, force: boo
     if chosen is None:
         chosen = writing.form_of(output) if output and str(output) != "-" else "md"
     if output is not None and str(output) == "-":
-        if chosen == "docx" and sys.stdout.isatty():
-            raise UsageError("a Word document is nothing for a terminal", "Give a file: -o FILE.docx")
-        click.echo(writing.exported(session, chosen, _store().record_of(*session.libraries), "-"), nl=False)
+        if (chosen == "docx" or recipients) and sys.stdout.isatty():
+            what = "an encrypted file" if recipients else "a Word document"
+            raise UsageError(f"{what} is nothing for a terminal", "Give a file: -o FILE.docx")
+        click.echo(writing.exported(session, chosen, _store().record_of(*session.libraries), "-", recipients), nl=False)
         return
     path = output or Path(writing.file_name(session, chosen))
+    if recipients is not None:
+        # Named after its title, it would tell what it seals.
+        path = recipients.path(output or Path(f"localrag-{session.id}.{chosen}"))
+    record = _store().record_of(*session.libraries)
     try:
-        writing.write(session, path, chosen, _store().record_of(*session.libraries), replace=force)
+        writing.write(session, path, chosen, record, replace=force, recipients=recipients)
     except UsageError as error:
         if path.is_file() and not force:
             raise UsageError(error.message, "Give another name with -o, or add --force to replace it.") from None

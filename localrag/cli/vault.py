@@ -11,7 +11,7 @@ import click
 from localrag.cli import unlocking
 from localrag.cli.eval_setup import bar, interruptible
 from localrag.cli.options import complete_library, json_option, print_json, shown
-from localrag.errors import NotFoundError, UsageError
+from localrag.errors import NotFoundError, UsageError, VaultLocked
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
@@ -266,6 +266,53 @@ def identity_command(file: Path) -> None:
     if not isinstance(credential, Identity):
         raise UsageError(f"{str(file)!r} holds no identity", "Name a file that is not there yet.")
     click.echo(credential.public)
+
+
+@vault_command.command(
+    "open",
+    epilog="""\b
+Examples:
+  localrag vault open notice.docx.sealed
+  localrag vault open audit.csv.sealed --key-file ~/.localrag.identity
+  localrag vault open audit.csv.sealed -o - | head""",
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("-o", "--output", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True),
+              help="Where to write it; - prints it. Beside FILE, without .sealed, if left out.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace the file if it is there already.")
+def open_command(file: Path, output: Path | None, force: bool) -> None:
+    """Decrypt FILE, an export that was made with --encrypt or --encrypt-for.
+
+    With --key-file by a key or your identity, else by its passphrase, which is asked for.
+    """
+    from localrag import vault
+    from localrag.errors import StorageError
+    from localrag.sealing import parcels
+
+    target = output or parcels.unsealed(file)
+    printed = str(target) == "-"
+    if target == file:
+        raise UsageError(f"{file.name!r} does not end in {parcels.SUFFIX}", "Say where to write it: -o OUT.")
+    if target.exists() and not (force or printed):
+        raise UsageError(f"{str(target)!r} is there already", "Give another name with -o, or add --force.")
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise StorageError(f"{str(file)!r} cannot be read: {error.strerror}", "Check the path.") from None
+
+    def unlock(ring: Ring) -> Key:
+        try:
+            return unlocking.asked_for(file, ring, True)
+        except VaultLocked as error:
+            holders = ", ".join(f"{shown(one.name)} ({one.kind})" for one in ring.holders)
+            raise VaultLocked(error.message, f"It was sealed for: {holders}. A key is given with --key-file.") from None
+
+    content = parcels.opened(data, unlock)
+    if printed:
+        click.echo(content, nl=False)
+        return
+    vault.write_bytes(target, content)
+    click.echo(f"Wrote {target}", err=True)
 
 
 def _new(file: Path, data: bytes) -> None:

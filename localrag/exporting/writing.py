@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from localrag import audit, policy, vault
 from localrag.errors import StorageError, UsageError
 from localrag.exporting.contents import contents, sources
+from localrag.sealing.parcels import Recipients, unsealed
 from localrag.sessions import Session, files
 
 Form = Literal["md", "html", "docx", "json"]
@@ -52,7 +53,8 @@ def form_of(path: Path) -> Form:
     Raises:
         UsageError: its suffix is none of those known.
     """
-    suffix = {"markdown": "md", "htm": "html"}.get(path.suffix.lower()[1:], path.suffix.lower()[1:])
+    ending = unsealed(path).suffix.lower()[1:]
+    suffix = {"markdown": "md", "htm": "html"}.get(ending, ending)
     for form in FORMS:
         if suffix == form:
             return form
@@ -67,25 +69,34 @@ def file_name(session: Session, form: Form) -> str:
     return f"{'-'.join(filter(None, [words or 'conversation', day[0] if day else '']))}.{form}"
 
 
-def write(session: Session, path: Path, form: Form, record: Path | None, *, replace: bool = False) -> None:
-    """Write the conversation to a file that only its owner may read, and say so in the audit record.
+def write(
+    session: Session, path: Path, form: Form, record: Path | None, *, replace: bool = False,
+    recipients: Recipients | None = None,
+) -> Path:  # fmt: skip
+    """Write the conversation to a file that only its owner may read, or only its recipients, and say so in the audit
+    record; returns the file, whose name says that it is sealed.
 
     Raises:
         UsageError: the file is there and `replace` is not given, or it is a folder.
         StorageError: it cannot be written.
         PolicyRefused: the policy allows no exports.
     """
+    path = path if recipients is None else recipients.path(path)
     if path.is_dir():
         raise UsageError(f"{str(path)!r} is a folder", "Give the name of a file in it.")
     if path.exists() and not replace:
         raise UsageError(f"there is a file {str(path)!r} already", "Give another name, or say that it may be replaced.")
     if not path.parent.is_dir():
         raise StorageError(f"there is no folder {str(path.parent)!r}", "Make it first, or give another path.")
-    vault.write_bytes(path, exported(session, form, record, str(path)))
+    vault.write_bytes(path, exported(session, form, record, str(path), recipients))
+    return path
 
 
-def exported(session: Session, form: Form, record: Path | None, place: str) -> bytes:
-    """The conversation in a format, to be taken to a place outside; that it was is recorded.
+def exported(
+    session: Session, form: Form, record: Path | None, place: str, recipients: Recipients | None = None
+) -> bytes:
+    """The conversation in a format, to be taken to a place outside, sealed where it has recipients; that it was is
+    recorded.
 
     Raises:
         PolicyRefused: the policy allows no exports.
@@ -93,10 +104,20 @@ def exported(session: Session, form: Form, record: Path | None, place: str) -> b
     """
     policy.check_export("a conversation")
     made = written(session, form)
+    if recipients is not None:
+        made = recipients.seal(made)
     # Recorded first: what cannot be recorded is not written.
     if record is not None:
         library = session.libraries[0] if len(session.libraries) == 1 else None
+        sealed = {"sealed_for": list(recipients.names)} if recipients else {}
         audit.record(
-            record, "export", library, conversation=session.id, turns=len(session.turns), form=form, path=place
+            record,
+            "export",
+            library,
+            conversation=session.id,
+            turns=len(session.turns),
+            form=form,
+            path=place,
+            **sealed,
         )
     return made

@@ -1,0 +1,104 @@
+"""`--encrypt` and `--encrypt-for`: each command that writes an export can seal it, and `vault open` reads it back."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from test_restoring import WHOLE
+
+from localrag import audit
+from localrag.cli import unlocking
+from localrag.cli.app import localrag
+from localrag.errors import LocalragError, UsageError, VaultLocked
+from localrag.sealing import ring
+from localrag.sessions import store_of
+from localrag.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(ring, "_ARGON2", {"memory_kib": 64, "passes": 1, "lanes": 1})
+    monkeypatch.setattr(unlocking, "_can_ask", lambda: False)
+    monkeypatch.setattr(unlocking, "from_keyring", lambda ring: None)
+    monkeypatch.setattr(unlocking, "_given", None)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def run(*words: str, fails: type[LocalragError] | None = None) -> Result:
+    unlocking._given = None
+    result = CliRunner().invoke(localrag, list(words))
+    assert isinstance(result.exception, fails) if fails else result.exit_code == 0, (result.output, result.exception)
+    return result
+
+
+@pytest.fixture
+def public(here: Path) -> str:
+    return run("vault", "identity", "anna.identity").stdout.strip()
+
+
+@pytest.fixture
+def conversation(settings: Settings) -> None:
+    store = store_of(settings)
+    store.append(store.new(("contracts",), "About the secret merger"), WHOLE)
+
+
+def test_a_conversation_is_sealed_for_a_public_key_and_opened_by_its_identity(
+    conversation: None, public: str, here: Path, settings: Settings
+) -> None:
+    run("sessions", "export", "last", "--encrypt-for", public)
+    (sealed,) = here.glob("*.sealed")
+    assert "merger" not in sealed.name and b"31 May 2030" not in sealed.read_bytes()
+    run("vault", "open", sealed.name, "--key-file", "anna.identity")
+    assert "31 May 2030" in sealed.with_name(sealed.stem).read_text() and sealed.stem.endswith(".md")
+    assert "is there already" in str(run("vault", "open", sealed.name, fails=UsageError).exception)
+    (entry,) = audit.entries(settings.audit_file)
+    assert entry.details["sealed_for"] == [public[:12]]
+    run("vault", "key-file", "other.key")
+    error = run("vault", "open", sealed.name, "-o", "-", "--key-file", "other.key", fails=VaultLocked).exception
+    assert isinstance(error, VaultLocked) and public[:12] in error.hint
+
+
+def test_a_passphrase_is_asked_for_twice_and_opens_it(
+    conversation: None, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "no terminal" in str(run("sessions", "export", "last", "--encrypt", fails=UsageError).exception)
+    monkeypatch.setattr(unlocking, "_can_ask", lambda: True)
+    typed = iter(["correct horse"] * 3)
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: next(typed))
+    run("sessions", "export", "last", "-o", "notice.json", "--encrypt")
+    assert [path.name for path in here.iterdir()] == ["notice.json.sealed"]
+    assert json.loads(run("vault", "open", "notice.json.sealed", "-o", "-").stdout)["title"]
+
+
+def test_tables_and_records_are_sealed_too(
+    shelf: Callable[..., object], models: object, public: str, here: Path
+) -> None:  # fmt: skip
+    shelf("contracts", {"a.txt": "The lease ends in May 2030. The lease is long.", "b.txt": "No lease."})
+    run("ask", "How often does the word lease occur?", "--table", "count.csv", "--encrypt-for", public)
+    run("audit", "export", "record.jsonl", "--encrypt-for", public)
+    assert {path.name for path in here.iterdir()} == {"anna.identity", "count.csv.sealed", "record.jsonl.sealed"}
+    for name, words in (("count.csv", "a.txt"), ("record.jsonl", '"event": "ask"')):
+        run("vault", "open", f"{name}.sealed", "--key-file", "anna.identity")
+        assert words in (here / name).read_text("utf-8-sig")
+
+
+def test_who_is_neither_key_nor_file_is_told_before_anything_is_done(conversation: None, here: Path) -> None:
+    for who, words in (("anna", "neither a public key"), ("lr1-abc", "public key")):
+        error = run("sessions", "export", "last", "--encrypt-for", who, fails=UsageError).exception
+        assert words in str(error)
+    assert list(here.iterdir()) == []
+
+
+def test_what_is_no_sealed_file_is_told(here: Path) -> None:
+    (here / "a.sealed").write_bytes(b"something else")
+    assert "localrag sealed" in str(run("vault", "open", "a.sealed", fails=UsageError).exception)
+    assert "cannot be read" in str(run("vault", "open", "b.sealed", fails=LocalragError).exception)
+    assert "-o OUT" in getattr(run("vault", "open", "a.txt", fails=UsageError).exception, "hint", "")

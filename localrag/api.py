@@ -30,6 +30,7 @@ from localrag import (
     precedence,
     prefix_cache,
     renewal,
+    retention,
     scanning,
     tombstones,
 )
@@ -62,7 +63,9 @@ def open_library(name: str, *, settings: Settings | None = None, create: bool = 
     Raises:
         NotFoundError: there is none of this name.
     """
-    library = Library(check_name(name), settings or load_settings())
+    settings = settings or load_settings()
+    retention.keep_to(settings)
+    library = Library(check_name(name), settings)
     if not create:
         library._storage()  # raises where there is none
     return library
@@ -138,7 +141,9 @@ def ask(
     How much thought it is given, where that is not to be as the settings say (`Settings`): `think`, `votes`, `retry`.
     """
     only = filters.checked(documents, folder, types, since, until, sender, pages)
-    assistant = Assistant((settings or load_settings()).with_options(think=think, votes=votes, retry=retry))
+    settings = (settings or load_settings()).with_options(think=think, votes=votes, retry=retry)
+    retention.keep_to(settings)
+    assistant = Assistant(settings)
     return Asking(
         assistant,
         {

@@ -32,8 +32,10 @@ FILE_NAME = "policy.toml"
 VARIABLE = "LOCALRAG_POLICY"
 # "files" is not among them: it holds only where a command knows its library beforehand.
 LAYERS = ("switches", "hook", "seccomp", "landlock")
-# Settings whose value a policy gives.
+# Settings whose value a policy gives, and those that it says more of.
 FIXED = ("audit_words", "ocr_languages")
+RULED = (*FIXED, "retention_days")
+_MOST_DAYS = 36_500
 _ASK = "Ask whoever looks after this machine."
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -58,6 +60,7 @@ class Policy:
     allow_exports: bool = _rule("Conversations and tables may be exported to files.", True)
     audit_words: Literal["marks", "full"] | None = _rule("Fixes the setting of this name.")
     ocr_languages: tuple[str, ...] | None = _rule("Fixes the setting of this name, for libraries made before, too.")
+    retention_days: int | None = _rule("The most days of the setting of this name; of both the shorter holds.")
 
     def rules(self) -> dict[str, Any]:
         """What it says, by key; keys that say nothing are left out."""
@@ -207,6 +210,12 @@ def _languages(value: Any) -> tuple[str, ...]:
     return found
 
 
+def _days(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_DAYS:
+        raise _Wrong(f"a whole number from 1 to {_MOST_DAYS:,}")
+    return value
+
+
 def _audit_words(value: Any) -> Any:
     if value not in ("marks", "full"):
         raise _Wrong("marks or full")
@@ -220,6 +229,7 @@ _READS: Mapping[str, Callable[[Any], Any]] = {
     "allow_exports": _yes_or_no,
     "audit_words": _audit_words,
     "ocr_languages": _languages,
+    "retention_days": _days,
 }
 
 
@@ -320,7 +330,16 @@ def fixes(setting: str) -> Path | None:
 
 def settled(setting: str, value: Any) -> Any:
     """The value that a setting has, where it was given this one."""
-    return next((found for one in held() if setting in FIXED and (found := getattr(one, setting)) is not None), value)
+    for one in held() if setting in RULED else ():
+        ruled = getattr(one, setting)
+        if ruled is not None:
+            value = ruled if setting in FIXED else min(value or ruled, ruled)
+    return value
+
+
+def ruling(setting: str, value: Any) -> Path | None:
+    """The policy that a setting has its value from, where it was given this one; None where it has this one."""
+    return fixes(setting) or (None if settled(setting, value) == value else _author(setting, value).file)
 
 
 def check_setting(setting: str, value: Any) -> None:
@@ -329,9 +348,19 @@ def check_setting(setting: str, value: Any) -> None:
     Raises:
         PolicyRefused: a policy says another.
     """
-    if setting in FIXED and settled(setting, value) != value:
-        one = next(one for one in held() if getattr(one, setting) is not None)
-        raise _refused(one, setting, f"{setting} cannot be changed", f"It stays as the policy says. {_ASK}")
+    if (ruled := settled(setting, value)) != value:
+        what = (
+            f"{setting} cannot be changed"
+            if setting in FIXED
+            else f"{setting} = {value} keeps longer than {ruled} days"
+        )
+        raise _refused(_author(setting, value), setting, what, f"`localrag config policy` shows what holds. {_ASK}")
+
+
+def _author(setting: str, value: Any) -> Policy:
+    """The policy that has the say over a setting that was given this value."""
+    ruled = settled(setting, value)
+    return next(one for one in held() if getattr(one, setting) == ruled)
 
 
 def _refused(one: Policy, rule: str, what: str, hint: str, library: str | None = None) -> PolicyRefused:

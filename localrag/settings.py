@@ -94,6 +94,10 @@ class Settings:
     audit_words: Literal["marks", "full"] = _setting(
         "marks", "What the audit record keeps of questions and answers: marks that prove which they were, or all words."
     )
+    retention_days: int = _setting(
+        0, "Days after their last question when conversations, and kept words, go by themselves; 0: never.",
+        0, 36_500,
+    )  # fmt: skip
     key_file: Path | None = _setting(None, "File that opens encrypted libraries, as --key-file does.")
     workers: int = _setting(2, "Processes that read files.", 1, 64)
     ocr: Ocr = _setting("auto", "Recognise text in pictures: auto (pages without text), force (all pages), off.")
@@ -114,7 +118,7 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        for name in policy.FIXED:
+        for name in policy.RULED:
             object.__setattr__(self, name, policy.settled(name, getattr(self, name)))
 
     @property
@@ -150,6 +154,11 @@ class Settings:
     def audit_of(self, library: str) -> Path:
         """The record of a library, which goes with it where that is moved, encrypted or deleted."""
         return self.library_dir(library) / "audit.jsonl"
+
+    @property
+    def retention_file(self) -> Path:
+        """When what is too old was last deleted."""
+        return self._data / "retention.json"
 
     @property
     def calibration_file(self) -> Path:
@@ -214,7 +223,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
                             "archive_depth", "workers")),
     ("How the model uses this machine", ("threads", "gpu_layers", "context_tokens", "flash_attention", "kv_type",
                                          "weights", "cache_bytes")),
-    ("Where things lie, and what is recorded", ("home", "key_file", "audit_words")),
+    ("Where things lie, and what is recorded", ("home", "key_file", "audit_words", "retention_days")),
 )  # fmt: skip
 # What a model that is in memory was loaded with; where none of these differs, it stays.
 OF_THE_MODEL = frozenset(
@@ -262,8 +271,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 def origins(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The file or variable that each setting comes from; a setting that is missing here has its default."""
-    given = {key: origin for key, (_, origin) in _given(os.environ if environ is None else environ).items()}
-    return given | {name: str(file) for name in policy.FIXED if (file := policy.fixes(name)) is not None}
+    given = _given(os.environ if environ is None else environ)
+    ruled = {
+        name: str(file) for name in policy.RULED
+        if (file := policy.ruling(name, given[name][0] if name in given else _FIELDS[name].default)) is not None
+    }  # fmt: skip
+    return {key: origin for key, (_, origin) in given.items()} | ruled
 
 
 def _given(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:

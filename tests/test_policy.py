@@ -57,6 +57,8 @@ def test_without_a_policy_all_is_as_it_was():
         ("ocr_languages = []", "at least one language"),
         ('ocr_languages = ["English"]', "not a list of languages"),
         ('audit_words = "none"', "not marks or full"),
+        ("retention_days = 0", "a whole number from 1 to 36,500"),
+        ("retention_days = true", "a whole number"),
         ("require_encryption =", "Invalid value"),
         ("\x00", "cannot be used"),
     ],
@@ -330,3 +332,11 @@ def test_a_reranker_is_a_model_too(rule, settings, tmp_path):
     rule("allowed_models = []")
     with pytest.raises(PolicyRefused, match="cross"):
         loading.load_reranker(settings.with_options(reranker=str(tmp_path / "cross")))
+
+
+def test_more_days_than_the_policy_has_are_refused_and_fewer_are_not(rule, settings):
+    rule("retention_days = 30")
+    for days in (0, 31):
+        with pytest.raises(PolicyRefused, match=f"retention_days = {days} keeps longer than 30 days"):
+            settings.with_options(retention_days=days)
+    assert settings.with_options(retention_days=7).retention_days == 7

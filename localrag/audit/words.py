@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from localrag import vault
@@ -56,6 +57,17 @@ def erase(file: Path, number: int) -> bool:
     there = path.is_file()
     vault.remove(path)
     return there
+
+
+def expire(file: Path, before: datetime) -> int:
+    """Erase the words that the record `file` kept before a moment; returns of how many lines. It needs no key."""
+    gone = [
+        path for path in (file.parent / FOLDER).glob("*.json")
+        if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before
+    ]  # fmt: skip
+    for path in gone:
+        vault.remove(path)
+    return len(gone)
 
 
 def _path(file: Path, number: int) -> Path:

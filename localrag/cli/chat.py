@@ -89,9 +89,7 @@ def chat_command(
             "the terminal app needs a terminal for its input and output",
             'In a script or pipe, use: localrag ask "question" --library NAME, or localrag chat --plain',
         )
-    from localrag.settings import load_settings
-
-    settings = load_settings().with_options(generator=model, **thought)
+    settings = _settings(model, thought)
     given = [name for name, value in {"generator": model, **thought}.items() if value is not None]
     resumed = None
     if resume is not None:
@@ -118,12 +116,11 @@ def _talk_in_lines(
     thought: dict[str, Any],
 ) -> None:  # fmt: skip
     from localrag.cli import plain
-    from localrag.settings import load_settings
 
     click.get_current_context().color = False
     if hasattr(sys.stdin, "reconfigure"):
         sys.stdin.reconfigure(errors="replace")
-    settings = load_settings().with_options(generator=model, **thought)
+    settings = _settings(model, thought)
     session = None
     if resume is not None:
         given = [name for name, value in {"generator": model, **thought}.items() if value is not None]
@@ -146,6 +143,16 @@ def _talk_in_lines(
     finally:
         core.engine.close()
     sys.exit(code)
+
+
+def _settings(model: str | None, thought: dict[str, Any]) -> Settings:
+    """The settings that hold here; what has gone too old by them is gone before anything is shown."""
+    from localrag import retention
+    from localrag.settings import load_settings
+
+    settings = load_settings().with_options(generator=model, **thought)
+    retention.keep_to(settings)
+    return settings
 
 
 def _resumed(settings: Settings, named: str, given: Sequence[str]) -> tuple[Settings, Resumed]:

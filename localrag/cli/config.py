@@ -98,6 +98,8 @@ def set_config(name: str, value: str, as_json: bool) -> None:
     """Save VALUE in your localrag.toml; a list is written with commas."""
     path = settings_file.save(name, value)
     _tell(name, path, as_json, f"{name} = {_said(settings.check(name, value, 'command'))} is saved in {path}.")
+    if name == "retention_days" and not as_json:
+        _tell_older()
 
 
 @config_command.command("unset", epilog="Example: localrag config unset answer_tokens")
@@ -196,6 +198,15 @@ def _tell(name: str, path: Path, as_json: bool, words: str) -> None:
 def _ruled(value: Any) -> str:
     """The value of a rule as its file has it."""
     return str(value).lower() if isinstance(value, bool) else settings.as_text(value) or "none"
+
+
+def _tell_older() -> None:
+    """Say how many conversations the setting just saved takes with it; they are no surprise then."""
+    from localrag import retention
+
+    if count := retention.due(settings.load_settings()):
+        one = "conversation is older, and goes" if count == 1 else "conversations are older, and go"
+        click.echo(f"! {count} {one} with the next command that opens a library or lists conversations.", err=True)
 
 
 def _said(value: Any) -> str:

@@ -53,15 +53,19 @@ def sessions_command() -> None:
 @sessions_command.command("list", epilog="Examples: localrag sessions list; localrag sessions list --json")
 @json_option
 def list_command(as_json: bool) -> None:
-    """List the conversations, the last used first."""
-    there = _store().list()
+    """List the conversations, the last used first; with the setting retention_days, the day on which each goes."""
+    from localrag import retention
+
+    store, settings = _store(), load_settings()
+    there = [(one, retention.goes_on(one.changed, settings)) for one in store.list()]
     if as_json:
-        print_json({"conversations": [_row(one) for one in there], "folder": str(_store().folder)})
+        rows = [_row(one) | {"goes_on": day.isoformat() if day else None} for one, day in there]
+        print_json({"conversations": rows, "folder": str(store.folder), "retention_days": settings.retention_days})
         return
     if not there:
         click.echo("There is no conversation yet. Begin one: localrag chat", err=True)
-    for one in there:
-        click.echo(_line(one))
+    for one, day in there:
+        click.echo(_line(one) + (f"  goes on {day}" if day else ""))
 
 
 @sessions_command.command(
@@ -204,9 +208,11 @@ def export_command(
 
 
 def _store() -> SessionStore:
+    from localrag import retention
     from localrag.sessions import store_of
 
     settings = load_settings()
+    retention.keep_to(settings)
     return store_of(settings)
 
 

@@ -255,6 +255,34 @@ class SessionStore:
         if self.record is not None:
             audit.record(self.record, "forget", None, conversation=session_id)
 
+    def older(self, before: datetime) -> tuple[str, ...]:
+        """Ids of the conversations in which nothing was asked since a moment.
+
+        Of one that cannot be read (it is damaged, or its key is not here) it counts when its file was last written.
+        """
+        with unlocked.asking(False):
+            return tuple(path.stem for path in self._all() if _ID.fullmatch(path.stem) and self._used(path) < before)
+
+    def expire(self, before: datetime) -> int:
+        """Delete for good the conversations in which nothing was asked since a moment; returns how many.
+
+        The caller records it.
+        """
+        with self._locked():
+            gone = self.older(before)
+            for session_id in gone:
+                self._remove(session_id)
+        return len(gone)
+
+    def _used(self, path: Path) -> datetime:
+        """When a conversation was last asked in."""
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        try:
+            used = datetime.fromisoformat(listed(self._load(path.stem)).changed)
+        except (ReadError, NotFoundError, LibraryError, ValueError):
+            return written
+        return used if used.tzinfo is not None else written
+
     def forget(self, gone: Collection[redacting.Place], *, remove: bool = False) -> int:
         """Take out what conversations say of documents (library and path); returns how many conversations were changed.
 

@@ -109,3 +109,21 @@ def test_the_refusal_crosses_to_the_app_from_its_worker():
 
     error = wire.read_error(json.loads(json.dumps(wire.write_error(PolicyRefused("no", "ask")))))
     assert type(error) is PolicyRefused and (error.message, error.hint) == ("no", "ask")
+
+
+def test_the_list_shows_when_a_conversation_goes_and_saving_what_it_takes(main, settings, tmp_path, monkeypatch):
+    from localrag.sessions import store_of
+
+    monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
+    store = store_of(settings)
+    saved = store.ask(store.new(("papers",), "Lease"), "When does it end?")
+    assert "goes on" not in main("sessions", "list")[1]
+    file = store._path(saved.id)
+    file.write_text(file.read_text().replace(saved.turns[-1].time, "2020-01-01T12:00:00+00:00"))
+    assert "!" not in main("config", "set", "retention_days", "30000")[2]
+    assert "goes on 2102-02-20" in main("sessions", "list")[1]
+    assert (
+        "! 1 conversation is older, and goes with the next command" in main("config", "set", "retention_days", "30")[2]
+    )
+    rows = json.loads(main("sessions", "list", "--json")[1])
+    assert rows["conversations"] == [] and rows["retention_days"] == 30

@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 
+from localrag.errors import PolicyRefused
 from localrag.settings import Knob, as_text
 from localrag.tui.inert import clean_line
 from localrag.tui.preferences import AT_START, Deed, Preferences
@@ -112,7 +113,8 @@ class EditScreen(ModalScreen[Change | None]):
             return True
         # Where it was given is plain here.
         wrong = clean_line(problem.message).replace(" in option", "")
-        self._verdict.update(Content(f"! {wrong}. It may be {self._knob.bounds}."))
+        bounds = "" if isinstance(problem, PolicyRefused) else f" It may be {self._knob.bounds}."
+        self._verdict.update(Content(f"! {wrong}.{bounds}"))
         return False
 
     def _choice(self, choice: str, now: str) -> Content:

@@ -280,15 +280,23 @@ class LocalragApp(App[None]):
 
     def action_resume(self, id: str) -> None:
         """Go on with an earlier conversation."""
+        self.make_ready(lambda: ready(self.core, self.core.store.load(id)))
+
+    def make_ready(self, find: Callable[[], Resumed]) -> None:
+        """Go on with a conversation that is still to be looked up."""
         self.lanes["pages"].submit(
-            lambda: deliver(self, self.Ready(ready(self.core, self.core.store.load(id)))),
-            lambda error: deliver(self, self.Refused(error)),
+            lambda: deliver(self, self.Ready(find())), lambda error: deliver(self, self.Refused(error))
         )
 
     def on_localrag_app_ready(self, message: Ready) -> None:
+        self.go_on(message.resumed)
+
+    def go_on(self, resumed: Resumed) -> None:
+        """Go on with another conversation in place of the one on the screen."""
         if isinstance(self.screen, ChatScreen):
             self.screen.stop_answer()
-            self.switch_screen(ChatScreen(self.core, message.resumed.scope, self._clock, message.resumed))
+            # Not waited for: the screen that goes may be the one that asked.
+            self.switch_screen(ChatScreen(self.core, resumed.scope, self._clock, resumed))
 
     # --- keys that hold everywhere --------------------------------------------------------------------------
 
@@ -320,7 +328,7 @@ class LocalragApp(App[None]):
             self.copy_to_clipboard(selected)
             self.screen.clear_selection()
             return
-        now = time.monotonic()
+        now = self._clock()
         if now - self._last_interrupt < QUIT_WINDOW:
             self.exit()
             return

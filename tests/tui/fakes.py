@@ -337,6 +337,7 @@ class FakeStore:
     kept: dict[str, Session] = field(default_factory=dict)
     full: LocalragError | None = None
     record: Path | None = None
+    begun: int = 0
 
     def list(self) -> list[Listed]:
         return [
@@ -359,7 +360,10 @@ class FakeStore:
         return [[turn.answer for turn in one.turns if turn.answer] for one in self.kept.values()]
 
     def new(self, libraries: tuple[str, ...], title: str = "") -> Session:
-        return SessionStore(Path("nowhere")).new(libraries, title)
+        """A conversation of a certain day, whatever the day is; the one begun later has the later id."""
+        self.begun += 1
+        created = f"2024-03-01T09:00:{self.begun:02}+00:00"
+        return Session(f"20240301T0900{self.begun:02}000000-000000", title, libraries, created)
 
     def ask(self, session: Session, question: str) -> Session:
         return self._keep(session, SavedTurn(question, "", None))
@@ -401,5 +405,7 @@ class FakeWorld:
         return Core(**parts)
 
     def app(self, **options: Any) -> LocalragApp:
-        """The app over this world; its clock stands still at `now`."""
-        return LocalragApp(self.core(), clock=lambda: self.now, **options)
+        """The app over this world; its clock stands still at `now`, and notices stay however busy the machine is."""
+        app = LocalragApp(self.core(), clock=lambda: self.now, **options)
+        app.NOTIFICATION_TIMEOUT = 3600
+        return app

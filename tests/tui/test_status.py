@@ -46,6 +46,12 @@ def test_ordinary_line_at_80_columns():
     assert line(78, standing) == ("offline │ not encrypted │ fake-1b ready │ contracts │ 14 documents │ way: auto")
 
 
+@pytest.mark.parametrize("words", ["model loading …", "no model"])
+def test_a_model_that_is_not_ready_is_said_before_what_can_wait(words):
+    standing = Standing(words, ("contracts of the whole house",), 1200, 3, 8000, ready=False)
+    assert words in fitted(parts_of(standing, ("network not shut out",)), 60)
+
+
 def test_meter_has_its_place_at_80_columns_beside_a_model_of_a_long_name():
     standing = Standing("smollm2-135m-instruct ready", ("examples",), 14, 0, 8000, context=CONTEXT)
     assert line(78, standing) == "offline │ not encrypted │ smollm2-135m-… │ examples │ 14 documents │ 70 % full"

@@ -14,7 +14,6 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
 
@@ -84,13 +83,6 @@ class ChatScreen(Screen[None]):
         def __init__(self, held: Held) -> None:
             super().__init__()
             self.held = held
-
-    class Chosen(Message):
-        """A conversation to go on with instead of this one."""
-
-        def __init__(self, resumed: Resumed) -> None:
-            super().__init__()
-            self.resumed = resumed
 
     def __init__(
         self, core: Core, scope: Scope, clock: Callable[[], float], resumed: Resumed | None = None
@@ -317,7 +309,7 @@ class ChatScreen(Screen[None]):
             self.app.settings_changed(name)
         for note in (*resumed.notes, *notes):
             await self._conversation.say(note)
-        self._conversation.show_turn(resumed.turn)
+        await self._conversation.show_turn(resumed.turn)
         self._draw_status()
 
     @work
@@ -329,7 +321,7 @@ class ChatScreen(Screen[None]):
         listing = SessionsScreen(self._core, session.id if session else "")
         resumed = await self.app.push_screen_wait(listing)
         if resumed is not None:
-            self.post_message(self.Chosen(resumed))
+            self.app.go_on(resumed)
         elif session is not None and session.id in listing.deleted:
             await self.action_new_talk()
 
@@ -350,14 +342,7 @@ class ChatScreen(Screen[None]):
         if session is None or number == 0:
             self.notify("There is no answer yet to branch from.", markup=False)
             return
-        self.pages.submit(
-            lambda: deliver(self, self.Chosen(branched(self._core, session.id, number))),
-            lambda error: deliver(self, Trouble(error)),
-        )
-
-    def on_chat_screen_chosen(self, message: Chosen) -> None:
-        self.stop_answer()
-        self.app.switch_screen(ChatScreen(self._core, message.resumed.scope, self._clock, message.resumed))
+        self.app.make_ready(lambda: branched(self._core, session.id, number))
 
     # --- status ---------------------------------------------------------------------------------------------
 
@@ -378,20 +363,9 @@ class ChatScreen(Screen[None]):
     def _draw_status(self) -> None:
         scope = self.scope
         narrowed = filters.described(replace(scope.only, these=()))
-        only = f", only documents that {narrowed}" if narrowed else ""
-        worded = "".join(f"Answers are worded as you said: {clean_line(text)}\n\n" for text in self._instructions)
         session = self._asking.talk.session
         title = session.title if session else ""
         standing = Standing(self.app.model.words, scope.libraries, narrowed=narrowed, mode=scope.mode, title=title,
-                            context=self._filled)  # fmt: skip
+                            context=self._filled, ready=self.app.model.state == "ready")  # fmt: skip
         self._status.show(standing if self._held is None else standing.with_held(self._held))
-        of = ", ".join(clean_line(name) for name in scope.libraries)
-        self._conversation.greet(
-            Content.assemble(
-                (f"Ask about {of}{clean_line(only)}.\n\n", "bold"),
-                "Every answer shows the words in the documents that it rests on, with their page.\n"
-                "What the documents do not say, it tells you.\n\n"
-                f"{worded}"
-                "Type a question below and press Enter. F1 lists the keys.",
-            )
-        )
+        self._conversation.greeting.show(scope.libraries, narrowed, self._instructions)

@@ -51,9 +51,7 @@ class Notes(Vertical):
         """Say all that there is to know about an answer."""
         quiet = [_cost(answer)] + ([_looked_at(answer)] if answer.looked_at or answer.context else [])
         await self.mount(*(Static(Content(line), classes="quiet") for line in quiet))
-        await self._remark(
-            [_note(text) for text in (*_limits(answer), *more)], [_note(text) for text in _unread(answer)]
-        )
+        await self._remark([_note(text) for text in (*_limits(answer), *more)], unread(answer))
 
     async def _remark(self, limits: list[str], unread: list[str]) -> None:
         before = [line for line in unread if line in self._said]
@@ -139,13 +137,13 @@ def _limits(answer: Answer) -> list[str]:
     return lines + marking.told(answer.unsupported, answer.flags, answer.sureness if answer.found else None)
 
 
-def _unread(answer: Answer) -> list[str]:
-    """What of the documents an answer could not come from, a line each."""
+def unread(answer: Answer) -> list[str]:
+    """What of the documents an answer could not come from, a line each; said once in a conversation."""
     lines = []
     for left in answer.not_read:
         page = f", p. {left.page}" if left.page is not None else ""
         where = f"{left.document}{page}: " if left.document else ""
-        lines.append(f"Not read: {where}{left.reason}")
+        lines.append(_note(f"Not read: {where}{left.reason}"))
     return lines
 
 

@@ -68,7 +68,7 @@ class Panels(SourceDeeds):
         line.mark(True)
         self._show_source(True, line)
         others = [one.citation for one in lines if one.parent is line.parent and one is not line]
-        self.source.open(line.citation, lines.index(line) + 1, len(lines), others)
+        self.source.open(line.citation, *self.conversation.place_of(line), others)
 
     def _show_source(self, shown: bool, seen: CitationLine | None = None) -> None:
         """Show or hide the source; the conversation stays where it was read, though it gets another size."""

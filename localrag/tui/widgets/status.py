@@ -29,6 +29,8 @@ Forms = Sequence[str]
 class Standing:
     """What the line tells. `documents` is None while they are counted; `context` is that of the last answer.
 
+    While the model is not `ready`, its state comes before all but the network: nothing is answered until it is.
+
     `warm` documents are kept ready for the model, which reads at most `most` tokens at once.
     """
 
@@ -42,6 +44,7 @@ class Standing:
     mode: str = "auto"
     title: str = ""
     context: Mapping[str, int] = field(default_factory=dict)
+    ready: bool = True
 
     def with_held(self, held: Held) -> Standing:
         """The same with what the libraries were found to hold."""
@@ -66,7 +69,7 @@ def parts_of(standing: Standing, network: Forms) -> list[tuple[int, Forms]]:
     parts: list[tuple[int, Forms]] = [
         (0, network),
         (3, ("encrypted" if standing.encrypted else "not encrypted",)),
-        (5, (model, _cut(model, _LONGEST_NAME), _cut(model, _SHORTEST_NAME))),
+        (5 if standing.ready else 1, (model, _cut(model, _LONGEST_NAME), _cut(model, _SHORTEST_NAME))),
         (1, (names, _cut(names, _LONGEST_NAME))),
         (4, (_count(standing.documents, "document") if counted else "counting …",)),
     ]

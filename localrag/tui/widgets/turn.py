@@ -30,7 +30,7 @@ from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.notes import Notes, count
 from localrag.tui.widgets.progress import ProgressLine
 from localrag.tui.widgets.results import ResultsPreview
-from localrag.types import Answer, Cost, Passage, Plan
+from localrag.types import Answer, Citation, Cost, Passage, Plan
 
 # Of a long question, what stands above its answer.
 _LINES, _CHARACTERS = 12, 1200
@@ -69,9 +69,7 @@ class TurnView(Vertical):
         self.answered = False  # whether the whole answer is there
         self._clock = clock
         self._writing: tuple[float, int] = (0.0, 0)  # since when, and how many pieces
-        self._question = Static(
-            Content.styled(heading or f"❯ {_shortened(clean(question))}", "bold"), classes="question"
-        )
+        self._question = Static(Content.styled(heading or asked_line(question), "bold"), classes="question")
         self._plan_line = Static(classes="plan quiet")
         self._plan_line.display = False
         self._progress = ProgressLine(clock)
@@ -179,7 +177,7 @@ class TurnView(Vertical):
         await self._citations.mount(*lines)
         differ = (Static(Content(f"! {clean_line(one.shown)}"), classes="remark") for one in answer.conflicts)
         await self._citations.mount(*differ)
-        cited = answer.citations[: _MOST_CITED if tabled else None]
+        cited = shown_citations(answer)
         await self._citations.mount(*(CitationLine(citation) for citation in cited))
         more = []
         if left := len(answer.citations) - len(cited):
@@ -232,8 +230,14 @@ class TurnView(Vertical):
         self._plan_line.update(Content(" · ".join(part for part in parts if part)))
 
 
-def _shortened(question: str) -> str:
-    """A pasted text as it stands above its answer: its beginning, and how long it is."""
+def shown_citations(answer: Answer) -> tuple[Citation, ...]:
+    """The citations that stand below an answer."""
+    return answer.citations[: _MOST_CITED if results.has_table(answer) else None]
+
+
+def asked_line(question: str) -> str:
+    """A question as it stands above its answer: of a pasted text its beginning, and how long it is."""
+    question = clean(question)
     lines = question.split("\n")
     cut = "\n".join(lines[:_LINES])[:_CHARACTERS]
-    return question if cut == question else f"{cut.rstrip()} … ({len(question):,} characters)"
+    return f"❯ {question if cut == question else f'{cut.rstrip()} … ({len(question):,} characters)'}"

@@ -33,6 +33,7 @@ from localrag import (
     retention,
     scanning,
     tombstones,
+    vault,
 )
 from localrag import ingest as ingesting
 from localrag.assistant import Assistant
@@ -68,6 +69,8 @@ def open_library(name: str, *, settings: Settings | None = None, create: bool = 
     library = Library(check_name(name), settings)
     if not create:
         library._storage()  # raises where there is none
+    elif not (settings.indexes_dir / name).exists():
+        vault.write_bytes(settings.claim(name), b"", plain=True)
     return library
 
 
@@ -78,7 +81,7 @@ def library_names(settings: Settings | None = None) -> list[str]:
 
 def find_library(path: Path, settings: Settings | None = None) -> str | None:
     """The library that a folder (or a file's folder) was read into, or None."""
-    return names.library_of(path, (settings or load_settings()).indexes_dir)
+    return names.library_of(path, settings or load_settings())
 
 
 def name_for(path: Path, settings: Settings | None = None) -> str:
@@ -297,7 +300,8 @@ class Library:
         index = storage.index_facts()
         return {
             "name": self.name,
-            "folder": str(self.folder),
+            "folder": str(self._settings.indexes_dir / self.name),
+            "not_ours": self._settings.foreign(self.name),
             "encrypted": encrypting.is_encrypted(self.folder),
             "roots": storage.roots(),
             **storage.counts(),

@@ -21,6 +21,7 @@ from localrag import (
     filters,
     followups,
     instructions,
+    intake,
     loading,
     material,
     planning,
@@ -88,7 +89,7 @@ class Assistant:
     def library(self, name: str) -> Library:
         """An open library, for reading."""
         if name not in self._libraries:
-            self._libraries[name] = Library.open(self._settings.library_dir(name), name)
+            self._libraries[name] = intake.open_library(self._settings, name)
         return self._libraries[name]
 
     def embedder(self, identity: EmbedderIdentity) -> Embedder:
@@ -188,6 +189,7 @@ class Assistant:
         """
         with precedence.asking(self._settings.asking_dir):
             asked = self._prepare(question, libraries, filters.of(documents), mode, history, stop)
+            yield from self._copies(libraries)
             yield from self._plan(asked, mode, reproducible)
             ways = {"retrieve": self._retrieve, "read": self._read, "survey": self._survey, "exact": self._exact}
             for event in ways[asked.plan.kind](asked):
@@ -211,6 +213,11 @@ class Assistant:
         asked.instructions = instructions.of(opened)
         asked.not_read = [*chosen.left_out, *material.not_read(asked.documents, opened, only)]
         return asked
+
+    def _copies(self, libraries: Sequence[str]) -> Iterator[Event]:
+        for name in libraries:
+            if why := self._settings.foreign(name):
+                yield Notice(f"The library {name!r} is not yours alone, since {why}: a checked copy of it is asked.")
 
     def _plan(self, asked: Question, mode: Mode, reproducible: bool) -> Iterator[Event]:
         """Settle what is looked for, then how."""

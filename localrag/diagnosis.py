@@ -301,7 +301,7 @@ def _calibration(settings: Settings) -> Iterator[Finding]:
 
 
 def _libraries(settings: Settings) -> Iterator[Finding]:
-    from localrag.library import Library
+    from localrag import intake
     from localrag.models.store import ModelStore
     from localrag.schema import DATABASE
 
@@ -312,7 +312,7 @@ def _libraries(settings: Settings) -> Iterator[Finding]:
     embedders = {model.sha256: model.id for model in ModelStore(settings).installed("embedder")}
     for name in names:
         try:
-            library = Library.open(folder / name, name)
+            library = intake.open_library(settings, name)
             try:
                 counts, identity, failed = library.counts(), library.identity, library.failures()
                 index = library.index_facts()

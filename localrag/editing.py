@@ -330,6 +330,33 @@ class Editor(Library):
             values["chunking"] = str(chunking.VERSION)
             self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
 
+    # --- rows of another database -----------------------------------------------------------------------------
+
+    def fill(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Put in rows of another library's database, which the caller has checked; `index_words` belongs to it."""
+        names = ", ".join(f'"{name}"' for name in columns)
+        marks = ", ".join("?" * len(columns))
+        clash = "REPLACE" if table == "meta" else "ABORT"
+        with self.transaction():
+            self._db.executemany(f"INSERT OR {clash} INTO {table} ({names}) VALUES ({marks})", rows)
+
+    def index_words(self) -> Iterator[None]:
+        """Make the full text of what was filled in, a passage or document at a time, in the caller's transaction."""
+        sql = """SELECT c.passage_id, d.title, d.language, c.heading,
+            coalesce(substr(p.text, c.header_start + 1, c.header_end - c.header_start), '') AS header,
+            substr(p.text, c.start + 1, c."end" - c.start) AS text
+            FROM (SELECT min(id) AS id FROM chunks GROUP BY passage_id) AS first
+            JOIN chunks c ON c.id = first.id JOIN documents d ON d.id = c.document_id
+            JOIN pages p ON p.document_id = c.document_id AND p.position = c.position ORDER BY c.passage_id"""
+        for id_, title, language, heading, header, text in self._db.execute(sql):
+            said = "\n".join((title, *json.loads(heading), header, text))
+            words = self._indexer.add(PASSAGES, id_, analysis.tokens(said, language))
+            self._db.execute("UPDATE passages SET words = ? WHERE id = ?", (words, id_))
+            yield
+        for (id_,) in self._db.execute("SELECT id FROM documents ORDER BY id").fetchall():
+            self._name(id_)
+            yield
+
     # --- the index ------------------------------------------------------------------------------------------
 
     def save_index(self) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from localrag import vault
 from localrag.errors import Cancelled, UsageError
+from localrag.names import not_ours
+from localrag.schema import COPY_OF
 from localrag.sealing import ring as rings
 from localrag.sealing import unlocked
 from localrag.sealing.keys import Key
@@ -94,6 +96,8 @@ def change(folder: Path, changed: Callable[[Ring, Key], Ring]) -> Ring:
     held = unlocked.held(folder / rings.FILE)
     if held is None:
         raise UsageError(f"{folder.name!r} is not encrypted", "Encrypt it first: localrag vault encrypt NAME.")
+    if (folder / COPY_OF).exists():
+        raise not_ours(folder.name, "others may have made it")
     after = _some(changed(ring_of(folder), held.key))
     _write(folder, after, held.key)
     return after

@@ -18,16 +18,17 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from localrag import vault
+from localrag import ownership, vault
 from localrag.editing import Editor
 from localrag.errors import Cancelled, UsageError
+from localrag.names import not_ours
 from localrag.preparing import Batch, Prepared, Preparer
 from localrag.readers import base
 from localrag.readers.isolate import ReaderPool
 from localrag.readers.source import Options
 from localrag.reports import Failure, IngestProgress, IngestReport, Tally
 from localrag.scanning import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
-from localrag.schema import LOCK
+from localrag.schema import COPY_OF, LOCK
 from localrag.types import Refused, StoredFile
 
 if TYPE_CHECKING:
@@ -102,7 +103,15 @@ def ingest(
 def writing(
     folder: Path, name: str, *, wait: bool = True, on_wait: Callable[[str], None] | None = None
 ) -> AbstractContextManager[None]:
-    """Hold the right to write to a library; see `vault.lock`."""
+    """Hold the right to write to a library; see `vault.lock`.
+
+    Raises:
+        LibraryError: it is not ours.
+    """
+    if why := ownership.foreign(folder):
+        raise not_ours(name, why)
+    if (folder / COPY_OF).exists():
+        raise not_ours(name, "others may have made it")
     return vault.lock(folder / LOCK, f"the library {name!r}", wait=wait, on_wait=on_wait)
 
 

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from localrag import offline, policy, vault
+from localrag import offline, ownership, policy, vault
 from localrag.embedding import EmbedderIdentity
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError
 from localrag.fulltext import FullText
-from localrag.names import check_name, did_you_mean, named, no_library
+from localrag.names import check_name, did_you_mean, named, no_library, not_ours
 from localrag.nearest import Nearest
 from localrag.reports import Failure
 from localrag.schema import DATABASE, INDEX, SCHEMA
@@ -103,7 +103,7 @@ class Library:
 
         Raises:
             NotFoundError: there is none of this name.
-            LibraryError: the database is damaged, or of another schema.
+            LibraryError: the database is damaged, of another schema, or not ours alone (`intake` reads such a one).
             StorageError: its folder may not be written to.
             PolicyRefused: the policy does not allow it.
         """
@@ -112,6 +112,8 @@ class Library:
         if not path.is_file():
             raise no_library(folder.parent, name)
         permitted(folder, name)
+        if why := ownership.foreign(folder):
+            raise not_ours(name, why)
         try:
             connection = vault.connect(path, write=cls._writes)
             library = cls(name, folder, connection)

@@ -9,8 +9,9 @@ from collections.abc import Collection, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from localrag.errors import NotFoundError, UsageError
+from localrag.errors import LibraryError, NotFoundError, UsageError
 from localrag.schema import DATABASE
+from localrag.settings import Settings
 
 
 def check_name(name: str) -> str:
@@ -32,20 +33,21 @@ def library_names(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"*/{DATABASE}"))
 
 
-def library_of(path: Path, folder: Path) -> str | None:
-    """The library, of those that lie in `folder`, that a folder (or a file's folder) was read into, or None."""
+def library_of(path: Path, settings: Settings) -> str | None:
+    """The library that a folder (or a file's folder) was read into, or None; one that is not ours is not believed."""
     from localrag import vault  # and with it the database engine, which a screen needs only here
     from localrag.sealing import unlocked
 
     there = path.resolve()
     root = str(there.parent if there.is_file() else there)
     own = Path(root).name
-    for name in sorted(library_names(folder), key=lambda name: name != own):
+    ours = [name for name in library_names(settings.indexes_dir) if not settings.foreign(name)]
+    for name in sorted(ours, key=lambda name: name != own):
         # One that is damaged, or locked, is reported where it is used. To find one, the keys of all are not asked for,
         # but that of the folder's own name may be.
         with (
             suppress(Exception), unlocked.asking(name == own),
-            closing(vault.connect(folder / name / DATABASE)) as database,
+            closing(vault.connect(settings.library_dir(name) / DATABASE)) as database,
         ):  # fmt: skip
             if database.execute("SELECT 1 FROM roots WHERE path = ?", (root,)).fetchone():
                 return name
@@ -60,6 +62,15 @@ def no_library(folder: Path, name: str) -> NotFoundError:
         f"no library named {name!r} in {str(folder)!r}",
         f"{hint}`localrag libraries` lists them; ./indexes counts where that folder is there. "
         f"To make it: localrag ingest FOLDER --name {name}",
+    )
+
+
+def not_ours(name: str, why: str) -> LibraryError:
+    """The error for a library that may not be changed, or read where it lies."""
+    return LibraryError(
+        f"the library {name!r} is not yours alone, since {why}",
+        "It can be searched and asked, by a checked copy. `localrag restore FOLDER --name NAME` makes one that is "
+        "yours; where only the rights are wrong, take those of others away: chmod -R go-w FOLDER.",
     )
 
 

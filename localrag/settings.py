@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from localrag import policy
+from localrag import ownership, policy
 from localrag.errors import SettingsError
 from localrag.types import FlashAttention, Fusion, KvType, Ocr, Weights
 
@@ -128,10 +128,12 @@ class Settings:
     @property
     def indexes_dir(self) -> Path:
         """Where libraries lie: LOCALRAG_HOME, else ./indexes if it is there, else the user data folder."""
+        return self._here or self._data / "indexes"
+
+    @property
+    def _here(self) -> Path | None:
         here = Path.cwd() / "indexes"
-        if self.home is None and here.is_dir():
-            return here
-        return self._data / "indexes"
+        return here if self.home is None and here.is_dir() else None
 
     @property
     def sessions_dir(self) -> Path:
@@ -186,7 +188,23 @@ class Settings:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
     def library_dir(self, name: str) -> Path:
-        return self.indexes_dir / name
+        """The folder of a library; of one that is not ours that of its checked copy (`intake`)."""
+        folder = self.indexes_dir / name
+        return self._data / "foreign" / _short(folder) / name if self.foreign(name) else folder
+
+    def foreign(self, name: str) -> str:
+        """Why a library is not ours, so that only a checked copy of it is read; empty where it is, or is not there.
+
+        In a folder ./indexes lie libraries that were made here, and maybe some that came with the folder.
+        """
+        folder = self.indexes_dir / name
+        if self.indexes_dir == self._here and folder.exists() and not self.claim(name).exists():
+            return "it was not made here"
+        return ownership.foreign(folder)
+
+    def claim(self, name: str) -> Path:
+        """The file by which a library of ./indexes is known to have been made here."""
+        return self._data / "own" / _short(self.indexes_dir / name)
 
     @property
     def _data(self) -> Path:
@@ -341,6 +359,13 @@ def check(key: str, value: Any, origin: str, base: Path | None = None) -> Any:
     if least is not None and not least <= converted <= most:
         raise SettingsError(f"{key} = {value!r} in {origin} must lie between {least} and {most}", _about(key))
     return converted
+
+
+def _short(folder: Path) -> str:
+    """A name for a folder, by its path."""
+    import hashlib
+
+    return hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:24]
 
 
 def _option(name: str, value: Any) -> Any:

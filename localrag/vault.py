@@ -403,6 +403,9 @@ def _raw_key(key: Key) -> str:
 def _prepare(connection: sqlite3.Connection, write: bool) -> None:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
+    # What the file itself declares calls no function with side effects, and damage to a page is looked for.
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
     if write:
         # A reader sees the last committed state while a writer works; FULL survives a power cut.
         connection.execute("PRAGMA journal_mode = WAL")

@@ -165,13 +165,12 @@ def _documents(
     folder: Path | None, library: str | None, settings: Settings, stop: Callable[[], bool]
 ) -> tuple[Iterator[str], str]:
     """The texts, and what they are called: the folder or library named, else the largest library, else the examples."""
-    from localrag import api
+    from localrag import api, intake
     from localrag.calibrate import filler
-    from localrag.library import Library
 
     if folder is None:
         names = [library] if library is not None else api.library_names(settings)
-        opened = [Library.open(settings.library_dir(name), name) for name in names]
+        opened = [intake.open_library(settings, name) for name in names]
         largest = max(opened, key=lambda one: sum(item.characters for item in one.documents()), default=None)
         if largest is not None:
             return filler.of_library(largest), f"the library {largest.name!r}"

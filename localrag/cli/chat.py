@@ -178,6 +178,10 @@ def _unlock(settings: Settings, libraries: Sequence[str]) -> None:
     from localrag.sealing import unlocked
 
     for name in libraries:
+        if settings.foreign(name):  # its copy, which the key is asked for, may have to be made first
+            from localrag import intake
+
+            intake.open_library(settings, name).close()
         unlocked.held(settings.library_dir(name) / DATABASE)
 
 
@@ -213,7 +217,7 @@ def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) ->
     if target in known:
         return [target, *(name for name in libraries if name != target)], None
     if path.is_dir():
-        found = names.library_of(path, settings.indexes_dir)
+        found = names.library_of(path, settings)
         return ([found, *(name for name in libraries if name != found)], None) if found else ([], path)
     if path.exists():
         raise UsageError(f"{target!r} is a file", f"Give the folder it lies in: localrag chat {str(path.parent)!r}")

@@ -17,7 +17,6 @@ from localrag.cli.eval_report import read_command, report_command
 from localrag.cli.eval_routes import routes_command
 from localrag.cli.eval_surveys import surveys_command
 from localrag.cli.options import complete_library, json_option, print_json
-from localrag.names import check_name
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
@@ -197,12 +196,11 @@ def make_command(
     "draft": true away. Then measure with them: localrag eval retrieval FILE.jsonl --library NAME. Some seconds a
     question; Ctrl-C keeps what is written, and the same command goes on.
     """
-    from localrag import loading
+    from localrag import intake, loading
     from localrag.evaluation import drafting
-    from localrag.library import Library as Storage
 
     settings = load_settings().with_options(generator=generator)
-    storage = Storage.open(settings.library_dir(check_name(library)), library)
+    storage = intake.open_library(settings, library)
     try:
         model = loading.load_generator(settings)
         try:

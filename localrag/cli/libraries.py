@@ -24,7 +24,7 @@ def libraries_command(as_json: bool) -> None:
         try:
             with policy.quietly():
                 status = api.open_library(name, settings=settings).status()
-            told = ("name", "documents", "chunks", "bytes", "roots", "folder", "encrypted")
+            told = ("name", "documents", "chunks", "bytes", "roots", "folder", "encrypted", "not_ours")
             rows.append({key: status[key] for key in told})
         except LocalragError as error:
             rows.append({"name": name, "problem": error.message})
@@ -39,6 +39,7 @@ def libraries_command(as_json: bool) -> None:
         else:
             size = f"{row['bytes'] / 1e6:.1f} MB"
             how = ", encrypted" if row["encrypted"] else ""
+            how += ", read only by a checked copy" if row["not_ours"] else ""
             click.echo(f"{row['name']}: {row['documents']} documents, {size}{how}, from {', '.join(row['roots'])}")
 
 
@@ -56,6 +57,8 @@ def status_command(name: str, as_json: bool) -> None:
     embedder = status["embedder"]
     click.echo(f"{name}: {status['documents']} documents, {status['pages']} pages, {status['chunks']} passages")
     click.echo(f"lies in   {status['folder']} ({status['bytes'] / 1e6:.1f} MB)")
+    if status["not_ours"]:
+        click.echo(f"not yours {status['not_ours']}: it is read by a checked copy, and never written to")
     click.echo(f"kept      {'encrypted' if status['encrypted'] else 'in clear (localrag vault encrypt)'}")
     click.echo(f"read from {', '.join(status['roots']) or '-'}")
     click.echo(f"embedder  {embedder['model']} ({embedder['precision']}, {embedder['engine']})")

@@ -81,10 +81,9 @@ def warm_library(
     drawn: bool, silent: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Warm a library and tell of it on stderr; returns what was done, for JSON."""
-    from localrag import loading, warming
-    from localrag.library import Library
+    from localrag import intake, loading, warming
 
-    library = Library.open(settings.library_dir(name), name)
+    library = intake.open_library(settings, name)
     with closing(library), closing(loading.load_generator(settings)) as model:
         chosen = library.documents(documents or None)
         found = warming.pieces(library, chosen, model, settings, stop)

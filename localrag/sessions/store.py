@@ -16,7 +16,7 @@ import json
 import re
 import secrets
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -45,12 +45,18 @@ class SessionStore:
         record: the audit record that says which were deleted or exported.
         libraries: the folder of all libraries. Each has its conversations with it, so that they are encrypted, moved
             and deleted as it is; those of several libraries lie with one of them, an encrypted one before others.
+        place: the folder of a library by its name, where that is not simply below `libraries`: conversations that came
+            with a library that is not ours are not looked at.
     """
 
-    def __init__(self, folder: Path, record: Path | None = None, libraries: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, record: Path | None = None, libraries: Path | None = None,
+        place: Callable[[str], Path] | None = None,
+    ) -> None:  # fmt: skip
         self.folder = folder
         self.record = record
         self._libraries = libraries
+        self._place = place or (lambda name: (libraries or folder) / name)
 
     # --- a conversation as it goes on -----------------------------------------------------------------------
 
@@ -357,12 +363,13 @@ class SessionStore:
         """The folder of the library that things of several lie with: an encrypted one before others."""
         if self._libraries is None:
             return None
-        there = [path for name in libraries if (path := self._libraries / name).is_dir()]
+        there = [path for name in libraries if (path := self._place(name)).is_dir()]
         encrypted = [path for path in there if unlocked.sealed_folder(path)]
         return next(iter((*encrypted, *there)), None)
 
     def _folders(self) -> tuple[Path, ...]:
-        return self.folder, *(self._libraries.glob(f"*/{FOLDER}") if self._libraries is not None else ())
+        there = self._libraries.glob("*/") if self._libraries is not None else ()
+        return self.folder, *(path for each in there if (path := self._place(each.name) / FOLDER).is_dir())
 
     def _all(self) -> tuple[Path, ...]:
         return tuple(path for folder in self._folders() if folder.is_dir() for path in folder.glob("*.json"))
@@ -410,4 +417,4 @@ def _now() -> str:
 
 def store_of(settings: Settings) -> SessionStore:
     """The conversations where the settings say."""
-    return SessionStore(settings.sessions_dir, settings.audit_file, settings.indexes_dir)
+    return SessionStore(settings.sessions_dir, settings.audit_file, settings.indexes_dir, settings.library_dir)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from localrag import audit, encrypting, vault
+from localrag import audit, encrypting, intake, vault
 from localrag.cuts import Prefix
 from localrag.editing import Editor
 from localrag.errors import Cancelled, LibraryError, LibraryLocked, SealBroken, UsageError, VaultLocked
@@ -20,6 +20,7 @@ from localrag.sealing import ring as rings
 from localrag.sealing import unlocked
 from localrag.sealing.keys import Key
 from localrag.sealing.ring import Passphrase, Ring
+from localrag.settings import Settings
 
 CANARY = "zanzibarquill"
 WORDS = "correct horse battery"
@@ -282,3 +283,18 @@ def test_deleting_an_encrypted_library_needs_no_key(plain: Path) -> None:
         pass
     vault.remove(plain)
     assert not plain.exists()
+
+
+def test_a_foreign_encrypted_library_is_read_by_a_copy_that_is_encrypted(plain: Path, settings: Settings) -> None:
+    run(encrypting.encrypt(plain, handing_out, never))
+    plain.chmod(0o777)
+    unlocked.forget()
+    with pytest.raises(VaultLocked):
+        intake.open_library(settings, "contracts")
+    unlocked.ask_with(asking)
+    library = intake.open_library(settings, "contracts")
+    assert len(library.documents()) == len(DOCUMENTS) and library.folder != plain
+    library.close()
+    assert in_clear(library.folder) == [] and not (library.folder / "cache").exists()
+    with pytest.raises(LibraryError, match="not yours alone"):
+        encrypting.change(library.folder, lambda ring, key: ring)

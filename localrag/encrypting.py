@@ -18,11 +18,11 @@ from localrag.errors import Cancelled, UsageError
 from localrag.names import not_ours
 from localrag.schema import COPY_OF
 from localrag.sealing import ring as rings
-from localrag.sealing import unlocked
+from localrag.sealing import streams, unlocked
 from localrag.sealing.keys import Key
 from localrag.sealing.ring import Credential, Ring
 
-# Locks hold nothing; the ring is what the key is found by.
+# Locks hold nothing; the ring is what the key is found by. Keys of single files come with these.
 _LEFT_PLAIN = (rings.FILE,)
 _LOCKS = (".lock", ".holder", "-wal", "-shm")
 _GO_ON = "The same command goes on where it stopped."
@@ -133,13 +133,17 @@ def _bring_over(folder: Path, stop: Callable[[], bool]) -> Iterator[Progress]:
             vault.rekey(path, stop=stop)
         else:
             vault.reseal(path)
+    for key in (folder / unlocked.KEYS).glob("*.key"):
+        with key.open("rb") as stream:
+            if streams.sealed(stream) != held.key.id:  # a crash left it: no file needs it any more
+                vault.destroy(key)
     _write(folder, ring_of(folder).settled(), held.key)
     unlocked.held(folder / rings.FILE)
     yield Progress(len(files), len(files), size, "")
 
 
 def _stays(path: Path) -> bool:
-    return path.name in _LEFT_PLAIN or path.name.endswith(_LOCKS)
+    return path.name in _LEFT_PLAIN or path.name.endswith(_LOCKS) or path.parent.name == unlocked.KEYS
 
 
 def _some(ring: Ring) -> Ring:

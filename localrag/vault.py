@@ -2,9 +2,10 @@
 
 Every persistent write of localrag goes through here (a test holds it): databases, vectors, kept model states,
 sessions, the audit record, models. In an encrypted folder (`sealing/`) all of it is encrypted, and no caller knows:
-databases by SQLCipher, other files by `sealing.streams`. Files are created 0600 and folders 0700 whatever the umask
-says. Replacing writes are atomic: a crash leaves the old file or the new one. Names and sizes of files are not hidden;
-the disk's own cache and copies made by backups are beyond it.
+databases by SQLCipher, other files by `sealing.streams`; what can be made again (vectors, kept states) has a key of its
+own for each file, which is destroyed with it. Files are created 0600 and folders 0700 whatever the umask says.
+Replacing writes are atomic: a crash leaves the old file or the new one. Names and sizes of files are not hidden; the
+disk's own cache and copies made by backups are beyond it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from localrag.errors import Cancelled, LibraryLocked, SealBroken, StorageError
+from localrag.sealing import ring as rings
 from localrag.sealing import streams, unlocked
 from localrag.sealing.database import sqlite3
 from localrag.sealing.keys import Key
@@ -43,6 +45,8 @@ _PLAIN_DATABASE = b"SQLite format 3\0"
 _CIPHER_PAGE = 16_384
 # Files of lines that are only added to: each line is sealed by itself.
 LINES = ".jsonl"
+# Files that can be made again; each has a key of its own.
+DERIVED = (".state", ".index")
 
 
 @contextmanager
@@ -107,22 +111,27 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
     """
     make_dir(path.parent)
     held = None if plain else unlocked.held(path)
+    key = None if held is None else _own_key(path) if path.suffix in DERIVED else held.key
+    of_no_use = unlocked.key_file(path, key.id) if key is not None and path.suffix in DERIVED else None
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
     try:
         with storage_errors(path):
             with os.fdopen(_open(partial, os.O_WRONLY | os.O_EXCL), "wb") as stream:
-                if held is None:
+                if key is None:
                     yield stream
                 else:
-                    sealing = streams.SealedWriter(stream, held.key, streams.name_of(path))
+                    sealing = streams.SealedWriter(stream, key, streams.name_of(path))
                     yield cast(BinaryIO, sealing)
                     sealing.finish()
                 stream.flush()
                 if durable:
                     os.fsync(stream.fileno())
+            before = unlocked.key_file_of(path)
             partial.replace(path)
+            of_no_use = before  # and not the new one any more
     finally:
         partial.unlink(missing_ok=True)
+        destroy(of_no_use)
 
 
 def write_bytes(path: Path, data: bytes | memoryview, *, plain: bool = False) -> None:
@@ -209,12 +218,35 @@ def _key_of(stream: BinaryIO, held: unlocked.Held, path: Path) -> Key | None:
     """The key that an open file is under, None where it is in clear and may be; the stream stands behind its mark."""
     key_id = streams.sealed(stream)
     key = held.of(key_id) if key_id is not None else None
+    if key is None and key_id is not None and (file := unlocked.key_file(path, key_id)) and file.is_file():
+        key = Key(read_bytes(file))
     if key is None and (key_id is not None or not held.plain):
         raise SealBroken(
             f"{str(path)!r} is not encrypted with the key of its folder",
             "Somebody else put it there. Restore it from a backup, or delete it.",
         )
     return key
+
+
+def _own_key(path: Path) -> Key:
+    """A new key for one file of an encrypted folder, on the disk before anything is sealed with it."""
+    key = Key.new()
+    if file := unlocked.key_file(path, key.id):
+        write_bytes(file, key.secret)
+    return key
+
+
+def destroy(file: Path | None) -> None:
+    """Delete a key, if any. It is overwritten first, which reaches it on disks and file systems that write in place."""
+    if file is None:
+        return
+    with suppress(FileNotFoundError), storage_errors(file):
+        size = file.stat().st_size
+        with file.open("r+b") as stream:
+            stream.write(bytes(size))
+            stream.flush()
+            os.fsync(stream.fileno())
+        file.unlink()
 
 
 def move(source: Path, target: Path) -> None:
@@ -231,11 +263,16 @@ def link(path: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a whole folder; nothing happens where there is none."""
+    """Delete a file or a whole folder, keys first; nothing happens where there is none."""
     with storage_errors(path):
         if path.is_dir() and not path.is_symlink():
+            for file in path.rglob("*"):
+                destroy(unlocked.key_file_of(file))
+            for file in path.rglob(rings.FILE):
+                destroy(file)
             shutil.rmtree(path)
         else:
+            destroy(unlocked.key_file_of(path))
             path.unlink(missing_ok=True)
 
 
@@ -342,7 +379,8 @@ def reseal(path: Path) -> bool:
         return False
     if path.suffix == LINES:
         return _reseal_lines(path, held)
-    with path.open("rb") as stream:
+    own = unlocked.key_file_of(path)
+    with (own or path).open("rb") as stream:
         if streams.sealed(stream) == held.key.id:
             return False
     stamp = path.stat()

@@ -105,7 +105,7 @@ def test_what_is_locked_is_not_said_to_be_free_of_it(
     api.open_library("papers", settings=settings).forget(["lease.txt"])
     found = prove_forgotten(settings, "papers", file=original)
     assert not found.proven and not found.traces
-    assert {Path(one.file).parent.name for one in found.searched if one.how == "locked"} == {"other"}
+    assert {Path(one.file).parent.name for one in found.searched if one.how == "locked"} == {"other", "keys"}
 
 
 def test_what_cannot_be_told_from_others_is_refused(original: Path, settings: Settings) -> None:

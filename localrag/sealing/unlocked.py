@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
 from localrag.errors import VaultLocked
 from localrag.sealing import ring as rings
+from localrag.sealing import streams
 from localrag.sealing.keys import Key, no_dumps
 from localrag.sealing.ring import Ring
 
@@ -32,6 +33,8 @@ class Held:
         return next((key for key in (self.key, self.former) if key is not None and key.id == key_id), None)
 
 
+# Where the keys of single files lie, sealed as other files are.
+KEYS = "keys"
 Asks = Callable[[Path, Ring, bool], Key]
 
 _held: dict[Path, tuple[bytes, Held]] = {}
@@ -51,6 +54,21 @@ def sealed_folder(path: Path) -> Path | None:
     """The encrypted folder that a path lies in, or None."""
     path = path.absolute()
     return next((folder for folder in (path, *path.parents) if (folder / rings.FILE).is_file()), None)
+
+
+def key_file(path: Path, key_id: bytes) -> Path | None:
+    """Where the key of a single file of an encrypted folder would lie; None outside of one."""
+    folder = sealed_folder(path)
+    return folder / KEYS / f"{key_id.hex()}.key" if folder is not None else None
+
+
+def key_file_of(path: Path) -> Path | None:
+    """Where the key lies that is this file's own, or None where it has none. It is found without any key."""
+    with suppress(OSError), path.open("rb") as stream:
+        key_id = streams.sealed(stream)
+        file = key_file(path, key_id) if key_id is not None else None
+        return file if file is not None and file.is_file() else None
+    return None
 
 
 def held(path: Path) -> Held | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
-from localrag import calibration, checking, foreign, intent, material, prompt, sufficiency, writing
+from localrag import calibration, checking, foreign, intent, material, prompt, shortening, sufficiency, writing
 from localrag.computing import calculating
 from localrag.conflicts import finding as conflicts
 from localrag.errors import ModelError
@@ -81,6 +81,8 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
     short = settings.answer_form == "short"
     told = replace(prompted, messages=prompt.worded(prompted.messages, asked.instructions, short))
     done = yield from writing.write(asked, told, model, settings)
+    if short:
+        done = replace(done, text=shortening.shortened(done.text, asked.text))
     if verdict is not None:
         # What the check read was not there before this question, so it does not count as kept.
         done = replace(done, usage=replace(done.usage, reused=verdict.usage.reused))

@@ -27,6 +27,12 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 
 
 @pytest.fixture(autouse=True)
+def priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that are run in the tests' own process leave it its priority, which nothing could raise again."""
+    monkeypatch.setattr(os, "nice", lambda increment: 0, raising=False)
+
+
+@pytest.fixture(autouse=True)
 def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder for this test alone: no test sees the user's settings, libraries and ./indexes.
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from localrag.vectors import FaissIndex, Ids, IndexFacts, Vectors
 
 PATH = "CASE d.member WHEN '' THEN f.path ELSE f.path || '/' || d.member END"
+# The last two: text that is no text, and a table that no longer is what it was made as.
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, 0, sqlite3.SQLITE_ERROR)
 _DOCUMENTS = f"""SELECT d.id, r.path AS root, {PATH} AS path, f.path AS file, d.title, d.sha256, d.size, d.paged,
     d.characters, d.author, d.date, d.language, d.skipped, d.remarks,
     (SELECT count(*) FROM pages p WHERE p.document_id = d.id) AS pages
@@ -145,11 +147,13 @@ class Library:
         if self._db.in_transaction:
             yield
             return
-        self._db.execute("BEGIN")
+        with self._sound():
+            self._db.execute("BEGIN")
         try:
             yield
         finally:
-            self._db.commit()
+            with self._sound():
+                self._db.commit()
 
     def _select(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         with self._sound():
@@ -160,8 +164,8 @@ class Library:
         """Damage shows only where it is met, long after the database was opened."""
         try:
             yield
-        except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGE:
                 raise
             raise LibraryError(
                 f"the library {self.name!r} is damaged: {error}",

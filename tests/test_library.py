@@ -440,3 +440,13 @@ def test_a_glob_that_matches_nothing_names_something_near(library: Editor, put: 
     with pytest.raises(NotFoundError) as raised:
         library.documents(["leases/mian.pdf"])
     assert "leases/main.pdf" in raised.value.hint
+
+
+def test_text_that_is_no_text_and_a_table_that_lost_a_column_are_damage(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "Some words.")
+    library._db.execute("UPDATE pages SET text = CAST(x'ff' AS TEXT)")
+    with pytest.raises(LibraryError, match="damaged"):
+        library.pages(1)
+    library._db.execute("ALTER TABLE documents RENAME COLUMN characters TO letters")
+    with pytest.raises(LibraryError, match="damaged"):
+        library.documents()

@@ -71,7 +71,9 @@ def test_a_damaged_ring_is_an_error_with_a_hint(data: bytes) -> None:
     assert raised.value.hint
 
 
-@pytest.mark.parametrize("made", [{"memory_kib": 10**9}, {"passes": 0}, {"lanes": "4"}, {"salt": "%"}, {"salt": None}])
+@pytest.mark.parametrize(
+    "made", [{"memory_kib": 1 << 21}, {"passes": 0}, {"passes": 100}, {"lanes": "4"}, {"salt": "%"}, {"salt": None}]
+)
 def test_a_ring_cannot_ask_for_endless_memory_or_time(made: dict[str, object]) -> None:
     body = json.loads(rings.to_json(full(), KEY))
     body["holders"][0]["made"] |= made

@@ -1,0 +1,163 @@
+"""Changes to bytes, to JSON and to databases, drawn from a seeded generator."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing, suppress
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from localrag.sealing.database import sqlite3
+
+NUMBERS = (0, 1, -1, 2, 7, 255, 256, 65_535, 2**31 - 1, 2**31, -(2**31), 2**53, 2**63 - 1, -(2**63), 10**18)
+TEXTS = (
+    "", "\x00", "a" * 70_000, "../../etc/passwd", "/etc/passwd", "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
+    "[", "[" * 5000, "{}", "[]", "null", "[[1, 2, 3]]", "[[[0, 1, null]], [], []]", "[[], [[0, 5]], []]", "NaN", "1e999",
+    "9" * 5000, "'; DROP TABLE meta; --", "\u202e\x1b[31m", "2024-13-45",
+)  # fmt: skip
+VALUES: tuple[Any, ...] = (
+    None, *NUMBERS, *TEXTS, 0.5, -1e308, 1e308, float("inf"), b"", b"\x00", b"\xff" * 3, b"\x00" * 64, b"\xff" * 64,
+    b"\x00\x00\xc0\x7f" * 16, b"\xff" * 5000,
+)  # fmt: skip
+_PAGE = 4096
+
+
+def of_bytes(data: bytes, random: Random) -> bytes:
+    """Bytes turned, overwritten, doubled, moved, taken out, cut off or added."""
+    out = bytearray(data)
+    for _ in range(random.choice((1, 1, 1, 2, 4, 16, 64))):
+        if not out:
+            break
+        at = random.randrange(len(out))
+        size = min(random.choice((1, 2, 4, 16, 256)), len(out) - at)
+        match random.randrange(7):
+            case 0:
+                out[at] ^= 1 << random.randrange(8)
+            case 1:
+                out[at : at + size] = random.randbytes(size)
+            case 2:
+                out[at : at + size] = random.choice((b"\x00", b"\xff")) * size
+            case 3:
+                there = random.randrange(len(out))
+                out[there : there + size] = out[at : at + size]
+            case 4:
+                del out[at : at + size]
+            case 5:
+                out[at:at] = random.choice((b"9" * 20, b"-1", b"null", b"[" * 20, b'"', b"\\", b"\n", b"1e999"))
+            case _:
+                if random.random() < 0.2:
+                    del out[at:]
+    return bytes(out)
+
+
+def of_pages(data: bytes, random: Random) -> bytes:
+    """A database whose bytes are changed where they lead: its head, the heads of its pages, their cells, whole pages."""
+    out = bytearray(data)
+    pages = max(1, len(out) // _PAGE)
+    for _ in range(random.choice((1, 1, 2, 3, 8, 20))):
+        page = random.randrange(pages) * _PAGE
+        match random.randrange(7):
+            case 0:
+                out[random.randrange(100)] = random.randrange(256)
+            case 1:
+                out[page + (100 if not page else 0) + random.randrange(12)] = random.randrange(256)
+            case 2:  # the pointers to cells
+                out[page + random.randrange(8, 200)] = random.randrange(256)
+            case 3:
+                other = random.randrange(pages) * _PAGE
+                out[page : page + _PAGE] = out[other : other + _PAGE]
+            case 4:  # a number of a page, in the cell of an inner page or of one that flows over
+                at = page + random.randrange(_PAGE - 4)
+                out[at : at + 4] = random.randrange(pages + 2).to_bytes(4, "big")
+            case 5:
+                at = page + random.randrange(_PAGE)
+                size = min(random.choice((1, 8, 100)), len(out) - at)
+                out[at : at + size] = random.randbytes(size)
+            case _:
+                if random.random() < 0.1:
+                    del out[page + random.randrange(_PAGE) :]
+                    pages = max(1, len(out) // _PAGE)
+                    out += b"\x00" * (pages * _PAGE - len(out))
+    return bytes(out)
+
+
+def of_rows(path: Path, random: Random) -> None:
+    """A database that is whole, and whose rows or tables are not what they should be."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA foreign_keys = OFF")
+        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for _ in range(random.choice((1, 1, 1, 2, 5))):
+            table = random.choice(tables)
+            columns = [row[1] for row in database.execute(f'PRAGMA table_info("{table}")')]
+            column = random.choice(columns)
+            with suppress(sqlite3.Error, UnicodeError):
+                _row(database, table, column, random)
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _row(database: sqlite3.Connection, table: str, column: str, random: Random) -> None:
+    count = database.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]
+    there = f'SELECT "{column}" FROM "{table}" LIMIT 1 OFFSET {random.randrange(max(1, count))}'
+    (old,) = database.execute(there).fetchone() or (None,)
+    match random.randrange(6):
+        case 0 | 1:
+            new = random.choice(VALUES)
+        case 2 | 3:
+            new = _near(old, random)
+        case 4:
+            database.execute(f'DELETE FROM "{table}" WHERE "{column}" IS ?', (old,))
+            return
+        case _:
+            database.execute("PRAGMA writable_schema = ON")
+            (sql,) = database.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone() or ("",)
+            changed = of_bytes(str(sql).encode(), random).decode("utf-8", "replace")
+            database.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (changed, table))
+            return
+    everywhere = "" if random.random() < 0.2 else f' WHERE "{column}" IS ?'
+    database.execute(
+        f'UPDATE OR REPLACE "{table}" SET "{column}" = ?{everywhere}', (new, old)[: 2 if everywhere else 1]
+    )
+
+
+def _near(old: Any, random: Random) -> Any:
+    """A value like the one that stood there."""
+    match old:
+        case int():
+            return random.choice((old + 1, old - 1, -old, str(old), float(old), old << 20))
+        case bytes():
+            return of_bytes(old, random)
+        case str():
+            with suppress(ValueError, RecursionError):
+                return json.dumps(of_json(json.loads(old), random))
+            return of_bytes(old.encode(), random).decode("utf-8", "replace")
+        case _:
+            return random.choice(VALUES)
+
+
+def of_json(value: Any, random: Random, depth: int = 0) -> Any:
+    """JSON with a part exchanged, taken out, doubled, or of another type."""
+    if random.random() < 0.15 * bool(depth) or not isinstance(value, dict | list) or not value or depth > 12:
+        choices = [one for one in VALUES if not isinstance(one, bytes)]
+        return random.choice((*choices, value, [value], {"a": value}, True))
+    if isinstance(value, list):
+        out = list(value)
+        at = random.randrange(len(out))
+        match random.randrange(5):
+            case 0:
+                del out[at]
+            case 1:
+                out.append(out[at])
+            case _:
+                out[at] = of_json(out[at], random, depth + 1)
+        return out
+    named = dict(value)
+    key = random.choice(list(named))
+    match random.randrange(6):
+        case 0:
+            del named[key]
+        case 1:
+            named[random.choice(("", "x", key + "x"))] = named[key]
+        case _:
+            named[key] = of_json(named[key], random, depth + 1)
+    return named

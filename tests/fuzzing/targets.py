@@ -1,0 +1,294 @@
+"""What is fed with changed files: each target takes a case's number, does what a person would do with such a file, and
+says whether it was taken or refused. Anything but an error of localrag's own is a finding."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import closing, suppress
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from fuzzing import mutating
+from localrag import audit, chunking, intake, loading, sketches, vault
+from localrag.assistant import Assistant
+from localrag.audit import words
+from localrag.editing import Editor
+from localrag.embedding import HashingEmbedder
+from localrag.errors import LocalragError
+from localrag.exporting import writing
+from localrag.generation import ScriptedGenerator
+from localrag.readers import wire as reading
+from localrag.readers.source import Options
+from localrag.schema import DATABASE
+from localrag.sealing import ring as rings
+from localrag.sealing.keys import Key
+from localrag.service import calls, wire
+from localrag.sessions import SessionStore, files
+from localrag.settings import GROUPS, Settings, load_settings, user_file
+from localrag.types import Answer, Citation, Page, Part, Plan, Reading, SkippedPage
+
+EMBEDDER = HashingEmbedder(16)
+_TEXTS = {
+    "lease.pdf": ["The lease of Orlo House ends on 31 May 2031.", "# Rent\n\nThe rent is 4,100 EUR a month.\n\n| A | B |\n| - | - |\n| 1 | 2 |"],
+    "notes.txt": ["Elephants are grey, and never forget a rent. " * 20],
+    "second/lease draft.txt": ["The lease of Orlo House ends on 31 May 2032. " * 20],
+}  # fmt: skip
+QUESTIONS = ("When does the lease end?", "How many documents mention 'rent'?", 'Find "Orlo House"')
+
+
+class Home:
+    """A data folder on the memory's disk, with the files that are changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        os.environ["LOCALRAG_HOME"] = str(folder)
+        os.environ["LOCALRAG_CONFIG"] = str(folder / "localrag.toml")
+        (folder / "localrag.toml").write_bytes(b"")
+        self.settings = Settings(home=folder)
+        loading.load_embedder = lambda settings, identity=None: EMBEDDER  # type: ignore[assignment]
+        loading.generator_identity = lambda settings: "scripted"  # type: ignore[assignment]
+
+    @cache  # noqa: B019
+    def database(self) -> bytes:
+        """A library's database, as one file."""
+        folder = self.folder / "made"
+        with closing(Editor.create(folder, "made", EMBEDDER.identity)) as library:
+            for path, texts in _TEXTS.items():
+                pages = tuple(Page(text, number) for number, text in enumerate(texts, 1))
+                chunks = chunking.split(pages, count=EMBEDDER.count, title=path, limit=120)
+                vectors = EMBEDDER.embed_documents([chunking.embedded_text(path, chunk) for chunk in chunks])
+                keys = [chunking.digest(path, chunk) for chunk in chunks]
+                reading_ = Reading(pages, path, (SkippedPage(9, "blank"),), date="2024-03-02")
+                library.begin("/papers", path)
+                library.put("/papers", path, Part("", "ab" * 32, 9, reading_), chunks,
+                            dict(zip(keys, vectors, strict=True)), sketches.sketch(" ".join(texts)))  # fmt: skip
+                library.finish("/papers", path, 9, 1, "ab" * 32, "stamp")
+            library.instruct("Be brief.")
+            library.bury(library.tombstones.over(library.documents()[:1]))
+            library.save_index()
+        return (folder / DATABASE).read_bytes()
+
+    @cache  # noqa: B019
+    def session(self) -> dict[str, Any]:
+        store = SessionStore(self.folder / "sessions")
+        cited = Citation("made", "lease.pdf", 1, None, "p. 1", "lease of Orlo House", 4, 23, 1)
+        session = store.new(("made",), "About the lease")
+        answer = Answer("When?", "On 31 May 2031 [1].", True, Plan("retrieve", "short"), citations=(cited,),
+                        table=({"document": "lease.pdf", "answer": "yes"},))  # fmt: skip
+        session = store.append(store.ask(session, "When?"), answer)
+        vault.remove(self.folder / "sessions")
+        return files.to_json(session)
+
+    @cache  # noqa: B019
+    def ring(self) -> tuple[bytes, list[rings.Credential]]:
+        rings._ARGON2 = {"memory_kib": 64, "passes": 1, "lanes": 1}
+        key = Key(bytes(32))
+        held: list[rings.Credential] = [
+            rings.Passphrase("correct horse"), rings.Random(bytes(32), "key file"), rings.Identity(bytes(range(32))),
+        ]  # fmt: skip
+        ring = rings.new_ring(key, Key(b"\x01" * 32))
+        for number, one in enumerate(held):
+            ring = ring.with_credential(key, f"holder {number}", one)
+        return rings.to_json(ring, key), held
+
+    @cache  # noqa: B019
+    def record(self) -> tuple[bytes, bytes]:
+        file = self.folder / "audit" / "audit.jsonl"
+        for number in range(6):
+            audit.record(file, "ask", "made", question=f"question {number}", answer="x", shown=["ab#1"])
+        words.keep(file, 2, "question 2", "x")
+        return file.read_bytes(), file.with_suffix(".key").read_bytes()
+
+
+# --- targets ------------------------------------------------------------------------------------------------
+
+
+def database(home: Home, random: Random) -> None:
+    """A library of others: taken over, and then searched, asked and looked at as any."""
+    theirs, name = home.settings.indexes_dir / "theirs", "theirs"
+    for folder in (theirs, home.folder / "foreign"):
+        shutil.rmtree(folder, ignore_errors=True)
+    theirs.mkdir(parents=True)
+    file = theirs / DATABASE
+    data, kind = home.database(), random.random()
+    if kind < 0.5:
+        file.write_bytes(data)
+        mutating.of_rows(file, random)
+    else:
+        file.write_bytes(mutating.of_pages(data, random) if kind < 0.9 else mutating.of_bytes(data, random))
+    theirs.chmod(0o777)
+    looked_at(home, name)
+
+
+def damaged(home: Home, random: Random) -> None:
+    """A library of ours, of which bytes were lost: opened where it lies, and used."""
+    mine = home.settings.indexes_dir / "mine"
+    shutil.rmtree(mine, ignore_errors=True)
+    mine.mkdir(parents=True, mode=0o700)
+    file = mine / DATABASE
+    data = home.database()
+    file.write_bytes(mutating.of_pages(data, random) if random.random() < 0.7 else mutating.of_bytes(data, random))
+    file.chmod(0o600)
+    looked_at(home, "mine")
+
+
+def looked_at(home: Home, name: str) -> None:
+    with closing(intake.open_library(home.settings, name)) as library:
+        library.near_duplicates()
+        library.failures()
+        library.roots()
+        for document in library.documents():
+            library.pages(document.id)
+            library.chunks_of(document.id)
+            library.files(document.root)
+    assistant = Assistant(home.settings, ScriptedGenerator([("lease", "It ends on 31 May 2031 [1].")]))
+    try:
+        assistant.search("rent of Orlo House", libraries=[name])
+        for mode in ("auto", "read", "survey"):
+            for question in QUESTIONS[: 3 if mode == "auto" else 1]:
+                with suppress(LocalragError):
+                    list(assistant.ask(question, libraries=[name], mode=mode))
+    finally:
+        assistant.close()
+
+
+def settings(home: Home, random: Random) -> None:
+    """A settings file that somebody changed: read, and one setting saved to it."""
+    known = {name: getattr(home.settings, name) for _, names in GROUPS for name in names}
+    lines = [f"{name} = {_toml(value)}" for name, value in known.items() if value is not None]
+    if random.random() < 0.5:
+        at = random.randrange(len(lines))
+        name = lines[at].partition(" = ")[0]
+        lines[at] = f"{name} = {_toml(random.choice([one for one in mutating.VALUES if not isinstance(one, bytes)]))}"
+        text = "\n".join(lines).encode("utf-8", "surrogatepass")
+    else:
+        text = mutating.of_bytes("\n".join(lines).encode(), random)
+    user_file().write_bytes(text)
+    from localrag import settings_file
+
+    with suppress(LocalragError):
+        settings_file.save("passages", 9)
+    user_file().write_bytes(text)
+    read = load_settings({"LOCALRAG_CONFIG": str(user_file())})
+    repr(read), read.digest, read.indexes_dir, read.models_dir, read.with_options(passages=3)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if value is None:
+        return '""'
+    return json.dumps(str(value)) if isinstance(value, str | Path) else str(value).lower()
+
+
+def session(home: Home, random: Random) -> None:
+    """A file of a conversation: listed, loaded, looked through, exported, taken answers from, gone on with."""
+    store = SessionStore(home.folder / "sessions")
+    given = home.session()
+    path = home.folder / "sessions" / f"{given['id']}.json"
+    path.parent.mkdir(exist_ok=True)
+    text = json.dumps(given).encode()
+    if random.random() < 0.6:
+        changed = given
+        for _ in range(random.choice((1, 1, 2, 5))):
+            changed = mutating.of_json(changed, random)
+        text = json.dumps(changed).encode("utf-8", "replace")
+    else:
+        text = mutating.of_bytes(text, random)
+    path.write_bytes(text)
+    path.with_suffix(".said").write_bytes(mutating.of_bytes(b'{"question": "When?", "said": "On"}', random))
+    store.list()
+    loaded = store.load(given["id"])
+    for form in writing.FORMS:
+        writing.written(loaded, form)
+    store.forget([("made", "lease.pdf")])
+    store.ask(store.load(given["id"]), "And then?")
+    store.branch(given["id"], 1)
+
+
+def ring(home: Home, random: Random) -> None:
+    """A key ring: read, opened by each who holds it, checked."""
+    data, held = home.ring()
+    if random.random() < 0.6:
+        data = json.dumps(mutating.of_json(json.loads(data), random)).encode("utf-8", "replace")
+    else:
+        data = mutating.of_bytes(data, random)
+    found = rings.from_json(data)
+    for one in held:
+        with suppress(LocalragError):
+            key = found.unlock(one)
+            rings.check(data, key)
+            found.former_key(key)
+
+
+def lines(home: Home, random: Random) -> None:
+    """What a worker or a reader's process sends: read as its parent reads it."""
+    coder = wire.coder(calls.Setup)
+    plain = wire.line(["setup", coder.write(calls.Setup(home.settings, True, 5, (("/a", b"k" * 32),)))])
+    if random.random() < 0.5:
+        with suppress(wire.Malformed):
+            said = wire.message(mutating.of_bytes(plain, random))
+            coder.read(said[1] if len(said) > 1 else None)
+        with suppress(wire.Malformed):
+            coder.read(mutating.of_json(json.loads(plain)[1], random))
+        with suppress(wire.Malformed):
+            name = random.choice(calls.NAMES)
+            calls.call(name).result.read(mutating.of_json(["done", 1, [1, "a", [None]]], random))
+        return
+    part = Part("a", "ab", 3, Reading((Page("text", 1, "i"),), "title", (SkippedPage(2, "blank"),)))
+    stream = io.BytesIO()
+    for message in reading.messages(part):
+        said = mutating.of_json(message, random) if random.random() < 0.5 else message
+        with suppress(reading.Malformed, ValueError, UnicodeError):  # as the parent of the reader takes it
+            reading.send(stream, said)
+    data = stream.getvalue()
+    source = io.BytesIO(mutating.of_bytes(data, random) if random.random() < 0.5 else data)
+    decoder = reading.Decoder(Options())
+    with suppress(reading.Malformed):
+        while (received := reading.receive(source)) is not None:
+            list(decoder.take(received))
+
+
+def record(home: Home, random: Random) -> None:
+    """The record of who asked what: shown, checked, anchored, and gone on with."""
+    data, key = home.record()
+    file = home.folder / "audit" / "audit.jsonl"
+    if random.random() < 0.5:
+        rows = data.splitlines()
+        at = random.randrange(len(rows))
+        rows[at] = json.dumps(mutating.of_json(json.loads(rows[at]), random)).encode("utf-8", "replace")
+        data = b"\n".join(rows) + b"\n"
+    else:
+        data = mutating.of_bytes(data, random)
+    file.write_bytes(data)
+    file.with_suffix(".key").write_bytes(mutating.of_bytes(key, random) if random.random() < 0.1 else key)
+    kept = file.parent / words.FOLDER / "2.json"
+    kept.write_bytes(mutating.of_bytes(kept.read_bytes(), random))
+    audit.verify(file)
+    for entry in audit.entries(file):
+        words.kept(file, entry)
+    with suppress(LocalragError):
+        audit.anchor(file)
+    audit.record(file, "show", "made", document="x")
+    audit.verify(file)
+
+
+Target = Callable[[Home, Random], None]
+TARGETS: dict[str, Target] = {
+    "database": database, "damaged": damaged, "settings": settings, "session": session, "ring": ring, "lines": lines, "record": record,
+}  # fmt: skip
+
+
+def run(target: str, number: int, home: Home) -> str:
+    """One case: "taken" or "refused"; anything else is raised."""
+    try:
+        TARGETS[target](home, Random(f"{target} {number}"))
+    except LocalragError:
+        return "refused"
+    return "taken"

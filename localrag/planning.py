@@ -71,11 +71,14 @@ def plan(asked: Question, mode: Mode, means: Means) -> None:
         pointed = _pointed(asked, mode, meant, signals, means)
         # One order whatever the question's is, so that what has been read of them serves again.
         asked.reading = sorted(pointed.documents, key=lambda pair: (pair[0].name, pair[1].path))
+        nearest = pointing.of_passage(asked.hits[0], asked.documents) if asked.hits and not asked.reading else ()
         signals = replace(
             signals, kind=meant.kind, words=meant.words, exact=verb,
             pointed=tuple(document.path for _, document in asked.reading), pointed_by=pointed.by,
             pointed_tokens=sum(tokens(asked, document) for _, document in pointed.documents),
             warm_tokens=means.warm(asked.reading) if asked.reading and asked.only.pages is None else 0,
+            nearest="".join(document.path for _, document in nearest),
+            nearest_tokens=sum(tokens(asked, document) for _, document in nearest),
             score=round(asked.hits[0].score, 4) if asked.hits else None, margin=pointing.margin(asked.hits),
             fit=pointing.fit(asked.hits),
         )  # fmt: skip

@@ -41,8 +41,9 @@ class Signals:
     the lesser of the setting and the model's effective length. `kind` and `words` are the question's intent.
     `pointed` names the documents that the question points to, `pointed_by` how that is known: by being the only ones,
     by name, or by the scores of what was found; `pointed_tokens` is their size; `warm_tokens` is 0 where the model
-    has not read all of them before. `score` is that of the best passage, `margin` how far it stands out from
-    the rest, and `fit` how well one fits by words and meaning alone, whatever its document is called.
+    has not read all of them before. Where it points to none, `nearest` is the document of the best passage, with
+    `nearest_tokens`: what `read` would take if it were asked for. `score` is that of the best passage, `margin` how far
+    it stands out from the rest, and `fit` how well one fits by words and meaning alone, whatever its document's name.
     """
 
     documents: int
@@ -56,6 +57,8 @@ class Signals:
     pointed_by: Literal["", "only", "name", "scores"] = ""
     pointed_tokens: int = 0
     warm_tokens: int = 0
+    nearest: str = ""
+    nearest_tokens: int = 0
     score: float | None = None
     margin: float | None = None
     fit: float | None = None
@@ -106,7 +109,9 @@ def costs(signals: Signals, seconds: Seconds = _unknown) -> tuple[Cost, ...]:
     leaves = min(_LEAF, max(1, signals.tokens // max(1, signals.documents))) + _FRAME
     read, behind = (_TAIL, signals.warm_tokens) if signals.warm else (signals.pointed_tokens + _FRAME, 0)
     found: list[Cost] = [Cost("retrieve", passages, seconds(passages, 0))]
-    if not signals.pointed:
+    if not signals.pointed and signals.nearest and signals.nearest_tokens <= signals.read_tokens:
+        found.append(Cost("read", signals.nearest_tokens + _FRAME, seconds(signals.nearest_tokens + _FRAME, 0)))
+    elif not signals.pointed:
         found.append(Cost("read", signals.tokens, None, "the question points to no document that could be read whole"))
     elif not signals.fits:
         most = f"{signals.pointed_tokens:,} tokens are more than the {signals.read_tokens:,} that the model can use"

@@ -40,6 +40,18 @@ def test_of_many_documents_the_one_that_the_question_names_is_read(
         assert answer.looked_at == "All of the text of “leases/hall 3.txt”; 2 other documents were not read."
 
 
+def test_what_is_priced_where_no_document_is_pointed_to_is_what_is_read_when_it_is_asked_for(
+    assistant: Assistant, large: Library
+) -> None:
+    question = "What colour is the kennel?"
+    _, answer = ask(assistant, question, "large", mode="retrieve")
+    assert not answer.plan.signals.get("pointed")
+    nearest, price = answer.plan.signals["nearest"], {cost.kind: cost for cost in answer.plan.costs}["read"]
+    assert not price.why_not
+    _, whole = ask(assistant, question, "large", mode="read")
+    assert whole.plan.signals["pointed"] == [nearest]
+
+
 def test_passages_that_do_not_answer_though_they_fit_lead_to_their_document_once(
     assistant: Assistant, models: Any, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:

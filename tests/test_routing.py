@@ -9,7 +9,7 @@ import pytest
 from localrag import routing
 from localrag.errors import UsageError
 from localrag.routing import Signals
-from localrag.types import MODES, Mode, Plan
+from localrag.types import MODES, Cost, Mode, Plan
 
 # One document, asked about alone; several, of which the question points to none.
 SMALL = Signals(
@@ -108,6 +108,15 @@ def test_a_way_that_cannot_be_taken_says_why() -> None:
         return next(cost.why_not for cost in routing.costs(signals) if cost.kind == "read")
 
     assert "more than the 6,000" in read(LARGE) and "points to no document" in read(MANY) and not read(NAMED)
+
+
+def test_where_a_question_points_to_no_document_reading_is_priced_by_the_nearest() -> None:
+    def read(nearest_tokens: int) -> Cost:
+        near = replace(MANY, nearest="amendment.pdf", nearest_tokens=nearest_tokens)
+        return next(cost for cost in routing.costs(near, lambda tokens, behind: tokens / 100) if cost.kind == "read")
+
+    assert not read(900).why_not and 900 < read(900).tokens < 1200 and read(900).seconds
+    assert read(MANY.read_tokens + 1).why_not
 
 
 def test_what_does_not_fit_is_never_read_whatever_has_been_read_before() -> None:

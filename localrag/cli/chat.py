@@ -115,7 +115,7 @@ def _talk_in_lines(
     target: str | None, libraries: tuple[str, ...], only: Filter, mode: Mode, model: str | None, resume: str | None,
     thought: dict[str, Any],
 ) -> None:  # fmt: skip
-    from localrag.cli import plain
+    from localrag.cli import first_model, installer, plain
 
     click.get_current_context().color = False
     if hasattr(sys.stdin, "reconfigure"):
@@ -135,6 +135,9 @@ def _talk_in_lines(
     core, ask_back = real_core(settings), plain.can_ask()
     _halt_together(core)
     try:
+        if ask_back and (ready := installer.ready()) is not None and ready.wanted:
+            # Without the small model that comes along, no folder can be read either.
+            first_model.choose(core.engine, ready)
         chosen = plain.chosen(core.engine, tuple(named), folder, ask_back)
         talk = plain.PlainChat(core.engine, core.store, chosen, only, mode, ask_back=ask_back)
         if session is not None:

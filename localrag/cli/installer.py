@@ -88,9 +88,10 @@ _prepared: Broker | None = None
 
 
 def prepare_once(arguments: Sequence[str]) -> None:
-    """Get ready to install for the terminal app, if these arguments of the command line open it."""
+    """Get ready to install for the terminal app, or a talk in lines, if these arguments of the command line open it."""
     global _prepared
-    if sys.stdin.isatty() and sys.stdout.isatty() and not {"--plain", "--help", "-h", "--version"} & set(arguments):
+    face = sys.stderr if "--plain" in arguments else sys.stdout  # answers in lines may go to a file
+    if sys.stdin.isatty() and face.isatty() and not {"--help", "-h", "--version"} & set(arguments):
         _prepared = prepare()
 
 

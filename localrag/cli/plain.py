@@ -146,7 +146,7 @@ class PlainChat:
         if not self.ask_back:
             click.echo(f"> {shown(question)}")
         answer, voice = None, Voice()
-        with _interruptible() as stop:
+        with interruptible() as stop:
             for event in self.engine.ask(
                 question, libraries=self.libraries, documents=self.only, mode=self.mode,
                 history=tuple(self._history), stop=stop,
@@ -279,18 +279,31 @@ def chosen(engine: Engine, named: tuple[str, ...], folder: Path | None, ask_back
         raise NotFoundError("there is no library yet", "Make one first: localrag ingest FOLDER")
     if not there:
         say("There is no library yet. localrag reads a folder of documents once; nothing leaves this machine.")
-        typed = _typed("Which folder holds the documents? ")
-        if not typed or not Path(typed).expanduser().is_dir():
-            raise NotFoundError(f"there is no folder {typed!r}", "Start again with: localrag chat --plain FOLDER")
-        return (_read(engine, Path(typed).expanduser(), ask_back),)
+        return (_read(engine, _folder(), ask_back),)
     for number, name in enumerate(there, 1):
         click.echo(f"{number}: {shown(name)}")
-    typed = _typed("Which library? Its number or name: ")
-    if typed.isdecimal() and 1 <= int(typed) <= len(there):
-        return (there[int(typed) - 1],)
-    if typed not in there:
-        raise NotFoundError(f"there is no library {typed!r}", f"Libraries: {', '.join(there)}.")
-    return (typed,)
+    while True:
+        word = typed("Which library? Its number or name: ")
+        if word.isdecimal() and 1 <= int(word) <= len(there):
+            return (there[int(word) - 1],)
+        if word in there:
+            return (word,)
+        if not word:
+            raise UsageError("no library was named", f"Libraries: {', '.join(there)}.")
+        say(f"There is no library {word!r}.")
+
+
+def _folder() -> Path:
+    """The folder that a person names, asked for until it is there.
+
+    Raises:
+        UsageError: none is named.
+    """
+    while word := typed("Which folder holds the documents? "):
+        if (folder := Path(word).expanduser()).is_dir():
+            return folder
+        say(f"There is no folder {word!r}; check the spelling.")
+    raise UsageError("no folder was named", "Start again with: localrag chat --plain FOLDER")
 
 
 def _read(engine: Engine, folder: Path, ask_back: bool) -> str:
@@ -303,11 +316,11 @@ def _read(engine: Engine, folder: Path, ask_back: bool) -> str:
         raise NotFoundError(f"{str(folder)!r} was not read yet", f"Read it first: localrag ingest {str(folder)!r}")
     if not found.files:
         raise UsageError(f"there is no file in {str(folder)!r} that localrag can read", "Name another folder.")
-    if _typed(f"Read {found.files:,} files into a library named {found.library}? (y/n) ").lower() not in ("y", "yes"):
+    if typed(f"Read {found.files:,} files into a library named {found.library}? (y/n) ").lower() not in ("y", "yes"):
         raise UsageError("nothing was read", "localrag ingest FOLDER reads a folder without asking.")
     report_: IngestReport | None = None
     told = time.monotonic()
-    with _interruptible() as stop:
+    with interruptible() as stop:
         for event in engine.ingest(found.library, folder, stop=stop):
             if isinstance(event, IngestReport):
                 report_ = event
@@ -334,7 +347,7 @@ def lines(prompt: bool) -> Iterator[str]:
     warned = False
     while True:
         try:
-            yield _typed("Question: " if prompt else "")
+            yield typed("Question: " if prompt else "")
             warned = False
         except EOFError:
             if prompt:
@@ -348,7 +361,8 @@ def lines(prompt: bool) -> Iterator[str]:
             say("Ctrl-C once more leaves, and so does :quit.")
 
 
-def _typed(prompt: str) -> str:
+def typed(prompt: str) -> str:
+    """A line that a person types after a prompt, without the blanks around it."""
     return input(prompt).strip()
 
 
@@ -357,7 +371,7 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
+def interruptible() -> Iterator[Callable[[], bool]]:
     """The first Ctrl-C asks for a stop, the second is raised."""
     stopped = False
 

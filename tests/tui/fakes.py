@@ -237,9 +237,15 @@ class FakeEngine:
 
     def model_choices(self) -> tuple[ModelOffer, ...]:
         return (
-            ModelOffer("big-7b", "Big 7B", "Apache-2.0", 4_700_000_000, 6_100_000_000, "For 16 GB machines.", 51.0),
-            ModelOffer("small-1b", "Small 1B", "MIT", 640_000_000, 1_000_000_000, "Small and quick.", 7.0),
-        )
+            ModelOffer(
+                "big-7b", "Big 7B", "Apache-2.0", 4_700_000_000, 6_100_000_000, "For 16 GB machines.", 51.0,
+                sources=("Hugging Face",),
+            ),
+            ModelOffer(
+                "small-1b", "Small 1B", "MIT", 640_000_000, 1_000_000_000, "Small and quick.", 7.0,
+                sources=("the Python package index", "Hugging Face"), suggested=True,
+            ),
+        )  # fmt: skip
 
     def configure(self, **options: Any) -> None:
         self.configured |= options

@@ -210,10 +210,13 @@ class FakeInstaller:
 async def test_missing_model_leads_to_those_that_fit_with_size_licence_use_and_times(size):
     app, _, _ = without_a_model()
     async with app.run_test(size=size) as pilot:
+        await see(pilot, "Small 1B, licence MIT. Small and quick.")
+        assert any("small-1b" in line and "← suggested" in line for line in lines(app))
+        await pilot.press("up")
         await see(pilot, "Big 7B, licence Apache-2.0")
         assert any("big-7b" in line and "4.7 GB" in line and "Apache-2.0" in line for line in lines(app))
         await see(pilot, "Big 7B, licence Apache-2.0. For 16 GB machines.")
-        await see(pilot, "takes about 6 min at 100 Mbit/s. An answer begins after about 51 s here")
+        await see(pilot, "from Hugging Face takes about 6 min at 100 Mbit/s. An answer begins after about 51 s here")
         await pilot.press("down")
         await see(pilot, "Small 1B, licence MIT. Small and quick.")
         assert "Ctrl+Q quits" in shown(app)
@@ -225,8 +228,8 @@ async def test_model_is_fetched_after_a_yes_only_and_then_loaded():
         Said("trying"), Fetched("small-1b", 320 * 10**6, 640 * 10**6), gate, Ended(0)
     )
     async with app.run_test() as pilot:
-        await see(pilot, "Big 7B, licence Apache-2.0")
-        await pilot.press("down", "enter")
+        await see(pilot, "Small 1B, licence MIT")
+        await pilot.press("enter")
         await see(pilot, "Fetch small-1b (640 MB)")
         await see(pilot, "the only one that may use the network")
         await pilot.press("n")
@@ -245,7 +248,7 @@ async def test_model_is_fetched_after_a_yes_only_and_then_loaded():
 async def test_model_comes_before_the_folder_and_never_over_one_who_types():
     app, _, installer = without_a_model(Ended(0), world=FakeWorld(libraries={}))
     async with app.run_test() as pilot:
-        await see(pilot, "Big 7B, licence Apache-2.0")
+        await see(pilot, "Small 1B, licence MIT")
         await pilot.press("escape")
         await see(pilot, "There is no library yet.")
     app, _, installer = without_a_model(world=FakeWorld(libraries={}))
@@ -261,7 +264,7 @@ async def test_model_comes_before_the_folder_and_never_over_one_who_types():
 async def test_installation_is_stopped_by_a_key(key):
     app, _, _ = without_a_model(Fetched("big-7b", 1, 10), Gate())
     async with app.run_test() as pilot:
-        await see(pilot, "Big 7B, licence Apache-2.0")
+        await see(pilot, "Small 1B, licence MIT")
         await pilot.press("enter")
         await see(pilot, "(y/n)")
         await pilot.press("y")
@@ -273,21 +276,33 @@ async def test_installation_is_stopped_by_a_key(key):
 
 
 async def test_failed_installation_tells_its_last_words():
-    app, _, _ = without_a_model(Said("hint: Check the network."), Ended(4))
+    app, _, _ = without_a_model(Said("error: no source gives it"), Said("hint: Check the network."), Ended(4))
     async with app.run_test() as pilot:
-        await see(pilot, "Big 7B, licence Apache-2.0")
+        await see(pilot, "Small 1B, licence MIT")
         await pilot.press("enter")
         await see(pilot, "(y/n)")
         await pilot.press("y")
         await see(pilot, "It did not work.")
-        await see(pilot, "hint: Check the network.")
+        await see(pilot, "error: no source gives it hint: Check the network.")
+
+
+async def test_a_step_that_says_nothing_for_long_shows_its_seconds():
+    app, _, _ = without_a_model(Said("making its fast form"), Gate())
+    async with app.run_test() as pilot:
+        await see(pilot, "Small 1B, licence MIT")
+        await pilot.press("enter")
+        await see(pilot, "(y/n)")
+        await pilot.press("y")
+        await see(pilot, "making its fast form")
+        app.screen._clock = lambda: 41.0
+        await see(pilot, "making its fast form (41 s)")
 
 
 async def test_model_is_taken_in_from_a_file(tmp_path):
     app, _, installer = without_a_model(Ended(0))
     (tmp_path / "m.gguf").touch()
     async with app.run_test() as pilot:
-        await see(pilot, "Big 7B, licence Apache-2.0")
+        await see(pilot, "Small 1B, licence MIT")
         await pilot.press("i")
         await see(pilot, "no network is used")
         app.screen.query_one("#model-file").value = str(tmp_path / "x.gguf")
@@ -304,9 +319,9 @@ async def test_without_an_installer_the_command_is_shown_and_the_model_looked_fo
     assistant = FakeAssistant(SCRIPT, missing=missing)
     app = FakeWorld(assistant).app()
     async with app.run_test() as pilot:
-        await see(pilot, "Big 7B, licence Apache-2.0")
+        await see(pilot, "Small 1B, licence MIT")
         await pilot.press("enter")
-        await see(pilot, "localrag models install big-7b")
+        await see(pilot, "localrag models install small-1b")
         await pilot.press("r")
         await until(pilot, lambda: assistant.loads == 2)
         await see(pilot, "A model is needed to answer")
@@ -320,7 +335,7 @@ async def test_without_an_installer_the_command_is_shown_and_the_model_looked_fo
 async def test_missing_model_can_be_put_aside():
     app = FakeWorld(FakeAssistant(missing=ModelMissing("no generator is installed", "Type: x"))).app()
     async with app.run_test() as pilot:
-        await see(pilot, "Big 7B, licence Apache-2.0")
+        await see(pilot, "Small 1B, licence MIT")
         await pilot.press("escape")
         await until(pilot, opened(app, "contracts"))
         assert "no model" in shown(app)

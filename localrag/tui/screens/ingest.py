@@ -22,9 +22,9 @@ from localrag.errors import Cancelled, LocalragError
 from localrag.reports import IngestProgress, IngestReport
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
+from localrag.tui.install import size
 from localrag.tui.jobs import deliver
 from localrag.tui.reading import at_hand, remarks
-from localrag.tui.screens.model import size
 from localrag.tui.widgets.progress import ProgressLine
 
 if TYPE_CHECKING:

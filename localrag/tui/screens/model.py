@@ -22,17 +22,16 @@ from textual.widgets import Input, OptionList, Static
 from localrag.errors import LocalragError
 from localrag.service.engine import ModelOffer
 from localrag.tui.core import Core
-from localrag.tui.inert import clean_line, error_content
-from localrag.tui.install import Ended, Fetched, Installer, Said, Told
+from localrag.tui.inert import clean, clean_line, error_content
+from localrag.tui.install import EMBEDDER, LINE_SPEED, Ended, Fetched, Installer, Said, Told, size, spoken
 from localrag.tui.jobs import deliver
 from localrag.tui.widgets.progress import ProgressLine
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
 
-# What finds passages; a library cannot be made without it.
-EMBEDDER = "all-minilm-l6-v2"
-LINE_SPEED = 12_500_000  # bytes a second of a line of 100 Mbit/s, to give sizes a feel
+# Lines that are shown of an installation that failed: what went wrong, and what to do about it.
+LAST_WORDS = 3
 Step = Literal["choosing", "asking", "file", "working", "failed"]
 HINTS: dict[Step, str] = {
     "choosing": "↑ ↓ choose · Enter installs, after a yes · i takes one from a file\n"
@@ -79,6 +78,9 @@ class NoModelScreen(Screen[bool]):
         self._step: Step = "choosing"
         self._stop = threading.Event()
         self._latest: Told | None = None
+        self._clock = clock
+        self._shown: Told | None = None  # what was said last, and since when
+        self._since = 0.0
         self._list = OptionList(id="offers")
         self._field = Input(placeholder="~/Downloads/model.gguf", id="model-file")
         self._field.cursor_blink = False
@@ -110,7 +112,7 @@ class NoModelScreen(Screen[bool]):
         self._offers, self._error = message.offers, message.error
         self._list.add_options(Content(_line(offer)) for offer in message.offers)
         if message.offers:
-            self._list.highlighted = 0
+            self._list.highlighted = next((at for at, one in enumerate(message.offers) if one.suggested), 0)
         if self._step == "choosing":
             self._explain()
 
@@ -160,8 +162,8 @@ class NoModelScreen(Screen[bool]):
         self._about.update(
             Content(
                 f"{clean_line(offer.title)}, licence {clean_line(offer.licence)}. {clean_line(offer.note)}\n"
-                f"Needs {size(offer.memory)} of memory. Fetching {size(offer.bytes)} takes about "
-                f"{spoken(offer.bytes / LINE_SPEED)} at 100 Mbit/s. An answer begins after about "
+                f"Needs {size(offer.memory)} of memory. Fetching {size(offer.bytes)} from {' or '.join(offer.sources)} "
+                f"takes about {spoken(offer.bytes / LINE_SPEED)} at 100 Mbit/s. An answer begins after about "
                 f"{spoken(offer.seconds)} here (an estimate)."
             )
         )
@@ -243,14 +245,15 @@ class NoModelScreen(Screen[bool]):
         stop = self._stop
 
         def job() -> None:
-            said, code = "", 1
+            said: list[str] = []
+            code = 1
             for told in run(stop.is_set):
                 if isinstance(told, Said):
-                    said = told.text
+                    said = [*said, told.text][-LAST_WORDS:]
                 if isinstance(told, Ended):
                     code = told.code
                 self._latest = told
-            deliver(self, self.Over(code, said))
+            deliver(self, self.Over(code, "\n".join(said)))
 
         self.app.lanes["reading"].submit(job, lambda error: deliver(self, self.Over(error.exit_code, error.message)))
 
@@ -262,28 +265,23 @@ class NoModelScreen(Screen[bool]):
             self._bar.advance(f"Fetching {clean_line(told.what)}", told.done // 10**6, told.total // 10**6, "MB")
         elif isinstance(told, Said):
             self._bar.finish()
-            self._said.update(Content(clean_line(told.text)))
+            if told is not self._shown:
+                self._shown, self._since = told, self._clock()
+            # Some steps say nothing for a minute; that it goes on is seen by the seconds.
+            waited = int(self._clock() - self._since)
+            self._said.update(Content(clean_line(told.text) + (f" ({waited} s)" if waited >= 3 else "")))
 
     def on_no_model_screen_over(self, message: Over) -> None:
         self._bar.finish()
         if message.code == 0:
             self.dismiss(True)
             return
-        words = "Stopped. Nothing half installed is left." if self._stop.is_set() else clean_line(message.words)
+        words = "Stopped. Nothing half installed is left." if self._stop.is_set() else clean(message.words)
         self._go("failed")
         self._about.update("" if self._stop.is_set() else "It did not work. The last words of the installation:")
         self._said.update(Content(words or "It ended without a word. In a terminal: localrag models install"))
 
 
 def _line(offer: ModelOffer) -> str:
-    return f"{offer.id:<30} {size(offer.bytes):>7}  {offer.licence}{'  (installed)' if offer.installed else ''}"
-
-
-def size(bytes: int) -> str:
-    if bytes >= 1e9:
-        return f"{bytes / 1e9:.1f} GB"
-    return f"{bytes / 1e6:.0f} MB" if bytes >= 1e6 else f"{max(1, round(bytes / 1e3))} KB"
-
-
-def spoken(seconds: float) -> str:
-    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
+    note = "  (installed)" if offer.installed else "  ← suggested" if offer.suggested else ""
+    return f"{offer.id:<30} {size(offer.bytes):>7}  {offer.licence}{note}"

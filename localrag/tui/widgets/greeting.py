@@ -32,6 +32,7 @@ class Greeting(Static):
                 "Every answer shows the words in the documents that it rests on, with their page.\n"
                 "What the documents do not say, it tells you.\n\n"
                 f"{worded}"
-                "Type a question below and press Enter. F1 lists the keys.",
+                "Type a question below and press Enter.\n"
+                "F1 lists the keys, / the commands, @ names a document, F6 shows all of them.",
             )
         )

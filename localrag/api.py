@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from localrag import (
-    audit,
     chunking,
     encrypting,
     filters,
@@ -29,6 +28,7 @@ from localrag import (
     policy,
     precedence,
     prefix_cache,
+    recording,
     renewal,
     retention,
     scanning,
@@ -264,7 +264,18 @@ class Library:
         return self._storage().failures()
 
     def page(self, document: str, page: int | None = None) -> tuple[Document, Page]:
-        """A document and one stored page of it (its whole text where it has no pages).
+        """A document and one stored page of it (its whole text where it has no pages); that it was shown is recorded.
+
+        Raises:
+            NotFoundError: no such document or page.
+            StorageError: it cannot be recorded.
+        """
+        found, stored = self.find_page(document, page)
+        recording.shown(self._settings.audit_of(self.name), self.name, found, stored.number)
+        return found, stored
+
+    def find_page(self, document: str, page: int | None = None) -> tuple[Document, Page]:
+        """The same for who does not show it.
 
         Raises:
             NotFoundError: no such document or page.
@@ -381,6 +392,7 @@ class Library:
         with ingesting.writing(self.folder, self.name, wait=wait, on_wait=on_wait):
             storage, embedder = self._for_writing()
             try:
+                before = storage.contents()
                 if moved_from is not None:
                     storage.move_root(moved_from, str(root))
                 storage.remember_reading(ocr, ocr_languages)
@@ -392,13 +404,11 @@ class Library:
                     storage, path, embedder=embedder, options=self._options(storage, passwords), limits=self._limits(),
                     prune=prune, leave_out=leave_out, progress=progress, stop=stop, give_way=self._give_way(stop),
                 )  # fmt: skip
-                prefix_cache.drop_missing(self.folder, {document.sha256 for document in storage.documents()})
+                after = storage.contents()
+                prefix_cache.drop_missing(self.folder, after)
             finally:
                 storage.close()
-        audit.record(
-            self._settings.audit_of(self.name), "ingest", self.name,
-            root=report.root, read=len(report.read), removed=len(report.removed), failed=len(report.failed),
-        )  # fmt: skip
+        recording.ingested(self._settings.audit_of(self.name), report, before, after)
         return report
 
     def re_embed(

@@ -1,8 +1,8 @@
 """Encrypting what lies on the disk: a folder in clear, or under another key than it shall be.
 
 The ring is written first and says what files may still be under; then each is written anew and takes the old one's
-place; last, the ring says that all is done. So a run that was stopped or killed goes on where it was, and at any moment
-everything can be read. The caller holds the right to write to the folder.
+place; last, it is recorded, and the ring says that all is done. So a run that was stopped or killed goes on where it
+was, and at any moment everything can be read. The caller holds the right to write to the folder.
 
 Limits: what lay there in clear before is deleted, not wiped: an SSD, a copying file system or a backup may keep it.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from localrag import vault
+from localrag import audit, vault
 from localrag.errors import Cancelled, UsageError
 from localrag.names import not_ours
 from localrag.schema import COPY_OF
@@ -21,6 +21,7 @@ from localrag.sealing import ring as rings
 from localrag.sealing import streams, unlocked
 from localrag.sealing.keys import Key
 from localrag.sealing.ring import Credential, Ring
+from localrag.settings import AUDIT_FILE
 
 # Locks hold nothing; the ring is what the key is found by. Keys of single files come with these.
 _LEFT_PLAIN = (rings.FILE,)
@@ -98,8 +99,14 @@ def change(folder: Path, changed: Callable[[Ring, Key], Ring]) -> Ring:
         raise UsageError(f"{folder.name!r} is not encrypted", "Encrypt it first: localrag vault encrypt NAME.")
     if (folder / COPY_OF).exists():
         raise not_ours(folder.name, "others may have made it")
-    after = _some(changed(ring_of(folder), held.key))
+    before = ring_of(folder)
+    after = _some(changed(before, held.key))
     _write(folder, after, held.key)
+    for deed, ring, other in (("add", after, before), ("remove", before, after)):
+        known = {one.name for one in other.holders}
+        for one in ring.holders:
+            if one.name not in known:
+                _record(folder, deed, holder=one.name, kind=one.kind)
     return after
 
 
@@ -137,13 +144,20 @@ def _bring_over(folder: Path, stop: Callable[[], bool]) -> Iterator[Progress]:
         with key.open("rb") as stream:
             if streams.sealed(stream) != held.key.id:  # a crash left it: no file needs it any more
                 vault.destroy(key)
-    _write(folder, ring_of(folder).settled(), held.key)
+    ring = ring_of(folder)
+    holders = [f"{one.name} ({one.kind})" for one in ring.holders]
+    _record(folder, "encrypt" if ring.former == "plain" else "rotate", holders=holders)
+    _write(folder, ring.settled(), held.key)
     unlocked.held(folder / rings.FILE)
     yield Progress(len(files), len(files), size, "")
 
 
 def _stays(path: Path) -> bool:
     return path.name in _LEFT_PLAIN or path.name.endswith(_LOCKS) or path.parent.name == unlocked.KEYS
+
+
+def _record(folder: Path, deed: str, **details: object) -> None:
+    audit.record(folder / AUDIT_FILE, "vault", folder.name, deed=deed, **details)
 
 
 def _some(ring: Ring) -> Ring:

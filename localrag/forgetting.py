@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from localrag import audit, ingest, prefix_cache, vault
-from localrag.audit import words
+from localrag.audit import lists, words
 from localrag.editing import Editor
 from localrag.sessions import store_of
 from localrag.settings import Settings
@@ -47,6 +47,7 @@ def forget(
     else:
         hashes = [document.sha256 for document in documents]
         _erase_words(record, hashes)
+        lists.forget(record, hashes)
         audit.record(record, "forget", name, documents=len(documents), sha256=hashes)
 
 

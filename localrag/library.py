@@ -252,6 +252,10 @@ class Library:
 
     # --- documents and pages --------------------------------------------------------------------------------
 
+    def contents(self) -> set[str]:
+        """SHA-256 of the contents of all documents."""
+        return {row[0] for row in self._select("SELECT sha256 FROM documents")}
+
     def documents(self, globs: Sequence[str] | None = None, root: str | None = None) -> list[Document]:
         """Documents whose path matches one of the globs (all without), by path.
 

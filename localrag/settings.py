@@ -22,6 +22,7 @@ from localrag.types import FlashAttention, Fusion, KvType, Ocr, Weights
 Think = Literal["auto", "on", "off"]
 Theme = Literal["auto", "dark", "light", "contrast"]
 FILE_NAME = "localrag.toml"
+AUDIT_FILE = "audit.jsonl"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG", policy.VARIABLE}
 
 
@@ -151,11 +152,11 @@ class Settings:
 
     @property
     def audit_file(self) -> Path:
-        return self._data / "audit.jsonl"
+        return self._data / AUDIT_FILE
 
     def audit_of(self, library: str) -> Path:
         """The record of a library, which goes with it where that is moved, encrypted or deleted."""
-        return self.library_dir(library) / "audit.jsonl"
+        return self.library_dir(library) / AUDIT_FILE
 
     @property
     def retention_file(self) -> Path:
@@ -243,6 +244,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
                                          "weights", "cache_bytes")),
     ("Where things lie, and what is recorded", ("home", "key_file", "audit_words", "retention_days")),
 )  # fmt: skip
+# Those that name a model.
+MODELS = ("generator", "embedder", "reranker")
 # What a model that is in memory was loaded with; where none of these differs, it stays.
 OF_THE_MODEL = frozenset(
     {"home", "generator", "context_tokens", "threads", "gpu_layers", "flash_attention", "kv_type", "weights"}

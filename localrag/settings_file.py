@@ -2,16 +2,17 @@
 
 Comments, order and lines that are not understood stay as they are (tomlkit), and the file is replaced whole or not
 at all. What would not be read back is never written: a value is checked by the code that reads the file. A file that
-is not TOML is left alone, and said.
+is not TOML is left alone, and said. That another model was chosen is recorded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrag import policy, settings, vault
+from localrag import audit, policy, settings, vault
 from localrag.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def save(name: str, value: Any, environ: Mapping[str, str] | None = None) -> Pat
     document = _read(path)
     document[name] = _plain(checked)
     _write(path, document)
+    _record(name, settings.as_text(checked), environ)
     return path
 
 
@@ -49,7 +51,16 @@ def drop(name: str, environ: Mapping[str, str] | None = None) -> bool:
         return False
     del document[name]
     _write(path, document)
+    _record(name, "", environ)
     return True
+
+
+def _record(name: str, value: str, environ: Mapping[str, str] | None) -> None:
+    """Record which model is to answer, embed or rank from now on."""
+    if name in settings.MODELS:
+        with suppress(SettingsError):  # another line of the file is wrong: nothing runs before it is put right
+            file = settings.load_settings(environ).audit_file
+            audit.record(file, "model", None, deed="set", setting=name, model=value)
 
 
 def _read(path: Path) -> TOMLDocument:

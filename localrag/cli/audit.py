@@ -27,7 +27,8 @@ def audit_command() -> None:
 
     Each library has a record of its own, encrypted where the library is; what belongs to none stands in the general
     one. Questions and answers are recorded as marks (HMAC) that prove which they were; the setting `audit_words` keeps
-    the words as well, apart from the record, so that they can be erased.
+    the words as well, apart from the record, so that they can be erased. Of an ingest the record has counts and
+    digests; which contents (SHA-256) came and went lies apart too: --json shows it, and an export as JSON Lines.
     """
 
 
@@ -173,15 +174,22 @@ def export_command(out: Path, libraries: Sequence[str], recipients: Recipients |
 @click.argument("numbers", nargs=-1, type=int, required=True)
 @json_option
 def erase_command(library: str, numbers: Sequence[int], as_json: bool) -> None:
-    """Erase the words of questions and answers that were kept with these lines. The lines, and the chain, stay."""
-    from localrag.audit import words
+    """Erase what was kept with these lines: words of questions and answers, and lists of what an ingest read.
+
+    The lines, and the chain, stay.
+    """
+    from localrag import audit
+    from localrag.audit import lists, words
 
     ((_, file),) = _files(load_settings(), [library])
-    erased = [number for number in numbers if words.erase(file, number)]
+    # Both, whichever is there.
+    erased = [number for number in numbers if any([words.erase(file, number), lists.erase(file, number)])]
+    if erased:
+        audit.record(file, "forget", library, reason="erase", lines=erased)
     if as_json:
         print_json({"library": library, "erased": erased})
     else:
-        click.echo(f"Erased the words of {len(erased)} of {len(numbers)} lines.", err=True)
+        click.echo(f"Erased what was kept with {len(erased)} of {len(numbers)} lines.", err=True)
 
 
 _GENERAL = "(general)"
@@ -230,9 +238,14 @@ def _read_anchors(files: Sequence[Path]) -> list[tuple[str, Anchor]]:
 
 
 def _row(record: str, file: Path, entry: Entry) -> dict[str, Any]:
-    from localrag.audit import words
+    from localrag.audit import lists, words
 
     row = {"record": record, **asdict(entry)}
+    changed = lists.kept(file, entry)
+    if changed is not None:
+        row["documents"] = {
+            "came": changed.came, "went": changed.went, "forgotten": changed.forgotten, "as_recorded": changed.true,
+        }  # fmt: skip
     found = words.kept(file, entry)
     if found is not None:
         row["words"] = {"question": found.question, "answer": found.answer, "as_recorded": found.true}
@@ -255,7 +268,8 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     words = row.get("words", {})
     details = json.dumps(row["details"], ensure_ascii=False)
     asked = {"question": words.get("question", ""), "answer": words.get("answer", "")}
-    return {**{name: value for name, value in row.items() if name != "words"}, "details": details, **asked}
+    one = {name: value for name, value in row.items() if name not in ("words", "documents")}
+    return {**one, "details": details, **asked}
 
 
 def _json_lines(rows: Sequence[dict[str, Any]]) -> str:

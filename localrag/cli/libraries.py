@@ -90,13 +90,9 @@ Examples:
 @json_option
 def show_command(document: str, library: str, page: int | None, as_json: bool) -> None:
     """Print a page of DOCUMENT as it is stored: the text that the offsets of citations count in."""
-    from localrag import api, audit
+    from localrag import api
 
-    settings = load_settings()
-    found, stored = api.open_library(library, settings=settings).page(document, page)
-    audit.record(
-        settings.audit_of(library), "show", library, document=found.path, sha256=found.sha256, page=stored.number or 0
-    )
+    found, stored = api.open_library(library, settings=load_settings()).page(document, page)
     if as_json:
         print_json(
             {

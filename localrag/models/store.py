@@ -9,11 +9,12 @@ manifest.py says what a stamp cannot see; `verify` always hashes everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from localrag import policy, vault
+from localrag import audit, policy, vault
 from localrag.errors import (
     ModelDamaged,
     ModelError,
@@ -146,7 +147,7 @@ class ModelStore:
         card = None if id is None or own else catalog.card(id)
         if card is None and sha256 is not None:
             raise UsageError("--sha256 needs the id of one model", "localrag models install ID --sha256 HASH")
-        with self._shelf.lock(say):
+        with self._shelf.lock(say), self._recorded("install"):
             run = Installation(self._shelf, self._settings.sources, confirm, progress, say)
             if own and id is not None:
                 return run.again(id)
@@ -186,7 +187,7 @@ class ModelStore:
         given = None if sha256 is None else checked_hash(sha256)
         if id is not None:
             intake.check_id(id)
-        with self._shelf.lock(say), self._shelf.staging() as staging:
+        with self._shelf.lock(say), self._recorded("import"), self._shelf.staging() as staging:
             folder = vault.make_dir(staging / "model")
             record = intake.take_in(path, folder, id, say)
             expected = self._shelf.expected_of(record.id)
@@ -239,7 +240,7 @@ class ModelStore:
         folder = self._shelf.folder(id)
         if not folder.is_dir():
             self._shelf.record(id)
-        with self._shelf.lock():
+        with self._shelf.lock(), self._recorded():
             vault.remove(folder)
             choices = self._shelf.read_json(_CHOICE)
             left = {kind: name for kind, name in choices.items() if name != id}
@@ -266,7 +267,31 @@ class ModelStore:
                 vault.remove(folder / record.adapter)
             choices = self._shelf.read_json(_CHOICE)
             vault.write_json(self._settings.models_dir / _CHOICE, {**choices, record.kind: id})
-        return self.get(id)
+        used = self.get(id)
+        self._record("use", used)
+        return used
+
+    # --- what is recorded -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _recorded(self, deed: str = "") -> Iterator[None]:
+        """Record which models came, by what deed, or went; also where it failed, since one of two may have come."""
+        before = {(model.id, *model.hashes): model for model in self.installed()}
+        try:
+            yield
+        finally:
+            after = {(model.id, *model.hashes): model for model in self.installed()}
+            for key in before.keys() - after.keys():
+                self._record("remove", before[key])
+            for key in after.keys() - before.keys():
+                self._record(deed, after[key])
+
+    def _record(self, deed: str, model: InstalledModel) -> None:
+        adapter = {} if model.adapter_sha256 is None else {"adapter_sha256": model.adapter_sha256}
+        audit.record(
+            self._settings.audit_file, "model", None,
+            deed=deed, model=model.id, kind=model.kind, sha256=model.sha256, source=model.source, **adapter,
+        )  # fmt: skip
 
 
 def memory_needed(model: InstalledModel) -> int:

@@ -135,7 +135,10 @@ class Engine(Protocol):
         """What a library holds."""
 
     def page(self, library: str, document: str, number: int | None = None) -> Opened:
-        """A stored page, as `Library.page` finds it."""
+        """A stored page, as `Library.page` finds it; that it was shown is recorded."""
+
+    def note_opened(self, library: str, document: str, number: int | None = None) -> None:
+        """Record that the file behind a page is opened in the person's viewer; call it before it is."""
 
     def models(self) -> tuple[str, ...]:
         """Ids of the models that are installed and could answer."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from localrag import api, calibration, loading, machine, originals, planning, policy, prefix_cache, scanning
+from localrag import api, calibration, loading, machine, originals, planning, policy, prefix_cache, recording, scanning
 from localrag.assistant import Assistant
 from localrag.errors import Cancelled, ModelError
 from localrag.events import Event
@@ -134,6 +134,11 @@ class LocalEngine:
             file = Path(found.root) / (found.file or found.path)
             return Opened(found, page, found.pages, str(file), originals.state(file, opened.stored_file(found)))
 
+    def note_opened(self, library: str, document: str, number: int | None = None) -> None:
+        with closing(api.open_library(library, settings=self._settings)) as opened:
+            found, page = opened.find_page(document, number)
+        recording.shown(self._settings.audit_of(library), library, found, page.number, opened=True)
+
     def models(self) -> tuple[str, ...]:
         from localrag.models.store import ModelStore
 
@@ -145,7 +150,7 @@ class LocalEngine:
     ) -> PageImage:
         settings = self._settings
         with closing(api.open_library(library, settings=settings)) as opened:
-            found, page = opened.page(document, number)
+            found, page = opened.find_page(document, number)
         options = Options(depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000)
         return originals.page_image(
             Path(found.root) / (found.file or found.path), found, page, width, spans, options,

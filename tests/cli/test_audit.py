@@ -89,8 +89,10 @@ def test_exports_hold_every_line_run_nothing_and_are_recorded(settings: Settings
 
 
 def test_words_are_erased_and_the_record_stays_whole(settings: Settings) -> None:
-    assert "Erased the words of 1 of 2" in run("audit", "erase", "people", "2", "7").stderr
+    assert "Erased what was kept with 1 of 2" in run("audit", "erase", "people", "2", "7").stderr
     assert "=1+1" not in run("audit", "show").stdout
+    last = list(audit.entries(settings.audit_of("people")))[-1]
+    assert (last.event, last.details) == ("forget", {"reason": "erase", "lines": [2]})
     assert run("audit", "verify").exit_code == 0
     with pytest.raises(NotFoundError):
         run("audit", "erase", "nobody", "1")

@@ -130,7 +130,7 @@ def test_the_record_of_what_was_asked_goes_with_its_library_into_encryption_and_
     run(encrypting.rotate(plain, Passphrase(WORDS), never))
     audit.record(file, "show", "contracts")
     assert audit.verify(file) == [] and in_clear(plain) == []
-    assert [entry.event for entry in audit.entries(file)] == ["ask", "show", "show", "show"]
+    assert [entry.event for entry in audit.entries(file)] == ["ask", "show", "vault", "show", "vault", "show"]
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([*lines[:3], *lines[4:]]))
     assert [problem.kind for problem in audit.verify(file)] == ["gap"]

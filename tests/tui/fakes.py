@@ -224,6 +224,11 @@ class FakeEngine:
         text = self.world.libraries[library].page_text(document, number)
         return Opened(shelved_document(document), Page(text, number), 60, f"/docs/{document}", self.world.file_state)
 
+    def note_opened(self, library: str, document: str, number: int | None = None) -> None:
+        if self.world.noted and isinstance(error := self.world.noted[-1], LocalragError):
+            raise error
+        self.world.noted.append((library, document, number))
+
     def page_image(
         self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
     ) -> PageImage:
@@ -405,6 +410,7 @@ class FakeWorld:
     file_state: FileState = "same"
     picture: PageImage | LocalragError = WHITE
     pictured: list[tuple[str, int | None, tuple[tuple[int, int], ...]]] = field(default_factory=list)
+    noted: list[tuple[str, str, int | None] | LocalragError] = field(default_factory=list)
 
     def core(self) -> Core:
         parts: dict[str, Any] = {"engine": FakeEngine(self), "store": self.store}

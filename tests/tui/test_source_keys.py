@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from localrag.errors import StorageError
 from localrag.tui import viewing
 from localrag.tui.viewing import Command, NoViewer
 from localrag.tui.widgets.citation import CitationLine
@@ -129,11 +130,13 @@ class Viewer:
 
 async def test_o_opens_the_file_at_the_page_shown(monkeypatch):
     viewer = Viewer(monkeypatch)
-    app = FakeWorld().app()
+    world = FakeWorld()
+    app = world.app()
     async with app.run_test(notifications=True) as pilot:
         await read(pilot)
         await pilot.press("o")
         await see(pilot, "Opened msa.pdf.")
+        assert world.noted == [("contracts", "contracts/msa.pdf", 12)]
         await pilot.press("right_square_bracket")
         await see(pilot, "The page after.")
         await pilot.press("o")
@@ -160,6 +163,16 @@ async def test_why_a_file_is_not_opened_is_said_with_where_it_lies(monkeypatch):
         await pilot.press("o")
         await see(pilot, "there is no graphical screen here")
         await see(pilot, "/docs/contracts/msa.pdf")
+
+
+async def test_file_whose_opening_cannot_be_recorded_is_not_opened(monkeypatch):
+    viewer = Viewer(monkeypatch)
+    app = FakeWorld(noted=[StorageError("the disk is full", "Free some space.")]).app()
+    async with app.run_test(notifications=True) as pilot:
+        await read(pilot)
+        await pilot.press("o")
+        await see(pilot, "the disk is full. Free some space.")
+        assert viewer.asked == []
 
 
 async def test_file_that_is_gone_is_said_and_not_opened(monkeypatch):

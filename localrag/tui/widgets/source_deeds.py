@@ -111,7 +111,11 @@ class SourceDeeds(Container):
         own = opened.document.path == (opened.document.file or opened.document.path)
         page = opened.page.number if own and opened.page.unit == "page" else None
 
+        engine, citation = self.app.core.engine, self.source.citation
+
         def view() -> None:
+            if citation is not None:  # recorded first: what cannot be recorded is not opened
+                engine.note_opened(citation.library, opened.document.path, opened.page.number)
             at_page = outside.show(file.absolute(), page, viewing.show)
             deliver(self, self.Viewed(_opened(opened, page, at_page)))
 

@@ -29,15 +29,7 @@ from localrag.sealing.database import sqlite3
 from localrag.sealing.keys import Key
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_UNWRITABLE = {
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.EIO,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.ENAMETOOLONG,
-}
+_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
 _PARTIAL = ".partial"
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
 _PLAIN_DATABASE = b"SQLite format 3\0"

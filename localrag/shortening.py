@@ -50,14 +50,20 @@ def shortened(answer: str, question: str) -> str:
     first, last = new[0], new[-1]
     while first > 1 and _one_name(body, words[first - 1], words[first]):
         first -= 1
-    if not any(repeated[:first]):
+    # A part of the sentence is cut, with a word that joins it to the rest; the first half of a name has none.
+    if not (any(repeated[:first]) and any(plain[:first])):
         first = 0
-    # Behind it, only a part of the sentence is cut, not the second half of a name or a unit.
-    if not (any(repeated[last + 1 :]) and any(plain[last + 1 :])):
+    if not (any(repeated[last + 1 :]) and any(plain[last + 1 :]) and _may_end(body, words, last, plain)):
         last = len(words) - 1
     if (first, last) == (0, len(words) - 1):
         return answer
     return body[words[first].start() : words[last].end()] + end[1]
+
+
+def _may_end(body: str, words: list[re.Match[str]], last: int, plain: list[bool]) -> bool:
+    """Whether a part of the sentence is over: "99 | connects Fresno with …", but not "Convention | on Human Rights"."""
+    after = words[last + 1]
+    return "," in body[words[last].end() : after.start()] or (after[0].islower() and not plain[last + 1])
 
 
 def _one_name(body: str, before: re.Match[str], word: re.Match[str]) -> bool:

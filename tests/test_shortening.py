@@ -13,6 +13,11 @@ from localrag.shortening import shortened
         ("When was the treaty signed?", "The treaty was signed in 1648. [1]", "1648 [1]"),
         ("How are integers expressed?", "Integers are expressed in binary notation [2].", "binary notation [2]"),
         ("Which problem has both impacts?", "Macroeconomic problems have both impacts.", "Macroeconomic"),
+        (
+            "Which road connects Fresno with the valley?",
+            "Route 99 connects Fresno with the valley [1].",
+            "Route 99 [1]",
+        ),
         ("Wann endet der Vertrag?", "Der Vertrag endet am 3. Mai 2027.", "Der Vertrag endet am 3. Mai 2027."),
         ("Wer leitet die Klinik?", "Die Klinik leitet Frau Doktor Anders.", "Frau Doktor Anders"),
     ],
@@ -25,6 +30,8 @@ def test_what_repeats_the_question_is_cut(question: str, answer: str, short: str
     ("question", "answer"),
     [
         ("Who developed the indicator?", "Charles Richard [1]"),
+        ("Who protects human rights?", "European Convention on Human Rights"),
+        ("What is the Yosemite Freeway called?", "Yosemite Freeway/Eisenhower Freeway"),
         ("Who is Smith's wife?", "Anna Smith, the elder [1]."),
         ("How large is it in square miles?", "About 250 square miles."),
         ("Is the rent due in May?", "No, the rent is due in June [1]."),

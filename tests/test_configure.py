@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from localrag import loading
 from localrag.assistant import Assistant
+from localrag.errors import ModelMissing
 from localrag.generation import ScriptedGenerator
 from localrag.service.local import LocalEngine
 from localrag.settings import OF_THE_MODEL, Settings, knobs
@@ -33,6 +35,18 @@ def test_model_stays_where_only_the_asking_changes(tmp_path):
 @pytest.mark.parametrize("options", [{"threads": 3}, {"generator": "other"}, {"kv_type": "q8_0"}])
 def test_model_leaves_where_it_would_be_loaded_otherwise(tmp_path, options):
     assert configured(tmp_path, **options)[1].closed
+
+
+def test_model_stays_where_the_one_that_was_taken_by_itself_is_named(tmp_path, monkeypatch):
+    def name(settings):
+        if settings.generator == "gone":
+            raise ModelMissing("it is not installed", "")
+        return settings.generator or "best"
+
+    monkeypatch.setattr(loading, "generator_name", name)
+    assert not configured(tmp_path, generator="best")[1].closed
+    assert configured(tmp_path, generator="gone")[1].closed
+    assert configured(tmp_path, generator="best", threads=3)[1].closed
 
 
 def test_the_same_once_more_changes_nothing(tmp_path):

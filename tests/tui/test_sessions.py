@@ -13,7 +13,7 @@ from localrag.sessions import SessionStore
 from localrag.tui.resuming import ready
 from localrag.tui.widgets.question import QuestionInput
 from localrag.types import Answer, Filter
-from tui.fakes import FakeAssistant, FakeLibrary, FakeWorld, answered
+from tui.fakes import FakeAssistant, FakeLibrary, FakeWorld, Gate, answered
 from tui.screen_text import SIZES, ask, lines, marked, see, shown, until
 
 
@@ -69,6 +69,22 @@ async def test_without_conversations_the_list_says_so(store):
         await see(pilot, "There is no conversation yet")
         await pilot.press("enter", "r", "b", "e", "d", "escape")
         await see(pilot, "Ask about contracts")
+
+
+async def test_until_they_are_read_it_is_not_said_that_there_are_none(store):
+    kept(store, "How long?")
+    gate = Gate()
+    app = world_with(store).app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: bool(pilot.app.screen.query(QuestionInput)))
+        app.lanes["pages"].submit(lambda: gate.wait(lambda: False) and None, lambda error: None)
+        await pilot.press("f7")
+        await see(pilot, "Reading …")
+        await pilot.resize_terminal(100, 30)
+        await pilot.pause(0.1)
+        assert "There is no conversation yet" not in shown(app) and "Reading …" in shown(app)
+        gate.opened.set()
+        await see(pilot, "1 turn How long?")
 
 
 async def test_a_damaged_one_is_shown_and_can_only_be_deleted(store):

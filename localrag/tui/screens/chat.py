@@ -303,6 +303,8 @@ class ChatScreen(Screen[None]):
         self._asking.begin(resumed.talk())
         self._asking.field.value = resumed.session.draft
         await self._conversation.replay(resumed.session)
+        answers = [turn.answer for turn in resumed.session.turns if turn.answer is not None]
+        self._filled = next((answer.context for answer in reversed(answers) if answer.context), {})
         self._library.tick(resumed.scope.only.these)
         changed, notes = set_back(self.app.preferences, resumed, self.app.model.id)
         for name in changed:

@@ -93,7 +93,7 @@ class SessionsScreen(Screen[Resumed | None]):
         super().__init__()
         self._core = core
         self._current = current
-        self._there: list[Listed] = []
+        self._there: list[Listed] | None = None  # until they are read
         self._searched = Searched(())
         self._rows: dict[str, Row] = {}
         self.deleted: set[str] = set()
@@ -151,6 +151,8 @@ class SessionsScreen(Screen[Resumed | None]):
         self._fill()
 
     def _fill(self) -> None:
+        if self._there is None:
+            return
         words = self._search.value.strip()
         before = self.chosen
         self._rows = {}

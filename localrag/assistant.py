@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -47,7 +47,7 @@ from localrag.prefix_cache import PrefixCache
 from localrag.question import Prompted, Question
 from localrag.reports import Warmed
 from localrag.reranking import Reranker
-from localrag.settings import OF_THE_MODEL, Settings
+from localrag.settings import Settings
 from localrag.survey import summarising, surveying
 from localrag.survey.tools import Tools
 from localrag.types import MODES, Answer, Document, Filter, Mode, NotRead, Passage, Turn
@@ -153,7 +153,7 @@ class Assistant:
     def configure(self, settings: Settings) -> None:
         """Take other settings from the next question on; the model stays in memory where they leave it as it is."""
         before, self._settings = self._settings, settings
-        if not _loads_the_same(before, settings):
+        if not loading.same_model(before, settings):
             self.close()
         self._reranker = None
 
@@ -487,15 +487,3 @@ def _shown(asked: Question, library: Library, answer: Answer) -> list[str]:
 
 def _tokens(units: Sequence[Unit], model: Model) -> int:
     return sum(model.count(prompt.document_block(unit.name, unit.text)) for unit in units)
-
-
-def _loads_the_same(before: Settings, after: Settings) -> bool:
-    """Whether the model that is in memory is the one that would be loaded, in the way it would be."""
-    if any(getattr(before, name) != getattr(after, name) for name in OF_THE_MODEL - {"generator"}):
-        return False
-    if before.generator == after.generator:
-        return True
-    # A conversation that is gone on with names the model that was taken by itself.
-    with suppress(ModelError):
-        return loading.generator_name(before) == loading.generator_name(after) != ""
-    return False

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from localrag import cuts, policy
 from localrag.embedding import Embedder, EmbedderIdentity, Precision, SentenceTransformerEmbedder
-from localrag.errors import EmbedderMismatch, ModelMissing
+from localrag.errors import EmbedderMismatch, ModelError, ModelMissing
 from localrag.models.manifest import sha256_of
 from localrag.models.store import ModelStore
 from localrag.onnx_embedder import OnnxEmbedder
+from localrag.settings import OF_THE_MODEL, Settings
 
 if TYPE_CHECKING:
     from localrag.generation import Generator
     from localrag.reranking import Reranker
-    from localrag.settings import Settings
 
 
 def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) -> Embedder:
@@ -111,6 +112,18 @@ def generator_name(settings: Settings) -> str:
     if model is None:
         return ""
     return model.id if model.adapter is None else f"{model.id}+{model.adapter.stem}"
+
+
+def same_model(before: Settings, after: Settings) -> bool:
+    """Whether the model that is in memory is the one that would be loaded, in the way it would be."""
+    if any(getattr(before, name) != getattr(after, name) for name in OF_THE_MODEL - {"generator"}):
+        return False
+    if before.generator == after.generator:
+        return True
+    # A conversation that is gone on with names the model that was taken by itself.
+    with suppress(ModelError):
+        return generator_name(before) == generator_name(after) != ""
+    return False
 
 
 def generator_identity(settings: Settings) -> str:

@@ -55,7 +55,8 @@ def differing(answer: str, passages: Sequence[Passage]) -> Languages | None:
         return None
     if own:
         return None if _share(answer, theirs) * 2 > _share(answer, own) else Languages(own, theirs)
-    return Languages("", theirs) if _latin(answer) < 0.5 < _latin(text) else None
+    written = any(letter.isalpha() for letter in answer)  # a figure alone is in no script
+    return Languages("", theirs) if written and _latin(answer) < 0.5 < _latin(text) else None
 
 
 def _told(text: str) -> str:

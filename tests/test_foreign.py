@@ -38,6 +38,8 @@ def passage(text: str) -> Passage:
         ("Der Vertrag endet am 31. Mai 2030.", VERTRAG, None),
         ("31 May 2030", VERTRAG, None),  # too little to tell
         ("EUR 48,000 in 2030", VERTRAG, None),
+        ("158,349 [1]", LEASE, None),  # a figure is in no script
+        ("30 %", LEASE, None),
         ("Der Vertrag endet am 31. Mai 2030.", "| 2030 | 31 | 48,000 |", None),
     ],
 )

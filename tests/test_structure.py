@@ -105,6 +105,10 @@ ALLOWED_WRITES = {
     ("localrag/offline/landlock.py", "os.open"): "names a file to the kernel (O_PATH), without opening what is in it",
     ("localrag/cli/installer.py", "os.write"): "an order through a pipe",
     ("localrag/offline/outside.py", "os.write"): "writes to a pipe",
+    (
+        "localrag/sealing/database.py",
+        "sqlite3.connect",
+    ): "a database in memory, to tell the engine what it shall not say",
     ("localrag/readers/marks.py", ".ZipFile()"): "packs a workbook into memory",
     ("localrag/exporting/docx.py", ".save()"): "writes a document into memory",
     ("localrag/evaluation/injections/files.py", ".ZipFile()"): "packs a document into memory",

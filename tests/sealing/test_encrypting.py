@@ -298,3 +298,9 @@ def test_a_foreign_encrypted_library_is_read_by_a_copy_that_is_encrypted(plain: 
     assert in_clear(library.folder) == [] and not (library.folder / "cache").exists()
     with pytest.raises(LibraryError, match="not yours alone"):
         encrypting.change(library.folder, lambda ring, key: ring)
+
+
+def test_a_new_key_is_given_without_a_word_of_the_engine(plain: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run(encrypting.encrypt(plain, handing_out, never))
+    run(encrypting.rotate(plain, Passphrase(WORDS), never))
+    assert capfd.readouterr() == ("", "")

@@ -191,7 +191,9 @@ def _tell(name: str, path: Path, as_json: bool, words: str) -> None:
         print_json({"name": name, "path": str(path), "value": value, "origin": origin})
         return
     click.echo(shown(words), err=True)
-    if origin not in ("default", "", str(path)):
+    if origin in map(str, policy.files()):
+        click.echo(f"! The policy {shown(origin)} holds: {name} = {_said(getattr(held, name))}.", err=True)
+    elif origin not in ("default", "", str(path)):
         click.echo(f"! It has no effect: {shown(origin)} sets {name}, too, and goes before it.", err=True)
 
 

@@ -61,6 +61,14 @@ def test_listing_libraries_tells_what_the_policy_says_of_them_and_is_no_attempt(
     assert not settings.audit_file.exists()
 
 
+def test_taking_back_a_setting_that_the_policy_bounds_says_what_holds(main, rule, monkeypatch, tmp_path):
+    monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
+    rule("retention_days = 30")
+    assert "!" not in main("config", "set", "retention_days", "9")[2]
+    told = main("config", "unset", "retention_days")[2]
+    assert f"! The policy {policy.SYSTEM} holds: retention_days = 30." in told
+
+
 def test_a_broken_policy_stops_commands_but_neither_help_nor_the_doctor(main, rule):
     rule("encrypt = true")
     for words in (("libraries",), ("ask", "What?"), ("models", "list"), ("config", "show"), ("config", "policy")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag import policy
+from localrag import audit, policy
 from localrag.settings import Settings, load_settings
 from localrag.tui.preferences import Preferences
 from localrag.tui.screens.chat import ChatScreen
@@ -134,6 +134,22 @@ async def test_what_the_policy_fixes_says_so_and_stays(own):
         await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, SettingsScreen))
         assert app.preferences.settings.audit_words == "full" and not own.exists()
+
+
+async def test_what_the_policy_bounds_is_checked_as_it_is_typed_and_typing_is_no_attempt(own, settings):
+    policy.SYSTEM.parent.mkdir()
+    policy.SYSTEM.write_text("retention_days = 30")
+    audit.refusals.keep(settings.audit_file)
+    app = FakeWorld().app(preferences=preferred())
+    async with app.run_test(size=(200, 40)) as pilot:
+        await opened(pilot, "retention")
+        await pilot.press("enter", "end", "backspace", "backspace", "9", "9")
+        await see(pilot, "! retention_days = 99 keeps longer than 30 days: refused by the policy")
+        await pilot.press("enter")
+        assert isinstance(app.screen, EditScreen) and not settings.audit_file.exists()
+        await pilot.press("backspace", "enter")
+        await see(pilot, "retention_days is 9 in this conversation.")
+    policy.tell(None)
 
 
 async def test_choice_is_made_from_a_list_and_the_theme_changes_at_once(own):

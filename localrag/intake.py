@@ -23,20 +23,20 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from localrag import vault
+from localrag import prefix_cache, vault
 from localrag.checked_rows import ROWS, Seen, Unfit, all_stand, meta_of
 from localrag.editing import Editor
 from localrag.embedding import EmbedderIdentity
 from localrag.errors import Cancelled, LibraryError, LocalragError, StorageError
 from localrag.library import Library, permitted
 from localrag.names import check_name, no_library
-from localrag.schema import COPY_OF, DATABASE, LOCK, SCHEMA, TABLES
+from localrag.schema import COPY_OF, DATABASE, INDEX, LOCK, SCHEMA, TABLES
 from localrag.sealing import ring as rings
 from localrag.sealing.database import sqlite3
 from localrag.settings import Settings
 
 FRESH = "fresh"
-_RECEIVED = "received.db"
+RECEIVED = "received.db"
 _LOG = "-wal"
 _LARGEST_RING = 1 << 20
 _PIECE = 1 << 20
@@ -79,6 +79,8 @@ def bring_level(source: Path, folder: Path, name: str) -> None:
             take_over(folder, name)
         finally:
             clear(folder)
+        with closing(Library.open(folder, name)) as library:
+            prefix_cache.drop_missing(folder, {document.sha256 for document in library.documents()})
         vault.write_json(folder / COPY_OF, {"original": str(source), "stamp": stamp})
 
 
@@ -94,14 +96,14 @@ def receive(source: Path, folder: Path) -> None:
     if ring is not None:
         rings.from_json(ring)
         vault.write_bytes(folder / rings.FILE, ring, plain=True)
-    _copy(source / DATABASE, folder / _RECEIVED)
+    _copy(source / DATABASE, folder / RECEIVED)
     if (source / (DATABASE + _LOG)).exists():
-        _copy(source / (DATABASE + _LOG), folder / (_RECEIVED + _LOG))
+        _copy(source / (DATABASE + _LOG), folder / (RECEIVED + _LOG))
 
 
 def clear(folder: Path) -> None:
     """Take away what a taking over needed, or left when it was killed."""
-    for each in (_RECEIVED, _RECEIVED + _LOG, _RECEIVED + "-shm", FRESH):
+    for each in (RECEIVED, RECEIVED + _LOG, RECEIVED + "-shm", FRESH):
         vault.remove(folder / each)
 
 
@@ -119,7 +121,7 @@ def take_over(
         LibraryError: it is not what a library holds; the message says where.
     """
     try:
-        with closing(vault.connect(folder / _RECEIVED)) as source:
+        with closing(vault.connect(folder / RECEIVED)) as source:
             _sound(source, stop)
             _fill(folder / FRESH, name, source, own, stop, progress)
     except (sqlite3.Error, sqlite3.Warning, Unfit, UnicodeError, MemoryError, OverflowError) as error:
@@ -131,8 +133,8 @@ def take_over(
         ) from None
     for file in sorted((folder / FRESH).iterdir()):
         if not file.name.endswith((_LOG, "-shm")):
-            vault.remove(folder / (file.name + _LOG))
-            vault.remove(folder / (file.name + "-shm"))
+            for each in ("", _LOG, "-shm") if file.name == INDEX else (_LOG, "-shm"):
+                vault.remove(folder / (file.name + each))
             vault.move(file, folder / file.name)
 
 

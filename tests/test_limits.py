@@ -63,6 +63,30 @@ print(attempt(Path(tempfile.gettempdir())), tempfile.gettempdir() == str(setting
     assert shown[1:] == ["EACCES written written written", "written True EACCES"]
 
 
+def test_what_is_a_commands_own_can_be_moved_from_folder_to_folder_and_to_nowhere_else(
+    tmp_path: Path, home: Path
+) -> None:
+    shown = child(
+        tmp_path,
+        """
+settings = load_settings()
+offline.confine()
+one, other = settings.indexes_dir / "a", settings.indexes_dir / "b"
+(named / "one").mkdir()
+(named / "one" / "x").write_bytes(b"x")
+(named / "one" / "x").rename(named / "x")
+limits.hold(settings)
+vault.write_bytes(one / "x", b"x")
+vault.move(one / "x", other / "x")
+try:
+    (other / "x").rename(elsewhere / "x")
+except OSError as error:
+    print(errno.errorcode[error.errno], (other / "x").exists())
+""",
+    )
+    assert shown in (["EACCES True"], ["EXDEV True"])
+
+
 def test_a_question_reads_nothing_elsewhere_but_what_is_named(tmp_path: Path, home: Path) -> None:
     shown = child(tmp_path, """
 settings = load_settings()

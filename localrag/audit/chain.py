@@ -29,7 +29,7 @@ from typing import Any, Literal
 from localrag import vault
 from localrag.errors import LocalragError, NotFoundError, SealBroken, UsageError
 
-AuditEvent = Literal["ingest", "ask", "show", "export", "forget", "model", "vault", "refused"]
+AuditEvent = Literal["ingest", "ask", "show", "export", "forget", "restore", "model", "vault", "refused"]
 
 _START = "0" * 64
 _BLOCK = 1 << 16

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "ask": ("ask", "Answer a question from a library, with page and quote."),
     "audit": ("audit", "Look at the record of who asked what, and check that it is whole."),
+    "backup": ("backup", "Carry a library whole in one file."),
     "calibrate": ("calibrate", "Measure how much text a model can use here, and how fast it is."),
     "chat": ("chat", "Open the terminal app over a folder or library."),
     "completion": ("completion", "Print the shell completion script."),
@@ -42,6 +43,7 @@ COMMANDS = {
     "libraries": ("libraries", "List the libraries."),
     "models": ("models", "Install, check, choose and carry models."),
     "prove": ("prove", "Prove what localrag promises, on this machine."),
+    "restore": ("backup", "Make a library of a backup, or of a folder that somebody sent."),
     "search": ("search", "Find passages; no model is loaded to answer."),
     "sessions": ("sessions", "List, search, rename, branch, export and delete conversations."),
     "show": ("libraries", "Print a page as it is stored."),

@@ -71,9 +71,10 @@ def restrict(files: Files | None, reach: bool = True) -> bool:
         OSError: the kernel can and refuses.
     """
     version = abi()
-    handled = _handled(version) if files is not None else 0
+    # Rules that say nothing of it refuse to move anything from one folder to another, wherever.
+    handled = _handled(version) if files is not None else _REFER if version >= 2 else 0
     network, scopes = (_TCP if reach and version >= 4 else 0), (_SCOPES if reach and version >= 6 else 0)
-    if not version or not (handled or network or scopes):
+    if not version or not (files is not None or network or scopes):
         return False
     if threads() > 1:
         raise OfflineRefused(
@@ -84,6 +85,8 @@ def restrict(files: Files | None, reach: bool = True) -> bool:
     attributes = struct.pack("=QQQ", handled, network, scopes)[:size]
     ruleset = _checked(seccomp.call(_CREATE, ctypes.create_string_buffer(attributes, size), size, 0))
     try:
+        if files is None and handled:
+            _allow(ruleset, (Path("/"),), _REFER)
         if files is not None:
             _allow(ruleset, files.programs, _RUNNING & handled)
             _allow(ruleset, files.reads, _READING & handled)

@@ -39,16 +39,20 @@ class Recipients:
         """What a file sealed for them is called."""
         return path if path.name.endswith(SUFFIX) else path.with_name(path.name + SUFFIX)
 
-    def seal(self, content: bytes) -> bytes:
-        """Raises UsageError where a public key is none, or a passphrase too short."""
-        key = Key.new()
+    def ring(self, key: Key) -> Ring:
+        """A ring of a new key with all of them; raises as `seal`."""
         ring = rings.new_ring(key)
         for name, holder in self.holders:
             if isinstance(holder, str):
                 ring = ring.with_person(key, name, holder)
             else:
                 ring = ring.with_credential(key, name, holder)
-        head = rings.to_json(ring, key)
+        return ring
+
+    def seal(self, content: bytes) -> bytes:
+        """Raises UsageError where a public key is none, or a passphrase too short."""
+        key = Key.new()
+        head = rings.to_json(self.ring(key), key)
         out = io.BytesIO()
         out.write(MAGIC + len(head).to_bytes(4, "big") + head)
         writer = streams.SealedWriter(out, key, _NAME)

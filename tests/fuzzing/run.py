@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SECONDS = 60.0  # a case takes a tenth of a second; the machine may be busy
+_START = 600.0  # until the first case, which imports what is heavy
 _MEMORY = 8 << 30
 # Whose turn it is, by the number of the case.
 TURNS = (
@@ -102,12 +103,12 @@ def follow(target: str | None, first: int, cases: int, *, trace: bool = False, n
 def _listen(process: subprocess.Popen[bytes], number: int, found: Found) -> tuple[int, bool]:
     """The number of the case at which the child ended, or of the one to go on with, and whether it hung."""
     assert process.stdout is not None
-    began, name, held = time.monotonic(), "before", b""
+    began, name, held = time.monotonic(), "", b""
     while True:
-        ready, _, _ = select.select([process.stdout], [], [], SECONDS)
+        ready, _, _ = select.select([process.stdout], [], [], SECONDS if name else _START)
         if not ready:
             process.kill()
-            found.add(f"{name} {number}: took more than {SECONDS:.0f} s")
+            found.add(f"{name or 'before'} {number}: took more than {SECONDS:.0f} s")
             return number + 1, True
         data = os.read(process.stdout.fileno(), 1 << 16)
         if not data:

@@ -36,8 +36,8 @@ from localrag.types import Answer, Citation, Page, Part, Plan, Reading, SkippedP
 EMBEDDER = HashingEmbedder(16)
 _TEXTS = {
     "lease.pdf": ["The lease of Orlo House ends on 31 May 2031.", "# Rent\n\nThe rent is 4,100 EUR a month.\n\n| A | B |\n| - | - |\n| 1 | 2 |"],
-    "notes.txt": ["Elephants are grey, and never forget a rent. " * 20],
-    "second/lease draft.txt": ["The lease of Orlo House ends on 31 May 2032. " * 20],
+    "notes.txt": ["Elephants are grey, and never forget a rent. " * 8],
+    "second/lease draft.txt": ["The lease of Orlo House ends on 31 May 2032. " * 8],
 }  # fmt: skip
 QUESTIONS = ("When does the lease end?", "How many documents mention 'rent'?", 'Find "Orlo House"')
 

@@ -1,0 +1,158 @@
+"""`localrag backup` and `localrag restore`: a library carried whole."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from localrag import limits
+from localrag.cli import unlocking
+from localrag.cli.eval_setup import bar, interruptible
+from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.cli.sealing import sealing_options
+from localrag.errors import StorageError, UsageError
+from localrag.settings import load_settings
+
+if TYPE_CHECKING:
+    from localrag.sealing.keys import Key
+    from localrag.sealing.parcels import Recipients
+
+
+_known: dict[bytes, Key] = {}
+
+
+@click.command(
+    "backup",
+    epilog="""\b
+Examples:
+  localrag backup contracts /media/stick/contracts.backup --encrypt
+  localrag backup contracts contracts.backup --encrypt-for backup.key
+  localrag backup matter-17 matter-17.backup --key-file owner.key
+  localrag backup contracts contracts.backup --clear
+  localrag backup --check contracts.backup""",
+)
+@click.argument("name", shell_complete=complete_library)
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@sealing_options
+@click.option("--clear", is_flag=True, help="Write it in clear: whoever has the file can read it.")
+@click.option("--replace", is_flag=True, help="Replace a file that is there.")
+@click.option("--check", is_flag=True, help="Read a backup, given in place of NAME, and say whether it is whole.")
+@json_option
+def backup_command(
+    name: str, file: Path | None, recipients: Recipients | None, clear: bool, replace: bool, check: bool, as_json: bool
+) -> None:  # fmt: skip
+    """Carry the library NAME whole in FILE: documents' text, vectors, conversations, the record of who asked what.
+
+    The backup of an encrypted library is opened as the library is. Of one in clear say who may open it: --encrypt asks
+    for a passphrase, --encrypt-for takes public keys and key files, --clear leaves it open. It is of one moment, also
+    while an ingest runs, and is read back before it counts. Ctrl-C stops it and leaves no file. What is forgotten
+    later stays in it.
+    """
+    settings = load_settings()
+    if check:
+        _check(Path(name), as_json)
+        return
+    if file is None:
+        raise UsageError("no file was named", f"For example: localrag backup {name} {name}.backup --encrypt")
+    if not file.absolute().parent.is_dir():
+        raise StorageError(f"there is no folder {str(file.parent)!r}", "Make it first, or give another path.")
+    # Before numpy is imported, which starts threads.
+    limits.hold(settings, file.absolute().parent, reads=unlocking.key_files())
+    from localrag import backup
+    from localrag.names import check_name
+
+    check_name(name)
+    replace = replace or _sure(file.exists() and f"Replace {str(file)!r}?")
+    with interruptible() as stop, bar() as tell:
+        made = backup.write(
+            settings, name, file, recipients, clear=clear, replace=replace, stop=lambda: stop.asked, progress=tell
+        )
+    if as_json:
+        print_json({"file": str(file), "size": file.stat().st_size, **asdict(made)})
+        return
+    how = "in clear" if clear else "encrypted"
+    click.echo(f"Wrote {made.files} files, {made.bytes / 1e6:.1f} MB, to {file} ({how}), and read them back.", err=True)
+    click.echo(f"Back from it: localrag restore {file}", err=True)
+
+
+def _check(file: Path, as_json: bool) -> None:
+    from localrag import backup
+
+    if not file.is_file():
+        raise UsageError(f"there is no file {str(file)!r}", "Give the backup itself: localrag backup --check FILE")
+    with interruptible() as stop:
+        found = backup.check(file, _unlock, stop=lambda: stop.asked)
+    if as_json:
+        print_json({"file": str(file), **asdict(found)})
+        return
+    click.echo(
+        f"{file} is whole: {shown(found.library)!r} of {found.made}, {found.files} files, {found.bytes / 1e6:.1f} MB."
+    )
+
+
+@click.command(
+    "restore",
+    epilog="""\b
+Examples:
+  localrag restore contracts.backup
+  localrag restore contracts.backup --name contracts-in-may
+  localrag restore /media/stick/indexes/their-library --name theirs
+  localrag restore matter-17.backup --key-file owner.key --replace""",
+)
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--name", metavar="NAME", help="Name of the library that is made; else as it was called.")
+@click.option("--replace", is_flag=True, help="Replace a library of that name, with its conversations and its record.")
+@json_option
+def restore_command(source: Path, name: str | None, replace: bool, as_json: bool) -> None:
+    """Make a library of SOURCE: a backup, or the folder of a library that others may have made.
+
+    Every value is checked before it is taken over, full text and vector index are made anew, and a library takes its
+    place only when all is there. Of a folder the database alone is taken; its conversations, its record, its kept
+    model states and what it tells the model are not. Ctrl-C stops it and changes nothing.
+    """
+    settings = load_settings()
+    limits.hold(settings, reads=[source.absolute(), *unlocking.key_files()])
+    from localrag import backup
+
+    with interruptible() as stop, bar() as tell:
+        try:
+            made = backup.restore(
+                settings, source, name, replace=replace, unlock=_unlock, stop=lambda: stop.asked, progress=tell
+            )
+        except backup.Taken as taken:
+            if not _sure(f"Replace the library {taken.library!r}, with its conversations and its record?"):
+                raise
+            made = backup.restore(
+                settings, source, name, replace=True, unlock=_unlock, stop=lambda: stop.asked, progress=tell
+            )
+    if as_json:
+        print_json(asdict(made))
+        return
+    how = " (encrypted)" if made.encrypted else ""
+    click.echo(
+        f"Restored {made.library!r}{how}: {made.documents} documents, {made.passages} passages, "
+        f"{made.conversations} conversations.", err=True,
+    )  # fmt: skip
+    for line in made.left_out:
+        click.echo(f"Left out: {shown(line)}", err=True)
+    if made.instructions:
+        click.echo(f"It tells the model: {shown(made.instructions)!r} (localrag instruct)", err=True)
+    click.echo(f'Next: localrag ask "…" --library {made.library}', err=True)
+
+
+def _unlock(place: Path, ring: bytes) -> Key:
+    """The key of a ring, asked for once."""
+    from localrag.sealing import ring as rings
+
+    if ring not in _known:
+        _known[ring] = unlocking.asked_for(place, rings.from_json(ring), True)
+    return _known[ring]
+
+
+def _sure(question: str | bool) -> bool:
+    """Whether the person says yes, where there is one to ask."""
+    return bool(question) and sys.stdin.isatty() and click.confirm(str(question), abort=True, err=True)

@@ -47,9 +47,7 @@ from localrag.settings import Settings
 
 MAGIC = b"localrag-backup-1\n"
 _NAME = "backup"  # the file may be renamed
-_LARGEST_RING = 1 << 20
-_LONGEST_LINE = 1 << 12
-_MOST_FILES = 1_000_000
+_LARGEST_RING, _LONGEST_LINE, _MOST_FILES = 1 << 20, 1 << 12, 1_000_000
 _PIECE = 1 << 20
 _PAGES_AT_ONCE = 512
 _RECORD = ("audit.jsonl", "audit.key")

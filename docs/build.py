@@ -93,11 +93,19 @@ read from one place that no setting and no variable changes:
 It goes before everything above. `localrag config policy` shows what it says, and `localrag doctor` warns where others
 than its owner can change it. `LOCALRAG_POLICY` names one more file, which can forbid more and never allow more. Where a
 policy cannot be read or has an unknown key, every command that needs settings ends with exit code 9, as does one that
-is against it; the latter is recorded (`localrag audit show --event refused`). For example:
+is against it; the latter is recorded (`localrag audit show --event refused`).
+
+Let it belong to an administrator (on Linux `root`, mode 0644, in a folder of mode 0755). The hashes of models are told
+by `localrag models list --json`. For example:
 
 ```toml
 require_encryption = true
 require_offline_layers = ["hook", "seccomp"]
+allowed_models = [
+    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",  # all-minilm-l6-v2
+    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",  # smollm2-135m-instruct
+]
+retention_days = 365
 audit_words = "full"
 allow_exports = false
 ```

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from localrag import audit, vault
@@ -60,11 +60,11 @@ def due(settings: Settings, now: datetime | None = None) -> int:
     return len(store_of(settings).older((now or datetime.now(UTC)) - timedelta(days=settings.retention_days)))
 
 
-def goes_on(changed: str, settings: Settings) -> date | None:
-    """The day (UTC) from which a conversation goes that was last asked in at this time; None where it stays."""
+def goes_after(changed: str, settings: Settings) -> datetime | None:
+    """The moment after which a conversation goes that was last asked in at this time; None where it stays."""
     with suppress(ValueError, OverflowError):
         if settings.retention_days:
-            return (datetime.fromisoformat(changed) + timedelta(days=settings.retention_days)).astimezone(UTC).date()
+            return datetime.fromisoformat(changed) + timedelta(days=settings.retention_days)
     return None
 
 

@@ -340,3 +340,10 @@ def test_more_days_than_the_policy_has_are_refused_and_fewer_are_not(rule, setti
         with pytest.raises(PolicyRefused, match=f"retention_days = {days} keeps longer than 30 days"):
             settings.with_options(retention_days=days)
     assert settings.with_options(retention_days=7).retention_days == 7
+
+
+def test_the_example_in_the_docs_is_understood(rule):
+    page = (Path(__file__).parents[1] / "docs" / "settings.md").read_text(encoding="utf-8")
+    rule(page.partition("```toml\n")[2].partition("```")[0])
+    (held,) = policy.held()
+    assert len(held.rules()) == 6 and policy.allows_model(held.allowed_models[0])

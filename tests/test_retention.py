@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -133,11 +133,11 @@ def test_opening_a_library_and_asking_keep_to_it(settings, aged, models, folder)
     assert left(settings) == set()
 
 
-def test_the_day_on_which_a_conversation_goes_is_told(settings):
+def test_the_time_after_which_a_conversation_goes_is_told(settings):
     kept = settings.with_options(retention_days=30)
-    assert retention.goes_on("2026-11-01T23:30:00+00:00", kept) == date(2026, 12, 1)
-    assert retention.goes_on("2026-11-01T23:30:00+00:00", settings) is None
-    assert retention.goes_on("", kept) is None
+    assert retention.goes_after("2026-11-01T23:30:00+00:00", kept) == datetime(2026, 12, 1, 23, 30, tzinfo=UTC)
+    assert retention.goes_after("2026-11-01T23:30:00+00:00", settings) is None
+    assert retention.goes_after("", kept) is None
 
 
 @pytest.mark.parametrize(("own", "holds"), [(0, 30), (7, 7), (30, 30), (365, 30)])

@@ -53,19 +53,19 @@ def sessions_command() -> None:
 @sessions_command.command("list", epilog="Examples: localrag sessions list; localrag sessions list --json")
 @json_option
 def list_command(as_json: bool) -> None:
-    """List the conversations, the last used first; with the setting retention_days, the day on which each goes."""
+    """List the conversations, the last used first; with the setting retention_days, the day after which each goes."""
     from localrag import retention
 
     store, settings = _store(), load_settings()
-    there = [(one, retention.goes_on(one.changed, settings)) for one in store.list()]
+    there = [(one, retention.goes_after(one.changed, settings)) for one in store.list()]
     if as_json:
-        rows = [_row(one) | {"goes_on": day.isoformat() if day else None} for one, day in there]
+        rows = [_row(one) | {"goes_after": then.isoformat() if then else None} for one, then in there]
         print_json({"conversations": rows, "folder": str(store.folder), "retention_days": settings.retention_days})
         return
     if not there:
         click.echo("There is no conversation yet. Begin one: localrag chat", err=True)
-    for one, day in there:
-        click.echo(_line(one) + (f"  goes on {day}" if day else ""))
+    for one, then in there:
+        click.echo(_line(one) + (f"  goes after {then.date()}" if then else ""))
 
 
 @sessions_command.command(

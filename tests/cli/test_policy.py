@@ -125,11 +125,11 @@ def test_the_list_shows_when_a_conversation_goes_and_saving_what_it_takes(main, 
     monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
     store = store_of(settings)
     saved = store.ask(store.new(("papers",), "Lease"), "When does it end?")
-    assert "goes on" not in main("sessions", "list")[1]
+    assert "goes after" not in main("sessions", "list")[1]
     file = store._path(saved.id)
     file.write_text(file.read_text().replace(saved.turns[-1].time, "2020-01-01T12:00:00+00:00"))
     assert "!" not in main("config", "set", "retention_days", "30000")[2]
-    assert "goes on 2102-02-20" in main("sessions", "list")[1]
+    assert "goes after 2102-02-20" in main("sessions", "list")[1]
     assert (
         "! 1 conversation is older, and goes with the next command" in main("config", "set", "retention_days", "30")[2]
     )

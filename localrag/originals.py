@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from localrag.types import Document, Page, StoredFile
 
 if TYPE_CHECKING:
-    from localrag.readers.source import Options
+    from localrag.readers.isolate import Drawer
 
 FileState = Literal["same", "changed", "missing"]
 _PICTURED = frozenset(".pdf .png .jpg .jpeg .tif .tiff .webp .gif .bmp".split())
@@ -56,8 +56,7 @@ def has_pictures(document: Document) -> bool:
 
 
 def page_image(
-    file: Path, document: Document, page: Page, width: int, spans: Sequence[tuple[int, int]],
-    options: Options, seconds: float = 60, memory: int = 1_500_000_000,
+    file: Path, document: Document, page: Page, width: int, spans: Sequence[tuple[int, int]], drawer: Drawer
 ) -> PageImage:  # fmt: skip
     """A page, drawn in a process apart, `width` pixels wide or less, with spans of its text boxed (the quote first).
 
@@ -67,12 +66,11 @@ def page_image(
     from base64 import b64encode
     from zlib import compress
 
-    from localrag.readers import isolate
     from localrag.readers.source import Wanted
 
     name = document.path.removeprefix(document.file).strip("/") if document.file else ""
     words = tuple((word.start, word.end, word.left, word.top, word.right, word.bottom) for word in page.words)
     wanted = Wanted(name, document.sha256, page.number or 1, width, page.text, tuple(spans), words)
-    drawn = isolate.picture(file, wanted, seconds, options, memory)
+    drawn = drawer.draw(file, wanted)
     # Packed once more, since it may go on to another process.
     return PageImage(drawn.width, drawn.height, b64encode(compress(drawn.rgb, 1)).decode("ascii"), drawn.boxes)

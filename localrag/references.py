@@ -26,7 +26,12 @@ def quoted(citation: Citation, document: Document | None, form: Form = "text") -
         return words
     if form == "markdown":
         return f"> {_escaped(words)}\n>\n> — {_escaped(reference(citation, document))}\n"
-    return f"“{words}” — {reference(citation, document)}"
+    return f"{in_marks(words)} — {reference(citation, document)}"
+
+
+def in_marks(words: str) -> str:
+    """Words in quotation marks; those that the document itself puts in such need no second pair."""
+    return words if words[:1] in ('"', "“") and words[-1:] in ('"', "”") else f"“{words}”"
 
 
 def reference(citation: Citation, document: Document | None = None) -> str:

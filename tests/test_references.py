@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from localrag.references import quoted, reference
+from localrag.references import in_marks, quoted, reference
 from localrag.types import Citation, Document
 
 CITED = Citation("deals", "contracts/msa.pdf", 9, "6", "p. 9 (printed 6)", "thirty\n(30)  days", 4, 20, 1)
@@ -39,3 +39,9 @@ def test_words_alone_and_markdown():
     assert quoted(starred, None, "markdown") == (
         "> \\*must\\* pay\\_now\n>\n> — contracts/msa.pdf, p. 9 (printed 6), library deals\n"
     )
+
+
+def test_words_that_stand_in_quotation_marks_get_no_second_pair():
+    assert in_marks("the rent") == "“the rent”"
+    assert in_marks("“the rent”") == "“the rent”" and in_marks('"the rent"') == '"the rent"'
+    assert in_marks('the "rent"') == '“the "rent"”' and in_marks("") == "“”"

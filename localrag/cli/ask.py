@@ -187,7 +187,7 @@ def _progress(event: Event) -> str | None:
 
 def print_answer(answer: Answer) -> None:
     """The answer and its sources on stdout, what there is to say of them on stderr."""
-    from localrag import marking, results
+    from localrag import marking, references, results
 
     if results.has_table(answer):
         click.echo(shown(results.without_rows(answer.answer)) + "\n")
@@ -203,9 +203,7 @@ def print_answer(answer: Answer) -> None:
     for citation in answer.citations:
         where = ", ".join(part for part in (citation.document, citation.place) if part)
         quote = " ".join(shown(citation.quote).split())
-        # Words that the document itself puts in quotation marks need no second pair.
-        quoted = quote if quote[:1] in '"“' and quote[-1:] in '"”' else f"“{quote}”"
-        click.echo(f"[{citation.marker}] {shown(where)}: {quoted}")
+        click.echo(f"[{citation.marker}] {shown(where)}: {references.in_marks(quote)}")
     for line in _remarks(answer):
         click.secho(shown(line), dim=not line.startswith(marking.MARK), err=True)
 

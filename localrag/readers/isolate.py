@@ -20,7 +20,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,10 +27,10 @@ from typing import Any
 
 from localrag.errors import Cancelled, ReadError
 from localrag.readers import wire, worker
+from localrag.readers.replies import Replies, Reply
 from localrag.readers.source import Options, Pictured, Wanted
 from localrag.types import Part, Refused
 
-_Reply = tuple[Path, Part | Refused | None]
 _WAITING = 20_000_000  # characters of text that wait for the caller, about
 _TICK = 0.1
 _MOST_BEATS = 20_000  # pages of a scan
@@ -61,10 +60,10 @@ class ReaderPool:
         self._size = max(1, workers)
         self._limits = _Limits(seconds, memory, options or Options())
         self._stop = stop or (lambda: False)
-        self._jobs: queue.SimpleQueue[tuple[Path, _Replies] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Path, Replies] | None] = queue.SimpleQueue()
         self._workers: list[_Worker] = []
         self._threads: list[threading.Thread] = []
-        self._open: list[_Replies] = []
+        self._open: list[Replies] = []
         self._closed = threading.Event()
         self._starting = threading.Lock()  # `close` may be called by another thread than `read_all`
 
@@ -74,7 +73,7 @@ class ReaderPool:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def read_all(self, paths: Iterable[Path]) -> Iterator[_Reply]:
+    def read_all(self, paths: Iterable[Path]) -> Iterator[Reply]:
         """Each path with every document that is in it, or why not, one by one; then with None: the file is done.
 
         What is in one file comes in order, between that of others. `paths` is drawn from in the caller's thread, a few
@@ -85,7 +84,7 @@ class ReaderPool:
         """
         if self._closed.is_set():
             raise ValueError("this ReaderPool is closed")
-        replies = _Replies(_WAITING)
+        replies = Replies(_WAITING)
         self._open.append(replies)
         try:
             yield from self._read_all(iter(paths), replies)
@@ -93,7 +92,7 @@ class ReaderPool:
             replies.close()
             self._open.remove(replies)
 
-    def _read_all(self, paths: Iterator[Path], replies: _Replies) -> Iterator[_Reply]:
+    def _read_all(self, paths: Iterator[Path], replies: Replies) -> Iterator[Reply]:
         pending, ahead = 0, 2 * self._size + 2
         more = True
         while True:
@@ -162,78 +161,94 @@ class ReaderPool:
                 each.look()
 
 
-def picture(
-    path: Path, wanted: Wanted, seconds: float = 60, options: Options | None = None, memory: int = 1_500_000_000
-) -> Pictured:
-    """How a page of a document looks, drawn by a process of its own.
+class Drawer:
+    """Draws pages, one at a time, in a process that stays for a while, since starting it takes longest.
 
-    Raises:
-        ReadError: it cannot be drawn, and why.
+    It stays for pages of the same file only: what a hostile file did to it touches no other's pages. A context manager,
+    so that no process is left behind.
+
+    Args:
+        seconds, memory, options: as for `ReaderPool`.
+        idle: how many seconds a process waits for the next page.
     """
-    process, over = _Process(_Limits(seconds, memory, options or Options())), threading.Event()
 
-    def watch() -> None:
-        while not over.wait(_TICK):
-            process.look()
+    def __init__(
+        self, seconds: float = 60, options: Options | None = None, memory: int = 1_500_000_000, idle: float = 60
+    ) -> None:  # fmt: skip
+        self._limits = _Limits(seconds, memory, options or Options())
+        self._idle = idle
+        self._drawing = threading.Lock()
+        self._kept: tuple[Path, _Process] | None = None
+        self._leaving: threading.Timer | None = None
 
-    threading.Thread(target=watch, name="localrag-picture", daemon=True).start()
-    reason = "gave no picture. Open it in a viewer."
-    try:
-        for item in process.do({"path": os.fspath(path.absolute()), "picture": asdict(wanted)}):
-            if isinstance(item, Pictured):
-                return item
-            reason = item.reason if isinstance(item, Refused) else reason
-    except (_Lost, ValueError) as error:  # ValueError: the page's text is too long to be sent
-        reason = getattr(error, "reason", "has too long a page to be drawn. Its text is shown instead.")
-    finally:
-        over.set()
-        process.end()
-    what, _, hint = reason.partition(". ")
-    raise ReadError(f"{path.name} {what}", hint)
+    def __enter__(self) -> Drawer:
+        return self
 
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
-class _Replies:
-    """What was read and not taken yet; it holds only so much text, and whoever brings more waits."""
+    def draw(self, path: Path, wanted: Wanted) -> Pictured:
+        """How a page of a document looks.
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._weight = 0
-        self._items: deque[tuple[int, _Reply]] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
+        Raises:
+            ReadError: it cannot be drawn, and why.
+        """
+        with self._drawing:
+            kept, self._kept = self._kept, None
+            if self._leaving is not None:
+                self._leaving.cancel()
+            if kept is not None and kept[0] == path:
+                # One that was killed while it waited says nothing about the file.
+                with contextlib.suppress(_Lost):
+                    return self._draw(kept[1], path, wanted)
+            elif kept is not None:
+                kept[1].end()
+            try:
+                return self._draw(_Process(self._limits), path, wanted)
+            except _Lost as error:
+                raise _not_drawn(path, error.reason) from error
 
-    def put(self, path: Path, item: Part | Refused | None) -> bool:
-        """False where nobody takes anything any more."""
-        weight = _weight(item)
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or not self._items or self._weight + weight <= self._most)
-            if self._closed:
-                return False
-            self._items.append((weight, (path, item)))
-            self._weight += weight
-            self._changed.notify_all()
-        return True
+    def _draw(self, process: _Process, path: Path, wanted: Wanted) -> Pictured:
+        over, found, reason = threading.Event(), None, "gave no picture. Open it in a viewer."
 
-    def get(self, timeout: float) -> _Reply | None:
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._items, timeout):
-                return None
-            weight, reply = self._items.popleft()
-            self._weight -= weight
-            self._changed.notify_all()
-        return reply
+        def watch() -> None:
+            while not over.wait(_TICK):
+                process.look()
+
+        threading.Thread(target=watch, name="localrag-picture", daemon=True).start()
+        try:
+            for item in process.do({"path": os.fspath(path.absolute()), "picture": asdict(wanted)}):
+                found = item if isinstance(item, Pictured) else found
+                reason = item.reason if isinstance(item, Refused) else reason
+        except ValueError as error:  # the page's text is too long to be sent
+            raise _not_drawn(path, "has too long a page to be drawn. Its text is shown instead.") from error
+        finally:
+            over.set()
+            if found is None or process.leaving:
+                process.end()
+        if found is None:
+            raise _not_drawn(path, reason)
+        if not process.leaving:
+            self._keep(path, process)
+        return found
+
+    def _keep(self, path: Path, process: _Process) -> None:
+        self._kept = path, process
+        self._leaving = threading.Timer(self._idle, self.close)
+        self._leaving.daemon = True
+        self._leaving.start()
 
     def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._items.clear()
-            self._changed.notify_all()
+        """End the process; the next page gets another."""
+        with self._drawing:
+            kept, self._kept = self._kept, None
+            if kept is not None:
+                kept[1].end()
 
 
-def _weight(item: Part | Refused | None) -> int:
-    if isinstance(item, Part):
-        return sum(len(page.text) for page in item.reading.pages) + 100 * wire.count(item) + 1000
-    return 1000
+def _not_drawn(path: Path, reason: str) -> ReadError:
+    what, _, hint = reason.partition(". ")
+    return ReadError(f"{path.name} {what}", hint)
 
 
 @dataclass(frozen=True, slots=True)

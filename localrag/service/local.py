@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localrag import api, calibration, loading, machine, originals, planning, policy, prefix_cache, recording, scanning
 from localrag.assistant import Assistant
@@ -21,6 +21,9 @@ from localrag.service.engine import Folder, ModelOffer, Opened, Shelf, Shelved
 from localrag.settings import Settings
 from localrag.types import EVERYTHING, Filter, Mode, Turn
 
+if TYPE_CHECKING:
+    from localrag.readers.isolate import Drawer
+
 _LOOK_AGAIN = 0.2
 
 
@@ -30,6 +33,7 @@ class LocalEngine:
     def __init__(self, settings: Settings, assistant: Assistant | None = None) -> None:
         self._settings = settings
         self._assistant = assistant or Assistant(settings)
+        self._drawer: Drawer | None = None
 
     def load(self) -> str:
         return self._assistant.load()
@@ -148,14 +152,18 @@ class LocalEngine:
     def page_image(
         self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
     ) -> PageImage:
+        with closing(api.open_library(library, settings=self._settings)) as opened:
+            found, page = opened.page(document, number)
+        drawer = self._drawer or self._new_drawer()
+        return originals.page_image(Path(found.root) / (found.file or found.path), found, page, width, spans, drawer)
+
+    def _new_drawer(self) -> Drawer:
+        from localrag.readers.isolate import Drawer
+
         settings = self._settings
-        with closing(api.open_library(library, settings=settings)) as opened:
-            found, page = opened.find_page(document, number)
         options = Options(depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000)
-        return originals.page_image(
-            Path(found.root) / (found.file or found.path), found, page, width, spans, options,
-            settings.read_seconds, settings.read_memory_mb * 1_000_000,
-        )  # fmt: skip
+        self._drawer = Drawer(settings.read_seconds, options, settings.read_memory_mb * 1_000_000)
+        return self._drawer
 
     def model_choices(self) -> tuple[ModelOffer, ...]:
         from localrag.models import catalog
@@ -184,12 +192,19 @@ class LocalEngine:
         if settings != self._settings:
             self._settings = settings
             self._assistant.configure(settings)
+            self._drop_drawer()
 
     def pause(self, paused: bool) -> None:
         pass  # it does so with this process
 
     def close(self) -> None:
+        self._drop_drawer()
         self._assistant.close()
+
+    def _drop_drawer(self) -> None:
+        drawer, self._drawer = self._drawer, None
+        if drawer is not None:
+            drawer.close()
 
 
 # A prompt of passages (1,000 tokens) was read in 12 s by 1.1 GB of weights on 2 cores (docs/decisions/0022); reading

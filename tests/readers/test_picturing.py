@@ -9,7 +9,8 @@ import pytest
 
 from localrag import originals
 from localrag.errors import ReadError
-from localrag.readers import base, wire
+from localrag.readers import base, isolate, wire
+from localrag.readers.isolate import Drawer
 from localrag.readers.pdf_words import Word
 from localrag.readers.picturing import picture
 from localrag.readers.quote_boxes import lines, locate
@@ -116,12 +117,13 @@ def pdf(tmp_path: Path, rotate: int = 0, name: str = "a.pdf") -> Path:
     return path
 
 
-def seen(path: Path, quote: str, width: int = 400, **given: object) -> originals.PageImage:
+def seen(path: Path, quote: str, width: int = 400) -> originals.PageImage:
     (part,) = [one for one in base.read_parts(path) if hasattr(one, "reading")]
     page = part.reading.pages[0]
     start = page.text.index(quote)
     document = Document(1, str(path.parent), path.name, "", part.sha256, 1, 1, 1, True, path.name)
-    return originals.page_image(path, document, page, width, ((start, start + len(quote)),), Options(), **given)
+    with Drawer() as drawer:
+        return originals.page_image(path, document, page, width, ((start, start + len(quote)),), drawer)
 
 
 def pixels(image: originals.PageImage | Pictured):
@@ -157,11 +159,53 @@ def test_file_that_is_another_by_now_is_not_drawn(tmp_path):
     path = pdf(tmp_path)
     (part,) = base.read_parts(path)
     document = Document(1, str(tmp_path), "a.pdf", "", "0" * 64, 1, 1, 1, True, "a.pdf")
-    with pytest.raises(ReadError, match="not the file any more that was read"):
-        originals.page_image(path, document, part.reading.pages[0], 300, (), Options())
-    path.unlink()
-    with pytest.raises(ReadError, match="is not there any more"):
-        originals.page_image(path, document, part.reading.pages[0], 300, (), Options())
+    with Drawer() as drawer:
+        with pytest.raises(ReadError, match="not the file any more that was read"):
+            originals.page_image(path, document, part.reading.pages[0], 300, (), drawer)
+        path.unlink()
+        with pytest.raises(ReadError, match="is not there any more"):
+            originals.page_image(path, document, part.reading.pages[0], 300, (), drawer)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The processes that were started."""
+    found = []
+    spawn = isolate._spawn
+    monkeypatch.setattr(isolate, "_spawn", lambda: found.append(spawn()) or found[-1])
+    return found
+
+
+def wanted_of(path: Path) -> Wanted:
+    (part,) = [one for one in base.read_parts(path) if hasattr(one, "reading")]
+    return Wanted("", part.sha256, 1, 300, part.reading.pages[0].text, ((0, 4),))
+
+
+def test_the_process_stays_for_the_next_page_of_its_file_and_for_no_other_file(tmp_path, started):
+    one, other = pdf(tmp_path, name="one.pdf"), pdf(tmp_path, name="other.pdf")
+    with Drawer() as drawer:
+        first = drawer.draw(one, wanted_of(one))
+        assert drawer.draw(one, wanted_of(one)) == first and len(started) == 1
+        drawer.draw(other, wanted_of(other))
+        assert len(started) == 2 and started[0].poll() is not None and started[1].poll() is None
+    assert started[1].poll() is not None
+
+
+def test_one_that_was_killed_while_it_waited_costs_no_picture(tmp_path, started):
+    path = pdf(tmp_path)
+    with Drawer() as drawer:
+        first = drawer.draw(path, wanted_of(path))
+        started[0].kill()
+        started[0].wait()
+        assert drawer.draw(path, wanted_of(path)) == first and len(started) == 2
+
+
+def test_it_leaves_when_no_page_is_wanted_for_a_while(tmp_path, started):
+    path = pdf(tmp_path)
+    with Drawer(idle=0.05) as drawer:
+        drawer.draw(path, wanted_of(path))
+        assert started[0].wait(10) is not None
+        assert drawer.draw(path, wanted_of(path)).boxes
 
 
 def test_damaged_page_says_so(tmp_path):
@@ -185,7 +229,8 @@ def test_document_inside_an_archive_is_drawn(tmp_path):
     assert originals.has_pictures(document)
     text = part.reading.pages[0].text
     start = text.index("rent")
-    image = originals.page_image(outer, document, part.reading.pages[0], 300, ((start, start + 4),), Options())
+    with Drawer() as drawer:
+        image = originals.page_image(outer, document, part.reading.pages[0], 300, ((start, start + 4),), drawer)
     assert image.boxes
 
 

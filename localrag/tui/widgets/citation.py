@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from localrag import references
 from localrag.tui import shortening
 from localrag.tui.inert import clean_line
 from localrag.types import Citation
@@ -56,7 +57,7 @@ class CitationLine(Static, can_focus=True):
             Content.assemble(
                 "▸ " if shown else "  ",
                 (f"[{cited.marker}] {where}: ", "bold"),
-                f"“{clean_line(cited.quote)}”",
+                references.in_marks(clean_line(cited.quote)),
             )
         )
 

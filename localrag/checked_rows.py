@@ -67,6 +67,12 @@ class Rows:
         Raises:
             Unfit: one is not what localrag writes.
         """
+        try:
+            yield from self._read(source, seen)
+        except sqlite3.Error as error:
+            raise Unfit(f"{self.table}: {error}") from None
+
+    def _read(self, source: sqlite3.Connection, seen: Seen) -> Iterator[tuple[Any, ...]]:
         names = [f'"{name}"' for name in self.columns]
         lengths = ", ".join(f"max(octet_length({name}))" for name in names)
         found = source.execute(f"SELECT {lengths} FROM {self.table}").fetchone()

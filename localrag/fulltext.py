@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from localrag.analysis import Token
+from localrag.errors import LibraryError
 from localrag.sealing.database import sqlite3
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 K1, B = 0.6, 0.4
 # Ids in one block of postings: a change rewrites whole blocks, a question reads them.
 _BLOCK = 4096
+_MOST_BLOCKS = 1 << 19
 _MOST_TF = 255
 # Passages whose words are looked through for a phrase: one that more may hold ("of the") says nothing.
 _MOST_LOOKED_INTO = 20_000
@@ -87,6 +89,8 @@ class FullText:
                 ids, times = self._postings(known[term], PASSAGES)
                 if not len(ids):
                     continue
+                if ids.min() < 0 or ids.max() >= len(norms):
+                    raise damaged()
                 weight = _idf(len(ids), count) * (K1 + 1)
                 best = max(best, weight)
                 of[ids] += np.float32(weight) * times / (times + norms[ids])
@@ -159,6 +163,11 @@ class FullText:
         """What of BM25's denominator depends on a passage's length, by passage id; and how many passages there are."""
         if self._norms is None or self._norms[0] != generation:
             rows = self._select("SELECT block, data FROM lengths ORDER BY block")
+            for block, data in rows:
+                if type(block) is not int or not 0 <= block < _MOST_BLOCKS or type(data) is not bytes:
+                    raise damaged()
+                if len(data) != 2 * _BLOCK:
+                    raise damaged()
             words = np.zeros((rows[-1][0] + 1) * _BLOCK if rows else 0, np.float32)
             for block, data in rows:
                 words[block * _BLOCK : (block + 1) * _BLOCK] = np.frombuffer(data, "<u2")
@@ -168,6 +177,13 @@ class FullText:
         return self._norms[1], self._norms[2]
 
 
+def damaged() -> LibraryError:
+    return LibraryError(
+        "the full text of a library is damaged",
+        "Restore the library from a backup, or forget it (localrag forget NAME) and ingest again.",
+    )
+
+
 def _idf(held: int, count: int) -> float:
     """Robertson and Sparck Jones, never negative (as in Lucene)."""
     return log(1 + (count - held + 0.5) / (held + 0.5))
@@ -175,6 +191,8 @@ def _idf(held: int, count: int) -> float:
 
 def _decoded(n: int, data: bytes) -> tuple[Ids, NDArray[np.uint8]]:
     """The ids inside a block, and how often the term stands in each."""
+    if type(data) is not bytes or type(n) is not int or len(data) != 3 * n:
+        raise damaged()
     return np.frombuffer(data, "<u2", n).astype(np.int64), np.frombuffer(data, np.uint8, n, 2 * n)
 
 

@@ -9,16 +9,14 @@ embedding anything. `snapshot` holds on to one committed generation while anothe
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from localrag import offline, ownership, policy, vault
+from localrag import offline, ownership, policy, stored, vault
 from localrag.embedding import EmbedderIdentity
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError
 from localrag.fulltext import FullText
@@ -28,62 +26,20 @@ from localrag.reports import Failure
 from localrag.schema import DATABASE, INDEX, SCHEMA
 from localrag.sealing import unlocked
 from localrag.sealing.database import sqlite3
-from localrag.types import Anchor, Document, Heading, Ocr, Page, Pages, Remark, SkippedPage, StoredFile, Unit, Word
+from localrag.stored import Overview, Standing, StoredChunk
+from localrag.types import Document, Ocr, Page, Pages, StoredFile
 
 if TYPE_CHECKING:
     from localrag.vectors import FaissIndex, Ids, IndexFacts, Vectors
 
 PATH = "CASE d.member WHEN '' THEN f.path ELSE f.path || '/' || d.member END"
+T = TypeVar("T")
 # The last two: text that is no text, and a table that no longer is what it was made as.
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, 0, sqlite3.SQLITE_ERROR)
 _DOCUMENTS = f"""SELECT d.id, r.path AS root, {PATH} AS path, f.path AS file, d.title, d.sha256, d.size, d.paged,
     d.characters, d.author, d.date, d.language, d.skipped, d.remarks,
     (SELECT count(*) FROM pages p WHERE p.document_id = d.id) AS pages
     FROM documents d JOIN files f ON f.id = d.file_id JOIN roots r ON r.id = f.root_id"""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredChunk:
-    """A chunk with where it stands; `page` and `label` are None in a document without pages.
-
-    `header` is the table header that belongs to its first rows but stands before them.
-    """
-
-    id: int
-    passage_id: int
-    document_id: int
-    document: str
-    title: str
-    position: int
-    page: int | None
-    label: str | None
-    unit: Unit
-    start: int
-    end: int
-    heading: tuple[str, ...]
-    header: str
-    spot: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """Of all documents: their languages, the commonest first, and by id the date ("" if unknown) and the length."""
-
-    languages: tuple[str, ...]
-    dates: Mapping[int, str]
-    characters: Mapping[int, int]
-
-
-class Standing(NamedTuple):
-    """Where a passage stands; `number` is that of the page, None in a document without pages."""
-
-    passage_id: int
-    document_id: int
-    position: int
-    start: int
-    end: int
-    number: int | None
 
 
 class Library:
@@ -167,10 +123,25 @@ class Library:
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGE:
                 raise
-            raise LibraryError(
-                f"the library {self.name!r} is damaged: {error}",
-                f"Restore {str(self.folder / DATABASE)!r}, or delete {str(self.folder)!r} and ingest again.",
-            ) from error
+            raise self._damaged(error) from error
+
+    @contextmanager
+    def _legible(self) -> Iterator[None]:
+        """Around what is made of rows that were read: where it cannot be made, they are not what was written."""
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise self._damaged(error) from error
+
+    def _made(self, make: Callable[[sqlite3.Row], T], rows: Sequence[sqlite3.Row]) -> list[T]:
+        with self._legible():
+            return [make(row) for row in rows]
+
+    def _damaged(self, error: Exception) -> LibraryError:
+        return LibraryError(
+            f"the library {self.name!r} is damaged: {error}",
+            f"Restore {str(self.folder / DATABASE)!r}, or delete {str(self.folder)!r} and ingest again.",
+        )
 
     # --- facts ----------------------------------------------------------------------------------------------
 
@@ -181,12 +152,14 @@ class Library:
     @property
     def identity(self) -> EmbedderIdentity:
         """Who made this library's vectors."""
-        return EmbedderIdentity(**json.loads(self._meta("embedder") or "{}"))
+        with self._legible():
+            return EmbedderIdentity(**json.loads(self._meta("embedder") or "{}"))
 
     @property
     def generation(self) -> int:
         """Counts committed changes; whatever is derived from the database names the one it belongs to."""
-        return int(self._meta("generation") or 0)
+        with self._legible():
+            return int(self._meta("generation") or 0)
 
     @property
     def chunking(self) -> str:
@@ -196,8 +169,9 @@ class Library:
     @property
     def reading(self) -> tuple[Ocr | None, tuple[str, ...]]:
         """The choice of text recognition and its languages that was made for this library, if one was."""
-        ocr, languages = json.loads(self._meta("reading") or "[null, []]")
-        return ocr, tuple(languages)
+        with self._legible():
+            ocr, languages = json.loads(self._meta("reading") or "[null, []]")
+            return ocr, tuple(languages)
 
     @property
     def instructions(self) -> str:
@@ -262,7 +236,7 @@ class Library:
         Raises:
             NotFoundError: globs were given and match nothing.
         """
-        everything = [_document(row) for row in self._select(f"{_DOCUMENTS} ORDER BY path, root")]
+        everything = self._made(stored.document_of, self._select(f"{_DOCUMENTS} ORDER BY path, root"))
         found = [doc for doc in everything if root is None or doc.root == root]
         if globs:
             fitting = named({doc.path for doc in found}, globs)
@@ -291,12 +265,12 @@ class Library:
 
     def pages(self, document_id: int) -> list[Page]:
         sql = "SELECT number, label, unit, text, layout FROM pages WHERE document_id = ? ORDER BY position"
-        return [_page(row) for row in self._select(sql, (document_id,))]
+        return self._made(stored.page_of, self._select(sql, (document_id,)))
 
     def page(self, document_id: int, position: int) -> Page | None:
         sql = "SELECT number, label, unit, text, layout FROM pages WHERE document_id = ? AND position = ?"
-        rows = self._select(sql, (document_id, position))
-        return _page(rows[0]) if rows else None
+        rows = self._made(stored.page_of, self._select(sql, (document_id, position)))
+        return rows[0] if rows else None
 
     def page_text(self, document_id: int, position: int) -> str:
         sql = "SELECT text FROM pages WHERE document_id = ? AND position = ?"
@@ -321,14 +295,8 @@ class Library:
         generation = self.generation
         if self._overview is None or self._overview[0] != generation:
             rows = self._select("SELECT id, language, date, characters FROM documents ORDER BY id")
-            self._overview = (
-                generation,
-                Overview(
-                    tuple(name for name, _ in Counter(row["language"] for row in rows).most_common()),
-                    {row["id"]: row["date"] for row in rows},
-                    {row["id"]: row["characters"] for row in rows},
-                ),
-            )
+            with self._legible():
+                self._overview = generation, stored.overview_of(rows)
         return self._overview[1]
 
     # --- chunks and passages --------------------------------------------------------------------------------
@@ -362,10 +330,7 @@ class Library:
             FROM chunks c JOIN documents d ON d.id = c.document_id JOIN files f ON f.id = d.file_id
             JOIN pages p ON p.document_id = c.document_id AND p.position = c.position
             WHERE {where} ORDER BY c.document_id, c.position, c.start"""
-        return [
-            StoredChunk(**{**dict(row), "heading": tuple(json.loads(row["heading"]))})
-            for row in self._select(sql, values)
-        ]
+        return self._made(stored.chunk_of, self._select(sql, values))
 
     def standing(
         self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None, pages: Pages | None = None
@@ -395,7 +360,10 @@ class Library:
         """The cosine of each of these passages to a question's vector, from the vectors as they are kept."""
         if not len(passage_ids):
             return {}
-        ids, vectors = self._nearest.vectors(np.unique(np.asarray(passage_ids, np.int64)))
+        wanted = np.unique(np.asarray(passage_ids, np.int64))
+        ids, vectors = self._nearest.vectors(wanted)
+        if len(ids) < len(wanted):
+            raise self._damaged(KeyError(f"{len(wanted) - len(ids)} passages that words lead to are missing"))
         return dict(zip(ids.tolist(), (vectors @ question).tolist(), strict=True))
 
     def known(self, digests: Sequence[bytes]) -> set[bytes]:
@@ -420,21 +388,6 @@ class Library:
     def _state(self) -> tuple[str, int, int]:
         """What an index must be of: the library, its generation, the dimension of its vectors."""
         return self._meta("uid") or "", self.generation, self.identity.dimension
-
-
-def _document(row: sqlite3.Row) -> Document:
-    values = dict(row)
-    values["skipped"] = tuple(SkippedPage(*item) for item in json.loads(values["skipped"]))
-    values["remarks"] = tuple(Remark(*item) for item in json.loads(values["remarks"]))
-    return Document(**{**values, "paged": bool(values["paged"])})
-
-
-def _page(row: sqlite3.Row) -> Page:
-    headings, anchors, words = json.loads(row["layout"])
-    return Page(
-        row["text"], row["number"], row["label"], tuple(Heading(*item) for item in headings), row["unit"],
-        tuple(Anchor(*item) for item in anchors), tuple(Word(*item) for item in words),
-    )  # fmt: skip
 
 
 def _described(identity: EmbedderIdentity) -> str:

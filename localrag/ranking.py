@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localrag import places
-from localrag.library import Library, Standing, StoredChunk
+from localrag.library import Library
+from localrag.stored import Standing, StoredChunk
 from localrag.types import Passage
 
 if TYPE_CHECKING:

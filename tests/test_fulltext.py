@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import log
 
@@ -14,6 +14,8 @@ from hostile import texts
 
 from localrag import fulltext
 from localrag.analysis import Token, tokens, written
+from localrag.editing import Editor
+from localrag.errors import LibraryError
 from localrag.fulltext import DOCUMENTS, PASSAGES, FullText, Indexer
 from localrag.schema import TABLES
 from localrag.sealing.database import sqlite3
@@ -270,3 +272,22 @@ def test_words_of_any_script_are_kept_and_begin_as_they_begin(held: Held) -> Non
     for word in every:
         assert held.text.knows(word, [])
         assert word in dict(held.text.beginning(word[0]))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE lengths SET data = x'0011'", "UPDATE lengths SET block = 1000000000000", "UPDATE lengths SET block = -1",
+        "UPDATE postings SET data = x'00'", "UPDATE postings SET n = 4000", "UPDATE postings SET block = 7",
+        "UPDATE passages SET vector = x'00000000' WHERE id = 1",
+    ],
+)  # fmt: skip
+def test_damage_to_what_is_looked_up_is_said_and_not_reckoned_with(
+    library: Editor, put: Callable[..., None], statement: str
+) -> None:
+    put(library, "a.txt", "Flamingos are pink.")
+    put(library, "b.txt", "Elephants are grey.")
+    library._db.execute(statement)
+    with pytest.raises(LibraryError, match="damaged"):
+        library.text.scores([["pink"], ["flamingo"]], library.generation)
+        library.index()

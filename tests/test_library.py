@@ -447,6 +447,12 @@ def test_text_that_is_no_text_and_a_table_that_lost_a_column_are_damage(library:
     library._db.execute("UPDATE pages SET text = CAST(x'ff' AS TEXT)")
     with pytest.raises(LibraryError, match="damaged"):
         library.pages(1)
+    library._db.execute("UPDATE pages SET text = '', layout = '[7]'")
+    with pytest.raises(LibraryError, match="damaged"):
+        library.pages(1)
+    library._db.execute("UPDATE chunks SET heading = '7'")
+    with pytest.raises(LibraryError, match="damaged"):
+        library.chunks_of(1)
     library._db.execute("ALTER TABLE documents RENAME COLUMN characters TO letters")
     with pytest.raises(LibraryError, match="damaged"):
         library.documents()

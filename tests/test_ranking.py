@@ -13,8 +13,8 @@ import pytest
 from localrag import chunking, ranking
 from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
-from localrag.library import Standing
 from localrag.ranking import Hit, Place, in_turn, passages
+from localrag.stored import Standing
 from localrag.types import Anchor, Page, Part, Reading
 
 Shelf = Callable[..., Editor]

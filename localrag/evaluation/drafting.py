@@ -21,9 +21,10 @@ from localrag import prompt, vault
 from localrag.errors import UsageError
 from localrag.evaluation import metrics
 from localrag.generation import Completed, Generator
-from localrag.library import Library, StoredChunk
+from localrag.library import Library
 from localrag.quoting import locate
 from localrag.sentences import sentences
+from localrag.stored import StoredChunk
 from localrag.types import Passage
 
 _TOKENS = 160

@@ -159,6 +159,30 @@ def _read(file: Path) -> dict[str, Any]:
     return everything if isinstance(everything, dict) else {}
 
 
+# Under this name, which no model has, stands how fast folders were read into libraries here.
+_FOLDERS = "(folders)"
+
+
+def record_folder(file: Path, bytes: int, seconds: float) -> None:
+    """Keep how long it took to read a folder of so many bytes of files, for the next one; a small one tells little."""
+    if bytes < 100_000 or seconds <= 0:
+        return
+    with suppress(StorageError):
+        vault.write_json(file, {**_read(file), _FOLDERS: {"bytes": bytes, "seconds": seconds}})
+
+
+def seconds_for_folder(file: Path, bytes: int) -> float | None:
+    """About how long so many bytes of files would take, at the pace of the folder read last here; None before one was.
+
+    Files of other kinds take longer or shorter: a scan takes a hundred times as long as a letter of its size.
+    """
+    last = _read(file).get(_FOLDERS)
+    try:
+        return bytes * float(last["seconds"]) / float(last["bytes"]) if isinstance(last, dict) else None
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):  # somebody has edited the file
+        return None
+
+
 def _put(file: Path, model: str, values: dict[str, Any]) -> None:
     everything = _read(file)
     given = {name: value for name, value in values.items() if value is not None}

@@ -66,12 +66,16 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder as it might be read: the library that it is or would be, and how much of it can be read."""
+    """A folder as it might be read: the library that it is or would be, and how much of it can be read.
+
+    `seconds` is about how long that takes, at the pace of the folder that was read last here; None before one was.
+    """
 
     library: str
     known: bool
     files: int
     bytes: int = 0
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

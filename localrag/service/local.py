@@ -69,6 +69,9 @@ class LocalEngine:
             try:
                 with closing(api.open_library(library, settings=self._settings, create=True)) as opened:
                     report = opened.ingest(folder, progress=told.put, on_wait=wait, stop=stop)
+                    if report.complete and not report.unchanged:
+                        whole = scanning.readable(folder)[1]
+                        calibration.record_folder(self._settings.calibration_file, whole, report.seconds)
                     told.put(report)
             except BaseException as error:
                 told.put(error)
@@ -108,7 +111,9 @@ class LocalEngine:
         known = api.find_library(folder, self._settings)
         if known:
             return Folder(known, True, 0)
-        return Folder(api.name_for(folder, self._settings), False, *scanning.readable(folder))
+        files, size = scanning.readable(folder)
+        seconds = calibration.seconds_for_folder(self._settings.calibration_file, size)
+        return Folder(api.name_for(folder, self._settings), False, files, size, seconds)
 
     def shelf(self, library: str) -> Shelf:
         with closing(api.open_library(library, settings=self._settings)) as opened:

@@ -171,6 +171,12 @@ async def test_without_a_library_a_folder_is_asked_for_and_read(tmp_path):
         await until(pilot, opened(app, "my leases"))
 
 
+async def test_how_long_reading_takes_is_said_as_it_was_here_the_last_time(tmp_path):
+    app = FakeWorld(pace=240.0).app(folder=tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await see(pilot, "At the pace of the folder read last on this machine, that takes about 4 min")
+
+
 # --- no model -----------------------------------------------------------------------------------------------
 
 

@@ -74,6 +74,12 @@ class ExportScreen(ModalScreen[Path | None]):
         self._list.highlighted = FORMS.index(self._first)
         self._path.focus()
         self._path.cursor_position = len(self._path.value)
+        self.call_after_refresh(self._tell_path)
+
+    def _tell_path(self) -> None:
+        """Say the whole path where the field shows only its end."""
+        typed = self._path.value
+        self._said.update(Content(clean_line(typed) if len(typed) >= self._path.content_size.width else ""))
 
     def action_form(self, step: int) -> None:
         self._list.action_cursor_up() if step < 0 else self._list.action_cursor_down()
@@ -88,7 +94,7 @@ class ExportScreen(ModalScreen[Path | None]):
 
     def on_input_changed(self) -> None:
         self._replacing = None
-        self._said.update(Content())
+        self._tell_path()
 
     def on_input_submitted(self) -> None:
         self.action_write()

@@ -22,7 +22,7 @@ from localrag.errors import Cancelled, LocalragError
 from localrag.reports import IngestProgress, IngestReport
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
-from localrag.tui.install import size
+from localrag.tui.install import size, spoken
 from localrag.tui.jobs import deliver
 from localrag.tui.reading import at_hand, remarks
 from localrag.tui.widgets.progress import ProgressLine
@@ -61,11 +61,12 @@ class IngestScreen(Screen[str | None]):
     class Looked(Message):
         """What the folder is: read into `library` already, or to be read with so many files."""
 
-        def __init__(self, library: str, files: int | None, bytes: int = 0) -> None:
+        def __init__(self, library: str, files: int | None, bytes: int = 0, seconds: float | None = None) -> None:
             super().__init__()
             self.library = library
             self.files = files
             self.bytes = bytes
+            self.seconds = seconds
 
     class Finished(Message):
         def __init__(self, report: IngestReport | None, error: LocalragError | None = None) -> None:
@@ -119,7 +120,7 @@ class IngestScreen(Screen[str | None]):
                 "asking",
                 Content(
                     f"Read {files} into a library named {clean_line(self._library)}? (y/n)\n\n"
-                    f"{size(message.bytes)} in all. {PACE}"
+                    f"{size(message.bytes)} in all. {_pace(message.seconds)}"
                 ),
             )
         else:
@@ -148,7 +149,7 @@ class IngestScreen(Screen[str | None]):
 
     def _look(self) -> None:
         found = self._core.engine.look_at(self._folder)
-        deliver(self, self.Looked(found.library, None if found.known else found.files, found.bytes))
+        deliver(self, self.Looked(found.library, None if found.known else found.files, found.bytes, found.seconds))
 
     def _read(self) -> None:
         for told in self._core.engine.ingest(self._library, self._folder, stop=self._stop.is_set):
@@ -192,3 +193,13 @@ class IngestScreen(Screen[str | None]):
         self._step = step
         self._words.update(words)
         self._hint.update(HINTS[step])
+
+
+def _pace(seconds: float | None) -> str:
+    """How long reading may take: as the last folder did here, else as it was measured elsewhere."""
+    if seconds is None:
+        return PACE
+    return (
+        f"At the pace of the folder read last on this machine, that takes about {spoken(seconds)}; scans take longer. "
+        "The time left is shown as soon as the first files are read."
+    )

@@ -13,7 +13,7 @@ import click
 
 from localrag.cli.options import complete_library, json_option, print_json, shown
 from localrag.cli.sealing import sealing_options
-from localrag.errors import UsageError
+from localrag.errors import UsageError, VaultLocked
 from localrag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -55,10 +55,11 @@ def show_command(
     libraries: Sequence[str], events: Sequence[str], users: Sequence[str], since: str, until: str, last: int | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Print the lines of the records, oldest first."""
+    """Print the lines of the records, oldest first; of encrypted ones whose key is not here, which these are."""
+    locked: list[str] = []
     rows = [
         (name, file, entry)
-        for name, file, entry in _entries(load_settings(), libraries)
+        for name, file, entry in _entries(load_settings(), libraries, None if libraries else locked)
         if (not events or entry.event in events)
         and (not users or entry.user in users)
         and entry.time >= since
@@ -66,12 +67,14 @@ def show_command(
     ]
     rows = rows[-last:] if last else rows
     if as_json:
-        print_json({"entries": [_row(name, file, entry) for name, file, entry in rows]})
+        print_json({"entries": [_row(name, file, entry) for name, file, entry in rows], "locked": locked})
         return
     if not rows:
         click.echo("There is nothing in the record that fits.", err=True)
     for name, file, entry in rows:
         click.echo(_line(_row(name, file, entry)))
+    if locked:
+        click.echo(f"Not shown, since their keys are not here (--key-file): {', '.join(locked)}", err=True)
 
 
 @audit_command.command(
@@ -207,16 +210,24 @@ def _files(settings: Settings, libraries: Sequence[str]) -> list[tuple[str, Path
     return [*general, *((name, settings.audit_of(name)) for name in libraries or there)]
 
 
-def _entries(settings: Settings, libraries: Sequence[str]) -> list[tuple[str, Path, Entry]]:
-    """The lines of all records, by their time."""
+def _entries(
+    settings: Settings, libraries: Sequence[str], locked: list[str] | None = None
+) -> list[tuple[str, Path, Entry]]:  # fmt: skip
+    """The lines of all records, by their time; where `locked` is given, it gains the records whose keys are not here.
+
+    Raises:
+        VaultLocked: the key of one is not here, and `locked` is not given.
+    """
     from localrag import audit
 
-    found = [
-        (name, file, entry)
-        for name, file in _files(settings, libraries)
-        if file.is_file()
-        for entry in audit.entries(file)
-    ]
+    found = []
+    for name, file in _files(settings, libraries):
+        try:
+            found += [(name, file, entry) for entry in (audit.entries(file) if file.is_file() else ())]
+        except VaultLocked:
+            if locked is None:
+                raise
+            locked.append(name)
     return sorted(found, key=lambda item: (item[2].time, item[0], item[2].number))
 
 

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from localrag import audit
+from localrag import audit, encrypting
 from localrag.audit import words
 from localrag.cli.app import localrag
-from localrag.errors import NotFoundError, UsageError
+from localrag.errors import NotFoundError, UsageError, VaultLocked
+from localrag.sealing import ring as rings
+from localrag.sealing import unlocked
 from localrag.settings import Settings
 
 
@@ -96,3 +98,21 @@ def test_words_are_erased_and_the_record_stays_whole(settings: Settings) -> None
     assert run("audit", "verify").exit_code == 0
     with pytest.raises(NotFoundError):
         run("audit", "erase", "nobody", "1")
+
+
+def test_the_record_of_a_locked_library_is_named_and_keeps_no_other_from_being_shown(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
+    _, secret = rings.new_recovery()
+    people = settings.library_dir("people")
+    for _ in encrypting.encrypt(people, lambda ring, key: ring.with_random(key, "me", secret), lambda: False):
+        pass
+    unlocked.forget()
+    shown = run("audit", "show")
+    assert shown.stdout.count("contracts") == 2 and "people" not in shown.stdout
+    assert "Not shown, since their keys are not here (--key-file): people" in shown.stderr
+    assert json.loads(run("audit", "show", "--json").stdout)["locked"] == ["people"]
+    for command in (("show", "-l", "people"), ("export", str(settings.home / "all.csv"))):
+        with pytest.raises(VaultLocked):
+            run("audit", *command)

@@ -47,6 +47,7 @@ from localrag.prefix_cache import PrefixCache
 from localrag.question import Prompted, Question
 from localrag.reports import Warmed
 from localrag.reranking import Reranker
+from localrag.sealing import unlocked
 from localrag.settings import Settings
 from localrag.survey import summarising, surveying
 from localrag.survey.tools import Tools
@@ -465,6 +466,8 @@ class Assistant:
     def _record(self, asked: Question, answer: Answer) -> Iterator[Event]:
         """Note the answer; its words were shown while they were written, so it is given without a record too."""
         try:
+            # What is answered from an encrypted library, too, is not kept in clear beside another.
+            sealed = [library for library in asked.libraries if unlocked.sealed_folder(library.folder)]
             for library in asked.libraries:
                 file = self._settings.audit_of(library.name)
                 number = audit.record(
@@ -472,7 +475,7 @@ class Assistant:
                     question=asked.text, answer=answer.answer, plan=answer.plan.kind, found=answer.found,
                     model=answer.model or "", settings=self._settings.digest, shown=_shown(asked, library, answer),
                 )  # fmt: skip
-                if self._settings.audit_words == "full":
+                if self._settings.audit_words == "full" and (not sealed or library in sealed):
                     words.keep(file, number, asked.text, answer.answer)
         except StorageError as error:
             yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")

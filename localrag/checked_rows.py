@@ -93,8 +93,8 @@ def meta_of(source: sqlite3.Connection, *, instructions: bool) -> dict[str, str]
         Unfit: it is not what localrag writes.
     """
     rows = source.execute("SELECT key, value FROM meta LIMIT 100").fetchall()
-    said = {_text(row[0]): _text(row[1], _LONG) for row in rows}
     try:
+        said = {_text(row[0]): _text(row[1], _LONG) for row in rows}
         if said.keys() - _META or said["schema"] != str(SCHEMA):
             raise Unfit(f"it is of schema {said['schema']!r:.40}, and this localrag reads {SCHEMA}")
         embedder = restored(EmbedderIdentity, json.loads(said["embedder"]))

@@ -217,6 +217,7 @@ OTHER_ROWS = {
         '{"model":"m","sha256":"s","precision":"p","engine":"e","dimension":100000000}' WHERE key = 'embedder'""",
     "a generation that is none": "UPDATE meta SET value = 'x' WHERE key = 'generation'",
     "another schema": "UPDATE meta SET value = '9' WHERE key = 'schema'",
+    "a blob as what it says of itself": "UPDATE meta SET value = x'00' WHERE key = 'embedder'",
     "something more of itself": "INSERT INTO meta VALUES ('more', '')",
     "marks of another form": """INSERT INTO meta VALUES ('forgotten', '{"key": 1}')""",
     "a language that is none": "UPDATE documents SET language = 'klingon'",

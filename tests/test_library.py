@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from papers import all_vectors, sound, with_words
 
+from localrag import policy
 from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError, UsageError
@@ -334,11 +335,14 @@ def test_a_reader_cannot_write_and_leaves_the_file_as_it_is(library: Editor, put
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders have no mode there")
-def test_a_library_in_a_folder_without_the_right_to_write_is_not_called_damaged(library: Editor, put: Put) -> None:
+def test_a_library_in_a_folder_without_the_right_to_write_is_not_called_damaged(
+    library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(library, "a.txt", "Words.")
     library.close()
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o755)
+        monkeypatch.setattr(policy, "SYSTEM", Path(place) / "policy.toml")  # where the other user may look for one
         folder = shutil.copytree(library.folder, Path(place) / "papers")
         (folder / DATABASE).chmod(0o644)
         folder.chmod(0o555)

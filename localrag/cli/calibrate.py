@@ -68,7 +68,7 @@ Examples:
 @click.option("--filler", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
               help="Hide the facts in the text of these documents; else of a library, else of ./examples.")  # fmt: skip
 @click.option("-l", "--library", metavar="NAME", shell_complete=complete_library,
-              help="Hide the facts in the text of this library; the largest, if left out.")  # fmt: skip
+              help="Hide the facts in the text of this library; the only one there is, if left out.")  # fmt: skip
 @click.option(
     "--lengths", callback=_lengths, metavar="LIST", help="Lengths of text in tokens; 1k,2k,4k,8k, if left out."
 )
@@ -164,16 +164,15 @@ def _text(
 def _documents(
     folder: Path | None, library: str | None, settings: Settings, stop: Callable[[], bool]
 ) -> tuple[Iterator[str], str]:
-    """The texts, and what they are called: the folder or library named, else the largest library, else the examples."""
+    """The texts, and what they are called: the folder or library named, else the only library, else the examples."""
     from localrag import api, intake
     from localrag.calibrate import filler
 
     if folder is None:
+        # One of several is not for a command to choose: its text would be read though nobody named it.
         names = [library] if library is not None else api.library_names(settings)
-        opened = [intake.open_library(settings, name) for name in names]
-        largest = max(opened, key=lambda one: sum(item.characters for item in one.documents()), default=None)
-        if largest is not None:
-            return filler.of_library(largest), f"the library {largest.name!r}"
+        if len(names) == 1:
+            return filler.of_library(intake.open_library(settings, names[0])), f"the library {names[0]!r}"
         folder = _examples()
     return filler.of_folder(folder, settings, stop), f"the folder {str(folder)!r}"
 

@@ -96,11 +96,23 @@ def test_when_the_time_is_over_it_is_said_and_gone_on_with(running: list[Forgetf
     assert "from now on this decides" in run(*args).stdout
 
 
-def test_a_library_is_the_text_where_no_folder_is_named(running: list[Forgetful], shelf: Callable[..., Any]) -> None:
-    shelf("small", {"a.txt": "A short note."})
+def test_the_only_library_is_the_text_where_nothing_is_named(
+    running: list[Forgetful], shelf: Callable[..., Any]
+) -> None:
     shelf("large", {"b.txt": _story(2000)})
     value = json.loads(run("--lengths", "1k", "--json").stdout)
     assert value["filler"]["source"] == "the library 'large'"
+
+
+def test_of_several_libraries_none_is_read_that_was_not_named(
+    running: list[Forgetful], shelf: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, folder: Callable[..., Path]
+) -> None:
+    shelf("north", {"a.txt": _story(2000)})
+    shelf("south", {"b.txt": _story(3000)})
+    monkeypatch.chdir(folder({"examples/contracts/a.txt": _story(2000)}))
+    assert "examples" in json.loads(run("--lengths", "1k", "--json").stdout)["filler"]["source"]
+    named = json.loads(run("--lengths", "1k", "--json", "--library", "north").stdout)
+    assert named["filler"]["source"] == "the library 'north'"
 
 
 def test_without_a_library_the_examples_are_the_text(

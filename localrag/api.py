@@ -90,23 +90,7 @@ def name_for(path: Path, settings: Settings | None = None) -> str:
     Raises:
         UsageError: another folder's library has that name already.
     """
-    settings = settings or load_settings()
-    known = find_library(path, settings)
-    if known is not None:
-        return known
-    folder = path.resolve()
-    folder = folder.parent if folder.is_file() else folder
-    name = (
-        "".join(letter if letter.isalnum() or letter in " .-_" else "-" for letter in folder.name).strip(" .-")
-        or "documents"
-    )
-    # One without a root was stopped before its first document, and is of no folder yet.
-    if name in library_names(settings) and Library(name, settings).roots():
-        raise UsageError(
-            f"there is a library named {name!r} of another folder",
-            f"To add {str(path)!r} to it, give --name {name!r}; for one of its own, give another --name.",
-        )
-    return name
+    return names.name_for(path, settings or load_settings())
 
 
 def ask(

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from localrag import audit, ingest, prefix_cache, vault
+from localrag import audit, ingest, limits, prefix_cache, vault
 from localrag.audit import lists, words
 from localrag.editing import Editor
 from localrag.sessions import store_of
@@ -30,6 +30,8 @@ def forget(
 ) -> None:
     """Delete these documents of a library, or the `whole` library.
 
+    Conversations may lie with other libraries: a process that sees one alone (`limits`) leaves them to its parent.
+
     Raises:
         LibraryError, StorageError: see there.
     """
@@ -37,7 +39,7 @@ def forget(
     with ingest.writing(folder, name):
         if not whole:
             _take_out(name, folder, documents)
-    if conversations != "keep":
+    if conversations != "keep" and not limits.walled():
         places = [(name, document.path) for document in documents]
         store_of(settings).forget(places, remove=conversations == "remove")
     if whole:

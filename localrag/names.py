@@ -54,6 +54,39 @@ def library_of(path: Path, settings: Settings) -> str | None:
     return None
 
 
+def name_for(path: Path, settings: Settings) -> str:
+    """The library's name for a folder: the one that has it, else the folder's own.
+
+    Raises:
+        UsageError: another folder's library has that name already.
+    """
+    known = library_of(path, settings)
+    if known is not None:
+        return known
+    folder = path.resolve()
+    folder = folder.parent if folder.is_file() else folder
+    name = (
+        "".join(letter if letter.isalnum() or letter in " .-_" else "-" for letter in folder.name).strip(" .-")
+        or "documents"
+    )
+    if name in library_names(settings.indexes_dir) and _of_a_folder(name, settings):
+        raise UsageError(
+            f"there is a library named {name!r} of another folder",
+            f"To add {str(path)!r} to it, give --name {name!r}; for one of its own, give another --name.",
+        )
+    return name
+
+
+def _of_a_folder(name: str, settings: Settings) -> bool:
+    """Whether a library has a root; one without was stopped before its first document, and is of no folder yet."""
+    from localrag import vault
+
+    if settings.foreign(name):
+        return True
+    with closing(vault.connect(settings.library_dir(name) / DATABASE)) as database:
+        return database.execute("SELECT 1 FROM roots").fetchone() is not None
+
+
 def no_library(folder: Path, name: str) -> NotFoundError:
     """The error for a library that is not there, with the nearest name that is."""
     near = difflib.get_close_matches(name, [path.parent.name for path in folder.glob(f"*/{DATABASE}")], 1)

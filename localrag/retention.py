@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from localrag import audit, vault
+from localrag import audit, limits, vault
 from localrag.audit import words
 from localrag.names import library_names
 from localrag.sessions import store_of
@@ -33,7 +33,7 @@ def keep_to(settings: Settings, now: datetime | None = None) -> int:
         StorageError: something cannot be deleted, or that it was cannot be recorded.
     """
     days = settings.retention_days
-    if not days:
+    if not days or limits.walled():  # who may see one library alone does nothing about all
         return 0
     now = now or datetime.now(UTC)
     done = {"day": now.date().isoformat(), "retention_days": days}

@@ -151,8 +151,21 @@ class Settings:
         return self._data / "asking"
 
     @property
+    def general_dir(self) -> Path:
+        """What belongs to no library and every process keeps: the general record, speeds, when something was done."""
+        return self._data / "general"
+
+    @property
+    def walled(self) -> tuple[Path, ...]:
+        """Folders with what libraries and conversations hold, which a process that works on one library sees that of
+        alone; and the key of proofs."""
+        beside = ("foreign", "own")
+        return (self.indexes_dir, self.sessions_dir, self.evaluation_dir, self.calibrating_dir, self.proofs_dir,
+                *(self._data / name for name in beside))  # fmt: skip
+
+    @property
     def audit_file(self) -> Path:
-        return self._data / AUDIT_FILE
+        return self.general_dir / AUDIT_FILE
 
     def audit_of(self, library: str) -> Path:
         """The record of a library, which goes with it where that is moved, encrypted or deleted."""
@@ -161,11 +174,11 @@ class Settings:
     @property
     def retention_file(self) -> Path:
         """When what is too old was last deleted."""
-        return self._data / "retention.json"
+        return self.general_dir / "retention.json"
 
     @property
     def calibration_file(self) -> Path:
-        return self._data / "calibration.json"
+        return self.general_dir / "calibration.json"
 
     @property
     def calibrating_dir(self) -> Path:

@@ -480,7 +480,8 @@ def lock(path: Path, what: str, *, wait: bool = True, on_wait: Callable[[str], N
                 except Timeout:
                     continue
     try:
-        with suppress(StorageError):  # deleting needs the lock too, and must work on a full disk
+        # Deleting needs the lock too, and must work on a full disk; and who writes to the folder may sweep this away.
+        with suppress(StorageError, FileNotFoundError):
             write_bytes(holder, str(os.getpid()).encode(), plain=True)
         yield
     finally:

@@ -77,6 +77,8 @@ class Watched:
                 for what in ("cmdline", "environ"):
                     with contextlib.suppress(OSError):
                         data = (process / what).read_bytes()
+                        if data.startswith(b"tmux\0"):  # the hand that types
+                            continue
                         self.looked_at.add(data.replace(b"\0", b" ").decode("utf-8", "replace"))
                         if self._canaries.in_bytes(data, 0):
                             self.found.add(f"{what}: {data.replace(bytes(1), b' ')[:300]!r}")

@@ -276,6 +276,6 @@ def test_what_was_done_is_on_record(models: Any, folder: Folder, home: Path) -> 
     assert [entry.event for entry in own] == ["ingest", "forget"]
     assert own[1].details["sha256"] == [document.sha256] and "a.txt" not in str(own[1].details)
     library.forget()
-    (last,) = audit.entries(home / "audit.jsonl")
+    (last,) = audit.entries(home / "general" / "audit.jsonl")
     # Where the library's own record ended, before it went with it.
     assert last.event == "forget" and last.details["record"]["mark"] == own[1].mark

@@ -31,6 +31,20 @@ def rights(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
+def test_a_lock_is_held_also_where_the_note_of_its_holder_is_swept_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+
+    def swept(self: Path, target: Path) -> Path:
+        vault.sweep(self.parent)  # by another process that writes to the same folder
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", swept)
+    with vault.lock(tmp_path / "audit.lock", "the record"):
+        assert not (tmp_path / "audit.holder").exists()
+
+
 def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     file = tmp_path / "file"
     vault.write_bytes(file, b"old")

@@ -15,6 +15,7 @@ from localrag.cli.options import (
     chosen_libraries,
     filter_options,
     json_option,
+    keep_to_retention,
     library_option,
     print_json,
     shown,
@@ -97,10 +98,11 @@ def ask_command(
     )
     # Before numpy is imported, which starts threads.
     exported = [] if table is None else [table.absolute().parent]
-    limits.hold(settings, *exported, reads=unlocking.key_files())
+    names = chosen_libraries(libraries, settings)
+    keep_to_retention(settings)
+    limits.hold(settings, names, *exported, reads=unlocking.key_files())
     from localrag.api import ask
 
-    names = chosen_libraries(libraries, settings)
     narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # ticked in the app alone
     asking = ask(question, libraries=names, **narrowed, mode=mode, reproducible=reproducible, settings=settings)
     answer = _follow(asking, drawn=not as_json and sys.stderr.isatty(), silent=as_json, thinking=show_thinking)

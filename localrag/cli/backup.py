@@ -15,6 +15,7 @@ from localrag.cli.eval_setup import bar, interruptible
 from localrag.cli.options import complete_library, json_option, print_json, shown
 from localrag.cli.sealing import sealing_options
 from localrag.errors import StorageError, UsageError
+from localrag.names import check_name
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
@@ -61,11 +62,9 @@ def backup_command(
     if not file.absolute().parent.is_dir():
         raise StorageError(f"there is no folder {str(file.parent)!r}", "Make it first, or give another path.")
     # Before numpy is imported, which starts threads.
-    limits.hold(settings, file.absolute().parent, reads=unlocking.key_files())
+    limits.hold(settings, [check_name(name)], file.absolute().parent, reads=unlocking.key_files())
     from localrag import backup
-    from localrag.names import check_name
 
-    check_name(name)
     replace = replace or _sure(file.exists() and f"Replace {str(file)!r}?")
     with interruptible() as stop, bar() as tell:
         made = backup.write(
@@ -115,7 +114,8 @@ def restore_command(source: Path, name: str | None, replace: bool, as_json: bool
     model states and what it tells the model are not. Ctrl-C stops it and changes nothing.
     """
     settings = load_settings()
-    limits.hold(settings, reads=[source.absolute(), *unlocking.key_files()])
+    # It puts a folder among the libraries, and looks for conversations that are there already.
+    limits.hold(settings, None, reads=[source.absolute(), *unlocking.key_files()])
     from localrag import backup
 
     with interruptible() as stop, bar() as tell:

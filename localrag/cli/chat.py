@@ -139,6 +139,7 @@ def _talk_in_lines(
             # Without the small model that comes along, no folder can be read either.
             first_model.choose(core.engine, ready)
         chosen = plain.chosen(core.engine, tuple(named), folder, ask_back)
+        core.engine.use(chosen)
         talk = plain.PlainChat(core.engine, core.store, chosen, only, mode, ask_back=ask_back)
         if session is not None:
             talk.resume(session)

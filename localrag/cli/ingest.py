@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrag import limits
-from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag import limits, scanning
+from localrag.cli.options import complete_library, json_option, keep_to_retention, print_json, shown
 from localrag.errors import LocalragError, UsageError
+from localrag.names import check_name, name_for
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
@@ -89,10 +90,14 @@ def ingest_command(
     over, as `.gitignore` does. Ctrl-C stops after the step at hand; the next run goes on.
     """
     settings = load_settings()
-    limits.hold(settings)  # before numpy is imported, which starts threads
+    keep_to_retention(settings)
+    chosen = check_name(name) if name else name_for(path, settings)
+    scanning.root_of(path)  # raises where there is none, before anything is made for it
+    limits.make_room(settings, chosen)
+    limits.hold(settings, [chosen])  # before numpy is imported, which starts threads
     from localrag import api
 
-    library = api.open_library(name or api.name_for(path, settings), settings=settings, create=True)
+    library = api.open_library(chosen, settings=settings, create=True)
     if encrypt:
         from localrag.cli.vault import encrypt_first
 

@@ -169,17 +169,25 @@ def words_of(given: str) -> str:
     return " ".join(sys.stdin.read().split())
 
 
+def keep_to_retention(settings: Settings) -> None:
+    """Have go what is too old, of all libraries, while this process may still reach them."""
+    if settings.retention_days:
+        from localrag import retention
+
+        retention.keep_to(settings)
+
+
 def chosen_libraries(names: Sequence[str], settings: Settings) -> list[str]:
     """The libraries named, or the only one there is.
 
     Raises:
         NotFoundError, UsageError: there is none, or it is not clear which is meant.
     """
-    from localrag.api import library_names
+    from localrag.names import library_names
 
     if names:
         return list(dict.fromkeys(names))
-    there = library_names(settings)
+    there = library_names(settings.indexes_dir)
     if not there:
         raise NotFoundError(
             f"there is no library yet in {str(settings.indexes_dir)!r}", "Make one: localrag ingest FOLDER"

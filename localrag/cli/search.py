@@ -10,6 +10,7 @@ from localrag.cli.options import (
     chosen_libraries,
     filter_options,
     json_option,
+    keep_to_retention,
     library_option,
     print_json,
     shown,
@@ -42,14 +43,15 @@ def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Fil
     Words in double quotes are looked for as a phrase. With - they are read from standard input.
     """
     settings = load_settings()
-    limits.hold(settings, reads=unlocking.key_files())  # before numpy is imported, which starts threads
+    names = chosen_libraries(libraries, settings)
+    keep_to_retention(settings)
+    limits.hold(settings, names, reads=unlocking.key_files())  # before numpy is imported, which starts threads
     from localrag.assistant import Assistant
     from localrag.errors import UsageError
 
     question = words_of(" ".join(words))
     if not any(letter.isalnum() for letter in question):
         raise UsageError("there are no words to search for", 'For example: localrag search "notice period"')
-    names = chosen_libraries(libraries, settings)
     assistant = Assistant(settings)
     try:
         looked_for = assistant.spelled(question, names)

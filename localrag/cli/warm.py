@@ -14,8 +14,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag import limits
-from localrag.cli import eval_setup
-from localrag.cli.options import complete_document, complete_library, json_option, print_json, shown
+from localrag.cli import eval_setup, unlocking
+from localrag.cli.options import (
+    complete_document,
+    complete_library,
+    json_option,
+    keep_to_retention,
+    print_json,
+    shown,
+)
+from localrag.names import check_name
 from localrag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -63,7 +71,8 @@ def warm_command(
     """
     _lower_priority()
     settings = load_settings()
-    limits.hold(settings)
+    keep_to_retention(settings)
+    limits.hold(settings, [check_name(name)], reads=unlocking.key_files())
     with eval_setup.interruptible() as stop:
         until = time.monotonic() + seconds if seconds is not None else float("inf")
         told = warm_library(

@@ -41,8 +41,8 @@ _SCOPES = 0b11  # abstract Unix sockets, signals
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What may be run and read, what read, what read and written, and where sockets may be made: files, or folders with
-    all that is in them.
+    """What may be run and read, what read, what read and written, of which folders the names may be listed, and where
+    sockets may be made: files, or folders with all that is in them.
 
     Paths that are not there are left out; links are followed once, when the limits are set.
     """
@@ -50,6 +50,7 @@ class Files:
     programs: tuple[Path, ...] = ()
     reads: tuple[Path, ...] = ()
     writes: tuple[Path, ...] = ()
+    lists: tuple[Path, ...] = ()
     sockets: tuple[Path, ...] = ()
 
 
@@ -91,6 +92,7 @@ def restrict(files: Files | None, reach: bool = True) -> bool:
             _allow(ruleset, files.programs, _RUNNING & handled)
             _allow(ruleset, files.reads, _READING & handled)
             _allow(ruleset, files.writes, _WRITING & handled)
+            _allow(ruleset, files.lists, _LIST & handled)
             _allow(ruleset, files.sockets, _MAKE_SOCKET & handled)
         seccomp.no_new_privileges()
         _checked(seccomp.call(_RESTRICT, ruleset, 0))

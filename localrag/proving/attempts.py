@@ -321,6 +321,10 @@ def _getent(target: Target) -> None:
     _run("getent", "ahosts", _NO_NAME)
 
 
+# A library that the proof does not work on, below its home.
+OTHER_LIBRARY = Path("indexes/another/library.db")
+
+
 # --- files --------------------------------------------------------------------------------------------------
 
 
@@ -350,9 +354,18 @@ def _native_writes(target: Target) -> None:
 
 
 def _moves(target: Target) -> None:
-    vault.write_bytes(target.inside / "moved", b"x")
+    ours = target.inside / "tmp" / "moved"
+    vault.write_bytes(ours, b"x")
     with _bare_errors():
-        vault.move(target.inside / "moved", target.outside / "moved")
+        vault.move(ours, target.outside / "moved")
+
+
+def _reads_a_library(target: Target) -> None:
+    (target.inside / OTHER_LIBRARY).read_bytes()
+
+
+def _writes_to_a_library(target: Target) -> None:
+    os.close(_native("open", os.fsencode(target.inside / OTHER_LIBRARY), os.O_WRONLY))
 
 
 def _shell_writes(target: Target) -> None:
@@ -399,5 +412,7 @@ ATTEMPTS = (
     Attempt("writing a file elsewhere, by native code", "files", "files", _native_writes),
     Attempt("writing a file elsewhere, by a shell", "files", "files", _shell_writes),
     Attempt("moving a file of ours elsewhere", "files", "files", _moves),
+    Attempt("reading another library", "files", "files", _reads_a_library),
+    Attempt("writing to another library, by native code", "files", "files", _writes_to_a_library),
     Attempt("a new file in the home folder", "files", "files", _home),
 )

@@ -112,7 +112,7 @@ def prove_forgotten(
 
 def _files(settings: Settings) -> list[Path]:
     """All that localrag keeps but models, which hold nothing of documents, and are large."""
-    folders = {settings.audit_file.parent, settings.indexes_dir}
+    folders = {settings.general_dir.parent, settings.indexes_dir}
     files = {path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file()}
     return sorted(path for path in files if not path.is_relative_to(settings.models_dir))
 

@@ -32,7 +32,7 @@ from typing import Any
 from localrag import __version__, offline, vault
 from localrag.errors import LocalragError, ModelError
 from localrag.offline import Layer, LayerName
-from localrag.proving.attempts import ATTEMPTS, Outcome
+from localrag.proving.attempts import ATTEMPTS, OTHER_LIBRARY, Outcome
 from localrag.proving.report import Report, Run, Tried
 from localrag.settings import Settings
 
@@ -103,6 +103,7 @@ def _home(settings: Settings, place: Path) -> Iterator[None]:
     """A new home folder in it, with the person's models and nothing else."""
     vault.make_dir(place / "home")
     vault.link(place / "home" / "models", settings.models_dir.resolve())
+    vault.write_bytes(place / "home" / OTHER_LIBRARY, b"another matter\n")
     try:
         yield
     finally:

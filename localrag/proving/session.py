@@ -34,7 +34,8 @@ def main() -> None:
     if not order["control"]:
         offline.confine(without=order["without"])
         if "files" not in order["without"]:
-            limits.hold(settings, reads=[Path(order["documents"])], without=order["without"])
+            limits.make_room(settings, LIBRARY)
+            limits.hold(settings, [LIBRARY], reads=[Path(order["documents"])], without=order["without"])
     told: dict[str, Any] = {"before": _try_all(target), "layers": [asdict(layer) for layer in offline.layers()]}
     if order["work"]:
         told["work"] = _work(settings, Path(order["documents"]))

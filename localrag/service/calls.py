@@ -26,13 +26,14 @@ NAMES = tuple(name for name, value in vars(Engine).items() if inspect.isfunction
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a worker is told first: the settings, whether it confines itself, who started it, and the keys of encrypted
-    folders that its parent holds (it cannot ask for any itself)."""
+    """What a worker is told first: the settings, whether it confines itself, who started it, the keys of encrypted
+    folders that its parent holds (it cannot ask for any itself), and the libraries that it works on, and no other."""
 
     settings: Settings
     confined: bool
     parent: int
     keys: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+    libraries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

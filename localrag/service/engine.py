@@ -101,6 +101,9 @@ class ModelOffer:
 class Engine(Protocol):
     """Documents and models, wherever they are."""
 
+    def use(self, libraries: Sequence[str]) -> None:
+        """Say which libraries are asked from now on; a model that is loaded may have to be loaded again (`load`)."""
+
     def load(self) -> str:
         """Load the model that answers (seconds); returns its id."""
 

@@ -35,6 +35,9 @@ class LocalEngine:
         self._assistant = assistant or Assistant(settings)
         self._drawer: Drawer | None = None
 
+    def use(self, libraries: Sequence[str]) -> None:
+        pass  # it reaches all that its process does
+
     def load(self) -> str:
         return self._assistant.load()
 

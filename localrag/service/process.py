@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any
 
-from localrag import offline
+from localrag import limits, offline
 from localrag.errors import LocalragError
 from localrag.sealing import unlocked
 from localrag.service import wire
@@ -55,12 +56,25 @@ class Reply:
 
 
 class Process:
-    """One worker, from its start to its end. May be used from several threads."""
+    """One worker, from its start to its end. May be used from several threads.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        libraries: those that it reaches; it is given the keys of these alone.
+    """
+
+    def __init__(self, settings: Settings, libraries: Sequence[str] = ()) -> None:
         self.alive = True
-        keys = tuple((str(folder), key.secret) for folder, key in unlocked.keys().items())
-        self._setup = Setup(settings, offline.confined(), os.getpid(), keys)
+        self.libraries = frozenset(libraries)
+        confined = offline.confined()
+        self._settings, self._readable = settings, limits.readable(settings) if confined else {}
+        self._there = {name for name in libraries if (settings.indexes_dir / name).is_dir()} if confined else libraries
+        folders = {
+            place(name).absolute()
+            for name in libraries
+            for place in (settings.indexes_dir.joinpath, settings.library_dir)
+        }
+        keys = tuple((str(folder), key.secret) for folder, key in unlocked.keys().items() if folder in folders)
+        self._setup = Setup(settings, confined, os.getpid(), keys, tuple(libraries))
         self._numbers = count(1)
         self._replies: dict[int, Reply] = {}
         self._popen: subprocess.Popen[bytes] | None = None
@@ -71,17 +85,31 @@ class Process:
         # The system ends the worker with the thread that started it, so that is one that stays (see `worker`).
         threading.Thread(target=self._run, name="localrag-worker", daemon=True).start()
 
+    def takes_in(self, library: str, folder: Path) -> bool:
+        """Whether it may read all of a folder into a library: both were there when it confined itself."""
+        if not self._setup.confined:
+            return True
+        return library in self._there and limits.still_covers(self._readable, folder, self._settings)
+
+    @property
+    def busy(self) -> bool:
+        with self._lock:
+            return bool(self._replies)
+
     # --- talking --------------------------------------------------------------------------------------------
 
-    def begin(self, name: str, arguments: dict[str, Any]) -> Reply | None:
-        """Call a method; None where the worker has ended."""
+    def expect(self) -> Reply | None:
+        """What comes back for a call that is made with it (`begin`); None where the worker has ended."""
         reply = Reply(next(self._numbers))
         with self._lock:
             if not self.alive:
                 return None
             self._replies[reply.number] = reply
-        self.send(["call", reply.number, name, arguments])
         return reply
+
+    def begin(self, reply: Reply, name: str, arguments: dict[str, Any]) -> None:
+        """Call a method."""
+        self.send(["call", reply.number, name, arguments])
 
     def send(self, said: list[Any]) -> None:
         data = wire.line(said)

@@ -66,7 +66,7 @@ def _settle(setup: Setup) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if setup.confined:
         offline.confine()
-        limits.hold(setup.settings)
+        limits.hold(setup.settings, setup.libraries)
     if sys.platform == "win32":
         return
     import resource

@@ -138,6 +138,7 @@ class LocalragApp(App[None]):
         self.lanes = {name: Lane(name) for name in ("model", "pages", "reading")}
         self.works = Works(core, self.lanes)
         self._libraries = tuple(libraries)
+        self._used: tuple[str, ...] = ()
         self._resumed = resumed
         self._folder = folder
         self._only = only
@@ -154,8 +155,6 @@ class LocalragApp(App[None]):
         self.call_after_refresh(self._start_up)
 
     def _start_up(self) -> None:
-        if not self._wants_model:
-            self.load_model()
         self.lanes["pages"].submit(get_ready, lambda error: None)
 
     @property
@@ -168,12 +167,11 @@ class LocalragApp(App[None]):
     @work
     async def open_first_screen(self) -> None:
         """Lead to a library, however many steps that takes, then open the conversation."""
-        if self._wants_model:
-            # Without the small model that comes along, no folder can be read either.
-            if await self.push_screen_wait(NoModelScreen(self.core, self._installer, self._clock)):
-                self.load_model()
-            else:
-                self.model = ModelState("failed", error=ModelMissing("no model is installed", INSTALL))
+        # Without the small model that comes along, no folder can be read either.
+        if self._wants_model and not await self.push_screen_wait(
+            NoModelScreen(self.core, self._installer, self._clock)
+        ):
+            self.model = ModelState("failed", error=ModelMissing("no model is installed", INSTALL))
         resumed, libraries = self._resumed, self._libraries
         if not libraries and resumed is None:
             name = await (self._read_folder(self._folder) if self._folder else self._choose_library())
@@ -182,6 +180,7 @@ class LocalragApp(App[None]):
                 return
             libraries = (name,)
         scope = resumed.scope if resumed else Scope(libraries, self._only, self._mode)
+        self._use(scope.libraries)
         await self.push_screen(ChatScreen(self.core, scope, self._clock, resumed))
         self._offer_models()
 
@@ -198,6 +197,16 @@ class LocalragApp(App[None]):
 
     async def _read_folder(self, folder: Path) -> str | None:
         return await self.push_screen_wait(IngestScreen(self.core, folder, self._clock))
+
+    def _use(self, libraries: tuple[str, ...]) -> None:
+        """Ask these libraries from now on; the model is loaded where they, and no others, can be reached (`limits`)."""
+        if libraries == self._used:
+            return
+        self._used = libraries
+        self.core.engine.use(libraries)
+        if self.model.state != "failed":
+            self.model = ModelState("loading")
+            self.call_after_refresh(self.load_model)
 
     # --- the model ------------------------------------------------------------------------------------------
 
@@ -275,6 +284,7 @@ class LocalragApp(App[None]):
             self.notify(f"There is no library {clean_line(name)!r}. Libraries: {there}.", markup=False)
         else:
             screen.stop_answer()
+            self._use((name,))
             # Not waited for: the screen that goes may be the one that asked.
             self.switch_screen(ChatScreen(self.core, Scope((name,), mode=screen.scope.mode), self._clock))
 
@@ -295,6 +305,7 @@ class LocalragApp(App[None]):
         """Go on with another conversation in place of the one on the screen."""
         if isinstance(self.screen, ChatScreen):
             self.screen.stop_answer()
+            self._use(resumed.scope.libraries)
             # Not waited for: the screen that goes may be the one that asked.
             self.switch_screen(ChatScreen(self.core, resumed.scope, self._clock, resumed))
 

@@ -81,7 +81,7 @@ def test_nothing_is_deleted_without_being_sure(store: SessionStore, tmp_path: Pa
     assert len(store.list()) == 2
     run("delete", "lease", "leave", "--yes")
     assert store.list() == []
-    record = tmp_path / "home" / "audit.jsonl"
+    record = tmp_path / "home" / "general" / "audit.jsonl"
     assert [json.loads(line)["event"] for line in record.read_text().splitlines()] == ["forget", "forget"]
     assert audit.verify(record) == []
 

@@ -69,6 +69,7 @@ def test_every_attempt_is_refused_by_the_layer_that_is_there_for_it(settings: Se
         ("files", "reading a file elsewhere"),
     } <= work
     assert {("python", "another program's Unix socket"), ("files", "moving a file of ours elsewhere")} <= work
+    assert ("files", "reading another library") in work
     assert {one.way for one in run.tried} == {"python", "native", "program", "names", "files", "processes"}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from localrag.errors import NotFoundError
 from localrag.events import Delta
+from localrag.reports import IngestReport
 from localrag.service import worker
 from localrag.service.engine import Folder, Opened
 from localrag.settings import Settings
@@ -34,6 +35,11 @@ class ScriptedEngine:
             import resource
 
             yield Delta(str(resource.getrlimit(resource.RLIMIT_CORE)[0]))
+        elif part == "read":
+            try:
+                yield Delta(Path(rest).read_text())
+            except OSError as error:
+                yield Delta(type(error).__name__)
         elif part == "say":
             yield from map(Delta, (*libraries, mode, str(history)))
         elif part == "passages":
@@ -71,6 +77,10 @@ class ScriptedEngine:
         if number == 7:
             raise NotFoundError("there is no page 7", "Look.")
         return Opened(Document(1, "/root", document, "", "", 1, 1, 1, True), Page(f"page {number}", number), 3, "")
+
+    def ingest(self, library: str, folder: Path, *, stop: Callable[[], bool]) -> Iterator[IngestReport]:
+        (Path(self.settings.library_dir(library)) / "read.txt").write_text((folder / "a.txt").read_text())
+        yield IngestReport(str(os.getpid()), str(folder))
 
     def shelf(self, library: str) -> Any:
         return 1 / 0

@@ -167,7 +167,7 @@ def test_replies_that_nobody_takes_do_not_fill_the_memory(engine: Any, monkeypat
 
 
 def pid_of(engine: Any) -> int:
-    return int(engine._process._popen.pid)
+    return int(engine._front._popen.pid)
 
 
 def test_settings_are_checked_here_and_kept_for_the_next_worker(engine: Any) -> None:

@@ -183,6 +183,10 @@ class FakeEngine:
         self.world = world
         self.configured: dict[str, Any] = {}
         self.paused: list[bool] = []
+        self.used: list[tuple[str, ...]] = []
+
+    def use(self, libraries: Sequence[str]) -> None:
+        self.used.append(tuple(libraries))
 
     def load(self) -> str:
         return self.world.assistant.load()

@@ -288,7 +288,7 @@ class Library:
         """All pairs of documents that say nearly the same: the later read one, the other, how alike they are."""
         paths = {document.id: document.path for document in self.documents()}
         rows = self._select("SELECT document_id, other_id, similarity FROM near ORDER BY document_id, other_id")
-        return [(paths[row[0]], paths[row[1]], float(row[2])) for row in rows]
+        return self._made(lambda row: (paths[row[0]], paths[row[1]], float(row[2])), rows)
 
     def overview(self) -> Overview:
         """What every search asks of all documents, read once for a generation."""

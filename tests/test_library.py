@@ -454,6 +454,10 @@ def test_text_that_is_no_text_and_a_table_that_lost_a_column_are_damage(library:
     library._db.execute("UPDATE pages SET text = '', layout = '[7]'")
     with pytest.raises(LibraryError, match="damaged"):
         library.pages(1)
+    library._db.execute("PRAGMA foreign_keys = OFF")
+    library._db.execute("INSERT INTO near VALUES (1, 7, 0.9)")
+    with pytest.raises(LibraryError, match="damaged"):
+        library.near_duplicates()
     library._db.execute("UPDATE chunks SET heading = '7'")
     with pytest.raises(LibraryError, match="damaged"):
         library.chunks_of(1)

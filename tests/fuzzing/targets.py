@@ -3,6 +3,7 @@ says whether it was taken or refused. Anything but an error of localrag's own is
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -15,7 +16,7 @@ from random import Random
 from typing import Any
 
 from fuzzing import mutating
-from localrag import audit, chunking, intake, loading, sketches, vault
+from localrag import audit, backup, chunking, intake, loading, sketches, vault
 from localrag.assistant import Assistant
 from localrag.audit import words
 from localrag.editing import Editor
@@ -25,7 +26,7 @@ from localrag.exporting import writing
 from localrag.generation import ScriptedGenerator
 from localrag.readers import wire as reading
 from localrag.readers.source import Options
-from localrag.schema import DATABASE
+from localrag.schema import DATABASE, INDEX, SCHEMA
 from localrag.sealing import ring as rings
 from localrag.sealing.keys import Key
 from localrag.service import calls, wire
@@ -132,10 +133,43 @@ def damaged(home: Home, random: Random) -> None:
     shutil.rmtree(mine, ignore_errors=True)
     mine.mkdir(parents=True, mode=0o700)
     file = mine / DATABASE
-    data = home.database()
-    file.write_bytes(mutating.of_pages(data, random) if random.random() < 0.7 else mutating.of_bytes(data, random))
+    data, kind = home.database(), random.random()
+    if kind < 0.2:  # the index, which is made of it
+        made = (home.folder / "made" / INDEX).read_bytes()
+        (mine / INDEX).write_bytes(mutating.of_bytes(made, random))
+        (mine / INDEX).chmod(0o600)
+    elif kind < 0.8:
+        data = mutating.of_pages(data, random)
+    else:
+        data = mutating.of_bytes(data, random)
+    file.write_bytes(data)
     file.chmod(0o600)
     looked_at(home, "mine")
+
+
+def backups(home: Home, random: Random) -> None:
+    """A backup: changed as it lies, or in what it says of itself and what it holds, with a digest that is right."""
+    shutil.rmtree(home.settings.indexes_dir, ignore_errors=True)
+    file = home.folder / "changed.backup"
+    given = json.dumps(home.session()).encode()
+    members = [(DATABASE, home.database()), (f"sessions/{home.session()['id']}.json", given), ("audit.key", b"k" * 32)]
+    about = {"localrag-backup": 1, "library": "made", "made": "", "schema": SCHEMA, "encrypted": False}
+    whole = random.random() < 0.5
+    at = random.randrange(len(members) + 1)
+    parts = [json.dumps(about if whole or at else mutating.of_json(about, random)).encode()]
+    for number, (path, data) in enumerate(members, 1):
+        line: Any = {"path": path, "size": len(data)}
+        if not whole and number == at:
+            data = mutating.of_bytes(data, random) if random.random() < 0.5 else data
+            line = mutating.of_json(line, random) if random.random() < 0.5 else {**line, "size": len(data)}
+        parts += [json.dumps(line).encode("utf-8", "replace") + b"\n" + data]
+    body = parts[0] + b"\n" + b"".join(parts[1:])
+    end = json.dumps({"end": len(members), "sha256": hashlib.sha256(body).hexdigest()}).encode() + b"\n"
+    raw = backup.MAGIC + bytes(4) + body + end
+    file.write_bytes(mutating.of_bytes(raw, random) if whole else raw)
+    ring = home.ring()[1]
+    backup.restore(home.settings, file, "again", unlock=lambda place, said: rings.from_json(said).unlock(ring[1]))
+    looked_at(home, "again")
 
 
 def looked_at(home: Home, name: str) -> None:
@@ -281,7 +315,7 @@ def record(home: Home, random: Random) -> None:
 
 Target = Callable[[Home, Random], None]
 TARGETS: dict[str, Target] = {
-    "database": database, "damaged": damaged, "settings": settings, "session": session, "ring": ring, "lines": lines, "record": record,
+    "database": database, "damaged": damaged, "backup": backups, "settings": settings, "session": session, "ring": ring, "lines": lines, "record": record,
 }  # fmt: skip
 
 

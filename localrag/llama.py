@@ -33,6 +33,9 @@ _WEIGHTS: dict[Weights, str] = {
 # Thinking models fall into endless repetition where the likeliest word is always taken: Qwen3's authors ask for 0.6 and
 # warn of 0. The seed makes the thought the same each time.
 _THINKING = 0.6
+# What was read of a document when a question on something else came is put aside, if it has so many tokens and takes
+# no more than this share of the memory that is free.
+_WORTH_IT, _SHARE = 1024, 0.25
 _ROOM = 512  # kept free behind a prompt that is only weighed, since an answer mostly follows
 
 
@@ -71,6 +74,8 @@ class LlamaGenerator:
         self._thread = ThreadPoolExecutor(1, "llama")
         self._context: LlamaContext | None = None
         self._end: tuple[Prompt, Any] | None = None  # the last prompt written to, and the scores at its end
+        self._half_read = False  # whether the context holds what was read of a document, and not all of it
+        self._aside: tuple[tuple[int, ...], tuple[int, ...], memoryview] | None = None
         self._window = min(context or self._model.trained, self._model.trained)
         if context:
             self._open(self._window)
@@ -208,7 +213,11 @@ class LlamaGenerator:
         last = prefixes[-1]
         prompt = Prompt(last.tokens, last.cuts, tuple(len(prefix.tokens) for prefix in prefixes))
         context = self._with_room(prompt, _ROOM)
-        yield from self._read(context, prompt, self._rewind(context, prompt, states, stop, whole=True), stop, states)
+        reused = self._rewind(context, prompt, states, stop, whole=True)
+        try:
+            yield from self._read(context, prompt, reused, stop, states)
+        finally:
+            self._half_read = len(context.tokens) < len(prompt)
 
     def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
         return self._model.encode(messages).prefixes()
@@ -240,8 +249,10 @@ class LlamaGenerator:
         kept = cuts.shared(context.tokens, context.cuts, prompt)
         if whole and tuple(context.tokens) == prompt.tokens and tuple(context.cuts) == prompt.cuts:
             kept = len(prompt)
+        self._put_aside(context, kept)
         if self._model.forgets and kept < len(context.tokens):
             kept = 0
+        kept = self._taken_up(context, prompt, kept)
         for prefix in reversed(prompt.prefixes()) if states is not None else ():
             if len(prefix.tokens) <= kept or (stop is not None and stop()):
                 break
@@ -251,6 +262,24 @@ class LlamaGenerator:
                     return len(prefix.tokens)
                 kept = 0
         return context.cut(kept)
+
+    def _put_aside(self, context: LlamaContext, kept: int) -> None:
+        """Put a document aside that is half read, where all but `kept` tokens of it are about to go."""
+        half_read, self._half_read = self._half_read, False
+        if half_read and len(context.tokens) - kept >= _WORTH_IT:
+            free = machine.available_memory()
+            if free is None or len(context.tokens) * self.bytes_per_token < free * _SHARE:
+                self._aside = tuple(context.tokens), tuple(context.cuts), context.state()
+
+    def _taken_up(self, context: LlamaContext, prompt: Prompt, kept: int) -> int:
+        """Take up what was put aside, if the prompt begins with it; returns the tokens of the prompt that are there."""
+        if self._aside is None:
+            return kept
+        tokens, ends, state = self._aside
+        if not kept < cuts.shared(tokens, ends, prompt) == len(tokens):
+            return kept
+        self._aside = None
+        return len(tokens) if context.restore(state, tokens, ends) else 0
 
     def _back_to_end(self, context: LlamaContext, prompt: Prompt) -> Any:
         """Go back to the end of the very prompt that was written to last, for another try at it.
@@ -290,6 +319,7 @@ class LlamaGenerator:
 
     def close(self) -> None:
         """Give the memory back."""
+        self._aside = None
         self._thread.shutdown()
         self._free_context()
         self._model.close()

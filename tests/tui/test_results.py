@@ -11,8 +11,9 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Input
 
 from localrag.events import Answered
+from localrag.results import Line
 from localrag.tui.screens.results import ResultsScreen, file_name
-from localrag.tui.widgets.results import ResultsTable
+from localrag.tui.widgets.results import ResultsTable, _widths
 from tui import surveys
 from tui.fakes import FakeAssistant, FakeWorld, Gate
 from tui.screen_text import ask, marked, see, shown, until
@@ -175,6 +176,16 @@ async def save_as(pilot: Pilot, name: str) -> None:
     await see(pilot, "Export the table")
     pilot.app.screen.query_one(Input).value = name
     await pilot.press("enter")
+
+
+def test_where_there_is_little_room_document_and_answer_have_most_of_it():
+    cells = {"document": "contracts/master-services-agreement.pdf", "answer": "Tarrowmere Care Trust",
+             "quote": "Signed for Tarrowmere Care Trust by Ilse Varrandt", "page": "p. 21 (printed 18)",
+             "why_not": "the model found it too unlikely"}  # fmt: skip
+    columns = list(cells)
+    widths = dict(zip(columns, _widths([Line({}, cells, None)], columns, 78), strict=True))
+    assert sum(widths.values()) + 2 * len(columns) < 78
+    assert widths["document"] >= 20 and widths["answer"] >= 20 and widths["page"] == widths["why_not"] == 9
 
 
 async def test_the_rows_shown_are_exported_in_their_order_and_on_record(here):

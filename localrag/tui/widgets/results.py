@@ -30,6 +30,8 @@ _MEASURED = 200
 _NARROWEST, _WIDEST = 6, 60
 # The source pane has the whole of a quote, and a notice the whole of a reason.
 _SHORT, _LONG_WORDS = 13, ("quote", "why_not")
+# What tells least in few letters: a reader wants to know which document says what.
+_SHORTER, _ASIDE = 9, ("quote", "page", "place", "why_not")
 # Blanks beside a cell, and what the number and the arrow of a sorted column take.
 _PADDING, _MARKS = 2, 4
 
@@ -167,7 +169,7 @@ def _widths(lines: Sequence[Line], columns: Sequence[str], room: int) -> list[in
               for name in columns]  # fmt: skip
     widths = [min(_WIDEST, width) for width in needed]
     room -= len(columns) * _PADDING + 1
-    for least, of in ((_SHORT, _LONG_WORDS), (_NARROWEST, columns)):
+    for least, of in ((_SHORT, _LONG_WORDS), (_SHORTER, _ASIDE), (_NARROWEST, columns)):
         while sum(widths) > room:
             wide = [n for n, name in enumerate(columns) if name in of and widths[n] > least]
             if not wide:

@@ -49,12 +49,12 @@ def hold(
     global _walled
     if not offline.shut():
         return
-    temporary = vault.make_dir(settings.temporary_dir)
+    temporary = vault.make_dir(settings.temporary_of(libraries or ()))
     os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)))
     tempfile.tempdir = str(temporary)
     vault.make_dir(settings.indexes_dir)
     if libraries is None:
-        folders = [temporary.parent, settings.indexes_dir]
+        folders = [settings.general_dir.parent, settings.indexes_dir]
     else:
         folders = [temporary, *map(vault.make_dir, (settings.asking_dir, settings.general_dir))]
         folders += [folder for name in libraries for folder in _folders(settings, name)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -159,7 +159,7 @@ class Settings:
     def walled(self) -> tuple[Path, ...]:
         """Folders with what libraries and conversations hold, which a process that works on one library sees that of
         alone; and the key of proofs."""
-        beside = ("foreign", "own")
+        beside = ("foreign", "own", "tmp")
         return (self.indexes_dir, self.sessions_dir, self.evaluation_dir, self.calibrating_dir, self.proofs_dir,
                 *(self._data / name for name in beside))  # fmt: skip
 
@@ -188,6 +188,11 @@ class Settings:
     @property
     def temporary_dir(self) -> Path:
         return self._data / "tmp"
+
+    def temporary_of(self, libraries: Collection[str]) -> Path:
+        """Where processes that work on these libraries have their temporary files, which may hold their words."""
+        together = self.indexes_dir / "+".join(sorted(libraries))
+        return self.temporary_dir / _short(together) if libraries else self.temporary_dir
 
     @property
     def proofs_dir(self) -> Path:

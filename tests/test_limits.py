@@ -58,7 +58,7 @@ print(attempt(elsewhere), attempt(named), attempt(settings.indexes_dir), attempt
 with vault.connect(settings.library_dir("a") / "library.db", write=True) as made:
     made.execute("CREATE TABLE t (a)")
 vault.write_bytes(settings.calibration_file, b"{}")
-print(attempt(Path(tempfile.gettempdir())), tempfile.gettempdir() == str(settings.temporary_dir), attempt(Path("/tmp")))
+print(attempt(Path(tempfile.gettempdir())), tempfile.gettempdir() == str(settings.temporary_of(["a"])), attempt(Path("/tmp")))
 """)  # fmt: skip
     assert shown[0].split() == ["written"]
     assert shown[1:] == ["EACCES written EACCES written", "written True EACCES"]
@@ -133,7 +133,7 @@ settings = load_settings()
 for name in ("ours", "theirs"):
     limits.make_room(settings, name)
     (settings.library_dir(name) / "library.db").write_text("words of " + name)
-for path in (settings.sessions_dir / "talk.json", settings.calibrating_dir / "x", elsewhere / "document"):
+for path in (settings.sessions_dir / "talk.json", settings.temporary_of(["theirs"]) / "x", settings.calibrating_dir / "x", elsewhere / "document"):
     vault.write_bytes(path, b"words")
 offline.confine()
 limits.hold(settings, ["ours"], reads=%s)
@@ -152,6 +152,7 @@ print(*map(tried, (
     lambda: (theirs / "library.db").read_bytes(), lambda: (ours / "link").read_bytes(),
     lambda: os.link(theirs / "library.db", ours / "hard"), lambda: (theirs / "library.db").rename(ours / "moved"),
     lambda: (theirs / "library.db").unlink(), lambda: os.truncate(theirs / "library.db", 0),
+    lambda: (settings.temporary_of(["theirs"]) / "x").read_bytes(),
     lambda: (settings.sessions_dir / "talk.json").read_bytes(), lambda: (settings.calibrating_dir / "x").read_bytes(),
 )), attempt(theirs), attempt(settings.indexes_dir), attempt(settings.sessions_dir))
 print(os.system("cat " + str(theirs / "library.db") + " > /dev/null 2>&1") != 0)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from localrag import limits, names
 from localrag.errors import LocalragError
+from localrag.sealing import unlocked
 from localrag.service import calls, wire
 from localrag.service.calls import Call
 from localrag.service.engine import Folder
@@ -65,8 +66,9 @@ class RemoteEngine:
         return tuple(names.library_names(self._settings.indexes_dir))
 
     def look_at(self, folder: Path) -> Folder:
-        # A worker does not see to which other library a folder may belong.
-        known = names.library_of(folder, self._settings)
+        # A worker does not see to which other library a folder may belong; behind a screen nobody is asked for a key.
+        with unlocked.asking(False):
+            known = names.library_of(folder, self._settings)
         if known:
             return Folder(known, True, 0)
         found: Folder = self.__getattr__("look_at")(folder)

@@ -14,6 +14,7 @@ import pytest
 
 from localrag import names
 from localrag.offline import landlock
+from localrag.sealing import unlocked
 from localrag.service import process
 from localrag.service.client import RemoteEngine
 from localrag.settings import Settings
@@ -79,7 +80,6 @@ def test_what_is_under_way_goes_on_when_another_library_is_chosen(engine: Any) -
 def test_a_worker_is_given_the_keys_of_its_own_libraries_alone(
     shelf: Callable[..., Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from localrag.sealing import unlocked
     from localrag.sealing.keys import Key
 
     held = {settings.library_dir(name): Key.new() for name in ("ours", "theirs")}
@@ -142,6 +142,10 @@ def test_the_kernel_holds_a_worker_to_its_libraries(tmp_path: Path, home: Path) 
 def test_a_folder_of_another_library_is_told_by_the_screen_s_own_process(
     engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(names, "library_of", lambda path, settings: "theirs" if path == tmp_path else None)
+    def library_of(path: Path, settings: Settings) -> str | None:
+        assert not unlocked._may_ask.get(), "a question for a passphrase would stand in the middle of the screen"
+        return "theirs" if path == tmp_path else None
+
+    monkeypatch.setattr(names, "library_of", library_of)
     assert engine.look_at(tmp_path).library == "theirs"
     assert engine.look_at(Path("elsewhere")).files == 3

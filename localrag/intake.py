@@ -41,13 +41,14 @@ _LOG = "-wal"
 _LARGEST_RING = 1 << 20
 _PIECE = 1 << 20
 _AT_ONCE = 500
+_TELL = 50
 # What is allowed while a database of others is read; the numbers are SQLite's, which the engine's module does not name.
 _READ, _SELECT, _PRAGMA, _FUNCTION, _OK = 20, 21, 19, 31, 0
 _PRAGMAS = {"integrity_check", "foreign_key_check", "encoding"}
 _FUNCTIONS = {"max", "octet_length", "count"}
 
 Stop = Callable[[], bool]
-Progress = Callable[[str], None]
+Progress = Callable[[int, int | None, str], None]
 
 
 def open_library(settings: Settings, name: str) -> Library:
@@ -72,7 +73,7 @@ def bring_level(source: Path, folder: Path, name: str) -> None:
         if (folder / DATABASE).is_file() and _noted(folder) == stamp:
             return
         # What was asked of it before is kept; under another key it could not be.
-        if (folder / rings.FILE).is_file() and _ring(source) != (folder / rings.FILE).read_bytes():
+        if (folder / rings.FILE).is_file() and ring_of(source) != (folder / rings.FILE).read_bytes():
             vault.remove(folder)
         receive(source, folder)
         try:
@@ -92,7 +93,7 @@ def receive(source: Path, folder: Path) -> None:
         StorageError: they cannot be read, or there is no room.
     """
     clear(folder)
-    ring = _ring(source)
+    ring = ring_of(source)
     if ring is not None:
         rings.from_json(ring)
         vault.write_bytes(folder / rings.FILE, ring, plain=True)
@@ -108,14 +109,19 @@ def clear(folder: Path) -> None:
 
 
 def take_over(
-    folder: Path, name: str, *, own: bool = False, stop: Stop = lambda: False, progress: Progress = lambda table: None
+    folder: Path,
+    name: str,
+    *,
+    own: bool = False,
+    stop: Stop = lambda: False,
+    progress: Progress = lambda done, total, words: None,
 ) -> None:
     """Make a folder's database and index of the one that was received there.
 
     Args:
         own: whether it comes from where our own libraries do, so that also its instructions to the model are kept.
         stop: polled; True ends it with Cancelled, and nothing of a library that was there is changed.
-        progress: told which table is being read.
+        progress: told what is being read, and of the words how many passages and documents of all are done.
 
     Raises:
         LibraryError: it is not what a library holds; the message says where.
@@ -185,7 +191,7 @@ def _fill(
         with made.transaction():
             made.fill("meta", ("key", "value"), list(said.items()))
             for rows in ROWS:
-                progress(rows.table)
+                progress(0, None, rows.table)
                 batch: list[tuple[Any, ...]] = []
                 for row in rows.read(source, seen):
                     batch.append(row)
@@ -195,10 +201,12 @@ def _fill(
                         batch = []
                 made.fill(rows.table, rows.columns, batch)
             all_stand(seen)
-            progress("words")
-            for _ in made.index_words():
+            total = len(seen.passages) + len(seen.pages)
+            for done, _ in enumerate(made.index_words()):
+                if not done % _TELL:
+                    progress(done, total, "words")
                 _go_on(stop)
-        progress("index")
+        progress(total, total, "vectors")
         made.save_index()
     finally:
         made.close()
@@ -216,7 +224,7 @@ def _stopped() -> LocalragError:
 # --- files of others ----------------------------------------------------------------------------------------
 
 
-def _ring(source: Path) -> bytes | None:
+def ring_of(source: Path) -> bytes | None:
     """The key ring of a folder, or None; raises as `_open`."""
     if not (source / rings.FILE).exists():
         return None

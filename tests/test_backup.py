@@ -12,11 +12,13 @@ from papers import contents, sound, with_words
 
 from localrag import audit, backup, encrypting, intake, vault
 from localrag.audit import words
+from localrag.backup import container, writing
 from localrag.cuts import Prefix
 from localrag.editing import Editor
 from localrag.errors import (
     Cancelled,
     LibraryError,
+    LibraryLocked,
     NotFoundError,
     PolicyRefused,
     SealBroken,
@@ -92,7 +94,7 @@ def encrypted(folder: Path) -> None:
 def body_of(file: Path, *lines: object) -> None:
     """A backup in clear of these lines: values as JSON, bytes as they are."""
     parts = [one if isinstance(one, bytes) else json.dumps(one).encode() + b"\n" for one in lines]
-    file.write_bytes(backup.MAGIC + bytes(4) + b"".join(parts))
+    file.write_bytes(container.MAGIC + bytes(4) + b"".join(parts))
 
 
 ABOUT = {"localrag-backup": 1, "library": "contracts", "made": "", "schema": 3, "encrypted": False}
@@ -162,7 +164,7 @@ def test_who_may_open_it_has_to_be_said(library: Path, settings: Settings, file:
 def test_a_backup_is_of_one_moment_while_somebody_writes(
     library: Path, settings: Settings, file: Path, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backup, "_PAGES_AT_ONCE", 5)
+    monkeypatch.setattr(writing, "_PAGES_AT_ONCE", 5)
     steps = 0
 
     def meanwhile() -> bool:
@@ -281,6 +283,18 @@ def test_a_library_that_a_killed_restore_had_put_aside_is_there_again(
     with pytest.raises(backup.Taken):
         backup.restore(settings, file, unlock=ours)
     assert (library / DATABASE).is_file() and not (settings.indexes_dir / "contracts.restoring").exists()
+
+
+def test_what_killed_restores_left_goes_with_the_next_and_two_do_not_meet(
+    library: Path, settings: Settings, file: Path
+) -> None:
+    backup.write(settings, "contracts", file, FOR_US)
+    vault.write_bytes(settings.indexes_dir / "other.restoring" / "other" / "library.db", b"half")
+    with vault.lock(settings.audit_file.with_name("restoring.lock"), "a library"), pytest.raises(LibraryLocked):
+        backup.restore(settings, file, "again", unlock=ours)
+    assert (settings.indexes_dir / "other.restoring").exists()
+    backup.restore(settings, file, "again", unlock=ours)
+    assert sorted(path.name for path in settings.indexes_dir.iterdir()) == ["again", "contracts"]
 
 
 def test_under_another_name_conversations_speak_of_that_library(library: Path, settings: Settings, file: Path) -> None:

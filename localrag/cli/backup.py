@@ -16,6 +16,8 @@ from localrag.cli.options import complete_library, json_option, print_json, show
 from localrag.cli.sealing import sealing_options
 from localrag.errors import StorageError, UsageError
 from localrag.names import check_name
+from localrag.schema import DATABASE
+from localrag.sealing import unlocked
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
@@ -65,7 +67,9 @@ def backup_command(
     limits.hold(settings, [check_name(name)], file.absolute().parent, reads=unlocking.key_files())
     from localrag import backup
 
+    # Whoever is to be asked is asked before the bar.
     replace = replace or _sure(file.exists() and f"Replace {str(file)!r}?")
+    unlocked.held(settings.library_dir(name) / DATABASE)
     with interruptible() as stop, bar() as tell:
         made = backup.write(
             settings, name, file, recipients, clear=clear, replace=replace, stop=lambda: stop.asked, progress=tell
@@ -118,17 +122,14 @@ def restore_command(source: Path, name: str | None, replace: bool, as_json: bool
     limits.hold(settings, None, reads=[source.absolute(), *unlocking.key_files()])
     from localrag import backup
 
+    # Whoever is to be asked is asked before the bar.
+    name = backup.named(source, name, _unlock)
+    taken = (settings.indexes_dir / name).exists() and not replace
+    replace = replace or _sure(taken and f"Replace the library {name!r}, with its conversations and its record?")
     with interruptible() as stop, bar() as tell:
-        try:
-            made = backup.restore(
-                settings, source, name, replace=replace, unlock=_unlock, stop=lambda: stop.asked, progress=tell
-            )
-        except backup.Taken as taken:
-            if not _sure(f"Replace the library {taken.library!r}, with its conversations and its record?"):
-                raise
-            made = backup.restore(
-                settings, source, name, replace=True, unlock=_unlock, stop=lambda: stop.asked, progress=tell
-            )
+        made = backup.restore(
+            settings, source, name, replace=replace, unlock=_unlock, stop=lambda: stop.asked, progress=tell
+        )
     if as_json:
         print_json(asdict(made))
         return

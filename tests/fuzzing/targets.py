@@ -19,6 +19,7 @@ from fuzzing import mutating
 from localrag import audit, backup, chunking, intake, loading, sketches, vault
 from localrag.assistant import Assistant
 from localrag.audit import words
+from localrag.backup import container
 from localrag.editing import Editor
 from localrag.embedding import HashingEmbedder
 from localrag.errors import LocalragError
@@ -165,7 +166,7 @@ def backups(home: Home, random: Random) -> None:
         parts += [json.dumps(line).encode("utf-8", "replace") + b"\n" + data]
     body = parts[0] + b"\n" + b"".join(parts[1:])
     end = json.dumps({"end": len(members), "sha256": hashlib.sha256(body).hexdigest()}).encode() + b"\n"
-    raw = backup.MAGIC + bytes(4) + body + end
+    raw = container.MAGIC + bytes(4) + body + end
     file.write_bytes(mutating.of_bytes(raw, random) if whole else raw)
     ring = home.ring()[1]
     backup.restore(home.settings, file, "again", unlock=lambda place, said: rings.from_json(said).unlock(ring[1]))

@@ -116,7 +116,7 @@ def test_libraries_lie_here_else_with_the_user_and_home_overrides(here: Path, tm
 def test_everything_else_lies_below_home(tmp_path: Path) -> None:
     own = Settings(home=tmp_path)
     places = (own.models_dir, own.sessions_dir, own.audit_file, own.calibration_file)
-    assert all(place.parent == tmp_path for place in places) and len(set(places)) == len(places)
+    assert all(place.is_relative_to(tmp_path) for place in places) and len(set(places)) == len(places)
 
 
 def test_options_that_are_none_change_nothing() -> None:

@@ -323,6 +323,8 @@ def _libraries(settings: Settings) -> Iterator[Finding]:
             continue
         message = f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items())
         message += f"; index: {index or 'made at the next search'}"
+        if settings.foreign(name):
+            message += f"; it is read by a checked copy, since {settings.foreign(name)}"
         if identity.sha256 not in embedders:
             yield Finding(
                 "libraries",

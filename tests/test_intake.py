@@ -23,6 +23,7 @@ from localrag.sealing.database import sqlite3
 from localrag.sessions import store_of
 from localrag.settings import Settings, load_settings
 
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="on Windows owners and rights are not looked at")
 Shelf = Callable[..., Editor]
 DOCUMENTS = {
     "lease.pdf": ["The lease of Orlo House ends on 31 May 2031.", "The rent is 4,100 a month."],

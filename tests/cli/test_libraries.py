@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from localrag import vault
 from localrag.cli.app import localrag
-from localrag.errors import NotFoundError, UsageError
+from localrag.errors import LibraryError, NotFoundError, UsageError
 from localrag.library import Library
 from localrag.types import SkippedPage
 
@@ -112,3 +112,14 @@ def test_forget_deletes_documents_or_all(papers: Library) -> None:
     assert not papers.folder.exists()
     with pytest.raises(NotFoundError):
         run("forget", "papers", "--yes")
+
+
+def test_a_library_that_is_not_ours_is_told_and_not_changed(papers: Library) -> None:
+    papers.close()
+    papers.folder.chmod(0o777)
+    assert "read only by a checked copy" in run("libraries").stdout
+    assert "not yours its folder can be changed by others" in run("status", "papers").stdout
+    assert json.loads(run("libraries", "--json").stdout)["libraries"][0]["not_ours"]
+    with pytest.raises(LibraryError, match="not yours alone"):
+        run("forget", "papers", "--yes")
+    assert (papers.folder / "library.db").is_file()

@@ -13,7 +13,6 @@ import argparse
 import faulthandler
 import json
 import os
-import resource
 import select
 import shutil
 import subprocess
@@ -61,6 +60,8 @@ class Found:
 
 def child(target: str | None, first: int, cases: int, trace: bool) -> None:
     """Run cases, telling of each on stdout."""
+    import resource
+
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
@@ -121,6 +122,8 @@ def _listen(process: subprocess.Popen[bytes], number: int, found: Found) -> tupl
                 began = time.monotonic()
                 continue
             found.slowest = max(found.slowest, (time.monotonic() - began, f"{name} {number}"))
+            if not number % 1000:
+                print(f"{number} ...", flush=True)
             found.outcomes[f"{name} {rest[0].split()[0]}"] += 1
             if rest[0] not in ("taken", "refused"):
                 found.add(f"{name} {number}: {rest[0]}")

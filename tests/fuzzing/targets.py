@@ -33,7 +33,7 @@ from localrag.sealing.keys import Key
 from localrag.service import calls, wire
 from localrag.sessions import SessionStore, files
 from localrag.settings import GROUPS, Settings, load_settings, user_file
-from localrag.types import Answer, Citation, Page, Part, Plan, Reading, SkippedPage
+from localrag.types import MODES, Answer, Citation, Page, Part, Plan, Reading, SkippedPage
 
 EMBEDDER = HashingEmbedder(16)
 _TEXTS = {
@@ -125,7 +125,7 @@ def database(home: Home, random: Random) -> None:
     else:
         file.write_bytes(mutating.of_pages(data, random) if kind < 0.9 else mutating.of_bytes(data, random))
     theirs.chmod(0o777)
-    looked_at(home, name)
+    looked_at(home, name, random)
 
 
 def damaged(home: Home, random: Random) -> None:
@@ -145,7 +145,7 @@ def damaged(home: Home, random: Random) -> None:
         data = mutating.of_bytes(data, random)
     file.write_bytes(data)
     file.chmod(0o600)
-    looked_at(home, "mine")
+    looked_at(home, "mine", random)
 
 
 def backups(home: Home, random: Random) -> None:
@@ -170,10 +170,11 @@ def backups(home: Home, random: Random) -> None:
     file.write_bytes(mutating.of_bytes(raw, random) if whole else raw)
     ring = home.ring()[1]
     backup.restore(home.settings, file, "again", unlock=lambda place, said: rings.from_json(said).unlock(ring[1]))
-    looked_at(home, "again")
+    looked_at(home, "again", random)
 
 
-def looked_at(home: Home, name: str) -> None:
+def looked_at(home: Home, name: str, random: Random) -> None:
+    """What a person does with a library: looked through, searched, and asked in two ways."""
     with closing(intake.open_library(home.settings, name)) as library:
         library.near_duplicates()
         library.failures()
@@ -185,10 +186,9 @@ def looked_at(home: Home, name: str) -> None:
     assistant = Assistant(home.settings, ScriptedGenerator([("lease", "It ends on 31 May 2031 [1].")]))
     try:
         assistant.search("rent of Orlo House", libraries=[name])
-        for mode in ("auto", "read", "survey"):
-            for question in QUESTIONS[: 3 if mode == "auto" else 1]:
-                with suppress(LocalragError):
-                    list(assistant.ask(question, libraries=[name], mode=mode))
+        for mode, question in (("auto", random.choice(QUESTIONS)), (random.choice(MODES), QUESTIONS[0])):
+            with suppress(LocalragError):
+                list(assistant.ask(question, libraries=[name], mode=mode))
     finally:
         assistant.close()
 

@@ -189,3 +189,25 @@ async def test_a_pasted_text_is_kept_whole_and_said_where_the_model_could_not_ta
         assert field.size.height == 8
         field.value = "short"
         await see(pilot, "Enter asks")
+
+
+async def test_one_key_takes_a_long_paste_back_whole():
+    app = FakeWorld().app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: bool(pilot.app.screen.query(QuestionInput)))
+        field = app.screen.query_one(QuestionInput)
+        field.value = "kept\n" + "A long pasted clause. " * 60
+        await pilot.press("ctrl+u")
+        assert field.value == "kept\n"
+        await pilot.press("ctrl+u", "ctrl+u")
+        assert field.value == ""
+
+
+async def test_what_a_pasted_text_was_looked_up_by_is_shown_by_its_beginning():
+    pasted = "A long pasted clause. " * 60
+    app = FakeWorld(FakeAssistant([Planned(PLAN, pasted.replace("pasted", "posted")), Gate()])).app()
+    async with app.run_test(size=(100, 40)) as pilot:
+        await ask(pilot, pasted)
+        await see(pilot, "Looked for: A long posted clause.")
+        await see(pilot, f"… ({len(pasted.strip()):,} characters)")
+        assert shown(app).count("posted") < 20

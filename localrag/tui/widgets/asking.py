@@ -19,7 +19,6 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static
 
-from localrag import routing
 from localrag.errors import Cancelled
 from localrag.events import Answered
 from localrag.tui import commands, completing
@@ -76,6 +75,8 @@ class Last:
     @property
     def next(self) -> Cost | None:
         """The way to try next."""
+        from localrag import routing  # its patterns take the first frame 15 ms
+
         plan = self.asked.view.plan
         return None if plan is None else routing.another(plan, self.ways)
 

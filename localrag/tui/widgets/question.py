@@ -118,6 +118,14 @@ class QuestionInput(_Field):
         """Put a question into the field again, above what was typed meanwhile."""
         self.value = f"{question}\n{self.value}" if self.value.strip() else question
 
+    def action_delete_to_start_of_line(self) -> None:
+        """Delete to the start of the line as it was typed: of what was pasted, a row of the screen is no line."""
+        row, column = self.cursor_location
+        if column:
+            self.delete((row, 0), (row, column))
+        else:
+            super().action_delete_to_start_of_line()
+
     def action_submit(self) -> None:
         self.post_message(self.Submitted())
 

@@ -34,6 +34,8 @@ from localrag.types import Answer, Citation, Cost, Passage, Plan
 
 # Of a long question, what stands above its answer.
 _LINES, _CHARACTERS = 12, 1200
+# Of what a long one was looked up by, in the line of the plan.
+_LOOKED_FOR = 300
 # Citations of a survey that stand below its answer; the table has them all.
 _MOST_CITED = 20
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 def get_ready() -> None:
     """Import what the first answer needs, which the first screen would have to wait for."""
     import localrag.marking
+    import localrag.routing
     import localrag.survey.quantities
     import localrag.tui.screens.results
     import localrag.tui.widgets.answer  # noqa: F401
@@ -222,7 +225,7 @@ class TurnView(Vertical):
             return
         parts = [f"Plan: {self._plan.kind}", clean_line(self._plan.reason).rstrip(".")]
         if self._looked_for not in ("", self.question):
-            parts.append(f"Looked for: {clean_line(self._looked_for)}")
+            parts.append(f"Looked for: {_cut(clean_line(self._looked_for), _LOOKED_FOR)}")
         if self._found:
             documents = len({(passage.library, passage.document) for passage in self._found})
             parts.append(f"{count(len(self._found), 'passage')} from {count(documents, 'document')}")
@@ -238,6 +241,10 @@ def shown_citations(answer: Answer) -> tuple[Citation, ...]:
 def asked_line(question: str) -> str:
     """A question as it stands above its answer: of a pasted text its beginning, and how long it is."""
     question = clean(question)
-    lines = question.split("\n")
-    cut = "\n".join(lines[:_LINES])[:_CHARACTERS]
-    return f"❯ {question if cut == question else f'{cut.rstrip()} … ({len(question):,} characters)'}"
+    return f"❯ {_cut(question, _CHARACTERS, _LINES)}"
+
+
+def _cut(text: str, characters: int, lines: int = 1) -> str:
+    """The beginning of a text that is longer than this, and how long it is."""
+    cut = "\n".join(text.split("\n")[:lines])[:characters]
+    return text if cut == text else f"{cut.rstrip()} … ({len(text):,} characters)"

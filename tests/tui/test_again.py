@@ -43,6 +43,19 @@ async def test_an_answer_that_is_none_says_what_the_next_plan_costs_and_one_key_
     ]  # fmt: skip
 
 
+async def test_that_nothing_was_found_is_said_of_the_passages_that_were_read_and_not_of_more():
+    words = "! Only passages of the documents were read: what these do not say may stand elsewhere."
+    whole = answered("The documents do not say.", found=False, citations=(), plan=Plan("read", "short"))
+    app = FakeWorld(FakeAssistant([NOTHING], [whole], SCRIPT)).app()
+    async with app.run_test(size=SIZE) as pilot:
+        await ask(pilot, "first")
+        await see(pilot, words)
+        await ask(pilot, "second")
+        await ask(pilot, "third")
+        await see(pilot, "Thirty days [1], within")
+        assert shown(app).count(words) == 1
+
+
 async def test_every_plan_is_tried_once_and_then_it_is_said_that_none_is_left():
     read = answered("No.", found=False, citations=(), plan=Plan("read", "you asked", PLAN.signals, COSTS))
     survey = answered("No.", found=False, citations=(), plan=Plan("survey", "you asked", PLAN.signals, COSTS))

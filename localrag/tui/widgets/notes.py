@@ -129,6 +129,9 @@ def _limits(answer: Answer) -> list[str]:
         lines.append("This answer is not complete: it was stopped or reached its longest length.")
     if not answer.found and not answer.stopped and "do not say" not in answer.answer:
         lines.append("The documents do not say.")
+    if not answer.found and not answer.stopped and answer.plan.kind == "retrieve":
+        # "The documents do not say" is more than whoever read a few passages can know.
+        lines.append("Only passages of the documents were read: what these do not say may stand elsewhere.")
     if answer.split is not None and len(answer.split.votes) > 1:
         lines.append(answer.split.shown)
     if answer.citations_dropped:

@@ -28,7 +28,7 @@ Conversations = Literal["redact", "remove", "keep"]
 def forget(
     settings: Settings, name: str, documents: Sequence[Document], *, whole: bool, conversations: Conversations
 ) -> None:
-    """Delete these documents of a library, or the `whole` library.
+    """Delete these documents of a library, or the `whole` library; of one that is not ours its checked copy.
 
     Conversations may lie with other libraries: a process that sees one alone (`limits`) leaves them to its parent.
 
@@ -36,9 +36,10 @@ def forget(
         LibraryError, StorageError: see there.
     """
     folder, record = settings.library_dir(name), settings.audit_of(name)
-    with ingest.writing(folder, name):
-        if not whole:
-            _take_out(name, folder, documents)
+    if not (whole and settings.foreign(name)):  # of one that is not ours the copy may go, and nothing be taken out
+        with ingest.writing(folder, name):
+            if not whole:
+                _take_out(name, folder, documents)
     if conversations != "keep" and not limits.walled():
         places = [(name, document.path) for document in documents]
         store_of(settings).forget(places, remove=conversations == "remove")

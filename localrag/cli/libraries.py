@@ -134,9 +134,12 @@ def forget_command(
     """
     from localrag import api
 
-    library = api.open_library(name, settings=load_settings())
+    settings = load_settings()
+    library = api.open_library(name, settings=settings)
     gone = [document.path for document in library.documents(list(documents) or None)]
     what = f"{len(gone)} document(s) of {name!r}" if documents else f"the library {name!r} with {len(gone)} document(s)"
+    if not documents and settings.foreign(name):
+        what = f"the checked copy of {name!r}, which is not yours (the original stays)"
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"not deleting {what} without being sure", "Add --yes.")

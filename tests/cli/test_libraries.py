@@ -114,12 +114,14 @@ def test_forget_deletes_documents_or_all(papers: Library) -> None:
         run("forget", "papers", "--yes")
 
 
-def test_a_library_that_is_not_ours_is_told_and_not_changed(papers: Library) -> None:
+def test_a_library_that_is_not_ours_is_told_and_not_changed(papers: Library, home: Path) -> None:
     papers.close()
     papers.folder.chmod(0o777)
     assert "read only by a checked copy" in run("libraries").stdout
     assert "not yours its folder can be changed by others" in run("status", "papers").stdout
     assert json.loads(run("libraries", "--json").stdout)["libraries"][0]["not_ours"]
     with pytest.raises(LibraryError, match="not yours alone"):
-        run("forget", "papers", "--yes")
-    assert (papers.folder / "library.db").is_file()
+        run("forget", "papers", "-d", "dogs.pdf", "--yes")
+    assert list((home / "foreign").rglob("library.db"))
+    assert "the original stays" in run("forget", "papers", "--yes").stderr
+    assert (papers.folder / "library.db").is_file() and not list((home / "foreign").rglob("library.db"))

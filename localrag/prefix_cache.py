@@ -183,7 +183,8 @@ def drop_missing(folder: Path, hashes: Collection[str]) -> int:
         header = None
         with suppress(SealBroken), vault.open_stream(path) as stream:
             header = _header(stream)
-        if header is None or not set(header.get("documents", ["?"])) <= set(hashes):
+        documents = header.get("documents") if header is not None else None
+        if not isinstance(documents, list) or not set(map(str, documents)) <= set(hashes):
             vault.remove(path)
             dropped += 1
     return dropped
@@ -231,6 +232,6 @@ def _header(stream: BinaryIO) -> dict[str, Any] | None:
         return None
     try:
         header = json.loads(stream.readline(_LONGEST_HEADER))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return header if isinstance(header, dict) else None

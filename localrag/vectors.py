@@ -305,10 +305,11 @@ def _header(stream: BinaryIO) -> dict[str, Any] | None:
     """The head of an index file, its values checked for their types; None where it is none."""
     if stream.read(len(_MAGIC)) != _MAGIC:
         return None
-    with suppress(ValueError, KeyError, TypeError):
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
         header = json.loads(stream.readline(_LONGEST_HEADER))
         numbers = [header[name] for name in ("generation", "rows", "dimension", "crc32")]
-        if all(type(number) is int and number >= 0 for number in numbers) and header["kind"] in ("flat", "sq8"):
+        sound = header["kind"] in ("flat", "sq8") and isinstance(header["library"], str)
+        if sound and all(type(number) is int and number >= 0 for number in numbers):
             header["recall"] = Recall(**header["recall"]) if header["recall"] else None
             return dict(header)
     return None

@@ -219,3 +219,11 @@ def test_a_state_whose_writing_was_stopped_is_not_kept_and_leaves_nothing(tmp_pa
     assert states.get(TOKENS) is None and files(tmp_path) == []
     states.put(TOKENS, STATE, lambda: False)
     assert states.get(TOKENS) == STATE
+
+
+@pytest.mark.parametrize("head", [b'{"documents": [["h1"]]}', b'{"documents": 5}', b"[" * 50_000, b"{}"])
+def test_a_state_whose_head_makes_no_sense_goes_with_the_next_look(tmp_path: Path, head: bytes) -> None:
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "x.state").write_bytes(b"localrag-state-2\n" + head + b"\nstate")
+    assert warm(tmp_path, "model") == {}
+    assert drop_missing(tmp_path, {"h1"}) == 1 and files(tmp_path) == []

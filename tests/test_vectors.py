@@ -226,6 +226,7 @@ def test_what_does_not_belong_or_is_damaged_is_refused(kind: Kind) -> None:
         data.replace(b'"mine"', b'"hers"'), data.replace(b'{"library"', b'["library"'), data[:start] + b"[]\n",
         saying(rows=49), saying(rows=51), saying(rows=-1), saying(rows=2**62), saying(rows="50"), saying(kind="ivf"),
         saying(kind="sq8" if kind == "flat" else "flat"), saying(generation=None), saying(recall={"share": 1}),
+        data.replace(b'"library"', b'"librarx"'), data[:start] + b"[" * 60_000 + b"\n", saying(library=None),
         saying(recall=[1]), saying(dimension=DIMENSION + 1), saying(crc32=1),
     ]  # fmt: skip
     for content in bad:

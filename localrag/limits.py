@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,15 +88,24 @@ def make_room(settings: Settings, library: str) -> None:
         vault.make_dir(settings.indexes_dir / library)
 
 
-def readable(settings: Settings) -> dict[Path, int]:
+Inode = tuple[int, int]  # device and number
+
+
+def readable(settings: Settings) -> dict[Path, Inode]:
     """All that can be read but what is behind walls, in as few paths as can be, each with its inode.
 
-    The kernel knows files by these: what is made later beside a folder that holds the libraries is not among them.
+    The kernel knows files by these: what is made or mounted later beside a folder that leads to the libraries is not
+    among them.
     """
     return dict(_all_but(Path("/"), _hidden(settings)))
 
 
-def still_covers(before: dict[Path, int], path: Path, settings: Settings) -> bool:
+def leads_to_walls(path: Path, settings: Settings) -> bool:
+    """Whether something behind walls lies below a folder, so that what is made later right in it cannot be read."""
+    return any(each.is_relative_to(path.resolve()) for each in _hidden(settings))
+
+
+def still_covers(before: dict[Path, Inode], path: Path, settings: Settings) -> bool:
     """Whether a process that was started when these were `readable` reads all of a path."""
     real = path.resolve()
     return all(
@@ -116,7 +126,7 @@ def _hidden(settings: Settings) -> set[Path]:
     return {path.resolve() for path in (*settings.walled, *linked) if path.exists()}
 
 
-def _all_but(folder: Path, hidden: Collection[Path]) -> Iterator[tuple[Path, int]]:
+def _all_but(folder: Path, hidden: Collection[Path]) -> Iterator[tuple[Path, Inode]]:
     """Links are left out: where they lead is either among the rest, or hidden."""
     try:
         entries = list(os.scandir(folder))
@@ -129,7 +139,9 @@ def _all_but(folder: Path, hidden: Collection[Path]) -> Iterator[tuple[Path, int
         if any(each.is_relative_to(path) for each in hidden):
             yield from _all_but(path, hidden)
         else:
-            yield path, entry.inode()
+            with suppress(OSError):  # it is gone already; of a mounted folder the entry has the number below the mount
+                facts = entry.stat(follow_symlinks=False)
+                yield path, (facts.st_dev, facts.st_ino)
 
 
 def _around_walls(files: offline.Files, settings: Settings) -> offline.Files:

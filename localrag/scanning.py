@@ -1,8 +1,8 @@
 """What lies below a folder: the files to read, those of other types, and what cannot be looked at.
 
-Passed over without a word are hidden files, what programs leave behind (caches, lock files, half downloads) and linked
-folders, so a loop of links cannot trap it. `.localragignore` files, in any folder, name more: one pattern a line as in
-`.gitignore` (`*.bak`, `/drafts/`, `old/**`, `!keep.pdf`).
+Passed over without a word are hidden files, what programs leave behind (caches, lock files, half downloads), localrag's
+own folders, and linked ones, so a loop of links cannot trap it. `.localragignore` files, in any folder, name more: one
+pattern a line as in `.gitignore` (`*.bak`, `/drafts/`, `old/**`, `!keep.pdf`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.readers.base import reads
+from localrag.schema import is_own
 
 IGNORE_FILE = ".localragignore"
 _FOLDERS = frozenset({
@@ -123,6 +124,7 @@ def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -
             unlisted(OSError(error.errno, f"its {IGNORE_FILE} cannot be read ({error.strerror})", folder))
             folders.clear()
             continue
+        folders[:] = [name for name in folders if not is_own(Path(folder, name))]
         prefix = f"{here}/" if here else ""
         folders[:] = sorted(
             name

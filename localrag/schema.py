@@ -6,6 +6,8 @@ The full text is made of terms, words and postings (`fulltext`); `passages.words
 that each holds, in order, so that they can be taken out again.
 """
 
+from pathlib import Path
+
 SCHEMA = 3
 DATABASE = "library.db"
 INDEX = "vectors.index"
@@ -71,3 +73,9 @@ CREATE TABLE failures (
     root_id INTEGER NOT NULL REFERENCES roots ON DELETE CASCADE,
     path TEXT NOT NULL, file TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (root_id, path));
 """
+
+
+def is_own(folder: Path) -> bool:
+    """Whether a folder is a library, or localrag's home: what lies in it may look like a document, and is none."""
+    names = ((DATABASE, LOCK), ("indexes", "general"))
+    return any(all((folder / name).exists() for name in both) for both in names)

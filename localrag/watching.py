@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from localrag.schema import is_own
+
 if TYPE_CHECKING:
     from watchfiles import Change
 
@@ -35,9 +37,16 @@ def changes(
     for seen in _told(folder, on_blind):
         if stop():
             return
-        if any(matters(*change) for change in seen) or time.monotonic() - looked > _LOOK_AGAIN:
+        told = any(matters(*change) and not _ours(Path(change[1]), folder) for change in seen)
+        if told or time.monotonic() - looked > _LOOK_AGAIN:
             yield
             looked = time.monotonic()
+
+
+def _ours(path: Path, folder: Path) -> bool:
+    """Whether a change is localrag's own: what it writes to a library below the folder is no reason to read that."""
+    root = folder.resolve()
+    return any(is_own(each) for each in path.resolve().parents if each != root and each.is_relative_to(root))
 
 
 def _told(folder: Path, on_blind: Callable[[str], None]) -> Iterator[set[tuple[Change, str]]]:

@@ -447,6 +447,19 @@ def test_a_change_in_a_watched_folder_is_told(tmp_path: Path) -> None:
     assert told.is_set() and not thread.is_alive()
 
 
+def test_what_localrag_writes_itself_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in a home folder: where the documents lie beside libraries, only what is below them counts.
+    papers = tmp_path / "papers"
+    for path in ("indexes/m/library.db", "indexes/m/library.lock", "indexes/m/notes/1.json", "a.txt"):
+        (papers / path).parent.mkdir(parents=True, exist_ok=True)
+        (papers / path).touch()
+    for name in ("indexes", "general"):
+        (tmp_path / name).mkdir()
+    told = [{(1, str(papers / "indexes/m/notes/1.json"))}, {(1, str(papers / "a.txt"))}]
+    monkeypatch.setattr(watching, "_told", lambda folder, on_blind: iter(told))
+    assert len(list(watching.changes(papers, lambda: False))) == 1
+
+
 def test_where_the_system_tells_nothing_the_folder_is_looked_at_every_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,6 +194,7 @@ def test_what_can_be_read_is_all_but_what_is_behind_walls(settings: Settings, tm
     assert tmp_path / "papers" in paths and linked not in paths
     assert not any(settings.library_dir("ours").is_relative_to(path) for path in paths)
     assert not any(path.is_symlink() for path in paths)
+    assert limits.leads_to_walls(tmp_path, settings) and not limits.leads_to_walls(tmp_path / "papers", settings)
 
 
 def test_a_folder_made_after_the_walls_is_known_not_to_be_covered(settings: Settings, tmp_path: Path) -> None:

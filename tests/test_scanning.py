@@ -20,6 +20,15 @@ def found(root: Path) -> list[str]:
     return [file.path for file in scanning.walk(root)]
 
 
+def test_libraries_below_a_folder_are_no_documents_of_it(folder: Folder) -> None:
+    root = folder({
+        "a.txt": "text", "indexes/m/library.db": "", "indexes/m/library.lock": "", "indexes/m/notes/1.json": "{}",
+        "home/indexes/x/y.json": "{}", "home/general/z.json": "{}", "home/sessions/s.json": "{}", "papers/library.db": "",
+        "papers/b.txt": "text", "general/c.txt": "text",
+    })  # fmt: skip
+    assert found(root) == ["a.txt", "general/c.txt", "papers/b.txt", "papers/library.db"]
+
+
 # --- .localragignore ----------------------------------------------------------------------------------------
 
 # Each as git decides it; asked of `git check-ignore`.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrag import limits, scanning
+from localrag import limits, offline, scanning
 from localrag.cli.options import complete_library, json_option, keep_to_retention, print_json, shown
 from localrag.errors import LocalragError, UsageError
 from localrag.names import check_name, name_for
@@ -94,6 +94,11 @@ def ingest_command(
     chosen = check_name(name) if name else name_for(path, settings)
     scanning.root_of(path)  # raises where there is none, before anything is made for it
     limits.make_room(settings, chosen)
+    if watch and offline.shut() and limits.leads_to_walls(path, settings):
+        click.echo(
+            f"Libraries lie below {shown(str(path))}: what is put right beside them is read at the next start.",
+            err=True,
+        )
     limits.hold(settings, [chosen])  # before numpy is imported, which starts threads
     from localrag import api
 

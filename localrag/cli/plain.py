@@ -417,4 +417,6 @@ def _head(text: str) -> str:
 
 
 def _spoken(seconds: float) -> str:
-    return f"{max(1, round(seconds))} seconds" if seconds < 90 else f"{round(seconds / 60)} minutes"
+    if seconds >= 90:
+        return f"{round(seconds / 60)} minutes"
+    return "a second" if seconds < 1.5 else f"{round(seconds)} seconds"

@@ -244,6 +244,15 @@ def test_where_nobody_is_there_to_answer_no_model_is_offered(talk, installs):
 # --- how often something is said ----------------------------------------------------------------------------
 
 
+def test_times_are_said_as_a_person_says_them():
+    assert [plain._spoken(seconds) for seconds in (0.2, 1.6, 89, 91)] == [
+        "a second",
+        "2 seconds",
+        "89 seconds",
+        "2 minutes",
+    ]
+
+
 def test_voice_speaks_now_and_then_with_the_time_left(capsys):
     now = 0.0
     voice = plain.Voice(lambda: now)

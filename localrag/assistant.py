@@ -189,8 +189,8 @@ class Assistant:
             ModelError: no model, or the question does not fit its window.
         """
         with precedence.asking(self._settings.asking_dir):
-            asked = self._prepare(question, libraries, filters.of(documents), mode, history, stop)
             yield from self._copies(libraries)
+            asked = self._prepare(question, libraries, filters.of(documents), mode, history, stop)
             yield from self._plan(asked, mode, reproducible)
             ways = {"retrieve": self._retrieve, "read": self._read, "survey": self._survey, "exact": self._exact}
             for event in ways[asked.plan.kind](asked):

@@ -1,6 +1,6 @@
 """Files of localrag's own that were changed at random are taken or refused: no crash, no hang, no other error.
 
-A share of what `python -m fuzzing.run --cases 12000` does; a finding names the case that brings it back."""
+A share of what `python -m fuzzing.run --cases 10000` does; a finding names the case that brings it back."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ from localrag.sealing.database import sqlite3
 from localrag.sealing.keys import Key
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_PATIENCE = 30.0  # seconds for which one waits for another's transaction
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
 _PARTIAL = ".partial"
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
@@ -411,7 +412,11 @@ def _is_under(path: Path, key: Key) -> bool:
 def _connected(path: Path, write: bool, key: Key | None) -> sqlite3.Connection:
     mode = "rw" if write else "ro"
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30, isolation_level=None, check_same_thread=False
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=_PATIENCE,
+        isolation_level=None,
+        check_same_thread=False,
     )
     try:
         if key is not None:

@@ -402,6 +402,7 @@ def test_vectors_that_are_replaced_while_their_embedder_loads_are_still_searched
         return new if identity in (None, new.identity) else old
 
     monkeypatch.setattr(precedence, "_LONGEST", 0.0)  # as when questions go on for minutes
+    monkeypatch.setattr(vault, "_PATIENCE", 0.3)
     monkeypatch.setattr(loading, "load_embedder", load)
     assert (
         assistant.search("When does the lease of Hall 3 end?", libraries=["large"])[0].document == "leases/hall 3.txt"

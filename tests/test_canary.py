@@ -160,7 +160,7 @@ def a_conversation_with_crashes(run: Run) -> None:
         environ = [f"{name}={value}" for name, value in run.environ.items()]
         shell = ["sh", "-c", 'ulimit -c $(ulimit -Hc); cd "$0" && exec "$@"', str(run.here)]
         terminal.run(["env", "-i", *environ, "TERM=tmux-256color", *shell, *run.command("chat", "matter")], {})
-        terminal.see("ready")
+        terminal.see("2 documents")  # the worker is there; a question waits for the model
         for number in (signal.SIGSEGV, signal.SIGKILL):
             with run.asked():
                 terminal.type(f"{QUESTION} {number}")

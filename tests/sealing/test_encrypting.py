@@ -260,7 +260,8 @@ def test_encrypting_twice_and_without_a_holder_are_refused(plain: Path) -> None:
         run(encrypting.encrypt(plain, handing_out, never))
 
 
-def test_a_reader_in_the_midst_of_its_work_is_not_cut_off(plain: Path) -> None:
+def test_a_reader_in_the_midst_of_its_work_is_not_cut_off(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vault, "_PATIENCE", 0.3)
     library = Library.open(plain, "contracts")
     with library.snapshot():
         library.documents()

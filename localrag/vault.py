@@ -412,12 +412,9 @@ def _is_under(path: Path, key: Key) -> bool:
 def _connected(path: Path, write: bool, key: Key | None) -> sqlite3.Connection:
     mode = "rw" if write else "ro"
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=_PATIENCE,
-        isolation_level=None,
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE, isolation_level=None,
         check_same_thread=False,
-    )
+    )  # fmt: skip
     try:
         if key is not None:
             connection.execute(f'PRAGMA key = "{_raw_key(key)}"')

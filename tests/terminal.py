@@ -25,6 +25,9 @@ def require_tmux() -> None:
         pytest.skip("tmux is not installed")
 
 
+_ENDED = "#{?pane_dead_signal,-#{pane_dead_signal},#{pane_dead_status}}"  # empty while it runs
+
+
 class Terminal:
     """One window of a tmux server of its own; nothing of the user's configuration is read."""
 
@@ -87,13 +90,14 @@ class Terminal:
             time.sleep(0.05)
 
     def ended(self, seconds: float = PATIENCE) -> int:
-        """Wait until the command has ended; its exit code."""
+        """Wait until the command has ended; its exit code, or the number of the signal that killed it, below 0."""
         end = time.monotonic() + seconds
-        while (told := self._tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status}").split())[0] != "1":
+        # The terminal is closed a moment before tmux is told how the command ended.
+        while not (told := self._tmux("display-message", "-p", _ENDED).strip()):
             if time.monotonic() > end:
                 pytest.fail(f"it did not end within {seconds:.0f} s; the screen shows:\n{self.screen()}")
             time.sleep(0.05)
-        return int(told[1]) if len(told) > 1 else -1
+        return int(told)
 
     def _tmux(self, *arguments: str) -> str:
         command = ["tmux", "-L", self._server, *arguments]

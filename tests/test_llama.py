@@ -26,7 +26,7 @@ from localrag.types import Message
 
 pytestmark = pytest.mark.model
 
-TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros a month, payable in advance." for n in range(8))
+TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros a month, payable in advance." for n in range(5))
 
 
 def messages(question: str = "What is the fee of Hall 3?", text: str = TEXT) -> list[Message]:
@@ -200,7 +200,7 @@ def test_what_was_read_of_one_document_serves_it_with_another_behind_it(model: L
 
 
 def test_a_document_is_read_ahead_and_its_state_is_that_of_a_question(model: LlamaGenerator, tmp_path: Path) -> None:
-    asked = messages(text=TEXT * 3)
+    asked = messages(text=TEXT * 5)
     cold = run(model, asked)
     states = PrefixCache(tmp_path, "smollm2", ["hash"], 1 << 30)
     model._free_context()

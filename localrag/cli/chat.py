@@ -6,6 +6,7 @@ one loads nothing heavy and paints at once.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -98,17 +99,27 @@ def chat_command(
     else:
         named, folder = resolve(settings, target, libraries)
     _unlock(settings, named)
+    gc.disable()  # until the first frame: all that is made for it stays, so looking through it frees nothing
+    try:
+        _run(_app(settings, named, folder, only, mode, given, resumed))
+    finally:
+        gc.enable()
+
+
+def _app(
+    settings: Settings, named: list[str], folder: Path | None, only: Filter, mode: Mode, given: Sequence[str],
+    resumed: Resumed | None,
+) -> LocalragApp:  # fmt: skip
     from localrag.cli import installer
     from localrag.tui.app import LocalragApp
     from localrag.tui.preferences import Preferences
     from localrag.tui.themes import look_of
 
-    app = LocalragApp(
+    return LocalragApp(
         real_core(settings), libraries=named, folder=folder, only=only, mode=mode,
         preferences=Preferences(settings, options=given), look=look_of(os.environ), installer=installer.ready(),
         resumed=resumed,
     )  # fmt: skip
-    _run(app)
 
 
 def _talk_in_lines(

@@ -6,6 +6,7 @@ error of the core ends it: each is shown where it belongs, with what to do next.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -155,6 +156,7 @@ class LocalragApp(App[None]):
         self.call_after_refresh(self._start_up)
 
     def _start_up(self) -> None:
+        gc.enable()  # the command disables it until here
         self.lanes["pages"].submit(get_ready, lambda error: None)
 
     @property

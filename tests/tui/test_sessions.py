@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from textual import events
-from textual.widgets import Input
+from textual.widgets import Input, OptionList
 
 from localrag.sessions import SessionStore
 from localrag.tui.resuming import ready
@@ -382,6 +382,21 @@ async def test_the_conversation_is_exported_in_the_format_chosen_and_replaces_no
         assert path.read_text() == "mine"
         await pilot.press("enter")
         await until(pilot, lambda: path.read_text() != "mine")
+
+
+async def test_a_path_that_is_half_typed_when_the_list_of_formats_wakes_up_stays(store, tmp_path):
+    kept(store, "How long?")
+    app = world_with(store).app()
+    async with app.run_test(size=(100, 40)) as pilot:
+        await open_list(pilot)
+        await see(pilot, "How long?")
+        await pilot.press("e")
+        await see(pilot, "Export “How long?”")
+        formats, path = app.screen.query_one(OptionList), app.screen.query_one(Input)
+        path.value = str(tmp_path / "ta")
+        formats.post_message(OptionList.OptionHighlighted(formats, formats.get_option_at_index(0), 0))
+        await pilot.pause()
+        assert path.value == str(tmp_path / "ta")
 
 
 async def test_an_export_that_cannot_be_written_says_why_and_asks_again(store, tmp_path):

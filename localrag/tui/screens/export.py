@@ -51,7 +51,6 @@ class ExportScreen(ModalScreen[Path | None]):
         super().__init__()
         self._core = core
         self._session = session
-        self._first = form
         self._folder = folder or usual_folder()
         self._list = OptionList(*(Content(f"{NAMES[one]}") for one in FORMS))
         self._list.can_focus = False  # the path keeps the keyboard
@@ -59,6 +58,7 @@ class ExportScreen(ModalScreen[Path | None]):
         self._path.cursor_blink = False
         self._said = Static(id="export-said")
         self._replacing: Path | None = None
+        self._chosen = FORMS.index(form)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -71,7 +71,7 @@ class ExportScreen(ModalScreen[Path | None]):
             yield Static("↑ ↓ choose the format · Enter writes · Esc goes back", classes="quiet")
 
     def on_mount(self) -> None:
-        self._list.highlighted = FORMS.index(self._first)
+        self._list.highlighted = self._chosen
         self._path.focus()
         self._path.cursor_position = len(self._path.value)
         self.call_after_refresh(self._tell_path)
@@ -85,6 +85,9 @@ class ExportScreen(ModalScreen[Path | None]):
         self._list.action_cursor_up() if step < 0 else self._list.action_cursor_down()
 
     def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
+        if message.option_index == self._chosen:  # what it began with: by now a path may be half typed
+            return
+        self._chosen = message.option_index
         typed = self._path.value
         with suppress(ValueError):  # a path without a name has no ending to change
             self._path.value = str(Path(typed).with_suffix(f".{FORMS[message.option_index]}"))

@@ -23,6 +23,7 @@ from localrag import (
     filters,
     forgetting,
     instructions,
+    limits,
     loading,
     names,
     policy,
@@ -33,7 +34,6 @@ from localrag import (
     retention,
     scanning,
     tombstones,
-    vault,
 )
 from localrag import ingest as ingesting
 from localrag.assistant import Assistant
@@ -70,7 +70,7 @@ def open_library(name: str, *, settings: Settings | None = None, create: bool = 
     if not create:
         library._storage()  # raises where there is none
     elif not (settings.indexes_dir / name).exists():
-        vault.write_bytes(settings.claim(name), b"", plain=True)
+        limits.claim(settings, name)
     return library
 
 

@@ -84,8 +84,13 @@ def walled() -> bool:
 def make_room(settings: Settings, library: str) -> None:
     """Make the folder of a library that is to be made, and note that it was made here."""
     if not (settings.indexes_dir / library).exists():
-        vault.write_bytes(settings.claim(library), b"", plain=True)
+        claim(settings, library)
         vault.make_dir(settings.indexes_dir / library)
+
+
+def claim(settings: Settings, library: str) -> None:
+    """Note that a library was made here, so that it is ours in ./indexes, too."""
+    vault.write_bytes(settings.claim(library), b"", plain=True)
 
 
 Inode = tuple[int, int]  # device and number

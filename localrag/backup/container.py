@@ -27,14 +27,12 @@ MAGIC = b"localrag-backup-1\n"
 NAME = "backup"  # the file may be renamed
 LARGEST_RING, _LONGEST_LINE, _MOST_FILES = 1 << 20, 1 << 12, 1_000_000
 PIECE = 1 << 20
-_PAGES_AT_ONCE = 512
 RECORD = ("audit.jsonl", "audit.key")
 FILES = re.compile(
     rf"{re.escape(DATABASE)}|audit\.jsonl|audit\.key|({WORDS}|{LISTS})/\d{{1,12}}\.json|"
     rf"{CONVERSATIONS}/\d{{8}}T\d{{12}}-[0-9a-f]{{6}}\.(json|said|draft)",
     re.ASCII,
 )
-_STAGING = ".restoring"
 
 Stop = Callable[[], bool]
 Progress = Callable[[int, int | None, str], None]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from localrag import audit, ingest, intake, vault
+from localrag import audit, ingest, intake, limits, vault
 from localrag.backup.container import (
     RECORD,
     Backup,
@@ -129,7 +129,7 @@ def _restored(settings: Settings, source: Path, name: str, unlock: Unlock, stop:
     if key is not None:
         unlocked.hold(target, key)
     if settings.foreign(name):  # in ./indexes, where what was not made here is not ours
-        vault.write_bytes(settings.claim(name), b"", plain=True)
+        limits.claim(settings, name)
     audit.record(settings.audit_file, "restore", name, source=str(source.absolute()), sha256=about.sha256, record=ended)
     return Restored(name, counts["documents"], counts["chunks"], kept, left_out, instructions, key is not None
                     and (target / rings.FILE).is_file())  # fmt: skip

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli.options import filter_options, library_option, thought_options
+from localrag.cli.options import filter_options, keep_to_retention, library_option, thought_options
 from localrag.cli.sessions import complete_conversation
 from localrag.errors import NotFoundError, SettingsError, UsageError
 from localrag.schema import DATABASE
@@ -162,11 +162,10 @@ def _talk_in_lines(
 
 def _settings(model: str | None, thought: dict[str, Any]) -> Settings:
     """The settings that hold here; what has gone too old by them is gone before anything is shown."""
-    from localrag import retention
     from localrag.settings import load_settings
 
     settings = load_settings().with_options(generator=model, **thought)
-    retention.keep_to(settings)
+    keep_to_retention(settings)
     return settings
 
 

@@ -17,7 +17,7 @@ from localrag import limits, offline, scanning
 from localrag.cli.options import complete_library, json_option, keep_to_retention, print_json, shown
 from localrag.errors import LocalragError, UsageError
 from localrag.names import check_name, name_for
-from localrag.settings import load_settings
+from localrag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from localrag.reports import IngestProgress, IngestReport
@@ -90,16 +90,7 @@ def ingest_command(
     over, as `.gitignore` does. Ctrl-C stops after the step at hand; the next run goes on.
     """
     settings = load_settings()
-    keep_to_retention(settings)
-    chosen = check_name(name) if name else name_for(path, settings)
-    scanning.root_of(path)  # raises where there is none, before anything is made for it
-    limits.make_room(settings, chosen)
-    if watch and offline.shut() and limits.leads_to_walls(path, settings):
-        click.echo(
-            f"Libraries lie below {shown(str(path))}: what is put right beside them is read at the next start.",
-            err=True,
-        )
-    limits.hold(settings, [chosen])  # before numpy is imported, which starts threads
+    chosen = _held(settings, path, name, watch)  # before numpy is imported, which starts threads
     from localrag import api
 
     library = api.open_library(chosen, settings=settings, create=True)
@@ -143,6 +134,21 @@ def ingest_command(
     came = report.read or report.unchanged or report.removed or report.copies or report.moved or report.forgotten
     if not came and not as_json:
         raise _nothing_read(path, report)
+
+
+def _held(settings: Settings, path: Path, name: str | None, watch: bool) -> str:
+    """Limit this process to the library that a folder is read into, and say which."""
+    keep_to_retention(settings)
+    chosen = check_name(name) if name else name_for(path, settings)
+    scanning.root_of(path)  # raises where there is none, before anything is made for it
+    limits.make_room(settings, chosen)
+    if watch and offline.shut() and limits.leads_to_walls(path, settings):
+        click.echo(
+            f"Libraries lie below {shown(str(path))}: what is put right beside them is read at the next start.",
+            err=True,
+        )
+    limits.hold(settings, [chosen])
+    return chosen
 
 
 def _watch(

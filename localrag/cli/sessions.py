@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from localrag.cli.options import json_option, print_json, shown
+from localrag.cli.options import json_option, keep_to_retention, print_json, shown
 from localrag.cli.sealing import sealing_options
 from localrag.errors import LocalragError, UsageError
 from localrag.settings import load_settings
@@ -208,11 +208,10 @@ def export_command(
 
 
 def _store() -> SessionStore:
-    from localrag import retention
     from localrag.sessions import store_of
 
     settings = load_settings()
-    retention.keep_to(settings)
+    keep_to_retention(settings)
     return store_of(settings)
 
 

@@ -111,13 +111,7 @@ def exported(
         library = session.libraries[0] if len(session.libraries) == 1 else None
         sealed = {"sealed_for": list(recipients.names)} if recipients else {}
         audit.record(
-            record,
-            "export",
-            library,
-            conversation=session.id,
-            turns=len(session.turns),
-            form=form,
-            path=place,
-            **sealed,
-        )
+            record, "export", library,
+            conversation=session.id, turns=len(session.turns), form=form, path=place, **sealed,
+        )  # fmt: skip
     return made

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,9 @@ from localrag import names
 from localrag.offline import landlock
 from localrag.sealing import unlocked
 from localrag.service import process
-from localrag.service.client import RemoteEngine
 from localrag.settings import Settings
 
 HERE = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr(process, "WORKER", "service.scripted_worker")
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
-    remote = RemoteEngine(Settings(home=tmp_path))
-    yield remote
-    remote.close()
 
 
 def pid(engine: Any, *libraries: str) -> int:

@@ -17,21 +17,9 @@ import pytest
 from localrag.errors import LocalragError, NotFoundError, SettingsError
 from localrag.events import Delta
 from localrag.service import process
-from localrag.service.client import RemoteEngine
 from localrag.service.engine import Folder
-from localrag.settings import Settings
 
 HERE = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A worker that holds the engine of `scripted_worker`, which plays a part for each question."""
-    monkeypatch.setattr(process, "WORKER", "service.scripted_worker")
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
-    remote = RemoteEngine(Settings(home=tmp_path))
-    yield remote
-    remote.close()
 
 
 def ask(engine: Any, question: str, **how: Any) -> Iterator[Any]:

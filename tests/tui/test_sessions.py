@@ -358,6 +358,13 @@ async def test_a_question_is_on_the_disk_before_its_answer_comes(store):
 # --- exporting ----------------------------------------------------------------------------------------------
 
 
+async def open_export(pilot):
+    await open_list(pilot)
+    await see(pilot, "How long?")
+    await pilot.press("e")
+    await see(pilot, "Export “How long?”")
+
+
 async def test_the_conversation_is_exported_in_the_format_chosen_and_replaces_nothing_unasked(
     store, tmp_path, monkeypatch
 ):
@@ -388,10 +395,7 @@ async def test_a_path_that_is_half_typed_when_the_list_of_formats_wakes_up_stays
     kept(store, "How long?")
     app = world_with(store).app()
     async with app.run_test(size=(100, 40)) as pilot:
-        await open_list(pilot)
-        await see(pilot, "How long?")
-        await pilot.press("e")
-        await see(pilot, "Export “How long?”")
+        await open_export(pilot)
         formats, path = app.screen.query_one(OptionList), app.screen.query_one(Input)
         path.value = str(tmp_path / "ta")
         formats.post_message(OptionList.OptionHighlighted(formats, formats.get_option_at_index(0), 0))
@@ -403,10 +407,7 @@ async def test_an_export_that_cannot_be_written_says_why_and_asks_again(store, t
     kept(store, "How long?")
     app = world_with(store).app()
     async with app.run_test(size=(100, 40)) as pilot:
-        await open_list(pilot)
-        await see(pilot, "How long?")
-        await pilot.press("e")
-        await see(pilot, "Export “How long?”")
+        await open_export(pilot)
         for typed, told in (
             (tmp_path / "no" / "x.md", "there is no folder"),
             (tmp_path / "x.pdf", "one of these endings"),

@@ -41,7 +41,7 @@ class Reply:
 
     def put(self, kind: str, data: Any, size: int = 0) -> None:
         self._put += size
-        if self._put - self._got > _WAITING:
+        if size and self._put - self._got > _WAITING:  # that the worker is gone, which has no size, is always told
             raise wire.Malformed("more than anybody takes")
         self._queue.put((kind, data, size))
 

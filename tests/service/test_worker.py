@@ -151,7 +151,10 @@ def test_replies_that_nobody_takes_do_not_fill_the_memory(engine: Any, monkeypat
     monkeypatch.setattr(process, "_WAITING", 1000)
     answer = ask(engine, "many")
     next(answer)
-    assert gone(pid_of(engine))
+    ended = engine._front
+    assert gone(pid_of(engine)) and ended._gone.wait(10)  # told to all, and to whoever waits for its end
+    with pytest.raises(LocalragError, match="more than anybody takes"):
+        list(answer)
 
 
 def pid_of(engine: Any) -> int:

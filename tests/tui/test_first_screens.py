@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ async def test_folder_is_read_after_a_yes_and_the_conversation_opens():
         await pilot.press("y")
         await until(pilot, opened(app, "leases"))
         await see(pilot, "leases 3 documents")
+
+
+async def test_garbage_is_collected_again_from_the_first_frame_on():
+    gc.disable()  # as the command does
+    try:
+        async with FakeWorld(roots={LEASES: "contracts"}).app(folder=LEASES).run_test() as pilot:
+            await until(pilot, gc.isenabled)
+    finally:
+        gc.enable()
 
 
 async def test_folder_is_left_alone_after_a_no():

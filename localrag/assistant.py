@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -18,10 +17,10 @@ from localrag import (
     answering,
     audit,
     calibration,
+    compound,
     filters,
     followups,
     instructions,
-    intake,
     loading,
     material,
     planning,
@@ -29,13 +28,11 @@ from localrag import (
     precedence,
     prefix_cache,
     prompt,
-    reranking,
     retrieval,
     routing,
     warming,
 )
 from localrag.audit import refusals, words
-from localrag.embedding import Embedder, EmbedderIdentity
 from localrag.errors import ModelError, StorageError, UsageError
 from localrag.events import Answered, Event, Found, Notice, Planned
 from localrag.exact import parsing, reckoning
@@ -46,8 +43,8 @@ from localrag.material import Unit
 from localrag.prefix_cache import PrefixCache
 from localrag.question import Prompted, Question
 from localrag.reports import Warmed
-from localrag.reranking import Reranker
 from localrag.sealing import unlocked
+from localrag.searching import Searcher
 from localrag.settings import Settings
 from localrag.survey import summarising, surveying
 from localrag.survey.tools import Tools
@@ -68,9 +65,7 @@ class Assistant:
         refusals.keep(settings.audit_file)
         self._settings = settings
         self._generator = generator
-        self._embedders: dict[EmbedderIdentity, Embedder] = {}
-        self._reranker: Reranker | None = None
-        self._libraries: dict[str, Library] = {}
+        self._searcher = Searcher(settings)
 
     # --- what is kept ---------------------------------------------------------------------------------------
 
@@ -89,14 +84,7 @@ class Assistant:
 
     def library(self, name: str) -> Library:
         """An open library, for reading."""
-        if name not in self._libraries:
-            self._libraries[name] = intake.open_library(self._settings, name)
-        return self._libraries[name]
-
-    def embedder(self, identity: EmbedderIdentity) -> Embedder:
-        if identity not in self._embedders:
-            self._embedders[identity] = loading.load_embedder(self._settings, identity)
-        return self._embedders[identity]
+        return self._searcher.library(name)
 
     def search(
         self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Filter | Sequence[str] | None = None,
@@ -109,35 +97,11 @@ class Assistant:
         """
         with precedence.asking(self._settings.asking_dir):
             opened = [self.library(name) for name in libraries]
-            return self._found(opened, retrieval.spelled(opened, question), k, documents, join=join)
+            return self._searcher.find(opened, retrieval.spelled(opened, question), k, documents, join=join)
 
     def spelled(self, question: str, libraries: Sequence[str]) -> str:
         """The question as `search` looks for it: with words put right that none of the libraries holds."""
         return retrieval.spelled([self.library(name) for name in libraries], question)
-
-    def _found(
-        self, libraries: Sequence[Library], question: str, k: int, documents: Filter | Sequence[str] | None, *,
-        document_ids: Sequence[int] | None = None, join: bool = False,
-    ) -> list[Passage]:  # fmt: skip
-        """The k best passages, in the order of the reranker where the settings name one."""
-        method = retrieval.Method(self._settings.fusion, self._settings.dense_weight)
-        if self._reranker is None:
-            self._reranker = loading.load_reranker(self._settings)
-        wanted = k if self._reranker is None else max(k, reranking.CANDIDATES)
-        with self._held(libraries) as embedders:
-            hits = retrieval.search(
-                libraries, embedders, question, k=wanted, documents=documents, document_ids=document_ids,
-                method=method, join=join,
-            )  # fmt: skip
-        return hits if self._reranker is None else reranking.rerank(question, hits, self._reranker)[:k]
-
-    @contextmanager
-    def _held(self, libraries: Sequence[Library]) -> Iterator[dict[str, Embedder]]:
-        """One generation of each library, and who made its vectors; loading takes seconds, in which they may change."""
-        with ExitStack() as stack:
-            for library in libraries:
-                stack.enter_context(library.snapshot())
-            yield {library.name: self.embedder(library.identity) for library in libraries}
 
     def left_out(self, libraries: Sequence[str], only: Filter) -> tuple[NotRead, ...]:
         """How many documents a filter leaves out only because their date, or their pages, are not known."""
@@ -147,16 +111,15 @@ class Assistant:
         """Give memory and files back."""
         if self._generator is not None:
             self._generator.close()
-        for library in self._libraries.values():
-            library.close()
-        self._generator, self._libraries = None, {}
+        self._generator = None
+        self._searcher.close()
 
     def configure(self, settings: Settings) -> None:
         """Take other settings from the next question on; the model stays in memory where they leave it as it is."""
         before, self._settings = self._settings, settings
         if not loading.same_model(before, settings):
             self.close()
-        self._reranker = None
+        self._searcher.configure(settings)
 
     # --- asking ---------------------------------------------------------------------------------------------
 
@@ -259,26 +222,37 @@ class Assistant:
     def _search(self, asked: Question, k: int) -> list[Passage]:
         began = time.monotonic()
         try:
-            return self._found(asked.libraries, asked.looked_for, k, asked.only)
+            return self._searcher.find(asked.libraries, asked.looked_for, k, asked.only)
         finally:
             asked.retrieve_seconds += time.monotonic() - began
 
     # --- retrieve -------------------------------------------------------------------------------------------
 
     def _retrieve(self, asked: Question) -> Iterator[Event]:
-        model = self._model()
-        prompted = self._passages(asked, model)
-        if prompted is None:
-            yield Answered(self._nothing(asked))
-            return
-        yield Found(tuple(prompted.passages))
-        for event in answering.answer(asked, prompted, model, self._settings):
+        parts = compound.parts(asked.text)
+        for event in compound.answer(asked, parts, self._part) if parts else self._from_passages(asked):
             if isinstance(event, Answered) and self._escalates(asked, event.answer):
                 asked.spent += event.answer.tokens
                 yield Planned(asked.plan)
                 yield from self._read(asked)
                 return
             yield event
+
+    def _part(self, asked: Question) -> Iterator[Event]:
+        """Answer one of the questions of a question that asks several."""
+        asked.looked_for = retrieval.spelled(asked.libraries, asked.looked_for)
+        asked.hits = self._search(asked, planning.BACKGROUND)
+        planning.fitted(asked)
+        yield from self._from_passages(asked)
+
+    def _from_passages(self, asked: Question) -> Iterator[Event]:
+        model = self._model()
+        prompted = self._passages(asked, model)
+        if prompted is None:
+            yield Answered(self._nothing(asked))
+            return
+        yield Found(tuple(prompted.passages))
+        yield from answering.answer(asked, prompted, model, self._settings)
 
     def _passages(self, asked: Question, model: Model) -> Prompted | None:
         """The prompt with the passages for a question; None where there is none."""
@@ -440,7 +414,7 @@ class Assistant:
             # One of many documents that is too long to be read at once: its parts are summarised, not all the others.
             asked.documents = asked.reading
         budget = answering.budget(self._model(), self._settings, asked, self._settings.prompt_tokens)
-        tools = Tools(self._model(), self._found, self._states, self._warm, self._settings, budget)
+        tools = Tools(self._model(), self._searcher.find, self._states, self._warm, self._settings, budget)
         yield from surveying.survey_all(asked, tools)
 
     # --- exact ----------------------------------------------------------------------------------------------

@@ -79,9 +79,10 @@ def plan(asked: Question, mode: Mode, means: Means) -> None:
             warm_tokens=means.warm(asked.reading) if asked.reading and asked.only.pages is None else 0,
             nearest="".join(document.path for _, document in nearest),
             nearest_tokens=sum(tokens(asked, document) for _, document in nearest),
-            score=round(asked.hits[0].score, 4) if asked.hits else None, margin=pointing.margin(asked.hits),
-            fit=pointing.fit(asked.hits),
         )  # fmt: skip
+        signals = replace(
+            signals, score=_score(asked), margin=pointing.margin(asked.hits), fit=pointing.fit(asked.hits)
+        )
     chosen = routing.choose(asked.text, mode, signals, means.seconds)
     asked.plan = filters.named_in(chosen, asked.only)
 
@@ -89,6 +90,16 @@ def plan(asked: Question, mode: Mode, means: Means) -> None:
 def tokens(asked: Question, document: Document) -> int:
     """About how many tokens of a document are looked at."""
     return material.characters(document, asked.only) // CHARACTERS_PER_TOKEN
+
+
+def fitted(asked: Question) -> None:
+    """Let the plan say how well what was found for this question fits it."""
+    fits = {"score": _score(asked), "margin": pointing.margin(asked.hits), "fit": pointing.fit(asked.hits)}
+    asked.plan = replace(asked.plan, signals={**asked.plan.signals, **fits})
+
+
+def _score(asked: Question) -> float | None:
+    return round(asked.hits[0].score, 4) if asked.hits else None
 
 
 # --- what is asked ------------------------------------------------------------------------------------------

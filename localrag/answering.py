@@ -79,7 +79,8 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
         # What an answer came about by is told with it, and these may be others tomorrow.
         asked.plan = replace(asked.plan, signals={**asked.plan.signals, "instructions": asked.instructions})
     short = settings.answer_form == "short"
-    told = replace(prompted, messages=prompt.worded(prompted.messages, asked.instructions, short))
+    full = intent.explains(asked.text)
+    told = replace(prompted, messages=prompt.worded(prompted.messages, asked.instructions, short, full))
     done = yield from writing.write(asked, told, model, settings)
     if short:
         done = replace(done, text=shortening.shortened(done.text, asked.text))

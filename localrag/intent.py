@@ -110,6 +110,22 @@ _WORKED_OUT = re.compile(
         promedio)\b""",
     re.I | re.X,
 )
+# What is to be told or explained, and is not one fact: "how does", "what are the steps", "what is prior authorization".
+_EXPLAINED = re.compile(
+    r"""\bhow\ (?:do|does|did|can|could|should|must|will|would|may|is|are|was|were|has|have)\b
+      | \bhow\ to\b | \bwhat\ to\ do\b | \binformation\ (?:about|on)\b
+      | \bwhy\b | \b(?:explain|describe|discuss|outline|tell\ (?:me|us)\ (?:more\ )?about)\b
+      | \bwhat\ (?:are|were)\b | \bwhat\ (?:[\w-]+\ ){0,3}\w+s\ (?:are|were|do|does|did|must|can|may|should|will)\b
+      | \bwhat\ (?:should|must|can|may|do|shall|need)\b | \bwhat\ (?:types?|kinds?|sorts?)\ of\b
+      | \bwhat\ (?:causes|happens|follows)\b | \bwho\ is\ at\ risk\b
+      | \bwhat\ (?:does|do|is|are)\b.*\b(?:mean|stand\ for)\b
+      | \bwhat\ (?:is|was)\ (?:the\ |an?\ )?(?:[\w-]+\ )?(?:process|procedure|role|purpose|impact|effect|meaning|
+        definition|background|reason|difference|outlook|approach|policy|scope)\b
+      | ^\W*what\ is\ (?:\(are\)\ )?(?!the\b|my\b|our\b|your\b|his\b|her\b|its\b|their\b)""",
+    re.I | re.X,
+)
+# "What were the revenues of 2019?" wants a figure.
+_OF_A_FIGURE = re.compile(r"(?<![\w-])\d+(?![\w-])|\b(?:amounts?|numbers?|totals?|rates?|dates?|names?)\b", re.I)
 _PLURAL = re.compile(
     rf"\b(?:in|across|from|among|of|under|by|do) (?:the|these|those|my|our|all|both) {_SUCH}(?:{_MANY})\b", re.I
 )
@@ -143,6 +159,13 @@ def of(question: str) -> Intent:
         return Intent("whole", _words(whole))
     sure = not _PLURAL.search(text)
     return Intent("existence" if _EXISTENCE.match(text) else "look-up", sure=sure)
+
+
+def explains(question: str) -> bool:
+    """Whether all that the text says of something is asked for, and not one fact."""
+    text = " ".join(question.split())
+    asked = _EXPLAINED.search(text)
+    return asked is not None and not (asked[0].lower().startswith("what") and _OF_A_FIGURE.search(text))
 
 
 def needs_thought(question: str) -> bool:

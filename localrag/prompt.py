@@ -39,6 +39,8 @@ _CHECK = "\n\nDo the {what} contain the answer to this question? Reply yes or no
 CHECK_OPTIONS = ("yes", "no")
 # Put behind the question where an answer is written, never where it is weighed whether there is one.
 _INSTRUCTED = "\n\nHow the answer is to be worded: {instructions}"
+# A 1.5B model told of "one or two sentences" tells one of five symptoms (docs/decisions/0045-explanations.md).
+_FULL = "\n\nExplain it with all that the {what} say about it."
 _SHORT = "\n\nReply with the answer alone, in as few words as possible, as they stand in the text."
 
 # Put behind the question where an answer failed a check, with what failed (`rechecking.py`).
@@ -204,13 +206,14 @@ def said(complaints: Sequence[Complaint], messages: Sequence[Message]) -> str:
     )
 
 
-def worded(messages: Sequence[Message], instructions: str, short: bool = False) -> list[Message]:
-    """The same prompt with the wording of the answer behind the question: a library's instructions, or few words.
+def worded(messages: Sequence[Message], instructions: str, short: bool = False, full: bool = False) -> list[Message]:
+    """The same prompt with the wording of the answer behind the question: much or little, a library's instructions.
 
     In front of the documents they would stand where it is weighed whether the text holds the answer, and shift that: a
     1.5B model told to "answer in German" says yes to more that is not there (docs/decisions/0033).
     """
-    tail = _INSTRUCTED.format(instructions=instructions) if instructions else ""
+    tail = _FULL.format(what=_what(messages)) if full and not short else ""
+    tail += _INSTRUCTED.format(instructions=instructions) if instructions else ""
     return [*messages[:-1], replace(messages[-1], tail=tail + (_SHORT if short else ""))]
 
 

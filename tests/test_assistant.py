@@ -475,3 +475,13 @@ def test_a_missing_model_ends_it_with_its_hint(
 def test_search_loads_no_model_that_answers(assistant: Assistant, models: Any, large: Library) -> None:
     found = assistant.search("lease of Hall 3", libraries=["large"], k=3)
     assert found[0].document == "leases/hall 3.txt" and models.loaded == ["embedder"]
+
+
+def test_a_question_for_an_explanation_is_answered_in_full_and_weighed_without_that(
+    assistant: Assistant, models: Any, large: Library
+) -> None:
+    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
+    for question, full in (("How does the lease of Hall 3 end?", True), ("When does the lease of Hall 3 end?", False)):
+        ask(assistant, question, "large", mode="retrieve")
+        assert ("Explain it with all" in models.generator.prompts[-1][-1].tail) is full
+        assert "Explain it" not in models.generator.prompts[-2][-1].tail

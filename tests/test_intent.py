@@ -126,3 +126,25 @@ def test_what_has_to_be_worked_out_is_worth_a_thought(question: str) -> None:
 @pytest.mark.parametrize("question", LOOKED_UP)
 def test_what_is_only_looked_up_is_not(question: str) -> None:
     assert not intent.needs_thought(question)
+
+
+EXPLAINED = [
+    "What are the treatments for Krabbe disease?", "How does the review process work?", "Why was the claim refused?",
+    "What is prior authorization?", "Can you explain the eligibility criteria?", "What happens if the tenant dies?",
+    "What is the process for filing a claim?", "What does balance billing mean?", "How to prevent gout?",
+    "What should I do after an accident?", "What types of therapy are covered?", "Who is at risk for gout?",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("question", EXPLAINED)
+def test_what_is_to_be_explained_is_told_in_full(question: str) -> None:
+    assert intent.explains(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [*LOOKED_UP, "What is the rent?", "How much is the fee?", "How long is the notice period?", "What is our discount?",
+     "What were the revenues in 2019?", "What are the deductible amounts?", "What is the share of costs in 2020?"],
+)  # fmt: skip
+def test_one_fact_is_told_in_a_sentence(question: str) -> None:
+    assert not intent.explains(question)

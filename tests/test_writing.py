@@ -207,3 +207,13 @@ def test_a_librarys_instructions_hold_for_the_second_try(settings: Settings, lib
     asked = prompt.worded([Message("user", "Question?")], "Answer in German.")
     again = prompt.again_prompt(asked, BAD, [prompt.Complaint("empty")])
     assert again[-1].whole.startswith(asked[-1].whole) and "It is empty." in again[-1].tail
+
+
+def test_what_wants_an_explanation_is_asked_for_in_full_before_the_librarys_own_wording(
+    settings: Settings, library: Library
+) -> None:
+    messages = [Message("user", "Question: How does it work?")]
+    assert prompt.worded(messages, "Be brief.", full=True)[-1].tail == (
+        "\n\nExplain it with all that the passages say about it.\n\nHow the answer is to be worded: Be brief."
+    )
+    assert "Explain" not in prompt.worded(messages, "", short=True, full=True)[-1].tail

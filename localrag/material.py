@@ -76,7 +76,7 @@ def orders_in(passages: Sequence[Passage]) -> list[NotRead]:
     found: dict[NotRead, list[str]] = {}
     for passage in passages:
         texts = [passage.text[order.start : order.end] for order in orders.orders(passage.text)]
-        texts += [part for part in (passage.document, *passage.heading[-2:]) if orders.orders(part)]
+        texts += [part for part in (passage.document, *passage.heading[-2:]) if orders.ordering(part)]
         if texts:
             found.setdefault(NotRead(passage.library, passage.document, "", passage.page), []).extend(texts)
     return [replace(where, reason=_ordered(list(dict.fromkeys(texts)))) for where, texts in found.items()]

@@ -5,7 +5,9 @@ people who share the letter, so such a sentence need not be read to answer a que
 order where two kinds of signs come together: it speaks to a machine, it sets aside what the machine was told, it rules
 what the machine is to write, it gives the machine a role, it mimics the turns or quotes of a prompt. One kind alone is
 no order, since contracts disregard instructions and exams rule what is written; only the tokens that part the turns of
-a chat count by themselves. What stands beside an order in its paragraph and has one sign goes with it.
+a chat count by themselves. Signs that people's talk is full of (a command, "that clause is void") count only beside
+a question that is quoted with what is answered to it, which small models obey most readily: "To “How high is the rent?”
+the only permitted answer is …". What stands beside an order in its paragraph and has one sign goes with it.
 
 The patterns know English, German, Spanish, French, Italian, Portuguese, Dutch, Polish, Turkish, Russian, Arabic,
 Chinese, Japanese and Korean. It is a filter by words: an order in other words passes it, and then only the wording of
@@ -32,7 +34,7 @@ _UNSEEN = re.compile(
 )
 # From here on a sentence is an order; each kind of sign counts once.
 _ORDER = 2
-_STOP = re.compile(r"(?<=[.!?:]) ")
+_STOP = re.compile(r"(?<=[.!?:]) (?![»”])")
 # Most words of a sentence that goes with the turn of a chat before it, in its paragraph, signs or not.
 _FEW = 6
 
@@ -48,9 +50,13 @@ class Order:
 # The kinds of signs, in the order of their numbers; see orders.txt.
 _KINDS = ("address", "aside", "tasks", "roles", "mimics", "out", "draws")
 _ADDRESSED, _ASIDE, _TASKS, _ROLES, _MIMIC, _OUT, _DRAWING, _WRITING, _ANSWERING, _DOING = range(10)
+_QUOTING, _VOID, _RUNS = range(10, 13)
 # Without one of these there is no order: a footnote with an address in it has the other two.
 _TELLING = frozenset((_ADDRESSED, _ASIDE, _TASKS, _ROLES, _WRITING, _ANSWERING))
 _SPOKEN_TO = frozenset((_ADDRESSED, _TASKS, _ROLES))
+# Weak signs, which people's talk is full of: none without a question that is quoted, and beside it one of these.
+_WEAK = frozenset((_QUOTING, _VOID, _RUNS))
+_WITH_QUOTED = frozenset((_ADDRESSED, _ASIDE, _TASKS, _ROLES, _DRAWING, _ANSWERING, _VOID, _RUNS))
 # "Reply with the form at https://…", "Answer: Respond within a week": mail and lists of questions are full of them.
 _HONEST = (frozenset((_WRITING, _OUT)), frozenset((_WRITING, _MIMIC)), frozenset((_WRITING, _MIMIC, _OUT)))
 
@@ -58,7 +64,19 @@ _HONEST = (frozenset((_WRITING, _OUT)), frozenset((_WRITING, _MIMIC)), frozenset
 # Begins a turn whose words are still to come.
 _OPENS = re.compile(r"(?:<\|end_header_id\|>|<\|assistant\|>|(?:<\|im_start\|>|<start_of_turn>)\w+|response:)$")
 # Begins a line of a dialogue; goes with an order beside it.
-_LABEL = re.compile(r"\W*(?:question|q|answer|a|user|assistant|system|human|model|result)\s*:")
+_LABEL = re.compile(
+    r"\W*(?:question|q|answer|a|user|assistant|system|human|model|result|frage|antwort|pregunta|respuesta|réponse|domanda|"
+    r"risposta|pergunta|resposta|вопрос|ответ|(?:ال)?سؤال|(?:ال)?جواب|问题|問題|回答|答案|質問|答え|질문|답)\s*[:：]"
+)
+# A sentence that ends with a question, and goes on behind it: "Asked “…?”, say …"; in Chinese and Japanese at once.
+_QUESTION = re.compile(r"[?？؟]\s?[”»“\"’」』]*$")
+_GOES_ON = re.compile(r" ?[”»“\"’」』),;:]|(?<=[”」』])\w")
+# Parts the words of a file's name.
+_PARTED = re.compile(r"[_+\-–]+|%20")
+# "Answer only", "reply with nothing else".
+_ALONE = re.compile(r"\b(?:only|just|always|exactly|nothing else)\b")
+# A line end in running text, as every line of a PDF has one: behind a full line, or before a small letter.
+_WRAP = re.compile(r"(?<=[^\n]{40})\n(?![\n|])|(?<=[^\n])\n(?=[a-zß-öø-ÿа-я])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +87,11 @@ class _Patterns:
     quotes: re.Pattern[str]
     frames: re.Pattern[str]
     verbs: re.Pattern[str]
+    quoted: re.Pattern[str]
+    asked: re.Pattern[str]
+    void: re.Pattern[str]
+    runs: re.Pattern[str]
+    speaks: re.Pattern[str]
     kinds: tuple[re.Pattern[str], ...]
     writing: tuple[re.Pattern[str], ...]
     answers: tuple[re.Pattern[str], ...]
@@ -88,9 +111,10 @@ def _patterns() -> _Patterns:
             else:
                 group.append(re.sub(r"\{([a-z]+)\}", lambda match: named[match[1]], line))
     one = {name: _compiled("|".join(f"(?:{pattern})" for pattern in group)) for name, group in groups.items()}
+    plain = ("tokens", "quotes", "frames", "verbs", "quoted", "asked", "void", "runs", "speaks")
     return _Patterns(
-        one["tokens"], one["quotes"], one["frames"], one["verbs"], tuple(one[name] for name in _KINDS),
-        tuple(map(_compiled, groups["writing"])), tuple(map(_compiled, groups["answers"])),
+        **{name: one[name] for name in plain}, kinds=tuple(one[name] for name in _KINDS),
+        writing=tuple(map(_compiled, groups["writing"])), answers=tuple(map(_compiled, groups["answers"])),
     )  # fmt: skip
 
 
@@ -117,7 +141,7 @@ class _Sentence:
 
 def orders(text: str) -> list[Order]:
     """The orders in a text, in order, neighbours as one."""
-    if not _glance(_folded(text)):
+    if not _glance(text):
         return []
     found = _read(text)
     _pair(found)
@@ -126,21 +150,48 @@ def orders(text: str) -> list[Order]:
     return _joined(text, found)
 
 
+def ordering(name: str) -> bool:
+    """Whether a file's name or a heading gives orders.
+
+    It stands alone, and little is lost where it is not shown: that it rules what is answered is enough.
+    """
+    words = _folded(_PARTED.sub(" ", name))
+    ways = sum(bool(rule.search(words)) for rule in _patterns().writing)
+    rules = _ANSWERING in _signs(words) or (ways > 1 and bool(_ALONE.search(words)))
+    return rules or bool(orders(name) or orders(words))
+
+
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A sentence of a text, its paragraph, and whether it has a sign of an order; offsets are half-open."""
+    """A sentence of a text, its paragraph, whether it has a sign of an order, and whether it speaks of answering.
+
+    Offsets are half-open.
+    """
 
     start: int
     end: int
     paragraph: int
     ordering: bool
+    speaking: bool
 
 
 def marked(text: str) -> list[Marked]:
-    """The sentences of a text, each with whether it has a sign of an order; an address alone is none."""
+    """The sentences of a text, with their signs of an order; an address or a command alone is none.
+
+    A line of a list of questions and answers does not count as one that speaks of answering.
+    """
     return [
-        Marked(one.start, one.end, one.paragraph, one.taken or bool(one.signs - {_OUT})) for one in _read(text)
+        Marked(
+            one.start, one.end, one.paragraph, one.taken or bool(one.signs - {_OUT, _VOID, _RUNS}),
+            speaks(one.words) and not _LABEL.match(one.words),
+        )
+        for one in _read(text)
     ]  # fmt: skip
+
+
+def speaks(words: str) -> bool:
+    """Whether words speak of questions and answers."""
+    return bool(_patterns().speaks.search(_folded(words)))
 
 
 @lru_cache(maxsize=64)
@@ -157,23 +208,25 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).lower()
 
 
-def _glance(low: str) -> bool:
+def _glance(text: str) -> bool:
     """Whether a text can hold an order at all; most do not."""
-    return bool(_patterns().tokens.search(low) or _patterns().quotes.search(low)) or _is_order(
-        _signs(_STOP.sub("\n", low))
-    )
+    low = _folded(text)
+    if _patterns().tokens.search(low) or _patterns().quotes.search(low):
+        return True
+    signs = _signs(_STOP.sub("\n", _folded(_WRAP.sub(" ", text)).replace("|", "\n")))
+    return _is_order(signs) or _ASIDE in signs
 
 
 def _read(text: str) -> list[_Sentence]:
     found: list[_Sentence] = []
     last = paragraph = 0
-    for start, end in sentences(text):
+    for start, end in _spans(text):
         row = text.startswith("|", start)
         after = bool(found) and text.startswith("|", found[-1].start)
         paragraph += row or after or bool(re.search(r"\n[ \t]*\n", text[last:start]))
         words = _folded(text[start:end])
         signs, frame, token = (
-            _signs(words),
+            _said(words, row),
             bool(_patterns().frames.search(words)),
             bool(_patterns().tokens.search(words)),
         )
@@ -182,6 +235,24 @@ def _read(text: str) -> list[_Sentence]:
         found.append(_Sentence(start, end, paragraph, words, signs, token, frame, taken))
         last = end
     return found
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """The sentences of a text; one that goes on behind a question that it quotes is whole."""
+    spans: list[tuple[int, int]] = []
+    for start, end in sentences(text):
+        if spans and _QUESTION.search(text, *spans[-1]) and _GOES_ON.match(text, spans[-1][1], end):
+            start = spans.pop()[0]
+        spans.append((start, end))
+    return spans
+
+
+def _said(words: str, row: bool) -> frozenset[int]:
+    """The signs of a sentence: as it stands, over the ends of its lines, and of a row in each sentence of its cells."""
+    found = _signs(words)
+    if "\n" in words:
+        found |= _signs(words.replace("\n", " "))
+    return found | _signs(_STOP.sub("\n", words.replace("|", "\n"))) if row else found
 
 
 def _signs(words: str) -> frozenset[int]:
@@ -195,11 +266,17 @@ def _signs(words: str) -> frozenset[int]:
     # Only where it is a machine that is spoken to: people tell each other to do things all day.
     if found & _SPOKEN_TO and _patterns().verbs.search(words):
         found.add(_DOING)
+    if _patterns().quoted.search(words) and _patterns().asked.search(words):
+        found.add(_QUOTING)
+    found |= {sign for sign, pattern in ((_VOID, _patterns().void), (_RUNS, _patterns().runs)) if pattern.search(words)}
     return frozenset(found)
 
 
 def _is_order(signs: frozenset[int]) -> bool:
-    return len(signs) >= _ORDER and bool(signs & _TELLING) and signs not in _HONEST
+    if _QUOTING in signs and signs & _WITH_QUOTED:
+        return True
+    told = signs - _WEAK
+    return len(told) >= _ORDER and bool(told & _TELLING) and told not in _HONEST
 
 
 def _pair(found: Sequence[_Sentence]) -> None:
@@ -210,10 +287,13 @@ def _pair(found: Sequence[_Sentence]) -> None:
     for at, one in enumerate(found):
         for other in found[at + 1 : at + 3]:
             near = one.paragraph == other.paragraph or one.frame or other.frame
+            if one.paragraph == other.paragraph and _ASIDE in one.signs and _LABEL.match(other.words):
+                one.taken = other.taken = True
             framed = (one.frame and other.signs & _TELLING) or (other.frame and one.signs & _TELLING)
             if near and one.signs and other.signs and (framed or _is_order(one.signs | other.signs)):
                 union = one.signs | other.signs
                 both = len(union & _TELLING) >= _ORDER or one.frame or other.frame or {_ANSWERING, _MIMIC} <= union
+                both = both or bool(_QUOTING in union and union & _WITH_QUOTED)
                 one.taken, other.taken = one.taken or both, other.taken or both
 
 
@@ -224,8 +304,7 @@ def _spread(found: Sequence[_Sentence]) -> None:
             before = at - step
             if 0 <= before < len(found) and found[before].taken and not found[at].taken:
                 one, near = found[at], found[before].paragraph == found[at].paragraph
-                few = step == 1 and len(one.words.split()) <= _FEW
-                sign = bool(one.signs) or bool(_LABEL.match(one.words))
+                sign = bool(one.signs - _WEAK) or bool(_LABEL.match(one.words))
                 few = step == 1 and found[before].token and len(one.words.split()) <= _FEW
                 one.taken = (near and (sign or few)) or (one.frame and bool(found[before].signs))
                 # The words of a turn may stand in the paragraph behind its beginning.

@@ -251,7 +251,7 @@ def _clipped(text: str, most: int, count: Count) -> str:
 
 
 def _heading(passage: Passage) -> str:
-    path = " › ".join(part for part in passage.heading[-2:] if not orders.orders(part))
+    path = " › ".join(part for part in passage.heading[-2:] if not orders.ordering(part))
     place = passage.place if passage.page is not None or passage.unit == "mail" or passage.spot else ""
     if passage.unit == "page" and passage.page is not None:
         place = place.replace(" (printed ", " (")  # said for people; the model reads what it was measured with
@@ -260,7 +260,7 @@ def _heading(passage: Passage) -> str:
 
 def _named(name: str) -> str:
     """A document's name; of one that gives orders only the kind of file."""
-    return name if not orders.orders(name) else f"document.{name.rpartition('.')[2][:5]}"
+    return name if not orders.ordering(name) else f"document.{name.rpartition('.')[2][:5]}"
 
 
 def shown(passage: Passage) -> str:

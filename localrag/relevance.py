@@ -4,9 +4,10 @@ A document that gives orders gets a word into the answer that has nothing to do 
 shows that, in whatever words and language the order was given: an honest answer stands in a sentence, or beside one,
 that shares a word with the question; the answer to an order stands in the order. So what an answer says and what stands
 only where nothing of the question does is flagged, and so is what stands only in sentences that have a sign of an order
-(`orders.py`) without being plainly one. It is marked and not taken out: a true answer in other words than the
-question's looks the same (how often: docs/decisions/0029-documents-are-data.md). Rows of tables are told by their
-labels and not by their neighbours, so they are passed over.
+(`orders.py`) without being plainly one, or that speak of answering where the question does not. It is marked and not
+taken out: a true answer in other words than the question's looks the same (how often:
+docs/decisions/0029-documents-are-data.md). Rows of tables are told by their labels and not by their neighbours, so they
+are passed over.
 
 Limits: an order that repeats the question's words, or stands in the paragraph of the true answer, shows no sign here;
 nor does a lie that is told like everything else in its document.
@@ -27,16 +28,18 @@ _FEWEST = 2
 # Characters of the passages that are looked at; in a longer text a word stands in many places anyway.
 _MOST = 200_000
 _ELSEWHERE = "it stands only where nothing of what was asked does: look whether it is an answer"
+_SPOKEN = "it stands only in a sentence that says what is to be answered: look whether it is an answer"
 _ORDERED = "it stands only in a sentence that reads like an order to the assistant"
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A sentence of a passage: its words, those near it, whether it has a sign of an order, whether it is a row."""
+    """A sentence of a passage: its words, those near it; has a sign of an order, speaks of answering, is a row."""
 
     terms: frozenset[str]
     near: frozenset[str]
     ordering: bool
+    speaking: bool
     row: bool
 
 
@@ -57,15 +60,19 @@ def check(answer: str, question: str, passages: Sequence[Passage]) -> tuple[Flag
     for start, end in claims(answer):
         said = answer[start:end]
         told = (terms(without_markers(said)) - asked) & known
-        if told and (reason := _reason(told, asked, spans)):
+        if told and (reason := _reason(told, asked, spans, orders.speaks(question))):
             flags.append(Flag("aside", said.strip().rstrip(".!?。"), reason))
     return tuple(flags)
 
 
-def _reason(told: frozenset[str], asked: frozenset[str], spans: Sequence[_Span]) -> str:
+def _reason(told: frozenset[str], asked: frozenset[str], spans: Sequence[_Span], of_answers: bool) -> str:
     for term in told:
-        if all(span.ordering for span in spans if term in span.terms):
+        where = [span for span in spans if term in span.terms]
+        if all(span.ordering for span in where):
             return _ORDERED
+        # A question about a reply has its answer in such a sentence.
+        if not of_answers and all(span.ordering or span.speaking for span in where):
+            return _SPOKEN
     holding = [span for span in spans if told <= span.terms]
     return _ELSEWHERE if holding and not any(span.row or span.near & asked for span in holding) else ""
 
@@ -78,5 +85,5 @@ def _spans(passage: Passage) -> list[_Span]:
     for at, one in enumerate(found):
         beside = [i for i in (at - 1, at, at + 1) if 0 <= i < len(found) and found[i].paragraph == one.paragraph]
         near = frame.union(*(own[i] for i in beside))
-        spans.append(_Span(own[at], near, one.ordering, passage.text.startswith("|", one.start)))
+        spans.append(_Span(own[at], near, one.ordering, one.speaking, passage.text.startswith("|", one.start)))
     return spans

@@ -29,8 +29,8 @@ _SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.I)
 _READ_SLOWING = 1.5e-4
 _WRITE_SLOWING = 5e-4
 
-# From which share of "yes" on an answer is given, where it was measured (docs/decisions/0006-answer-or-decline.md).
-_ANSWER_FROM = {"qwen2.5-coder-1.5b-instruct": 0.7}
+# From which share of "yes" on an answer is given, where it was measured (docs/decisions/0006 and 0034).
+_ANSWER_FROM = {"qwen2.5-coder-1.5b-instruct": 0.7, "qwen2.5-coder-0.5b-instruct": 0.38}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localrag import calibration
+from localrag import calibration, sufficiency
 from localrag.calibration import Calibration
 
 # Attention: reading n tokens takes 0.01·n + 0.000002·n² seconds.
@@ -177,3 +177,10 @@ def test_a_folder_is_estimated_by_the_one_read_last_here_and_models_keep_their_f
     assert calibration.load(file, "one").read_speed == before.read_speed
     file.write_text('{"(folders)": {"bytes": "many"}}')
     assert calibration.seconds_for_folder(file, 1) is None
+
+
+def test_a_model_that_says_yes_less_readily_answers_where_the_text_fits(tmp_path: Path) -> None:
+    # Shares of "yes" and scores of passages that do and do not hold the answer, as the 0.5B model gave them.
+    small = calibration.load(tmp_path / "calibration.json", "qwen2.5-coder-0.5b-instruct").answer_from
+    assert all(sufficiency.sureness(holds, small, score) >= 0.5 for holds, score in ((0.38, 0.63), (0.44, 0.57)))
+    assert all(sufficiency.sureness(holds, small, score) < 0.5 for holds, score in ((0.48, 0.30), (0.36, 0.25)))

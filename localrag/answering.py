@@ -79,7 +79,8 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
         # What an answer came about by is told with it, and these may be others tomorrow.
         asked.plan = replace(asked.plan, signals={**asked.plan.signals, "instructions": asked.instructions})
     short = settings.answer_form == "short"
-    full = intent.explains(asked.text)
+    # With words put right; a follow-up is looked up with the words of the question before it, which may want more.
+    full = intent.explains(asked.text if asked.history else asked.looked_for)
     told = replace(prompted, messages=prompt.worded(prompted.messages, asked.instructions, short, full))
     done = yield from writing.write(asked, told, model, settings)
     if short:

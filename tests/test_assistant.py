@@ -485,3 +485,10 @@ def test_a_question_for_an_explanation_is_answered_in_full_and_weighed_without_t
         ask(assistant, question, "large", mode="retrieve")
         assert ("Explain it with all" in models.generator.prompts[-1][-1].tail) is full
         assert "Explain it" not in models.generator.prompts[-2][-1].tail
+
+
+def test_a_misspelt_question_for_an_explanation_is_one_as_well(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("rules", {"rules.txt": "Tenants should call the office. They should leave the hall.", "filler.txt": FILLER})
+    models.generator.script = [("", "Tenants should call the office.")]
+    ask(assistant, "What shuold tenants leave?", "rules", mode="retrieve")
+    assert "Explain it with all" in models.generator.prompts[-1][-1].tail

@@ -122,7 +122,9 @@ def _together(asked: Question, answers: Sequence[Answer], parts: int) -> Answer:
             replace(citation, marker=marker) for cited, marker in numbers.items() for citation in cited
         ),
         citations_dropped=sum(answer.citations_dropped for answer in answers),
-        unsupported=_all(answer.unsupported for answer in found), flags=_all(answer.flags for answer in found),
+        # What was withheld of a part that is not found is told, too.
+        unsupported=_all(answer.unsupported for answer in numbered),
+        flags=_all(answer.flags for answer in numbered),
         workings=_all(answer.workings for answer in found), conflicts=_all(answer.conflicts for answer in found),
         passages=_all((answer.passages for answer in answers), _place),
         tokens=sum((answer.tokens for answer in answers), Usage()),

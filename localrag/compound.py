@@ -116,8 +116,10 @@ def _together(asked: Question, answers: Sequence[Answer], parts: int) -> Answer:
     text = "\n\n".join(f"{number}. {answer.answer}" for number, answer in enumerate(numbered, 1))
     sure = [answer.sureness for answer in found if answer.sureness is not None]
     asked.sureness = min(sure, default=max((answer.sureness or 0.0 for answer in answers), default=None))
+    stopped = len(answers) < parts or any(answer.stopped for answer in answers)
+    nothing = prompt.STOPPED if stopped else prompt.NOT_FOUND
     return asked.answer(
-        text if found else prompt.NOT_FOUND, bool(found), model=next((answer.model for answer in answers), None),
+        text if found else nothing, bool(found), model=next((answer.model for answer in answers), None),
         citations=tuple(
             replace(citation, marker=marker) for cited, marker in numbers.items() for citation in cited
         ),
@@ -128,7 +130,7 @@ def _together(asked: Question, answers: Sequence[Answer], parts: int) -> Answer:
         workings=_all(answer.workings for answer in found), conflicts=_all(answer.conflicts for answer in found),
         passages=_all((answer.passages for answer in answers), _place),
         tokens=sum((answer.tokens for answer in answers), Usage()),
-        stopped=len(answers) < parts or any(answer.stopped for answer in answers),
+        stopped=stopped,
         context=max((answer.context for answer in answers), key=lambda parts: sum(parts.values()), default=None),
     )  # fmt: skip
 

@@ -131,3 +131,11 @@ def test_an_earlier_part_that_was_not_found_is_not_shown_to_the_model(
     _, answer = ask(assistant, BOTH, "large", mode="retrieve")
     assert answer.answer.startswith("1. The documents do not say.\n\n2. The kennel is open")
     assert [message.role for message in models.generator.prompts[-1]] == ["system", "user"]
+
+
+def test_stopped_before_the_first_part_it_is_not_said_that_the_documents_do_not_say(
+    assistant: Assistant, models: Any, large: Library
+) -> None:
+    events = list(assistant.ask(BOTH, libraries=["large"], mode="retrieve", stop=lambda: True))
+    answer = next(event.answer for event in events if isinstance(event, Answered))
+    assert not answer.found and answer.stopped and answer.answer == "Stopped before anything was answered."

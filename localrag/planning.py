@@ -80,9 +80,8 @@ def plan(asked: Question, mode: Mode, means: Means) -> None:
             nearest="".join(document.path for _, document in nearest),
             nearest_tokens=sum(tokens(asked, document) for _, document in nearest),
         )  # fmt: skip
-        signals = replace(
-            signals, score=_score(asked), margin=pointing.margin(asked.hits), fit=pointing.fit(asked.hits)
-        )
+        score, margin, fit = _fit(asked.hits)
+        signals = replace(signals, score=score, margin=margin, fit=fit)
     chosen = routing.choose(asked.text, mode, signals, means.seconds)
     asked.plan = filters.named_in(chosen, asked.only)
 
@@ -94,12 +93,13 @@ def tokens(asked: Question, document: Document) -> int:
 
 def fitted(asked: Question) -> None:
     """Let the plan say how well what was found for this question fits it."""
-    fits = {"score": _score(asked), "margin": pointing.margin(asked.hits), "fit": pointing.fit(asked.hits)}
-    asked.plan = replace(asked.plan, signals={**asked.plan.signals, **fits})
+    fits = zip(("score", "margin", "fit"), _fit(asked.hits), strict=True)
+    asked.plan = replace(asked.plan, signals={**asked.plan.signals, **dict(fits)})
 
 
-def _score(asked: Question) -> float | None:
-    return round(asked.hits[0].score, 4) if asked.hits else None
+def _fit(hits: Sequence[Passage]) -> tuple[float | None, float | None, float | None]:
+    """Score of the best passage, how far it stands out, how well one fits; see `routing.Signals`."""
+    return round(hits[0].score, 4) if hits else None, pointing.margin(hits), pointing.fit(hits)
 
 
 # --- what is asked ------------------------------------------------------------------------------------------

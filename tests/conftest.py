@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from localrag import chunking, loading, policy, sketches
+from localrag.assistant import Assistant
 from localrag.editing import Editor
 from localrag.embedding import EmbedderIdentity, HashingEmbedder
 from localrag.generation import ScriptedGenerator
@@ -151,5 +152,13 @@ def shelf(settings: Settings, put: Callable[..., None]) -> Iterator[Callable[...
 def library(home: Path) -> Iterator[Editor]:
     """An empty library for the hashing embedder."""
     made = Editor.create(home / "indexes" / "papers", "papers", HashingEmbedder().identity)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def assistant(settings: Settings, models: FakeModels) -> Iterator[Assistant]:
+    """Answers with the fakes."""
+    made = Assistant(settings)
     yield made
     made.close()

@@ -30,13 +30,6 @@ DOGS = ["Dogs are kept on a lead.", "The kennel is open from 9 to 5. Cats are no
 
 
 @pytest.fixture
-def assistant(settings: Settings, models: Any) -> Iterator[Assistant]:
-    made = Assistant(settings)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def small(shelf: Shelf) -> Library:
     return shelf("small", {"leases/hall 3.txt": LEASE, "dogs.pdf": DOGS})
 

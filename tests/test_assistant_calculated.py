@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,13 +25,6 @@ TABLE = """Results
 Kestrel is the largest brand.
 """
 FILLER = " ".join(f"Clause {n} settles matter number {n} between the parties and nothing else." for n in range(400))
-
-
-@pytest.fixture
-def assistant(settings: Settings, models: Any) -> Iterator[Assistant]:
-    made = Assistant(settings)
-    yield made
-    made.close()
 
 
 @pytest.fixture

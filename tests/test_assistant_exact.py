@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,17 +11,9 @@ from test_assistant import ask
 from localrag.assistant import Assistant
 from localrag.events import Answered
 from localrag.library import Library
-from localrag.settings import Settings
 from localrag.types import Filter
 
 Shelf = Callable[..., Library]
-
-
-@pytest.fixture
-def assistant(settings: Settings, models: Any) -> Iterator[Assistant]:
-    made = Assistant(settings)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,13 +13,6 @@ from localrag.events import Planned
 from localrag.library import Library
 from localrag.settings import Settings
 from localrag.types import Filter, Turn
-
-
-@pytest.fixture
-def assistant(settings: Settings, models: Any) -> Iterator[Assistant]:
-    made = Assistant(settings)
-    yield made
-    made.close()
 
 
 @pytest.fixture

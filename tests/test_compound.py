@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,17 +11,9 @@ from localrag import compound
 from localrag.assistant import Assistant
 from localrag.events import Answered, Delta, Event, Found, Planned
 from localrag.library import Library
-from localrag.settings import Settings
 
 BOTH = "When does the lease of Hall 3 end, and when is the kennel open?"
 ENDS, OPEN = "The lease of Hall 3 ends on 31 May 2030.", "The kennel is open from 9 to 5."
-
-
-@pytest.fixture
-def assistant(settings: Settings, models: Any) -> Iterator[Assistant]:
-    made = Assistant(settings)
-    yield made
-    made.close()
 
 
 @pytest.fixture

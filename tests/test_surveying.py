@@ -12,18 +12,10 @@ from localrag.assistant import Assistant
 from localrag.events import Answered, Delta, Event, Surveyed
 from localrag.generation import ScriptedGenerator
 from localrag.library import Library
-from localrag.settings import Settings
 from localrag.types import Answer, Filter, Message
 
 Shelf = Callable[..., Library]
 FILLER = " ".join(f"Clause {n} settles matter number {n} between the parties and nothing else." for n in range(400))
-
-
-@pytest.fixture
-def assistant(settings: Settings, models: Any) -> Iterator[Assistant]:
-    made = Assistant(settings)
-    yield made
-    made.close()
 
 
 def ask(assistant: Assistant, question: str, library: str, **options: Any) -> tuple[list[Event], Answer]:

@@ -130,3 +130,23 @@ def test_stopped_before_the_first_part_it_is_not_said_that_the_documents_do_not_
     events = list(assistant.ask(BOTH, libraries=["large"], mode="retrieve", stop=lambda: True))
     answer = next(event.answer for event in events if isinstance(event, Answered))
     assert not answer.found and answer.stopped and answer.answer == "Stopped before anything was answered."
+
+
+def test_what_was_withheld_of_a_part_is_told_beside_the_other(
+    assistant: Assistant, models: Any, large: Library
+) -> None:
+    models.generator.script = [("Question: When does", ENDS), ("", "Membership: EUR 9,731.")]
+    _, answer = ask(assistant, BOTH, "large", mode="retrieve")
+    assert answer.found and answer.answer.endswith("2. The documents do not say.")
+    assert "9,731" in "".join(answer.unsupported) and "9,731" in {flag.text.rpartition(" ")[2] for flag in answer.flags}
+
+
+def test_each_part_is_weighed_by_how_well_its_own_passages_fit(
+    assistant: Assistant, models: Any, large: Library
+) -> None:
+    models.generator.script = [("Question: When does", ENDS), ("", OPEN)]
+    _, answer = ask(assistant, BOTH, "large", mode="retrieve")
+    best = assistant.search(
+        "When does the lease of Hall 3 end? When is the kennel open?", libraries=["large"], join=False
+    )[0]
+    assert answer.plan.signals["score"] == round(best.score, 4)

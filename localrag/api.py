@@ -326,6 +326,10 @@ class Library:
             ],
         }  # fmt: skip
 
+    def digest(self) -> str:
+        """A digest of what answers can rest on; the same while no document and no instruction changes."""
+        return self._storage().digest()
+
     # --- changing -------------------------------------------------------------------------------------------
 
     def ingest(

@@ -8,6 +8,7 @@ embedding anything. `snapshot` holds on to one committed generation while anothe
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -160,6 +161,20 @@ class Library:
         """Counts committed changes; whatever is derived from the database names the one it belongs to."""
         with self._legible():
             return int(self._meta("generation") or 0)
+
+    def digest(self) -> str:
+        """A digest (SHA-256) of what answers can rest on: names, titles, dates, passages, and the instructions.
+
+        Unlike `generation` it is the same after files were only touched, or read again without a change.
+        """
+        made = hashlib.sha256(repr((self.instructions, self.chunking)).encode())
+        for row in self._select(
+            "SELECT f.path, d.member, d.sha256, d.title, d.author, d.date, d.language, c.start, c.end, c.heading, "
+            "p.digest FROM documents d JOIN files f ON f.id = d.file_id LEFT JOIN chunks c ON c.document_id = d.id "
+            "LEFT JOIN passages p ON p.id = c.passage_id ORDER BY f.path, d.member, d.sha256, c.position, c.start"
+        ):
+            made.update(repr(tuple(row)).encode("utf-8", "surrogatepass"))
+        return made.hexdigest()
 
     @property
     def chunking(self) -> str:

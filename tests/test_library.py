@@ -464,3 +464,24 @@ def test_text_that_is_no_text_and_a_table_that_lost_a_column_are_damage(library:
     library._db.execute("ALTER TABLE documents RENAME COLUMN characters TO letters")
     with pytest.raises(LibraryError, match="damaged"):
         library.documents()
+
+
+def test_the_digest_is_the_same_until_something_changes_that_answers_rest_on(library: Editor, put: Put) -> None:
+    put(library, "lease.txt", "The rent is 900.", title="The lease")
+    put(library, "note.txt", "")
+    seen = [library.digest()]
+
+    before = library.generation
+    put(library, "lease.txt", "The rent is 900.", title="The lease")
+    assert library.generation > before and library.digest() == seen[0]
+
+    for change in (
+        lambda: put(library, "lease.txt", "The rent is 950.", title="The lease"),
+        lambda: put(library, "lease.txt", "The rent is 950.", title="Lease of a boathouse"),
+        lambda: put(library, "lease.txt", "The rent is 950.", title="Lease of a boathouse", date="2026-01-31"),
+        lambda: put(library, "empty.txt", ""),
+        lambda: library.instruct("Cite clause numbers."),
+    ):
+        change()
+        seen.append(library.digest())
+    assert len(set(seen)) == len(seen)

@@ -259,7 +259,6 @@ def state(library: Library, settings: Settings) -> dict[str, Any]:
     """What results depend on beside the options: the library as it is now, what it is searched by, this version."""
     from localrag import __version__
 
-    status = library.status()
     changed = {
         item.name: str(getattr(settings, item.name))  # as text, since a value may be a path
         for item in fields(Settings)
@@ -267,8 +266,8 @@ def state(library: Library, settings: Settings) -> dict[str, Any]:
     }
     return {
         "library": library.name,
-        "generation": status["generation"],
-        "embedder": status["embedder"],
+        "contents": library.digest(),
+        "embedder": library.status()["embedder"],
         "version": __version__,
         **({"search": changed} if changed else {}),
     }

@@ -25,7 +25,7 @@ from localrag.evaluation.strengths import Vote
 _FORM = "It is written by: localrag eval answers DATASET --out FILE.jsonl"
 _NEEDED = frozenset(("question", "known", "answer", "found"))
 # What a run's settings say of the moment, which tells no two sides apart for a reader.
-_UNTOLD = frozenset(("measure", "library", "generation", "version", "embedder"))
+_UNTOLD = frozenset(("measure", "library", "contents", "generation", "version", "embedder"))
 
 
 @dataclass(frozen=True, slots=True)

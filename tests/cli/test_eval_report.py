@@ -131,3 +131,18 @@ def test_what_is_skipped_is_shown_again(out: Path, tmp_path: Path) -> None:
     assert not labels.exists() and "unread" in skipped.stdout
     again = run("read", out, "--labels", labels, keys="q")
     assert "--- 1 of " in again.output
+
+
+def test_documents_that_were_only_touched_are_no_reason_to_ask_again(
+    dataset: Path, documents: Path, tmp_path: Path, model: ScriptedGenerator
+) -> None:
+    args = ("answers", dataset, "--documents", documents, "--plain", "--out", tmp_path / "out.jsonl")
+    run(*args)
+    assert asked(model)
+    for file in documents.rglob("*.txt"):
+        os.utime(file, (1, 1))
+    run(*args)
+    assert not asked(model)
+    (documents / "policy.txt").write_text("Travel policy.\n\nAll taxis are paid for.\n", encoding="utf-8")
+    run(*args)
+    assert asked(model)

@@ -29,7 +29,8 @@ _SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.I)
 _READ_SLOWING = 1.5e-4
 _WRITE_SLOWING = 5e-4
 
-# From which share of "yes" on an answer is given, where it was measured (docs/decisions/0006 and 0034).
+# From which share of "yes" on an answer is given, where it was measured with real questions (docs/decisions/0006 and
+# 0034). No calibration comes before these: it asks fewer questions, and easier ones.
 _ANSWER_FROM = {"qwen2.5-coder-1.5b-instruct": 0.7, "qwen2.5-coder-0.5b-instruct": 0.38}
 
 
@@ -70,13 +71,18 @@ class Calibration:
 def load(file: Path, model: str, weights: str | None = None) -> Calibration:
     """What is known of a model; the defaults where nothing is, or the file is damaged.
 
-    Where `weights` is given and the effective length was measured with others under the same name, it does not count.
+    Where `weights` is given and others were measured under the same name, their effective length and threshold do not
+    count.
     """
-    known = Calibration(**{**_defaults(model), **_seen(_read(file), model)})
+    default = Calibration(**_defaults(model))
+    known = replace(default, **_seen(_read(file), model))
+    if model in _ANSWER_FROM:
+        known = replace(known, answer_from=default.answer_from)
     if weights and known.weights and known.weights != weights:
         known = replace(
-            known, effective_tokens=Calibration(**_defaults(model)).effective_tokens, calibrated=False, at_least=False
-        )
+            known, effective_tokens=default.effective_tokens, answer_from=default.answer_from, calibrated=False,
+            at_least=False,
+        )  # fmt: skip
     return known
 
 
@@ -107,11 +113,13 @@ def save(file: Path, model: str, measured: Calibration) -> None:
         StorageError: it cannot be written.
     """
     kept = asdict(measured)
-    del kept["answer_from"]  # not measured there, and a later version may know it better
+    if measured.answer_from == load(file, model).answer_from:
+        del kept["answer_from"]  # a default is not for keeping: a later version may know it better
     if not measured.calibrated:
         for name in ("effective_tokens", "calibrated", "at_least"):
             del kept[name]
-    _put(file, model, kept)
+    others = load(file, model).weights not in ("", measured.weights)
+    _put(file, model, kept, {} if others else None)
 
 
 def fit(samples: Iterable[tuple[float, float, float]]) -> tuple[float, float] | None:
@@ -183,10 +191,11 @@ def seconds_for_folder(file: Path, bytes: int) -> float | None:
         return None
 
 
-def _put(file: Path, model: str, values: dict[str, Any]) -> None:
+def _put(file: Path, model: str, values: dict[str, Any], before: dict[str, Any] | None = None) -> None:
+    """Keep these figures beside those `before`: what the file says of the model, where None is given."""
     everything = _read(file)
     given = {name: value for name, value in values.items() if value is not None}
-    vault.write_json(file, {**everything, model: {**_seen(everything, model), **given}})
+    vault.write_json(file, {**everything, model: {**(_seen(everything, model) if before is None else before), **given}})
 
 
 _KINDS = {"str": (str,), "bool": (bool,), "int": (int,)}

@@ -109,10 +109,10 @@ def test_a_length_that_cannot_be_read_in_the_time_left_is_not_begun(filler: Fill
 def test_skills_are_asked_once_and_stopping_keeps_them(tmp_path: Path) -> None:
     path = tmp_path / "kept.jsonl"
     model = ScriptedGenerator((("roof", "B"),))
-    done = list(calibrating.skills(model, Kept(path, {}), 0.5, _never))
+    done = list(calibrating.skills(model, Kept(path, {}), _never))
     assert done[-1].done == done[-1].total == len(Kept(path, {}).rows)
     asked = len(model.prompts)
-    list(calibrating.skills(model, Kept(path, {}), 0.5, _never))
+    list(calibrating.skills(model, Kept(path, {}), _never))
     assert len(model.prompts) == asked
 
 
@@ -131,6 +131,20 @@ def test_ways_of_running_are_compared_and_only_a_clear_gain_is_advised(filler: F
         assert (outcome.advice(results, calibrating.WAYS[0]) is not None) is advised
 
 
+def _parts(needles: Kept) -> dict[str, Kept]:
+    return {"skills": Kept(None, {}), "needles": needles, "speed": Kept(None, {})}
+
+
+def test_the_threshold_of_answering_comes_from_the_small_tasks_once_all_were_asked() -> None:
+    parts, known = _parts(Kept(None, {})), calibration.Calibration(answer_from=0.4)
+    list(calibrating.skills(ScriptedGenerator(), parts["skills"], _stop_after(20)))
+    assert outcome.measured(parts, SCOPE, known, "abc", "1.0") == known
+    list(calibrating.skills(ScriptedGenerator(), parts["skills"], _never))
+    found = outcome.measured(parts, SCOPE, known, "abc", "1.0")
+    assert found.answer_from != known.answer_from
+    assert (found.weights, found.build, found.calibrated) == ("abc", "1.0", False)
+
+
 def test_speeds_come_from_the_readings_and_the_rest_is_kept_as_known() -> None:
     results = Kept(None, {})
     for after in range(0, 4096, 256):
@@ -139,9 +153,9 @@ def test_speeds_come_from_the_readings_and_the_rest_is_kept_as_known() -> None:
             str(after), length=4000, depth=0, way="words", said="right", read=[[after, 256, took]],
             write=[after, 10, 10 * (0.04 + 0.00001 * after)],
         )  # fmt: skip
-    found = outcome.measured(results, Scope((4000,)), calibration.Calibration(answer_from=0.7), "abc", "1.0")
+    found = outcome.measured(_parts(results), Scope((4000,)), calibration.Calibration(answer_from=0.7), "abc", "1.0")
     assert found.seconds_to_read(8000) == pytest.approx(0.01 * 8000 + 0.000002 * 8000**2, rel=0.02)
     assert found.seconds_to_write(10, after=4000) == pytest.approx(0.8, rel=0.02)
     assert (found.effective_tokens, found.calibrated, found.weights, found.answer_from) == (4000, True, "abc", 0.7)
-    little = outcome.measured(Kept(None, {}), Scope((4000,)), calibration.Calibration(50.0), "abc", "1.0")
+    little = outcome.measured(_parts(Kept(None, {})), Scope((4000,)), calibration.Calibration(50.0), "abc", "1.0")
     assert little == calibration.Calibration(50.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,12 +111,35 @@ def test_saving_speeds_alone_keeps_what_else_is_known(tmp_path: Path) -> None:
     assert (known.read_speed, known.effective_tokens, known.calibrated) == (60, 2000, True)
 
 
-def test_the_threshold_of_answering_is_not_frozen_by_measuring(tmp_path: Path) -> None:
+def test_a_threshold_that_was_found_with_real_questions_comes_before_a_calibration(tmp_path: Path) -> None:
     file, model = tmp_path / "calibration.json", "qwen2.5-coder-1.5b-instruct"
-    before = calibration.load(file, model)
     calibration.save(file, model, Calibration(50.0, 10.0, 2000, answer_from=0.1, calibrated=True))
-    assert calibration.load(file, model).answer_from == before.answer_from == 0.7
+    assert calibration.load(file, model).answer_from == 0.7
     assert calibration.load(file, f"{model}+adapter").answer_from == 0.7
+
+
+@pytest.mark.parametrize("model", ["mystery", "qwen2.5-coder-1.5b-instruct+legal"])
+def test_the_threshold_of_any_other_model_is_the_one_measured_of_these_weights(tmp_path: Path, model: str) -> None:
+    file = tmp_path / "calibration.json"
+    default = calibration.load(file, model)
+    calibration.save(file, model, replace(default, answer_from=0.33, weights="abc"))
+    assert calibration.load(file, model, "abc").answer_from == 0.33
+    assert calibration.load(file, model, "def").answer_from == default.answer_from
+
+
+def test_a_default_threshold_is_not_frozen_by_measuring_something_else(tmp_path: Path) -> None:
+    file = tmp_path / "calibration.json"
+    calibration.save(file, "a", replace(calibration.load(file, "a"), effective_tokens=2000, calibrated=True))
+    assert "answer_from" not in json.loads(file.read_text())["a"]
+
+
+def test_what_was_measured_of_other_weights_goes_when_these_are_measured(tmp_path: Path) -> None:
+    file = tmp_path / "calibration.json"
+    default = calibration.load(file, "a")
+    calibration.save(file, "a", Calibration(50.0, 10.0, 2000, calibrated=True, weights="abc"))
+    calibration.save(file, "a", replace(default, answer_from=0.3, weights="def"))
+    known = calibration.load(file, "a", "def")
+    assert (known.effective_tokens, known.calibrated, known.answer_from) == (default.effective_tokens, False, 0.3)
 
 
 @pytest.mark.parametrize(

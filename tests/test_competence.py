@@ -87,6 +87,17 @@ def test_a_model_that_cannot_read_is_not_good_enough() -> None:
     assert grade == "poor" and "40%" in said and "larger model" in said
 
 
+def test_the_threshold_lies_below_halfway_between_the_texts_that_hold_the_answer_and_those_that_do_not() -> None:
+    asked = [task for task in TASKS if task.skill == "presence"]
+    sure = {task.id: 0.9 if task.holds else 0.5 for task in asked}
+    # Halfway in log odds between 0.9 and 0.5 lies 0.75; 0.7 below that, 0.6.
+    assert competence.answer_from(sure) == 0.6
+    assert competence.answer_from({id: 1 - share for id, share in sure.items()}) == pytest.approx(0.14, abs=0.01)
+    assert competence.answer_from(dict(list(sure.items())[1:])) is None
+    one_sure = {**sure, asked[0].id: 1.0}
+    assert competence.answer_from(one_sure) == pytest.approx(0.6, abs=0.05)
+
+
 def test_telling_presence_from_absence_does_not_hang_on_the_threshold() -> None:
     absent = [task for task in TASKS if task.skill == "presence" and not task.holds]
     held = [task for task in TASKS if task.skill == "presence" and task.holds]

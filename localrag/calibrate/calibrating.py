@@ -116,7 +116,7 @@ def kept(path: Path | None, weights: str, build: str, filler: Filler, scope: Sco
 # --- the three parts ----------------------------------------------------------------------------------------
 
 
-def skills(model: Generator, results: Kept, answer_from: float, stop: Callable[[], bool]) -> Iterator[Step]:
+def skills(model: Generator, results: Kept, stop: Callable[[], bool]) -> Iterator[Step]:
     """The small tasks of `competence.py`."""
     tasks = competence.tasks()
     for number, task in enumerate(tasks, 1):
@@ -126,13 +126,12 @@ def skills(model: Generator, results: Kept, answer_from: float, stop: Callable[[
                 share = _weighed(model, messages, stop)
                 if share is None:
                     return
-                result = competence.presence(task, share, answer_from)
+                results.add(task.id, skill=task.skill, share=round(share, 3))
             else:
                 said = _answered(model, messages, _ANSWER_OF_TASK, stop)
                 if said is None:
                     return
-                result = competence.Result(task.id, task.skill, task.right(said.text))
-            results.add(task.id, skill=result.skill, right=result.right, share=result.share)
+                results.add(task.id, skill=task.skill, right=task.right(said.text))
         yield Step("skills", number, len(tasks), competence.SKILLS[task.skill])
 
 

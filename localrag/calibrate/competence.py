@@ -7,8 +7,9 @@ No model judges. Some thirty tasks tell a model that can from one that cannot; t
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +27,9 @@ CHANCE: dict[Skill, float] = {"choice": 0.25, "quoting": 0.0, "form": 0.0, "pres
 # The share that is enough. Quotes are looked up in the text and forms held by grammars, so there less will do.
 ENOUGH: dict[Skill, float] = {"choice": 0.8, "quoting": 0.65, "form": 0.65, "presence": 0.8}
 _FINDS = 0.8
+# Of real questions to passages of 1,000 tokens models say "yes" less readily than of these, by so much in log odds:
+# measured with real questions on the models of docs/decisions/0046-answer-from.md.
+_HARDER = 0.7
 _FAIR = 0.6  # of choices, and of facts found in a short text: below, a model does not read well enough for anything
 
 _LEASE = (
@@ -98,6 +102,30 @@ def presence(task: Task, share: float, answer_from: float) -> Result:
     """The result of weighing `prompt.CHECK_OPTIONS`: whether the model answers where it should and only there."""
     assert CHECK_OPTIONS[0] == "yes"
     return Result(task.id, task.skill, (share >= answer_from) == task.holds, round(share, 3))
+
+
+def answer_from(shares: Mapping[str, float]) -> float | None:
+    """From which share of "yes" on this model is rather right about real questions; None until all tasks were asked.
+
+    Halfway, in log odds, between the mean of the texts that hold the answer and the mean of those that do not (linear
+    discriminant analysis of one variable), less what real questions are harder than these.
+
+    Args:
+        shares: the likelihood of "yes" by the id of the task.
+    """
+    sides: dict[bool, list[float]] = {True: [], False: []}
+    for task in tasks():
+        if task.skill == "presence":
+            if task.id not in shares:
+                return None
+            sides[task.holds].append(_log_odds(shares[task.id]))
+    halfway = sum(sum(side) / len(side) for side in sides.values()) / 2
+    return round(1 / (1 + math.exp(_HARDER - halfway)), 2)
+
+
+def _log_odds(share: float) -> float:
+    share = min(max(share, 0.005), 0.995)  # one sure answer must not outweigh all others
+    return math.log(share / (1 - share))
 
 
 def shares(results: Sequence[Result]) -> dict[Skill, tuple[int, int]]:

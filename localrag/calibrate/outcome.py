@@ -30,17 +30,21 @@ def figure(results: Kept, scope: Scope) -> Effective | None:
     return effective([tally(results, length) for length in scope.lengths])
 
 
-def measured(results: Kept, scope: Scope, known: Calibration, weights: str, build: str) -> Calibration:
-    """What routing reads, from what was measured; what was not, as it was known before."""
+def measured(parts: dict[str, Kept], scope: Scope, known: Calibration, weights: str, build: str) -> Calibration:
+    """What routing and answering read, from what was measured; what was not, as it was known before."""
     values: dict[str, Any] = asdict(known)
+    results = parts["needles"]
+    about = {"weights": weights, "build": build, "measured": date.today().isoformat()}
+    threshold = competence.answer_from(_shares(parts["skills"]))
+    if threshold is not None:
+        values |= {"answer_from": threshold, **about}
     for name, speed in (("read", calibration.fit(readings(results))), ("write", calibration.fit(_writings(results)))):
         if speed is not None:
             values[f"{name}_speed"], values[f"{name}_slowing"] = speed
     found = figure(results, scope)
     if found is not None:
         values |= {
-            "effective_tokens": found.tokens, "at_least": found.at_least, "calibrated": True, "weights": weights,
-            "build": build, "measured": date.today().isoformat(),
+            "effective_tokens": found.tokens, "at_least": found.at_least, "calibrated": True, **about,
         }  # fmt: skip
     return Calibration(**values)
 
@@ -77,7 +81,8 @@ def report(parts: dict[str, Kept], scope: Scope, known: Calibration, now: Way) -
             if way.name in parts["speed"].rows
         ],
         "faster": None if better is None else asdict(better),
-        **_skills(parts["skills"], hits, scope),
+        "answer_from": known.answer_from,
+        **_skills(parts["skills"], hits, scope, known.answer_from),
     }
 
 
@@ -111,8 +116,19 @@ def _speed(known: Calibration, scope: Scope) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _skills(skills: Kept, hits: Kept, scope: Scope) -> dict[str, Any]:
-    results = [competence.Result(row["id"], row["skill"], row["right"], row["share"]) for row in skills.rows.values()]
+def _shares(skills: Kept) -> dict[str, float]:
+    """The likelihood of "yes" to each task of presence that was asked."""
+    return {id: row["share"] for id, row in skills.rows.items() if row["skill"] == "presence"}
+
+
+def _skills(skills: Kept, hits: Kept, scope: Scope, answer_from: float) -> dict[str, Any]:
+    shares = _shares(skills)
+    results = [
+        competence.presence(task, shares[task.id], answer_from) if task.skill == "presence"
+        else competence.Result(task.id, task.skill, skills.rows[task.id]["right"])
+        for task in competence.tasks()
+        if task.id in skills.rows
+    ]  # fmt: skip
     if len(results) < len(competence.tasks()):
         return {"skills": None, "told_apart": None, "verdict": None}
     shortest = tally(hits, scope.lengths[0])

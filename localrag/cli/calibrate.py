@@ -212,9 +212,10 @@ def _measure(
         known = calibration.load(file, running.model, weights)
         for steps in _parts(running, text, scope, settings, parts, deadline, stopped):
             complete = _follow(steps) and complete
-            found = outcome.measured(parts["needles"], scope, known, weights, build)
+            found = outcome.measured(parts, scope, known, weights, build)
             calibration.save(file, running.model, found)
-    return outcome.report(parts, scope, found, _now(settings)), complete
+    in_force = calibration.load(file, running.model, weights)
+    return outcome.report(parts, scope, in_force, _now(settings)), complete
 
 
 def _parts(
@@ -222,7 +223,7 @@ def _parts(
     stopped: Callable[[], bool],
 ) -> Iterator[Iterator[Step]]:  # fmt: skip
     """The parts of a calibration, the quickest first; each ends where it is stopped or the time is over."""
-    from localrag import calibration, loading
+    from localrag import loading
     from localrag.calibrate import calibrating
 
     def over() -> bool:
@@ -234,8 +235,7 @@ def _parts(
         )
 
     calibrating.warm_up(running, over)
-    answer_from = calibration.load(settings.calibration_file, running.model).answer_from
-    yield calibrating.skills(running, parts["skills"], answer_from, over)
+    yield calibrating.skills(running, parts["skills"], over)
     yield calibrating.find_needles(
         running, text, scope, parts["needles"], over, lambda: deadline - time.monotonic()
     )  # fmt: skip

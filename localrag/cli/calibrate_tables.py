@@ -19,7 +19,8 @@ _SHADES = (
     (0.5, "▒", "-", "black on dark_orange"),
     (0.0, "░", ".", "white on red"),
 )
-_WAYS = {"words": "asked in its words", "other words": "in other words", "two facts": "two facts at once"}
+# In several lines, so that the map is whole in 80 columns.
+_WAYS = {"words": "asked\nin its\nwords", "other words": "in\nother\nwords", "two facts": "two\nfacts\nat once"}
 
 
 def show(report: Mapping[str, Any]) -> None:
@@ -36,7 +37,8 @@ def show(report: Mapping[str, Any]) -> None:
         console.print(_advice(report), markup=False)
     if report["skills"]:
         console.print(_skills(report))
-        console.print(f"{report['verdict']['said']}\n", markup=False)
+        console.print(report["verdict"]["said"], markup=False)
+        console.print(f'It answers from a likelihood of {report["answer_from"]} on of "yes, the text holds it".\n')
     console.print(_saved(report), markup=False)
 
 
@@ -54,10 +56,11 @@ def _table(title: str, first: str, *others: str) -> Table:
 
 def _map(report: Mapping[str, Any], unicode: bool) -> Table:
     parts = len(report["lengths"][0]["depths"])
-    depths = [f"{100 * part // parts}-{100 * (part + 1) // parts} %" for part in range(parts)]
+    depths = [f"{100 * part // parts}-{100 * (part + 1) // parts}" for part in range(parts)]
     table = _table(
-        "Facts found, by length of the text and depth in it", "tokens", *depths, *_WAYS.values(), "all", "90 %"
+        "Facts found, by length of the text and depth in it (%)", "tokens", *depths, *_WAYS.values(), "all", "90 %"
     )
+    table.collapse_padding = True
     for row in report["lengths"]:
         cells = [_cell(one, unicode) for one in row["depths"]]
         kinds = [Text(_count(row["questions"][way])) for way in _WAYS]
@@ -71,7 +74,7 @@ def _cell(one: Mapping[str, int], unicode: bool) -> Text:
         return Text("")
     share = one["right"] / one["asked"]
     _, shade, plain, style = next(row for row in _SHADES if share >= row[0])
-    return Text(f" {_count(one)} {shade if unicode else plain} ", style=style)
+    return Text(f" {_count(one)} {shade if unicode else plain}", style=style)
 
 
 def _count(one: Mapping[str, int]) -> str:
@@ -129,5 +132,5 @@ def _skills(report: Mapping[str, Any]) -> Table:
 
 def _saved(report: Mapping[str, Any]) -> str:
     if report["complete"]:
-        return "Kept: from now on this decides when a document is read whole."
+        return "Kept: from now on this decides when a document is read whole, and when an answer is given."
     return "Not all was measured. Type the same command again: it goes on where it stopped."

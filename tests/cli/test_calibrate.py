@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ def test_what_is_measured_is_kept_for_routing_and_shown(
     assert value["verdict"]["grade"] == "poor" and len(value["ways"]) == 3
     known = calibration.load(settings.calibration_file, "scripted")
     assert (known.effective_tokens, known.calibrated, known.weights) == (2000, True, "abc")
+    assert value["answer_from"] == known.answer_from != calibration.Calibration().answer_from
 
 
 def test_the_map_tells_by_numbers_and_shades_and_colour_only_where_it_is_wanted(
@@ -157,3 +159,10 @@ def test_doctor_says_in_a_line_whether_the_model_was_measured(running: list[Forg
     assert said().message == "scripted can use 2,000 tokens of text, measured 2027-01-02 with llama-cpp-python 0.3"
     calibration.save(settings.calibration_file, "scripted", calibration.replace(entry, weights="def"))
     assert said().state == "warning" and "another model of that name" in said().message
+
+
+def test_the_map_is_whole_in_eighty_columns(running: list[Forgetful], papers: Path) -> None:
+    shown = run("--filler", papers, "--lengths", "1k,4k", env={"COLUMNS": "80"}).stdout
+    row = next(line for line in shown.splitlines() if line.startswith("4,000"))
+    assert re.search(r"(  \d/4 \S){5}( +\d+/\d+){3} \d\.\d\d \d\.\d\d-\d\.\d\d$", row.rstrip()), row
+    assert "…" not in shown

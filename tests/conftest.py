@@ -27,6 +27,17 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     return argname if isinstance(val, bytes) else None
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than processors: many tests wait for another process, or for a clock."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with tests of real weights come first: one of them takes as long as a hundred others."""
+    real = {item.path for item in items if item.get_closest_marker("model")}
+    items.sort(key=lambda item: item.path not in real)
+
+
 @pytest.fixture(autouse=True)
 def priority(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands that are run in the tests' own process leave it its priority, which nothing could raise again."""

@@ -89,6 +89,14 @@ class Terminal:
                 pytest.fail(f"none of {any_of} within {seconds:.0f} s; the screen shows:\n{self.screen()}")
             time.sleep(0.05)
 
+    def see_no_more(self, words: str, seconds: float = PATIENCE) -> None:
+        """Wait until these words are gone; a letter typed at once after a command key may come before it is done."""
+        end = time.monotonic() + seconds
+        while words in self.words():
+            if time.monotonic() > end:
+                pytest.fail(f"{words!r} is still there after {seconds:.0f} s; the screen shows:\n{self.screen()}")
+            time.sleep(0.05)
+
     def ended(self, seconds: float = PATIENCE) -> int:
         """Wait until the command has ended; its exit code, or the number of the signal that killed it, below 0."""
         end = time.monotonic() + seconds

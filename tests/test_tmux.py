@@ -86,6 +86,7 @@ def test_a_folder_is_read_asked_looked_into_exported_and_gone_on_with(
         terminal.press("C-e")
         terminal.see("Where to?")
         terminal.press("C-u")  # the place that is proposed is the user's own folder
+        terminal.see_no_more(".md")
         terminal.type(str(tmp_path / "talk.md"))
         terminal.press("Enter")
         terminal.see("talk.md")

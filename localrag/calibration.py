@@ -80,8 +80,8 @@ def load(file: Path, model: str, weights: str | None = None) -> Calibration:
         known = replace(known, answer_from=default.answer_from)
     if weights and known.weights and known.weights != weights:
         known = replace(
-            known, effective_tokens=default.effective_tokens, answer_from=default.answer_from, calibrated=False,
-            at_least=False,
+            default, read_speed=known.read_speed, write_speed=known.write_speed, read_slowing=known.read_slowing,
+            write_slowing=known.write_slowing,
         )  # fmt: skip
     return known
 
@@ -102,7 +102,8 @@ def record(
         seen = _weight_written(written[0], after + read[0], known.write_slowing) / written[1]
         known = replace(known, write_speed=_smooth(known.write_speed, seen))
     with suppress(StorageError):  # a full disk must not cost the answer
-        _put(file, model, {"read_speed": known.read_speed, "write_speed": known.write_speed})
+        speeds = {"read_speed": known.read_speed, "write_speed": known.write_speed}
+        _put(file, model, speeds, _seen(_read(file), model))
     return known
 
 
@@ -113,13 +114,14 @@ def save(file: Path, model: str, measured: Calibration) -> None:
         StorageError: it cannot be written.
     """
     kept = asdict(measured)
-    if measured.answer_from == load(file, model).answer_from:
+    if measured.answer_from == load(file, model, measured.weights).answer_from or not measured.weights:
         del kept["answer_from"]  # a default is not for keeping: a later version may know it better
     if not measured.calibrated:
         for name in ("effective_tokens", "calibrated", "at_least"):
             del kept[name]
-    others = load(file, model).weights not in ("", measured.weights)
-    _put(file, model, kept, {} if others else None)
+    entry = _seen(_read(file), model)
+    others = measured.weights and entry.get("weights", measured.weights) != measured.weights
+    _put(file, model, kept, {} if others else entry)
 
 
 def fit(samples: Iterable[tuple[float, float, float]]) -> tuple[float, float] | None:
@@ -191,11 +193,10 @@ def seconds_for_folder(file: Path, bytes: int) -> float | None:
         return None
 
 
-def _put(file: Path, model: str, values: dict[str, Any], before: dict[str, Any] | None = None) -> None:
-    """Keep these figures beside those `before`: what the file says of the model, where None is given."""
-    everything = _read(file)
-    given = {name: value for name, value in values.items() if value is not None}
-    vault.write_json(file, {**everything, model: {**(_seen(everything, model) if before is None else before), **given}})
+def _put(file: Path, model: str, values: dict[str, Any], before: dict[str, Any]) -> None:
+    """Keep these figures of a model beside those `before`; what is not known takes no other's place."""
+    given = {name: value for name, value in values.items() if value not in (None, "")}
+    vault.write_json(file, {**_read(file), model: {**before, **given}})
 
 
 _KINDS = {"str": (str,), "bool": (bool,), "int": (int,)}

@@ -142,6 +142,14 @@ def test_what_was_measured_of_other_weights_goes_when_these_are_measured(tmp_pat
     assert (known.effective_tokens, known.calibrated, known.answer_from) == (default.effective_tokens, False, 0.3)
 
 
+def test_speeds_alone_of_other_weights_leave_what_was_measured_before(tmp_path: Path) -> None:
+    file = tmp_path / "calibration.json"
+    calibration.save(file, "a", Calibration(50.0, 10.0, 2000, answer_from=0.3, calibrated=True, weights="abc"))
+    calibration.save(file, "a", replace(calibration.load(file, "a", "def"), read_speed=60.0))
+    known = calibration.load(file, "a", "abc")
+    assert (known.read_speed, known.effective_tokens, known.answer_from) == (60, 2000, 0.3)
+
+
 @pytest.mark.parametrize(
     ("model", "tokens"),
     [

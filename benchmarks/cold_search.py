@@ -37,10 +37,10 @@ SEARCH = (
     HEAD
     + """
 lap("interpreter")
-import localrag.cli.app, localrag.cli.search, localrag.assistant
+import localrag.cli.app, localrag.cli.search, localrag.answer.assistant
 from localrag import loading, retrieval
 from localrag.settings import load_settings
-assistant = localrag.assistant.Assistant(load_settings())
+assistant = localrag.answer.assistant.Assistant(load_settings())
 lap("localrag's own imports")
 opened = assistant.library(library)
 lap("open library")
@@ -59,10 +59,10 @@ ASK = (
     HEAD
     + """
 lap("interpreter")
-import localrag.cli.app, localrag.cli.ask, localrag.assistant
+import localrag.cli.app, localrag.cli.ask, localrag.answer.assistant
 from localrag.settings import load_settings
 from localrag.events import Answered, Delta, Found, PromptRead
-assistant = localrag.assistant.Assistant(load_settings())
+assistant = localrag.answer.assistant.Assistant(load_settings())
 lap("localrag's own imports")
 assistant.embedder(assistant.library(library).identity)
 lap("library, embedder")

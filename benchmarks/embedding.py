@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from localrag import chunking, machine
-from localrag.embedding import SentenceTransformerEmbedder
-from localrag.models import onnx_export
+from localrag.embeddings.embedding import SentenceTransformerEmbedder
+from localrag.embeddings.onnx_embedder import OnnxEmbedder
+from localrag.ingest import chunking
+from localrag.models import machine, onnx_export
 from localrag.models.manifest import InstalledModel
 from localrag.models.store import ModelStore
-from localrag.onnx_embedder import OnnxEmbedder
 from localrag.settings import load_settings
 from localrag.types import Page
 

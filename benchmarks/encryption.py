@@ -15,10 +15,12 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from localrag import api, encrypting, offline, vault
-from localrag.assistant import Assistant
+from localrag import api
+from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta
-from localrag.sealing import ring as rings
+from localrag.lifecycle import encrypt
+from localrag.security import offline, storage
+from localrag.security.encryption import ring as rings
 from localrag.settings import Settings, load_settings
 from localrag.types import Document
 
@@ -75,10 +77,10 @@ def since(began: Taken) -> Taken:
 
 def ingest(settings: Settings, kind: str, number: int, folder: Path) -> Taken:
     name = f"{kind}-{number}"
-    place = vault.make_dir(settings.library_dir(name))
+    place = storage.make_dir(settings.library_dir(name))
     began = now()
     if kind == "encrypted":
-        for _ in encrypting.encrypt(
+        for _ in encrypt.encrypt(
             place, lambda ring, key: ring.with_random(key, "key", rings.new_recovery()[1]), lambda: False
         ):
             pass

@@ -18,10 +18,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from localrag import api, chunking, loading
-from localrag.library import Library
+from localrag import api
+from localrag.ingest import chunking
+from localrag.llm import loading
 from localrag.models.store import ModelStore
 from localrag.settings import load_settings
+from localrag.store.library import Library
 from localrag.types import Chunk
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -16,8 +16,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from localrag.quoting import Folded, fold, locate, nearest
-from localrag.sentences import sentences
+from localrag.answer.verify.quoting import Folded, fold, locate, nearest
+from localrag.store.sentences import sentences
 
 THRESHOLDS = (70.0, 75.0, 80.0, 85.0, 90.0, 95.0)
 Change = Callable[[str, random.Random, list[str]], str | None]

@@ -145,7 +145,7 @@ def ask(screen: Screen) -> None:
 
 def model_shown() -> str:
     """How the line of status begins to name the model once it is loaded; it is cut short where there is little room."""
-    from localrag import loading
+    from localrag.llm import loading
     from localrag.settings import load_settings
 
     return loading.generator_name(load_settings())[:8]
@@ -182,9 +182,9 @@ def sit(engine: str, library: str, count: int) -> dict[str, list[float]]:
 def heard(engine: str, library: str) -> float:
     """Seconds from a stop in the middle of the prompt to the end of the answer."""
     from localrag.events import PromptRead
-    from localrag.service.client import remote_engine
-    from localrag.service.local import LocalEngine
     from localrag.settings import load_settings
+    from localrag.worker.client import remote_engine
+    from localrag.worker.local import LocalEngine
 
     kind = LocalEngine if engine == "local" else remote_engine
     running = kind(load_settings())

@@ -30,15 +30,17 @@ from typing import Any
 
 import numpy as np
 
-from localrag import analysis, loading, retrieval
-from localrag.editing import Editor
-from localrag.embedding import EmbedderIdentity
+from localrag.embeddings.embedding import EmbedderIdentity
 from localrag.errors import LocalragError
-from localrag.library import Library
-from localrag.queries import understand
-from localrag.schema import INDEX
+from localrag.llm import loading
+from localrag.search import retrieval
+from localrag.search.query import understand
 from localrag.settings import load_settings
-from localrag.vectors import ExactIndex, FaissIndex, Kind, best
+from localrag.store import text_analysis
+from localrag.store.library import Library
+from localrag.store.schema import INDEX
+from localrag.store.vectors import ExactIndex, FaissIndex, Kind, best
+from localrag.store.writer import Editor
 
 DIMENSION = 384
 PASSAGES, WORDS = 50, 110  # passages a document, words a passage
@@ -131,7 +133,7 @@ class Tables:
         keys = np.concatenate(self.named)
         self.postings(1, keys, np.ones(len(keys), np.int64))
         for n in np.flatnonzero(self.used).tolist():
-            (token,) = analysis.tokens(self.maker.words[n], analysis.FALLBACK)
+            (token,) = text_analysis.tokens(self.maker.words[n], text_analysis.FALLBACK)
             self.db.execute("INSERT INTO terms VALUES (?, ?)", (n + 1, token.term))
             self.db.execute("INSERT INTO words VALUES (?, ?, ?, ?)", (n + 1, token.word, n + 1, int(self.held[n])))
         self.db.execute("UPDATE meta SET value = 1 WHERE key = 'generation'")
@@ -167,7 +169,7 @@ class Tables:
         self.held[called] += 1
         self.db.execute("INSERT INTO files VALUES (?, 1, ?, 1, 1, ?, 'made')", (at, path, digest))
         naming = (called + 1).astype("<u4").tobytes()
-        row = (at, at, "", "", digest, 1, 1, PASSAGES * 600, "", "", "[]", "[]", b"", analysis.FALLBACK, naming)
+        row = (at, at, "", "", digest, 1, 1, PASSAGES * 600, "", "", "[]", "[]", b"", text_analysis.FALLBACK, naming)
         self.db.execute(f"INSERT INTO documents VALUES ({', '.join('?' * len(row))})", row)
 
     def stored(self, number: int, id_: int, drawn: Any, vectors: Any, low: int, high: int) -> None:

@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from localrag import api, loading
+from localrag import api
+from localrag.llm import loading
 from localrag.settings import load_settings
 
 WORDS = "notice party lease rent clause period written payment month service board review office term agree".split()

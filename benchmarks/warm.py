@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from localrag import cuts, loading, prompt
+from localrag.answer import prompts
 from localrag.events import Delta
-from localrag.llama import LlamaGenerator
-from localrag.prefix_cache import PrefixCache
+from localrag.llm import batching, loading
+from localrag.llm.llama import LlamaGenerator
+from localrag.llm.prompt_cache import PrefixCache
 from localrag.settings import load_settings
 from localrag.types import Message
 
@@ -56,7 +57,7 @@ def main() -> None:
 
 
 def _measure(model: LlamaGenerator, document: str, states: PrefixCache) -> None:
-    asked = [prompt.documents_prompt(question, [("document.txt", document)]) for question in QUESTIONS]
+    asked = [prompts.documents_prompt(question, [("document.txt", document)]) for question in QUESTIONS]
     list(model.generate([Message("user", "Hello")], max_tokens=2))  # the weights are in memory from here on
     model._free_context()
     cold, _ = _first_word(model, asked[0], states)
@@ -70,7 +71,7 @@ def _measure(model: LlamaGenerator, document: str, states: PrefixCache) -> None:
     load = time.monotonic() - began
     assert state is not None
     began = time.monotonic()
-    states.put(cuts.Prefix((*prefix.tokens, 0), prefix.cuts, 1), memoryview(state))
+    states.put(batching.Prefix((*prefix.tokens, 0), prefix.cuts, 1), memoryview(state))
     keep = time.monotonic() - began
     print(
         f"{len(prefix.tokens):>7} {cold:>7.2f} s {memory:>7.2f} s {disk:>7.2f} s "

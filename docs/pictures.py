@@ -27,10 +27,10 @@ from textual.pilot import Pilot  # noqa: E402
 from tui import fakes, scenes  # noqa: E402
 from tui.screen_text import ask, marked, see, until  # noqa: E402
 
-from localrag import offline  # noqa: E402
 from localrag.events import Answered, Event, Found, Planned, PromptRead, Surveyed  # noqa: E402
-from localrag.service.engine import Shelved  # noqa: E402
+from localrag.security import offline  # noqa: E402
 from localrag.types import Citation, Plan  # noqa: E402
+from localrag.worker.engine import Shelved  # noqa: E402
 
 MSA, LEASE = "contracts/master-services-agreement.pdf", "contracts/lease-corravane-wharf.pdf"
 HANDBOOK = "people/employee-handbook.pdf"

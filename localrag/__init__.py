@@ -3,7 +3,7 @@
 The public names. Importing this package loads nothing heavy: each name is fetched when first used.
 
     import localrag
-    localrag.offline.confine()
+    localrag.security.offline.confine()
     library = localrag.open_library("contracts")
     for event in localrag.ask("When does the lease end?", libraries=["contracts"]):
         ...
@@ -21,9 +21,9 @@ __all__ = ["Answer", "Citation", "LocalragError", "Passage", "ask", "offline", "
 if TYPE_CHECKING:
     from typing import Any
 
-    from localrag import offline
     from localrag.api import ask, open_library
     from localrag.errors import LocalragError
+    from localrag.security import offline
     from localrag.types import Answer, Citation, Passage
 
 _HOMES = {
@@ -40,7 +40,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if name == "offline":
-        return importlib.import_module("localrag.offline")
+        return importlib.import_module("localrag.security.offline")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'localrag' has no attribute {name!r}")

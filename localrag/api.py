@@ -7,7 +7,7 @@
     for event in asking: ...
     asking.answer
 
-Nothing here confines the process; call `localrag.offline.confine()` first.
+Nothing here confines the process; call `localrag.security.offline.confine()` first.
 """
 
 from __future__ import annotations
@@ -17,40 +17,30 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from localrag import (
-    chunking,
-    encrypting,
-    filters,
-    forgetting,
-    instructions,
-    limits,
-    loading,
-    names,
-    policy,
-    precedence,
-    prefix_cache,
-    recording,
-    renewal,
-    retention,
-    scanning,
-    tombstones,
-)
-from localrag import ingest as ingesting
-from localrag.assistant import Assistant
-from localrag.audit import refusals
-from localrag.editing import Editor
+from localrag import policy
+from localrag.answer import instructions
+from localrag.answer.assistant import Assistant
 from localrag.errors import NotFoundError, UsageError
-from localrag.events import Answered, Event
-from localrag.library import Library as Storage
-from localrag.names import check_name
-from localrag.readers.source import Options
-from localrag.reports import Failure, IngestProgress, IngestReport
-from localrag.schema import DATABASE
+from localrag.events import Answered, Event, Failure, IngestProgress, IngestReport
+from localrag.ingest import chunking, reembed, scan
+from localrag.ingest import sync as ingesting
+from localrag.ingest.readers.source import Options
+from localrag.lifecycle import audit_events, encrypt, retention
+from localrag.lifecycle import forget as forgetting
+from localrag.llm import loading, priority, prompt_cache
+from localrag.search import filters
+from localrag.security import sandbox
+from localrag.security.audit import refusals
 from localrag.settings import Settings, Think, load_settings
+from localrag.store import names, tombstones
+from localrag.store.library import Library as Storage
+from localrag.store.names import check_name
+from localrag.store.schema import DATABASE
+from localrag.store.writer import Editor
 from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
 
 if TYPE_CHECKING:
-    from localrag.embedding import Embedder
+    from localrag.embeddings.embedding import Embedder
 
 
 def open_library(name: str, *, settings: Settings | None = None, create: bool = False) -> Library:
@@ -70,7 +60,7 @@ def open_library(name: str, *, settings: Settings | None = None, create: bool = 
     if not create:
         library._storage()  # raises where there is none
     elif not (settings.indexes_dir / name).exists():
-        limits.claim(settings, name)
+        sandbox.claim(settings, name)
     return library
 
 
@@ -255,7 +245,7 @@ class Library:
             StorageError: it cannot be recorded.
         """
         found, stored = self.find_page(document, page)
-        recording.shown(self._settings.audit_of(self.name), self.name, found, stored.number)
+        audit_events.shown(self._settings.audit_of(self.name), self.name, found, stored.number)
         return found, stored
 
     def find_page(self, document: str, page: int | None = None) -> tuple[Document, Page]:
@@ -297,7 +287,7 @@ class Library:
             "name": self.name,
             "folder": str(self._settings.indexes_dir / self.name),
             "not_ours": self._settings.foreign(self.name),
-            "encrypted": encrypting.is_encrypted(self.folder),
+            "encrypted": encrypt.is_encrypted(self.folder),
             "roots": storage.roots(),
             **storage.counts(),
             "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
@@ -372,8 +362,8 @@ class Library:
         path = Path(path)
         if ocr_languages is not None:
             policy.check_setting("ocr_languages", tuple(ocr_languages))
-        root, _ = scanning.root_of(path)
-        if not (self.folder / DATABASE).is_file() and not scanning.readable_files(path):
+        root, _ = scan.root_of(path)
+        if not (self.folder / DATABASE).is_file() and not scan.readable_files(path):
             raise UsageError(
                 f"there is nothing to read in {str(path)!r}", "The types that are read: localrag ingest --help"
             )
@@ -387,16 +377,16 @@ class Library:
                 if include_forgotten and storage.tombstones:
                     storage.bury(tombstones.new())
                 if storage.chunking != str(chunking.VERSION):
-                    renewal.renew(storage, embedder(), stop=stop or (lambda: False))
+                    reembed.renew(storage, embedder(), stop=stop or (lambda: False))
                 report = ingesting.ingest(
                     storage, path, embedder=embedder, options=self._options(storage, passwords), limits=self._limits(),
                     prune=prune, leave_out=leave_out, progress=progress, stop=stop, give_way=self._give_way(stop),
                 )  # fmt: skip
                 after = storage.contents()
-                prefix_cache.drop_missing(self.folder, after)
+                prompt_cache.drop_missing(self.folder, after)
             finally:
                 storage.close()
-        recording.ingested(self._settings.audit_of(self.name), report, before, after)
+        audit_events.ingested(self._settings.audit_of(self.name), report, before, after)
         return report
 
     def re_embed(
@@ -414,7 +404,7 @@ class Library:
             embedder = loading.load_embedder(self._settings)
             storage = Editor.open(self.folder, self.name)
             try:
-                return renewal.renew(storage, embedder, progress=progress, stop=stop, give_way=self._give_way(stop))
+                return reembed.renew(storage, embedder, progress=progress, stop=stop, give_way=self._give_way(stop))
             finally:
                 storage.close()
 
@@ -483,6 +473,6 @@ class Library:
 
     def _give_way(self, stop: Callable[[], bool] | None) -> Callable[[], None]:
         def wait() -> None:
-            precedence.give_way(self._settings.asking_dir, stop or (lambda: False))
+            priority.give_way(self._settings.asking_dir, stop or (lambda: False))
 
         return wait

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from localrag.types import Answer, Passage, Plan
+from localrag.types import Answer, Document, Passage, Plan, Remark, SkippedPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +84,155 @@ class Answered:
 
 
 Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Thought | Again | Tried | Answered
+
+
+# --- ingest and reading ahead -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What could not be read, and why; `file` is the file on the disk that it lies in, below its `root`."""
+
+    document: str
+    reason: str
+    file: str = ""
+    root: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What one ingest did.
+
+    `read` are documents that were read, attachments and members of archives among them; `unchanged` and `ignored`
+    count files, the latter by suffix, of types that localrag does not read. `moved` pairs old and new paths of files
+    that were recognised by their content, `copies` are files whose content the library has already, `kept` are files
+    that are gone while too many are gone at once, so that nothing was removed. `near` pairs documents with one that
+    says nearly the same. `recognised` counts pages whose text was recognised in a picture, `forgotten` files and
+    documents that were passed over because they were forgotten.
+    """
+
+    library: str
+    root: str
+    read: tuple[str, ...] = ()
+    unchanged: int = 0
+    removed: tuple[str, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
+    copies: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    failed: tuple[Failure, ...] = ()
+    skipped_pages: tuple[tuple[str, SkippedPage], ...] = ()
+    remarks: tuple[tuple[str, Remark], ...] = ()
+    near: tuple[tuple[str, str], ...] = ()
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    recognised: int = 0
+    forgotten: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    seconds: float = 0.0
+    complete: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "library": self.library,
+            "root": self.root,
+            "read": list(self.read),
+            "unchanged": self.unchanged,
+            "removed": list(self.removed),
+            "moved": [{"from": old, "to": new} for old, new in self.moved],
+            "copies": list(self.copies),
+            "kept": list(self.kept),
+            "failed": [{"document": item.document, "reason": item.reason} for item in self.failed],
+            "skipped_pages": [
+                {"document": document, "page": page.number, "reason": page.reason}
+                for document, page in self.skipped_pages
+            ],
+            "remarks": [
+                {"document": document, "page": remark.number, "text": remark.text} for document, remark in self.remarks
+            ],
+            "near_duplicates": [{"document": document, "of": other} for document, other in self.near],
+            "ignored": dict(self.ignored),
+            "recognised_pages": self.recognised,
+            "forgotten": self.forgotten,
+            "chunks": self.chunks,
+            "embedded": self.embedded,
+            "seconds": round(self.seconds, 3),
+            "complete": self.complete,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class IngestProgress:
+    """Where an ingest stands: files done of all, and the stage of the file at hand.
+
+    In "wait", another process writes to the library; `document` is a sentence that says so.
+    """
+
+    done: int
+    total: int
+    document: str
+    stage: Literal["wait", "scan", "read", "embed", "store", "index"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A document, or a section of a long one, to be read: its tokens, and whether it is kept already.
+
+    `why_not` says why it cannot be read; it is empty where it can.
+    """
+
+    document: Document
+    name: str
+    section: bool
+    tokens: int
+    kept: bool
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Warmed:
+    """Progress: piece `number` of `total`, `done` of `tokens` of it read. `waiting` while more urgent work is done.
+
+    Where documents are read one by one, `number` and `total` count documents, and `share` is how much of this one is
+    done, from 0 to 1; at 1 nothing more is told of it.
+    """
+
+    piece: Piece
+    number: int
+    total: int
+    done: int
+    state: Literal["reading", "waiting", "kept", "no room", "not read"]
+    share: float = 0.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a report is made of, gathered along the way; `near` pairs a document with the id of the other."""
+
+    read: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    removed: list[str] = field(default_factory=list)
+    moved: list[tuple[str, str]] = field(default_factory=list)
+    copies: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: dict[str, Failure] = field(default_factory=dict)
+    skipped: list[tuple[str, SkippedPage]] = field(default_factory=list)
+    remarks: list[tuple[str, Remark]] = field(default_factory=list)
+    near: list[tuple[str, int]] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    recognised: int = 0
+    forgotten: int = 0
+    chunks: int = 0
+    embedded: int = 0
+
+    def report(self, library: str, root: str, paths: Mapping[int, str], seconds: float, complete: bool) -> IngestReport:
+        """The report; `paths` names the documents of `near` by their ids."""
+        return IngestReport(
+            library, root,
+            read=tuple(sorted(self.read)), unchanged=self.unchanged, removed=tuple(self.removed),
+            moved=tuple(self.moved), copies=tuple(self.copies), kept=tuple(self.kept),
+            failed=tuple(sorted(self.failed.values(), key=lambda failure: failure.document)),
+            skipped_pages=tuple(self.skipped), remarks=tuple(self.remarks),
+            near=tuple((name, paths[other]) for name, other in self.near if other in paths),
+            ignored=dict(self.ignored.most_common()), recognised=self.recognised, forgotten=self.forgotten,
+            chunks=self.chunks, embedded=self.embedded, seconds=seconds, complete=complete,
+        )  # fmt: skip

@@ -12,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrag import audit, policy, settings, vault
+from localrag import policy, settings
 from localrag.errors import SettingsError, StorageError
+from localrag.security import audit, storage
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -68,7 +69,7 @@ def _read(path: Path) -> TOMLDocument:
     from tomlkit.exceptions import TOMLKitError
 
     try:
-        return tomlkit.parse(vault.read_bytes(path).decode("utf-8"))
+        return tomlkit.parse(storage.read_bytes(path).decode("utf-8"))
     except FileNotFoundError:
         return tomlkit.document()
     except (TOMLKitError, UnicodeDecodeError) as error:
@@ -82,7 +83,7 @@ def _write(path: Path, document: TOMLDocument) -> None:
     import tomlkit
 
     # A link is followed, so that a file kept elsewhere (with other dotfiles) stays where it is.
-    vault.write_bytes(path.resolve(), tomlkit.dumps(document).encode("utf-8"))
+    storage.write_bytes(path.resolve(), tomlkit.dumps(document).encode("utf-8"))
 
 
 def _plain(value: Any) -> Any:

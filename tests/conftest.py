@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from localrag import chunking, loading, policy, sketches
-from localrag.assistant import Assistant
-from localrag.editing import Editor
-from localrag.embedding import EmbedderIdentity, HashingEmbedder
-from localrag.generation import ScriptedGenerator
+from localrag import policy
+from localrag.answer.assistant import Assistant
+from localrag.embeddings.embedding import EmbedderIdentity, HashingEmbedder
+from localrag.ingest import chunking
+from localrag.llm import loading
+from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings, load_settings
+from localrag.store import minhash
+from localrag.store.writer import Editor
 from localrag.types import Page, Part, Reading, SkippedPage
 
 # Where `make test` put the models; read before any test gets a folder of its own.
@@ -135,7 +138,7 @@ def put() -> Callable[..., None]:
         part = Part("", sha256 or f"hash of {path}", len(text), Reading(pages, title, skipped, date=date))
         with library.transaction():
             library.begin(root, path)
-            library.put(root, path, part, chunks, vectors, sketches.sketch(" ".join(page.text for page in pages)))
+            library.put(root, path, part, chunks, vectors, minhash.sketch(" ".join(page.text for page in pages)))
             library.finish(root, path, len(text), 1, part.sha256, "read by a test")
 
     return store

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from localrag.events import Delta, PromptRead
-from localrag.generation import Completed, ScriptedGenerator
+from localrag.llm.generation import Completed, ScriptedGenerator
 from localrag.types import Message, Usage
 
 

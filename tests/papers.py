@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from localrag import ingest as ingesting
-from localrag.analysis import written
-from localrag.editing import Editor
-from localrag.embedding import HashingEmbedder
-from localrag.library import Library
-from localrag.reports import IngestReport
+from localrag.embeddings.embedding import HashingEmbedder
+from localrag.events import IngestReport
+from localrag.ingest import sync as ingesting
+from localrag.store.library import Library
+from localrag.store.text_analysis import written
+from localrag.store.writer import Editor
 
 IDENTITY = HashingEmbedder().identity
 

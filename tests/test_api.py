@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 import localrag
-from localrag import api, audit, prefix_cache, vault
-from localrag.cuts import Prefix
-from localrag.embedding import HashingEmbedder
+from localrag import api
+from localrag.embeddings.embedding import HashingEmbedder
 from localrag.errors import EmbedderMismatch, LibraryLocked, NotFoundError, UsageError
 from localrag.events import Answered, Delta, Planned
-from localrag.ingest import writing
+from localrag.ingest.sync import writing
+from localrag.llm import prompt_cache
+from localrag.llm.batching import Prefix
+from localrag.security import audit, storage
 
 Folder = Callable[..., Path]
 READ = Prefix((1,), (1,), 1)
@@ -123,7 +125,7 @@ def test_stopped_before_the_first_document_the_same_command_goes_on(models: Any,
 
 def test_a_damaged_library_does_not_hide_the_others(models: Any, folder: Folder, home: Path) -> None:
     root = folder({"a.txt": LEASE})
-    vault.write_bytes(home / "indexes" / "a damaged" / "library.db", b"rubbish" * 1000)
+    storage.write_bytes(home / "indexes" / "a damaged" / "library.db", b"rubbish" * 1000)
     localrag.open_library("good", create=True).ingest(root)
     assert api.find_library(root) == "good" and api.library_names() == ["a damaged", "good"]
 
@@ -194,9 +196,9 @@ def test_forgetting_a_document_leaves_nothing_of_it(models: Any, folder: Folder,
     library = localrag.open_library("papers", create=True)
     library.ingest(root)
     secret = next(doc for doc in library.documents() if doc.path == "secret.txt")
-    cache = prefix_cache.PrefixCache(library.folder, "model", [secret.sha256], 1 << 20)
+    cache = prompt_cache.PrefixCache(library.folder, "model", [secret.sha256], 1 << 20)
     cache.put(READ, memoryview(b"state of the canaryword"))
-    prefix_cache.PrefixCache(library.folder, "model", ["other"], 1 << 20)
+    prompt_cache.PrefixCache(library.folder, "model", ["other"], 1 << 20)
     assert library.forget(["secret.txt"]) == ["secret.txt"]
     left = b"".join(path.read_bytes() for path in library.folder.rglob("*") if path.is_file())
     assert b"canaryword" not in left and LEASE.encode() in left
@@ -218,7 +220,7 @@ def test_a_state_kept_of_a_changed_file_goes_at_the_next_ingest(models: Any, fol
     library.ingest(root)
     (document,) = library.documents()
     library.close()
-    cache = prefix_cache.PrefixCache(library.folder, "model", [document.sha256], 1 << 20)
+    cache = prompt_cache.PrefixCache(library.folder, "model", [document.sha256], 1 << 20)
     cache.put(READ, memoryview(b"state"))
     library.ingest(root)
     assert cache.get(READ) == b"state"

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from localrag.offline import SWITCHES
+from localrag.security.offline import SWITCHES
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from tiny_models import adapter, gguf, sha256
 
-from localrag import api, audit, offline, policy
+from localrag import api, policy
 from localrag.errors import PolicyRefused, PolicyUnreadable
 from localrag.models import ModelStore
+from localrag.security import audit, offline
 from localrag.settings import Settings, load_settings, origins
 from localrag.settings_file import save
 
@@ -203,13 +204,13 @@ def test_a_library_in_clear_is_neither_opened_nor_made_where_encryption_is_requi
 
 
 def test_a_library_that_is_half_encrypted_counts_as_not(rule, models, folder, settings):
-    from localrag import encrypting
-    from localrag.sealing import ring as rings
+    from localrag.lifecycle import encrypt
+    from localrag.security.encryption import ring as rings
 
     api.open_library("papers", settings=settings, create=True).ingest(folder({"a.txt": "one"}))
     rule("require_encryption = true")
     _, secret = rings.new_recovery()
-    steps = encrypting.encrypt(
+    steps = encrypt.encrypt(
         settings.library_dir("papers"), lambda ring, key: ring.with_random(key, "me", secret), lambda: False
     )
     next(steps)
@@ -251,9 +252,9 @@ def test_a_refusal_that_cannot_be_recorded_is_one_still(rule, settings):
 
 
 def test_no_table_and_no_conversation_leaves_where_exports_are_not_allowed(rule, tmp_path, settings):
-    from localrag import table_files
-    from localrag.exporting import writing
+    from localrag.answer.survey import table_files
     from localrag.sessions import store_of
+    from localrag.sessions.export import writing
 
     rule("allow_exports = false")
     audit.refusals.keep(settings.audit_file)
@@ -325,7 +326,7 @@ def test_nothing_is_fetched_of_a_model_that_is_not_allowed(rule, settings, monke
 
 
 def test_a_reranker_is_a_model_too(rule, settings, tmp_path):
-    from localrag import loading
+    from localrag.llm import loading
 
     (tmp_path / "cross").mkdir()
     (tmp_path / "cross" / "model.safetensors").write_bytes(b"weights")

@@ -61,7 +61,7 @@ def test_the_core_imports_no_face(path: Path) -> None:
 
 def test_no_room_but_the_readers_knows_a_reader() -> None:
     """The others know `base` (which files can be read), `isolate` (who reads them) and `source` (by which options)."""
-    inside = {path.stem for path in (ROOT / "localrag/readers").glob("*.py")} - {
+    inside = {path.stem for path in (ROOT / "localrag/ingest/readers").glob("*.py")} - {
         "__init__",
         "base",
         "cleaning",
@@ -71,7 +71,7 @@ def test_no_room_but_the_readers_knows_a_reader() -> None:
     assert "pdf" in inside
     for path in MODULES:
         if path.parent.name != "readers":
-            reached = {name.split(".")[2] for name in imported(path) if name.startswith("localrag.readers.")}
+            reached = {name.split(".")[2] for name in imported(path) if name.startswith("localrag.ingest.readers.")}
             named = re.findall(r"localrag\.readers\.(\w+)", path.read_text(encoding="utf-8"))
             assert (reached | set(named)) & inside == set(), name_of(path)
 
@@ -99,18 +99,21 @@ def test_help_and_version_and_import_load_nothing_heavy(statement: str, option: 
 
 # (file, call) -> why it may stand outside the vault.
 ALLOWED_WRITES = {
-    ("localrag/scanning.py", "os.open"): "opens for reading, without waiting for who writes to a pipe",
-    ("localrag/intake.py", "os.open"): "opens for reading, and no link or pipe",
-    ("localrag/intake.py", "sqlite3.connect"): "the tables as they shall be, in memory",
-    ("localrag/offline/landlock.py", "os.open"): "names a file to the kernel (O_PATH), without opening what is in it",
-    ("localrag/cli/installer.py", "os.write"): "an order through a pipe",
-    ("localrag/offline/outside.py", "os.write"): "writes to a pipe",
+    ("localrag/ingest/scan.py", "os.open"): "opens for reading, without waiting for who writes to a pipe",
+    ("localrag/store/import_library.py", "os.open"): "opens for reading, and no link or pipe",
+    ("localrag/store/import_library.py", "sqlite3.connect"): "the tables as they shall be, in memory",
     (
-        "localrag/sealing/database.py",
+        "localrag/security/offline/landlock.py",
+        "os.open",
+    ): "names a file to the kernel (O_PATH), without opening what is in it",
+    ("localrag/cli/installer.py", "os.write"): "an order through a pipe",
+    ("localrag/security/offline/outside.py", "os.write"): "writes to a pipe",
+    (
+        "localrag/security/encryption/database.py",
         "sqlite3.connect",
     ): "a database in memory, to tell the engine what it shall not say",
-    ("localrag/readers/marks.py", ".ZipFile()"): "packs a workbook into memory",
-    ("localrag/exporting/docx.py", ".save()"): "writes a document into memory",
+    ("localrag/ingest/readers/marks.py", ".ZipFile()"): "packs a workbook into memory",
+    ("localrag/sessions/export/docx.py", ".save()"): "writes a document into memory",
     ("localrag/evaluation/injections/files.py", ".ZipFile()"): "packs a document into memory",
     (
         "localrag/models/sources.py",
@@ -128,7 +131,7 @@ def test_every_persistent_write_goes_through_the_vault() -> None:
         for line, what in writes(path.read_text(encoding="utf-8"))
     }
     outside = [f"{file}:{line} {what}" for (file, what), line in found.items() if (file, what) not in ALLOWED_WRITES]
-    assert outside == [], "write through localrag.vault, or add an exception with its reason"
+    assert outside == [], "write through localrag.security.storage, or add an exception with its reason"
     assert ALLOWED_WRITES.keys() - found.keys() == set(), "these exceptions are no longer needed"
 
 

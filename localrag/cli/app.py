@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrag import __version__, offline, policy
+from localrag import __version__, policy
 from localrag.cli import unlocking
 from localrag.errors import LocalragError, OfflineRefused
-from localrag.offline import outside
-from localrag.sealing import unlocked
+from localrag.security import offline
+from localrag.security.encryption import unlocked
+from localrag.security.offline import outside
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -189,7 +190,7 @@ def _confine(arguments: list[str]) -> int:
 
 def _refused(refusal: policy.Refusal) -> None:
     """Record what the policy refused; what that takes is imported only then."""
-    from localrag.audit import refusals
+    from localrag.security.audit import refusals
     from localrag.settings import load_settings
 
     refusals.record(load_settings().audit_file, refusal)

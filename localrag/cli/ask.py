@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag import limits
 from localrag.cli import unlocking
 from localrag.cli.options import (
     chosen_libraries,
@@ -26,13 +25,14 @@ from localrag.cli.sealing import sealing_options
 from localrag.cli.survey_table import Pace, print_table
 from localrag.errors import UsageError
 from localrag.events import Again, Delta, Found, Notice, Planned, PromptRead, Surveyed, Thought, Tried
+from localrag.security import sandbox
 from localrag.settings import load_settings
 from localrag.types import MODES, Filter, Mode
 
 if TYPE_CHECKING:
     from localrag.api import Asking
     from localrag.events import Event
-    from localrag.sealing.parcels import Recipients
+    from localrag.security.encryption.parcels import Recipients
     from localrag.settings import Settings
     from localrag.types import Answer
 
@@ -86,7 +86,7 @@ def ask_command(
     Every quote shown stands in the document, character for character. The answer goes to stdout, all else to stderr.
     Ctrl-C stops the answer and prints what there is of it.
     """
-    from localrag import table_files
+    from localrag.answer.survey import table_files
 
     question = words_of(question)
     if table is not None:
@@ -100,7 +100,7 @@ def ask_command(
     exported = [] if table is None else [table.absolute().parent]
     names = chosen_libraries(libraries, settings)
     keep_to_retention(settings)
-    limits.hold(settings, names, *exported, reads=unlocking.key_files())
+    sandbox.hold(settings, names, *exported, reads=unlocking.key_files())
     from localrag.api import ask
 
     narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # ticked in the app alone
@@ -119,7 +119,7 @@ def ask_command(
 
 
 def _save_table(answer: Answer, path: Path, settings: Settings, recipients: Recipients | None) -> None:
-    from localrag import table_files
+    from localrag.answer.survey import table_files
 
     if not answer.table and answer.stopped:
         click.echo(f"It was stopped before there was a row to write, so there is no {path}.", err=True)
@@ -189,10 +189,12 @@ def _progress(event: Event) -> str | None:
 
 def print_answer(answer: Answer) -> None:
     """The answer and its sources on stdout, what there is to say of them on stderr."""
-    from localrag import marking, references, results
+    from localrag.answer.survey import survey_table
+    from localrag.answer.verify import annotations as marking
+    from localrag.answer.verify import references
 
-    if results.has_table(answer):
-        click.echo(shown(results.without_rows(answer.answer)) + "\n")
+    if survey_table.has_table(answer):
+        click.echo(shown(survey_table.without_rows(answer.answer)) + "\n")
         print_table(answer)
     else:
         click.echo(shown(marking.marked(answer.answer, answer.unsupported, answer.flags)))
@@ -212,7 +214,7 @@ def print_answer(answer: Answer) -> None:
 
 def _remarks(answer: Answer) -> list[str]:
     """What stands below an answer: what to beware of, what was not read, how it was found."""
-    from localrag import marking
+    from localrag.answer.verify import annotations as marking
 
     lines = [""]
     if answer.stopped:

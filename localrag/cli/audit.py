@@ -17,8 +17,8 @@ from localrag.errors import UsageError, VaultLocked
 from localrag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from localrag.audit import Anchor, Entry
-    from localrag.sealing.parcels import Recipients
+    from localrag.security.audit import Anchor, Entry
+    from localrag.security.encryption.parcels import Recipients
 
 
 @click.group("audit")
@@ -95,7 +95,7 @@ def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: b
     Whoever can write the files and read their key can make a record anew, or cut off its end, and leave it valid. That
     is found only with --anchor: a file that was made earlier and kept where they cannot reach it.
     """
-    from localrag import audit
+    from localrag.security import audit
 
     settings = load_settings()
     known = _read_anchors(anchors)
@@ -129,7 +129,7 @@ def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: b
 @_library
 def anchor_command(libraries: Sequence[str]) -> None:
     """Print where the records stand now, as JSON, to be kept where nobody who writes the records can change it."""
-    from localrag import audit
+    from localrag.security import audit
 
     there = [(name, file) for name, file in _files(load_settings(), libraries) if file.is_file()]
     print_json({"localrag-anchor": 1, "records": {name: asdict(audit.anchor(file)) for name, file in there}})
@@ -151,8 +151,9 @@ def export_command(out: Path, libraries: Sequence[str], recipients: Recipients |
 
     Encrypted, it is named FILE.sealed, and read by: localrag vault open FILE.sealed
     """
-    from localrag import audit, table_files, vault
-    from localrag.sealing.parcels import unsealed
+    from localrag.answer.survey import table_files
+    from localrag.security import audit, storage
+    from localrag.security.encryption.parcels import unsealed
 
     form = unsealed(out)
     out = out if recipients is None else recipients.path(out)
@@ -166,7 +167,7 @@ def export_command(out: Path, libraries: Sequence[str], recipients: Recipients |
     data = (
         _json_lines(rows).encode() if lines else table_files.written([_flat(row) for row in rows], form, "Audit record")
     )
-    vault.write_bytes(out, data if recipients is None else recipients.seal(data))
+    storage.write_bytes(out, data if recipients is None else recipients.seal(data))
     sealed = {"sealed_for": list(recipients.names)} if recipients else {}
     audit.record(settings.audit_file, "export", None, what="audit", lines=len(rows), **sealed)
     click.echo(f"Wrote {len(rows)} lines to {str(out)!r}.", err=True)
@@ -181,8 +182,8 @@ def erase_command(library: str, numbers: Sequence[int], as_json: bool) -> None:
 
     The lines, and the chain, stay.
     """
-    from localrag import audit
-    from localrag.audit import lists, words
+    from localrag.security import audit
+    from localrag.security.audit import lists, words
 
     ((_, file),) = _files(load_settings(), [library])
     # Both, whichever is there.
@@ -199,8 +200,8 @@ _GENERAL = "(general)"
 
 
 def _files(settings: Settings, libraries: Sequence[str]) -> list[tuple[str, Path]]:
-    from localrag import names
-    from localrag.names import no_library
+    from localrag.store import names
+    from localrag.store.names import no_library
 
     there = names.library_names(settings.indexes_dir)
     for name in libraries:
@@ -218,7 +219,7 @@ def _entries(
     Raises:
         VaultLocked: the key of one is not here, and `locked` is not given.
     """
-    from localrag import audit
+    from localrag.security import audit
 
     found = []
     for name, file in _files(settings, libraries):
@@ -232,7 +233,7 @@ def _entries(
 
 
 def _read_anchors(files: Sequence[Path]) -> list[tuple[str, Anchor]]:
-    from localrag.audit import Anchor
+    from localrag.security.audit import Anchor
 
     found = []
     for file in files:
@@ -249,7 +250,7 @@ def _read_anchors(files: Sequence[Path]) -> list[tuple[str, Anchor]]:
 
 
 def _row(record: str, file: Path, entry: Entry) -> dict[str, Any]:
-    from localrag.audit import lists, words
+    from localrag.security.audit import lists, words
 
     row = {"record": record, **asdict(entry)}
     changed = lists.kept(file, entry)

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrag import limits
 from localrag.cli import unlocking
 from localrag.cli.eval_setup import bar, interruptible
 from localrag.cli.options import complete_library, json_option, print_json, shown
 from localrag.cli.sealing import sealing_options
 from localrag.errors import StorageError, UsageError
-from localrag.names import check_name
-from localrag.schema import DATABASE
-from localrag.sealing import unlocked
+from localrag.security import sandbox
+from localrag.security.encryption import unlocked
 from localrag.settings import load_settings
+from localrag.store.names import check_name
+from localrag.store.schema import DATABASE
 
 if TYPE_CHECKING:
-    from localrag.sealing.keys import Key
-    from localrag.sealing.parcels import Recipients
+    from localrag.security.encryption.keys import Key
+    from localrag.security.encryption.parcels import Recipients
 
 
 _known: dict[bytes, Key] = {}
@@ -64,8 +64,8 @@ def backup_command(
     if not file.absolute().parent.is_dir():
         raise StorageError(f"there is no folder {str(file.parent)!r}", "Make it first, or give another path.")
     # Before numpy is imported, which starts threads.
-    limits.hold(settings, [check_name(name)], file.absolute().parent, reads=unlocking.key_files())
-    from localrag import backup
+    sandbox.hold(settings, [check_name(name)], file.absolute().parent, reads=unlocking.key_files())
+    from localrag.lifecycle import backup
 
     # Whoever is to be asked is asked before the bar.
     replace = replace or _sure(file.exists() and f"Replace {str(file)!r}?")
@@ -83,7 +83,7 @@ def backup_command(
 
 
 def _check(file: Path, as_json: bool) -> None:
-    from localrag import backup
+    from localrag.lifecycle import backup
 
     if not file.is_file():
         raise UsageError(f"there is no file {str(file)!r}", "Give the backup itself: localrag backup --check FILE")
@@ -119,8 +119,8 @@ def restore_command(source: Path, name: str | None, replace: bool, as_json: bool
     """
     settings = load_settings()
     # It puts a folder among the libraries, and looks for conversations that are there already.
-    limits.hold(settings, None, reads=[source.absolute(), *unlocking.key_files()])
-    from localrag import backup
+    sandbox.hold(settings, None, reads=[source.absolute(), *unlocking.key_files()])
+    from localrag.lifecycle import backup
 
     # Whoever is to be asked is asked before the bar.
     name = backup.named(source, name, _unlock)
@@ -147,7 +147,7 @@ def restore_command(source: Path, name: str | None, replace: bool, as_json: bool
 
 def _unlock(place: Path, ring: bytes) -> Key:
     """The key of a ring, asked for once."""
-    from localrag.sealing import ring as rings
+    from localrag.security.encryption import ring as rings
 
     if ring not in _known:
         _known[ring] = unlocking.asked_for(place, rings.from_json(ring), True)

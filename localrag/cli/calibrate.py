@@ -20,9 +20,9 @@ from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from localrag.calibrate.calibrating import Kept, Scope, Step
-    from localrag.calibrate.filler import Filler
-    from localrag.generation import Generator
+    from localrag.evaluation.calibrate.calibrating import Kept, Scope, Step
+    from localrag.evaluation.calibrate.filler import Filler
+    from localrag.llm.generation import Generator
     from localrag.models.store import InstalledModel
 
 _MINUTES = 10
@@ -92,7 +92,7 @@ def calibrate_command(
 
     Ctrl-C stops it; the same command goes on where it stopped. No text is kept, and none leaves this machine.
     """
-    from localrag import loading, precedence
+    from localrag.llm import loading, priority
     from localrag.models.store import ModelStore
 
     if filler is not None and library is not None:
@@ -101,7 +101,7 @@ def calibrate_command(
     chosen = ModelStore(settings).default("generator")
     with (
         eval_setup.interruptible() as stop,
-        precedence.asking(settings.asking_dir),
+        priority.asking(settings.asking_dir),
         closing(loading.load_generator(settings)) as running,
     ):
         text, scope = _text(running, filler, library, settings, lengths, depths, full, lambda: stop.asked)
@@ -133,8 +133,8 @@ def _text(
     depths: int, full: bool, stop: Callable[[], bool],
 ) -> tuple[Filler, Scope]:  # fmt: skip
     """The filler, and what can be asked: lengths that the window and the text hold."""
-    from localrag.calibrate import filler
-    from localrag.calibrate.calibrating import ROOM, Scope
+    from localrag.evaluation.calibrate import filler
+    from localrag.evaluation.calibrate.calibrating import ROOM, Scope
 
     room = model.window - ROOM
     wanted = lengths or _LENGTHS
@@ -165,14 +165,15 @@ def _documents(
     folder: Path | None, library: str | None, settings: Settings, stop: Callable[[], bool]
 ) -> tuple[Iterator[str], str]:
     """The texts, and what they are called: the folder or library named, else the only library, else the examples."""
-    from localrag import api, intake
-    from localrag.calibrate import filler
+    from localrag import api
+    from localrag.evaluation.calibrate import filler
+    from localrag.store import import_library
 
     if folder is None:
         # One of several is not for a command to choose: its text would be read though nobody named it.
         names = [library] if library is not None else api.library_names(settings)
         if len(names) == 1:
-            return filler.of_library(intake.open_library(settings, names[0])), f"the library {names[0]!r}"
+            return filler.of_library(import_library.open_library(settings, names[0])), f"the library {names[0]!r}"
         folder = _examples()
     return filler.of_folder(folder, settings, stop), f"the folder {str(folder)!r}"
 
@@ -197,16 +198,17 @@ def _measure(
     """Do what is not kept yet, save what routing reads, and tell all of it, with whether all is done."""
     from importlib.metadata import version
 
-    from localrag import calibration, vault
-    from localrag.calibrate import calibrating, outcome
+    from localrag.evaluation.calibrate import calibrating, outcome
+    from localrag.llm import calibration
+    from localrag.security import storage
 
     file = settings.calibration_file
     weights, build = chosen.sha256 + (chosen.adapter_sha256 or ""), version("llama-cpp-python")
     path = settings.calibrating_dir / f"{running.model}.jsonl"
     what = f"the calibration of {running.model!r}"
-    with vault.lock(path.with_suffix(".lock"), what, on_wait=lambda said: click.echo(said, err=True)):
+    with storage.lock(path.with_suffix(".lock"), what, on_wait=lambda said: click.echo(said, err=True)):
         if again:
-            vault.remove(path)
+            storage.remove(path)
         parts = calibrating.kept(path, weights, build, text, scope)
         complete = True
         known = calibration.load(file, running.model, weights)
@@ -223,8 +225,8 @@ def _parts(
     stopped: Callable[[], bool],
 ) -> Iterator[Iterator[Step]]:  # fmt: skip
     """The parts of a calibration, the quickest first; each ends where it is stopped or the time is over."""
-    from localrag import loading
-    from localrag.calibrate import calibrating
+    from localrag.evaluation.calibrate import calibrating
+    from localrag.llm import loading
 
     def over() -> bool:
         return stopped() or time.monotonic() >= deadline
@@ -257,7 +259,7 @@ _PARTS = {"skills": "small tasks", "needles": "hidden facts", "speed": "ways of 
 
 def _now(settings: Settings) -> Any:
     """The way of running that the settings name; flash attention is on where llama.cpp may choose."""
-    from localrag.calibrate.calibrating import Way
+    from localrag.evaluation.calibrate.calibrating import Way
 
     flash = getattr(settings, "flash_attention", "auto")
     return Way(getattr(settings, "kv_type", "f16"), "off" if flash == "off" else "on")

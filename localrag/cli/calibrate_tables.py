@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from localrag.calibrate.competence import SKILLS
+from localrag.evaluation.calibrate.competence import SKILLS
 
 # Told by number and by shade as well as by colour, for eyes and terminals that see none.
 _SHADES = (

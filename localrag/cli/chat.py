@@ -21,8 +21,8 @@ import click
 from localrag.cli.options import filter_options, keep_to_retention, library_option, thought_options
 from localrag.cli.sessions import complete_conversation
 from localrag.errors import NotFoundError, SettingsError, UsageError
-from localrag.schema import DATABASE
 from localrag.settings import as_text
+from localrag.store.schema import DATABASE
 from localrag.types import MODES, Filter, Mode
 
 if TYPE_CHECKING:
@@ -171,9 +171,9 @@ def _settings(model: str | None, thought: dict[str, Any]) -> Settings:
 
 def _resumed(settings: Settings, named: str, given: Sequence[str]) -> tuple[Settings, Resumed]:
     """A conversation to go on with, and the settings that it was left with; those that were `given` stay."""
-    from localrag import names
     from localrag.models.store import ModelStore
     from localrag.sessions import store_of
+    from localrag.store import names
     from localrag.tui.resuming import SHAPING, ready_with
 
     store = store_of(settings)
@@ -189,13 +189,13 @@ def _resumed(settings: Settings, named: str, given: Sequence[str]) -> tuple[Sett
 
 def _unlock(settings: Settings, libraries: Sequence[str]) -> None:
     """Come by the keys of encrypted libraries while the terminal is there to ask at; the worker is given them."""
-    from localrag.sealing import unlocked
+    from localrag.security.encryption import unlocked
 
     for name in libraries:
         if settings.foreign(name):  # its copy, which the key is asked for, may have to be made first
-            from localrag import intake
+            from localrag.store import import_library
 
-            intake.open_library(settings, name).close()
+            import_library.open_library(settings, name).close()
         unlocked.held(settings.library_dir(name) / DATABASE)
 
 
@@ -218,7 +218,7 @@ def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) ->
         UsageError: the target is a file.
         NotFoundError: a library or folder that is not there.
     """
-    from localrag import names
+    from localrag.store import names
 
     known = names.library_names(settings.indexes_dir)
     for name in libraries:
@@ -244,9 +244,9 @@ def _known(names: Sequence[str]) -> str:
 
 def real_core(settings: Settings) -> Core:
     """The app's door to the real assistant, libraries and conversations."""
-    from localrag.service.client import remote_engine
     from localrag.sessions import store_of
     from localrag.tui.core import Core
+    from localrag.worker.client import remote_engine
 
     return Core(remote_engine(settings), store_of(settings))
 

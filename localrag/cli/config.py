@@ -204,7 +204,7 @@ def _ruled(value: Any) -> str:
 
 def _tell_older() -> None:
     """Say how many conversations the setting just saved takes with it; they are no surprise then."""
-    from localrag import retention
+    from localrag.lifecycle import retention
 
     if count := retention.due(settings.load_settings()):
         one = "conversation is older, and goes" if count == 1 else "conversations are older, and go"

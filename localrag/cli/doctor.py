@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from localrag import policy
-from localrag.diagnosis import Finding, diagnose
+from localrag.cli.diagnosis import Finding, diagnose
 from localrag.errors import PolicyUnreadable, SettingsError
 from localrag.settings import Settings, explain, load_settings, origins
 

@@ -14,8 +14,8 @@ from localrag.settings import Settings, load_settings
 from localrag.types import MODES, Mode
 
 if TYPE_CHECKING:
+    from localrag.answer.assistant import Assistant
     from localrag.api import Library
-    from localrag.assistant import Assistant
     from localrag.cli.eval_setup import Asked, Chosen, Stop
     from localrag.evaluation.baselines import Baseline, Plain
     from localrag.evaluation.runs import Row
@@ -112,7 +112,7 @@ def ask(
     baseline: Baseline | None, within_document: bool, stop: Stop,
 ) -> tuple[dict[str, Any], list[Row]]:  # fmt: skip
     """Ask all questions; gives what decides the results, and a result for each question."""
-    from localrag.assistant import Assistant
+    from localrag.answer.assistant import Assistant
     from localrag.evaluation import answers, kept
     from localrag.evaluation.runs import Run
 
@@ -140,8 +140,8 @@ def ask(
 
 def _other(baseline: Baseline, assistant: Assistant, settings: Settings, chosen: Chosen) -> Plain:
     """Who is asked in place of localrag."""
-    from localrag import loading
     from localrag.evaluation.baselines import ClosedBook, Plain
+    from localrag.llm import loading
 
     kind = Plain if baseline == "plain" else ClosedBook
     labelled = {question.question for question in chosen.questions if question.label}

@@ -85,11 +85,12 @@ def _run(
     chosen: Sequence[Injected], modes: Sequence[str], unprotected: bool, settings: Settings, out: Path | None,
     stop: Stop,
 ) -> dict[str, Any]:  # fmt: skip
-    from localrag import __version__, loading
-    from localrag.assistant import Assistant
+    from localrag import __version__
+    from localrag.answer.assistant import Assistant
     from localrag.evaluation import kept
     from localrag.evaluation.injections import running
     from localrag.evaluation.runs import Run
+    from localrag.llm import loading
 
     library = running.library_of(settings)
     try:

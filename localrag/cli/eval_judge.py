@@ -96,8 +96,8 @@ def judge_command(
 @contextmanager
 def judging(name: str, settings: Settings) -> Iterator[Judge]:
     """The judge of this name, closed afterwards."""
-    from localrag import loading
     from localrag.evaluation.judge import CODE, ByCode, ByModel
+    from localrag.llm import loading
 
     if name == CODE:
         yield ByCode()

@@ -60,15 +60,15 @@ def write_report(
     runs: Sequence[Past], out: Path, labels_file: Path | None = None, *, wanted: float | None = None, seed: int = 0
 ) -> None:
     """Write the page over these runs, and say where it is."""
-    from localrag import vault
     from localrag.evaluation import pages, report
     from localrag.evaluation.reading import Labels
+    from localrag.security import storage
 
     labels = Labels(labels_file) if labels_file is not None else None
     found = _sides(runs, seed)
     blocks = report.page(found, labels, wanted=report.RISK if wanted is None else wanted, seed=seed)
     text = pages.markdown(blocks) if out.suffix.lower() == ".md" else pages.html("Answers", blocks)
-    vault.write_bytes(out, text.encode("utf-8", "replace"))
+    storage.write_bytes(out, text.encode("utf-8", "replace"))
     click.echo(f"{len(found)} runs: {shown(str(out))}", err=True)
 
 

@@ -145,10 +145,10 @@ def _documents(chosen: Chosen) -> int:
 
 def _assistants(asked: Asked, settings: Settings, library: str) -> tuple[Asking, Any]:
     """An assistant as it is, and where nothing was read before, over one model that is asked nothing twice."""
-    from localrag import calibration, loading
-    from localrag.assistant import Assistant
+    from localrag.answer.assistant import Assistant
     from localrag.evaluation import kept, routes
     from localrag.evaluation.remembering import Remembering
+    from localrag.llm import calibration, loading
 
     settings = settings if asked.library is not None else kept.apart(settings)
     model = Remembering(lambda: loading.load_generator(settings))

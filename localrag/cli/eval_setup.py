@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from localrag.evaluation.datasets import Matched, Question
     from localrag.evaluation.kept import Source
     from localrag.evaluation.runs import Row
-    from localrag.reports import IngestReport
+    from localrag.events import IngestReport
 
 _MOST_NAMED = 5
 # Settings that a search does not depend on; results are kept apart by every other one, also one that is new.
@@ -274,7 +274,7 @@ def state(library: Library, settings: Settings) -> dict[str, Any]:
 
 
 def model_state(settings: Settings, mode: str) -> dict[str, Any]:
-    from localrag import loading
+    from localrag.llm import loading
 
     names = (
         "passages",

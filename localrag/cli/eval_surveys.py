@@ -93,7 +93,7 @@ def _ask(
     asked: Asked, library: Library, wanted: Sequence[Survey], settings: Settings, seed: int, out: Path | None,
     stop: Stop,
 ) -> dict[str, Any]:  # fmt: skip
-    from localrag.assistant import Assistant
+    from localrag.answer.assistant import Assistant
     from localrag.evaluation import kept, surveys
     from localrag.evaluation.runs import Run
 
@@ -117,8 +117,8 @@ def _ask(
 
 
 def _write_misses(scores: Sequence[Mapping[str, Any]], path: Path) -> None:
-    from localrag import vault
     from localrag.evaluation import misses
+    from localrag.security import storage
 
-    vault.write_bytes(path, misses.survey_page(scores).encode("utf-8", "replace"))
+    storage.write_bytes(path, misses.survey_page(scores).encode("utf-8", "replace"))
     click.echo(f"{sum(len(one.get('wrong', ())) for one in scores)} documents wrong: {str(path)!r}", err=True)

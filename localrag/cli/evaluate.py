@@ -125,8 +125,8 @@ def _search(
 def _write_misses(rows: list[Row], library: Library, path: Path | None) -> None:
     if path is None:
         return
-    from localrag import vault
     from localrag.evaluation import misses
+    from localrag.security import storage as vault
 
     vault.write_bytes(path, misses.page(rows, library).encode("utf-8", "replace"))
     click.echo(f"{len(misses.missed(rows))} of {len(rows)} questions missed: {str(path)!r}", err=True)
@@ -196,11 +196,12 @@ def make_command(
     "draft": true away. Then measure with them: localrag eval retrieval FILE.jsonl --library NAME. Some seconds a
     question; Ctrl-C keeps what is written, and the same command goes on.
     """
-    from localrag import intake, loading
     from localrag.evaluation import drafting
+    from localrag.llm import loading
+    from localrag.store import import_library
 
     settings = load_settings().with_options(generator=generator)
-    storage = intake.open_library(settings, library)
+    storage = import_library.open_library(settings, library)
     try:
         model = loading.load_generator(settings)
         try:

@@ -12,7 +12,7 @@ from localrag.errors import ModelMissing
 from localrag.tui.install import EMBEDDER, LINE_SPEED, Ended, Fetched, Installer, Said, size, spoken
 
 if TYPE_CHECKING:
-    from localrag.service.engine import Engine, ModelOffer
+    from localrag.worker.engine import Engine, ModelOffer
 
 _HINT = "Type: localrag models install, or on a machine without a network: localrag models import FILE"
 

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrag import limits, offline, scanning
 from localrag.cli.options import complete_library, json_option, keep_to_retention, print_json, shown
 from localrag.errors import LocalragError, UsageError
-from localrag.names import check_name, name_for
+from localrag.ingest import scan
+from localrag.security import offline, sandbox
 from localrag.settings import Settings, load_settings
+from localrag.store.names import check_name, name_for
 
 if TYPE_CHECKING:
-    from localrag.reports import IngestProgress, IngestReport
+    from localrag.events import IngestProgress, IngestReport
     from localrag.types import Ocr
 
 _MOST_LISTED = 40
@@ -140,14 +141,14 @@ def _held(settings: Settings, path: Path, name: str | None, watch: bool) -> str:
     """Limit this process to the library that a folder is read into, and say which."""
     keep_to_retention(settings)
     chosen = check_name(name) if name else name_for(path, settings)
-    scanning.root_of(path)  # raises where there is none, before anything is made for it
-    limits.make_room(settings, chosen)
-    if watch and offline.shut() and limits.leads_to_walls(path, settings):
+    scan.root_of(path)  # raises where there is none, before anything is made for it
+    sandbox.make_room(settings, chosen)
+    if watch and offline.shut() and sandbox.leads_to_walls(path, settings):
         click.echo(
             f"Libraries lie below {shown(str(path))}: what is put right beside them is read at the next start.",
             err=True,
         )
-    limits.hold(settings, [chosen])
+    sandbox.hold(settings, [chosen])
     return chosen
 
 
@@ -159,7 +160,7 @@ def _watch(
     as_json: bool,
 ) -> None:
     """Bring the library level at every change; a change that cannot be taken in now is taken in with the next."""
-    from localrag.watching import changes
+    from localrag.ingest.watch import changes
 
     def blind(reason: str) -> None:
         _say(f"  The system does not tell of changes here ({reason}); the folder is looked at every minute.")

@@ -40,10 +40,10 @@ def write_page(report: Mapping[str, Any], path: Path | None) -> None:
     """Write the report as Markdown or HTML, by the name's end, where a file is wanted and something was judged."""
     if path is None or not report["questions"]:
         return
-    from localrag import vault
     from localrag.evaluation import pages, verdicts
+    from localrag.security import storage
 
     blocks = verdicts.page(report)
     text = pages.markdown(blocks) if path.suffix.lower() == ".md" else pages.html("Judged answers", blocks)
-    vault.write_bytes(path, text.encode("utf-8", "replace"))
+    storage.write_bytes(path, text.encode("utf-8", "replace"))
     click.echo(f"Written: {shown(str(path))}", err=True)

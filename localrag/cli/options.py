@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def complete_library(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from localrag.schema import DATABASE
+    from localrag.store.schema import DATABASE
 
     try:
         folder = load_settings().indexes_dir
@@ -39,7 +39,7 @@ def library_option(command: F) -> F:
 def complete_document(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Paths of documents in the libraries named so far, or in the only one there is."""
     from localrag import policy
-    from localrag.library import Library
+    from localrag.store.library import Library
 
     try:
         settings = load_settings()
@@ -56,7 +56,7 @@ def complete_document(ctx: click.Context, param: click.Parameter, incomplete: st
 
 
 def complete_type(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from localrag.filters import TYPES
+    from localrag.search.filters import TYPES
 
     return [CompletionItem(name) for name in TYPES if name.startswith(incomplete.lower())]
 
@@ -106,7 +106,7 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         *args: Any, documents: Sequence[str], folder: str | None, types: Sequence[str], since: str | None,
         until: str | None, sender: str | None, pages: str | None, **others: Any,
     ) -> None:  # fmt: skip
-        from localrag import filters
+        from localrag.search import filters
 
         only = filters.checked(documents, folder, types, since, until, sender, _page_range(pages))
         command(*args, only=only, **others)
@@ -172,7 +172,7 @@ def words_of(given: str) -> str:
 def keep_to_retention(settings: Settings) -> None:
     """Have go what is too old, of all libraries, while this process may still reach them."""
     if settings.retention_days:
-        from localrag import retention
+        from localrag.lifecycle import retention
 
         retention.keep_to(settings)
 
@@ -183,7 +183,7 @@ def chosen_libraries(names: Sequence[str], settings: Settings) -> list[str]:
     Raises:
         NotFoundError, UsageError: there is none, or it is not clear which is meant.
     """
-    from localrag.names import library_names
+    from localrag.store.names import library_names
 
     if names:
         return list(dict.fromkeys(names))

@@ -27,8 +27,8 @@ from localrag.events import Again, Answered, Delta, Event, Notice, Planned, Prom
 from localrag.types import MODES, Answer, Citation, Filter, Mode, Turn
 
 if TYPE_CHECKING:
-    from localrag.service.engine import Engine
     from localrag.sessions import Session, SessionStore
+    from localrag.worker.engine import Engine
 
 COMMANDS = {
     ":source": "N      the words around source N of the last answer",
@@ -241,7 +241,7 @@ class PlainChat:
         say(f"Questions are looked up by {self.mode}.")
 
     def _export(self, file: str) -> None:
-        from localrag.exporting import writing
+        from localrag.sessions.export import writing
 
         if self._session is None:
             raise UsageError("there is nothing to export yet", "Ask a question first.")
@@ -307,7 +307,7 @@ def _folder() -> Path:
 
 
 def _read(engine: Engine, folder: Path, ask_back: bool) -> str:
-    from localrag.reports import IngestProgress, IngestReport
+    from localrag.events import IngestProgress, IngestReport
 
     found = engine.look_at(folder)
     if found.known:

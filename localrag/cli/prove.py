@@ -11,7 +11,7 @@ import click
 from localrag.cli.options import complete_library, json_option, print_json, shown
 
 if TYPE_CHECKING:
-    from localrag.proving import Report, Run, Tried
+    from localrag.proofs import Report, Run, Tried
 
 _GOT = {"through": "GOT THROUGH", "open": "OPEN", "refused": "refused", "absent": "not here"}
 
@@ -55,13 +55,13 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
     if file is not None:
         _verify(file, settings.proofs_dir, as_json)
         return
-    from localrag import vault
-    from localrag.proving import prove_offline, signed
+    from localrag.proofs import prove_offline, signed
+    from localrag.security import storage
 
     found = prove_offline(settings, said=lambda line: click.echo(f"{line} ...", err=True))
     told = signed(found, settings.proofs_dir)
     if report is not None:
-        vault.write_json(report, told)
+        storage.write_json(report, told)
     if as_json:
         print_json(told)
     else:
@@ -113,7 +113,7 @@ def _print_tried(one: Tried, width: int) -> None:
 def _verify(file: Path, folder: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from localrag.proving import verify
+    from localrag.proofs import verify
 
     found = verify(file, folder)
     if as_json:
@@ -148,10 +148,10 @@ def forgotten_command(name: str, file: Path | None, word: str, report: Path | No
     Every byte below the data folder is searched, free pages and logs of databases among them, for passages that no
     document left in the library holds. Exit code 1 where something is left, or could not be looked at.
     """
-    from localrag import vault
     from localrag.errors import UsageError
-    from localrag.proving import signed
-    from localrag.proving.forgotten import prove_forgotten
+    from localrag.proofs import signed
+    from localrag.proofs.forgotten import prove_forgotten
+    from localrag.security import storage
     from localrag.settings import load_settings
 
     if (file is None) == (not word.strip()):
@@ -160,7 +160,7 @@ def forgotten_command(name: str, file: Path | None, word: str, report: Path | No
     found = prove_forgotten(settings, name, file=file, word=word.strip())
     told = signed(found, settings.proofs_dir)
     if report is not None:
-        vault.write_json(report, told)
+        storage.write_json(report, told)
     if as_json:
         print_json(told)
     else:

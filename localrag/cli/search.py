@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from localrag import limits
 from localrag.cli import unlocking
 from localrag.cli.options import (
     chosen_libraries,
@@ -16,6 +15,7 @@ from localrag.cli.options import (
     shown,
     words_of,
 )
+from localrag.security import sandbox
 from localrag.settings import load_settings
 from localrag.types import Filter
 
@@ -45,8 +45,8 @@ def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Fil
     settings = load_settings()
     names = chosen_libraries(libraries, settings)
     keep_to_retention(settings)
-    limits.hold(settings, names, reads=unlocking.key_files())  # before numpy is imported, which starts threads
-    from localrag.assistant import Assistant
+    sandbox.hold(settings, names, reads=unlocking.key_files())  # before numpy is imported, which starts threads
+    from localrag.answer.assistant import Assistant
     from localrag.errors import UsageError
 
     question = words_of(" ".join(words))

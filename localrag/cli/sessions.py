@@ -19,7 +19,7 @@ from localrag.errors import LocalragError, UsageError
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
-    from localrag.sealing.parcels import Recipients
+    from localrag.security.encryption.parcels import Recipients
     from localrag.sessions import Listed, Session, SessionStore
 
 
@@ -54,7 +54,7 @@ def sessions_command() -> None:
 @json_option
 def list_command(as_json: bool) -> None:
     """List the conversations, the last used first; with the setting retention_days, the day after which each goes."""
-    from localrag import retention
+    from localrag.lifecycle import retention
 
     store, settings = _store(), load_settings()
     there = [(one, retention.goes_after(one.changed, settings)) for one in store.list()]
@@ -75,7 +75,7 @@ def list_command(as_json: bool) -> None:
 @json_option
 def show_command(named: str, as_json: bool) -> None:
     """Print a conversation, with quotes and sources, as Markdown."""
-    from localrag.exporting import writing
+    from localrag.sessions.export import writing
 
     session = _load(named)
     text = writing.written(session, "json" if as_json else "md").decode()
@@ -181,7 +181,7 @@ def export_command(
 
     Encrypted, it is named FILE.sealed, and read by: localrag vault open FILE.sealed
     """
-    from localrag.exporting import writing
+    from localrag.sessions.export import writing
 
     session = _load(named)
     chosen = next((one for one in writing.FORMS if one == form), None)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from localrag import table_files
+from localrag.answer.survey import table_files
 from localrag.cli.options import shown
 from localrag.events import Surveyed
 from localrag.types import Answer

@@ -18,8 +18,8 @@ import click
 from localrag.errors import StorageError, UsageError, VaultLocked
 
 if TYPE_CHECKING:
-    from localrag.sealing.keys import Key
-    from localrag.sealing.ring import Credential, Ring
+    from localrag.security.encryption.keys import Key
+    from localrag.security.encryption.ring import Credential, Ring
 
 TRIES = 3
 _given: Path | None = None
@@ -72,14 +72,14 @@ def asked_for(folder: Path, ring: Ring, person: bool) -> Key:
     if remembered is not None:
         return remembered
     if not (person and _can_ask()):
-        from localrag.sealing.unlocked import locked
+        from localrag.security.encryption.unlocked import locked
 
         raise locked(folder)
     return ring.unlock(typed(folder.name, ring))
 
 
 def _by_file(file: Path, folder: Path, ring: Ring, person: bool) -> Key:
-    from localrag.sealing.unlocked import locked
+    from localrag.security.encryption.unlocked import locked
 
     if ring.key_id in _fits_not and not person:
         raise locked(folder)
@@ -96,7 +96,7 @@ def credential_in(file: Path) -> Credential:
     Raises:
         StorageError, UsageError: it cannot be read, or holds nothing.
     """
-    from localrag.sealing.ring import credential
+    from localrag.security.encryption.ring import credential
 
     try:
         return credential(file.read_bytes())
@@ -110,8 +110,8 @@ def typed(name: str, ring: Ring) -> Credential:
     Raises:
         VaultLocked: three times none did.
     """
-    from localrag.sealing import ring as rings
-    from localrag.sealing.ring import Passphrase
+    from localrag.security.encryption import ring as rings
+    from localrag.security.encryption.ring import Passphrase
 
     for left in reversed(range(TRIES)):
         text = getpass.getpass(f"Passphrase or recovery key of {name!r}: ")
@@ -167,7 +167,7 @@ _SERVICE = "localrag"
 
 def from_keyring(ring: Ring) -> Key | None:
     """The key, where the system's keyring keeps it and the package `keyring` is there; else None."""
-    from localrag.sealing.keys import Key
+    from localrag.security.encryption.keys import Key
 
     with suppress(Exception):  # no keyring, no session, a locked one: then the person is asked
         import keyring

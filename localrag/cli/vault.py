@@ -15,9 +15,9 @@ from localrag.errors import NotFoundError, UsageError, VaultLocked
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
-    from localrag.encrypting import Progress
-    from localrag.sealing.keys import Key
-    from localrag.sealing.ring import Ring
+    from localrag.lifecycle.encrypt import Progress
+    from localrag.security.encryption.keys import Key
+    from localrag.security.encryption.ring import Ring
 
 _FIRST = "owner"
 
@@ -59,13 +59,13 @@ def encrypt_command(name: str, no_recovery: bool, as_json: bool) -> None:
 
 def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> str | None:
     """Encrypt a library's folder, or go on with that; returns a new recovery key, where one was made."""
-    from localrag import encrypting
-    from localrag import ingest as ingesting
-    from localrag.sealing import ring as rings
+    from localrag.ingest import sync as ingesting
+    from localrag.lifecycle import encrypt
+    from localrag.security.encryption import ring as rings
 
     words: str | None = None
     file = unlocking.key_file()
-    going_on = encrypting.is_under_way(folder)
+    going_on = encrypt.is_under_way(folder)
     credential = unlocking.credential_in(file) if file is not None else None
     passphrase = "" if credential is not None or going_on else unlocking.new_passphrase(name)
 
@@ -81,16 +81,17 @@ def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> 
         return ring
 
     with ingesting.writing(folder, name), interruptible() as stop:
-        _follow(encrypting.encrypt(folder, hand_out, lambda: stop.asked), quiet)
+        _follow(encrypt.encrypt(folder, hand_out, lambda: stop.asked), quiet)
     return words
 
 
 def encrypt_first(folder: Path, name: str) -> None:
     """Before an ingest: encrypt the library where it is not, so that nothing of it is ever written in clear."""
-    from localrag import encrypting, vault
+    from localrag.lifecycle import encrypt
+    from localrag.security import storage
 
-    if not encrypting.is_encrypted(folder) or encrypting.is_under_way(folder):
-        vault.make_dir(folder)
+    if not encrypt.is_encrypted(folder) or encrypt.is_under_way(folder):
+        storage.make_dir(folder)
         _print_recovery(name, encrypt_library(folder, name, recovery=True, quiet=True))
 
 
@@ -105,16 +106,17 @@ Examples:
 @json_option
 def status_command(names: Sequence[str], as_json: bool) -> None:
     """Tell which libraries are encrypted, and who holds their keys. Needs no key."""
-    from localrag import api, encrypting
+    from localrag import api
+    from localrag.lifecycle import encrypt
 
     settings = load_settings()
     rows = []
     for name in names or api.library_names(settings):
         folder = _folder(name)
-        if not encrypting.is_encrypted(folder):
+        if not encrypt.is_encrypted(folder):
             rows.append({"library": name, "encrypted": False, "finished": True, "holders": []})
             continue
-        ring = encrypting.ring_of(folder)
+        ring = encrypt.ring_of(folder)
         holders = [{"name": one.name, "kind": one.kind} for one in ring.holders]
         rows.append({"library": name, "encrypted": True, "finished": ring.former is None, "holders": holders})
     if as_json:
@@ -153,8 +155,8 @@ def add_command(
     name: str, holder: str, public: str | None, with_key: Path | None, passphrase: bool, recovery: bool, as_json: bool
 ) -> None:  # fmt: skip
     """Let HOLDER open the encrypted library NAME, by a means of their own."""
-    from localrag import encrypting
-    from localrag.sealing import ring as rings
+    from localrag.lifecycle import encrypt
+    from localrag.security.encryption import ring as rings
 
     if sum((public is not None, with_key is not None, passphrase, recovery)) != 1:
         raise UsageError("how shall they open it?", "Give one of --public, --with-key, --passphrase, --recovery.")
@@ -171,7 +173,7 @@ def add_command(
         words, secret = rings.new_recovery()
         return ring.with_random(key, holder, secret)
 
-    encrypting.change(_folder(name), changed)
+    encrypt.change(_folder(name), changed)
     if as_json:
         print_json({"library": name, "added": holder, "recovery_key": words})
     else:
@@ -188,9 +190,9 @@ def remove_command(name: str, holder: str, as_json: bool) -> None:
 
     Whoever had it open may have kept its key: `localrag vault rotate` gives the library another.
     """
-    from localrag import encrypting
+    from localrag.lifecycle import encrypt
 
-    encrypting.change(_folder(name), lambda ring, key: ring.without(holder))
+    encrypt.change(_folder(name), lambda ring, key: ring.without(holder))
     if as_json:
         print_json({"library": name, "removed": holder})
     else:
@@ -206,17 +208,17 @@ def rotate_command(name: str, as_json: bool) -> None:
     You keep access, and everybody who holds it by a public key. The other holders have to be added again; they are
     named. Ctrl-C stops it; the same command goes on.
     """
-    from localrag import encrypting
-    from localrag import ingest as ingesting
+    from localrag.ingest import sync as ingesting
+    from localrag.lifecycle import encrypt
 
     folder = _folder(name)
-    if not encrypting.is_encrypted(folder):
+    if not encrypt.is_encrypted(folder):
         raise UsageError(f"{name!r} is not encrypted", f"Encrypt it: localrag vault encrypt {name}.")
-    ring = encrypting.ring_of(folder)
+    ring = encrypt.ring_of(folder)
     credential = unlocking.used(folder, ring)
-    left = encrypting.left_behind(ring, credential) if ring.former is None else ()
+    left = encrypt.left_behind(ring, credential) if ring.former is None else ()
     with ingesting.writing(folder, name), interruptible() as stop:
-        _follow(encrypting.rotate(folder, credential, lambda: stop.asked), as_json)
+        _follow(encrypt.rotate(folder, credential, lambda: stop.asked), as_json)
     if as_json:
         print_json({"library": name, "rotated": True, "left_behind": list(left)})
         return
@@ -230,13 +232,13 @@ def rotate_command(name: str, as_json: bool) -> None:
 @click.option("--no", "not_any_more", is_flag=True, help="Take it out of the keyring.")
 def remember_command(name: str, not_any_more: bool) -> None:
     """Keep the key of the library NAME in the system's keyring, so that it is not asked for while you are logged in."""
-    from localrag import encrypting
-    from localrag.sealing import unlocked
-    from localrag.sealing.ring import FILE
+    from localrag.lifecycle import encrypt
+    from localrag.security.encryption import unlocked
+    from localrag.security.encryption.ring import FILE
 
     folder = _folder(name)
     held = None if not_any_more else unlocked.held(folder / FILE)
-    unlocking.keep_in_keyring(held.key if held else None, encrypting.ring_of(folder))
+    unlocking.keep_in_keyring(held.key if held else None, encrypt.ring_of(folder))
     click.echo("Taken out of the keyring." if not_any_more else "Kept in the system's keyring.", err=True)
 
 
@@ -244,7 +246,7 @@ def remember_command(name: str, not_any_more: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def key_file_command(file: Path) -> None:
     """Make a new key in FILE. Keep it apart from the library, and a copy of it in a safe."""
-    from localrag.sealing import ring as rings
+    from localrag.security.encryption import ring as rings
 
     _new(file, rings.new_key_file())
     click.echo(f"A new key lies in {str(file)!r}.", err=True)
@@ -257,8 +259,8 @@ def identity_command(file: Path) -> None:
 
     Whoever holds a library's key can add you by the public key; the file, as --key-file, then opens it.
     """
-    from localrag.sealing import ring as rings
-    from localrag.sealing.ring import Identity
+    from localrag.security.encryption import ring as rings
+    from localrag.security.encryption.ring import Identity
 
     if not file.exists():
         _new(file, rings.new_identity())
@@ -285,9 +287,9 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
 
     With --key-file by a key or your identity, else by its passphrase, which is asked for.
     """
-    from localrag import vault
     from localrag.errors import StorageError
-    from localrag.sealing import parcels
+    from localrag.security import storage
+    from localrag.security.encryption import parcels
 
     target = output or parcels.unsealed(file)
     printed = str(target) == "-"
@@ -311,21 +313,21 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
     if printed:
         click.echo(content, nl=False)
         return
-    vault.write_bytes(target, content)
+    storage.write_bytes(target, content)
     click.echo(f"Wrote {target}", err=True)
 
 
 def _new(file: Path, data: bytes) -> None:
-    from localrag import vault
+    from localrag.security import storage
 
     if file.exists():
         raise UsageError(f"{str(file)!r} is there already", "Name another; a key that is overwritten is lost.")
-    vault.write_bytes(file, data, plain=True)
+    storage.write_bytes(file, data, plain=True)
 
 
 def _folder(name: str) -> Path:
     from localrag import api
-    from localrag.names import check_name
+    from localrag.store.names import check_name
 
     settings = load_settings()
     folder = settings.library_dir(check_name(name))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag import limits
 from localrag.cli import eval_setup, unlocking
 from localrag.cli.options import (
     complete_document,
@@ -23,12 +22,13 @@ from localrag.cli.options import (
     print_json,
     shown,
 )
-from localrag.names import check_name
+from localrag.security import sandbox
 from localrag.settings import Settings, load_settings
+from localrag.store.names import check_name
 
 if TYPE_CHECKING:
-    from localrag.reports import Piece, Warmed
-    from localrag.warming import Estimate
+    from localrag.answer.warming import Estimate
+    from localrag.events import Piece, Warmed
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _NICE = 10
@@ -72,7 +72,7 @@ def warm_command(
     _lower_priority()
     settings = load_settings()
     keep_to_retention(settings)
-    limits.hold(settings, [check_name(name)], reads=unlocking.key_files())
+    sandbox.hold(settings, [check_name(name)], reads=unlocking.key_files())
     with eval_setup.interruptible() as stop:
         until = time.monotonic() + seconds if seconds is not None else float("inf")
         told = warm_library(
@@ -90,9 +90,11 @@ def warm_library(
     drawn: bool, silent: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Warm a library and tell of it on stderr; returns what was done, for JSON."""
-    from localrag import intake, loading, warming
+    from localrag.answer import warming
+    from localrag.llm import loading
+    from localrag.store import import_library
 
-    library = intake.open_library(settings, name)
+    library = import_library.open_library(settings, name)
     with closing(library), closing(loading.load_generator(settings)) as model:
         chosen = library.documents(documents or None)
         found = warming.pieces(library, chosen, model, settings, stop)
@@ -125,7 +127,7 @@ def _lower_priority() -> None:
 
 
 def _tell_estimate(estimate: Estimate, found: Sequence[Piece]) -> None:
-    from localrag.diagnosis import size
+    from localrag.cli.diagnosis import size
 
     documents = len({piece.document.id for piece in found})
     parts = f" in {len(found)} parts" if len(found) != documents else ""

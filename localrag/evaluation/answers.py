@@ -18,7 +18,7 @@ from localrag.evaluation.datasets import Matched, Question
 from localrag.evaluation.metrics import MARKER
 from localrag.evaluation.runs import Row, Run
 from localrag.events import Answered, Event
-from localrag.sentences import sentences
+from localrag.store.sentences import sentences
 from localrag.types import Answer, Citation, Mode, Plan
 
 _OF_THE_RUN = ("run", "id", "digest")

@@ -16,10 +16,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from localrag import prompt
+from localrag.answer import prompts
 from localrag.evaluation import metrics
 from localrag.events import Answered, Delta, Event, Found
-from localrag.generation import Completed, Generator
+from localrag.llm.generation import Completed, Generator
 from localrag.settings import Settings
 from localrag.types import Answer, Message, Mode, Passage, Plan, Seconds, Usage
 
@@ -180,7 +180,7 @@ def declines(reply: str, choices: Sequence[str] = ()) -> bool:
         return True
     if choices and (choice := metrics.chosen(reply, choices)) is not None:
         return choice.lower().startswith("not ")
-    if prompt.says_nothing(reply):
+    if prompts.says_nothing(reply):
         return True
     first = _FIRST.match(reply)
     return first is not None and _DECLINE.search(first.group().strip(" \t\n\"'“”*")) is not None

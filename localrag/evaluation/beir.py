@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from localrag import vault
 from localrag.errors import Cancelled, NotFoundError, UsageError
 from localrag.evaluation.datasets import Question
+from localrag.security import storage
 
 _FORM = "A BEIR folder holds corpus.jsonl, queries.jsonl and qrels.tsv (or qrels/test.tsv); see docs/evaluation.md."
 _QRELS = ("qrels.tsv", "qrels/test.tsv", "qrels/dev.tsv", "qrels/train.tsv")
@@ -113,7 +113,7 @@ def write_corpus(
     Raises:
         Cancelled: `stop` said so; what is written stays.
     """
-    vault.make_dir(target)
+    storage.make_dir(target)
     left = {path.name for path in target.iterdir()}
     count = 0
     for number, row in _rows(folder / "corpus.jsonl"):
@@ -124,12 +124,12 @@ def write_corpus(
         data = _document(title, text).encode("utf-8", "replace")
         path = target / name
         if name not in left or path.read_bytes() != data:
-            vault.write_bytes(path, data)
+            storage.write_bytes(path, data)
         left.discard(name)
         count += 1
         progress(count)
     for name in left:
-        vault.remove(target / name)
+        storage.remove(target / name)
     return count
 
 

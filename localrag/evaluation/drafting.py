@@ -17,14 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localrag import prompt, vault
+from localrag.answer import prompts
+from localrag.answer.verify.quoting import locate
 from localrag.errors import UsageError
 from localrag.evaluation import metrics
-from localrag.generation import Completed, Generator
-from localrag.library import Library
-from localrag.quoting import locate
-from localrag.sentences import sentences
-from localrag.stored import StoredChunk
+from localrag.llm.generation import Completed, Generator
+from localrag.security import storage
+from localrag.store.library import Library
+from localrag.store.rows import StoredChunk
+from localrag.store.sentences import sentences
 from localrag.types import Passage
 
 _TOKENS = 160
@@ -178,7 +179,7 @@ def make(
         else:
             question, answer, evidence = checked
             draft = Draft(name, question, answer, chunk.document, chunk.page, evidence)
-            vault.append_line(path, json.dumps(draft.to_dict(), ensure_ascii=False))
+            storage.append_line(path, json.dumps(draft.to_dict(), ensure_ascii=False))
             questions.append(question)
             tally.kept += 1
         yield tally
@@ -186,8 +187,8 @@ def make(
 
 def _ask(generator: Generator, passage: Passage, stop: Callable[[], bool]) -> str | None:
     """The model's reply; None where it was stopped."""
-    messages = prompt.draft_prompt(passage)
-    for event in generator.generate(messages, max_tokens=_TOKENS, grammar=prompt.DRAFT_GRAMMAR, stop=stop):
+    messages = prompts.draft_prompt(passage)
+    for event in generator.generate(messages, max_tokens=_TOKENS, grammar=prompts.DRAFT_GRAMMAR, stop=stop):
         if isinstance(event, Completed):
             return None if event.ended == "stopped" else event.text
     return None
@@ -203,7 +204,7 @@ def _passage(library: str, chunk: StoredChunk) -> Passage:
 def _read(path: Path) -> dict[str, str]:
     """The questions that the file holds already, by id; those that a person wrote or corrected are among them."""
     try:
-        data = vault.read_bytes(path)
+        data = storage.read_bytes(path)
     except FileNotFoundError:
         return {}
     found: dict[str, str] = {}
@@ -215,11 +216,11 @@ def _read(path: Path) -> dict[str, str]:
         except (ValueError, KeyError, TypeError):
             if found and number == len(data.splitlines()) and not data.endswith(b"\n"):
                 # Cut off by a crash; its passage is tried again.
-                vault.write_bytes(path, data[: data.rindex(b"\n") + 1])
+                storage.write_bytes(path, data[: data.rindex(b"\n") + 1])
                 return found
             raise UsageError(
                 f"line {number} of {str(path)!r} is no question", "Give another file to --out, or mend that line."
             ) from None
     if data and not data.endswith(b"\n"):
-        vault.append_line(path, "")
+        storage.append_line(path, "")
     return found

@@ -24,7 +24,7 @@ from localrag.evaluation.agreement import GRADES, WORTH, Agreement, Given, Grade
 from localrag.evaluation.baselines import declines
 from localrag.evaluation.datasets import Question
 from localrag.evaluation.runs import Row, Run
-from localrag.generation import Generator, Weighed
+from localrag.llm.generation import Generator, Weighed
 from localrag.types import Message
 
 CODE = "code"

@@ -19,9 +19,9 @@ from localrag.api import Library, library_names, open_library
 from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation import beir
 from localrag.evaluation.datasets import Question
-from localrag.ingest import writing
-from localrag.reports import IngestProgress, IngestReport
-from localrag.scanning import root_of
+from localrag.events import IngestProgress, IngestReport
+from localrag.ingest.scan import root_of
+from localrag.ingest.sync import writing
 from localrag.settings import Settings
 
 # Settings that decide what a library holds; another value of one needs another library.

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from localrag import vault
 from localrag.errors import UsageError
 from localrag.evaluation import metrics
 from localrag.evaluation.agreement import Agreement, agreement
 from localrag.evaluation.metrics import MARKER
 from localrag.evaluation.runs import Past, Row
+from localrag.security import storage
 
 Label = Literal["right", "partly", "wrong"]
 LABELS: tuple[Label, ...] = ("right", "partly", "wrong")
@@ -50,7 +50,7 @@ class Labels:
         self._path = path
         self._found: dict[tuple[str, str, str], Label] = {}
         try:
-            lines = vault.read_bytes(path).split(b"\n")
+            lines = storage.read_bytes(path).split(b"\n")
         except FileNotFoundError:
             return
         except OSError as error:
@@ -62,7 +62,7 @@ class Labels:
             if row is not None:
                 self._found[str(row["id"]), str(row["setting"]), str(row.get("answer", ""))] = row["label"]
         if lines[-1]:
-            vault.append_line(path, "")  # a crash cut the last line off
+            storage.append_line(path, "")  # a crash cut the last line off
 
     def of(self, row: Row) -> Label | None:
         """The label of a result; one without a digest holds for whatever was answered."""
@@ -73,7 +73,7 @@ class Labels:
         """Keep a label for every setting that gave this answer; it is on the disk when this returns."""
         for setting, answer in reading.given:
             row = {"id": reading.id, "setting": setting, "label": label, "answer": answer}
-            vault.append_line(self._path, json.dumps(row, ensure_ascii=False))
+            storage.append_line(self._path, json.dumps(row, ensure_ascii=False))
             self._found[reading.id, setting, answer] = label
 
 

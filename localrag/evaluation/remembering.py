@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from localrag.cuts import Prefix
 from localrag.events import Delta, PromptRead, Thought
-from localrag.generation import Completed, Generator, Weighed
+from localrag.llm.batching import Prefix
+from localrag.llm.generation import Completed, Generator, Weighed
 from localrag.types import Message, Usage
 
 _NO_PART = ("stop", "states")  # they change when an answer is there, not which

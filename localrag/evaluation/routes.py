@@ -19,8 +19,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+from localrag.answer.assistant import Assistant
 from localrag.api import Library
-from localrag.assistant import Assistant
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, UsageError
 from localrag.evaluation import answers
 from localrag.evaluation.answers import Asker

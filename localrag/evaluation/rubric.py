@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import permutations
 
-from localrag import analysis
+from localrag.answer.exact import dates, figures
 from localrag.evaluation.agreement import Given, Grade
 from localrag.evaluation.baselines import declines
-from localrag.exact import dates, figures
-from localrag.sentences import sentences
+from localrag.store import text_analysis
+from localrag.store.sentences import sentences
 
 # Changes when an answer may be graded otherwise.
 VERSION = 3
@@ -217,10 +217,10 @@ def _in_place_of(fact: Fact, missing: Fact) -> bool:
 
 
 def _terms(text: str) -> list[str]:
-    spoken = analysis.language(text)
-    common = analysis.COMMON[spoken] | analysis.COMMON["english"]
-    found = (word for word in analysis.written(text) if word not in common and word[0].isalpha() and len(word) > 1)
-    return list(dict.fromkeys(analysis.stem(word, spoken) for word in found))
+    spoken = text_analysis.language(text)
+    common = text_analysis.COMMON[spoken] | text_analysis.COMMON["english"]
+    found = (word for word in text_analysis.written(text) if word not in common and word[0].isalpha() and len(word) > 1)
+    return list(dict.fromkeys(text_analysis.stem(word, spoken) for word in found))
 
 
 def _share(given: Given, said: str) -> float:
@@ -275,7 +275,7 @@ def _name_terms(name: str, asked: Sequence[str]) -> list[str]:
 
 def _names(text: str, evidence: str) -> Iterator[str]:
     """Words with a capital inside a sentence, in a row; of the first word the evidence tells. Not in German."""
-    if analysis.language(text) == "german":
+    if text_analysis.language(text) == "german":
         return
     capitals = {match[1] for match in _LATER.finditer(evidence)}
     row: list[str] = []

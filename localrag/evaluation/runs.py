@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localrag import vault
 from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation.datasets import Question
+from localrag.security import storage
 
 Row = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ class Run:
 
     def _read(self, path: Path) -> None:
         try:
-            data = vault.read_bytes(path)
+            data = storage.read_bytes(path)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -62,7 +62,7 @@ class Run:
     def _close_line(path: Path, lines: list[bytes]) -> None:
         """End the line that a crash cut off, but touch no file that is not ours."""
         if _parsed(lines[0]) is not None:
-            vault.append_line(path, "")
+            storage.append_line(path, "")
 
     def done(self, question: Question) -> Row | None:
         """The result of a question, if it is there."""
@@ -81,7 +81,7 @@ class Run:
 
     def _append(self, row: Mapping[str, Any]) -> None:
         assert self._path is not None
-        vault.append_line(self._path, json.dumps(row, ensure_ascii=False))
+        storage.append_line(self._path, json.dumps(row, ensure_ascii=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def past(path: Path) -> list[Past]:
     """
     hint = "Name a file that an evaluation wrote: localrag eval answers DATASET --out FILE.jsonl"
     try:
-        lines = vault.read_bytes(path).split(b"\n")
+        lines = storage.read_bytes(path).split(b"\n")
     except FileNotFoundError:
         raise NotFoundError(f"there is no file {str(path)!r}", hint) from None
     except OSError as error:

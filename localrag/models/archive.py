@@ -13,10 +13,10 @@ import tarfile
 from pathlib import Path
 from typing import BinaryIO
 
-from localrag import vault
 from localrag.errors import ModelDamaged, ModelError
 from localrag.models import manifest as records
 from localrag.models.manifest import Entry, Manifest
+from localrag.security import storage
 
 _MOST_RECORD = 1_000_000
 
@@ -41,7 +41,7 @@ def pack(folder: Path, manifest: Manifest, target: Path) -> None:
     record = {**manifest.to_dict(), "adapter": None}
     record["files"] = {name: {"sha256": entry.sha256, "size": entry.size} for name, entry in manifest.files.items()}
     data = json.dumps(record, ensure_ascii=False, indent=2).encode()
-    with vault.create(target) as out:
+    with storage.create(target) as out:
         _member(out, records.FILE_NAME, len(data))
         out.write(data + _padding(len(data)))
         for name, entry in manifest.files.items():
@@ -92,7 +92,7 @@ def _record(archive: tarfile.TarFile, path: Path) -> Manifest:
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, entry: Entry, path: Path) -> None:
     stream = archive.extractfile(member)
     assert stream is not None
-    with vault.create(target) as out:
+    with storage.create(target) as out:
         written = records.copy_hashed(iter(lambda: stream.read(1024 * 1024), b""), out)
     if written.sha256 != entry.sha256:
         raise _damaged(path, f"{member.name} has SHA-256 {written.sha256}, its record says {entry.sha256}")

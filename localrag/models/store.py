@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from localrag import audit, policy, vault
+from localrag import policy
 from localrag.errors import (
     ModelDamaged,
     ModelError,
@@ -30,6 +30,7 @@ from localrag.models.install import Installation
 from localrag.models.manifest import Entry, InstalledModel, Manifest
 from localrag.models.shelf import Shelf, checked_hash
 from localrag.models.sources import Progress
+from localrag.security import audit, storage
 from localrag.settings import Settings
 
 __all__ = ["InstalledModel", "ModelStore", "Progress", "Verdict"]
@@ -188,13 +189,13 @@ class ModelStore:
         if id is not None:
             intake.check_id(id)
         with self._shelf.lock(say), self._recorded("import"), self._shelf.staging() as staging:
-            folder = vault.make_dir(staging / "model")
+            folder = storage.make_dir(staging / "model")
             record = intake.take_in(path, folder, id, say)
             expected = self._shelf.expected_of(record.id)
             if given is not None:
                 expected[record.weights] = given
             self._shelf.compare(record, expected)
-            record = onnx_export.added(record, folder, vault.make_dir(staging / "onnx"), say)
+            record = onnx_export.added(record, folder, storage.make_dir(staging / "onnx"), say)
             return self._shelf.shelve(folder, record)
 
     def export(self, id: str, target: Path, *, overwrite: bool = False) -> Path:
@@ -241,11 +242,11 @@ class ModelStore:
         if not folder.is_dir():
             self._shelf.record(id)
         with self._shelf.lock(), self._recorded():
-            vault.remove(folder)
+            storage.remove(folder)
             choices = self._shelf.read_json(_CHOICE)
             left = {kind: name for kind, name in choices.items() if name != id}
             if left != choices:
-                vault.write_json(self._settings.models_dir / _CHOICE, left)
+                storage.write_json(self._settings.models_dir / _CHOICE, left)
 
     def use(self, id: str, adapter: Path | None = None) -> InstalledModel:
         """Make a model the default of its kind, with a LoRA adapter or, where none is given, without.
@@ -264,9 +265,9 @@ class ModelStore:
                 name, entry = _take_adapter(record, folder, adapter.expanduser())
             records.write(folder, replace(record, adapter=name, adapter_entry=entry).stamped(folder))
             if record.adapter is not None and record.adapter != name:
-                vault.remove(folder / record.adapter)
+                storage.remove(folder / record.adapter)
             choices = self._shelf.read_json(_CHOICE)
-            vault.write_json(self._settings.models_dir / _CHOICE, {**choices, record.kind: id})
+            storage.write_json(self._settings.models_dir / _CHOICE, {**choices, record.kind: id})
         used = self.get(id)
         self._record("use", used)
         return used
@@ -321,7 +322,7 @@ def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> tuple[str, E
     policy.check_model(adapter.name, sha256)
     # Named by its content, so that a new adapter never overwrites one that is in use.
     name = f"adapter/{sha256[:16]}.gguf"
-    with adapter.open("rb") as stream, vault.create(folder / name) as out:
+    with adapter.open("rb") as stream, storage.create(folder / name) as out:
         return name, records.copy_hashed(records.blocks_of(stream), out)
 
 

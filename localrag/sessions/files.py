@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from localrag.restoring import restored
+from localrag.sessions.restoring import restored
 from localrag.sessions.values import Origin, SavedTurn, Session, Value
 from localrag.types import MODES, Answer, Filter, Mode
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from localrag.analysis import folded
 from localrag.sessions.values import Listed, SavedTurn, Session, listed
+from localrag.store.text_analysis import folded
 
 _AROUND = 50
 Where = Literal["title", "question", "answer", "quote"]

@@ -22,9 +22,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from localrag import audit, vault
 from localrag.errors import LibraryError, LocalragError, NotFoundError, ReadError, UsageError
-from localrag.sealing import unlocked
+from localrag.security import audit, storage
+from localrag.security.encryption import unlocked
 from localrag.sessions import files, redacting
 from localrag.sessions.values import Listed, Origin, SavedTurn, Session, Value, listed
 from localrag.settings import Settings
@@ -103,7 +103,7 @@ class SessionStore:
             else:
                 turns[at] = saved
             grown = self._grown(current, session, tuple(turns))
-        vault.remove(self._said(session.id))
+        storage.remove(self._said(session.id))
         return grown
 
     def withdraw(self, session: Session, question: str) -> Session | None:
@@ -129,7 +129,7 @@ class SessionStore:
         if draft.strip() and self._path(session_id).exists():
             self._keep(path, {"draft": draft})
         else:
-            vault.remove(path)
+            storage.remove(path)
 
     # --- the conversations there are ------------------------------------------------------------------------
 
@@ -306,13 +306,13 @@ class SessionStore:
                     self._remove(session.id)
                 else:
                     self._save(without)
-                    vault.remove(self._said(session.id))
+                    storage.remove(self._said(session.id))
         return changed
 
     # --- files ----------------------------------------------------------------------------------------------
 
     def _locked(self) -> AbstractContextManager[None]:
-        return vault.lock(self.folder / "sessions.lock", "the conversations")
+        return storage.lock(self.folder / "sessions.lock", "the conversations")
 
     def _current(self, session: Session) -> Session:
         """The conversation as it is on the disk now, or as given where it never reached it."""
@@ -333,7 +333,7 @@ class SessionStore:
         if not path.is_file():
             raise NotFoundError(f"there is no conversation {session_id!r}", "It may have been deleted.")
         try:
-            session = files.from_json(json.loads(vault.read_bytes(path)))
+            session = files.from_json(json.loads(storage.read_bytes(path)))
         except _BROKEN as error:
             raise ReadError(
                 f"the conversation {session_id!r} cannot be read: {error}",
@@ -349,10 +349,10 @@ class SessionStore:
     def _save(self, session: Session) -> None:
         before, now = self._path(session.id), self._home(session) / f"{session.id}.json"
         # On one line: with indents it is written by Python instead of C, 20 times slower, at every question.
-        vault.write_bytes(now, json.dumps(files.to_json(session)).encode())
+        storage.write_bytes(now, json.dumps(files.to_json(session)).encode())
         if before != now and before.exists():  # it is asked of another library since, which may be an encrypted one
             for path in (before, before.with_suffix(".said"), before.with_suffix(".draft")):
-                vault.remove(path)
+                storage.remove(path)
 
     def _home(self, session: Session) -> Path:
         """The folder that a conversation belongs to."""
@@ -376,7 +376,7 @@ class SessionStore:
 
     def _remove(self, session_id: str) -> None:
         for path in (self._said(session_id), self._draft(session_id), self._path(session_id)):
-            vault.remove(path)
+            storage.remove(path)
 
     def _path(self, session_id: str) -> Path:
         # An id comes from outside; as part of a path it must not lead out of the folder.
@@ -393,13 +393,13 @@ class SessionStore:
 
     @staticmethod
     def _keep(path: Path, words: Mapping[str, str]) -> None:
-        with vault.create(path, durable=False) as stream:
+        with storage.create(path, durable=False) as stream:
             stream.write(json.dumps(words).encode())
 
     @staticmethod
     def _kept(path: Path) -> dict[str, str]:
         try:
-            found = json.loads(vault.read_bytes(path))
+            found = json.loads(storage.read_bytes(path))
             return {key: value for key, value in found.items() if isinstance(value, str)}
         except (*_BROKEN, AttributeError, LocalragError):
             return {}  # none, or damaged: it was never promised

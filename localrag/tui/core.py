@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from localrag.service.engine import Engine
     from localrag.sessions import SessionStore
+    from localrag.worker.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)

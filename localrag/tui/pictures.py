@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textual.app import App
     from textual.widget import Widget
 
-    from localrag.originals import PageImage
+    from localrag.ingest.source_files import PageImage
 
 NO_EXTRA = "Pages as pictures need an extra: pip install 'localrag[images]'. The text is shown."
 NO_PIXELS = "This terminal shows no pictures (Kitty's protocol or Sixel). The text is shown."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from localrag.reports import IngestProgress, IngestReport, Warmed
+from localrag.events import IngestProgress, IngestReport, Warmed
 from localrag.tui.inert import clean_line
 
 STAGES = {

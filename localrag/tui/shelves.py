@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from localrag.reports import Failure
-from localrag.service.engine import Shelf, Shelved
+from localrag.events import Failure
+from localrag.worker.engine import Shelf, Shelved
 
 Name = tuple[str, str]  # library and path of a document
 

@@ -26,9 +26,9 @@ from localrag.tui.jobs import deliver
 from localrag.types import EVERYTHING, Answer, Filter, Mode, Turn
 
 if TYPE_CHECKING:
-    from localrag.service.engine import Shelf
     from localrag.sessions.values import Session, Value
     from localrag.tui.widgets.turn import TurnView
+    from localrag.worker.engine import Shelf
 
 # Questions of earlier conversations that can be brought back.
 EARLIER = 100

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localrag.errors import LocalragError
-from localrag.reports import IngestProgress, IngestReport, Warmed
+from localrag.events import IngestProgress, IngestReport, Warmed
 from localrag.tui.core import Core
 from localrag.tui.jobs import Lane
 from localrag.tui.shelves import Name

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from localrag import followups
+from localrag.answer import followups
 from localrag.cli.app import localrag, report
 from localrag.errors import NotFoundError, SettingsError, UsageError
-from localrag.library import Library
+from localrag.store.library import Library
 from localrag.types import SkippedPage
 
 Shelf = Callable[..., Library]

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from localrag import audit, encrypting
-from localrag.audit import words
 from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, UsageError, VaultLocked
-from localrag.sealing import ring as rings
-from localrag.sealing import unlocked
+from localrag.lifecycle import encrypt
+from localrag.security import audit
+from localrag.security.audit import words
+from localrag.security.encryption import ring as rings
+from localrag.security.encryption import unlocked
 from localrag.settings import Settings
 
 
@@ -106,7 +107,7 @@ def test_the_record_of_a_locked_library_is_named_and_keeps_no_other_from_being_s
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     _, secret = rings.new_recovery()
     people = settings.library_dir("people")
-    for _ in encrypting.encrypt(people, lambda ring, key: ring.with_random(key, "me", secret), lambda: False):
+    for _ in encrypt.encrypt(people, lambda ring, key: ring.with_random(key, "me", secret), lambda: False):
         pass
     unlocked.forget()
     shown = run("audit", "show")

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from localrag.cli.app import localrag, report
-from localrag.editing import Editor
 from localrag.errors import LocalragError
-from localrag.sealing import ring as rings
-from localrag.sealing import unlocked
+from localrag.security.encryption import ring as rings
+from localrag.security.encryption import unlocked
 from localrag.settings import Settings
+from localrag.store.writer import Editor
 
 
 @pytest.fixture(autouse=True)

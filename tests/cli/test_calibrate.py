@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 from forgetful import Forgetful
 
-from localrag import calibration, loading
 from localrag.cli.calibrate import calibrate_command
-from localrag.diagnosis import Finding, _calibration
+from localrag.cli.diagnosis import Finding, _calibration
 from localrag.errors import NotFoundError, UsageError
+from localrag.llm import calibration, loading
 from localrag.models.manifest import InstalledModel
 from localrag.models.store import ModelStore
 from localrag.settings import Settings

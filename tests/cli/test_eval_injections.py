@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from localrag.cli.evaluate import eval_command
 from localrag.errors import NotFoundError
 from localrag.evaluation.injections import suite
-from localrag.generation import ScriptedGenerator
+from localrag.llm.generation import ScriptedGenerator
 
 pytestmark = pytest.mark.usefixtures("settings")
 

@@ -15,7 +15,7 @@ from evaluation.office import make_dataset, make_documents, make_model, make_set
 
 from localrag.cli.evaluate import eval_command
 from localrag.errors import NotFoundError, UsageError
-from localrag.generation import ScriptedGenerator
+from localrag.llm.generation import ScriptedGenerator
 
 pytestmark = pytest.mark.usefixtures("settings")
 KNOWN = {"rent": "EUR 2,450", "treasurer": "Ada Quill", "parking": ""}

@@ -12,7 +12,7 @@ from evaluation.office import asked, make_dataset, make_documents, make_model, m
 
 from localrag.cli.evaluate import eval_command
 from localrag.errors import UsageError
-from localrag.generation import ScriptedGenerator
+from localrag.llm.generation import ScriptedGenerator
 
 pytestmark = pytest.mark.usefixtures("settings")
 

@@ -19,7 +19,7 @@ from evaluation.office import (  # noqa: F401
 
 from localrag.cli.evaluate import eval_command
 from localrag.errors import UsageError
-from localrag.generation import ScriptedGenerator
+from localrag.llm.generation import ScriptedGenerator
 
 pytestmark = pytest.mark.usefixtures("settings")
 

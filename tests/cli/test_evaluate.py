@@ -26,7 +26,7 @@ from localrag.api import open_library
 from localrag.cli import eval_setup
 from localrag.cli.evaluate import eval_command
 from localrag.errors import Cancelled, NotFoundError, UsageError
-from localrag.generation import ScriptedGenerator
+from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings
 
 LEASE_AT_LENGTH = (

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from localrag import vault
 from localrag.cli.app import localrag
 from localrag.errors import EmbedderMismatch, LibraryError, LibraryLocked, LocalragError, NotFoundError, UsageError
-from localrag.ingest import writing
+from localrag.ingest.sync import writing
+from localrag.security import storage
 
 Folder = Callable[..., Path]
 
@@ -165,7 +165,7 @@ def test_no_wait_says_who_writes(models: Any, folder: Folder, home: Path) -> Non
 
 
 def test_another_schema_or_embedder_is_refused(models: Any, folder: Folder, home: Path) -> None:
-    from localrag.embedding import HashingEmbedder
+    from localrag.embeddings.embedding import HashingEmbedder
 
     root = folder({"a.txt": "Alpha."})
     run("ingest", root)
@@ -173,7 +173,7 @@ def test_another_schema_or_embedder_is_refused(models: Any, folder: Folder, home
     folder({"a.txt": "Changed."})
     assert "--re-embed" in refused(EmbedderMismatch, "ingest", root).hint
     assert "vectors anew" in run("ingest", root, "--re-embed").stderr
-    vault.write_bytes(home / "indexes" / "papers" / "library.db", b"no database" * 500)
+    storage.write_bytes(home / "indexes" / "papers" / "library.db", b"no database" * 500)
     refused(LibraryError, "ingest", root, "--name", "papers")
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from localrag import vault
 from localrag.cli.app import localrag
 from localrag.errors import LibraryError, NotFoundError, UsageError
-from localrag.library import Library
+from localrag.security import storage
+from localrag.store.library import Library
 from localrag.types import SkippedPage
 
 Shelf = Callable[..., Library]
@@ -32,7 +32,7 @@ def papers(shelf: Shelf, models: Any) -> Library:
 
 
 def test_libraries_are_listed_and_a_damaged_one_is_named(papers: Library, home: Path) -> None:
-    vault.write_bytes(home / "indexes" / "broken" / "library.db", b"rubbish" * 999)
+    storage.write_bytes(home / "indexes" / "broken" / "library.db", b"rubbish" * 999)
     result = run("libraries")
     assert "papers: 2 documents" in result.stdout and "broken: " in result.stdout
     value = json.loads(run("libraries", "--json").stdout)

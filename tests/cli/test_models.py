@@ -13,10 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 from tiny_models import adapter, card, gguf, published, sha256
 
-from localrag import machine
 from localrag.cli.models import models_command
 from localrag.errors import ModelDamaged, ModelMissing, UsageError
-from localrag.models import HubSource, catalog
+from localrag.models import HubSource, catalog, machine
 
 GOOD = gguf()
 

@@ -8,11 +8,11 @@ import pytest
 from click.testing import CliRunner
 from tui.fakes import NOTICE, PLAN, SCRIPT, FakeAssistant, FakeEngine, FakeLibrary, FakeWorld
 
-from localrag import names
 from localrag.cli import chat, installer, plain
 from localrag.errors import ModelMissing, NotFoundError, StorageError, UsageError
 from localrag.events import Delta, Planned, PromptRead, Surveyed
 from localrag.sessions import SessionStore
+from localrag.store import names
 from localrag.tui.core import Core
 from localrag.tui.install import Ended, Said
 

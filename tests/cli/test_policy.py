@@ -8,10 +8,11 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from localrag import audit, policy
+from localrag import policy
 from localrag.cli import app
 from localrag.cli.doctor import doctor_command
 from localrag.errors import PolicyRefused
+from localrag.security import audit
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_a_table_is_refused_before_a_long_survey_is_made_for_it(main, rule, mode
 
 
 def test_the_refusal_crosses_to_the_app_from_its_worker():
-    from localrag.service import wire
+    from localrag.worker import wire
 
     error = wire.read_error(json.loads(json.dumps(wire.write_error(PolicyRefused("no", "ask")))))
     assert type(error) is PolicyRefused and (error.message, error.hint) == ("no", "ask")

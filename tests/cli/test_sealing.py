@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from test_restoring import WHOLE
+from sessions.test_restoring import WHOLE
 
-from localrag import audit
 from localrag.cli import unlocking
 from localrag.cli.app import localrag
 from localrag.errors import LocalragError, UsageError, VaultLocked
-from localrag.sealing import ring
+from localrag.security import audit
+from localrag.security.encryption import ring
 from localrag.sessions import store_of
 from localrag.settings import Settings
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, UsageError
-from localrag.library import Library
+from localrag.store.library import Library
 
 Shelf = Callable[..., Library]
 

@@ -11,11 +11,11 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 from docx import Document
-from test_restoring import WHOLE
+from sessions.test_restoring import WHOLE
 
-from localrag import audit
 from localrag.cli.app import localrag
 from localrag.errors import LocalragError, NotFoundError, UsageError
+from localrag.security import audit
 from localrag.sessions import SessionStore
 
 

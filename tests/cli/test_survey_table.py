@@ -15,8 +15,8 @@ from localrag.cli.app import localrag
 from localrag.cli.survey_table import Pace
 from localrag.errors import UsageError
 from localrag.events import Surveyed
-from localrag.library import Library
 from localrag.settings import load_settings
+from localrag.store.library import Library
 
 Shelf = Callable[..., Library]
 QUESTION = "Which leases allow dogs?"

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from test_restoring import WHOLE
+from sessions.test_restoring import WHOLE
 
-from localrag import api, audit, table_files, vault
+from localrag import api
+from localrag.answer.survey import table_files
 from localrag.cli import unlocking
 from localrag.cli.app import localrag
 from localrag.errors import LocalragError, UsageError, VaultLocked
-from localrag.sealing import ring, unlocked
+from localrag.security import audit, storage
+from localrag.security.encryption import ring, unlocked
 from localrag.sessions import store_of
 from localrag.settings import Settings
 
@@ -206,7 +208,7 @@ def test_an_encrypted_library_is_listed_without_its_key_and_deleted_with_it(
 @pytest.mark.parametrize("content", ["", "localrag-key-1:aaaa"])
 def test_a_key_file_that_holds_no_key_is_told(papers: Path, tmp_path: Path, content: str) -> None:
     file = tmp_path / "k"
-    vault.write_bytes(file, content.encode())
+    storage.write_bytes(file, content.encode())
     fine("ingest", str(papers), "--name", "contracts")
     assert isinstance(refused("vault", "encrypt", "contracts", "--key-file", str(file)), UsageError)
     assert "cannot be read" in refused("vault", "encrypt", "contracts", "--key-file", str(tmp_path / "none")).message

@@ -7,7 +7,7 @@ from typing import Any
 
 from localrag.evaluation.injections import suite
 from localrag.events import Delta, PromptRead
-from localrag.generation import Completed, ScriptedGenerator
+from localrag.llm.generation import Completed, ScriptedGenerator
 from localrag.types import Message
 
 ALL = suite.injected()

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from localrag import api, loading
-from localrag.embedding import HashingEmbedder
-from localrag.generation import ScriptedGenerator
+from localrag import api
+from localrag.embeddings.embedding import HashingEmbedder
+from localrag.llm import loading
+from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings
 
 LEASE = (

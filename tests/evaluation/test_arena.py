@@ -12,7 +12,7 @@ from localrag.evaluation.agreement import Given
 from localrag.evaluation.arena import Side
 from localrag.evaluation.judge import ByCode, ByModel, Preferred
 from localrag.evaluation.runs import Run
-from localrag.generation import ScriptedGenerator
+from localrag.llm.generation import ScriptedGenerator
 
 RIGHT, WRONG = "It is EUR 2,450.", "It is EUR 90."
 

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from localrag import api, loading
-from localrag.assistant import Assistant
+from localrag import api
+from localrag.answer.assistant import Assistant
 from localrag.evaluation import answers, metrics
 from localrag.evaluation.baselines import ClosedBook, Plain, declines
 from localrag.evaluation.datasets import load, match
 from localrag.evaluation.runs import Run
 from localrag.events import Answered
-from localrag.generation import ScriptedGenerator
+from localrag.llm import loading
+from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings
 from localrag.types import Answer
 

@@ -9,7 +9,7 @@ import pytest
 from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation import datasets
 from localrag.evaluation.datasets import Question, load, match, sample
-from localrag.scanning import walk
+from localrag.ingest.scan import walk
 from localrag.types import Document
 
 ROOT = Path(__file__).parents[2]

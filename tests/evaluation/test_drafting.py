@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from evaluation.office import write
-from localrag import api, prompt
+from localrag import api
+from localrag.answer import prompts
 from localrag.errors import UsageError
 from localrag.evaluation import drafting
 from localrag.evaluation.datasets import load
 from localrag.evaluation.drafting import check
-from localrag.generation import ScriptedGenerator
-from localrag.library import Library
+from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings
+from localrag.store.library import Library
 
 TEXT = (
     "The lease of the harbour office began in March.\nThe monthly rent is EUR 2,450 and is due\non the first day of "
@@ -88,7 +89,7 @@ class Drafter(ScriptedGenerator):
         import re
 
         found = re.search(r"rent of the (\w+) office on floor (\d)", messages[-1].text)
-        assert found is not None and more["grammar"] == prompt.DRAFT_GRAMMAR
+        assert found is not None and more["grammar"] == prompts.DRAFT_GRAMMAR
         self.script = [("", reply(f"What rent is paid for {found[1]} on floor {found[2]}?", f"EUR {found[2]},450"))]
         return super().generate(messages, **more)
 

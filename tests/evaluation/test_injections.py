@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from evaluation.obedient import Obedient
+from localrag.answer.assistant import Assistant
 from localrag.api import Library, open_library
-from localrag.assistant import Assistant
 from localrag.evaluation import kept
 from localrag.evaluation.injections import running, suite
 from localrag.evaluation.injections.running import Share
 from localrag.evaluation.injections.suite import Injected
 from localrag.evaluation.runs import Run
-from localrag.generation import ScriptedGenerator
-from localrag.llama import LlamaGenerator
+from localrag.llm.generation import ScriptedGenerator
+from localrag.llm.llama import LlamaGenerator
 from localrag.models.store import ModelStore
 from localrag.settings import Settings
 

@@ -10,7 +10,7 @@ from localrag.evaluation import judge
 from localrag.evaluation.agreement import Given
 from localrag.evaluation.judge import ByCode, ByModel
 from localrag.evaluation.runs import Run
-from localrag.generation import ScriptedGenerator, Weighed
+from localrag.llm.generation import ScriptedGenerator, Weighed
 from localrag.types import Message, Usage
 
 RENT = Given("1", "What is the rent?", "EUR 2,450", "It is EUR 2,450 [1].")

@@ -8,7 +8,7 @@ import pytest
 
 from localrag.evaluation.remembering import Remembering, call_of
 from localrag.events import Delta
-from localrag.generation import Completed, ScriptedGenerator, Weighed
+from localrag.llm.generation import Completed, ScriptedGenerator, Weighed
 from localrag.types import Message, Usage
 
 ASK = [Message("system", "Rules."), Message("user", "one two three four five six")]

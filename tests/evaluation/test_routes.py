@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from localrag import api
-from localrag.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.errors import ModelError, ModelMissing
 from localrag.evaluation import routes
 from localrag.evaluation.datasets import Question, load, match
 from localrag.evaluation.remembering import Remembering
 from localrag.evaluation.runs import Run
 from localrag.events import Answered, Event, Planned
-from localrag.generation import Completed, ScriptedGenerator, Weighed
+from localrag.llm.generation import Completed, ScriptedGenerator, Weighed
 from localrag.settings import Settings
 from localrag.types import Answer, Message, Mode, Plan, Usage
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from localrag import api
-from localrag.assistant import Assistant
+from localrag.answer.assistant import Assistant
 from localrag.errors import ModelError, ModelMissing, NotFoundError, UsageError
 from localrag.evaluation import misses, surveys
 from localrag.evaluation.datasets import Matched, Question
 from localrag.evaluation.runs import Run
-from localrag.generation import ScriptedGenerator
+from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings
 
 ASK = "Which documents have a rent clause?"

@@ -16,24 +16,28 @@ from random import Random
 from typing import Any
 
 from fuzzing import mutating
-from localrag import audit, backup, chunking, intake, loading, sketches, vault
-from localrag.assistant import Assistant
-from localrag.audit import words
-from localrag.backup import container
-from localrag.editing import Editor
-from localrag.embedding import HashingEmbedder
+from localrag.answer.assistant import Assistant
+from localrag.embeddings.embedding import HashingEmbedder
 from localrag.errors import LocalragError
-from localrag.exporting import writing
-from localrag.generation import ScriptedGenerator
-from localrag.readers import wire as reading
-from localrag.readers.source import Options
-from localrag.schema import DATABASE, INDEX, SCHEMA
-from localrag.sealing import ring as rings
-from localrag.sealing.keys import Key
-from localrag.service import calls, wire
+from localrag.ingest import chunking
+from localrag.ingest.readers import wire as reading
+from localrag.ingest.readers.source import Options
+from localrag.lifecycle import backup
+from localrag.lifecycle.backup import container
+from localrag.llm import loading
+from localrag.llm.generation import ScriptedGenerator
+from localrag.security import audit, storage
+from localrag.security.audit import words
+from localrag.security.encryption import ring as rings
+from localrag.security.encryption.keys import Key
 from localrag.sessions import SessionStore, files
+from localrag.sessions.export import writing
 from localrag.settings import GROUPS, Settings, load_settings, user_file
+from localrag.store import import_library, minhash
+from localrag.store.schema import DATABASE, INDEX, SCHEMA
+from localrag.store.writer import Editor
 from localrag.types import MODES, Answer, Citation, Page, Part, Plan, Reading, SkippedPage
+from localrag.worker import calls, wire
 
 EMBEDDER = HashingEmbedder(16)
 _TEXTS = {
@@ -69,7 +73,7 @@ class Home:
                 reading_ = Reading(pages, path, (SkippedPage(9, "blank"),), date="2024-03-02")
                 library.begin("/papers", path)
                 library.put("/papers", path, Part("", "ab" * 32, 9, reading_), chunks,
-                            dict(zip(keys, vectors, strict=True)), sketches.sketch(" ".join(texts)))  # fmt: skip
+                            dict(zip(keys, vectors, strict=True)), minhash.sketch(" ".join(texts)))  # fmt: skip
                 library.finish("/papers", path, 9, 1, "ab" * 32, "stamp")
             library.instruct("Be brief.")
             library.bury(library.tombstones.over(library.documents()[:1]))
@@ -84,7 +88,7 @@ class Home:
         answer = Answer("When?", "On 31 May 2031 [1].", True, Plan("retrieve", "short"), citations=(cited,),
                         table=({"document": "lease.pdf", "answer": "yes"},))  # fmt: skip
         session = store.append(store.ask(session, "When?"), answer)
-        vault.remove(self.folder / "sessions")
+        storage.remove(self.folder / "sessions")
         return files.to_json(session)
 
     @cache  # noqa: B019
@@ -175,7 +179,7 @@ def backups(home: Home, random: Random) -> None:
 
 def looked_at(home: Home, name: str, random: Random) -> None:
     """What a person does with a library: looked through, searched, and asked in two ways."""
-    with closing(intake.open_library(home.settings, name)) as library:
+    with closing(import_library.open_library(home.settings, name)) as library:
         library.near_duplicates()
         library.failures()
         library.roots()

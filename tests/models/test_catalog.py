@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from localrag import machine
 from localrag.errors import ModelMissing
-from localrag.models import CATALOG, HubSource, WheelSource, catalog
+from localrag.models import CATALOG, HubSource, WheelSource, catalog, machine
 from localrag.models.intake import is_id
 from localrag.models.manifest import safe_name
 

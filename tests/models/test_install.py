@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from tiny_models import Bench, card, gguf, published, sha256, wheel
 
-from localrag import machine, vault
 from localrag.errors import (
     ModelDamaged,
     ModelError,
@@ -18,9 +17,10 @@ from localrag.errors import (
     StorageError,
     UsageError,
 )
-from localrag.models import HubSource, WheelSource, sources
+from localrag.models import HubSource, WheelSource, machine, sources
 from localrag.models import manifest as records
 from localrag.models.sources import SourceFailed
+from localrag.security import storage
 
 GOOD = gguf()
 EVIL = gguf(filling=b"poisoned")
@@ -193,7 +193,7 @@ def test_two_installs_at_once_take_turns(bench: Bench, offer: Any, wheels: Path)
     held, free = threading.Event(), threading.Event()
 
     def other() -> None:
-        with vault.lock(bench.root / "models.lock", "x"):
+        with storage.lock(bench.root / "models.lock", "x"):
             held.set()
             free.wait(10)
 
@@ -226,7 +226,7 @@ def shop(offer: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
                 raise SourceFailed(f"the {kind} cannot be reached", unreachable=True)
             if wanted not in given and wanted != "emb":
                 raise SourceFailed("not there")
-            with vault.create(into / (name or weights[0])) as out:
+            with storage.create(into / (name or weights[0])) as out:
                 return {name or weights[0]: records.copy_hashed([GOOD], out)}
 
         monkeypatch.setattr(sources, "fetch", fetch)

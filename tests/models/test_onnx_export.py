@@ -155,8 +155,8 @@ def test_other_kinds_of_embedders_stay_with_sentence_transformers(
 def test_a_real_export_of_each_family(tmp_path: Path, family: str, pooling: str, normalise: bool) -> None:
     import onnx
 
-    from localrag.embedding import SentenceTransformerEmbedder
-    from localrag.onnx_embedder import OnnxEmbedder
+    from localrag.embeddings.embedding import SentenceTransformerEmbedder
+    from localrag.embeddings.onnx_embedder import OnnxEmbedder
 
     bench = Bench(tmp_path / "bench")
     model = bench.store.import_path(encoder(tmp_path, family, pooling, normalise=normalise), id="tiny")

@@ -13,7 +13,7 @@ from tiny_models import wheel
 from localrag.errors import StorageError
 from localrag.models import HubSource, WheelSource, sources
 from localrag.models.sources import SourceFailed, fetch
-from localrag.offline import hook
+from localrag.security.offline import hook
 
 
 @pytest.fixture

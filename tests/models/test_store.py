@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from tiny_models import Bench, adapter, card, gguf, sha256, transformer
 
-from localrag import machine
 from localrag.errors import (
     ModelDamaged,
     ModelError,
@@ -17,6 +16,7 @@ from localrag.errors import (
     SettingsError,
     UsageError,
 )
+from localrag.models import machine
 from localrag.models import manifest as records
 
 GOOD = gguf()

@@ -12,10 +12,20 @@ from typing import Any
 from zlib import compress
 
 from localrag.errors import Cancelled, LocalragError, NotFoundError
-from localrag.events import Answered, Delta, Event, Found, Planned, PromptRead
-from localrag.originals import FileState, PageImage
-from localrag.reports import Failure, IngestProgress, IngestReport, Piece, Warmed
-from localrag.service.engine import Folder, ModelOffer, Opened, Shelf, Shelved
+from localrag.events import (
+    Answered,
+    Delta,
+    Event,
+    Failure,
+    Found,
+    IngestProgress,
+    IngestReport,
+    Piece,
+    Planned,
+    PromptRead,
+    Warmed,
+)
+from localrag.ingest.source_files import FileState, PageImage
 from localrag.sessions import Listed, SavedTurn, Session, SessionStore
 from localrag.tui.app import LocalragApp
 from localrag.tui.core import Core
@@ -33,6 +43,7 @@ from localrag.types import (
     Turn,
     Usage,
 )
+from localrag.worker.engine import Folder, ModelOffer, Opened, Shelf, Shelved
 
 NOTICE = "Either party may end this agreement with thirty (30) days' written notice."
 TERM = "The term is three years from the effective date."

@@ -13,15 +13,13 @@ from typing import Any
 from textual.pilot import Pilot
 
 from localrag.errors import ModelError, ModelMissing
-from localrag.events import Delta, Found, Notice, Planned, PromptRead
-from localrag.findings import Flag
-from localrag.reports import Failure
-from localrag.service.engine import Shelved
+from localrag.events import Delta, Failure, Found, Notice, Planned, PromptRead
 from localrag.sessions.values import SavedTurn, Session
 from localrag.settings import Settings
 from localrag.tui.preferences import Preferences
 from localrag.tui.widgets.source import SourceText
-from localrag.types import Filter, NotRead, Remark, SkippedPage
+from localrag.types import Filter, Flag, NotRead, Remark, SkippedPage
+from localrag.worker.engine import Shelved
 from tui import surveys
 from tui.fakes import (
     CITATIONS,

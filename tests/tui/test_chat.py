@@ -8,9 +8,8 @@ import pytest
 
 from localrag.errors import ModelError, StorageError
 from localrag.events import Again, Delta, Notice, Planned, PromptRead, Surveyed, Thought, Tried
-from localrag.findings import Conflict, Figure, Side, Split, Working
 from localrag.tui.widgets.asking import Asking
-from localrag.types import Filter, NotRead, Seconds, Usage
+from localrag.types import Conflict, Figure, Filter, NotRead, Seconds, Side, Split, Usage, Working
 from tui.fakes import PLAN, SCRIPT, FakeAssistant, FakeWorld, Gate, answered
 from tui.screen_text import SIZES, ask, see, shown, until
 

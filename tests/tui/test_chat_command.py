@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from localrag import names
 from localrag.cli import chat
 from localrag.errors import NotFoundError, UsageError
-from localrag.service.engine import Folder
-from localrag.service.local import LocalEngine
 from localrag.sessions import SessionStore
 from localrag.settings import Settings
+from localrag.store import names
+from localrag.worker.engine import Folder
+from localrag.worker.local import LocalEngine
 
 
 @pytest.fixture

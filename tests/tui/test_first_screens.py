@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from localrag.errors import ModelMissing, StorageError, UsageError
-from localrag.reports import Failure, IngestReport
+from localrag.events import Failure, IngestReport
 from localrag.tui.install import Ended, Fetched, Said
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.screens.welcome import folders_for

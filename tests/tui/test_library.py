@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localrag.reports import Failure, IngestReport
-from localrag.service.engine import Shelved
+from localrag.events import Failure, IngestReport
 from localrag.tui.screens.chat import ChatScreen
 from localrag.tui.talk import Scope
 from localrag.tui.widgets.library import LibraryPane
@@ -15,6 +14,7 @@ from localrag.tui.widgets.library_tree import LibraryTree
 from localrag.tui.widgets.question import QuestionInput
 from localrag.tui.widgets.source import SourceText
 from localrag.types import Filter, Remark, SkippedPage
+from localrag.worker.engine import Shelved
 from tui.fakes import PAGES, FakeLibrary, FakeWorld, Gate, shelved_document
 from tui.screen_text import SIZES, ask, lines, see, shown, until
 

@@ -10,8 +10,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input
 
+from localrag.answer.survey.survey_table import Line
 from localrag.events import Answered
-from localrag.results import Line
 from localrag.tui.screens.results import ResultsScreen, file_name
 from localrag.tui.widgets.results import ResultsTable, _widths
 from tui import surveys
@@ -239,13 +239,13 @@ async def test_a_name_that_cannot_be_is_refused_in_place(here, name, said):
 
 
 async def test_an_export_that_fails_is_told_with_what_to_do(here, monkeypatch):
-    from localrag import vault
     from localrag.errors import StorageError
+    from localrag.security import storage
 
     def full(path, data):
         raise StorageError("the disk is full", "Free some space.")
 
-    monkeypatch.setattr(vault, "write_bytes", full)
+    monkeypatch.setattr(storage, "write_bytes", full)
     async with world().app().run_test(size=SIZE, notifications=True) as pilot:
         await table(pilot)
         await save_as(pilot, "t.csv")

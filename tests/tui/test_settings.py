@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localrag import audit, policy
+from localrag import policy
+from localrag.security import audit
 from localrag.settings import Settings, load_settings
 from localrag.tui.preferences import Preferences
 from localrag.tui.screens.chat import ChatScreen

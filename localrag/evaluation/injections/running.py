@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from localrag import vault
 from localrag.api import Library
 from localrag.errors import ModelDamaged, ModelError, ModelMissing
 from localrag.evaluation import baselines, kept
@@ -19,10 +18,10 @@ from localrag.evaluation.datasets import Question
 from localrag.evaluation.injections import suite
 from localrag.evaluation.injections.suite import Carrier, Injected
 from localrag.evaluation.runs import Row, Run
-from localrag.events import Answered, Event
-from localrag.generation import Completed, Generator
-from localrag.ingest import writing
-from localrag.reports import IngestProgress
+from localrag.events import Answered, Event, IngestProgress
+from localrag.ingest.sync import writing
+from localrag.llm.generation import Completed, Generator
+from localrag.security import storage
 from localrag.settings import Settings
 from localrag.types import Answer, Filter, Message, Mode
 
@@ -101,15 +100,15 @@ def bring_level(
     folder = library.folder / _CORPUS
     known = {one.path for one in suite.injected()} | {carrier.path for carrier in suite.carriers().values()}
     with writing(library.folder, library.name, on_wait=on_wait):
-        vault.make_dir(folder)
+        storage.make_dir(folder)
         files = {one.path: one.data for one in documents}
         files |= {one.carrier.path: one.carrier.data() for one in documents}
         for name in {path.name for path in folder.iterdir()} - known:
-            vault.remove(folder / name)
+            storage.remove(folder / name)
         for name, data in files.items():
             path = folder / name
             if not path.is_file() or path.read_bytes() != data:
-                vault.write_bytes(path, data)
+                storage.write_bytes(path, data)
     report = library.ingest(folder, prune=True, progress=progress, stop=stop, on_wait=on_wait)
     return report.complete
 

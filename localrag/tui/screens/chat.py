@@ -17,7 +17,7 @@ from textual.containers import Container
 from textual.message import Message
 from textual.screen import Screen
 
-from localrag import filters
+from localrag.search import filters
 from localrag.tui.completing import Known
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line

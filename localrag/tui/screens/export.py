@@ -15,8 +15,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 
 from localrag.errors import LocalragError
-from localrag.exporting import writing
-from localrag.exporting.writing import FORMS, NAMES, Form
+from localrag.sessions.export import writing
+from localrag.sessions.export.writing import FORMS, NAMES, Form
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
 from localrag.tui.jobs import deliver

@@ -19,7 +19,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from localrag.errors import Cancelled, LocalragError
-from localrag.reports import IngestProgress, IngestReport
+from localrag.events import IngestProgress, IngestReport
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
 from localrag.tui.install import size, spoken

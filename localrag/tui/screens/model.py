@@ -20,12 +20,12 @@ from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 
 from localrag.errors import LocalragError
-from localrag.service.engine import ModelOffer
 from localrag.tui.core import Core
 from localrag.tui.inert import clean, clean_line, error_content
 from localrag.tui.install import EMBEDDER, LINE_SPEED, Ended, Fetched, Installer, Said, Told, size, spoken
 from localrag.tui.jobs import deliver
 from localrag.tui.widgets.progress import ProgressLine
+from localrag.worker.engine import ModelOffer
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp

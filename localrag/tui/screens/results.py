@@ -15,9 +15,9 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import DataTable, Input, Static
 
-from localrag import results, table_files
+from localrag.answer.survey import survey_table, table_files
+from localrag.answer.survey.survey_table import Line, Results
 from localrag.errors import LocalragError
-from localrag.results import Line, Results
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import deliver
@@ -116,9 +116,9 @@ class ResultsScreen(Screen[None]):
     def _draw(self) -> None:
         self._drawn = (len(self._results.lines), self._results.complete)
         self._columns = self._results.columns
-        lines = results.matching(self._results.lines, self._filter.value)
+        lines = survey_table.matching(self._results.lines, self._filter.value)
         if self._sorted_by in self._columns:
-            lines = results.ordered(lines, self._sorted_by, descending=self._descending)
+            lines = survey_table.ordered(lines, self._sorted_by, descending=self._descending)
         self._table.draw(lines, self._columns, [self._mark(n, name) for n, name in enumerate(self._columns, 1)])
         self._draw_title()
 
@@ -135,7 +135,7 @@ class ResultsScreen(Screen[None]):
             parts.append("more are coming")
         if self._sorted_by:
             way = "highest first" if self._descending else "lowest first"
-            parts.append(f"sorted by {results.title(self._sorted_by)}, {way}")
+            parts.append(f"sorted by {survey_table.title(self._sorted_by)}, {way}")
         self._title.update(
             Content.assemble((clean_line(self._results.question), "bold"), f"\n{clean_line(' · '.join(parts))}")
         )

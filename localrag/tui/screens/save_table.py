@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from localrag import table_files
+from localrag.answer.survey import table_files
 from localrag.errors import LocalragError
 from localrag.tui.inert import clean_line
 

@@ -75,7 +75,7 @@ class Last:
     @property
     def next(self) -> Cost | None:
         """The way to try next."""
-        from localrag import routing  # its patterns take the first frame 15 ms
+        from localrag.answer import routing  # its patterns take the first frame 15 ms
 
         plan = self.asked.view.plan
         return None if plan is None else routing.another(plan, self.ways)

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from localrag import references
+from localrag.answer.verify import references
 from localrag.tui import shortening
 from localrag.tui.inert import clean_line
 from localrag.types import Citation

@@ -15,8 +15,8 @@ from textual.content import Content
 from textual.widget import MountError, Widget
 from textual.widgets import Static
 
+from localrag.answer.survey.survey_table import Results
 from localrag.errors import LocalragError
-from localrag.results import Results
 from localrag.tui.inert import clean_line, error_content
 from localrag.tui.widgets.citation import CitationLine
 from localrag.tui.widgets.greeting import Greeting

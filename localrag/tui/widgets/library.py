@@ -19,7 +19,6 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from localrag.errors import LocalragError
-from localrag.service.engine import Folder, Shelf
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
 from localrag.tui.jobs import deliver
@@ -28,6 +27,7 @@ from localrag.tui.widgets.confirm import Confirm
 from localrag.tui.widgets.library_details import LibraryDetails
 from localrag.tui.widgets.library_tree import LibraryTree
 from localrag.tui.widgets.library_work import LibraryWork
+from localrag.worker.engine import Folder, Shelf
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp

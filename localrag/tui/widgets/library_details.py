@@ -8,10 +8,10 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from localrag.service.engine import Shelved
 from localrag.tui.inert import clean_line
 from localrag.tui.shelves import Branch
 from localrag.types import Document
+from localrag.worker.engine import Shelved
 
 MOST_LISTED = 50
 

@@ -122,7 +122,7 @@ def _looked_at(answer: Answer) -> str:
 
 def _limits(answer: Answer) -> list[str]:
     """What a reader of the answer must know to trust it no further than it goes, a line each."""
-    from localrag import marking
+    from localrag.answer.verify import annotations as marking
 
     lines = []
     if answer.stopped:
@@ -151,7 +151,7 @@ def unread(answer: Answer) -> list[str]:
 
 
 def _note(text: str) -> str:
-    from localrag.marking import MARK
+    from localrag.answer.verify.annotations import MARK
 
     line = clean_line(text)
     return line if line.startswith(MARK) else f"! {line}"

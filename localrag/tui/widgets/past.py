@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from textual.content import Content
 from textual.widgets import Static
 
-from localrag.results import Results
+from localrag.answer.survey.survey_table import Results
 from localrag.sessions.values import SavedTurn
 from localrag.tui.widgets.notes import unread
 from localrag.tui.widgets.turn import asked_line, shown_citations

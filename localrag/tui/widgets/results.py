@@ -19,8 +19,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Static
 
-from localrag import results
-from localrag.results import Line, Results
+from localrag.answer.survey import survey_table as results
+from localrag.answer.survey.survey_table import Line, Results
 from localrag.tui import shortening
 from localrag.tui.inert import clean_line
 

@@ -17,10 +17,9 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from localrag import originals
 from localrag.errors import LocalragError
-from localrag.originals import PageImage
-from localrag.service.engine import Opened
+from localrag.ingest import source_files
+from localrag.ingest.source_files import PageImage
 from localrag.tui import shortening
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
@@ -29,6 +28,7 @@ from localrag.tui.pictures import Pictures
 from localrag.tui.widgets import page_text
 from localrag.tui.widgets.page_text import Found
 from localrag.types import Citation, Page, place
+from localrag.worker.engine import Opened
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
@@ -177,7 +177,7 @@ class SourcePane(Vertical):
     def toggle_picture(self) -> str:
         """Show the page as a picture, or as text again; returns why that cannot be, else nothing."""
         if not self._as_picture:
-            if self._opened is not None and not originals.has_pictures(self._opened.document):
+            if self._opened is not None and not source_files.has_pictures(self._opened.document):
                 return "Only PDFs and pictures are shown as they look; of this document there is the text."
             if why_not := self._pictures.why_not(self.app):
                 return why_not
@@ -229,7 +229,7 @@ class SourcePane(Vertical):
         quote = self._found(page)
         others = [found for other in self._others if (found := page_text.find(other, page))]
         self._show(self._notes(page, quote), page_text.draw(page.text, start, end, quote, others), show_from)
-        if self._as_picture and self._opened is not None and originals.has_pictures(self._opened.document):
+        if self._as_picture and self._opened is not None and source_files.has_pictures(self._opened.document):
             self._fetch_picture(self._opened, [one for one in (quote, *others) if one], quote is not None)
 
     def _fetch_picture(self, opened: Opened, marks: Sequence[Found], quoted: bool) -> None:

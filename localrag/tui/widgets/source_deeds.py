@@ -10,15 +10,15 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.message import Message
 
-from localrag import references
+from localrag.answer.verify import references
+from localrag.answer.verify.references import Form
 from localrag.errors import LocalragError
-from localrag.offline import outside
-from localrag.references import Form
-from localrag.service.engine import Opened
+from localrag.security.offline import outside
 from localrag.tui import viewing
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
 from localrag.tui.widgets.source import SourcePane
+from localrag.worker.engine import Opened
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp

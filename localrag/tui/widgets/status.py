@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widget import Widget
 
-from localrag import offline
+from localrag.security import offline
 from localrag.tui.inert import clean_line
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from localrag import results
+from localrag.answer.survey import survey_table
 from localrag.errors import LocalragError
 from localrag.events import (
     Again,
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
 def get_ready() -> None:
     """Import what the first answer needs, which the first screen would have to wait for."""
-    import localrag.marking
-    import localrag.routing
-    import localrag.survey.quantities
+    import localrag.answer.routing
+    import localrag.answer.survey.quantities
+    import localrag.answer.verify.annotations
     import localrag.tui.screens.results
     import localrag.tui.widgets.answer  # noqa: F401
 
@@ -80,7 +80,7 @@ class TurnView(Vertical):
         self._thought = Static(classes="thought quiet")
         self._thought.display = False
         self._answer: AnswerText = AnswerText()
-        self.results = results.Results(question)
+        self.results = survey_table.Results(question)
         self._preview = ResultsPreview(self.results)
         self._citations = Vertical(classes="citations")
         self._notes = Notes(said)
@@ -162,7 +162,7 @@ class TurnView(Vertical):
         await self._answer.finish()
 
     async def _finish(self, answer: Answer) -> None:
-        from localrag import marking
+        from localrag.answer.verify import annotations as marking
 
         self.answered = True
         self._progress.finish()
@@ -170,9 +170,9 @@ class TurnView(Vertical):
         self._looked_for = answer.looked_for
         self._draw_plan()
         self._think(answer.thought)
-        tabled = results.has_table(answer)
+        tabled = survey_table.has_table(answer)
         text = marking.marked(answer.answer, answer.unsupported, answer.flags)
-        await self._answer.finish(results.without_rows(text) if tabled else text)
+        await self._answer.finish(survey_table.without_rows(text) if tabled else text)
         self.results.settle(answer)
         self._preview.refresh_rows()
         self._preview.display = tabled
@@ -235,7 +235,7 @@ class TurnView(Vertical):
 
 def shown_citations(answer: Answer) -> tuple[Citation, ...]:
     """The citations that stand below an answer."""
-    return answer.citations[: _MOST_CITED if results.has_table(answer) else None]
+    return answer.citations[: _MOST_CITED if survey_table.has_table(answer) else None]
 
 
 def asked_line(question: str) -> str:

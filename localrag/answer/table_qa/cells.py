@@ -1,0 +1,312 @@
+"""The figures in the tables of passages, each where it stands and with the labels of its row and column (pure).
+
+A table is a run of lines that begin with "|". Its header is what stands above the first row of figures, or between two
+groups of them; a row whose only cell is its label names a section. A year is a label wherever it stands in a header.
+
+Limits: what a header spans is taken from where its words stand (a cell without words has those to its left, or, in a
+centred header, to its right); a table of running text, without marks between its cells, is not seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from localrag.answer.exact.figures import Language, number
+from localrag.types import Passage
+
+_SIGNS = {"US$": "USD", "C$": "CAD", "A$": "AUD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
+_MONEY = r"(?:US\$|C\$|A\$|[$€£¥₹])"
+_MINUS = r"\-−–‐‑"
+FIGURE = re.compile(
+    rf"""^(?P<sign>[{_MINUS}]\s?)? (?P<money>{_MONEY})? \s* (?P<open>[({_MINUS}]\s?)? (?P<money2>{_MONEY})? \s*
+    (?P<digits>\d[\d,.'’\u00a0\u202f]*\d|\d|\.\d+) \s* (?P<percent>%|per\ ?cent|pts?\b)? \s*
+    (?P<scale>(?:million|billion|thousand|bn|mn|m|k)\b)? \s* (?P<after>{_MONEY}|EUR|USD|GBP|CHF)?
+    \s* (?P<close>\))? \s* (?P<percent2>%)? (?:\s?(?:\(\w{{1,2}}\)|[*†‡]+))?$""",
+    re.X | re.I,
+)
+_NIL = re.compile(rf"^(?:{_MONEY})?\s*[-−–—]\s*(?:[-−–—]\s*)?%?$")
+# "2019", "2019 (1)", and "2019 $" beside "2019 %".
+_YEAR_ALONE = re.compile(rf"^(?:19|20)\d\d(?:\s?(?:\(\w{{1,2}}\)|[*†‡]+|{_MONEY}|%))?$")
+YEAR = re.compile(
+    r"(?<![\d.])(?:(?P<year>(?:19|20)\d\d)|(?:FY|F|fiscal |['’])(?P<short>\d\d))(?![\d%]|\.\d|,\d{3}(?!\d))", re.I
+)
+# A column that compares others: its figures were calculated from theirs.
+_DERIVED = re.compile(
+    r"%|\b(?:change|variance|increase|decrease|difference|growth|vs|versus|veränderung|abweichung|variation|variación)\b",
+    re.I,
+)
+# What a row of figures without a label is: accounts put the sum of the rows above there.
+UNNAMED = "total"
+_LONGEST_CAPTION = 200
+_LONG_LABEL = 50  # a column of running text that stands beside a table on its page
+_SHORT = {"m": "million", "mn": "million", "bn": "billion", "k": "thousand"}
+SCALES = {"thousand": 3, "million": 6, "billion": 9}
+_SCALED = tuple(
+    (name, re.compile(pattern, re.I))
+    for name, pattern in (
+        ("thousand", rf"\b(?:thousands|tausend|TEUR|milliers|miles)\b|{_MONEY}?\s?[’'‘`]000s?\b|{_MONEY}000|[$€£]k\b"),
+        ("million", rf"\b(?:millions?|mio\.?|millionen|millones)\b|{_MONEY}\s?(?:m|mn|mm)\b|\b(?:EUR|USD|GBP) ?m\b"),
+        ("billion", rf"\b(?:billions?|mrd\.?|milliarden|milliards)\b|{_MONEY}\s?bn\b"),
+    )
+)  # fmt: skip
+_UNIT_ALONE = re.compile(rf"^(?:{_MONEY}|EUR|USD|GBP|CHF)?\s?(?:m|mn|mm|bn|k|[’'‘`]?000s?|%)?$", re.I)
+_CURRENCY = re.compile(rf"{_MONEY}|\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD)\b")
+# What is counted one by one, whatever the table's amounts are in.
+_SINGLE = re.compile(r"\bper (?:\w+ )?(?:share|unit|day|employee|ton)\b|\bje aktie\b|\bpar action\b", re.I)
+_GERMAN = re.compile(r"\d\.\d{3},\d|(?<![\d.])\d{1,3},\d{1,2}(?![\d,])")
+_ENGLISH = re.compile(r"\d,\d{3}(?:\.\d|\b)|(?<![\d,])\d{1,3}\.\d{1,2}(?![\d.])")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A figure of a table. `start` and `end` are its offsets in the passage, `line` and `stop` those of its row.
+
+    `unit` is "%", a currency or empty, `scale` "thousand", "million", "billion" or empty; `years` are those of its row
+    and column, `across` says whether of its column; `derived` is True in a column that compares others. `caption` is
+    the line above the table.
+    """
+
+    passage: int
+    table: int
+    at: tuple[int, int]
+    start: int
+    end: int
+    line: int
+    stop: int
+    text: str
+    value: Decimal
+    unit: str
+    scale: str
+    row: str
+    column: str
+    section: str
+    years: frozenset[int]
+    across: bool
+    derived: bool
+    caption: str = ""
+
+    @property
+    def name(self) -> str:
+        """The cell as a person would name it: "Total assets, 2019"."""
+        return ", ".join(dict.fromkeys(part for part in (plain(self.row), plain(self.column)) if part))
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a table: its offsets, and its cells with theirs; without offsets where it is a header from before."""
+
+    start: int
+    end: int
+    cells: tuple[tuple[int, int, str], ...]
+
+
+def plain(label: str) -> str:
+    """A label without the marks of its footnotes."""
+    return " ".join(re.sub(r"(?:\s?\(\w{1,2}\)|[*†‡]+)+$", "", label).split())
+
+
+def years(text: str) -> frozenset[int]:
+    """The years that a label names: "2019", "FY19", "F19"."""
+    return frozenset(int(m["year"] or f"20{m['short']}") for m in YEAR.finditer(text))
+
+
+def find(passages: Sequence[Passage]) -> list[Cell]:
+    """The figures in the tables of all passages, in their order."""
+    cells: list[Cell] = []
+    table = 0
+    for at, passage in enumerate(passages):
+        language = _language(passage.text)
+        around = _scale(passage.text) if len(passage.text) < 12_000 else ""
+        for caption, lines in _tables(passage):
+            cells += _Table(at, table, lines, language, around, caption).cells()
+            table += 1
+    return cells
+
+
+def _language(text: str) -> Language:
+    return "german" if len(_GERMAN.findall(text)) > len(_ENGLISH.findall(text)) else "english"
+
+
+def _scale(text: str) -> str:
+    """In what amounts are given, if a text says so in brackets or in its first cells, and only one thing."""
+    said = re.findall(r"\(([^()]{3,60})\)", text)
+    meant = [part for part in said if re.match(r"(?:\S+ ){0,4}in |[$€£]", part)]
+    found = {name for part in meant for name, pattern in _SCALED if pattern.search(part)}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _tables(passage: Passage) -> Iterator[tuple[str, list[_Line]]]:
+    """Each table with the line above it."""
+    lines: list[_Line] = []
+    before = [_line(-1, text) for text in passage.header.split("\n") if text.startswith("|")]
+    start, caption, last = 0, "", ""
+    for text in passage.text.split("\n"):
+        if text.startswith("|"):
+            caption = last if not lines else caption
+            if not re.fullmatch(r"[|\s:-]*", text):
+                lines.append(_line(start, text))
+        elif text.strip() and lines:
+            yield caption, [*before, *lines]
+            before, lines = [], []
+        last = (text if not text.startswith("|") else "") if text.strip() else last
+        start += len(text) + 1
+    if lines:
+        yield caption, [*before, *lines]
+
+
+def _line(start: int, text: str) -> _Line:
+    cells: list[tuple[int, int, str]] = []
+    at = 1
+    body = text.rstrip()
+    body = body[:-1] if body.endswith("|") and len(body) > 1 else body
+    for part in body[1:].split("|"):
+        words = part.strip()
+        first = at + part.find(words) if words else at
+        cells.append((start + first, start + first + len(words), words))
+        at += len(part) + 1
+    return _Line(start, start + len(text.rstrip()), tuple(cells))
+
+
+class _Table:
+    """One table on its way to its cells."""
+
+    def __init__(
+        self, passage: int, number: int, lines: Sequence[_Line], language: Language, around: str, caption: str
+    ) -> None:  # fmt: skip
+        self._caption = caption[-_LONGEST_CAPTION:]
+        self._passage, self._number, self._language, self._around = passage, number, language, around
+        self._lines = lines
+        self._width = max(len(line.cells) for line in lines)
+
+    def cells(self) -> Iterator[Cell]:
+        header: list[_Line] = []
+        section, fresh = "", True
+        columns: list[str] = []
+        for row, line in enumerate(self._lines):
+            words = [cell[2] for cell in line.cells]
+            if self._heads(words):
+                if not fresh:
+                    header, fresh = [], True
+                header.append(line)
+                if len(header) > 1 and words[0] and all(_UNIT_ALONE.match(word) for word in words[1:] if word):
+                    section = words[0]
+            elif not any(words[1:]):
+                if fresh and not columns:
+                    header.append(line)
+                section = words[0] or section
+            else:
+                if fresh:
+                    columns, fresh = self._columns(header), False
+                yield from self._of(row, line, columns, header, section)
+
+    def _heads(self, words: Sequence[str]) -> bool:
+        """Whether a line heads columns: what stands behind its label are words or years, and not just one number."""
+        rest = [word for word in words[1:] if word]
+        if not rest:
+            return False
+        return all(_YEAR_ALONE.match(word) or not (FIGURE.match(word) or _NIL.match(word)) for word in rest) and (
+            any(not _words_only(word) or not words[0] or _YEAR_ALONE.match(word) for word in rest)
+            or self._number_of_figures_below(words) > 0
+        )
+
+    def _number_of_figures_below(self, words: Sequence[str]) -> int:
+        at = next(i for i, line in enumerate(self._lines) if [cell[2] for cell in line.cells] == list(words))
+        below = self._lines[at + 1 : at + 4]
+        return sum(bool(FIGURE.match(cell[2])) for line in below for cell in line.cells[1:])
+
+    def _columns(self, header: Sequence[_Line]) -> list[str]:
+        """The label of each column: its words in every line of the header, from above."""
+        labels: list[list[str]] = [[] for _ in range(self._width)]
+        for line in header:
+            words = [cell[2] for cell in line.cells] + [""] * (self._width - len(line.cells))
+            filled = _spread(words[1:]) if sum(map(bool, words[1:])) < self._width - 1 else words[1:]
+            for at, word in enumerate(filled, 1):
+                if word and word not in labels[at]:
+                    labels[at].append(word)
+        return [" ".join(parts) for parts in labels]
+
+    def _of(
+        self, row: int, line: _Line, columns: Sequence[str], header: Sequence[_Line], section: str
+    ) -> Iterator[Cell]:
+        label = _label(line, self._language)
+        head = " ".join(cell[2] for one in header for cell in one.cells)
+        scale, money = _unit_of(head, self._around)
+        in_columns = any(years(column) for column in columns if not _DERIVED.search(column))
+        caption = (
+            frozenset[int]() if in_columns else years(section) or years(" ".join(one.cells[0][2] for one in header))
+        )
+        for at, (start, end, text) in enumerate(line.cells):
+            if (at == 0 and self._width > 1) or start < 0 or _YEAR_ALONE.match(text):
+                continue
+            if (value := read(text, self._language)) is None:
+                continue
+            column = columns[at] if at < len(columns) else ""
+            derived = bool(_DERIVED.search(column)) and len(years(column)) != 1
+            own = frozenset() if derived else years(column)
+            found = own or years(label) or caption
+            own_scale, own_money = _unit_of(column)
+            amount, unit = value
+            unit = unit or ("%" if re.search(r"%|\bpercent", column) and derived else "")
+            single = bool(_SINGLE.search(f"{label} {column}"))
+            yield Cell(
+                self._passage, self._number, (row, at), start, end, line.start, line.end, text, amount,
+                unit or own_money or money, "" if unit == "%" or single else own_scale or scale, label, column, section,
+                found, bool(own), derived, self._caption,
+            )  # fmt: skip
+
+
+def _label(line: _Line, language: Language) -> str:
+    """A row's words before its first figure; of two cells of words the second, where the first is long."""
+    words: list[str] = []
+    for at, (_, _, text) in enumerate(line.cells):
+        if at and (_YEAR_ALONE.match(text) or read(text, language) is not None):
+            break
+        words += [text] if text and (not at or _words_only(text)) else []
+    if len(words) > 1 and len(words[0]) > _LONG_LABEL:
+        words = words[1:]
+    return " ".join(words) or UNNAMED
+
+
+def _words_only(word: str) -> bool:
+    return not any(c.isdigit() for c in word)
+
+
+def _spread(words: Sequence[str]) -> list[str]:
+    """A header line with its words over all the columns that they span."""
+    filled: list[str] = []
+    for word in words:
+        filled.append(word or (filled[-1] if filled else ""))
+    first = next((word for word in filled if word), "")
+    return [word or first for word in filled]
+
+
+def _unit_of(head: str, around: str = "") -> tuple[str, str]:
+    """Scale and currency that the words of a header say; no scale where they say two."""
+    found = [name for name, pattern in _SCALED if pattern.search(head)]
+    scale = found[0] if len(found) == 1 else "" if found else around
+    money = {_SIGNS.get(m[0], m[0]) for m in _CURRENCY.finditer(head)}
+    return scale, money.pop() if len(money) == 1 else ""
+
+
+def read(text: str, language: Language = "english") -> tuple[Decimal, str] | None:
+    """The value of a cell and its unit; a dash is 0, a number in brackets negative. None where it is no figure."""
+    if _NIL.match(text):
+        return Decimal(0), ""
+    match = FIGURE.match(text)
+    if match is None:
+        return None
+    money = match["money"] or match["money2"] or match["after"] or ""
+    try:
+        value = number(match["digits"], bool(money), language)
+    except InvalidOperation:
+        return None
+    shown = (match["open"] or "").strip()
+    if match["sign"] or (shown == "(" and match["close"]) or (shown and shown != "("):
+        value = -value
+    percent = match["percent"] or match["percent2"]
+    if match["scale"]:
+        value = value.scaleb(SCALES[_SHORT.get(match["scale"].lower(), match["scale"].lower())])
+    return value, "%" if percent else _SIGNS.get(money.upper(), money.upper())

@@ -1,0 +1,279 @@
+"""Which documents speak of the same: versions of one document, and amendments with what they amend.
+
+Two documents are versions of one where their paths and titles differ only in what tells versions apart ("v2", "draft",
+"old", a date); those made anew for each period (reports, minutes, invoices) are not. An amendment says so at its
+beginning, and names there what it amends: by its title, its date, its reference, its parties; two of these at least,
+and no other document may be named as well.
+
+Limits: titles, names of files and beginnings are all that is looked at; English and German words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from localrag.answer.exact import dates
+from localrag.store.library import Library
+from localrag.store.text_analysis import FALLBACK, LANGUAGES, tokens
+from localrag.types import Document
+
+_OPENING = 2500
+_MOST = 64
+_LONGEST_TITLE = 12
+_FEWEST_POINTS = 2
+_AMENDING = re.compile(
+    r"\b(?:amend(?:ment|ments|s|ed|ing)?|addendum|supplement(?:al|ary)? (?:agreement|deed)|deed of variation|variation "
+    r"agreement|side letter|supersed\w+|replaces|nachtrag|änderungsvereinbarung|änderungsvertrag|zusatzvereinbarung|"
+    r"ersetzt)\b",
+    re.I,
+)
+_AMENDING_WORDS = (
+    "amendment", "amends", "amended", "addendum", "supplemental", "variation", "supersedes", "replaces", "Nachtrag",
+    "Änderungsvereinbarung", "Zusatzvereinbarung", "ersetzt",
+)  # fmt: skip
+# Words that tell versions apart wherever they stand in a name, those that do at its end ("Old Street lease" is no old
+# version), and those that say nothing.
+_VERSIONS = frozenset(
+    """v ver version rev revision revised restated amended draft redline redlined markup conformed superseded archive
+    archived entwurf fassung""".split()
+)
+_AT_THE_END = frozenset(
+    """old new final copy signed executed unsigned clean marked current latest previous updated update stand alt neu
+    kopie docs documents""".split()
+)
+_NOTHING = frozenset("of the and".split())
+_EARLY = frozenset("draft old previous archive archived superseded entwurf alt unsigned".split())
+# Made anew for each period: the figures of both are right.
+_PERIODIC = re.compile(
+    r"\b(?:q[1-4]|[1-4]q|h[12]|quarter\w*|quarterly|monthly|weekly|daily|reports?|minutes|protokolle?|invoices?|"
+    r"rechnung\w*|budgets?|forecasts?|accounts|statements?(?! of work)|"
+    r"results|10-?[kq]|8-?k|20-?f|jahresabschluss|bericht|"
+    r"payslips?|timesheets?|newsletters?|logs?|journal|diary|agendas?)\b",
+    re.I,
+)
+_NAME_PART = re.compile(r"[^\W\d_]+|\d+(?:[.\-_]\d+)*")
+_YEAR = re.compile(r"(?:19|20)\d\d(?:[.\-_]\d{1,2}){0,2}|\d{1,2}[.\-_]\d{1,2}[.\-_](?:\d\d){1,2}|(?:19|20)\d{6}")
+_SUFFIX = re.compile(r"\.\w{1,8}$")
+_DATED = re.compile(
+    r"\b(?:dated(?: as of)?|made(?: as of| on)?|signed(?: on)?|executed(?: on)?|entered into(?: as of| on)?|"
+    r"(?:effective )?date(?: of \w+)?\s*:?|as of|issued(?: on)?|updated(?: on)?|revised(?: on)?|version of|stand|vom|"
+    r"datum\s*:?)\s*(?:this\s+)?$",
+    re.I,
+)
+_REFERENCE = re.compile(r"\b(?=[\w/-]*\d)(?=[\w/-]*[A-Z])[A-Z0-9]+(?:[-/][A-Z0-9]+)+\b")
+_PARTY = re.compile(r"\b(?:[A-Z][\w&'’-]+ ){1,5}(?:[A-Z][\w&'’.-]+)")
+_KIND = re.compile(
+    r"\b(agreement|contract|lease|licen[cs]e|policy|deed|order|terms|plan|handbook|manual|statement of work|vertrag|"
+    r"vereinbarung|ordnung|richtlinie)\b",
+    re.I,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A document with its opening, and its day (ISO 8601, "" where none is known)."""
+
+    document: Document
+    opening: str
+    date: str
+
+
+class Related:
+    """The documents of a library among which those that belong together are looked for; openings are read once.
+
+    Args:
+        library: where they are, in a snapshot that the caller holds.
+        among: those that a question lets in.
+    """
+
+    def __init__(self, library: Library, among: Sequence[Document]) -> None:
+        self._library = library
+        self._among = among
+        self._all = library.documents()
+        self._dated: dict[int, Dated] = {}
+
+    def dated(self, document: Document) -> Dated:
+        """A document with its day: as its opening says, else as its name does, else as its file says."""
+        if document.id not in self._dated:
+            opening = self._library.page_text(document.id, 0)[:_OPENING]
+            self._dated[document.id] = Dated(document, opening, _day(document, opening) or document.date[:10])
+        return self._dated[document.id]
+
+    def versions(self, document: Document) -> list[Document]:
+        """The other versions of a document."""
+        pairs = self._library.near([other.id for other in self._among])
+        linked = {i for pair in pairs if document.id in pair for i in pair}
+        telling = max(_name(document.path)[0], key=len, default="")
+        return [
+            other
+            for other in self._among
+            if telling in other.path.casefold()  # a quick look, since a library may hold thousands
+            and other.id != document.id
+            and other.sha256 != document.sha256
+            and _same_thing(document, other, other.id in linked)
+        ][:_MOST]
+
+    def amending(self, document: Document) -> list[Dated]:
+        """The amendments of a document."""
+        allowed = {other.id: other for other in self._among}
+        terms = {token.term for word in _AMENDING_WORDS for name in LANGUAGES for token in tokens(word, name)}
+        ids = {int(i) for term in terms for i in self._library.text.called(term)} & set(allowed) - {document.id}
+        here = self.dated(document)
+        telling = {token.term for token in tokens(" ".join(_names(here)), document.language or FALLBACK)}
+        fits: Counter[int] = Counter()
+        for held in (ids & {int(i) for i in self._library.text.called(term)} for term in telling):
+            fits.update(dict.fromkeys(held, 1))
+        candidates = [self.dated(allowed[i]) for i in sorted(ids, key=lambda i: (-fits[i], i))[:_MOST]]
+        return [
+            one
+            for one in candidates
+            if _amends(one) and _named(one, here) >= _FEWEST_POINTS and self._base(one) == document
+        ]
+
+    def amended(self, document: Document) -> Document | None:
+        """What a document amends, where that is plain."""
+        one = self.dated(document)
+        base = self._base(one) if _amends(one) else None
+        return base if base in self._among else None
+
+    def _base(self, amendment: Dated) -> Document | None:
+        """The one document that an amendment names by more than any other."""
+        best: Document | None = None
+        most = _FEWEST_POINTS - 1
+        for other in self._likely(amendment):
+            points = _named(amendment, self.dated(other))
+            if points > most:
+                best, most = other, points
+            elif points == most >= _FEWEST_POINTS:
+                best = None
+        return best
+
+    def _likely(self, amendment: Dated) -> list[Document]:
+        """Documents of whose names most stands in the amendment's opening."""
+        words = {part.casefold() for part in _NAME_PART.findall(amendment.opening)}
+        shares: list[tuple[float, int, Document]] = []
+        for other in self._all:
+            if other.id != amendment.document.id:
+                own = (
+                    set(_NAME_PART.findall(f"{other.title} {_SUFFIX.sub('', other.path)}".casefold()))
+                    - _VERSIONS
+                    - _NOTHING
+                )
+                shares.append((-len(own & words) / max(1, len(own)), other.id, other))
+        return [other for _, _, other in sorted(shares, key=lambda item: item[:2])[:_MOST]]
+
+
+def _day(document: Document, opening: str) -> str:
+    told = [
+        written.readings[0][1].isoformat()
+        for written in dates.find(opening)
+        if _DATED.search(opening[max(0, written.start - 30) : written.start])
+    ]
+    if told:
+        # The other days at the beginning of an amendment are those of what it amends.
+        return max(told) if _AMENDING.search(f"{document.title} {opening[:600]}") else told[0]
+    named = next(dates.find(re.sub(r"[_/]", " ", document.path)), None)
+    return named.readings[0][1].isoformat() if named else ""
+
+
+# --- versions -----------------------------------------------------------------------------------------------
+
+
+def _same_thing(one: Document, other: Document, alike: bool) -> bool:
+    (ours, my_marks), (theirs, their_marks) = _name(one.path), _name(other.path)
+    if not ours or ours != theirs or (my_marks == their_marks and not alike):
+        return False
+    if _title(one) != _title(other) and _name(one.title)[0] != _name(other.title)[0]:
+        return False
+    return not any(_PERIODIC.search(re.sub(r"[_/.]", " ", f"{item.path} {item.title}")) for item in (one, other))
+
+
+def order(document: Document) -> int:
+    """Which of two versions is the later, by what their names say; for where no date does."""
+    marks = _name(document.path)[1]
+    numbers = [int(mark) for mark in marks if mark.isdigit() and len(mark) < 4]
+    return max(numbers, default=1) * 2 - bool(marks & _EARLY)
+
+
+def _title(document: Document) -> str:
+    return " ".join(document.title.casefold().split())
+
+
+def _name(path: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The words of a name that say of what it is, and those that tell versions apart.
+
+    A bare number belongs to the first: "Unit 4" is not "Unit 5". Behind "v" or "rev", and where it is a year or a date,
+    it tells versions apart.
+    """
+    core, marks = set[str](), set[str]()
+    for part in _SUFFIX.sub("", path).casefold().split("/"):
+        words = [word for word in _NAME_PART.findall(part) if word not in _NOTHING]
+        at_the_end = True
+        for at in reversed(range(len(words))):
+            word = words[at]
+            numbered = word[0].isdigit() and at > 0 and words[at - 1] in _VERSIONS
+            mark = word in _VERSIONS or numbered or bool(_YEAR.fullmatch(word))
+            mark = mark or (at_the_end and word in _AT_THE_END)
+            at_the_end = at_the_end and mark
+            (marks if mark else core).add(word)
+    return frozenset(core), frozenset(marks)
+
+
+# --- amendments ---------------------------------------------------------------------------------------------
+
+
+def _amends(document: Dated) -> bool:
+    """Whether a document says at its beginning that it changes another."""
+    return bool(_AMENDING.search(f"{document.document.title}\n{document.opening[:1500]}"))
+
+
+def _named(amendment: Dated, there: Dated) -> int:
+    """By how much an amendment names a document: by title, day, reference, parties; 0 without one of the first two."""
+    said, names = amendment.opening, _names(there)
+    title = _names_title(said, names)
+    if not title and not _same_kind(said, names):
+        return 0
+    days = _days(said) - {amendment.date}
+    day = there.date in days
+    if not (title or day) or (days and (own := _days(there.opening)) and not days & own):
+        return 0  # of the same title or parties, and of another day
+    references = set(_REFERENCE.findall(said)) & set(_REFERENCE.findall(there.opening))
+    titles = " ".join((amendment.document.title, *names)).casefold()
+    parties = _parties(said, titles) & _parties(there.opening, titles)
+    return title + day + bool(references) + bool(parties)
+
+
+def _days(text: str) -> set[str]:
+    return {reading[1].isoformat() for written in dates.find(text) for reading in written.readings}
+
+
+def _names(there: Dated) -> list[str]:
+    """What a document is called: its title, its file, its first line."""
+    stem = re.sub(r"[_\-.]+", " ", _SUFFIX.sub("", there.document.path.rsplit("/", 1)[-1]))
+    first = there.opening.strip().split("\n", 1)[0].lstrip("# ")
+    return [there.document.title, stem, first if len(first.split()) <= _LONGEST_TITLE else ""]
+
+
+def _names_title(said: str, names: Sequence[str]) -> bool:
+    """Whether a text holds what a document is called, as a phrase of several words."""
+    flat = " ".join(_NAME_PART.findall(said)).casefold()
+    for name in names:
+        parts = [part.casefold() for part in _NAME_PART.findall(name)]
+        if len(parts) >= 2 and _AMENDING.search(name) is None and re.search(rf"\b{re.escape(' '.join(parts))}\b", flat):
+            return True
+    return False
+
+
+def _same_kind(said: str, names: Sequence[str]) -> bool:
+    kinds = {kind.casefold() for name in names for kind in _KIND.findall(name)}
+    return any(re.search(rf"\b{re.escape(kind)}\b", said, re.I) for kind in kinds)
+
+
+def _parties(text: str, titles: str) -> set[str]:
+    """Names of several words that are no part of a title."""
+    flat = re.sub(r"\s+", " ", text)
+    found = {" ".join(name.split()).removeprefix("The ").strip(".") for name in _PARTY.findall(flat)}
+    return {name for name in found if name.casefold() not in titles and _KIND.search(name) is None}

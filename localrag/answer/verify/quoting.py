@@ -1,0 +1,378 @@
+"""Where words stand in a text, when the one who quotes them was not careful (pure).
+
+`locate` is exact but for what print and typing change: white space, line ends, hyphens at them and inside words, kinds
+of quotes and dashes, capitals, full-width signs, ligatures, table bars, stars of emphasis; between Chinese and Japanese
+signs spaces mean nothing. `quoted` also takes an ellipsis for what was left out, and in the end words that differ in
+typing mistakes, inflection, or little words left out or added; the caller shows the words of the text, not those given.
+
+Nothing is taken for a quote of something else: a number, a negation, a "may" or "must", a condition or a name that
+differs refuses it, and so does any word that stands in the place of another. The fuzzy score is rapidfuzz's ratio
+(normalised indel distance, 0 to 100) of the words given and those found; docs/decisions/0027-checks.md measures the
+threshold.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from localrag.answer.verify import numerals
+
+# Lowest ratio at which words that are not there exactly are taken for a quote, and fewest letters that it is tried for.
+ALIKE = 80.0
+_FEWEST_LETTERS = 20
+_MOST_WORDS = 200
+# Furthest that the parts around an ellipsis may lie apart, and longest whole, to be shown as one.
+_NEAR, _LONGEST_WHOLE = 160, 320
+
+_LETTER = r"[^\W\d_]"
+# Chinese and Japanese signs and their punctuation; Korean writes spaces.
+_CJK = "\u3001-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
+_SPECIAL = re.compile(
+    rf"""(?P<nothing> \xad(?:\s*\n\s*)? | [\u200b-\u200f\u2060\ufeff]
+        | (?<={_LETTER})[-‐‑] (?: [ \t]*\n\s*(?=[^\W\d_A-ZÄÖÜ]) | (?={_LETTER}) )  # a word parted, or of two parts
+        | (?<=[{_CJK}])\s+ | \s+(?=[{_CJK}])
+        | (?<![\w)])\*+ | \*+(?![\w(]) )
+      | (?P<bar> \s*(?:\|\s*)+ )
+      | (?P<dash> \s*[-‐‑‒–—―−]+\s* )
+      | (?P<space> [^\S\ ]\s* | \ \s+ )
+      | (?P<double> ["“”„‟«»″〝〞「」『』＂] )
+      | (?P<single> ['’‘‚‛‹›`´′] )
+      | (?P<other> … | ß | İ | [\ufb00-\ufb06] | [\uff01-\uff5e] | \w[\u0300-\u036f]+ )
+    """,
+    re.X,
+)
+_PLAIN = {"bar": " ", "dash": "-", "space": " ", "double": '"', "single": "'", "nothing": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A text as it is compared, and the way back to its offsets.
+
+    `runs` ascend: where a run begins in the folded text, its half-open span in the original, and whether it stands
+    there sign for sign.
+    """
+
+    text: str
+    runs: tuple[tuple[int, int, int, bool], ...]
+    starts: tuple[int, ...]
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """The span of the original that a non-empty span of the folded text stands for."""
+        return self._at(start)[0], self._at(end - 1)[1]
+
+    def _at(self, position: int) -> tuple[int, int]:
+        begin, start, end, same = self.runs[bisect_right(self.starts, position) - 1]
+        return (start + position - begin, start + position - begin + 1) if same else (start, end)
+
+
+def fold(text: str) -> Folded:
+    """A text with everything evened out that a quote may have otherwise."""
+    parts: list[str] = []
+    runs: list[tuple[int, int, int, bool]] = []
+    length = last = 0
+
+    def add(part: str, start: int, end: int, same: bool) -> None:
+        nonlocal length
+        if part:
+            parts.append(part)
+            runs.append((length, start, end, same))
+            length += len(part)
+
+    for match in _SPECIAL.finditer(text):
+        add(text[last : match.start()].lower(), last, match.start(), True)
+        kind = match.lastgroup or ""
+        plain = unicodedata.normalize("NFKC", match[0]).casefold() if kind == "other" else _PLAIN[kind]
+        add(plain, *match.span(), False)
+        last = match.end()
+    add(text[last:].lower(), last, len(text), True)
+    return Folded("".join(parts), tuple(runs), tuple(run[0] for run in runs))
+
+
+def locate(words: str, text: str) -> tuple[int, int] | None:
+    """Where words stand in a text, exact but for what typing changes; None where they do not."""
+    return within(words, fold(text))
+
+
+def within(words: str, text: Folded) -> tuple[int, int] | None:
+    """The same in a text that is folded already; the span is one of the original."""
+    return _find(_needle(words), text)
+
+
+def _needle(words: str) -> str:
+    needle = fold(words.strip()).text.strip()
+    return needle if re.search(r"\w", needle) else ""
+
+
+def _find(needle: str, text: Folded, begin: int = 0) -> tuple[int, int] | None:
+    """The span of the original where a folded needle stands as whole words, from a place in the folded text on."""
+    if not needle:
+        return None
+    at = text.text.find(needle, begin)
+    while at >= 0:
+        end = at + len(needle)
+        if _is_whole(text.text, at, end):
+            return text.original(at, end)
+        at = text.text.find(needle, at + 1)
+    return None
+
+
+_WORDY = re.compile(rf"[^\W{_CJK}]")
+
+
+def _is_whole(text: str, start: int, end: int) -> bool:
+    """Whether a span is not cut from the middle of a word or number: “3 percent” does not stand in “13 percent”."""
+    before, after = text[start - 1 : start], text[end : end + 1]
+    first, last = text[start], text[end - 1]
+    if _WORDY.match(first) and (_WORDY.match(before) or (first.isdigit() and before in tuple(".,"))):
+        return False
+    if (first.isdigit() and before.isdigit()) or (last.isdigit() and after.isdigit()):
+        return False
+    if _WORDY.match(last) and _WORDY.match(after):
+        return False
+    return not (last.isdigit() and after in tuple(".,") and text[end + 1 : end + 2].isdigit())
+
+
+# --- quotes -------------------------------------------------------------------------------------------------
+
+_ELLIPSIS = re.compile(r"\s*(?:[\[(]\s*(?:\.{3}|…)\s*[\])]|\.{3,6}|(?:\. ){2}\.|…)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A span of one of several texts, half-open."""
+
+    text: int
+    start: int
+    end: int
+
+
+def quoted(words: str, texts: Sequence[Folded]) -> tuple[Place, ...]:
+    """The words of the texts that were meant by a quote; several where far-off parts were quoted as one, or none."""
+    words = words.strip().rstrip(".,;")
+    for number, text in enumerate(texts):
+        if (place := _find(_needle(words), text)) is not None:
+            return (Place(number, *place),)
+    if parts := _parts(words):
+        for number, text in enumerate(texts):
+            if places := _in_order(parts, text):
+                return _joined(number, places)
+        return ()
+    best: tuple[float, Place] | None = None
+    for number, text in enumerate(texts):
+        if (near := nearest(words, text)) is not None and (best is None or near[0] > best[0]):
+            best = (near[0], Place(number, near[1], near[2]))
+    return (best[1],) if best else ()
+
+
+def _parts(words: str) -> list[str]:
+    """What stands around the ellipses of a quote, folded; none where a part is too short to tell anything."""
+    parts = [_needle(part.strip(" ,;")) for part in _ELLIPSIS.split(words)]
+    parts = [part for part in parts if part]
+    fits = all(len(re.findall(rf"[^\W{_CJK}]+|[{_CJK}]", part)) >= 2 for part in parts)
+    return parts if fits and _ELLIPSIS.search(words) else []
+
+
+def _in_order(parts: Sequence[str], text: Folded) -> list[tuple[int, int]]:
+    places: list[tuple[int, int]] = []
+    begin = 0
+    for part in parts:
+        if (place := _find(part, text, begin)) is None:
+            return []
+        places.append(place)
+        begin = text.text.find(part, begin) + len(part)
+    return places
+
+
+def _joined(number: int, places: Sequence[tuple[int, int]]) -> tuple[Place, ...]:
+    """Parts that lie close together as the one span that they are, so that what was left out is seen."""
+    near = all(after[0] - before[1] <= _NEAR for before, after in pairwise(places))
+    if near and places[-1][1] - places[0][0] <= _LONGEST_WHOLE:
+        return (Place(number, places[0][0], places[-1][1]),)
+    return tuple(Place(number, *place) for place in places)
+
+
+# --- words that are nearly there ----------------------------------------------------------------------------
+
+_TOKEN = re.compile(rf"\d(?:[\d.,:/]*\d)?|[^\W\d{_CJK}][^\W{_CJK}]*(?:'[^\W\d_]+)?|[{_CJK}]|%|[€$£¥₹]")
+# Words that turn or bound what is said; a quote that has one more or less, or another one, is not this quote.
+_TURNING = frozenset(
+    """no not never none nor neither nobody nothing without unless except excluding only or if until before after may
+    might must shall should will would can could cannot least most more less than minimum maximum both either all any
+    every each non un n't isn't aren't wasn't weren't don't doesn't didn't won't can't shouldn't wouldn't mustn't
+    nicht kein keine keinen keiner keines keinem nie niemals ohne weder außer ausser nur oder wenn falls sofern bis vor
+    nach darf dürfen muss müssen soll sollen kann können mindestens höchstens mehr weniger alle jede jeder jedes
+    ne pas jamais sans aucun aucune sauf seulement ou si jusqu avant après peut doit moins plus tout toute
+    nunca sin ningún ninguno ninguna salvo solo sólo o hasta antes después puede debe menos más todo toda
+    non mai senza nessun nessuna tranne solo oppure se fino prima dopo può deve meno più tutto tutta
+    niet geen nooit zonder tenzij alleen of als tot voor na mag moet kan minder meer elke não nem sem apenas""".split()
+) | frozenset(
+    "不没沒無无未非否勿毋莫除仅僅或若如前后後以上下内內外超過过须須必可能应應ないずぬ一二三四五六七八九十百千万萬億亿零〇两兩半"
+)
+_ARTICLES = frozenset(
+    """a an the this that these those such der die das den dem des ein eine einen einem einer eines le la les l un une
+    el los las il lo i gli o os as um uma de het een""".split()
+)
+_ENDINGS = frozenset(["", *"ations ation ments ment ings ing edly ed es s d n en e em ly al ies y ied".split()])
+_LEAST_TYPED = 7
+_MISREAD = str.maketrans({"1": "l", "i": "l", "|": "l", "0": "o", "5": "s", "8": "b"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    folded: str
+    start: int
+    end: int
+    named: bool
+
+
+def nearest(words: str, text: Folded, least: float = ALIKE) -> tuple[float, int, int] | None:
+    """The ratio and the span of the words of a text that are nearly those given, where nothing of weight differs."""
+    from rapidfuzz import fuzz
+
+    given = fold(words)
+    needle = given.text.strip()
+    if sum(map(str.isalpha, needle)) < _least_letters(needle):
+        return None
+    found = fuzz.partial_ratio_alignment(needle, text.text, score_cutoff=least - 10)
+    if found is None or found.src_end - found.src_start < len(needle):
+        return None  # the text is shorter than the quote
+    slack = len(needle) // 4 + 16
+    asked = _words(given, 0, len(given.text), words)
+    there = _words(text, max(0, found.dest_start - slack), min(len(text.text), found.dest_end + slack), None)
+    if not asked or len(asked) > _MOST_WORDS or (span := _aligned(asked, there)) is None:
+        return None
+    ratio = fuzz.ratio(needle, text.text[span[0] : span[1]])
+    return (ratio, *text.original(*span)) if ratio >= least and _is_whole(text.text, *span) else None
+
+
+def _least_letters(needle: str) -> int:
+    return _FEWEST_LETTERS // 2 if re.search(f"[{_CJK}]", needle) else _FEWEST_LETTERS
+
+
+def _words(folded: Folded, start: int, end: int, original: str | None) -> list[_Word]:
+    """The words between two offsets of a folded text; `named` where one is written like a name."""
+    found: list[_Word] = []
+    for match in _TOKEN.finditer(folded.text, start, end):
+        named = False
+        if original is not None and found:
+            at = folded.original(match.start(), match.end())
+            named = original[at[0]].isupper()
+        found.append(_Word(match[0], match.start(), match.end(), named))
+    return found
+
+
+def _aligned(asked: Sequence[_Word], there: Sequence[_Word]) -> tuple[int, int] | None:
+    """The span of the words there that are those asked for, in the folded text; None where one of weight differs.
+
+    A semi-global alignment (Needleman and Wunsch 1970, with free ends in the text): what is alike costs a half, a word
+    left out or added one; there is no replacing.
+    """
+    width = len(there) + 1
+    costs = [[0.0] * width]
+    steps = [[0] * width]
+    for row, word in enumerate(asked, 1):
+        line, ways = [float(row)], [2]
+        above = costs[-1]
+        for column, other in enumerate(there, 1):
+            options = [(above[column] + 1, 2), (line[-1] + 1, 1)]
+            if word.folded == other.folded:
+                options.append((above[column - 1], 0))
+            elif _alike(word.folded, other.folded):
+                options.append((above[column - 1] + 0.5, 3))
+            cost, way = min(options)
+            line.append(cost)
+            ways.append(way)
+        costs.append(line)
+        steps.append(ways)
+    column = min(range(width), key=lambda at: costs[-1][at])
+    return _walked(asked, there, steps, column)
+
+
+def _walked(
+    asked: Sequence[_Word], there: Sequence[_Word], steps: Sequence[Sequence[int]], column: int
+) -> tuple[int, int] | None:
+    """Go back through an alignment and judge each gap of it."""
+    row, last, first = len(asked), -1, -1
+    added: list[_Word] = []
+    left_out: list[_Word] = []
+    while row:
+        way = steps[row][column]
+        if way in (0, 3):
+            if not _harmless(added, left_out, at_the_edge=last < 0):
+                return None
+            added, left_out = [], []
+            row, column = row - 1, column - 1
+            first, last = column, max(last, column)
+        elif way == 2:
+            row -= 1
+            added.append(asked[row])
+        else:
+            column -= 1
+            if last >= 0:
+                left_out.append(there[column])
+    if first < 0 or not _harmless(added, [], at_the_edge=True):
+        return None
+    return there[first].start, there[last].end
+
+
+def _harmless(added: Sequence[_Word], left_out: Sequence[_Word], *, at_the_edge: bool) -> bool:
+    """Whether words that only the quote has, and words that only the text has at the same place, change nothing.
+
+    A word of the quote's own may be a slip where nothing stands in the text instead; at its edges it does.
+    """
+    if any(_weighs(word) for word in (*added, *left_out)):
+        return False
+    strange = [word for word in added if word.folded not in _ARTICLES]
+    return not strange or (not at_the_edge and not left_out)
+
+
+def _weighs(word: _Word) -> bool:
+    return (
+        word.named
+        or word.folded in _TURNING
+        or word.folded in numerals.WORDS
+        or word.folded in "%€$£¥₹"
+        or any(map(str.isdigit, word.folded))
+    )
+
+
+def _alike(one: str, two: str) -> bool:
+    """Whether two words are the same but for inflection, a typing mistake inside, or a sign misread in a picture."""
+    if one in _TURNING or two in _TURNING or one in numerals.WORDS or two in numerals.WORDS:
+        return False
+    if min(len(one), len(two)) < 3 or (one[0].isdigit() and two[0].isdigit()):
+        return False
+    if len(one) >= 4 and one.isalpha() and _read_as(one) == _read_as(two):
+        return True
+    if not (one.isalpha() and two.isalpha()):
+        return False
+    return _inflected(one, two) or _mistyped(one, two)
+
+
+def _read_as(word: str) -> str:
+    return word.replace("rn", "m").replace("vv", "w").translate(_MISREAD)
+
+
+def _inflected(one: str, two: str) -> bool:
+    """Whether two words have one beginning of at least four letters, and endings behind it."""
+    same = next(
+        (at for at, pair in enumerate(zip(one, two, strict=False)) if pair[0] != pair[1]), min(len(one), len(two))
+    )
+    return any(one[at:] in _ENDINGS and two[at:] in _ENDINGS for at in range(4, same + 1))
+
+
+def _mistyped(one: str, two: str) -> bool:
+    """A sign missing or too many, or two changed over, in a word of at least seven and not in its first or last two.
+
+    A sign in the place of another makes too many other words: "content" and "consent".
+    """
+    if min(len(one), len(two)) < _LEAST_TYPED or one[:2] != two[:2] or one[-2:] != two[-2:]:
+        return False
+    same = next(at for at, pair in enumerate(zip(one, two, strict=False)) if pair[0] != pair[1])
+    rest, other = one[same:], two[same:]
+    return rest[1:] == other or rest == other[1:] or (rest[:2] == other[1::-1] and rest[2:] == other[2:])

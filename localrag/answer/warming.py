@@ -1,0 +1,166 @@
+"""Documents read ahead of time, so that the first question on them finds them read (`prefix_cache.py`).
+
+What is read is exactly what `read` and a summary put before the model: a whole document, or, where it is longer than
+the model can use, its sections one by one. More urgent work comes first (`precedence.py`): warming stops within a
+fraction of a second and goes on behind it. What is kept is passed over, so a warming that was stopped goes on where it
+was; of the document at hand only what was read since the process began is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from localrag.answer import prompts
+from localrag.answer.context import Unit
+from localrag.answer.question import Question
+from localrag.answer.survey import summarising
+from localrag.events import Piece, Warmed
+from localrag.llm import calibration, loading, priority
+from localrag.llm.generation import Generator as Model
+from localrag.llm.priority import Rank
+from localrag.llm.prompt_cache import PrefixCache, bound
+from localrag.settings import Settings
+from localrag.store.library import Library
+from localrag.types import EVERYTHING, Document
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a warming would take: pieces to read, their tokens, seconds (None where speeds are not known), and bytes.
+
+    `bound` is the most bytes that the library's states may take together.
+    """
+
+    pieces: int
+    kept: int
+    tokens: int
+    seconds: float | None
+    bytes: int
+    bound: int
+
+
+def pieces(
+    library: Library, documents: Sequence[Document], model: Model, settings: Settings,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Piece]:  # fmt: skip
+    """What there is to read of these documents, in order; nothing is read. Ends early where `stop` says so."""
+    found: list[Piece] = []
+    for document in documents:
+        if stop():
+            break
+        for unit in _units(library, document, model, settings):
+            found.append(_piece(library, unit, model, settings))
+    return found
+
+
+def estimate(library: Library, found: Sequence[Piece], model: Model, settings: Settings) -> Estimate:
+    """What reading the rest of these would take here."""
+    known = calibration.load(settings.calibration_file, model.model)
+    rest = [piece for piece in found if not piece.kept and not piece.why_not]
+    seconds = [known.seconds_to_read(piece.tokens) for piece in rest]
+    return Estimate(
+        pieces=len(rest), kept=sum(piece.kept for piece in found), tokens=sum(piece.tokens for piece in rest),
+        seconds=None if None in seconds else sum(value for value in seconds if value is not None),
+        bytes=sum(piece.tokens for piece in rest) * model.bytes_per_token,
+        bound=bound(library.folder / "cache", settings.cache_bytes),
+    )  # fmt: skip
+
+
+def warm(
+    library: Library, found: Sequence[Piece], model: Model, settings: Settings, *,
+    stop: Callable[[], bool] = lambda: False, rank: Rank = Rank.WARMING,
+) -> Iterator[Warmed]:  # fmt: skip
+    """Read these, and keep their states; no state of anything else goes for them.
+
+    Args:
+        stop: polled while reading; True ends it within a fraction of a second.
+        rank: TYPING while a person is about to ask, else WARMING.
+    """
+    folder = settings.asking_dir
+    with priority.asking(folder, rank):
+        for number, piece in enumerate(found, 1):
+            if stop():
+                return
+            if piece.kept or piece.why_not:
+                continue
+            unit = next((u for u in _units(library, piece.document, model, settings) if u.name == piece.name), None)
+            if unit is None:  # the library was changed meanwhile
+                continue
+            yield from _warm(library, unit, piece, number, len(found), model, settings, stop, rank)
+
+
+def one_by_one(
+    library: Library, documents: Sequence[Document], model: Model, settings: Settings,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Warmed]:  # fmt: skip
+    """Read documents in order, each looked at only when its turn comes, so that a thousand of them begin at once.
+
+    What is kept already, or cannot be read, is told as well.
+    """
+    for number, document in enumerate(documents, 1):
+        if stop():
+            return
+        found = pieces(library, [document], model, settings)
+        if not found:
+            nothing = Piece(document, document.path, False, 0, False, "it has no text")
+            yield Warmed(nothing, number, len(documents), 0, "not read", 1.0)
+        whole = sum(piece.tokens for piece in found) or 1
+        before = 0
+        for piece in found:
+            events = _told(piece) if piece.kept or piece.why_not else warm(library, [piece], model, settings, stop=stop)
+            for event in events:
+                over = event.state in ("kept", "no room", "not read")
+                done = before + (piece.tokens if over else event.done)
+                yield replace(event, number=number, total=len(documents), share=done / whole)
+            if stop():
+                return
+            before += piece.tokens
+
+
+def _told(piece: Piece) -> Iterator[Warmed]:
+    """That there is nothing to read."""
+    yield Warmed(piece, 1, 1, piece.tokens if piece.kept else 0, "kept" if piece.kept else "not read")
+
+
+def _warm(
+    library: Library, unit: Unit, piece: Piece, number: int, total: int, model: Model, settings: Settings,
+    stop: Callable[[], bool], rank: Rank,
+) -> Iterator[Warmed]:  # fmt: skip
+    states = _states(library, unit, settings)
+    if not states.has_room(piece.tokens * model.bytes_per_token):
+        yield Warmed(piece, number, total, 0, "no room")
+        return
+    messages = prompts.documents_prompt("", [(unit.name, unit.text)])
+    done = 0
+    while done < piece.tokens and not stop():
+        if priority.wanted(settings.asking_dir, rank):
+            yield Warmed(piece, number, total, done, "waiting")
+            priority.give_way(settings.asking_dir, stop, rank)
+        urgent = priority.watch(settings.asking_dir, rank)
+        for event in model.read(messages, stop=lambda urgent=urgent: stop() or urgent(), states=states):  # type: ignore[misc]
+            done = event.done
+            yield Warmed(piece, number, total, done, "kept" if done >= event.total else "reading")
+
+
+def _units(library: Library, document: Document, model: Model, settings: Settings) -> list[Unit]:
+    """What of a document is put before the model at once."""
+    known = calibration.load(settings.calibration_file, model.model)
+    asked = Question("", [library], EVERYTHING, [(library, document)], (), lambda: False)
+    return summarising.units_of((library, document), asked, model, summarising.room_for(model, settings, known))
+
+
+def _piece(library: Library, unit: Unit, model: Model, settings: Settings) -> Piece:
+    prefix = model.prefixes(prompts.documents_prompt("", [(unit.name, unit.text)]))[-1]
+    tokens = len(prefix.tokens)
+    why_not = "" if tokens < model.window else f"it has {tokens:,} tokens, and the model's window {model.window:,}"
+    kept = _states(library, unit, settings).has(prefix)
+    return Piece(unit.pair[1], unit.name, unit.section, tokens, kept, why_not)
+
+
+def _states(library: Library, unit: Unit, settings: Settings) -> PrefixCache:
+    identity = loading.generator_identity(settings)
+    return PrefixCache(
+        library.folder, identity, [unit.pair[1].sha256], settings.cache_bytes,
+        part=unit.name if unit.section else "", keep_others=True,
+    )  # fmt: skip

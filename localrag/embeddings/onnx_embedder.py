@@ -1,0 +1,119 @@
+"""Texts to vectors by onnxruntime: an embedder's fast form (models/onnx_export.py), with 8-bit weights.
+
+Promise: a text's vector depends on nothing but the text. What meets the weights is scaled to 8 bits by the largest
+value of a batch, so texts that share a batch would change each other's vectors (cosine 0.995); here each text runs
+alone, as many texts at once as there are cores. That is no slower than batches: nothing is padded, and no core waits
+for another. Limits: vectors differ a little from those of sentence-transformers (cosine 0.99), so the two are never in
+one index; the engine and "int8" in the identity keep them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from localrag.embeddings.embedding import EmbedderIdentity
+from localrag.errors import Cancelled, ModelError
+from localrag.models import machine
+from localrag.security import offline
+
+if TYPE_CHECKING:
+    from localrag.embeddings.embedding import Vectors
+
+_SLICE = 32  # texts between two reports; whoever gives way to a question does so between them
+
+
+class OnnxEmbedder:
+    """An ONNX graph that holds transformer, pooling and normalisation, and the model's own tokenizer.json.
+
+    Args:
+        folder: the sentence-transformers folder; only its tokenizer.json is read.
+        graph: the fast form.
+        sha256: of the weights that the fast form was made from.
+
+    Raises:
+        ModelError: one of the two files cannot be loaded.
+    """
+
+    engine = "onnxruntime"
+
+    def __init__(self, model_id: str, folder: Path, graph: Path, sha256: str) -> None:
+        offline.set_switches("ORT_DISABLE_TELEMETRY")  # also for who uses this without `offline.confine`
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        onnxruntime.disable_telemetry_events()  # builds for Windows do not heed that switch
+        options = onnxruntime.SessionOptions()
+        # One thread a text; `embed_documents` runs several texts. So onnxruntime has no threads that spin or wait.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            said = self._session.get_modelmeta().custom_metadata_map
+            self._longest = int(said["max_tokens"])
+            self._prompts = (said["question_prompt"], said["document_prompt"])
+            dimension = int(said["dimension"])
+        except Exception as error:  # both libraries raise their own and bare ones
+            raise ModelError(
+                f"cannot load the fast form of the embedder {model_id!r} from {str(graph)!r}: {error}",
+                f"Check it with: localrag models verify {model_id}",
+            ) from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._identity = EmbedderIdentity(model_id, sha256, "int8", self.engine, dimension)
+
+    @property
+    def identity(self) -> EmbedderIdentity:
+        return self._identity
+
+    @property
+    def max_tokens(self) -> int:
+        # Room for the two markers at the ends.
+        return self._longest - 2
+
+    def count(self, text: str) -> int:
+        # The batch call without offsets: a third less time, and chunking asks for each sentence.
+        return len(self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0])
+
+    def embed_documents(
+        self,
+        texts: Sequence[str],
+        *,
+        progress: Callable[[int], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> Vectors:
+        vectors = np.empty((len(texts), self._identity.dimension), np.float32)
+        prompt = self._prompts[1]
+        with ThreadPoolExecutor(machine.cores(), "embed") as pool:
+            for first in range(0, len(texts), _SLICE):
+                last = min(first + _SLICE, len(texts))
+                # Long texts first, so that no core is left alone with one at the end.
+                order = sorted(range(first, last), key=lambda i: len(texts[i]), reverse=True)
+                rows = pool.map(self._vector, [prompt + texts[i] for i in order])
+                for i, row in zip(order, rows, strict=True):
+                    if stop is not None and stop():
+                        pool.shutdown(cancel_futures=True)
+                        raise Cancelled("stopped while embedding")
+                    vectors[i] = row
+                if progress is not None:
+                    progress(last)
+        return vectors
+
+    def embed_question(self, text: str) -> Vectors:
+        # In a thread of its own: on processors with AMX, onnxruntime and llama.cpp each set up the tile registers of
+        # a thread once and trust them from then on, so a model that shares the thread would write nonsense.
+        with ThreadPoolExecutor(1, "embed") as pool:
+            return pool.submit(self._vector, self._prompts[0] + text).result()
+
+    def _vector(self, text: str) -> Vectors:
+        ids = self._tokenizer.encode(text).ids
+        if len(ids) > self._longest:
+            ids = [*ids[: self._longest - 1], ids[-1]]
+        row = np.array([ids], np.int64)
+        vector: Vectors = self._session.run(None, {"input_ids": row, "attention_mask": np.ones_like(row)})[0][0]
+        return vector / max(float(np.linalg.norm(vector)), 1e-12)

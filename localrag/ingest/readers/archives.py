@@ -1,0 +1,262 @@
+"""Archives (ZIP, TAR, compressed TAR) and single compressed files (GZ, BZ2, XZ): what is inside, one by one.
+
+Nothing is written to disk, no link is followed, and only members of types that are read are unpacked. Each member that
+is not read is one line with its reason: paths that lead out of the archive, links, devices, encryption that no password
+opens, bombs, damage. Bombs are met three times: by the sizes that are declared, by members that share their bytes, and
+by counting while they are unpacked. Limits: RAR, 7Z, Deflate64, Zstandard and AES encryption are not read.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+from localrag.errors import ReadError
+from localrag.ingest.readers.base import reads
+from localrag.ingest.readers.naming import Names, old_name, safe
+from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, another_kind
+
+_COMPRESSED = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".tbz": bz2.open, ".tbz2": bz2.open,
+               ".xz": lzma.open, ".txz": lzma.open}  # fmt: skip
+_DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, ValueError,
+    struct.error, IndexError, OverflowError, UnicodeError, OSError,
+)  # fmt: skip
+_OF_SYSTEMS = re.compile(r"(?:^|/)(?:\.[^/]*|__MACOSX|~\$[^/]*|Thumbs\.db|desktop\.ini)(?:/|$)", re.I)
+_DAMAGE = "Copy it again from where it came from, or unpack it with a repair tool."
+_DISTRUST = "Do not trust this archive."
+_UNICODE_NAME = 0x7075
+_AES = 99
+_STEP = 1 << 20
+_RATIO = 200
+_HARMLESS = 50_000_000
+
+
+def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
+    if source.suffix == ".zip":
+        return _zip_members(source, options, budget)
+    return _tar_or_single(source, budget)
+
+
+def _inner_name(raw: str, names: Names) -> tuple[str, ReadError | None] | None:
+    """A member's path made safe, and why it is refused; None for what systems leave in archives and nobody means."""
+    path = raw.replace("\\", "/")
+    steps = [step for step in path.split("/") if step not in ("", ".")]
+    if not steps or _OF_SYSTEMS.search("/".join(step for step in steps if step != "..")):
+        return None
+    refused = None
+    if path.startswith("/") or re.match(r"[A-Za-z]:/", path):
+        refused = ReadError("has an absolute path in the archive", _DISTRUST)
+    elif ".." in steps:
+        refused = ReadError("has a path that leads out of the archive", _DISTRUST)
+    name = "/".join(filter(None, map(safe, steps))) or "unnamed"
+    if name in names and refused is None:
+        refused = ReadError("stands in the archive twice; the first one is read", "Unpack it to see both.")
+    return names.unique(name), refused
+
+
+# --- ZIP -----------------------------------------------------------------------------------------------------
+
+
+def _zip_members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
+    with source.open() as stream:
+        try:
+            archive = zipfile.ZipFile(stream)
+            entries = archive.infolist()
+        except (*_DAMAGED, NotImplementedError) as error:
+            other = another_kind(source, "a ZIP archive", "a ZIP")
+            raise (other or ReadError("is damaged, cut off, or not a ZIP archive", _DAMAGE)) from error
+        shared, names = _sharing(entries), Names()
+        for entry in entries:
+            if entry.is_dir() or (found := _inner_name(_zip_name(entry), names)) is None:
+                continue
+            name, refused = found
+            refused = refused or _zip_refusal(entry, entry.header_offset in shared)
+            if refused is None and reads(Path(name)):
+                try:
+                    yield Member(name, Source(name, data=_zip_data(archive, entry, options, budget)))
+                    continue
+                except OverBudget:
+                    raise
+                except ReadError as error:
+                    refused = error
+            yield Member(name, refused=refused if reads(Path(name)) else None)
+
+
+def _zip_refusal(entry: zipfile.ZipInfo, shares: bool) -> ReadError | None:
+    mode = entry.external_attr >> 16
+    if stat.S_ISLNK(mode):
+        return ReadError("is a link, which is not followed", "Pack the file itself.")
+    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        return ReadError("is a device or pipe, not a file", _DISTRUST)
+    if shares:
+        return ReadError("shares its bytes with another member, as in a bomb", _DISTRUST)
+    return _bomb(entry.file_size, entry.compress_size)
+
+
+def _bomb(unpacked: int, packed: int) -> ReadError | None:
+    """Why bytes that unpack so well are no document; `zipfile` sees to it that no more come than were declared."""
+    if unpacked <= _HARMLESS or unpacked <= _RATIO * packed:
+        return None
+    return ReadError(f"unpacks to over {_RATIO} times its size, as a bomb does", _DISTRUST)
+
+
+def _sharing(entries: list[zipfile.ZipInfo]) -> set[int]:
+    """Where entries begin that lie in each other: how a small archive unpacks to a huge one without nesting."""
+    spans = sorted((entry.header_offset, entry.header_offset + 30 + entry.compress_size) for entry in entries)
+    return {start for (one, end), (other, _) in pairwise(spans) if end > other for start in (one, other)}
+
+
+def _zip_data(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, options: Options, budget: Budget) -> bytes:
+    encrypted = bool(entry.flag_bits & 1)
+    if entry.compress_type == _AES:
+        raise ReadError("is encrypted with AES, which is not supported", "Unpack it with its password.")
+    for password in options.passwords if encrypted else ("",):
+        try:
+            with archive.open(entry, pwd=password.encode() if encrypted else None) as stream:
+                return budget.unpack(cast(BinaryIO, stream))
+        except NotImplementedError as error:
+            raise ReadError(
+                f"is compressed by a method that is not supported ({entry.compress_type})", "Pack it as ordinary ZIP."
+            ) from error
+        except (*_DAMAGED, RuntimeError) as error:
+            if not encrypted:
+                raise ReadError("is damaged in the archive", _DAMAGE) from error
+    tried = "and none of the passwords given opens it" if options.passwords else "and no password was given"
+    raise ReadError(f"is encrypted, {tried}", "Unpack it, or give its password.")
+
+
+def _zip_name(entry: zipfile.ZipInfo) -> str:
+    """The name in Unicode where the archive has it, else in the code page that it seems to be in."""
+    if entry.flag_bits & 0x800 or entry.filename.isascii():
+        return entry.filename
+    extra = entry.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        if kind == _UNICODE_NAME and size > 5:
+            return extra[9 : 4 + size].decode("utf-8", "replace")
+        extra = extra[4 + size :]
+    return old_name(entry.filename.encode("cp437", "replace"))
+
+
+# --- TAR, and what is compressed as a whole ------------------------------------------------------------------
+
+
+def _tar_or_single(source: Source, budget: Budget) -> Iterator[Member]:
+    opener = _COMPRESSED.get(source.suffix)
+    with ExitStack() as stack:
+        packed = stack.enter_context(source.open())
+        if opener is None:
+            yield from _tar_members(_Stream(packed), budget)
+            return
+        stream = _Stream(stack.enter_context(opener(packed)), packed)  # type: ignore[operator]
+        try:
+            head = stream.read(512)
+            stream.seek(0)
+        except _DAMAGED as error:
+            raise _not_compressed(source) from error
+        named = source.suffix in (".tgz", ".tbz", ".tbz2", ".txz") or source.stem.lower().endswith(".tar")
+        if named or head[257:262] == b"ustar":
+            yield from _tar_members(stream, budget)
+        else:
+            yield _single(source, stream, budget)
+
+
+def _single(source: Source, stream: _Stream, budget: Budget) -> Member:
+    name = safe(source.stem) or "unnamed"
+    if not reads(Path(name)):
+        return Member(name)
+    try:
+        return Member(name, Source(name, data=budget.unpack(cast(BinaryIO, stream))))
+    except OverBudget:
+        raise
+    except ReadError as error:
+        return Member(name, refused=error)
+    except _DAMAGED:
+        return Member(name, refused=ReadError("is damaged in the archive", _DAMAGE))
+
+
+def _not_compressed(source: Source) -> ReadError:
+    if other := another_kind(source, "a compressed file", "a GZIP"):
+        return other
+    return ReadError("is damaged, or not a compressed file", _DAMAGE)
+
+
+def _tar_members(stream: _Stream, budget: Budget) -> Iterator[Member]:
+    names = Names()
+    try:
+        with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as archive:
+            for entry in archive:
+                archive.members = []  # type: ignore[attr-defined]  # else it keeps all of them
+                if (member := _tar_member(archive, entry, names, budget)) is not None:
+                    yield member
+        # tarfile takes a broken header for the end; the real end is a block of zeros, or nothing at all.
+        if stream.last.strip(b"\0"):
+            raise EOFError
+    except OverBudget:
+        raise
+    except ReadError:
+        raise
+    except _DAMAGED as error:
+        raise ReadError("is damaged, cut off, or not a TAR archive; what could be read was", _DAMAGE) from error
+
+
+def _tar_member(archive: tarfile.TarFile, entry: tarfile.TarInfo, names: Names, budget: Budget) -> Member | None:
+    raw = old_name(entry.name.encode("utf-8", "surrogateescape"))
+    if entry.isdir() or (found := _inner_name(raw, names)) is None:
+        return None
+    name, refused = found
+    if not reads(Path(name)):
+        return Member(name)
+    if entry.issym() or entry.islnk():
+        refused = refused or ReadError("is a link, which is not followed", "Pack the file itself.")
+    elif not entry.isreg():
+        refused = refused or ReadError("is a device or pipe, not a file", _DISTRUST)
+    elif entry.sparse is not None:  # holes take no place in the archive
+        spans = cast(list[tuple[int, int]], entry.sparse)
+        refused = refused or _bomb(entry.size, sum(size for _, size in spans))
+    content = archive.extractfile(entry) if refused is None else None
+    if content is None:
+        return Member(name, refused=refused)
+    return Member(name, Source(name, data=budget.unpack(cast(BinaryIO, content))))
+
+
+class _Stream:
+    """An archive, or what it unpacks to: then it is counted, also where it is only skipped."""
+
+    def __init__(self, stream: IO[bytes], packed: IO[bytes] | None = None) -> None:
+        self._stream = stream
+        self._packed = packed
+        self.last = b""
+
+    def read(self, size: int = -1) -> bytes:
+        self.last = self._stream.read(size)
+        self._count()
+        return self.last
+
+    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
+        if self._packed is None or whence != io.SEEK_SET or position < self._stream.tell():
+            return self._stream.seek(position, whence)
+        while (missing := position - self._stream.tell()) > 0 and self._stream.read(min(missing, _STEP)):
+            self._count()
+        return self._stream.tell()
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def _count(self) -> None:
+        if self._packed is not None and (bomb := _bomb(self._stream.tell(), self._packed.tell())) is not None:
+            raise bomb

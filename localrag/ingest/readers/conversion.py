@@ -1,0 +1,252 @@
+"""Old Word and PowerPoint files, made new by LibreOffice where it is installed, and nothing left behind.
+
+The document goes through a pipe to a supervisor (this module, run as a program), which gives LibreOffice a folder open
+to its owner only, in memory (/dev/shm) where the system has that, with a fresh profile in it: no macros, no Java, no
+links updated. The supervisor ends LibreOffice with its whole process group and deletes the folder when the document
+is converted, when time is up, and when the process that asked is gone, however that ended.
+
+Limits: LibreOffice is native code with the rights of its user. On Linux it is run without a network where the system
+lets a user do that (`unshare`); elsewhere only its settings keep it from the network. Outside Linux the folder is on
+the disk. A supervisor killed by force leaves its folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import uuid
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from localrag.errors import LocalragError, ReadError
+from localrag.security import storage
+
+SECONDS = 90
+_FILTERS = {"docx": "docx:MS Word 2007 XML", "pptx": "pptx:Impress MS PowerPoint 2007 XML"}
+_FAILED, _LATE, _LARGE = 3, 4, 5
+_HERE = str(Path(__file__).resolve().parents[3])
+_SETTINGS = """<?xml version="1.0" encoding="UTF-8"?>
+<oor:items xmlns:oor="http://openoffice.org/2001/registry">%s</oor:items>
+"""
+_KEPT_OFF = (
+    ("Common/Security/Scripting", "MacroSecurityLevel", "3"),
+    ("Common/Security/Scripting", "DisableMacrosExecution", "true"),
+    ("Common/Security/Scripting", "DisableActiveContent", "true"),
+    ("Common/Security/Scripting", "BlockUntrustedRefererLinks", "true"),
+    ("Common/Misc", "UseSystemFileDialog", "false"),
+    ("Writer/Content/Update", "Link", "0"),
+    ("Jobs/Jobs/org.openoffice.Office.Jobs:Job['UpdateCheck']/Arguments", "AutoCheckEnabled", "false"),
+    ("Java/VirtualMachine", "Enable", "false"),
+)
+
+
+def program() -> str | None:
+    """LibreOffice, if it is installed where it is looked for: the PATH, or the folders it installs itself in."""
+    if sys.platform == "win32":  # the PATH there begins with the current folder, which may hold documents
+        folders = [os.environ[name] for name in ("PROGRAMFILES", "PROGRAMFILES(X86)") if name in os.environ]
+        places = [Path(folder, "LibreOffice", "program", "soffice.exe") for folder in folders]
+    else:
+        found = [Path(path) for name in ("soffice", "libreoffice") if (path := shutil.which(name))]
+        places = [path for path in found if path.is_absolute()]
+        places.append(Path("/Applications/LibreOffice.app/Contents/MacOS/soffice"))
+    return next((str(path) for path in places if path.is_file()), None)
+
+
+def convert(data: bytes, suffix: str, to: str, most: int, seconds: float = SECONDS) -> bytes | None:
+    """The document as "docx" or "pptx"; None where LibreOffice is not installed.
+
+    Args:
+        suffix: what the file's name ends with (".doc").
+        most: bytes that the result may have.
+
+    Raises:
+        ReadError: it could not be converted, and why.
+    """
+    office = program()
+    if office is None:
+        return None
+    order = {"program": office, "suffix": suffix, "to": to, "most": most, "seconds": seconds, "size": len(data)}
+    inherited = os.environ.get("PYTHONPATH")
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "localrag.ingest.readers.conversion"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (_HERE, inherited)))},
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    ) as supervisor:
+        assert supervisor.stdin is not None and supervisor.stdout is not None
+        with contextlib.suppress(OSError):  # it may have ended, and its code says why
+            supervisor.stdin.write(json.dumps(order).encode() + b"\n" + data)
+            supervisor.stdin.flush()
+        result = supervisor.stdout.read()
+        code = supervisor.wait()  # its stdin is open until here: should we be killed, it sees that
+    if code == 0 and result:
+        return result
+    if code == _LATE:
+        raise ReadError(f"took LibreOffice longer than {seconds:g} s", "Save it in the newer format yourself.")
+    if code == _LARGE:
+        raise ReadError(f"becomes larger than {most:,} bytes when converted", "Split it into smaller files.")
+    raise CannotConvert(
+        "could not be opened by LibreOffice", "It is damaged, or no document. Save it in the newer format."
+    )
+
+
+class CannotConvert(ReadError):
+    """LibreOffice made nothing of it."""
+
+
+# --- in the supervisor -----------------------------------------------------------------------------------------
+
+
+def _main() -> int:
+    requests, replies = sys.stdin.buffer, sys.stdout.buffer
+    order: dict[str, Any] = json.loads(requests.readline())
+    data = requests.read(order["size"])
+    if len(data) < order["size"]:
+        return _FAILED
+    folder = _root() / f"localrag-{os.getppid()}-{uuid.uuid4().hex}"
+    with _Conversion(folder) as conversion:
+        threading.Thread(target=conversion.end_with, args=(requests.fileno(),), daemon=True).start()
+        return conversion.run(order, data, replies)
+
+
+def _root() -> Path:
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() and os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+
+
+class _Conversion:
+    """LibreOffice at work in a folder that is deleted whatever happens."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._office: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def __enter__(self) -> _Conversion:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._leave())
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.end()
+
+    def run(self, order: dict[str, Any], data: bytes, replies: BinaryIO) -> int:
+        document = self._folder / f"document{order['suffix']}"
+        result = self._folder / "out" / f"document.{order['to']}"
+        settings = "".join(
+            f'<item oor:path="/org.openoffice.Office.{path}"><prop oor:name="{name}" oor:op="fuse">'
+            f"<value>{value}</value></prop></item>"
+            for path, name, value in _KEPT_OFF
+        )
+        storage.write_bytes(document, data)
+        storage.make_dir(result.parent)
+        storage.write_bytes(self._folder / "profile/user/registrymodifications.xcu", (_SETTINGS % settings).encode())
+        command = [
+            *_without_network(), order["program"], f"-env:UserInstallation={(self._folder / 'profile').as_uri()}",
+            "--headless", "--norestore", "--nologo", "--nodefault", "--nolockcheck",
+            "--convert-to", _FILTERS[order["to"]], "--outdir", str(result.parent), str(document),
+        ]  # fmt: skip
+        if not self._start(command):
+            return _FAILED
+        assert self._office is not None
+        try:
+            self._office.wait(order["seconds"])
+        except subprocess.TimeoutExpired:
+            return _LATE
+        if not result.is_file():
+            return _FAILED
+        if result.stat().st_size > order["most"]:
+            return _LARGE
+        replies.write(result.read_bytes())
+        replies.flush()
+        return 0
+
+    def _start(self, command: list[str]) -> bool:
+        with self._lock:
+            if self._ended:
+                return False
+            self._office = subprocess.Popen(
+                command,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=_environment(self._folder),
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        return True
+
+    def end_with(self, pipe: int) -> None:
+        """End when the process that asked is gone: its end of the pipe closes."""
+        with contextlib.suppress(OSError):
+            os.read(pipe, 1)
+        self._leave()
+
+    def _leave(self) -> None:
+        self.end()
+        os._exit(_FAILED)
+
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+            if self._office is not None:
+                _kill(self._office)
+            for _ in range(20):  # what it was just writing may make a folder appear again
+                with contextlib.suppress(OSError, LocalragError):
+                    storage.remove(self._folder)
+                if not self._folder.exists():
+                    break
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started."""
+    if sys.platform == "win32":
+        taskkill = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
+        subprocess.run(taskkill, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    else:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """No proxies, no display, no session bus; what programs leave in a home is left in the folder."""
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "WINDIR") if name in os.environ}
+    homes = dict.fromkeys(("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR"), str(folder))
+    return kept | homes | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "SAL_USE_VCLPLUGIN": "svp"}
+
+
+def _without_network() -> list[str]:
+    """What to put before a command so that it has no network; nothing where the system does not allow that."""
+    unshare = shutil.which("unshare") if sys.platform == "linux" else None
+    if unshare is None or not Path(unshare).is_absolute():
+        return []
+    prefix = [unshare, "--map-current-user", "--net", "--"]
+    try:
+        tried = subprocess.run(
+            [*prefix, "true"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            timeout=5, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return prefix if tried.returncode == 0 else []
+
+
+if __name__ == "__main__":
+    code = _FAILED
+    with contextlib.suppress(OSError, LocalragError):  # the disk is full, or the process that asked is gone
+        code = _main()
+    os._exit(code)  # a thread still waits for the pipe

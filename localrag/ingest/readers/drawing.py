@@ -1,0 +1,188 @@
+"""What Office draws, as text: charts as the table of their numbers, SmartArt as a list, formulas on one line.
+
+The numbers of a chart are those kept in the file beside the picture; the workbook they came from is not opened.
+Dates and percentages are written as the chart shows them, other numbers in full. Axes and legends are left out but
+for the titles. A formula is written the way a person would type it: "a^2/(b+c)".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from xml.etree.ElementTree import Element
+
+from localrag.ingest.readers.tables import markdown_rows
+
+_OPEN = "http://schemas.openxmlformats.org"
+_A = f"{{{_OPEN}/drawingml/2006/main}}"
+_C = f"{{{_OPEN}/drawingml/2006/chart}}"
+_D = f"{{{_OPEN}/drawingml/2006/diagram}}"
+_M = f"{{{_OPEN}/officeDocument/2006/math}}"
+_CX = "{http://schemas.microsoft.com/office/drawing/2014/chartex}"
+_MOST_POINTS = 20_000
+_MAX_DEPTH = 40
+
+# --- charts
+
+
+def chart(root: Element) -> str:
+    """A chart part: its title, then a table with a row for each category and a column for each series."""
+    series = list(_extended(root) if root.tag.startswith(_CX) else _classic(root))
+    lines = [_chart_title(root)]
+    shared = {tuple(categories) for _, categories, _ in series if categories}
+    if len(shared) <= 1:  # all series over the same categories: one table
+        lines += _table([name for name, _, _ in series], next(iter(shared), ()), [values for _, _, values in series])
+    else:
+        for name, categories, values in series:
+            lines += ["", *_table([name], tuple(categories), [values])]
+    return "\n".join(lines).strip()
+
+
+def _table(names: Sequence[str], categories: Sequence[str], columns: Sequence[dict[int, str]]) -> list[str]:
+    count = min(max([len(categories), *(max(values, default=-1) + 1 for values in columns)]), _MOST_POINTS)
+    rows = [
+        [categories[index] if index < len(categories) else "", *(values.get(index, "") for values in columns)]
+        for index in range(count)
+    ]
+    return markdown_rows([["", *names], *rows]) if rows else [" ".join(filter(None, names))]
+
+
+def _chart_title(root: Element) -> str:
+    """The chart's title, and behind it those of its axes, which often name the unit."""
+    own = next((root.find(f"{space}chart/{space}title") for space in (_C, _CX) if root.tag.startswith(space)), None)
+    axes = [axis.find(f"{_C}title") for axis in root.iterfind(f"{_C}chart/{_C}plotArea/*")]
+    named = [text for title in axes if title is not None and (text := _drawn(title))]
+    title = _drawn(own) if own is not None else ""
+    return f"{title} ({'; '.join(named)})" if title and named else title or "; ".join(named)
+
+
+def _drawn(element: Element) -> str:
+    texts = [piece.text or "" for piece in element.iter(f"{_A}t")]
+    return " ".join("".join(texts or (piece.text or "" for piece in element.iter(f"{_C}v"))).split())
+
+
+def _classic(root: Element) -> Iterator[tuple[str, list[str], dict[int, str]]]:
+    for one in root.iter(f"{_C}ser"):
+        parts = {child.tag.removeprefix(_C): child for child in one}
+        categories = _points(parts.get("cat", parts.get("xVal")))
+        listed = [categories.get(index, "") for index in range(min(max(categories, default=-1) + 1, _MOST_POINTS))]
+        yield _drawn(parts["tx"]) if "tx" in parts else "", listed, _points(parts.get("val", parts.get("yVal")))
+
+
+def _points(holder: Element | None) -> dict[int, str]:
+    """The cached values by their index; a category of several levels is joined, the outermost first."""
+    if holder is None:
+        return {}
+    form = next((element.text or "" for element in holder.iter(f"{_C}formatCode")), "")
+    found: dict[int, str] = {}
+    for depth, level in enumerate(list(holder.iter(f"{_C}lvl")) or [holder]):
+        values = {
+            int(index): _shown(point.findtext(f"{_C}v") or "", point.get("formatCode") or form)
+            for point in level.iter(f"{_C}pt")
+            if (index := point.get("idx", "")).isdigit()
+        }
+        outer = ""
+        for place in sorted(found if depth else values):
+            outer = values.get(place, outer)
+            found[place] = f"{outer} {found[place]}" if depth else outer
+    return found
+
+
+def _extended(root: Element) -> Iterator[tuple[str, list[str], dict[int, str]]]:
+    """The newer kinds of chart: waterfalls, funnels, treemaps."""
+    data = {one.get("id", ""): one for one in root.iter(f"{_CX}data")}
+    for one in root.iter(f"{_CX}series"):
+        identity = one.find(f"{_CX}dataId")
+        held = data.get(identity.get("val", "") if identity is not None else "")
+        if held is None:
+            continue
+        texts, numbers = held.find(f"{_CX}strDim/{_CX}lvl"), held.find(f"{_CX}numDim/{_CX}lvl")
+        categories = [point.text or "" for point in texts] if texts is not None else []
+        form = numbers.get("formatCode", "") if numbers is not None else ""
+        values = {index: _shown(point.text or "", form) for index, point in enumerate(numbers or ())}
+        yield one.findtext(f"{_CX}tx/{_CX}txData/{_CX}v") or "", categories, values
+
+
+def _shown(value: str, form: str) -> str:
+    """A cached value as its number format shows it, where that format changes its meaning."""
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    plain = re.sub(r'"[^"]*"|\\.|\[[^\]]*\]', "", form.lower())
+    if "%" in plain:
+        return f"{number * 100:.10g}%"
+    if ("y" in plain or ("d" in plain and "m" in plain)) and 1 <= number < 2_958_466:
+        moment = datetime(1899, 12, 30) + timedelta(days=number)
+        return moment.strftime("%Y-%m-%d %H:%M") if number % 1 and "h" in plain else moment.strftime("%Y-%m-%d")
+    return value if value.lstrip("-").isdigit() else f"{number:.10g}"
+
+
+# --- SmartArt
+
+
+def diagram(root: Element) -> str:
+    """The data part of a SmartArt picture: its words as a list, indented as they hang on each other."""
+    texts = {}
+    top = []
+    for point in root.iter(f"{_D}pt"):
+        identity, kind = point.get("modelId", ""), point.get("type", "node")
+        if kind == "doc":
+            top.append(identity)
+        elif kind in ("node", "asst"):
+            texts[identity] = " ".join(filter(None, map(_drawn, point.iter(f"{_A}p"))))
+    below: dict[str, list[tuple[int, str]]] = {}
+    for link in root.iter(f"{_D}cxn"):
+        if link.get("type", "parOf") == "parOf":
+            order = link.get("srcOrd", "")
+            place = (int(order) if order.isdigit() else 0, link.get("destId", ""))
+            below.setdefault(link.get("srcId", ""), []).append(place)
+    lines: list[str] = []
+    seen: set[str] = set()
+    for start in [*top, *texts]:  # those that hang on nothing come last
+        waiting = [(start, -1 if start in top else 0)]
+        while waiting:
+            identity, depth = waiting.pop()
+            if identity in seen:
+                continue
+            seen.add(identity)
+            if words := texts.get(identity):
+                lines.append(f"{'  ' * max(0, min(depth, 10))}- {words}")
+            waiting += [(child, depth + 1) for _, child in sorted(below.get(identity, ()), reverse=True)]
+    return "\n".join(lines)
+
+
+# --- formulas
+
+
+_INVISIBLE = dict.fromkeys(range(0x2061, 0x2065))  # "apply", "times" and the like, never printed
+
+
+def formula(element: Element, depth: int = 0) -> str:
+    """An m:oMath as it would be typed."""
+    if depth > _MAX_DEPTH or not element.tag.startswith(_M):
+        return ""
+    if element.tag == f"{_M}t":
+        return (element.text or "").translate(_INVISIBLE)
+    name = element.tag.removeprefix(_M)
+    part = {child.tag.removeprefix(_M): formula(child, depth + 1) for child in element}
+    if name == "f":
+        return f"{_grouped(part.get('num', ''))}/{_grouped(part.get('den', ''))}"
+    if name in ("sSup", "sSub", "sSubSup", "nary"):
+        sign = next((child.get(f"{_M}val", "") for child in element.iter(f"{_M}chr")), "∫") if name == "nary" else ""
+        below = f"_{_grouped(part['sub'])}" if part.get("sub") else ""
+        above = f"^{_grouped(part['sup'])}" if part.get("sup") else ""
+        return f"{sign}{below}{above} {part.get('e', '')}" if sign else f"{part.get('e', '')}{below}{above}"
+    if name == "rad":
+        return f"√{_grouped(part.get('e', ''))}"
+    if name == "d":
+        marks = {child.tag: child.get(f"{_M}val", "") for child in element.iterfind(f"{_M}dPr/*")}
+        inside = [formula(child, depth + 1) for child in element.iterfind(f"{_M}e")]
+        return f"{marks.get(f'{_M}begChr', '(')}{', '.join(inside)}{marks.get(f'{_M}endChr', ')')}"
+    between = " " if name == "oMathPara" else ""  # formulas of their own, not parts of one
+    return between.join(filter(None, (formula(child, depth + 1) for child in element)))
+
+
+def _grouped(text: str) -> str:
+    return text if len(text) <= 1 or text.isalnum() else f"({text})"

@@ -1,0 +1,312 @@
+"""Rows of a sheet laid out as text: tables as Markdown rows, titles and notes as plain lines, a cell's name at each.
+
+Entirely empty rows part the blocks of a sheet. In a block, the lines with one filled cell above its table are its
+titles, and the first row with more is the header; a group row above ("2023" over "Q1", "Q2") is joined into it
+("2023 / Q1"). A block of values under a table of values goes on with that table. The columns of a row are never broken
+up, so that a cell's name can be told from its place in the line; only gaps wider than any layout part tables that stand
+side by side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from localrag.errors import ReadError
+from localrag.ingest.readers.tables import cell, markdown_rows
+from localrag.store.locations import cell_name
+from localrag.types import Anchor, Heading, Page
+
+# Two corners, 0-based: ((top, left), (bottom, right)).
+Merge = tuple[tuple[int, int], tuple[int, int]]
+# The row and column (0-based) of the cell that a text box hangs on, and its text.
+Box = tuple[int, int, str]
+
+_GAP = 10  # empty columns; spacers inside a table are one or two
+_WIDEST = 1_000  # columns that a merged cell may reach beyond its row's last
+_NAME = 60  # characters; a longer one is no name of a column
+_TITLES = 3  # lines alone above a table that are taken for its titles; more are a list
+_VALUE = re.compile(
+    r"[-+(]?\W?\d[\d.,'’ ]*(?:[eE][-+]?\d+)?\W{0,2}"
+    r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|-?\d+:\d\d(?::\d\d)?|TRUE|FALSE|#\S+[!?A]"
+)
+_YEAR = re.compile(r"(?:19|20)\d\d")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The cells of one row from the first filled one to the last; `number` and `left` (the first column) are 0-based.
+
+    The texts are clean.
+    """
+
+    number: int
+    left: int
+    cells: list[str]
+
+    @property
+    def filled(self) -> int:
+        return len(self.cells) - self.cells.count("")
+
+    @property
+    def right(self) -> int:
+        return self.left + len(self.cells)
+
+    def at(self, column: int) -> str:
+        return self.cells[column - self.left] if self.left <= column < self.right else ""
+
+
+def row_of(number: int, left: int, cells: list[str]) -> Row | None:
+    """A row without the empty cells at its ends; None if all are empty."""
+    first, last = 0, len(cells)
+    while first < last and not cells[first]:
+        first += 1
+    while last > first and not cells[last - 1]:
+        last -= 1
+    return Row(number, left + first, cells[first:last]) if first < last else None
+
+
+def lay_out(
+    rows: Iterable[Row],
+    number: int,
+    label: str | None,
+    merged: Sequence[Merge] = (),
+    boxes: Sequence[Box] = (),
+    limit: int = 100_000_000,
+) -> Page:
+    """The page of a sheet.
+
+    Args:
+        rows: those that hold something, from the top.
+        merged: merged cells, which say how far the words of a header reach.
+        boxes: text that hangs over the cells; it comes behind them.
+        limit: the most characters that the page may have.
+
+    Raises:
+        ReadError: it would have more.
+    """
+    sheet = _Sheet(merged, limit)
+    for block in _blocks(rows):
+        regions = _regions(block)
+        for region in regions:
+            sheet.add(region, alone=len(regions) == 1)
+    sheet.close()
+    for row, column, text in boxes:
+        sheet.put("\n\n", cell(text) if text.startswith("|") else text, row, column)
+    return Page("".join(sheet.pieces), number, label, tuple(sheet.headings), "sheet", tuple(sheet.anchors))
+
+
+def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    block: list[Row] = []
+    for row in rows:
+        if block and row.number > block[-1].number + 1:
+            yield block
+            block = []
+        block.append(row)
+    if block:
+        yield block
+
+
+def _regions(block: list[Row]) -> list[list[Row]]:
+    """What stands side by side, far apart; a stray cell at the sheet's end must not widen every row to it."""
+    low, high = min(row.left for row in block), max(row.right for row in block)
+    if high - low <= _GAP:
+        return [block]
+    used: set[int] = set()
+    for index, row in enumerate(block):
+        used.update(column for column, text in enumerate(row.cells, row.left) if text)
+        if index % 100 == 0 and not _cuts({low, *used, high - 1}):
+            return [block]
+    cuts = [low, *_cuts(used), high]
+    return [[part for row in block if (part := _part(row, left, right))] for left, right in pairwise(cuts)]
+
+
+def _cuts(used: set[int]) -> list[int]:
+    columns = sorted(used)
+    return [column for before, column in pairwise(columns) if column - before > _GAP]
+
+
+def _part(row: Row, left: int, right: int) -> Row | None:
+    start = max(row.left, left)
+    return row_of(row.number, start, row.cells[start - row.left : max(right - row.left, 0)])
+
+
+class _Sheet:
+    """The text of one sheet, with its anchors and headings, as it grows block by block."""
+
+    def __init__(self, merged: Sequence[Merge], limit: int) -> None:
+        self.pieces: list[str] = []
+        self.anchors: list[Anchor] = []
+        self.headings: list[Heading] = []
+        self._wide: dict[int, list[Merge]] = {}
+        for merge in merged:
+            if merge[1][1] > merge[0][1]:
+                self._wide.setdefault(merge[0][0], []).append(merge)
+        self._limit = limit
+        self._size = 0
+        self._table: list[Row] = []
+        self._depth = 0  # of the rows of the open table, those that are its header
+        self._tables = 0
+        self._titles: list[tuple[int, str]] = []  # lines since the last table, with their offsets
+
+    def add(self, rows: list[Row], alone: bool) -> None:
+        if alone and self._goes_on(rows):
+            self._table.extend(rows)
+            return
+        self.close()
+        lines = next((index for index, row in enumerate(rows) if row.filled > 1), len(rows))
+        if 0 < lines < len(rows) and _is_group(rows[lines - 1 :], self._merges(rows[lines - 1])):
+            lines -= 1
+        if lines < len(rows) and any(len(text) > _NAME for text in rows[lines].cells):
+            lines += _is_group(rows[lines:], self._merges(rows[lines]))  # titles of what stands side by side below
+        if lines and self._tables:  # what stood between them was a note to the last one
+            self._titles = []
+        for row in rows[:lines]:
+            self._lines(row, first=row is rows[0])
+        if lines < len(rows):
+            self._open(rows[lines:])
+
+    def _goes_on(self, rows: list[Row]) -> bool:
+        """Whether a block is more of the open table: its first row has values where the table has or may have them."""
+        table = self._table
+        first = next((row for row in rows if row.filled > 1), None)
+        if first is None or not table or not _names(table[self._depth - 1].cells):
+            return False
+        left, right = min(row.left for row in table[:50]), max(row.right for row in table[:50])
+        values = {column for column, text in enumerate(first.cells, first.left) if _is_value(text)}
+        if not values or all(_YEAR.fullmatch(first.at(column)) for column in values):
+            return False
+        if any(row.left < left or row.right > right for row in rows):
+            return False
+        known = table[self._depth : self._depth + 20]
+        if known:
+            return all(any(_is_value(row.at(column)) for row in known) for column in values)
+        # A header alone: two words side by side may be a form's line as well.
+        header = table[self._depth - 1]
+        return header.filled > 2 or (header.filled == 2 and len(values) == first.filled)
+
+    def _lines(self, row: Row, first: bool) -> None:
+        """Cells that stand alone, a line for each; their own line ends are kept."""
+        for column, text in enumerate(row.cells, row.left):
+            if text:
+                text = cell(text) if text.startswith("|") else text
+                self.put("\n\n" if first else "\n", text, row.number, column)
+                self._titles.append((self._size - len(text), text))
+                first = False
+
+    def _open(self, rows: list[Row]) -> None:
+        if len(self._titles) <= _TITLES:
+            titles = [(start, text) for start, text in self._titles if _is_title(text)]
+            self.headings += [Heading(start, level, text) for level, (start, text) in enumerate(titles, 1)]
+        self._titles = []
+        self._tables += 1
+        self._table = rows
+        self._depth = 1
+        while self._depth < 3 and _is_group(rows[self._depth - 1 :], self._merges(rows[self._depth - 1])):
+            self._depth += 1
+
+    def close(self) -> None:
+        """Write the open table."""
+        rows, self._table = self._table, []
+        if not rows:
+            return
+        left, right = min(row.left for row in rows), max(row.right for row in rows)
+        self._spend(3 * (right - left) * len(rows))  # before the lines are made
+        header = self._header(rows, self._depth, left, right)
+        body = rows[self._depth :]
+        lines = markdown_rows([header, *([""] * (row.left - left) + row.cells for row in body)])
+        self.put("\n\n", f"{lines[0]}\n{lines[1]}", rows[0].number, left)
+        for row, line in zip(body, lines[2:], strict=True):
+            self.put("\n", line, row.number, left)
+
+    def _header(self, rows: list[Row], depth: int, left: int, right: int) -> list[str]:
+        """One row out of the first ones."""
+        levels = [
+            _spread(row, self._merges(row), rows[index + 1 : index + 20]) for index, row in enumerate(rows[:depth])
+        ]
+        columns = range(left, right)
+        return [" / ".join(dict.fromkeys(filter(None, (level.at(column) for level in levels)))) for column in columns]
+
+    def _merges(self, row: Row) -> list[Merge]:
+        return self._wide.get(row.number, [])
+
+    def put(self, gap: str, text: str, row: int, column: int) -> None:
+        gap = gap if self.pieces else ""
+        self._spend(len(text))
+        self.anchors.append(Anchor(self._size + len(gap), cell_name(row, column)))
+        self.pieces.append(gap + text)
+        self._size += len(gap) + len(text)
+
+    def _spend(self, size: int) -> None:
+        if self._size + size > self._limit:
+            raise ReadError(
+                f"has more than {self._limit:,} characters, more than may be read", "Split it into smaller files."
+            )
+
+
+def _names(cells: Sequence[str]) -> bool:
+    """Whether these can be names of columns: words, or years."""
+    return not any(_is_value(text) and not _YEAR.fullmatch(text) for text in cells)
+
+
+def _is_title(text: str) -> bool:
+    return len(text) <= 100 and "\n" not in text and not text.endswith(":")
+
+
+def _is_value(text: str) -> bool:
+    return _VALUE.fullmatch(text) is not None
+
+
+def _spread(row: Row, merges: list[Merge], below: list[Row]) -> Row:
+    """A header row in which a group says its words above each of its columns, as far as these hold something.
+
+    Where nothing is merged, it reaches to the next one, as far as the row below names columns.
+    """
+    cells = {column: text for column, text in enumerate(row.cells, row.left) if text}
+    spread = dict(cells)
+    for (_, first), (_, last) in merges if _names(row.cells) else ():
+        for column in range(first, min(last, row.right + _WIDEST) + 1) if first in cells else ():
+            if any(other.at(column) for other in below):
+                spread[column] = cells[first]
+    if below and not merges and _is_group([row, *below], []):
+        text = ""
+        for column in range(row.left, below[0].right):
+            text = cells.get(column, text) if below[0].at(column) else ""
+            if text:
+                spread[column] = text
+    return Row(row.number, row.left, [spread.get(column, "") for column in range(row.left, max(spread) + 1)])
+
+
+def _is_group(rows: list[Row], merges: list[Merge]) -> bool:
+    """Whether the first row only groups the columns that the second one names.
+
+    So it is where words stand under what is merged, and no column but the merged ones is named twice; or, where some
+    are, where values follow in the third row. Without merged cells the first row must have far fewer words, too.
+    """
+    if len(rows) < 2 or rows[1].number != rows[0].number + 1:
+        return False
+    top, below = rows[0], rows[1]
+    merges = [merge for merge in merges if top.at(merge[0][1])]
+    if not merges:
+        named = [column for column, text in enumerate(top.cells, top.left) if text]
+        return (
+            len(named) > 1
+            and 2 * len(named) <= below.filled
+            and len(rows) > 2
+            and _names(top.cells)
+            and _names(below.cells)
+            and all(below.at(column) for column in named)
+            and not _names(rows[2].cells)
+        )
+    under = [column for (_, first), (_, last) in merges for column in range(first, min(last, below.right) + 1)]
+    names = [text for column in under if (text := below.at(column))]
+    if len(names) < 2 or not _names(names):
+        return False
+    if top.filled == 1 and merges[0][0][1] <= below.left:
+        return False  # a title over the whole table
+    if len(rows) > 2 and any(_is_value(rows[2].at(column)) for column in under):
+        return True
+    merged = set(under)
+    return not any(top.at(c) and below.at(c) for c in range(top.left, top.right) if c not in merged)

@@ -1,0 +1,105 @@
+"""Names of what lies inside a file: relative paths with forward slashes, safe to show and store, each only once.
+
+Names in archives and mails are chosen by strangers. Nothing is written to disk under them, but people see them,
+quotes cite them, and the library keys documents by them.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from pathlib import Path, PurePosixPath
+
+from localrag.ingest.readers.base import SUFFIXES, reads
+from localrag.ingest.readers.cleaning import clean
+
+_LONGEST = 150
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069]")  # could make "exe.txt" of "txt.exe"
+_MIME = mimetypes.MimeTypes()  # the table of Python, not of this machine
+_SUFFIX_OF = {
+    "application/epub+zip": ".epub",
+    "application/ics": ".ics",
+    "application/rtf": ".rtf",
+    "application/vnd.ms-outlook": ".msg",
+    "application/vnd.oasis.opendocument.presentation": ".odp",
+    "application/vnd.oasis.opendocument.spreadsheet": ".ods",
+    "application/vnd.oasis.opendocument.text": ".odt",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": ".pptx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
+    "application/x-pdf": ".pdf",
+    "application/x-zip-compressed": ".zip",
+    "image/jpg": ".jpg",
+    "message/rfc822": ".eml",
+    "text/calendar": ".ics",
+    "text/markdown": ".md",
+    "text/plain": ".txt",
+    "text/rtf": ".rtf",
+}
+
+
+def safe(name: str) -> str:
+    """One step of a path, made of whatever a stranger called it; empty where nothing is left."""
+    name = "".join(" " if mark in "\n\t" else mark for mark in _INVISIBLE.sub("", clean(name)))
+    name = " ".join(re.sub(r"[/\\:]", "_", name.replace(": ", " ")).split())
+    if name.strip(". ") == "":
+        return ""
+    if len(name) <= _LONGEST:
+        return name
+    suffix = PurePosixPath(name).suffix[:20]
+    return name[: _LONGEST - len(suffix)].rstrip() + suffix
+
+
+def attached(filename: str, content_type: str) -> str:
+    """The name of an attachment; a suffix that says nothing is mended from the content type."""
+    name = safe(filename) or "attachment"
+    if reads(Path(name)):
+        return name
+    suffix = _SUFFIX_OF.get(content_type) or _MIME.guess_extension(content_type) or ""
+    if suffix in SUFFIXES or (suffix and not PurePosixPath(name).suffix and content_type != "application/octet-stream"):
+        return name + suffix
+    return name
+
+
+def content_type(name: str) -> str:
+    """What a file called so should hold."""
+    return _MIME.guess_type(name)[0] or ""
+
+
+class Names:
+    """Gives each name once: the second "a.pdf" is "a (2).pdf"."""
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._given
+
+    def unique(self, name: str) -> str:
+        path, number, given = PurePosixPath(name), 1, name
+        while given in self._given:
+            number += 1
+            given = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
+        self._given.add(given)
+        return given
+
+
+_WIDE = re.compile("[\u3000-\u30ff\u4e00-\u9fff\uff01-\uff5e]{2,}")
+_RUSSIAN = re.compile("[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+")
+
+
+def old_name(data: bytes) -> str:
+    """A name whose encoding was not written down: UTF-8, or the code page that makes whole words of it."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    russian = data.decode("cp866")
+    foreign = [word for word in re.findall(r"[^\W\d_]+|[^\0-\x7f]", russian) if not word.isascii()]
+    if all(map(_RUSSIAN.fullmatch, foreign)) and any(len(word) > 2 for word in foreign):
+        return russian
+    for encoding in ("cp932", "gb18030"):
+        wide = data.decode(encoding, "replace")
+        if all(map(_WIDE.fullmatch, re.findall(r"[^\0-\x7f]+", wide))):
+            return wide
+    return data.decode("cp437")

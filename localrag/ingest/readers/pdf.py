@@ -1,0 +1,314 @@
+"""PDF: the text of each page, its label, the outline as headings, passwords, attachments; all by PDFium.
+
+PDFium reads an outline and page labels in milliseconds where pypdf takes up to a second for the same file, and it
+decrypts by itself (docs/decisions/0003). Tables become Markdown rows, interleaved columns are put in order
+(`pdf_layout`); text that is not shown is kept out and reported (`pdf_hidden`); running lines are said once
+(`pdf_running`). Pages that are pictures are recognised (`ocr`), if so wished. A page without text is kept, empty, and
+reported. Not done: files pinned to a page as a comment, reading order within drawings, mathematical notation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from localrag.errors import ReadError
+from localrag.ingest.readers import pdf_native as native
+from localrag.ingest.readers.cleaning import clean, clean_title
+from localrag.ingest.readers.hidden import Hidden
+from localrag.ingest.readers.naming import Names, safe
+from localrag.ingest.readers.pdf_bidi import has_right_to_left, is_visual, plain, with_ligatures
+from localrag.ingest.readers.pdf_hidden import Looked, hide
+from localrag.ingest.readers.pdf_layout import page_text
+from localrag.ingest.readers.pdf_outline import headings
+from localrag.ingest.readers.pdf_running import drop_running_lines
+from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind
+from localrag.types import Page, Reading, Remark, SkippedPage, Word
+
+_SCAN = "no text; probably a scan"
+_BLANK = "no text; blank"
+_UNRECOGNISED = "no text; nothing was recognised in the picture"
+_DAMAGED = "damaged; it could not be loaded"
+# A page number or a stamp beside a picture is no text of the page.
+_LEAST_LETTERS = 8
+_MOST_PAGES = 20_000
+_WRONG_PASSWORD, _UNSUPPORTED_SECURITY = 4, 5
+_REPRINT = "Open it in a viewer and print it to a new PDF."
+_DOTS_PER_POINT = 300 / 72
+_MOST_PIXELS = 25_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One page: its text, or why there is none; `words` where it was recognised."""
+
+    text: str
+    reason: str = ""
+    words: tuple[Word, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+
+
+def read(source: Source, options: Options) -> Reading:
+    with contextlib.closing(open_document(source, options.passwords)) as document:
+        if len(document) > _MOST_PAGES:
+            raise ReadError(
+                f"has {len(document):,} pages, more than the {_MOST_PAGES:,} that are read",
+                "Split it into smaller files.",
+            )
+        found = _said_once(list(_pages(document, options)))
+        if not found:
+            raise ReadError("is damaged: it has no pages", _REPRINT)
+        if not any(page.text for page in found):
+            raise _without_text([page.reason for page in found], options)
+        heads = headings(document, [page.text for page in found])
+        pages = [
+            Page(page.text, number, _label(document, number - 1), heads[number - 1], words=page.words)
+            for number, page in enumerate(found, 1)
+        ]
+        return Reading(
+            tuple(pages),
+            clean_title(_fact(document, "Title")),
+            tuple(SkippedPage(number, page.reason) for number, page in enumerate(found, 1) if page.reason),
+            tuple(remark for page in found for remark in page.remarks),
+            _author(document),
+            _date(_fact(document, "CreationDate")) or _date(_fact(document, "ModDate")),
+        )
+
+
+def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
+    """The files that are attached to the document."""
+    try:
+        document = open_document(source, options.passwords)
+    except ReadError:
+        return  # `read` has said why
+    with contextlib.closing(document):
+        names = Names()
+        for index in range(document.count_attachments()):
+            name = names.unique(f"attachment {index + 1}")
+            try:
+                attachment = document.get_attachment(index)
+                name = names.unique(safe(attachment.get_name().replace("\\", "/").rsplit("/", 1)[-1]) or name)
+                data = bytes(attachment.get_data())
+            except Exception as error:
+                refused = ReadError(f"is damaged in the PDF ({type(error).__name__})", "Save it from a PDF viewer.")
+                yield Member(name, refused=refused)
+                continue
+            yield Member(name, Source(name, data=budget.unpack(io.BytesIO(data))))
+
+
+def _without_text(reasons: Sequence[str], options: Options) -> ReadError:
+    for reason in reasons:
+        if reason not in (_SCAN, _BLANK, _DAMAGED, _UNRECOGNISED):
+            return ReadError(f"has no text on any page: {reason}", "See `localrag doctor` for the engines.")
+    if _UNRECOGNISED in reasons:
+        return ReadError(
+            "is a scan in which no text could be recognised",
+            "Open it to see whether it shows text. If it does, scan it again at 300 dpi, or set ocr_languages.",
+        )
+    if _SCAN in reasons:
+        return ReadError(
+            "has no text on any page; it is probably a scan", "Text recognition is off; repeat with --ocr auto."
+        )
+    if _BLANK in reasons:
+        return ReadError("has no text: its pages are blank", "Open it to see whether it is the right file.")
+    return ReadError("is damaged: no page could be loaded", _REPRINT)
+
+
+def open_document(source: Source, passwords: Sequence[str]) -> Any:
+    """The document, decrypted by one of the passwords where it has to be.
+
+    Raises:
+        ReadError: it cannot be opened, and why.
+    """
+    import pypdfium2
+
+    code = None
+    for password in (None, *passwords):
+        try:
+            return pypdfium2.PdfDocument(source.native(), password=password)
+        except pypdfium2.PdfiumError as error:
+            code = error.err_code
+            if code != _WRONG_PASSWORD:
+                break
+    if code == _WRONG_PASSWORD:
+        tried = "and none of the passwords given opens it" if passwords else "and no password was given"
+        raise ReadError(f"is encrypted, {tried}", "Save a copy without a password, or give its password.")
+    if code == _UNSUPPORTED_SECURITY:
+        raise ReadError("is encrypted in a way that is not supported", "Save a copy without protection.")
+    if other := another_kind(source, "a PDF", "a PDF"):
+        raise other
+    raise ReadError("is damaged, or not a PDF", "Open it in a viewer and print it to a new PDF.")
+
+
+# --- pages ---------------------------------------------------------------------------------------------------
+
+
+def _pages(document: Any, options: Options) -> Iterator[_Read]:
+    """Each page in turn; every native handle is given back, a page that is damaged costs only itself."""
+    import pypdfium2
+
+    filled = has_form(document)
+    characters = 0
+    for index in range(len(document)):
+        try:
+            if filled:
+                with contextlib.closing(document[index]) as page:
+                    page.flatten()  # what was filled in becomes text of the page; only in memory
+            with contextlib.closing(document[index]) as page:
+                found = _page(page, index + 1, options)
+        except pypdfium2.PdfiumError:
+            found = _Read("", _DAMAGED)
+        characters += len(found.text)
+        if characters > options.characters:
+            raise ReadError(
+                f"has more than the {options.characters:,} characters that may be read", "Split it into smaller files."
+            )
+        yield found
+
+
+def _page(page: Any, number: int, options: Options) -> _Read:
+    import pypdfium2
+
+    try:
+        text, remarks, kinds = _layer(page, number)
+    except (pypdfium2.PdfiumError, MemoryError):
+        raise
+    except Exception as error:  # boxes of strangers meet our arithmetic; the words are there all the same
+        with contextlib.closing(page.get_textpage()) as textpage:
+            text, kinds = _tidy(native.text(textpage)), {native.TEXT}
+        said = f"its layout is not understood ({type(error).__name__}): tables and hidden text are not told apart"
+        remarks = (Remark(number, said),)
+    letters = sum(1 for _ in islice(filter(str.isalnum, text), _LEAST_LETTERS))
+    pictured = native.IMAGE in kinds
+    bare = letters < _LEAST_LETTERS and (pictured or (not letters and bool(kinds - {native.TEXT})))
+    if kinds and (options.ocr == "force" or (options.ocr == "auto" and bare)):
+        found = _recognised(page, options)
+        if found.text or not letters:
+            return replace(found, remarks=remarks)
+    if letters >= _LEAST_LETTERS or (letters and not pictured):
+        return _Read(text, remarks=remarks)
+    # Letters turned into outlines are drawings as well.
+    return _Read("", _SCAN if kinds - {native.TEXT} else _BLANK, remarks=remarks)
+
+
+def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int]]:
+    """The text that the page shows, what it does not show, and the kinds of things drawn where there is little text."""
+    hidden = Hidden()
+    with contextlib.closing(page.get_textpage()) as textpage:
+        looked = hide(page, textpage, hidden)
+        if not looked.taken:
+            return _shown(page, textpage, looked), (), looked.kinds
+    with contextlib.closing(page.get_textpage()) as textpage:
+        return _shown(page, textpage, looked), hidden.remarks(number), looked.kinds
+
+
+def _shown(page: Any, textpage: Any, looked: Looked) -> str:
+    raw = native.text(textpage)
+    if not has_right_to_left(raw):
+        return _tidy(page_text(page, textpage, raw, looked.paths, looked.ruled))
+    visual = is_visual(raw)
+    raw = with_ligatures(raw, textpage, visual)
+    return plain(_tidy(page_text(page, textpage, raw, looked.paths, looked.ruled)), visual)
+
+
+def _recognised(page: Any, options: Options) -> _Read:
+    """The page as a picture, read by text recognition."""
+    from localrag.ingest.readers import ocr
+
+    width, height = page.get_size()
+    if width < 1 or height < 1:
+        return _Read("", _BLANK)
+    scale = min(_DOTS_PER_POINT, (_MOST_PIXELS / (width * height)) ** 0.5)
+    try:
+        image = page.render(scale=scale).to_pil()
+        found = ocr.recognise(image, options.languages)
+    except ReadError as error:
+        return _Read("", f"no text; {error.message}")
+    return _Read(found.text, "" if found.text else _UNRECOGNISED, found.words)
+
+
+def _said_once(found: list[_Read]) -> list[_Read]:
+    """Without running headers and footers; recognised pages stay whole, since their words have places."""
+    texts = drop_running_lines([page.text if not page.words else "" for page in found])
+    return [page if page.words else replace(page, text=text) for page, text in zip(found, texts, strict=True)]
+
+
+def has_form(document: Any) -> bool:
+    """Whether there are fields that were, or could be, filled in."""
+    with contextlib.suppress(Exception):  # a broken form costs its fields, not the file
+        if document.get_formtype():
+            document.init_forms()
+            return True
+    return False
+
+
+# --- text ----------------------------------------------------------------------------------------------------
+
+# PDFium writes U+FFFE (U+0002 in older builds) for a hyphen at the end of a line, and joins the lines.
+_HYPHEN = re.compile(r"(\w*)[\ufffe\x02][ \r\n]*(\w*)")
+_KEEP_HYPHEN = frozenset(
+    "all anti best co cross ex full half high inter long low mid multi non on post pre re self semi short sub third "
+    "two well year zero".split()
+)
+_LINE_END_SPACES = re.compile(r"[ \t]+(?=\n|$)")
+_MANY_BLANKS = re.compile(r"\n{4,}")
+
+
+def _tidy(raw: str) -> str:
+    text = raw
+    if "\ufffe" in raw or "\x02" in raw:  # rare, and the search for words around them is slow
+        text = _HYPHEN.sub(lambda match: _joined(match[1], match[2], raw), raw)
+    return _MANY_BLANKS.sub("\n\n\n", _LINE_END_SPACES.sub("", clean(text))).strip("\n")
+
+
+def _joined(left: str, right: str, page: str) -> str:
+    """The halves of a word cut at a line's end: "con", "tract" joined, "Non", "Interested" with their hyphen."""
+    if not left or not right:
+        return f"{left}-{right}"
+    if f"{left}-{right}".lower() in page.lower():
+        return f"{left}-{right}"
+    if not right[0].islower() or not left[-1].isalpha() or left.lower() in _KEEP_HYPHEN:
+        return f"{left}-{right}"
+    return left + right
+
+
+# --- facts ---------------------------------------------------------------------------------------------------
+
+_DATE = re.compile(r"(?:D:)?\s*(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?\s*(?:([Zz])|([+-])(\d\d)'?(\d\d)?)?")
+
+
+def _fact(document: Any, name: str) -> str:
+    with contextlib.suppress(Exception):  # a broken entry costs the fact, not the file
+        return str(document.get_metadata_value(name))
+    return ""
+
+
+def _author(document: Any) -> str:
+    author = " ".join(clean(_fact(document, "Author")).split())[:200]
+    return "" if author.lower() in ("anonymous", "unknown", "user", "admin", "administrator", "author") else author
+
+
+def _date(text: str) -> str:
+    """A PDF date ("D:20240302101500+01'00'") in ISO 8601, as exact as it says; empty where it is none."""
+    match = _DATE.match(text.strip())
+    if match is None:
+        return ""
+    year, month, day, hour, minute, second, zulu, sign, hours, minutes = match.groups()
+    if not (month and day and 1 <= int(month) <= 12 and 1 <= int(day) <= 31 and 1900 <= int(year) <= 2100):
+        return year if 1900 <= int(year) <= 2100 else ""
+    date = f"{year}-{month}-{day}"
+    if not (hour and minute) or int(hour) > 23 or int(minute) > 59:
+        return date
+    zone = "Z" if zulu else f"{sign}{hours}:{minutes or '00'}" if sign else ""
+    return f"{date}T{hour}:{minute}:{second or '00'}{zone}"
+
+
+def _label(document: Any, index: int) -> str | None:
+    with contextlib.suppress(Exception):
+        return clean(document.get_page_label(index)).strip() or None
+    return None

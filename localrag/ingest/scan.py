@@ -1,0 +1,229 @@
+"""What lies below a folder: the files to read, those of other types, and what cannot be looked at.
+
+Passed over without a word are hidden files, what programs leave behind (caches, lock files, half downloads), localrag's
+own folders, and linked ones, so a loop of links cannot trap it. `.localragignore` files, in any folder, name more: one
+pattern a line as in `.gitignore` (`*.bak`, `/drafts/`, `old/**`, `!keep.pdf`).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from localrag.errors import NotFoundError, ReadError, UsageError
+from localrag.ingest.readers.base import reads
+from localrag.store.schema import is_own
+
+IGNORE_FILE = ".localragignore"
+_FOLDERS = frozenset({
+    "node_modules", "bower_components", "__pycache__", "__MACOSX", "$RECYCLE.BIN", "System Volume Information",
+    "site-packages", "lost+found", "@eaDir",
+})  # fmt: skip
+_HASHED_AT_ONCE = 1 << 22
+_LEFT_BEHIND = re.compile(
+    r"^(?:\.|~\$|~WRL|Thumbs\.db$|desktop\.ini$)|(?:~|\.tmp|\.temp|\.part|\.crdownload|\.swp)$", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that was found; `path` is below the root with forward slashes."""
+
+    location: Path
+    path: str
+    size: int
+    mtime_ns: int
+    regular: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    folder: str  # where the pattern was written, "" for the root
+    names: tuple[re.Pattern[str] | None, ...]  # None for any number of folders
+    keeps: bool
+    folders_only: bool
+
+    def says(self, path: str, is_folder: bool) -> bool:
+        if self.folders_only and not is_folder:
+            return False
+        below = (path.removeprefix(f"{self.folder}/") if self.folder else path).split("/")
+        reached = {0}
+        for pattern in self.names:
+            if pattern is None:
+                reached = set(range(min(reached, default=len(below) + 1), len(below) + 1))
+            else:
+                reached = {at + 1 for at in reached if at < len(below) and pattern.fullmatch(below[at])}
+        # What is in a folder, not the folder itself, is meant by `**` at the end.
+        return len(below) in reached if self.names[-1] is not None else min(reached, default=len(below)) < len(below)
+
+
+def root_of(path: Path) -> tuple[Path, str | None]:
+    """The root for a path, and the one file meant if the path is a file.
+
+    Raises:
+        NotFoundError, UsageError: there is none, or it is no file or folder.
+    """
+    try:
+        found = path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        raise NotFoundError(f"there is no file or folder {str(path)!r}", "Check the spelling and the mount.") from None
+    if found.is_dir():
+        return found, None
+    if not found.is_file():
+        raise UsageError(
+            f"{str(path)!r} is neither a file nor a folder", "Name a folder of documents, or one document."
+        )
+    return found.parent, found.name
+
+
+def readable_files(path: Path) -> int:
+    """How many files below a folder localrag would read; see `readable`."""
+    return readable(path)[0]
+
+
+def readable(path: Path) -> tuple[int, int]:
+    """How many files below a folder localrag would read, and how many bytes they have.
+
+    Raises:
+        ReadError: the folder itself cannot be listed.
+    """
+    root, only = root_of(path)
+
+    def unlisted(error: OSError) -> None:
+        if Path(str(error.filename)) == root:
+            raise unlistable(root, error)
+
+    sizes = [file.size for file in walk(root, unlisted) if (only is None or file.path == only) and reads(file.location)]
+    return len(sizes), sum(sizes)
+
+
+def unlistable(root: Path, error: OSError) -> ReadError:
+    return ReadError(f"{str(root)!r} cannot be listed: {error.strerror}", "Check its rights and the mount.")
+
+
+def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -> Iterator[Found]:
+    """Files below a root, in a stable order.
+
+    Args:
+        unlisted: told of folders that cannot be listed, and of files to read that cannot be looked at.
+    """
+    rules: dict[str, tuple[_Rule, ...]] = {}
+    for folder, folders, names in os.walk(root, onerror=unlisted, followlinks=False):
+        here = stored_name(Path(folder), root)
+        inherited = rules.pop(here, ())
+        try:
+            own = (*inherited, *(_rules(Path(folder), here) if IGNORE_FILE in names else ()))
+        except OSError as error:
+            # Nobody knows what it names, and reading that against the person's will cannot be undone.
+            unlisted(OSError(error.errno, f"its {IGNORE_FILE} cannot be read ({error.strerror})", folder))
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not is_own(Path(folder, name))]
+        prefix = f"{here}/" if here else ""
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and name not in _FOLDERS and not _ignored(own, prefix + name, is_folder=True)
+        )
+        if own:
+            rules.update({prefix + name: own for name in folders})
+        for name in sorted(names):
+            if _LEFT_BEHIND.search(name) or _ignored(own, prefix + name, is_folder=False):
+                continue
+            location = Path(folder, name)
+            try:
+                facts = location.stat()
+            except OSError as error:
+                # Where it did not go away, and is no link to nowhere, it is there still.
+                if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR) and reads(location):
+                    unlisted(error)
+                continue
+            yield Found(
+                location, stored_name(location, root), facts.st_size, facts.st_mtime_ns, stat.S_ISREG(facts.st_mode)
+            )
+
+
+def content_hash(path: Path, check: Callable[[], None]) -> str:
+    """The SHA-256 of a file; `check` is called now and then, and may raise."""
+    # Without waiting: a pipe that has come in the place of the file would never open.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file any more")
+        digest = hashlib.sha256()
+        while piece := stream.read(_HASHED_AT_ONCE):
+            digest.update(piece)
+            check()
+    return digest.hexdigest()
+
+
+def is_still(file: Found) -> bool:
+    """Whether a file is as it was when it was found."""
+    try:
+        facts = file.location.stat()
+    except OSError:
+        return False
+    return (facts.st_size, facts.st_mtime_ns) == (file.size, file.mtime_ns)
+
+
+def stored_name(location: Path, root: Path) -> str:
+    """The path below the root; a name that is not UTF-8 cannot be stored as it is."""
+    below = os.fsencode(location.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+    return "" if below == "." else below
+
+
+def _rules(folder: Path, below: str) -> Iterator[_Rule]:
+    file = folder / IGNORE_FILE
+    if not file.is_file():  # a pipe would hold the scan
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        keeps, line = line.startswith("!"), line.removeprefix("!")
+        folders_only, line = line.endswith("/"), line.rstrip("/")
+        # A pattern with a slash in it counts from its own folder, one without means the name at any depth.
+        glob = line.lstrip("/") if "/" in line else f"**/{line}"
+        if glob:
+            names = tuple(None if name == "**" else _pattern(name) for name in glob.split("/"))
+            yield _Rule(below, names, keeps, folders_only)
+
+
+_SIGN = re.compile(r"(?P<stars>\*+)|\?|\[(?P<not>[!^]?)(?P<set>\]?[^\]]+|\])\]|\\(?P<escaped>.)|(?P<plain>.)", re.S)
+
+
+def _pattern(glob: str) -> re.Pattern[str]:
+    """One name of a pattern; a backslash takes a sign's meaning."""
+    pieces = [""]
+    for sign in _SIGN.finditer(glob):
+        if sign["stars"]:
+            pieces.append("")
+        elif plain := sign["plain"] or sign["escaped"]:
+            pieces[-1] += re.escape(plain)
+        else:
+            pieces[-1] += f"[{'^' if sign['not'] else ''}{_in_set(sign['set'])}]" if sign["set"] else "."
+    first, *rest = pieces
+    if rest:
+        # What stands between two stars is best taken where it first comes, so there is never a way back to try.
+        *between, last = rest
+        first += "".join(f"(?>.*?{piece})" for piece in between) + f".*{last}"
+    try:
+        return re.compile(first, re.S)
+    except re.error:  # a set that is none ("[z-a]") means itself
+        return re.compile(re.escape(glob))
+
+
+def _in_set(signs: str) -> str:
+    return re.sub(r"([]\\[^&|~])", r"\\\1", signs)
+
+
+def _ignored(rules: tuple[_Rule, ...], path: str, *, is_folder: bool) -> bool:
+    """The last pattern that fits decides."""
+    said = next((rule for rule in reversed(rules) if rule.says(path, is_folder)), None)
+    return said is not None and not said.keeps

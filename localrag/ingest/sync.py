@@ -1,0 +1,490 @@
+"""Bring a library level with a folder: scan, compare, read, chunk, embed, commit, report.
+
+A file is compared by size and modification time, then by content hash; only what changed is read. A file that lies
+elsewhere now is recognised by its content and keeps what was read of it, one that the library has already is not read
+again. Files are committed whole, some at a time: stopping or killing an ingest at any moment leaves every finished
+one, and the next run goes on. A file that changed but cannot be read keeps the text of its earlier version.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from localrag import ownership
+from localrag.errors import Cancelled, UsageError
+from localrag.events import Failure, IngestProgress, IngestReport, Tally
+from localrag.ingest.preparing import Batch, Prepared, Preparer
+from localrag.ingest.readers import base
+from localrag.ingest.readers.isolate import ReaderPool
+from localrag.ingest.readers.source import Options
+from localrag.ingest.scan import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
+from localrag.security import storage
+from localrag.store.names import not_ours
+from localrag.store.schema import COPY_OF, LOCK
+from localrag.store.writer import Editor
+from localrag.types import Refused, StoredFile
+
+if TYPE_CHECKING:
+    from localrag.embeddings.embedding import Embedder
+    from localrag.store.vectors import Vectors
+
+# More than this share of a root's files gone at once looks like a share that is not mounted; fewer than the number
+# below are taken for deleted in any case.
+_MOST_GONE, _FEW = 0.2, 3
+# How many moves and copies share a transaction.
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What reading one file may cost."""
+
+    workers: int = 2
+    seconds: float = 120
+    memory: int = 1_500_000_000
+
+
+def ingest(
+    library: Editor,
+    path: Path,
+    *,
+    embedder: Callable[[], Embedder],
+    options: Options | None = None,
+    limits: Limits | None = None,
+    prune: bool = False,
+    leave_out: Collection[Path] = (),
+    progress: Callable[[IngestProgress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    give_way: Callable[[], None] | None = None,
+) -> IngestReport:
+    """Read what is new or changed below `path` (a folder, or one file), drop what is gone; returns the report.
+
+    The caller holds the library's write lock (`writing`). `embedder` is called when there is something to embed:
+    loading one takes seconds, and finding that nothing changed should not. `leave_out` names files, by their resolved
+    paths, that are passed over as if they were not there. `give_way` is called between batches and
+    returns when nothing more urgent wants the processor.
+
+    Raises:
+        NotFoundError: `path` is not there.
+        ReadError: the folder cannot be listed.
+        UsageError: the folder holds no file, while the library has documents of it (an unmounted share?).
+        EmbedderMismatch: the library's vectors were made by another embedder.
+        StorageError: the disk is full or read-only.
+    """
+    storage.sweep(library.folder)
+    root, only = root_of(path)
+    run = _Run(
+        library, root, embedder, options or Options(), limits or Limits(),
+        progress or (lambda _: None), stop or (lambda: False), give_way or (lambda: None),
+    )  # fmt: skip
+    began = time.monotonic()
+    complete = True
+    try:
+        run.progress(IngestProgress(0, 0, "", "scan"))
+        files = list(run.scan(only, leave_out))
+        run.check_there(files, only, prune)
+        changed = run.recognise_moved(run.compare(files), files, only)
+        run.remove_missing(files, only, prune)
+        run.read(changed)
+    except (Cancelled, KeyboardInterrupt):
+        complete = False
+    run.progress(IngestProgress(run.done, run.total, "", "index"))
+    library.save_index()
+    return run.report(time.monotonic() - began, complete)
+
+
+def writing(
+    folder: Path, name: str, *, wait: bool = True, on_wait: Callable[[str], None] | None = None
+) -> AbstractContextManager[None]:
+    """Hold the right to write to a library; see `vault.lock`.
+
+    Raises:
+        LibraryError: it is not ours.
+    """
+    if why := ownership.foreign(folder):
+        raise not_ours(name, why)
+    if (folder / COPY_OF).exists():
+        raise not_ours(name, "others may have made it")
+    return storage.lock(folder / LOCK, f"the library {name!r}", wait=wait, on_wait=on_wait)
+
+
+@dataclass(frozen=True, slots=True)
+class _Embedding:
+    """A batch whose passages are being embedded: the digests of those that had no vector, in order, and what comes."""
+
+    batch: Batch
+    keys: tuple[bytes, ...]
+    vectors: Future[Iterable[Vectors]]
+
+
+class _Run:
+    """One ingest under way."""
+
+    def __init__(
+        self,
+        library: Editor,
+        root: Path,
+        load_embedder: Callable[[], Embedder],
+        options: Options,
+        limits: Limits,
+        progress: Callable[[IngestProgress], None],
+        stop: Callable[[], bool],
+        give_way: Callable[[], None],
+    ) -> None:
+        self.library = library
+        self.location = root
+        self.root = str(root)
+        self.options = options
+        self.limits = limits
+        self.progress = progress
+        self.stop = stop
+        self.give_way = give_way
+        self.tally = Tally()
+        self.known = library.files(self.root)
+        self.before = len(self.known)
+        self.failures: dict[str, list[Failure]] = {}
+        for failure in library.failures(self.root):
+            self.failures.setdefault(failure.file, []).append(failure)
+        self.forgotten = library.tombstones
+        self.unlisted: dict[str, str] = {}
+        self.begun: set[str] = set()
+        self.refused: dict[str, list[Refused]] = {}
+        self.done = self.total = 0
+        self.stamp = _stamp(options)
+        self.failed_stamp = _stamp(options, limits)
+        self._load_embedder = load_embedder
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        loaded = self._load_embedder()
+        self.library.require(loaded.identity)
+        return loaded
+
+    @cached_property
+    def has_text(self) -> set[str]:
+        """Files that documents were read of."""
+        return {document.file for document in self.library.documents(root=self.root)}
+
+    # --- what is there --------------------------------------------------------------------------------------
+
+    def scan(self, only: str | None, leave_out: Collection[Path] = ()) -> Iterator[Found]:
+        """Files to read below the root; the others are counted by suffix."""
+        seen: set[str] = set()
+        for file in walk(self.location, self._unlisted):
+            self._check()
+            if (only is not None and file.path != only) or file.location in leave_out:
+                continue
+            if file.path in seen:  # bytes that are no UTF-8 are written as others may be named
+                path = f"{file.path} (another file)"
+                self.tally.failed[path] = Failure(path, "has the name of another. Rename one of the two.", path)
+            elif base.reads(file.location):
+                seen.add(file.path)
+                if self.forgotten.hold(self.root, file.path):
+                    self.tally.forgotten += 1
+                else:
+                    yield file
+            elif file.regular:
+                self.tally.ignored[file.location.suffix.lower() or "(no suffix)"] += 1
+
+    def _unlisted(self, error: OSError) -> None:
+        """A folder that cannot be listed is not an empty one, nor is a file gone: what was read of it stays."""
+        path = Path(str(error.filename))
+        if path == self.location:
+            raise unlistable(path, error)
+        self.unlisted[stored_name(path, self.location)] = (
+            f"cannot be looked at: {error.strerror}. What was read of it before is kept."
+        )
+
+    def check_there(self, files: Sequence[Found], only: str | None, prune: bool) -> None:
+        if self.known and not files and only is None and not prune:
+            raise UsageError(
+                f"{self.root!r} holds no documents, but the library {self.library.name!r} has {len(self.known)} files "
+                "of it; nothing was removed",
+                "Is a network drive not mounted? If they are meant to go, repeat with --prune.",
+            )
+
+    def compare(self, files: Sequence[Found]) -> list[tuple[Found, str]]:
+        """The files whose content is new, or that another reader or other options would read otherwise."""
+        changed, touched = [], []
+        self.total = len(files)
+        for file in files:
+            self._check()
+            known = self.known.get(file.path)
+            same = known is not None and self._read_alike(known, file.path)
+            if known and same and (known.size, known.mtime_ns) == (file.size, file.mtime_ns):
+                self._unchanged(file)
+                continue
+            if not file.regular:
+                self._cannot_open(file, "is not a regular file")
+                continue
+            self.progress(IngestProgress(self.done, self.total, file.path, "scan"))
+            try:
+                digest = content_hash(file.location, self._check)
+            except FileNotFoundError:
+                continue  # it went away since the folder was listed; the next run finds it gone
+            except OSError as error:
+                self._cannot_open(file, f"cannot be opened: {error.strerror}")
+                continue
+            if self.forgotten.hold(self.root, file.path, digest):
+                self.tally.forgotten += 1
+                self._finished(file)
+                continue
+            if known and same and known.sha256 == digest:
+                touched.append((file, known))
+                self._unchanged(file)
+                continue
+            changed.append((file, digest))
+        if touched:
+            with self.library.transaction():
+                for file, known in touched:
+                    self.library.finish(self.root, file.path, file.size, file.mtime_ns, known.sha256, known.stamp)
+        return changed
+
+    def _read_alike(self, known: StoredFile, path: str) -> bool:
+        """Whether reading a file again with today's readers and options would give the same."""
+        failures = self.failures.get(path)
+        if not failures or known.stamp == self.stamp:
+            return bool(known.sha256) and known.stamp == self.stamp
+        locked = self.options.passwords and any("encrypted" in failure.reason for failure in failures)
+        return bool(known.sha256) and known.stamp == self.failed_stamp and not locked
+
+    def recognise_moved(
+        self, changed: Sequence[tuple[Found, str]], files: Sequence[Found], only: str | None
+    ) -> list[tuple[Found, str]]:
+        """Take what the library has already from there; returns what is left to be read."""
+        gone = set(self._gone(files, only))
+        left = []
+        for first in range(0, len(changed), _AT_ONCE):
+            self._check()
+            with self.library.transaction():
+                for file, digest in changed[first : first + _AT_ONCE]:
+                    same = [] if file.path in self.known else self.library.same_content(digest, self.stamp)
+                    old = next((old.path for old, root in same if root == self.root and old.path in gone), None)
+                    if old is not None:
+                        self._move(old, file)
+                        gone.remove(old)
+                    elif same:
+                        self._copy(file, same[0][0])
+                    else:
+                        left.append((file, digest))
+        return left
+
+    def _gone(self, files: Sequence[Found], only: str | None) -> list[str]:
+        """Files that were read before and are not there now; of what could not be looked at nothing is known."""
+        there = {file.path for file in files}
+        return sorted(
+            path
+            for path in self.known
+            if path not in there
+            and (only is None or path == only)
+            and not any(path == place or path.startswith(f"{place}/") for place in self.unlisted)
+        )
+
+    def remove_missing(self, files: Sequence[Found], only: str | None, prune: bool) -> None:
+        there = {file.path for file in files}
+        gone = self._gone(files, only)
+        if len(gone) >= _FEW and len(gone) > _MOST_GONE * self.before and not prune and only is None:
+            self.tally.kept = gone
+            gone = []
+        if gone:
+            paths = set(gone)
+            documents = [doc.path for doc in self.library.documents(root=self.root) if doc.file in paths]
+            self.library.remove_files(self.root, gone)
+            self.tally.removed = sorted({*documents, *gone})
+        for path, reason in self.unlisted.items():
+            self._note(path, reason, path)
+        if only is None and (over := self.failures.keys() - there - self.unlisted.keys() - set(self.tally.kept)):
+            self.library.drop_failures(self.root, over)
+
+    # --- reading --------------------------------------------------------------------------------------------
+
+    def read(self, changed: Sequence[tuple[Found, str]]) -> None:
+        first: dict[str, tuple[Found, str]] = {}
+        twins = []
+        for file, digest in changed:
+            # Of files with one content the first is read and the others take it from there.
+            if first.setdefault(digest, (file, digest))[0] is not file:
+                twins.append((file, digest))
+        self._read(list(first.values()))
+        left = []
+        for file, digest in twins:
+            self._check()
+            same = self.library.same_content(digest, self.stamp)
+            if same:
+                self._copy(file, same[0][0])
+            else:
+                left.append((file, digest))
+        self._read(left)
+
+    def _read(self, changed: Sequence[tuple[Found, str]]) -> None:
+        if not changed:
+            return
+        by_path = {file.location: (file, digest) for file, digest in changed}
+        pool = ReaderPool(
+            workers=self.limits.workers, seconds=self.limits.seconds, options=self.options,
+            memory=self.limits.memory, stop=self.stop,
+        )  # fmt: skip
+        # The pool ends first, so that the preparer's thread is not left waiting for a file that hangs.
+        with Preparer(pool.read_all(by_path), self.embedder) as batches, pool, ThreadPoolExecutor(1, "ahead") as ahead:
+            waiting: _Embedding | None = None
+            for batch in batches:
+                self._check()
+                # While this batch is embedded, the one before it is committed.
+                embedding = self._begin_embedding(batch, waiting, ahead, by_path)
+                if waiting is not None:
+                    self._store(waiting, by_path)
+                waiting = embedding
+                self.give_way()
+            if waiting is not None:
+                self._store(waiting, by_path)
+
+    def _begin_embedding(
+        self, batch: Batch, before: _Embedding | None, ahead: ThreadPoolExecutor,
+        by_path: dict[Path, tuple[Found, str]],
+    ) -> _Embedding:  # fmt: skip
+        texts = _texts(batch)
+        for key in (*self.library.known(list(texts)), *(before.keys if before else ())):
+            texts.pop(key, None)
+        name = by_path[batch[-1][0]][0].path
+        return _Embedding(batch, tuple(texts), ahead.submit(self._embed, list(texts.values()), name))
+
+    def _store(self, embedding: _Embedding, by_path: dict[Path, tuple[Found, str]]) -> None:
+        """Commit a batch as soon as its vectors are there."""
+        batch = embedding.batch
+        vectors = dict(zip(embedding.keys, embedding.vectors.result(), strict=True))
+        texts = {key: text for key, text in _texts(batch).items() if key not in vectors}
+        for key in self.library.known(list(texts)):
+            del texts[key]
+        # What an older version of a document held when this batch was begun may have gone with that version since.
+        vectors |= zip(texts, self._embed(list(texts.values()), by_path[batch[-1][0]][0].path), strict=True)
+        with self.library.transaction():
+            for location, item in batch:
+                file, digest = by_path[location]
+                if isinstance(item, Prepared):
+                    self._begin(file)
+                    self._put(file, item, vectors)
+                elif isinstance(item, Refused):
+                    self.refused.setdefault(file.path, []).append(item)
+                else:
+                    self._end(file, digest)
+        for location, item in batch:
+            if item is None:
+                self._finished(by_path[location][0])
+        self.tally.embedded += len(vectors)
+
+    def _embed(self, texts: list[str], name: str) -> Iterable[Vectors]:
+        def report(done: int) -> None:
+            words = f"{name} ({done} of {len(texts)} passages)"
+            self.progress(IngestProgress(self.done, self.total, words, "embed"))
+            self.give_way()
+
+        return self.embedder.embed_documents(texts, progress=report, stop=self.stop) if texts else ()
+
+    def _put(self, file: Found, item: Prepared, vectors: dict[bytes, Vectors]) -> None:
+        name, reading = _path(file, item.part.name), item.part.reading
+        if self.forgotten.hold(self.root, name, item.part.sha256):
+            self.tally.forgotten += 1  # it lies in a mail or an archive that was not
+            return
+        near = self.library.put(self.root, file.path, item.part, item.chunks, vectors, item.sketch)
+        self.tally.read.append(name)
+        self.tally.skipped += [(name, page) for page in reading.skipped]
+        self.tally.remarks += [(name, remark) for remark in reading.remarks]
+        self.tally.near += [(name, other) for other in near[:1]]
+        self.tally.recognised += sum(bool(page.words) for page in reading.pages)
+        self.tally.chunks += len(item.chunks)
+
+    def _begin(self, file: Found) -> None:
+        if file.path not in self.begun:
+            self.library.begin(self.root, file.path)
+            self.begun.add(file.path)
+
+    def _end(self, file: Found, digest: str) -> None:
+        """A file was read to its end; only now it is known whether anything came of it."""
+        refused = self.refused.pop(file.path, [])
+        if any(item.name for item in refused):
+            self._begin(file)  # what it holds now is known, so what it held before goes, be it readable or not
+        failed = [item for item in refused if not item.name or base.reads(Path(item.name))]
+        for item in refused:
+            if item not in failed:
+                self.tally.ignored[PurePosixPath(item.name).suffix.lower() or "(no suffix)"] += 1
+        for item in failed:
+            self._failed(file, _path(file, item.name), item.reason)
+        if not is_still(file):
+            digest = ""  # it changed meanwhile: nobody knows what was read, so the next run reads it again
+        stamp = self.failed_stamp if failed else self.stamp
+        self.library.finish(self.root, file.path, file.size, file.mtime_ns, digest, stamp)
+
+    def _failed(self, file: Found, path: str, reason: str) -> None:
+        if file.path not in self.begun and file.path in self.has_text:
+            reason += " The text of its earlier version is kept."
+        self._note(path, reason, file.path)
+
+    def _note(self, path: str, reason: str, file: str) -> None:
+        failure = self.tally.failed[path] = Failure(path, reason, file)
+        # One that is known already is no change of the library.
+        if file in self.begun or failure not in self.failures.get(file, ()):
+            self.library.note_failure(self.root, path, reason, file)
+
+    def _cannot_open(self, file: Found, message: str) -> None:
+        self._failed(file, file.path, f"{message}. Check its rights.")
+        self._finished(file)
+
+    def _move(self, old: str, file: Found) -> None:
+        self.library.move(self.root, old, file.path, file.size, file.mtime_ns)
+        del self.known[old]
+        self.tally.moved.append((old, file.path))
+        self._finished(file)
+
+    def _copy(self, file: Found, source: StoredFile) -> None:
+        self.library.copy(self.root, file.path, file.size, file.mtime_ns, source.id)
+        self.tally.copies.append(file.path)
+        self._finished(file)
+
+    def _unchanged(self, file: Found) -> None:
+        failures = {failure.document: failure for failure in self.failures.get(file.path, ())}
+        if failures and self.known[file.path].stamp == self.stamp:
+            # It was read without fault, and only could not be looked at or opened since.
+            self.library.drop_failures(self.root, [file.path])
+            failures = {}
+        self.tally.failed.update(failures)
+        self.tally.unchanged += file.path not in failures
+        self.done += 1
+
+    def _finished(self, file: Found) -> None:
+        self.done += 1
+        self.progress(IngestProgress(self.done, self.total, file.path, "store"))
+
+    def _check(self) -> None:
+        if self.stop():
+            raise Cancelled("stopped")
+
+    def report(self, seconds: float, complete: bool) -> IngestReport:
+        paths = {doc.id: doc.path for doc in self.library.documents()} if self.tally.near else {}
+        return self.tally.report(self.library.name, self.root, paths, seconds, complete)
+
+
+def _texts(batch: Batch) -> dict[bytes, str]:
+    """What is embedded of a batch, by digest."""
+    prepared = [item for _, item in batch if isinstance(item, Prepared)]
+    return {key: text for item in prepared for key, text in zip(item.keys, item.texts, strict=True)}
+
+
+def _path(file: Found, member: str) -> str:
+    return f"{file.path}/{member}" if member else file.path
+
+
+def _stamp(options: Options, limits: Limits | None = None) -> str:
+    """What reading depends on beside the file; for files that failed, also what would make another try worth while."""
+    facts: list[object] = [base.VERSION, options.ocr, *options.languages]
+    if limits is not None:
+        facts += [limits.seconds, limits.memory, options.depth, options.members, options.unpacked]
+        facts += [name for name, program in base.helpers().items() if program]
+    return json.dumps(facts, separators=(",", ":"))

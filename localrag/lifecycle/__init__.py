@@ -1,0 +1,1 @@
+"""Keep, encrypt, back up and delete libraries."""

@@ -1,0 +1,1 @@
+"""The language model: llama.cpp, prompt cache, sampling."""

@@ -1,0 +1,226 @@
+"""What this model really does on this machine: how fast it reads and writes, and how much text it can use.
+
+Speeds come from `localrag calibrate` and are kept level with the answers given here. The effective length is how many
+tokens of text a model can be trusted to find things in; until it is measured, a careful default by the model's size
+stands in. Routing reads both. The file holds figures only, never text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from localrag.errors import StorageError
+from localrag.security import storage
+
+_SMOOTHING = 0.3
+# Small models lose single facts in long text well before their window ends: measured with 0.5 and 1.5 billion weights
+# (docs/decisions/0022-effective-length.md), by the size that a model's id names; larger ones are not measured yet.
+_DEFAULT_EFFECTIVE = 6000
+_EFFECTIVE_BELOW = ((1.0, 1000),)  # billions of parameters, tokens
+_SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.I)
+# How much more a token costs behind each token that stands before it, as a share of what the first one costs:
+# measured with models of 0.5 and 1.5 billion parameters (docs/decisions/0022-effective-length.md).
+_READ_SLOWING = 1.5e-4
+_WRITE_SLOWING = 5e-4
+
+# From which share of "yes" on an answer is given, where it was measured with real questions (docs/decisions/0006 and
+# 0034). No calibration comes before these: it asks fewer questions, and easier ones.
+_ANSWER_FROM = {"qwen2.5-coder-1.5b-instruct": 0.7, "qwen2.5-coder-0.5b-instruct": 0.38}
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What is known of a model on this machine; speeds are None until something was seen.
+
+    Attention makes every token pay for those before it, so reading n tokens takes a·n + b·n² seconds and writing one
+    behind n tokens c + d·n. Speeds are 1/a and 1/c, tokens a second where nothing stands before; slowings b/a and d/c.
+
+    `answer_from` is how sure the model must be that the text holds the answer, in its own likelihood of "yes" against
+    "no". Models are sure to different degrees, so it is a figure of the model, not of the question. `calibrated` is
+    whether `effective_tokens` was measured, `at_least` whether it is only the longest text that was tried; `weights`
+    (SHA-256), `build` (of llama.cpp) and `measured` (a date) say of what and when.
+    """
+
+    read_speed: float | None = None
+    write_speed: float | None = None
+    effective_tokens: int = _DEFAULT_EFFECTIVE
+    answer_from: float = 0.5
+    read_slowing: float = _READ_SLOWING
+    write_slowing: float = _WRITE_SLOWING
+    calibrated: bool = False
+    at_least: bool = False
+    weights: str = ""
+    build: str = ""
+    measured: str = ""
+
+    def seconds_to_read(self, tokens: int, after: int = 0) -> float | None:
+        """Seconds to read so many tokens behind `after` that are read already."""
+        return None if not self.read_speed else _weight_read(tokens, after, self.read_slowing) / self.read_speed
+
+    def seconds_to_write(self, tokens: int, after: int = 0) -> float | None:
+        """Seconds to write so many tokens behind a prompt of `after`."""
+        return None if not self.write_speed else _weight_written(tokens, after, self.write_slowing) / self.write_speed
+
+
+def load(file: Path, model: str, weights: str | None = None) -> Calibration:
+    """What is known of a model; the defaults where nothing is, or the file is damaged.
+
+    Where `weights` is given and others were measured under the same name, their effective length and threshold do not
+    count.
+    """
+    default = Calibration(**_defaults(model))
+    known = replace(default, **_seen(_read(file), model))
+    if model in _ANSWER_FROM:
+        known = replace(known, answer_from=default.answer_from)
+    if weights and known.weights and known.weights != weights:
+        known = replace(
+            default, read_speed=known.read_speed, write_speed=known.write_speed, read_slowing=known.read_slowing,
+            write_slowing=known.write_slowing,
+        )  # fmt: skip
+    return known
+
+
+def record(
+    file: Path, model: str, *, read: tuple[int, float], written: tuple[int, float], after: int = 0
+) -> Calibration:
+    """Smooth in what one answer showed: (tokens, seconds) of reading and of writing. Tiny samples are passed over.
+
+    `after` is how many tokens of the prompt were there already. Only the speeds move; by how much length slows is
+    what `localrag calibrate` measures, since one answer cannot tell the two apart.
+    """
+    known = load(file, model)
+    if read[0] >= 128 and read[1] > 0:
+        seen = _weight_read(read[0], after, known.read_slowing) / read[1]
+        known = replace(known, read_speed=_smooth(known.read_speed, seen))
+    if written[0] >= 8 and written[1] > 0:
+        seen = _weight_written(written[0], after + read[0], known.write_slowing) / written[1]
+        known = replace(known, write_speed=_smooth(known.write_speed, seen))
+    with suppress(StorageError):  # a full disk must not cost the answer
+        speeds = {"read_speed": known.read_speed, "write_speed": known.write_speed}
+        _put(file, model, speeds, _seen(_read(file), model))
+    return known
+
+
+def save(file: Path, model: str, measured: Calibration) -> None:
+    """Keep what `localrag calibrate` measured.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    kept = asdict(measured)
+    if measured.answer_from == load(file, model, measured.weights).answer_from or not measured.weights:
+        del kept["answer_from"]  # a default is not for keeping: a later version may know it better
+    if not measured.calibrated:
+        for name in ("effective_tokens", "calibrated", "at_least"):
+            del kept[name]
+    entry = _seen(_read(file), model)
+    others = measured.weights and entry.get("weights", measured.weights) != measured.weights
+    _put(file, model, kept, {} if others else entry)
+
+
+def fit(samples: Iterable[tuple[float, float, float]]) -> tuple[float, float] | None:
+    """Least squares of seconds = a·x + b·y over (x, y, seconds), as (1/a, b/a); None where nothing can be said.
+
+    Reading n tokens behind m: x = n, y = (m + n)² - m². Writing n behind m: x = n, y = n·m + n²/2. Where the samples
+    show no slowing (b < 0, by noise), b is 0.
+    """
+    xx = xy = yy = xs = ys = 0.0
+    for x, y, seconds in samples:
+        xx, xy, yy = xx + x * x, xy + x * y, yy + y * y
+        xs, ys = xs + x * seconds, ys + y * seconds
+    if xx == 0 or xs <= 0:
+        return None
+    det = xx * yy - xy * xy
+    a, b = ((yy * xs - xy * ys) / det, (xx * ys - xy * xs) / det) if det > 1e-9 * xx * yy else (0.0, 0.0)
+    if a <= 0 or b < 0:
+        a, b = xs / xx, 0.0
+    return round(1 / a, 2), round(b / a, 9)
+
+
+def reading_sample(after: int, tokens: int, seconds: float) -> tuple[float, float, float]:
+    return float(tokens), float((after + tokens) ** 2 - after**2), seconds
+
+
+def writing_sample(after: int, tokens: int, seconds: float) -> tuple[float, float, float]:
+    return float(tokens), tokens * after + tokens**2 / 2, seconds
+
+
+def _weight_read(tokens: int, after: int, slowing: float) -> float:
+    x, y, _ = reading_sample(after, tokens, 0.0)
+    return x + slowing * y
+
+
+def _weight_written(tokens: int, after: int, slowing: float) -> float:
+    x, y, _ = writing_sample(after, tokens, 0.0)
+    return x + slowing * y
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        everything = json.loads(storage.read_bytes(file))
+    except (OSError, ValueError):
+        return {}
+    return everything if isinstance(everything, dict) else {}
+
+
+# Under this name, which no model has, stands how fast folders were read into libraries here.
+_FOLDERS = "(folders)"
+
+
+def record_folder(file: Path, bytes: int, seconds: float) -> None:
+    """Keep how long it took to read a folder of so many bytes of files, for the next one; a small one tells little."""
+    if bytes < 100_000 or seconds <= 0:
+        return
+    with suppress(StorageError):
+        storage.write_json(file, {**_read(file), _FOLDERS: {"bytes": bytes, "seconds": seconds}})
+
+
+def seconds_for_folder(file: Path, bytes: int) -> float | None:
+    """About how long so many bytes of files would take, at the pace of the folder read last here; None before one was.
+
+    Files of other kinds take longer or shorter: a scan takes a hundred times as long as a letter of its size.
+    """
+    last = _read(file).get(_FOLDERS)
+    try:
+        return bytes * float(last["seconds"]) / float(last["bytes"]) if isinstance(last, dict) else None
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):  # somebody has edited the file
+        return None
+
+
+def _put(file: Path, model: str, values: dict[str, Any], before: dict[str, Any]) -> None:
+    """Keep these figures of a model beside those `before`; what is not known takes no other's place."""
+    given = {name: value for name, value in values.items() if value not in (None, "")}
+    storage.write_json(file, {**_read(file), model: {**before, **given}})
+
+
+_KINDS = {"str": (str,), "bool": (bool,), "int": (int,)}
+
+
+def _seen(everything: dict[str, Any], model: str) -> dict[str, Any]:
+    """What the file says of a model, as far as it is known and of the right kind."""
+    entry = everything.get(model)
+    kinds = {item.name: _KINDS.get(str(item.type), (int, float)) for item in fields(Calibration)}
+    given = entry.items() if isinstance(entry, dict) else ()
+    return {name: value for name, value in given if isinstance(value, kinds.get(name, ()))}
+
+
+def _defaults(model: str) -> dict[str, Any]:
+    # An adapter ("id+adapter") changes what a model is sure of; its base is the nearest figure there is.
+    base = model.split("+")[0]
+    values: dict[str, Any] = {"answer_from": _ANSWER_FROM[base]} if base in _ANSWER_FROM else {}
+    if size := _SIZE.search(base):
+        billions = float(size[1]) / (1000 if size[2].lower() == "m" else 1)
+        values["effective_tokens"] = next(
+            (most for below, most in _EFFECTIVE_BELOW if billions < below), _DEFAULT_EFFECTIVE
+        )
+    return values
+
+
+def _smooth(old: float | None, new: float) -> float:
+    return round(new if old is None else (1 - _SMOOTHING) * old + _SMOOTHING * new, 2)

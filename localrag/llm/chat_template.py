@@ -1,0 +1,143 @@
+"""A model's chat template: messages to pieces of text, each either the template's own or somebody's words.
+
+The template comes from the model file and is rendered in a sandbox. Words of people and documents are put in
+afterwards, as pieces of their own, so that the tokenizer never reads a special token out of them: a document that
+contains `<|im_end|>` cannot end its turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from localrag.errors import ModelError
+from localrag.llm import reasoning
+from localrag.types import Message
+
+_MARK = re.compile("\x02(\\d+)\x03")
+
+# For models that bring no template (base models): plain labels.
+_PLAIN = (
+    "{% for message in messages %}{{ message['role'] | capitalize }}: {{ message['content'] }}\n\n{% endfor %}"
+    "Assistant:"
+)
+
+_PROBE = (Message("system", "x"), Message("user", "x"))
+# Some templates take the mode from a word in the system message, and take it out there (Nemotron).
+_WORDS = " /think", " /no_think"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a prompt; `trusted` text comes from the template, and only there are special tokens read.
+
+    Reading is cut behind a piece that `ends` a message's own text or a stable part of it: what stands there may be met
+    again with something else behind it. Behind a `stable` one the state is kept.
+    """
+
+    text: str
+    trusted: bool
+    ends: bool = False
+    stable: bool = False
+
+
+class ChatTemplate:
+    """A template, compiled once.
+
+    Args:
+        source: Jinja text, or None for a plain one.
+        bos: the model's token for the beginning of a text, as text.
+        eos: the same for the end.
+
+    Attributes:
+        tags: what stands around a thought, or None where the template knows none.
+        thinks: whether the template has a thinking mode, or opens a thought in every prompt.
+    """
+
+    def __init__(self, source: str | None, bos: str, eos: str) -> None:
+        from jinja2 import TemplateError
+        from jinja2.ext import loopcontrols
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        environment.globals["raise_exception"] = _raise
+        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        try:
+            self._template = environment.from_string(source or _PLAIN)
+        except TemplateError as error:
+            raise ModelError(f"the model's chat template cannot be used: {error}", "Choose another model.") from error
+        self._tokens = {"bos_token": bos, "eos_token": eos}
+        self.tags = reasoning.tags_of(source or "")
+        self._worded = self.tags is not None and _WORDS[1].strip() in (source or "")
+        self.thinks = self.tags is not None and self._has_mode(self.tags)
+
+    def _has_mode(self, tags: reasoning.Tags) -> bool:
+        """Whether the mode makes a difference, tried out; or a thought is open in the prompt whatever the mode."""
+        try:
+            on, off = (self._render(_PROBE, think) for think in (True, False))
+        except ModelError:
+            self._worded = False
+            return False  # told when a question is asked
+        if f"\x03{_WORDS[0]}" in on:
+            self._worded = False  # this one would leave the word standing
+            on, off = (self._render(_PROBE, think) for think in (True, False))
+        return on != off or tags.open_in(_last(on)) or tags.sure
+
+    def pieces(self, messages: Sequence[Message], think: bool = False) -> list[Piece]:
+        """The prompt for these messages, ready for the model to continue: with a thought, or else with the answer."""
+        rendered = self._render(messages, think)
+        pieces: list[Piece] = []
+        for number, part in enumerate(_MARK.split(rendered)):
+            if number % 2 == 0:
+                pieces.append(Piece(part, trusted=True))
+                continue
+            message = messages[int(part)]
+            pieces += [Piece(text, trusted=False, ends=True, stable=True) for text in message.stable]
+            # What the model wrote is only met again together with the question behind it.
+            pieces.append(Piece(message.text, trusted=False, ends=message.role != "assistant"))
+            pieces.append(Piece(message.tail, trusted=False))
+        pieces.append(Piece(self._led(rendered, think), trusted=True))
+        return [piece for piece in pieces if piece.text]
+
+    def _led(self, rendered: str, think: bool) -> str:
+        """What is written behind the template's own end, so that the thought is open, or there is none."""
+        if self.tags is None:
+            return ""
+        if self.tags.open_in(_last(rendered)):
+            return "" if think else self.tags.end
+        return self.tags.begin if think else self.tags.without
+
+    def _render(self, messages: Sequence[Message], think: bool) -> str:
+        marked = [{"role": message.role, "content": f"\x02{i}\x03"} for i, message in enumerate(messages)]
+        if self._worded:
+            marked[0]["content"] += _WORDS[0 if think else 1]
+        try:
+            return self._call(marked, think)
+        except ModelError:
+            if marked[0]["role"] != "system" or len(marked) < 2:
+                raise
+            # Some templates refuse a system message: its words then begin the first question.
+            first = {"role": "user", "content": f"{marked[0]['content']}\n\n{marked[1]['content']}"}
+            return self._call([first, *marked[2:]], think)
+
+    def _call(self, marked: list[dict[str, str]], think: bool) -> str:
+        values: dict[str, Any] = {**self._tokens, "messages": marked, "add_generation_prompt": True}
+        try:
+            # Two names are in use (Qwen3, Granite); templates without a thinking mode know neither.
+            return str(self._template.render(**values, enable_thinking=think, thinking=think))
+        except Exception as error:  # a template is foreign code and may raise anything
+            raise ModelError(f"the model's chat template failed: {error}", "Choose another model.") from error
+
+
+def _last(rendered: str) -> str:
+    """What stands behind the last of the messages."""
+    return rendered.rpartition("\x03")[2]
+
+
+def _raise(message: str) -> None:
+    from jinja2 import TemplateError
+
+    raise TemplateError(message)

@@ -1,0 +1,255 @@
+"""The model that answers: what every generator does, and a scripted fake for tests.
+
+The real one is `llama.py`. A generator remembers the tokens it has read, so that a prompt that begins as the last one
+did is read from where they part.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from localrag.events import Delta, PromptRead, Thought
+from localrag.llm.batching import Prefix
+from localrag.types import Message, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The end of a generation: the whole text, what it cost, and why it ended.
+
+    `thought` is what was thought before it, which is no part of the text.
+    `prompt_seconds` and `answer_seconds` are what reading and writing took.
+    """
+
+    text: str
+    usage: Usage
+    ended: Literal["end", "length", "stopped"]
+    prompt_seconds: float = 0.0
+    answer_seconds: float = 0.0
+    thought: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """How likely each option is, relative to the others (they sum to 1); empty where it was stopped."""
+
+    shares: tuple[float, ...]
+    usage: Usage
+    prompt_seconds: float = 0.0
+
+
+class StateStore(Protocol):
+    """Where states of the model are kept between questions and runs (`prefix_cache.py`)."""
+
+    def has(self, prefix: Prefix) -> bool:
+        """Whether a state seems to be kept; only `get` tells whether it is whole."""
+        ...
+
+    def get(self, prefix: Prefix, stop: Callable[[], bool] | None = None) -> bytearray | None:
+        """The kept state of exactly this beginning of a prompt, read in these batches, or None.
+
+        None, too, where `stop` says so while it is loaded.
+        """
+        ...
+
+    def put(self, prefix: Prefix, state: memoryview, stop: Callable[[], bool] | None = None) -> None:
+        """Keep a state; where `stop` says so while it is written, it is not kept."""
+        ...
+
+
+class Generator(Protocol):
+    """A model that continues a conversation."""
+
+    @property
+    def model(self) -> str:
+        """The id of the model, with its adapter if it has one."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """Most tokens of prompt and answer together."""
+        ...
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes that a kept state takes for each token."""
+        ...
+
+    @property
+    def thinks(self) -> bool:
+        """Whether it has a thinking mode."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Tokens of a text; special tokens in it are counted as the plain text they are."""
+        ...
+
+    def overhead(self, messages: int) -> int:
+        """Tokens that the chat template adds around this many messages, at most."""
+        ...
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        grammar: str | None = None,
+        stop: Callable[[], bool] | None = None,
+        states: StateStore | None = None,
+        think: int = 0,
+    ) -> Iterator[PromptRead | Thought | Delta | Completed]:
+        """Read the prompt and write the continuation; `Completed` is always the last item.
+
+        Args:
+            messages: the conversation; its last message is the user's.
+            max_tokens: most tokens written.
+            temperature: 0 takes the likeliest token each time.
+            seed: of the sampling; without effect at temperature 0.
+            grammar: a GBNF grammar that the text must follow.
+            stop: polled while reading and writing; True ends it within a fraction of a second.
+            states: where to look for, and keep, the states at the ends of the stable parts.
+            think: most tokens thought before the answer, beside `max_tokens`; then the thought is ended by code, and
+                the answer goes on from there. 0 has it answer at once, as `weigh` and a grammar always do.
+
+        Raises:
+            ModelError: the prompt does not fit the window.
+        """
+        ...
+
+    def weigh(
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        stop: Callable[[], bool] | None = None,
+        states: StateStore | None = None,
+    ) -> Iterator[PromptRead | Weighed]:
+        """Read the prompt and tell how likely each option is to come next; `Weighed` is always the last item.
+
+        Options are told apart by their first token.
+        """
+        ...
+
+    def read(
+        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, states: StateStore | None = None
+    ) -> Iterator[PromptRead]:
+        """Read the stable parts of a prompt ahead of time, and keep their states; nothing is written.
+
+        Where it was stopped, the last `PromptRead` is short of its total, and the next call goes on from there.
+
+        Raises:
+            ModelError: the prompt does not fit the window.
+        """
+        ...
+
+    def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
+        """What a kept state at the end of each stable part of these messages is kept under; reads nothing."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class ScriptedGenerator:
+    """A fake: answers by the first pattern found in the last message, else with `otherwise`.
+
+    `weights` does the same for `weigh`: the option to be certain of, else the first. With a `thought` it has a
+    thinking mode, and thinks just that. It counts words as tokens and keeps each prompt it was given in `prompts`.
+    """
+
+    script: Sequence[tuple[str, str]] = ()
+    otherwise: str = "The documents do not say."
+    weights: Sequence[tuple[str, str]] = ()
+    window: int = 4096
+    model: str = "scripted"
+    bytes_per_token: int = 1
+    thought: str = ""
+    prompts: list[tuple[Message, ...]] = field(default_factory=list)
+
+    @property
+    def thinks(self) -> bool:
+        return bool(self.thought)
+
+    def count(self, text: str) -> int:
+        return len(text.split())
+
+    def overhead(self, messages: int) -> int:
+        return 4 * messages
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        grammar: str | None = None,
+        stop: Callable[[], bool] | None = None,
+        states: StateStore | None = None,
+        think: int = 0,
+    ) -> Iterator[PromptRead | Thought | Delta | Completed]:
+        self.prompts.append(tuple(messages))
+        read = sum(self.count(message.whole) for message in messages)
+        yield PromptRead(read, read)
+        last = messages[-1].whole
+        answer = next((reply for pattern, reply in self.script if re.search(pattern, last)), self.otherwise)
+        written: list[str] = []
+        thoughts = re.findall(r"\s*\S+", self.thought)[:think] if grammar is None else []
+        yield from (Thought(word) for word in thoughts)
+        thought = "".join(thoughts)
+        for word in re.findall(r"\s*\S+", answer)[:max_tokens]:
+            if stop is not None and stop():
+                usage = Usage(read, 0, len(thoughts) + len(written))
+                yield Completed("".join(written), usage, "stopped", thought=thought)
+                return
+            written.append(word)
+            yield Delta(word)
+        ended: Literal["end", "length"] = "end" if "".join(written) == answer.rstrip() else "length"
+        yield Completed("".join(written), Usage(read, 0, len(thoughts) + len(written)), ended, thought=thought)
+
+    def weigh(
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        stop: Callable[[], bool] | None = None,
+        states: StateStore | None = None,
+    ) -> Iterator[PromptRead | Weighed]:
+        self.prompts.append(tuple(messages))
+        read = sum(self.count(message.whole) for message in messages)
+        yield PromptRead(read, read)
+        last = messages[-1].whole
+        reply = next((reply for pattern, reply in self.weights if re.search(pattern, last)), options[0])
+        yield Weighed(tuple(float(option == reply) for option in options), Usage(read, 0, 0))
+
+    def read(
+        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, states: StateStore | None = None
+    ) -> Iterator[PromptRead]:
+        self.prompts.append(tuple(messages))
+        prefixes = self.prefixes(messages)
+        total = len(prefixes[-1].tokens) if prefixes else 0
+        yield PromptRead(0, total)
+        for prefix in prefixes:
+            if stop is not None and stop():
+                return
+            if states is not None:
+                states.put(prefix, memoryview(f"state of {len(prefix.tokens)} words".encode()))
+            yield PromptRead(len(prefix.tokens), total)
+
+    def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
+        words: list[int] = []
+        cuts: list[int] = []
+        for message in messages:
+            for part in message.stable:
+                words += [zlib.crc32(word.encode()) for word in part.split()]
+                cuts.append(len(words))
+        return [Prefix(tuple(words[:end]), tuple(cuts[: at + 1]), at + 1) for at, end in enumerate(cuts)]
+
+    def close(self) -> None:
+        pass

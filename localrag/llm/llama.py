@@ -1,0 +1,334 @@
+"""llama.cpp in this process: a prompt is read, a text written.
+
+Uses llama-cpp-python's C interface, because the `Llama` class cannot stop in the middle of a prompt, copies logits
+that nobody reads, and keeps states in a form that cannot be encrypted on their way to the disk. A prompt that begins
+as the last one did is read from the last cut that they share (`cuts.py`), so that an answer does not depend on what was
+read before it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from localrag.errors import ModelError, SettingsError
+from localrag.events import Delta, PromptRead, Thought
+from localrag.llm import batching, decoding
+from localrag.llm.batching import Prefix, Prompt
+from localrag.llm.decoding import Decoding
+from localrag.llm.generation import Completed, StateStore, Weighed
+from localrag.llm.llama_context import LlamaContext, Running, bytes_per_token, check_memory
+from localrag.llm.llama_model import LlamaModel
+from localrag.llm.sampling import sampler
+from localrag.models import machine
+from localrag.types import FlashAttention, KvType, Message, Usage, Weights
+
+_WEIGHTS: dict[Weights, str] = {
+    "map": "weights mapped from the file", "lock": "weights mapped from the file and locked in memory",
+    "load": "weights copied to memory",
+}  # fmt: skip
+# Thinking models fall into endless repetition where the likeliest word is always taken: Qwen3's authors ask for 0.6 and
+# warn of 0. The seed makes the thought the same each time.
+_THINKING = 0.6
+# What was read of a document when a question on something else came is put aside, if it has so many tokens and takes
+# no more than this share of the memory that is free.
+_WORTH_IT, _SHARE = 1024, 0.25
+_ROOM = 512  # kept free behind a prompt that is only weighed, since an answer mostly follows
+
+
+class LlamaGenerator:
+    """A quantized model run by llama.cpp.
+
+    Args:
+        model: the id to report.
+        path: the .gguf file, already verified.
+        adapter: a LoRA adapter in GGUF form, or None.
+        context: size of the window in tokens; 0 sizes it to what is asked, up to what the model was trained on.
+        threads: 0 takes one for each core.
+        gpu_layers: layers on the GPU; -1 for all, or as many as fit.
+        flash_attention: "auto" leaves it to llama.cpp, which takes it where the machine can.
+        kv_type: how keys and values are kept; "q8_0" takes half the room of "f16" and needs flash attention.
+        weights: "map" reads them from the file as needed, "lock" also keeps them from being swapped out, "load" copies.
+
+    Raises:
+        ModelError: the file is no model, or it does not fit the memory.
+        SettingsError: these settings do not go together.
+    """
+
+    def __init__(
+        self, model: str, path: Path, *, adapter: Path | None = None, context: int = 0, threads: int = 0,
+        gpu_layers: int = -1, flash_attention: FlashAttention = "auto", kv_type: KvType = "f16",
+        weights: Weights = "map",
+    ) -> None:  # fmt: skip
+        if kv_type != "f16" and flash_attention == "off":
+            raise SettingsError(
+                f"keys and values in {kv_type} need flash attention, and it is off",
+                'Set flash_attention = "auto", or kv_type = "f16".',
+            )
+        self._running = Running(threads or machine.physical_cores(), flash_attention, kv_type)
+        self._model = LlamaModel(model, path, adapter=adapter, gpu_layers=gpu_layers, weights=weights)
+        self._weights = weights
+        self._thread = ThreadPoolExecutor(1, "llama")
+        self._context: LlamaContext | None = None
+        self._end: tuple[Prompt, Any] | None = None  # the last prompt written to, and the scores at its end
+        self._half_read = False  # whether the context holds what was read of a document, and not all of it
+        self._aside: tuple[tuple[int, ...], tuple[int, ...], memoryview] | None = None
+        self._window = min(context or self._model.trained, self._model.trained)
+        if context:
+            self._open(self._window)
+
+    def _open(self, size: int) -> LlamaContext:
+        """A window of at least `size` tokens; what was read is carried over."""
+        old = self._context
+        check_memory(self._model, size, old.size if old is not None else 0, self._running)
+        kept = (old.state(), old.tokens, old.cuts) if old is not None and old.tokens else None
+        self._free_context()
+        self._context = LlamaContext(self._model, size, self._running, self._thread)
+        if kept is not None:
+            self._context.restore(*kept)
+        return self._context
+
+    # --- facts ----------------------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> str:
+        return self._model.name
+
+    @property
+    def window(self) -> int:
+        return self._window
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes that a kept state takes for each token."""
+        return bytes_per_token(self._model, self._running)
+
+    @property
+    def thinks(self) -> bool:
+        return self._model.thinks
+
+    def count(self, text: str) -> int:
+        return len(self._model.tokenize(text, special=False))
+
+    def overhead(self, messages: int) -> int:
+        empty = [Message("system", "x")] + [
+            Message("user" if i % 2 == 0 else "assistant", "x") for i in range(messages)
+        ]
+        return len(self._model.encode(empty))
+
+    def in_force(self) -> list[str]:
+        """How it runs, in words, part by part."""
+        running, model = self._running, self._model
+        context = self._context or self._open(1)
+        flash = "on" if context.flash_attention else "off"
+        return [
+            f"{running.threads} thread{'s' * (running.threads != 1)}", f"batches of {batching.STEP} tokens",
+            f"flash attention {flash}" + (" (auto)" if running.flash_attention == "auto" else ""),
+            f"keys and values in {'16' if running.kv_type == 'f16' else '8'} bits "
+            f"({self.bytes_per_token / 1000:.0f} KB a token)",
+            _WEIGHTS[self._weights],
+            f"{model.gpu_layers} of {model.layers} layers on a GPU",
+            *([f"a sliding window of {model.sliding_window:,} tokens, kept whole"] if model.sliding_window else []),
+            *(["what it has read is of use only whole (recurrent layers)"] if model.forgets else []),
+            *(["has a thinking mode"] if model.thinks else []),
+        ]  # fmt: skip
+
+    # --- generating -----------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        grammar: str | None = None,
+        stop: Callable[[], bool] | None = None,
+        states: StateStore | None = None,
+        think: int = 0,
+    ) -> Iterator[PromptRead | Thought | Delta | Completed]:
+        began = time.monotonic()
+        thinking = think > 0 and grammar is None and self._model.tags is not None
+        prompt = self._model.encode(messages, thinking)
+        # What the window does not leave is taken from the thought before it is taken from the answer.
+        end = decoding.room_for_end(self._model)
+        room = self._window - len(prompt) - end
+        max_tokens = max(1, min(max_tokens, room))
+        think = max(0, min(think, room - max_tokens)) if thinking else 0
+        context = self._with_room(prompt, max_tokens + think + end)
+        scores = self._back_to_end(context, prompt)
+        if scores is None:
+            reused = self._rewind(context, prompt, states, stop)
+            yield from self._read(context, prompt, reused, stop, states)
+        else:
+            reused = len(prompt)
+            yield PromptRead(reused, reused)
+        if len(context.tokens) < len(prompt):
+            yield Completed("", Usage(len(context.tokens), reused, 0), "stopped", time.monotonic() - began)
+            return
+        if scores is None:
+            self._end = (prompt, context.scores())
+        read = time.monotonic()
+        with (
+            sampler(self._model, temperature, seed, grammar) as answerer,
+            sampler(self._model, max(temperature, _THINKING), seed, None) as thinker,
+        ):
+            done = yield from Decoding(
+                self._model, context, thinking, max_tokens, think, thinker, answerer, scores
+            ).run(stop)
+        usage = Usage(len(prompt), reused, done.tokens)
+        yield Completed(done.text, usage, done.ended, read - began, time.monotonic() - read, done.thought)
+
+    def weigh(
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        stop: Callable[[], bool] | None = None,
+        states: StateStore | None = None,
+    ) -> Iterator[PromptRead | Weighed]:
+        began = time.monotonic()
+        prompt = self._model.encode(messages)
+        context = self._with_room(prompt, _ROOM)
+        reused = self._rewind(context, prompt, states, stop)
+        yield from self._read(context, prompt, reused, stop, states)
+        usage = Usage(len(context.tokens), reused, 0)
+        if len(context.tokens) < len(prompt):
+            yield Weighed((), usage, time.monotonic() - began)
+            return
+        logits = context.logits()
+        scores = [float(logits[self._model.tokenize(option, special=False)[0]]) for option in options]
+        odds = [math.exp(score - max(scores)) for score in scores]
+        yield Weighed(tuple(value / sum(odds) for value in odds), usage, time.monotonic() - began)
+
+    def read(
+        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, states: StateStore | None = None
+    ) -> Iterator[PromptRead]:
+        prefixes = self.prefixes(messages)
+        if not prefixes:
+            return
+        last = prefixes[-1]
+        prompt = Prompt(last.tokens, last.cuts, tuple(len(prefix.tokens) for prefix in prefixes))
+        context = self._with_room(prompt, _ROOM)
+        reused = self._rewind(context, prompt, states, stop, whole=True)
+        try:
+            yield from self._read(context, prompt, reused, stop, states)
+        finally:
+            self._half_read = len(context.tokens) < len(prompt)
+
+    def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
+        return self._model.encode(messages).prefixes()
+
+    def _with_room(self, prompt: Prompt, room: int) -> LlamaContext:
+        """A window that holds a prompt and as many tokens more.
+
+        Raises:
+            ModelError: it does not fit.
+        """
+        if len(prompt) + 1 > self._window:
+            raise ModelError(
+                f"the prompt has {len(prompt):,} tokens and the window of {self.model!r} {self._window:,}",
+                "Ask a shorter question, set context_tokens higher, or choose a model with a larger window.",
+            )
+        needed = min(len(prompt) + room, self._window)
+        if self._context is None or needed > self._context.size:
+            return self._open(needed)
+        return self._context
+
+    def _rewind(
+        self, context: LlamaContext, prompt: Prompt, states: StateStore | None, stop: Callable[[], bool] | None, *,
+        whole: bool = False,
+    ) -> int:  # fmt: skip
+        """Go back to the last cut that the prompt shares with what was read, or to a kept state; returns tokens reused.
+
+        With `whole` all of the prompt may be there already. Where it is stopped, no more states are looked at.
+        """
+        kept = batching.shared(context.tokens, context.cuts, prompt)
+        if whole and tuple(context.tokens) == prompt.tokens and tuple(context.cuts) == prompt.cuts:
+            kept = len(prompt)
+        self._put_aside(context, kept)
+        if self._model.forgets and kept < len(context.tokens):
+            kept = 0
+        kept = self._taken_up(context, prompt, kept)
+        for prefix in reversed(prompt.prefixes()) if states is not None else ():
+            if len(prefix.tokens) <= kept or (stop is not None and stop()):
+                break
+            state = states.get(prefix, stop) if states is not None else None
+            if state is not None:
+                if context.restore(state, prefix.tokens, prefix.cuts):
+                    return len(prefix.tokens)
+                kept = 0
+        return context.cut(kept)
+
+    def _put_aside(self, context: LlamaContext, kept: int) -> None:
+        """Put a document aside that is half read, where all but `kept` tokens of it are about to go."""
+        half_read, self._half_read = self._half_read, False
+        if half_read and len(context.tokens) - kept >= _WORTH_IT:
+            free = machine.available_memory()
+            if free is None or len(context.tokens) * self.bytes_per_token < free * _SHARE:
+                self._aside = tuple(context.tokens), tuple(context.cuts), context.state()
+
+    def _taken_up(self, context: LlamaContext, prompt: Prompt, kept: int) -> int:
+        """Take up what was put aside, if the prompt begins with it; returns the tokens of the prompt that are there."""
+        if self._aside is None:
+            return kept
+        tokens, ends, state = self._aside
+        if not kept < batching.shared(tokens, ends, prompt) == len(tokens):
+            return kept
+        self._aside = None
+        return len(tokens) if context.restore(state, tokens, ends) else 0
+
+    def _back_to_end(self, context: LlamaContext, prompt: Prompt) -> Any:
+        """Go back to the end of the very prompt that was written to last, for another try at it.
+
+        Returns the scores of the next token, or None where there is another prompt, or the memory cannot be cut there.
+        """
+        if self._end is None or self._end[0] != prompt or self._model.forgets:
+            return None
+        there = tuple(context.tokens[: len(prompt)]), tuple(context.cuts[: len(prompt.cuts)])
+        if there != (prompt.tokens, prompt.cuts) or context.cut(len(prompt)) < len(prompt):
+            return None
+        return self._end[1]
+
+    def _read(
+        self, context: LlamaContext, prompt: Prompt, done: int, stop: Callable[[], bool] | None,
+        states: StateStore | None,
+    ) -> Iterator[PromptRead]:  # fmt: skip
+        """Read the prompt from `done` on; where it is stopped, the context holds less than the prompt."""
+        yield PromptRead(done, len(prompt))
+        prefixes = {len(prefix.tokens): prefix for prefix in prompt.prefixes()}
+        _keep(context, prefixes.get(done), states, stop)
+        for end in prompt.cuts:
+            if end <= done:
+                continue
+            if not context.decode(prompt.tokens[done:end], stop):
+                return
+            done = end
+            _keep(context, prefixes.get(done), states, stop)
+            yield PromptRead(done, len(prompt))
+
+    # --- the end --------------------------------------------------------------------------------------------
+
+    def _free_context(self) -> None:
+        if self._context is not None:
+            self._context.close()
+        self._context = None
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._aside = None
+        self._thread.shutdown()
+        self._free_context()
+        self._model.close()
+
+
+def _keep(
+    context: LlamaContext, prefix: Prefix | None, states: StateStore | None, stop: Callable[[], bool] | None
+) -> None:
+    """Keep the state at the end of a stable part, unless it is kept already."""
+    if prefix is not None and states is not None and not states.has(prefix):
+        states.put(prefix, context.state(), stop)

@@ -1,0 +1,152 @@
+"""From installed models to running ones: the only place that turns an id into weights in memory."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from localrag import policy
+from localrag.embeddings.embedding import Embedder, EmbedderIdentity, Precision, SentenceTransformerEmbedder
+from localrag.embeddings.onnx_embedder import OnnxEmbedder
+from localrag.errors import EmbedderMismatch, ModelError, ModelMissing
+from localrag.llm import batching
+from localrag.models.manifest import sha256_of
+from localrag.models.store import ModelStore
+from localrag.settings import OF_THE_MODEL, Settings
+
+if TYPE_CHECKING:
+    from localrag.llm.generation import Generator
+    from localrag.search.reranking import Reranker
+
+
+def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) -> Embedder:
+    """The embedder that made a library's vectors, or the default one for a new library.
+
+    A new library takes the fast form of the embedder, where it has one; the libraries that sentence-transformers made
+    stay with it, in their precision, until they are embedded anew.
+
+    Raises:
+        ModelMissing: it is not installed.
+        EmbedderMismatch: one of its name is installed, but with other weights or another engine.
+    """
+    store = ModelStore(settings)
+    if identity is None:
+        model = store.default("embedder")
+        if model.onnx is not None:
+            return OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
+        return SentenceTransformerEmbedder(model.id, model.path, model.sha256)
+    try:
+        model = store.get(identity.model)
+    except ModelMissing as error:
+        raise ModelMissing(
+            f"this library was made with the embedder {identity.model!r}, which is not installed",
+            f"Install it: localrag models install {identity.model}",
+        ) from error
+    if model.sha256 == identity.sha256:
+        if identity.engine == SentenceTransformerEmbedder.engine:
+            return SentenceTransformerEmbedder(model.id, model.path, model.sha256, cast(Precision, identity.precision))
+        if identity.engine == OnnxEmbedder.engine:
+            if model.onnx is None:
+                raise EmbedderMismatch(
+                    f"this library was made with the fast form of {identity.model!r}, which is not here",
+                    f"Type: localrag models install {identity.model} (it makes the fast form, and fetches nothing).",
+                )
+            return OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
+    raise EmbedderMismatch(
+        f"this library was made with {identity.model!r} {identity.sha256[:8]} ({identity.engine}), and "
+        f"{model.sha256[:8]} is installed",
+        "Install the same one, or make the vectors anew with `localrag ingest FOLDER --re-embed`.",
+    )
+
+
+def load_reranker(settings: Settings) -> Reranker | None:
+    """The cross-encoder that the setting `reranker` names, or None where it names none.
+
+    Raises:
+        ModelError: its folder holds none that can be used.
+        PolicyRefused: the policy does not allow its weights.
+    """
+    if settings.reranker is None:
+        return None
+    if policy.limits_models():
+        policy.check_model(str(settings.reranker), *map(sha256_of, sorted(settings.reranker.glob("*.safetensors"))))
+    from localrag.search.reranking import Reranker
+
+    return Reranker(settings.reranker)
+
+
+def load_generator(settings: Settings) -> Generator:
+    """The model that answers: the one set, chosen, or best of those installed.
+
+    Raises:
+        ModelError: none is installed, it is damaged, or it does not fit the memory.
+    """
+    from localrag.llm.llama import LlamaGenerator
+
+    return LlamaGenerator(**generator_arguments(settings))
+
+
+def generator_arguments(settings: Settings) -> dict[str, Any]:
+    """What `LlamaGenerator` is given for the default generator.
+
+    Raises:
+        ModelError: none is installed, or it is damaged.
+    """
+    model = ModelStore(settings).default("generator")
+    return {
+        "model": model.id,
+        "path": model.path,
+        "adapter": model.adapter,
+        "context": settings.context_tokens,
+        "threads": settings.threads,
+        "gpu_layers": settings.gpu_layers,
+        "flash_attention": settings.flash_attention,
+        "kv_type": settings.kv_type,
+        "weights": settings.weights,
+    }
+
+
+def generator_name(settings: Settings) -> str:
+    """The id of the model that would answer, with its adapter; empty where there is none."""
+    model = ModelStore(settings).preferred("generator")
+    if model is None:
+        return ""
+    return model.id if model.adapter is None else f"{model.id}+{model.adapter.stem}"
+
+
+def same_model(before: Settings, after: Settings) -> bool:
+    """Whether the model that is in memory is the one that would be loaded, in the way it would be."""
+    if any(getattr(before, name) != getattr(after, name) for name in OF_THE_MODEL - {"generator"}):
+        return False
+    if before.generator == after.generator:
+        return True
+    # A conversation that is gone on with names the model that was taken by itself.
+    with suppress(ModelError):
+        return generator_name(before) == generator_name(after) != ""
+    return False
+
+
+def generator_identity(settings: Settings) -> str:
+    """All that decides whether a kept state of the default generator fits: hashes, build, and how it runs.
+
+    The template, the window's size and the threads are not part of it: the first is in the tokens, the others change
+    nothing. RoPE is as the model's file says.
+    """
+    model = ModelStore(settings).default("generator")
+    parts = [
+        model.sha256, model.adapter_sha256 or "", _build(), str(batching.STEP), settings.kv_type, settings.flash_attention,
+        str(settings.gpu_layers),
+    ]  # fmt: skip
+    return "\n".join(parts)
+
+
+def _build() -> str:
+    """Which llama.cpp this is: its version, and the sizes of its libraries, since it is built anew for each machine."""
+    from importlib.metadata import version
+    from importlib.util import find_spec
+
+    spec = find_spec("llama_cpp")
+    places = spec.submodule_search_locations if spec is not None else None
+    libraries = sorted(path for place in places or () for path in Path(place).glob("lib/*"))
+    return " ".join([version("llama-cpp-python"), *(str(path.stat().st_size) for path in libraries)])

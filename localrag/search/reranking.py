@@ -1,0 +1,103 @@
+"""A cross-encoder puts the best passages in order: it reads question and passage together, which a vector cannot.
+
+Optional: the folder of one (as sentence-transformers saves it) is named by the setting `reranker`. Only files of that
+folder are read, no code of it is run, and weights that would be unpickled are refused. Limits: passages longer than the
+model's own limit are cut by it; a model that was not trained to rank gives an order as good as its training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from localrag.errors import ModelError
+from localrag.models import machine
+from localrag.types import Passage
+
+# Passages that are scored; each costs about as much as embedding it anew.
+CANDIDATES = 30
+_BATCH = 8
+
+
+class Reranker:
+    """A cross-encoder of one output, run by sentence-transformers on the processor.
+
+    Args:
+        folder: its files: config.json, model.safetensors, the tokenizer.
+
+    Raises:
+        ModelError: the folder holds no such model, or weights that are not safetensors.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import logging
+
+        if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
+            raise ModelError(
+                f"there is no cross-encoder in {str(folder)!r}",
+                "The setting reranker names a folder with config.json, *.safetensors and the tokenizer's files.",
+            )
+        logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+        import torch
+        from sentence_transformers import CrossEncoder
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()
+        torch.set_num_threads(machine.cores())
+        try:
+            # Raw outputs are ordered: a sigmoid rounds the best of them onto the same number.
+            self._model = CrossEncoder(
+                str(folder), device="cpu", local_files_only=True, trust_remote_code=False,
+                activation_fn=torch.nn.Identity(), model_kwargs={"dtype": torch.float32, "use_safetensors": True},
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+            raise ModelError(
+                f"cannot load the cross-encoder from {str(folder)!r}: {error}",
+                "Take another folder, or leave the setting reranker out.",
+            ) from error
+        if self._model.num_labels != 1:
+            raise ModelError(
+                f"the model in {str(folder)!r} gives {self._model.num_labels} scores and not one",
+                "It sorts into classes. Take a cross-encoder that was made to rank passages.",
+            )
+
+    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        """How well each text answers the question; higher is better, without a scale."""
+        # In a thread of its own, since torch may set up the processor otherwise than the model that answers (llama.py).
+        with ThreadPoolExecutor(1, "rerank") as pool:
+            pairs = [(question, text) for text in texts]
+            scored = pool.submit(self._model.predict, pairs, batch_size=_BATCH, show_progress_bar=False).result()
+        return [float(score) for score in scored]
+
+
+def rerank(question: str, passages: Sequence[Passage], reranker: Reranker, *, most: int = CANDIDATES) -> list[Passage]:
+    """The passages, best first, in the order of the cross-encoder; those behind the first `most` stay behind.
+
+    The new score is the model's own between 0 and 1, and among the signals as it was.
+    """
+    scored = reranker.scores(question, [_read(passage) for passage in passages[:most]])
+    # Ties are left in the order of the search.
+    order = sorted(range(len(scored)), key=lambda i: (-scored[i], i))
+    best = [
+        replace(
+            passages[i],
+            score=_between_0_and_1(scored[i]),
+            signals={**passages[i].signals, "search": round(passages[i].score, 6), "rerank": round(scored[i], 6)},
+        )
+        for i in order
+    ]
+    lowest = best[-1].score if best else 1.0
+    return [*best, *(replace(passage, score=min(passage.score, lowest)) for passage in passages[most:])]
+
+
+def _read(passage: Passage) -> str:
+    """The passage with what it stands under, since a row or a sentence alone often does not say what it is about."""
+    return "\n".join(part for part in (" › ".join(passage.heading), passage.header, passage.text) if part)
+
+
+def _between_0_and_1(score: float) -> float:
+    return 1 / (1 + math.exp(-max(-60.0, min(60.0, score))))

@@ -1,0 +1,135 @@
+"""Linux: limits in the kernel on which files a process reads and writes, for what it starts, too.
+
+Everything that is not allowed by name is refused, to native code as well. The limits are added to those that hold
+already and cannot be taken back. Newer kernels also refuse TCP (from 6.7), and abstract Unix sockets and signals to
+processes outside (from 6.12); `abi` says what this kernel has.
+
+Limits: it governs opening, making, renaming and deleting, not looking (`stat`), changing modes or what is open
+already. It holds for the thread that asks for it and what that starts, so it is refused where other threads run. A
+kernel before 5.13, or one started without it, has none; before 6.2 files can be cut short (`truncate`) anywhere.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from localrag.errors import OfflineRefused
+from localrag.security.offline import seccomp
+
+_CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same numbers on every machine
+_VERSION, _BENEATH = 1, 1
+_EXECUTE, _WRITE, _READ, _LIST, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in range(6))
+_MAKE_CHAR, _MAKE_DIR, _MAKE_FILE, _MAKE_SOCKET, _MAKE_PIPE, _MAKE_BLOCK, _MAKE_LINK = (
+    1 << bit for bit in range(6, 13)
+)
+_REFER, _TRUNCATE, _DEVICE = 1 << 13, 1 << 14, 1 << 15
+_OF_FILES = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE
+_READING = _READ | _LIST
+_RUNNING = _READING | _EXECUTE
+_WRITING = (
+    _READING | _WRITE | _TRUNCATE | _REFER | _REMOVE_DIR | _REMOVE_FILE
+    | _MAKE_DIR | _MAKE_FILE | _MAKE_SOCKET | _MAKE_PIPE | _MAKE_LINK | _DEVICE
+)  # fmt: skip
+_TCP = 0b11  # bind and connect
+_SCOPES = 0b11  # abstract Unix sockets, signals
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What may be run and read, what read, what read and written, of which folders the names may be listed, and where
+    sockets may be made: files, or folders with all that is in them.
+
+    Paths that are not there are left out; links are followed once, when the limits are set.
+    """
+
+    programs: tuple[Path, ...] = ()
+    reads: tuple[Path, ...] = ()
+    writes: tuple[Path, ...] = ()
+    lists: tuple[Path, ...] = ()
+    sockets: tuple[Path, ...] = ()
+
+
+def abi() -> int:
+    """What of it this kernel has, as it numbers it; 0 for nothing."""
+    if seccomp.machine() is None:
+        return 0
+    return max(0, seccomp.call(_CREATE, None, 0, _VERSION))
+
+
+def restrict(files: Files | None, reach: bool = True) -> bool:
+    """Refuse, for good: with `files`, every file but these; with `reach`, TCP and what reaches other processes.
+
+    Returns:
+        False where this kernel cannot.
+
+    Raises:
+        OfflineRefused: other threads run, which would not be held by it.
+        OSError: the kernel can and refuses.
+    """
+    version = abi()
+    # Rules that say nothing of it refuse to move anything from one folder to another, wherever.
+    handled = _handled(version) if files is not None else _REFER if version >= 2 else 0
+    network, scopes = (_TCP if reach and version >= 4 else 0), (_SCOPES if reach and version >= 6 else 0)
+    if not version or not (files is not None or network or scopes):
+        return False
+    if threads() > 1:
+        raise OfflineRefused(
+            f"files cannot be limited while {threads()} threads run",
+            "Call localrag.security.offline.confine() first thing, before anything starts a thread.",
+        )
+    size = 24 if version >= 6 else 16 if version >= 4 else 8
+    attributes = struct.pack("=QQQ", handled, network, scopes)[:size]
+    ruleset = _checked(seccomp.call(_CREATE, ctypes.create_string_buffer(attributes, size), size, 0))
+    try:
+        if files is None and handled:
+            _allow(ruleset, (Path("/"),), _REFER)
+        if files is not None:
+            _allow(ruleset, files.programs, _RUNNING & handled)
+            _allow(ruleset, files.reads, _READING & handled)
+            _allow(ruleset, files.writes, _WRITING & handled)
+            _allow(ruleset, files.lists, _LIST & handled)
+            _allow(ruleset, files.sockets, _MAKE_SOCKET & handled)
+        seccomp.no_new_privileges()
+        _checked(seccomp.call(_RESTRICT, ruleset, 0))
+    finally:
+        os.close(ruleset)
+    return True
+
+
+def threads() -> int:
+    """How many threads this process has, those of native code included."""
+    return Path("/proc/self/task").stat().st_nlink - 2  # asked of the folder, which may itself be closed to us by now
+
+
+def _handled(version: int) -> int:
+    """The rights that this kernel knows to refuse."""
+    known = (1 << 13) - 1
+    for since, right in ((2, _REFER), (3, _TRUNCATE), (5, _DEVICE)):
+        known |= right if version >= since else 0
+    return known
+
+
+def _allow(ruleset: int, paths: Iterable[Path], rights: int) -> None:
+    for path in paths:
+        try:
+            descriptor = os.open(path, getattr(os, "O_PATH", 0) | os.O_CLOEXEC)
+        except OSError:
+            continue  # what is not there, or not to be seen, needs no right
+        try:
+            here = rights if path.is_dir() else rights & _OF_FILES
+            rule = ctypes.create_string_buffer(struct.pack("=Qi", here, descriptor), 12)
+            _checked(seccomp.call(_ADD, ruleset, _BENEATH, rule, 0))
+        finally:
+            os.close(descriptor)
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"the kernel refused limits on files: {os.strerror(number)}")
+    return result

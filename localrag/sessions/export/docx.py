@@ -1,0 +1,154 @@
+"""A conversation as a Word document, with Word's own styles for headings, lists, quotes and tables.
+
+The quotes of an answer follow it, numbered as in its text ([1]); all sources stand at the end. There is no link, field
+or macro in the file, and nothing in it names the person or the machine.
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from localrag.sessions.export import inert
+from localrag.sessions.export.contents import Contents, Told
+
+if TYPE_CHECKING:
+    from docx.document import Document
+    from docx.text.paragraph import Paragraph
+    from markdown_it.token import Token
+
+_DEEPEST_LIST = 3  # styles that Word has for lists within lists
+
+
+def docx(told: Contents) -> bytes:
+    """The conversation: each answer with its quotes, their places and what limits it; all sources at the end."""
+    import docx as library
+
+    document = library.Document()
+    about = document.core_properties
+    about.author, about.title, about.comments, about.last_modified_by = "localrag", told.title[:255], "", "localrag"
+    about.created = about.modified = datetime.now(UTC).replace(tzinfo=None)
+    document.add_heading(told.title, 0)
+    for text in told.about:
+        document.add_paragraph(text, style="Subtitle")
+    for turn in told.turns:
+        _turn(document, turn)
+    if told.sources:
+        document.add_heading("Sources", 1)
+        for number, one in enumerate(told.sources, 1):
+            places = f": {'; '.join(one.places)}" if one.places else ""
+            document.add_paragraph(f"{number}. {one.document}{places} (library {one.library})")
+    written = io.BytesIO()
+    document.save(written)
+    return written.getvalue()
+
+
+def _turn(document: Document, turn: Told) -> None:
+    document.add_heading(turn.question, 1)
+    _Answer(document).add(turn.answer)
+    for text in turn.notes:
+        document.add_paragraph().add_run(text).bold = True
+    for one in turn.quotes:
+        where = document.add_paragraph()
+        where.add_run(f"[{one.marker}] {one.where}").bold = True
+        where.paragraph_format.keep_with_next = True
+        document.add_paragraph(one.quote, style="Quote")
+    for text in turn.limits:
+        document.add_paragraph().add_run(text).bold = True
+    document.add_paragraph().add_run(turn.how).italic = True
+
+
+class _Answer:
+    """The Markdown of one answer, written token by token into a document."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._lists: list[list[Any]] = []  # of each list that is open: its style, and the number of its next item
+        self._quotes = 0
+        self._number = ""
+
+    def add(self, text: str) -> None:
+        tokens = inert.parser().parse(text)
+        at = 0
+        while at < len(tokens):
+            token = tokens[at]
+            if token.type == "table_open":
+                end = next(there for there in range(at, len(tokens)) if tokens[there].type == "table_close")
+                self._table(tokens[at:end])
+                at = end
+            else:
+                self._block(token, tokens[at - 1] if at else None)
+            at += 1
+
+    def _block(self, token: Token, before: Token | None) -> None:
+        match token.type:
+            case "bullet_list_open":
+                self._lists.append(["List Bullet", 0])
+            case "ordered_list_open":
+                self._lists.append(["List", int(token.attrs.get("start", 1))])
+            case "bullet_list_close" | "ordered_list_close":
+                self._lists.pop()
+            case "list_item_open" if self._lists[-1][1]:
+                # Written out, since Word would number all lists of a document through.
+                self._number = f"{self._lists[-1][1]}. "
+                self._lists[-1][1] += 1
+            case "blockquote_open" | "blockquote_close":
+                self._quotes += 1 if token.type == "blockquote_open" else -1
+            case "inline":
+                paragraph = self._document.add_paragraph(self._number, style=self._style())
+                self._number = ""
+                # A heading of an answer is no heading of the document: it must not pass for a question.
+                _runs(paragraph, token, bold=before is not None and before.type == "heading_open")
+            case "fence" | "code_block":
+                _code(self._document.add_paragraph().add_run(token.content.rstrip("\n")))
+            case _:
+                pass
+
+    def _style(self) -> str | None:
+        if self._lists:
+            depth = min(len(self._lists), _DEEPEST_LIST)
+            return f"{self._lists[-1][0]} {depth}" if depth > 1 else str(self._lists[-1][0])
+        return "Quote" if self._quotes else None
+
+    def _table(self, tokens: list[Token]) -> None:
+        rows: list[list[Token]] = []
+        for token in tokens:
+            if token.type == "tr_open":
+                rows.append([])
+            elif token.type == "inline":
+                rows[-1].append(token)
+        table = self._document.add_table(len(rows), max(map(len, rows)), style="Table Grid")
+        for number, cells in enumerate(rows):
+            for cell, token in zip(table.rows[number].cells, cells, strict=False):
+                _runs(cell.paragraphs[0], token, bold=number == 0)
+
+
+def _runs(paragraph: Paragraph, token: Token, bold: bool = False) -> None:
+    """The words of a paragraph, each run with its weight and slant."""
+    strong, slanted, struck = int(bold), 0, 0
+    for piece in token.children or ():
+        match piece.type:
+            case "strong_open" | "strong_close":
+                strong += 1 if piece.nesting > 0 else -1
+            case "em_open" | "em_close":
+                slanted += 1 if piece.nesting > 0 else -1
+            case "s_open" | "s_close":
+                struck += 1 if piece.nesting > 0 else -1
+            case "softbreak":
+                paragraph.add_run(" ")
+            case "hardbreak":
+                paragraph.add_run("\n")
+            case _:
+                run = paragraph.add_run(piece.content)
+                run.bold, run.italic, run.font.strike = (
+                    bool(strong) or None,
+                    bool(slanted) or None,
+                    bool(struck) or None,
+                )
+                if piece.type == "code_inline":
+                    _code(run)
+
+
+def _code(run: Any) -> None:
+    run.font.name = "Courier New"

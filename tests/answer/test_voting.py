@@ -1,0 +1,75 @@
+"""Two answers agree by what they say; a vote ends when it is decided."""
+
+from __future__ import annotations
+
+import pytest
+
+from localrag.answer.voting import Ballot, agree, too_long
+
+RENT, END, WHO = "What is the yearly rent of Hall 3?", "When does the lease of Hall 3 end?", "Who signed the lease?"
+
+SAME = [
+    (RENT, "The yearly rent is EUR 48,000 [1].", "It is €48.000,00, payable in advance."),
+    (RENT, "48000", "The yearly rent of Hall 3 is 48,000 euros."),
+    (RENT, "$1.25 million", "The rent is USD 1,250,000."),
+    (END, "The lease ends on 31 May 2030.", "May 31, 2030"),
+    (END, "It ends in May 2030.", "The lease of Hall 3 ends on 31 May 2030 [2]."),
+    (END, "After thirty days.", "After 30 days."),
+    (WHO, "The lease was signed by Jane Doe.", "Jane Doe signed it."),
+    (WHO, "jane doe", "The JANE DOE."),
+    (WHO, "The documents do not say.", "The passages do not mention who signed."),
+    (WHO, "", "The documents do not say."),
+    ("谁签署了租约？", "租约由王小明签署。", "王小明"),
+]
+OTHER = [
+    (RENT, "The yearly rent is EUR 48,000.", "The yearly rent is EUR 84,000."),
+    (RENT, "The yearly rent of Hall 3 is 48,000.", "The documents do not say."),
+    (END, "It ends on 31 May 2030.", "It ends on 30 May 2030."),
+    (END, "It ends in 2030.", "It ends in 2031."),
+    (WHO, "Jane Doe signed the lease.", "Peter Roe signed the lease."),
+    ("Is smoking allowed?", "Yes, smoking is allowed.", "No, smoking is not allowed."),
+    ("May the tenant sublet?", "The tenant may sublet.", "The tenant may not sublet."),
+    ("谁签署了租约？", "租约由王小明签署。", "租约由李大海签署。"),
+]
+
+
+@pytest.mark.parametrize(("question", "one", "other"), SAME)
+def test_the_same_in_other_words_agrees(question: str, one: str, other: str) -> None:
+    assert agree(one, other, question) and agree(other, one, question)
+
+
+@pytest.mark.parametrize(("question", "one", "other"), OTHER)
+def test_another_value_name_or_sign_does_not(question: str, one: str, other: str) -> None:
+    assert not agree(one, other, question) and not agree(other, one, question)
+
+
+def test_long_answers_are_not_compared() -> None:
+    assert too_long("word " * 61) and not too_long("word " * 60)
+    assert too_long("长" * 130) and not too_long("长" * 60)
+
+
+def ballot(most: int, *answers: str) -> Ballot:
+    votes = Ballot(RENT, most)
+    for answer in answers:
+        votes.add(answer)
+    return votes
+
+
+def test_a_vote_is_decided_once_the_rest_cannot_change_it() -> None:
+    assert not ballot(3, "48,000").decided
+    assert ballot(3, "48,000", "EUR 48,000").decided
+    assert not ballot(3, "48,000", "84,000").decided
+    assert ballot(5, "1", "1", "1").decided and not ballot(5, "1", "1", "2", "2").decided
+    assert ballot(3, "1", "2", "9").decided
+
+
+def test_the_largest_group_leads_and_ties_lead_together() -> None:
+    assert list(ballot(3, "1", "2", "2").leading()) == [1]
+    assert list(ballot(3, "1", "2", "9").leading()) == [0, 1, 2]
+
+
+def test_the_split_names_the_shown_answer_first_and_each_as_it_was_first_written() -> None:
+    split = ballot(5, "It is 84,000.", "48,000", "EUR 48,000", "48.000 €", "The documents do not say.").split(1)
+    assert split.votes == (("48,000", 3), ("It is 84,000.", 1), ("The documents do not say.", 1))
+    assert split.shown == "3 of 5 tries agree; 1 said: It is 84,000.; 1 said: The documents do not say."
+    assert ballot(3, "1", "1").split(0).shown == "2 of 2 tries agree."

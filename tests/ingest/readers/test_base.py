@@ -1,0 +1,100 @@
+import hashlib
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+
+from localrag.errors import ReadError
+from localrag.ingest.readers import base
+from localrag.ingest.readers.source import Options, Source, looks_like
+from localrag.types import Refused
+
+
+def refused(path):
+    with pytest.raises(ReadError) as caught:
+        base.read_file(path, Options())
+    assert caught.value.hint
+    (part,) = base.read_parts(path, Options())
+    assert isinstance(part, Refused) and part.name == "" and part.reason.startswith(caught.value.message)
+    return caught.value.message
+
+
+def test_the_suffix_decides_whatever_its_case():
+    assert base.reads(Path("a/B.PDF")) and base.reads(Path("x.docx")) and not base.reads(Path("x.exe"))
+    assert not base.reads(Path("pdf"))
+
+
+@pytest.mark.parametrize("name", sorted(set(base.SUFFIXES.values())))
+def test_every_suffix_names_a_module_that_reads(name):
+    module = importlib.import_module(name)
+    assert callable(getattr(module, "read", None) or getattr(module, "members", None))
+
+
+def test_files_that_cannot_be_read_are_refused_with_the_reason(tmp_path):
+    (tmp_path / "zero.txt").touch()
+    (tmp_path / "folder.txt").mkdir()
+    (tmp_path / "blank.txt").write_text(" \n\t\n")
+    (tmp_path / "odd.xyz").write_text("x")
+    assert "is empty (0 bytes)" in refused(tmp_path / "zero.txt")
+    assert "not a regular file" in refused(tmp_path / "folder.txt")
+    assert "has no text" in refused(tmp_path / "blank.txt")
+    assert "'.xyz'" in refused(tmp_path / "odd.xyz")
+    assert "not there" in refused(tmp_path / "gone.txt")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path):
+    os.mkfifo(tmp_path / "pipe.txt")
+    assert "not a regular file" in refused(tmp_path / "pipe.txt")
+
+
+def test_a_file_without_the_right_to_read_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("x")
+
+    def deny(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", deny)  # root may read everything, so rights alone prove nothing
+    assert "permission denied" in refused(path)
+
+
+def test_a_part_names_its_bytes(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"Some text, and more of it.\n")
+    (part,) = base.read_parts(path, Options())
+    assert (part.name, part.size) == ("", 27)
+    assert part.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert part.reading == base.read_file(path, Options())
+
+
+def test_a_document_with_too_much_text_is_refused(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("x" * 1001)
+    (part,) = base.read_parts(path, Options(characters=1000))
+    assert "has 1,001 characters" in part.reason
+
+
+def test_a_title_that_says_nothing_gives_way_to_the_name_of_the_file(tmp_path):
+    path = tmp_path / "The lease.txt"
+    path.write_text("One line of text, that ends like a sentence.")
+    assert base.read_file(path, Options()).title == "The lease"
+
+
+def test_a_reader_that_makes_offsets_into_unclean_text_is_caught(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"a\x0cb\x07c")
+    monkeypatch.setattr("localrag.ingest.readers.text.clean", lambda text: text)
+    with pytest.raises(AssertionError):
+        base.read_file(path, Options())
+
+
+@pytest.mark.parametrize("data, kind", [
+    (b"%PDF-1.7", "a PDF"), (b"PK\x03\x04", "a ZIP archive or an Office file"), (b"{\\rtf1", "an RTF text"),
+    (b"\xef\xbb\xbf \n<!DOCTYPE html>", "an HTML page"), (b"<?xml version='1.0'?>", "an XML file"),
+    (b"MIME junk\r\n%PDF-1.4", "a PDF with something before it"), (b"Dear Sir or Madam", ""), (b"", ""),
+])  # fmt: skip
+def test_the_first_bytes_say_what_a_file_is(tmp_path, data, kind):
+    (tmp_path / "a.doc").write_bytes(data)
+    assert looks_like(Source.of(tmp_path / "a.doc")) == looks_like(Source("a.doc", data=data)) == kind

@@ -1,0 +1,260 @@
+import pytest
+
+from localrag.errors import ReadError
+from localrag.ingest.readers import data
+from localrag.ingest.readers.source import Options, Source
+
+
+def read(content, name="a.json"):
+    return data.read(Source(name, data=content.encode() if isinstance(content, str) else content), Options())
+
+
+def text(content, name="a.json"):
+    (page,) = read(content, name).pages
+    return page.text
+
+
+def headings(content, name="a.json"):
+    (page,) = read(content, name).pages
+    return [(item.level, item.title, page.text[item.start :].split("\n")[0]) for item in page.headings]
+
+
+# --- JSON
+
+
+def test_json_is_lines_in_its_own_order_with_numbers_as_written():
+    assert text(
+        '{"b": 1.10, "a": 12345678901234567890.50, "n": null, "t": true, "e": "", "l": [], "o": {}, "x": 1e5}'
+    ) == ('b: 1.10\na: 12345678901234567890.50\nn: null\nt: true\ne: ""\nl: []\no: {}\nx: 1e5')
+
+
+def test_keys_that_come_twice_are_kept_twice():
+    assert text('{"a": 1, "a": 2}') == "a: 1\na: 2"
+
+
+def test_a_list_of_flat_records_is_a_table():
+    content = '{"prices": [{"item": "Pen", "eur": 1.50}, {"item": "A|B", "eur": 20}]}'
+    assert text(content) == "prices:\n\n| item | eur |\n| --- | --- |\n| Pen | 1.50 |\n| A\\|B | 20 |"
+    assert headings(content) == [(1, "prices", "prices:")]
+
+
+def test_records_that_are_not_flat_are_headings_with_their_names():
+    content = '{"orders": [{"name": "Mill", "to": {"city": "Ulm"}}, {"tags": ["a", "b"], "lines": [[1, 2], {"x": 1}]}]}'
+    assert text(content) == (
+        "orders:\n\n  - name: Mill\n    to:\n      city: Ulm\n\n  - tags: a, b\n    lines:\n      - 1, 2\n      - x: 1"
+    )
+    assert [(level, title) for level, title, _ in headings(content)] == [
+        (1, "orders"), (2, "record 1 (Mill)"), (2, "record 2"),
+    ]  # fmt: skip
+
+
+def test_what_stands_behind_a_group_does_not_seem_to_belong_to_it():
+    content = '{"id": 1, "seller": {"name": "Jo", "at": {"city": "Ulm"}, "tel": 5}, "total": 9}'
+    assert headings(content) == [
+        (1, "seller", "seller:"), (2, "at", "at:"), (2, "tel", "tel: 5"), (1, "total", "total: 9"),
+    ]  # fmt: skip
+
+
+def test_text_of_several_lines_stays_so():
+    assert (
+        text('{"note": "one\\n two\\r\\n\\nthree", "b": "\\u0000\\ud800x"}')
+        == "note:\n  one\n   two\n\n  three\nb: \ufffdx"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_json_in_every_unicode_encoding(encoding):
+    assert text('{"größe": "5 €", "and more": "plain words"}'.encode(encoding)) == "größe: 5 €\nand more: plain words"
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "a.json"])
+def test_json_lines_are_a_table_or_records(name):
+    assert text('{"a": 1, "b": 2}\n\n{"a": 3, "b": 4}\n', name) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n| 3 | 4 |"
+    assert text('{"a": {"b": 1}}\n{"a": 2}', name) == "- a:\n    b: 1\n\n- a: 2"
+
+
+def test_unsound_json_is_refused_with_its_place():
+    with pytest.raises(ReadError, match="line 2, column 8: Expecting value"):
+        read('{"a": 1,\n  "b": }')
+    with pytest.raises(ReadError, match="line 3, column 1: Expecting value"):
+        read('{"a": 1}\n{"a": 2}\nnonsense', "a.jsonl")
+    with pytest.raises(ReadError, match="is not JSON but an HTML page"):
+        read("<!DOCTYPE html><p>Sign in</p>")
+
+
+@pytest.mark.parametrize("depth", [300, 100_000])
+def test_bottomless_json_is_refused(depth):
+    with pytest.raises(ReadError, match="nested too deep"):
+        read("[" * depth + "]" * depth)
+    with pytest.raises(ReadError, match="nested too deep"):
+        read('{"a":' * depth + "1" + "}" * depth)
+
+
+def test_a_title_is_taken_where_there_is_one():
+    assert read('{"title": "The lease of the mill", "x": 1}').title == "The lease of the mill"
+
+
+# --- YAML
+
+YAML = """\
+# how it is built
+title: "The mill"
+base: &base
+  rent: 1.10
+  rent: 2
+flat:
+  <<: *base
+  keys: [a, b]
+total: 5
+---
+- name: x
+  y: {z: 1}
+"""
+
+
+def test_yaml_is_stored_as_it_is_written_with_its_groups_as_headings():
+    reading = read(YAML, "a.yaml")
+    (page,) = reading.pages
+    assert page.text == YAML and reading.title == "The mill" and reading.remarks == ()
+    assert headings(YAML, "a.yml") == [
+        (1, "base", "base: &base"), (1, "flat", "flat:"), (2, "keys", "keys: [a, b]"), (1, "total", "total: 5"),
+    ]  # fmt: skip
+
+
+def test_headings_of_yaml_stand_right_behind_letters_of_several_bytes():
+    assert headings("größe: é\n\U0001f600: {a: 1}\nmaße:\n  höhe: {cm: 5}\n", "a.yaml") == [
+        (1, "\U0001f600", "\U0001f600: {a: 1}"), (1, "maße", "maße:"), (2, "höhe", "höhe: {cm: 5}"),
+    ]  # fmt: skip
+
+
+def test_aliases_of_yaml_are_never_expanded():
+    bomb = "a0: &a0 [lol]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40))
+    assert text(bomb, "a.yaml") == bomb
+    assert text("a: &a [*a]\n", "a.yaml") == "a: &a [*a]\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{{ if x }}\na: b\n", "a: [1\nb: 2\n", "[" * 50_000, "a: \tb: c: d\n", "!!python/object/apply:os.system [x]: {\n"],
+)
+def test_yaml_that_is_not_sound_is_read_as_text_and_that_is_said(content):
+    reading = read(content, "a.yaml")
+    assert reading.pages[0].text == content and "not sound YAML" in reading.remarks[0].text
+
+
+# --- XML
+
+
+def test_xml_is_read_by_the_names_of_its_elements():
+    content = """<?xml version="1.0"?><Invoice xmlns="urn:x" xmlns:xsi="i" xsi:schemaLocation="y">
+    <InvoiceNumber>123</InvoiceNumber><due_date>2024-03-02</due_date><total currency="EUR">5.00</total><empty/>
+    <note>Paid <b>late</b>, twice</note></Invoice>"""
+    assert text(content, "a.xml") == (
+        "Invoice:\n  Invoice Number: 123\n  due date: 2024-03-02\n  total: 5.00 (currency: EUR)\n  note: Paid late, twice"
+    )
+
+
+def test_records_of_xml_are_a_table():
+    content = "<parts><part id='1'><name>Bolt</name><price>2.50</price></part><part id='2'><name>Nut</name><price>1</price></part></parts>"
+    assert (
+        text(content, "a.xml")
+        == "parts:\n\n| id | name | price |\n| --- | --- | --- |\n| 1 | Bolt | 2.50 |\n| 2 | Nut | 1 |"
+    )
+
+
+def test_a_page_inside_xml_loses_its_tags():
+    content = "<rss><item><title>News</title><description><![CDATA[<p>Rent &amp; <b>costs</b></p>]]></description></item></rss>"
+    assert text(content, "a.xml") == "rss:\n\n  item:\n    title: News\n    description: Rent & costs"
+
+
+ARTICLE = """<?xml version="1.0"?><!DOCTYPE article PUBLIC "-//NLM//DTD JATS//EN" "x.dtd">
+<article><front><journal-meta><issn>1</issn></journal-meta><article-meta><title-group><article-title>Of <i>mills</i></article-title></title-group>
+<contrib-group><contrib contrib-type="author"><name><surname>Li</surname><given-names>Jo</given-names></name></contrib></contrib-group>
+<pub-date><day>2</day><month>3</month><year>2024</year></pub-date></article-meta></front>
+<body><sec><title>Methods</title><p>We <italic>ran</italic> it at 10<sup>6</sup>.</p><sec><title>Data</title><list><list-item><p>a</p></list-item></list>
+<table-wrap><caption><title>Rents</title></caption><table><tr><th>Year</th><th>EUR</th></tr><tr><td>2024</td><td>5 &lt; 6</td></tr></table></table-wrap>
+</sec></sec></body><back><ref-list><title>References</title><ref><mixed-citation><name>Li J</name>, <article-title>Wheels</article-title>. 2020</mixed-citation></ref></ref-list></back></article>"""
+
+
+@pytest.mark.parametrize("name", ["a.xml", "a.nxml"])
+def test_an_article_is_read_as_prose_with_its_titles_as_headings(name):
+    reading = read(ARTICLE, name)
+    assert reading.pages[0].text == (
+        "Of mills\n\nLi Jo\n\nMethods\n\nWe ran it at 10^6.\n\nData\n\n- a\n\nRents\n\n| Year | EUR |\n| --- | --- |\n"
+        "| 2024 | 5 < 6 |\n\nReferences\n\nLi J, Wheels. 2020"
+    )
+    assert [(level, title) for level, title, _ in headings(ARTICLE, name)] == [
+        (1, "Of mills"), (2, "Methods"), (3, "Data"), (2, "References"),
+    ]  # fmt: skip
+    assert (reading.title, reading.author, reading.date) == ("Of mills", "Jo Li", "2024-03-02")
+
+
+def test_docbook_is_prose_too():
+    content = ("<book><title>Guide</title><chapter><title>Use</title><para>Press <guibutton>OK</guibutton>.</para><para>b</para><orderedlist>"
+               "<listitem><para>c</para></listitem></orderedlist></chapter></book>")  # fmt: skip
+    assert text(content, "a.xml") == "Guide\n\nUse\n\nPress OK.\n\nb\n\n1. c"
+    assert [item[:2] for item in headings(content, "a.xml")] == [(1, "Guide"), (2, "Use")]
+
+
+def test_xhtml_under_the_name_of_xml_is_a_page():
+    content = (
+        '<html xmlns="http://www.w3.org/1999/xhtml"><head><title>T</title></head><body><h1>A</h1><p>b</p></body></html>'
+    )
+    assert text(content, "a.xml") == "A\n\nb"
+
+
+def test_entities_are_refused_and_names_of_html_are_known():
+    bomb = '<!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><x>&b;</x>'
+    with pytest.raises(ReadError, match="declares XML entities"):
+        read(bomb, "a.xml")
+    assert text("<x><y>5&nbsp;&euro; &amp; more</y></x>", "a.xml") == "x:\n  y: 5 € & more"
+    with pytest.raises(ReadError, match="undefined entity"):
+        read("<x>&secret;</x>", "a.xml")
+
+
+def test_names_that_another_file_declares_stay_as_they_are_written():
+    content = '<!DOCTYPE x SYSTEM "x.dtd"><x><y>5 &mgr;m &lsqb;0001&rsqb; &amp; &lt;more&gt;</y></x>'
+    assert text(content, "a.xml") == "x:\n  y: 5 &mgr;m [0001] & <more>"
+
+
+PICTURE = '<!ENTITY US20010031492A1-D00001.TIF SYSTEM "D00001.TIF" NDATA TIF>'
+
+
+def test_names_of_pictures_are_no_entities_that_text_can_refer_to():
+    declared = f"{PICTURE}<!ENTITY b PUBLIC '-//x//y' 'b.tif' NDATA TIF >"
+    assert text(f"<!DOCTYPE x [{declared}]><x><y>A claim.</y></x>", "a.xml") == "x:\n  y: A claim."
+    with pytest.raises(ReadError, match="not sound XML"):
+        read(f"<!DOCTYPE x [{PICTURE}]><x>&US20010031492A1-D00001.TIF;</x>", "a.xml")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        '<!ENTITY a "aa">', '<!ENTITY a SYSTEM "/etc/passwd">', '<!ENTITY % a SYSTEM "b.dtd">', "<!ENTITY a 'x NDATA b'>",
+        '<!ENTITY a "<!ENTITY b SYSTEM \'c\' NDATA d>">', '<!ENT<!ENTITY a SYSTEM "c" NDATA d>ITY b "bb">',
+    ],
+)  # fmt: skip
+def test_beside_names_of_pictures_other_entities_are_refused(other):
+    for declared in (PICTURE + other, other + PICTURE):
+        with pytest.raises(ReadError, match="declares XML entities"):
+            read(f"<!DOCTYPE x [{declared}]><x>&a;</x>", "a.xml")
+    with pytest.raises(ReadError, match="declares XML entities"):
+        read(f"<!DOCTYPE x [{PICTURE}]><x/>".encode("utf-16"), "a.xml")
+
+
+def test_encodings_of_xml_that_the_parser_does_not_know():
+    content = '<?xml version="1.0" encoding="Shift_JIS"?><x><y>契約書</y></x>'
+    assert text(content.encode("shift_jis"), "a.xml") == "x:\n  y: 契約書"
+    assert text("<x><y>Größe über Maß</y></x>".encode("cp1252"), "a.xml") == "x:\n  y: Größe über Maß"
+
+
+def test_unsound_xml_is_refused_with_its_place():
+    with pytest.raises(ReadError, match="not sound XML: mismatched tag: line 1, column"):
+        read("<a><b></a>", "a.xml")
+    with pytest.raises(ReadError, match="is not XML but a PDF"):
+        read(b"%PDF-1.4", "a.xml")
+
+
+@pytest.mark.parametrize("tag", ["a", "p", "section"])
+def test_bottomless_xml_is_read(tag):
+    assert "the end" in text(f"<{tag}>" * 20_000 + "the end" + f"</{tag}>" * 20_000, "a.xml")

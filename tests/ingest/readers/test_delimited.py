@@ -1,0 +1,105 @@
+import pytest
+
+from localrag.errors import ReadError
+from localrag.ingest.readers import delimited
+from localrag.ingest.readers.source import Options, Source
+
+
+def read(text, name="a.csv", encoding="utf-8", **options):
+    return delimited.read(
+        Source(name, data=text.encode(encoding) if isinstance(text, str) else text), Options(**options)
+    )
+
+
+def page(text, name="a.csv"):
+    return read(text, name).pages[0]
+
+
+def test_a_file_is_one_sheet_with_the_cells_names():
+    one = page("Item,Price\nBolt,1.50\nNut,2\n")
+    assert (one.unit, one.number, one.label) == ("sheet", 1, None)
+    assert one.text == "| Item | Price |\n| --- | --- |\n| Bolt | 1.50 |\n| Nut | 2 |"
+    assert [anchor.name for anchor in one.anchors] == ["A1", "A2", "A3"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found_whatever_else_is_in_the_cells(delimiter):
+    other = ";" if delimiter == "," else ","
+    rows = [
+        ["Name", "Town", "Amount"],
+        ["Doe", f'"Bern{delimiter} old town"', f"1{other}5"],
+        ["Roe", "Basel", f"2{other}5"],
+    ]
+    text = "\r\n".join(delimiter.join(row) for row in rows)
+    shown = f"Bern{delimiter} old town".replace("|", "\\|").replace("\t", " ").replace("  ", " ")
+    assert page(text).text.split("\n")[2] == f"| Doe | {shown} | 1{other}5 |"
+
+
+def test_decimal_commas_do_not_make_columns():
+    assert page("Item;Price\nBolt;1,50\nNut;2,75\n").text.startswith("| Item | Price |")
+
+
+def test_the_first_line_may_name_the_delimiter():
+    one = page("sep=;\na;b,c\n1;2,3\n")
+    assert one.text == "| a | b,c |\n| --- | --- |\n| 1 | 2,3 |"
+    assert one.anchors[0].name == "A2"
+
+
+def test_prose_with_commas_is_one_column():
+    assert page("Remarks\nwell, yes\nno\nmaybe\nlate\n").text == "Remarks\nwell, yes\nno\nmaybe\nlate"
+
+
+def test_line_ends_inside_quotes_stay_inside_the_cell():
+    one = page('Item,Note\nBolt,"first\nsecond ""line"""\nNut,x\n')
+    assert one.text.split("\n")[2:] == ['| Bolt | first second "line" |', "| Nut | x |"]
+    assert [anchor.name for anchor in one.anchors] == ["A1", "A2", "A3"]
+
+
+def test_a_quotation_mark_that_is_never_closed_does_not_swallow_the_rest():
+    reading = read('Item,Size\nBolt,"5\nNut,6\nScrew,"7, long"\nPin,8\n')
+    assert reading.pages[0].text.split("\n")[2:] == [
+        '| Bolt | "5 |',
+        "| Nut | 6 |",
+        "| Screw | 7, long |",
+        "| Pin | 8 |",
+    ]
+    assert [r.text for r in reading.remarks] == ["A quotation mark is opened and never closed in line 2."]
+
+
+def test_inches_are_no_quotation_marks():
+    assert page('Item,Size\nBolt,5"\nNut,6" long\n').text.split("\n")[2:] == ['| Bolt | 5" |', '| Nut | 6" long |']
+
+
+def test_titles_above_and_rows_of_other_lengths_are_kept():
+    one = page("Prices 2024,,\n,,\nItem,Unit,Price\nBolt,box,1\nNut,2\n")
+    assert one.text == "Prices 2024\n\n| Item | Unit | Price |\n| --- | --- | --- |\n| Bolt | box | 1 |\n| Nut | 2 |  |"
+    assert [anchor.name for anchor in one.anchors] == ["A1", "A3", "A4", "A5"]
+    assert [heading.title for heading in one.headings] == ["Prices 2024"]
+
+
+def test_tabs_part_a_tsv_even_where_cells_are_missing():
+    assert page("a\tb, c\n\t2, 3\n", "a.tsv").text == "| a | b, c |\n| --- | --- |\n|  | 2, 3 |"
+
+
+def test_encodings_are_found():
+    assert read("Straße;Preis\nMühle;5 €\n", encoding="utf-16").pages[0].text.startswith("| Straße | Preis |")
+    assert "5 €" in read("Straße;Preis\nMühle;5 €\n", encoding="cp1252").pages[0].text
+
+
+def test_values_stay_as_they_are_written():
+    assert page("No,Rate\n007,1.500e3\n010,12 %\n").text.endswith("| 007 | 1.500e3 |\n| 010 | 12 % |")
+
+
+def test_very_long_cells_are_read():
+    assert len(page(f'a,b\n"{"x" * 300_000}",2\n').text) > 300_000
+
+
+@pytest.mark.parametrize(("data", "kind"), [(b"PK\x03\x04\x14\0", "a ZIP archive"), (b"<html><body>", "an HTML page")])
+def test_another_kind_of_file_is_refused(data, kind):
+    with pytest.raises(ReadError, match=kind):
+        read(data)
+
+
+def test_more_text_than_may_be_read_is_refused():
+    with pytest.raises(ReadError, match="more than 1,000 characters"):
+        read("a,b\n" + "word,5\n" * 1000, characters=1000)

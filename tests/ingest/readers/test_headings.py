@@ -1,0 +1,80 @@
+import pytest
+
+from localrag.ingest.readers.headings import drop_running, find_headings
+from localrag.types import Heading
+
+PROSE = "Either party may end this Agreement upon thirty days of written notice to the other party."
+
+
+def found(text):
+    return [(item.level, item.title) for item in find_headings(text)]
+
+
+@pytest.mark.parametrize("line, level", [
+    ("ARTICLE V", 1), ("ARTICLE V DEFINITIONS", 1), ("Section 3.2 Fees", 2), ("SECTION 3.2.1 Late Fees", 3),
+    ("Item 1A. Risk Factors", 2), ("PART II — OTHER INFORMATION", 1), ("Note 3 – Financial Instruments", 3),
+    ("12. TERMINATION", 1), ("3.2 Payment Terms", 2), ("3.2.1. Late Payment", 3), ("RECITALS", 1),
+    ("GOVERNING LAW AND VENUE", 1), ("Next Steps", 5), ("HIPAA", 5), ("Schedule B", 1),
+])  # fmt: skip
+def test_headings_of_contracts_and_filings_are_seen(line, level):
+    assert found(f"The fee is due.\n{line}\n{PROSE}\n") == [(level, line)]
+    assert found(f"The fee is due.\n\n{line}\n\n{PROSE}\n") == [(level, line)]
+
+
+@pytest.mark.parametrize("line, title", [
+    ("2.6. FORECASTING. The parties shall meet to discuss a forecast that binds nobody at all.", "2.6. FORECASTING"),
+    ("7. Non-Solicitation. While employed, the Consultant shall solicit nobody.", "7. Non-Solicitation"),
+    ("5.2 ERROR CORRECTION: E.piphany shall use reasonable efforts.", "5.2 ERROR CORRECTION"),
+])  # fmt: skip
+def test_headings_run_into_their_paragraph_are_seen(line, title):
+    assert [name for _, name in found(f"It ends here.\n{line}\n")] == [title]
+
+
+def test_a_part_takes_its_name_from_the_line_below():
+    assert found(f"ARTICLE V\nTERM AND TERMINATION\n{PROSE}") == [(1, "ARTICLE V TERM AND TERMINATION")]
+    assert found(f"Exhibit A\nPRICE LIST AND TERMS\n{PROSE}") == [(1, "Exhibit A PRICE LIST AND TERMS")]
+    assert found(f"EXHIBIT A\nACME WIDGETS, INC.\n{PROSE}")[0] == (1, "EXHIBIT A")
+
+
+@pytest.mark.parametrize("text", [
+    "Net sales:\nProducts $ 63,355 $ 63,948\nServices 19,604 17,486\nTotal net sales 82,959 81,434\n",
+    "12 Main Street\nSpringfield, IL 62701\n",
+    "ACME WIDGETS, INC.\n100 INDUSTRIAL WAY\nNEW YORK, NY 10036\n",
+    "1. Apples\n2. Pears\n3. Plums and Cherries\n",
+    "1. Quality: We make good things and improve them.\n2. Integrity: We tell the truth to everyone we deal with.\n",
+    "1.1 Definitions ........ 4\n1.2 Grant ........ 7\n",
+    "THE SOFTWARE IS PROVIDED AS IS AND WITH\nALL FAULTS AND THE ENTIRE RISK IS WITH\nTHE BUYER OF THE SOFTWARE\n",
+    f"1.1 Definitions and Terms ........ 4\n{PROSE}",
+    f"1.1 Definitions and Terms 4\n{PROSE}",
+    "12. Total Amounts\n1,200 3,400 (5)\n",
+    "By: ______________\nName: John Smith\nTitle: President\n",
+    "10.1 EXCEPT FOR A BREACH OF SECTION 8, IN NO EVENT WILL EITHER\nPARTY BE LIABLE FOR ANYTHING AT ALL UNDER THIS\n",
+    "The Company shall pay the amounts that are set out in the table of fees under\nSection 3.2 Fees\nand no more.\n",
+    "31.1 Certification of Andrew R. Jassy, who signed it.\n",
+    "Yes ☒ No ☐\n" + PROSE,
+    "Paris, London\n" + PROSE,
+    "2024 Annual Report\n1 2 3\n",
+])  # fmt: skip
+def test_rows_addresses_lists_and_wrapped_lines_are_no_headings(text):
+    assert found(text) == []
+
+
+def test_offsets_point_at_the_heading():
+    text = f"It is due.\n\n   12. TERMINATION\n\n{PROSE}"
+    (heading,) = find_headings(text)
+    assert text[heading.start :].startswith("12. TERMINATION")
+
+
+def test_wide_gaps_in_a_long_line_stand_for_line_ends():
+    text = f"{PROSE} {PROSE}   ARTICLE I DEFINITIONS   {PROSE}   2.   GRANT OF LICENSE   {PROSE}"
+    headings = find_headings(text)
+    assert [item.title for item in headings] == ["ARTICLE I DEFINITIONS", "2.   GRANT OF LICENSE"]
+    assert all(text.startswith(item.title, item.start) for item in headings)
+
+
+def test_what_is_printed_on_page_after_page_is_no_heading():
+    pages = []
+    for number in range(8):
+        text = f"EMPLOYEE HANDBOOK\n{PROSE}\n{number + 1}. Leave\n" + "line\n" * 9
+        pages.append((text, (Heading(0, 1, "EMPLOYEE HANDBOOK"), Heading(text.index("Leave"), 1, f"{number} Leave"))))
+    assert [[item.title for item in page] for page in drop_running(pages)] == [[f"{n} Leave"] for n in range(8)]

@@ -1,0 +1,125 @@
+import io
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from localrag.errors import ReadError
+from localrag.ingest.readers import base, images
+from localrag.ingest.readers.source import Options, Source
+
+
+def drawn(text, size=(420, 80)):
+    image = Image.new("L", size, 255)
+    ImageDraw.Draw(image).text((20, 20), text, font=ImageFont.load_default(size=30), fill=0)
+    return image
+
+
+def source(image, kind="PNG", name=None, **how):
+    stream = io.BytesIO()
+    image.save(stream, kind, **how)
+    return Source(name or f"scan.{kind.lower()}", data=stream.getvalue())
+
+
+def read(source, **options):
+    return images.read(source, Options(**options))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP"])
+def test_the_text_of_a_picture_is_read(kind):
+    reading = read(source(drawn("The rent is 1,200"), kind))
+    (page,) = reading.pages
+    assert (page.text, page.number, reading.title) == ("The rent is 1,200", 1, "")
+    assert [page.text[word.start : word.end] for word in page.words] == page.text.split()
+    assert base._checked(page) == page
+
+
+def test_each_page_of_a_tiff_is_a_page_and_one_without_text_is_said():
+    pages = [drawn("First page"), Image.new("L", (420, 80), 255), drawn("Third page")]
+    reading = read(
+        source(
+            pages[0].convert("1"),
+            "TIFF",
+            save_all=True,
+            append_images=[page.convert("1") for page in pages[1:]],
+            compression="group4",
+        )
+    )
+    assert [(page.number, page.text) for page in reading.pages] == [(1, "First page"), (2, ""), (3, "Third page")]
+    (skipped,) = reading.skipped
+    assert skipped.number == 2 and "nothing was recognised" in skipped.reason
+
+
+def test_only_the_first_frame_of_an_animation_is_read():
+    frames = [drawn("First"), drawn("Second")]
+    reading = read(source(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert [page.text for page in reading.pages] == ["First"]
+
+
+def test_a_photograph_is_turned_as_its_camera_says():
+    lying = drawn("Held upright").transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn clockwise to show
+    reading = read(source(lying, "JPEG", exif=exif))
+    (page,) = reading.pages
+    assert page.text == "Held upright"
+    assert page.words[0].left < 0.1 and page.words[0].right < page.words[1].left + 0.02
+
+
+def test_a_fax_with_oblong_pixels_is_read():
+    image = drawn("A fax of today", size=(420, 90))
+    flat = image.resize((420, 45))
+    assert read(source(flat, "TIFF", dpi=(204, 102))).pages[0].text == "A fax of today"
+
+
+def test_with_recognition_off_a_picture_is_refused_with_what_to_do():
+    with pytest.raises(ReadError) as caught:
+        read(source(drawn("Text")), ocr="off")
+    assert caught.value.message == "is a picture" and "--ocr auto" in caught.value.hint
+
+
+def test_a_picture_without_text_is_refused():
+    with pytest.raises(ReadError, match="has no text that could be recognised"):
+        read(source(Image.new("RGB", (300, 200), "skyblue")))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP"])
+def test_a_damaged_picture_is_refused(kind):
+    whole = source(drawn("The rent is 1,200"), kind)
+    with pytest.raises(ReadError, match="is damaged, or not a picture"):
+        read(Source(whole.name, data=whole.data[: len(whole.data) // 3]))
+    with pytest.raises(ReadError, match="is damaged, or not a picture"):
+        read(Source(whole.name, data=b"no picture at all"))
+
+
+def test_a_page_of_a_tiff_that_is_damaged_costs_that_page_only():
+    whole = source(drawn("First page"), "TIFF", save_all=True, append_images=[drawn("Second page")])
+    data = bytearray(whole.data)
+    second = int.from_bytes(data[4:8], "little")
+    second += 2 + 12 * int.from_bytes(data[second : second + 2], "little")
+    second = int.from_bytes(data[second : second + 4], "little")
+    count = int.from_bytes(data[second : second + 2], "little")
+    for entry in range(second + 2, second + 2 + 12 * count, 12):
+        if int.from_bytes(data[entry : entry + 2], "little") == 273:  # where its strips are
+            data[entry + 8 : entry + 12] = (len(data) + 5000).to_bytes(4, "little")
+    reading = read(Source("scan.tif", data=bytes(data)))
+    assert reading.pages[0].text == "First page" and reading.pages[1].text == ""
+    assert "damaged" in reading.skipped[0].reason
+
+
+def test_another_kind_of_file_is_named():
+    with pytest.raises(ReadError, match="is not a picture but a PDF"):
+        read(Source("scan.png", data=b"%PDF-1.7 and so on"))
+
+
+def test_a_pixel_bomb_is_refused_unopened():
+    stream = io.BytesIO()
+    Image.new("1", (16_000, 16_000)).save(stream, "PNG")
+    with pytest.raises(ReadError, match="is too large a picture"):
+        read(Source("bomb.png", data=stream.getvalue()))
+
+
+def test_no_decoder_that_starts_a_program_is_tried():
+    stream = io.BytesIO()
+    drawn("Text").convert("RGB").save(stream, "EPS")
+    with pytest.raises(ReadError, match="is not a picture but a PostScript file"):
+        read(Source("scan.png", data=stream.getvalue()))

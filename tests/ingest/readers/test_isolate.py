@@ -1,0 +1,478 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from localrag.errors import Cancelled
+from localrag.ingest.readers import isolate, worker
+from localrag.ingest.readers.isolate import ReaderPool
+from localrag.ingest.readers.source import Options
+from localrag.types import Part, Refused
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+
+
+def gathered(replies):
+    """What each file gave; every file ends with None, once, and nothing comes after it."""
+    found, done = {}, []
+    for path, item in replies:
+        assert path not in done, "something came after the end"
+        if item is None:
+            done.append(path)
+        else:
+            found.setdefault(path, []).append(item)
+    assert set(found) <= set(done)
+    return {path: found.get(path, []) for path in done}
+
+
+def read_all(paths, **given):
+    with ReaderPool(**given) as pool:
+        return gathered(pool.read_all(paths))
+
+
+def only(items):
+    (item,) = items
+    return item
+
+
+def text_of(item):
+    assert isinstance(item, Part), item
+    return item.reading.pages[0].text
+
+
+def texts_of(items):
+    """The first word of each part, and the reasons."""
+    return [item.reason if isinstance(item, Refused) else text_of(item).split()[0] for item in items]
+
+
+def pid_of(item):
+    return int(text_of(item).split("pid=")[1].split()[0])
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def children():
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid() and fields[0] != "Z":
+            found.add(int(stat.parent.name))
+    return found
+
+
+def reader_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "localrag-reader"]
+
+
+def until(condition, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+# --- what comes ----------------------------------------------------------------------------------------------
+
+
+def test_every_file_comes_as_its_reader_read_it_and_ends_once(tmp_path, trap):
+    from localrag.ingest.readers import base
+
+    for number in range(25):
+        (tmp_path / f"{number}.md").write_text(f"# Title {number}\n\nText, ünï, 中文, 😀.\n", encoding="utf-8")
+    (tmp_path / "empty.txt").touch()
+    paths = sorted(path for path in tmp_path.iterdir() if path.is_file())
+    results = read_all(paths, workers=3)
+    assert sorted(results) == paths
+    for path in paths:
+        assert results[path] == list(base.read_parts(path, Options()))
+    part = only(results[tmp_path / "7.md"])
+    assert part.name == "" and part.reading.title == "Title 7" and "😀" in text_of(part)
+    assert "is empty" in only(results[tmp_path / "empty.txt"]).reason
+
+
+def test_what_is_inside_a_file_comes_in_order_between_that_of_others(trap):
+    paths = [trap(f"f{n}", "holds " + "; ".join(f"sleep 0.0{k}" for k in range(1, 9))) for n in range(2)]
+    with ReaderPool(workers=2) as pool:
+        replies = list(pool.read_all(paths))
+    assert len({path for path, _ in replies[:10]}) == 2, "one file waited for the other"
+    for items in gathered(replies).values():
+        assert [item.name for item in items] == ["", *(f"m{n}.trap" for n in range(8))]
+
+
+def test_what_libraries_print_reaches_neither_the_terminal_nor_the_replies(trap, capfd):
+    path = trap("loud", "noise")
+    assert text_of(only(read_all([path])[path])).startswith("noise")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_worker_cannot_reach_the_network(trap):
+    path = trap("net", "network")
+    assert "refused to reach the network" in only(read_all([path])[path]).reason
+
+
+def test_passwords_reach_the_reader_and_no_command_line(trap):
+    path = trap("p", "fine")
+    text = text_of(only(read_all([path], options=Options(passwords=("first", "zweites ü")))[path]))
+    assert "passwords=['first', 'zweites ü']" in text
+    assert "first" not in text.split("argv=")[1]
+
+
+def test_a_reader_refuses_with_its_own_reason(trap):
+    path = trap("a", "refuse")
+    assert read_all([path])[path] == [Refused("", "is not to my taste. Cook it anew.")]
+
+
+@linux
+def test_file_names_that_are_no_text_can_be_read(trap, tmp_path):
+    trap("a", "fine")
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.trap"))
+    path.write_text("fine")
+    assert texts_of(read_all([path])[path]) == ["fine"]
+
+
+@posix
+def test_a_pipe_is_refused_and_nobody_waits_for_its_writer(trap, tmp_path):
+    os.mkfifo(tmp_path / "pipe.trap")
+    began = time.monotonic()
+    assert "not a regular file" in only(read_all([tmp_path / "pipe.trap"], seconds=30)[tmp_path / "pipe.trap"]).reason
+    assert time.monotonic() - began < 5
+
+
+# --- bad files -----------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_takes_too_long_is_given_up_and_the_next_is_read(trap):
+    slow, spinning, good = trap("a", "hang"), trap("b", "spin"), trap("c", "fine")
+    results = read_all([slow, spinning, good], workers=1, seconds=1.0)
+    for path in (slow, spinning):
+        assert only(results[path]).reason.startswith("took longer than 1 s. ")
+        assert "read_seconds" in only(results[path]).reason
+    assert texts_of(results[good]) == ["fine"]
+
+
+def test_a_reader_that_gets_no_processor_is_not_given_up(trap, monkeypatch):
+    began = time.monotonic()
+    monkeypatch.setattr(worker, "starved", lambda pid: 0.9 * (time.monotonic() - began))
+    path = trap("a", "sleep 2")
+    assert texts_of(read_all([path], seconds=1.0)[path]) == ["sleep"]
+
+
+@linux
+def test_the_wait_for_a_processor_is_told_of_a_process_and_none_of_one_that_is_gone():
+    assert worker.starved(os.getpid()) >= 0
+    assert worker.starved(2**22 + 1) == 0
+
+
+def test_the_clock_starts_anew_with_each_page_that_is_recognised(trap):
+    path = trap("scan", "pages 6")
+    assert texts_of(read_all([path], seconds=1.0)[path]) == ["pages"]
+
+
+def test_the_clock_starts_anew_with_each_document(trap):
+    path = trap("a", "holds " + "; ".join(["sleep 0.4"] * 5))
+    assert texts_of(read_all([path], seconds=1.2)[path]) == ["holds", *["sleep"] * 5]
+
+
+@pytest.mark.parametrize("command, reason", [
+    ("segfault", "made its reader crash (SIGSEGV)"), ("exit", "made its reader crash (exit code 3)"),
+    ("raise", "ZeroDivisionError: what now"), ("dirty", "AssertionError"), ("kill", "killed from outside"),
+    ("panic", "PanicException: index out of bounds"), ("native", "needs more memory than 1,500 MB"),
+    ("take 2000000000", "needs more memory than 1,500 MB. Split the file, or raise read_memory_mb"),
+])  # fmt: skip
+def test_a_crash_costs_its_own_file_only(trap, command, reason):
+    bad, others = trap("bad", command), [trap(f"good{n}", "fine") for n in range(6)]
+    results = read_all([*others[:3], bad, *others[3:]], workers=2)
+    assert reason in only(results[bad]).reason
+    assert "\0" not in only(results[bad]).reason
+    assert all(texts_of(results[path]) == ["fine"] for path in others)
+
+
+@pytest.mark.parametrize("command, reason", [
+    ("hang", "took longer"), ("exit", "exit code 3"), ("raise", "ZeroDivisionError"), ("take 2000000000", "memory"),
+])  # fmt: skip
+def test_what_came_before_the_failure_stays_and_the_reason_says_what_is_lost(trap, command, reason):
+    path = trap("a", f"holds fine; fine; {command}; fine")
+    *parts, refused = read_all([path], seconds=1)[path]
+    assert [part.name for part in parts][:3] == ["", "m0.trap", "m1.trap"]
+    if command == "raise" and refused.name:  # a failure that costs only the member needs no such words
+        return
+    assert refused.name == "" and reason in refused.reason
+    assert refused.reason.endswith('What is in it after "m1.trap" was not read.')
+
+
+@linux
+def test_native_code_that_gets_no_memory_is_not_called_damaged(trap):
+    path = trap("a", "abort 250000000")
+    assert "needs more memory than 300 MB" in only(read_all([path], memory=300_000_000)[path]).reason
+
+
+@linux
+def test_memory_that_is_no_data_is_watched_as_well(trap, monkeypatch):
+    monkeypatch.setattr(isolate, "_SHARED", 50_000_000)
+    bad, good = trap("a", "share 400000000"), trap("b", "fine")
+    results = read_all([bad, good], workers=1, memory=100_000_000, seconds=30)
+    assert "needs more memory than 100 MB" in only(results[bad]).reason
+    assert texts_of(results[good]) == ["fine"]
+
+
+def test_a_file_may_give_only_so_much_text_with_all_that_is_in_it(trap):
+    path = trap("a", "holds " + "; ".join(["text 4000"] * 5))
+    *parts, refused = read_all([path], options=Options(characters=10_000))[path]
+    assert [part.name for part in parts] == ["", "m0.trap", "m1.trap"]
+    assert refused.name == "" and "gives more than 10,000 characters" in refused.reason
+    assert 'after "m1.trap"' in refused.reason
+
+
+@posix
+@pytest.mark.parametrize("frame, what", [
+    ("b'\\\\xff' * 8", "4,294,967,295 bytes"),
+    ("b'\\\\0\\\\0\\\\0\\\\2[['", ""),
+    ("b'\\\\0\\\\0\\\\0\\\\2{}'", "no records"),
+    ("b'\\\\0\\\\0\\\\0\\\\7[[\"x\"]]'", "wrong place"),
+])  # fmt: skip
+def test_a_process_that_sends_nonsense_is_replaced(trap, frame, what):
+    bad, good = trap("a", f"forge {frame}".replace("\\\\", "\\")), trap("b", "fine")
+    results = read_all([bad, good], workers=1, seconds=20)
+    assert "made its reader send what makes no sense" in only(results[bad]).reason
+    assert what in only(results[bad]).reason
+    assert texts_of(results[good]) == ["fine"]
+
+
+# --- processes -----------------------------------------------------------------------------------------------
+
+
+def test_workers_live_for_many_files_and_start_only_for_work(trap):
+    paths = [trap(f"f{n}", "fine") for n in range(12)]
+    assert len({pid_of(only(items)) for items in read_all(paths, workers=2).values()}) <= 2
+    with ReaderPool(workers=8) as pool:
+        list(pool.read_all(paths[:1]))
+        assert len(pool._workers) == 1
+
+
+@linux
+@pytest.mark.parametrize("kept, workers", [(20_000_000, 1), (150_000_000, 2)])
+def test_a_worker_that_keeps_much_memory_is_replaced_before_the_next_file(trap, kept, workers):
+    paths = [trap("a", "fine"), trap("b", f"keep {kept}"), trap("c", "fine")]
+    results = read_all(paths, workers=1, memory=250_000_000)
+    assert len({pid_of(only(items)) for items in results.values()}) == workers
+
+
+def test_a_worker_is_replaced_after_many_files(trap):
+    paths = [trap(f"f{n}", "fine") for n in range(worker.FILES + 1)]
+    assert len({pid_of(only(items)) for items in read_all(paths, workers=1).values()}) == 2
+
+
+@linux
+def test_a_process_gives_up_what_it_does_not_need(trap):
+    path = trap("a", "fine")
+    with ReaderPool(memory=400_000_000) as pool:
+        for _, item in pool.read_all([path]):
+            if item is not None:
+                pid = pid_of(item)
+        limits = dict(re.findall(r"^(Max [a-z ]+?)  +(\w+)", Path(f"/proc/{pid}/limits").read_text(), re.M))
+        assert limits["Max core file size"] == "0" and limits["Max open files"] == "1024"
+        assert 400_000_000 < int(limits["Max data size"]) < 600_000_000
+        status = Path(f"/proc/{pid}/status").read_text()
+        assert re.search(r"^Umask:\s+0077$", status, re.M)
+        assert os.getpriority(os.PRIO_PROCESS, pid) >= 5 and os.getsid(pid) == pid
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert b"OMP_NUM_THREADS=1" in environment and b"OPENBLAS_NUM_THREADS=1" in environment
+
+
+@linux
+def test_closing_leaves_no_process_even_in_the_middle_of_files(trap):
+    before = children()
+    paths = [trap("a", "hang"), trap("b", "spin"), trap("c", "fine"), trap("d", "hang")]
+    with ReaderPool(workers=3) as pool:
+        for path, _ in pool.read_all(paths):
+            assert path == paths[2]
+            break
+        assert len(children() - before) == 3
+        began = time.monotonic()
+    assert time.monotonic() - began < 1
+    assert children() == before and not reader_threads()
+
+
+@linux
+def test_closing_waits_for_idle_processes_too(trap):
+    with ReaderPool(workers=2) as pool:
+        list(pool.read_all([trap(f"f{n}", "fine") for n in range(4)]))
+        pids = [each._process._popen.pid for each in pool._workers]
+    assert len(pids) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def started_by(path):
+    until(lambda: path.with_suffix(".done").exists())
+    return [int(word) for word in path.with_suffix(".done").read_text().split()]
+
+
+@linux
+@pytest.mark.parametrize("how", ["hang", "exit", "idle"])
+def test_what_a_reader_started_dies_with_it(trap, tmp_path, how):
+    path = trap("a", f"start {how} {tmp_path / 'pids'}")
+    read_all([path], seconds=1)
+    _, sleeping = started_by(tmp_path / "pids")
+    until(lambda: not alive(sleeping))
+
+
+@linux
+def test_workers_and_what_they_started_end_when_their_parent_is_killed(trap, tmp_path):
+    paths = [trap("a", f"start idle {tmp_path / 'a'}"), trap("b", f"start hang {tmp_path / 'b'}"), trap("c", "spin")]
+    script = f"""
+        import time
+        from pathlib import Path
+        from localrag.readers.isolate import ReaderPool
+        pool = ReaderPool(workers=3)
+        for path, item in pool.read_all([Path(path) for path in {list(map(str, paths))!r}]):
+            print([each._process._popen.pid for each in pool._workers], flush=True)
+            time.sleep(600)
+    """
+    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)
+    pids = [int(word) for word in parent.stdout.readline().strip("[]\n").split(",")]
+    pids += [pid for name in "ab" for pid in started_by(tmp_path / name)]
+    time.sleep(0.3)  # the third one is in its endless loop now
+    assert len(set(pids)) == 5 and all(map(alive, pids))
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until(lambda: not any(map(alive, pids)))
+
+
+@posix
+def test_ctrl_c_is_left_to_the_parent(trap):
+    first, slow = trap("a", "fine"), trap("b", "sleep 1")
+    with ReaderPool(workers=1) as pool:
+        for path, item in pool.read_all([first, slow]):
+            assert item is None or isinstance(item, Part), item
+            if path == first and item is not None:
+                os.kill(pid_of(item), signal.SIGINT)
+
+
+@linux
+def test_a_worker_that_died_idle_does_not_cost_the_next_file(trap):
+    first, second = trap("a", "fine"), trap("b", "fine")
+    with ReaderPool(workers=1) as pool:
+        pid = pid_of(only(gathered(pool.read_all([first]))[first]))
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not alive(pid))
+        assert texts_of(gathered(pool.read_all([second]))[second]) == ["fine"]
+
+
+def test_a_plain_script_can_read_and_the_folder_it_runs_in_is_not_imported(trap, tmp_path):
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "json.py").write_text(f"open({str(tmp_path / 'owned')!r}, 'w')")
+    (folder / "note.trap").write_text("fine")
+    script = tmp_path / "script.py"  # no main guard
+    script.write_text(
+        "from pathlib import Path\nfrom localrag.ingest.readers.isolate import ReaderPool\n"
+        "with ReaderPool() as pool:\n"
+        "    print([part and part.reading.title for _, part in pool.read_all([Path('note.trap')])])\n"
+    )
+    done = subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, timeout=30)
+    assert done.stdout.strip() == "['note', None]", done.stderr
+    assert not (tmp_path / "owned").exists()
+
+
+# --- a slow or vanished caller -------------------------------------------------------------------------------
+
+
+def test_stop_ends_reading_soon(trap):
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        read_all([trap("a", "hang")], stop=lambda: time.monotonic() - began > 0.5)
+    assert time.monotonic() - began < 2
+    assert not reader_threads()
+
+
+def test_only_a_few_files_are_drawn_ahead(trap):
+    drawn = []
+
+    def paths():
+        for number in range(50):
+            drawn.append(trap(f"f{number}", "fine"))
+            yield drawn[-1]
+
+    done = 0
+    with ReaderPool(workers=2) as pool:
+        for _, item in pool.read_all(paths()):
+            done += item is None
+            assert len(drawn) - done <= 6
+    assert len(drawn) == done == 50
+
+
+def test_a_slow_caller_makes_the_workers_wait_and_loses_nothing(trap, monkeypatch):
+    monkeypatch.setattr(isolate, "_WAITING", 300_000)
+    paths = [trap(f"f{n}", "many 60 50000") for n in range(2)]
+    with ReaderPool(workers=2, seconds=1) as pool:
+        replies = pool.read_all(paths)
+        first = next(replies)
+        time.sleep(1.5)  # longer than a document may take: waiting for the caller does not count
+        waiting = pool._open[0]
+        assert waiting._weight <= 300_000 and 4 <= len(waiting._items) <= 6
+        results = gathered([first, *replies])
+    for items in results.values():
+        assert [item.name for item in items] == ["", *(f"m{n}.trap" for n in range(60))]
+        assert sum(len(text_of(item)) for item in items[1:]) == 60 * 50_000
+
+
+def test_one_document_larger_than_the_queue_passes(trap, monkeypatch):
+    monkeypatch.setattr(isolate, "_WAITING", 1000)
+    paths = [trap(f"f{n}", "text 3000000") for n in range(3)]
+    assert all(len(text_of(only(items))) == 3_000_000 for items in read_all(paths).values())
+
+
+@linux
+@pytest.mark.parametrize("how", ["close", "stop", "other thread"])
+def test_closing_ends_everything_while_the_queue_is_full(trap, monkeypatch, how):
+    monkeypatch.setattr(isolate, "_WAITING", 100_000)
+    before, stopped = children(), threading.Event()
+    paths = [trap(f"f{n}", "many 100 90000") for n in range(3)]
+    with ReaderPool(workers=3, stop=stopped.is_set) as pool:
+        replies = pool.read_all(paths)
+        next(replies)
+        until(lambda: pool._open[0]._weight > 80_000)
+        time.sleep(0.3)
+        assert len(children() - before) == 3
+        began = time.monotonic()
+        if how == "stop":
+            stopped.set()
+            with pytest.raises(Cancelled):
+                next(replies)
+        elif how == "other thread":
+            closing = threading.Thread(target=pool.close)
+            closing.start()
+            with pytest.raises(Cancelled):
+                list(replies)
+            closing.join()
+    assert time.monotonic() - began < 1
+    assert children() == before and not reader_threads()
+
+
+def test_a_reading_that_was_left_does_not_hold_up_the_next(trap, monkeypatch):
+    monkeypatch.setattr(isolate, "_WAITING", 100_000)
+    with ReaderPool(workers=2) as pool:
+        for _ in pool.read_all([trap(f"f{n}", "many 100 90000") for n in range(4)]):
+            break
+        good = [trap(f"g{n}", "fine") for n in range(4)]
+        results = gathered(pool.read_all(good))
+    assert all(texts_of(results[path]) == ["fine"] for path in good)
+    assert not pool._open
+    with pytest.raises(ValueError, match="closed"):
+        next(pool.read_all([]))

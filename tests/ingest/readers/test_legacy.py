@@ -1,0 +1,197 @@
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import docx
+import pytest
+
+from localrag.errors import ReadError
+from localrag.ingest.readers import conversion, legacy
+from localrag.ingest.readers.source import Options, Source
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+needs_office = pytest.mark.skipif(conversion.program() is None, reason="LibreOffice is not installed")
+
+
+def read(data, name="a.doc", **options):
+    return legacy.read(Source(name, data=data), Options(**options))
+
+
+def new_word(text="Text."):
+    stream = io.BytesIO()
+    document = docx.Document()
+    document.add_paragraph(text)
+    document.save(stream)
+    return stream.getvalue()
+
+
+def container(*names, size=512):
+    """The smallest compound file: one sector of allocation table, directory sectors, streams without bytes."""
+    entry = lambda name, kind, child, right: (  # noqa: E731
+        name.encode("utf-16-le").ljust(64, b"\0") + (len(name) * 2 + 2).to_bytes(2, "little") + bytes([kind, 1])
+        + b"\xff" * 4 + right.to_bytes(4, "little") + child.to_bytes(4, "little") + b"\0" * 36
+        + b"\xfe\xff\xff\xff" + b"\0" * 8
+    )  # fmt: skip
+    none = 0xFFFFFFFF
+    entries = [entry("Root Entry", 5, 1, none)]
+    entries += [entry(name, 2, none, n + 1 if n < len(names) else none) for n, name in enumerate(names, 1)]
+    directory = b"".join(entries).ljust(512, b"\0")
+    header = (
+        OLE
+        + b"\0" * 16
+        + bytes.fromhex("3e0003000000feff")[:0]
+        + bytes.fromhex("3e000300feff0900060000000000000000000000")
+    )
+    header += (1).to_bytes(4, "little") + (1).to_bytes(4, "little") + b"\0" * 4 + (4096).to_bytes(4, "little")
+    header += b"\xfe\xff\xff\xff" + b"\0" * 4 + b"\xfe\xff\xff\xff" + b"\0" * 4 + b"\0" * 4
+    header = header.ljust(512, b"\xff")
+    table = (0xFFFFFFFD).to_bytes(4, "little") + (0xFFFFFFFE).to_bytes(4, "little")
+    return header + table.ljust(512, b"\xff") + directory
+
+
+@pytest.mark.parametrize(
+    ("name", "stream", "message", "hint"),
+    [
+        ("a.doc", "WordDocument", "is an old Word document (.doc)", "save it as .docx"),
+        ("a.doc", "worddocument", "is an old Word document (.doc)", "save it as .docx"),
+        ("a.dot", "WordDocument", "is an old Word document (.dot)", "save it as .docx"),
+        ("a.pps", "PowerPoint Document", "is an old PowerPoint presentation (.pps)", "save it as .pptx"),
+    ],
+)
+def test_without_libreoffice_an_old_file_is_refused_with_what_to_do(monkeypatch, name, stream, message, hint):
+    monkeypatch.setattr(conversion, "program", lambda: None)
+    with pytest.raises(ReadError) as caught:
+        read(container(stream), name)
+    assert caught.value.message == message
+    assert caught.value.hint.startswith("Install LibreOffice, which localrag then uses") and hint in caught.value.hint
+
+
+def test_files_that_were_only_named_doc_are_read_as_what_they_are():
+    for data, text in (
+        (rb"{\rtf1\ansi Rent {\b due}}", "Rent due"),
+        (b"<html><body><p>Rent due</p></body></html>", "Rent due"),
+        (b"MIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<html><body><p>Rent due</p></body></html>", "Rent due"),
+        ("Miete fällig\nEnde".encode(), "Miete fällig\nEnde"),
+        (new_word("Rent due"), "Rent due"),
+    ):
+        assert read(data).pages[0].text.strip() == text
+
+
+def test_what_is_no_document_is_named():
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("a.txt", "x")
+    for data, message in (
+        (b"%PDF-1.7", "is not a Word document but a PDF"),
+        (archive.getvalue(), "is not a Word document but a ZIP archive"),
+        (b"PK\x03\x04 cut", "an Office file that was cut off"),
+        (bytes(range(256)) * 8, "is damaged, or not a Word document"),
+        (OLE + b"cut", "is damaged, or not a Word document"),
+        (container("Workbook"), "is not a Word document but an Excel workbook"),
+        (container("EncryptedPackage"), "is encrypted"),
+        (container("Something"), "is not a Word document"),
+    ):
+        with pytest.raises(ReadError) as caught:
+            read(data)
+        assert message in caught.value.message and caught.value.hint
+
+
+@pytest.fixture
+def old_word(tmp_path):
+    """A real DOC, made by LibreOffice."""
+    path = tmp_path / "a.docx"
+    path.write_bytes(new_word("Rent is due."))
+    command = [conversion.program(), f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}", "--headless"]
+    subprocess.run([*command, "--convert-to", "doc", "--outdir", tmp_path, path], check=True, capture_output=True)
+    return (tmp_path / "a.doc").read_bytes()
+
+
+def folders(pid=None):
+    """What conversions for this process, or another, have on the disk or in memory."""
+    return list(conversion._root().glob(f"localrag-{pid or os.getpid()}-*"))
+
+
+@needs_office
+def test_an_old_word_document_is_read_through_libreoffice_and_nothing_stays(old_word):
+    assert old_word.startswith(OLE)
+    reading = read(old_word)
+    assert reading.pages[0].text == "Rent is due."
+    assert folders() == []
+
+
+def stand_in(tmp_path, monkeypatch, script):
+    """A program in LibreOffice's place that does not end as it should."""
+    path = tmp_path / "soffice"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(conversion, "program", lambda: str(path))
+
+
+def alive(marker):
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return any(marker in line for line in listed.splitlines())
+
+
+def gone(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not (done := condition()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return done
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
+
+
+@posix
+def test_what_takes_too_long_is_ended_with_all_it_started(tmp_path, monkeypatch):
+    stand_in(tmp_path, monkeypatch, "sleep 98761 & sleep 98761")
+    with pytest.raises(ReadError, match=r"took LibreOffice longer than 0\.5 s"):
+        conversion.convert(b"x", ".doc", "docx", 1000, seconds=0.5)
+    assert gone(lambda: not alive("sleep 98761")) and folders() == []
+
+
+@posix
+def test_a_failure_of_libreoffice_is_told(tmp_path, monkeypatch):
+    stand_in(tmp_path, monkeypatch, 'head -c 2000 /dev/zero > "$HOME/out/document.docx"')
+    with pytest.raises(ReadError, match="larger than 1,000 bytes"):
+        conversion.convert(b"x", ".doc", "docx", 1000)
+    stand_in(tmp_path, monkeypatch, "exit 1")
+    with pytest.raises(ReadError, match="could not be opened by LibreOffice"):
+        conversion.convert(b"x", ".doc", "docx", 1000)
+
+
+@posix
+def test_libreoffice_ends_and_its_folder_goes_when_the_reader_is_killed(tmp_path, monkeypatch):
+    stand_in(tmp_path, monkeypatch, "sleep 98762")
+    code = (
+        "from localrag.ingest.readers import conversion\n"
+        f"conversion.program = lambda: {str(tmp_path / 'soffice')!r}\n"
+        "conversion.convert(b'x', '.doc', 'docx', 1000)"
+    )
+    root = Path(__file__).parents[3]
+    reader = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root)})
+    assert gone(lambda: alive("sleep 98762")) and folders(reader.pid)
+    os.kill(reader.pid, signal.SIGKILL)
+    reader.wait()
+    assert gone(lambda: not alive("sleep 98762")) and gone(lambda: not folders(reader.pid))
+
+
+@posix
+def test_libreoffice_is_told_to_run_no_macros_and_gets_no_proxy_and_a_private_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://proxy.example")
+    # The "converted document" is what the stand-in saw.
+    stand_in(
+        tmp_path,
+        monkeypatch,
+        'cd "$HOME"; { env; ls -ld .; cat profile/user/*.xcu /proc/net/dev; } > out/document.docx',
+    )
+    seen = conversion.convert(b"x", ".doc", "docx", 100_000).decode()
+    assert "proxy" not in seen and "drwx------" in seen
+    if conversion._without_network():
+        assert [line.split(":")[0].strip() for line in seen.splitlines() if ":" in line and "|" not in line][-1] == "lo"
+    assert '<prop oor:name="DisableMacrosExecution" oor:op="fuse"><value>true</value>' in seen

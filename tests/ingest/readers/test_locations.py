@@ -1,0 +1,119 @@
+import time
+
+import pytest
+
+from localrag.store.locations import cell_name, spot
+from localrag.types import Anchor, place
+
+TEXT = (
+    "Prices 2024 | net\n\n"
+    "| Item | Unit \\| pack | Price |\n| --- | --- | --- |\n"
+    "| Bolt |  | 12.5 |\n|  | box | 3 |\n\n"
+    "A note\nin two lines"
+)
+ANCHORS = (
+    Anchor(0, "B1"),
+    Anchor(TEXT.index("| Item"), "B4"),
+    Anchor(TEXT.index("| Bolt"), "B5"),
+    Anchor(TEXT.index("|  | box"), "B6"),
+    Anchor(TEXT.index("A note"), "D9"),
+)
+
+
+def of(words, text=TEXT, anchors=ANCHORS):
+    start = text.index(words)
+    return spot(text, anchors, start, start + len(words))
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        ("Item", "B4"),
+        ("Unit \\| pack", "C4"),
+        ("pack", "C4"),
+        ("Price |", "D4"),
+        ("Bolt", "B5"),
+        ("| Bolt |", "B5"),
+        ("12.5", "D5"),
+        ("12.5 |\n", "D5"),
+        ("Bolt |  | 12.5", "B5:D5"),
+        ("| Bolt |  | 12.5 |", "B5:D5"),
+        ("box", "C6"),
+        ("box | 3", "C6:D6"),
+        ("Prices 2024 | net", "B1"),
+        ("net", "B1"),
+        ("in two lines", "D9"),
+    ],
+)
+def test_a_span_in_one_line_is_the_cells_it_touches(words, place):
+    assert of(words) == place
+
+
+def test_a_span_over_several_lines_is_the_range_of_whole_rows():
+    assert of("12.5 |\n|  | box") == "B5:D6"
+    assert of(TEXT[TEXT.index("| Item") : TEXT.index("\n\nA note")]) == "B4:D6"
+    assert spot(TEXT, ANCHORS, 0, len(TEXT)) == "B1:D9"
+
+
+def test_a_span_that_begins_in_the_middle_of_a_row_still_takes_the_row():
+    assert of("Price |\n| --- | --- | --- |\n| Bolt") == "B4:D5"
+
+
+def test_the_line_of_dashes_is_the_header():
+    assert of("--- | --- |") == "B4:D4"
+
+
+def test_empty_cells_count():
+    text = "|  |  | x |  |"
+    assert of("x", text, (Anchor(0, "AA10"),)) == "AC10"
+
+
+def test_a_bar_at_the_end_of_a_cell_is_no_border():
+    text = "| a\\| | \\|b | c |"
+    assert [of(words, text, (Anchor(0, "A1"),)) for words in ("a\\|", "\\|b", "c")] == ["A1", "B1", "C1"]
+
+
+def test_a_time_is_the_one_that_holds_at_the_start():
+    text = "00:01 hello\nthere\n00:05 bye"
+    anchors = (Anchor(0, "00:00:01"), Anchor(18, "00:00:05"))
+    assert spot(text, anchors, 12, 27) == "00:00:01"
+    assert spot(text, anchors, 24, 27) == "00:00:05"
+
+
+def test_nothing_is_said_where_no_anchor_holds():
+    assert spot("abc", (), 0, 3) == ""
+    assert spot("head\nabc", (Anchor(5, "00:00:05"),), 0, 4) == ""
+    assert spot("head\nabc", (Anchor(5, "A1"),), 0, 4) == ""
+
+
+def test_spans_of_borders_only_have_a_place_too():
+    assert spot(TEXT, ANCHORS, TEXT.index("|  | box"), TEXT.index("|  | box") + 1) == "B6"
+    assert spot(TEXT, ANCHORS, 3, 3) == "B1"
+
+
+def test_cells_are_named_as_in_a_spreadsheet():
+    assert [cell_name(0, column) for column in (0, 25, 26, 701, 702, 16383)] == [
+        "A1",
+        "Z1",
+        "AA1",
+        "ZZ1",
+        "AAA1",
+        "XFD1",
+    ]
+
+
+def test_a_hundred_thousand_anchors_are_no_burden():
+    line = "| one | two | three |\n"
+    text = line * 100_000
+    anchors = tuple(Anchor(number * len(line), cell_name(number, 0)) for number in range(100_000))
+    start = time.perf_counter()
+    for number in range(0, 100_000, 100):
+        at = number * len(line) + 8
+        assert spot(text, anchors, at, at + 3) == f"B{number + 1}"
+    assert time.perf_counter() - start < 1
+
+
+def test_printed_page_number_is_said_to_be_one() -> None:
+    assert place(21, "18", ()) == "p. 21 (printed 18)"
+    assert place(18, "18", ()) == place(18, None, ()) == "p. 18"
+    assert place(3, "Outlook", (), "slide") == "slide 3 (Outlook)"

@@ -1,0 +1,360 @@
+import base64
+import gzip
+import time
+from email.message import EmailMessage
+
+import pytest
+
+from localrag.errors import ReadError
+from localrag.ingest.readers import mail, mailbox, signed, tnef
+from localrag.ingest.readers.source import Budget, Options, Source
+
+HEAD = b"From: Jane Doe <jane@example.org>\nTo: tim@example.org\nDate: Sat, 2 Mar 2024 10:15:00 +0100\nSubject: The lease\n"
+
+
+def read(data):
+    return mail.read(Source("a.eml", data=data), Options())
+
+
+def text(data):
+    (page,) = read(data).pages
+    return page.text
+
+
+def body(data):
+    return text(data).partition("\n\n")[2]
+
+
+def members(data, reader=mail, name="a.eml"):
+    found = {}
+    for member in reader.members(Source(name, data=data), Options(), Budget(Options())):
+        assert member.name not in found
+        found[member.name] = member.source.read() if member.source else member.refused.message
+    return found
+
+
+def multipart(kind, *parts):
+    lines = [HEAD + b"MIME-Version: 1.0\nContent-Type: multipart/" + kind + b'; boundary="=="\n']
+    return b"\n--==\n".join([*lines, *parts]) + b"\n--==--\n"
+
+
+PLAIN = b"Content-Type: text/plain; charset=utf-8\n\nThe rent is due on Monday."
+PDF = b"Content-Type: application/pdf; name=a.pdf\nContent-Disposition: attachment\nContent-Transfer-Encoding: base64\n\nJVBERi0="
+
+
+def test_a_mail_is_one_page_of_headers_and_body():
+    reading = read(HEAD + b"Cc: Bob <bob@example.org>\n\nThe rent is due.\n> quoted\n")
+    (page,) = reading.pages
+    assert page.text == (
+        "From: Jane Doe <jane@example.org>\nTo: tim@example.org\nCc: Bob <bob@example.org>\n"
+        "Date: Sat, 2 Mar 2024 10:15:00 +0100\nSubject: The lease\n\nThe rent is due.\n> quoted"
+    )
+    assert (page.unit, page.number, page.label) == ("mail", None, "2024-03-02 from Jane Doe")
+    assert (reading.title, reading.author, reading.date) == ("The lease", "Jane Doe", "2024-03-02T10:15:00+01:00")
+
+
+@pytest.mark.parametrize("head, label", [
+    (b"From: jane@example.org", "jane@example.org"), (b"Date: Sat, 2 Mar 2024 10:15:00 +0100", "2024-03-02"),
+    (b"Subject: x", None), (b"From: =?utf-8?q?J=C3=BCrgen?= <j@x.org>\nDate: soon", "Jürgen"),
+    (b'From: "Doe, Jane" <j@x.org>', "Doe, Jane"), (b"From: jane@x.org tim@x.org", "jane@x.org"),
+])  # fmt: skip
+def test_what_a_mail_does_not_say_is_left_out_of_its_label(head, label):
+    assert read(head + b"\n\nText.").pages[0].label == label
+
+
+@pytest.mark.parametrize("raw, said", [
+    ("=?utf-8?Q?Angebot_f=C3=BCr_=E2=82=AC?=", "Angebot für €"),
+    ("=?iso-8859-1?q?Gr=FC=DFe?= an =?utf-8?b?w5Zzc2k=?=", "Grüße an Össi"),
+    ("=?utf-8?b?w5Y=?=\n =?utf-8?b?bA==?=", "Öl"),
+    ("=?utf-8?b?4oK=?= =?utf-8?b?rA==?=", "€"),  # a character cut in two
+    ("=?iso-2022-jp?B?GyRCJUYlOSVIGyhC?=", "テスト"),
+    ("=?x-no-such?q?abc?=", "abc"), ("=?utf-8?b?!!!?=", ""), ("two\n words", "two words"), ("5 =? 3 ?=", "5 =? 3 ?="),
+])  # fmt: skip
+def test_encoded_words_are_decoded(raw, said):
+    assert mail.words(raw) == said
+
+
+def test_headers_in_raw_bytes_are_read_in_the_encoding_they_seem_to_have():
+    assert "Subject: Grüße" in text("Subject: Grüße\n\nx".encode())
+    assert "Subject: Grüße" in text("Subject: Grüße\n\nx".encode("cp1252"))
+
+
+def test_plain_text_is_preferred_to_html():
+    html = b"Content-Type: text/html\n\n<p>The rent is due on <b>Tuesday</b>.</p>"
+    assert body(multipart(b"alternative", PLAIN, html)) == "The rent is due on Monday."
+
+
+@pytest.mark.parametrize("stub", [b"", b"Your mail program cannot show this."])
+def test_html_is_read_where_the_plain_part_says_nothing(stub):
+    html = (
+        b"Content-Type: text/html\n\n<h1>Rent</h1><p>"
+        + b"The rent is due on Tuesday. " * 8
+        + b"</p><script>x()</script>"
+    )
+    data = multipart(b"alternative", b"Content-Type: text/plain\n\n" + stub, html)
+    (page,) = read(data).pages
+    assert "due on Tuesday" in page.text and "x()" not in page.text and "cannot show" not in page.text
+    (heading,) = page.headings
+    assert page.text.startswith("Rent", heading.start)
+
+
+def test_parts_behind_an_attachment_are_read_as_well():
+    assert (
+        body(multipart(b"mixed", PLAIN, PDF, b"Content-Type: text/plain\n\nFooter."))
+        == "The rent is due on Monday.\n\nFooter."
+    )
+
+
+def test_flowed_lines_are_put_together():
+    data = HEAD + b"Content-Type: text/plain; format=flowed\n\nThe rent \nis due.\n> So \n> it is.\n-- \nJane\n"
+    assert body(data) == "The rent is due.\n> So it is.\n-- \nJane"
+    assert body(HEAD + b"Content-Type: text/plain; format=flowed; delsp=yes\n\nRech \nnung\n") == "Rechnung"
+
+
+@pytest.mark.parametrize("charset, raw, said", [
+    ("windows-1252", "Größe – 5 €".encode("cp1252"), "Größe – 5 €"), ("iso-8859-1", b"5 \x80", "5 €"),
+    ("gb2312", "鎔基".encode("gb18030"), "鎔基"), ("x-unknown", "Größe".encode(), "Größe"), ("us-ascii", "Größe".encode("cp1252"), "Größe"),
+    ("utf-8", "Größe".encode("cp1252"), "Größe"), ("ks_c_5601-1987", "한글".encode("cp949"), "한글"), ("rot13", b"abc", "abc"),
+    ("", "テスト".encode("iso2022_jp"), "テスト"),
+])  # fmt: skip
+def test_encodings_are_found_whatever_the_mail_says(charset, raw, said):
+    head = f"Content-Type: text/plain; charset={charset}\n\n" if charset else "\n"
+    assert body(HEAD + head.encode() + raw) == said
+
+
+def test_what_cannot_be_decoded_is_counted():
+    raw = "これはテスト用のメールです。".encode("cp932") * 5
+    reading = read(HEAD + b"Content-Type: text/plain; charset=shift_jis\n\n" + raw[:20] + b"\x85\xff" + raw[20:])
+    assert "テスト" in reading.pages[0].text
+    (remark,) = reading.remarks
+    assert remark.text.endswith("could not be decoded and stand as \ufffd.")
+
+
+@pytest.mark.parametrize("data", [
+    b"no header at all, just words", b"\n\nx", HEAD + b"Content-Type: multipart/mixed\n\nx", HEAD + b"Content-Type: ;;;=\n\nx",
+    HEAD + b"Content-Transfer-Encoding: base64\n\n!!!", HEAD + b"Content-Type: text/plain; charset*=x'y'%ff\n\nx",
+    multipart(b"mixed", PLAIN)[:-8], b"From: <<<>>>, \"\nTo: @@;;\nDate: 99\n\nx", HEAD + b"Content-Transfer-Encoding: 8bit;\n\nx",
+    HEAD + b"Content-Disposition: attachment; filename*0*=\n\nx",
+])  # fmt: skip
+def test_broken_mails_never_raise(data):
+    assert read(data).pages and isinstance(members(data), dict)
+
+
+@pytest.mark.parametrize("odd", ["cid:", "<", "a@", "=?", "=?a?q?", " ", "(", '"', "\\", ";"])
+@pytest.mark.parametrize(
+    "where", ["From: %s\n\nx", "Subject: %s\n\nx", "Date: %s\n\nx", "Content-Type: %s\n\nx", "\n\n%s"]
+)
+def test_hostile_headers_take_no_time(where, odd):
+    started = time.perf_counter()
+    read((where % (odd * 20_000)).encode())
+    assert time.perf_counter() - started < 2
+
+
+def test_what_is_no_mail_is_named():
+    with pytest.raises(ReadError, match="is not a mail but a PDF"):
+        read(b"%PDF-1.7")
+    deep = HEAD + b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(3000))
+    with pytest.raises(ReadError, match="nested too deeply"):
+        read(deep)
+
+
+# --- attachments -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("head, name", [
+    ("Content-Type: application/pdf; name=a.pdf", "a.pdf"), ("Content-Type: application/pdf", "attachment.pdf"),
+    ("Content-Type: application/pdf; name=Report", "Report.pdf"), ("Content-Type: application/pdf; name=v1.2", "v1.2.pdf"),
+    ("Content-Type: application/octet-stream; name=a.docx", "a.docx"),
+    ("Content-Type: application/octet-stream\nContent-Disposition: attachment; filename*=utf-8''Gr%C3%B6%C3%9Fe.pdf", "Größe.pdf"),
+    ("Content-Type: application/pdf; name*0=long; name*1=er.pdf", "longer.pdf"),
+    ("Content-Type: application/pdf; name==?utf-8?q?Gr=C3=B6=C3=9Fe=2Epdf?=", "Größe.pdf"),
+    ("Content-Type: application/pdf; name=\"Größe.pdf\"", "Größe.pdf"),
+    ("Content-Type: application/pdf; name=../../etc/a.pdf", ".._.._etc_a.pdf"),
+    ("Content-Type: application/pdf; name=..", "attachment.pdf"), ("Content-Type: text/calendar", "attachment.ics"),
+    ("Content-Type: text/plain; name=notes.txt", "notes.txt"), ("Content-Type: text/plain; charset=utf-8\nContent-Disposition: attachment", "attachment.txt"),
+])  # fmt: skip
+def test_attachments_are_named_by_what_the_mail_says_of_them(head, name):
+    found = members(
+        multipart(
+            b"mixed", PLAIN, head.encode() + b"\nContent-Transfer-Encoding: base64\n\n" + base64.b64encode(b"data")
+        )
+    )
+    assert found == {name: b"data"}
+
+
+def test_attachments_of_the_same_name_are_kept_apart():
+    assert list(members(multipart(b"mixed", PDF, PDF))) == ["a.pdf", "a (2).pdf"]
+
+
+def test_pictures_of_the_body_logos_and_signatures_are_no_attachments():
+    def picture(identity, size):
+        data = base64.encodebytes(b"x" * size)
+        return b"Content-Type: image/png\nContent-ID: <" + identity + b">\nContent-Transfer-Encoding: base64\n\n" + data
+
+    html = b'Content-Type: text/html\n\n<p>See <img src="cid:shown@x"></p>'
+    seal = b"Content-Type: application/pkcs7-signature; name=smime.p7s\n\nx"
+    data = multipart(
+        b"related", html, picture(b"shown@x", 20_000), picture(b"scan@x", 20_000), picture(b"logo", 900), seal
+    )
+    assert list(members(data)) == ["attachment.png"]
+
+
+def test_forwarded_mails_are_members_with_their_own_attachments():
+    inner = (
+        multipart(b"mixed", PLAIN, PDF)
+        .replace(b"The lease", b"Old: lease / rent")
+        .replace(b"Monday.", b"Monday.\nFrom here on.")
+        .replace(b"==\n", b"inner\n")
+        .replace(b'"=="', b"inner")
+        .replace(b"--==--", b"--inner--")
+    )
+    outer = multipart(b"mixed", b"Content-Type: text/plain\n\nSee below.", b"Content-Type: message/rfc822\n\n" + inner)
+    ((name, data),) = members(outer).items()
+    assert name == "Old lease _ rent.eml" and body(data) == "The rent is due on Monday.\nFrom here on."
+    assert members(data) == {"a.pdf": b"%PDF-"}
+    packed = b"Content-Type: message/rfc822; name=x.eml\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(
+        inner
+    )
+    assert members(members(multipart(b"mixed", PLAIN, packed))["x.eml"]) == {"a.pdf": b"%PDF-"}
+
+
+def test_a_report_of_a_failed_delivery_is_read():
+    status = b"Content-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\nFinal-Recipient: rfc822; tim@x.org\nStatus: 5.1.1"
+    assert "Status: 5.1.1" in body(multipart(b"report; report-type=delivery-status", PLAIN, status))
+
+
+# --- signed and encrypted --------------------------------------------------------------------------------------
+
+
+def der(tag, *content, indefinite=False):
+    content = b"".join(content)
+    if indefinite:
+        return bytes([tag, 0x80]) + content + b"\0\0"
+    size = len(content)
+    head = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    return bytes([tag]) + head + content
+
+
+def cms(content, kind="2a864886f70d010702", indefinite=False):
+    octets = der(0x24, der(4, content[:7]), der(4, content[7:]), indefinite=True) if indefinite else der(4, content)
+    inner = der(
+        0x30,
+        der(6, bytes.fromhex("2a864886f70d010701")),
+        der(0xA0, octets, indefinite=indefinite),
+        indefinite=indefinite,
+    )
+    data = der(0x30, der(2, b"\1"), der(0x31), inner, der(0x31), indefinite=indefinite)
+    return der(0x30, der(6, bytes.fromhex(kind)), der(0xA0, data, indefinite=indefinite), indefinite=indefinite)
+
+
+@pytest.mark.parametrize("indefinite", [False, True])
+def test_signed_mails_are_read_through_their_signature(indefinite):
+    inner = b"Content-Type: multipart/mixed; boundary=b\n\n--b\n" + PLAIN + b"\n--b\n" + PDF + b"\n--b--\n"
+    head = (
+        HEAD
+        + b"Content-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\nContent-Transfer-Encoding: base64\n\n"
+    )
+    data = head + base64.encodebytes(cms(inner, indefinite=indefinite))
+    assert body(data) == "The rent is due on Monday." and members(data) == {"a.pdf": b"%PDF-"}
+
+
+def test_a_file_signed_by_itself_is_read_without_its_signature():
+    part = (
+        b"Content-Type: application/pkcs7-mime; name=invoice.xml.p7m\nContent-Transfer-Encoding: base64\n\n"
+        + base64.encodebytes(cms(b"<invoice/>"))
+    )
+    assert members(multipart(b"mixed", PLAIN, part)) == {"invoice.xml": b"<invoice/>"}
+
+
+def test_encrypted_mails_are_refused():
+    sealed = base64.encodebytes(cms(b"secret", "2a864886f70d010703"))
+    for data in (
+        HEAD + b"Content-Type: application/pkcs7-mime; name=smime.p7m\nContent-Transfer-Encoding: base64\n\n" + sealed,
+        multipart(
+            b"encrypted; protocol=application/pgp-encrypted", b"Content-Type: application/pgp-encrypted\n\nVersion: 1"
+        ),
+        HEAD + b"\n-----BEGIN PGP MESSAGE-----\n\nabc\n-----END PGP MESSAGE-----\n",
+    ):
+        with pytest.raises(ReadError, match=r"^is encrypted$"):
+            read(data)
+
+
+def test_damaged_signatures_are_refused():
+    whole = cms(b"words of a mail" * 20)
+    for data in (b"", b"x", whole[:80], b"\x30\x80" * 500, whole[:15] + b"\x30\x80" * 3000):
+        with pytest.raises(ReadError):
+            signed.content(data)
+
+
+def test_attachments_are_taken_out_of_a_winmail_package():
+    def attribute(name, data, level=2):
+        return bytes([level]) + name.to_bytes(4, "little") + len(data).to_bytes(4, "little") + data + b"\0\0"
+
+    package = bytes.fromhex("789f3e220100") + attribute(0x00069007, (1252).to_bytes(8, "little"), 1)
+    for title in ("Größe.pdf", "b.txt"):
+        package += (
+            attribute(0x00069002, b"x")
+            + attribute(0x00018010, title.encode("cp1252") + b"\0")
+            + attribute(0x0006800F, b"data")
+        )
+    assert dict(tnef.files(package)) == {"Größe.pdf": b"data", "b.txt": b"data"}
+    part = b"Content-Type: application/ms-tnef; name=winmail.dat\nContent-Transfer-Encoding: base64\n\n"
+    assert list(members(multipart(b"mixed", PLAIN, part + base64.encodebytes(package)))) == ["Größe.pdf", "b.txt"]
+    assert "not a winmail.dat package" in members(multipart(b"mixed", PLAIN, part + b"eHh4"))["winmail.dat"]
+
+
+def test_what_python_writes_is_read_back():
+    message = EmailMessage()
+    message["From"], message["Subject"] = "Jürgen Groß <j@x.org>", "Größe " * 30
+    message.set_content("Körper")
+    message.add_attachment(b"x", maintype="application", subtype="pdf", filename="Ü.pdf")
+    data = message.as_bytes()
+    assert body(data) == "Körper" and read(data).title == " ".join(["Größe"] * 30) and members(data) == {"Ü.pdf": b"x"}
+
+
+# --- mailboxes -------------------------------------------------------------------------------------------------
+
+
+def boxed(*mails):
+    return b"".join(b"From jane@x.org Sat Mar  2 10:15:00 2024\n" + one + b"\n\n" for one in mails)
+
+
+def test_the_mails_of_a_mailbox_are_members_in_order():
+    data = boxed(HEAD + b"\nOne.", b"Subject: =?utf-8?q?Gr=C3=B6=C3=9Fe?=\n\nTwo.", b"From: x@y.org\n\nThree.")
+    found = members(data, mailbox, "a.mbox")
+    assert list(found) == ["0001 The lease.eml", "0002 Größe.eml", "0003 mail.eml"]
+    assert [body(one) or one for one in found.values()][:2] == ["One.", "Two."]
+
+
+def test_a_sentence_that_begins_with_from_does_not_part_a_mail():
+    data = boxed(HEAD + b"\nOne.\n\nFrom here on we pay.\n\n>From there.\n>>From far.", HEAD + b"\nTwo.")
+    one, two = members(data, mailbox, "a.mbox").values()
+    assert body(one) == "One.\n\nFrom here on we pay.\n\nFrom there.\n>From far." and body(two) == "Two."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"From - Sat Mar  2 10:15:00 2024\r\n", b"From MAILER-DAEMON\n", b"From x@y.org Sat, 02 Mar 2024 10:15 +0100\n"],
+)
+def test_mails_are_parted_as_all_programs_write_it(line):
+    assert len(members((line + HEAD + b"\nText.\n\n") * 2, mailbox, "a.mbox")) == 2
+
+
+def test_a_mailbox_is_read_as_a_stream():
+    opened = []
+
+    class Stream(Source):
+        def open(self):
+            opened.append(super().open())
+            return opened[0]
+
+    found = mailbox.members(
+        Stream("a.mbox", data=boxed(*[HEAD + b"\n" + b"word " * 20] * 100)), Options(), Budget(Options())
+    )
+    next(found)
+    assert opened[0].tell() < 500
+
+
+def test_what_is_no_mailbox_is_named():
+    with pytest.raises(ReadError, match="is not a mailbox but a GZIP archive"):
+        members(gzip.compress(b"x"), mailbox, "a.mbox")

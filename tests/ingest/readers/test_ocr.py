@@ -1,0 +1,238 @@
+import builtins
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reportlab
+from PIL import Image, ImageDraw, ImageFont
+
+from localrag.errors import ReadError
+from localrag.ingest.readers import ocr, ppocr
+from localrag.ingest.readers.cleaning import clean
+from localrag.ingest.readers.reading_order import Line, Spot, arrange, words
+
+SENTENCE = "The tenant shall pay the rent monthly in advance."
+
+
+def picture(*texts, size=(900, 120), font=26):
+    """Black on white; each text is (x, y, words)."""
+    image = Image.new("L", size, 255)
+    draw = ImageDraw.Draw(image)
+    for x, y, words_ in texts:
+        draw.text((x, y), words_, font=ImageFont.load_default(size=font), fill=0)
+    return image
+
+
+def line(text, x, y, width=10, height=20):
+    spots = tuple(Spot(x + i * width, y, x + (i + 1) * width, y + height) for i in range(len(text)))
+    return Line(text, spots, 1.0)
+
+
+def text_of(*lines):
+    return "".join(mark for mark, _ in arrange(lines))
+
+
+# --- the engine -----------------------------------------------------------------------------------------------
+
+
+def test_a_sentence_is_recognised_and_each_word_stands_where_it_was_drawn():
+    found = ocr.recognise(picture((50, 40, SENTENCE)))
+    assert found.text == SENTENCE
+    assert [found.text[word.start : word.end] for word in found.words] == SENTENCE.split()
+    lefts = [word.left for word in found.words]
+    assert lefts == sorted(lefts) and all(a.right <= b.left + 0.01 for a, b in zip(found.words, found.words[1:]))  # noqa: B905
+    font = ImageFont.load_default(size=26)
+    for word in found.words:
+        start = (50 + font.getlength(SENTENCE[: word.start])) / 900
+        end = (50 + font.getlength(SENTENCE[: word.end])) / 900
+        assert abs(word.left - start) < 0.02 and abs(word.right - end) < 0.02
+        assert 0.25 < word.top < 0.45 and 0.5 < word.bottom < 0.7
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_page_scanned_on_its_side_or_head_is_turned_and_its_words_stay_where_they_are(turns):
+    upright = picture((50, 40, SENTENCE), (50, 90, "Interest is owed on late payment."), size=(900, 160))
+    method = {1: Image.Transpose.ROTATE_90, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_270}[turns]
+    found = ocr.recognise(upright.transpose(method))
+    assert found.text == SENTENCE + "\nInterest is owed on late payment."
+    first = found.words[0]
+    middle = (first.left + first.right) / 2, (first.top + first.bottom) / 2
+    expected = {1: (0.34, 0.92), 2: (0.92, 0.66), 3: (0.66, 0.08)}[turns]
+    assert middle == pytest.approx(expected, abs=0.04)
+
+
+def test_a_crooked_scan_is_read_line_by_line():
+    upright = picture(*((50, 50 + 40 * i, f"Line number {i} of the contract.") for i in range(4)), size=(900, 260))
+    found = ocr.recognise(upright.rotate(3, expand=True, fillcolor=255))
+    assert found.text.split("\n") == [f"Line number {i} of the contract." for i in range(4)]
+
+
+def test_specks_and_blank_paper_are_no_text():
+    speckled = Image.new("L", (600, 400), 255)
+    draw = ImageDraw.Draw(speckled)
+    for i in range(40):
+        draw.point((37 * i % 600, 91 * i % 400), 0)
+    draw.rectangle((0, 0, 4, 400), fill=40)
+    assert ocr.recognise(speckled) == ocr.Recognised("")
+    assert ocr.recognise(Image.new("1", (1, 1))) == ocr.Recognised("")
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "CMYK", "I;16", "F"])
+def test_every_kind_of_pixel_is_read(mode):
+    image = picture((20, 20, "Rent 1,200"), size=(260, 70), font=30)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype("uint16") * 257)
+    elif mode == "RGBA":  # black letters on nothing
+        image = Image.merge("RGBA", (Image.new("L", image.size, 0),) * 3 + (Image.eval(image, lambda v: 255 - v),))
+    else:
+        image = image.convert(mode)
+    assert ocr.recognise(image).text == "Rent 1,200"
+
+
+def test_letters_with_marks_are_read_in_the_languages_of_latin_script():
+    text = "Größe, déjà vu, año, così"
+    image = Image.new("L", (520, 100), 255)
+    font = ImageFont.truetype(Path(reportlab.__file__).parent / "fonts" / "Vera.ttf", 32)
+    ImageDraw.Draw(image).text((30, 30), text, font=font, fill=0)
+    assert ocr.recognise(image, ("de", "fr", "es", "it")).text == text
+
+
+def test_a_picture_too_large_is_refused_before_it_is_unpacked():
+    with pytest.raises(ReadError, match="is too large a picture"):
+        ocr.check_size((20_000, 20_000))
+
+
+def test_a_large_picture_is_made_smaller_but_words_stay_in_place(monkeypatch):
+    image = picture((50, 40, SENTENCE))
+    before = ocr.recognise(image)
+    monkeypatch.setattr(ocr, "_KEPT_PIXELS", image.width * image.height * 0.5)
+    after = ocr.recognise(image)
+    assert after.text == before.text
+    assert all(abs(a.left - b.left) < 0.01 for a, b in zip(before.words, after.words, strict=True))
+
+
+def test_the_downloading_code_of_the_wheel_is_never_imported():
+    code = (
+        "import sys; from localrag.ingest.readers import ocr; heavy = {'onnxruntime', 'scipy.ndimage'} & set(sys.modules);"
+        "assert not heavy, heavy; from PIL import Image; ocr.recognise(Image.new('L', (200, 60), 255));"
+        "bad = {'rapidocr', 'requests', 'cv2', 'omegaconf'} & set(sys.modules); assert not bad, bad"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- the choice of the engine ---------------------------------------------------------------------------------
+
+
+def test_a_language_that_nothing_reads_is_refused_with_what_to_install(monkeypatch):
+    monkeypatch.setattr(ocr, "_installed", lambda: frozenset())
+    with pytest.raises(ocr.NoEngine) as caught:
+        ocr.recognise(Image.new("L", (100, 50), 255), ("en", "ru"))
+    assert "'ru'" in caught.value.message and "tesseract-ocr-rus" in caught.value.hint
+    with pytest.raises(ocr.NoEngine, match="'xx' is not known"):
+        ocr.recognise(Image.new("L", (100, 50), 255), ("xx",))
+
+
+def test_without_the_wheel_the_person_is_told_to_install_it(monkeypatch):
+    monkeypatch.setattr(ocr, "_installed", lambda: frozenset())
+    monkeypatch.setattr(ppocr, "weights", lambda: None)
+    with pytest.raises(ocr.NoEngine) as caught:
+        ocr.recognise(Image.new("L", (100, 50), 255))
+    assert "pip install rapidocr" in caught.value.hint
+
+
+@pytest.mark.skipif(shutil.which("tesseract") is None, reason="Tesseract is not installed")
+def test_tesseract_reads_without_a_file_and_says_where_words_stand(monkeypatch):
+    monkeypatch.setattr(ppocr, "weights", lambda: None)
+    monkeypatch.setattr(builtins, "open", None)
+    found = ocr.recognise(picture((50, 40, SENTENCE)))
+    assert found.text == SENTENCE
+    assert [found.text[word.start : word.end] for word in found.words] == SENTENCE.split()
+    assert 0.04 < found.words[0].left < 0.07 and found.words[-1].right < 0.8
+
+
+# --- the order of reading -------------------------------------------------------------------------------------
+
+
+def test_two_columns_of_prose_are_read_one_after_the_other_below_their_title():
+    left = [line(f"left words of line {i} go on", 0, 60 + 30 * i) for i in range(5)]
+    right = [line(f"right words of line {i} too", 320, 62 + 30 * i) for i in range(5)]
+    title = line("A title that runs across both of the columns", 60, 0)
+    mixed = [part for pair in zip(left, right, strict=True) for part in pair]
+    text = text_of(title, *mixed)
+    order = [text.index(item.text) for item in (title, *left, *right)]
+    assert order == sorted(order)
+
+
+def test_figures_in_columns_become_a_table_and_dollar_signs_stay_with_their_figures():
+    rows = [
+        (("2022", 300), ("2021", 420)),
+        (("Products", 0), ("$", 270), ("96,388", 300), ("$", 390), ("104,429", 420)),
+        (("Services", 0), ("20,766", 300), ("19,516", 420)),
+        (("Other", 0), ("(393", 300), (")", 345), ("-", 420)),
+    ]
+    text = text_of(*(line(cell, x, 30 * i) for i, row in enumerate(rows) for cell, x in row))
+    assert text.split("\n") == [
+        "|  | 2022 | 2021 |",
+        "| --- | --- | --- |",
+        "| Products | $96,388 | $104,429 |",
+        "| Services | 20,766 | 19,516 |",
+        "| Other | (393) | - |",
+    ]
+
+
+def test_a_bar_in_a_cell_is_escaped_and_offsets_hold():
+    marks = arrange([line(cell, x, 30 * y) for y in range(3) for cell, x in (("a|b", 0), (f"{y},5", 200))])
+    text = "".join(mark for mark, _ in marks)
+    assert text.startswith("| a\\|b | 0,5 |")
+    assert {text[start:end] for start, end, _ in words(marks)} >= {"0,5", "1,5", "2,5"}
+
+
+def test_paragraphs_are_parted_and_cut_words_joined():
+    text = text_of(
+        line("The parties enter into this con-", 0, 0),
+        line("tract of their own free will and", 0, 30),
+        line("the self-", 0, 60),
+        line("evident follows.", 0, 90),
+        line("A new paragraph.", 0, 150),
+    )
+    assert text == (
+        "The parties enter into this contract of their own free will and\nthe self-evident follows.\n\nA new paragraph."
+    )
+
+
+def test_a_word_that_stands_hyphened_elsewhere_keeps_its_hyphen():
+    text = text_of(
+        line("a career-conditional tenure", 0, 0),
+        line("of the career-", 0, 30),
+        line("conditional sub-", 0, 60),
+        line("chapter", 0, 90),
+    )
+    assert text == "a career-conditional tenure\nof the career-conditional subchapter"
+
+
+def test_a_sentence_goes_on_in_the_next_column_without_a_new_paragraph():
+    left = [line(f"left words of line {i} go on", 0, 30 * i) for i in range(5)]
+    right = [line(f"right words of line {i} too", 320, 30 * i) for i in range(5)]
+    assert "line 4 go on\nright words of line 0" in text_of(*left, *right)
+
+
+def test_a_word_cut_by_a_line_end_has_a_box_on_each_line():
+    marks = arrange([line("an agree-", 300, 0), line("ment of all", 0, 30)])
+    text = "".join(mark for mark, _ in marks)
+    found = [(text[start:end], spot.top) for start, end, spot in words(marks)]
+    assert text == "an agreement of all"
+    assert found == [("an", 0), ("agree", 0), ("ment", 30), ("of", 30), ("all", 30)]
+
+
+def test_each_chinese_character_is_a_word_of_its_own():
+    marks = arrange([line("合同 A4", 0, 0)])
+    text = "".join(mark for mark, _ in marks)
+    assert [text[start:end] for start, end, _ in words(marks)] == ["合", "同", "A4"]
+
+
+def test_recognised_text_is_clean():
+    text = text_of(line("o\ufb03ce\u00a0of\u00adfer", 0, 0))
+    assert text == clean(text) == "office offer"

@@ -1,0 +1,201 @@
+import io
+import zipfile
+
+import pytest
+
+from localrag.errors import ReadError
+from localrag.ingest.readers import opendocument
+from localrag.ingest.readers.source import Options, Source
+
+SPACES = " ".join(
+    f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+    for short, name in (
+        ("office", "office"), ("text", "text"), ("table", "table"), ("draw", "drawing"), ("style", "style"),
+        ("svg", "svg-compatible"), ("show", "presentation"), ("chart", "chart"), ("meta", "meta"),
+    )
+) + ' xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:dc="http://purl.org/dc/elements/1.1/"'  # fmt: skip
+
+
+def document(body, kind="text", styles="", parts=None):
+    """An OpenDocument with this body, read."""
+    files = {
+        "content.xml": f"<office:document-content {SPACES}><office:automatic-styles>{styles}</office:automatic-styles>"
+        f"<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document-content>",
+        "META-INF/manifest.xml": "<manifest/>",
+        **(parts or {}),
+    }
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return opendocument.read(Source("a.odt", data=stream.getvalue()), Options(unpacked=1_000_000))
+
+
+def text_of(body, styles="", parts=None):
+    (page,) = document(body, styles=styles, parts=parts).pages
+    return page.text
+
+
+def p(text, style=""):
+    return f'<text:p text:style-name="{style}">{text}</text:p>'
+
+
+def style(name, properties, parent=""):
+    return f'<style:style style:name="{name}" style:parent-style-name="{parent}">{properties}</style:style>'
+
+
+def numbers(kind, name, *levels):
+    rows = "".join(
+        f'<text:list-level-style-number text:level="{n}" style:num-format="{form}" style:num-suffix="{end}" '
+        f'text:display-levels="{shown}"/>' if form else f'<text:list-level-style-bullet text:level="{n}"/>'
+        for n, (form, end, shown) in enumerate(levels, 1)
+    )  # fmt: skip
+    return f'<text:{kind} style:name="{name}">{rows}</text:{kind}>'
+
+
+def test_headings_and_paragraphs_keep_their_spaces_and_places():
+    reading = document(
+        '<text:h text:outline-level="1">The  Lease</text:h>'
+        + p(
+            'Due<text:s text:c="2"/>monthly,\n   <text:span>or <text:a>yearly</text:a></text:span>.<text:line-break/>Next'
+        )
+    )
+    (page,) = reading.pages
+    assert page.text == "The Lease\n\nDue  monthly, or yearly.\nNext" and page.number is None
+    assert [(item.start, item.level, item.title) for item in page.headings] == [(0, 1, "The Lease")]
+    assert reading.title == "The Lease"
+
+
+def test_lists_and_headings_keep_the_numbers_that_are_printed():
+    styles = numbers("list-style", "L", ("1", ".", 1), ("a", ")", 2), ("", "", 1))
+    styles += numbers("outline-style", "O", ("I", ".", 1), ("1", "", 2))
+    inner = "<text:list><text:list-item><text:p>deep</text:p></text:list-item><text:list-item><text:p>x</text:p></text:list-item></text:list>"
+    items = f'<text:list-item><text:p>one</text:p>{inner}</text:list-item><text:list-item text:start-value="7"><text:p>two</text:p></text:list-item>'
+    more = '<text:list text:style-name="L" text:continue-numbering="true"><text:list-item><text:p>three</text:p></text:list-item></text:list>'
+    headings = '<text:h text:outline-level="1">A</text:h><text:h text:outline-level="2">B</text:h>'
+    text = text_of(f'{headings}<text:list text:style-name="L">{items}</text:list>{p("between")}{more}', styles)
+    assert text.split("\n") == [
+        "I. A", "", "I.1 B", "", "1. one", "1.a) deep", "1.b) x", "7. two", "", "between", "", "8. three",
+    ]  # fmt: skip
+
+
+def test_tables_repeat_cells_and_rows_as_the_file_says_but_not_without_end():
+    cell = '<table:table-cell table:number-columns-repeated="{}"><text:p>{}</text:p></table:table-cell>'
+    table = (
+        "<table:table><table:table-header-rows><table:table-row>" + cell.format(1, "Item") + cell.format(2, "Fee|x")
+        + '</table:table-row></table:table-header-rows><table:table-row table:number-rows-repeated="2">' + cell.format(1, "Mill")
+        + '<table:covered-table-cell/>' + cell.format(1, "9") + cell.format(16000, "") + "</table:table-row>"
+        + '<table:table-row table:number-rows-repeated="1000000">' + cell.format(9, "") + "</table:table-row></table:table>"
+    )  # fmt: skip
+    assert text_of(table).split("\n") == [
+        "| Item | Fee\\|x | Fee\\|x |", "| --- | --- | --- |", "| Mill |  | 9 |", "| Mill |  | 9 |",
+    ]  # fmt: skip
+    bomb = f'<table:table><table:table-row table:number-rows-repeated="999999999">{cell.format(999999999, "x")}</table:table-row></table:table>'
+    assert len(text_of(bomb)) < 4_000_000
+
+
+def test_a_table_in_a_cell_is_part_of_the_cell():
+    row = "<table:table-row>%s</table:table-row>"
+    cell = "<table:table-cell>%s</table:table-cell>"
+    inner = f"<table:table>{row % (cell % p('x') + cell % p('y'))}</table:table>"
+    assert text_of(f"<table:table>{row % (cell % p('a') + cell % inner)}</table:table>").startswith("| a | x y |")
+
+
+def test_notes_follow_their_paragraph_and_comments_and_deletions_are_out():
+    note = "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>Net of tax.</text:p></text:note-body></text:note>"
+    comment = "<office:annotation><dc:creator>x</dc:creator><text:p>comment</text:p></office:annotation>"
+    deleted = f"<text:tracked-changes><text:changed-region><text:deletion>{p('deleted')}</text:deletion></text:changed-region></text:tracked-changes>"
+    assert text_of(f"{deleted}{p(f'The fee{note}{comment} is due.')}{p('After.')}") == (
+        "The fee [1] is due.\n\n[1] Net of tax.\n\nAfter."
+    )
+
+
+def test_hidden_text_is_kept_out_and_reported():
+    styles = style("H", '<style:text-properties text:display="none"/>')
+    body = p('Seen<text:span text:style-name="T"> ghost</text:span>.') + p("all hidden", "H")
+    body += f'<text:section text:display="none">{p("secret")}</text:section>'
+    reading = document(body, styles=styles + style("T", "", "H"))
+    assert reading.pages[0].text == "Seen."
+    assert [item.text for item in reading.remarks] == [
+        "hidden text was kept out (15 characters): “ghostall hidden”", "a hidden section was kept out (6 characters): “secret”",
+    ]  # fmt: skip
+
+
+def test_text_boxes_and_charts_stand_behind_their_paragraph():
+    box = f"<draw:frame><draw:text-box>{p('In the box.')}</draw:text-box></draw:frame>"
+    graph = '<draw:frame><draw:object xlink:href="./Object 1"/></draw:frame>'
+    cells = ["<table:table-cell>%s</table:table-cell>" % p(text) for text in ("", "2024", "Rent", "7")]  # noqa: UP031
+    rows = f"<table:table-header-rows><table:table-row>{cells[0]}{cells[1]}</table:table-row></table:table-header-rows>"
+    rows += f"<table:table-rows><table:table-row>{cells[2]}{cells[3]}</table:table-row></table:table-rows>"
+    chart = (
+        f"<office:document-content {SPACES}><office:body><office:chart><chart:chart><chart:title>{p('Costs')}</chart:title>"
+        f"<table:table>{rows}</table:table></chart:chart></office:chart></office:body></office:document-content>"
+    )
+    assert text_of(p(f"Before.{box}{graph}"), parts={"Object 1/content.xml": chart}) == (
+        "Before.\n\nIn the box.\n\nCosts\n|  | 2024 |\n| --- | --- |\n| Rent | 7 |"
+    )
+
+
+def frame(text, kind="", top=1, left=1):
+    return f'<draw:frame show:class="{kind}" svg:y="{top}cm" svg:x="{left}cm"><draw:text-box>{text}</draw:text-box></draw:frame>'
+
+
+def test_slides_are_pages_with_title_order_and_notes():
+    notes = (
+        f"<show:notes><draw:page-thumbnail/>{frame(p('Say this.'), 'notes')}{frame(p('5'), 'page-number')}</show:notes>"
+    )
+    one = frame(p("low"), top=9) + frame(p("right"), top=4, left=9) + f"<draw:g>{frame(p('left'), top=4)}</draw:g>"
+    one += frame(p("Plan"), "title", 20) + frame(p("never"), "footer") + notes
+    two = frame('<draw:image xlink:href="x.png"/>')
+    styles = style("S", '<style:drawing-page-properties show:visibility="hidden"/>')
+    reading = document(
+        f'<draw:page>{one}</draw:page><draw:page>{two}</draw:page><draw:page draw:style-name="S">{frame(p("x"))}</draw:page>',
+        "presentation",
+        styles,
+    )
+    assert [(page.unit, page.number, page.text) for page in reading.pages] == [
+        ("slide", 1, "Plan\n\nleft\n\nright\n\nlow\n\nNotes:\nSay this."), ("slide", 2, ""), ("slide", 3, "x"),
+    ]  # fmt: skip
+    assert [(item.number, item.reason) for item in reading.skipped] == [(2, "no text; a picture")]
+    assert [(item.number, item.text) for item in reading.remarks] == [(3, "is hidden")]
+    assert reading.title == "Plan" and reading.pages[0].headings[0].title == "Plan"
+
+
+def test_title_author_and_date_come_from_the_properties():
+    meta = (
+        f"<office:document-meta {SPACES}><office:meta><dc:title>The Plan</dc:title><meta:initial-creator>Jane Doe"
+        "</meta:initial-creator><dc:creator>John</dc:creator><dc:date>2024-03-02T10:11:12.5</dc:date></office:meta></office:document-meta>"
+    )
+    reading = document(p("Text"), parts={"meta.xml": meta})
+    assert (reading.title, reading.author, reading.date) == ("The Plan", "Jane Doe", "2024-03-02T10:11:12")
+    assert document(p("Text"), parts={"meta.xml": "<broken"}).pages[0].text == "Text"
+
+
+@pytest.mark.parametrize("parts", [
+    {"META-INF/manifest.xml": "<m><manifest:encryption-data/></m>", "content.xml": "\x8f\x01"}, {"encrypted-package": "x"},
+])  # fmt: skip
+def test_encrypted_documents_are_named(parts):
+    with pytest.raises(ReadError, match="is encrypted"):
+        document(p("x"), parts=parts)
+
+
+def test_what_is_no_text_and_no_presentation_is_named():
+    with pytest.raises(ReadError, match="no text or presentation"):
+        document("", "spreadsheet")
+    with pytest.raises(ReadError, match="is damaged, or not an OpenDocument"):
+        document("", parts={"content.xml": "<cut"})
+    with pytest.raises(ReadError, match="but a PDF"):
+        opendocument.read(Source("a.odt", data=b"%PDF-1.7"), Options())
+    with pytest.raises(ReadError, match="entities"):
+        document("", parts={"content.xml": '<!DOCTYPE x [<!ENTITY a "aa">]><x>&a;</x>'})
+    with pytest.raises(ReadError, match="unpacks to more than 1,000,000 bytes"):
+        document(p("x" * 2_000_000))
+
+
+def test_deeply_nested_content_ends():
+    deep = "<text:section>" * 3000 + p("deep") + "</text:section>" * 3000
+    spans = "<text:span>" * 3000 + "deep" + "</text:span>" * 3000
+    lists = "<text:list><text:list-item>" * 3000 + p("deep") + "</text:list-item></text:list>" * 3000
+    row = "<table:table><table:table-row><table:table-cell>"
+    tables = row * 1000 + p("deep") + "</table:table-cell></table:table-row></table:table>" * 1000
+    assert text_of(deep + p(f"Text{spans}") + lists + tables) == "Text"

@@ -1,0 +1,276 @@
+from pathlib import Path
+
+import pypdf
+import pytest
+from reportlab.lib.pagesizes import A4
+from reportlab.pdfgen import canvas
+
+from localrag.errors import ReadError
+from localrag.ingest.readers import pdf
+from localrag.ingest.readers.source import Budget, Options, OverBudget, Source
+from localrag.types import SkippedPage
+
+TEXT = "The rent of the mill is 1,200 euros a month."
+
+
+def write(path, pages, title=None, draw=None, outline=(), encrypt=None):
+    """A small PDF: `pages` are lists of lines; `outline` holds (level, title, page)."""
+    sheet = canvas.Canvas(str(path), pagesize=A4, pageCompression=0, encrypt=encrypt)
+    sheet.setTitle(title or "untitled")
+    for number, lines in enumerate(pages):
+        for level, name, page in outline:
+            if page == number:
+                sheet.bookmarkPage(name)
+                sheet.addOutlineEntry(name, name, level)
+        for row, line in enumerate(lines):
+            sheet.drawString(50, 780 - 16 * row, line)
+        if draw:
+            draw(sheet, number)
+        sheet.showPage()
+    sheet.save()
+    return path
+
+
+def read(path, **options):
+    return pdf.read(Source.of(path), Options(ocr=options.pop("ocr", "off"), **options))
+
+
+def picture(sheet, number):
+    from PIL import Image
+    from reportlab.lib.utils import ImageReader
+
+    sheet.drawImage(ImageReader(Image.new("L", (60, 60), 99)), 50, 300)
+
+
+def test_pages_keep_their_numbers_text_and_line_breaks(tmp_path):
+    reading = read(write(tmp_path / "a.pdf", [[TEXT, "Second line.  "], ["Another page of it."]], title="The Lease"))
+    assert [(page.number, page.text) for page in reading.pages] == [
+        (1, f"{TEXT}\nSecond line."), (2, "Another page of it."),
+    ]  # fmt: skip
+    assert reading.title == "The Lease" and reading.skipped == ()
+
+
+def test_page_labels_are_kept(tmp_path):
+    path = write(tmp_path / "a.pdf", [[TEXT], [TEXT], [TEXT]])
+    writer = pypdf.PdfWriter(clone_from=path)
+    writer.set_page_label(0, 1, style="/r")
+    writer.set_page_label(2, 2, style="/D")
+    writer.write(path)
+    assert [page.label for page in read(path).pages] == ["i", "ii", "1"]
+
+
+def test_the_outline_gives_the_headings_where_they_stand(tmp_path):
+    outline = [(0, "Rent", 0), (1, "Late Payment", 0), (0, "Not Printed Anywhere", 1)]
+    pages = [["About rent and late payment.", "Rent", TEXT, "2.1  Late  Payment", TEXT], [TEXT]]
+    first, second = read(write(tmp_path / "a.pdf", pages, outline=outline)).pages
+    assert [(item.level, item.title) for item in first.headings] == [(1, "Rent"), (2, "Late Payment")]
+    assert first.text[first.headings[0].start :].startswith("Rent\n")
+    assert first.text[first.headings[1].start :].startswith("2.1 ")
+    assert [(item.start, item.title) for item in second.headings] == [(0, "Not Printed Anywhere")]
+
+
+def test_without_an_outline_headings_come_from_the_text(tmp_path):
+    reading = read(write(tmp_path / "a.pdf", [[TEXT, "12. TERMINATION", TEXT]]))
+    assert [item.title for item in reading.pages[0].headings] == ["12. TERMINATION"]
+
+
+def test_pages_without_text_are_reported_and_hold_their_place(tmp_path):
+    def draw(sheet, number):
+        if number == 1:
+            picture(sheet, number)
+            sheet.drawString(50, 50, "2")
+
+    reading = read(write(tmp_path / "a.pdf", [[TEXT], [], [], ["Short."]], draw=draw))
+    assert [(page.number, bool(page.text)) for page in reading.pages] == [(1, True), (2, False), (3, False), (4, True)]
+    assert reading.skipped == (SkippedPage(2, "no text; probably a scan"), SkippedPage(3, "no text; blank"))
+
+
+def refused(path, *passwords, **options):
+    with pytest.raises(ReadError) as caught:
+        read(path, passwords=passwords, **options)
+    assert caught.value.hint
+    return caught.value.message
+
+
+def test_a_scan_is_refused_as_one(tmp_path):
+    assert "probably a scan" in refused(write(tmp_path / "a.pdf", [[], []], draw=picture))
+    assert "blank" in refused(write(tmp_path / "b.pdf", [[], []]))
+
+
+def test_an_encrypted_file_opens_with_any_of_the_passwords(tmp_path):
+    path = write(tmp_path / "a.pdf", [[TEXT]])
+    writer = pypdf.PdfWriter(clone_from=path)
+    writer.encrypt("sesame", algorithm="RC4-128")
+    writer.write(path)
+    assert "is encrypted" in refused(path)
+    assert "none of the passwords" in refused(path, "wrong", "too")
+    assert read(path, passwords=("wrong", "sesame")).pages[0].text == TEXT
+
+
+def test_an_empty_user_password_opens_silently(tmp_path):
+    from reportlab.lib.pdfencrypt import StandardEncryption
+
+    path = write(tmp_path / "a.pdf", [[TEXT]], encrypt=StandardEncryption("", ownerPassword="owner", strength=128))
+    assert pypdf.PdfReader(path).is_encrypted
+    assert read(path).pages[0].text == TEXT
+
+
+def test_what_is_no_pdf_is_named(tmp_path):
+    for data, reason in (
+        (b"<!DOCTYPE html><html><body>Not found", "is not a PDF but an HTML page"),
+        (b"PK\x03\x04 and so on", "is not a PDF but a ZIP archive"),
+        (b"\x89PNG\r\n", "is not a PDF but a PNG picture"),
+        (b"%PDF-1.7\n1 0 obj\n<<", "is damaged"),
+        (b"nothing known", "is damaged, or not a PDF"),
+    ):
+        path = tmp_path / "a.pdf"
+        path.write_bytes(data)
+        assert reason in refused(path)
+
+
+def test_a_truncated_file_is_read_or_refused_but_never_raises_anything_else(tmp_path):
+    data = write(tmp_path / "a.pdf", [[TEXT], [TEXT]]).read_bytes()
+    path = tmp_path / "cut.pdf"
+    for size in range(1, len(data), 97):
+        path.write_bytes(data[:size])
+        try:
+            read(path)
+        except ReadError as error:
+            assert error.message and error.hint
+
+
+def test_filled_in_form_fields_are_text(tmp_path):
+    def draw(sheet, number):
+        sheet.acroForm.textfield(name="tenant", x=50, y=600, width=200, height=20, value="Marguerite Duval")
+
+    assert "Marguerite Duval" in read(write(tmp_path / "a.pdf", [[TEXT]], draw=draw)).pages[0].text
+
+
+@pytest.mark.parametrize("raw, tidy", [
+    ("the con\ufffetract is", "the contract is"), ("a Non\ufffeInterested Trustee", "a Non-Interested Trustee"),
+    ("a non\ufffeexclusive right", "a non-exclusive right"),
+    ("a well-read, well\ufffe\r\nread", "a well-read, well-read"),
+    ("cost-plus and cost\ufffeplus", "cost-plus and cost-plus"), ("iso\ufffe9001", "iso-9001"), ("end \ufffe", "end -"),
+    ("a  \r\nb\t\r\nc", "a\nb\nc"), ("a\u00a0b", "a b"), ("soft\u00adly", "softly"), ("x\n\n\n\n\n\ny", "x\n\n\ny"),
+])  # fmt: skip
+def test_text_is_tidied(raw, tidy):
+    assert pdf._tidy(raw) == tidy
+
+
+def test_author_and_date_are_facts(tmp_path):
+    path = write(tmp_path / "a.pdf", [[TEXT]])
+    writer = pypdf.PdfWriter(clone_from=path)
+    writer.add_metadata({"/Author": "Marguerite  Duval", "/CreationDate": "D:20240302101500+01'00'"})
+    writer.write(path)
+    reading = read(path)
+    assert (reading.author, reading.date) == ("Marguerite Duval", "2024-03-02T10:15:00+01:00")
+
+
+@pytest.mark.parametrize("raw, date", [
+    ("D:20240302", "2024-03-02"), ("D:20240302101500Z", "2024-03-02T10:15:00Z"), ("D:2024", "2024"), ("", ""),
+    ("D:20240302101500", "2024-03-02T10:15:00"), ("D:20241399", "2024"), ("yesterday", ""), ("00000000", ""),
+    ("D:20240302101500-05", "2024-03-02T10:15:00-05:00"),
+])  # fmt: skip
+def test_dates_become_iso(raw, date):
+    assert pdf._date(raw) == date
+
+
+def test_attached_files_are_members_with_safe_names(tmp_path):
+    path = write(tmp_path / "a.pdf", [[TEXT]])
+    writer = pypdf.PdfWriter(clone_from=path)
+    writer.add_attachment("../../etc/invoice.xml", b"<invoice>1,200</invoice>")
+    writer.add_attachment("C:\\mail\\note.txt", b"Paid.")
+    writer.add_attachment("other/note.txt", b"Not paid.")
+    writer.write(path)
+    options = Options()
+    members = {member.name: member for member in pdf.members(Source.of(path), options, Budget(options))}
+    assert set(members) == {"invoice.xml", "note.txt", "note (2).txt"}
+    assert {members[name].source.read() for name in ("note.txt", "note (2).txt")} == {b"Paid.", b"Not paid."}
+
+
+def test_attached_files_count_against_the_budget(tmp_path):
+    path = write(tmp_path / "a.pdf", [[TEXT]])
+    writer = pypdf.PdfWriter(clone_from=path)
+    writer.add_attachment("big.txt", b"x" * 5000)
+    writer.write(path)
+    options = Options(unpacked=1000)
+    with pytest.raises(OverBudget):
+        list(pdf.members(Source.of(path), options, Budget(options)))
+
+
+def scan(sheet, number):
+    """A page that is a picture of large letters."""
+    from PIL import Image, ImageDraw, ImageFont
+    from reportlab.lib.utils import ImageReader
+
+    image = Image.new("L", (1240, 500), 255)
+    ImageDraw.Draw(image).text((60, 150), "The rent is 1,200 euros.", fill=0, font=ImageFont.load_default(70))
+    sheet.drawImage(ImageReader(image), 0, 400, 595, 240)
+
+
+def test_a_scan_is_recognised_with_the_places_of_its_words(tmp_path):
+    reading = read(write(tmp_path / "a.pdf", [[], [TEXT]], draw=lambda s, n: n == 0 and scan(s, n)), ocr="auto")
+    first, second = reading.pages
+    assert "rent is 1,200 euros" in first.text and second.text == TEXT and second.words == ()
+    place = {first.text[word.start : word.end]: word for word in first.words}["rent"]
+    assert 0.1 < place.left < place.right < 0.5 and 0.25 < place.top < place.bottom < 0.5
+    assert reading.skipped == ()
+
+
+def test_a_picture_without_text_is_said_to_have_none(tmp_path):
+    reading = read(write(tmp_path / "a.pdf", [[TEXT], []], draw=lambda s, n: n == 1 and picture(s, n)), ocr="auto")
+    assert reading.skipped == (SkippedPage(2, "no text; nothing was recognised in the picture"),)
+
+
+def test_without_an_engine_each_page_says_so(tmp_path, monkeypatch):
+    from localrag.ingest.readers import ocr
+
+    def recognise(image, languages):
+        raise ocr.NoEngine("cannot be recognised: no engine for Georgian", "Install one.")
+
+    monkeypatch.setattr(ocr, "recognise", recognise)
+    path = write(tmp_path / "a.pdf", [[TEXT], []], draw=lambda s, n: n == 1 and scan(s, n))
+    assert "no engine for Georgian" in read(path, ocr="auto").skipped[0].reason
+    assert "no engine for Georgian" in refused(write(tmp_path / "b.pdf", [[]], draw=scan), ocr="auto")
+
+
+def test_characters_beyond_the_first_65536_are_whole(tmp_path):
+    path = write(tmp_path / "a.pdf", [["xyz" + TEXT]])
+    cmap = "1 begincodespacerange <00> <ff> endcodespacerange 2 beginbfchar <78> <D835DC61> <79> <D835DC3F> endbfchar"
+    writer = pypdf.PdfWriter(clone_from=path)
+    stream = pypdf.generic.DecodedStreamObject()
+    stream.set_data(f"/CIDInit /ProcSet findresource begin begincmap {cmap} endcmap end".encode())
+    fonts = writer.pages[0]["/Resources"]["/Font"]
+    for name in fonts:
+        fonts[name].get_object()[pypdf.generic.NameObject("/ToUnicode")] = writer._add_object(stream)
+    writer.write(path)
+    assert read(path).pages[0].text.startswith("\U0001d461\U0001d43f")
+
+
+def test_too_many_pages_or_characters_are_refused(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.pdf", [[TEXT]] * 3)
+    with pytest.raises(ReadError, match="more than the 50 characters"):
+        read(path, characters=50)
+    monkeypatch.setattr(pdf, "_MOST_PAGES", 2)
+    assert "has 3 pages" in refused(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
+def test_the_file_is_closed_again(tmp_path):
+    path = write(tmp_path / "a.pdf", [[TEXT]] * 3)
+    read(path)
+    assert str(path) not in {str(item.resolve()) for item in Path("/proc/self/fd").iterdir()}
+
+
+def test_a_layout_that_is_not_understood_costs_only_the_layout_of_its_page(tmp_path, monkeypatch):
+    real = pdf.page_text
+
+    def fail(page, textpage, raw, *more):
+        if "Second" in raw:
+            raise ZeroDivisionError
+        return real(page, textpage, raw, *more)
+
+    monkeypatch.setattr(pdf, "page_text", fail)
+    reading = read(write(tmp_path / "a.pdf", [[TEXT], ["Second page, " + TEXT]]))
+    assert [page.text for page in reading.pages] == [TEXT, "Second page, " + TEXT]
+    assert [remark.number for remark in reading.remarks] == [2] and "not understood" in reading.remarks[0].text

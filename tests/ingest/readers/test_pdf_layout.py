@@ -1,0 +1,158 @@
+from reportlab.lib.pagesizes import A4
+from reportlab.pdfgen import canvas
+
+from localrag.ingest.readers import pdf
+from localrag.ingest.readers.pdf_bidi import is_visual, plain
+from localrag.ingest.readers.pdf_running import drop_running_lines
+from localrag.ingest.readers.pdf_words import joined
+from localrag.ingest.readers.source import Options, Source
+
+WORDS = "corn is ground between two stones of which the upper one turns while the lower one lies still".split()
+
+
+def prose(start, words=8):
+    return " ".join(WORDS[(start + step) % len(WORDS)] for step in range(words))
+
+
+def read(path, *draws):
+    sheet = canvas.Canvas(str(path), pagesize=A4)
+    for draw in draws:
+        sheet.setFont("Helvetica", 10)
+        draw(sheet)
+        sheet.showPage()
+    sheet.save()
+    return [page.text for page in pdf.read(Source.of(path), Options(ocr="off")).pages]
+
+
+def across(sheet, left, right, top=700):
+    """Two columns, drawn line by line across both."""
+    for row, (one, other) in enumerate(zip(left, right, strict=True)):
+        sheet.drawString(50, top - 12 * row, one)
+        sheet.drawString(310, top - 12 * row, other)
+
+
+def test_columns_drawn_across_are_read_one_after_the_other(tmp_path):
+    left = [f"L{row} {prose(row)}" for row in range(25)]
+    right = [f"R{row} {prose(row + 3)}" for row in range(25)]
+
+    def draw(sheet):
+        sheet.drawString(
+            50, 740, "A title that goes over the whole width of the page and belongs to both of its columns"
+        )
+        across(sheet, left, right)
+        sheet.drawString(50, 380, "And a last line below that goes over the whole width of the page like the first one")
+
+    lines = read(tmp_path / "a.pdf", draw)[0].split("\n")
+    assert [line for line in lines if line][1:-1] == left + right
+    assert lines[0].startswith("A title") and lines[-1].startswith("And a last line")
+
+
+def test_a_word_cut_at_the_end_of_a_column_line_is_joined(tmp_path):
+    left = [prose(row) for row in range(12)]
+    left[3], left[4] = "the miller wishes to end the con-", "tract with the farms around him now"
+
+    def draw(sheet):
+        across(sheet, left, [prose(row + 5) for row in range(12)])
+
+    assert "to end the contract with the farms" in read(tmp_path / "a.pdf", draw)[0]
+
+
+def test_columns_that_the_file_draws_in_order_stay_as_they_are(tmp_path):
+    def draw(sheet):
+        for x in (50, 310):
+            for row in range(20):
+                sheet.drawString(x, 700 - 12 * row, prose(row + x))
+
+    expected = "\n".join(prose(row + x) for x in (50, 310) for row in range(20))
+    assert read(tmp_path / "a.pdf", draw) == [expected]
+
+
+def test_labels_and_values_side_by_side_are_not_torn_apart(tmp_path):
+    def draw(sheet):
+        for row in range(12):
+            sheet.drawString(50, 700 - 14 * row, f"Field {row}:")
+            sheet.drawString(200, 700 - 14 * row, f"value number {row}")
+
+    assert "Field 3: value number 3\nField 4: value number 4" in read(tmp_path / "a.pdf", draw)[0]
+
+
+# --- running lines
+
+
+def pages(number, head="The Mill Company", foot="Page {} of 9"):
+    return [
+        f"{head}\nSaid {page * page} times here.\nMore of {page % 3}.\n{foot.format(page)}" for page in range(1, number)
+    ]
+
+
+def test_running_headers_and_footers_are_said_once():
+    first, *rest = drop_running_lines(pages(10))
+    assert first == pages(2)[0]
+    assert rest[0] == "Said 4 times here.\nMore of 2."
+    assert all("Mill" not in text and "Page" not in text for text in rest)
+
+
+def test_bare_page_numbers_are_running_lines():
+    texts = drop_running_lines([f"Some words on leaf {number * number}.\n{number}" for number in range(5, 12)])
+    assert texts[3] == "Some words on leaf 64."
+
+
+def test_lines_that_only_look_alike_stay():
+    texts = [
+        f"Total {number * 37 % 11} {number * 53 % 17}\nprose of page {number}\nEnd {number * 37 % 11}."
+        for number in range(9)
+    ]
+    assert drop_running_lines(texts) == texts
+
+
+def test_a_page_never_loses_all_its_text_and_few_pages_nothing():
+    texts = ["Same line"] * 6
+    assert drop_running_lines(texts) == texts
+    assert drop_running_lines(pages(3)) == pages(3)
+
+
+def test_rows_of_tables_are_never_running_lines():
+    texts = [f"Prose {n * n}\n| Item | Price |\n| --- | --- |\n| Total | {n * 31 % 7} |" for n in range(8)]
+    assert drop_running_lines(texts) == texts
+
+
+def test_running_lines_leave_the_pages_of_a_file(tmp_path):
+    def page(number):
+        def draw(sheet):
+            sheet.drawString(50, 800, "Mill Company, Annual Report")
+            sheet.drawString(50, 400, f"This is what page {number * number} says.")
+            sheet.drawString(300, 30, str(number))
+
+        return draw
+
+    texts = read(tmp_path / "a.pdf", *[page(number) for number in range(1, 7)])
+    assert texts[0].startswith("Mill Company") and texts[1:] == [
+        f"This is what page {n * n} says." for n in range(2, 7)
+    ]
+
+
+# --- scripts
+
+
+def test_text_set_from_the_left_is_turned_round():
+    seen = "ةيبرعلا ةغللاب 2024 باتكلا (دمحا)"
+    assert is_visual(seen)
+    assert plain(seen, True) == "(احمد) الكتاب 2024 باللغة العربية"
+    assert plain("Title: םולש to all of them", True) == "Title: שלום to all of them"
+
+
+def test_text_in_reading_order_stays():
+    text = "اللغة العربية في المدرسة"
+    assert not is_visual(text) and plain(text, False) == text
+
+
+def test_the_cells_of_a_table_are_turned_each_for_itself():
+    assert plain("| ةنس | 2024 |\n| --- | --- |", True) == "| سنة | 2024 |\n| --- | --- |"
+
+
+def test_presentation_forms_become_letters_and_wide_forms_stay():
+    assert plain("ﺳﻼﻡ Ａ１", False) == "سلام Ａ１"
+
+
+def test_lines_of_chinese_are_joined_without_a_space():
+    assert joined("合同期", "限为") == "合同期限为" and joined("two", "words") == "two words"

@@ -1,0 +1,232 @@
+from itertools import pairwise
+
+import pytest
+from reportlab.lib.pagesizes import A4
+from reportlab.pdfgen import canvas
+
+from localrag.ingest.readers import pdf
+from localrag.ingest.readers.pdf_cells import is_figure, is_unit, is_year
+from localrag.ingest.readers.source import Options, Source
+
+
+def read(path, draw):
+    sheet = canvas.Canvas(str(path), pagesize=A4)
+    sheet.setFont("Helvetica", 9)
+    draw(sheet)
+    sheet.save()
+    return pdf.read(Source.of(path), Options(ocr="off")).pages[0].text
+
+
+def rows(text):
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.split("\n") if line[:1] == "|"]
+
+
+def filing(sheet, top=700):
+    """A statement as filings set it: "$" and ")" apart, headers over two lines, a label over two lines."""
+    sheet.drawCentredString(410, top, "Three Months Ended")
+    sheet.line(320, top - 3, 500, top - 3)
+    for x, date in ((400, "July 1,"), (490, "June 25,")):
+        sheet.drawRightString(x, top - 13, date)
+    for x, year in ((400, "2023"), (490, "2022")):
+        sheet.drawRightString(x, top - 23, year)
+    lines = (
+        ("Net sales:",), ("  Products", "60,584", "63,355", "$"), ("  Services", "21,213", "19,604"),
+        ("Other income and expense, net of the", ), ("costs of hedging", "(265", "(10"), ("Net income", "19,881", "19,442", "$"),
+    )  # fmt: skip
+    for row, (label, *figures) in enumerate(lines, 1):
+        y = top - 26 - 14 * row - (0 if row < 5 else -4)
+        sheet.drawString(50 + 10 * label.startswith("  "), y, label.strip())
+        for x, figure in zip((400, 490), figures, strict=False):
+            if figures[-1] == "$":
+                sheet.drawString(x - 70, y, "$")
+            sheet.drawRightString(x, y, figure)
+            if figure.startswith("("):
+                sheet.drawString(x + 2, y, ")")
+
+
+def test_a_statement_keeps_rows_and_columns(tmp_path):
+    def draw(sheet):
+        sheet.drawString(
+            50, 760, "The statement below is not audited, and should be read with the notes that follow it."
+        )
+        filing(sheet)
+        sheet.drawString(
+            50, 560, "Sales fell because of the weak dollar, as we had said in the report before this one."
+        )
+
+    text = read(tmp_path / "a.pdf", draw)
+    assert rows(text) == [
+        ["", "Three Months Ended July 1, 2023", "Three Months Ended June 25, 2022"],
+        ["---", "---", "---"],
+        ["Net sales:", "", ""],
+        ["Products", "$60,584", "$63,355"],
+        ["Services", "21,213", "19,604"],
+        ["Other income and expense, net of the costs of hedging", "(265)", "(10)"],
+        ["Net income", "$19,881", "$19,442"],
+    ]
+    assert text.startswith("The statement below is not audited, and should be read with the notes that follow it.\n")
+    assert text.endswith("\nSales fell because of the weak dollar, as we had said in the report before this one.")
+
+
+def test_two_tables_and_the_prose_between_them_stay_apart(tmp_path):
+    def draw(sheet):
+        filing(sheet)
+        sheet.drawString(
+            50, 570, "The figures of the parent company alone are set out in the table that follows below."
+        )
+        filing(sheet, 540)
+
+    text = read(tmp_path / "a.pdf", draw)
+    assert text.count("\n| --- ") == 2
+    first, second = text.split("The figures of the parent company alone")
+    assert first.count("Net income") == second.count("Net income") == 1
+
+
+def test_a_period_belongs_to_the_years_under_it(tmp_path):
+    def draw(sheet):
+        for x, words in ((325, "Three Months Ended June 30,"), (485, "Six Months Ended June 30,")):
+            sheet.drawCentredString(x, 700, words)
+        for x, year in ((300, "2023"), (370, "2022"), (460, "2023"), (530, "2022")):
+            sheet.drawRightString(x, 688, year)
+        for row, label in enumerate(("Mill", "Bakery", "Total")):
+            sheet.drawString(50, 670 - 14 * row, label)
+            for x in (300, 370, 460, 530):
+                sheet.drawRightString(x, 670 - 14 * row, f"{row + 1},{x}")
+
+    header, _, *body = rows(read(tmp_path / "a.pdf", draw))
+    assert header == [
+        "", "Three Months Ended June 30, 2023", "Three Months Ended June 30, 2022",
+        "Six Months Ended June 30, 2023", "Six Months Ended June 30, 2022",
+    ]  # fmt: skip
+    assert body[2] == ["Total", "3,300", "3,370", "3,460", "3,530"]
+
+
+def grid(sheet, xs, ys, skip=()):
+    for y in ys:
+        sheet.line(xs[0], y, xs[-1], y)
+    for index, x in enumerate(xs):
+        for top, bottom in pairwise(ys):
+            if (index, ys.index(top)) not in skip:
+                sheet.line(x, top, x, bottom)
+
+
+def test_a_ruled_table_keeps_its_cells_even_if_they_are_words(tmp_path):
+    def draw(sheet):
+        xs, ys = [50, 150, 300, 420], [700, 684, 650, 634]
+        grid(sheet, xs, ys)
+        for x, words in zip(xs, ("Role", "Duty", "Room"), strict=False):
+            sheet.drawString(x + 3, 688, words)
+        sheet.drawString(53, 672, "Miller")
+        sheet.drawString(153, 672, "grinds the corn and")
+        sheet.drawString(153, 660, "sweeps the floor")
+        sheet.drawString(303, 672, "Cellar | north")
+        sheet.drawString(53, 638, "Baker")
+        sheet.drawString(303, 638, "Yard")
+
+    assert read(tmp_path / "a.pdf", draw).split("\n") == [
+        "| Role | Duty | Room |",
+        "| --- | --- | --- |",
+        "| Miller | grinds the corn and sweeps the floor | Cellar \\| north |",
+        "| Baker |  | Yard |",
+    ]
+
+
+def test_a_header_cell_over_several_columns_holds_for_each(tmp_path):
+    def draw(sheet):
+        xs, ys = [50, 150, 250, 350], [700, 684, 668, 652]
+        grid(sheet, xs, ys, skip={(2, 0)})
+        sheet.drawString(155, 688, "Rent")
+        for y, cells in ((672, ("House", "Summer", "Winter")), (656, ("Mill", "120", "90"))):
+            for x, words in zip(xs, cells, strict=False):
+                sheet.drawString(x + 3, y, words)
+
+    assert rows(read(tmp_path / "a.pdf", draw))[::2] == [["House", "Rent Summer", "Rent Winter"], ["Mill", "120", "90"]]
+
+
+def test_a_grid_of_boxes_around_a_page_is_no_table(tmp_path):
+    def draw(sheet):
+        sheet.rect(40, 40, 500, 760)
+        sheet.rect(45, 45, 490, 750)
+        for row in range(6):
+            sheet.drawString(60, 700 - 14 * row, f"This is sentence {row} of a page with a frame around it.")
+
+    assert "|" not in read(tmp_path / "a.pdf", draw)
+
+
+PROSE = "the mill stands by the river and grinds the corn of all the farms that lie around it".split()
+
+
+def prose(start, words):
+    return " ".join(PROSE[(start + step) % len(PROSE)] for step in range(words))
+
+
+def test_prose_in_columns_is_no_table(tmp_path):
+    def draw(sheet):
+        for row in range(30):
+            sheet.drawString(50, 750 - 12 * row, prose(row, 9))
+            sheet.drawString(310, 750 - 12 * row, prose(row + 4, 9))
+
+    assert "|" not in read(tmp_path / "a.pdf", draw)
+
+
+def test_contents_and_lists_are_no_tables(tmp_path):
+    def contents(sheet):
+        for row in range(12):
+            sheet.drawString(50, 750 - 14 * row, f"Chapter {row + 1} of the mill")
+            sheet.drawRightString(500, 750 - 14 * row, str(3 + 4 * row))
+
+    def list_(sheet):
+        for row in range(8):
+            sheet.drawString(50, 750 - 14 * row, f"{row + 1}.")
+            sheet.drawString(80, 750 - 14 * row, prose(row, 10))
+
+    assert "|" not in read(tmp_path / "a.pdf", contents)
+    assert "|" not in read(tmp_path / "b.pdf", list_)
+
+
+def test_a_table_in_one_column_of_a_page_leaves_the_other_alone(tmp_path):
+    def draw(sheet):
+        for row in range(30):
+            sheet.drawString(50, 750 - 12 * row, prose(row, 9))
+        for row in range(20):
+            sheet.drawString(310, 750 - 12 * row, prose(row + 4, 9))
+        for row in range(4):
+            sheet.drawString(310, 500 - 12 * row, ("Mill", "Bakery", "Yard", "Total")[row])
+            sheet.drawRightString(450, 500 - 12 * row, f"1,{row}20")
+            sheet.drawRightString(520, 500 - 12 * row, f"2,{row}40")
+
+    text = read(tmp_path / "a.pdf", draw)
+    assert rows(text)[2:] == [
+        [name, f"1,{n}20", f"2,{n}40"] for n, name in enumerate(("Mill", "Bakery", "Yard", "Total"))
+    ]
+    assert text.startswith(prose(0, 9) + "\n" + prose(1, 9))
+
+
+def test_a_table_set_sideways_is_read(tmp_path):
+    def draw(sheet):
+        sheet.translate(100, 100)
+        sheet.rotate(90)
+        sheet.setFont("Helvetica", 9)
+        for row, label in enumerate(("Mill", "Bakery", "Total")):
+            sheet.drawString(50, 40 - 14 * row, label)
+            for x in (300, 370, 460):
+                sheet.drawRightString(x, 40 - 14 * row, f"{row + 1},{x}")
+
+    assert rows(read(tmp_path / "a.pdf", draw))[2:] == [
+        ["Mill", "1,300", "1,370", "1,460"], ["Bakery", "2,300", "2,370", "2,460"], ["Total", "3,300", "3,370", "3,460"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", "12 1,234 $(1,234) (12)% 12.5% — $— -- N/A NM 4.5 €1.200,50 (1) 7% 10x 3.5(2)".split())
+def test_figures_are_known(text):
+    assert is_figure(text)
+
+
+@pytest.mark.parametrize("text", ["12,", "1.1 Rent", "Level 2", "July 1, 2023", "A4", "Total", "12/04/2024"])
+def test_words_and_dates_are_no_figures(text):
+    assert not is_figure(text)
+
+
+def test_years_and_units_are_known():
+    assert is_year("2023") and is_year("FY 2023") and not is_year("1,999") and not is_year("12")
+    assert is_unit("(In millions, except per share data)") and is_unit("(unaudited)") and not is_unit("In 2023 we sold")

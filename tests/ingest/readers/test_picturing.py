@@ -1,0 +1,299 @@
+"""Pages as pictures: the quote's words are boxed where they are drawn, and only on the file that was read."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from localrag.errors import ReadError
+from localrag.ingest import source_files
+from localrag.ingest.readers import base, isolate, wire
+from localrag.ingest.readers.isolate import Drawer
+from localrag.ingest.readers.pdf_words import Word
+from localrag.ingest.readers.picturing import picture
+from localrag.ingest.readers.quote_boxes import lines, locate
+from localrag.ingest.readers.source import Options, Pictured, Source, Wanted
+from localrag.types import Document
+
+# --- finding words (pure) -----------------------------------------------------------------------------------
+
+
+def drawn(*rows: str) -> list[Word]:
+    """Words as they would be drawn: 10 high, 10 wide for each letter, a row every 20."""
+    found, at = [], 0
+    for row, text in enumerate(rows):
+        left = 0
+        for word in text.split(" "):
+            found.append(Word(at, at + len(word), word, left, 20 * row, left + 10 * len(word), 20 * row + 10))
+            at += len(word) + 1
+            left += 10 * len(word) + 4
+    return found
+
+
+def boxed(text: str, quote: str, words: list[Word], nth: int = 0) -> list[tuple[float, float, float, float]]:
+    start = -1
+    for _ in range(nth + 1):
+        start = text.index(quote, start + 1)
+    return locate(text, start, start + len(quote), words)
+
+
+def test_words_of_a_line_share_a_box_and_each_line_has_its_own():
+    words = drawn("Either party may end", "this agreement now.")
+    assert boxed("Either party may end\nthis agreement now.", "may end\nthis", words) == [
+        (words[2].left, 0, words[3].right, 10), (0, 20, words[4].right, 30),
+    ]  # fmt: skip
+
+
+def test_word_cut_at_a_lines_end_is_boxed_on_both_lines():
+    words = drawn("the whole con\ufffe", "tract ends")
+    assert [box[1] for box in boxed("the whole contract ends", "contract", words)] == [0, 20]
+
+
+def test_of_several_places_the_one_with_the_same_words_around_it_is_boxed():
+    rows = ("First rent is due monthly", "Second rent is due monthly", "Third rent is due monthly")
+    text = "\n".join(rows)
+    for number in range(3):
+        assert [box[1] for box in boxed(text, "rent is due", drawn(*rows), number)] == [20 * number]
+
+
+def test_row_of_a_table_is_boxed_cell_by_cell():
+    words = [
+        Word(0, 4, "Bolt", 0, 40, 40, 50),
+        Word(5, 9, "12.5", 300, 40, 340, 50),
+        Word(10, 13, "Nut", 0, 60, 30, 70),
+    ]
+    text = "| Item | Price |\n| --- | --- |\n| Bolt | 12.5 |\n| Nut |  |"
+    assert boxed(text, "| Bolt | 12.5 |", words) == [(0, 40, 40, 50), (300, 40, 340, 50)]
+
+
+def test_columns_drawn_line_by_line_are_found_piece_by_piece():
+    words = drawn("Left first line Right first line", "left second part right second part")
+    text = "Left first line\nleft second part\nRight first line\nright second part"
+    found = boxed(text, "Left first line\nleft second part", words)
+    assert [box[1] for box in found] == [0, 20]
+    assert [box[2] for box in found] == [words[2].right, words[8].right]
+
+
+def test_right_to_left_words_are_found_however_they_are_drawn():
+    text = "תקופת ההודעה היא שלושים יום"
+    assert len(boxed(text, "ההודעה היא שלושים", drawn(text))) == 1
+    assert len(boxed(text, "ההודעה היא שלושים", drawn(text[::-1]))) == 1
+
+
+def test_text_without_spaces_is_found():
+    words = [
+        Word(n, n + 1, letter, 10 * n, 0, 10 * n + 9, 10)
+        for n, letter in enumerate("本契約は三十日前の通知により終了する")
+    ]
+    assert boxed("本契約は三十日前の通知により終了する。", "三十日前の通知", words) == [(40, 0, 109, 10)]
+
+
+def test_words_that_are_mostly_not_there_are_not_boxed():
+    assert boxed("the rent was paid on Monday", "the rent was paid", drawn("something else entirely the end")) == []
+    assert boxed("| --- | --- |", "| --- |", drawn("a b c")) == []
+
+
+def test_recognised_words_far_apart_keep_boxes_of_their_own():
+    far = [Word(0, 1, "", 0, 0, 0.1, 0.02), Word(2, 3, "", 0.8, 0, 0.9, 0.02)]
+    assert len(lines(far)) == 2
+
+
+# --- drawing ------------------------------------------------------------------------------------------------
+
+
+def pdf(tmp_path: Path, rotate: int = 0, name: str = "a.pdf") -> Path:
+    from reportlab.pdfgen import canvas
+
+    path = tmp_path / name
+    page = canvas.Canvas(str(path), pagesize=(400, 600))
+    if rotate:
+        page.setPageRotation(rotate)
+    page.setFont("Helvetica", 16)
+    page.drawString(40, 500, "Notice is thirty days.")
+    page.drawString(40, 300, "The rent is due on Monday.")
+    page.save()
+    return path
+
+
+def seen(path: Path, quote: str, width: int = 400) -> source_files.PageImage:
+    (part,) = [one for one in base.read_parts(path) if hasattr(one, "reading")]
+    page = part.reading.pages[0]
+    start = page.text.index(quote)
+    document = Document(1, str(path.parent), path.name, "", part.sha256, 1, 1, 1, True, path.name)
+    with Drawer() as drawer:
+        return source_files.page_image(path, document, page, width, ((start, start + len(quote)),), drawer)
+
+
+def pixels(image: source_files.PageImage | Pictured):
+    import zlib
+    from base64 import b64decode
+
+    from PIL import Image
+
+    rgb = image.rgb if isinstance(image, Pictured) else zlib.decompress(b64decode(image.pixels))
+    return Image.frombytes("RGB", (image.width, image.height), rgb)
+
+
+def test_quote_is_boxed_where_it_is_drawn(tmp_path):
+    image = seen(pdf(tmp_path), "thirty days")
+    assert (image.width, image.height) == (400, 600)
+    ((left, top, right, bottom),) = image.boxes
+    assert 100 / 400 < left < 115 / 400 and right < 230 / 400 and 80 / 600 < top < bottom < 110 / 600
+    drawing = pixels(image)
+    assert drawing.getpixel((round(left * 400) - 3, round((top + bottom) / 2 * 600)))[0] > 150  # the frame is red
+    assert drawing.getpixel((20, 590)) == (255, 255, 255)
+
+
+def test_page_that_lies_on_its_side_is_boxed_as_it_is_seen(tmp_path):
+    image = seen(pdf(tmp_path, rotate=90), "rent is due")
+    ((left, top, right, bottom),) = image.boxes
+    # The line runs down the page, 300 of 400 from its left.
+    assert 0.7 < left < right < 0.8 and (bottom - top) * image.height > 3 * (right - left) * image.width
+    x, middle = round((left + right) / 2 * image.width), round((top + bottom) / 2 * image.height)
+    assert any(pixels(image).getpixel((x + dx, middle))[2] < 160 for dx in range(-8, 8))  # tinted, or ink
+
+
+def test_file_that_is_another_by_now_is_not_drawn(tmp_path):
+    path = pdf(tmp_path)
+    (part,) = base.read_parts(path)
+    document = Document(1, str(tmp_path), "a.pdf", "", "0" * 64, 1, 1, 1, True, "a.pdf")
+    with Drawer() as drawer:
+        with pytest.raises(ReadError, match="not the file any more that was read"):
+            source_files.page_image(path, document, part.reading.pages[0], 300, (), drawer)
+        path.unlink()
+        with pytest.raises(ReadError, match="is not there any more"):
+            source_files.page_image(path, document, part.reading.pages[0], 300, (), drawer)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The processes that were started."""
+    found = []
+    spawn = isolate._spawn
+    monkeypatch.setattr(isolate, "_spawn", lambda: found.append(spawn()) or found[-1])
+    return found
+
+
+def wanted_of(path: Path) -> Wanted:
+    (part,) = [one for one in base.read_parts(path) if hasattr(one, "reading")]
+    return Wanted("", part.sha256, 1, 300, part.reading.pages[0].text, ((0, 4),))
+
+
+def test_the_process_stays_for_the_next_page_of_its_file_and_for_no_other_file(tmp_path, started):
+    one, other = pdf(tmp_path, name="one.pdf"), pdf(tmp_path, name="other.pdf")
+    with Drawer() as drawer:
+        first = drawer.draw(one, wanted_of(one))
+        assert drawer.draw(one, wanted_of(one)) == first and len(started) == 1
+        drawer.draw(other, wanted_of(other))
+        assert len(started) == 2 and started[0].poll() is not None and started[1].poll() is None
+    assert started[1].poll() is not None
+
+
+def test_one_that_was_killed_while_it_waited_costs_no_picture(tmp_path, started):
+    path = pdf(tmp_path)
+    with Drawer() as drawer:
+        first = drawer.draw(path, wanted_of(path))
+        started[0].kill()
+        started[0].wait()
+        assert drawer.draw(path, wanted_of(path)) == first and len(started) == 2
+
+
+def test_it_leaves_when_no_page_is_wanted_for_a_while(tmp_path, started):
+    path = pdf(tmp_path)
+    with Drawer(idle=0.05) as drawer:
+        drawer.draw(path, wanted_of(path))
+        assert started[0].wait(10) is not None
+        assert drawer.draw(path, wanted_of(path)).boxes
+
+
+def test_damaged_page_says_so(tmp_path):
+    path = tmp_path / "a.pdf"
+    path.write_bytes(b"%PDF-1.4 nothing")
+    wanted = Wanted("", base.sha256_of(Source.of(path)), 1, 300, "")
+    with pytest.raises(ReadError, match="damaged"):
+        picture(Source.of(path), wanted, Options())
+
+
+def test_document_inside_an_archive_is_drawn(tmp_path):
+    import zipfile
+
+    inner = pdf(tmp_path, name="inner.pdf")
+    outer = tmp_path / "a.zip"
+    with zipfile.ZipFile(outer, "w") as archive:
+        archive.writestr("papers/note.txt", "nothing here")
+        archive.write(inner, "papers/inner.pdf")
+    (part,) = [one for one in base.read_parts(outer) if getattr(one, "name", "").endswith(".pdf")]
+    document = Document(1, str(tmp_path), f"a.zip/{part.name}", "", part.sha256, 1, 1, 1, True, "a.zip")
+    assert source_files.has_pictures(document)
+    text = part.reading.pages[0].text
+    start = text.index("rent")
+    with Drawer() as drawer:
+        image = source_files.page_image(outer, document, part.reading.pages[0], 300, ((start, start + 4),), drawer)
+    assert image.boxes
+
+
+def test_recognised_words_of_a_picture_are_boxed(tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "scan.png"
+    Image.new("RGB", (800, 400), "white").save(path)
+    words = ((0, 5, 0.1, 0.1, 0.2, 0.2), (6, 10, 0.22, 0.1, 0.3, 0.2), (11, 15, 0.1, 0.5, 0.2, 0.6))
+    wanted = Wanted("", base.sha256_of(Source.of(path)), 1, 400, "Rent: 1000 paid", ((0, 10),), words)
+    image = picture(Source.of(path), wanted, Options())
+    assert (image.width, image.height) == (400, 200)
+    assert image.boxes == ((0.1, 0.1, 0.3, 0.2),)
+    assert pixels(image).getpixel((60, 30)) == (255, 243, 150)
+
+
+def test_size_is_bounded_whatever_is_asked_for(tmp_path):
+    image = seen(pdf(tmp_path), "thirty", width=100_000)
+    assert image.width * image.height <= 6_010_000
+
+
+# --- on the wire --------------------------------------------------------------------------------------------
+
+
+def through(item: Pictured) -> list[object]:
+    decoder, stream = wire.Decoder(Options()), io.BytesIO()
+    for message in wire.messages(item):
+        wire.send(stream, message)
+    stream.seek(0)
+    got: list[object] = []
+    while (message := wire.receive(stream)) is not None:
+        got += decoder.take(message)
+    return got
+
+
+def test_picture_comes_through_the_wire_as_it_was():
+    item = Pictured(3, 2, bytes(range(18)), ((0.1, 0.2, 0.3, 0.4),))
+    assert through(item) == [item]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [["picture", 100_000, 100_000, []]],
+        [["picture", 3, 0, []]],
+        [["picture", 3, 2, [[0, 0, 9, 0]]]],
+        [["picture", 3, 2, [[0, 0, 1]]]],
+        [["picture", 3, 2, []], ["drawn"]],
+        [["picture", 3, 2, []], ["pixels", "not base64!"]],
+        [["picture", 3, 2, []], ["pixels", "AAAA"]],
+        [["pixels", "AAAA"]],
+        [["drawn"]],
+    ],
+)
+def test_what_is_no_picture_is_refused(records):
+    with pytest.raises(wire.Malformed):
+        list(wire.Decoder(Options()).take(records))
+
+
+def test_pixels_that_unpack_to_more_than_the_picture_are_refused():
+    import zlib
+    from base64 import b64encode
+
+    bomb = b64encode(zlib.compress(bytes(50_000_000))).decode()
+    with pytest.raises(wire.Malformed, match="more pixels"):
+        list(wire.Decoder(Options()).take([["picture", 3, 2, []], ["pixels", bomb], ["drawn"]]))

@@ -1,0 +1,393 @@
+"""Workbooks are put together here from their parts, so that each says exactly what the test is about."""
+
+import io
+import struct
+import tracemalloc
+import zipfile
+from xml.sax.saxutils import escape
+
+import pytest
+
+from localrag.errors import ReadError
+from localrag.ingest.readers import sheets
+from localrag.ingest.readers.compound import compound
+from localrag.ingest.readers.source import Options, Source
+from localrag.store.locations import cell_name
+
+S = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+R = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+P = "http://schemas.openxmlformats.org/package/2006"
+FORMATS = ["General", "0.0%", "yyyy-mm-dd", "yyyy-mm-dd hh:mm", "[h]:mm", "00000", "hh:mm:ss", '0.00" %"']
+STYLES = (
+    f'<styleSheet xmlns="{S}"><numFmts>'
+    + "".join(
+        f'<numFmt numFmtId="{164 + n}" formatCode="{escape(f, {chr(34): "&quot;"})}"/>' for n, f in enumerate(FORMATS)
+    )
+    + "</numFmts><cellXfs>"
+    + "".join(f'<xf numFmtId="{164 + n}"/>' for n in range(len(FORMATS)))
+    + "</cellXfs></styleSheet>"
+)
+
+
+def cell(place, value):
+    """A cell's XML: text, number, boolean, XML as it is ("<..."), or (number, format)."""
+    value, style = value if isinstance(value, tuple) else (value, "General")
+    head = f'<c r="{place}" s="{FORMATS.index(style)}"'
+    if isinstance(value, bool):
+        return f'{head} t="b"><v>{int(value)}</v></c>'
+    if isinstance(value, int | float):
+        return f"{head}><v>{value!r}</v></c>"
+    if value.startswith("#"):
+        return f'{head} t="e"><f>A1/0</f><v>{value}</v></c>'
+    if value.startswith("<"):
+        return f"{head}>{value}</c>"
+    return f'{head} t="inlineStr"><is><t>{escape(value)}</t></is></c>'
+
+
+def sheet(rows, merged=(), first=1, more=""):
+    body = "".join(
+        f'<row r="{number}">'
+        + "".join(cell(cell_name(number - 1, column), value) for column, value in enumerate(row) if value is not None)
+        + "</row>"
+        for number, row in enumerate(rows, first)
+    )
+    joined = "".join(f'<mergeCell ref="{ref}"/>' for ref in merged)
+    joined = f"<mergeCells>{joined}</mergeCells>" if joined else ""
+    return f'<worksheet xmlns="{S}" xmlns:r="{R}"><sheetData>{body}</sheetData>{joined}{more}</worksheet>'
+
+
+def xlsx(*parts, names=(), hidden=(), more=(), name="a.xlsx"):
+    names = [*names, *[f"Sheet{n}" for n in range(len(names) + 1, len(parts) + 1)]]
+    listed = "".join(
+        f'<sheet name="{one}" sheetId="{n}" r:id="rId{n}"{" state=" + chr(34) + "hidden" + chr(34) if n in hidden else ""}/>'
+        for n, one in enumerate(names, 1)
+    )
+    related = "".join(
+        f'<Relationship Id="rId{n}" Type="{R}/worksheet" Target="worksheets/sheet{n}.xml"/>'
+        for n in range(1, len(parts) + 1)
+    )
+    files = {
+        "[Content_Types].xml": f'<Types xmlns="{P}/content-types"/>',
+        "_rels/.rels": f'<Relationships xmlns="{P}/relationships"><Relationship Id="r1" Type="{R}/officeDocument"'
+        ' Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{S}" xmlns:r="{R}"><sheets>{listed}</sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{P}/relationships">{related}<Relationship Id="rIdS"'
+        f' Type="{R}/styles" Target="styles.xml"/></Relationships>',
+        "xl/styles.xml": STYLES,
+        **{f"xl/worksheets/sheet{n}.xml": part for n, part in enumerate(parts, 1)},
+        **dict(more),
+    }
+    return packed(files, name)
+
+
+def packed(files, name):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+    return Source(name, data=stream.getvalue())
+
+
+def read(source, **options):
+    return sheets.read(source, Options(**options))
+
+
+def lines(page):
+    """(cell, line) for each line; a line without an anchor has no cell."""
+    names = {anchor.start: anchor.name for anchor in page.anchors}
+    at, found = 0, []
+    for line in page.text.split("\n"):
+        found.append((names.pop(at, ""), line))
+        at += len(line) + 1
+    assert not names, "every anchor begins a line"
+    return [pair for pair in found if pair[1]]
+
+
+def text(*rows, **details):
+    return read(xlsx(sheet(rows, **details))).pages[0].text
+
+
+# --- pages ------------------------------------------------------------------------------------------------------
+
+
+def test_each_sheet_is_a_page_under_its_tabs_name_and_number():
+    reading = read(xlsx(sheet([["a", "b"]]), sheet([]), sheet([["c"]]), names=["Prices", "Nothing", "Notes"]))
+    assert [(p.unit, p.number, p.label, bool(p.text)) for p in reading.pages] == [
+        ("sheet", 1, "Prices", True), ("sheet", 2, "Nothing", False), ("sheet", 3, "Notes", True),
+    ]  # fmt: skip
+    assert reading.skipped == ()  # nothing was lost
+
+
+def test_hidden_sheets_are_read_and_reported():
+    reading = read(xlsx(sheet([["a"]]), sheet([["secret"]]), names=["A", "B"], hidden=[2]))
+    assert reading.pages[1].text == "secret"
+    assert [(r.number, r.text) for r in reading.remarks] == [(2, "The sheet 'B' is hidden in the workbook.")]
+
+
+def test_title_author_and_date_come_from_the_properties():
+    core = (
+        '<p:coreProperties xmlns:p="x" xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:t="http://purl.org/dc/terms/">'
+        "<dc:title>Prices of Timber</dc:title><dc:creator>Jo</dc:creator><t:modified>2024-03-02T10:00:00Z</t:modified>"
+        "</p:coreProperties>"
+    )
+    rels = (
+        f'<Relationships xmlns="{P}/relationships"><Relationship Id="a" Type="{R}/officeDocument" Target="xl/workbook.xml"/>'
+        f'<Relationship Id="b" Type="{P}/relationships/metadata/core-properties" Target="docProps/core.xml"/></Relationships>'
+    )
+    reading = read(xlsx(sheet([["a"]]), more={"docProps/core.xml": core, "_rels/.rels": rels}))
+    assert (reading.title, reading.author, reading.date) == ("Prices of Timber", "Jo", "2024-03-02T10:00:00+00:00")
+
+
+# --- layout -----------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_markdown_and_every_row_knows_its_first_cell():
+    page = read(xlsx(sheet([[None, "Item", "Price"], [None, "Bolt | nut", 12.5], [None, None, 3]], first=4))).pages[0]
+    assert lines(page) == [
+        ("B4", "| Item | Price |"),
+        ("", "| --- | --- |"),
+        ("B5", "| Bolt \\| nut | 12.5 |"),
+        ("B6", "|  | 3 |"),
+    ]
+
+
+def test_titles_stand_above_their_table_as_plain_lines_and_headings():
+    page = read(xlsx(sheet([["Prices of timber"], ["net, in euros"], ["Item", "Price"], ["Bolt", 1]]))).pages[0]
+    assert lines(page)[:3] == [("A1", "Prices of timber"), ("A2", "net, in euros"), ("A3", "| Item | Price |")]
+    assert [(h.level, h.title) for h in page.headings] == [(1, "Prices of timber"), (2, "net, in euros")]
+    assert all(page.text.startswith(h.title, h.start) for h in page.headings)
+
+
+def test_empty_rows_part_tables_with_headers_of_their_own():
+    page = read(xlsx(sheet([["Item", "Price"], ["Bolt", 1], [], ["Town", "Country"], ["Bern", "CH"]]))).pages[0]
+    assert page.text == (
+        "| Item | Price |\n| --- | --- |\n| Bolt | 1 |\n\n| Town | Country |\n| --- | --- |\n| Bern | CH |"
+    )
+
+
+def test_values_behind_an_empty_row_belong_to_the_table_above():
+    page = read(xlsx(sheet([["Item", "Price"], ["Bolt", 1], [], ["Hardware"], ["Nut", 2], [], ["Total", 3]]))).pages[0]
+    assert lines(page)[2:] == [
+        ("A2", "| Bolt | 1 |"), ("A4", "| Hardware |  |"), ("A5", "| Nut | 2 |"), ("A7", "| Total | 3 |"),
+    ]  # fmt: skip
+
+
+def test_a_header_may_be_parted_from_its_rows_by_an_empty_one():
+    assert text(["Item", "Unit", "Price"], [], ["Bolt", "box", 1]).count("---") == 3
+
+
+def test_a_forms_lines_are_no_header_for_each_other():
+    assert text(["Supplier:", "ACME"], [], ["Invoice:", 1234]).count("| --- | --- |") == 2
+
+
+def test_years_in_a_header_begin_a_new_table():
+    page = text(["Item", "Price"], ["Bolt", 1], [], ["Town", 2022, 2023], ["Bern", 5, 6])
+    assert "\n\n| Town | 2022 | 2023 |\n| --- |" in page
+
+
+def test_one_column_is_lines_and_their_own_line_ends_are_kept():
+    page = read(xlsx(sheet([["First\nsecond"], ["| third |"]]))).pages[0]
+    assert page.text == "First\nsecond\n\\| third \\|"
+    assert [anchor.name for anchor in page.anchors] == ["A1", "A2"]
+
+
+def test_empty_columns_are_kept_inside_a_table_and_dropped_at_its_sides():
+    assert text([None, "a", None, "b", "", None], [None, 1, None, 2]).startswith("| a |  | b |\n")
+
+
+def test_tables_far_apart_in_the_same_rows_are_parted():
+    page = read(xlsx(sheet([["a", "b", *[None] * 20, "x", "y"], [1, 2, *[None] * 20, 3, 4]]))).pages[0]
+    assert lines(page) == [
+        ("A1", "| a | b |"), ("", "| --- | --- |"), ("A2", "| 1 | 2 |"),
+        ("W1", "| x | y |"), ("", "| --- | --- |"), ("W2", "| 3 | 4 |"),
+    ]  # fmt: skip
+
+
+def test_merged_header_cells_name_each_of_their_columns():
+    assert text(["Name", None, "Age"], ["Jo", "Doe", 5], merged=["A1:B1"]).startswith("| Name | Name | Age |")
+
+
+def test_a_merged_label_in_a_form_is_not_repeated():
+    assert text(["Total", None, 5], ["Rest", None, 6], merged=["A1:B1"]).startswith("| Total |  | 5 |")
+
+
+def test_group_rows_are_joined_into_the_header():
+    page = read(xlsx(sheet(
+        [["Region", 2023, None, 2024], [None, "Q1", "Q2", "Q1"], ["North", 1, 2, 3]], merged=["A1:A2", "B1:C1"],
+    ))).pages[0]  # fmt: skip
+    assert lines(page) == [
+        ("A1", "| Region | 2023 / Q1 | 2023 / Q2 | 2024 / Q1 |"), ("", "| --- | --- | --- | --- |"), ("A3", "| North | 1 | 2 | 3 |"),
+    ]  # fmt: skip
+
+
+def test_a_group_that_stands_alone_over_some_columns_is_no_title():
+    rows = [[None, "2023", None], ["Region", "Q1", "Q2"], ["North", 1, 2]]
+    assert text(*rows, merged=["B1:C1"]).startswith("| Region | 2023 / Q1 | 2023 / Q2 |")
+
+
+def test_a_title_merged_over_the_whole_table_is_a_title():
+    rows = [["Sales", None, None], ["Region", "Q1", "Q2"], ["North", 1, 2]]
+    assert text(*rows, merged=["A1:C1"]).startswith("Sales\n\n| Region | Q1 | Q2 |")
+
+
+def test_groups_that_are_not_merged_are_joined_too():
+    rows = [["Big", None, None, "Small"], ["City", "People", "Area", "City", "People", "Area"], ["A", 1, 2, "B", 3, 4]]
+    assert text(*rows).startswith(
+        "| Big / City | Big / People | Big / Area | Small / City | Small / People | Small / Area |"
+    )
+
+
+def test_names_under_a_merged_header_are_no_second_header():
+    rows = [["Name", None, "Town"], ["Jo", "Doe", "Bern"], ["Al", "Roe", "Basel"]]
+    assert text(*rows, merged=["A1:B1"]).split("\n")[2] == "| Jo | Doe | Bern |"
+
+
+# --- values -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (12.0, "12"),
+        (-0.0, "0"),
+        (0.1 + 0.2, "0.3"),
+        (1 / 3, "0.333333333333333"),
+        (123456789012345678, "123456789012346000"),
+        (0.00001, "0.00001"),
+        (True, "TRUE"),
+        ((0.125, "0.0%"), "12.5%"),
+        ((0.07, "0.0%"), "7%"),
+        ((5, '0.00" %"'), "5"),
+        ((1234, "00000"), "01234"),
+        ((45353, "yyyy-mm-dd"), "2024-03-02"),
+        ((45353.604166666664, "yyyy-mm-dd hh:mm"), "2024-03-02 14:30"),
+        ((45353.0, "yyyy-mm-dd hh:mm"), "2024-03-02"),
+        ((1.25, "[h]:mm"), "30:00:00"),
+        ((0.5, "hh:mm:ss"), "12:00"),
+        ("#DIV/0!", "#DIV/0!"),
+        ("  a\u00a0b  ", "a b"),
+    ],
+)
+def test_values_are_as_a_person_sees_them(value, shown):
+    assert text([value]) == shown
+
+
+def test_formulas_give_the_value_they_had_last():
+    assert text(["Sum", "<f>1+1</f><v>2</v>"]).startswith("| Sum | 2 |")
+
+
+def test_formulas_that_were_never_calculated_are_reported():
+    reading = read(xlsx(sheet([["Sum", "<f>1+1</f>", "<f>A1</f><v></v>", "<f/><v/>", "<f>1</f><v>1</v>"]])))
+    assert [r.text for r in reading.remarks] == ["3 formulas were never calculated: no value."]
+    with pytest.raises(ReadError, match="nothing but formulas"):
+        read(xlsx(sheet([["<f>1+1</f>"]])))
+
+
+def test_a_formula_may_say_nothing():
+    empty = '<row r="2"><c r="A2" t="str"><f>""</f><v></v></c></row></sheetData>'
+    assert read(xlsx(sheet([["a"]]).replace("</sheetData>", empty))).remarks == ()
+
+
+def test_other_ways_to_write_the_same_xml_are_understood():
+    part = (
+        f"<x:worksheet xmlns:x='{S}'><x:sheetData><x:row r='1'><x:c r='A1' s='1'><x:v>0.5</x:v></x:c>"
+        "<x:c r='B1'\n t='e'><x:v>#N/A</x:v></x:c></x:row></x:sheetData></x:worksheet>"
+    )
+    assert text_of(xlsx(part)).startswith("| 50% | #N/A |")
+
+
+def text_of(source):
+    return read(source).pages[0].text
+
+
+def test_text_boxes_come_behind_the_cells_with_the_cell_they_hang_on():
+    drawing = (
+        '<d:wsDr xmlns:d="http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing" '
+        'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><d:twoCellAnchor><d:from><d:col>2</d:col>'
+        "<d:row>4</d:row></d:from><d:sp><d:txBody><a:p><a:r><a:t>Agreed</a:t></a:r><a:r><a:t> by phone</a:t></a:r></a:p>"
+        "</d:txBody></d:sp></d:twoCellAnchor></d:wsDr>"
+    )
+    rels = f'<Relationships xmlns="{P}/relationships"><Relationship Id="rId1" Type="{R}/drawing" Target="../drawings/d.xml"/></Relationships>'
+    more = {"xl/drawings/d.xml": drawing, "xl/worksheets/_rels/sheet1.xml.rels": rels}
+    page = read(xlsx(sheet([["a"]]), more=more)).pages[0]
+    assert lines(page) == [("A1", "a"), ("C5", "Agreed by phone")]
+
+
+# --- large and hostile --------------------------------------------------------------------------------------------
+
+
+def test_a_stray_cell_at_the_end_of_the_sheet_costs_nothing():
+    stray = '<row r="1048576"><c r="XFD1048576" t="inlineStr"><is><t>far</t></is></c></row></sheetData>'
+    part = sheet([["Item", "Share"], ["Bolt", (0.5, "0.0%")], ["Nut", "#REF!"]], first=3).replace("</sheetData>", stray)
+    tracemalloc.start()
+    page = read(xlsx(sheet([["first"]]), part)).pages[1]
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+    assert lines(page) == [
+        ("A3", "| Item | Share |"), ("", "| --- | --- |"), ("A4", "| Bolt | 50% |"), ("A5", "| Nut | #REF! |"),
+        ("XFD1048576", "far"),
+    ]  # fmt: skip
+
+
+def test_a_bomb_is_refused_by_its_own_word():
+    with pytest.raises(ReadError, match="unpacks to more than"):
+        read(xlsx(sheet([["a"]]), more={"xl/sharedStrings.xml": "x" * 100_000}), unpacked=50_000)
+
+
+def test_more_text_than_may_be_read_is_refused():
+    with pytest.raises(ReadError, match="more than 1,000 characters"):
+        read(xlsx(sheet([["word " * 10, 5]] * 100)), characters=1000)
+
+
+def test_entities_are_refused():
+    bad = f'<!DOCTYPE w [<!ENTITY a "b">]><workbook xmlns="{S}"/>'
+    with pytest.raises(ReadError, match="entities"):
+        read(xlsx(sheet([["a"]]), more={"xl/workbook.xml": bad}))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"<html><table><tr><td>1</td></tr></table></html>", "is not a workbook but an HTML page"),
+        (b"PK\x03\x04 and then nothing", "is damaged, or not a workbook"),
+        (b"\x09\x04\x06\x00 old", "Excel 4 or older"),
+        (b"just words", "is damaged, or not a workbook"),
+        (compound("WordDocument", b"x" * 5000), "an old Office file, but not a workbook"),
+        (bytes.fromhex("d0cf11e0a1b11ae1") + b"\1" * 2000, "is damaged, or not a workbook"),
+    ],
+)
+def test_what_is_no_workbook_is_refused_with_a_reason(data, message):
+    with pytest.raises(ReadError, match=message):
+        read(Source("a.xls", data=data))
+
+
+def test_another_office_file_is_no_workbook():
+    with pytest.raises(ReadError, match="but not a workbook"):
+        read(xlsx(sheet([["a"]]), more={"xl/workbook.xml": '<w:document xmlns:w="x"/>'}))
+
+
+def test_a_panic_inside_the_library_is_a_refusal():
+    """XLSB with a sheet that no relation leads to: calamine 0.37 panics on it, were it to see it."""
+    bundle = struct.pack("<III", 0, 1, 4) + "rId9".encode("utf-16-le") + struct.pack("<I", 1) + "A".encode("utf-16-le")
+    source = packed(
+        {
+            "xl/workbook.bin": bytes([0x9C, 0x01, len(bundle)]) + bundle,
+            "xl/_rels/workbook.bin.rels": f'<Relationships xmlns="{P}/relationships"/>',
+        },
+        "a.xlsb",
+    )
+    with pytest.raises(sheets._Unsound, match="the reader gave up"), sheets._sound():
+        sheets._open(source.open())
+    with pytest.raises(ReadError, match="is damaged, or not a workbook"):
+        read(source)
+
+
+def test_a_damaged_sheet_does_not_cost_the_others():
+    reading = read(xlsx(sheet([["a"]]), "<worksheet><sheetData><row", sheet([["c"]])))
+    assert [page.text for page in reading.pages] == ["a", "", "c"]
+    assert reading.skipped[0].number == 2 and reading.skipped[0].reason.startswith("cannot be read")
+
+
+def test_an_encoding_that_does_not_exist_is_damage():
+    with pytest.raises(ReadError, match="is damaged"):
+        read(xlsx(sheet([["a"]]), more={"xl/workbook.xml": '<?xml version="1.0" encoding="TTF-8"?><workbook/>'}))

@@ -1,0 +1,432 @@
+import itertools
+import random
+import re
+import sys
+import time
+
+import pytest
+from hostile import LONG, texts
+
+from localrag.ingest import chunking
+from localrag.ingest.chunking import embedded_text, split
+from localrag.ingest.readers.headings import find_headings
+from localrag.store.sentences import sentences
+from localrag.types import Heading, Page
+
+WORD = re.compile(r"\w+|[^\w\s]")
+CLAUSE = ("The Tenant shall pay the rent on the first day of each month without demand. If it is late, interest of 3.5 "
+          "percent is owed, unless Acme Inc. agrees otherwise in writing. ")  # fmt: skip
+
+
+def count(text):
+    return len(WORD.findall(text))
+
+
+def with_markers(text):
+    return count(text) + 2  # as tokenizers that count [CLS] and [SEP] do
+
+
+def contract(sections=12, sentences=9):
+    text = "LEASE OF THE MILL\n\n"
+    for number in range(1, sections + 1):
+        text += f"{number}. SECTION ABOUT {'ABCDEFGHIJKLMNOP'[number % 16] * 4}\n\n"
+        text += "\n\n".join(CLAUSE * (number % sentences // 2 + 2) for _ in range(number % 3 + 1)) + "\n\n"
+    return Page(text, headings=find_headings(text))
+
+
+def table(rows=120):
+    return Page("Fees are listed here:\n\n| Item | Fee |\n| --- | --- |\n"
+                + "\n".join(f"| Item number {n} | {n * 100:,} euros |" for n in range(rows)))  # fmt: skip
+
+
+def filing():
+    lines = [f"Line item {n} of the statement $ {n * 37:,} $ {n * 41:,} ({n})" for n in range(70)]
+    return [Page("Item 1. Financial Statements\n" + "\n".join(lines), 1), Page("", 2), Page("\n".join(lines[:9]), 3)]
+
+
+def garbled(seed):
+    chance = random.Random(seed)
+    pages = []
+    for number in range(1, 6):
+        words = [
+            "word",
+            "Inc.",
+            "end.",
+            "\n",
+            "\n\n",
+            "(a) ",
+            "| x |",
+            "9,123",
+            "中文。",
+            "x" * 90,
+            "A Title",
+            "é",
+            "…",
+            "😀",
+        ]
+        text = " ".join(chance.choice(words) for _ in range(chance.randrange(700)))
+        starts = sorted(chance.sample(range(len(text)), min(len(text), 6)))
+        headings = tuple(
+            Heading(s, chance.randint(1, 5), text[s : s + chance.randint(1, 60)].strip() or "x") for s in starts
+        )
+        pages.append(Page(text, number, headings=headings))
+    return pages
+
+
+DOCUMENTS = {
+    "contract": [contract()],
+    "paged": [Page(CLAUSE * n, n) for n in (1, 3, 9, 30)],
+    "table": [table()],
+    "filing": filing(),
+    "one line": [Page("word " * 3000)],
+    "no spaces": [Page("x" * 5000 + "中文" * 800)],
+    "chinese": [Page("租金应当在每月一日支付，不得拖延；如有延迟，应付利息。" * 60)],
+    **{f"random {seed}": garbled(seed) for seed in range(12)},
+}
+TITLES = ["", "Lease of the Mill", "A title that goes on " * 12, "关于磨坊租赁的协议" * 20]
+
+
+def per_letter(text):
+    """A tokenizer that knows no words: four characters a token."""
+    return sum((len(word) + 3) // 4 for word in WORD.findall(text))
+
+
+@pytest.fixture(params=DOCUMENTS)
+def pages(request):
+    return DOCUMENTS[request.param]
+
+
+@pytest.mark.parametrize("counter", [count, with_markers, per_letter])
+@pytest.mark.parametrize("title", TITLES)
+def test_every_chunk_is_a_span_of_its_page_and_fits_with_what_is_put_before_it(pages, counter, title):
+    chunks = split(pages, count=counter, title=title, limit=256)
+    for chunk in chunks:
+        assert chunk.text == pages[chunk.position].text[chunk.start : chunk.end]
+        assert chunk.text == chunk.text.strip() != ""
+        assert counter(embedded_text(title, chunk)) <= 256
+    places = [(chunk.position, chunk.start, chunk.end) for chunk in chunks]
+    assert places == sorted(places) and len(set(places)) == len(places)
+    assert [end for *_, end in places] == [end for *_, end in sorted(places, key=lambda p: (p[0], p[2]))]
+
+
+def test_no_character_but_white_space_is_outside_every_chunk(pages):
+    chunks = split(pages, count=count, title="Lease")
+    for position, page in enumerate(pages):
+        end = 0
+        for chunk in chunks:
+            if chunk.position == position:
+                assert not page.text[end : chunk.start].strip()
+                end = max(end, chunk.end)
+        assert not page.text[end:].strip()
+
+
+def test_the_same_pages_give_the_same_chunks(pages):
+    assert split(pages, count=count) == split(list(pages), count=count)
+
+
+def test_empty_pages_give_no_chunk():
+    assert split([Page("", 1), Page(" \n", 2)], count=count) == []
+    assert split([], count=count) == []
+
+
+@pytest.mark.parametrize("name", ["contract", "paged", "table", "filing", "chinese"])
+def test_sentences_items_and_rows_are_never_cut(name):
+    for chunk in split(DOCUMENTS[name], count=count, title="Lease"):
+        spans = sentences(DOCUMENTS[name][chunk.position].text)
+        assert chunk.start in {start for start, _ in spans} and chunk.end in {end for _, end in spans}
+
+
+def test_a_sentence_above_the_limit_is_cut_at_clauses_then_words():
+    long = "; ".join(["the tenant pays what is owed to the landlord"] * 60)
+    chunks = split([Page(long)], count=count)
+    assert len(chunks) > 2 and all(chunk.text.endswith(";") for chunk in chunks[:-1])
+    assert all(chunk.text.split()[-1] == "word" for chunk in split(DOCUMENTS["one line"], count=count))
+
+
+def test_a_section_long_enough_has_chunks_of_its_own_under_its_headings():
+    page = contract()
+    for chunk in split([page], count=count):
+        begun = [item for item in page.headings if chunk.start < item.start < chunk.end]
+        if begun:
+            before = page.text[chunk.start : begun[0].start]
+            assert count(before) < 60, "a long section shares its chunk with the next"
+        assert len(chunk.heading) == 1
+    named = {chunk.heading[0] for chunk in split([page], count=count)}
+    assert named >= {item.title for item in page.headings if "SECTION" in item.title}
+
+
+def test_a_heading_is_never_the_end_of_a_chunk():
+    titles = {item.title for item in contract().headings}
+    assert not [c for c in split([contract()], count=count) if c.text.rsplit("\n", 1)[-1] in titles]
+
+
+def test_sections_go_on_over_the_page():
+    pages = [
+        Page(f"1. RENT\n{CLAUSE}", 1, headings=(Heading(0, 1, "1. RENT"),)),
+        Page(CLAUSE, 2),
+        Page(f"{CLAUSE * 2}1.1 Late\n{CLAUSE * 2}", 3, headings=(Heading(len(CLAUSE * 2), 2, "1.1 Late"),)),
+        Page(f"2. TERM\n{CLAUSE}", 4, headings=(Heading(0, 1, "2. TERM"),)),
+    ]
+    paths = [(chunk.position, chunk.heading) for chunk in split(pages, count=count)]
+    assert paths == [
+        (0, ("1. RENT",)), (1, ("1. RENT",)), (2, ("1. RENT",)), (2, ("1. RENT", "1.1 Late")), (3, ("2. TERM",)),
+    ]  # fmt: skip
+
+
+def test_small_sections_share_a_chunk_named_after_what_holds_for_all():
+    text = "1. FEES\n1.1 Rent\nTen.\n1.2 Heat\nSix.\n"
+    headings = (Heading(0, 1, "1. FEES"), Heading(8, 2, "1.1 Rent"), Heading(22, 2, "1.2 Heat"))
+    (chunk,) = split([Page(text, headings=headings)], count=count)
+    assert chunk.heading == ("1. FEES",)
+
+
+def test_neighbours_overlap_only_where_a_paragraph_was_cut():
+    apart = split([Page("\n\n".join(CLAUSE.strip() for _ in range(40)))], count=count)
+    assert all(before.end <= after.start for before, after in itertools.pairwise(apart))
+    together = split([Page(CLAUSE * 40)], count=count)
+    for before, after in itertools.pairwise(together):
+        shared = before.end - after.start
+        assert shared > 0 and 1 <= len(sentences(before.text[-shared:])) <= 2
+    short = split([Page("He pays it all. " * 400)], count=count)
+    assert {len(sentences(a.text[b.start - a.end :])) for a, b in itertools.pairwise(short)} == {2}
+
+
+def test_the_markers_of_a_tokenizer_are_counted_once():
+    assert split([contract()], count=with_markers, limit=256) == split([contract()], count=count, limit=254)
+
+
+def test_chunks_are_near_the_target_and_none_is_a_crumb():
+    sizes = [count(chunk.text) for chunk in split([Page(CLAUSE * 200)], count=count)]
+    assert all(150 <= size <= 250 for size in sizes), sizes
+    (only,) = split([Page(CLAUSE * 6 + "\n\nSigned.")], count=count)
+    assert only.text.endswith("Signed.")
+
+
+def test_the_prefix_keeps_the_innermost_heading_and_stays_short():
+    path = tuple(f"{n}. A heading of some length about many things" for n in range(9))
+    page = Page(CLAUSE * 9, headings=tuple(Heading(0, level + 1, name) for level, name in enumerate(path)))
+    for chunk in split([page], count=count, title="Title " * 90):
+        before = embedded_text("Title " * 90, chunk).removesuffix(chunk.text)
+        assert chunk.heading == path and path[-1] in before and count(before) <= 48
+
+
+def test_what_the_text_begins_with_is_not_said_twice():
+    page = Page(f"1. RENT\n{CLAUSE}", headings=(Heading(0, 1, "1. RENT"),))
+    (chunk,) = split([page], count=count, title="Lease")
+    assert embedded_text("Lease", chunk) == "Lease\n" + chunk.text
+    later = Page(CLAUSE)
+    _, second = split([page, later], count=count, title="Lease")
+    assert embedded_text("Lease", second) == "Lease\n1. RENT\n" + second.text
+
+
+def test_a_limit_without_room_for_text_is_refused():
+    with pytest.raises(ValueError, match="limit"):
+        split([Page("x")], count=count, limit=50)
+
+
+def test_each_sentence_is_counted_once():
+    asked = 0
+
+    def counter(text):
+        nonlocal asked
+        asked += len(text)
+        return count(text)
+
+    page = Page(CLAUSE * 300)
+    split([page], count=counter)
+    assert asked < 1.2 * len(page.text)
+
+
+def test_time_grows_with_the_text_and_not_faster():
+    def seconds(times):
+        page = Page(CLAUSE * times)
+        began = time.process_time()
+        split([page], count=lambda text: len(text.split()))
+        return time.process_time() - began
+
+    seconds(50)
+    assert min(seconds(1600) for _ in range(3)) < 24 * min(seconds(200) for _ in range(3))
+
+
+def lines_run(page):
+    """Lines of chunking that run for a page: work, without a clock."""
+    ran = 0
+
+    def trace(frame, event, argument):
+        nonlocal ran
+        ran += event == "line"
+        return trace if frame.f_code.co_filename == chunking.__file__ else None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        split([page], count=count)
+    finally:
+        sys.settrace(before)
+    return ran
+
+
+@pytest.mark.parametrize("tiny", [". ", ".\n", "7\n\n", "| 7 |\n", "Yes. "])
+def test_a_tiny_sentence_is_no_more_work_than_an_ordinary_one_however_many_fit_a_chunk(tiny):
+    page, usual = Page(tiny * 2000), Page(CLAUSE * 200)
+    each = lines_run(usual) / len(sentences(usual.text))
+    assert lines_run(page) / len(sentences(page.text)) < 2 * each
+
+
+@pytest.mark.parametrize("tiny", [". ", ".\n", "7\n\n", "| 7 |\n", "Yes. "])
+def test_chunks_of_tiny_sentences_are_as_large_as_others_and_hold_all(tiny):
+    chunks = split([Page(f"{CLAUSE}\n\n{tiny * 900}\n\n{CLAUSE}")], count=count, limit=256)
+    assert all(150 <= count(chunk.text) <= 256 for chunk in chunks[:-1])
+    assert sum(chunk.text.count(tiny[0]) for chunk in chunks) >= 900
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def table(rows: int, *, dashes: bool = True, header: str = "| Item | 2023 | 2022 |") -> str:
+    body = [f"| Row {n} of the thing | {n * 17} | {n * 23} |" for n in range(rows)]
+    return "\n".join([header, *(["| --- | --- | --- |"] if dashes else []), *body])
+
+
+def test_rows_in_a_later_chunk_carry_the_header_of_their_table():
+    text = f"Some words before it.\n\n{table(60)}\n\nSome words after it."
+    chunks = split([Page(text)], count=count, limit=160)
+    assert len(chunks) > 3
+    for chunk in chunks[1:]:
+        assert chunk.header is not None and text[slice(*chunk.header)] == chunk.header_text == "| Item | 2023 | 2022 |"
+        assert chunk.text.startswith("| Row") and "| Item" not in chunk.text
+        assert f"{chunk.header_text}\n{chunk.text}" in embedded_text("Title", chunk)
+        assert count(embedded_text("", chunk)) <= 160
+    assert chunks[0].header is None and chunks[0].header_text == ""
+
+
+def test_no_row_of_a_table_is_cut():
+    lines = table(80).split("\n")
+    for chunk in split([Page("\n".join(lines))], count=count, limit=120):
+        assert all(line in lines for line in chunk.text.split("\n"))
+
+
+def test_a_header_stays_with_its_first_row():
+    filler = "A sentence of some words that fills the chunk before the table begins. " * 9
+    for more in range(12):
+        text = f"{filler}{'word ' * more}end.\n\n{table(5)}"
+        for chunk in split([Page(text)], count=count, limit=128, target=100):
+            assert not chunk.text.endswith(("| Item | 2023 | 2022 |", "| --- | --- | --- |"))
+
+
+def test_a_table_without_dashes_has_the_lines_that_name_no_row_for_a_header():
+    header = "|  | Year ended |  |\n|  | 2019 | 2018 |"
+    chunks = split([Page(table(60, dashes=False, header=header))], count=count, limit=160)
+    assert len(chunks) > 2 and all(chunk.header_text == header for chunk in chunks[1:])
+    plain = split([Page(table(60, dashes=False))], count=count, limit=160)
+    assert all(chunk.header is None for chunk in plain)
+
+
+def test_each_of_two_tables_has_its_own_header():
+    text = f"{table(40)}\n\n{table(40, header='| Part | 2021 | 2020 |')}"
+    for chunk in split([Page(text)], count=count, limit=160):
+        if chunk.header is not None:
+            assert text.rfind("| --- |", 0, chunk.start) > text.rfind(
+                "| Item" if "Item" in chunk.header_text else "| Part", 0, chunk.start
+            )
+
+
+# --- captions -----------------------------------------------------------------------------------------------
+
+
+def headers(text, headings=(), **options):
+    """The headers that chunks carry, each one verbatim text of the page."""
+    found = set()
+    for chunk in split([Page(text, headings=headings)], count=count, limit=160, **options):
+        if chunk.header is not None:
+            assert text[slice(*chunk.header)] == chunk.header_text
+            assert count(embedded_text("", chunk)) <= 160
+            found.add(chunk.header_text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "caption"),
+    [
+        ("Intro.\n\nCONSOLIDATED STATEMENTS OF CASH FLOWS\n", "CONSOLIDATED STATEMENTS OF CASH FLOWS\n"),
+        ("Intro.\n\n   Cash flows  \n\n\n", "Cash flows  \n\n\n"),
+        ("Cash flows\n", "Cash flows\n"),
+        ("Intro.\nThe depreciation was as\nfollows (in millions):\n\n",
+         "The depreciation was as\nfollows (in millions):\n\n"),
+        ("A is.\nThe one\ntwo\nthree:\n", "The one\ntwo\nthree:\n"),
+        ("The one\ntwo\nthree\nfour:\n", "two\nthree\nfour:\n"),
+        ("表一：现金流量\n", "表一：现金流量\n"),
+    ],
+)  # fmt: skip
+def test_the_line_or_sentence_above_a_table_belongs_to_its_header(before, caption):
+    assert headers(before + table(60)) == {f"{caption}| Item | 2023 | 2022 |"}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "It ends here.\n",
+        "It ends here. \n\n",
+        "到此为止。\n",
+        "\n\n",
+        "| a |\n\n",
+        "a | b\n",
+        f"{'word ' * 80}\n",
+        "...\n",
+    ],
+)
+def test_what_ends_with_a_full_stop_or_is_no_line_of_words_is_no_caption(before):
+    assert headers(before + table(60)) == {"| Item | 2023 | 2022 |"}
+
+
+def test_a_heading_is_no_caption_since_it_is_said_already():
+    text = f"Intro.\n\nCash flows\n{table(60)}"
+    heading = Heading(text.index("Cash"), 1, "Cash flows")
+    assert headers(text, (heading,)) == {"| Item | 2023 | 2022 |"}
+    chunks = split([Page(text, headings=(heading,))], count=count, limit=160)
+    assert all(chunk.heading == ("Cash flows",) for chunk in chunks[1:])
+    elsewhere = (Heading(0, 1, "Intro."), Heading(len(text) - 5, 1, "x"))
+    assert headers(text, elsewhere) == {"Cash flows\n| Item | 2023 | 2022 |"}
+
+
+def test_a_caption_stays_with_its_table():
+    filler = "A sentence of some words that fills the chunk before the table begins. " * 9
+    for more in range(12):
+        text = f"{filler}{'word ' * more}end.\n\nCash flows in millions\n\n{table(5)}"
+        for chunk in split([Page(text)], count=count, limit=128, target=100):
+            assert not chunk.text.rstrip().endswith(("Cash flows in millions", "| Item | 2023 | 2022 |"))
+
+
+def test_a_long_caption_leaves_the_names_of_columns_in_what_is_embedded():
+    caption = "The depreciation of what the company holds for use and for sale was as follows " * 3 + "in millions:"
+    text = f"{caption}\n{table(60)}"
+    assert headers(text) == {f"{caption}\n| Item | 2023 | 2022 |"}
+    for chunk in split([Page(text)], count=count, limit=160)[1:]:
+        assert "The depreciation of what" in embedded_text("", chunk) and "| 2023 | 2022 |" in embedded_text("", chunk)
+
+
+def test_tables_in_any_text_have_headers_that_stand_before_their_rows():
+    for seed, (before, between) in enumerate(zip(texts(21, 150), texts(22, 150), strict=True)):
+        text = f"{before}\n{table(3 + seed % 30)}\n{between}\n{table(9, dashes=False)}"
+        for found in chunking._tables(text):
+            assert 0 <= found.header[0] < found.header[1] <= found.body <= found.end <= len(text)
+            assert not text[slice(*found.header)][0].isspace() and len(text[slice(*found.header)]) < 700
+        if "\x00" not in text and "\ud800" not in text:
+            headers(text)
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_no_text_before_a_table_takes_more_than_its_length(name):
+    for text in (
+        f"{LONG[name]}\n{table(3)}",
+        f"| {LONG[name]} |\n| {LONG[name]} |\nx",
+        f"{LONG[name][:300]}\n| a |\n" * 500,
+    ):
+        list(chunking._tables(text))
+
+
+def test_very_many_tables_under_very_many_headings_take_no_more_than_their_length():
+    part = f"Heading\n{table(2)}\n\n"
+    text = part * 8000
+    found = chunking._tables(text, [Heading(n * len(part), 1, "Heading") for n in range(8000)])
+    assert {text[slice(*each.header)] for each in found} == {"| Item | 2023 | 2022 |"}

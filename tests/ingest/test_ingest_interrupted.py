@@ -1,0 +1,349 @@
+"""Ingest stopped, killed, out of disk, or two at once: nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from papers import IDENTITY, contents, ingest, never, sound
+
+from localrag.embeddings.embedding import HashingEmbedder
+from localrag.errors import Cancelled, LibraryLocked, StorageError
+from localrag.events import IngestProgress
+from localrag.ingest import preparing, reembed
+from localrag.ingest import sync as ingesting
+from localrag.ingest.readers.isolate import ReaderPool
+from localrag.security.encryption.database import sqlite3
+from localrag.store.library import Library
+from localrag.store.writer import Editor
+
+Folder = Callable[..., Path]
+
+
+# --- stopping -----------------------------------------------------------------------------------------------
+
+MANY = {f"{number:02}.txt": f"Document {number} speaks of topic{number}. " * 40 for number in range(12)}
+
+
+def test_stopped_half_way_the_next_run_ends_as_an_undisturbed_one(
+    library: Editor, folder: Folder, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "_CHUNKS", 4)
+    root = folder(MANY)
+    stored = 0
+
+    def count(event: IngestProgress) -> None:
+        nonlocal stored
+        stored += event.stage == "store"
+
+    report = ingest(library, root, progress=count, stop=lambda: stored >= 5)
+    assert not report.complete and 5 <= len(report.read) < 12
+    assert [doc.path for doc in library.documents()] == list(report.read)
+    sound(library)
+    rest = ingest(library, root)
+    assert rest.complete and rest.unchanged == len(report.read)
+    undisturbed = Editor.create(home / "indexes" / "other", "other", IDENTITY)
+    ingest(undisturbed, root)
+    assert contents(library) == contents(undisturbed)
+    undisturbed.close()
+
+
+def test_stopping_at_once_reads_nothing(library: Editor, folder: Folder) -> None:
+    report = ingest(library, folder(MANY), embedder=never, stop=lambda: True)
+    assert not report.complete and report.read == ()
+
+
+def test_a_full_disk_ends_it_with_what_to_do_and_keeps_what_was_stored(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "_CHUNKS", 1)
+    root = folder({"a.txt": "Alpha.", "b.txt": "Beta. " * 4_000})
+    pages = library._db.execute("PRAGMA page_count").fetchone()[0]
+    library._db.execute(f"PRAGMA max_page_count = {pages + 3}")
+    with pytest.raises(StorageError) as raised:
+        # One worker, so that the files come in their order.
+        ingest(library, root, limits=ingesting.Limits(workers=1))
+    assert "full" in raised.value.message and raised.value.hint
+    assert [doc.path for doc in library.documents()] == ["a.txt"]
+    library._db.execute("PRAGMA max_page_count = 1000000")
+    assert ingest(library, root).read == ("b.txt",)
+    sound(library)
+
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+from localrag import ingest as ingesting
+from localrag import preparing, renewal
+from localrag.editing import Editor
+from localrag.embedding import HashingEmbedder
+
+class Slow(HashingEmbedder):
+    def embed_documents(self, texts, **more):
+        time.sleep(0.02)
+        return super().embed_documents(texts, **more)
+
+preparing._CHUNKS, renewal._AT_ONCE = 2, 3
+folder, root = Path(sys.argv[1]), Path(sys.argv[2])
+with ingesting.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=lambda text: print(text, flush=True)):
+    library = Editor.create(folder, "papers", Slow().identity)
+    print("writing", flush=True)
+    if "--renew" in sys.argv:
+        renewal.renew(library, Slow(64, sha256="2" * 64))
+        sys.exit()
+    report = ingesting.ingest(library, root, embedder=Slow, limits=ingesting.Limits(workers=1))
+    print("read", len(report.read), flush=True)
+"""
+
+
+def driver(tmp_path: Path, library: Path, root: Path, *more: str) -> subprocess.Popen[str]:
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+    return subprocess.Popen(
+        [sys.executable, str(script), str(library), str(root), *more],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def killed(process: subprocess.Popen[str], seconds: float) -> None:
+    """Kill a driver so long after it began to write."""
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(seconds)
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
+def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
+    library: Editor, folder: Folder, home: Path, tmp_path: Path
+) -> None:
+    target = home / "indexes" / "killed"
+    dice = random.Random()
+    seed = dice.randrange(10**6)
+    dice.seed(seed)
+    root, before = folder(MANY), {}
+    for change in (lambda: None, lambda: rearrange(root)):
+        change()
+        ingest(library, root)
+        expected = contents(library)
+        for _ in range(3):
+            killed(driver(tmp_path, target, root), dice.uniform(0, 0.6))
+            if (target / "library.db").exists():
+                left = Editor.open(target, "killed")
+                for key, document in contents(left).items():
+                    assert document in (before.get(key), expected.get(key)), f"seed {seed}"
+                sound(left)
+                left.close()
+        with ingesting.writing(target, "killed", wait=False):
+            again = Editor.create(target, "killed", IDENTITY)
+            ingest(again, root)
+            before = contents(again)
+            assert before == expected, f"seed {seed}"
+            sound(again)
+            again.close()
+    assert not list(target.glob("*.partial"))
+
+
+def rearrange(root: Path) -> None:
+    """Files moved, copied, changed, deleted and new."""
+    (root / "moved").mkdir()
+    for number in range(3):
+        (root / f"{number:02}.txt").rename(root / "moved" / f"{number}.txt")
+        (root / f"copy{number}.txt").write_text(MANY["05.txt"])
+        (root / f"new{number}.txt").write_text(f"The new document {number} speaks of marmalade{number}. " * 40)
+    (root / "03.txt").write_text(MANY["03.txt"] + "And it ends otherwise.")
+    (root / "04.txt").unlink()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
+def test_a_renewal_that_was_killed_at_any_moment_ends_as_an_undisturbed_one(
+    library: Editor, folder: Folder, home: Path, tmp_path: Path
+) -> None:
+    ingest(library, folder(MANY))
+    old = contents(library)
+    target = home / "indexes" / "killed"
+    shutil.copytree(library.folder, target)
+    reembed.renew(library, HashingEmbedder(64, sha256="2" * 64))
+    for seconds in (0.05, 0.15, random.uniform(0, 0.4)):
+        killed(driver(tmp_path, target, tmp_path, "--renew"), seconds)
+        left = Editor.open(target, "killed")
+        assert contents(left) == (old if left.identity == IDENTITY else contents(library)), seconds
+        sound(left)
+        left.close()
+    again = Editor.open(target, "killed")
+    reembed.renew(again, HashingEmbedder(64, sha256="2" * 64))
+    assert contents(again) == contents(library)
+    sound(again)
+    again.close()
+
+
+LOOKER = """
+import sys
+from pathlib import Path
+from localrag import retrieval
+from localrag.embedding import HashingEmbedder
+from localrag.library import Library
+
+library, embedder = Library.open(Path(sys.argv[1]), "papers"), HashingEmbedder()
+looks, generations = 0, set()
+while not Path(sys.argv[2]).exists() or looks < 3:
+    with library.snapshot():
+        for hit in retrieval.search([library], {"papers": embedder}, f"speaks of topic{looks % 12} marmalade1", k=5):
+            assert library.page_text(hit.document_id, hit.position)[hit.start : hit.end] == hit.text != ""
+        for document in library.documents():
+            text = library.page_text(document.id, 0)
+            assert len(text) == document.characters and library.chunks_of(document.id)[-1].end >= len(text.rstrip())
+        generations.add(library.generation)
+    looks += 1
+print("looked", looks, len(generations))
+"""
+
+
+def test_searches_in_another_process_see_whole_documents_of_one_generation(
+    library: Editor, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "_CHUNKS", 2)
+    root, ended = folder(MANY), tmp_path / "ended"
+    (tmp_path / "looker.py").write_text(LOOKER)
+    looker = subprocess.Popen(
+        [sys.executable, str(tmp_path / "looker.py"), str(library.folder), str(ended)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    ingest(library, root)
+    rearrange(root)
+    ingest(library, root)
+    for number in range(5):
+        folder({"03.txt": f"Version {number} speaks of marmalade1. " * (20 + number)})
+        ingest(library, root)
+        library.remove(library.documents(["copy1.txt"]))
+    ended.touch()
+    out, err = looker.communicate(timeout=60)
+    assert looker.returncode == 0 and "looked" in out, err
+
+
+# --- two at once --------------------------------------------------------------------------------------------
+
+
+def test_a_second_ingest_waits_for_the_first_or_says_who_writes(folder: Folder, home: Path, tmp_path: Path) -> None:
+    root, target = folder({"a.txt": "Alpha."}), home / "indexes" / "papers"
+    with ingesting.writing(target, "papers"):
+        with pytest.raises(LibraryLocked) as raised, ingesting.writing(target, "papers", wait=False):
+            pass
+        assert f"process {os.getpid()}" in raised.value.message
+        second = driver(tmp_path, target, root)
+        assert second.stdout is not None
+        line = second.stdout.readline()
+        assert f"process {os.getpid()}" in line and "waiting" in line
+        time.sleep(0.2)
+        assert second.poll() is None and not (target / "library.db").exists()
+    out, err = second.communicate(timeout=30)
+    assert "read 1" in out, err
+
+
+def test_two_ingests_at_once_both_end_well(folder: Folder, home: Path, tmp_path: Path) -> None:
+    root, target = folder({"a.txt": "Alpha.", "b.txt": "Beta."}), home / "indexes" / "papers"
+    done = [driver(tmp_path, target, root) for _ in range(2)]
+    outputs = [process.communicate(timeout=60) for process in done]
+    assert [process.returncode for process in done] == [0, 0], outputs
+    assert sorted(out.split()[-1] for out, _ in outputs) == ["0", "2"]
+
+
+def test_a_reader_may_look_while_an_ingest_writes(library: Editor, folder: Folder) -> None:
+    seen: list[int] = []
+    root = folder(MANY)
+    failures: list[BaseException] = []
+
+    def look() -> None:
+        try:
+            reader = Library.open(library.folder, "papers")
+            while not finished.is_set():
+                documents = reader.documents()
+                assert all(reader.chunks_of(doc.id) for doc in documents)
+                seen.append(len(documents))
+            reader.close()
+        except (sqlite3.Error, AssertionError) as error:
+            failures.append(error)
+
+    finished = threading.Event()
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    ingest(library, root)
+    finished.set()
+    watcher.join()
+    assert failures == [] and seen == sorted(seen)
+
+
+# --- new vectors --------------------------------------------------------------------------------------------
+
+
+def test_renewing_reads_no_file_and_gives_what_ingest_would(library: Editor, folder: Folder, home: Path) -> None:
+    root = folder({"a.md": "# Title\n\nAlpha.", "b.txt": "Beta."})
+    ingest(library, root)
+    other = HashingEmbedder(64, sha256="2" * 64)
+    fresh = Editor.create(home / "indexes" / "fresh", "fresh", other.identity)
+    ingest(fresh, root, embedder=lambda: other)
+    for file in root.iterdir():
+        file.unlink()
+    assert reembed.renew(library, other) == 2
+    assert library.identity == other.identity
+    assert contents(library) == contents(fresh)
+    sound(library)
+    fresh.close()
+
+
+def test_a_renewal_that_was_stopped_leaves_the_old_vectors_and_goes_on(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(library, folder(MANY))
+    before = contents(library)
+    other = HashingEmbedder(64, sha256="2" * 64)
+    embedded: list[str] = []
+    real = HashingEmbedder.embed_documents
+
+    def count(self: HashingEmbedder, texts: list[str], **more: object) -> object:
+        vectors = real(self, texts, **more)  # type: ignore[arg-type]
+        embedded.extend(texts)
+        return vectors
+
+    monkeypatch.setattr(HashingEmbedder, "embed_documents", count)
+    monkeypatch.setattr(reembed, "_AT_ONCE", 3)
+    with pytest.raises(Cancelled):
+        reembed.renew(library, other, stop=lambda: len(embedded) >= 6)
+    assert contents(library) == before and library.identity == IDENTITY
+    sound(library)
+    total = reembed.renew(library, other)
+    assert len(embedded) == len(set(embedded)) == total > 6
+    assert library.identity == other.identity and len(library.index()) == total
+
+
+def test_new_chunks_of_the_same_embedder_keep_the_vectors_they_can(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(library, folder(MANY))
+    before = contents(library)
+    library._db.execute("UPDATE meta SET value = 'older' WHERE key = 'chunking'")
+    monkeypatch.setattr(
+        HashingEmbedder, "embed_documents", lambda self, texts, **more: {}[tuple(texts)] if texts else []
+    )
+    reembed.renew(library, HashingEmbedder())
+    assert contents(library) == before and library.chunking != "older"
+
+
+def test_every_reader_process_is_gone_afterwards(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[ReaderPool] = []
+    real = ReaderPool.close
+    monkeypatch.setattr(ReaderPool, "close", lambda pool: (real(pool), closed.append(pool))[0])
+    ingest(library, folder({"a.txt": "Alpha."}))
+    assert len(closed) == 1

@@ -1,0 +1,477 @@
+"""A library keeps up with its folder: moves, copies, drafts, unmounted shares, ignored files, changes while it watches."""
+
+from __future__ import annotations
+
+import os
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from papers import contents, ingest, never, sound, with_words
+
+from localrag.embeddings.embedding import HashingEmbedder
+from localrag.errors import NotFoundError, UsageError
+from localrag.ingest import sync as ingesting
+from localrag.ingest import watch as watching
+from localrag.ingest.readers.source import Options
+from localrag.store import writer as editing
+from localrag.store.writer import Editor
+
+Folder = Callable[..., Path]
+
+
+def letter(number: int) -> str:
+    return f"Letter number {number} about topic{number}. " * 20
+
+
+# --- moved, copied, alike -----------------------------------------------------------------------------------
+
+
+def test_a_moved_folder_of_files_is_recognised_and_nothing_is_embedded(library: Editor, folder: Folder) -> None:
+    root = folder({f"old/{n}.txt": letter(n) for n in range(5)})
+    ingest(library, root)
+    ids = {doc.id for doc in library.documents()}
+    (root / "old").rename(root / "new")
+    report = ingest(library, root, embedder=never)
+    assert report.moved == tuple((f"old/{n}.txt", f"new/{n}.txt") for n in range(5))
+    assert (report.removed, report.kept, report.read) == ((), (), ())
+    assert {doc.path for doc in library.documents()} == {f"new/{n}.txt" for n in range(5)}
+    assert {doc.id for doc in library.documents()} == ids
+    assert ingest(library, root, embedder=never).unchanged == 5
+    sound(library)
+
+
+def test_a_file_that_was_moved_and_changed_is_read(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": letter(1)})
+    ingest(library, root)
+    (root / "a.txt").rename(root / "b.txt")
+    (root / "b.txt").write_text(letter(2))
+    report = ingest(library, root)
+    assert (report.read, report.removed, report.moved) == (("b.txt",), ("a.txt",), ())
+
+
+def test_copies_are_read_and_embedded_once_and_all_are_documents(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": letter(1), "b.txt": letter(1), "sub/c.txt": letter(1)})
+    report = ingest(library, root)
+    assert (report.read, report.copies) == (("a.txt",), ("b.txt", "sub/c.txt"))
+    assert [doc.path for doc in library.documents()] == ["a.txt", "b.txt", "sub/c.txt"]
+    assert len(library.index()) == len(library.chunks_of(library.document("a.txt").id))
+    folder({"late.txt": letter(1)})
+    assert ingest(library, root, embedder=never).copies == ("late.txt",)
+    (root / "a.txt").unlink()
+    ingest(library, root, embedder=never)
+    assert library.page_text(library.document("late.txt").id, 0) == letter(1)
+    sound(library)
+
+
+def test_a_paragraph_that_stands_in_two_files_is_embedded_once(library: Editor, folder: Folder) -> None:
+    clause = "# Law\n\n" + "This agreement is governed by the law of Ruritania. " * 6
+    first = folder({"a.md": clause})
+    ingest(library, first)
+    folder({"b.md": clause + "\n\n# Term\n\n" + "It ends after twelve months of use. " * 6})
+    report = ingest(library, first)
+    assert report.read == ("b.md",) and report.embedded < report.chunks
+
+
+def test_drafts_are_reported_as_nearly_the_same(library: Editor, folder: Folder) -> None:
+    text = " ".join(f"word{n * n % 997}" for n in range(500))
+    report = ingest(library, folder({"draft.txt": text, "final.txt": text + " and signed"}))
+    assert {frozenset(pair) for pair in report.near} == {frozenset({"draft.txt", "final.txt"})}
+
+
+def test_of_a_thousand_letters_of_one_form_each_is_linked_with_a_few(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(editing, "_MOST_NEAR", 3)
+    form = " ".join(f"word{n * n % 997}" for n in range(500))
+    report = ingest(library, folder({f"{n}.txt": f"{form} and customer {n}" for n in range(10)}))
+    assert len(report.near) == 9 and len(library.near_duplicates()) == 0 + 1 + 2 + 3 * 7
+
+
+def test_a_copy_stays_when_its_original_changes_goes_or_is_forgotten(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": letter(1), "b.txt": letter(1), "c.txt": letter(1), "d.txt": letter(2)})
+    ingest(library, root)
+    folder({"a.txt": letter(3)})
+    report = ingest(library, root)
+    assert (report.read, report.copies, report.unchanged) == (("a.txt",), (), 3)
+    (root / "b.txt").unlink()
+    ingest(library, root, embedder=never)
+    assert library.page_text(library.document("c.txt").id, 0) == letter(1)
+    library.remove(library.documents(["c.txt"]))
+    assert with_words(library, "topic1") == []
+    assert ingest(library, root).read == ("c.txt",)  # it is in the folder still
+    folder({"late.txt": letter(1)})
+    assert ingest(library, root, embedder=never).copies == ("late.txt",)
+    sound(library)
+
+
+def test_of_two_roots_with_the_same_files_each_goes_alone(library: Editor, folder: Folder) -> None:
+    one, two = folder({"a.txt": letter(1), "b.txt": letter(2)}, "one"), folder({"b.txt": letter(2)}, "two")
+    ingest(library, one)
+    assert ingest(library, two, embedder=never).copies == ("b.txt",)
+    for file in one.iterdir():
+        file.unlink()
+    assert ingest(library, one, embedder=never, prune=True).removed == ("a.txt", "b.txt")
+    assert [(doc.root, doc.path) for doc in library.documents()] == [(str(two), "b.txt")]
+    folder({"c.txt": letter(2)}, "one")
+    assert ingest(library, one, embedder=never).copies == ("c.txt",)  # not moved: it lies in the other root as well
+    sound(library)
+
+
+def test_one_file_as_the_path_says_nothing_of_the_others(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": letter(1)})
+    ingest(library, root)
+    folder({"b.txt": letter(1)})
+    report = ingest(library, root / "b.txt", embedder=never)
+    assert (report.copies, report.moved) == (("b.txt",), ())
+    assert [doc.path for doc in library.documents()] == ["a.txt", "b.txt"]
+
+
+def test_a_root_may_be_said_to_have_moved_twice(library: Editor, folder: Folder, tmp_path: Path) -> None:
+    root = folder({"a.txt": letter(1)})
+    ingest(library, root)
+    new = root.rename(tmp_path / "new")
+    for _ in range(2):  # the first run was stopped
+        library.move_root(str(root), str(new))
+    with pytest.raises(NotFoundError):
+        library.move_root(str(tmp_path / "never"), str(tmp_path / "elsewhere"))
+    assert ingest(library, new, embedder=never).unchanged == 1
+
+
+# --- what is gone -------------------------------------------------------------------------------------------
+
+
+def test_more_than_a_fifth_gone_removes_nothing_without_prune(library: Editor, folder: Folder) -> None:
+    root = folder({f"{n}.txt": letter(n) for n in range(10)})
+    ingest(library, root)
+    for n in range(3):
+        (root / f"{n}.txt").unlink()
+    report = ingest(library, root, embedder=never)
+    assert report.kept == ("0.txt", "1.txt", "2.txt") and report.removed == ()
+    assert library.counts()["documents"] == 10
+    report = ingest(library, root, embedder=never, prune=True)
+    assert report.removed == ("0.txt", "1.txt", "2.txt") and report.kept == ()
+    sound(library)
+
+
+def test_a_few_files_gone_are_removed(library: Editor, folder: Folder) -> None:
+    root = folder({f"{n}.txt": letter(n) for n in range(20)})
+    ingest(library, root)
+    for n in range(4):
+        (root / f"{n}.txt").unlink()
+    assert len(ingest(library, root, embedder=never).removed) == 4
+
+
+def test_many_files_moved_do_not_make_a_few_gone_a_large_part(library: Editor, folder: Folder) -> None:
+    root = folder({f"old/{n}.txt": letter(n) for n in range(20)})
+    ingest(library, root)
+    (root / "old").rename(root / "new")
+    for n in range(3):
+        (root / f"new/{n}.txt").unlink()
+    report = ingest(library, root, embedder=never)
+    assert (len(report.moved), len(report.removed), report.kept) == (17, 3, ())
+
+
+def test_what_cannot_be_looked_at_is_neither_gone_nor_moved(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder({"a.txt": letter(0), "share/b.txt": letter(1), "c.txt": letter(2)})
+    ingest(library, root)
+    scandir, stat = os.scandir, Path.stat
+
+    def no_list(path: Any = ".") -> Any:
+        if Path(path).name == "share":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    def no_stat(path: Path, **more: bool) -> os.stat_result:
+        if path.name == "c.txt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **more)
+
+    monkeypatch.setattr(os, "scandir", no_list)
+    monkeypatch.setattr(Path, "stat", no_stat)
+    folder({"twin.txt": letter(1)})
+    for _ in range(2):
+        report = ingest(library, root, embedder=never)
+        assert {failure.document for failure in report.failed} == {"share", "c.txt"}
+        assert (report.moved, report.removed) == ((), ())
+        generation = library.generation
+    assert [doc.path for doc in library.documents()] == ["a.txt", "c.txt", "share/b.txt", "twin.txt"]
+    ingest(library, root, embedder=never)
+    assert library.generation == generation  # a failure that is known already is no change
+    monkeypatch.undo()
+    assert ingest(library, root, embedder=never).failed == () and library.failures() == []
+
+
+def test_a_folder_that_is_suddenly_empty_removes_nothing(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": letter(1)})
+    ingest(library, root)
+    (root / "a.txt").unlink()
+    with pytest.raises(UsageError, match="nothing was removed"):
+        ingest(library, root, embedder=never)
+    assert library.counts()["documents"] == 1
+
+
+# --- what is inside files -----------------------------------------------------------------------------------
+
+
+def archive(path: Path, members: dict[str, str]) -> None:
+    with zipfile.ZipFile(path, "w") as made:
+        for name, text in members.items():
+            made.writestr(name, text)
+
+
+def test_members_of_an_archive_are_documents_that_know_their_file(library: Editor, folder: Folder) -> None:
+    root = folder({})
+    archive(root / "box.zip", {"a.txt": letter(1), "in/b.txt": letter(2), "tool.exe": "MZ", "bad.pdf": "%PDF-"})
+    report = ingest(library, root)
+    assert report.read == ("box.zip/a.txt", "box.zip/in/b.txt")
+    assert [failure.document for failure in report.failed] == ["box.zip/bad.pdf"] and report.ignored == {".exe": 1}
+    assert {doc.file for doc in library.documents()} == {"box.zip"}
+    again = ingest(library, root, embedder=never)
+    assert again.unchanged == 1 and [failure.document for failure in again.failed] == ["box.zip/bad.pdf"]
+    sound(library)
+
+
+def test_a_member_that_left_its_archive_leaves_the_library(library: Editor, folder: Folder) -> None:
+    root = folder({})
+    archive(root / "box.zip", {"a.txt": letter(1), "b.txt": letter(2)})
+    ingest(library, root)
+    archive(root / "box.zip", {"b.txt": letter(2), "c.txt": letter(3)})
+    ingest(library, root)
+    assert [doc.path for doc in library.documents()] == ["box.zip/b.txt", "box.zip/c.txt"]
+    (root / "box.zip").rename(root / "case.zip")
+    assert ingest(library, root, embedder=never).moved == (("box.zip", "case.zip"),)
+    assert [doc.path for doc in library.documents()] == ["case.zip/b.txt", "case.zip/c.txt"]
+    sound(library)
+
+
+def test_a_member_that_fails_before_the_others_is_remembered(library: Editor, folder: Folder) -> None:
+    root = folder({})
+    archive(root / "box.zip", {"a.pdf": "%PDF-", "b.txt": letter(1)})
+    assert ingest(library, root).read == ("box.zip/b.txt",)
+    assert [failure.document for failure in library.failures()] == ["box.zip/a.pdf"]
+    again = ingest(library, root, embedder=never)
+    assert [failure.document for failure in again.failed] == ["box.zip/a.pdf"] and again.read == ()
+
+
+@pytest.mark.parametrize("left", [{"bad.pdf": "%PDF-"}, {"tool.exe": "MZ"}])
+def test_what_an_archive_held_goes_also_where_nothing_in_it_can_be_read(
+    library: Editor, folder: Folder, left: dict[str, str]
+) -> None:
+    root = folder({"x.txt": letter(0)})
+    archive(root / "box.zip", {"a.txt": letter(1)})
+    ingest(library, root)
+    archive(root / "box.zip", left)
+    report = ingest(library, root)
+    assert not any("earlier version" in failure.reason for failure in report.failed)
+    assert [doc.path for doc in library.documents()] == ["x.txt"]
+    sound(library)
+
+
+def test_attachments_come_and_go_with_their_mail(library: Editor, folder: Folder) -> None:
+    def mail(*attachments: tuple[str, str]) -> bytes:
+        message = EmailMessage()
+        message["Subject"], message["From"] = "Offer", "ada@example.org"
+        message.set_content("Please find the papers attached. " * 5)
+        for name, text in attachments:
+            message.add_attachment(text, filename=name)
+        return message.as_bytes()
+
+    root = folder({"offer.eml": mail(("one.txt", letter(1)), ("two.txt", letter(2)))})
+    ingest(library, root)
+    folder({"offer.eml": mail(("two.txt", letter(2)), ("three.txt", letter(3)))})
+    report = ingest(library, root)
+    assert [doc.path for doc in library.documents()] == ["offer.eml", "offer.eml/three.txt", "offer.eml/two.txt"]
+    assert report.embedded == len(library.chunks_of(library.document("offer.eml/three.txt").id))
+    folder({"offer.eml": mail()})
+    ingest(library, root, embedder=never if report.embedded == 0 else HashingEmbedder)
+    assert [doc.path for doc in library.documents()] == ["offer.eml"]
+    sound(library)
+
+
+# --- while it runs ------------------------------------------------------------------------------------------
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, step: str, change: Callable[[], object]) -> None:
+    """Something changes in the folder just before this step of the next run."""
+    real = getattr(ingesting._Run, step)
+
+    def changed(run: object, *given: object) -> object:
+        monkeypatch.undo()
+        change()
+        return real(run, *given)
+
+    monkeypatch.setattr(ingesting._Run, step, changed)
+
+
+def test_a_file_that_changes_between_hash_and_reading_is_read_again_and_copied_nowhere(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder({"a.txt": letter(1)})
+    meanwhile(monkeypatch, "read", lambda: folder({"a.txt": letter(22)}))
+    ingest(library, root)
+    folder({"b.txt": letter(1)})
+    assert set(ingest(library, root).read) == {"a.txt", "b.txt"}
+    assert library.page_text(library.document("a.txt").id, 0) == letter(22)
+    assert library.page_text(library.document("b.txt").id, 0) == letter(1)
+    assert ingest(library, root, embedder=never).unchanged == 2
+
+
+@pytest.mark.parametrize("step", ["compare", "read"])
+def test_a_file_that_goes_while_it_is_looked_at_costs_nothing_else(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    root = folder({"a.txt": letter(1), "b.txt": letter(2)})
+    meanwhile(monkeypatch, step, lambda: (root / "a.txt").unlink())
+    assert ingest(library, root).read == ("b.txt",)
+    report = ingest(library, root, embedder=never)
+    assert (report.failed, report.unchanged) == ((), 1) and library.failures() == []
+    sound(library)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
+@pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", None), lambda path: path.symlink_to("/dev/zero")])
+@pytest.mark.parametrize("step", ["compare", "read"])
+def test_a_folder_pipe_or_device_in_the_place_of_a_file_is_one_line(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], step: str
+) -> None:
+    root = folder({"a.txt": letter(1), "b.txt": letter(2)})
+    meanwhile(monkeypatch, step, lambda: ((root / "a.txt").unlink(), make(root / "a.txt")))
+    report = ingest(library, root, limits=ingesting.Limits(seconds=5))
+    assert report.read == ("b.txt",) and [failure.document for failure in report.failed] == ["a.txt"]
+    sound(library)
+
+
+def test_files_that_were_only_touched_are_one_change(library: Editor, folder: Folder) -> None:
+    root = folder({f"{n}.txt": letter(n) for n in range(5)})
+    ingest(library, root)
+    generation = library.generation
+    for file in root.iterdir():
+        os.utime(file, ns=(5, 5))
+    assert ingest(library, root, embedder=never).unchanged == 5 and library.generation == generation + 1
+
+
+# --- reading again ------------------------------------------------------------------------------------------
+
+
+def test_files_are_read_again_when_their_readers_changed(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder({"a.txt": letter(1)})
+    ingest(library, root)
+    before = contents(library)
+    monkeypatch.setattr(ingesting.base, "VERSION", -1)
+    report = ingest(library, root)
+    assert (report.read, report.embedded) == (("a.txt",), 0) and contents(library) == before
+
+
+def test_a_file_that_failed_is_not_tried_again_until_something_changed(library: Editor, folder: Folder) -> None:
+    root = folder({"bad.pdf": b"%PDF-1.7 and then nothing", "a.txt": "Fine."})
+    ingest(library, root)
+    seen = [failure.reason for failure in library.failures()]
+    again = ingest(library, root, embedder=never, limits=ingesting.Limits(seconds=120))
+    assert [failure.reason for failure in again.failed] == seen and again.unchanged == 1
+    started: list[str] = []
+    ingest(library, root, limits=ingesting.Limits(seconds=60), progress=lambda event: started.append(event.document))
+    assert "bad.pdf" in started
+
+
+def test_an_encrypted_file_is_tried_again_with_passwords(library: Editor, folder: Folder) -> None:
+    pypdf = pytest.importorskip("pypdf")
+    root = folder({})
+    writer = pypdf.PdfWriter()
+    writer.add_blank_page(200, 200)
+    writer.encrypt("open sesame")
+    writer.write(root / "safe.pdf")
+    assert "encrypted" in ingest(library, root).failed[0].reason
+    assert "encrypted" in ingest(library, root, embedder=never).failed[0].reason
+    tried = ingest(library, root, options=Options(passwords=("wrong", "open sesame")))
+    assert "encrypted" not in tried.failed[0].reason and "blank" in tried.failed[0].reason
+
+
+# --- which files --------------------------------------------------------------------------------------------
+
+
+def test_an_ignore_file_names_what_is_passed_over(library: Editor, folder: Folder) -> None:
+    root = folder({
+        ".localragignore": "# not these\n*.log\n/drafts/\nold/**\n!old/keep.txt\n[ab]1.txt\n",
+        "a.txt": letter(0), "a.log": letter(1), "sub/b.log": letter(2), "drafts/c.txt": letter(3),
+        "sub/drafts/d.txt": letter(4), "old/e.txt": letter(5), "old/keep.txt": letter(6), "a1.txt": letter(7),
+        "sub/.localragignore": "secret*\n", "sub/secret.txt": letter(8), "secret.txt": letter(9),
+    })  # fmt: skip
+    assert ingest(library, root).read == ("a.txt", "old/keep.txt", "secret.txt", "sub/drafts/d.txt")
+
+
+def test_what_comes_to_be_ignored_is_removed(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": letter(0), "b.txt": letter(1)})
+    ingest(library, root)
+    folder({".localragignore": "b.*\n"})
+    assert ingest(library, root, embedder=never).removed == ("b.txt",)
+
+
+def test_a_pipe_is_one_line_of_the_report_and_hangs_nothing(library: Editor, folder: Folder) -> None:
+    import os
+
+    root = folder({"a.txt": letter(0)})
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no pipes here")
+    os.mkfifo(root / "pipe.txt")
+    report = ingest(library, root)
+    assert report.read == ("a.txt",) and "not a regular file" in report.failed[0].reason
+
+
+# --- at the same time ---------------------------------------------------------------------------------------
+
+
+def test_a_change_in_a_watched_folder_is_told(tmp_path: Path) -> None:
+    stopping = threading.Event()
+    told = threading.Event()
+
+    def watch() -> None:
+        for _ in watching.changes(tmp_path, stopping.is_set):
+            told.set()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    for number in range(40):
+        (tmp_path / f"{number}.txt").write_text("new")
+        if told.wait(0.25):
+            break
+    stopping.set()
+    thread.join(timeout=5)
+    assert told.is_set() and not thread.is_alive()
+
+
+def test_what_localrag_writes_itself_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in a home folder: where the documents lie beside libraries, only what is below them counts.
+    papers = tmp_path / "papers"
+    for path in ("indexes/m/library.db", "indexes/m/library.lock", "indexes/m/notes/1.json", "a.txt"):
+        (papers / path).parent.mkdir(parents=True, exist_ok=True)
+        (papers / path).touch()
+    for name in ("indexes", "general"):
+        (tmp_path / name).mkdir()
+    told = [{(1, str(papers / "indexes/m/notes/1.json"))}, {(1, str(papers / "a.txt"))}]
+    monkeypatch.setattr(watching, "_told", lambda folder, on_blind: iter(told))
+    assert len(list(watching.changes(papers, lambda: False))) == 1
+
+
+def test_where_the_system_tells_nothing_the_folder_is_looked_at_every_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*folders: Path, **more: object) -> Iterator[set[object]]:
+        raise OSError(28, "No space left on device")
+        yield
+
+    monkeypatch.setattr("watchfiles.watch", full)
+    monkeypatch.setattr(watching, "_LOOK_AGAIN", 0.1)
+    reasons: list[str] = []
+    looks = watching.changes(tmp_path, lambda: False, reasons.append)
+    assert next(looks) is None and next(looks) is None
+    assert len(reasons) == 1 and "No space" in reasons[0]
+    looks.close()  # type: ignore[attr-defined]

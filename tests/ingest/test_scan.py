@@ -1,0 +1,142 @@
+"""Which files are found below a folder, and what is not taken for gone."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from localrag.errors import ReadError
+from localrag.ingest import scan
+
+Folder = Callable[..., Path]
+PIPES = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
+
+
+def found(root: Path) -> list[str]:
+    return [file.path for file in scan.walk(root)]
+
+
+def test_libraries_below_a_folder_are_no_documents_of_it(folder: Folder) -> None:
+    root = folder({
+        "a.txt": "text", "indexes/m/library.db": "", "indexes/m/library.lock": "", "indexes/m/notes/1.json": "{}",
+        "home/indexes/x/y.json": "{}", "home/general/z.json": "{}", "home/sessions/s.json": "{}", "papers/library.db": "",
+        "papers/b.txt": "text", "general/c.txt": "text",
+    })  # fmt: skip
+    assert found(root) == ["a.txt", "general/c.txt", "papers/b.txt", "papers/library.db"]
+
+
+# --- .localragignore ----------------------------------------------------------------------------------------
+
+# Each as git decides it; asked of `git check-ignore`.
+PATTERNS = [
+    ("*.log", "sub/a.log", True), ("/a.txt", "a.txt", True), ("/a.txt", "sub/a.txt", False),
+    ("drafts/", "sub/drafts/a.txt", True), ("drafts/", "drafts", False), ("sub/*.txt", "sub/a.txt", True),
+    ("sub/*.txt", "sub/deep/a.txt", False), ("a/**/b.txt", "a/b.txt", True), ("a/**/b.txt", "a/x/y/b.txt", True),
+    ("**/old/**", "x/old/y/a.txt", True), ("old/**", "old/a.txt", True), ("?.txt", "ab.txt", False),
+    ("[ab]1.txt", "b1.txt", True), ("[!ab]1.txt", "b1.txt", False), ("[^ab]1.txt", "c1.txt", True),
+    ("[a-c]1.txt", "b1.txt", True), ("[]a].txt", "].txt", True), ("[z-a].txt", "b.txt", False),
+    ("a[b.txt", "a[b.txt", True), ("\\#a.txt", "#a.txt", True), ("\\!a.txt", "!a.txt", True),
+    ("a\\*.txt", "a*.txt", True), ("a\\*.txt", "ab.txt", False), ("# a.txt", "a.txt", False),
+    ("  ", "a.txt", False), ("/", "a.txt", False), ("*", "sub/a.txt", True), ("*\n!*/\n!*.txt", "sub/a.txt", False),
+    ("*.txt\n!keep.txt", "sub/keep.txt", False), ("!a.txt\na.txt", "a.txt", True), ("A.txt", "a.txt", False),
+    ("notes+(1).txt", "notes+(1).txt", True), ("a.txt", "a-txt", False), ("\ufeffa.txt\r\n", "a.txt", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pattern", "path", "ignored"), PATTERNS)
+def test_a_pattern_means_what_it_means_to_git(folder: Folder, pattern: str, path: str, ignored: bool) -> None:
+    root = folder({".localragignore": pattern, path: "text"})
+    assert (path not in found(root)) == ignored
+
+
+def test_bytes_that_are_no_utf8_and_endless_stars_do_no_harm(folder: Folder) -> None:
+    name = "a" * 120 + ".txt"
+    root = folder({".localragignore": b"caf\xe9*\n" + b"*a" * 12 + b"*b\n", name: "text"})
+    assert found(root) == [name]
+
+
+@PIPES
+def test_an_ignore_file_that_is_a_pipe_hangs_nothing_and_leaves_its_folder_alone(folder: Folder) -> None:
+    root = folder({"a.txt": "text", "sub/b.txt": "text"})
+    os.mkfifo(root / "sub" / ".localragignore")
+    seen: list[str] = []
+    told: list[OSError] = []
+    thread = threading.Thread(
+        target=lambda: seen.extend(file.path for file in scan.walk(root, told.append)), daemon=True
+    )
+    thread.start()
+    thread.join(timeout=5)
+    assert not thread.is_alive() and seen == ["a.txt"]
+    assert [error.filename for error in told] == [str(root / "sub")] and "localragignore" in told[0].strerror
+
+
+def test_where_an_ignore_file_cannot_be_read_nothing_is_read(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = folder({"a.txt": "text", "sub/.localragignore": "secret.txt", "sub/secret.txt": "text"})
+    real = Path.read_text
+
+    def read_text(path: Path, **more: str) -> str:
+        if path.name == scan.IGNORE_FILE:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **more)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    assert found(root) == ["a.txt"]
+
+
+# --- what cannot be looked at -------------------------------------------------------------------------------
+
+
+def test_a_file_that_cannot_be_looked_at_is_told_and_not_taken_for_gone(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder({"a.txt": "text", "b.txt": "text", "x.exe": "?"})
+    real = Path.stat
+
+    def stat(path: Path, **more: bool) -> os.stat_result:
+        if path.name == "b.txt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **more)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    told: list[OSError] = []
+    assert [file.path for file in scan.walk(root, told.append)] == ["a.txt", "x.exe"]
+    assert [error.filename for error in told] == [str(root / "b.txt")]
+
+
+def test_links_to_nowhere_and_to_themselves_are_told_to_nobody(folder: Folder) -> None:
+    root = folder({"a.txt": "text"})
+    (root / "nowhere.txt").symlink_to(root / "gone.txt")
+    (root / "self.txt").symlink_to(root / "self.txt")
+    (root / "through.txt").symlink_to(root / "a.txt" / "below.txt")
+    told: list[OSError] = []
+    assert [file.path for file in scan.walk(root, told.append)] == ["a.txt"] and told == []
+
+
+def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scandir(path: object) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    root = folder({"a.txt": "text"})
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(ReadError, match="cannot be listed") as raised:
+        scan.readable_files(root)
+    assert raised.value.hint
+
+
+# --- names --------------------------------------------------------------------------------------------------
+
+
+def test_names_that_differ_in_case_are_two_files(folder: Folder) -> None:
+    root = folder({"a.txt": "text", "A.txt": "text"})
+    if len(list(root.iterdir())) == 1:
+        pytest.skip("this disk does not tell them apart")
+    assert found(root) == ["A.txt", "a.txt"]
+
+
+def test_files_come_in_one_order_whatever_order_the_disk_has(folder: Folder) -> None:
+    names = ["b.txt", "a/z.txt", "a/b/c.txt", "c/a.txt", "a.txt"]
+    assert found(folder(dict.fromkeys(names, "text"))) == ["a.txt", "b.txt", "a/z.txt", "a/b/c.txt", "c/a.txt"]

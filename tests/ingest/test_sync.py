@@ -1,0 +1,311 @@
+"""Bringing a library level with a folder: only what changed is read, and no moment to stop it loses anything."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from papers import ingest, never, sound, with_words
+
+from localrag.embeddings.embedding import HashingEmbedder
+from localrag.errors import EmbedderMismatch, NotFoundError, UsageError
+from localrag.ingest import preparing
+from localrag.ingest import sync as ingesting
+from localrag.ingest.scan import readable_files
+from localrag.store.writer import Editor
+
+Folder = Callable[..., Path]
+PRIVILEGED = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+
+
+# --- what changed -------------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_read_and_a_second_run_reads_nothing(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "sub folder/b c.md": "# Beta\n\nText.", "pages.txt": "One.\fTwo.", "x.exe": "?"})
+    report = ingest(library, root)
+    assert report.read == ("a.txt", "pages.txt", "sub folder/b c.md")
+    assert (report.unchanged, report.removed, report.failed, report.complete) == (0, (), (), True)
+    assert report.ignored == {".exe": 1} and report.chunks == library.counts()["chunks"] == 4
+    assert [doc.pages for doc in library.documents()] == [1, 2, 1]
+    generation = library.generation
+    again = ingest(library, root, embedder=never)
+    assert (again.read, again.unchanged, library.generation) == ((), 3, generation)
+    sound(library)
+
+
+def test_a_changed_file_is_read_again_and_only_that(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": "Elephants.", "b.txt": "Bees."})
+    ingest(library, root)
+    folder({"a.txt": "Flamingos, more of them."})
+    report = ingest(library, root)
+    assert (report.read, report.unchanged) == (("a.txt",), 1)
+    assert with_words(library, "elephants") == [] and len(with_words(library, "flamingos")) == 1
+
+
+def test_a_change_of_the_same_size_is_seen_by_its_time(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": "aaaa bbbb"})
+    ingest(library, root)
+    folder({"a.txt": "cccc bbbb"})
+    os.utime(root / "a.txt", ns=(1, 1))
+    assert ingest(library, root).read == ("a.txt",)
+
+
+def test_a_file_rewritten_with_the_same_content_is_not_read(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha."})
+    ingest(library, root)
+    os.utime(root / "a.txt", ns=(5, 5))
+    assert ingest(library, root, embedder=never).unchanged == 1
+    assert library.files(str(root))["a.txt"].mtime_ns == 5
+
+
+def test_a_deleted_file_leaves_no_vector_and_no_word(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "b.txt": "The canaryword."})
+    ingest(library, root)
+    (root / "b.txt").unlink()
+    report = ingest(library, root, embedder=never)
+    assert (report.removed, report.unchanged) == (("b.txt",), 1)
+    assert len(library.index()) == 1 and with_words(library, "canaryword") == []
+    assert b"canaryword" not in b"".join(path.read_bytes() for path in library.folder.iterdir() if path.is_file())
+    sound(library)
+
+
+def test_a_renamed_file_stands_under_its_new_name_only(library: Editor, folder: Folder) -> None:
+    root = folder({"old.txt": "Alpha.", "b.txt": "Beta."})
+    ingest(library, root)
+    (root / "old.txt").rename(root / "new.txt")
+    report = ingest(library, root, embedder=never)
+    assert (report.read, report.removed, report.moved) == ((), (), (("old.txt", "new.txt"),))
+    sound(library)
+    assert [doc.path for doc in library.documents()] == ["b.txt", "new.txt"]
+
+
+def test_two_roots_stand_side_by_side(library: Editor, folder: Folder) -> None:
+    first, second = folder({"same.txt": "One."}, "first"), folder({"same.txt": "Two."}, "second one")
+    ingest(library, first)
+    assert ingest(library, second).removed == ()
+    assert library.roots() == [str(first), str(second)]
+    (first / "same.txt").unlink()
+    folder({"other.txt": "Three."}, "first")
+    assert ingest(library, first).removed == ("same.txt",)
+    assert {(doc.root, doc.path) for doc in library.documents()} == {
+        (str(first), "other.txt"), (str(second), "same.txt"),
+    }  # fmt: skip
+
+
+def test_another_embedder_is_refused_before_anything_changes(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha."})
+    ingest(library, root)
+    folder({"a.txt": "Changed now."})
+    with pytest.raises(EmbedderMismatch):
+        ingest(library, root, embedder=lambda: HashingEmbedder(sha256="1" * 64))
+    assert library.page_text(library.documents()[0].id, 0) == "Alpha."
+
+
+# --- bad input ----------------------------------------------------------------------------------------------
+
+
+def test_each_bad_file_is_one_line_and_the_others_are_read(library: Editor, folder: Folder) -> None:
+    root = folder({
+        "empty.txt": b"", "broken.pdf": b"%PDF-1.7 and then nothing", "noise.docx": b"PK not a zip",
+        "good.txt": "Fine.", "blank.txt": "  \n ",
+    })  # fmt: skip
+    report = ingest(library, root)
+    assert report.read == ("good.txt",) and report.complete
+    reasons = {failure.document: failure.reason for failure in report.failed}
+    assert set(reasons) == {"empty.txt", "broken.pdf", "noise.docx", "blank.txt"}
+    assert "0 bytes" in reasons["empty.txt"]
+    assert all("\n" not in reason and reason.endswith(".") for reason in reasons.values())
+    assert {failure.document for failure in library.failures()} == set(reasons)
+    again = ingest(library, root, embedder=never)
+    assert len(again.failed) == 4 and again.unchanged == 1
+
+
+@PRIVILEGED
+def test_a_file_without_the_right_to_read_is_one_line(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "secret.txt": "Hidden."})
+    (root / "secret.txt").chmod(0)
+    report = ingest(library, root)
+    assert report.read == ("a.txt",) and "denied" in report.failed[0].reason.lower()
+
+
+def test_a_file_that_cannot_be_opened_is_one_line(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder({"a.txt": "Alpha.", "secret.txt": "Hidden."})
+    real = ingesting.content_hash
+
+    def denied(path: Path, check: Callable[[], None]) -> str:
+        if path.name == "secret.txt":
+            raise PermissionError(13, "Permission denied")
+        return real(path, check)
+
+    monkeypatch.setattr(ingesting, "content_hash", denied)
+    report = ingest(library, root)
+    assert report.read == ("a.txt",)
+    assert [(f.document, "Permission denied" in f.reason) for f in report.failed] == [("secret.txt", True)]
+
+
+def test_a_file_that_fails_after_it_was_read_keeps_its_earlier_text_and_says_so(
+    library: Editor, folder: Folder
+) -> None:
+    root = folder({"a.txt": "The earlier text.", "b.txt": "Beta."})
+    ingest(library, root)
+    folder({"a.txt": b""})
+    for _ in range(2):
+        report = ingest(library, root)
+        assert [failure.document for failure in report.failed] == ["a.txt"]
+        assert "earlier version" in report.failed[0].reason
+        assert library.page_text(library.document("a.txt").id, 0) == "The earlier text."
+    folder({"a.txt": "The earlier text."})
+    assert ingest(library, root).failed == () and library.failures() == []
+
+
+def test_a_failure_goes_with_its_file(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": b"", "b.txt": "Beta."})
+    ingest(library, root)
+    (root / "a.txt").unlink()
+    ingest(library, root)
+    assert library.failures() == []
+
+
+def test_an_empty_folder_gives_an_empty_report(library: Editor, folder: Folder) -> None:
+    report = ingest(library, folder({}), embedder=never)
+    assert (report.read, report.failed, report.complete) == ((), (), True)
+
+
+def test_a_missing_path_is_named(library: Editor, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError) as raised:
+        ingest(library, tmp_path / "not here")
+    assert "not here" in raised.value.message and raised.value.hint
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are POSIX")
+def test_a_pipe_is_no_document(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha."})
+    os.mkfifo(root / "pipe.txt")
+    assert ingest(library, root).read == ("a.txt",)
+    with pytest.raises(UsageError):
+        ingest(library, root / "pipe.txt")
+
+
+def test_a_root_that_became_empty_is_not_taken_for_deleted(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "b.txt": "Beta."})
+    ingest(library, root)
+    for file in root.iterdir():
+        file.unlink()
+    with pytest.raises(UsageError) as raised:
+        ingest(library, root)
+    assert "--prune" in raised.value.hint and library.counts()["documents"] == 2
+    assert ingest(library, root, prune=True).removed == ("a.txt", "b.txt")
+    assert library.counts() == {"documents": 0, "pages": 0, "chunks": 0, "characters": 0}
+
+
+def test_documents_in_a_folder_that_cannot_be_listed_stay(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder({"a.txt": "Alpha.", "share/b.txt": "Beta.", "share/deep/c.txt": "Gamma."})
+    ingest(library, root)
+    real = os.scandir
+
+    def denied(path: Any = ".") -> Any:
+        if Path(path).name == "share":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    report = ingest(library, root)
+    assert report.removed == () and library.counts()["documents"] == 3
+    assert [(failure.document, "Permission denied" in failure.reason) for failure in report.failed] == [("share", True)]
+    monkeypatch.undo()
+    assert ingest(library, root).failed == () and library.failures() == []
+
+
+# --- which files --------------------------------------------------------------------------------------------
+
+
+def test_one_file_can_be_the_path(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "b.txt": "Beta.", "empty.txt": b""})
+    report = ingest(library, root / "a.txt")
+    assert (report.read, report.root) == (("a.txt",), str(root))
+    ingest(library, root)
+    assert ingest(library, root / "b.txt", embedder=never).unchanged == 1
+    assert library.counts()["documents"] == 2
+    assert [failure.document for failure in library.failures()] == ["empty.txt"]
+
+
+def test_hidden_temporary_and_system_files_are_passed_over(library: Editor, folder: Folder) -> None:
+    root = folder({
+        "a.txt": "Alpha.", ".hidden.txt": "x", "~$a.docx": "x", "a.txt~": "x", ".git/b.txt": "x",
+        "__MACOSX/c.txt": "x", "node_modules/d.txt": "x",
+    })  # fmt: skip
+    assert ingest(library, root).read == ("a.txt",)
+    assert readable_files(root) == 1
+
+
+def test_links_that_lead_in_circles_end(library: Editor, folder: Folder) -> None:
+    root = folder({"a.txt": "Alpha.", "sub/b.txt": "Beta."})
+    (root / "sub" / "up").symlink_to(root, target_is_directory=True)
+    (root / "self.txt").symlink_to(root / "self.txt")
+    (root / "nowhere.txt").symlink_to(root / "gone.txt")
+    assert ingest(library, root).read == ("a.txt", "sub/b.txt")
+
+
+def test_names_of_every_kind_are_read(library: Editor, folder: Folder) -> None:
+    names = [
+        "with space.txt",
+        "ünïcödé.txt",
+        "中文.txt",
+        "per%cent [1].txt",
+        "quo'te\".txt",
+        "UPPER.TXT",
+        "new\nline.txt",
+    ]
+    report = ingest(library, folder({name: f"Words of {name}." for name in names}))
+    assert sorted(report.read) == sorted(names)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are a matter of Linux")
+def test_a_name_that_is_not_utf8_is_read(library: Editor, folder: Folder) -> None:
+    root = folder({})
+    Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.txt")).write_text("Coffee.")
+    assert ingest(library, root).read == ("caf\\xe9.txt",)
+    assert ingest(library, root, embedder=never).unchanged == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are a matter of Linux")
+def test_two_files_that_would_be_stored_under_one_name_are_told_apart(library: Editor, folder: Folder) -> None:
+    root = folder({"caf\\xe9.txt": "Tea."})
+    Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.txt")).write_text("Coffee.")
+    for embedder in (HashingEmbedder, never):
+        report = ingest(library, root, embedder=embedder)
+        assert [failure.document for failure in report.failed] == ["caf\\xe9.txt (another file)"]
+        assert library.counts()["documents"] == 1
+
+
+def test_a_moved_root_is_read_nowhere_again(library: Editor, folder: Folder, tmp_path: Path) -> None:
+    root = folder({"a.txt": "Alpha."})
+    ingest(library, root)
+    moved = root.rename(tmp_path / "moved")
+    library.move_root(str(root), str(moved))
+    assert ingest(library, moved, embedder=never).unchanged == 1
+
+
+def test_a_passage_that_goes_with_an_old_version_is_embedded_again_for_a_new_file(
+    library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "_CHUNKS", 1)
+    clause = "# One\n\n" + "Either party may end this agreement with ninety days of notice. " * 6
+    root = folder({"a.md": clause})
+    ingest(library, root)
+    # When b is begun, the library still holds its first words; then a's new version takes them out.
+    longer = clause + "\n\n# Two\n\n" + "Herons stand in the water until a fish comes by. " * 12
+    folder({"a.md": "# One\n\n" + "Flamingos are pink. " * 24, "b.md": longer})
+    report = ingest(library, root, limits=ingesting.Limits(workers=1))
+    assert report.read == ("a.md", "b.md")
+    assert library.page_text(library.document("b.md").id, 0) == longer
+    sound(library)

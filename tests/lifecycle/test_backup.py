@@ -1,0 +1,338 @@
+"""A library carried whole: it comes back as it was, opens for those who were named, and what was changed is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from papers import contents, sound, with_words
+
+from localrag.errors import (
+    Cancelled,
+    LibraryError,
+    LibraryLocked,
+    NotFoundError,
+    PolicyRefused,
+    SealBroken,
+    UsageError,
+    VaultDamaged,
+    VaultLocked,
+)
+from localrag.lifecycle import backup, encrypt
+from localrag.lifecycle.backup import container, writing
+from localrag.llm.batching import Prefix
+from localrag.llm.prompt_cache import PrefixCache
+from localrag.security import audit, storage
+from localrag.security.audit import words
+from localrag.security.encryption import ring as rings
+from localrag.security.encryption import unlocked
+from localrag.security.encryption.database import sqlite3
+from localrag.security.encryption.keys import Key
+from localrag.security.encryption.parcels import Recipients
+from localrag.sessions import store_of
+from localrag.settings import Settings
+from localrag.store import import_library
+from localrag.store.library import Library
+from localrag.store.schema import DATABASE
+from localrag.store.writer import Editor
+from localrag.types import Answer, Citation, Plan
+
+CANARY = "zanzibarquill"
+DOCUMENTS = {
+    "lease.pdf": ["The lease of Orlo House ends on 31 May 2031.", f"The {CANARY} rent is 4,100 a month."],
+    "notes.txt": "Elephants are grey, and never forget a rent.",
+}
+HELD = rings.Random(b"k" * 32, "key file")
+FOR_US = Recipients((("office", HELD),))
+
+
+@pytest.fixture(autouse=True)
+def quick_and_apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
+    unlocked.forget()
+    yield
+    unlocked.forget()
+
+
+def ours(place: Path, ring: bytes) -> Key:
+    return rings.from_json(ring).unlock(HELD)
+
+
+def nobody(place: Path, ring: bytes) -> Key:
+    raise VaultLocked("no key")
+
+
+@pytest.fixture
+def library(shelf: Callable[..., Editor], settings: Settings) -> Path:
+    """The folder of a library with a conversation, a record and kept words, an index and a state."""
+    made = shelf("contracts", DOCUMENTS)
+    made.instruct("Answer in German.")
+    made.close()
+    store = store_of(settings)
+    cited = Citation("contracts", "lease.pdf", 2, None, "p. 2", "rent is 4,100", 4, 17, 1)
+    session = store.ask(store.new(("contracts",)), "How much?")
+    store.append(session, Answer("How much?", "4,100 [1].", True, Plan("retrieve", "short"), citations=(cited,)))
+    file = settings.audit_of("contracts")
+    words.keep(file, audit.record(file, "ask", "contracts", question="How much?", answer="4,100"), "How much?", "4,100")
+    PrefixCache(made.folder, "scripted", ["hash of lease.pdf"], 1 << 20).put(
+        Prefix((1,), (1,), 1), memoryview(b"state")
+    )
+    return made.folder
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "contracts.backup"
+
+
+def encrypted(folder: Path) -> None:
+    for _ in encrypt.encrypt(folder, lambda ring, key: ring.with_credential(key, "office", HELD), lambda: False):
+        pass
+
+
+def body_of(file: Path, *lines: object) -> None:
+    """A backup in clear of these lines: values as JSON, bytes as they are."""
+    parts = [one if isinstance(one, bytes) else json.dumps(one).encode() + b"\n" for one in lines]
+    file.write_bytes(container.MAGIC + bytes(4) + b"".join(parts))
+
+
+ABOUT = {"localrag-backup": 1, "library": "contracts", "made": "", "schema": 3, "encrypted": False}
+
+
+# --- there and back -----------------------------------------------------------------------------------------
+
+
+def test_a_library_comes_back_as_it_was(library: Path, settings: Settings, file: Path) -> None:
+    with closing(Library.open(library, "contracts")) as before:
+        held = contents(before), before.identity, before.instructions, before.overview()
+    conversations = store_of(settings).all()
+    made = backup.write(settings, "contracts", file, FOR_US)
+    assert made == backup.check(file, ours) and made.files == 5
+    storage.remove(library)
+    done = backup.restore(settings, file, unlock=ours)
+    assert (done.library, done.documents, done.conversations, done.left_out) == ("contracts", 2, 1, ())
+    assert done.instructions == "Answer in German."
+    with closing(Library.open(library, "contracts")) as after:
+        assert (contents(after), after.identity, after.instructions, after.overview()) == held
+        sound(after)
+        assert len(with_words(after, "rent")) == 2
+    assert store_of(settings).all() == conversations
+    record = settings.audit_of("contracts")
+    assert audit.verify(record) == [] and [entry.event for entry in audit.entries(record)] == ["ask", "export"]
+    assert words.kept(record, next(audit.entries(record))) == words.Words("How much?", "4,100")
+    assert [entry.event for entry in audit.entries(settings.audit_file)] == ["restore"]
+    assert not (library / "cache").exists() and not list(settings.indexes_dir.glob("*.restoring"))
+
+
+def test_a_sealed_backup_shows_nothing_and_opens_for_nobody_else(library: Path, settings: Settings, file: Path) -> None:
+    backup.write(settings, "contracts", file, FOR_US)
+    assert CANARY.encode() not in file.read_bytes()
+    other = rings.Random(b"o" * 32, "key file")
+    with pytest.raises(VaultLocked):
+        backup.restore(settings, file, "again", unlock=lambda place, ring: rings.from_json(ring).unlock(other))
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_encrypted_library_goes_and_comes_under_its_own_key(library: Path, settings: Settings, file: Path) -> None:
+    encrypted(library)
+    with pytest.raises(UsageError, match="is encrypted, and so is its backup"):
+        backup.write(settings, "contracts", file, clear=True)
+    backup.write(settings, "contracts", file)
+    ring = (library / rings.FILE).read_bytes()
+    storage.remove(library)
+    unlocked.forget()
+    with pytest.raises(VaultLocked):
+        backup.restore(settings, file, unlock=nobody)
+    done = backup.restore(settings, file, unlock=ours)
+    assert done.encrypted and (library / rings.FILE).read_bytes() == ring
+    everything = b"".join(path.read_bytes() for path in settings.indexes_dir.rglob("*") if path.is_file())
+    assert CANARY.encode() not in everything and CANARY.encode() not in file.read_bytes()
+    with closing(Library.open(library, "contracts")) as after:
+        assert len(with_words(after, CANARY)) == 1
+    assert audit.verify(settings.audit_of("contracts")) == []
+
+
+def test_who_may_open_it_has_to_be_said(library: Path, settings: Settings, file: Path) -> None:
+    with pytest.raises(UsageError, match="who may open"):
+        backup.write(settings, "contracts", file)
+    backup.write(settings, "contracts", file, clear=True)
+    assert CANARY.encode() in file.read_bytes()
+    assert backup.restore(settings, file, "again", unlock=nobody).documents == 2
+
+
+def test_a_backup_is_of_one_moment_while_somebody_writes(
+    library: Path, settings: Settings, file: Path, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_PAGES_AT_ONCE", 5)
+    steps = 0
+
+    def meanwhile() -> bool:
+        nonlocal steps
+        steps += 1
+        if steps < 4:
+            with closing(Editor.open(library, "contracts")) as editor:
+                put(editor, f"new {steps}.txt", f"Flamingos are pink, {steps} times.")
+        return False
+
+    backup.write(settings, "contracts", file, FOR_US, stop=meanwhile)
+    assert steps > 3
+    assert backup.restore(settings, file, "again", unlock=ours).documents == 2
+    with closing(Library.open(library, "contracts")) as after:
+        assert len(after.documents()) == 5
+
+
+def stops_after(times: int) -> Callable[[], bool]:
+    left = iter(range(times))
+    return lambda: next(left, None) is None
+
+
+# --- what is refused, and what stays ------------------------------------------------------------------------
+
+
+def test_every_change_of_a_sealed_backup_is_found_and_makes_nothing(
+    library: Path, settings: Settings, file: Path
+) -> None:
+    backup.write(settings, "contracts", file, FOR_US)
+    whole = file.read_bytes()
+    for at in range(0, len(whole), len(whole) // 60):
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises((SealBroken, UsageError, VaultDamaged, VaultLocked)):
+            backup.restore(settings, file, "again", unlock=ours)
+    for cut in (0, 10, 500, len(whole) // 2, len(whole) - 1):
+        file.write_bytes(whole[:cut])
+        with pytest.raises((SealBroken, UsageError, VaultDamaged)):
+            backup.check(file, ours)
+    assert [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
+
+
+def test_damage_of_a_backup_in_clear_is_found(library: Path, settings: Settings, file: Path) -> None:
+    backup.write(settings, "contracts", file, clear=True)
+    whole = file.read_bytes()
+    for damaged in (whole[:-5], whole[:5000] + b"x" + whole[5001:], whole + b"x"):
+        file.write_bytes(damaged)
+        with pytest.raises(SealBroken):
+            backup.check(file, nobody)
+
+
+@pytest.mark.parametrize(
+    "path", ["../evil", "/etc/evil", "sessions/../../evil", "library.db-wal", "vectors.index", "cache/x.state", "vault.json",
+             "sessions/x.json", "audit.key\n", "", 5]
+)  # fmt: skip
+def test_a_backup_writes_no_file_but_those_of_a_library(settings: Settings, file: Path, path: object) -> None:
+    body_of(file, ABOUT, {"path": path, "size": 1}, b"x", {"end": 1, "sha256": ""})
+    with pytest.raises(SealBroken):
+        backup.restore(settings, file, unlock=nobody)
+    assert not list(settings.indexes_dir.glob("*")) and not (settings.indexes_dir.parent / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    "lines", [
+        [b"x" * 9000], [b"[" * 4000 + b"\n"], [{**ABOUT, "library": "../x"}], [{**ABOUT, "schema": 99}],
+        [ABOUT, {"path": "library.db", "size": 1 << 60}, b"x"], [ABOUT, {"path": "library.db", "size": -1}],
+        [ABOUT, {"path": "library.db", "size": True}], [ABOUT, {"end": 0, "sha256": ""}],
+        [ABOUT, {"path": "audit.key", "size": 0}, {"path": "audit.key", "size": 0}],
+    ],
+)  # fmt: skip
+def test_a_backup_that_lies_of_itself_is_refused(settings: Settings, file: Path, lines: list[object]) -> None:
+    body_of(file, *lines)
+    with pytest.raises((SealBroken, LibraryError, UsageError)):
+        backup.restore(settings, file, unlock=nobody)
+
+
+def test_what_is_restored_is_checked_as_a_library_of_others(library: Path, settings: Settings, file: Path) -> None:
+    with closing(sqlite3.connect(library / DATABASE, isolation_level=None)) as database:
+        database.execute("UPDATE pages SET layout = '[]'")
+    backup.write(settings, "contracts", file, FOR_US)
+    with pytest.raises(LibraryError, match="not what localrag writes"):
+        backup.restore(settings, file, "again", unlock=ours)
+    assert [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
+
+
+def test_nothing_is_overwritten_without_being_asked_for(library: Path, settings: Settings, file: Path) -> None:
+    backup.write(settings, "contracts", file, FOR_US)
+    before = file.read_bytes()
+    with pytest.raises(UsageError, match="already"):
+        backup.write(settings, "contracts", file, FOR_US)
+    with pytest.raises(backup.Taken):
+        backup.restore(settings, file, unlock=ours)
+    assert file.read_bytes() == before
+    with closing(Editor.open(library, "contracts")) as editor:
+        editor.remove(editor.documents())
+    assert backup.restore(settings, file, replace=True, unlock=ours).documents == 2
+    restored = [entry for entry in audit.entries(settings.audit_file) if entry.event == "restore"]
+    assert restored[-1].details["record"]["number"] == 2
+
+
+def test_what_stops_it_leaves_nothing(library: Path, settings: Settings, file: Path) -> None:
+    with pytest.raises(Cancelled):
+        backup.write(settings, "contracts", file, FOR_US, stop=lambda: True)
+    assert not list(file.parent.glob("*.backup*")) and not list(library.glob("*.partial*"))
+    backup.write(settings, "contracts", file, FOR_US)
+    for after in (1, 5, 9):
+        with pytest.raises(Cancelled):
+            backup.restore(settings, file, "again", unlock=ours, stop=stops_after(after))
+    assert [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
+
+
+def test_a_library_that_a_killed_restore_had_put_aside_is_there_again(
+    library: Path, settings: Settings, file: Path
+) -> None:
+    backup.write(settings, "contracts", file, FOR_US)
+    storage.move(library, settings.indexes_dir / "contracts.restoring" / "old")
+    with pytest.raises(backup.Taken):
+        backup.restore(settings, file, unlock=ours)
+    assert (library / DATABASE).is_file() and not (settings.indexes_dir / "contracts.restoring").exists()
+
+
+def test_what_killed_restores_left_goes_with_the_next_and_two_do_not_meet(
+    library: Path, settings: Settings, file: Path
+) -> None:
+    backup.write(settings, "contracts", file, FOR_US)
+    storage.write_bytes(settings.indexes_dir / "other.restoring" / "other" / "library.db", b"half")
+    with storage.lock(settings.audit_file.with_name("restoring.lock"), "a library"), pytest.raises(LibraryLocked):
+        backup.restore(settings, file, "again", unlock=ours)
+    assert (settings.indexes_dir / "other.restoring").exists()
+    backup.restore(settings, file, "again", unlock=ours)
+    assert sorted(path.name for path in settings.indexes_dir.iterdir()) == ["again", "contracts"]
+
+
+def test_under_another_name_conversations_speak_of_that_library(library: Path, settings: Settings, file: Path) -> None:
+    backup.write(settings, "contracts", file, FOR_US)
+    done = backup.restore(settings, file, "beside", unlock=ours)
+    assert done.conversations == 0 and "here already" in done.left_out[0]
+    storage.remove(library)
+    assert backup.restore(settings, file, "instead", unlock=ours).conversations == 1
+    (session,) = store_of(settings).all()
+    assert session.libraries == ("instead",)
+    answer = session.turns[0].answer
+    assert answer is not None and answer.citations[0].library == "instead"
+
+
+def test_a_folder_of_others_becomes_a_library_of_ours(library: Path, settings: Settings, tmp_path: Path) -> None:
+    theirs = library.rename(tmp_path / "stick")
+    theirs.chmod(0o777)
+    done = backup.restore(settings, theirs, "theirs", unlock=nobody)
+    assert (done.documents, done.conversations, done.instructions) == (2, 0, "")
+    assert settings.foreign("theirs") == "" and not settings.audit_of("theirs").exists()
+    with closing(import_library.open_library(settings, "theirs")) as restored:
+        sound(restored)
+
+
+def test_a_policy_that_allows_no_exports_allows_no_backup(
+    library: Path, settings: Settings, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "policy.toml").write_text("allow_exports = false\n")
+    monkeypatch.setenv("LOCALRAG_POLICY", str(tmp_path / "policy.toml"))
+    with pytest.raises(PolicyRefused):
+        backup.write(settings, "contracts", file, FOR_US)
+    assert not file.exists()
+
+
+def test_what_is_not_there_is_said(settings: Settings, file: Path) -> None:
+    with pytest.raises(NotFoundError):
+        backup.write(settings, "contracts", file, FOR_US)
+    with pytest.raises(NotFoundError):
+        backup.restore(settings, file, unlock=nobody)

@@ -1,0 +1,165 @@
+"""A document that is forgotten is gone from conversations, kept words and every file; a library's conversations are its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localrag import api
+from localrag.answer.assistant import Assistant
+from localrag.errors import VaultLocked
+from localrag.events import Answered
+from localrag.lifecycle import encrypt
+from localrag.security import audit
+from localrag.security.audit import words
+from localrag.security.encryption import ring as rings
+from localrag.security.encryption import unlocked
+from localrag.sessions import Session, SessionStore, store_of
+from localrag.sessions.redacting import GONE
+from localrag.settings import Settings
+from localrag.store.writer import Editor
+from localrag.types import Answer
+
+CANARY = "zanzibarquill"
+SECRET = rings.new_recovery()[1]
+
+
+@pytest.fixture(autouse=True)
+def locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
+
+
+@pytest.fixture
+def papers(folder: Callable[..., Path], models: Any, settings: Settings) -> Path:
+    root = folder({"a.txt": f"The {CANARY} lease ends in May.", "b.txt": "The kennel is open from 9 to 5."})
+    api.open_library("papers", settings=settings, create=True).ingest(root)
+    models.generator.script = [
+        ("lease end", f"The {CANARY} lease ends in May."),
+        ("kennel open", "The kennel is open from 9 to 5."),
+    ]
+    return root
+
+
+@pytest.fixture
+def store(settings: Settings) -> SessionStore:
+    return store_of(settings)
+
+
+def ask(settings: Settings, question: str, library: str = "papers") -> Answer:
+    own = Assistant(settings.with_options(audit_words="full"))
+    try:
+        (answer,) = [event.answer for event in own.ask(question, libraries=[library]) if isinstance(event, Answered)]
+    finally:
+        own.close()
+    return answer
+
+
+def talk(store: SessionStore, settings: Settings, *questions: str) -> Session:
+    session = store.new(("papers",))
+    for question in questions:
+        session = store.append(session, ask(settings, question))
+    return session
+
+
+def holding(home: Path) -> list[str]:
+    return sorted(path.name for path in home.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes())
+
+
+LEASE, KENNEL = "When does the lease end?", "When is the kennel open?"
+
+
+def test_answers_made_from_a_forgotten_document_are_taken_out_of_conversations_and_those_after_them(
+    papers: Path, settings: Settings, store: SessionStore
+) -> None:
+    mixed, other = talk(store, settings, KENNEL, LEASE, KENNEL), talk(store, settings, KENNEL)
+    assert any(citation.document == "a.txt" for citation in mixed.turns[1].answer.citations)  # type: ignore[union-attr]
+    api.open_library("papers", settings=settings).forget(["a.txt"])
+    turns = store.load(mixed.id).turns
+    assert [turn.question for turn in turns] == [KENNEL, LEASE, KENNEL]
+    assert turns[1].answer is not None and turns[1].answer.answer == GONE and not turns[1].answer.passages
+    assert turns[2].answer is not None and turns[2].answer.answer == GONE
+    # Of a small library every answer was shown all documents.
+    assert store.load(other.id).turns[0].answer is not None
+
+
+def test_conversations_can_be_deleted_whole_or_left_alone(
+    papers: Path, settings: Settings, store: SessionStore
+) -> None:
+    session = talk(store, settings, LEASE)
+    api.open_library("papers", settings=settings).forget(["a.txt"], conversations="keep")
+    assert CANARY in str(store.load(session.id).turns[0].answer)
+    api.open_library("papers", settings=settings).ingest(papers, include_forgotten=True)
+    api.open_library("papers", settings=settings).forget(["a.txt"], conversations="remove")
+    assert store.list() == []
+
+
+def test_no_byte_of_a_forgotten_document_is_left_below_the_home_folder(
+    papers: Path, settings: Settings, store: SessionStore, home: Path
+) -> None:
+    session = talk(store, settings, LEASE)
+    store.keep_said(session.id, LEASE, f"The {CANARY}")
+    assert len(holding(home)) >= 3
+    api.open_library("papers", settings=settings).forget(["a.txt"])
+    assert holding(home) == []
+    record = settings.audit_of("papers")
+    assert audit.verify(record) == []
+    assert all(words.kept(record, entry) is None for entry in audit.entries(record))
+
+
+def test_a_library_takes_its_conversations_with_it(
+    papers: Path, settings: Settings, store: SessionStore, home: Path
+) -> None:
+    session = talk(store, settings, LEASE)
+    assert (home / "indexes" / "papers" / "sessions" / f"{session.id}.json").is_file()
+    assert [one.id for one in store.list()] == [session.id] and store.find("last") == session.id
+    api.open_library("papers", settings=settings).forget()
+    assert store.list() == [] and holding(home) == []
+
+
+def test_conversations_of_an_encrypted_library_are_encrypted_and_listed_without_asking_for_its_key(
+    papers: Path, settings: Settings, store: SessionStore, home: Path
+) -> None:
+    session = talk(store, settings, LEASE)
+    folder = settings.library_dir("papers")
+    for _ in encrypt.encrypt(folder, lambda ring, key: ring.with_random(key, "me", SECRET), lambda: False):
+        pass
+    session = store.append(session, ask(settings, LEASE))
+    store.keep_draft(session.id, f"more of {CANARY}?")
+    assert holding(home) == []
+    assert len(store.load(session.id).turns) == 2
+    unlocked.forget()
+    asked: list[Path] = []
+
+    def asks(folder: Path, ring: object, person: bool) -> Any:
+        if person:
+            asked.append(folder)
+        raise unlocked.locked(folder)
+
+    unlocked.ask_with(asks)
+    try:
+        (listed,) = store.list()
+        assert "its key is not here" in listed.problem and asked == [] and store.all() == ()
+        with pytest.raises(VaultLocked):
+            store.load(session.id)
+    finally:
+        unlocked.ask_with(None)
+
+
+def test_a_conversation_that_goes_on_with_an_encrypted_library_moves_to_it(
+    papers: Path, settings: Settings, store: SessionStore, home: Path, shelf: Callable[..., Editor]
+) -> None:
+    session = talk(store, settings, KENNEL)
+    secret = shelf("secret", {"s.txt": f"The {CANARY} clause."})
+    secret.close()
+    for _ in encrypt.encrypt(secret.folder, lambda ring, key: ring.with_random(key, "me", SECRET), lambda: False):
+        pass
+    from dataclasses import replace
+
+    grown = store.ask(replace(session, libraries=("papers", "secret")), f"What of {CANARY}?")
+    assert not (home / "indexes" / "papers" / "sessions" / f"{session.id}.json").exists()
+    assert (home / "indexes" / "secret" / "sessions" / f"{session.id}.json").exists()
+    assert [path for path in holding(home) if path.endswith(".json")] == []
+    assert store.load(grown.id).turns[-1].question == f"What of {CANARY}?"

@@ -1,0 +1,151 @@
+"""What is older than `retention_days` goes by itself, once a day, and the record says that it went, not what."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from localrag import api, policy
+from localrag.lifecycle import retention
+from localrag.security import audit
+from localrag.security.audit import words
+from localrag.sessions import store_of
+from localrag.settings import Settings, load_settings, origins
+
+NOW = datetime.now(UTC).replace(hour=12, minute=0)
+
+
+@pytest.fixture
+def aged(settings):
+    """Makes a conversation that was last asked in so many days before NOW; returns its id."""
+
+    def make(days, question="When does the lease of Harbour House end?", libraries=("papers",)):
+        store = store_of(settings)
+        saved = store.ask(store.new(libraries, question), question)
+        file = store._path(saved.id)
+        data = json.loads(file.read_bytes())
+        data["turns"][-1]["time"] = (NOW - timedelta(days=days)).isoformat(timespec="seconds")
+        file.write_text(json.dumps(data))
+        return saved.id
+
+    return make
+
+
+def forgets(settings):
+    return [dict(one.details) for one in audit.entries(settings.audit_file) if one.event == "forget"]
+
+
+def left(settings):
+    return {one.id for one in store_of(settings).list()}
+
+
+def test_conversations_go_after_their_days_and_the_record_says_how_many(settings, aged):
+    old, young = aged(31), aged(29)
+    store_of(settings).keep_draft(old, "a draft of it")
+    assert retention.keep_to(settings.with_options(retention_days=30), NOW) == 1
+    assert left(settings) == {young}
+    assert list(settings.sessions_dir.glob(f"{old}*")) == []
+    assert forgets(settings) == [{"reason": "retention", "retention_days": 30, "conversations": 1, "words": 0}]
+    assert b"Harbour" not in settings.audit_file.read_bytes()
+
+
+def test_nothing_goes_unless_it_was_asked_for(settings, aged):
+    aged(10_000)
+    assert settings.retention_days == 0 and retention.keep_to(settings, NOW) == 0
+    assert len(left(settings)) == 1 and not settings.retention_file.exists()
+
+
+def test_it_is_done_once_a_day_and_at_once_where_the_days_change(settings, aged):
+    kept = settings.with_options(retention_days=30)
+    aged(31)
+    assert retention.keep_to(kept, NOW) == 1
+    aged(31)
+    assert retention.keep_to(kept, NOW + timedelta(hours=2)) == 0
+    assert retention.keep_to(kept, NOW + timedelta(days=1)) == 1
+    aged(20)
+    assert retention.keep_to(settings.with_options(retention_days=7), NOW + timedelta(days=1)) == 1
+
+
+def test_branching_or_renaming_an_old_conversation_does_not_make_it_young(settings, aged):
+    store = store_of(settings)
+    one = aged(40)
+    store.retitle(one, "Another name")
+    store.branch(one)
+    assert retention.keep_to(settings.with_options(retention_days=30), NOW) == 2
+
+
+def test_a_damaged_conversation_goes_by_the_age_of_its_file(settings, aged):
+    store = store_of(settings)
+    one, other = aged(0), aged(0)
+    for session_id, days in ((one, 40), (other, 1)):
+        file = store._path(session_id)
+        file.write_text("{")
+        then = (NOW - timedelta(days=days)).timestamp()
+        os.utime(file, (then, then))
+    assert retention.keep_to(settings.with_options(retention_days=30), NOW) == 1
+    assert left(settings) == {other}
+
+
+def test_those_of_an_encrypted_library_go_without_its_key(settings, aged, models, folder):
+    from localrag.lifecycle import encrypt
+    from localrag.security.encryption import ring as rings
+    from localrag.security.encryption import unlocked
+
+    api.open_library("papers", settings=settings, create=True).ingest(folder({"a.txt": "one"}))
+    one, other = aged(1), aged(1)
+    store = store_of(settings)
+    then = (NOW - timedelta(days=40)).timestamp()
+    os.utime(store._path(one), (then, then))
+    library = settings.library_dir("papers")
+    _, secret = rings.new_recovery()
+    for _ in encrypt.encrypt(library, lambda ring, key: ring.with_random(key, "me", secret), lambda: False):
+        pass
+    unlocked.forget()
+    assert retention.keep_to(settings.with_options(retention_days=30), NOW) == 1
+    assert left(settings) == {other}
+
+
+def test_kept_words_go_and_their_marks_stay(settings, models, folder):
+    api.open_library("papers", settings=settings, create=True).ingest(folder({"a.txt": "one"}))
+    record = settings.audit_of("papers")
+    old, young = (
+        audit.record(record, "ask", "papers", question=question, answer="Yes.") for question in ("old?", "young?")
+    )
+    words.keep(record, old, "old?", "Yes.")
+    words.keep(record, young, "young?", "Yes.")
+    then = (NOW - timedelta(days=40)).timestamp()
+    os.utime(words._path(record, old), (then, then))
+    assert retention.keep_to(settings.with_options(retention_days=30), NOW) == 1
+    kept = [words.kept(record, entry) for entry in audit.entries(record) if entry.event == "ask"]
+    assert kept[0] is None and kept[1] is not None and audit.verify(record) == []
+
+
+def test_opening_a_library_and_asking_keep_to_it(settings, aged, models, folder):
+    api.open_library("papers", settings=settings, create=True).ingest(folder({"a.txt": "one two"}))
+    kept = settings.with_options(retention_days=30)
+    aged(40)
+    api.open_library("papers", settings=kept).close()
+    assert left(settings) == set()
+    settings.retention_file.unlink()
+    aged(40)
+    api.ask("What?", libraries=["papers"], settings=kept)
+    assert left(settings) == set()
+
+
+def test_the_time_after_which_a_conversation_goes_is_told(settings):
+    kept = settings.with_options(retention_days=30)
+    assert retention.goes_after("2026-11-01T23:30:00+00:00", kept) == datetime(2026, 12, 1, 23, 30, tzinfo=UTC)
+    assert retention.goes_after("2026-11-01T23:30:00+00:00", settings) is None
+    assert retention.goes_after("", kept) is None
+
+
+@pytest.mark.parametrize(("own", "holds"), [(0, 30), (7, 7), (30, 30), (365, 30)])
+def test_of_policy_and_setting_the_shorter_holds(monkeypatch, own, holds):
+    policy.SYSTEM.parent.mkdir()
+    policy.SYSTEM.write_text("retention_days = 30")
+    monkeypatch.setenv("LOCALRAG_RETENTION_DAYS", str(own))
+    assert load_settings().retention_days == Settings(retention_days=own).retention_days == holds
+    assert origins()["retention_days"] == (str(policy.SYSTEM) if own in (0, 365) else "LOCALRAG_RETENTION_DAYS")

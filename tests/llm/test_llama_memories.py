@@ -1,0 +1,199 @@
+"""Models whose memory is of another kind: what was read serves them only where that is right.
+
+They are generated, with random weights, so what they write is noise; but the noise must be the same. A real
+sliding-window model can be named by LOCALRAG_TEST_SWA_MODEL (a .gguf file). Not tested: recurrent and hybrid models with
+real weights, and more than one GPU.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import tiny_llamas
+
+from localrag.events import PromptRead
+from localrag.llm import llama
+from localrag.llm.generation import Completed, Weighed
+from localrag.llm.llama import LlamaGenerator
+from localrag.llm.llama_model import LlamaModel
+from localrag.llm.prompt_cache import PrefixCache
+from localrag.types import Message
+
+REAL = os.environ.get("LOCALRAG_TEST_SWA_MODEL")  # read before the tests get an environment of their own
+TEXT = " ".join(f"Clause {n}: the fee of Hall {n} is {n * 37} euros." for n in range(25))
+KINDS: dict[str, Callable[[Path], Path]] = {"sliding": tiny_llamas.sliding, "recurrent": tiny_llamas.recurrent}
+
+
+def messages(question: str = "What is the fee?", *texts: str) -> list[Message]:
+    return [Message("system", "", stable=texts or (TEXT,)), Message("user", question)]
+
+
+@pytest.fixture(scope="module", params=[*KINDS, pytest.param("real", marks=pytest.mark.skipif(not REAL, reason="no real model named"))])  # fmt: skip
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaGenerator]:
+    path = tmp_path_factory.mktemp("tiny") / "tiny.gguf"
+    file = Path(REAL or "") if request.param == "real" else KINDS[request.param](path)
+    generator = LlamaGenerator(request.param, file, threads=1)
+    yield generator
+    generator.close()
+
+
+def weigh(model: LlamaGenerator, asked: Sequence[Message], states: PrefixCache | None = None) -> Weighed:
+    last = list(model.weigh(asked, ["a", "b", "c"], states=states))[-1]
+    assert isinstance(last, Weighed) and len(last.shares) == 3
+    return last
+
+
+def write(model: LlamaGenerator, asked: Sequence[Message], states: PrefixCache | None = None) -> Completed:
+    last = list(model.generate(asked, max_tokens=24, states=states))[-1]
+    assert isinstance(last, Completed)
+    return last
+
+
+def test_they_are_recognised(model: LlamaGenerator) -> None:
+    told = " ".join(model.in_force())
+    assert ("recurrent" in told) == (model.model == "recurrent")
+    assert ("sliding window" in told) == (model.model != "recurrent")
+
+
+def test_cold_from_memory_and_from_disk_they_write_the_same(model: LlamaGenerator, tmp_path: Path) -> None:
+    asked, other = messages(), messages("Which hall is dear?")
+    cold = {}
+    for question in (asked, other):
+        model._free_context()
+        cold[question[-1].text] = write(model, question).text, weigh(model, question).shares
+    assert len({*cold.values()}) == 2  # the noise depends on the question
+    states = PrefixCache(tmp_path, model.model, ["hash"], 1 << 30)
+    model._free_context()
+    write(model, asked, states)
+    for question in (other, asked, other):
+        assert write(model, question, states).text == cold[question[-1].text][0]
+        assert weigh(model, question, states).shares == cold[question[-1].text][1]
+        model._free_context()
+        kept = write(model, question, states)
+        assert kept.text == cold[question[-1].text][0] and kept.usage.reused >= len(TEXT.split())
+
+
+def test_without_kept_states_a_running_summary_is_read_anew_and_keys_are_cut_back(model: LlamaGenerator) -> None:
+    asked, other = messages(), messages("Which hall is dear?")
+    model._free_context()
+    cold = write(model, other).text
+    model._free_context()
+    write(model, asked)
+    again = write(model, other)
+    assert again.text == cold
+    assert (again.usage.reused == 0) == (model.model == "recurrent")
+
+
+def test_after_a_stop_and_in_a_larger_window_they_write_the_same(model: LlamaGenerator) -> None:
+    asked = messages("What is the fee?", TEXT * 2)
+    model._free_context()
+    cold = write(model, asked).text
+    model._free_context()
+    seen: list[int] = []
+    for event in model.generate(asked, max_tokens=2, stop=lambda: len(seen) > 2):
+        if isinstance(event, PromptRead):
+            seen.append(event.done)
+    assert write(model, asked).text == cold
+    model._open(6000)
+    assert write(model, asked).text == cold
+    model._free_context()
+    write(model, messages("Other?", "Something else. " * 30))
+    assert write(model, asked).text == cold
+
+
+def test_one_document_serves_with_another_behind_it(model: LlamaGenerator, tmp_path: Path) -> None:
+    states = PrefixCache(tmp_path, model.model, ["a", "b"], 1 << 30)
+    both = messages("And now?", TEXT, "The gate is opened by Ms Orlo. ")
+    model._free_context()
+    cold = write(model, both).text
+    model._free_context()
+    write(model, messages(), states)
+    model._free_context()
+    kept = write(model, both, states)
+    assert kept.text == cold and kept.usage.reused > 0
+
+
+@pytest.mark.parametrize(("fit", "taken"), [(4, 4), (3, 3), (1, 1), (0, 0)])
+def test_as_many_layers_go_to_a_graphics_card_as_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fit: int, taken: int
+) -> None:
+    """No card is here: one is pretended that refuses more layers than fit. How a real one refuses is not shown."""
+    import llama_cpp
+
+    path = tiny_llamas.sliding(tmp_path / "tiny.gguf")
+    load, asked = llama_cpp.llama_model_load_from_file, []
+
+    def refuses(name: bytes, params: llama_cpp.llama_model_params) -> object:
+        layers = params.n_gpu_layers
+        if not params.vocab_only:
+            asked.append(layers)
+            if (4 if layers < 0 else layers) > fit:
+                return None
+        return load(name, params)
+
+    monkeypatch.setattr(llama_cpp, "llama_model_n_layer", lambda model: 4)
+    monkeypatch.setattr(llama_cpp, "llama_supports_gpu_offload", lambda: True)
+    monkeypatch.setattr(llama_cpp, "llama_model_load_from_file", refuses)
+    model = LlamaModel("tiny", path)
+    assert model.gpu_layers == taken and asked == [-1, 3, 2, 1, 0][: len(asked)]
+    model.close()
+
+
+def test_another_try_at_the_same_prompt_reads_nothing_and_writes_what_it_would_have_written_alone(
+    model: LlamaGenerator,
+) -> None:
+    def tried(seed: int) -> Completed:
+        last = list(model.generate(messages(), max_tokens=8, temperature=0.7, seed=seed))[-1]
+        assert isinstance(last, Completed)
+        return last
+
+    alone = {}
+    for seed in (1, 2, 3):
+        model._free_context()
+        alone[seed] = tried(seed)
+    model._free_context()
+    again = {seed: tried(seed) for seed in (1, 2, 3)}
+    assert {seed: done.text for seed, done in again.items()} == {seed: done.text for seed, done in alone.items()}
+    assert len({done.text for done in alone.values()}) == 3
+    read = [done.usage.prompt - done.usage.reused for done in again.values()]
+    assert read[0] > 0 and (read[1:] == [0, 0]) == (model.model != "recurrent")
+
+
+def half_read(model: LlamaGenerator, asked: Sequence[Message]) -> int:
+    """Read a document and stop in the middle; returns the tokens that were read of it."""
+    seen: list[PromptRead] = []
+    for event in model.read(asked, stop=lambda: len(seen) > 2):
+        seen.append(event)
+    assert 0 < seen[-1].done < seen[-1].total
+    return seen[-1].done
+
+
+def test_a_document_that_is_half_read_is_gone_on_with_behind_a_question_on_something_else(
+    model: LlamaGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama, "_WORTH_IT", 64)
+    asked, other = messages("What is the fee?", TEXT * 2), messages("What else?", "Other. " * 60)
+    cold, elsewhere = write(model, asked), write(model, other)
+    model._free_context()
+    done = half_read(model, asked)
+    assert write(model, other).text == elsewhere.text
+    seen = list(model.read(asked))
+    assert seen[0].done == done and seen[-1].done == seen[-1].total
+    assert write(model, asked).text == cold.text
+    assert model._aside is None  # it takes no memory once it is taken up
+
+
+def test_what_is_half_read_is_not_put_aside_where_there_is_too_little_of_it_or_of_memory(
+    model: LlamaGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, other = messages("What is the fee?", TEXT * 2), messages("What else?", "Other. " * 60)
+    for least, share in ((10**6, 1.0), (64, 0.0)):
+        monkeypatch.setattr(llama, "_WORTH_IT", least)
+        monkeypatch.setattr(llama, "_SHARE", share)
+        model._free_context()
+        half_read(model, asked)
+        write(model, other)
+        assert model._aside is None

@@ -1,0 +1,131 @@
+"""What is urgent comes first; a question that never ends, or whose process died, does not stop the rest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from papers import ingest
+
+from localrag.llm import priority
+from localrag.llm.priority import Rank
+from localrag.store.writer import Editor
+
+
+def test_an_ingest_waits_while_a_question_is_answered(
+    library: Editor, folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    marks = tmp_path / "asking"
+    order: list[str] = []
+
+    def wait() -> None:
+        priority.give_way(marks)
+        order.append("ingest went on")
+
+    root = folder({"a.txt": "Alpha. " * 30})
+    with priority.asking(marks):
+        thread = threading.Thread(target=lambda: ingest(library, root, give_way=wait))
+        thread.start()
+        time.sleep(0.5)
+        order.append("answered")
+    thread.join(timeout=20)
+    assert not thread.is_alive() and order[0] == "answered" and "ingest went on" in order
+
+
+def test_two_questions_are_both_waited_for(tmp_path: Path) -> None:
+    with priority.asking(tmp_path):
+        with priority.asking(tmp_path):
+            assert len(list(tmp_path.iterdir())) == 2
+        assert len(list(tmp_path.iterdir())) == 1
+        asked = [False, False, True]
+        assert priority.give_way(tmp_path, lambda: asked.pop(0)) > 0  # until it was told to stop
+    assert priority.give_way(tmp_path) < 0.2 and list(tmp_path.iterdir()) == []
+
+
+def test_the_mark_of_a_question_whose_process_died_holds_nobody(tmp_path: Path) -> None:
+    (tmp_path / "left-over.lock").write_bytes(b"")
+    assert priority.give_way(tmp_path) < 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_questions_without_a_pause_do_not_end_an_ingest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(priority, "_LONGEST", 0.3)
+    with priority.asking(tmp_path):
+        assert 0.3 < priority.give_way(tmp_path) < 5
+
+
+def test_a_mark_that_an_ingest_was_looking_at_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filelock import FileLock
+
+    real = FileLock.acquire
+    tries = 0
+
+    def acquire(self: FileLock, *args: object, **more: object) -> object:
+        nonlocal tries
+        tries += 1
+        held = real(self, *args, **more)  # type: ignore[arg-type]
+        if tries == 1:  # the ingest took it for one left behind, and cleared it away
+            Path(self.lock_file).unlink()
+        return held
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+    with priority.asking(tmp_path):
+        monkeypatch.undo()
+        stopping = iter([False, True])
+        assert priority.give_way(tmp_path, lambda: next(stopping)) > 0.1
+
+
+def test_no_folder_for_marks_is_no_reason_not_to_answer(tmp_path: Path) -> None:
+    (tmp_path / "asking").write_text("a file is in the way")
+    with priority.asking(tmp_path / "asking"):
+        pass
+
+
+# --- ranks --------------------------------------------------------------------------------------------------
+
+
+def test_a_question_comes_before_typing_typing_before_warming_and_warming_before_an_ingest(tmp_path: Path) -> None:
+    ranks = list(Rank)
+    assert ranks == [Rank.QUESTION, Rank.TYPING, Rank.WARMING, Rank.INGEST]
+    for working in ranks:
+        with priority.asking(tmp_path, working):
+            assert [rank for rank in ranks if priority.wanted(tmp_path, rank)] == ranks[working + 1 :]
+    assert not priority.wanted(tmp_path, Rank.INGEST)
+
+
+def test_who_watches_is_told_once_more_urgent_work_begins(tmp_path: Path) -> None:
+    urgent = priority.watch(tmp_path, Rank.WARMING)
+    with priority.asking(tmp_path, Rank.WARMING):
+        assert not urgent()  # its own mark, and that of others of its kind
+    with priority.asking(tmp_path):
+        deadline = time.monotonic() + 5
+        while not urgent() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert urgent()
+    assert urgent()  # until a new watch is begun
+
+
+ASKS = """
+import sys, time
+from pathlib import Path
+from localrag import precedence
+with precedence.asking(Path(sys.argv[1]), precedence.Rank(int(sys.argv[2]))):
+    print("asking", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_warming_in_one_process_waits_for_a_question_in_another_also_where_that_is_killed(tmp_path: Path) -> None:
+    asker = subprocess.Popen(
+        [sys.executable, "-c", ASKS, str(tmp_path), "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert asker.stdout is not None and asker.stdout.readline() == "asking\n"
+    assert priority.wanted(tmp_path, Rank.WARMING) and not priority.wanted(tmp_path, Rank.QUESTION)
+    asker.kill()
+    asker.wait()
+    assert not priority.wanted(tmp_path, Rank.WARMING)

@@ -1,0 +1,229 @@
+"""Kept states of the model: given back only whole, to the model they belong to, within their bound."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from localrag.errors import StorageError
+from localrag.llm.batching import Prefix
+from localrag.llm.prompt_cache import FOLDER, PrefixCache, bound, drop_missing, warm
+from localrag.security import storage
+
+STATE = memoryview(bytes(range(256)) * 40)
+
+
+def prefix(*tokens: int, cuts: tuple[int, ...] = (), parts: int = 1) -> Prefix:
+    return Prefix(tokens, cuts or (len(tokens),), parts)
+
+
+TOKENS = prefix(1, 22, 333)
+
+
+def cache(
+    folder: Path, identity: str = "model", documents: tuple[str, ...] = ("h1",), limit: int = 1 << 20
+) -> PrefixCache:
+    return PrefixCache(folder, identity, documents, limit)
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted((folder / FOLDER).glob("*"))
+
+
+def test_a_state_comes_back_byte_for_byte(tmp_path: Path) -> None:
+    assert cache(tmp_path).get(TOKENS) is None and not cache(tmp_path).has(TOKENS)
+    cache(tmp_path).put(TOKENS, STATE)
+    assert cache(tmp_path).get(TOKENS) == STATE and cache(tmp_path).has(TOKENS)
+
+
+def test_stopped_while_it_is_loaded_a_state_is_not_used_and_stays(tmp_path: Path) -> None:
+    large, asked = memoryview(bytes(5 << 20)), 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == 3
+
+    states = cache(tmp_path, limit=1 << 30)
+    states.put(TOKENS, large)
+    assert states.get(TOKENS, stop) is None
+    assert asked == 3, "it was read on after it was to stop"
+    assert states.get(TOKENS, lambda: False) == large
+
+
+def test_other_tokens_batches_models_and_builds_do_not_match(tmp_path: Path) -> None:
+    cache(tmp_path).put(TOKENS, STATE)
+    assert cache(tmp_path).get(prefix(1, 22)) is None
+    assert cache(tmp_path).get(prefix(12, 2333)) is None
+    assert cache(tmp_path).get(prefix(1, 22, 333, cuts=(1, 3))) is None
+    assert cache(tmp_path, "model\nadapter").get(TOKENS) is None
+    assert cache(tmp_path).get(TOKENS) == STATE
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda data: data[:-1], lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"foreign",
+        lambda data: data[:-1] + b"\x00", lambda data: data + b"more", lambda data: data[:25], lambda data: data[:18],
+        lambda data: data.replace(b'"digest"', b'"d1gest"'), lambda data: b"localrag-state-2\n[1]\nstate",
+        lambda data: b"localrag-state-2\nnot json\nstate", lambda data: b"localrag-state-2\n\xff\xfe\nstate",
+    ],
+    ids=range(12),
+)  # fmt: skip
+def test_a_damaged_or_foreign_state_is_deleted_and_not_used(tmp_path: Path, harm) -> None:
+    cache(tmp_path).put(TOKENS, STATE)
+    (file,) = files(tmp_path)
+    file.write_bytes(harm(file.read_bytes()))
+    assert cache(tmp_path).get(TOKENS) is None
+    assert files(tmp_path) == []
+    cache(tmp_path).put(TOKENS, STATE)
+    assert cache(tmp_path).get(TOKENS) == STATE
+
+
+def test_the_longest_unused_go_first_and_the_bound_holds(tmp_path: Path) -> None:
+    states = cache(tmp_path, limit=4 * len(STATE))
+    for number in range(3):
+        states.put(prefix(number), STATE)
+        os.utime(files(tmp_path)[0], ns=(1, 1))
+    for age, file in enumerate(sorted(files(tmp_path), key=lambda f: f.name)):
+        os.utime(file, (100 + age, 100 + age))
+    kept = [n for n in range(3) if states.get(prefix(n))]  # now all used lately, in this order
+    assert kept == [0, 1, 2]
+    for number, path in [(n, states._path(prefix(n))) for n in range(3)]:
+        os.utime(path, (1000 + number, 1000 + number))
+    assert states.get(prefix(0))  # used just now
+    states.put(prefix(3), STATE)
+    states.put(prefix(4), STATE)
+    assert [n for n in range(5) if states.get(prefix(n))] == [0, 3, 4]
+    assert sum(file.stat().st_size for file in files(tmp_path)) <= 4 * len(STATE)
+
+
+def test_a_state_larger_than_the_bound_is_not_kept(tmp_path: Path) -> None:
+    small = cache(tmp_path, limit=100)
+    small.put(TOKENS, STATE)
+    assert files(tmp_path) == []
+    cache(tmp_path, limit=1).put(TOKENS, memoryview(b"xy"))
+    assert files(tmp_path) == []
+
+
+def test_a_state_goes_when_one_of_its_documents_does(tmp_path: Path) -> None:
+    cache(tmp_path, documents=("h1", "h2")).put(prefix(1, parts=2), STATE)
+    cache(tmp_path, documents=("h2",)).put(prefix(2), STATE)
+    assert drop_missing(tmp_path, {"h1", "h2", "h3"}) == 0
+    assert drop_missing(tmp_path, {"h2"}) == 1
+    assert cache(tmp_path).get(prefix(1)) is None and cache(tmp_path).get(prefix(2)) == STATE
+    (tmp_path / FOLDER / "foreign.state").write_bytes(b"what is this")
+    assert drop_missing(tmp_path, {"h2"}) == 1
+    assert drop_missing(tmp_path, set()) == 1 and files(tmp_path) == []
+    assert drop_missing(tmp_path / "nowhere", set()) == 0
+
+
+def killed_while_writing(folder: Path, age: float) -> Path:
+    """What is left of a write that was killed."""
+    left = folder / FOLDER / "0123.state.89abcdef.partial"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(STATE)
+    os.utime(left, (time.time() - age,) * 2)
+    return left
+
+
+def test_what_a_killed_write_left_goes_when_the_next_state_is_kept(tmp_path: Path) -> None:
+    old = killed_while_writing(tmp_path, 3600)
+    cache(tmp_path).put(TOKENS, STATE)
+    assert not old.exists()
+    under_way = killed_while_writing(tmp_path, 1)
+    cache(tmp_path).put(prefix(4), STATE)
+    assert under_way.exists()
+
+
+def test_what_a_killed_write_left_goes_with_the_documents(tmp_path: Path) -> None:
+    left = killed_while_writing(tmp_path, 1)
+    drop_missing(tmp_path, {"h1"})
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("error", [StorageError("the disk is full"), FileNotFoundError("swept by another process")])
+def test_a_state_that_cannot_be_kept_does_not_cost_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(path: Path, durable: bool) -> None:
+        raise error
+
+    monkeypatch.setattr(storage, "create", fails)
+    cache(tmp_path).put(TOKENS, STATE)
+    assert cache(tmp_path).get(TOKENS) is None
+
+
+# --- what is kept, without loading it -----------------------------------------------------------------------
+
+
+def test_what_is_warm_is_told_by_documents_in_their_order(tmp_path: Path) -> None:
+    both = cache(tmp_path, documents=("h1", "h2"))
+    both.put(prefix(1, 2, parts=1), STATE)
+    both.put(prefix(1, 2, 3, parts=2), STATE)
+    cache(tmp_path, documents=("h2", "h1")).put(prefix(4, 5, 6, 7, parts=2), STATE)
+    cache(tmp_path, "another model").put(prefix(8), STATE)
+    assert warm(tmp_path, "model") == {("h1",): 2, ("h1", "h2"): 3, ("h2", "h1"): 4}
+    assert warm(tmp_path, "a third") == {} and warm(tmp_path / "nowhere", "model") == {}
+
+
+def test_a_section_that_is_kept_is_not_its_document(tmp_path: Path) -> None:
+    PrefixCache(tmp_path, "model", ["h1"], 1 << 20, part="Chapter 2").put(TOKENS, STATE)
+    assert warm(tmp_path, "model") == {}
+    assert cache(tmp_path).get(TOKENS) == STATE  # the same tokens are the same state
+
+
+def test_a_damaged_state_is_not_told_to_be_warm(tmp_path: Path) -> None:
+    cache(tmp_path).put(TOKENS, STATE)
+    (file,) = files(tmp_path)
+    file.write_bytes(b"localrag-state-2\n{}\n")
+    assert warm(tmp_path, "model") == {}
+
+
+def test_reading_ahead_pushes_out_nothing(tmp_path: Path) -> None:
+    limit = 2 * len(STATE) + 1000
+    cache(tmp_path, limit=limit).put(TOKENS, STATE)
+    ahead = PrefixCache(tmp_path, "model", ["h2"], limit, keep_others=True)
+    assert ahead.has_room(len(STATE))
+    ahead.put(prefix(4), STATE)
+    assert not ahead.has_room(len(STATE))
+    ahead.put(prefix(5), STATE)
+    assert ahead.has(prefix(4)) and not ahead.has(prefix(5)) and cache(tmp_path).has(TOKENS)
+    cache(tmp_path, limit=limit).put(prefix(6), STATE)  # somebody asked
+    assert cache(tmp_path).has(prefix(6))
+
+
+def test_without_a_bound_of_its_own_a_share_of_the_free_disk_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk(free: int) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+
+    disk(20 * len(STATE))
+    assert bound(tmp_path / FOLDER, 0) == 2 * len(STATE) and bound(tmp_path, 77) == 77
+    disk(1 << 60)
+    assert bound(tmp_path, 0) == 20_000_000_000
+    disk(5 * len(STATE))
+    cache(tmp_path, limit=0).put(TOKENS, STATE)
+    assert files(tmp_path) == []
+
+
+def test_a_state_whose_writing_was_stopped_is_not_kept_and_leaves_nothing(tmp_path: Path) -> None:
+    states = cache(tmp_path)
+    states.put(TOKENS, STATE, lambda: True)
+    assert states.get(TOKENS) is None and files(tmp_path) == []
+    states.put(TOKENS, STATE, lambda: False)
+    assert states.get(TOKENS) == STATE
+
+
+@pytest.mark.parametrize("head", [b'{"documents": [["h1"]]}', b'{"documents": 5}', b"[" * 50_000, b"{}"])
+def test_a_state_whose_head_makes_no_sense_goes_with_the_next_look(tmp_path: Path, head: bytes) -> None:
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "x.state").write_bytes(b"localrag-state-2\n" + head + b"\nstate")
+    assert warm(tmp_path, "model") == {}
+    assert drop_missing(tmp_path, {"h1"}) == 1 and files(tmp_path) == []

@@ -1,0 +1,133 @@
+"""`localrag prove forgotten`: what is left is found wherever it lies, and nothing is said to be gone that was not looked at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from localrag import api
+from localrag.cli.app import localrag
+from localrag.errors import UsageError
+from localrag.lifecycle import encrypt as encrypting
+from localrag.proofs.forgotten import prove_forgotten
+from localrag.security import storage
+from localrag.security.encryption import ring as rings
+from localrag.security.encryption import unlocked
+from localrag.settings import Settings
+from localrag.store.writer import Editor
+
+LEASE = "The Zanzibar lease of Harbour House ends in May 2031.\nShared with every other letter of ours.\n"
+SECRET = rings.new_recovery()[1]
+
+
+@pytest.fixture(autouse=True)
+def may_be_dumped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
+
+
+@pytest.fixture
+def original(folder: Callable[..., Path], models: Any, settings: Settings) -> Path:
+    """The original of a document that was ingested among others."""
+    root = folder({
+        "lease.txt": LEASE, "other.txt": "Shared with every other letter of ours.\n" + "Other words here. " * 200,
+    })  # fmt: skip
+    api.open_library("papers", settings=settings, create=True).ingest(root)
+    return root / "lease.txt"
+
+
+def encrypt(settings: Settings) -> None:
+    folder = settings.library_dir("papers")
+    for _ in encrypting.encrypt(folder, lambda ring, key: ring.with_random(key, "me", SECRET), lambda: False):
+        pass
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_document_is_found_before_and_not_after_it_was_forgotten(
+    original: Path, settings: Settings, encrypted: bool
+) -> None:
+    if encrypted:
+        encrypt(settings)
+    before = prove_forgotten(settings, "papers", file=original)
+    assert not before.proven and any("library.db" in trace.file for trace in before.traces)
+    api.open_library("papers", settings=settings).forget(["lease.txt"])
+    after = prove_forgotten(settings, "papers", file=original)
+    assert after.proven, after.traces
+    # What other documents say too is not looked for.
+    assert after.passages == 1 and len(after.searched) > 3
+    assert prove_forgotten(settings, "papers", word="Harbour House").proven
+    assert not prove_forgotten(settings, "papers", word="every other letter").proven
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_what_a_deletion_without_compaction_leaves_is_found(
+    original: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, encrypted: bool
+) -> None:
+    if encrypted:
+        encrypt(settings)
+    monkeypatch.setattr(Editor, "compact", lambda self: self._db.execute("PRAGMA secure_delete = OFF"))
+    monkeypatch.setattr(Editor, "save_index", lambda self: None)
+    prepare = storage._prepare
+    monkeypatch.setattr(
+        storage, "_prepare", lambda db, write: (prepare(db, write), db.execute("PRAGMA secure_delete = OFF"))
+    )
+    held = api.open_library("papers", settings=settings)
+    with held._storage().snapshot():  # somebody reads, so that the log is kept
+        held.documents()
+        api.open_library("papers", settings=settings).forget(["lease.txt"])
+        found = prove_forgotten(settings, "papers", file=original)
+    held.close()
+    assert not found.proven
+
+
+@pytest.mark.parametrize(
+    "where", ["sessions/x.json", "indexes/papers/cache/x.state", "indexes/papers/audit-words/1.json", "stray.bin"]
+)
+def test_traces_outside_of_the_database_are_found(original: Path, settings: Settings, home: Path, where: str) -> None:
+    api.open_library("papers", settings=settings).forget(["lease.txt"])
+    line = LEASE.splitlines()[0]
+    for data in (line.encode(), json.dumps(line).encode(), line.encode("utf-16-le")):
+        storage.write_bytes(home / where, b"x" * 5_000_000 + data + b"y" * 10)
+        found = prove_forgotten(settings, "papers", file=original)
+        assert [Path(trace.file).name for trace in found.traces] == [Path(where).name]
+
+
+def test_what_is_locked_is_not_said_to_be_free_of_it(
+    original: Path, settings: Settings, shelf: Callable[..., Editor]
+) -> None:
+    other = shelf("other", {"a.txt": "Words."})
+    other.close()
+    for _ in encrypting.encrypt(other.folder, lambda ring, key: ring.with_random(key, "me", SECRET), lambda: False):
+        pass
+    unlocked.forget()
+    api.open_library("papers", settings=settings).forget(["lease.txt"])
+    found = prove_forgotten(settings, "papers", file=original)
+    assert not found.proven and not found.traces
+    assert {Path(one.file).parent.name for one in found.searched if one.how == "locked"} == {"other", "keys"}
+
+
+def test_what_cannot_be_told_from_others_is_refused(original: Path, settings: Settings) -> None:
+    same = original.with_name("same.txt")
+    same.write_text("Shared with every other letter of ours.\n")
+    with pytest.raises(UsageError, match="stands in other documents"):
+        prove_forgotten(settings, "papers", file=same)
+
+
+def test_the_command_tells_what_is_left_and_signs_its_report(
+    original: Path, settings: Settings, tmp_path: Path
+) -> None:
+    report = tmp_path / "gone.json"
+    result = CliRunner().invoke(localrag, ["prove", "forgotten", "papers", str(original)])
+    assert result.exit_code == 1 and "LEFT" in result.stdout and "NOT PROVEN" in result.stderr
+    api.open_library("papers", settings=settings).forget(["lease.txt"])
+    result = CliRunner().invoke(
+        localrag, ["prove", "forgotten", "papers", str(original), "--report", str(report), "--json"]
+    )
+    assert result.exit_code == 0 and json.loads(result.stdout)["proven"] is True
+    checked = CliRunner().invoke(localrag, ["prove", "offline", "--verify", str(report), "--json"])
+    assert json.loads(checked.stdout)["good"] is True
+    assert isinstance(CliRunner().invoke(localrag, ["prove", "forgotten", "papers"]).exception, UsageError)

@@ -1,0 +1,129 @@
+"""Which documents a question mentions, and what it asks beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hostile import texts
+
+from localrag.search import document_matching
+from localrag.search.document_matching import Mentions
+from localrag.search.query import understand
+from localrag.store.writer import Editor
+
+Shelf = Callable[..., Editor]
+Put = Callable[..., None]
+
+# Long enough for names to count; none of its words is asked for.
+REST = "Filling sentences follow on every line of this text and they say very little. " * 130
+
+
+def asked(library: Editor, question: str, *documents: str) -> Mentions:
+    only = [library.document(path).id for path in documents] if documents else None
+    return document_matching.find(library, only, understand(question, library.overview().languages))
+
+
+def paths(library: Editor, ids: frozenset[int] | list[int]) -> list[str]:
+    return sorted(document.path for document in library.documents() if document.id in ids)
+
+
+@pytest.fixture
+def filings(shelf: Shelf, put: Put) -> Editor:
+    library = shelf("filings", {})
+    for company in ("Apple", "Boeing", "Costco"):
+        for year in (2018, 2019, 2020):
+            text = f"Annual report of the company.\n\n{REST} The gross margin is told here by Zeppelin."
+            put(library, f"{company}_{year}.pdf", text, title="", date=f"{year}-12-31")
+    return library
+
+
+def test_a_name_in_the_path_points_to_its_documents(filings: Editor) -> None:
+    said = asked(filings, "What was the gross margin of Apple in 2019?")
+    assert paths(filings, said.meant) == ["Apple_2019.pdf"]
+    assert paths(filings, said.best(1)) == ["Apple_2019.pdf"]
+    assert paths(filings, said.best(5)) == [
+        "Apple_2018.pdf", "Apple_2019.pdf", "Apple_2020.pdf", "Boeing_2019.pdf", "Costco_2019.pdf",
+    ]  # fmt: skip
+
+
+def test_several_named_alike_are_all_meant(filings: Editor) -> None:
+    said = asked(filings, "How did the gross margin of Apple and of Boeing change?")
+    assert [path[0] for path in paths(filings, said.meant)] == ["A"] * 3 + ["B"] * 3
+
+
+@pytest.mark.parametrize("where", ["title", "beginning", "end"])
+def test_a_document_is_called_by_its_title_and_its_first_lines_but_not_by_what_comes_later(
+    shelf: Shelf, put: Put, where: str
+) -> None:
+    library = shelf("papers", {"other1.txt": REST, "other2.txt": REST + "More."})
+    begin, end = ("Zeppelin Ltd\n\n" if where == "beginning" else ""), (" Zeppelin." if where == "end" else "")
+    put(library, "that.txt", begin + REST + end, title="Lease of the Zeppelin" if where == "title" else "")
+    said = asked(library, "What does the Zeppelin pay for rent and heating?")
+    assert paths(library, said.meant) == ([] if where == "end" else ["that.txt"])
+
+
+def test_a_word_that_nearly_all_are_called_by_tells_nothing(shelf: Shelf) -> None:
+    library = shelf("papers", {f"Acme {n}.txt": REST + str(n) for n in range(8)} | {"else.txt": REST})
+    assert asked(library, "What does the contract of Acme say of heating?").meant == frozenset()
+
+
+def test_the_names_of_what_is_meant_are_left_out_of_the_rest(filings: Editor) -> None:
+    said = asked(filings, "What was the gross margin of Apple in 2019?")
+    assert said.content is not None and said.content.groups == (("gross",), ("margin",))
+    assert "Apple" not in said.content.text and "2019" not in said.content.text
+
+
+def test_a_question_of_little_but_names_is_not_read_without_them(filings: Editor) -> None:
+    assert asked(filings, "What about the Apple report of 2019?").content is None
+    assert asked(filings, "What was the gross margin of the company?").content is None
+
+
+def test_names_count_for_nothing_where_documents_are_as_short_as_passages(shelf: Shelf) -> None:
+    library = shelf("notes", {f"{name}.txt": f"A note on {name}." for name in ("Apple", "Boeing", "Costco")})
+    said = asked(library, "What was the gross margin of Apple?")
+    assert said.meant == frozenset() and said.content is None
+
+
+def test_of_one_document_nothing_is_told(filings: Editor, shelf: Shelf) -> None:
+    nothing = Mentions()
+    for said in (asked(filings, "Apple in 2019, latest", "Apple_2019.pdf"), asked(shelf("none", {}), "Apple")):
+        assert (said.meant, said.newest, said.content, said.best(9)) == (nothing.meant, nothing.newest, None, [])
+        assert said.share(1) == 0
+
+
+def test_only_documents_that_are_searched_are_named(filings: Editor) -> None:
+    said = asked(
+        filings, "the latest gross margin of Apple in 2019", "Boeing_2018.pdf", "Apple_2018.pdf", "Boeing_2019.pdf"
+    )
+    allowed = {"Boeing_2018.pdf", "Apple_2018.pdf", "Boeing_2019.pdf"}
+    assert {*paths(filings, said.meant), *paths(filings, said.newest), *paths(filings, said.best(99))} <= allowed
+
+
+# --- the newest ---------------------------------------------------------------------------------------------
+
+
+def test_the_latest_is_that_of_those_named(filings: Editor) -> None:
+    assert paths(filings, asked(filings, "What does the latest Apple filing say?").newest) == ["Apple_2020.pdf"]
+    assert paths(filings, asked(filings, "What do the latest filings say?").newest) == [
+        "Apple_2020.pdf", "Boeing_2020.pdf", "Costco_2020.pdf",
+    ]  # fmt: skip
+    assert asked(filings, "What does the Apple filing say?").newest == frozenset()
+
+
+def test_a_document_without_a_date_is_never_the_latest(filings: Editor, put: Put, shelf: Shelf) -> None:
+    put(filings, "Apple_undated.pdf", REST)
+    assert paths(filings, asked(filings, "the latest Apple filing").newest) == ["Apple_2020.pdf"]
+    undated = shelf("undated", {"a.txt": REST, "b.txt": REST + "."})
+    assert asked(undated, "the latest filing").newest == frozenset()
+
+
+# --- any question -------------------------------------------------------------------------------------------
+
+
+def test_any_question_names_each_document_by_a_share(filings: Editor) -> None:
+    for question in (*texts(12, 100), "Apple 2018 Boeing 2019 Costco 2020 latest", "Apple " * 500):
+        said = asked(filings, question)
+        assert all(0 <= said.share(document.id) <= 1.0001 for document in filings.documents())
+        assert said.meant <= {document.id for document in filings.documents()}
+        assert said.content is None or len(said.content.groups) >= 2

@@ -1,0 +1,163 @@
+"""What a question is taken to say: its words, names and phrases, and whether it means a document as a whole."""
+
+from __future__ import annotations
+
+import pytest
+from hostile import LONG, texts
+
+from localrag.search.query import understand, without
+
+ENGLISH = ["english"]
+
+
+def words(question: str, *languages: str) -> set[str]:
+    return {term for group in understand(question, languages or ENGLISH).groups for term in group}
+
+
+def names(question: str) -> set[str]:
+    return {term for group in understand(question, ENGLISH).names for term in group}
+
+
+# --- words --------------------------------------------------------------------------------------------------
+
+
+def test_words_that_say_nothing_are_left_out() -> None:
+    assert words("What is the notice period of the lease?") == {"notic", "period", "leas"}
+    assert words("Wie lang ist die Frist?", "german", "english") == {"lang", "frist"}
+    assert words("Qu’est-ce que l’avocat dit ?", "french") >= {"avocat", "dit"}
+    assert "est" not in words("Qu’est-ce que l’avocat dit ?", "french")
+
+
+def test_a_question_of_nothing_else_keeps_them() -> None:
+    assert words("What is it?") == {"what", "is", "it"}
+    assert words("") == words("?!") == set()
+
+
+def test_two_forms_of_a_word_are_one_word() -> None:
+    assert understand("lease leases LEASE", ENGLISH).groups == (("leas",),)
+
+
+def test_each_language_of_the_library_has_its_stem() -> None:
+    (group,) = understand("running", ["german", "english"]).groups
+    assert len(group) == 2
+    assert words("running", "german") == {"running"} and words("running") == {"run"}
+    assert understand("lease", []).groups == (("leas",),)
+
+
+def test_a_long_question_has_not_more_words_than_a_search_takes() -> None:
+    query = understand(" ".join(f"word{n}" for n in range(1000)), ENGLISH)
+    assert len(query.groups) == 48 and query.names <= set(query.groups)
+
+
+# --- names --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("What was the margin of Apple?", {"appl"}),
+        ("Apple had which margin?", set()),
+        ("It is so. Apple? Then Banana!", {"banana"}),
+        ("IBM and the lease", {"ibm"}),
+        ("In hall 4, who pays?", {"4"}),
+        ("“Apple” and the lease", set()),
+        ("what of (Apple) there", {"appl"}),
+        ("the 10-K of Acme's FY2018", {"10", "k", "10k", "acm", "fy2018", "fy", "2018"}),
+    ],
+)
+def test_numbers_and_capitals_inside_a_sentence_are_names(question: str, found: set[str]) -> None:
+    assert names(question) == found
+
+
+def test_german_nouns_are_no_names_but_what_holds_a_number_is() -> None:
+    query = understand("Wie lang ist die Frist in der Halle 4 und im Vertrag von dem Mieter?", ["german"])
+    assert query.names == frozenset({("4",)})
+
+
+# --- phrases ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("question", "phrases"),
+    [
+        ('What of "Force Majeure" here?', (("force", "majeure"),)),
+        ("“Force Majeure” and «l’avocat» and „Höhere Gewalt“", (("force", "majeure"), ("l'avocat",), ("hohere", "gewalt"))),
+        ('"one" "two words"', (("one",), ("two", "words"))),
+        ('a pipe of 5" and nothing', ()),
+        ('"" "?!" “” «»', ()),
+        ("“open", ()),
+        ("“open “Force Majeure”", (("force", "majeure"),)),
+    ],
+)  # fmt: skip
+def test_what_stands_in_quotes_is_a_phrase(question: str, phrases: tuple[tuple[str, ...], ...]) -> None:
+    assert understand(question, ENGLISH).phrases == phrases
+
+
+# --- what is asked about ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Who are the parties?", "What is the effective date of the lease?", "Who signed it?", "What is its title?",
+        "Wer sind die Vertragsparteien?", "Welches Datum hat der Brief?", "Quel est le titre ?", "¿Cuál es la fecha?",
+    ],
+)  # fmt: skip
+def test_a_short_question_for_a_name_a_date_or_parties_is_about_a_whole_document(question: str) -> None:
+    assert understand(question, ["english", "german", "french", "spanish"]).about_whole
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the rent?", "Who pays for the update?",
+        "Which of the parties has to give notice of termination to the other and within how many working days?",
+    ],
+)  # fmt: skip
+def test_other_questions_are_not(question: str) -> None:
+    assert not understand(question, ENGLISH).about_whole
+
+
+@pytest.mark.parametrize(
+    ("question", "latest"),
+    [
+        ("What does the latest lease say?", True), ("The MOST RECENT report", True), ("Was sagt der neueste Vertrag?", True),
+        ("the greatest lease", False), ("a translatest word", False), ("recent reports", False),
+    ],
+)  # fmt: skip
+def test_the_newest_is_wanted_where_it_is_asked_for(question: str, latest: bool) -> None:
+    assert understand(question, ["english", "german"]).latest is latest
+
+
+# --- without some of its words ------------------------------------------------------------------------------
+
+
+def test_a_question_without_a_name_lacks_it_in_its_words_and_its_text() -> None:
+    query = understand("What was the gross margin of Apple's FY2018?", ENGLISH)
+    left = without(query, {("appl",), ("fy2018",), ("fy",), ("2018",)}, ENGLISH)
+    assert left.groups == (("gross",), ("margin",)) and left.text == "What was the gross margin of"
+    assert without(query, set(), ENGLISH).groups == query.groups
+
+
+# --- any question -------------------------------------------------------------------------------------------
+
+
+def test_any_question_is_understood() -> None:
+    for seed, question in enumerate(texts(2, 400)):
+        languages = [[], ENGLISH, ["french", "german"], ["russian"]][seed % 4]
+        query = understand(question, languages)
+        assert query == understand(question, languages)
+        assert query.names <= set(query.groups) and all(group and all(group) for group in query.groups)
+        assert all(phrase and all(phrase) for phrase in query.phrases)
+        left = without(query, query.names, languages)
+        assert not query.names & set(left.groups) and len(left.text) <= len(question)
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_no_question_takes_more_than_its_length(name: str) -> None:
+    understand(LONG[name], ["english", "german"])
+
+
+def test_a_question_of_very_many_words_takes_no_more_than_its_length() -> None:
+    assert len(understand("a Word, " * 40_000, ENGLISH).groups) == 1
+    assert len(understand("Aa " + "(" * 200_000 + "Word", ENGLISH).groups) == 2

@@ -1,0 +1,193 @@
+"""Hits in order, fair to several documents, and neighbours as one passage with the text of the page."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from localrag.embeddings.embedding import HashingEmbedder
+from localrag.ingest import chunking
+from localrag.search import ranking
+from localrag.search.ranking import Hit, Place, in_turn, passages
+from localrag.store.rows import Standing
+from localrag.store.writer import Editor
+from localrag.types import Anchor, Page, Part, Reading
+
+Shelf = Callable[..., Editor]
+LIBRARY: Any = SimpleNamespace(name="papers")
+
+
+def hit(
+    passage: int, joined: float, document: int = 1, position: int = 0, *, named: float = 0.0, newest: bool = False,
+    number: int | None = 1, library: Any = LIBRARY, **more: Any,
+) -> Hit:  # fmt: skip
+    row = Standing(passage, document, position, 0, 10, number)
+    return Hit(library, passage, joined, joined, 0.0, (Place(row, named, newest, one_of=named > 0),), **more)
+
+
+def order(hits: list[Hit], most: int = 99, *, fair: bool = True) -> list[int]:
+    return [hit.passage for hit, _ in in_turn(hits, most, fair=fair)]
+
+
+# --- the order ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_known_of_a_document_lifts_its_hits() -> None:
+    plain = hit(1, 0.4)
+    for better in (
+        hit(2, 0.4, 2, named=0.5), hit(2, 0.4, 2, newest=True), hit(2, 0.4, 2, opens=True), hit(2, 0.4, 2, row=0.8),
+        hit(2, 0.41, 2),
+    ):  # fmt: skip
+        assert order([plain, better]) == order([better, plain]) == [2, 1]
+
+
+def test_a_quoted_phrase_comes_before_all_that_lacks_it() -> None:
+    everything = hit(1, 0.6, named=0.3, newest=True, row=0.5)
+    assert order([everything, hit(2, 0.1, 2, phrased=True)]) == [2, 1]
+
+
+def test_equal_hits_come_in_the_order_of_their_ids_whatever_order_they_were_found_in() -> None:
+    other: Any = SimpleNamespace(name="a library before")
+    hits = [hit(n, 0.5, n) for n in range(1, 9)] + [hit(3, 0.5, 3, library=other)]
+    for seed in range(5):
+        mixed = random.Random(seed).sample(hits, len(hits))
+        assert [(h.library.name, h.passage) for h, _ in in_turn(mixed, 99)] == sorted(
+            (h.library.name, h.passage) for h in hits
+        )
+
+
+def test_what_is_not_fair_is_the_order_of_scores() -> None:
+    dice = random.Random(2)
+    for _ in range(30):
+        hits = [hit(n, dice.random(), dice.randrange(4), dice.randrange(3), named=dice.random()) for n in range(30)]
+        by_score = [h.passage for h in sorted(hits, key=lambda h: -h.score)]
+        assert order(hits, fair=False) == by_score and order(hits, 7, fair=False) == by_score[:7]
+
+
+def test_every_hit_is_taken_once_and_worth_falls() -> None:
+    dice = random.Random(3)
+    for _ in range(30):
+        hits = [hit(n, dice.random(), dice.randrange(4), dice.randrange(3), named=dice.random()) for n in range(30)]
+        taken = in_turn(hits, 99)
+        assert sorted(h.passage for h, _ in taken) == list(range(30))
+        assert all(a >= b for (_, a), (_, b) in itertools.pairwise(taken))
+        assert all(worth <= h.score + 1e-9 for h, worth in taken)
+    assert in_turn([], 5) == [] and in_turn(hits, 0) == []
+
+
+def test_of_several_documents_named_each_has_a_place_before_a_long_one_takes_all() -> None:
+    hits = [hit(n, 0.62 - n / 1000, 1, n, named=0.5) for n in range(40)]
+    hits += [hit(100 + n, 0.50 - n / 1000, 2, n, named=0.5) for n in range(3)]
+    hits += [hit(200 + n, 0.48 - n / 1000, 3, n, named=0.5) for n in range(3)]
+    assert {n // 100 for n in order(hits, 15)} == {0, 1, 2}
+    assert {n // 100 for n in order(hits, 15, fair=False)} == {0}
+
+
+def test_a_document_that_is_not_named_may_have_all_places() -> None:
+    hits = [hit(n, 0.62 - n / 1000, 1, n) for n in range(40)] + [hit(100, 0.5, 2)]
+    assert 100 not in order(hits, 15)
+
+
+def test_a_second_hit_of_a_page_costs_a_little_but_not_where_there_are_no_pages() -> None:
+    pages = [hit(1, 0.5, 1, 0), hit(2, 0.499, 1, 0), hit(3, 0.49, 1, 1, number=2)]
+    assert order(pages) == [1, 3, 2]
+    assert order([hit(h.passage, h.joined, 1, 0, number=None) for h in pages]) == [1, 2, 3]
+
+
+def test_a_place_in_another_library_is_another_page() -> None:
+    other: Any = SimpleNamespace(name="others")
+    assert order([hit(1, 0.5), hit(2, 0.499, library=other), hit(3, 0.49, position=1)]) == [1, 2, 3]
+
+
+# --- passages -----------------------------------------------------------------------------------------------
+
+TEXT = "\n\n".join(
+    f"Paragraph {n} speaks of thing{n} at some length, as a clause of a contract does, and of nothing else. " * 5
+    for n in range(40)
+)
+
+
+@pytest.fixture
+def long(shelf: Shelf) -> Editor:
+    """A sheet whose rows are named, so that a passage has a spot."""
+    library = shelf("long", {})
+    anchors = tuple(Anchor(at, f"A{n + 1}") for n in range(40) if (at := TEXT.find(f"Paragraph {n} ")) >= 0)
+    pages = (Page(TEXT, 1, "Sheet1", (), "sheet", anchors), Page(TEXT[:900], 2, "Sheet2", (), "sheet", anchors[:1]))
+    chunks = chunking.split(pages, count=HashingEmbedder().count, limit=254)
+    vectors = HashingEmbedder().embed_documents([chunk.text for chunk in chunks])
+    keys = [chunking.digest("", chunk) for chunk in chunks]
+    library.begin("/root", "long.xlsx")
+    library.put(
+        "/root", "long.xlsx", Part("", "hash", 1, Reading(pages)), chunks, dict(zip(keys, vectors, strict=True))
+    )
+    return library
+
+
+def hits_of(library: Editor, scores: dict[int, float]) -> list[Hit]:
+    """The chunks of the first document as hits, by their place among them."""
+    chunks = library.chunks_of(library.documents()[0].id)
+    made = []
+    for n, score in scores.items():
+        places = [row for row in library.standing([chunks[n].passage_id]) if row.start == chunks[n].start]
+        made.append(Hit(library, chunks[n].passage_id, score, score, 0.0, tuple(map(Place, places[:1]))))
+    return made
+
+
+def test_neighbours_become_one_passage_with_the_text_of_the_page_and_its_spot(long: Editor) -> None:
+    first, second = long.chunks_of(1)[:2]
+    (found,) = passages(hits_of(long, {1: 0.9, 0: 0.5}), 5)
+    assert (found.start, found.end, found.score) == (first.start, second.end, 0.9)
+    assert found.text == TEXT[found.start : found.end]
+    assert found.spot == f"{first.spot.split(':')[0]}:{second.spot.split(':')[-1]}" != second.spot
+    apart = passages(hits_of(long, {1: 0.9, 0: 0.5}), 5, join=False)
+    assert [(p.start, p.spot) for p in apart] == [(second.start, second.spot), (first.start, first.spot)]
+
+
+@pytest.mark.parametrize("most", [2400, 5000])
+def test_neighbours_are_one_in_whatever_order_they_come_and_never_longer_than_is_read_well(
+    long: Editor, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    assert ranking._MOST_JOINED == 2400
+    monkeypatch.setattr(ranking, "_MOST_JOINED", most)
+    count = len([chunk for chunk in long.chunks_of(1) if chunk.position == 0])
+    assert count > 12
+    for seed in range(40):
+        dice = random.Random(seed)
+        chosen = dice.sample(range(count), dice.randrange(1, count + 1))
+        hits = hits_of(long, {n: dice.random() for n in chosen})
+        found = passages(hits, 40, fair=False)
+        for passage in found:
+            assert passage.text == TEXT[passage.start : passage.end]
+            assert passage.end - passage.start <= most
+        for one, other in itertools.combinations(found, 2):
+            if ranking.neighbours(one, other, 80):
+                assert max(one.end, other.end) - min(one.start, other.start) > most
+        for h in hits:
+            place = h.places[0].row
+            assert any(passage.start <= place.start and place.end <= passage.end for passage in found)
+
+
+def test_what_joins_leaves_its_place_to_another(long: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "_MOST_JOINED", 5000)
+    found = passages(hits_of(long, {0: 0.9, 2: 0.8, 1: 0.7, 8: 0.1}), 2)
+    assert len(found) == 2 and found[0].score == 0.9
+    assert found[1].start == long.chunks_of(1)[8].start
+
+
+def test_neighbours_on_two_pages_stay_two(long: Editor) -> None:
+    chunks = long.chunks_of(1)
+    last = max(n for n, chunk in enumerate(chunks) if chunk.position == 0)
+    hits = hits_of(long, {last: 0.9, last + 1: 0.8})
+    assert {passage.page for passage in passages(hits, 5)} == {1, 2}
+
+
+def test_as_many_passages_as_are_asked_for_and_no_more(long: Editor) -> None:
+    hits = hits_of(long, {n: 1 - n / 100 for n in range(0, 12, 3)})
+    for k in range(6):
+        assert len(passages(hits, k)) == min(k, len(hits))
+    assert passages([], 5) == []

@@ -1,0 +1,252 @@
+"""Finding passages: both rankers joined, filters first, any question harmless, and back into reading order."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import pytest
+
+from localrag.embeddings.embedding import HashingEmbedder
+from localrag.errors import NotFoundError
+from localrag.search import retrieval
+from localrag.search.retrieval import Method
+from localrag.store.library import Library
+from localrag.types import Passage
+
+Shelf = Callable[..., Library]
+EMBEDDER = HashingEmbedder()
+
+
+def search(libraries: Library | Sequence[Library], question: str, **options: object) -> list[Passage]:
+    libraries = [libraries] if isinstance(libraries, Library) else libraries
+    embedders = {library.name: EMBEDDER for library in libraries}
+    return retrieval.search(libraries, embedders, question, **options)  # type: ignore[arg-type]
+
+
+ANIMALS = {
+    "birds.txt": "Flamingos are pink because of what they eat.",
+    "cats.txt": "The lease of the lion house ends in May.",
+    "dogs.txt": "Notice must be given to the kennel in writing.",
+    "fish.txt": "Salmon swim against the stream in autumn.",
+}
+
+
+# --- what is found ------------------------------------------------------------------------------------------
+
+
+def test_the_passage_with_the_words_comes_first(shelf: Shelf) -> None:
+    library = shelf("zoo", ANIMALS)
+    for word, document in (("flamingos", "birds.txt"), ("lease", "cats.txt"), ("salmon autumn", "fish.txt")):
+        first = search(library, f"What about {word}?")[0]
+        assert first.document == document
+        assert (first.library, first.page, first.text) == ("zoo", None, ANIMALS[document])
+        assert first.score > 0 and set(first.signals) == {"dense", "lexical"}
+
+
+def test_scores_fall_and_k_is_the_most(shelf: Shelf) -> None:
+    library = shelf("zoo", ANIMALS)
+    found = search(library, "notice of the lease")
+    assert [p.score for p in found] == sorted((p.score for p in found), reverse=True)
+    assert len(found) == 4 and len(search(library, "notice of the lease", k=2)) == 2
+    assert search(library, "notice of the lease", k=2) == found[:2]
+
+
+def test_every_passage_has_the_score_of_both_rankers(shelf: Shelf) -> None:
+    library = shelf("zoo", ANIMALS)
+    for passage in search(library, "salmon and no other word of it"):
+        assert passage.signals["dense"] == pytest.approx(
+            float(
+                EMBEDDER.embed_documents([passage.text])[0] @ EMBEDDER.embed_question("salmon and no other word of it")
+            ),
+            abs=1e-5,
+        )
+        assert (passage.signals["lexical"] > 0) == (passage.document == "fish.txt")
+
+
+@pytest.mark.parametrize("name", ["dense", "lexical"])
+def test_one_ranker_alone_decides_where_it_is_asked_to(shelf: Shelf, name: Literal["dense", "lexical"]) -> None:
+    library = shelf("plain", {f"{n}.txt": f"{'heron ' * n} {'ibis ' * (9 - n)} {'owl ' * n * n}" for n in range(1, 9)})
+    found = search(library, "heron heron ibis", method=Method(name))
+    assert len({p.signals[name] for p in found}) > 4
+    assert [p.signals[name] for p in found] == sorted((p.signals[name] for p in found), reverse=True)
+
+
+def test_ranks_alone_decide_in_reciprocal_rank_fusion(shelf: Shelf) -> None:
+    library = shelf("zoo", ANIMALS)
+    found = search(library, "salmon stream", method=Method("rrf"))
+    assert found[0].document == "fish.txt" and found[0].score >= 1
+
+
+def test_a_stem_is_found_by_its_other_forms(shelf: Shelf) -> None:
+    assert search(shelf("zoo", ANIMALS), "leases ending")[0].signals["lexical"] > 0
+
+
+def test_a_phrase_in_quotes_is_found_as_a_phrase(shelf: Shelf) -> None:
+    library = shelf("law", {
+        "apart.txt": "Force of force. The majeure force is no majeure. Majeure is what force is.",
+        "phrase.txt": "An event of force majeure excuses every delay there is in the works of this and that house.",
+        **{f"{n}.txt": f"Something else, number {n}." for n in range(8)},
+    })  # fmt: skip
+    assert search(library, "force majeure")[0].document == "apart.txt"
+    assert search(library, '"force majeure"')[0].document == "phrase.txt"
+    assert search(library, "“Force Majeure”")[0].document == "phrase.txt"
+
+
+def test_a_filter_holds_for_phrases_and_openings_too(shelf: Shelf) -> None:
+    library = shelf("law", {"a.txt": "An event of force majeure.", "b.txt": "The date of this letter is in May."})
+    assert [p.document for p in search(library, '"force majeure"', documents=["b.txt"])] == ["b.txt"]
+    assert [p.document for p in search(library, "date of the letter", documents=["a.txt"])] == ["a.txt"]
+
+
+def test_the_same_question_gives_the_same_order(shelf: Shelf) -> None:
+    library = shelf("same", {f"{n}.txt": f"Equal words in every document, but for {n}." for n in range(20)})
+    first = search(library, "equal words")
+    assert all(search(library, "equal words") == first for _ in range(3))
+    assert [p.document for p in first] == [f"{n}.txt" for n in range(10)]
+
+
+def test_an_empty_library_gives_nothing(shelf: Shelf) -> None:
+    assert search(shelf("empty", {}), "anything") == []
+
+
+HOSTILE = [
+    'AND OR NEAR( " * ^', "NOT", "NEAR(a b, 2)", "a* OR ^b", 'lease" OR "x', '"', '""', '" "', "heading:lease",
+    "(lease", "lease)", "-lease", "+lease", "{lease}", "lease;DROP TABLE chunks", "lease'--", "??", "…", "\x00",
+    '"force\x00 majeure"', "a\ud800b", "🦩", "中文", "%", "\\", "lease " * 500, "rowid:1", "fulltext MATCH 'x'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("question", HOSTILE, ids=range(len(HOSTILE)))
+def test_no_question_is_read_as_an_operator(shelf: Shelf, question: str) -> None:
+    library = shelf("zoo", ANIMALS)
+    assert len(search(library, f"{question} lease")) == 4
+    search(library, question)
+    assert library.counts()["documents"] == 4
+
+
+def test_random_questions_never_fail(shelf: Shelf) -> None:
+    library = shelf("zoo", ANIMALS)
+    dice = random.Random(3)
+    for _ in range(200):
+        question = "".join(dice.choice("ab \"'*^()-+:;,.<>=!&|~\\/%#NEARANDOR\n\té中\x00") for _ in range(30))
+        search(library, question)
+
+
+# --- where it is looked for ---------------------------------------------------------------------------------
+
+
+def test_a_filter_applies_before_the_search(shelf: Shelf) -> None:
+    many = {f"a{n:03}.txt": f"The lease ends in May, says the lease of house {n}." for n in range(150)}
+    library = shelf("many", {**many, "z/only.txt": "Nothing of the kind, but words of its own."})
+    found = search(library, "When does the lease end?", documents=["z/*"])
+    assert [passage.document for passage in found] == ["z/only.txt"]
+    assert {p.document for p in search(library, "lease", documents=["a00*.txt", "z/*"], k=50)} == {
+        *(f"a00{n}.txt" for n in range(10)), "z/only.txt",
+    }  # fmt: skip
+
+
+def test_several_libraries_are_searched_as_one(shelf: Shelf) -> None:
+    first, second = shelf("first", {"a.txt": "Flamingos are pink."}), shelf("second", {"a.txt": "Salmon are red."})
+    assert next((p.library, p.document) for p in search([first, second], "salmon")) == ("second", "a.txt")
+    assert {p.library for p in search([first, second], "pink red")} == {"first", "second"}
+
+
+def test_a_glob_need_match_in_one_library_only(shelf: Shelf) -> None:
+    first, second = shelf("first", {"a.txt": "Flamingos."}), shelf("second", {"b.txt": "Flamingos."})
+    assert [p.library for p in search([first, second], "flamingos", documents=["b.txt"])] == ["second"]
+    with pytest.raises(NotFoundError):
+        search([first, second], "flamingos", documents=["c.txt"])
+
+
+# --- reading order ------------------------------------------------------------------------------------------
+
+LONG = " ".join(f"Sentence number {n} speaks of item{n} and of nothing else at all." for n in range(200))
+
+
+def test_passages_are_what_stands_at_their_place(shelf: Shelf) -> None:
+    library = shelf("long", {"long.txt": [LONG, LONG[:3000]], "short.txt": "item7 here."})
+    for passage in search(library, "item7 item150 item3", k=30):
+        page = library.page_text(passage.document_id, passage.position)
+        assert passage.text == page[passage.start : passage.end]
+        assert passage.page == (passage.position + 1 if passage.document == "long.txt" else None)
+
+
+def test_touching_passages_become_one_with_the_text_of_the_page(shelf: Shelf) -> None:
+    library = shelf("long", {"long.txt": [LONG, LONG]})
+    found = search(library, "sentence item5", k=100, join=False)
+    dice = random.Random(5)
+    for _ in range(20):
+        chosen = dice.sample(found, 8)
+        ordered = retrieval.in_reading_order(chosen, [library])
+        places = [(p.position, p.start) for p in ordered]
+        assert places == sorted(places) and len(ordered) <= len(chosen)
+        for passage in ordered:
+            assert passage.text == library.page_text(passage.document_id, passage.position)[passage.start : passage.end]
+        for first, second in itertools.pairwise(ordered):
+            assert first.position != second.position or second.start > first.end + 2
+        for passage in chosen:
+            assert any(
+                p.position == passage.position and p.start <= passage.start and passage.end <= p.end for p in ordered
+            )
+    apart = retrieval.in_reading_order(found, [library], join=False)
+    assert len(apart) == len(found)
+
+
+def test_all_chunks_of_a_page_join_to_the_page(shelf: Shelf) -> None:
+    library = shelf("long", {"long.txt": [LONG, LONG.replace("item", "thing")]})
+    joined = retrieval.in_reading_order(search(library, "sentence", k=100), [library])
+    assert [passage.text for passage in joined] == [LONG, LONG.replace("item", "thing")]
+
+
+def test_a_passage_that_stands_in_several_places_comes_once_and_names_them(shelf: Shelf) -> None:
+    clause = "Either party may end this agreement with ninety days of notice."
+    library = shelf("copies", {"a.pdf": [clause, "Something else."], "b.txt": clause, "c.pdf": ["Others.", clause]})
+    found = search(library, "notice to end the agreement")
+    assert [p.document for p in found].count("a.pdf") + [p.document for p in found].count("b.txt") >= 1
+    best = found[0]
+    assert (best.document, best.page, best.also) == ("a.pdf", 1, ("b.txt", "c.pdf, p. 2"))
+    (only,) = search(library, "notice to end the agreement", documents=["b.txt"])
+    assert (only.document, only.also) == ("b.txt", ())
+
+
+def test_drafts_stand_behind_each_other_unless_a_number_differs(shelf: Shelf) -> None:
+    rest = " ".join(f"word{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(300))
+    clause = "The tenant shall pay the rent of {} pounds on the first day of every month without being asked to. "
+    library = shelf("drafts", {
+        "draft.txt": clause.format(100) + rest, "final.txt": clause.format(100) + rest + " signed",
+        "other.txt": clause.format(900) + rest,
+    })  # fmt: skip
+    first = [p for p in search(library, "What rent shall the tenant pay?", k=20) if "tenant" in p.text]
+    assert sorted(p.document for p in first) in (["draft.txt", "other.txt"], ["final.txt", "other.txt"])
+    (behind,) = (p.also for p in first if p.document != "other.txt")
+    assert set(behind) <= {"draft.txt", "final.txt"} and len(behind) == 1
+
+
+def test_only_what_touches_is_joined_and_what_lies_inside_adds_nothing(shelf: Shelf) -> None:
+    library = shelf("long", {"long.txt": LONG})
+    (document,) = library.documents()
+
+    def span(start: int, end: int) -> Passage:
+        return Passage("long", "long.txt", None, None, (), LONG[start:end], start, end, 1.0, document.id, 0)
+
+    def joined(*spans: Passage) -> list[tuple[int, int]]:
+        return [(p.start, p.end) for p in retrieval.in_reading_order(spans, [library])]
+
+    assert joined(span(110, 200), span(0, 100)) == [(0, 100), (110, 200)]
+    assert joined(span(101, 200), span(0, 100)) == [(0, 200)]
+    assert joined(span(20, 50), span(0, 100), span(99, 120)) == [(0, 120)]
+
+
+def test_the_best_document_comes_first(shelf: Shelf) -> None:
+    library = shelf("two", {"a.txt": "Something about leases.", "b.txt": "flamingo flamingo flamingo"})
+    ordered = retrieval.in_reading_order(search(library, "flamingo"), [library])
+    assert [passage.document for passage in ordered] == ["b.txt", "a.txt"]
+
+
+def test_places_of_two_libraries_are_not_joined(shelf: Shelf) -> None:
+    first, second = shelf("first", {"a.txt": "Flamingos."}), shelf("second", {"a.txt": "Flamingos."})
+    found = search([first, second], "flamingos")
+    assert len(retrieval.in_reading_order(found, [first, second])) == 2

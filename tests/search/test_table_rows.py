@@ -1,0 +1,67 @@
+"""Rows that a question asks for by their label."""
+
+from __future__ import annotations
+
+import pytest
+from hostile import LONG, texts
+
+from localrag.search.query import understand
+from localrag.search.table_rows import best, labels
+
+TABLE = """| | 2023 | 2022 |
+| --- | --- | --- |
+| Net sales | 1,200 | 1,100 |
+| Gross margin | 36% | 34% |
+| Gross margin of the segment in Europe before other items | 4 | 3 |
+| Total |  |  |
+| 2021 | 5 | 6 |
+No row, though it holds | bars and 5 |"""
+
+
+def fit(question: str, text: str = TABLE, spoken: str = "english") -> float:
+    return best(text, understand(question, [spoken]).groups, spoken)
+
+
+def test_the_label_is_the_first_cell_of_a_row_with_figures() -> None:
+    assert list(labels(TABLE)) == [
+        "Net sales", "Gross margin", "Gross margin of the segment in Europe before other items",
+    ]  # fmt: skip
+
+
+def test_a_label_that_says_all_that_is_asked_and_no_more_fits_wholly() -> None:
+    assert fit("What was the gross margin?") == 1.0
+    assert fit("What were the net sales?") == 1.0
+
+
+def test_a_label_that_says_more_or_less_fits_less() -> None:
+    assert 0 < fit("What was the gross margin of the year for shareholders?") < 1
+    only_long = "| Gross margin of the segment in Europe before other items | 4 |"
+    assert fit("What was the gross margin?", only_long) == 0
+    assert fit("What was the gross margin of Europe?", only_long) < 0.8
+
+
+def test_nothing_fits_where_nothing_is_asked_or_no_row_is_there() -> None:
+    assert best(TABLE, (), "english") == 0
+    assert fit("gross margin", "The gross margin was 36%.") == fit("gross margin", "") == 0
+    assert fit("gross margin", "| Gross margin | high |") == 0
+
+
+def test_common_words_of_a_label_do_not_count_in_its_own_language() -> None:
+    german = "| Der Umsatz für die und aus der Sparte | 5 |"
+    assert fit("Umsatz Sparte", german, "german") == 1.0
+
+
+def test_any_text_and_any_question_fit_between_nothing_and_wholly() -> None:
+    for text, question in zip(texts(8, 400), texts(9, 400), strict=True):
+        row = f"| {text} | 5 |"
+        groups = understand(question, ["english", "german"]).groups
+        for spoken in ("english", "german", ""):
+            assert 0 <= best(row, groups, spoken) <= 1
+    for text in texts(10, 200):
+        assert 0 <= best(f"| {text} | 5 |", understand(text, ["english"]).groups, "english") <= 1
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_no_row_takes_more_than_its_length(name: str) -> None:
+    best(f"| {LONG[name]} | 3 |", (("leas",),), "english")
+    best("| a 1 |\n" * 20_000, (("leas",),), "english")

@@ -1,0 +1,309 @@
+"""Folders encrypted in place: nothing in clear is left, everything can be read with the key, and a kill loses nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from localrag.errors import Cancelled, LibraryError, LibraryLocked, SealBroken, UsageError, VaultLocked
+from localrag.lifecycle import encrypt
+from localrag.llm.batching import Prefix
+from localrag.llm.prompt_cache import PrefixCache
+from localrag.security import audit, storage
+from localrag.security.encryption import ring as rings
+from localrag.security.encryption import unlocked
+from localrag.security.encryption.keys import Key
+from localrag.security.encryption.ring import Passphrase, Ring
+from localrag.settings import Settings
+from localrag.store import import_library
+from localrag.store.library import Library
+from localrag.store.writer import Editor
+
+CANARY = "zanzibarquill"
+WORDS = "correct horse battery"
+DOCUMENTS = {f"{n}.txt": f"The {CANARY} clause number {n} ends in {1990 + n}. " * 30 for n in range(5)}
+PREFIX = Prefix((1, 2, 3), (3,), 1)
+
+
+def handing_out(ring: Ring, key: Key) -> Ring:
+    return ring.with_passphrase(key, "office", WORDS)
+
+
+def asking(folder: Path, ring: Ring, person: bool) -> Key:
+    return ring.unlock(Passphrase(WORDS))
+
+
+def run(steps: object) -> None:
+    for _ in steps:  # type: ignore[attr-defined]
+        pass
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture
+def plain(shelf: Callable[..., Editor]) -> Path:
+    """The folder of a library in clear, with a kept state and a note beside it."""
+    library = shelf("contracts", DOCUMENTS)
+    folder = library.folder
+    library.close()
+    PrefixCache(folder, "model", ["h1"], 1 << 20).put(PREFIX, memoryview(CANARY.encode() * 1000))
+    storage.write_bytes(folder / "sessions" / "one.json", CANARY.encode())
+    return folder
+
+
+def in_clear(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+
+
+def works(folder: Path) -> None:
+    library = Library.open(folder, "contracts")
+    try:
+        assert [document.path for document in library.documents()] == sorted(DOCUMENTS)
+        page = library.pages(library.document("3.txt").id)[0]
+        assert page.text == DOCUMENTS["3.txt"]
+    finally:
+        library.close()
+    assert PrefixCache(folder, "model", ["h1"], 1 << 20).get(PREFIX) == CANARY.encode() * 1000
+    assert storage.read_bytes(folder / "sessions" / "one.json") == CANARY.encode()
+
+
+def test_nothing_is_left_in_clear_and_all_is_read_with_the_key(plain: Path) -> None:
+    assert len(in_clear(plain)) >= 3
+    run(encrypt.encrypt(plain, handing_out, never))
+    assert in_clear(plain) == []
+    works(plain)
+    assert not encrypt.is_under_way(plain)
+
+
+def test_without_the_key_nothing_is_read_and_the_error_says_what_to_do(plain: Path) -> None:
+    run(encrypt.encrypt(plain, handing_out, never))
+    unlocked.forget()
+    for attempt in (
+        lambda: Library.open(plain, "contracts"), lambda: storage.read_bytes(plain / "sessions" / "one.json"),
+        lambda: storage.write_bytes(plain / "sessions" / "two.json", b"x"),
+    ):  # fmt: skip
+        with pytest.raises(VaultLocked) as raised:
+            attempt()
+        assert "--key-file" in raised.value.hint
+    unlocked.ask_with(asking)
+    works(plain)
+
+
+def test_a_wrong_key_opens_nothing(plain: Path) -> None:
+    run(encrypt.encrypt(plain, handing_out, never))
+    unlocked.forget()
+    with pytest.raises(VaultLocked):
+        unlocked.hold(plain, Key.new())
+    with pytest.raises(VaultLocked):
+        ring = encrypt.ring_of(plain)
+        ring.unlock(Passphrase("wrong words here"))
+
+
+def test_what_is_written_later_is_encrypted_too(plain: Path, put: Callable[..., None]) -> None:
+    run(encrypt.encrypt(plain, handing_out, never))
+    library = Editor.open(plain, "contracts")
+    put(library, "new.txt", f"A new {CANARY} paragraph. " * 200)
+    # Also what is in the write-ahead log and not yet in the database.
+    assert (plain / "library.db-wal").stat().st_size > 0
+    assert in_clear(plain) == []
+    library.save_index()
+    library.close()
+    storage.append_line(plain / "log.jsonl", CANARY)
+    assert in_clear(plain) == []
+
+
+def test_the_record_of_what_was_asked_goes_with_its_library_into_encryption_and_to_another_key(plain: Path) -> None:
+    file = plain / "audit.jsonl"
+    audit.record(file, "ask", "contracts", question="Who?", note=CANARY)
+    with file.open("ab") as stream:
+        stream.write(b'{"cut sho')  # a crash
+    audit.record(file, "show", "contracts", note=CANARY)
+    assert audit.verify(file) == []
+    run(encrypt.encrypt(plain, handing_out, never))
+    assert audit.verify(file) == [] and in_clear(plain) == []
+    audit.record(file, "show", "contracts", note=CANARY)
+    run(encrypt.rotate(plain, Passphrase(WORDS), never))
+    audit.record(file, "show", "contracts")
+    assert audit.verify(file) == [] and in_clear(plain) == []
+    assert [entry.event for entry in audit.entries(file)] == ["ask", "show", "vault", "show", "vault", "show"]
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:3], *lines[4:]]))
+    assert [problem.kind for problem in audit.verify(file)] == ["gap"]
+    unlocked.forget()
+    with pytest.raises(VaultLocked):
+        audit.verify(file)
+
+
+def test_a_stopped_encryption_can_be_read_at_every_step_and_goes_on(plain: Path) -> None:
+    steps = 0
+    while True:
+        left = steps
+        steps += 1
+
+        def stop(left: list[int] = [left]) -> bool:  # noqa: B006
+            left[0] -= 1
+            return left[0] < 0
+
+        try:
+            run(encrypt.encrypt(plain, handing_out, stop))
+            break
+        except Cancelled:
+            unlocked.forget()
+            unlocked.ask_with(asking)
+            works(plain)
+            assert encrypt.is_under_way(plain)
+    assert steps > 3
+    assert in_clear(plain) == []
+    works(plain)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+@pytest.mark.parametrize("at", range(6))
+def test_an_encryption_that_was_killed_goes_on(plain: Path, at: int) -> None:
+    script = f"""
+import os, signal
+from pathlib import Path
+from localrag import encrypting, vault
+from localrag.sealing import ring
+ring._ARGON2 = {{"memory_kib": 64, "passes": 1, "lanes": 1}}
+count = 0
+replace = Path.replace
+def killing(self, target):
+    global count
+    count += 1
+    if count > {at}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+Path.replace = killing
+for _ in encrypting.encrypt(Path({str(plain)!r}), lambda r, k: r.with_passphrase(k, "office", {WORDS!r}), lambda: False):
+    pass
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False)
+    assert done.returncode == -9
+    unlocked.ask_with(asking)
+    works(plain)
+    run(encrypt.encrypt(plain, handing_out, never))
+    assert in_clear(plain) == []
+    assert not list(plain.rglob("*.partial"))
+    works(plain)
+
+
+def test_a_new_key_takes_everything_over_and_whoever_was_taken_out_reads_nothing(plain: Path) -> None:
+    anna = rings.credential(rings.new_identity())
+    assert isinstance(anna, rings.Identity)
+
+    def two(ring: Ring, key: Key) -> Ring:
+        ring = handing_out(ring, key).with_person(key, "anna", anna.public)
+        return ring.with_passphrase(key, "bert", "another passphrase")
+
+    run(encrypt.encrypt(plain, two, never))
+    old = unlocked.keys()[plain]
+    encrypt.change(plain, lambda ring, key: ring.without("bert"))
+    assert encrypt.left_behind(encrypt.ring_of(plain), Passphrase(WORDS)) == ()
+    run(encrypt.rotate(plain, Passphrase(WORDS), never))
+    works(plain)
+    unlocked.forget()
+    ring = encrypt.ring_of(plain)
+    assert {holder.name for holder in ring.holders} == {"office", "anna"}
+    with pytest.raises(VaultLocked):
+        ring.unlock(Passphrase("another passphrase"))
+    with pytest.raises(VaultLocked):
+        unlocked.hold(plain, old)
+    unlocked.hold(plain, ring.unlock(anna))
+    works(plain)
+
+
+def test_a_stopped_rotation_can_be_read_and_goes_on(plain: Path) -> None:
+    run(encrypt.encrypt(plain, handing_out, never))
+    calls = iter([False, False, True])
+    with pytest.raises(Cancelled):
+        run(encrypt.rotate(plain, Passphrase(WORDS), lambda: next(calls)))
+    unlocked.forget()
+    unlocked.ask_with(asking)
+    works(plain)
+    run(encrypt.rotate(plain, Passphrase(WORDS), never))
+    assert not encrypt.is_under_way(plain)
+    works(plain)
+
+
+def test_a_file_in_clear_is_not_taken_from_an_encrypted_folder(plain: Path) -> None:
+    run(encrypt.encrypt(plain, handing_out, never))
+    (plain / "sessions" / "planted.json").write_bytes(b"{}")
+    with pytest.raises(SealBroken):
+        storage.read_bytes(plain / "sessions" / "planted.json")
+    # A state that somebody put there is deleted and the document read again.
+    (state,) = (plain / "cache").glob("*.state")
+    state.write_bytes(b"localrag-state-2\n{}\n")
+    assert PrefixCache(plain, "model", ["h1"], 1 << 20).get(PREFIX) is None
+    assert not state.exists()
+
+
+def test_a_plain_database_is_not_taken_from_an_encrypted_folder(plain: Path, tmp_path: Path) -> None:
+    copy = (plain / "library.db").read_bytes()
+    run(encrypt.encrypt(plain, handing_out, never))
+    (plain / "library.db").write_bytes(copy)
+    with pytest.raises(LibraryError):
+        Library.open(plain, "contracts")
+
+
+def test_encrypting_twice_and_without_a_holder_are_refused(plain: Path) -> None:
+    with pytest.raises(UsageError, match="nobody would hold"):
+        run(encrypt.encrypt(plain, lambda ring, key: ring, never))
+    assert not encrypt.is_encrypted(plain)
+    run(encrypt.encrypt(plain, handing_out, never))
+    with pytest.raises(UsageError, match="already"):
+        run(encrypt.encrypt(plain, handing_out, never))
+
+
+def test_a_reader_in_the_midst_of_its_work_is_not_cut_off(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "_PATIENCE", 0.3)
+    library = Library.open(plain, "contracts")
+    with library.snapshot():
+        library.documents()
+        writer = Editor.open(plain, "contracts")
+        with writer.transaction():
+            pass
+        writer.close()
+        with pytest.raises(LibraryLocked):
+            run(encrypt.encrypt(plain, handing_out, never))
+        assert len(library.documents()) == len(DOCUMENTS)
+    library.close()
+    run(encrypt.encrypt(plain, handing_out, never))
+    works(plain)
+
+
+def test_deleting_an_encrypted_library_needs_no_key(plain: Path) -> None:
+    run(encrypt.encrypt(plain, handing_out, never))
+    unlocked.forget()
+    with storage.lock(plain / "library.lock", "the library"):
+        pass
+    storage.remove(plain)
+    assert not plain.exists()
+
+
+def test_a_foreign_encrypted_library_is_read_by_a_copy_that_is_encrypted(plain: Path, settings: Settings) -> None:
+    run(encrypt.encrypt(plain, handing_out, never))
+    plain.chmod(0o777)
+    unlocked.forget()
+    with pytest.raises(VaultLocked):
+        import_library.open_library(settings, "contracts")
+    unlocked.ask_with(asking)
+    library = import_library.open_library(settings, "contracts")
+    assert len(library.documents()) == len(DOCUMENTS) and library.folder != plain
+    library.close()
+    assert in_clear(library.folder) == [] and not (library.folder / "cache").exists()
+    with pytest.raises(LibraryError, match="not yours alone"):
+        encrypt.change(library.folder, lambda ring, key: ring)
+
+
+def test_a_new_key_is_given_without_a_word_of_the_engine(plain: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run(encrypt.encrypt(plain, handing_out, never))
+    run(encrypt.rotate(plain, Passphrase(WORDS), never))
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,29 @@
+"""A worker opens what its parent has the key of, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from localrag.errors import VaultLocked
+from localrag.lifecycle import encrypt
+from localrag.security.encryption import ring as rings
+from localrag.security.encryption import unlocked
+from localrag.settings import Settings
+from localrag.store.writer import Editor
+from localrag.worker.client import remote_engine
+
+
+def test_a_worker_opens_what_its_parent_has_the_key_of(shelf: Callable[..., Editor], settings: Settings) -> None:
+    library = shelf("contracts", {"a.txt": "The lease ends in May."})
+    library.close()
+    secret = rings.new_recovery()[1]
+    for _ in encrypt.encrypt(library.folder, lambda ring, key: ring.with_random(key, "me", secret), lambda: False):
+        pass
+    with closing(remote_engine(settings)) as engine:
+        assert engine.page("contracts", "a.txt").page.text == "The lease ends in May."
+    unlocked.forget()
+    with closing(remote_engine(settings)) as engine, pytest.raises(VaultLocked, match="its key is not here"):
+        engine.page("contracts", "a.txt")

@@ -1,0 +1,268 @@
+"""The audit record: what is written, and that changes, gaps and moves are found where they are."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localrag.errors import NotFoundError, StorageError, UsageError
+from localrag.security import audit, storage
+from localrag.security.audit import chain, words
+
+KEY = bytes(range(32))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A record of eight lines."""
+    path = tmp_path / "audit.jsonl"
+    storage.write_bytes(tmp_path / "audit.key", KEY)
+    for number in range(1, 9):
+        audit.record(path, "ask", "contracts", question=f"question {number}", pages=[number])
+    return path
+
+
+def lines(file: Path) -> list[bytes]:
+    return file.read_bytes().splitlines(keepends=True)
+
+
+def found(file: Path, changed: list[bytes] | None = None) -> list[tuple[int, str]]:
+    if changed is not None:
+        file.write_bytes(b"".join(changed))
+    return [(problem.line, problem.kind) for problem in audit.verify(file)]
+
+
+def rewritten(line: bytes, **values: Any) -> bytes:
+    """The line changed by somebody who makes its own mark right, which takes the key."""
+    entry = json.loads(line) | values
+    entry["mark"] = chain._mark(entry, KEY)
+    return chain._canonical(entry).encode() + b"\n"
+
+
+def test_a_line_says_who_asked_what_of_which_library_and_when(file: Path) -> None:
+    entry = json.loads(lines(file)[2])
+    assert entry["number"] == 3 and entry["event"] == "ask" and entry["library"] == "contracts"
+    assert entry["user"] and entry["time"].endswith("+00:00")
+    assert entry["details"]["pages"] == [3]
+
+
+def test_a_question_is_recorded_as_its_hash_and_text_only_where_given(file: Path) -> None:
+    audit.record(file, "ask", None, question="how much?", text="kept words", answer="40 EUR")
+    details = json.loads(lines(file)[-1])["details"]
+    assert details == {
+        "question_hmac": audit.marked(file, "how much?"),
+        "answer_hmac": audit.marked(file, "40 EUR"),
+        "text": "kept words",
+    }
+    assert b"how much" not in file.read_bytes() and b"40 EUR" not in file.read_bytes()
+
+
+def test_names_that_are_not_utf8_and_line_ends_stay_in_one_line(file: Path) -> None:
+    name = os.fsdecode(b"caf\xe9\n.pdf")
+    audit.record(file, "show", "a\nb", document=name, path=Path("x"), question=name)
+    assert len(lines(file)) == 9
+    assert json.loads(lines(file)[-1])["details"]["document"] == name
+    assert found(file) == []
+
+
+def test_an_untouched_record_is_whole(file: Path) -> None:
+    assert found(file) == []
+
+
+def test_a_missing_record_is_not_called_whole(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        audit.verify(tmp_path / "audit.jsonl")
+
+
+def test_a_changed_line_is_located(file: Path) -> None:
+    kept = lines(file)
+    edited = kept[4].replace(b"contracts", b"minutes")
+    assert found(file, [*kept[:4], edited, *kept[5:]]) == [(5, "changed")]
+
+
+def test_a_changed_line_with_its_hash_made_right_is_located(file: Path) -> None:
+    kept = lines(file)
+    for index in (0, 4):
+        edited = rewritten(kept[index], user="somebody")
+        assert found(file, [*kept[:index], edited, *kept[index + 1 :]]) == [(index + 1, "changed")]
+
+
+def test_a_line_written_otherwise_with_the_same_values_is_located(file: Path) -> None:
+    kept = lines(file)
+    spaced = kept[4].replace(b'":', b'": ')
+    assert found(file, [*kept[:4], spaced, *kept[5:]]) == [(5, "changed")]
+
+
+def test_missing_lines_are_located_and_counted(file: Path) -> None:
+    kept = lines(file)
+    assert found(file, kept[:3] + kept[5:]) == [(4, "gap")]
+    assert audit.verify(file)[0].message == "2 line(s) are missing before line 4"
+    assert found(file, kept[2:]) == [(1, "gap")]
+
+
+def test_moved_lines_are_located(file: Path) -> None:
+    kept = lines(file)
+    swapped = found(file, [*kept[:3], kept[4], kept[3], *kept[5:]])
+    assert swapped == [(4, "moved"), (5, "moved"), (6, "moved")]
+    assert found(file, [*kept[:5], kept[2], *kept[5:]])[0] == (6, "moved")
+
+
+def test_a_line_put_in_is_located(file: Path) -> None:
+    kept = lines(file)
+    for foreign in (b"nonsense\n", b"{}\n", b"\n", b"\xff\xfe\n", b"[" * 100_000 + b"\n"):
+        assert found(file, [*kept[:3], foreign, *kept[3:]]) == [(4, "changed")], foreign[:10]
+    forged = rewritten(kept[2], library="forged")
+    assert (4, "moved") in found(file, [*kept[:3], forged, *kept[3:]])
+
+
+def test_a_line_emptied_of_its_record_is_located(file: Path) -> None:
+    kept = lines(file)
+    assert found(file, [*kept[:3], b"gone\n", *kept[4:]])[0] == (4, "changed")
+
+
+@pytest.mark.parametrize("cut", [1, 2, 40, 10_000])
+def test_after_a_crash_at_any_byte_the_next_record_makes_the_file_whole(file: Path, cut: int) -> None:
+    kept = lines(file)
+    left = kept[-1][: -min(cut, len(kept[-1]) - 1)]
+    # The newline alone missing is a whole record; anything more is a fragment.
+    assert found(file, [*kept[:-1], left]) == ([] if cut == 1 else [(8, "torn")])
+    audit.record(file, "show", "contracts")
+    assert found(file) == []
+    assert file.read_bytes().startswith(b"".join(kept[:-1]) + left)
+    audit.record(file, "show", "contracts")
+    assert found(file) == []
+
+
+def test_two_crashes_one_after_the_other_leave_a_whole_file(file: Path) -> None:
+    file.write_bytes(b"".join(lines(file)) + b'{"details":{\n{"deta')
+    audit.record(file, "show", None)
+    assert found(file) == []
+
+
+def test_a_crash_in_the_very_first_record_leaves_a_whole_file(tmp_path: Path) -> None:
+    storage.write_bytes(tmp_path / "audit.key", KEY)
+    (tmp_path / "audit.jsonl").write_bytes(b'{"deta')
+    audit.record(tmp_path / "audit.jsonl", "ingest", "x")
+    assert found(tmp_path / "audit.jsonl") == []
+
+
+def test_a_mended_fragment_is_part_of_the_chain(file: Path) -> None:
+    file.write_bytes(b"".join(lines(file)) + b'{"details":')
+    audit.record(file, "show", None)
+    kept = lines(file)
+    assert found(file, [*kept[:8], b'{"detail":\n', *kept[9:]]) == [(9, "changed")]
+    assert found(file, kept[:8] + kept[9:]) == [(9, "gap")]
+
+
+def test_a_fragment_whose_line_is_ended_was_no_crash(file: Path) -> None:
+    assert found(file, [*lines(file), b'{"deta\n']) == [(9, "changed")]
+
+
+def test_a_change_of_the_last_line_is_not_washed_by_the_next_record(file: Path) -> None:
+    kept = lines(file)
+    file.write_bytes(b"".join([*kept[:-1], kept[-1].replace(b"contracts", b"minutes")]))
+    audit.record(file, "show", None)
+    assert found(file) == [(8, "changed")]
+
+
+def test_a_record_longer_than_the_window_is_found_again(file: Path) -> None:
+    audit.record(file, "ingest", "x", note="n" * (3 * chain._BLOCK))
+    audit.record(file, "show", None)
+    assert found(file) == [] and len(lines(file)) == 10
+
+
+def test_adding_reads_only_the_end_of_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+    real = chain._parse
+    monkeypatch.setattr(chain, "_parse", lambda raw: parsed.append(raw) or real(raw))  # type: ignore[func-returns-value]
+    audit.record(file, "show", None)
+    assert len(parsed) == 1
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from localrag import audit
+for number in range(25):
+    audit.record(Path(sys.argv[1]), "ask", sys.argv[2], number_asked=number)
+"""
+
+
+def test_writers_in_two_processes_do_not_fork_the_chain(file: Path) -> None:
+    writers = [subprocess.Popen([sys.executable, "-c", WRITE, str(file), name]) for name in ("a", "b", "c")]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert found(file) == []
+    assert len(lines(file)) == 8 + 75
+
+
+def test_a_writer_that_is_killed_leaves_a_file_the_next_one_mends(file: Path) -> None:
+    for _ in range(3):
+        writer = subprocess.Popen([sys.executable, "-c", WRITE, str(file), "a"])
+        before = len(lines(file))
+        while len(lines(file)) < before + 3:
+            assert writer.poll() is None
+        writer.kill()
+        writer.wait()
+        audit.record(file, "show", None)
+        assert found(file) == []
+
+
+def test_a_full_disk_is_said_and_loses_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(StorageError, match="full"):
+            audit.record(file, "ask", "contracts")
+    audit.record(file, "show", "contracts")
+    assert found(file) == []
+
+
+def test_a_record_made_anew_without_the_key_is_found(file: Path, tmp_path: Path) -> None:
+    forged = tmp_path / "other" / "audit.jsonl"
+    for number in range(1, 9):
+        audit.record(forged, "ask", "contracts", question=f"another question {number}")
+    assert len(found(file, lines(forged))) == 8
+
+
+def test_without_its_key_a_record_is_neither_continued_nor_called_whole(file: Path) -> None:
+    file.with_suffix(".key").unlink()
+    for attempt in (lambda: audit.verify(file), lambda: audit.record(file, "ask", None)):
+        with pytest.raises(UsageError, match="key of the audit record is gone") as raised:
+            attempt()
+        assert "backup" in raised.value.hint
+    assert not file.with_suffix(".key").exists()
+
+
+def test_what_was_cut_off_the_end_or_made_anew_with_the_key_is_found_by_an_anchor(file: Path) -> None:
+    before = audit.anchor(file)
+    audit.record(file, "show", "contracts")
+    assert audit.verify(file, (before, audit.anchor(file))) == []
+    kept = lines(file)
+    file.write_bytes(b"".join(kept[:6]))
+    assert audit.verify(file) == []
+    assert [(one.line, one.kind) for one in audit.verify(file, (before,))] == [(7, "cut")]
+    file.write_bytes(b"")
+    for number in range(1, 10):
+        audit.record(file, "ask", "contracts", question=f"another {number}")
+    assert audit.verify(file) == []
+    assert [(one.line, one.kind) for one in audit.verify(file, (before,))] == [(8, "rewritten")]
+
+
+def test_words_can_be_erased_and_the_chain_stays_whole(file: Path) -> None:
+    number = audit.record(file, "ask", "contracts", question="Who?", answer="Anna.")
+    words.keep(file, number, "Who?", "Anna.")
+    entry = list(audit.entries(file))[-1]
+    assert words.kept(file, entry) == words.Words("Who?", "Anna.")
+    words.keep(file, number, "Who?", "Bert.")
+    assert words.kept(file, entry) == words.Words("Who?", "Bert.", true=False)
+    assert words.erase(file, number) and not words.erase(file, number)
+    assert words.kept(file, entry) is None and audit.verify(file) == []

@@ -1,0 +1,253 @@
+"""A whole run of an encrypted library leaves no word of its documents and questions in clear, wherever it writes.
+
+Ingest, questions, the terminal app with a conversation, exports, and crashes: processes killed, and brought down as
+native code brings them down, in the middle of an answer. Home folder, temporary folder and current folder belong to
+the run, and every byte below them is searched for words that stand in nothing else; so are the arguments and the
+environment of all processes meanwhile, and what is new in the folders that all programs share.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gzip
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from canary import Canaries, Watched
+from click.testing import CliRunner
+from terminal import PATIENCE, Terminal, require_tmux
+
+from localrag.cli.app import localrag
+
+SAID, ASKED, TYPED = "zanzibarquill", "harpentwinery", "mossgrovelamp"  # by a document, in a question, and not yet
+CANARIES = Canaries((SAID, ASKED, TYPED))
+LEASE = f"The {SAID} lease of Harbour House ends on 14 March 2031. The tenant pays 900 euros a month.\n\n"
+QUESTION = f"When does the {SAID} lease end, says {ASKED}?"
+SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/dev/shm")))
+
+
+@dataclass
+class Run:
+    """A home, a temporary and a current folder of its own, and what is run in them."""
+
+    folder: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("home", "tmp", "here", "papers"):
+            (self.folder / name).mkdir()
+        away = ("LOCALRAG_", "XDG_", "TMP", "TEMP", "HF_", "PYTEST")
+        self.environ = {name: value for name, value in os.environ.items() if not name.startswith(away)}
+        self.environ |= {"HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp")}
+        self.environ |= {"PYTHONPATH": str(Path(__file__).parents[2]), "LOCALRAG_LEAST_SURENESS": "0"}
+        self.environ |= {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1"}
+        (self.folder / "papers/lease.txt").write_text(LEASE * 12)
+        with zipfile.ZipFile(self.folder / "papers/more.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("annex.csv", f"name,rent\n{SAID},900\n")
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "home/.local/share/localrag"
+
+    @property
+    def here(self) -> Path:
+        return self.folder / "here"
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "localrag", *words]
+
+    def fine(self, *words: str, said: str = "") -> str:
+        done = subprocess.run(
+            self.command(*words), input=said, capture_output=True, text=True, env=self.environ, cwd=self.here,
+            timeout=PATIENCE, check=False, preexec_fn=dumps_allowed,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def begin(self, *words: str, said: str = "") -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            self.command(*words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=self.environ, cwd=self.here, preexec_fn=dumps_allowed,
+        )  # fmt: skip
+        assert process.stdin is not None
+        process.stdin.write(said)
+        process.stdin.close()
+        return process
+
+    @contextlib.contextmanager
+    def asked(self) -> Iterator[None]:
+        """Waits, after its block, until the question that is asked in it is being answered."""
+
+        def marks() -> set[Path]:
+            return set((self.data / "asking").glob("0-*"))
+
+        before = marks()
+        yield
+        until(lambda: marks() - before, "mark of a question")
+
+    def searched(self) -> list[str]:
+        return CANARIES.below(*(self.folder / name for name in ("home", "tmp", "here")))
+
+
+def dumps_allowed() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+
+
+def until(there: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not there():
+        assert time.monotonic() < end, f"there came no {what}"
+        time.sleep(0.01)
+
+
+def processes(parent: int, words: str) -> list[int]:
+    """A process and its descendants, of those whose arguments hold these words."""
+    parents: dict[int, int] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    family = {parent}
+    while more := {pid for pid, above in parents.items() if above in family} - family:
+        family |= more
+    wanted = words.replace(" ", "\0").encode()
+    return sorted(pid for pid in family if wanted in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+@pytest.fixture
+def run(tmp_path: Path, installed: Path) -> Run:
+    (tmp_path / "run").mkdir()
+    made = Run(tmp_path / "run")
+    made.data.mkdir(parents=True)
+    (made.data / "models").symlink_to(installed, target_is_directory=True)
+    return made
+
+
+def a_key(run: Run) -> None:
+    run.fine("vault", "key-file", str(run.folder / "key"))
+    run.environ["LOCALRAG_KEY_FILE"] = str(run.folder / "key")
+
+
+def shared() -> set[Path]:
+    return {path for folder in SHARED if folder.is_dir() for path in folder.iterdir()}
+
+
+def shot_down_in_an_answer(run: Run, number: int) -> None:
+    """A question on the command line whose process gets a signal while it computes."""
+    with run.asked():
+        process = run.begin("ask", "-", "-l", "matter", said=QUESTION)
+    process.send_signal(number)
+    assert process.wait(PATIENCE) == -number
+    for stream in (process.stdout, process.stderr):
+        assert stream is not None
+        stream.close()
+
+
+def a_conversation_with_crashes(run: Run) -> None:
+    """The terminal app: its worker is brought down in an answer and killed in another, then the app itself dies."""
+    sessions = run.data / "indexes/matter/sessions"
+    with Terminal(run.folder, 100, 40) as terminal:
+        environ = [f"{name}={value}" for name, value in run.environ.items()]
+        shell = ["sh", "-c", 'ulimit -c $(ulimit -Hc); cd "$0" && exec "$@"', str(run.here)]
+        terminal.run(["env", "-i", *environ, "TERM=tmux-256color", *shell, *run.command("chat", "matter")], {})
+        terminal.see("2 documents")  # the worker is there; a question waits for the model
+        for number in (signal.SIGSEGV, signal.SIGKILL):
+            with run.asked():
+                terminal.type(f"{QUESTION} {number}")
+                terminal.press("Enter")
+            (worker,) = processes(terminal.process, "localrag.worker.worker")
+            os.kill(worker, number)
+            terminal.see(f"signal {int(number)}")
+        terminal.type(f"And what of {TYPED}")
+        until(lambda: any(sessions.glob("*.draft")), "draft")
+        for app in processes(terminal.process, "localrag chat"):
+            os.kill(app, signal.SIGABRT)
+        terminal.ended()
+
+
+@pytest.mark.model
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
+def test_a_whole_run_of_an_encrypted_library_leaves_no_word_in_clear(run: Run) -> None:
+    require_tmux()
+    before = shared()
+    a_key(run)
+    with Watched(CANARIES) as watched:
+        run.fine("ingest", str(run.folder / "papers"), "--name", "matter", "--encrypt")
+        assert SAID in run.fine("ask", "-", "-l", "matter", said=QUESTION)
+        shot_down_in_an_answer(run, signal.SIGSEGV)
+        a_conversation_with_crashes(run)
+        run.fine("sessions", "export", "last", "--format", "docx")
+        run.fine("sessions", "export", "last", "--encrypt-for", str(run.folder / "key"))
+    (export,) = run.here.glob("*.docx")
+    assert len(list(run.here.glob("*.md.sealed"))) == 1
+    assert run.searched() == [f"{export} (its name)", str(export)], "an export that was asked for, and nothing else"
+    assert watched.found == set() and any("localrag ask" in said for said in watched.looked_at)
+    new = shared() - before
+    assert CANARIES.below(*new) == [] and not any(CANARIES.in_bytes(os.fsencode(path.name)) for path in new)
+
+
+def test_of_a_library_in_clear_the_same_search_finds_documents_and_questions(
+    folder: Callable[..., Path], home: Path, models: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCALRAG_AUDIT_WORDS", "full")
+    for words in (["ingest", str(folder({"lease.txt": LEASE})), "--name", "matter"], ["ask", QUESTION]):
+        assert CliRunner().invoke(localrag, words).exit_code == 0
+    found = {Path(one).name for one in CANARIES.below(home)}
+    assert "library.db" in found and any(name.endswith(".json") for name in found)
+
+
+# --- the search itself --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"x" * 1000 + SAID.upper().encode() + b"y",
+        SAID.encode("utf-16-le"),
+        b"\0" + SAID.encode("utf-16-be"),
+        SAID.encode().hex().encode(),
+        *(base64.b64encode(b"12345"[:shift] + SAID.encode() + b"123") for shift in range(3)),
+        gzip.compress(b"a word, " + SAID.encode()),
+        b"before" + zlib.compress(b"12" * 500 + SAID.encode()) + b"behind",
+    ],
+)
+def test_a_word_is_found_in_every_form(data: bytes) -> None:
+    assert CANARIES.in_bytes(data)
+    assert not Canaries(["nothingofthis"]).in_bytes(data)
+
+
+def test_a_word_is_found_in_archives_in_archives_and_in_names(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "inner.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", f"<w:t>{SAID}</w:t>" * 20)
+    with zipfile.ZipFile(tmp_path / "outer.docx", "w", zipfile.ZIP_STORED) as archive:
+        archive.write(tmp_path / "inner.zip", "inner.zip")
+    (tmp_path / f"{ASKED}.txt").touch()
+    assert [Path(one.split(" ")[0]).name for one in CANARIES.below(tmp_path)] == [
+        f"{ASKED}.txt", "inner.zip", "outer.docx",
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
+def test_arguments_environment_and_core_dumps_are_seen(tmp_path: Path) -> None:
+    code = "import os, time; time.sleep(0.3); os.abort()"
+    command = [sys.executable, "-c", code, SAID]
+    with Watched(CANARIES) as watched:
+        process = subprocess.Popen(
+            command, env={**os.environ, "WORD": ASKED}, cwd=tmp_path, stderr=subprocess.DEVNULL,
+            preexec_fn=dumps_allowed,
+        )  # fmt: skip
+        process.wait(30)
+    assert {one.split(":")[0] for one in watched.found} == {"cmdline", "environ"}
+    pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
+    if pattern == "core" and resource.getrlimit(resource.RLIMIT_CORE)[1]:
+        assert CANARIES.below(tmp_path), "a dump lies in the current folder, and holds the words"

@@ -1,0 +1,331 @@
+"""What the kernel refuses: the filter of system calls, and Landlock. Each test runs a child, for neither is taken back.
+
+On Linux for x86-64 and 64-bit ARM the filter's tests run always. Where the kernel has no Landlock its tests are skipped
+by that name.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localrag.security.offline import landlock, seccomp
+from localrag.security.offline.seccomp import MACHINES
+
+linux = pytest.mark.skipif(seccomp.machine() is None, reason="no filter is known for this system: localrag states so")
+ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EACCES
+
+BEGIN = """
+import ctypes, errno, os, socket, subprocess, sys, threading
+from pathlib import Path
+from localrag import offline
+from localrag.errors import OfflineRefused
+from localrag.offline import Files, landlock, seccomp
+libc = ctypes.CDLL(None, use_errno=True)
+
+def native(function, *arguments):
+    result = getattr(libc, function)(*arguments)
+    return "done" if result >= 0 else errno.errorcode[ctypes.get_errno()]
+
+def attempt(what):
+    try:
+        return what() or "done"
+    except OSError as error:
+        return errno.errorcode.get(error.errno, type(error).__name__)
+"""
+
+
+def child(code: str, **options: object) -> str:
+    """What a child prints that runs `code` after the definitions above."""
+    done = subprocess.run([sys.executable, "-c", BEGIN + code], capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout)
+
+
+def need(abi: int) -> None:
+    if landlock.abi() < abi:
+        pytest.skip(f"this kernel's Landlock is ABI {landlock.abi()}, this test needs {abi}")
+
+
+# --- the filter, as a program -------------------------------------------------------------------------------
+
+
+def run(name: str, number: int, *arguments: int, arch: int | None = None) -> int:
+    """What the filter of a machine returns for a call, computed by the rules of classic BPF."""
+    machine = MACHINES[name]
+    padded = [*arguments, *[0] * (6 - len(arguments))]
+    data = struct.pack("<IIQ6Q", number & 0xFFFFFFFF, machine.arch if arch is None else arch, 0, *padded)
+    rules, at, held = seccomp.program(machine), 0, 0
+    while True:
+        code, true, false, value = rules[at]
+        at += 1
+        if code == 0x20:
+            held = struct.unpack_from("<I", data, value)[0]
+        elif code == 0x54:
+            held &= value
+        elif code == 0x15:
+            at += true if held == value else false
+        elif code == 0x35:
+            at += true if held >= value else false
+        else:
+            assert code == 0x06
+            return value
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_filter_lets_only_unix_streams_be_opened(name: str) -> None:
+    machine = MACHINES[name]
+    for number in (machine.socket, machine.socketpair):
+        for kind in (1, 5, 1 | 0o2000000 | 0o4000):  # close on exec, do not wait
+            assert run(name, number, 1, kind) == ALLOW
+        assert run(name, number, 1, 2) == run(name, number, 1, 3) == REFUSE
+        for family in range(64):
+            assert (run(name, number, family, 1) == ALLOW) == (family == 1)
+        # The kernel reads an int: what stands above it must not matter.
+        assert run(name, number, 1 | 1 << 40, 1) == ALLOW
+        assert run(name, number, 2 | 1 << 40, 1) == REFUSE
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_filter_refuses_connecting_addresses_and_typing(name: str) -> None:
+    machine = MACHINES[name]
+    assert run(name, machine.connect, 3, 0x7FFF0000, 16) == REFUSE
+    assert run(name, machine.sendto, 3, 0x7FFF0000, 1, 0, 0) == ALLOW
+    assert run(name, machine.sendto, 3, 0x7FFF0000, 1, 0, 0x7FFF0000) == REFUSE
+    assert run(name, machine.sendto, 3, 0x7FFF0000, 1, 0, 0x7FFF << 32) == REFUSE
+    assert run(name, machine.ioctl, 0, 0x5412) == run(name, machine.ioctl, 0, 0x541C) == REFUSE
+    assert run(name, machine.ioctl, 0, 0x5412 | 1 << 32) == REFUSE
+    assert run(name, machine.ioctl, 0, 0x5413) == ALLOW  # the size of the terminal
+    for number in machine.refused:
+        assert run(name, number) == REFUSE
+    assert run(name, 0) == run(name, 500) == ALLOW
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_filter_refuses_calls_of_another_architecture(name: str) -> None:
+    assert run(name, 0, arch=0x40000003) == REFUSE  # 32-bit x86, in which 0 is something else
+    assert run(name, 0x40000000 | 41, 2, 1) == REFUSE  # x32
+    assert run(name, -1) == REFUSE
+
+
+# --- the filter, in the kernel ------------------------------------------------------------------------------
+
+
+@linux
+def test_native_code_opens_no_socket() -> None:
+    shown = child("""
+before = native("socket", 2, 1, 0); offline.close_sockets()
+offline.confine()
+print(before, *(native("socket", family, kind, 0) for family, kind in ((2, 1), (2, 2), (10, 1), (16, 3), (17, 3), (40, 1), (1, 2))))
+print(native("syscall", seccomp.machine().socket, 2, 1, 0), native("syscall", 425, 1, ctypes.create_string_buffer(200)))
+print(native("ptrace", 16, os.getppid(), 0, 0), native("socket", 1, 1, 0))
+""")
+    assert shown.splitlines() == ["done" + " EACCES" * 7, "EACCES EACCES", "EACCES done"]
+
+
+@linux
+def test_threads_that_ran_before_are_held_too() -> None:
+    shown = child("""
+go, said = threading.Event(), []
+def wait():
+    go.wait()
+    said.append(native("socket", 2, 1, 0))
+other = threading.Thread(target=wait); other.start()
+offline.confine()
+go.set(); other.join()
+print(said)
+""")
+    assert shown == "['EACCES']\n"
+
+
+@linux
+def test_programs_that_are_started_are_held_too() -> None:
+    shown = child("""
+offline.confine()
+code = "import socket\\ntry: socket.socket(); print('opened')\\nexcept PermissionError: print('refused')"
+print(subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True).stdout.strip())
+""")
+    assert shown == "refused\n"
+
+
+@linux
+def test_pairs_of_sockets_and_event_loops_work_and_nothing_of_the_machine_is_reached(tmp_path: Path) -> None:
+    shown = child(f"""
+import asyncio
+outside = socket.socket(socket.AF_UNIX); outside.bind({str(tmp_path / "s")!r}); outside.listen()
+offline.confine()
+one, two = socket.socketpair(); one.send(b"x"); print(two.recv(1))
+asyncio.run(asyncio.sleep(0))
+print(attempt(lambda: socket.socket(socket.AF_UNIX).connect({str(tmp_path / "s")!r})))
+print(native("getpid"))
+""")
+    assert shown.splitlines() == ["b'x'", "EACCES", "done"]
+
+
+@linux
+def test_a_network_socket_that_is_open_already_is_not_passed_over() -> None:
+    shown = child("""
+mine = socket.socket()
+try:
+    offline.confine()
+except OfflineRefused as error:
+    print(str(mine.fileno()) in error.message, error.hint != "")
+offline.close_sockets()
+offline.confine()
+mine.detach()
+print(seccomp.sockets(), seccomp.holds())
+""")
+    assert shown.splitlines() == ["True True", "{} True"]
+
+
+@linux
+def test_a_command_that_is_given_a_socket_as_input_says_so() -> None:
+    import socket
+
+    with socket.socket() as given:
+        done = subprocess.run(
+            [sys.executable, "-m", "localrag", "--version"], stdin=given, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 7
+    assert "error: the input or output of localrag is a network socket\nhint: Start it" in done.stderr
+
+
+@linux
+def test_a_command_closes_a_socket_that_was_left_open_to_it() -> None:
+    import socket
+
+    code = """
+from localrag.cli.app import main
+sys.argv = ["localrag", "--version"]
+try:
+    main()
+except SystemExit as stop:
+    print(stop.code, seccomp.sockets(), seccomp.holds())
+"""
+    with socket.socket() as left:
+        shown = child(code, pass_fds=(left.fileno(),))
+    assert shown.splitlines()[1:] == ["0 {} True"]
+
+
+@linux
+def test_an_install_is_left_to_the_hook() -> None:
+    shown = child("""
+from localrag.cli import app
+for words in (["models", "install"], ["--debug", "models", "install", "x"], ["models", "list"], ["ask", "models"], []):
+    pid = os.fork()
+    if not pid:
+        app._confine(words)
+        print(offline.confined(), seccomp.holds(), flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+""")
+    assert shown.splitlines() == ["True False"] * 2 + ["True True"] * 3
+
+
+@linux
+def test_layers_say_what_holds() -> None:
+    shown = child("""
+def held(): return [layer.name for layer in offline.layers() if layer.holds]
+print(held())
+offline.confine_python(); print(held())
+offline.confine(without=["landlock"]); print(held())
+""")
+    assert shown.splitlines() == ["[]", "['switches', 'hook']", "['switches', 'hook', 'seccomp']"]
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+
+@linux
+def test_files_are_read_and_written_where_allowed_and_nowhere_else(tmp_path: Path) -> None:
+    need(1)
+    for name in ("documents", "library", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").write_text(name)
+    shown = child(f"""
+root = Path({str(tmp_path)!r})
+offline.confine(Files(programs=(Path("/usr"),), reads=(root / "documents",), writes=(root / "library", root / "missing")))
+for name in ("documents", "library", "elsewhere"):
+    print(
+        name,
+        attempt(lambda: (root / name / "a").read_text() and None),
+        attempt(lambda: list((root / name).iterdir()) and None),
+        attempt(lambda: (root / name / "b").write_text("x") and None),
+        attempt(lambda: (root / name / "a").rename(root / name / "c") and None),
+        attempt(lambda: os.truncate(root / name / ("c" if name == "library" else "a"), 1)),
+        attempt(lambda: (root / name / ("c" if name == "library" else "a")).unlink()),
+        attempt(lambda: (root / name / "d").mkdir()),
+        attempt(lambda: (root / name / "e").symlink_to("/etc/passwd")),
+    )
+print(attempt(lambda: (root / "library/e").read_text() and None), attempt(lambda: (root / "library/b").rename(root / "elsewhere/b")))
+print([layer.name for layer in offline.layers() if layer.holds])
+""")
+    lines = shown.splitlines()
+    assert lines[0] == "documents done done" + " EACCES" * 6
+    assert lines[1] == "library" + " done" * 8
+    assert lines[2] == "elsewhere" + " EACCES" * 8
+    assert lines[3] in ("EACCES EACCES", "EACCES EXDEV")
+    assert "files" in lines[4]
+
+
+@linux
+def test_limits_on_files_can_only_grow_tighter_and_are_inherited(tmp_path: Path) -> None:
+    need(1)
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name)
+    shown = child(f"""
+root = Path({str(tmp_path)!r})
+system = (Path("/usr"), Path("/lib"), Path("/lib64"), Path(sys.prefix), Path(sys.base_prefix))
+offline.confine(Files(programs=system, reads=(root,)))
+print(attempt(lambda: (root / "two").read_text() and None))
+offline.confine(Files(programs=system, reads=(root / "one",)))
+offline.confine(Files(programs=system, reads=(root,)))
+print(attempt(lambda: (root / "one").read_text() and None), attempt(lambda: (root / "two").read_text() and None))
+done = subprocess.run(["cat", str(root / "one"), str(root / "two")], capture_output=True, text=True)
+print(done.stdout, done.returncode != 0)
+""")
+    assert shown.splitlines() == ["done", "done EACCES", "one True"]
+
+
+@linux
+def test_documents_that_are_read_cannot_be_run(tmp_path: Path) -> None:
+    need(1)
+    program = tmp_path / "a.sh"
+    program.write_text("#!/bin/sh\necho ran\n")
+    program.chmod(0o755)
+    shown = child(f"""
+offline.confine(Files(programs=(Path("/usr"), Path("/bin"), Path("/lib"), Path("/lib64")), reads=(Path({str(tmp_path)!r}),)))
+print(attempt(lambda: subprocess.run([{str(program)!r}]) and None))
+""")
+    assert shown == "EACCES\n"
+
+
+@linux
+def test_limits_on_files_are_not_begun_beside_threads_that_they_would_not_hold() -> None:
+    need(1)
+    shown = child("""
+go = threading.Event()
+other = threading.Thread(target=go.wait); other.start()
+try:
+    offline.confine(Files(reads=(Path("/"),)))
+except OfflineRefused as error:
+    print(error.message)
+go.set(); other.join()
+""")
+    assert shown == "files cannot be limited while 2 threads run\n"
+
+
+@linux
+def test_tcp_is_refused_by_landlock_too_and_signals_stay_inside() -> None:
+    need(6)
+    shown = child("""
+mine = socket.socket()
+landlock.restrict(None)
+print(attempt(lambda: mine.bind(("127.0.0.1", 0))), attempt(lambda: os.kill(os.getppid(), 0)))
+""")
+    assert shown == "EACCES EPERM\n"

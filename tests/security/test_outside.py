@@ -1,0 +1,111 @@
+"""The process that shows files, out of a confined one. Each test runs a child, for a confinement is not taken back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localrag.errors import LocalragError
+from localrag.security.offline import outside, seccomp
+
+linux = pytest.mark.skipif(
+    seccomp.machine() is None, reason="elsewhere nothing is inherited, and there is no such process"
+)
+BEGIN = """
+import os, socket, sys, time
+from pathlib import Path
+from localrag import offline
+from localrag.errors import LocalragError
+from localrag.offline import outside, seccomp
+file = Path(sys.argv[1])
+
+def opener(file, page):
+    socket.socket().close()  # refused to a confined process
+    if page == 13:
+        raise LocalragError("no such page", "Take another.")
+    if page == 14:
+        os._exit(1)
+    return page is not None
+
+outside.begin(opener)
+offline.confine()
+
+def show(*arguments):
+    try:
+        return outside.show(*arguments, opener)
+    except LocalragError as error:
+        return f"{error.message}|{error.hint}"
+"""
+
+
+def child(tmp_path: Path, code: str) -> str:
+    file = tmp_path / "lease — 1.pdf"
+    file.write_bytes(b"%PDF-")
+    command = [sys.executable, "-c", BEGIN + code, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@linux
+def test_a_confined_process_has_files_shown_by_one_that_is_not(tmp_path: Path) -> None:
+    shown = child(tmp_path, "print(seccomp.holds(), show(file, 2), show(file, None), show(file, 13), show(file, 3))")
+    assert shown == "True True False no such page|Take another. True\n"
+
+
+@linux
+def test_it_shows_files_that_are_there_and_nothing_else(tmp_path: Path) -> None:
+    shown = child(tmp_path, "print(show(file.parent / 'gone', 1)); print(show(file.parent, 1)); print(show(file, 1))")
+    assert shown.splitlines()[0].endswith("was moved or deleted.") and shown.splitlines()[1].startswith(
+        "there is no file"
+    )
+    assert shown.splitlines()[2] == "True"
+    for wrong in ("Path('a.pdf'), 1", "file, 0", "file, '1; true'"):
+        assert child(tmp_path, f"print(show({wrong}))").startswith(
+            "the process that opens files has ended|Open it yourself"
+        )
+
+
+@linux
+def test_when_it_has_ended_that_is_said(tmp_path: Path) -> None:
+    shown = child(tmp_path, "print(show(file, 14)); print(show(file, 1))")
+    assert [line.split("|")[0] for line in shown.splitlines()] == ["the process that opens files has ended"] * 2
+
+
+@linux
+def test_it_leaves_with_the_process_that_asks_also_when_that_is_killed(tmp_path: Path) -> None:
+    code = "print(Path(f'/proc/{os.getpid()}/task/{os.getpid()}/children').read_text(), flush=True); os.kill(os.getpid(), 9)"
+    (tmp_path / "a").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + code, str(tmp_path / "a")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    helper = int(done.stdout)
+    for _ in range(600):
+        try:
+            if Path(f"/proc/{helper}/stat").read_text().rsplit(") ", 1)[1].startswith("Z"):
+                return
+        except FileNotFoundError:
+            return
+        os.sched_yield()
+        subprocess.run(["sleep", "0.05"], check=True)
+    pytest.fail("it is still there")
+
+
+def test_without_such_a_process_the_viewer_is_started_from_here(tmp_path: Path) -> None:
+    asked = []
+
+    def opener(file: Path, page: int | None) -> bool:
+        asked.append((file, page))
+        raise LocalragError("no", "")
+
+    with pytest.raises(LocalragError, match="no"):
+        outside.show(tmp_path, 7, opener)
+    assert asked == [(tmp_path, 7)]

@@ -1,0 +1,210 @@
+"""What the processes that hold documents and models may write. Each test runs a child, for limits are not taken back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localrag.security import offline, sandbox
+from localrag.security.offline import landlock, seccomp
+from localrag.settings import Settings
+
+pytestmark = pytest.mark.skipif(seccomp.machine() is None, reason="only Linux can limit files, and localrag says so")
+BEGIN = """
+import errno, os, sys, tempfile
+from pathlib import Path
+from localrag import limits, offline, vault
+from localrag.settings import load_settings
+elsewhere, named = Path(sys.argv[1]), Path(sys.argv[2])
+
+def attempt(path):
+    try:
+        descriptor = os.open(path / "x", os.O_CREAT | os.O_WRONLY)
+        os.close(descriptor)
+        return "written"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+"""
+
+
+@pytest.fixture(autouse=True)
+def needed() -> None:
+    if not landlock.abi():
+        pytest.skip("this kernel has no Landlock, or was started without it")
+
+
+def child(tmp_path: Path, code: str) -> list[str]:
+    for name in ("elsewhere", "named"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "elsewhere/document").write_text("text")
+    command = [sys.executable, "-c", BEGIN + code, str(tmp_path / "elsewhere"), str(tmp_path / "named")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_command_writes_below_its_own_folders_and_what_was_named(tmp_path: Path, home: Path) -> None:
+    shown = child(tmp_path, """
+settings = load_settings()
+offline.confine()
+print(attempt(elsewhere))
+limits.make_room(settings, "a")
+limits.hold(settings, ["a"], named)
+(elsewhere / "document").read_text()
+print(attempt(elsewhere), attempt(named), attempt(settings.indexes_dir), attempt(settings.library_dir("a")))
+with vault.connect(settings.library_dir("a") / "library.db", write=True) as made:
+    made.execute("CREATE TABLE t (a)")
+vault.write_bytes(settings.calibration_file, b"{}")
+print(attempt(Path(tempfile.gettempdir())), tempfile.gettempdir() == str(settings.temporary_of(["a"])), attempt(Path("/tmp")))
+""")  # fmt: skip
+    assert shown[0].split() == ["written"]
+    assert shown[1:] == ["EACCES written EACCES written", "written True EACCES"]
+
+
+def test_what_is_a_commands_own_can_be_moved_from_folder_to_folder_and_to_nowhere_else(
+    tmp_path: Path, home: Path
+) -> None:
+    shown = child(
+        tmp_path,
+        """
+settings = load_settings()
+offline.confine()
+one, other = settings.library_dir("a"), settings.library_dir("b")
+for name in ("a", "b"):
+    limits.make_room(settings, name)
+(named / "one").mkdir()
+(named / "one" / "x").write_bytes(b"x")
+(named / "one" / "x").rename(named / "x")
+limits.hold(settings, ["a", "b"])
+vault.write_bytes(one / "x", b"x")
+vault.move(one / "x", other / "x")
+try:
+    (other / "x").rename(elsewhere / "x")
+except OSError as error:
+    print(errno.errorcode[error.errno], (other / "x").exists())
+""",
+    )
+    assert shown in (["EACCES True"], ["EXDEV True"])
+
+
+def test_a_question_reads_nothing_elsewhere_but_what_is_named(tmp_path: Path, home: Path) -> None:
+    shown = child(tmp_path, """
+settings = load_settings()
+(named / "key").write_text("key")
+offline.confine()
+limits.hold(settings, [], reads=[named / "key"])
+print((named / "key").read_text())
+for path in (elsewhere / "document", Path.home()):
+    try:
+        path.read_text() if path.is_file() else list(path.iterdir())
+        print("read")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+""")  # fmt: skip
+    assert shown == ["key", "EACCES", "EACCES"]
+
+
+def test_a_reader_writes_temporary_files_alone(tmp_path: Path, home: Path) -> None:
+    shown = child(tmp_path, """
+os.environ["TMPDIR"] = str(named)
+offline.confine()
+limits.hold_reader()
+(elsewhere / "document").read_text()
+print(attempt(elsewhere), attempt(named), attempt(Path(os.environ["LOCALRAG_HOME"])))
+""")  # fmt: skip
+    assert shown == ["EACCES written EACCES"] or shown == ["EACCES written ENOENT"]
+
+
+def test_a_process_that_is_not_confined_is_left_as_it_is(settings: Settings, tmp_path: Path) -> None:
+    assert not offline.shut()
+    sandbox.hold(settings, ["a"])
+    sandbox.hold_reader()
+    assert not settings.temporary_dir.exists() and not sandbox.walled()
+    (tmp_path / "x").touch()
+
+
+# --- walls between libraries --------------------------------------------------------------------------------
+
+WALLED = """
+settings = load_settings()
+for name in ("ours", "theirs"):
+    limits.make_room(settings, name)
+    (settings.library_dir(name) / "library.db").write_text("words of " + name)
+for path in (settings.sessions_dir / "talk.json", settings.temporary_of(["theirs"]) / "x", settings.calibrating_dir / "x", elsewhere / "document"):
+    vault.write_bytes(path, b"words")
+offline.confine()
+limits.hold(settings, ["ours"], reads=%s)
+ours, theirs = settings.library_dir("ours"), settings.library_dir("theirs")
+
+def tried(what):
+    try:
+        what()
+        return "done"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+print((ours / "library.db").read_text(), attempt(ours), limits.walled())
+(ours / "link").symlink_to(theirs / "library.db")
+print(*map(tried, (
+    lambda: (theirs / "library.db").read_bytes(), lambda: (ours / "link").read_bytes(),
+    lambda: os.link(theirs / "library.db", ours / "hard"), lambda: (theirs / "library.db").rename(ours / "moved"),
+    lambda: (theirs / "library.db").unlink(), lambda: os.truncate(theirs / "library.db", 0),
+    lambda: (settings.temporary_of(["theirs"]) / "x").read_bytes(),
+    lambda: (settings.sessions_dir / "talk.json").read_bytes(), lambda: (settings.calibrating_dir / "x").read_bytes(),
+)), attempt(theirs), attempt(settings.indexes_dir), attempt(settings.sessions_dir))
+print(os.system("cat " + str(theirs / "library.db") + " > /dev/null 2>&1") != 0)
+(elsewhere / "document").read_text() if %s is None else None
+"""
+REFUSED = {"EACCES", "EXDEV"}  # the second where a file would be taken from one folder into another
+
+
+@pytest.mark.parametrize("reads", ["None", "[]"])
+def test_who_works_on_one_library_reads_and_writes_nothing_of_another(tmp_path: Path, home: Path, reads: str) -> None:
+    own, others, by_a_program = child(tmp_path, WALLED % (reads, reads))
+    assert own == "words of ours written True" and by_a_program == "True"
+    assert set(others.split()) <= REFUSED, others
+
+
+@pytest.mark.parametrize("reads", ["None", "[]"])
+def test_walls_hold_in_a_source_tree_that_holds_the_libraries(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, reads: str
+) -> None:
+    # ./indexes in the folder that Python takes its modules from, as in a checkout.
+    (tmp_path / "tree/indexes").mkdir(parents=True)
+    (tmp_path / "tree/module.py").write_text("answer = 42")
+    monkeypatch.chdir(tmp_path / "tree")
+    monkeypatch.delenv("LOCALRAG_HOME")
+    begun, ended = "sys.path.insert(0, os.getcwd())\n", "import module; print(module.answer)"
+    _, others, _, imported = child(tmp_path, begun + WALLED % (reads, reads) + ended)
+    assert set(others.split()) <= REFUSED and imported == "42", others
+
+
+def test_what_can_be_read_is_all_but_what_is_behind_walls(settings: Settings, tmp_path: Path) -> None:
+    settings.library_dir("ours").mkdir(parents=True)
+    settings.sessions_dir.mkdir()
+    (tmp_path / "papers").mkdir()
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (settings.indexes_dir / "link").symlink_to(linked, target_is_directory=True)
+    (tmp_path / "way round").symlink_to(settings.indexes_dir.parent, target_is_directory=True)
+    paths = sandbox.readable(settings)
+    assert tmp_path / "papers" in paths and linked not in paths
+    assert not any(settings.library_dir("ours").is_relative_to(path) for path in paths)
+    assert not any(path.is_symlink() for path in paths)
+    assert sandbox.leads_to_walls(tmp_path, settings) and not sandbox.leads_to_walls(tmp_path / "papers", settings)
+
+
+def test_a_folder_made_after_the_walls_is_known_not_to_be_covered(settings: Settings, tmp_path: Path) -> None:
+    settings.indexes_dir.mkdir(parents=True)
+    (tmp_path / "papers/leases").mkdir(parents=True)
+    before = sandbox.readable(settings)
+    (tmp_path / "papers/new").mkdir()
+    for path in (tmp_path / "papers", tmp_path / "papers/leases", tmp_path, Path("/usr")):
+        assert sandbox.still_covers(before, path, settings), path
+    (tmp_path / "later").mkdir()
+    assert not sandbox.still_covers(before, tmp_path / "later", settings)
+    assert not sandbox.still_covers(before, tmp_path, settings)
+    assert sandbox.still_covers(before, tmp_path / "papers", settings)

@@ -1,0 +1,299 @@
+"""The vault: atomic, private, locked, and plain about a disk that cannot be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from localrag.errors import LibraryLocked, StorageError
+from localrag.security import storage
+from localrag.security.encryption.database import sqlite3
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="rights and umask are POSIX")
+
+
+@pytest.fixture
+def umask() -> Iterator[Callable[[int], int]]:
+    before = os.umask(0)
+    os.umask(before)
+    yield os.umask
+    os.umask(before)
+
+
+def rights(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_a_lock_is_held_also_where_the_note_of_its_holder_is_swept_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+
+    def swept(self: Path, target: Path) -> Path:
+        storage.sweep(self.parent)  # by another process that writes to the same folder
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", swept)
+    with storage.lock(tmp_path / "audit.lock", "the record"):
+        assert not (tmp_path / "audit.holder").exists()
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    storage.write_bytes(file, b"old")
+    with pytest.raises(RuntimeError), storage.create(file) as stream:
+        stream.write(b"new")
+        raise RuntimeError
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_stream_takes_its_name_only_when_whole(tmp_path: Path) -> None:
+    file = tmp_path / "new"
+    with storage.create(file) as stream:
+        stream.write(b"all")
+        assert not file.exists()
+    assert file.read_bytes() == b"all"
+
+
+def write_all(folder: Path) -> None:
+    storage.write_bytes(folder / "a" / "b" / "bytes", b"x")
+    storage.write_json(folder / "a" / "json", {})
+    storage.append_line(folder / "c" / "lines", "x")
+    storage.connect(folder / "d" / "base.sqlite", write=True).close()
+    with storage.lock(folder / "e" / "lock", "it"):
+        pass
+
+
+@POSIX
+@pytest.mark.parametrize("mask", [0, 0o022, 0o777])
+def test_files_and_folders_are_their_owners_only_whatever_the_umask(
+    tmp_path: Path, umask: Callable[[int], int], mask: int
+) -> None:
+    umask(mask)
+    write_all(tmp_path / "new")
+    found = list((tmp_path / "new").rglob("*"))
+    assert len(found) >= 9
+    wrong = [path for path in found if rights(path) != (0o700 if path.is_dir() else 0o600)]
+    # The lock's file holds nothing, so that a narrower right does no harm to it.
+    assert [path.name for path in wrong if path.name != "lock" or rights(path) & 0o177] == []
+    assert rights(tmp_path / "new") == 0o700
+
+
+@POSIX
+def test_an_existing_folder_keeps_its_rights(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir(mode=0o755)
+    (tmp_path / "shared").chmod(0o755)
+    storage.write_bytes(tmp_path / "shared" / "file", b"")
+    assert rights(tmp_path / "shared") == 0o755
+
+
+def test_json_holds_names_that_are_not_utf8(tmp_path: Path) -> None:
+    import json
+
+    name = os.fsdecode(b"caf\xe9.pdf")
+    storage.write_json(tmp_path / "j", {"name": name, "word": "Prüfung"})
+    assert json.loads(storage.read_bytes(tmp_path / "j")) == {"name": name, "word": "Prüfung"}
+
+
+def test_lines_are_added_one_after_another(tmp_path: Path) -> None:
+    storage.append_line(tmp_path / "l", "one")
+    storage.append_line(tmp_path / "l", "two")
+    assert (tmp_path / "l").read_bytes() == b"one\ntwo\n"
+
+
+def test_remove_takes_files_folders_links_and_nothing(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    storage.write_bytes(kept / "file", b"")
+    (tmp_path / "link").symlink_to(kept)
+    storage.write_bytes(tmp_path / "folder" / "deep" / "file", b"")
+    for name in ("link", "folder", "absent"):
+        storage.remove(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"] and (kept / "file").exists()
+
+
+def test_sweep_takes_only_what_an_interrupted_write_left(tmp_path: Path) -> None:
+    storage.write_bytes(tmp_path / "whole", b"")
+    with pytest.raises(SystemExit), storage.create(tmp_path / "broken"):
+        [leftover] = tmp_path.glob("broken*")
+        (tmp_path / f"{leftover.name}").replace(tmp_path / "broken.00000000.partial")
+        raise SystemExit
+    storage.sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+
+
+def test_a_reader_of_a_database_cannot_write(tmp_path: Path) -> None:
+    base = tmp_path / "base.sqlite"
+    with storage.connect(base, write=True) as writer:
+        writer.execute("CREATE TABLE t (x)")
+    writer.close()
+    reader = storage.connect(base)
+    assert reader.execute("SELECT count(*) AS n FROM t").fetchone()["n"] == 0
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.execute("INSERT INTO t VALUES (1)")
+    reader.close()
+
+
+def test_a_reader_does_not_make_a_missing_database(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        storage.connect(tmp_path / "base.sqlite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_sees_the_last_commit_while_a_writer_works(tmp_path: Path) -> None:
+    writer = storage.connect(tmp_path / "base.sqlite", write=True)
+    writer.execute("CREATE TABLE t (x)")
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("INSERT INTO t VALUES (1)")
+    reader = storage.connect(tmp_path / "base.sqlite")
+    assert reader.execute("SELECT count(*) FROM t").fetchone()[0] == 0
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM t").fetchall()
+    writer.execute("COMMIT")  # without write-ahead logging it would wait for the reader
+    reader.execute("COMMIT")
+    assert reader.execute("SELECT count(*) FROM t").fetchone()[0] == 1
+    reader.close()
+    writer.close()
+
+
+def test_deleted_text_is_overwritten_in_the_database(tmp_path: Path) -> None:
+    writer = storage.connect(tmp_path / "base.sqlite", write=True)
+    writer.execute("CREATE TABLE t (x)")
+    writer.execute("INSERT INTO t VALUES ('canary-7f3a')")
+    writer.execute("DELETE FROM t")
+    writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    writer.close()
+    assert b"canary-7f3a" not in (tmp_path / "base.sqlite").read_bytes()
+
+
+# --- the lock -----------------------------------------------------------------------------------------------
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from localrag import vault
+with vault.lock(Path(sys.argv[1]), "the library"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_writer_is_told_who_holds_the_lock(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    with (
+        pytest.raises(LibraryLocked, match=f"the library is being written by process {holder.pid}$"),
+        storage.lock(tmp_path / "lock", "the library", wait=False),
+    ):
+        pass
+
+
+def test_the_lock_is_free_once_its_holder_is_killed(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with storage.lock(tmp_path / "lock", "it", wait=False):
+        assert (tmp_path / "lock.holder").read_text() == str(os.getpid())
+    assert not (tmp_path / "lock.holder").exists()
+
+
+def test_a_waiting_writer_says_so_once_and_goes_on(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    said: list[str] = []
+
+    def on_wait(text: str) -> None:
+        said.append(text)
+        holder.kill()
+
+    with storage.lock(tmp_path / "lock", "it", on_wait=on_wait):
+        assert said == [f"it is being written by process {holder.pid}; waiting for it to finish"]
+
+
+# --- the disk -----------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_a_storage_error_and_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    storage.write_bytes(file, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for write in (lambda: storage.write_bytes(file, b"new"), lambda: storage.append_line(tmp_path / "l", "x")):
+        with pytest.raises(StorageError, match="is full") as caught:
+            write()
+        assert caught.value.hint
+    assert file.read_bytes() == b"old"
+    # Deleting must still be possible, and it takes the lock first.
+    with storage.lock(tmp_path / "lock", "it"):
+        storage.remove(file)
+
+
+FILL = """
+from pathlib import Path
+from localrag import vault
+from localrag.errors import StorageError
+folder = Path("{folder}")
+for write in (
+    lambda: vault.write_bytes(folder / "file", b"x" * 2_000_000),
+    lambda: vault.append_line(folder / "lines", "x" * 2_000_000),
+    lambda: vault.connect(folder / "b", write=True).execute("CREATE TABLE t AS SELECT randomblob(2000000)"),
+):
+    try:
+        with vault.storage_errors(folder):
+            write()
+    except StorageError as error:
+        print(error, flush=True)
+    for path in folder.iterdir():
+        path.unlink()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a file system of its own needs Linux namespaces")
+def test_a_file_system_that_is_really_full_is_a_storage_error(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    (tmp_path / "fill.py").write_text(FILL.format(folder=small))
+    script = f'mount -t tmpfs -o size=1m none "{small}" && exec "{sys.executable}" "{tmp_path}/fill.py"'
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("is full") == 3, done.stdout + done.stderr
+
+
+@POSIX
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EIO])
+def test_a_disk_that_cannot_be_written_is_a_storage_error(tmp_path: Path, code: int) -> None:
+    with pytest.raises(StorageError, match="x"), storage.storage_errors(tmp_path / "x"):
+        raise OSError(code, os.strerror(code))
+
+
+def test_a_folder_that_is_a_file_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file")
+    for path in (tmp_path / "home", tmp_path / "home" / "below"):
+        with pytest.raises(StorageError, match="cannot write"):
+            storage.make_dir(path)
+
+
+def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), storage.storage_errors(tmp_path):
+        raise FileNotFoundError(errno.ENOENT, "gone")
+    with pytest.raises(sqlite3.DatabaseError):
+        (tmp_path / "base").write_text("not a database, but long enough to be read as one" * 50)
+        storage.connect(tmp_path / "base", write=True)

@@ -1,0 +1,186 @@
+"""A whole session under strace: no process of localrag opens a socket but local ones, or asks for another.
+
+strace sees every system call of every thread and process, so what passes localrag's own layers would show here. .ci/run
+installs it; elsewhere the tests are skipped by that name, with CI set they fail.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from localrag.security.offline import seccomp
+
+pytestmark = pytest.mark.skipif(
+    seccomp.machine() is None or (shutil.which("strace") is None and not os.environ.get("CI")),
+    reason="strace is not installed" if sys.platform == "linux" else "strace is Linux's",
+)
+CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (-?\d+|\?)(?: (E\w+))?")
+RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
+LASTING = 120  # seconds
+
+
+def calls(trace: str) -> list[tuple[str, str, str]]:
+    """Every call of a trace: its name, arguments and error (empty where it succeeded); halves are put together."""
+    found, begun = [], {}
+    for line in trace.splitlines():
+        pid = line.split(" ", 1)[0]
+        if line.endswith("<unfinished ...>"):
+            begun[pid] = line.removesuffix("<unfinished ...>")
+            continue
+        if resumed := RESUMED.match(line):
+            line = begun.pop(pid, f"{pid} {resumed[2]}(") + resumed[3]
+        if call := CALL.match(line):
+            found.append((call[1], call[2], call[4] or ""))
+    return found
+
+
+def outward(trace: str) -> list[str]:
+    """What of a trace is not local: sockets of another family that were opened or asked for, and addresses reached."""
+    said = []
+    for name, arguments, error in calls(trace):
+        if (name in ("socket", "socketpair") and not arguments.startswith("AF_UNIX")) or (
+            name == "connect"
+            and ("sa_family=AF_UNIX" not in arguments or not error)
+            and not arguments.startswith("-1,")  # our own look whether the filter holds
+        ):
+            said.append(f"{name}({arguments}) {error}")
+        if name in ("bind", "sendto", "sendmsg", "sendmmsg", "accept", "accept4") and re.search(
+            r"sa_family=AF_(?!UNIX)", arguments
+        ):
+            said.append(f"{name}({arguments}) {error}")
+    return said
+
+
+def under_strace(trace: Path) -> list[str]:
+    assert shutil.which("strace"), "CI needs strace: see .ci/run"
+    return ["strace", "-f", "-qq", "-e", "trace=%network,io_uring_setup", "-e", "signal=none", "-o", str(trace)]
+
+
+@pytest.fixture
+def environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "LOCALRAG_GENERATOR": "smollm2-135m-instruct", "TERM": "xterm-256color"}
+
+
+def run(trace: Path, environment: dict[str, str], *words: str) -> str:
+    command = [*under_strace(trace), sys.executable, "-m", "localrag", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return trace.read_text()
+
+
+def in_a_terminal(trace: Path, environment: dict[str, str], words: Sequence[str], keys: bytes, kept: Path) -> str:
+    """Run the terminal app, type, wait until a conversation with an answer lies in `kept`, and leave with Ctrl+Q."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    shown = bytearray()
+
+    def listen() -> None:
+        try:
+            while data := os.read(ours, 65536):
+                shown.extend(data)
+        except OSError:  # the other end is closed
+            pass
+
+    def wait(what: str, there: object) -> None:
+        assert callable(there)
+        end = time.monotonic() + LASTING
+        while not there():
+            assert app.poll() is None and time.monotonic() < end, f"no {what}: {bytes(shown[-2000:])!r}"
+            time.sleep(0.1)
+
+    def answered() -> bool:
+        return any(b'"answer"' in path.read_bytes() for path in kept.glob("*.json"))
+
+    command = [*under_strace(trace), sys.executable, "-m", "localrag", *words]
+    app = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True)
+    os.close(theirs)
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        wait("screen", lambda: b"\x1b[?1049h" in shown and b"Ask" in shown)
+        os.write(ours, keys)
+        wait("answer", answered)
+        os.write(ours, b"\x11")
+        app.wait(LASTING)
+    finally:
+        if app.poll() is None:
+            os.killpg(app.pid, signal.SIGKILL)  # strace alone would leave the app, and the app the terminal's other end
+        app.wait()
+        os.close(ours)
+        thread.join()
+    return trace.read_text()
+
+
+@pytest.mark.model
+def test_a_whole_session_opens_no_socket_but_local_ones(
+    tmp_path: Path, home: Path, environment: dict[str, str]
+) -> None:
+    papers = tmp_path / "papers"
+    papers.mkdir()
+    (papers / "lease.txt").write_text("The lease of Harbour House ends on 14 March 2031.\n")
+    (papers / "page.html").write_text("<p>See <img src='http://192.0.2.1/x.png'> the minutes.</p>")
+    question = "When does the lease of Harbour House end?"
+    traces = {
+        "ingest": run(tmp_path / "1", environment, "ingest", str(papers), "--name", "papers"),
+        "ask": run(tmp_path / "2", environment, "ask", question, "--library", "papers"),
+        "chat": in_a_terminal(
+            tmp_path / "3",
+            environment,
+            ["chat", "papers"],
+            question.encode() + b"\r",
+            home / "indexes" / "papers" / "sessions",
+        ),
+    }
+    for name, trace in traces.items():
+        assert calls(trace) != [], f"strace saw nothing of {name}"
+        assert outward(trace) == [], name
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "12 socket(AF_INET, SOCK_DGRAM, IPPROTO_IP) = 3",
+        "socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP) = -1 EACCES (Permission denied)",
+        "12 socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE) = 4",
+        '12 connect(3, {sa_family=AF_UNIX, sun_path="/var/run/docker.sock"}, 22) = 0',
+        '12 connect(3, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("192.0.2.1")}, 16) = -1 EACCES (x)',
+        "12 connect(3,  <unfinished ...>\n13 socket(AF_UNIX, SOCK_STREAM, 0) = 5\n"
+        '12 <... connect resumed>{sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("192.0.2.1")}, 16) = 0',
+        '12 sendto(3, "x", 1, 0, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("192.0.2.1")}, 16) = 1',
+    ],
+)  # fmt: skip
+def test_the_trace_is_read_so_that_what_leads_outside_shows(line: str) -> None:
+    assert len(outward(line)) == 1
+
+
+def test_local_sockets_do_not_show() -> None:
+    assert (
+        outward(
+            "12 socketpair(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0, [4, 5]) = 0\n"
+            "12 socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK, 0) = 7\n"
+            '12 connect(7, {sa_family=AF_UNIX, sun_path="/var/run/nscd/socket"}, 110) = -1 EACCES (Permission denied)\n'
+            '12 sendto(4, "x", 1, 0, NULL, 0) = 1\n'
+        )
+        == []
+    )
+
+
+def test_a_process_that_is_not_confined_shows(tmp_path: Path) -> None:
+    code = "import socket; socket.socket().close()"
+    subprocess.run([*under_strace(tmp_path / "t"), sys.executable, "-c", code], check=True)
+    assert len(outward((tmp_path / "t").read_text())) == 1

@@ -1,0 +1,342 @@
+"""Exports: every format tells the same of an answer, and nothing in one is live."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import re
+import stat
+import zipfile
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from docx import Document
+from markdown_it import MarkdownIt
+
+from localrag.errors import LocalragError, StorageError, UsageError
+from localrag.security import audit
+from localrag.sessions import Origin, SavedTurn, Session
+from localrag.sessions.export import writing
+from localrag.sessions.export.writing import FORMS, file_name, form_of, write, written
+from localrag.types import Answer, Citation, Filter, NotRead, Plan
+from sessions.test_restoring import WHOLE
+
+TIME = "2026-01-01T10:00:00+00:00"
+
+
+def answer(question: str = "When does the lease end?", quote: str = "ends on 31 May 2030") -> Answer:
+    return replace(WHOLE, question=question, citations=(replace(WHOLE.citations[0], quote=quote),))
+
+
+def conversation(*answers: Answer, title: str = "Lease") -> Session:
+    turns = tuple(SavedTurn(one.question, TIME, one) for one in answers)
+    return Session("20260101T100000000000-abcdef", title, ("contracts",), TIME, turns)
+
+
+def text(session: Session, form: writing.Form = "md") -> str:
+    return written(session, form).decode()
+
+
+def word(session: Session) -> list[str]:
+    return [paragraph.text for paragraph in Document(io.BytesIO(written(session, "docx"))).paragraphs]
+
+
+def html_text(page: str) -> str:
+    class Words(HTMLParser):
+        words = ""
+
+        def handle_data(self, data: str) -> None:
+            self.words += data
+
+    parser = Words()
+    parser.feed(page)
+    return parser.words
+
+
+# --- what is told -------------------------------------------------------------------------------------------
+
+EVERYWHERE = (
+    "Lease",
+    "Libraries: contracts.",
+    "Asked only of documents that match 'leases/*'.",
+    "Branched from “Old” after turn 2.",
+    "Answered by fake-1b",
+    "When does the lease end?",
+    "⚠ EUR 58,000: not in what is cited.",
+    "⚠ No source for: “It rains.”",
+    "5 / 10 = 50 %, from p. 60",
+    "The documents differ. Pay within: “30 days” (2025-09-08, a.pdf, p. 1)",
+    "4 of 5 tries agree",
+    "lease.pdf, p. 12 (printed xii) (library contracts)",
+    "ends on 31 May 2030",
+    "This answer is not complete",
+    "1 quote(s) were left out: their words are not in the documents.",
+    "Not read: scan.pdf, p. 3: no text on page 3",
+    "retrieve: a short question · 2 passages · answered by fake-1b · 2026-01-01T10:00:00+00:00",
+    "And then?",
+    "This question has no answer.",
+    "Sources",
+    "lease.pdf: p. 12 (printed xii) (library contracts)",
+)
+
+
+def test_every_format_tells_all_there_is_to_know_of_an_answer() -> None:
+    session = conversation(replace(WHOLE, answer="It ends on 31 May 2030 [1]. It rains."))
+    session = replace(
+        session,
+        only=Filter(("leases/*",)),
+        origin=Origin("x", "Old", 2),
+        turns=(*session.turns, SavedTurn("And then?", TIME, None, "Half a")),
+    )
+    for told in (text(session).replace("\\", ""), html_text(text(session, "html")), "\n".join(word(session))):
+        assert "It ends on 31 May 2030 [1]. It rains. ⚠" in told and "Half a" in told
+        assert [words for words in EVERYWHERE if words not in told] == []
+
+
+def test_the_json_is_what_is_kept_with_the_documents_cited() -> None:
+    found = json.loads(text(conversation(WHOLE), "json"))
+    assert found["turns"][0]["answer"] == json.loads(json.dumps(WHOLE.to_dict()))
+    assert found["sources"] == [{"document": "lease.pdf", "library": "contracts", "places": ["p. 12 (printed xii)"]}]
+
+
+def test_the_sources_name_each_document_once_with_every_place_cited() -> None:
+    one, two = (replace(WHOLE.citations[0], place=place) for place in ("p. 2", "p. 12"))
+    other = replace(one, document="annex.pdf", place="")
+    session = conversation(replace(WHOLE, citations=(one, two, one)), replace(WHOLE, citations=(other,)))
+    assert text(session).endswith(
+        "## Sources\n\n1. annex.pdf (library contracts)\n2. lease.pdf: p. 2; p. 12 (library contracts)\n"
+    )
+
+
+def test_an_empty_conversation_is_its_title() -> None:
+    session = Session("i", "", (), "2026-01-01")
+    assert text(session) == "# Conversation\n\nBegun 2026-01-01. Libraries: none.\n"
+    assert "Conversation" in text(session, "html") and word(session)[0] == "Conversation"
+
+
+def test_an_answer_keeps_its_form_in_word() -> None:
+    written_so = "**Two** terms:\n\n- one\n  - inner\n- two\n\n3. three\n4. four\n\n> said\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```\ncode\n```"
+    document = Document(io.BytesIO(written(conversation(replace(WHOLE, answer=written_so)), "docx")))
+    forms = {paragraph.text: paragraph.style.name for paragraph in document.paragraphs}
+    assert forms["one"] == "List Bullet" and forms["inner"] == "List Bullet 2"
+    assert forms["3. three"] == "List" and "4. four" in forms and forms["said"] == "Quote" and "code" in forms
+    assert [[cell.text for cell in row.cells] for row in document.tables[0].rows] == [["a", "b"], ["1", "2"]]
+    (terms,) = (paragraph for paragraph in document.paragraphs if paragraph.text == "Two terms:")
+    assert [run.text for run in terms.runs if run.bold] == ["Two"]
+
+
+# --- nothing in it is live ----------------------------------------------------------------------------------
+
+EVIL = [
+    "![x](https://example.invalid/?leak)",
+    "[y](https://example.invalid)",
+    r"\[y\](https://example.invalid)",
+    r"\\[y\\](https://example.invalid)",
+    r"!\[y](https://example.invalid)",
+    "<img src=x onerror=alert(1)>",
+    r"\<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "<https://example.invalid>",
+    "[z]: https://example.invalid\n\n[z]",
+    "&lt;img src=x&gt;",
+    "```\n</code></pre><script>alert(1)</script>",
+    '``` "><script>alert(1)</script>\nx\n```',
+    "`a` [b](https://example.invalid) `c`",
+    "| [a](https://example.invalid) |\n|---|\n| <b>x</b> |",
+    '"><script>alert(1)</script>',
+    "--> ]]> </style><script>alert(1)</script>",
+]
+LIVE = {"link_open", "image", "html_inline", "html_block"}
+
+
+def evil(words: str) -> Session:
+    cited = (Citation(words, words, 1, words, words, words, 0, 1, 1),)
+    made = Answer(words, words, True, Plan("retrieve", words), cited, not_read=(NotRead(words, words, words),))
+    made = replace(made, model=words, unsupported=(words,), looked_at=words)
+    session = conversation(made, title=words)
+    return replace(session, libraries=(words,), created=words, origin=Origin(words, words, 1))
+
+
+def pieces() -> list[str]:
+    dice = random.Random(7)
+    parts = ["[", "]", "(", ")", "\\", "!", "<", ">", "`", "\n", "x", "http://e.invalid", "img src=x", ":", " ", "```"]
+    return ["".join(dice.choices(parts, k=dice.randint(2, 14))) for _ in range(1500)]
+
+
+@pytest.mark.parametrize("words", EVIL)
+def test_nothing_in_a_markdown_export_is_a_link_an_image_or_html(words: str) -> None:
+    assert live(text(evil(words))) == set()
+
+
+def test_no_mixture_of_signs_sets_anything_free_in_markdown() -> None:
+    for words in pieces():
+        assert live(text(evil(words))) == set(), repr(words)
+
+
+def live(exported: str) -> set[str]:
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(exported)
+    return {one.type for token in tokens for one in (token, *(token.children or ()))} & LIVE
+
+
+ALLOWED = set(
+    "html head meta title style body h1 h2 h3 h4 h5 h6 p section div ul ol li figure figcaption blockquote pre code em "
+    "strong s table thead tbody tr th td br hr".split()
+)
+ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "id", "aria-labelledby", "start"}
+
+
+class Live(HTMLParser):
+    """Whatever stands in a page besides plain elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [tag] if tag not in ALLOWED else []
+        self.found += [f"{tag} {name}" for name, _ in attrs if name not in ATTRIBUTES]
+
+    def handle_comment(self, data: str) -> None:
+        self.found.append(f"comment {data}")
+
+
+@pytest.mark.parametrize("words", EVIL)
+def test_an_html_export_has_plain_elements_only_and_shows_what_was_said(words: str) -> None:
+    page = text(evil(words), "html")
+    parser = Live()
+    parser.feed(page)
+    assert parser.found == []
+    assert " ".join(words.split()) in " ".join(html_text(page).split())
+
+
+def test_no_mixture_of_signs_sets_anything_free_in_html() -> None:
+    for words in pieces()[:400]:
+        parser = Live()
+        parser.feed(text(evil(words), "html"))
+        assert parser.found == [], repr(words)
+
+
+def test_an_html_export_forbids_itself_everything_but_its_own_style() -> None:
+    page = text(conversation(WHOLE), "html")
+    assert re.search(r'Content-Security-Policy" content="default-src \'none\'; style-src \'sha256-[^\']{44}\'', page)
+    assert "http://" not in page and "https://" not in page and "url(" not in page
+
+
+@pytest.mark.parametrize("words", EVIL)
+def test_a_word_export_refers_to_nothing_outside(words: str) -> None:
+    with zipfile.ZipFile(io.BytesIO(written(evil(words), "docx"))) as package:
+        for name in package.namelist():
+            content = package.read(name).decode("utf-8", "replace")
+            if name.endswith(".rels"):
+                assert 'TargetMode="External"' not in content, name
+            assert not re.search("<w:(instrText|fldSimple|fldChar|hyperlink|object)", content), name
+    assert " ".join(words.split()) in {" ".join(paragraph.split()) for paragraph in word(evil(words))}
+
+
+@pytest.mark.parametrize(
+    "heading", ["# Fake", "Fake\n===", "Fake\n---", "> ## Fake", "- # Fake", "1. # Fake", "### Fake ###"]
+)
+def test_an_answer_cannot_pass_for_a_question(heading: str) -> None:
+    session = conversation(replace(WHOLE, answer=f"Well.\n\n{heading}\n\nEnd."))
+    tokens = MarkdownIt("commonmark").parse(text(session))
+    headings = [tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open"]
+    assert headings == ["Lease", "When does the lease end?", "Sources"]
+    document = Document(io.BytesIO(written(session, "docx")))
+    styles = [paragraph.text for paragraph in document.paragraphs if paragraph.style.name.startswith("Heading")]
+    assert styles == ["When does the lease end?", "Sources"]
+
+
+def test_a_code_block_that_was_left_open_swallows_nothing_behind_the_answer() -> None:
+    exported = text(conversation(replace(WHOLE, answer="So:\n\n```python\nx = 1"), answer("Next?")))
+    tokens = MarkdownIt("commonmark").parse(exported)
+    assert [tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open"][2] == "Next?"
+
+
+# --- characters ---------------------------------------------------------------------------------------------
+
+
+def test_a_quote_is_exported_character_for_character() -> None:
+    quote = "a `code`\n````\n<b>[x](y)</b>  *z*\n\tend ````"
+    session = conversation(answer(quote=quote))
+    assert f"`````text\n{quote}\n`````" in text(session)
+    assert quote in html_text(text(session, "html")) and quote in word(session)
+    assert json.loads(text(session, "json"))["turns"][0]["answer"]["citations"][0]["quote"] == quote
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x1b", "\x08", "\x9b", "\u202e", "\u2066", "\ufffe", "\x0c"])
+def test_characters_that_are_no_text_are_replaced_where_text_is_written(character: str) -> None:
+    session = conversation(answer(f"a{character}b?", f"c{character}d"), title=f"t{character}")
+    for told in (text(session), text(session, "html"), "\n".join(word(session))):
+        assert character not in told and "c�d" in told
+    assert json.loads(text(session, "json"))["turns"][0]["question"] == f"a{character}b?"
+
+
+def test_a_file_name_that_is_not_utf8_is_written_in_every_format() -> None:
+    name = os.fsdecode(b"caf\xe9.pdf")
+    session = conversation(replace(WHOLE, citations=(replace(WHOLE.citations[0], document=name),)))
+    assert all(written(session, form) for form in FORMS)
+    assert json.loads(text(session, "json"))["sources"][0]["document"] == "caf�.pdf"
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+
+def test_an_export_is_its_owners_only_and_stands_in_the_record(tmp_path: Path) -> None:
+    path, record = tmp_path / "lease.md", tmp_path / "audit.jsonl"
+    write(conversation(WHOLE), path, "md", record)
+    assert path.read_text() == text(conversation(WHOLE))
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    (line,) = record.read_text().splitlines()
+    assert json.loads(line)["event"] == "export" and json.loads(line)["library"] == "contracts"
+    assert "lease end" not in line and audit.verify(record) == []
+
+
+def test_an_export_that_cannot_be_recorded_is_not_written(tmp_path: Path) -> None:
+    record = tmp_path / "audit.jsonl"
+    write(conversation(WHOLE), tmp_path / "first.md", "md", record)
+    record.with_suffix(".key").unlink()  # nothing can be added to it without its key
+    with pytest.raises(LocalragError):
+        write(conversation(WHOLE), tmp_path / "lease.md", "md", record)
+    assert not (tmp_path / "lease.md").exists()
+
+
+def test_an_export_replaces_no_file_unless_told_to(tmp_path: Path) -> None:
+    path = tmp_path / "lease.md"
+    path.write_text("mine")
+    with pytest.raises(UsageError, match="already"):
+        write(conversation(WHOLE), path, "md", None)
+    assert path.read_text() == "mine"
+    write(conversation(WHOLE), path, "md", None, replace=True)
+    assert path.read_text() != "mine"
+    with pytest.raises(UsageError, match="is a folder"):
+        write(conversation(WHOLE), tmp_path, "md", None, replace=True)
+    with pytest.raises(StorageError, match="there is no folder"):
+        write(conversation(WHOLE), tmp_path / "none" / "x.md", "md", None)
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("When does the lease end?", "when-does-the-lease-end-2026-01-01.html"),
+        ("../../etc/passwd", "etc-passwd-2026-01-01.html"),
+        ("\x1b[31m\n", "31m-2026-01-01.html"),
+        ("???", "conversation-2026-01-01.html"),
+        ("x" * 300, "x" * 60 + "-2026-01-01.html"),
+        ("Prüfung", "prüfung-2026-01-01.html"),
+    ],
+)
+def test_a_file_is_named_after_the_title_safely(title: str, name: str) -> None:
+    assert file_name(conversation(title=title), "html") == name
+
+
+def test_a_files_ending_says_its_format() -> None:
+    assert [form_of(Path(f"a.{end}")) for end in ("md", "Markdown", "HTM", "docx", "json")] == [
+        "md", "md", "html", "docx", "json",
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="no conversation can be written"):
+        form_of(Path("a.pdf"))

@@ -1,0 +1,342 @@
+"""Conversations: kept turn by turn, listed whatever state they are in, resumed as they were left, searched, branched."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from localrag.errors import NotFoundError, ReadError, UsageError
+from localrag.sessions import Origin, SessionStore
+from localrag.sessions.export.writing import FORMS, file_name, written
+from localrag.sessions.searching import Searched
+from localrag.types import Answer, Citation, Filter, NotRead, Plan, Turn
+from sessions.test_restoring import WHOLE, mutated
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SessionStore:
+    return SessionStore(tmp_path / "sessions")
+
+
+def answer(question: str = "When does the lease end?", quote: str = "ends on 31 May 2030") -> Answer:
+    return Answer(
+        question=question,
+        answer="It ends on 31 May 2030 [1].",
+        found=True,
+        plan=Plan("retrieve", "a short question over many pages", {"score": 0.7}),
+        citations=(Citation("contracts", "lease/main.pdf", 12, "xii", "p. 12 (printed xii)", quote, 40, 60, 1),),
+        citations_dropped=1,
+        not_read=(NotRead("contracts", "scan.pdf", "no text on page 3", 3),),
+    )
+
+
+def test_a_turn_is_on_the_disk_once_added_and_comes_back_equal(store: SessionStore) -> None:
+    saved = store.append(store.new(("contracts", "minutes")), answer())
+    assert store.load(saved.id) == saved
+    assert saved.libraries == ("contracts", "minutes")
+    assert saved.history == (
+        Turn("When does the lease end?", "It ends on 31 May 2030 [1].", ("lease/main.pdf, p. 12 (printed xii)",)),
+    )
+    assert saved.turns[0].answer == answer()
+
+
+def test_an_unused_conversation_leaves_no_file(store: SessionStore) -> None:
+    store.new(("contracts",))
+    assert store.list() == [] and not store.folder.exists()
+
+
+def test_the_first_question_is_the_title_unless_one_was_given(store: SessionStore) -> None:
+    long = store.append(store.new(()), answer("What does the policy say about " + "remote work " * 20))
+    assert long.title.startswith("What does the policy say") and long.title.endswith("…") and len(long.title) <= 60
+    assert store.append(long, answer("And then?")).title == long.title
+    assert store.append(store.new((), "Lease"), answer()).title == "Lease"
+
+
+def test_the_list_is_newest_first_and_ids_sort_by_time(store: SessionStore) -> None:
+    made = [store.append(store.new(("x",), f"number {number}"), answer()) for number in range(5)]
+    assert [one.id for one in made] == sorted(one.id for one in made)
+    assert [one.title for one in store.list()] == [f"number {number}" for number in reversed(range(5))]
+    assert store.list()[0].turns == 1 and store.list()[0].libraries == ("x",)
+
+
+DAMAGED = {
+    "empty": b"",
+    "cut short": b'{"schema": 1, "id": "',
+    "not text": b"\xff\xfe\x00",
+    "another kind": b"[]",
+    "another schema": b'{"schema":99,"id":"I","title":"","libraries":[],"created":"","turns":[]}',
+    "nested too deep": b"[" * 100_000,
+    "turns are no list": b'{"schema":1,"id":"I","title":"","libraries":[],"created":"","turns":{"a":1}}',
+    "a number for a title": b'{"schema":1,"id":"I","title":3,"libraries":[],"created":"","turns":[]}',
+    "an answer without a plan": b'{"schema":1,"id":"I","title":"","libraries":[],"created":"","turns":'
+    b'[{"question":"q","time":"","answer":{"answer":"a","citations":[],"not_read":[]}}]}',
+    "a citation without a quote": b'{"schema":1,"id":"I","title":"","libraries":[],"created":"","turns":'
+    b'[{"question":"q","time":"","answer":{"answer":"a","citations":[{}],"not_read":[],'
+    b'"plan":{"kind":"","reason":""}}}]}',
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_file_is_listed_with_its_problem_and_stops_no_other(store: SessionStore, content: bytes) -> None:
+    good = store.append(store.new(()), answer())
+    name = "20200101T000000000000-abcdef"
+    (store.folder / f"{name}.json").write_bytes(content.replace(b'"I"', f'"{name}"'.encode()))
+    first, second = store.list()
+    assert first.id == good.id and not first.problem
+    assert second.id == name and "cannot be read" in second.problem
+    with pytest.raises(ReadError) as caught:
+        store.load(name)
+    assert str(store.folder) in caught.value.hint
+    store.delete(name)
+    assert [one.id for one in store.list()] == [good.id]
+
+
+def test_a_file_under_another_name_is_listed_with_its_problem(store: SessionStore) -> None:
+    good = store.append(store.new(()), answer())
+    store._path(good.id).rename(store.folder / "copy of it.json")
+    store.append(good_copy := store.new(()), answer())
+    (store.folder / f"{good_copy.id}.json").rename(store.folder / "20200101T000000000000-abcdef.json")
+    assert all(one.problem for one in store.list()) and len(store.list()) == 2
+
+
+@pytest.mark.parametrize("name", ["../secret", "", "a/b", "20200101T000000000000-abcdef/../x", "."])
+def test_an_id_never_leads_out_of_the_folder(store: SessionStore, tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret.json").write_text("{}")
+    for call in (store.load, store.delete):
+        with pytest.raises(NotFoundError, match="is not the id"):
+            call(name)
+    assert (tmp_path / "secret.json").exists()
+
+
+def test_a_deleted_conversation_is_gone_and_does_not_come_back(store: SessionStore) -> None:
+    saved = store.append(store.new(()), answer())
+    store.delete(saved.id)
+    assert store.list() == []
+    for call in (lambda: store.load(saved.id), lambda: store.delete(saved.id)):
+        with pytest.raises(NotFoundError):
+            call()
+    with pytest.raises(NotFoundError):
+        store.append(saved, answer())
+    assert list(store.folder.glob("*.json")) == []
+
+
+def test_a_renamed_conversation_keeps_its_turns(store: SessionStore) -> None:
+    saved = store.append(store.new(()), answer())
+    store.retitle(saved.id, "  The\nlease ")
+    assert store.load(saved.id).title == "The lease"
+    assert store.load(saved.id).turns == saved.turns
+
+
+def test_two_writers_of_one_conversation_keep_every_turn(store: SessionStore) -> None:
+    saved = store.append(store.new(()), answer("first"))
+
+    def write(name: str) -> None:
+        for number in range(10):
+            store.append(saved, answer(f"{name}{number}"))
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    asked = [turn.question for turn in store.load(saved.id).history]
+    assert sorted(asked) == sorted(["first"] + [f"{name}{number}" for name in "ab" for number in range(10)])
+
+
+def test_names_that_are_not_utf8_are_kept(store: SessionStore) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    saved = store.append(store.new((name,)), answer())
+    assert store.load(saved.id).libraries == (name,)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are POSIX")
+def test_conversations_are_their_owners_only(store: SessionStore) -> None:
+    saved = store.append(store.new(()), answer())
+    assert store._path(saved.id).stat().st_mode & 0o777 == 0o600
+    assert store.folder.stat().st_mode & 0o777 == 0o700
+
+
+# --- resumed as it was left ---------------------------------------------------------------------------------
+
+
+def test_what_questions_were_asked_of_and_how_comes_back(store: SessionStore) -> None:
+    only, settings = Filter(("leases/*",), since="2024", pages=(3, None)), {"generator": "x-1b", "votes": 3, "seed": 7}
+    saved = store.append(store.new(("a", "b"), only=only, mode="read", settings=settings), answer())
+    again = store.load(saved.id)
+    assert (again.libraries, again.only, again.mode, again.settings) == (("a", "b"), only, "read", settings)
+    store.append(replace(again, libraries=("c",), mode="survey"), answer("And of c?"))
+    assert (store.load(saved.id).libraries, store.load(saved.id).mode) == (("c",), "survey")
+
+
+def test_a_file_of_an_older_version_is_resumed_without_what_it_lacks(store: SessionStore) -> None:
+    saved = store.append(store.new(("contracts",)), answer())
+    raw = json.loads(store._path(saved.id).read_text())
+    for name in ("only", "mode", "settings", "origin"):
+        del raw[name]
+    for name in ("flags", "workings", "conflicts", "split", "sureness", "thought", "context", "looked_at"):
+        del raw["turns"][0]["answer"][name]
+    store._path(saved.id).write_text(json.dumps(raw))
+    again = store.load(saved.id)
+    assert again == saved and again.turns[0].answer == answer()
+
+
+def test_a_question_is_kept_before_it_is_answered_and_then_takes_its_answer(store: SessionStore) -> None:
+    asked = store.ask(store.new(("contracts",)), "When?")
+    left = store.load(asked.id)
+    assert [(turn.question, turn.answer) for turn in left.turns] == [("When?", None)]
+    assert left.history == () and left.title == "When?"
+    done = store.append(asked, answer("When?"))
+    assert [turn.answer for turn in store.load(done.id).turns] == [answer("When?")]
+
+
+def test_a_question_asked_again_after_a_crash_stands_once(store: SessionStore) -> None:
+    asked = store.ask(store.new(()), "When?")
+    store.append(store.ask(store.load(asked.id), "When?"), answer("When?"))
+    assert [bool(turn.answer) for turn in store.load(asked.id).turns] == [True]
+
+
+def test_an_unanswered_question_stays_where_it_was_asked(store: SessionStore) -> None:
+    asked = store.ask(store.new(()), "first")
+    store.append(store.ask(asked, "second"), answer("second"))
+    assert [(turn.question, bool(turn.answer)) for turn in store.load(asked.id).turns] == [
+        ("first", False), ("second", True),
+    ]  # fmt: skip
+    assert [turn.question for turn in store.load(asked.id).history] == ["second"]
+
+
+def test_a_question_taken_back_leaves_no_trace(store: SessionStore) -> None:
+    asked = store.ask(store.new(()), "When?")
+    assert store.withdraw(asked, "When?") is None and list(store.folder.glob("*.json")) == []
+    grown = store.append(store.new(()), answer())
+    left = store.withdraw(store.ask(grown, "When?"), "When?")
+    assert left is not None and left.turns == grown.turns
+
+
+def test_words_under_way_and_a_draft_are_there_when_it_is_resumed_and_go_with_it(store: SessionStore) -> None:
+    asked = store.ask(store.new(()), "When?")
+    store.keep_said(asked.id, "When?", "It ends on")
+    store.keep_draft(asked.id, "And the ren")
+    left = store.load(asked.id)
+    assert (left.turns[0].said, left.draft) == ("It ends on", "And the ren")
+    store.append(asked, answer("When?"))
+    store.keep_draft(asked.id, " ")
+    assert (store.load(asked.id).turns[0].said, store.load(asked.id).draft) == ("", "")
+    store.keep_draft(asked.id, "secret")
+    store.delete(asked.id)
+    assert [path.suffix for path in store.folder.iterdir()] == [".lock"]
+
+
+def test_a_draft_of_a_conversation_that_never_began_is_not_kept(store: SessionStore) -> None:
+    store.keep_draft(store.new(()).id, "hello")
+    assert not store.folder.exists() or list(store.folder.iterdir()) == []
+
+
+ASK_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+from localrag.sessions import SessionStore
+store = SessionStore(Path(sys.argv[1]))
+asked = store.ask(store.new(("contracts",)), "When does it end?")
+store.keep_said(asked.id, "When does it end?", "It ends")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+def test_a_process_killed_while_it_answers_leaves_the_question_and_the_words_so_far(store: SessionStore) -> None:
+    died = subprocess.run([sys.executable, "-c", ASK_AND_DIE, str(store.folder)], timeout=60)
+    assert died.returncode == -signal.SIGKILL
+    (left,) = (store.load(one.id) for one in store.list())
+    assert [(turn.question, turn.answer, turn.said) for turn in left.turns] == [("When does it end?", None, "It ends")]
+
+
+# --- branching, finding -------------------------------------------------------------------------------------
+
+
+def test_a_branch_has_the_turns_up_to_one_and_says_where_it_came_from(store: SessionStore) -> None:
+    old = store.new(("contracts",), only=Filter(types=("pdf",)), mode="read", settings={"seed": 3})
+    for name in ("first", "second", "third"):
+        old = store.append(old, answer(name))
+    made = store.branch(old.id, 2)
+    again = store.load(made.id)
+    assert [turn.question for turn in again.turns] == ["first", "second"] and again.id != old.id
+    assert again.origin == Origin(old.id, "first", 2) and again.title == "first (branch)"
+    assert (again.libraries, again.only, again.mode, again.settings) == (old.libraries, old.only, "read", {"seed": 3})
+    assert len(store.branch(old.id).turns) == 3 and len(store.load(old.id).turns) == 3
+    for number in (0, 4):
+        with pytest.raises(UsageError, match=r"has 3 turn\(s\)"):
+            store.branch(old.id, number)
+
+
+def test_a_conversation_is_found_by_id_title_beginning_and_last(store: SessionStore) -> None:
+    lease = store.append(store.new((), "Lease"), answer())
+    leave = store.append(store.new((), "Leave of absence"), answer())
+    assert store.find(lease.id) == store.find("lease") == lease.id
+    assert store.find("leav") == store.find(leave.id[:-1]) == leave.id
+    assert store.find("last") == leave.id
+    with pytest.raises(UsageError, match="2 conversations fit 'lea'"):
+        store.find("lea")
+    for nothing in ("", "rent"):
+        with pytest.raises(NotFoundError):
+            store.find(nothing)
+
+
+def test_the_last_used_is_the_last_that_something_was_asked_in(store: SessionStore) -> None:
+    first, second = (store.append(store.new((), name), answer()) for name in ("first", "second"))
+    raw = json.loads(store._path(first.id).read_text())
+    raw["turns"][0]["time"] = "2999-01-01T00:00:00+00:00"
+    store._path(first.id).write_text(json.dumps(raw))
+    assert [one.id for one in store.list()] == [first.id, second.id] and store.find("last") == first.id
+
+
+def test_words_are_found_in_titles_questions_answers_and_quotes(store: SessionStore) -> None:
+    store.append(store.new((), "Café rules"), answer("How much NOTICE is needed?", quote="thirty days"))
+    store.append(store.new((), "Rent"), answer("What is the rent?", quote="EUR 58,000 a year"))
+    searched = Searched(store.all())
+
+    def places(words: str) -> list[tuple[str, int, str]]:
+        return [(hit.session.title, hit.turn, hit.where) for hit in searched.find(words)]
+
+    assert places("cafe") == [("Café rules", 0, "title")]
+    assert places("notice") == [("Café rules", 1, "question")]
+    assert places("may 2030 58,000") == [("Rent", 1, "answer")]
+    assert places("58,0") == [("Rent", 1, "quote")]
+    assert places("notice 58,000") == []
+    assert places("") == [("Rent", 0, "title"), ("Café rules", 0, "title")]
+
+
+def test_a_snippet_shows_the_words_with_some_around(store: SessionStore) -> None:
+    long = "word " * 60 + "needle in the middle " + "word " * 60
+    store.append(store.new((), "t"), answer(long))
+    (hit,) = Searched(store.all()).find("needle")
+    assert "needle in the middle" in hit.snippet and hit.snippet[0] == hit.snippet[-1] == "…" and len(hit.snippet) < 160
+
+
+def test_files_that_were_tampered_with_never_raise_anything_but_what_they_should(store: SessionStore) -> None:
+    dice = random.Random(7)
+    saved = store.ask(store.append(store.new(("contracts",)), WHOLE), "And then?")
+    whole = json.loads(store._path(saved.id).read_text())
+    read = 0
+    for _ in range(400):
+        store._path(saved.id).write_bytes(json.dumps(mutated(whole, dice)).encode())
+        (one,) = store.list()
+        Searched(store.all()).find("the")
+        if one.problem:
+            with pytest.raises(ReadError):
+                store.load(saved.id)
+            continue
+        read += 1
+        session = store.load(saved.id)
+        for form in FORMS:
+            assert written(session, form)
+        file_name(session, "md")
+    assert 20 < read < 390

@@ -1,0 +1,293 @@
+"""The full text against plain recomputation: BM25, phrases and counts, while passages come and go."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import log
+
+import numpy as np
+import pytest
+from hostile import texts
+
+from localrag.errors import LibraryError
+from localrag.security.encryption.database import sqlite3
+from localrag.store import full_text
+from localrag.store.full_text import DOCUMENTS, PASSAGES, FullText, Indexer
+from localrag.store.schema import TABLES
+from localrag.store.text_analysis import Token, tokens, written
+from localrag.store.writer import Editor
+
+
+@dataclass
+class Held:
+    """A full text and, beside it, what it ought to hold."""
+
+    db: sqlite3.Connection
+    indexer: Indexer
+    text: FullText
+    words: dict[int, list[Token]] = field(default_factory=dict)
+    kept: dict[int, bytes] = field(default_factory=dict)
+    generation: int = 0
+
+    def add(self, id_: int, text: str | list[Token]) -> None:
+        made = tokens(text, "english") if isinstance(text, str) else text
+        self.words[id_] = made
+        self.kept[id_] = self.indexer.add(PASSAGES, id_, made)
+        self.db.execute("INSERT INTO passages VALUES (?, ?, x'', ?)", (id_, str(id_), self.kept[id_]))
+
+    def remove(self, id_: int) -> None:
+        self.indexer.remove(PASSAGES, id_, self.kept.pop(id_))
+        self.db.execute("DELETE FROM passages WHERE id = ?", (id_,))
+        del self.words[id_]
+
+    def commit(self) -> None:
+        self.indexer.flush()
+        self.generation += 1
+
+    def scores(self, *groups: tuple[str, ...]) -> full_text.Scores:
+        return self.text.scores(groups, self.generation)
+
+    def rows(self, table: str) -> int:
+        return int(self.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    db = sqlite3.connect(":memory:")
+    db.row_factory = sqlite3.Row
+    db.executescript(TABLES)
+    yield Held(db, Indexer(db), FullText(lambda sql, values=(): db.execute(sql, values).fetchall()))
+    db.close()
+
+
+def plain(term: str) -> Token:
+    return Token(term, term)
+
+
+def bm25(words: dict[int, list[Token]], groups: list[tuple[str, ...]]) -> dict[int, float]:
+    """As it stands in the books, a passage and a word at a time."""
+    mean = sum(max(len(own), 1) for own in words.values()) / len(words)
+    scores = dict.fromkeys(words, 0.0)
+    for group in groups:
+        for term in group:
+            holders = [i for i, own in words.items() if any(token.term == term for token in own)]
+            idf = log(1 + (len(words) - len(holders) + 0.5) / (len(holders) + 0.5))
+            for i in holders:
+                times = min(sum(token.term == term for token in words[i]), 255)
+                norm = full_text.K1 * (1 - full_text.B + full_text.B * max(len(words[i]), 1) / mean)
+                scores[i] += idf * times * (full_text.K1 + 1) / (times + norm)
+    return scores
+
+
+# --- scores -------------------------------------------------------------------------------------------------
+
+
+def test_scores_are_bm25_while_passages_come_and_go(held: Held) -> None:
+    dice = random.Random(11)
+    alphabet = [f"word{n}" for n in range(30)]
+    next_id = 1
+    for _ in range(40):
+        for _ in range(dice.randrange(1, 6)):
+            held.add(next_id, " ".join(dice.choices(alphabet, weights=range(1, 31), k=dice.randrange(0, 40))))
+            next_id += dice.choice([1, 1, 1, 3000])
+        for id_ in dice.sample(sorted(held.words), k=min(len(held.words) - 1, dice.randrange(0, 4))):
+            held.remove(id_)
+        held.commit()
+        groups = [(word,) for word in dice.sample(alphabet, 3)] + [("word1", "word2"), ("nowhere",)]
+        found, expected = held.scores(*groups), bm25(held.words, groups)
+        assert {int(i) for i in np.flatnonzero(found.of)} == {i for i, score in expected.items() if score}
+        for i, score in expected.items():
+            assert float(found.of[i]) == pytest.approx(score, rel=1e-4)
+
+
+def test_no_passage_exceeds_what_is_said_to_be_the_most(held: Held) -> None:
+    held.add(1, "lease " * 400)
+    held.add(2, "lease hall")
+    held.add(3, "nothing")
+    held.commit()
+    both = held.scores(("leas",), ("hall",))
+    assert 0 < both.of.max() <= both.most
+    assert held.scores(("leas",)).scaled().of[1] == pytest.approx(1, abs=0.01)
+    assert held.scores(("leas",)).scaled().of.max() <= 1
+    assert held.scores(("nowhere",)).scaled().of.max() == 0
+
+
+def test_an_empty_full_text_scores_nothing(held: Held) -> None:
+    assert len(held.scores(("leas",)).of) == 0 and held.scores().most == 0
+    assert held.text.holding(["lease"]) == held.text.holding([]) == []
+    assert len(held.text.called("leas")) == 0 and not held.text.knows("lease", ["leas"])
+
+
+def test_a_term_in_more_passages_than_a_block_holds_is_found_in_all(held: Held) -> None:
+    ids = [*range(1, 5000), 9000, 1_000_000]
+    for id_ in ids:
+        held.add(id_, [plain("common")])
+    held.commit()
+    assert held.db.execute("SELECT count(*) FROM postings").fetchone()[0] == 4
+    assert np.flatnonzero(held.scores(("common",)).of).tolist() == ids
+    for id_ in ids[::2]:
+        held.remove(id_)
+    held.commit()
+    assert np.flatnonzero(held.scores(("common",)).of).tolist() == ids[1::2]
+    assert held.text.beginning("comm") == [("common", len(ids) // 2)]
+
+
+def test_a_term_counts_up_to_255_times_and_a_length_up_to_65535(held: Held) -> None:
+    held.add(1, [plain("often")] * 255)
+    held.add(2, [plain("often")] * 300)
+    held.add(3, [plain("often")] * 70_000)
+    held.commit()
+    (term,) = held.db.execute("SELECT id FROM terms").fetchone()
+    assert held.text._postings(term, PASSAGES)[1].tolist() == [255, 255, 255]
+    assert np.frombuffer(held.db.execute("SELECT data FROM lengths").fetchone()[0], "<u2")[1:4].tolist() == [
+        255, 300, 65535,
+    ]  # fmt: skip
+
+
+# --- phrases ------------------------------------------------------------------------------------------------
+
+
+def test_a_phrase_is_found_just_where_its_words_stand_in_a_row(held: Held) -> None:
+    dice = random.Random(13)
+    for id_ in range(1, 120):
+        held.add(id_, " ".join(dice.choices(["force", "Majeure", "lease", "leases", "合同", "of"], k=12)))
+    held.commit()
+    for length in (1, 2, 3, 4):
+        for _ in range(40):
+            phrase = written(" ".join(dice.choices(["force", "majeure", "lease", "Leases", "合同", "of"], k=length)))
+            expected = [
+                i
+                for i, own in held.words.items()
+                if any([t.word for t in own[n : n + length]] == phrase for n in range(len(own)))
+            ]
+            assert held.text.holding(phrase) == expected
+    assert held.text.holding(["force", "nowhere"]) == []
+
+
+def test_the_apostrophe_of_a_phrase_may_be_another_than_that_of_the_text(held: Held) -> None:
+    held.add(1, "He don’t know the tenant’s lease.")
+    held.commit()
+    assert held.text.holding(written("don't know the tenant's")) == [1]
+
+
+def test_one_word_of_two_stems_is_one_word_of_a_phrase(held: Held) -> None:
+    held.add(1, tokens("die Rechte", "german"))
+    held.add(2, tokens("die Rechte", "french"))
+    held.commit()
+    assert held.rows("words") > 2
+    assert held.text.holding(["die", "rechte"]) == [1, 2]
+
+
+# --- what is left, and what was never there -----------------------------------------------------------------
+
+
+def test_nothing_is_left_of_the_last_passage(held: Held) -> None:
+    for seed, text in enumerate(texts(4, 60), 1):
+        held.add(seed, text)
+    held.commit()
+    for id_ in list(held.words):
+        held.remove(id_)
+    held.commit()
+    assert [held.rows(table) for table in ("terms", "words", "postings", "lengths")] == [0, 0, 0, 0]
+
+
+def test_a_word_goes_with_its_last_holder_and_comes_back(held: Held) -> None:
+    held.add(1, "lease canary")
+    held.indexer.add(DOCUMENTS, 7, tokens("canary", "english"))
+    held.commit()
+    held.remove(1)
+    held.commit()
+    assert held.text.knows("canary", []) and not held.text.knows("lease", ["leas"])
+    assert held.text.called("canari").tolist() == [7] and held.scores(("canari",)).of.max(initial=0) == 0
+    held.add(2, "lease canary")
+    held.commit()
+    assert held.scores(("leas",)).of[2] > 0 and held.text.beginning("canary") == [("canary", 2)]
+
+
+def test_what_is_added_and_taken_out_before_it_was_written_was_never_there(held: Held) -> None:
+    held.add(1, "lease hall")
+    held.add(2, "lease")
+    held.remove(1)
+    held.commit()
+    assert held.text.beginning("l") == [("lease", 1)] and not held.text.knows("hall", [])
+    assert np.flatnonzero(held.scores(("leas",)).of).tolist() == [2]
+
+
+def test_another_name_of_a_document_takes_the_place_of_the_old(held: Held) -> None:
+    first = held.indexer.add(DOCUMENTS, 1, tokens("hall lease", "english"))
+    held.commit()
+    held.indexer.remove(DOCUMENTS, 1, first)
+    held.indexer.add(DOCUMENTS, 1, tokens("hall purchase", "english"))
+    held.commit()
+    assert held.text.called("hall").tolist() == held.text.called("purchas").tolist() == [1]
+    assert held.text.called("leas").tolist() == []
+
+
+def test_clearing_passages_keeps_the_names_of_documents(held: Held) -> None:
+    held.indexer.add(DOCUMENTS, 1, tokens("hall lease", "english"))
+    for id_ in range(1, 9):
+        held.add(id_, f"hall {id_} rent")
+    held.indexer.clear_passages()
+    held.db.execute("DELETE FROM passages")
+    held.commit()
+    assert sorted(row[0] for row in held.db.execute("SELECT word FROM words")) == ["hall", "lease"]
+    assert held.text.called("hall").tolist() == [1] and held.rows("lengths") == 0
+
+
+def test_pending_changes_are_written_before_they_are_many(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(full_text, "_PENDING", 5)
+    for id_ in range(1, 30):
+        held.add(id_, f"lease {id_}")
+        assert len(held.indexer._added[PASSAGES]) < 5
+    for id_ in range(1, 20):
+        held.remove(id_)
+        assert len(held.indexer._removed[PASSAGES]) < 5
+    held.commit()
+    assert np.flatnonzero(held.scores(("leas",)).of).tolist() == list(range(20, 30))
+
+
+def test_what_was_rolled_back_is_known_no_more(held: Held) -> None:
+    held.add(1, "lease")
+    held.commit()
+    held.db.commit()
+    held.add(2, "lease canary")
+    held.indexer.flush()
+    held.db.rollback()
+    held.indexer.forget()
+    del held.words[2], held.kept[2]
+    held.add(3, "canary")
+    held.commit()
+    assert held.text.beginning("c") == [("canary", 1)] and held.text.beginning("l") == [("lease", 1)]
+    assert np.flatnonzero(held.scores(("canari",), ("leas",)).of).tolist() == [1, 3]
+
+
+def test_words_of_any_script_are_kept_and_begin_as_they_begin(held: Held) -> None:
+    for id_, text in enumerate(texts(6, 150), 1):
+        held.add(id_, text)
+    held.commit()
+    every = Counter(token.word for own in held.words.values() for token in dict.fromkeys(own))
+    for word in every:
+        assert held.text.knows(word, [])
+        assert word in dict(held.text.beginning(word[0]))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE lengths SET data = x'0011'", "UPDATE lengths SET block = 1000000000000", "UPDATE lengths SET block = -1",
+        "UPDATE postings SET data = x'00'", "UPDATE postings SET n = 4000", "UPDATE postings SET block = 7",
+        "UPDATE passages SET vector = x'00000000' WHERE id = 1",
+    ],
+)  # fmt: skip
+def test_damage_to_what_is_looked_up_is_said_and_not_reckoned_with(
+    library: Editor, put: Callable[..., None], statement: str
+) -> None:
+    put(library, "a.txt", "Flamingos are pink.")
+    put(library, "b.txt", "Elephants are grey.")
+    library._db.execute(statement)
+    with pytest.raises(LibraryError, match="damaged"):
+        library.text.scores([["pink"], ["flamingo"]], library.generation)
+        library.index()

@@ -1,0 +1,487 @@
+"""One library on the disk: whole documents or none, nothing left of what was removed, an index that can be remade."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from papers import all_vectors, sound, with_words
+
+from localrag import policy
+from localrag.embeddings.embedding import HashingEmbedder
+from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError, UsageError
+from localrag.security.encryption.database import sqlite3
+from localrag.store.library import Library
+from localrag.store.names import check_name, matches
+from localrag.store.schema import DATABASE
+from localrag.store.writer import Editor
+from localrag.types import Anchor, Chunk, Heading, Page, Part, Reading, Remark, SkippedPage, Word
+
+Put = Callable[..., None]
+IDENTITY = HashingEmbedder().identity
+CANARY = "qqcanaryxx"  # its own stem, so that the full-text index holds it letter by letter
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Editor]:
+    made = Editor.create(tmp_path / "home" / "indexes" / "papers", "papers", IDENTITY)
+    yield made
+    made.close()
+
+
+def contents(library: Library) -> dict[str, list[str]]:
+    """Each document's path and the texts of its pages."""
+    return {doc.path: [page.text for page in library.pages(doc.id)] for doc in library.documents()}
+
+
+def everything_on_disk(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+# --- storing ------------------------------------------------------------------------------------------------
+
+
+def test_a_document_comes_back_as_it_was_read(library: Editor, put: Put) -> None:
+    put(library, "lease.pdf", ["First page.", "Second page."], title="The lease")
+    (document,) = library.documents()
+    assert (document.root, document.path, document.title) == ("/root", "lease.pdf", "The lease")
+    assert (document.pages, document.paged, document.characters) == (2, True, 23)
+    assert library.pages(document.id) == [Page("First page.", 1), Page("Second page.", 2)]
+    assert library.page_text(document.id, 1) == "Second page."
+    assert library.page_text(document.id, 7) == ""
+    assert library.counts() == {"documents": 1, "pages": 2, "chunks": 2, "characters": 23}
+
+
+def test_a_document_without_pages_has_one_page_without_a_number(library: Editor, put: Put) -> None:
+    put(library, "notes.md", "All of it.")
+    (document,) = library.documents()
+    assert not document.paged and library.pages(document.id) == [Page("All of it.", None)]
+    (chunk,) = library.chunks_of(document.id)
+    assert chunk.page is None and chunk.label is None
+
+
+class Broken(Exception):
+    pass
+
+
+@pytest.mark.parametrize("statement", ["INTO documents", "INTO pages", "INTO chunks", "INTO postings", "UPDATE meta"])
+def test_an_error_in_the_middle_of_storing_leaves_the_old_version(library: Editor, put: Put, statement: str) -> None:
+    put(library, "a.txt", "The old version stands.")
+    before = contents(library), library.generation, with_words(library, "old")
+    real = library._db
+
+    class Failing:
+        def __getattr__(self, name: str) -> object:
+            if name not in ("execute", "executemany"):
+                return getattr(real, name)
+
+            def run(sql: str, *rest: object) -> object:
+                if statement in sql:
+                    raise Broken
+                return getattr(real, name)(sql, *rest)
+
+            return run
+
+    library._db = library._indexer._db = Failing()  # type: ignore[assignment]
+    with pytest.raises(Broken):
+        put(library, "a.txt", "The new version is longer than the old version was.")
+    library._db = library._indexer._db = real
+    assert (contents(library), library.generation, with_words(library, "old")) == before
+    assert with_words(library, "new") == []
+    put(library, "a.txt", "The new version.")
+    assert contents(library) == {"a.txt": ["The new version."]}
+
+
+def test_a_new_version_takes_the_place_of_the_old_everywhere(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "Elephants are grey.")
+    put(library, "a.txt", "Flamingos are pink.")
+    assert library.counts()["documents"] == library.counts()["chunks"] == 1
+    assert with_words(library, "elephants") == []
+    assert len(with_words(library, "flamingos")) == len(library.index()) == 1
+
+
+def test_a_chunk_without_its_vector_is_refused_and_nothing_is_stored(library: Editor) -> None:
+    part = Part("", "hash", 3, Reading((Page("abc"),)))
+    with pytest.raises(KeyError), library.transaction():
+        library.begin("/r", "a")
+        library.put("/r", "a", part, [Chunk(0, 0, 3, "abc")], {})
+    assert contents(library) == {} and library.files("/r") == {}
+
+
+def test_what_is_known_of_a_page_comes_back_with_it(library: Editor) -> None:
+    page = Page(
+        "Prices\n| A | B |", 1, "Sheet1", (Heading(0, 1, "Prices"),), "sheet", (Anchor(7, "A2"),),
+        (Word(0, 6, 0.1, 0.2, 0.5, 0.25),),
+    )  # fmt: skip
+    reading = Reading(
+        (page,), "Title", (SkippedPage(2, "blank"),), (Remark(None, "hidden"), Remark(1, "odd")), "Ann", "2024-03-02"
+    )
+    library.begin("/r", "a.xlsx")
+    library.put("/r", "a.xlsx", Part("b/c.xlsx", "hash", 3, reading), [], {})
+    (document,) = library.documents()
+    assert (document.path, document.file, document.size) == ("a.xlsx/b/c.xlsx", "a.xlsx", 3)
+    assert (document.author, document.date, document.remarks) == ("Ann", "2024-03-02", reading.remarks)
+    assert document.skipped == reading.skipped and library.pages(document.id) == [page]
+
+
+def test_documents_that_say_the_same_share_their_passages(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "One clause that stands in both.", title="Terms")
+    put(library, "b.txt", "One clause that stands in both.", title="Terms")
+    put(library, "c.txt", "One clause that stands in both.", title="Other")
+    assert library.counts()["chunks"] == 3 and len(library.index()) == 2
+    both = library.places([1])[1]
+    assert [chunk.document for chunk in both] == ["a.txt", "b.txt"]
+    library.remove([library.document("a.txt")])
+    assert [chunk.document for chunk in library.places([1])[1]] == ["b.txt"]
+    library.remove([library.document("b.txt")])
+    assert library.places([1]) == {} and len(library.index()) == 1
+    sound(library)
+
+
+def test_drafts_of_a_document_are_linked_and_others_are_not(library: Editor, put: Put) -> None:
+    words = [f"word{n * n % 997}" for n in range(400)]
+    put(library, "draft.txt", " ".join(words))
+    put(library, "final.txt", " ".join([*words[:200], "but", "not", "here", *words[200:]]))
+    put(library, "other.txt", " ".join(f"else{n}" for n in range(400)))
+    put(library, "copy.txt", " ".join(words), sha256="hash of draft.txt")
+    pairs = {(one, other) for one, other, _ in library.near_duplicates()}
+    assert pairs == {("final.txt", "draft.txt"), ("copy.txt", "final.txt")}
+    library.remove([library.document("final.txt")])
+    assert library.near_duplicates() == []
+
+
+def test_equal_names_in_two_roots_and_two_folders_are_different_documents(library: Editor, put: Put) -> None:
+    put(library, "a/lease.txt", "One.", root="/first")
+    put(library, "b/lease.txt", "Two.", root="/first")
+    put(library, "a/lease.txt", "Three.", root="/second root")
+    assert [(d.root, d.path) for d in library.documents()] == [
+        ("/first", "a/lease.txt"), ("/second root", "a/lease.txt"), ("/first", "b/lease.txt"),
+    ]  # fmt: skip
+    assert [doc.path for doc in library.documents(root="/second root")] == ["a/lease.txt"]
+    put(library, "a/lease.txt", "Three, changed.", root="/second root")
+    texts = {(d.root, d.path): library.page_text(d.id, 0) for d in library.documents()}
+    assert texts[("/first", "a/lease.txt")] == "One."
+    assert texts[("/second root", "a/lease.txt")] == "Three, changed."
+    with pytest.raises(NotFoundError, match="names 2 documents"):
+        library.document("a/lease.txt")
+    assert library.document("b/lease.txt").path == "b/lease.txt"
+
+
+ODD = "Naïve 👩🏽‍⚖️ judge’s café. 中文合同第三条：租期为三年。 e\u0301tude Å Ω 𝔘𝔫𝔦𝔠𝔬𝔡𝔢! " * 30
+
+
+def test_chunk_offsets_are_code_points_whatever_the_script(library: Editor, put: Put) -> None:
+    put(library, "odd.txt", [ODD, f"Second. {ODD}"])
+    (document,) = library.documents()
+    chunks = library.chunks_of(document.id)
+    assert len(chunks) > 2
+    for chunk in chunks:
+        assert chunk.text == library.page_text(document.id, chunk.position)[chunk.start : chunk.end]
+        assert chunk.text
+
+
+def test_names_with_spaces_and_odd_letters_are_plain_names(library: Editor, put: Put) -> None:
+    for name in ("my lease (final) [2].txt", "ünïcödé/中文 合同.txt", 'it\'s 100% %s "quoted".txt'):
+        put(library, name, f"Text of {name}")
+        assert library.document(name).path == name
+        assert [doc.path for doc in library.documents([name])] == [name]
+
+
+# --- removing -----------------------------------------------------------------------------------------------
+
+
+def canary_anywhere(library: Library) -> list[str]:
+    """The tables in which the canary stands, looked for by SQL: every column of every table, shadow tables too."""
+    names = [row[0] for row in library._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found = []
+    for name in names:
+        try:
+            rows = library._db.execute(f'SELECT * FROM "{name}"').fetchall()
+        except sqlite3.OperationalError:
+            continue
+        if any(CANARY in (v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v)) for r in rows for v in r):
+            found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("compact", [True, False])
+def test_removing_leaves_nothing_in_any_table_index_or_byte(
+    tmp_path: Path, library: Editor, put: Put, compact: bool
+) -> None:
+    for number in range(30):
+        put(library, f"keep{number}.txt", f"Kept words of document {number}. " * 20)
+    put(library, f"{CANARY}.txt", [f"The secret is {CANARY}. " * 50, CANARY], title=CANARY)
+    vector = all_vectors(library)[1][-1]
+    library.save_index()
+    assert canary_anywhere(library) and CANARY.encode() in everything_on_disk(library.folder)
+    assert vector in everything_on_disk(library.folder)
+    removed = library.document(f"{CANARY}.txt")
+    library.remove([removed])
+    if compact:
+        library.compact()
+    else:
+        library.save_index()
+    assert canary_anywhere(library) == []
+    assert library.chunks_of(removed.id) == [] and library.pages(removed.id) == []
+    left = everything_on_disk(library.folder)
+    assert CANARY.encode() not in left.lower() and vector not in left
+    assert with_words(library, CANARY) == []
+    assert len(library.index()) == library.counts()["chunks"]
+    assert library.counts()["documents"] == 30
+
+
+def test_an_id_is_never_given_twice(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "First.")
+    (before,) = library.documents()
+    chunk = library.chunks_of(before.id)[0].id
+    library.remove([before])
+    put(library, "a.txt", "Second.")
+    (after,) = library.documents()
+    assert after.id != before.id and library.chunks_of(after.id)[0].id != chunk
+
+
+# --- vectors and states ---------------------------------------------------------------------------------------
+
+
+def test_vectors_come_back_bit_for_bit(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "Some words to embed.")
+    (vector,) = all_vectors(library)[1]
+    assert vector == HashingEmbedder().embed_documents(["Some words to embed."]).astype("<f4").tobytes()
+
+
+def test_a_snapshot_holds_on_to_one_state_while_another_process_writes(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "First.")
+    reader = Library.open(library.folder, "papers")
+    with reader.snapshot():
+        assert len(reader.documents()) == 1
+        put(library, "b.txt", "Second.")
+        library.remove([library.document("a.txt")])
+        assert [doc.path for doc in reader.documents()] == ["a.txt"] and len(reader.index()) == 1
+    assert [doc.path for doc in reader.documents()] == ["b.txt"] and reader.index().ids().tolist() == [2]
+    reader.close()
+
+
+# --- opening ------------------------------------------------------------------------------------------------
+
+
+def test_a_library_that_is_not_there_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError) as raised:
+        Library.open(tmp_path / "none", "none")
+    assert "'none'" in raised.value.message and "localrag ingest" in raised.value.hint
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_library_of_another_schema_is_refused(library: Library) -> None:
+    library._db.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
+    with pytest.raises(LibraryError) as raised:
+        Library.open(library.folder, "papers")
+    assert "99" in raised.value.message and raised.value.hint
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    for content in (b"not a database, but long enough to be looked at " * 50, b"", b"SQLite format 3\x00 and rubbish"):
+        (tmp_path / DATABASE).write_bytes(content)
+        with pytest.raises(LibraryError) as raised:
+            Library.open(tmp_path, "papers")
+        assert raised.value.hint, content[:20]
+
+
+def test_a_database_damaged_in_the_middle_is_a_library_error(library: Editor, put: Put) -> None:
+    for number in range(40):
+        put(library, f"{number}.txt", f"Words of document {number}. " * 60)
+    library.save_index()
+    library.close()
+    file = library.folder / DATABASE
+    data = bytearray(file.read_bytes())
+    data[8192:] = b"\xa5" * (len(data) - 8192)
+    file.write_bytes(bytes(data))
+    with pytest.raises(LibraryError) as raised:
+        damaged = Library.open(library.folder, "papers")
+        for document in damaged.documents():
+            damaged.chunks_of(document.id)
+            damaged.pages(document.id)
+        with_words(damaged, "words")
+        damaged.index()
+    assert raised.value.hint
+
+
+def test_another_embedder_is_refused(library: Library) -> None:
+    library.require(IDENTITY)
+    for other in (
+        replace(IDENTITY, model="other"), replace(IDENTITY, sha256="1" * 64),
+        replace(IDENTITY, precision="bfloat16"), replace(IDENTITY, engine="onnx"), replace(IDENTITY, dimension=8),
+    ):  # fmt: skip
+        with pytest.raises(EmbedderMismatch) as raised:
+            library.require(other)
+        assert "--re-embed" in raised.value.hint
+
+
+def test_a_reader_cannot_write_and_leaves_the_file_as_it_is(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "Words.")
+    library.save_index()
+    before = (library.folder / DATABASE).read_bytes()
+    reader = Library.open(library.folder, "papers")
+    with_words(reader, "words")
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader._db.execute("DELETE FROM documents")
+    reader.close()
+    assert (library.folder / DATABASE).read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders have no mode there")
+def test_a_library_in_a_folder_without_the_right_to_write_is_not_called_damaged(
+    library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(library, "a.txt", "Words.")
+    library.close()
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        monkeypatch.setattr(policy, "SYSTEM", Path(place) / "policy.toml")  # where the other user may look for one
+        folder = shutil.copytree(library.folder, Path(place) / "papers")
+        (folder / DATABASE).chmod(0o644)
+        folder.chmod(0o555)
+        try:
+            if os.geteuid() == 0:
+                os.seteuid(65534)  # root may write everywhere
+            with pytest.raises(StorageError, match="cannot be written to") as raised:
+                Library.open(folder, "papers")
+        finally:
+            os.seteuid(os.getuid())
+            folder.chmod(0o755)
+    assert "delete" not in raised.value.hint and "right to write" in raised.value.hint
+
+
+def test_a_reader_sees_the_last_commit_while_a_writer_is_in_the_middle(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "Old.")
+    reader = Library.open(library.folder, "papers")
+    library._db.execute("BEGIN IMMEDIATE")
+    library._db.execute("DELETE FROM documents")
+    assert contents(reader) == {"a.txt": ["Old."]}
+    library._db.execute("ROLLBACK")
+    put(library, "b.txt", "New.")
+    assert set(contents(reader)) == {"a.txt", "b.txt"}
+    assert len(reader.index()) == 2
+    reader.close()
+
+
+def test_a_half_made_library_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / f"{DATABASE}.new").write_bytes(b"left by a crash")
+    library = Editor.create(tmp_path, "papers", IDENTITY)
+    assert library.identity == IDENTITY
+    library.close()
+    assert not (tmp_path / f"{DATABASE}.new").exists()
+
+
+def test_creating_what_is_there_opens_it_and_keeps_its_embedder(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "Words.")
+    again = Editor.create(library.folder, "papers", HashingEmbedder(8).identity)
+    assert again.identity == IDENTITY and contents(again) == {"a.txt": ["Words."]}
+    again.close()
+
+
+# --- roots, failures, names, globs ---------------------------------------------------------------------------
+
+
+def test_a_root_can_be_moved_and_an_unknown_one_cannot(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "Words.", root="/old")
+    library.move_root("/old", "/new")
+    assert library.roots() == ["/new"] and library.documents()[0].root == "/new"
+    with pytest.raises(NotFoundError) as raised:
+        library.move_root("/old", "/elsewhere")
+    assert "/new" in raised.value.hint
+
+
+def test_a_root_is_not_moved_onto_another(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "Words.", root="/old")
+    put(library, "a.txt", "Others.", root="/new")
+    with pytest.raises(UsageError) as raised:
+        library.move_root("/old", "/new")
+    assert raised.value.hint
+    assert library.roots() == ["/new", "/old"]
+
+
+def test_a_failure_is_kept_until_the_file_is_read(library: Editor, put: Put) -> None:
+    library.note_failure("/root", "a.pdf", "is encrypted")
+    library.note_failure("/root", "a.pdf", "is damaged")
+    assert [(f.document, f.reason) for f in library.failures()] == [("a.pdf", "is damaged")]
+    assert library.failures("/other") == []
+    put(library, "a.pdf", "Words.")
+    assert library.failures() == []
+
+
+@pytest.mark.parametrize("name", ["contracts", "matters 2026", "Akte_Müller (neu)", "a.b-c", "中文"])
+def test_a_folder_name_is_a_library_name(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", ".hidden", "a/b", "a\\b", "../x", "a\n", "a:b", "x" * 101, "end.", "end "]
+)
+def test_a_name_that_could_leave_its_folder_is_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("path", "glob", "fits"),
+    [
+        ("a/lease.pdf", "lease.pdf", True), ("a/lease.pdf", "*.pdf", True), ("a/lease.pdf", "a/*", True),
+        ("a/lease.pdf", "./a/lease.pdf", True), ("a/lease.pdf", "b/*", False), ("a/lease.pdf", "Lease.pdf", False),
+    ],
+)  # fmt: skip
+def test_globs(path: str, glob: str, fits: bool) -> None:
+    assert matches(path, glob) is fits
+
+
+def test_a_glob_that_matches_nothing_names_something_near(library: Editor, put: Put) -> None:
+    put(library, "leases/main.pdf", "Words.")
+    with pytest.raises(NotFoundError) as raised:
+        library.documents(["leases/mian.pdf"])
+    assert "leases/main.pdf" in raised.value.hint
+
+
+def test_text_that_is_no_text_and_a_table_that_lost_a_column_are_damage(library: Editor, put: Put) -> None:
+    put(library, "a.txt", "Some words.")
+    library._db.execute("UPDATE pages SET text = CAST(x'ff' AS TEXT)")
+    with pytest.raises(LibraryError, match="damaged"):
+        library.pages(1)
+    library._db.execute("UPDATE pages SET text = '', layout = '[7]'")
+    with pytest.raises(LibraryError, match="damaged"):
+        library.pages(1)
+    library._db.execute("PRAGMA foreign_keys = OFF")
+    library._db.execute("INSERT INTO near VALUES (1, 7, 0.9)")
+    with pytest.raises(LibraryError, match="damaged"):
+        library.near_duplicates()
+    library._db.execute("UPDATE chunks SET heading = '7'")
+    with pytest.raises(LibraryError, match="damaged"):
+        library.chunks_of(1)
+    library._db.execute("ALTER TABLE documents RENAME COLUMN characters TO letters")
+    with pytest.raises(LibraryError, match="damaged"):
+        library.documents()
+
+
+def test_the_digest_is_the_same_until_something_changes_that_answers_rest_on(library: Editor, put: Put) -> None:
+    put(library, "lease.txt", "The rent is 900.", title="The lease")
+    put(library, "note.txt", "")
+    seen = [library.digest()]
+
+    before = library.generation
+    put(library, "lease.txt", "The rent is 900.", title="The lease")
+    assert library.generation > before and library.digest() == seen[0]
+
+    for change in (
+        lambda: put(library, "lease.txt", "The rent is 950.", title="The lease"),
+        lambda: put(library, "lease.txt", "The rent is 950.", title="Lease of a boathouse"),
+        lambda: put(library, "lease.txt", "The rent is 950.", title="Lease of a boathouse", date="2026-01-31"),
+        lambda: put(library, "empty.txt", ""),
+        lambda: library.instruct("Cite clause numbers."),
+    ):
+        change()
+        seen.append(library.digest())
+    assert len(set(seen)) == len(seen)

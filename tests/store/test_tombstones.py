@@ -1,0 +1,77 @@
+"""What was forgotten does not come back by itself, neither under another name nor with other words."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from localrag import api
+from localrag.settings import Settings
+from localrag.store import tombstones
+from localrag.store.tombstones import Tombstones
+
+Folder = Callable[..., Path]
+
+
+def paths(library: api.Library) -> list[str]:
+    return [document.path for document in library.documents()]
+
+
+@pytest.fixture
+def papers(folder: Folder, models: object, settings: Settings) -> Path:
+    root = folder({"a.txt": "The lease of Anna.", "b.txt": "The lease of Bert.", "sub/c.txt": "Other words."})
+    api.open_library("papers", settings=settings, create=True).ingest(root)
+    return root
+
+
+def test_a_forgotten_file_is_passed_over_by_the_next_ingest_and_counted(papers: Path, settings: Settings) -> None:
+    library = api.open_library("papers", settings=settings)
+    assert library.forget(["a.txt"]) == ["a.txt"]
+    report = api.open_library("papers", settings=settings).ingest(papers)
+    assert (report.forgotten, report.read, report.unchanged) == (1, (), 2)
+    assert paths(api.open_library("papers", settings=settings)) == ["b.txt", "sub/c.txt"]
+
+
+def test_neither_another_name_nor_changed_words_bring_it_back(papers: Path, settings: Settings) -> None:
+    api.open_library("papers", settings=settings).forget(["a.txt"])
+    (papers / "renamed.txt").write_bytes((papers / "a.txt").read_bytes())
+    (papers / "a.txt").write_text("The lease of Anna, second version.")
+    (papers / "new.txt").write_text("New words.")
+    report = api.open_library("papers", settings=settings).ingest(papers)
+    assert report.forgotten == 2 and report.read == ("new.txt",)
+    again = api.open_library("papers", settings=settings).ingest(papers)
+    assert again.forgotten == 2 and again.read == () and again.removed == ()
+
+
+def test_a_forgotten_document_does_not_come_back_in_an_archive(papers: Path, settings: Settings) -> None:
+    api.open_library("papers", settings=settings).forget(["a.txt"])
+    with zipfile.ZipFile(papers / "all.zip", "w") as archive:
+        for name in ("a.txt", "b.txt"):
+            archive.write(papers / name, name)
+    report = api.open_library("papers", settings=settings).ingest(papers)
+    assert report.read == ("all.zip/b.txt",) and report.forgotten == 2
+
+
+def test_include_forgotten_lets_it_back_in_for_good(papers: Path, settings: Settings) -> None:
+    api.open_library("papers", settings=settings).forget(["a.txt", "b.txt"])
+    report = api.open_library("papers", settings=settings).ingest(papers, include_forgotten=True)
+    assert report.read == ("a.txt", "b.txt") and report.forgotten == 0
+    assert api.open_library("papers", settings=settings).ingest(papers).unchanged == 3
+
+
+def test_marks_tell_neither_names_nor_contents_and_differ_from_library_to_library(
+    papers: Path, settings: Settings
+) -> None:
+    library = api.open_library("papers", settings=settings)
+    (document,) = library.documents(["a.txt"])
+    one, other = (tombstones.new().over([document]) for _ in range(2))
+    assert one.hold(document.root, "a.txt") and one.hold("/elsewhere", "x", document.sha256)
+    assert not one.hold("/elsewhere", "a.txt") and not one.hold(document.root, "b.txt", "0" * 64)
+    assert len(one.marks) == 2 and not one.marks & other.marks
+    kept = tombstones.to_json(one)
+    assert "a.txt" not in kept and document.sha256 not in kept
+    assert tombstones.from_json(kept) == one
+    assert not Tombstones(b"key").hold("", "")

@@ -1,0 +1,25 @@
+"""An engine in a worker that plays a part, for the tests of what stands between it and the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localrag.settings import Settings
+from localrag.worker import process
+from localrag.worker.client import RemoteEngine
+
+HERE = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A worker that holds the engine of `scripted_worker`, which plays a part for each question."""
+    monkeypatch.setattr(process, "WORKER", "service.scripted_worker")
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    remote = RemoteEngine(Settings(home=tmp_path))
+    yield remote
+    remote.close()

@@ -1,0 +1,115 @@
+"""A worker whose engine plays a part for each question, with nothing behind it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from localrag.errors import NotFoundError
+from localrag.events import Delta, IngestReport
+from localrag.settings import Settings
+from localrag.types import Document, Page
+from localrag.worker import worker
+from localrag.worker.engine import Folder, Opened
+
+
+class ScriptedEngine:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def load(self) -> str:
+        return "scripted"
+
+    def ask(self, question: str, *, libraries: Any, mode: str = "", history: Any = (), stop: Callable[[], bool], **_: Any) -> Iterator[Delta]:  # fmt: skip
+        part, _, rest = question.partition(" ")
+        if part == "pid":
+            yield Delta(str(os.getpid()))
+        elif part == "core":
+            import resource
+
+            yield Delta(str(resource.getrlimit(resource.RLIMIT_CORE)[0]))
+        elif part == "read":
+            try:
+                yield Delta(Path(rest).read_text())
+            except OSError as error:
+                yield Delta(type(error).__name__)
+        elif part == "say":
+            yield from map(Delta, (*libraries, mode, str(history)))
+        elif part == "passages":
+            yield Delta(str(self.settings.passages))
+        elif part == "forever":
+            yield Delta("begun")
+            while not stop():
+                time.sleep(0.001)
+            yield Delta("stopped")
+        elif part == "count":
+            yield Delta(str(os.getpid()))
+            for number in range(1, 10**9):
+                yield Delta(str(number))
+                time.sleep(0.001)
+        elif part == "deaf":  # native code that holds the interpreter
+            yield Delta(str(os.getpid()))
+            ctypes.PyDLL(None).sleep(60)
+        elif part == "many":
+            while True:
+                yield Delta("x" * 100)
+        elif part == "assert":
+            os.write(2, b"GGML_ASSERT(everything) failed\n")
+            os._exit(3)
+        elif part == "raw":
+            raw(rest.encode())
+        elif part == "long":
+            raw(b"x" * int(rest))
+
+    def look_at(self, folder: Path) -> Folder:
+        return Folder(str(folder), True, 3)
+
+    def page(self, library: str, document: str, number: int | None = None) -> Opened:
+        if document == "never":
+            time.sleep(60)
+        if number == 7:
+            raise NotFoundError("there is no page 7", "Look.")
+        return Opened(Document(1, "/root", document, "", "", 1, 1, 1, True), Page(f"page {number}", number), 3, "")
+
+    def ingest(self, library: str, folder: Path, *, stop: Callable[[], bool]) -> Iterator[IngestReport]:
+        (Path(self.settings.library_dir(library)) / "read.txt").write_text((folder / "a.txt").read_text())
+        yield IngestReport(str(os.getpid()), str(folder))
+
+    def shelf(self, library: str) -> Any:
+        return 1 / 0
+
+    def configure(self, **options: Any) -> None:
+        self.settings = self.settings.with_options(**options)
+
+    def close(self) -> None:
+        pass
+
+
+replies: Any = None
+
+
+def raw(data: bytes) -> None:
+    """Write past the wire, as a subverted worker might."""
+    replies.write(data)
+    replies.flush()
+    time.sleep(60)
+
+
+if __name__ == "__main__":
+    sys.modules["localrag.worker.local"] = SimpleNamespace(LocalEngine=ScriptedEngine)  # type: ignore[assignment]
+    kept = worker._own_pipes
+
+    def own_pipes() -> Any:
+        global replies
+        pipes = kept()
+        replies = pipes[1]
+        return pipes
+
+    worker._own_pipes = own_pipes
+    sys.exit(worker.main())

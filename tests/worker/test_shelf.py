@@ -1,0 +1,116 @@
+"""What the engine says of a library's documents, and what it does with some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localrag.answer import warming
+from localrag.errors import Cancelled
+from localrag.events import IngestProgress, IngestReport
+from localrag.security import storage
+from localrag.settings import Settings
+from localrag.store.schema import LOCK
+from localrag.store.writer import Editor
+from localrag.worker.local import LocalEngine
+
+LEASE, HANDBOOK = "The lease of Hall 3 ends on 31 May 2030.", "The kennel is open from 9 to 5."
+LONG = "\n\n".join(f"Paragraph {n} of the agreement. " * 20 for n in range(60))
+
+
+@pytest.fixture
+def engine(settings: Settings, models: Any) -> Iterator[LocalEngine]:
+    engine = LocalEngine(settings)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def papers(shelf: Callable[..., Editor]) -> Editor:
+    return shelf("papers", {"a[1].txt": HANDBOOK, "a1.txt": LEASE, "b.txt": "Nothing of note is said here."})
+
+
+def warm_of(engine: LocalEngine) -> dict[str, bool]:
+    return {one.document.path: one.warm > 0 for one in engine.shelf("papers").documents}
+
+
+def test_just_the_named_documents_are_kept_ready_and_the_shelf_says_so(engine: LocalEngine, papers: Editor) -> None:
+    told = list(engine.warm("papers", ("a[1].txt", "b.txt")))
+    assert [(one.piece.name, one.number, one.total) for one in told if one.state == "kept"] == [
+        ("a[1].txt", 1, 2), ("b.txt", 2, 2),
+    ]  # fmt: skip
+    assert [one.share for one in told if one.state == "kept"] == [1.0, 1.0]
+    assert warm_of(engine) == {"a[1].txt": True, "a1.txt": False, "b.txt": True}
+
+
+def test_what_is_kept_ready_already_is_told_without_being_read(
+    engine: LocalEngine, papers: Editor, models: Any
+) -> None:
+    list(engine.warm("papers"))
+    models.generator.prompts.clear()
+    told = list(engine.warm("papers"))
+    assert [one.state for one in told] == ["kept"] * 3 and all(one.piece.kept for one in told)
+    assert models.generator.prompts == []
+
+
+def test_a_document_is_looked_at_only_when_its_turn_comes(
+    engine: LocalEngine, papers: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    pieces = warming.pieces
+
+    def watched(library: Any, documents: Any, *rest: Any) -> Any:
+        looked.extend(one.path for one in documents)
+        return pieces(library, documents, *rest)
+
+    monkeypatch.setattr(warming, "pieces", watched)
+    for told in engine.warm("papers"):
+        if told.state == "kept":
+            break
+    assert looked == ["a1.txt"]
+
+
+def test_a_long_document_that_is_kept_by_its_sections_is_warm(
+    shelf: Callable[..., Editor], settings: Settings, models: Any
+) -> None:
+    shelf("papers", {"long.txt": LONG})
+    engine = LocalEngine(settings.with_options(read_tokens=1000))
+    told = list(engine.warm("papers"))
+    shares = [one.share for one in told]
+    assert shares == sorted(shares) and shares[-1] == 1.0 and sum(share == 1.0 for share in shares) == 1
+    (one,) = engine.shelf("papers").documents
+    assert one.warm > 1000
+    engine.close()
+
+
+def test_forgetting_takes_just_the_named_documents(engine: LocalEngine, papers: Editor) -> None:
+    list(engine.warm("papers"))
+    assert engine.forget("papers", ("a[1].txt",)) == ("a[1].txt",)
+    assert warm_of(engine) == {"a1.txt": True, "b.txt": True}
+    assert engine.forget("papers", ()) == ()
+    assert len(engine.shelf("papers").documents) == 2
+
+
+def test_failures_say_below_which_root_they_lie(engine: LocalEngine, papers: Editor) -> None:
+    (root,) = papers.roots()
+    papers.note_failure(root, "locked.pdf", "is encrypted")
+    (failure,) = engine.shelf("papers").failed
+    assert (failure.document, failure.root) == ("locked.pdf", root)
+
+
+def test_an_ingest_that_waits_for_another_process_says_so_and_can_be_stopped(
+    engine: LocalEngine, papers: Editor, folder: Callable[..., Path]
+) -> None:
+    root = folder({"new.txt": "Something new."})
+    stopped: list[bool] = []
+    with storage.lock(papers.folder / LOCK, "the library 'papers'"):
+        told = engine.ingest("papers", root, stop=lambda: bool(stopped))
+        first = next(told)
+        assert isinstance(first, IngestProgress) and first.stage == "wait" and "papers" in first.document
+        stopped.append(True)
+        with pytest.raises(Cancelled):
+            next(told)
+    assert isinstance(list(engine.ingest("papers", root))[-1], IngestReport)

@@ -1,0 +1,141 @@
+"""The app's workers and the walls between libraries: each reaches the libraries it was started for, and ends in time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localrag.security.encryption import unlocked
+from localrag.security.offline import landlock
+from localrag.settings import Settings
+from localrag.store import names
+from localrag.worker import process
+
+HERE = Path(__file__).parents[1]
+
+
+def pid(engine: Any, *libraries: str) -> int:
+    return int(next(engine.ask("pid", libraries=libraries)).text)
+
+
+def ends(pid: int) -> bool:
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_another_library_is_asked_in_another_process_and_the_one_before_ends(engine: Any) -> None:
+    engine.use(("ours",))
+    engine.load()
+    first = pid(engine, "ours")
+    assert pid(engine, "ours") == first
+    second = pid(engine, "theirs")
+    assert second != first and ends(first)
+    # Who asks both together is not served by one of them, and the other way round.
+    both = pid(engine, "ours", "theirs")
+    assert both != second and pid(engine, "theirs", "ours") == both
+    assert pid(engine, "ours") != both and ends(both)
+
+
+def test_a_call_for_another_library_leaves_the_model_where_it_is(engine: Any) -> None:
+    engine.use(("ours",))
+    first = pid(engine, "ours")
+    assert engine.page("theirs", "a.txt").page.text == "page None"
+    assert pid(engine, "ours") == first
+    assert len(engine._all()) == 1
+
+
+def test_what_is_under_way_goes_on_when_another_library_is_chosen(engine: Any) -> None:
+    engine.use(("ours",))
+    going = engine.ask("count", libraries=("ours",))
+    first = int(next(going).text)
+    assert pid(engine, "theirs") != first
+    assert [next(going).text for _ in range(3)] == ["1", "2", "3"]
+    going.close()
+    assert ends(first)
+
+
+def test_a_worker_is_given_the_keys_of_its_own_libraries_alone(
+    shelf: Callable[..., Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from localrag.security.encryption.keys import Key
+
+    held = {settings.library_dir(name): Key.new() for name in ("ours", "theirs")}
+    monkeypatch.setattr(unlocked, "keys", lambda: held)
+    monkeypatch.setattr(process.Process, "_run", lambda self: None)
+    made = process.Process(settings, ("ours",))
+    assert made._setup.keys == ((str(settings.library_dir("ours")), held[settings.library_dir("ours")].secret),)
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from localrag import offline
+from localrag.service import process
+from localrag.service.client import RemoteEngine
+from localrag.settings import Settings
+process.WORKER = "service.scripted_worker"
+folder = Path(sys.argv[1])
+settings = Settings(home=folder / "home")
+for name in ("ours", "theirs"):
+    settings.library_dir(name).mkdir(parents=True)
+    (settings.library_dir(name) / "library.db").write_text("words of " + name)
+(folder / "papers").mkdir()
+(folder / "papers/a.txt").write_text("text")
+offline.confine()
+engine = RemoteEngine(settings)
+
+def read(*libraries):
+    for name in ("ours", "theirs"):
+        yield next(engine.ask("read " + str(settings.library_dir(name) / "library.db"), libraries=libraries)).text
+
+print(*read("ours"), *read("theirs"), *read("ours", "theirs"), sep=" | ")
+(first,) = engine.ingest("new", folder / "papers")
+print((settings.library_dir("new") / "read.txt").read_text(), settings.foreign("new") == "")
+engine.use(("new",))
+engine.load()
+(folder / "later").mkdir()
+(folder / "later/a.txt").write_text("later")
+(second,) = engine.ingest("new", folder / "later")
+(third,) = engine.ingest("new", folder / "later")
+print((settings.library_dir("new") / "read.txt").read_text(), first.library != second.library == third.library)
+engine.close()
+"""
+
+
+@pytest.mark.skipif(not landlock.abi(), reason="this kernel has no Landlock, or was started without it")
+def test_the_kernel_holds_a_worker_to_its_libraries(tmp_path: Path, home: Path) -> None:
+    environ = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}"}
+    command = [sys.executable, "-c", CHILD, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    refused = "PermissionError"
+    assert done.stdout.splitlines() == [
+        f"words of ours | {refused} | {refused} | words of theirs | words of ours | words of theirs",
+        "text True",
+        "later True",
+    ]
+
+
+def test_a_folder_of_another_library_is_told_by_the_screen_s_own_process(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def library_of(path: Path, settings: Settings) -> str | None:
+        assert not unlocked._may_ask.get(), "a question for a passphrase would stand in the middle of the screen"
+        return "theirs" if path == tmp_path else None
+
+    monkeypatch.setattr(names, "library_of", library_of)
+    assert engine.look_at(tmp_path).library == "theirs"
+    assert engine.look_at(Path("elsewhere")).files == 3

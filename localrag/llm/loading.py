@@ -135,7 +135,8 @@ def generator_identity(settings: Settings) -> str:
     """
     model = ModelStore(settings).default("generator")
     parts = [
-        model.sha256, model.adapter_sha256 or "", _build(), str(batching.STEP), settings.kv_type, settings.flash_attention,
+        model.sha256, model.adapter_sha256 or "", _build(), str(batching.STEP), settings.kv_type,
+        settings.flash_attention,
         str(settings.gpu_layers),
     ]  # fmt: skip
     return "\n".join(parts)

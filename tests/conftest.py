@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from fakes import HashingEmbedder, ScriptedGenerator
 
 from localrag import policy
 from localrag.answer.assistant import Assistant
-from localrag.embeddings.embedding import EmbedderIdentity, HashingEmbedder
+from localrag.embeddings.embedding import EmbedderIdentity
 from localrag.ingest import chunking
 from localrag.llm import loading
-from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings, load_settings
 from localrag.store import minhash
 from localrag.store.writer import Editor

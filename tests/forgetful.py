@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fakes import ScriptedGenerator
+
 from localrag.events import Delta, PromptRead
-from localrag.llm.generation import Completed, ScriptedGenerator
+from localrag.llm.generation import Completed
 from localrag.types import Message, Usage
 
 

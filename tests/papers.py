@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fakes import HashingEmbedder
 
-from localrag.embeddings.embedding import HashingEmbedder
 from localrag.events import IngestReport
 from localrag.ingest import sync as ingesting
 from localrag.store.library import Library

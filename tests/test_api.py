@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import HashingEmbedder
 
 import localrag
 from localrag import api
-from localrag.embeddings.embedding import HashingEmbedder
 from localrag.errors import EmbedderMismatch, LibraryLocked, NotFoundError, UsageError
 from localrag.events import Answered, Delta, Planned
 from localrag.ingest.sync import writing

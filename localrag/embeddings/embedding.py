@@ -1,4 +1,4 @@
-"""Texts to vectors: what every embedder does, sentence-transformers, and a hashing fake for tests.
+"""Texts to vectors: what every embedder does, and sentence-transformers.
 
 Vectors are float32 of unit length, so that the inner product is the cosine. Who made a vector is part of the
 library: vectors of two embedders, or of one embedder in two precisions, are never put in one index.
@@ -6,8 +6,6 @@ library: vectors of two embedders, or of one embedder in two precisions, are nev
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -156,53 +154,6 @@ class SentenceTransformerEmbedder:
         # numpy has no bfloat16, so the tensor is widened before it leaves torch.
         tensor = encode(texts, batch_size=BATCH, convert_to_tensor=True, show_progress_bar=False)
         return _unit(tensor.float().cpu().numpy())
-
-
-class HashingEmbedder:
-    """A fake for tests: words hashed into buckets. Texts that share words are near, nothing more."""
-
-    def __init__(self, dimension: int = 256, max_tokens: int = 254, sha256: str = "0" * 64) -> None:
-        self._identity = EmbedderIdentity("hashing", sha256, "float32", "hashing", dimension)
-        self._max_tokens = max_tokens
-
-    @property
-    def identity(self) -> EmbedderIdentity:
-        return self._identity
-
-    @property
-    def max_tokens(self) -> int:
-        return self._max_tokens
-
-    def count(self, text: str) -> int:
-        return len(_WORD.findall(text))
-
-    def embed_documents(
-        self,
-        texts: Sequence[str],
-        *,
-        progress: Callable[[int], None] | None = None,
-        stop: Callable[[], bool] | None = None,
-    ) -> Vectors:
-        if stop is not None and stop():
-            raise Cancelled("stopped while embedding")
-        rows = np.stack([self._row(text) for text in texts]) if texts else np.empty((0, self._identity.dimension))
-        if progress is not None:
-            progress(len(texts))
-        return _unit(rows.astype(np.float32))
-
-    def embed_question(self, text: str) -> Vectors:
-        row: Vectors = self.embed_documents([text])[0]
-        return row
-
-    def _row(self, text: str) -> NDArray[np.float64]:
-        row = np.zeros(self._identity.dimension)
-        for word in _WORD.findall(text.lower()):
-            digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
-            row[int.from_bytes(digest, "little") % len(row)] += 1.0
-        return row
-
-
-_WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def _unit(rows: Vectors) -> Vectors:

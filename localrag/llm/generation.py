@@ -1,4 +1,4 @@
-"""The model that answers: what every generator does, and a scripted fake for tests.
+"""The model that answers: what every generator does.
 
 The real one is `llama.py`. A generator remembers the tokens it has read, so that a prompt that begins as the last one
 did is read from where they part.
@@ -6,10 +6,8 @@ did is read from where they part.
 
 from __future__ import annotations
 
-import re
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from localrag.events import Delta, PromptRead, Thought
@@ -153,103 +151,3 @@ class Generator(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-@dataclass(slots=True)
-class ScriptedGenerator:
-    """A fake: answers by the first pattern found in the last message, else with `otherwise`.
-
-    `weights` does the same for `weigh`: the option to be certain of, else the first. With a `thought` it has a
-    thinking mode, and thinks just that. It counts words as tokens and keeps each prompt it was given in `prompts`.
-    """
-
-    script: Sequence[tuple[str, str]] = ()
-    otherwise: str = "The documents do not say."
-    weights: Sequence[tuple[str, str]] = ()
-    window: int = 4096
-    model: str = "scripted"
-    bytes_per_token: int = 1
-    thought: str = ""
-    prompts: list[tuple[Message, ...]] = field(default_factory=list)
-
-    @property
-    def thinks(self) -> bool:
-        return bool(self.thought)
-
-    def count(self, text: str) -> int:
-        return len(text.split())
-
-    def overhead(self, messages: int) -> int:
-        return 4 * messages
-
-    def generate(
-        self,
-        messages: Sequence[Message],
-        *,
-        max_tokens: int,
-        temperature: float = 0.0,
-        seed: int = 0,
-        grammar: str | None = None,
-        stop: Callable[[], bool] | None = None,
-        states: StateStore | None = None,
-        think: int = 0,
-    ) -> Iterator[PromptRead | Thought | Delta | Completed]:
-        self.prompts.append(tuple(messages))
-        read = sum(self.count(message.whole) for message in messages)
-        yield PromptRead(read, read)
-        last = messages[-1].whole
-        answer = next((reply for pattern, reply in self.script if re.search(pattern, last)), self.otherwise)
-        written: list[str] = []
-        thoughts = re.findall(r"\s*\S+", self.thought)[:think] if grammar is None else []
-        yield from (Thought(word) for word in thoughts)
-        thought = "".join(thoughts)
-        for word in re.findall(r"\s*\S+", answer)[:max_tokens]:
-            if stop is not None and stop():
-                usage = Usage(read, 0, len(thoughts) + len(written))
-                yield Completed("".join(written), usage, "stopped", thought=thought)
-                return
-            written.append(word)
-            yield Delta(word)
-        ended: Literal["end", "length"] = "end" if "".join(written) == answer.rstrip() else "length"
-        yield Completed("".join(written), Usage(read, 0, len(thoughts) + len(written)), ended, thought=thought)
-
-    def weigh(
-        self,
-        messages: Sequence[Message],
-        options: Sequence[str],
-        *,
-        stop: Callable[[], bool] | None = None,
-        states: StateStore | None = None,
-    ) -> Iterator[PromptRead | Weighed]:
-        self.prompts.append(tuple(messages))
-        read = sum(self.count(message.whole) for message in messages)
-        yield PromptRead(read, read)
-        last = messages[-1].whole
-        reply = next((reply for pattern, reply in self.weights if re.search(pattern, last)), options[0])
-        yield Weighed(tuple(float(option == reply) for option in options), Usage(read, 0, 0))
-
-    def read(
-        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, states: StateStore | None = None
-    ) -> Iterator[PromptRead]:
-        self.prompts.append(tuple(messages))
-        prefixes = self.prefixes(messages)
-        total = len(prefixes[-1].tokens) if prefixes else 0
-        yield PromptRead(0, total)
-        for prefix in prefixes:
-            if stop is not None and stop():
-                return
-            if states is not None:
-                states.put(prefix, memoryview(f"state of {len(prefix.tokens)} words".encode()))
-            yield PromptRead(len(prefix.tokens), total)
-
-    def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
-        words: list[int] = []
-        cuts: list[int] = []
-        for message in messages:
-            for part in message.stable:
-                words += [zlib.crc32(word.encode()) for word in part.split()]
-                cuts.append(len(words))
-        return [Prefix(tuple(words[:end]), tuple(cuts[: at + 1]), at + 1) for at, end in enumerate(cuts)]
-
-    def close(self) -> None:
-        pass

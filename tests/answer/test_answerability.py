@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag.answer import answerability, prompts
 from localrag.answer.question import Prompted, Question
-from localrag.llm.generation import ScriptedGenerator
 from localrag.types import EVERYTHING, Passage, Plan
 
 

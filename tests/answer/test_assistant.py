@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import HashingEmbedder, ScriptedGenerator
 
 from localrag import api
 from localrag.answer.assistant import Assistant
-from localrag.embeddings.embedding import EmbedderIdentity, HashingEmbedder
+from localrag.embeddings.embedding import EmbedderIdentity
 from localrag.errors import ModelError, NotFoundError, StorageError, UsageError
 from localrag.events import Answered, Delta, Event, Found, Notice, Planned, PromptRead, Surveyed
 from localrag.llm import loading, priority
-from localrag.llm.generation import ScriptedGenerator, StateStore
+from localrag.llm.generation import StateStore
 from localrag.security import audit, storage
 from localrag.security.audit import words
 from localrag.settings import Settings

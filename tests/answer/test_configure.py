@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag.answer.assistant import Assistant
 from localrag.errors import ModelMissing
 from localrag.llm import loading
-from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import OF_THE_MODEL, Settings, knobs
 from localrag.worker.local import LocalEngine
 

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag.answer import followups, prompts
-from localrag.llm.generation import ScriptedGenerator
 from localrag.types import Turn
 
 HISTORY = [Turn("When does the lease of Hall 3 end?", "The lease ends on 31 May 2030 [1].")]

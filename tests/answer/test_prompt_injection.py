@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag.answer import context, prompt_injection
 from localrag.answer import prompts as prompt
 from localrag.answer.assistant import Assistant
 from localrag.answer.survey import prompts
 from localrag.events import Answered
-from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings
 from localrag.types import Passage
 

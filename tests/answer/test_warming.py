@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from fakes import ScriptedGenerator
 
 from localrag.answer import warming
 from localrag.answer.assistant import Assistant
 from localrag.cli.app import localrag
 from localrag.events import PromptRead, Warmed
 from localrag.llm import priority, prompt_cache
-from localrag.llm.generation import ScriptedGenerator, StateStore
+from localrag.llm.generation import StateStore
 from localrag.llm.priority import Rank
 from localrag.settings import Settings
 from localrag.store.writer import Editor

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag.answer import prompts
 from localrag.answer.assistant import Assistant
 from localrag.events import Again, Answered, Delta, Event, Notice, Thought, Tried
-from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import Answer, Message

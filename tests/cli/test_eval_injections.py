@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from fakes import ScriptedGenerator
 
 from localrag.cli.evaluate import eval_command
 from localrag.errors import NotFoundError
 from localrag.evaluation.injections import suite
-from localrag.llm.generation import ScriptedGenerator
 
 pytestmark = pytest.mark.usefixtures("settings")
 

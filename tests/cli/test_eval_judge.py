@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from evaluation.office import make_dataset, make_documents, make_model, make_settings  # noqa: F401
+from fakes import ScriptedGenerator
 
 from localrag.cli.evaluate import eval_command
 from localrag.errors import NotFoundError, UsageError
-from localrag.llm.generation import ScriptedGenerator
 
 pytestmark = pytest.mark.usefixtures("settings")
 KNOWN = {"rent": "EUR 2,450", "treasurer": "Ada Quill", "parking": ""}

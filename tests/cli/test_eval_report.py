@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from evaluation.office import asked, make_dataset, make_documents, make_model, make_settings  # noqa: F401
+from fakes import ScriptedGenerator
 
 from localrag.cli.evaluate import eval_command
 from localrag.errors import UsageError
-from localrag.llm.generation import ScriptedGenerator
 
 pytestmark = pytest.mark.usefixtures("settings")
 

@@ -16,10 +16,10 @@ from evaluation.office import (  # noqa: F401
     make_settings,
     write,
 )  # fmt: skip
+from fakes import ScriptedGenerator
 
 from localrag.cli.evaluate import eval_command
 from localrag.errors import UsageError
-from localrag.llm.generation import ScriptedGenerator
 
 pytestmark = pytest.mark.usefixtures("settings")
 

@@ -21,12 +21,12 @@ from evaluation.office import (  # noqa: F401
     write,
 )  # fmt: skip
 from evaluation.test_beir import make as make_beir
+from fakes import ScriptedGenerator
 
 from localrag.api import open_library
 from localrag.cli import eval_setup
 from localrag.cli.evaluate import eval_command
 from localrag.errors import Cancelled, NotFoundError, UsageError
-from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings
 
 LEASE_AT_LENGTH = (

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fakes
 import pytest
 from click.testing import CliRunner, Result
+from fakes import HashingEmbedder
 
 from localrag.cli.app import localrag
 from localrag.errors import EmbedderMismatch, LibraryError, LibraryLocked, LocalragError, NotFoundError, UsageError
@@ -109,11 +111,12 @@ def test_what_to_type_next_can_be_typed_as_it_stands(models: Any, folder: Folder
     assert "--library 'my papers'" in said and "localrag chat 'my papers'" in said
 
 
-WATCHER = """
+WATCHER = f"""
 import sys
-from localrag import loading
+sys.path.append({str(Path(fakes.__file__).parent)!r})
+from fakes import HashingEmbedder
 from localrag.cli.app import main
-from localrag.embedding import HashingEmbedder
+from localrag.llm import loading
 loading.load_embedder = lambda settings, identity=None: HashingEmbedder()
 sys.argv[0] = "localrag"
 main()
@@ -165,8 +168,6 @@ def test_no_wait_says_who_writes(models: Any, folder: Folder, home: Path) -> Non
 
 
 def test_another_schema_or_embedder_is_refused(models: Any, folder: Folder, home: Path) -> None:
-    from localrag.embeddings.embedding import HashingEmbedder
-
     root = folder({"a.txt": "Alpha."})
     run("ingest", root)
     models.embedder = HashingEmbedder(8)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import HashingEmbedder
 
-from localrag.embeddings.embedding import Embedder, HashingEmbedder, SentenceTransformerEmbedder
+from localrag.embeddings.embedding import Embedder, SentenceTransformerEmbedder
 from localrag.errors import Cancelled, ModelError
 from localrag.models.store import ModelStore
 from localrag.settings import Settings

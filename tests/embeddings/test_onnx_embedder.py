@@ -116,7 +116,7 @@ def test_a_library_of_sentence_transformers_stays_with_it(settings: Settings) ->
 
 LOADS = """
 import sys
-from localrag.loading import load_embedder
+from localrag.llm.loading import load_embedder
 from localrag.settings import load_settings
 assert load_embedder(load_settings()).embed_question("When does the lease end?").shape == (384,)
 print(sorted({"torch", "transformers", "sentence_transformers", "onnx", "huggingface_hub"} & set(sys.modules)))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from fakes import ScriptedGenerator
+
 from localrag.evaluation.injections import suite
 from localrag.events import Delta, PromptRead
-from localrag.llm.generation import Completed, ScriptedGenerator
+from localrag.llm.generation import Completed
 from localrag.types import Message
 
 ALL = suite.injected()

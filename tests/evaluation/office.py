@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import HashingEmbedder, ScriptedGenerator
 
 from localrag import api
-from localrag.embeddings.embedding import HashingEmbedder
 from localrag.llm import loading
-from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings
 
 LEASE = (

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation import agreement, arena
@@ -12,7 +13,6 @@ from localrag.evaluation.agreement import Given
 from localrag.evaluation.arena import Side
 from localrag.evaluation.judge import ByCode, ByModel, Preferred
 from localrag.evaluation.runs import Run
-from localrag.llm.generation import ScriptedGenerator
 
 RIGHT, WRONG = "It is EUR 2,450.", "It is EUR 90."
 

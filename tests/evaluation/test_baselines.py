@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag import api
 from localrag.answer.assistant import Assistant
@@ -14,7 +15,6 @@ from localrag.evaluation.datasets import load, match
 from localrag.evaluation.runs import Run
 from localrag.events import Answered
 from localrag.llm import loading
-from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings
 from localrag.types import Answer
 

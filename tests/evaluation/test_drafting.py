@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import ScriptedGenerator
 
 from evaluation.office import write
 from localrag import api
@@ -14,7 +15,6 @@ from localrag.errors import UsageError
 from localrag.evaluation import drafting
 from localrag.evaluation.datasets import load
 from localrag.evaluation.drafting import check
-from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings
 from localrag.store.library import Library
 

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from fakes import ScriptedGenerator
 
 from evaluation.obedient import Obedient
 from localrag.answer.assistant import Assistant
@@ -15,7 +16,6 @@ from localrag.evaluation.injections import running, suite
 from localrag.evaluation.injections.running import Share
 from localrag.evaluation.injections.suite import Injected
 from localrag.evaluation.runs import Run
-from localrag.llm.generation import ScriptedGenerator
 from localrag.llm.llama import LlamaGenerator
 from localrag.models.store import ModelStore
 from localrag.settings import Settings

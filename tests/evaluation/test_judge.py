@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag.evaluation import judge
 from localrag.evaluation.agreement import Given
 from localrag.evaluation.judge import ByCode, ByModel
 from localrag.evaluation.runs import Run
-from localrag.llm.generation import ScriptedGenerator, Weighed
+from localrag.llm.generation import Weighed
 from localrag.types import Message, Usage
 
 RENT = Given("1", "What is the rent?", "EUR 2,450", "It is EUR 2,450 [1].")

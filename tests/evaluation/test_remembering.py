@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag.evaluation.remembering import Remembering, call_of
 from localrag.events import Delta
-from localrag.llm.generation import Completed, ScriptedGenerator, Weighed
+from localrag.llm.generation import Completed, Weighed
 from localrag.types import Message, Usage
 
 ASK = [Message("system", "Rules."), Message("user", "one two three four five six")]

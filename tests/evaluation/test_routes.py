@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag import api
 from localrag.answer.assistant import Assistant
@@ -18,7 +19,7 @@ from localrag.evaluation.datasets import Question, load, match
 from localrag.evaluation.remembering import Remembering
 from localrag.evaluation.runs import Run
 from localrag.events import Answered, Event, Planned
-from localrag.llm.generation import Completed, ScriptedGenerator, Weighed
+from localrag.llm.generation import Completed, Weighed
 from localrag.settings import Settings
 from localrag.types import Answer, Message, Mode, Plan, Usage
 

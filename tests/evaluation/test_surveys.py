@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag import api
 from localrag.answer.assistant import Assistant
@@ -13,7 +14,6 @@ from localrag.errors import ModelError, ModelMissing, NotFoundError, UsageError
 from localrag.evaluation import misses, surveys
 from localrag.evaluation.datasets import Matched, Question
 from localrag.evaluation.runs import Run
-from localrag.llm.generation import ScriptedGenerator
 from localrag.settings import Settings
 
 ASK = "Which documents have a rent clause?"

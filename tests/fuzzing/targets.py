@@ -15,9 +15,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from fakes import HashingEmbedder, ScriptedGenerator
+
 from fuzzing import mutating
 from localrag.answer.assistant import Assistant
-from localrag.embeddings.embedding import HashingEmbedder
 from localrag.errors import LocalragError
 from localrag.ingest import chunking
 from localrag.ingest.readers import wire as reading
@@ -25,7 +26,6 @@ from localrag.ingest.readers.source import Options
 from localrag.lifecycle import backup
 from localrag.lifecycle.backup import container
 from localrag.llm import loading
-from localrag.llm.generation import ScriptedGenerator
 from localrag.security import audit, storage
 from localrag.security.audit import words
 from localrag.security.encryption import ring as rings

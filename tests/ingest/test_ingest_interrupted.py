@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fakes import HashingEmbedder
 from papers import IDENTITY, contents, ingest, never, sound
 
-from localrag.embeddings.embedding import HashingEmbedder
 from localrag.errors import Cancelled, LibraryLocked, StorageError
 from localrag.events import IngestProgress
 from localrag.ingest import preparing, reembed
@@ -27,6 +27,7 @@ from localrag.store.library import Library
 from localrag.store.writer import Editor
 
 Folder = Callable[..., Path]
+TESTS = str(Path(__file__).parents[1])
 
 
 # --- stopping -----------------------------------------------------------------------------------------------
@@ -82,23 +83,24 @@ def test_a_full_disk_ends_it_with_what_to_do_and_keeps_what_was_stored(
 DRIVER = """
 import sys, time
 from pathlib import Path
-from localrag import ingest as ingesting
-from localrag import preparing, renewal
-from localrag.editing import Editor
-from localrag.embedding import HashingEmbedder
+sys.path.append(sys.argv.pop())
+from fakes import HashingEmbedder
+from localrag.ingest import preparing, reembed
+from localrag.ingest import sync as ingesting
+from localrag.store.writer import Editor
 
 class Slow(HashingEmbedder):
     def embed_documents(self, texts, **more):
         time.sleep(0.02)
         return super().embed_documents(texts, **more)
 
-preparing._CHUNKS, renewal._AT_ONCE = 2, 3
+preparing._CHUNKS, reembed._AT_ONCE = 2, 3
 folder, root = Path(sys.argv[1]), Path(sys.argv[2])
 with ingesting.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=lambda text: print(text, flush=True)):
     library = Editor.create(folder, "papers", Slow().identity)
     print("writing", flush=True)
     if "--renew" in sys.argv:
-        renewal.renew(library, Slow(64, sha256="2" * 64))
+        reembed.renew(library, Slow(64, sha256="2" * 64))
         sys.exit()
     report = ingesting.ingest(library, root, embedder=Slow, limits=ingesting.Limits(workers=1))
     print("read", len(report.read), flush=True)
@@ -109,7 +111,7 @@ def driver(tmp_path: Path, library: Path, root: Path, *more: str) -> subprocess.
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
     return subprocess.Popen(
-        [sys.executable, str(script), str(library), str(root), *more],
+        [sys.executable, str(script), str(library), str(root), *more, TESTS],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -190,9 +192,10 @@ def test_a_renewal_that_was_killed_at_any_moment_ends_as_an_undisturbed_one(
 LOOKER = """
 import sys
 from pathlib import Path
-from localrag import retrieval
-from localrag.embedding import HashingEmbedder
-from localrag.library import Library
+sys.path.append(sys.argv.pop())
+from fakes import HashingEmbedder
+from localrag.search import retrieval
+from localrag.store.library import Library
 
 library, embedder = Library.open(Path(sys.argv[1]), "papers"), HashingEmbedder()
 looks, generations = 0, set()
@@ -216,7 +219,7 @@ def test_searches_in_another_process_see_whole_documents_of_one_generation(
     root, ended = folder(MANY), tmp_path / "ended"
     (tmp_path / "looker.py").write_text(LOOKER)
     looker = subprocess.Popen(
-        [sys.executable, str(tmp_path / "looker.py"), str(library.folder), str(ended)],
+        [sys.executable, str(tmp_path / "looker.py"), str(library.folder), str(ended), TESTS],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     ingest(library, root)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import HashingEmbedder
 from papers import contents, ingest, never, sound, with_words
 
-from localrag.embeddings.embedding import HashingEmbedder
 from localrag.errors import NotFoundError, UsageError
 from localrag.ingest import sync as ingesting
 from localrag.ingest import watch as watching

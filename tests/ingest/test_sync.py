@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import HashingEmbedder
 from papers import ingest, never, sound, with_words
 
-from localrag.embeddings.embedding import HashingEmbedder
 from localrag.errors import EmbedderMismatch, NotFoundError, UsageError
 from localrag.ingest import preparing
 from localrag.ingest import sync as ingesting

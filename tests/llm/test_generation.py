@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from fakes import ScriptedGenerator
+
 from localrag.events import Delta, PromptRead
-from localrag.llm.generation import Completed, ScriptedGenerator, Weighed
+from localrag.llm.generation import Completed, Weighed
 from localrag.types import Message
 
 ASKED = [Message("system", "Rules."), Message("user", "When does the lease end?")]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import HashingEmbedder
 
-from localrag.embeddings.embedding import HashingEmbedder
 from localrag.errors import NotFoundError, UsageError
 from localrag.ingest import chunking
 from localrag.ingest.readers.base import SUFFIXES

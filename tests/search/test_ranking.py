@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fakes import HashingEmbedder
 
-from localrag.embeddings.embedding import HashingEmbedder
 from localrag.ingest import chunking
 from localrag.search import ranking
 from localrag.search.ranking import Hit, Place, in_turn, passages

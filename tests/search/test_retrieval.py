@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import pytest
+from fakes import HashingEmbedder
 
-from localrag.embeddings.embedding import HashingEmbedder
 from localrag.errors import NotFoundError
 from localrag.search import retrieval
 from localrag.search.retrieval import Method

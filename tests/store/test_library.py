@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import HashingEmbedder
 from papers import all_vectors, sound, with_words
 
 from localrag import policy
-from localrag.embeddings.embedding import HashingEmbedder
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError, UsageError
 from localrag.security.encryption.database import sqlite3
 from localrag.store.library import Library

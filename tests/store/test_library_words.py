@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from fakes import HashingEmbedder
 from papers import full_text_is_whole, sound, with_words
 
-from localrag.embeddings.embedding import HashingEmbedder
 from localrag.ingest import chunking
 from localrag.store.writer import Editor
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag import api
 from localrag.answer.assistant import Assistant
@@ -18,7 +19,7 @@ from localrag.errors import LocalragError, NotFoundError
 from localrag.lifecycle import encrypt
 from localrag.llm import prompt_cache
 from localrag.llm.batching import Prefix
-from localrag.llm.generation import ScriptedGenerator, StateStore
+from localrag.llm.generation import StateStore
 from localrag.llm.prompt_cache import PrefixCache
 from localrag.search import retrieval
 from localrag.security import audit

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import HashingEmbedder
 from papers import all_vectors
 
-from localrag.embeddings.embedding import HashingEmbedder
 from localrag.store import vector_index, vectors
 from localrag.store.library import Library
 from localrag.store.schema import INDEX

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag.answer.survey import asking
 from localrag.answer.survey.asking import Leaf, Material, Verdict
 from localrag.answer.survey.leaf import leaf_question
-from localrag.llm.generation import ScriptedGenerator, Weighed
+from localrag.llm.generation import Weighed
 from localrag.llm.llama import LlamaGenerator
 from localrag.models.store import ModelStore
 from localrag.settings import load_settings

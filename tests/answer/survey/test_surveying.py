@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from fakes import ScriptedGenerator
 
 from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta, Event, Surveyed
-from localrag.llm.generation import ScriptedGenerator
 from localrag.store.library import Library
 from localrag.types import Answer, Filter, Message
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fakes import ScriptedGenerator
 from forgetful import Forgetful, shown
 
 from localrag.evaluation.calibrate import calibrating, outcome
 from localrag.evaluation.calibrate.calibrating import Kept, Scope, Way
 from localrag.evaluation.calibrate.filler import Filler
 from localrag.llm import calibration
-from localrag.llm.generation import ScriptedGenerator
 
 SCOPE = Scope((1000, 2000, 4000))
 

@@ -1,0 +1,172 @@
+"""Stand-ins for models: a generator that follows a script, and an embedder that hashes words."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from localrag.embeddings.embedding import EmbedderIdentity
+from localrag.errors import Cancelled
+from localrag.events import Delta, PromptRead, Thought
+from localrag.llm.batching import Prefix
+from localrag.llm.generation import Completed, StateStore, Weighed
+from localrag.types import Message, Usage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(slots=True)
+class ScriptedGenerator:
+    """Answers by the first pattern found in the last message, else with `otherwise`.
+
+    `weights` does the same for `weigh`: the option to be certain of, else the first. With a `thought` it has a
+    thinking mode, and thinks just that. It counts words as tokens and keeps each prompt it was given in `prompts`.
+    """
+
+    script: Sequence[tuple[str, str]] = ()
+    otherwise: str = "The documents do not say."
+    weights: Sequence[tuple[str, str]] = ()
+    window: int = 4096
+    model: str = "scripted"
+    bytes_per_token: int = 1
+    thought: str = ""
+    prompts: list[tuple[Message, ...]] = field(default_factory=list)
+
+    @property
+    def thinks(self) -> bool:
+        return bool(self.thought)
+
+    def count(self, text: str) -> int:
+        return len(text.split())
+
+    def overhead(self, messages: int) -> int:
+        return 4 * messages
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        grammar: str | None = None,
+        stop: Callable[[], bool] | None = None,
+        states: StateStore | None = None,
+        think: int = 0,
+    ) -> Iterator[PromptRead | Thought | Delta | Completed]:
+        self.prompts.append(tuple(messages))
+        read = sum(self.count(message.whole) for message in messages)
+        yield PromptRead(read, read)
+        last = messages[-1].whole
+        answer = next((reply for pattern, reply in self.script if re.search(pattern, last)), self.otherwise)
+        written: list[str] = []
+        thoughts = re.findall(r"\s*\S+", self.thought)[:think] if grammar is None else []
+        yield from (Thought(word) for word in thoughts)
+        thought = "".join(thoughts)
+        for word in re.findall(r"\s*\S+", answer)[:max_tokens]:
+            if stop is not None and stop():
+                usage = Usage(read, 0, len(thoughts) + len(written))
+                yield Completed("".join(written), usage, "stopped", thought=thought)
+                return
+            written.append(word)
+            yield Delta(word)
+        ended: Literal["end", "length"] = "end" if "".join(written) == answer.rstrip() else "length"
+        yield Completed("".join(written), Usage(read, 0, len(thoughts) + len(written)), ended, thought=thought)
+
+    def weigh(
+        self,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        *,
+        stop: Callable[[], bool] | None = None,
+        states: StateStore | None = None,
+    ) -> Iterator[PromptRead | Weighed]:
+        self.prompts.append(tuple(messages))
+        read = sum(self.count(message.whole) for message in messages)
+        yield PromptRead(read, read)
+        last = messages[-1].whole
+        reply = next((reply for pattern, reply in self.weights if re.search(pattern, last)), options[0])
+        yield Weighed(tuple(float(option == reply) for option in options), Usage(read, 0, 0))
+
+    def read(
+        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, states: StateStore | None = None
+    ) -> Iterator[PromptRead]:
+        self.prompts.append(tuple(messages))
+        prefixes = self.prefixes(messages)
+        total = len(prefixes[-1].tokens) if prefixes else 0
+        yield PromptRead(0, total)
+        for prefix in prefixes:
+            if stop is not None and stop():
+                return
+            if states is not None:
+                states.put(prefix, memoryview(f"state of {len(prefix.tokens)} words".encode()))
+            yield PromptRead(len(prefix.tokens), total)
+
+    def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
+        words: list[int] = []
+        cuts: list[int] = []
+        for message in messages:
+            for part in message.stable:
+                words += [zlib.crc32(word.encode()) for word in part.split()]
+                cuts.append(len(words))
+        return [Prefix(tuple(words[:end]), tuple(cuts[: at + 1]), at + 1) for at, end in enumerate(cuts)]
+
+    def close(self) -> None:
+        pass
+
+
+class HashingEmbedder:
+    """Hashes words into buckets: texts that share words are near, nothing more."""
+
+    def __init__(self, dimension: int = 256, max_tokens: int = 254, sha256: str = "0" * 64) -> None:
+        self._identity = EmbedderIdentity("hashing", sha256, "float32", "hashing", dimension)
+        self._max_tokens = max_tokens
+
+    @property
+    def identity(self) -> EmbedderIdentity:
+        return self._identity
+
+    @property
+    def max_tokens(self) -> int:
+        return self._max_tokens
+
+    def count(self, text: str) -> int:
+        return len(_WORD.findall(text))
+
+    def embed_documents(
+        self,
+        texts: Sequence[str],
+        *,
+        progress: Callable[[int], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> Vectors:
+        if stop is not None and stop():
+            raise Cancelled("stopped while embedding")
+        rows = np.stack([self._row(text) for text in texts]) if texts else np.empty((0, self._identity.dimension))
+        if progress is not None:
+            progress(len(texts))
+        lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+        scaled: Vectors = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+        return scaled
+
+    def embed_question(self, text: str) -> Vectors:
+        row: Vectors = self.embed_documents([text])[0]
+        return row
+
+    def _row(self, text: str) -> NDArray[np.float64]:
+        row = np.zeros(self._identity.dimension)
+        for word in _WORD.findall(text.lower()):
+            digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
+            row[int.from_bytes(digest, "little") % len(row)] += 1.0
+        return row

@@ -18,9 +18,9 @@ from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import safe_xml
+from localrag.ingest.readers.blocks import markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.source import Options, Source, another_kind
-from localrag.ingest.readers.tables import markdown_rows
 from localrag.ingest.readers.text import decode_guessing, decode_html, guess_remark
 from localrag.ingest.readers.web import text_of
 from localrag.ingest.readers.xml_prose import as_html, is_prose, local_name, prose

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from xml.etree.ElementTree import Element
 
-from localrag.ingest.readers.tables import markdown_rows
+from localrag.ingest.readers.blocks import markdown_rows
 
 _OPEN = "http://schemas.openxmlformats.org"
 _A = f"{{{_OPEN}/drawingml/2006/main}}"

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.tables import cell, markdown_rows
+from localrag.ingest.readers.blocks import markdown_cell as cell
+from localrag.ingest.readers.blocks import markdown_rows
 from localrag.store.locations import cell_name
 from localrag.types import Anchor, Heading, Page
 

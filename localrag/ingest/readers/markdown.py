@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
+from localrag.ingest.readers.blocks import tag_text
 from localrag.ingest.readers.cleaning import clean
-from localrag.ingest.readers.hidden import of_tags
 from localrag.ingest.readers.source import Options, Source
 from localrag.ingest.readers.text import decode
 from localrag.types import Heading, Page, Reading
@@ -27,7 +27,7 @@ def read(source: Source, options: Options) -> Reading:
     text = clean(raw)
     headings = find_headings(text)
     title = next((item.title for item in headings if item.level == 1), "")
-    return Reading((Page(text, headings=headings),), title, (), of_tags(raw))
+    return Reading((Page(text, headings=headings),), title, (), tag_text(raw))
 
 
 def find_headings(text: str) -> tuple[Heading, ...]:

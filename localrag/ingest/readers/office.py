@@ -15,17 +15,14 @@ from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
+from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows, symbol
 from localrag.ingest.readers.cleaning import clean_title
 from localrag.ingest.readers.decrypt import decrypted
 from localrag.ingest.readers.drawing import chart, diagram, formula
-from localrag.ingest.readers.flow import Flow
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.hidden import Hidden
 from localrag.ingest.readers.numbering import Numbering
 from localrag.ingest.readers.package import DAMAGED, RELATION, Package, refusal
 from localrag.ingest.readers.source import Options, Source
-from localrag.ingest.readers.symbols import symbol
-from localrag.ingest.readers.tables import markdown_rows
 from localrag.types import Heading, Page, Reading, Remark
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -74,7 +71,7 @@ class _Body:
             any(text.text for text in one.iter(f"{_W}t")) for one in (comments if comments is not None else ())
         )
         self._foreign = 0
-        self._flow = Flow()
+        self._flow = Blocks()
         self._noted = 0
         self._hung: list[_Inline] = []
         self.title = ""
@@ -292,7 +289,7 @@ class _Look:
     """Whether text can be seen; collects what cannot."""
 
     def __init__(self, styles: _Styles, root: Element) -> None:
-        self.hidden = Hidden()
+        self.hidden = HiddenText()
         self._styles = styles
         page = root.find(f"{_W}background")
         self._coloured = page is not None and page.get(f"{_W}color", "auto").upper() not in _NO_COLOUR

@@ -16,16 +16,14 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
+from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
-from localrag.ingest.readers.flow import Flow
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.hidden import Hidden
 from localrag.ingest.readers.odf_styles import Styles, count, to_int
 from localrag.ingest.readers.package import DAMAGED, iso_date, refusal
 from localrag.ingest.readers.safe_xml import parse
 from localrag.ingest.readers.slides import in_order
 from localrag.ingest.readers.source import Budget, Options, Source
-from localrag.ingest.readers.tables import markdown_rows
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _NS = "urn:oasis:names:tc:opendocument:xmlns:"
@@ -121,11 +119,11 @@ class _Walker:
         self._styles = Styles([content, archive.xml("styles.xml")])
         self._outline: dict[int, int] = {}
         self._lists: dict[str, dict[int, int]] = {}
-        self._flow = Flow()
+        self._flow = Blocks()
         self._noted = 0
         self._inside = 0  # of cells
         self._pictures = 0
-        self.hidden = Hidden()
+        self.hidden = HiddenText()
         self.title = ""
 
     def flowing(self, body: Element) -> tuple[str, tuple[Heading, ...]]:
@@ -138,7 +136,7 @@ class _Walker:
         remarks: list[Remark] = []
         for number, slide in enumerate(body.iterfind(f"{_DRAW}page"), 1):
             self._pictures = 0
-            self.hidden = Hidden()
+            self.hidden = HiddenText()
             pages.append(self._slide(slide, number))
             if not pages[-1].text:
                 skipped.append(SkippedPage(number, "no text; a picture" if self._pictures else "no text"))
@@ -172,7 +170,7 @@ class _Walker:
 
     def _apart(self, element: Element, depth: int) -> list[str]:
         """The blocks of an element by themselves: a cell, a note, a shape of a slide."""
-        flow, self._flow = self._flow, Flow()
+        flow, self._flow = self._flow, Blocks()
         try:
             self._block(element, depth) if element.tag in _SHAPES else self._blocks(element, depth)
             return self._flow.lines()
@@ -326,7 +324,7 @@ _LEFT_OUT = frozenset(
 class _Inline:
     """The text of a paragraph, with the notes and shapes that hang on it."""
 
-    def __init__(self, styles: Styles, hidden: Hidden, noted: int) -> None:
+    def __init__(self, styles: Styles, hidden: HiddenText, noted: int) -> None:
         self._styles = styles
         self._hidden = hidden
         self._noted = noted

@@ -19,8 +19,8 @@ from typing import Any
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import pdf_native as native
+from localrag.ingest.readers.blocks import HiddenText
 from localrag.ingest.readers.cleaning import clean, clean_title
-from localrag.ingest.readers.hidden import Hidden
 from localrag.ingest.readers.naming import Names, safe
 from localrag.ingest.readers.pdf_bidi import has_right_to_left, is_visual, plain, with_ligatures
 from localrag.ingest.readers.pdf_hidden import Looked, hide
@@ -198,7 +198,7 @@ def _page(page: Any, number: int, options: Options) -> _Read:
 
 def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int]]:
     """The text that the page shows, what it does not show, and the kinds of things drawn where there is little text."""
-    hidden = Hidden()
+    hidden = HiddenText()
     with contextlib.closing(page.get_textpage()) as textpage:
         looked = hide(page, textpage, hidden)
         if not looked.taken:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localrag.ingest.readers import pdf_native as native
-from localrag.ingest.readers.hidden import Hidden
+from localrag.ingest.readers.blocks import HiddenText
 
 _INVISIBLE, _CLIPPING = 3, 7
 _WHITE = 235  # of 255; paler is not seen on paper
@@ -42,7 +42,7 @@ class Looked:
     pictured: float = 0.0  # share of the page
 
 
-def hide(page: Any, textpage: Any, hidden: Hidden) -> Looked:
+def hide(page: Any, textpage: Any, hidden: HiddenText) -> Looked:
     """Take what is not shown out of the page, into `hidden`."""
     looked = _look(page)
     out = list(looked.unseen)

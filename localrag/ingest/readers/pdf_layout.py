@@ -14,12 +14,12 @@ from statistics import median
 from typing import Any
 
 from localrag.ingest.readers import pdf_native as native
+from localrag.ingest.readers.blocks import markdown_rows
 from localrag.ingest.readers.pdf_cells import is_figure
 from localrag.ingest.readers.pdf_grid import find_grids
 from localrag.ingest.readers.pdf_rules import Rules, find_rules
 from localrag.ingest.readers.pdf_tables import find_tables
 from localrag.ingest.readers.pdf_words import Line, Piece, Word, find_lines, find_words, pieces
-from localrag.ingest.readers.tables import markdown_rows
 
 _MOST_RUNS = 700  # a page with more is taken apart anyway
 _MOST_LETTERS = 60_000

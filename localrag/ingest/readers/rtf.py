@@ -12,10 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from localrag.errors import ReadError
+from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows, symbol
 from localrag.ingest.readers.cleaning import clean, clean_title
-from localrag.ingest.readers.flow import Flow
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.hidden import Hidden
 from localrag.ingest.readers.rtf_words import (
     BULLET,
     CHARSETS,
@@ -30,8 +29,6 @@ from localrag.ingest.readers.rtf_words import (
     codec_of,
 )
 from localrag.ingest.readers.source import Options, Source, looks_like
-from localrag.ingest.readers.symbols import symbol
-from localrag.ingest.readers.tables import markdown_rows
 from localrag.types import Page, Reading, Remark
 
 _DEEPEST = 2_000
@@ -60,7 +57,7 @@ class _Sink:
     """Where text goes: the document, a note, a box, or a property; with the paragraph and row at hand."""
 
     kind: str
-    flow: Flow = field(default_factory=Flow)
+    flow: Blocks = field(default_factory=Blocks)
     pieces: list[str] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
@@ -129,7 +126,7 @@ class _Document:
 
     def __init__(self, data: bytes) -> None:
         self.info: dict[str, str] = {}
-        self.hidden = Hidden()
+        self.hidden = HiddenText()
         self.title = ""
         self._default = "cp1252"
         self._default_font = -1

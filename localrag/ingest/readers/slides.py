@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
+from localrag.ingest.readers.blocks import markdown_rows
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.decrypt import decrypted
 from localrag.ingest.readers.drawing import chart, diagram, formula
 from localrag.ingest.readers.numbering import format_number
 from localrag.ingest.readers.package import DAMAGED, RELATION, Package, refusal
 from localrag.ingest.readers.source import Options, Source
-from localrag.ingest.readers.tables import markdown_rows
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"

@@ -14,9 +14,9 @@ import unicodedata
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.base import blank
+from localrag.ingest.readers.blocks import tag_text
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.hidden import of_tags
 from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
@@ -26,7 +26,7 @@ _PROSE = frozenset((".txt", ".text", ""))
 
 def read(source: Source, options: Options) -> Reading:
     raw, guessed = decode_guessing(source.read())
-    remarks = (*guess_remark(guessed), *of_tags(raw))
+    remarks = (*guess_remark(guessed), *tag_text(raw))
     if source.suffix in (".rst", ".org"):
         text = clean(raw)
         headings = _underlined(text) if source.suffix == ".rst" else _starred(text)

@@ -1,0 +1,116 @@
+"""Build the text of a page: blocks, Markdown tables, symbol characters, and a report of hidden text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from localrag.ingest.readers.cleaning import clean
+from localrag.types import Heading, Remark
+
+
+class Blocks:
+    """Blocks of text in document order, separated by empty lines; list items by line ends."""
+
+    def __init__(self) -> None:
+        self._blocks: list[tuple[str, int | None, bool]] = []
+
+    def add(self, text: str, level: int | None = None, item: bool = False) -> None:
+        """Add a block. A `level` makes it a heading; an `item` follows the item before it without an empty line."""
+        if text := clean(text).strip():
+            self._blocks.append((text, level, item))
+
+    def lines(self) -> list[str]:
+        return [text for text, _, _ in self._blocks]
+
+    def text(self) -> tuple[str, tuple[Heading, ...]]:
+        """Return the whole text and the headings in it."""
+        pieces: list[str] = []
+        headings: list[Heading] = []
+        size, after_item = 0, False
+        for text, level, item in self._blocks:
+            gap = "" if not pieces else "\n" if after_item and item else "\n\n"
+            size += len(gap)
+            if level is not None:
+                headings.append(Heading(size, level, " ".join(text.split())[:200]))
+            pieces += (gap, text)
+            size += len(text)
+            after_item = item
+        return "".join(pieces), tuple(headings)
+
+
+def markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table, its first row as header; short rows are padded.
+
+    Chunking recognises a table by this form and repeats the header before rows in a later chunk.
+    """
+    width = max((len(row) for row in rows), default=0)
+    lines = [
+        "| " + " | ".join(markdown_cell(text) for text in [*row, *[""] * (width - len(row))]) + " |" for row in rows
+    ]
+    if lines:
+        lines.insert(1, "|" + " --- |" * width)
+    return lines
+
+
+def markdown_cell(text: str) -> str:
+    """Return a cell on one line, with bars escaped."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+class HiddenText:
+    """Collects text that a document holds but does not show, by how it is hidden ("white text").
+
+    Hidden text can leak drafts, or carry instructions for a model. It is kept out, and the user is told.
+    """
+
+    _SHOWN = 80
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[str]] = {}
+
+    def add(self, kind: str, text: str) -> None:
+        if text.strip():
+            self._texts.setdefault(kind, []).append(text)
+
+    def remarks(self, number: int | None = None) -> tuple[Remark, ...]:
+        """Return one remark for each way of hiding; `number` is the page's."""
+        found = []
+        for kind, texts in self._texts.items():
+            text = " ".join(clean("".join(texts)).split())
+            shown = text if len(text) <= self._SHOWN else f"{text[: self._SHOWN]}…"
+            found.append(Remark(number, f"{kind} was kept out ({len(text)} characters): “{shown}”"))
+        return tuple(found)
+
+
+_FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007f]{2,7}")  # the flags of England, Scotland and the like
+
+
+def tag_text(text: str) -> tuple[Remark, ...]:
+    """Report text written in Unicode tags, letters that nobody sees; they are not stored."""
+    hidden = HiddenText()
+    tags = (letter for letter in _FLAG.sub("", text) if "\U000e0020" <= letter <= "\U000e007e")
+    hidden.add("text in invisible letters", "".join(chr(ord(letter) - 0xE0000) for letter in tags))
+    return hidden.remarks()
+
+
+# The characters of the Symbol and Wingdings fonts that office documents use; others become nothing.
+_SYMBOL: dict[int, str] = {code: chr(code) for code in range(0x20, 0x40)}
+_SYMBOL |= {0x41 + index: letter for index, letter in enumerate("ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ")}
+_SYMBOL |= {0x61 + index: letter for index, letter in enumerate("αβχδεφγηιϕκλμνοπθρστυϖωξψζ")}
+_SYMBOL |= {
+    0x22: "∀", 0x24: "∃", 0x2D: "−", 0x40: "≅", 0x5B: "[", 0x5D: "]", 0x5E: "⊥", 0x5F: "_", 0x7B: "{", 0x7C: "|",
+    0x7D: "}", 0x7E: "∼", 0xA0: "€", 0xA3: "≤", 0xA5: "∞", 0xAB: "↔", 0xAC: "←", 0xAD: "↑", 0xAE: "→", 0xAF: "↓",
+    0xB0: "°", 0xB1: "±", 0xB3: "≥", 0xB4: "×", 0xB6: "∂", 0xB7: "•", 0xB8: "÷", 0xB9: "≠", 0xBA: "≡", 0xBB: "≈",
+    0xBC: "…", 0xC5: "⊕", 0xC7: "∩", 0xC8: "∪", 0xCE: "∈", 0xD2: "®", 0xD3: "©", 0xD4: "™", 0xD5: "∏", 0xD6: "√",
+    0xD7: "⋅", 0xDB: "⇔", 0xDE: "⇒", 0xE5: "∑", 0xF2: "∫",
+}  # fmt: skip
+_WINGDINGS: dict[int, str] = {
+    0x20: " ", 0x28: "☎", 0x2A: "✉", 0x6C: "●", 0x6E: "■", 0x6F: "☐", 0x71: "❑", 0x76: "❖", 0x77: "◆", 0x9F: "•",
+    0xA7: "▪", 0xA8: "☐", 0xD8: "➢", 0xE0: "→", 0xE8: "➔", 0xFB: "✗", 0xFC: "✓", 0xFD: "☒", 0xFE: "☑",
+}  # fmt: skip
+
+
+def symbol(code: int, font: str) -> str:
+    """Return the character that `font` shows for a byte or its private code point (U+F000 and up); "" if unknown."""
+    return (_WINGDINGS if "dings" in font.lower() else _SYMBOL).get(code & 0xFF, "")

@@ -38,7 +38,7 @@ SEARCH = (
     + """
 lap("interpreter")
 import localrag.cli.app, localrag.cli.search, localrag.answer.assistant
-from localrag import loading, retrieval
+from localrag.llm import loading; from localrag.search import retrieval
 from localrag.settings import load_settings
 assistant = localrag.answer.assistant.Assistant(load_settings())
 lap("localrag's own imports")

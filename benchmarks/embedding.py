@@ -33,8 +33,8 @@ from localrag.types import Page
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 COLD = """
-from localrag.embedding import SentenceTransformerEmbedder
-from localrag.onnx_embedder import OnnxEmbedder
+from localrag.embeddings.embedding import SentenceTransformerEmbedder
+from localrag.embeddings.onnx_embedder import OnnxEmbedder
 from localrag.models.store import ModelStore
 from localrag.settings import load_settings
 model = ModelStore(load_settings()).default("embedder")

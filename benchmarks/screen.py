@@ -37,8 +37,8 @@ GAP = (0.08, 0.25)  # seconds between two keys: a fast typist
 LOCAL = """
 import sys
 from localrag.cli import chat, main
-from localrag.service.local import LocalEngine
-from localrag.service import client
+from localrag.worker.local import LocalEngine
+from localrag.worker import client
 client.remote_engine = LocalEngine
 sys.argv = ["localrag", *sys.argv[1:]]
 main()

@@ -50,7 +50,7 @@ _TRIAL = """
 import json, sys
 from pathlib import Path
 from localrag.errors import LocalragError
-from localrag.llama import LlamaGenerator
+from localrag.llm.llama import LlamaGenerator
 given = json.loads(sys.argv[1])
 paths = {name: Path(given.pop(name)) for name in ("path", "adapter") if given.get(name)}
 try:

@@ -14,7 +14,7 @@ from localrag.security.offline import seccomp
 # A graph of one addition; `confine` without the switches keeps the control from sending anything.
 SESSION = """
 import sys
-from localrag import offline
+from localrag.security import offline
 if "control" in sys.argv:
     offline.confine(without=["switches"])
 else:
@@ -59,7 +59,7 @@ class Stop:
             print(os.environ.get("ORT_DISABLE_TELEMETRY"))
             os._exit(0)
 sys.meta_path.insert(0, Stop())
-from localrag.onnx_embedder import OnnxEmbedder
+from localrag.embeddings.onnx_embedder import OnnxEmbedder
 OnnxEmbedder("x", Path(), Path(), "")
 """
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}

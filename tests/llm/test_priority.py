@@ -113,7 +113,7 @@ def test_who_watches_is_told_once_more_urgent_work_begins(tmp_path: Path) -> Non
 ASKS = """
 import sys, time
 from pathlib import Path
-from localrag import precedence
+from localrag.llm import priority as precedence
 with precedence.asking(Path(sys.argv[1]), precedence.Rank(int(sys.argv[2]))):
     print("asking", flush=True)
     sys.stdin.readline()

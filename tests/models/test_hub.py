@@ -20,7 +20,7 @@ DATA = gguf(filling=b"from the hub" * 1000)
 
 RUN = """
 import json, sys
-from localrag import offline
+from localrag.security import offline
 offline.confine_python()
 from tiny_models import Bench, card
 from localrag.errors import LocalragError

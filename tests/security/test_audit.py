@@ -189,7 +189,7 @@ def test_adding_reads_only_the_end_of_the_file(file: Path, monkeypatch: pytest.M
 WRITE = """
 import sys
 from pathlib import Path
-from localrag import audit
+from localrag.security import audit
 for number in range(25):
     audit.record(Path(sys.argv[1]), "ask", sys.argv[2], number_asked=number)
 """

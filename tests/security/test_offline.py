@@ -12,7 +12,7 @@ from localrag.security import offline
 
 BEGIN = """
 import _socket, os, socket, sys, tempfile, threading
-from localrag import offline
+from localrag.security import offline
 from localrag.errors import OfflineRefused
 
 def refused(attempt):

@@ -23,9 +23,9 @@ ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EACCES
 BEGIN = """
 import ctypes, errno, os, socket, subprocess, sys, threading
 from pathlib import Path
-from localrag import offline
+from localrag.security import offline
 from localrag.errors import OfflineRefused
-from localrag.offline import Files, landlock, seccomp
+from localrag.security.offline import Files, landlock, seccomp
 libc = ctypes.CDLL(None, use_errno=True)
 
 def native(function, *arguments):

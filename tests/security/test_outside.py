@@ -18,9 +18,9 @@ linux = pytest.mark.skipif(
 BEGIN = """
 import os, socket, sys, time
 from pathlib import Path
-from localrag import offline
+from localrag.security import offline
 from localrag.errors import LocalragError
-from localrag.offline import outside, seccomp
+from localrag.security.offline import outside, seccomp
 file = Path(sys.argv[1])
 
 def opener(file, page):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(seccomp.machine() is None, reason="only Linux ca
 BEGIN = """
 import errno, os, sys, tempfile
 from pathlib import Path
-from localrag import limits, offline, vault
+from localrag.security import sandbox as limits; from localrag.security import offline; from localrag.security import storage as vault
 from localrag.settings import load_settings
 elsewhere, named = Path(sys.argv[1]), Path(sys.argv[2])
 

@@ -178,7 +178,7 @@ def test_deleted_text_is_overwritten_in_the_database(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from localrag import vault
+from localrag.security import storage as vault
 with vault.lock(Path(sys.argv[1]), "the library"):
     print("held", flush=True)
     time.sleep(60)
@@ -246,7 +246,7 @@ def test_a_full_disk_is_a_storage_error_and_leaves_the_old_file(
 
 FILL = """
 from pathlib import Path
-from localrag import vault
+from localrag.security import storage as vault
 from localrag.errors import StorageError
 folder = Path("{folder}")
 for write in (

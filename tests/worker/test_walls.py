@@ -82,9 +82,9 @@ def test_a_worker_is_given_the_keys_of_its_own_libraries_alone(
 CHILD = """
 import sys
 from pathlib import Path
-from localrag import offline
-from localrag.service import process
-from localrag.service.client import RemoteEngine
+from localrag.security import offline
+from localrag.worker import process
+from localrag.worker.client import RemoteEngine
 from localrag.settings import Settings
 process.WORKER = "service.scripted_worker"
 folder = Path(sys.argv[1])

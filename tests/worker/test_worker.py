@@ -203,8 +203,8 @@ def test_pausing_halts_the_worker_and_goes_on_after(engine: Any) -> None:
 PARENT = """
 import sys
 from pathlib import Path
-from localrag.service import process
-from localrag.service.client import RemoteEngine
+from localrag.worker import process
+from localrag.worker.client import RemoteEngine
 from localrag.settings import Settings
 process.WORKER = "service.scripted_worker"
 engine = RemoteEngine(Settings(home=Path(sys.argv[1])))

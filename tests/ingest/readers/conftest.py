@@ -8,7 +8,7 @@ import pytest
 TRAP = """
 import mmap, os, subprocess, sys, time
 from localrag.errors import ReadError
-from localrag.readers.source import Member, Source
+from localrag.ingest.readers.source import Member, Source
 from localrag.types import Page, Reading
 
 kept = []
@@ -40,7 +40,7 @@ def read(source, options):
     if word == "sleep":
         time.sleep(float(rest))
     if word == "pages":  # a scan: each page takes a while
-        from localrag.readers import pulse
+        from localrag.ingest.readers import pulse
         for _ in range(int(rest)):
             time.sleep(0.4)
             pulse.beat()
@@ -75,7 +75,7 @@ def read(source, options):
             os._exit(3)
     if word == "forge":  # a process that was taken over
         import struct
-        from localrag.readers import wire
+        from localrag.ingest.readers import wire
         frame = eval(rest)
         for descriptor in range(3, 20):
             try:
@@ -96,7 +96,7 @@ def members(source, options, budget):
             yield Member(f"m{number}.trap", Source(f"m{number}.trap", data=b"text %d" % size))
 """
 SITE = """
-from localrag.readers import base
+from localrag.ingest.readers import base
 base.SUFFIXES = {**base.SUFFIXES, ".trap": "trap"}
 """
 

@@ -337,7 +337,7 @@ def test_workers_and_what_they_started_end_when_their_parent_is_killed(trap, tmp
     script = f"""
         import time
         from pathlib import Path
-        from localrag.readers.isolate import ReaderPool
+        from localrag.ingest.readers.isolate import ReaderPool
         pool = ReaderPool(workers=3)
         for path, item in pool.read_all([Path(path) for path in {list(map(str, paths))!r}]):
             print([each._process._popen.pid for each in pool._workers], flush=True)

@@ -170,8 +170,8 @@ def test_an_encryption_that_was_killed_goes_on(plain: Path, at: int) -> None:
     script = f"""
 import os, signal
 from pathlib import Path
-from localrag import encrypting, vault
-from localrag.sealing import ring
+from localrag.lifecycle import encrypt as encrypting; from localrag.security import storage as vault
+from localrag.security.encryption import ring
 ring._ARGON2 = {{"memory_kib": 64, "passes": 1, "lanes": 1}}
 count = 0
 replace = Path.replace

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from localrag.embeddings.embedding import SentenceTransformerEmbedder
+from localrag.embeddings import SentenceTransformerEmbedder
 from localrag.embeddings.onnx_embedder import OnnxEmbedder
 from localrag.ingest import chunking
 from localrag.models import machine, onnx_export

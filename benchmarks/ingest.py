@@ -18,9 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from localrag import api
+from localrag import api, embeddings
 from localrag.ingest import chunking
-from localrag.llm import loading
 from localrag.models.store import ModelStore
 from localrag.settings import load_settings
 from localrag.store.library import Library
@@ -93,9 +92,9 @@ def main() -> None:
     if not files:
         raise SystemExit(f"there is no {given.suffix} file in {given.folder}")
     settings = load_settings()
-    embedder = loading.load_embedder(settings)
+    embedder = embeddings.load_embedder(settings)
     embedder.embed_documents(["warm"] * 64)
-    loading.load_embedder = lambda settings, identity=None: embedder
+    embeddings.load_embedder = lambda settings, identity=None: embedder
 
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"

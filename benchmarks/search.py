@@ -30,9 +30,9 @@ from typing import Any
 
 import numpy as np
 
-from localrag.embeddings.embedding import EmbedderIdentity
+from localrag import embeddings
+from localrag.embeddings import EmbedderIdentity
 from localrag.errors import LocalragError
-from localrag.llm import loading
 from localrag.search import retrieval
 from localrag.search.query import understand
 from localrag.settings import load_settings
@@ -291,7 +291,7 @@ def lexical(library: Library, text: str) -> None:
 
 def with_embedder(questions: dict[str, Any]) -> None:
     try:
-        embedder = loading.load_embedder(load_settings())
+        embedder = embeddings.load_embedder(load_settings())
     except LocalragError as error:
         print(f"no embedder is installed, so a question's embedding is not measured: {error.hint}")
         return

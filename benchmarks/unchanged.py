@@ -14,8 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from localrag import api
-from localrag.llm import loading
+from localrag import api, embeddings
 from localrag.settings import load_settings
 
 WORDS = "notice party lease rent clause period written payment month service board review office term agree".split()
@@ -35,9 +34,9 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=100, help="text files of 360 words (100)")
     files = parser.parse_args().n
     settings = load_settings()
-    embedder = loading.load_embedder(settings)
+    embedder = embeddings.load_embedder(settings)
     embedder.embed_documents(["warm"] * 64)
-    loading.load_embedder = lambda settings, identity=None: embedder
+    embeddings.load_embedder = lambda settings, identity=None: embedder
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"
         make(source, files)

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from localrag import policy
+from localrag import embeddings, policy
 from localrag.answer import instructions
 from localrag.answer.assistant import Assistant
 from localrag.errors import NotFoundError, UsageError
@@ -27,7 +27,7 @@ from localrag.ingest import sync as ingesting
 from localrag.ingest.readers.source import Options
 from localrag.lifecycle import audit_events, encrypt, retention
 from localrag.lifecycle import forget as forgetting
-from localrag.llm import loading, priority, prompt_cache
+from localrag.llm import priority, prompt_cache
 from localrag.search import filters
 from localrag.security import sandbox
 from localrag.security.audit import refusals
@@ -40,7 +40,7 @@ from localrag.store.writer import Editor
 from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
 
 if TYPE_CHECKING:
-    from localrag.embeddings.embedding import Embedder
+    from localrag.embeddings import Embedder
 
 
 def open_library(name: str, *, settings: Settings | None = None, create: bool = False) -> Library:
@@ -401,7 +401,7 @@ class Library:
             Cancelled: `stop` said so; the old vectors stay.
         """
         with ingesting.writing(self.folder, self.name):
-            embedder = loading.load_embedder(self._settings)
+            embedder = embeddings.load_embedder(self._settings)
             storage = Editor.open(self.folder, self.name)
             try:
                 return reembed.renew(storage, embedder, progress=progress, stop=stop, give_way=self._give_way(stop))
@@ -451,11 +451,11 @@ class Library:
 
             def load() -> Embedder:
                 if self._embedder is None or self._embedder.identity != identity:
-                    self._embedder = loading.load_embedder(self._settings, identity)
+                    self._embedder = embeddings.load_embedder(self._settings, identity)
                 return self._embedder
 
             return storage, load
-        embedder = self._embedder = loading.load_embedder(self._settings)
+        embedder = self._embedder = embeddings.load_embedder(self._settings)
         return Editor.create(self.folder, self.name, embedder.identity), lambda: embedder
 
     def _options(self, storage: Editor, passwords: Sequence[str]) -> Options:

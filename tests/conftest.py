@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from fakes import HashingEmbedder, ScriptedGenerator
 
-from localrag import policy
+from localrag import embeddings, policy
 from localrag.answer.assistant import Assistant
-from localrag.embeddings.embedding import EmbedderIdentity
+from localrag.embeddings import EmbedderIdentity
 from localrag.ingest import chunking
 from localrag.llm import loading
 from localrag.settings import Settings, load_settings
@@ -99,7 +99,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> FakeModels:
         fakes.loaded.append("generator")
         return fakes.generator
 
-    monkeypatch.setattr(loading, "load_embedder", embedder)
+    monkeypatch.setattr(embeddings, "load_embedder", embedder)
     monkeypatch.setattr(loading, "load_generator", generator)
     monkeypatch.setattr(loading, "generator_identity", lambda settings: "scripted")
     return fakes

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from localrag.embeddings.embedding import EmbedderIdentity
+from localrag.embeddings import EmbedderIdentity
 from localrag.errors import Cancelled
 from localrag.events import Delta, PromptRead, Thought
 from localrag.llm.batching import Prefix

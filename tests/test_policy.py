@@ -326,13 +326,13 @@ def test_nothing_is_fetched_of_a_model_that_is_not_allowed(rule, settings, monke
 
 
 def test_a_reranker_is_a_model_too(rule, settings, tmp_path):
-    from localrag.llm import loading
+    from localrag.search import reranking
 
     (tmp_path / "cross").mkdir()
     (tmp_path / "cross" / "model.safetensors").write_bytes(b"weights")
     rule("allowed_models = []")
     with pytest.raises(PolicyRefused, match="cross"):
-        loading.load_reranker(settings.with_options(reranker=str(tmp_path / "cross")))
+        reranking.load_reranker(settings.with_options(reranker=str(tmp_path / "cross")))
 
 
 def test_more_days_than_the_policy_has_are_refused_and_fewer_are_not(rule, settings):

@@ -1,1 +1,199 @@
-"""Text to vectors."""
+"""Text to vectors: what every embedder does, and how one is loaded.
+
+Vectors are float32 of unit length, so the inner product is the cosine. A library records the identity of its
+embedder: vectors of two embedders, or of one embedder in two precisions, are never mixed in one index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+from localrag.errors import Cancelled, EmbedderMismatch, ModelError, ModelMissing
+from localrag.models import machine
+from localrag.models.store import ModelStore
+from localrag.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+Precision = Literal["float32", "bfloat16"]
+BATCH = 16
+_SLICE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderIdentity:
+    """Everything that must be equal for two vectors to be comparable."""
+
+    model: str
+    sha256: str
+    precision: str
+    engine: str
+    dimension: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Embedder(Protocol):
+    """Makes vectors of documents and of questions, which some models treat differently."""
+
+    @property
+    def identity(self) -> EmbedderIdentity: ...
+
+    @property
+    def max_tokens(self) -> int: ...
+
+    def count(self, text: str) -> int:
+        """Count the tokens of a text, without the model's own markers."""
+        ...
+
+    def embed_documents(
+        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> Vectors:  # fmt: skip
+        """Return vectors of shape (texts, dimension); `progress` receives the number done.
+
+        Raises:
+            Cancelled: `stop` returned True.
+        """
+        ...
+
+    def embed_question(self, text: str) -> Vectors:
+        """Return the vector of a question, of shape (dimension,)."""
+        ...
+
+
+def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) -> Embedder:
+    """Load the embedder that made a library's vectors, or the default one for a new library.
+
+    A new library takes the ONNX form of the embedder if it has one. Libraries made by sentence-transformers keep it,
+    in their precision, until they are embedded again.
+
+    Raises:
+        ModelMissing: it is not installed.
+        EmbedderMismatch: a model of that name is installed, but with other weights or another engine.
+    """
+    from localrag.embeddings.onnx_embedder import OnnxEmbedder
+
+    store = ModelStore(settings)
+    if identity is None:
+        model = store.default("embedder")
+        if model.onnx is not None:
+            return OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
+        return SentenceTransformerEmbedder(model.id, model.path, model.sha256)
+    try:
+        model = store.get(identity.model)
+    except ModelMissing as error:
+        raise ModelMissing(
+            f"this library needs the embedder {identity.model!r}, which is not installed",
+            f"Install it: localrag models install {identity.model}",
+        ) from error
+    if model.sha256 == identity.sha256:
+        if identity.engine == SentenceTransformerEmbedder.engine:
+            return SentenceTransformerEmbedder(model.id, model.path, model.sha256, cast(Precision, identity.precision))
+        if identity.engine == OnnxEmbedder.engine:
+            if model.onnx is None:
+                raise EmbedderMismatch(
+                    f"this library needs the ONNX form of {identity.model!r}, which is missing",
+                    f"Type: localrag models install {identity.model} (it makes the ONNX form and downloads nothing).",
+                )
+            return OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
+    raise EmbedderMismatch(
+        f"this library was made with {identity.model!r} {identity.sha256[:8]} ({identity.engine}), but "
+        f"{model.sha256[:8]} is installed",
+        "Install the same one, or make new vectors with `localrag ingest FOLDER --re-embed`.",
+    )
+
+
+class SentenceTransformerEmbedder:
+    """A sentence-transformers folder, run by torch on the CPU.
+
+    Uses bfloat16 where the CPU supports it: 1.8 times as fast, with cosine 0.99995 to float32
+    (docs/decisions/0005-embedding-precision.md).
+    """
+
+    engine = "sentence-transformers"
+
+    def __init__(self, model_id: str, folder: Path, sha256: str, precision: Precision | None = None) -> None:
+        import logging
+
+        import torch
+
+        logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging as transformers_logging
+
+        # Their progress bars and advice would mix with ours.
+        transformers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()
+
+        self.precision: Precision = precision or ("bfloat16" if machine.has_bfloat16() else "float32")
+        torch.set_num_threads(machine.cores())
+        try:
+            self._model = SentenceTransformer(
+                str(folder),
+                device="cpu",
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"dtype": getattr(torch, self.precision)},
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(
+                f"cannot load the embedder {model_id!r} from {str(folder)!r}: {error}",
+                f"Check it with: localrag models verify {model_id}",
+            ) from error
+        self._tokenizer = self._model.tokenizer
+        dimension = self._model.get_embedding_dimension()
+        if not dimension:
+            raise ModelError(f"the embedder {model_id!r} does not state its dimension", "Choose another embedder.")
+        self._identity = EmbedderIdentity(model_id, sha256, self.precision, self.engine, int(dimension))
+
+    @property
+    def identity(self) -> EmbedderIdentity:
+        return self._identity
+
+    @property
+    def max_tokens(self) -> int:
+        # Leave room for the markers at both ends.
+        return int(self._model.max_seq_length or 512) - 2
+
+    def count(self, text: str) -> int:
+        return len(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def embed_documents(
+        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> Vectors:  # fmt: skip
+        import numpy as np
+
+        # Sort by length so that one long text does not pad a whole batch.
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
+        vectors = np.empty((len(texts), self._identity.dimension), np.float32)
+        for first in range(0, len(order), _SLICE):
+            if stop is not None and stop():
+                raise Cancelled("stopped while embedding")
+            part = order[first : first + _SLICE]
+            vectors[part] = self._encode(self._model.encode_document, [texts[i] for i in part])
+            if progress is not None:
+                progress(min(first + _SLICE, len(order)))
+        return vectors
+
+    def embed_question(self, text: str) -> Vectors:
+        row: Vectors = self._encode(self._model.encode_query, [text])[0]
+        return row
+
+    def _encode(self, encode: Callable[..., Any], texts: list[str]) -> Vectors:
+        import numpy as np
+
+        # numpy has no bfloat16, so widen the tensor before it leaves torch.
+        tensor = encode(texts, batch_size=BATCH, convert_to_tensor=True, show_progress_bar=False)
+        rows = tensor.float().cpu().numpy()
+        scaled: Vectors = (rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)).astype(np.float32)
+        return scaled

@@ -1,10 +1,9 @@
-"""Texts to vectors by onnxruntime: an embedder's fast form (models/onnx_export.py), with 8-bit weights.
+"""Text to vectors by onnxruntime: an embedder's ONNX form (models/onnx_export.py), with 8-bit weights.
 
-Promise: a text's vector depends on nothing but the text. What meets the weights is scaled to 8 bits by the largest
-value of a batch, so texts that share a batch would change each other's vectors (cosine 0.995); here each text runs
-alone, as many texts at once as there are cores. That is no slower than batches: nothing is padded, and no core waits
-for another. Limits: vectors differ a little from those of sentence-transformers (cosine 0.99), so the two are never in
-one index; the engine and "int8" in the identity keep them apart.
+A text's vector depends only on the text. Activations are scaled to 8 bits by the largest value of a batch, so texts in
+one batch would change each other's vectors (cosine 0.995); here each text runs alone, one per core. That is no slower
+than batches, since nothing is padded. Vectors differ slightly from those of sentence-transformers (cosine 0.99); the
+engine and "int8" in the identity keep the two apart.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localrag.embeddings.embedding import EmbedderIdentity
+from localrag.embeddings import EmbedderIdentity
 from localrag.errors import Cancelled, ModelError
 from localrag.models import machine
 from localrag.security import offline
 
 if TYPE_CHECKING:
-    from localrag.embeddings.embedding import Vectors
+    from localrag.embeddings import Vectors
 
-_SLICE = 32  # texts between two reports; whoever gives way to a question does so between them
+_SLICE = 32  # texts between two progress reports, where ingest can yield to a question
 
 
 class OnnxEmbedder:
@@ -32,35 +31,35 @@ class OnnxEmbedder:
 
     Args:
         folder: the sentence-transformers folder; only its tokenizer.json is read.
-        graph: the fast form.
-        sha256: of the weights that the fast form was made from.
+        graph: the ONNX form.
+        sha256: of the weights that the ONNX form was made from.
 
     Raises:
-        ModelError: one of the two files cannot be loaded.
+        ModelError: one of the files cannot be loaded.
     """
 
     engine = "onnxruntime"
 
     def __init__(self, model_id: str, folder: Path, graph: Path, sha256: str) -> None:
-        offline.set_switches("ORT_DISABLE_TELEMETRY")  # also for who uses this without `offline.confine`
+        offline.set_switches("ORT_DISABLE_TELEMETRY")  # for callers without `offline.confine`
         import onnxruntime
         from tokenizers import Tokenizer
 
-        onnxruntime.disable_telemetry_events()  # builds for Windows do not heed that switch
+        onnxruntime.disable_telemetry_events()  # Windows builds ignore that switch
         options = onnxruntime.SessionOptions()
-        # One thread a text; `embed_documents` runs several texts. So onnxruntime has no threads that spin or wait.
+        # One thread per text, since `embed_documents` runs several texts: no onnxruntime threads spin or wait.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            said = self._session.get_modelmeta().custom_metadata_map
-            self._longest = int(said["max_tokens"])
-            self._prompts = (said["question_prompt"], said["document_prompt"])
-            dimension = int(said["dimension"])
-        except Exception as error:  # both libraries raise their own and bare ones
+            metadata = self._session.get_modelmeta().custom_metadata_map
+            self._max_length = int(metadata["max_tokens"])
+            self._prompts = (metadata["question_prompt"], metadata["document_prompt"])
+            dimension = int(metadata["dimension"])
+        except Exception as error:  # both libraries raise their own and bare exceptions
             raise ModelError(
-                f"cannot load the fast form of the embedder {model_id!r} from {str(graph)!r}: {error}",
+                f"cannot load the ONNX form of the embedder {model_id!r} from {str(graph)!r}: {error}",
                 f"Check it with: localrag models verify {model_id}",
             ) from error
         self._tokenizer.no_truncation()
@@ -73,26 +72,23 @@ class OnnxEmbedder:
 
     @property
     def max_tokens(self) -> int:
-        # Room for the two markers at the ends.
-        return self._longest - 2
+        # Leave room for the markers at both ends.
+        return self._max_length - 2
 
     def count(self, text: str) -> int:
-        # The batch call without offsets: a third less time, and chunking asks for each sentence.
+        # The batch call without offsets takes a third less time, and chunking counts every sentence.
         return len(self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0])
 
     def embed_documents(
-        self,
-        texts: Sequence[str],
-        *,
-        progress: Callable[[int], None] | None = None,
+        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None,
         stop: Callable[[], bool] | None = None,
-    ) -> Vectors:
+    ) -> Vectors:  # fmt: skip
         vectors = np.empty((len(texts), self._identity.dimension), np.float32)
         prompt = self._prompts[1]
         with ThreadPoolExecutor(machine.cores(), "embed") as pool:
             for first in range(0, len(texts), _SLICE):
                 last = min(first + _SLICE, len(texts))
-                # Long texts first, so that no core is left alone with one at the end.
+                # Long texts first, so that no single core ends with one.
                 order = sorted(range(first, last), key=lambda i: len(texts[i]), reverse=True)
                 rows = pool.map(self._vector, [prompt + texts[i] for i in order])
                 for i, row in zip(order, rows, strict=True):
@@ -105,15 +101,15 @@ class OnnxEmbedder:
         return vectors
 
     def embed_question(self, text: str) -> Vectors:
-        # In a thread of its own: on processors with AMX, onnxruntime and llama.cpp each set up the tile registers of
-        # a thread once and trust them from then on, so a model that shares the thread would write nonsense.
+        # Use a separate thread: on CPUs with AMX, onnxruntime and llama.cpp each set a thread's tile registers once
+        # and then rely on them, so a model that shares the thread would write nonsense.
         with ThreadPoolExecutor(1, "embed") as pool:
             return pool.submit(self._vector, self._prompts[0] + text).result()
 
     def _vector(self, text: str) -> Vectors:
         ids = self._tokenizer.encode(text).ids
-        if len(ids) > self._longest:
-            ids = [*ids[: self._longest - 1], ids[-1]]
+        if len(ids) > self._max_length:
+            ids = [*ids[: self._max_length - 1], ids[-1]]
         row = np.array([ids], np.int64)
         vector: Vectors = self._session.run(None, {"input_ids": row, "attention_mask": np.ones_like(row)})[0][0]
         return vector / max(float(np.linalg.norm(vector)), 1e-12)

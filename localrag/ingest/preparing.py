@@ -20,7 +20,7 @@ from localrag.store import minhash
 from localrag.types import Chunk, Part, Refused
 
 if TYPE_CHECKING:
-    from localrag.embeddings.embedding import Embedder
+    from localrag.embeddings import Embedder
 
 _CHUNKS = 256
 _CHARACTERS = 4_000_000

@@ -16,7 +16,7 @@ from localrag.store.writer import Editor
 from localrag.types import Chunk, Document, Page
 
 if TYPE_CHECKING:
-    from localrag.embeddings.embedding import Embedder
+    from localrag.embeddings import Embedder
 
 _AT_ONCE = 128
 _GO_ON = "Run the same command again: it goes on where it stopped."

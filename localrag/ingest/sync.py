@@ -33,7 +33,7 @@ from localrag.store.writer import Editor
 from localrag.types import Refused, StoredFile
 
 if TYPE_CHECKING:
-    from localrag.embeddings.embedding import Embedder
+    from localrag.embeddings import Embedder
     from localrag.store.vectors import Vectors
 
 # More than this share of a root's files gone at once looks like a share that is not mounted; fewer than the number

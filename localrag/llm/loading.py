@@ -4,76 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from localrag import policy
-from localrag.embeddings.embedding import Embedder, EmbedderIdentity, Precision, SentenceTransformerEmbedder
-from localrag.embeddings.onnx_embedder import OnnxEmbedder
-from localrag.errors import EmbedderMismatch, ModelError, ModelMissing
+from localrag.errors import ModelError
 from localrag.llm import batching
-from localrag.models.manifest import sha256_of
 from localrag.models.store import ModelStore
 from localrag.settings import OF_THE_MODEL, Settings
 
 if TYPE_CHECKING:
     from localrag.llm.generation import Generator
-    from localrag.search.reranking import Reranker
-
-
-def load_embedder(settings: Settings, identity: EmbedderIdentity | None = None) -> Embedder:
-    """The embedder that made a library's vectors, or the default one for a new library.
-
-    A new library takes the fast form of the embedder, where it has one; the libraries that sentence-transformers made
-    stay with it, in their precision, until they are embedded anew.
-
-    Raises:
-        ModelMissing: it is not installed.
-        EmbedderMismatch: one of its name is installed, but with other weights or another engine.
-    """
-    store = ModelStore(settings)
-    if identity is None:
-        model = store.default("embedder")
-        if model.onnx is not None:
-            return OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
-        return SentenceTransformerEmbedder(model.id, model.path, model.sha256)
-    try:
-        model = store.get(identity.model)
-    except ModelMissing as error:
-        raise ModelMissing(
-            f"this library was made with the embedder {identity.model!r}, which is not installed",
-            f"Install it: localrag models install {identity.model}",
-        ) from error
-    if model.sha256 == identity.sha256:
-        if identity.engine == SentenceTransformerEmbedder.engine:
-            return SentenceTransformerEmbedder(model.id, model.path, model.sha256, cast(Precision, identity.precision))
-        if identity.engine == OnnxEmbedder.engine:
-            if model.onnx is None:
-                raise EmbedderMismatch(
-                    f"this library was made with the fast form of {identity.model!r}, which is not here",
-                    f"Type: localrag models install {identity.model} (it makes the fast form, and fetches nothing).",
-                )
-            return OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)
-    raise EmbedderMismatch(
-        f"this library was made with {identity.model!r} {identity.sha256[:8]} ({identity.engine}), and "
-        f"{model.sha256[:8]} is installed",
-        "Install the same one, or make the vectors anew with `localrag ingest FOLDER --re-embed`.",
-    )
-
-
-def load_reranker(settings: Settings) -> Reranker | None:
-    """The cross-encoder that the setting `reranker` names, or None where it names none.
-
-    Raises:
-        ModelError: its folder holds none that can be used.
-        PolicyRefused: the policy does not allow its weights.
-    """
-    if settings.reranker is None:
-        return None
-    if policy.limits_models():
-        policy.check_model(str(settings.reranker), *map(sha256_of, sorted(settings.reranker.glob("*.safetensors"))))
-    from localrag.search.reranking import Reranker
-
-    return Reranker(settings.reranker)
 
 
 def load_generator(settings: Settings) -> Generator:

@@ -13,8 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from localrag import policy
 from localrag.errors import ModelError
 from localrag.models import machine
+from localrag.models.manifest import sha256_of
+from localrag.settings import Settings
 from localrag.types import Passage
 
 # Passages that are scored; each costs about as much as embedding it anew.
@@ -101,3 +104,17 @@ def _read(passage: Passage) -> str:
 
 def _between_0_and_1(score: float) -> float:
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, score))))
+
+
+def load_reranker(settings: Settings) -> Reranker | None:
+    """Load the cross-encoder named by the setting `reranker`, or return None where it is not set.
+
+    Raises:
+        ModelError: its folder holds no usable model.
+        PolicyRefused: the policy does not allow its weights.
+    """
+    if settings.reranker is None:
+        return None
+    if policy.limits_models():
+        policy.check_model(str(settings.reranker), *map(sha256_of, sorted(settings.reranker.glob("*.safetensors"))))
+    return Reranker(settings.reranker)

@@ -27,7 +27,7 @@ from localrag.store.text_analysis import FALLBACK
 from localrag.types import Filter, Fusion, Pages, Passage
 
 if TYPE_CHECKING:
-    from localrag.embeddings.embedding import Embedder
+    from localrag.embeddings import Embedder
     from localrag.search.query import Query
     from localrag.store.full_text import Ids
     from localrag.store.vectors import Vectors

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from localrag.embeddings.embedding import Embedder, EmbedderIdentity
-from localrag.llm import loading
+from localrag import embeddings
+from localrag.embeddings import Embedder, EmbedderIdentity
 from localrag.search import reranking, retrieval
 from localrag.search.reranking import Reranker
 from localrag.settings import Settings
@@ -41,7 +41,7 @@ class Searcher:
         """
         method = retrieval.Method(self._settings.fusion, self._settings.dense_weight)
         if self._reranker is None:
-            self._reranker = loading.load_reranker(self._settings)
+            self._reranker = reranking.load_reranker(self._settings)
         wanted = k if self._reranker is None else max(k, reranking.CANDIDATES)
         with self._held(libraries) as embedders:
             hits = retrieval.search(
@@ -60,7 +60,7 @@ class Searcher:
 
     def _embedder(self, identity: EmbedderIdentity) -> Embedder:
         if identity not in self._embedders:
-            self._embedders[identity] = loading.load_embedder(self._settings, identity)
+            self._embedders[identity] = embeddings.load_embedder(self._settings, identity)
         return self._embedders[identity]
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from localrag.embeddings.embedding import EmbedderIdentity
+from localrag.embeddings import EmbedderIdentity
 from localrag.errors import Cancelled, LibraryError, LocalragError, StorageError
 from localrag.llm import prompt_cache
 from localrag.security import storage

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from localrag import ownership, policy
-from localrag.embeddings.embedding import EmbedderIdentity
+from localrag.embeddings import EmbedderIdentity
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError
 from localrag.events import Failure
 from localrag.security import offline, storage

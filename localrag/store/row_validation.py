@@ -18,7 +18,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from localrag.embeddings.embedding import EmbedderIdentity
+from localrag.embeddings import EmbedderIdentity
 from localrag.security.encryption.database import sqlite3
 from localrag.sessions.restoring import restored
 from localrag.store import minhash, text_analysis, tombstones

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localrag.embeddings.embedding import EmbedderIdentity
+from localrag.embeddings import EmbedderIdentity
 from localrag.errors import NotFoundError, UsageError
 from localrag.ingest import chunking
 from localrag.security import storage

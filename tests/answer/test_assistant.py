@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from fakes import HashingEmbedder, ScriptedGenerator
 
-from localrag import api
+from localrag import api, embeddings
 from localrag.answer.assistant import Assistant
-from localrag.embeddings.embedding import EmbedderIdentity
+from localrag.embeddings import EmbedderIdentity
 from localrag.errors import ModelError, NotFoundError, StorageError, UsageError
 from localrag.events import Answered, Delta, Event, Found, Notice, Planned, PromptRead, Surveyed
 from localrag.llm import loading, priority
@@ -399,7 +399,7 @@ def test_vectors_that_are_replaced_while_their_embedder_loads_are_still_searched
 
     monkeypatch.setattr(priority, "_LONGEST", 0.0)  # as when questions go on for minutes
     monkeypatch.setattr(storage, "_PATIENCE", 0.3)
-    monkeypatch.setattr(loading, "load_embedder", load)
+    monkeypatch.setattr(embeddings, "load_embedder", load)
     assert (
         assistant.search("When does the lease of Hall 3 end?", libraries=["large"])[0].document == "leases/hall 3.txt"
     )

@@ -115,9 +115,9 @@ WATCHER = f"""
 import sys
 sys.path.append({str(Path(fakes.__file__).parent)!r})
 from fakes import HashingEmbedder
+from localrag import embeddings
 from localrag.cli.app import main
-from localrag.llm import loading
-loading.load_embedder = lambda settings, identity=None: HashingEmbedder()
+embeddings.load_embedder = lambda settings, identity=None: HashingEmbedder()
 sys.argv[0] = "localrag"
 main()
 """

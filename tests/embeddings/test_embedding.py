@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fakes import HashingEmbedder
 
-from localrag.embeddings.embedding import Embedder, SentenceTransformerEmbedder
+from localrag.embeddings import Embedder, SentenceTransformerEmbedder
 from localrag.errors import Cancelled, ModelError
 from localrag.models.store import ModelStore
 from localrag.settings import Settings

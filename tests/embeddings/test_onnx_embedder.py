@@ -12,10 +12,9 @@ import pytest
 from tiny_models import transformer
 
 from embeddings.test_embedding import sound
-from localrag.embeddings.embedding import EmbedderIdentity, SentenceTransformerEmbedder
+from localrag.embeddings import EmbedderIdentity, SentenceTransformerEmbedder, load_embedder
 from localrag.embeddings.onnx_embedder import OnnxEmbedder
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError
-from localrag.llm.loading import load_embedder
 from localrag.models.store import ModelStore
 from localrag.settings import Settings
 
@@ -116,7 +115,7 @@ def test_a_library_of_sentence_transformers_stays_with_it(settings: Settings) ->
 
 LOADS = """
 import sys
-from localrag.llm.loading import load_embedder
+from localrag.embeddings import load_embedder
 from localrag.settings import load_settings
 assert load_embedder(load_settings()).embed_question("When does the lease end?").shape == (384,)
 print(sorted({"torch", "transformers", "sentence_transformers", "onnx", "huggingface_hub"} & set(sys.modules)))

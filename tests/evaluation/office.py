@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fakes import HashingEmbedder, ScriptedGenerator
 
-from localrag import api
+from localrag import api, embeddings
 from localrag.llm import loading
 from localrag.settings import Settings
 
@@ -84,7 +84,7 @@ def make_settings(
 ) -> Settings:
     """A home with the library "office" in it, and the fakes in the place of models."""
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(loading, "load_embedder", lambda settings, identity=None: HashingEmbedder())
+    monkeypatch.setattr(embeddings, "load_embedder", lambda settings, identity=None: HashingEmbedder())
     monkeypatch.setattr(loading, "load_generator", lambda settings: model)
     monkeypatch.setattr(loading, "generator_identity", lambda settings: "scripted")
     made = Settings(home=tmp_path / "home")

@@ -18,6 +18,7 @@ from typing import Any
 from fakes import HashingEmbedder, ScriptedGenerator
 
 from fuzzing import mutating
+from localrag import embeddings
 from localrag.answer.assistant import Assistant
 from localrag.errors import LocalragError
 from localrag.ingest import chunking
@@ -57,7 +58,7 @@ class Home:
         os.environ["LOCALRAG_CONFIG"] = str(folder / "localrag.toml")
         (folder / "localrag.toml").write_bytes(b"")
         self.settings = Settings(home=folder)
-        loading.load_embedder = lambda settings, identity=None: EMBEDDER  # type: ignore[assignment]
+        embeddings.load_embedder = lambda settings, identity=None: EMBEDDER  # type: ignore[assignment]
         loading.generator_identity = lambda settings: "scripted"  # type: ignore[assignment]
 
     @cache  # noqa: B019

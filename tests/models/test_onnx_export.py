@@ -155,7 +155,7 @@ def test_other_kinds_of_embedders_stay_with_sentence_transformers(
 def test_a_real_export_of_each_family(tmp_path: Path, family: str, pooling: str, normalise: bool) -> None:
     import onnx
 
-    from localrag.embeddings.embedding import SentenceTransformerEmbedder
+    from localrag.embeddings import SentenceTransformerEmbedder
     from localrag.embeddings.onnx_embedder import OnnxEmbedder
 
     bench = Bench(tmp_path / "bench")

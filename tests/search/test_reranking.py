@@ -15,7 +15,6 @@ import pytest
 from tiny_encoders import cross_encoder
 
 from localrag.errors import ModelError
-from localrag.llm import loading
 from localrag.search import reranking
 from localrag.search.reranking import Reranker, rerank
 from localrag.settings import Settings
@@ -68,7 +67,7 @@ def test_a_passage_is_read_with_its_heading_and_the_header_of_its_table() -> Non
 
 def test_a_cross_encoder_from_a_folder_scores_each_pair_and_long_ones_too(tmp_path: Path, settings: Settings) -> None:
     folder = cross_encoder(tmp_path)
-    made = loading.load_reranker(settings.with_options(reranker=folder))
+    made = reranking.load_reranker(settings.with_options(reranker=folder))
     assert made is not None
     texts = ["the lease ends in may", "notice of days", "the contract " * 400, ""]
     scores = made.scores("notice of the lease", texts)
@@ -82,7 +81,7 @@ def test_a_cross_encoder_from_a_folder_scores_each_pair_and_long_ones_too(tmp_pa
 
 
 def test_without_the_setting_there_is_none(settings: Settings) -> None:
-    assert settings.reranker is None and loading.load_reranker(settings) is None
+    assert settings.reranker is None and reranking.load_reranker(settings) is None
 
 
 def test_a_folder_without_a_model_is_refused_with_what_belongs_there(tmp_path: Path) -> None:

@@ -57,21 +57,21 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
+class Reasoning:
     """The next piece of what a model thinks before it answers; no part of the answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Replaced:
     """The answer is written once more, and why; what was streamed of it so far no longer counts."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class VoteProgress:
     """Progress of a vote: how many tries at the answer are done, of how many at most."""
 
     done: int
@@ -83,7 +83,7 @@ class Answered:
     answer: Answer
 
 
-Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Thought | Again | Tried | Answered
+Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Reasoning | Replaced | VoteProgress | Answered
 
 
 # --- ingest and reading ahead -----------------------------------------------------------------------------

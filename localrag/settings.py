@@ -72,7 +72,7 @@ class Settings:
     )
     temperature: float = _setting(0.0, "0 takes the likeliest word, which makes answers repeatable.", 0, 2)
     seed: int = _setting(7, "Seed of the sampling; plays no part at temperature 0.", 0, 2**32 - 1)
-    least_sureness: float = _setting(
+    min_confidence: float = _setting(
         0.5, "How sure it must be that the text holds the answer: lower answers more, higher declines more.", 0, 1
     )
     think: Think = _setting(
@@ -252,7 +252,7 @@ class Settings:
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("How the app looks", ("theme", "animations", "source_view", "viewer")),
     ("Which models", ("generator", "embedder", "reranker", "sources")),
-    ("How answers are", ("answer_tokens", "answer_form", "least_sureness", "think", "think_tokens", "votes", "retry",
+    ("How answers are", ("answer_tokens", "answer_form", "min_confidence", "think", "think_tokens", "votes", "retry",
                          "temperature", "seed")),
     ("What is looked up and read", ("passages", "prompt_tokens", "read_tokens", "followups", "fusion",
                                     "dense_weight")),

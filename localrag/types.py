@@ -528,8 +528,8 @@ class Answer:
     consisted: "rules", "documents", "history", "question", and "free" up to the model's window.
 
     What was checked (`findings.py`): `flags` are words of the answer that do not stand in what it cites, `workings`
-    what code calculated, `conflicts` where documents differ, `split` how several tries were divided. `sureness` is how
-    likely it is, as measured, that the text holds the answer; `thought` what the model thought first, where it can.
+    what code calculated, `conflicts` where documents differ, `split` how several tries were divided. `confidence`
+    is how likely it is, as measured, that the text holds the answer; `reasoning` what the model thought first.
     """
 
     question: str
@@ -554,8 +554,8 @@ class Answer:
     workings: tuple[Working, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     split: Split | None = None
-    sureness: float | None = None
-    thought: str = ""
+    confidence: float | None = None
+    reasoning: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -590,8 +590,8 @@ class Answer:
             "workings": dicts(self.workings),
             "conflicts": dicts(self.conflicts),
             "split": self.split.to_dict() if self.split else None,
-            "sureness": None if self.sureness is None else round(self.sureness, 3),
-            "thought": self.thought,
+            "confidence": None if self.confidence is None else round(self.confidence, 3),
+            "reasoning": self.reasoning,
         }
 
     @property

@@ -13,7 +13,7 @@ import numpy as np
 
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import Cancelled
-from localrag.events import Delta, PromptRead, Thought
+from localrag.events import Delta, PromptRead, Reasoning
 from localrag.llm.batching import Prefix
 from localrag.llm.generation import Completed, StateStore, Weighed
 from localrag.types import Message, Usage
@@ -64,7 +64,7 @@ class ScriptedGenerator:
         stop: Callable[[], bool] | None = None,
         states: StateStore | None = None,
         think: int = 0,
-    ) -> Iterator[PromptRead | Thought | Delta | Completed]:
+    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
         self.prompts.append(tuple(messages))
         read = sum(self.count(message.whole) for message in messages)
         yield PromptRead(read, read)
@@ -72,7 +72,7 @@ class ScriptedGenerator:
         answer = next((reply for pattern, reply in self.script if re.search(pattern, last)), self.otherwise)
         written: list[str] = []
         thoughts = re.findall(r"\s*\S+", self.thought)[:think] if grammar is None else []
-        yield from (Thought(word) for word in thoughts)
+        yield from (Reasoning(word) for word in thoughts)
         thought = "".join(thoughts)
         for word in re.findall(r"\s*\S+", answer)[:max_tokens]:
             if stop is not None and stop():

@@ -32,10 +32,10 @@ _HOLDS, _FITS, _SEARCHED = 1.44, 18.2, -6.84
 class Verdict:
     """How sure it is that the text holds the answer, 0 to 1, and the model's own share of "yes".
 
-    `sureness` is None where the weighing was stopped.
+    `confidence` is None where the weighing was stopped.
     """
 
-    sureness: float | None
+    confidence: float | None
     holds: float
     usage: Usage
     prompt_seconds: float
@@ -60,11 +60,11 @@ def judge(
     if not weighed.shares:
         return Verdict(None, 0.0, weighed.usage, weighed.prompt_seconds)
     holds = weighed.shares[0]
-    sure = sureness(holds, answer_from, asked.plan.signals.get("score"))
+    sure = confidence(holds, answer_from, asked.plan.signals.get("score"))
     return Verdict(sure, holds, weighed.usage, weighed.prompt_seconds)
 
 
-def sureness(holds: float, answer_from: float, score: float | None) -> float:
+def confidence(holds: float, answer_from: float, score: float | None) -> float:
     """The likelihood that the text holds the answer.
 
     Args:

@@ -61,7 +61,7 @@ def context(model: Model, documents: int, history: Sequence[Turn], asked: Questi
 
 def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings) -> Iterator[Event]:
     """Calculate the answer, or weigh whether the text holds it and have it written and cited; `Answered` comes last."""
-    asked.split, asked.thought, asked.sureness = (
+    asked.split, asked.thought, asked.confidence = (
         None,
         "",
         None,
@@ -74,7 +74,7 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
         return
     verdict = yield from _judge(asked, prompted, model, settings)
     if verdict is not None and not _enough(asked, verdict, settings):
-        weighed = verdict.sureness is not None
+        weighed = verdict.confidence is not None
         done = Completed(prompts.NOT_FOUND if weighed else "", verdict.usage, "end" if weighed else "stopped")
         yield Answered(checking.checked(asked, done, prompted, model.model))
         return
@@ -130,11 +130,11 @@ def _judge(
 
 def _enough(asked: Question, verdict: Verdict, settings: Settings) -> bool:
     """Whether it is sure enough that the text holds the answer; noted in the question and among the plan's signals."""
-    if verdict.sureness is None:
+    if verdict.confidence is None:
         return False
-    asked.sureness = verdict.sureness
+    asked.confidence = verdict.confidence
     asked.plan = replace(asked.plan, signals={**asked.plan.signals, "holds_answer": round(verdict.holds, 3)})
-    return verdict.sureness >= settings.least_sureness
+    return verdict.confidence >= settings.min_confidence
 
 
 def _learn(verdict: Verdict | None, done: Completed, model: Model, settings: Settings) -> None:

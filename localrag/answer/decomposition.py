@@ -114,8 +114,8 @@ def _together(asked: Question, answers: Sequence[Answer], parts: int) -> Answer:
     numbered = [_renumbered(answer, numbers) for answer in answers]
     found = [answer for answer in numbered if answer.found]
     text = "\n\n".join(f"{number}. {answer.answer}" for number, answer in enumerate(numbered, 1))
-    sure = [answer.sureness for answer in found if answer.sureness is not None]
-    asked.sureness = min(sure, default=max((answer.sureness or 0.0 for answer in answers), default=None))
+    sure = [answer.confidence for answer in found if answer.confidence is not None]
+    asked.confidence = min(sure, default=max((answer.confidence or 0.0 for answer in answers), default=None))
     stopped = len(answers) < parts or any(answer.stopped for answer in answers)
     nothing = prompts.STOPPED if stopped else prompts.NOT_FOUND
     return asked.answer(

@@ -34,7 +34,7 @@ class Question:
 
     `reading` are the documents to read whole, if it comes to that; `hits` the passages found while planning, the best
     first; `instructions` how the answer shall be worded, `split` how several tries at it were divided, `thought` what
-    the model thought before it, `sureness` how likely the text holds the answer.
+    the model thought before it, `confidence` how likely the text holds the answer.
     """
 
     text: str
@@ -58,7 +58,7 @@ class Question:
     first_token: float | None = None
     split: Split | None = None
     thought: str = ""
-    sureness: float | None = None
+    confidence: float | None = None
 
     def elapsed(self) -> float:
         return time.monotonic() - self.began
@@ -79,7 +79,7 @@ class Question:
             passages=passages, table=table, tokens=tokens + self.spent, seconds=self.seconds(), model=model,
             embedder=", ".join(sorted({library.identity.model for library in self.libraries})), stopped=stopped,
             looked_for=self.looked_for, looked_at=self.looked_at, context=context or {}, split=self.split,
-            thought=self.thought, sureness=self.sureness, **checked,
+            reasoning=self.thought, confidence=self.confidence, **checked,
         )  # fmt: skip
 
 

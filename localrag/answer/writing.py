@@ -13,7 +13,7 @@ from localrag.answer import intent, prompts, rechecking
 from localrag.answer.question import Prompted, Question
 from localrag.answer.verify import checking
 from localrag.answer.voting import LONGEST, Ballot, too_long
-from localrag.events import Again, Delta, Event, Notice, Tried
+from localrag.events import Delta, Event, Notice, Replaced, VoteProgress
 from localrag.llm.generation import Completed
 from localrag.llm.generation import Generator as Model
 from localrag.settings import Settings
@@ -86,7 +86,7 @@ def _vote(way: _Way, first: Completed) -> Generator[Event, None, Completed]:
     ballot, tries = Ballot(asked.text, settings.votes), [first]
     ballot.add(first.text)
     while not ballot.decided:
-        yield Tried(len(tries), settings.votes)
+        yield VoteProgress(len(tries), settings.votes)
         done = _unseen(way, settings.seed + len(tries))
         if done.ended == "stopped":
             break
@@ -100,7 +100,7 @@ def _vote(way: _Way, first: Completed) -> Generator[Event, None, Completed]:
         tied = (
             "As many tries say something else, and it fails less." if leading[1:] else "Most tries say something else."
         )
-        yield Again(tied)
+        yield Replaced(tied)
         yield Delta(tries[chosen].text)
     return _billed(tries[chosen], tries)
 
@@ -128,13 +128,13 @@ def _again(way: _Way, first: Completed) -> Generator[Event, None, Completed]:
     if not found:
         return first
     told = rechecking.told(found)
-    yield Again(prompts.said(told, way.prompted.messages))
+    yield Replaced(prompts.said(told, way.prompted.messages))
     second = yield from _shown(way, prompts.again_prompt(way.prompted.messages, first.text, told))
     if second.ended == "stopped":
         return _billed(first, [first, second])
     if rechecking.better((before, first), (way.checked(second), second)):
         return _billed(second, [first, second])
-    yield Again("The first answer stays: the second fails as much.")
+    yield Replaced("The first answer stays: the second fails as much.")
     yield Delta(first.text)
     return _billed(first, [first, second])
 

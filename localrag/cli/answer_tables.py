@@ -115,6 +115,6 @@ def _print_rest(report: Mapping[str, Any]) -> None:
         apart = "" if risk["separation"] is None else f", tells absent from present {risk['separation']:.3f} (0.5: not)"
         click.echo(
             f"risk and coverage: answers {end['coverage']:.3f} of the questions, {end['risk']:.3f} of these wrong; "
-            f"mean risk by sureness {risk['aurc']:.3f}{apart}"
+            f"mean risk by confidence {risk['aurc']:.3f}{apart}"
         )
     click.echo(f"an answer: {seconds(times['p50'])} (median), {seconds(times['p95'])} (p95)")

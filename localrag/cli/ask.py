@@ -24,7 +24,7 @@ from localrag.cli.options import (
 from localrag.cli.sealing import sealing_options
 from localrag.cli.survey_table import Pace, print_table
 from localrag.errors import UsageError
-from localrag.events import Again, Delta, Found, Notice, Planned, PromptRead, Surveyed, Thought, Tried
+from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed, VoteProgress
 from localrag.security import sandbox
 from localrag.settings import load_settings
 from localrag.types import MODES, Filter, Mode
@@ -106,8 +106,8 @@ def ask_command(
     narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # ticked in the app alone
     asking = ask(question, libraries=names, **narrowed, mode=mode, reproducible=reproducible, settings=settings)
     answer = _follow(asking, drawn=not as_json and sys.stderr.isatty(), silent=as_json, thinking=show_thinking)
-    if show_thinking and not as_json and answer.thought:
-        click.secho(f"Thought: {shown(answer.thought)}\n", dim=True, err=True)
+    if show_thinking and not as_json and answer.reasoning:
+        click.secho(f"Reasoning: {shown(answer.reasoning)}\n", dim=True, err=True)
     if as_json:
         print_json(answer.to_dict())
     else:
@@ -140,7 +140,7 @@ def _follow(asking: Asking, drawn: bool, silent: bool, thinking: bool) -> Answer
         for event in asking.until_interrupted():
             if isinstance(event, Notice):
                 click.echo(shown(event.text), err=True)
-            elif isinstance(event, Again) and not silent:
+            elif isinstance(event, Replaced) and not silent:
                 click.echo(f"Written again: {shown(event.why)}", err=True)
             elif isinstance(event, Surveyed) and not silent and pace.due():
                 click.echo(pace.line(event), err=True)
@@ -157,14 +157,14 @@ def _follow(asking: Asking, drawn: bool, silent: bool, thinking: bool) -> Answer
             if isinstance(event, Delta):
                 written += event.text
                 live.update(Text(shown(written)))
-            elif isinstance(event, Thought):
+            elif isinstance(event, Reasoning):
                 thought += event.text
                 told = shown(thought) if thinking else f"thinking… {len(thought.split())} words"
                 live.update(Text(told, style="dim"))
-            elif isinstance(event, Again):
+            elif isinstance(event, Replaced):
                 written = thought = ""
                 live.update(Text(f"Written again: {shown(event.why)}", style="dim"))
-            elif isinstance(event, Tried):
+            elif isinstance(event, VoteProgress):
                 live.update(Text.assemble(shown(written), (f"\n\ntry {event.done + 1} of {event.total}…", "dim")))
             elif isinstance(event, Surveyed):
                 live.update(Text(pace.line(event), style="dim"))
@@ -221,7 +221,7 @@ def _remarks(answer: Answer) -> list[str]:
         lines.append("The answer was stopped, or cut short at its longest length.")
     if answer.split is not None:
         lines.append(answer.split.shown)
-    lines += marking.told(answer.unsupported, answer.flags, answer.sureness if answer.found else None)
+    lines += marking.told(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
     if answer.citations_dropped:
         lines.append(f"Left out as not found in the text: {answer.citations_dropped} citation(s).")
     if answer.not_read:

@@ -23,7 +23,18 @@ from localrag.cli.app import report
 from localrag.cli.ask import print_answer
 from localrag.cli.options import shown
 from localrag.errors import LocalragError, NotFoundError, UsageError
-from localrag.events import Again, Answered, Delta, Event, Notice, Planned, PromptRead, Surveyed, Thought, Tried
+from localrag.events import (
+    Answered,
+    Delta,
+    Event,
+    Notice,
+    Planned,
+    PromptRead,
+    Reasoning,
+    Replaced,
+    Surveyed,
+    VoteProgress,
+)
 from localrag.types import MODES, Answer, Citation, Filter, Mode, Turn
 
 if TYPE_CHECKING:
@@ -60,20 +71,20 @@ class Voice:
                 say(f"Looked for: {event.looked_for}")
         elif isinstance(event, Notice):
             say(f"Note: {event.text}")
-        elif isinstance(event, Again):
+        elif isinstance(event, Replaced):
             self._words = 0
             say(f"The answer is written again: {event.why}")
         elif isinstance(event, Delta):
             self._words += len(event.text.split())
             self._now_and_then(lambda: f"Writing, about {self._words} words so far.")
-        elif isinstance(event, Thought):
+        elif isinstance(event, Reasoning):
             self._thought += len(event.text.split())
             self._now_and_then(lambda: f"Thinking, about {self._thought} words so far.")
         elif isinstance(event, PromptRead) and event.total:
             self._read(event.done, event.total, "Reading")
         elif isinstance(event, Surveyed):
             self._read(event.done, event.total, "Asking each document")
-        elif isinstance(event, Tried):
+        elif isinstance(event, VoteProgress):
             self._now_and_then(lambda: f"Try {event.done} of {event.total} is done.")
 
     def _read(self, done: int, total: int, doing: str) -> None:

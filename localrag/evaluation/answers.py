@@ -194,7 +194,7 @@ def _result(
         "sentences": len(sentences(MARKER.sub("", answer.answer))) if answer.found else 0,
         "flags": [flag.to_dict() for flag in answer.flags],
         "workings": [working.shown for working in answer.workings],
-        "sureness": None if answer.sureness is None else round(answer.sureness, 4),
+        "confidence": None if answer.confidence is None else round(answer.confidence, 4),
         "passages": [
             {"document": p.document, "page": p.page, "start": p.start, "end": p.end, "score": round(p.score, 4)}
             for p in answer.passages

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from localrag.events import Delta, PromptRead, Thought
+from localrag.events import Delta, PromptRead, Reasoning
 from localrag.llm.batching import Prefix
 from localrag.llm.generation import Completed, Generator, Weighed
 from localrag.types import Message, Usage
@@ -102,7 +102,7 @@ class Remembering:
 
     def generate(
         self, messages: Sequence[Message], **options: Any
-    ) -> Iterator[PromptRead | Thought | Delta | Completed]:
+    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
         key = self._key(messages, options)
         known = self._recall(key, messages)
         if known is not None:

@@ -146,7 +146,7 @@ def _headline(own: Sequence[Side], labels: Labels | None) -> Iterator[list[str]]
         if any(values):
             yield [meaning, *(_interval(value) for value in values)]
     yield ["quotes that stand there as shown", *(_verbatim(side) for side in own)]
-    for name, meaning in (("aurc", "mean risk by sureness (AURC)"), ("separation", "absent told from present")):
+    for name, meaning in (("aurc", "mean risk by confidence (AURC)"), ("separation", "absent told from present")):
         values = [side.totals["risk"][name] for side in own]
         if any(value is not None for value in values):
             yield [meaning, *("" if value is None else f"{value:.3f}" for value in values)]
@@ -225,10 +225,10 @@ def _histograms(own: Sequence[Side]) -> Iterator[Block]:
     for side in _read_through(own):
         answered = [row for row in side.rows if "error" not in row and row["found"]]
         sure = {right: [value for row in answered if (row["figures"]["right"] >= 0.5) is right
-                        and (value := risk.sureness(row)) is not None] for right in (True, False)}  # fmt: skip
+                        and (value := risk.confidence(row)) is not None] for right in (True, False)}  # fmt: skip
         if any(sure.values()):
             yield Heading(f"Sureness, {side.name}", 3)
-            yield _histogram({"right": sure[True], "wrong": sure[False]}, _STEPS, "sureness")
+            yield _histogram({"right": sure[True], "wrong": sure[False]}, _STEPS, "confidence")
         f1 = [row["figures"]["f1"] for row in answered if "f1" in row["figures"]]
         if f1:
             yield Heading(f"F1 of the answers given, {side.name}", 3)
@@ -289,7 +289,7 @@ def _read_through(own: Sequence[Side]) -> list[Side]:
 def _worst(side: Side, labels: Labels | None) -> list[Block]:
     """What was answered wrongly, the surest first, then what was declined in spite of an answer."""
     done = [row for row in side.rows if "error" not in row and not _is_right(row, labels)]
-    order = sorted(done, key=lambda row: (not row["found"], -(risk.sureness(row) or 0.0)))
+    order = sorted(done, key=lambda row: (not row["found"], -(risk.confidence(row) or 0.0)))
     if not order:
         return []
     cases = [Case(f"{row['id']}: {row['question']}", list(_parts(row, labels))) for row in order[:_WORST]]
@@ -316,9 +316,9 @@ def _parts(row: Row, labels: Labels | None) -> Iterator[tuple[str, str]]:
     if row.get("flags"):
         yield "flagged", _short("; ".join(f"{flag['text']} ({flag['reason']})" for flag in row["flags"]))
     label = labels.of(row) if labels is not None else None
-    sure = risk.sureness(row)
+    sure = risk.confidence(row)
     figures = ", ".join(f"{name} {value:g}" for name, value in row["figures"].items() if name in _MEASURES)
-    known = [f"read as {label}" if label else "", "" if sure is None else f"sureness {sure:.2f}", figures]
+    known = [f"read as {label}" if label else "", "" if sure is None else f"confidence {sure:.2f}", figures]
     yield "figures", ", ".join(part for part in known if part)
 
 

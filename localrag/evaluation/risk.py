@@ -1,8 +1,8 @@
 """How often is it wrong when it answers, if only the surest answers are given? Pure: rows in, numbers out.
 
-Answers are put in the order of their sureness. At each threshold, coverage is the share of all questions answered with
-at least that sureness, and risk the share of wrong ones among these (El-Yaniv and Wiener 2010, "On the Foundations of
-Noise-free Selective Classification"). The area under the curve (AURC) is the mean of the risk over the coverage reached
+Answers are put in the order of their confidence. At each threshold, coverage is the share of all questions answered
+with at least that confidence, and risk the share of wrong ones among these (El-Yaniv and Wiener 2010).
+The area under the curve (AURC) is the mean of the risk over the coverage reached
 (Geifman and El-Yaniv 2017, "Selective Classification for Deep Neural Networks"); an order that tells nothing has the
 risk of all answers as its area.
 
@@ -31,14 +31,14 @@ class Point:
         return {name: round(getattr(self, name), 4) for name in self.__slots__}
 
 
-def sureness(row: Row) -> float | None:
+def confidence(row: Row) -> float | None:
     """How sure it was that the text holds the answer, by the best signal that the row has; None where it has none.
 
     What was measured for it, else the model's own weighing, else how well the best passage fits.
     """
     signals = row.get("signals", {})
     best = max((passage["score"] for passage in row.get("passages", ())), default=None)
-    for value in (row.get("sureness"), signals.get("holds_answer"), signals.get("score"), best):
+    for value in (row.get("confidence"), signals.get("holds_answer"), signals.get("score"), best):
         if value is not None:
             return float(value)
     return None
@@ -48,7 +48,7 @@ def curve(rows: Sequence[Row]) -> list[Point]:
     """From the surest answers to all of them; equal ones come together. Empty where nothing was answered."""
     done = [row for row in rows if "error" not in row]
     answered = sorted(
-        ((sure, row["figures"]["right"]) for row in done if row["found"] and (sure := sureness(row)) is not None),
+        ((sure, row["figures"]["right"]) for row in done if row["found"] and (sure := confidence(row)) is not None),
         key=lambda pair: -pair[0],
     )
     points: list[Point] = []
@@ -87,12 +87,12 @@ def at(rows: Sequence[Row], least: float) -> Point:
 
 
 def separation(rows: Sequence[Row]) -> float | None:
-    """How well sureness tells the questions that the text answers from the others, answered or declined.
+    """How well confidence tells the questions that the text answers from the others, answered or declined.
 
     The area under the ROC curve: how often one of the former is surer than one of the latter, ties counting half.
     None where there are not both.
     """
-    pairs = [(sure, present(row)) for row in rows if "error" not in row and (sure := sureness(row)) is not None]
+    pairs = [(sure, present(row)) for row in rows if "error" not in row and (sure := confidence(row)) is not None]
     there = [sure for sure, here in pairs if here]
     absent = [sure for sure, here in pairs if not here]
     if not there or not absent:

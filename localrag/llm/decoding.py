@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from localrag.events import Delta, Thought
+from localrag.events import Delta, Reasoning
 from localrag.llm import sampling
 from localrag.llm.llama_context import LlamaContext
 from localrag.llm.llama_model import LlamaModel
@@ -51,7 +51,7 @@ class Decoding:
     answerer: Any
     first: Any = None
 
-    def run(self, stop: Callable[[], bool] | None) -> Generator[Thought | Delta, None, Written]:
+    def run(self, stop: Callable[[], bool] | None) -> Generator[Reasoning | Delta, None, Written]:
         tags = self.model.tags
         parting = Parting(tags, self.thinking)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -87,7 +87,7 @@ class Decoding:
         yield from _events(parting.shut())
         return Written(parting.answer, parting.thought.strip(), drawn[True] + drawn[False], ended)
 
-    def _end(self, parting: Parting) -> Generator[Thought | Delta, None, None]:
+    def _end(self, parting: Parting) -> Generator[Reasoning | Delta, None, None]:
         """End the thought in the model's memory and in what is shown."""
         yield from _events(parting.shut())
         assert self.model.tags is not None
@@ -110,8 +110,8 @@ class Decoding:
         return special if any(special.decode("utf-8", "replace") in tag for tag in self.model.tags.all) else b""
 
 
-def _events(parted: Any) -> Generator[Thought | Delta, None, None]:
-    kinds: dict[Kind, type[Thought] | type[Delta]] = {"thought": Thought, "answer": Delta}
+def _events(parted: Any) -> Generator[Reasoning | Delta, None, None]:
+    kinds: dict[Kind, type[Reasoning] | type[Delta]] = {"thought": Reasoning, "answer": Delta}
     for kind, text in parted:
         yield kinds[kind](text)
 

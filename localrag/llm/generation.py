@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from localrag.events import Delta, PromptRead, Thought
+from localrag.events import Delta, PromptRead, Reasoning
 from localrag.llm.batching import Prefix
 from localrag.types import Message, Usage
 
@@ -101,7 +101,7 @@ class Generator(Protocol):
         stop: Callable[[], bool] | None = None,
         states: StateStore | None = None,
         think: int = 0,
-    ) -> Iterator[PromptRead | Thought | Delta | Completed]:
+    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
         """Read the prompt and write the continuation; `Completed` is always the last item.
 
         Args:

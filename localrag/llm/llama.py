@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from localrag.errors import ModelError, SettingsError
-from localrag.events import Delta, PromptRead, Thought
+from localrag.events import Delta, PromptRead, Reasoning
 from localrag.llm import batching, decoding
 from localrag.llm.batching import Prefix, Prompt
 from localrag.llm.decoding import Decoding
@@ -150,7 +150,7 @@ class LlamaGenerator:
         stop: Callable[[], bool] | None = None,
         states: StateStore | None = None,
         think: int = 0,
-    ) -> Iterator[PromptRead | Thought | Delta | Completed]:
+    ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
         began = time.monotonic()
         thinking = think > 0 and grammar is None and self._model.tags is not None
         prompt = self._model.encode(messages, thinking)

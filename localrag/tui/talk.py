@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.message_pump import MessagePump
 
 from localrag.errors import LocalragError
-from localrag.events import Again, Answered, Delta, Event
+from localrag.events import Answered, Delta, Event, Replaced
 from localrag.tui.completing import Known
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
@@ -169,7 +169,7 @@ class _Words:
         self._kept = time.monotonic()
 
     def hear(self, event: Event) -> None:
-        if isinstance(event, Again):
+        if isinstance(event, Replaced):
             self._said = ""
         if not isinstance(event, Delta):
             return

@@ -67,9 +67,9 @@ def test_a_calculation_does_not_carry_how_unsure_the_passages_before_it_were(
 ) -> None:
     question = "What was the percentage change in total revenue from 2020 to 2021?"
     passages = assistant.search(question, libraries=["mill"], documents=["accounts.md"])
-    asked = Question(question, [mill], EVERYTHING, [], (), lambda: False, sureness=0.2)
+    asked = Question(question, [mill], EVERYTHING, [], (), lambda: False, confidence=0.2)
     *_, last = answering.answer(asked, Prompted([], passages), models.generator, settings)
-    assert isinstance(last, Answered) and last.answer.workings and last.answer.sureness is None
+    assert isinstance(last, Answered) and last.answer.workings and last.answer.confidence is None
 
 
 def test_a_short_answer_is_the_result_alone(settings: Settings, models: Any, mill: Library) -> None:

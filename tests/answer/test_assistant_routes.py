@@ -242,12 +242,14 @@ def test_how_sure_it_is_that_the_text_holds_the_answer_is_told(
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
     answer = ask(assistant, "When does the lease of Hall 3 end?", "large")[1]
     assert answer.plan.signals["holds_answer"] == 1
-    assert answer.sureness == pytest.approx(answerability.sureness(1.0, 0.5, answer.plan.signals["score"]), abs=1e-6)
+    assert answer.confidence == pytest.approx(
+        answerability.confidence(1.0, 0.5, answer.plan.signals["score"]), abs=1e-6
+    )
 
 
 def test_the_setting_decides_how_sure_it_must_be(models: Any, settings: Settings, large: Library) -> None:
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
     question = "When does the lease of Hall 3 end?"
     for least, found in ((0.0, True), (1.0, False)):
-        asking = Assistant(settings.with_options(least_sureness=least))
+        asking = Assistant(settings.with_options(min_confidence=least))
         assert ask(asking, question, "large", mode="retrieve")[1].found == found

@@ -11,7 +11,7 @@ from fakes import ScriptedGenerator
 
 from localrag.answer import prompts
 from localrag.answer.assistant import Assistant
-from localrag.events import Again, Answered, Delta, Event, Notice, Thought, Tried
+from localrag.events import Answered, Delta, Event, Notice, Reasoning, Replaced, VoteProgress
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import Answer, Message
@@ -70,40 +70,40 @@ def _fakes(models: Any) -> None:
 def test_a_thought_comes_before_the_answer_and_is_no_part_of_it(settings: Settings, library: Library) -> None:
     model = ScriptedGenerator(otherwise=RIGHT, thought="The rent. Let me see.")
     events, answer = ask(settings, model, think="on")
-    assert "".join(event.text for event in kinds(events, Thought)) == "The rent. Let me see."
+    assert "".join(event.text for event in kinds(events, Reasoning)) == "The rent. Let me see."
     assert "".join(event.text for event in kinds(events, Delta)) == RIGHT
-    assert answer.thought == "The rent. Let me see." and answer.answer == "The yearly rent is EUR 48,000 [1]."
-    assert answer.to_dict()["thought"] == answer.thought and answer.citations
+    assert answer.reasoning == "The rent. Let me see." and answer.answer == "The yearly rent is EUR 48,000 [1]."
+    assert answer.to_dict()["reasoning"] == answer.reasoning and answer.citations
 
 
 def test_a_thought_has_its_budget(settings: Settings, library: Library) -> None:
     _, answer = ask(settings, ScriptedGenerator(otherwise=RIGHT, thought="one two three"), think="on", think_tokens=2)
-    assert answer.thought == "one two" and answer.answer.startswith("The yearly rent")
+    assert answer.reasoning == "one two" and answer.answer.startswith("The yearly rent")
 
 
 def test_off_and_auto_on_a_look_up_think_nothing(settings: Settings, library: Library) -> None:
     for think in ("off", "auto"):
         events, answer = ask(settings, ScriptedGenerator(otherwise=RIGHT, thought="Hm."), think=think)
-        assert answer.thought == "" and not kinds(events, Thought)
+        assert answer.reasoning == "" and not kinds(events, Reasoning)
 
 
 def test_auto_thinks_where_something_is_to_be_worked_out(settings: Settings, library: Library) -> None:
     question = "What is the difference between the rent of Hall 3 and the rent of Hall 4?"
     _, answer = ask(settings, ScriptedGenerator(otherwise=RIGHT, thought="Hm."), question, think="auto")
-    assert answer.thought == "Hm."
+    assert answer.reasoning == "Hm."
 
 
 def test_a_model_without_the_mode_answers_and_it_is_said(settings: Settings, library: Library) -> None:
     events, answer = ask(settings, ScriptedGenerator(otherwise=RIGHT), think="on")
     assert ["no thinking mode" in event.text for event in kinds(events, Notice)] == [True]
-    assert answer.found and answer.thought == ""
+    assert answer.found and answer.reasoning == ""
     assert not kinds(ask(settings, ScriptedGenerator(otherwise=RIGHT), think="auto")[0], Notice)
 
 
 def test_whether_the_text_holds_the_answer_is_weighed_without_thought(settings: Settings, library: Library) -> None:
     model = ScriptedGenerator(otherwise=RIGHT, thought="Hm.", weights=[("", "no")])
     events, answer = ask(settings, model, think="on")
-    assert not answer.found and not kinds(events, Thought)
+    assert not answer.found and not kinds(events, Reasoning)
 
 
 # --- votes --------------------------------------------------------------------------------------------------
@@ -116,12 +116,12 @@ def test_most_tries_decide_and_the_split_is_kept(settings: Settings, library: Li
     assert answer.split is not None and answer.split.votes == ((RIGHT, 3), (WRONG, 1))
     assert answer.to_dict()["split"]["tries"] == 4  # three against one is decided before the fifth
     assert model.temperatures == (0.0, 0.7, 0.7, 0.7)
-    assert [event.done for event in kinds(events, Tried)] == [1, 2, 3] and len(kinds(events, Again)) == 1
+    assert [event.done for event in kinds(events, VoteProgress)] == [1, 2, 3] and len(kinds(events, Replaced)) == 1
 
 
 def test_the_answer_there_would_be_without_a_vote_is_shown_where_it_wins(settings: Settings, library: Library) -> None:
     events, answer = ask(settings, Trying(answers=[RIGHT, "48,000 euros a year."]), votes=3)
-    assert answer.answer == "The yearly rent is EUR 48,000 [1]." and not kinds(events, Again)
+    assert answer.answer == "The yearly rent is EUR 48,000 [1]." and not kinds(events, Replaced)
     assert answer.split is not None and answer.split.shown == "2 of 2 tries agree."
 
 
@@ -158,7 +158,7 @@ def test_an_answer_that_fails_a_check_is_written_once_more_with_what_failed(
     model = ScriptedGenerator(script=[("A first answer was", RIGHT)], otherwise=BAD)
     events, answer = ask(settings, model, retry="on")
     assert answer.answer == "The yearly rent is EUR 48,000 [1]." and not answer.citations_dropped
-    (again,) = kinds(events, Again)
+    (again,) = kinds(events, Replaced)
     assert "quotation marks" in again.why
     first, second = model.prompts[-2], model.prompts[-1]
     assert replace(second[-1], tail="") == replace(first[-1], tail="") and second[:-1] == first[:-1]
@@ -174,7 +174,7 @@ def test_it_is_tried_once_more_only_once_and_the_first_stays_where_the_second_is
     events, answer = ask(settings, model, retry="on")
     assert answer.answer.startswith("A deposit of two rents") and "nine per cent" not in answer.answer
     assert len([asked for asked in model.prompts if "A first answer was" in asked[-1].tail]) == 1
-    assert "first answer stays" in kinds(events, Again)[-1].why
+    assert "first answer stays" in kinds(events, Replaced)[-1].why
 
 
 def test_a_second_try_that_is_stopped_leaves_the_first(settings: Settings, library: Library) -> None:
@@ -183,7 +183,7 @@ def test_a_second_try_that_is_stopped_leaves_the_first(settings: Settings, libra
     began: list[Event] = []
 
     def stop() -> bool:
-        return any(isinstance(event, Again) for event in began)
+        return any(isinstance(event, Replaced) for event in began)
 
     for event in assistant.ask(ASKED, libraries=["papers"], stop=stop):
         began.append(event)
@@ -195,7 +195,7 @@ def test_a_second_try_that_is_stopped_leaves_the_first(settings: Settings, libra
 def test_what_passes_is_not_written_again_nor_is_anything_with_it_off(settings: Settings, library: Library) -> None:
     for text, retry in ((RIGHT, "on"), (BAD, "off"), (prompts.NOT_FOUND, "on")):
         model = ScriptedGenerator(otherwise=text)
-        assert not kinds(ask(settings, model, retry=retry)[0], Again)
+        assert not kinds(ask(settings, model, retry=retry)[0], Replaced)
 
 
 def test_an_answer_that_says_nothing_does_not_replace_one_with_a_doubt(settings: Settings, library: Library) -> None:

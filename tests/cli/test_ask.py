@@ -142,8 +142,8 @@ def test_a_thought_is_shown_on_request_and_beside_the_answer(papers: Library, mo
     plain = run("When does the lease end?", "--think", "on")
     assert "May, it says." not in plain.output and plain.stdout.startswith("The lease ends on 31 May 2030 [1].")
     told = run("When does the lease end?", "--think", "on", "--show-thinking")
-    assert "Thought: May, it says." in told.stderr and told.stdout == plain.stdout
-    assert json.loads(run("When does the lease end?", "--think", "on", "--json").stdout)["thought"] == "May, it says."
+    assert "Reasoning: May, it says." in told.stderr and told.stdout == plain.stdout
+    assert json.loads(run("When does the lease end?", "--think", "on", "--json").stdout)["reasoning"] == "May, it says."
 
 
 def test_how_a_vote_was_divided_is_said(papers: Library) -> None:

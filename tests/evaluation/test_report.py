@@ -18,7 +18,7 @@ def row(run: str, id: str, right: float, found: bool = True, sure: float = 0.5, 
         "run": run, "id": id, "question": f"Question {id}?", "known": "k", "category": "c" + id[-1], "answerable": True,
         "documents": [f"{id}.txt"], "answer": f"answer {id} of {run}", "found": found,
         "figures": {"right": right, "f1": right}, "quotes": 1, "verbatim": 1, "dropped": 0, "unsupported": 0,
-        "sentences": 1, "seconds": 2.0, "first_token": 1.0, "sureness": sure, "model": "small",
+        "sentences": 1, "seconds": 2.0, "first_token": 1.0, "confidence": sure, "model": "small",
         "citations": [{"document": "d.txt", "page": 2, "start": 0, "end": 1, "quote": f"quote of {run}"}], **more,
     }  # fmt: skip
 

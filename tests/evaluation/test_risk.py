@@ -9,7 +9,7 @@ from localrag.evaluation import risk
 
 def row(sure: float | None, right: bool, found: bool = True, answerable: bool = True, **more: Any) -> dict[str, Any]:
     return {
-        "id": "1", "known": "x", "found": found, "answerable": answerable, "sureness": sure,
+        "id": "1", "known": "x", "found": found, "answerable": answerable, "confidence": sure,
         "figures": {"right": float(right)}, **more,
     }  # fmt: skip
 
@@ -28,7 +28,7 @@ def test_declined_questions_are_not_covered_and_end_the_curve() -> None:
     assert points[-1].coverage == 0.8 and points[-1].risk == 0.25
 
 
-def test_answers_of_equal_sureness_come_together() -> None:
+def test_answers_of_equal_confidence_come_together() -> None:
     one = risk.curve([row(0.5, True), row(0.5, False)])
     assert one == risk.curve([row(0.5, False), row(0.5, True)]) and len(one) == 1
 
@@ -45,14 +45,14 @@ def test_a_threshold_fitted_elsewhere_is_measured_here() -> None:
     assert risk.at(FOUR, 0.95).coverage == 0.0
 
 
-def test_sureness_falls_back_to_the_best_signal_there_is() -> None:
+def test_confidence_falls_back_to_the_best_signal_there_is() -> None:
     signals = {"holds_answer": 0.6, "score": 0.4}
     passages = [{"score": 0.1}, {"score": 0.3}]
-    assert risk.sureness(row(0.9, True, signals=signals)) == 0.9
-    assert risk.sureness(row(None, True, signals=signals)) == 0.6
-    assert risk.sureness(row(None, True, signals={"score": 0.4}, passages=passages)) == 0.4
-    assert risk.sureness(row(None, True, passages=passages)) == 0.3
-    assert risk.sureness(row(None, True)) is None
+    assert risk.confidence(row(0.9, True, signals=signals)) == 0.9
+    assert risk.confidence(row(None, True, signals=signals)) == 0.6
+    assert risk.confidence(row(None, True, signals={"score": 0.4}, passages=passages)) == 0.4
+    assert risk.confidence(row(None, True, passages=passages)) == 0.3
+    assert risk.confidence(row(None, True)) is None
 
 
 def test_separation_counts_how_often_a_present_answer_is_surer_than_an_absent_one() -> None:
@@ -67,6 +67,6 @@ def test_not_mentioned_is_no_answer_that_the_text_holds() -> None:
     assert risk.present(row(0.9, True, known="Not less than five"))
 
 
-def test_rows_that_failed_or_have_no_sureness_are_on_no_curve() -> None:
+def test_rows_that_failed_or_have_no_confidence_are_on_no_curve() -> None:
     assert risk.curve([{"error": "too long"}, row(None, True)]) == []
     assert risk.summarize([]) == {"operating_point": None, "aurc": None, "separation": None, "curve": []}

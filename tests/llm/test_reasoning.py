@@ -1,4 +1,4 @@
-"""Thought and answer are told apart, whatever the family of the model; nothing of a tag reaches a reader."""
+"""Reasoning and answer are told apart, whatever the family of the model; nothing of a tag reaches a reader."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tiny_llamas
 
-from localrag.events import Delta, Thought
+from localrag.events import Delta, Reasoning
 from localrag.llm.chat_template import ChatTemplate
 from localrag.llm.generation import Completed, Weighed
 from localrag.llm.llama import LlamaGenerator
@@ -92,7 +92,7 @@ def rendered(source: str, think: bool, asked: list[Message] = ASKED) -> str:
 
 
 def parted(tags_in: str, pieces: list[str], thinking: bool) -> tuple[str, str, list[str]]:
-    """Thought, answer, and the pieces of the answer as they came."""
+    """Reasoning, answer, and the pieces of the answer as they came."""
     parting = Parting(tags_of(tags_in), thinking)
     given = [item for piece in pieces for item in parting.feed(piece)] + list(parting.shut())
     answer = [text for kind, text in given if kind == "answer"]
@@ -198,7 +198,7 @@ def run(model: LlamaGenerator, **options: object) -> tuple[str, str, Completed]:
     events = list(model.generate(READ, max_tokens=12, **options))  # type: ignore[arg-type]
     last = events[-1]
     assert isinstance(last, Completed)
-    thought = "".join(event.text for event in events if isinstance(event, Thought))
+    thought = "".join(event.text for event in events if isinstance(event, Reasoning))
     answer = "".join(event.text for event in events if isinstance(event, Delta))
     assert thought.strip() == last.thought and answer == last.text
     return thought, answer, last

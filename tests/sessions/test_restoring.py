@@ -51,8 +51,8 @@ WHOLE = Answer(
     workings=(Working("5 / 10", "50 %", 50.0, (Figure("5", "p. 60", 1),)),),
     conflicts=(Conflict("Pay within", (Side("30 days", "a.pdf", "p. 1", "2025-09-08", 1),), False),),
     split=Split((("30", 4), ("60", 1))),
-    sureness=0.75,
-    thought="hm",
+    confidence=0.75,
+    reasoning="hm",
 )
 
 
@@ -66,10 +66,10 @@ def test_an_answer_with_everything_in_it_comes_back_equal() -> None:
 
 def test_an_answer_of_an_older_version_has_the_defaults_of_what_it_lacks() -> None:
     old = through_json(WHOLE)
-    for name in ("flags", "workings", "conflicts", "split", "sureness", "thought", "context", "looked_at"):
+    for name in ("flags", "workings", "conflicts", "split", "confidence", "reasoning", "context", "looked_at"):
         del old[name]
     expected = replace(
-        WHOLE, flags=(), workings=(), conflicts=(), split=None, sureness=None, thought="", context={}, looked_at=""
+        WHOLE, flags=(), workings=(), conflicts=(), split=None, confidence=None, reasoning="", context={}, looked_at=""
     )
     assert restored(Answer, old | {"field of the future": 1}) == expected
 

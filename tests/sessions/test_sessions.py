@@ -182,7 +182,7 @@ def test_a_file_of_an_older_version_is_resumed_without_what_it_lacks(store: Sess
     raw = json.loads(store._path(saved.id).read_text())
     for name in ("only", "mode", "settings", "origin"):
         del raw[name]
-    for name in ("flags", "workings", "conflicts", "split", "sureness", "thought", "context", "looked_at"):
+    for name in ("flags", "workings", "conflicts", "split", "confidence", "reasoning", "context", "looked_at"):
         del raw["turns"][0]["answer"][name]
     store._path(saved.id).write_text(json.dumps(raw))
     again = store.load(saved.id)

@@ -138,7 +138,7 @@ async def answered_reading_the_source(pilot: Pilot, world: FakeWorld) -> None:
 
 MARKED = answered(
     "Thirty days [1]. The fee is EUR 58,000. Notice goes by letter.",
-    unsupported=("Notice goes by letter.",), citations_dropped=1, citations=CITATIONS[:1], sureness=0.57,
+    unsupported=("Notice goes by letter.",), citations_dropped=1, citations=CITATIONS[:1], confidence=0.57,
     flags=(Flag("number", "EUR 58,000", "not in what is cited"),),
     not_read=(NotRead("contracts", "scans/old.pdf", "no text on the page", 3),),
 )  # fmt: skip

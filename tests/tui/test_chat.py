@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from localrag.errors import ModelError, StorageError
-from localrag.events import Again, Delta, Notice, Planned, PromptRead, Surveyed, Thought, Tried
+from localrag.events import Delta, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed, VoteProgress
 from localrag.tui.widgets.asking import Asking
 from localrag.types import Conflict, Figure, Filter, NotRead, Seconds, Side, Split, Usage, Working
 from tui.fakes import PLAN, SCRIPT, FakeAssistant, FakeWorld, Gate, answered
@@ -341,10 +341,10 @@ async def test_a_thought_is_hidden_until_it_is_asked_for():
     gate = Gate()
     script = [
         Planned(PLAN),
-        Thought("Hm, thirty"),
-        Thought(" days."),
+        Reasoning("Hm, thirty"),
+        Reasoning(" days."),
         gate,
-        answered("Thirty.", thought="Hm, thirty days."),
+        answered("Thirty.", reasoning="Hm, thirty days."),
     ]
     app = FakeWorld(FakeAssistant(script)).app()
     async with app.run_test() as pilot:
@@ -352,10 +352,10 @@ async def test_a_thought_is_hidden_until_it_is_asked_for():
         await see(pilot, "Thinking … 3 words")
         assert "Hm, thirty" not in shown(app)
         await pilot.press("f5")
-        await see(pilot, "Thought: Hm, thirty days.")
+        await see(pilot, "Reasoning: Hm, thirty days.")
         gate.opened.set()
         await see(pilot, "Thirty.")
-        assert "Thought: Hm, thirty days." in shown(app)
+        assert "Reasoning: Hm, thirty days." in shown(app)
         await pilot.press("f5")
         await until(pilot, lambda: "Hm, thirty" not in shown(app))
 
@@ -373,7 +373,7 @@ async def test_what_is_written_again_does_not_stand_behind_what_was_written_firs
     script = [
         Planned(PLAN),
         Delta("Forty."),
-        Again("The number 40 is not in the passages."),
+        Replaced("The number 40 is not in the passages."),
         Delta("Thirty"),
         gate,
         answered(),
@@ -390,7 +390,9 @@ async def test_what_is_written_again_does_not_stand_behind_what_was_written_firs
 async def test_a_vote_shows_how_far_it_is_and_how_it_was_divided():
     gate = Gate()
     split = Split((("Thirty.", 3), ("Forty.", 1)))
-    app = FakeWorld(FakeAssistant([Planned(PLAN), Delta("Thirty."), Tried(1, 5), gate, answered(split=split)])).app()
+    app = FakeWorld(
+        FakeAssistant([Planned(PLAN), Delta("Thirty."), VoteProgress(1, 5), gate, answered(split=split)])
+    ).app()
     async with app.run_test(size=(110, 30)) as pilot:
         await ask(pilot)
         await see(pilot, "1 of 5 tries")

@@ -46,12 +46,12 @@ def _even(sentence: str) -> str:
     return re.sub(r"\s+(?=[.!?。！？]$)", "", " ".join(without_markers(sentence).split()))
 
 
-def told(unsupported: Sequence[str], flags: Sequence[Flag], sureness: float | None = None) -> list[str]:
+def told(unsupported: Sequence[str], flags: Sequence[Flag], confidence: float | None = None) -> list[str]:
     """The lines below an answer that say what its marks mean, each with the mark; those of one reason together.
 
     Args:
         unsupported, flags: what the checks found.
-        sureness: how likely it is that the text holds the answer, where it was answered and that was weighed.
+        confidence: how likely it is that the text holds the answer, where it was answered and that was weighed.
     """
     lines: dict[str, list[str]] = {}
     for flag in flags:
@@ -59,6 +59,6 @@ def told(unsupported: Sequence[str], flags: Sequence[Flag], sureness: float | No
             lines.setdefault(flag.reason, []).append(_NAMED.get(flag.kind, "") + flag.text)
     found = [f"{MARK} {', '.join(words)}: {reason}." for reason, words in lines.items()]
     found += [f"{MARK} The answer is in {flag.text}; {flag.reason}." for flag in flags if flag.kind == "language"]
-    if sureness is not None and sureness < DOUBTFUL:
-        found.append(f"{MARK} The text may not answer this at all (likelihood {sureness:.2f} that it does).")
+    if confidence is not None and confidence < DOUBTFUL:
+        found.append(f"{MARK} The text may not answer this at all (likelihood {confidence:.2f} that it does).")
     return [*found, *(f"{MARK} No source for: “{sentence}”" for sentence in unsupported)]

@@ -99,7 +99,7 @@ def _told(saved: SavedTurn) -> Told:
     if answer is None:
         return Told(line(saved.question), clean(saved.said), ("This question has no answer.",), how=line(saved.time))
     notes = [
-        *marking.told(answer.unsupported, answer.flags, answer.sureness if answer.found else None),
+        *marking.told(answer.unsupported, answer.flags, answer.confidence if answer.found else None),
         *(working.shown for working in answer.workings),
         *(conflict.shown for conflict in answer.conflicts),
     ]

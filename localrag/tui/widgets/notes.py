@@ -137,7 +137,7 @@ def _limits(answer: Answer) -> list[str]:
     if answer.citations_dropped:
         dropped = count(answer.citations_dropped, "quote")
         lines.append(f"{dropped} left out: the words were not found in the documents.")
-    return lines + marking.told(answer.unsupported, answer.flags, answer.sureness if answer.found else None)
+    return lines + marking.told(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
 
 
 def unread(answer: Answer) -> list[str]:

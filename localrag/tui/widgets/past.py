@@ -31,7 +31,7 @@ class PastTurn(Static):
 
     @property
     def thought(self) -> bool:
-        return self.saved.answer is not None and bool(self.saved.answer.thought)
+        return self.saved.answer is not None and bool(self.saved.answer.reasoning)
 
     @property
     def citations(self) -> int:

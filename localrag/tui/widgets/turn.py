@@ -13,7 +13,6 @@ from textual.widgets import Static
 from localrag.answer.survey import survey_table
 from localrag.errors import LocalragError
 from localrag.events import (
-    Again,
     Answered,
     Delta,
     Event,
@@ -21,9 +20,10 @@ from localrag.events import (
     Notice,
     Planned,
     PromptRead,
+    Reasoning,
+    Replaced,
     Surveyed,
-    Thought,
-    Tried,
+    VoteProgress,
 )  # fmt: skip
 from localrag.tui.inert import clean, clean_line
 from localrag.tui.widgets.citation import CitationLine
@@ -124,14 +124,14 @@ class TurnView(Vertical):
             case Delta(text):
                 self._progress.say(self._pace())
                 await self._answer.add(text)
-            case Thought(text):
+            case Reasoning(text):
                 self._think(self._thought_so_far + text)
                 self._progress.say(f"Thinking … {count(len(self._thought_so_far.split()), 'word')}. F5 shows them.")
-            case Again(why):
+            case Replaced(why):
                 self._think("")
                 await self._answer.finish("")
                 self._progress.say(f"Written again: {clean_line(why)}")
-            case Tried(done, total):
+            case VoteProgress(done, total):
                 self._progress.advance("Trying", done, total, "tries")
             case Answered(answer):
                 await self._finish(answer)
@@ -169,7 +169,7 @@ class TurnView(Vertical):
         self._plan = answer.plan
         self._looked_for = answer.looked_for
         self._draw_plan()
-        self._think(answer.thought)
+        self._think(answer.reasoning)
         tabled = survey_table.has_table(answer)
         text = marking.marked(answer.answer, answer.unsupported, answer.flags)
         await self._answer.finish(survey_table.without_rows(text) if tabled else text)
@@ -216,7 +216,7 @@ class TurnView(Vertical):
 
     def _think(self, thought: str) -> None:
         self._thought_so_far = thought
-        self._thought.update(Content(f"Thought: {clean(thought)}" if thought else ""))
+        self._thought.update(Content(f"Reasoning: {clean(thought)}" if thought else ""))
         if not thought:
             self._thought.display = False
 

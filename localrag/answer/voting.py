@@ -13,8 +13,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from localrag import quantities
 from localrag.answer import prompts
-from localrag.answer.exact import dates, figures
 from localrag.answer.verify.citations import terms
 from localrag.types import Split
 
@@ -28,14 +28,10 @@ _NO = re.compile(r"\W*(?:no|nein|non)\b", re.I)
 _NOT = re.compile(
     r"\b(?:not?|never|neither|nor|none|without|cannot|nicht|kein\w*|nie|pas|jamais|nunca)\b|n['’]t\b", re.I
 )
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 # "One" is left out: it is an article as often as a number.
-_WORDED = {
-    **{word: n for n, word in enumerate(
-        "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen".split(), 2)},
-    **{word: 10 * n for n, word in enumerate(_TENS, 2)},
-}  # fmt: skip
+_WORDED = {word: n for n, word in enumerate(quantities.ONES) if n > 1} | {
+    word: 10 * n for n, word in enumerate(quantities.TENS, 2)
+}
 _WORD = re.compile(rf"\b(?:{'|'.join(_WORDED)})\b", re.I)
 _SIGN = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
 
@@ -73,14 +69,14 @@ def _within(some: frozenset[str], all_of: frozenset[str]) -> bool:
 def _values(text: str) -> frozenset[str]:
     """Dates and numbers of a text by value: "2030-05-31", "2030-05", "48000"."""
     found: set[str] = set()
-    for written in dates.find(text):
+    for written in quantities.find_dates(text):
         found |= {day.isoformat() for _, day in written.readings}
-    text = dates.DATE.sub(" ", text)
-    for match in dates.MONTH.finditer(text):
-        if named := dates.month(match[0]):
+    text = quantities.DATE.sub(" ", text)
+    for match in quantities.MONTH.finditer(text):
+        if named := quantities.parse_month(match[0]):
             found.add(f"{named[0]}-{named[1]:02}")
-    text = _WORD.sub(lambda match: str(_WORDED[match[0].lower()]), dates.MONTH.sub(" ", text))
-    found |= {f"{figures.figure(match).value.normalize():f}" for match in figures.FIGURE.finditer(text)}
+    text = _WORD.sub(lambda match: str(_WORDED[match[0].lower()]), quantities.MONTH.sub(" ", text))
+    found |= {f"{quantities.parse_quantity(match).value.normalize():f}" for match in quantities.QUANTITY.finditer(text)}
     return frozenset(found)
 
 

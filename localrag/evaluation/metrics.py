@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from localrag.quantities import CURRENCIES, SCALES
+
 RESAMPLES = 2000
 # The number of a citation in an answer, which is none of its words.
 MARKER = re.compile(r"\s*\[\d{1,3}\]")
@@ -112,14 +114,7 @@ def covered(evidence: str, texts: Iterable[str]) -> float | None:
 
 # --- numbers ------------------------------------------------------------------------------------------------
 
-_SCALES = {
-    "k": 1e3, "thousand": 1e3, "thousands": 1e3,
-    "m": 1e6, "mn": 1e6, "mio": 1e6, "million": 1e6, "millions": 1e6,
-    "bn": 1e9, "b": 1e9, "billion": 1e9, "billions": 1e9,
-    "tn": 1e12, "trillion": 1e12, "trillions": 1e12,
-}  # fmt: skip
-_CURRENCIES = {"$": "USD", "us$": "USD", "usd": "USD", "€": "EUR", "eur": "EUR", "£": "GBP", "gbp": "GBP",
-               "¥": "JPY", "jpy": "JPY", "chf": "CHF"}  # fmt: skip
+_SCALES = {word: 10.0**power for word, power in SCALES.items()} | {"b": 1e9, "tn": 1e12}
 _MONEY = r"US\$|[$€£¥]|\b(?:USD|EUR|GBP|JPY|CHF)\b"
 _SPACE = "\u00a0\u202f\u2009"
 _NUMBER = re.compile(
@@ -139,7 +134,6 @@ _NUMBER = re.compile(
 _DECREASE = re.compile(
     r"\b(?:decreas|declin|reduc|diminish|fell\b|fall|drop|lower|down\b|loss|less\b|shrank|shrunk)", re.I
 )
-_NAMES = {"euro": "EUR", "euros": "EUR", "dollar": "USD", "dollars": "USD", "pound": "GBP", "pounds": "GBP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +167,7 @@ def _number(match: re.Match[str]) -> Number:
     name = (money or "").lower()
     return Number(
         value, 10.0 ** -len(digits.partition(".")[2]), _SCALES.get((match["scale"] or "").lower(), 1.0),
-        match["percent"] is not None, _CURRENCIES.get(name) or _NAMES.get(name),
+        match["percent"] is not None, CURRENCIES.get(name),
     )  # fmt: skip
 
 

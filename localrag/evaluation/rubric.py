@@ -15,9 +15,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import permutations
 
-from localrag.answer.exact import dates, figures
 from localrag.evaluation.agreement import Given, Grade
 from localrag.evaluation.baselines import declines
+from localrag.quantities import (
+    MONTHS,
+    ONES,
+    QUANTITY,
+    TENS,
+    Quantity,
+    convert,
+    find_dates,
+    parse_quantity,
+    unit_of,
+)
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 
@@ -50,24 +60,11 @@ _OPPOSITES = [
          "seller|vendor|lessor|landlord|Verkäufer\\w*|Vermieter\\w*"),
     )
 ]  # fmt: skip
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_IN_WORDS = {word: number for number, word in enumerate(_ONES)} | {
-    word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
-}
+_IN_WORDS = {word: n for n, word in enumerate(ONES)} | {word: 10 * n for n, word in enumerate(TENS, 2)}
 _LARGE = {"hundred": 100, "thousand": 1000}
 _WORD = "|".join([*_IN_WORDS, *_LARGE])
 _WORDED = re.compile(rf"(?<!\d )\b(?:{_WORD})(?:[\s-]+(?:and\s+)?(?:{_WORD}))*\b(?:\s*\(\d+\))?", re.I)
-_MONTH_NAMES = (
-    "january januar janvier enero janeiro", "february februar février febrero fevereiro", "march märz mars marzo março",
-    "april avril abril", "may mai mayo maio", "june juni juin junio junho", "july juli juillet julio julho",
-    "august août agosto", "september septembre septiembre setembro", "october oktober octobre octubre outubro",
-    "november novembre noviembre novembro", "december dezember décembre diciembre dezembro",
-)  # fmt: skip
-_MONTHS = {name: number for number, names in enumerate(_MONTH_NAMES, 1) for name in names.split()}
-_MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
+_MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
 # "may" and "march" are months with a capital only.
 _DAY_OR_MONTH = re.compile(
     rf"\b(?:(?P<d1>\d{{1,2}})(?:st|nd|rd|th|\.)?\s+(?:of\s+|de\s+)?)?(?P<month>{_MONTH})\b"
@@ -133,19 +130,19 @@ def grade(given: Given) -> Grade:
 def facts(text: str) -> list[Fact]:
     """The dates and numbers of a text; digits of a date are no numbers of their own."""
     found: list[Fact] = []
-    for date in dates.find(text):
+    for date in find_dates(text):
         days = [Decimal(day.toordinal()) for _, day in date.readings]
         found.append(Fact(days[0], "date", days[-1]))
         text = text[: date.start] + " " * (date.end - date.start) + text[date.end :]
     for match in reversed(list(_DAY_OR_MONTH.finditer(text))):
         if match["month"].islower() and match["month"] in ("may", "march", "mars") and not (match["d1"] or match["d2"]):
             continue
-        month_of, day_of = _MONTHS[match["month"].lower()], int(match["d1"] or match["d2"] or 0)
+        month_of, day_of = MONTHS[match["month"].lower()], int(match["d1"] or match["d2"] or 0)
         value = Decimal(100 * month_of + day_of)
         found.append(Fact(value, "day of" if day_of else "month of", value))
         text = text[: match.start()] + " " * (match.end() - match.start()) + text[match.end() :]
     text = _WORDED.sub(_digits, text)
-    matches = list(figures.FIGURE.finditer(text))
+    matches = list(QUANTITY.finditer(text))
     plain = [_figure(match, text) for match in matches]
     for i in range(len(plain) - 1):
         between = text[matches[i].end() : matches[i + 1].start()]
@@ -157,7 +154,7 @@ def facts(text: str) -> list[Fact]:
 
 
 def _figure(match: re.Match[str], text: str) -> Fact:
-    one = figures.figure(match, "german" if re.search(r"\d,\d{1,2}(?!\d)", match[0]) else "english")
+    one = parse_quantity(match, bool(re.search(r"\d,\d{1,2}(?!\d)", match[0])))
     value, unit = one.value, one.unit
     if (match["scale"] or "").strip(" .") == "m" and not one.is_money:
         value, unit = value.scaleb(-6), "m"  # "500 m" is a length; money alone is written in millions so
@@ -166,9 +163,7 @@ def _figure(match: re.Match[str], text: str) -> Fact:
     before = text[: match.start()].rstrip(" ")
     if before[-1:] in ("-", "−", "–") and not before[-2:-1].isalnum():
         value = -value
-    plain = next(
-        (made for base in _BASES if (made := figures.converted(figures.Figure(value, unit), base)) is not None), None
-    )
+    plain = next((made for base in _BASES if (made := convert(Quantity(value, unit), base)) is not None), None)
     return Fact(plain.value, plain.unit, value) if plain is not None else Fact(value, unit, value)
 
 
@@ -179,7 +174,7 @@ _DAYS = ("date", "day of", "month of")
 
 def _digits(match: re.Match[str]) -> str:
     following = re.match(r"\s+(\w+)", match.string[match.end() :])
-    if match[0].lower() == "one" and not (following and figures.unit_named(following[1])):
+    if match[0].lower() == "one" and not (following and unit_of(following[1])):
         return match[0]  # "one of them"
     return str(_in_words(match[0]))
 
@@ -292,9 +287,9 @@ def _names(text: str, evidence: str) -> Iterator[str]:
 
 
 def _without_quantities(text: str) -> str:
-    for date in reversed(list(dates.find(text))):
+    for date in reversed(list(find_dates(text))):
         text = text[: date.start] + " " + text[date.end :]
-    return _DEGREES.sub(" ", figures.FIGURE.sub(" ", _WORDED.sub("1", _DAY_OR_MONTH.sub(" ", text))))
+    return _DEGREES.sub(" ", QUANTITY.sub(" ", _WORDED.sub("1", _DAY_OR_MONTH.sub(" ", text))))
 
 
 # --- what parts them ----------------------------------------------------------------------------------------

@@ -14,18 +14,16 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal, DecimalException, localcontext
 
-from localrag.answer.exact.figures import (
-    FIGURE,
-    Figure,
-    Language,
-    converted,
-    figure,
-    is_year,
-    percent,
-    rounded,
-    unit_named,
-    written,
-)
+from localrag.quantities import QUANTITY as FIGURE
+from localrag.quantities import Quantity as Figure
+from localrag.quantities import convert as converted
+from localrag.quantities import format_number as written
+from localrag.quantities import may_be_year as is_year
+from localrag.quantities import parse_quantity
+from localrag.quantities import round_quantity as rounded
+from localrag.quantities import unit_of as unit_named
+
+Language = str
 
 _DEEPEST = 60
 _LONGEST, _LONGEST_EXPRESSION = 600, 4000
@@ -354,6 +352,16 @@ def calculate(expression: str) -> Decimal:
     except (DecimalException, OverflowError) as error:
         raise ValueError(f"cannot calculate {expression[:80]!r}") from error
     return value.value
+
+
+def figure(match: re.Match[str], language: Language = "english") -> Figure:
+    return parse_quantity(match, language == "german")
+
+
+def percent(value: Decimal) -> str:
+    """A share in percent, two decimals at most, with its sign: "+27.62 %"."""
+    rounded = round(value, 2) if abs(value) >= 1 or not value else round(value, 1 - value.adjusted())
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{written(abs(rounded))} %"
 
 
 class _Reader:

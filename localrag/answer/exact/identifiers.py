@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from localrag.answer.exact import dates
-from localrag.answer.exact.figures import FIGURE, figure, number
-from localrag.answer.exact.figures import written as written_number
+from localrag.quantities import QUANTITY, find_dates, parse_number, parse_quantity
+from localrag.quantities import format_number as written_number
 
 _SEPARATING = " \n\t\r\u00a0\u2007\u2009\u202f-\u2010\u2011\u2012\u2013\u2014\u2212/"
 _APART = re.escape(_SEPARATING)
@@ -148,7 +147,7 @@ def dois(text: str) -> Iterator[Mark]:
 
 def days(text: str) -> Iterator[Mark]:
     """Dates, by ISO 8601; one that can be read in two ways as it is written."""
-    for found in dates.find(text):
+    for found in find_dates(text):
         yield Mark(found.start, found.end, found.certain.isoformat() if found.certain else found.text)
 
 
@@ -156,14 +155,14 @@ def amounts(text: str) -> Iterator[Mark]:
     """Amounts of money, told by their currency."""
     for digit in _NUMBER.finditer(text):
         sign = _SIGN.search(text, max(0, digit.start() - 5), digit.start())
-        match = FIGURE.match(text, sign.start() if sign else digit.start())
+        match = QUANTITY.match(text, sign.start() if sign else digit.start())
         if match is not None and (match["before"] or match["after"]):
-            yield Mark(match.start(), match.end(), str(figure(match)))
+            yield Mark(match.start(), match.end(), str(parse_quantity(match)))
 
 
 def percentages(text: str) -> Iterator[Mark]:
     for match in _PERCENTAGE.finditer(text):
-        yield Mark(match.start(), match.end(), f"{written_number(number(match[1]))} %")
+        yield Mark(match.start(), match.end(), f"{written_number(parse_number(match[1]))} %")
 
 
 KINDS: Mapping[str, Callable[[str], Iterator[Mark]]] = MappingProxyType(

@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from localrag.answer.exact import dates
 from localrag.answer.exact.scopes import scope
 from localrag.answer.exact.tasks import Listing, Order, Size
+from localrag.quantities import parse_date, parse_month
 
 _TYPES = {
     r"pdfs?(?: files?| documents?)?": "pdf",
@@ -280,7 +280,7 @@ def _day(text: str) -> str:
     text = text.strip(" ,")
     if re.fullmatch(r"(?:19|20)\d\d", text):
         return text
-    if (found := dates.month(text)) is not None:
+    if (found := parse_month(text)) is not None:
         return f"{found[0]}-{found[1]:02}"
-    written = dates.read(text)
+    written = parse_date(text)
     return written.certain.isoformat() if written is not None and written.certain else ""

@@ -15,11 +15,11 @@ from typing import Any
 
 from localrag.answer import context
 from localrag.answer.exact import identifiers, shelving
-from localrag.answer.exact.figures import counted
 from localrag.answer.exact.identifiers import KINDS, Mark
 from localrag.answer.exact.occurrences import occurrences, parts
 from localrag.answer.exact.shelving import Pairs, Reckoned, Row
 from localrag.answer.exact.tasks import Every, Identifier, Listing, Size, Task, Term, Worked
+from localrag.quantities import plural
 from localrag.search import filters
 from localrag.store.library import Library
 from localrag.types import Citation, Document, Filter, Page, place
@@ -150,7 +150,7 @@ class _Search:
 
     def looked_at(self) -> str:
         """What was looked through: "14 documents", "lease.pdf"."""
-        said = counted(len(self.documents), "document")
+        said = plural(len(self.documents), "document")
         if self._named:
             said = self.documents[0][1].path if len(self.documents) == 1 else f"{said} of that name"
         return f"{said} (only on the pages asked for)" if self._only.pages else said
@@ -245,7 +245,7 @@ def _told_every(task: Every, search: _Search) -> Reckoned:
         for value in values
     ]  # fmt: skip
     kinds = f"{len(rows):,} different {task.sort if len(rows) == 1 else many}"
-    lines = [f"{kinds} in {search.looked_at()}, at {counted(search.total, 'place')}."]
+    lines = [f"{kinds} in {search.looked_at()}, at {plural(search.total, 'place')}."]
     if task.sort in ("IBAN", "ISIN", "LEI", "ISBN", "card number"):
         lines[0] += " Only those with right check digits are listed."
     for row in rows[:_MOST_LINES]:
@@ -265,7 +265,7 @@ def _in_order(sort: str, value: str, count: int) -> Any:
 
 def _reckoned(search: _Search, lines: list[str], rows: Sequence[Row]) -> Reckoned:
     if search.total > len(search.citations):
-        lines.append(f"{counted(len(search.citations), 'place')} of {search.total:,} are cited.")
+        lines.append(f"{plural(len(search.citations), 'place')} of {search.total:,} are cited.")
     if search.stopped:
         lines.append("It was stopped, so there may be more.")
     return Reckoned("\n".join(lines), search.total > 0, tuple(search.citations), tuple(rows), search.stopped)
@@ -281,7 +281,7 @@ def _in_brackets(text: str) -> str:
 
 
 def _times(count: int) -> str:
-    return counted(count, "time")
+    return plural(count, "time")
 
 
 def _cut(text: str) -> str:

@@ -12,10 +12,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from localrag.answer import context
-from localrag.answer.exact.figures import counted
 from localrag.answer.exact.scopes import scope
 from localrag.answer.exact.tasks import Listing, Size
 from localrag.errors import NotFoundError
+from localrag.quantities import plural
 from localrag.search import filters
 from localrag.store import text_analysis
 from localrag.store.library import Library
@@ -106,13 +106,13 @@ def measured(task: Size, documents: Pairs, only: Filter, stop: Callable[[], bool
     unit = task.unit[:-1]
     if len(rows) == 1:
         lines = [
-            f"{rows[0]['document']} {f'has {counted(known[0], unit)}' if known else 'is of a kind that has no pages'}."
+            f"{rows[0]['document']} {f'has {plural(known[0], unit)}' if known else 'is of a kind that has no pages'}."
         ]
     else:
         name = f" that are called “{task.within}”" if task.within else ""
-        lines = [f"{counted(len(rows), 'document')}{name} have {counted(sum(known), unit)} in all."]
+        lines = [f"{plural(len(rows), 'document')}{name} have {plural(sum(known), unit)} in all."]
         if len(known) < len(rows):
-            lines[0] += f" {counted(len(rows) - len(known), 'document')} of a kind without pages count for none."
+            lines[0] += f" {plural(len(rows) - len(known), 'document')} of a kind without pages count for none."
         rows.sort(key=lambda row: -(row[task.unit] or 0))
         lines += [f"- {row['document']}: {_or_none(row[task.unit])}" for row in rows[:_MOST_LINES]] + more(rows)
     if task.unit == "words":
@@ -165,7 +165,7 @@ def listed(task: Listing, documents: Pairs) -> Reckoned:
         lines[0] = (
             _superlative(task, len(chosen))
             if first
-            else f"Of none of {counted(len(chosen), 'document')} a date is known."
+            else f"Of none of {plural(len(chosen), 'document')} a date is known."
         )
         ties = (
             sum(_key(task.order, pair[1]) == _key(task.order, first[-1][1]) for pair in sorted_[task.most :])
@@ -174,7 +174,7 @@ def listed(task: Listing, documents: Pairs) -> Reckoned:
         )
         if ties:
             what = {"date": "of the same date", "size": "of the same size"}.get(task.order, "as long")
-            lines.insert(1, f"{counted(ties, 'more document')} {'is' if ties == 1 else 'are'} {what}.")
+            lines.insert(1, f"{plural(ties, 'more document')} {'is' if ties == 1 else 'are'} {what}.")
     if task.kind == "list documents":
         lines += [f"- {row['document']}{_told(row)}" for row in rows[:_MOST_LINES]] + more(rows)
     return Reckoned("\n".join(lines), bool(rows), (), tuple(rows))
@@ -206,7 +206,7 @@ def _how_many(task: Listing, count: int, of: int) -> str:
     narrowed = filters.described(Filter(types=task.types, since=task.since, until=task.until))
     if narrowed:
         return f"Documents that {narrowed}: {f'{count:,}' if count else 'none'} of {of:,}."
-    return f"There {'is' if count == 1 else 'are'} {counted(count, 'document')}."
+    return f"There {'is' if count == 1 else 'are'} {plural(count, 'document')}."
 
 
 def _superlative(task: Listing, count: int) -> str:
@@ -216,7 +216,7 @@ def _superlative(task: Listing, count: int) -> str:
     }[task.order, task.backwards]  # fmt: skip
     kind = filters.described(Filter(types=task.types))
     by = ", by characters" if task.order == "length" else ""
-    return f"The {which} of {counted(count, 'document')}{f' that {kind}' if kind else ''}{by}:"
+    return f"The {which} of {plural(count, 'document')}{f' that {kind}' if kind else ''}{by}:"
 
 
 def _notes(task: Listing, chosen: Pairs, undated: int, left_out: str) -> list[str]:
@@ -231,7 +231,7 @@ def _notes(task: Listing, chosen: Pairs, undated: int, left_out: str) -> list[st
     if undated:
         they = "it stands last" if undated == 1 else "they stand last"
         aside = "it is not compared" if undated == 1 else "they are not compared"
-        notes.append(f"Of {counted(undated, 'document')} no date is known; {aside if task.most else they}.")
+        notes.append(f"Of {plural(undated, 'document')} no date is known; {aside if task.most else they}.")
     if task.order == "date" or task.since or task.until:
         notes.append("Dates are those that the files give of themselves.")
     return [*notes, left_out] if left_out else notes
@@ -246,12 +246,12 @@ def _row(library: Library, document: Document) -> Row:
 
 
 def _told(row: Row) -> str:
-    pages = "" if row["pages"] is None else counted(row["pages"], "page")
+    pages = "" if row["pages"] is None else plural(row["pages"], "page")
     facts = [row["date"][:10] or "no date", pages, _bytes(row["bytes"]), f"{row['characters']:,} characters"]
     return f" ({', '.join(fact for fact in facts if fact)})"
 
 
 def _bytes(size: int) -> str:
     if size < 1000:
-        return counted(size, "byte")
+        return plural(size, "byte")
     return f"{size / 1000:,.0f} kB" if size < 1_000_000 else f"{size / 1_000_000:,.1f} MB"

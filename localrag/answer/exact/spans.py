@@ -15,9 +15,10 @@ from collections.abc import Callable
 from datetime import MAXYEAR, MINYEAR, date, timedelta
 from functools import partial
 
-from localrag.answer.exact import dates
-from localrag.answer.exact.dates import Written, said
-from localrag.answer.exact.figures import counted
+from localrag import quantities
+from localrag.quantities import DateMention as Written
+from localrag.quantities import format_date as said
+from localrag.quantities import plural as counted
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _UNITS = {
@@ -146,7 +147,8 @@ def _how_long(question: str, today: date | None) -> str | None:
     groups = match.groupdict()
     unit = _unit(groups.get("unit") or groups.get("unit2") or groups.get("unit3") or groups.get("unit4") or "")
     one, two = groups["one"] or groups["from"], groups["two"] or groups["to"]
-    if unit in ("month", "year") and (months := (dates.month(one), dates.month(two))) and all(months):
+    months = (quantities.parse_month(one), quantities.parse_month(two))
+    if unit in ("month", "year") and all(months):
         return _months_between(months[0], months[1], unit)
     first, second = _date(one, today), _date(two, today)
     if unit is None or first is None or second is None:
@@ -351,7 +353,7 @@ def _length(question: str, today: date | None) -> str | None:
     if match := _LEAP.match(question):
         days = 366 if isleap(int(match["year"])) else 365
         return f"{'Yes' if days == 366 else 'No'}: {match['year']} has {days} days."
-    if (match := _IN_MONTH.match(question)) and (named := dates.month(match["month"])):
+    if (match := _IN_MONTH.match(question)) and (named := quantities.parse_month(match["month"])):
         return f"{said(date(*named, 1)).partition(' ')[2]} has {monthrange(*named)[1]} days."
     return None
 
@@ -365,7 +367,7 @@ def _date(text: str, today: date | None) -> Written | None:
         text = re.sub(rf"^(?:on )?{name},? ", "", text, flags=re.I)
     if text.lower() in ("today", "now", "heute"):
         return Written(0, len(text), text, (("", today),)) if today else None
-    return dates.read(text)
+    return quantities.parse_date(text)
 
 
 def _each_reading(written: tuple[Written, ...], told: Callable[[tuple[date, ...]], str]) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from localrag.answer.survey.quantities import Comparison, comparison
+from localrag.quantities import ENGLISH_MONTHS
 
 Kind = Literal["existence", "value", "fields", "summary", "open"]
 
@@ -341,7 +342,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], LeafQuestion | No
 # --- what must stand there ----------------------------------------------------------------------------------
 
 _QUOTED = re.compile(r'"([^"]+)"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»')
-_MONTHS = frozenset("january february march april may june july august september october november december".split())
+_MONTHS = frozenset(month.lower() for month in ENGLISH_MONTHS)
 _CAPITAL = re.compile(r"[A-Z][\w&’'.-]*[\w&](?:\s+(?:(?:of|de|von|van|du|la)\s+)?[A-Z][\w&’'.-]*[\w&])*")
 # "German law" may stand as "the laws of Germany".
 _ADJECTIVE = re.compile(r"(?:ish|ese|ian|ean|ican|rman|utch|rench|wiss|reek|zech)$")

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from localrag.answer.exact import dates
-from localrag.answer.verify.numerals import ONES, TENS
+from localrag.quantities import CURRENCIES, MONTH, ONES, SCALES, TENS, find_dates, parse_month
 
 Measure = Literal["date", "duration", "money", "percent", "number"]
 _MONTH_DAYS = 365.2425 / 12
@@ -66,7 +65,6 @@ _WORDS: Mapping[str, float] = {
     "one hundred and twenty": 120.0, "one hundred eighty": 180.0, "one hundred and eighty": 180.0, "half": 0.5,
     "a": 1.0, "an": 1.0,
 }  # fmt: skip
-_SCALE = {"thousand": 1e3, "k": 1e3, "million": 1e6, "m": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9}
 _WORD = "|".join(sorted((re.escape(word) for word in _WORDS if len(word) > 2), key=len, reverse=True))
 _DIGITS = r"\d{1,3}(?:[,'’]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _SCALED = rf"(?P<number>{_DIGITS})(?:\s*(?P<scale>thousand|million|billion|bn|mn|[km](?![a-z])))?"
@@ -75,6 +73,10 @@ _COUNTED = rf"(?:(?:\b(?:{_WORD})\s*\(\s*)?(?P<digits>{_DIGITS})\s*\)?|\b(?P<wor
 
 def _number(text: str) -> float:
     return float(re.sub("[,'’]", "", text))
+
+
+def _scale(found: re.Match[str]) -> float:
+    return 10.0 ** SCALES.get((found["scale"] or "").lower(), 0)
 
 
 # --- dates --------------------------------------------------------------------------------------------------
@@ -86,11 +88,11 @@ def _date(text: str, *, last: bool = False) -> Quantity | None:
     """The date that stands in a text; of a year or month alone its first day, or its last."""
     # "this 1st day of September 2004", as contracts say it
     text = re.sub(r"\bday of\b", "of", text, flags=re.I)
-    if found := next(dates.find(text), None):
+    if found := next(find_dates(text), None):
         readings = dict(found.readings)
         return _day(readings.get("month/day") or found.readings[0][1])
-    if month := dates.MONTH.search(text):
-        year, number = dates.month(month[0]) or (0, 0)
+    if month := MONTH.search(text):
+        year, number = parse_month(month[0]) or (0, 0)
         return _day(date(year, number, monthrange(year, number)[1] if last else 1))
     if alone := _YEAR.match(text):
         year = int(alone["year"])
@@ -113,11 +115,6 @@ _DURATION = re.compile(
     rf"(?P<unit>{'|'.join(_DAYS)})s?\b",
     re.I,
 )
-_CURRENCIES = {
-    "$": "USD", "us$": "USD", "usd": "USD", "dollar": "USD", "dollars": "USD", "€": "EUR", "eur": "EUR", "euro": "EUR",
-    "euros": "EUR", "£": "GBP", "gbp": "GBP", "pounds": "GBP", "chf": "CHF", "francs": "CHF", "¥": "JPY", "jpy": "JPY",
-    "yen": "JPY", "rmb": "CNY", "cny": "CNY",
-}  # fmt: skip
 _BEFORE = r"(?P<before>US\$|\$|€|£|¥|\b(?:USD|EUR|GBP|CHF|JPY|RMB|CNY)\b)"
 _AFTER = r"(?P<after>€|£|\b(?:USD|EUR|GBP|CHF|JPY|RMB|CNY|(?:U\.?S\.? )?dollars?|euros?|pounds|francs|yen)\b)"
 _MONEY = (re.compile(rf"{_BEFORE}\s*{_SCALED}", re.I), re.compile(rf"{_SCALED}\s*{_AFTER}", re.I))
@@ -133,8 +130,8 @@ def _money(text: str) -> Quantity | None:
     for pattern in _MONEY:
         if found := pattern.search(text):
             said = found.groupdict().get("before") or found.groupdict().get("after") or ""
-            unit = _CURRENCIES.get(said.lower(), _CURRENCIES.get(said.lower().split()[-1], said))
-            return Quantity("money", _number(found["number"]) * _SCALE.get((found["scale"] or "").lower(), 1.0), unit)
+            unit = CURRENCIES.get(said.lower(), CURRENCIES.get(said.lower().split()[-1], said))
+            return Quantity("money", _number(found["number"]) * _scale(found), unit)
     return None
 
 
@@ -149,7 +146,7 @@ def read(text: str) -> Quantity | None:
     if found := _PERCENT.search(text):
         return Quantity("percent", _counted(found))
     if found := _PLAIN.search(text):
-        return Quantity("number", _number(found["number"]) * _SCALE.get((found["scale"] or "").lower(), 1.0))
+        return Quantity("number", _number(found["number"]) * _scale(found))
     word = re.search(rf"\b(?:{_WORD})\b", text, re.I)
     return Quantity("number", _WORDS[word[0].lower()]) if word else None
 

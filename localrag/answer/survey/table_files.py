@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localrag import policy
-from localrag.answer.exact import dates
 from localrag.errors import UsageError
+from localrag.quantities import find_dates
 from localrag.security import audit, storage
 from localrag.security.encryption.parcels import Recipients, unsealed
 from localrag.types import source
@@ -236,7 +236,7 @@ def valued(value: Any) -> tuple[float | date | None, str]:
         if found := pattern.fullmatch(text):
             form, unit = _digits(found, "#,##0"), found["unit"]
             return _worth(found), f'"{unit} "{form}' if found.start("unit") == 0 else f'{form}" {unit}"'
-    written_out = next(dates.find(text), None)
+    written_out = next(find_dates(text), None)
     if written_out and (written_out.start, written_out.end) == (0, len(text)):
         day = written_out.certain
         return (day, "yyyy-mm-dd") if day and day.year > _EARLIEST else (None, "")

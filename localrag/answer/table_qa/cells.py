@@ -14,11 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from localrag.answer.exact.figures import Language, number
+from localrag.quantities import CURRENCIES, CURRENCY_CODE, CURRENCY_SIGN, SCALES, parse_number
 from localrag.types import Passage
 
-_SIGNS = {"US$": "USD", "C$": "CAD", "A$": "AUD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
-_MONEY = r"(?:US\$|C\$|A\$|[$€£¥₹])"
+_MONEY = CURRENCY_SIGN
 _MINUS = r"\-−–‐‑"
 FIGURE = re.compile(
     rf"""^(?P<sign>[{_MINUS}]\s?)? (?P<money>{_MONEY})? \s* (?P<open>[({_MINUS}]\s?)? (?P<money2>{_MONEY})? \s*
@@ -42,8 +41,6 @@ _DERIVED = re.compile(
 UNNAMED = "total"
 _LONGEST_CAPTION = 200
 _LONG_LABEL = 50  # a column of running text that stands beside a table on its page
-_SHORT = {"m": "million", "mn": "million", "bn": "billion", "k": "thousand"}
-SCALES = {"thousand": 3, "million": 6, "billion": 9}
 _SCALED = tuple(
     (name, re.compile(pattern, re.I))
     for name, pattern in (
@@ -53,11 +50,11 @@ _SCALED = tuple(
     )
 )  # fmt: skip
 _UNIT_ALONE = re.compile(rf"^(?:{_MONEY}|EUR|USD|GBP|CHF)?\s?(?:m|mn|mm|bn|k|[’'‘`]?000s?|%)?$", re.I)
-_CURRENCY = re.compile(rf"{_MONEY}|\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD)\b")
+_CURRENCY = re.compile(rf"{_MONEY}|\b{CURRENCY_CODE}\b")
 # What is counted one by one, whatever the table's amounts are in.
 _SINGLE = re.compile(r"\bper (?:\w+ )?(?:share|unit|day|employee|ton)\b|\bje aktie\b|\bpar action\b", re.I)
-_GERMAN = re.compile(r"\d\.\d{3},\d|(?<![\d.])\d{1,3},\d{1,2}(?![\d,])")
-_ENGLISH = re.compile(r"\d,\d{3}(?:\.\d|\b)|(?<![\d,])\d{1,3}\.\d{1,2}(?![\d.])")
+_DECIMAL_COMMA = re.compile(r"\d\.\d{3},\d|(?<![\d.])\d{1,3},\d{1,2}(?![\d,])")
+_DECIMAL_POINT = re.compile(r"\d,\d{3}(?:\.\d|\b)|(?<![\d,])\d{1,3}\.\d{1,2}(?![\d.])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +115,16 @@ def find(passages: Sequence[Passage]) -> list[Cell]:
     cells: list[Cell] = []
     table = 0
     for at, passage in enumerate(passages):
-        language = _language(passage.text)
+        decimal_comma = _has_decimal_commas(passage.text)
         around = _scale(passage.text) if len(passage.text) < 12_000 else ""
         for caption, lines in _tables(passage):
-            cells += _Table(at, table, lines, language, around, caption).cells()
+            cells += _Table(at, table, lines, decimal_comma, around, caption).cells()
             table += 1
     return cells
 
 
-def _language(text: str) -> Language:
-    return "german" if len(_GERMAN.findall(text)) > len(_ENGLISH.findall(text)) else "english"
+def _has_decimal_commas(text: str) -> bool:
+    return len(_DECIMAL_COMMA.findall(text)) > len(_DECIMAL_POINT.findall(text))
 
 
 def _scale(text: str) -> str:
@@ -174,10 +171,10 @@ class _Table:
     """One table on its way to its cells."""
 
     def __init__(
-        self, passage: int, number: int, lines: Sequence[_Line], language: Language, around: str, caption: str
+        self, passage: int, number: int, lines: Sequence[_Line], decimal_comma: bool, around: str, caption: str
     ) -> None:  # fmt: skip
         self._caption = caption[-_LONGEST_CAPTION:]
-        self._passage, self._number, self._language, self._around = passage, number, language, around
+        self._passage, self._number, self._decimal_comma, self._around = passage, number, decimal_comma, around
         self._lines = lines
         self._width = max(len(line.cells) for line in lines)
 
@@ -231,7 +228,7 @@ class _Table:
     def _of(
         self, row: int, line: _Line, columns: Sequence[str], header: Sequence[_Line], section: str
     ) -> Iterator[Cell]:
-        label = _label(line, self._language)
+        label = _label(line, self._decimal_comma)
         head = " ".join(cell[2] for one in header for cell in one.cells)
         scale, money = _unit_of(head, self._around)
         in_columns = any(years(column) for column in columns if not _DERIVED.search(column))
@@ -241,7 +238,7 @@ class _Table:
         for at, (start, end, text) in enumerate(line.cells):
             if (at == 0 and self._width > 1) or start < 0 or _YEAR_ALONE.match(text):
                 continue
-            if (value := read(text, self._language)) is None:
+            if (value := read(text, self._decimal_comma)) is None:
                 continue
             column = columns[at] if at < len(columns) else ""
             derived = bool(_DERIVED.search(column)) and len(years(column)) != 1
@@ -258,11 +255,11 @@ class _Table:
             )  # fmt: skip
 
 
-def _label(line: _Line, language: Language) -> str:
+def _label(line: _Line, decimal_comma: bool) -> str:
     """A row's words before its first figure; of two cells of words the second, where the first is long."""
     words: list[str] = []
     for at, (_, _, text) in enumerate(line.cells):
-        if at and (_YEAR_ALONE.match(text) or read(text, language) is not None):
+        if at and (_YEAR_ALONE.match(text) or read(text, decimal_comma) is not None):
             break
         words += [text] if text and (not at or _words_only(text)) else []
     if len(words) > 1 and len(words[0]) > _LONG_LABEL:
@@ -287,11 +284,11 @@ def _unit_of(head: str, around: str = "") -> tuple[str, str]:
     """Scale and currency that the words of a header say; no scale where they say two."""
     found = [name for name, pattern in _SCALED if pattern.search(head)]
     scale = found[0] if len(found) == 1 else "" if found else around
-    money = {_SIGNS.get(m[0], m[0]) for m in _CURRENCY.finditer(head)}
+    money = {CURRENCIES.get(m[0].lower(), m[0]) for m in _CURRENCY.finditer(head)}
     return scale, money.pop() if len(money) == 1 else ""
 
 
-def read(text: str, language: Language = "english") -> tuple[Decimal, str] | None:
+def read(text: str, decimal_comma: bool = False) -> tuple[Decimal, str] | None:
     """The value of a cell and its unit; a dash is 0, a number in brackets negative. None where it is no figure."""
     if _NIL.match(text):
         return Decimal(0), ""
@@ -300,7 +297,7 @@ def read(text: str, language: Language = "english") -> tuple[Decimal, str] | Non
         return None
     money = match["money"] or match["money2"] or match["after"] or ""
     try:
-        value = number(match["digits"], bool(money), language)
+        value = parse_number(match["digits"], money=bool(money), decimal_comma=decimal_comma)
     except InvalidOperation:
         return None
     shown = (match["open"] or "").strip()
@@ -308,5 +305,5 @@ def read(text: str, language: Language = "english") -> tuple[Decimal, str] | Non
         value = -value
     percent = match["percent"] or match["percent2"]
     if match["scale"]:
-        value = value.scaleb(SCALES[_SHORT.get(match["scale"].lower(), match["scale"].lower())])
-    return value, "%" if percent else _SIGNS.get(money.upper(), money.upper())
+        value = value.scaleb(SCALES[match["scale"].lower()])
+    return value, "%" if percent else CURRENCIES.get(money.lower(), money.upper())

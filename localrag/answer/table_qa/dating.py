@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from localrag.answer.exact import dates, spans
+from localrag.answer.exact import spans
+from localrag.quantities import find_dates, find_number_words, format_date, parse_date
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Passage
@@ -57,18 +58,6 @@ _TERM = re.compile(
     re.I,
 )
 _STARTS = re.compile(r"\b(?:commenc\w*|start\w*|begin\w*|began|effective|from|dated|as of)\b[^.;]{0,40}$", re.I)
-_WORDS = {word: n for n, word in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), 1)}
-_WORDS |= {
-    "a": 1,
-    "an": 1,
-    "fifteen": 15,
-    "eighteen": 18,
-    "twenty": 20,
-    "twenty-four": 24,
-    "thirty": 30,
-    "thirty-six": 36,
-}
-_WORDS |= {"forty": 40, "forty-five": 45, "sixty": 60, "ninety": 90}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +107,7 @@ def places(passages: Sequence[Passage]) -> Iterator[Place]:
     """The dates of all passages that can be read in one way only, with their sentences."""
     for at, passage in enumerate(passages):
         spans_of = sentences(passage.text)
-        for found in dates.find(passage.text):
+        for found in find_dates(passage.text):
             if found.certain is None:
                 continue
             first, stop = next(((a, b) for a, b in spans_of if a <= found.start < b), (found.start, found.end))
@@ -134,7 +123,7 @@ def _between(events: tuple[str, str], unit: str, passages: Sequence[Passage], sp
     days: list[date] = []
     found: list[Place] = []
     for words in events:
-        said = dates.read(words)
+        said = parse_date(words)
         if said is not None and said.certain is not None:
             days.append(said.certain)
             continue
@@ -147,12 +136,12 @@ def _between(events: tuple[str, str], unit: str, passages: Sequence[Passage], sp
         return None
     first, second = sorted(days)
     asked = f"how many {unit} are there" if unit else "how long is it"
-    told = spans.answer(f"{asked} between {dates.said(first)} and {dates.said(second)}?")
+    told = spans.answer(f"{asked} between {format_date(first)} and {format_date(second)}?")
     if told is None:
         return None
     result = re.split(r", which is| \(|; that is|, \d|\.", told.partition(": ")[2])[0]
     ordered = tuple(sorted(found, key=lambda place: place.day))
-    return Counted(ordered, f"{dates.said(first)} → {dates.said(second)}", result, (second - first).days, told)
+    return Counted(ordered, f"{format_date(first)} → {format_date(second)}", result, (second - first).days, told)
 
 
 class _Events:
@@ -234,18 +223,23 @@ def _end(what: str, passages: Sequence[Passage], spoken: str) -> Counted | None:
     if len({(place.day, count, unit) for place, count, unit in found}) != 1:
         return None
     place, count, unit = found[0]
-    told = spans.answer(f"What date is {count} {unit} after {dates.said(place.day)}?")
-    last = next(dates.find(told.partition(" is ")[2]), None) if told else None
+    told = spans.answer(f"What date is {count} {unit} after {format_date(place.day)}?")
+    last = next(find_dates(told.partition(" is ")[2]), None) if told else None
     if told is None or last is None or last.certain is None:
         return None
     days = (last.certain - place.day).days
-    return Counted((place,), f"{dates.said(place.day)} + {count} {unit}", dates.said(last.certain), days, told)
+    return Counted((place,), f"{format_date(place.day)} + {count} {unit}", format_date(last.certain), days, told)
 
 
 def _length(term: re.Match[str]) -> tuple[int, str] | None:
     unit = (term["unit"] or term["unit2"] or term["unit3"]).lower()
     names = ("digits", "plain", "word", "count2", "digits3", "plain3", "word3")
     written = next(term[name] for name in names if term[name])
-    count = int(written) if written.isdigit() else _WORDS.get(written.lower(), 0)
+    count = int(written) if written.isdigit() else _count(written)
     unit = f"{unit.rstrip('s')}s" if count != 1 else unit.rstrip("s")
     return (count, unit) if count else None
+
+
+def _count(words: str) -> int:
+    found = next(find_number_words(words), None)
+    return found.value if found is not None and found.end - found.start == len(words) else 0

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from localrag.answer.table_qa.asking import Wanted
 from localrag.answer.table_qa.cells import UNNAMED, YEAR, Cell
+from localrag.quantities import MONTHS
 from localrag.store import text_analysis
 
 # Below this score nothing is picked; and the second best, with other figures, must be this much worse.
@@ -27,10 +28,6 @@ _MOST = 24  # cells looked at for each thing
 _SECTION = 0.6  # what a word that only the section has counts
 _PHRASE = 0.15  # more for a label that stands in the question word by word
 _ELSEWHERE = 0.8  # what a word counts against a cell that no label has
-_MONTHS = frozenset(
-    "january february march april may june july august september october november december jan feb mar apr jun jul aug "
-    "sep sept oct nov dec januar februar märz mai juni juli oktober dezember".split()
-)
 _TOTAL = re.compile(r"\b(?:sub)?total|\bsumme\b|\bgesamt|^all\b", re.I)
 _TAIL = re.compile(r" (?:in|for|at|of|within|from|on|as|due)\b.+$| (?:quarter|month|half)\b.*$", re.I)
 _NOTE = re.compile(r"\((?:\w|\d+)\)")
@@ -196,7 +193,7 @@ class Picker:
             token.term
             for token in text_analysis.tokens(text, self._spoken)
             # A lone small number is a day of a date or a footnote, unless it says from where to where.
-            if token.word not in _EMPTY and token.word not in _MONTHS
+            if token.word not in _EMPTY and token.word not in MONTHS
             and (len(token.word) > 2 or not token.word.isdigit() or token.word in ranges)
         )  # fmt: skip
 

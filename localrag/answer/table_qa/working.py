@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from localrag.answer.exact.arithmetic import calculate
-from localrag.answer.exact.figures import written
 from localrag.answer.table_qa.asking import Kind
-from localrag.answer.table_qa.cells import SCALES, Cell
+from localrag.answer.table_qa.cells import Cell
+from localrag.quantities import CURRENCY_SIGNS, SCALES, format_number
 
-_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 _MINUS = "−"
 
 
@@ -65,9 +64,9 @@ def work_out(kind: Kind, cells: Sequence[Cell]) -> Result | None:
             f"percentage point{'' if abs(value) == 1 else 's'}" if kind in ("change", "decrease", "difference") else "%"
         )
         return Result(expression, f"{_number(value)} {points}", value)
-    sign = _SIGNS.get(unit, f"{unit} " if unit else "")
+    sign = CURRENCY_SIGNS.get(unit, f"{unit} " if unit else "")
     minus, amount = (_MINUS, -value) if value < 0 else ("", value)
-    return Result(expression, f"{minus}{sign}{written(amount)}{f' {scale}' if scale else ''}", value)
+    return Result(expression, f"{minus}{sign}{format_number(amount)}{f' {scale}' if scale else ''}", value)
 
 
 def _expression(kind: Kind, values: Sequence[Decimal]) -> str | None:
@@ -116,7 +115,7 @@ def _rounded(value: Decimal, places: int) -> Decimal:
 
 
 def _number(value: Decimal) -> str:
-    return f"{_MINUS if value < 0 else ''}{written(abs(value))}"
+    return f"{_MINUS if value < 0 else ''}{format_number(abs(value))}"
 
 
 def _percent(value: Decimal) -> str:

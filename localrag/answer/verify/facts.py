@@ -21,9 +21,22 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Literal
 
-from localrag.answer.exact import dates
-from localrag.answer.exact.figures import FIGURE, Figure, converted, figure, number
-from localrag.answer.verify import numerals
+from localrag.quantities import (
+    CURRENCIES,
+    MONTHS,
+    NUMBER_WORDS,
+    QUANTITY,
+    TIME_UNITS,
+    NumberWords,
+    Quantity,
+    convert,
+    find_dates,
+    find_days,
+    find_months,
+    find_number_words,
+    parse_number,
+    parse_quantity,
+)
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 
@@ -50,7 +63,7 @@ class Amount:
     def is_borne_by(self, other: Amount) -> bool:
         """Whether a text that has the other one may well be told with this one."""
         if self.unit and other.unit and self.unit != other.unit:
-            same = (converted(Figure(value, other.unit), self.unit) for value in other.values)
+            same = (convert(Quantity(value, other.unit), self.unit) for value in other.values)
             return any(one is not None and one.value in self.values for one in same)
         # A table says once that it counts in thousands, so that one of the two may have no scale.
         loose = 0 in (self.scale, other.scale)
@@ -97,18 +110,15 @@ _ABOUT = re.compile(
 )
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|te[nrs]?|er|e|ème|º|ª|o|a)(?![^\W_])", re.I)
 _LATIN = re.compile(r"[A-Za-zÀ-ɏ]")
+_OTHER_UNITS = {"percent": "%", "per cent": "%", "%": "%", "prozent": "%"} | {
+    word: CURRENCIES[word] for word in ("dollar", "dollars", "euro", "euros", "pound", "pounds")
+}
+_UNIT_OF = {**TIME_UNITS, **_OTHER_UNITS}
 _WORD_UNIT = re.compile(
     r"[ -]?(?:\(\d+\)[ ]?)?(?:(?:calendar|business|working|full|consecutive)[ ])?"
-    r"(?P<unit>days?|weeks?|months?|years?|hours?|minutes?|per ?cent|%|dollars?|euros?|pounds?|tagen?|tage?|wochen?|"
-    r"monaten?|monate?|jahren?|jahre?|stunden?|prozent|jours?|mois|ans?|années?|días?|meses|años?)\b",
+    rf"(?P<unit>{'|'.join(sorted(map(re.escape, _UNIT_OF), key=len, reverse=True))})(?!\w)",
     re.I,
 )
-_WORD_UNITS = {
-    "day": "day tag tage tagen jour día", "week": "week woche wochen", "month": "month monat monate monaten mois meses",
-    "year": "year jahr jahre jahren an année año", "hour": "hour stunde stunden", "minute": "minute",
-    "%": "percent prozent % per·cent", "USD": "dollar", "EUR": "euro", "GBP": "pound",
-}  # fmt: skip
-_UNIT_OF = {word.replace("·", " "): unit for unit, words in _WORD_UNITS.items() for word in words.split()}
 
 
 def numbers(text: str, spoken: str) -> Iterator[Fact]:
@@ -119,11 +129,11 @@ def numbers(text: str, spoken: str) -> Iterator[Fact]:
             taken.append((fact.start, fact.end))
             yield fact
     taken += [match.span() for match in _LIST_NUMBER.finditer(text)]
-    for match in FIGURE.finditer(text):
+    for match in QUANTITY.finditer(text):
         found = _number(match, text, spoken)
         if found is not None and not _overlaps(found.start, found.end, taken):
             yield found
-    for numeral in numerals.find(text):
+    for numeral in find_number_words(text):
         unit = _WORD_UNIT.match(text, numeral.end)
         # "two parties" and "one of them" are counted by whoever answers; "two years" is a term of the contract.
         if numeral.value > 1 and (unit or numeral.value > 12) and not _overlaps(numeral.start, numeral.end, taken):
@@ -136,12 +146,12 @@ def _overlaps(start: int, end: int, taken: list[tuple[int, int]]) -> bool:
 
 
 def _dates(text: str) -> Iterator[Fact]:
-    for written in dates.find(text):
+    for written in find_dates(text):
         days = frozenset(day for _, day in written.readings)
         yield Fact("date", written.text, written.start, written.end, days=days)
-    for start, end, month, day in dates.days_of_year(text):
+    for start, end, month, day in find_days(text):
         yield Fact("date", text[start:end], start, end, day=(month, day))
-    for start, end, year, month in dates.months(text):
+    for start, end, year, month in find_months(text):
         yield Fact("date", text[start:end], start, end, month=(year, month))
 
 
@@ -166,11 +176,11 @@ def _number(match: re.Match[str], text: str, spoken: str) -> Fact | None:
 
 
 def _amount(match: re.Match[str], spoken: str) -> Amount:
-    """What FIGURE matched in a text of a language; "2.400" is one thing in English and may be another elsewhere."""
-    found = figure(match)
+    """What QUANTITY matched in a text of a language; "2.400" is one thing in English and may be another elsewhere."""
+    found = parse_quantity(match)
     digits = match["digits"]
-    plain = number(digits, bool(match["before"] or match["after"]))
-    readings = frozenset((plain,)) if spoken == "english" else frozenset((plain, number(digits, False, "german")))
+    plain = parse_number(digits, money=bool(match["before"] or match["after"]))
+    readings = frozenset((plain,) if spoken == "english" else (plain, parse_number(digits, decimal_comma=True)))
     scale = (found.value / plain).adjusted() if match["scale"] and plain else 0
     unit = found.unit if found.unit in _COUNTED else ""
     if not unit and (counted := _WORD_UNIT.match(match.string, match.end() + (match.string[match.end() :][:1] == ")"))):
@@ -180,11 +190,10 @@ def _amount(match: re.Match[str], spoken: str) -> Amount:
 
 def _unit(match: re.Match[str]) -> str:
     """What a word of _WORD_UNIT counts."""
-    word = match["unit"].lower()
-    return _UNIT_OF.get(word) or _UNIT_OF.get(word.removesuffix("s"), "")
+    return _UNIT_OF[match["unit"].lower()]
 
 
-def _numeral(numeral: numerals.Numeral, text: str) -> Amount:
+def _numeral(numeral: NumberWords, text: str) -> Amount:
     unit = _WORD_UNIT.match(text, numeral.end)
     return Amount(frozenset([Decimal(numeral.value)]), 0, _unit(unit) if unit else "")
 
@@ -200,10 +209,6 @@ _FRAME = frozenset(
     vii viii ix x note however therefore according based total euro euros dollar dollars pound pounds yen""".split()
 )
 _OPENERS = text_analysis.COMMON["english"] | {"neither", "based", "according", "yes"}
-_MONTHS = frozenset(
-    """january february march april may june july august september october november december jan feb mar apr jun jul aug
-    sep sept oct nov dec januar februar märz mai juni juli oktober dezember""".split()
-)
 
 
 def names(text: str, spoken: str) -> Iterator[Fact]:
@@ -285,25 +290,25 @@ class Evidence:
     @cached_property
     def _amounts(self) -> frozenset[Amount]:
         spoken = self._spoken or text_analysis.language(self.text)
-        figures = [match for match in FIGURE.finditer(self.text) if len(match["digits"]) <= _MOST_DIGITS]
+        figures = [match for match in QUANTITY.finditer(self.text) if len(match["digits"]) <= _MOST_DIGITS]
         found = {_amount(match, spoken) for match in figures}
         # Figures side by side in a table look like one with its thousands parted by spaces.
         parts = {part for match in figures if re.search(r"\s", match["digits"]) for part in match["digits"].split()}
-        found |= {Amount(frozenset([number(part)]), 0, "", part) for part in parts}
-        return frozenset(found | {_numeral(numeral, self.text) for numeral in numerals.find(self.text)})
+        found |= {Amount(frozenset([parse_number(part)]), 0, "", part) for part in parts}
+        return frozenset(found | {_numeral(numeral, self.text) for numeral in find_number_words(self.text)})
 
     @cached_property
     def _days(self) -> frozenset[date]:
-        return frozenset(day for written in dates.find(self.text) for _, day in written.readings)
+        return frozenset(day for written in find_dates(self.text) for _, day in written.readings)
 
     @cached_property
     def _days_of_year(self) -> frozenset[tuple[int, int]]:
-        unfinished = {(month, day) for _, _, month, day in dates.days_of_year(self.text)}
+        unfinished = {(month, day) for _, _, month, day in find_days(self.text)}
         return frozenset(unfinished | {(day.month, day.day) for day in self._days})
 
     @cached_property
     def _months(self) -> frozenset[tuple[int, int]]:
-        named = {(year, month) for _, _, year, month in dates.months(self.text)}
+        named = {(year, month) for _, _, year, month in find_months(self.text)}
         return frozenset(named | {(day.year, day.month) for day in self._days})
 
     @cached_property
@@ -336,7 +341,7 @@ class Evidence:
 
     def _has_word(self, word: str) -> bool:
         for part in text_analysis.written(word.removesuffix("’s").removesuffix("'s")):
-            if part in self._words or part in _FRAME or part in _MONTHS or part in numerals.WORDS or len(part) == 1:
+            if part in self._words or part in _FRAME or part in MONTHS or part in NUMBER_WORDS or len(part) == 1:
                 continue
             if len(part) >= 5 and any(
                 known.startswith(part) or part.startswith(known) for known in self._words if len(known) >= 5

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from localrag.answer.verify import numerals
+from localrag.quantities import NUMBER_WORDS
 
 # Lowest ratio at which words that are not there exactly are taken for a quote, and fewest letters that it is tried for.
 ALIKE = 80.0
@@ -335,7 +335,7 @@ def _weighs(word: _Word) -> bool:
     return (
         word.named
         or word.folded in _TURNING
-        or word.folded in numerals.WORDS
+        or word.folded in NUMBER_WORDS
         or word.folded in "%€$£¥₹"
         or any(map(str.isdigit, word.folded))
     )
@@ -343,7 +343,7 @@ def _weighs(word: _Word) -> bool:
 
 def _alike(one: str, two: str) -> bool:
     """Whether two words are the same but for inflection, a typing mistake inside, or a sign misread in a picture."""
-    if one in _TURNING or two in _TURNING or one in numerals.WORDS or two in numerals.WORDS:
+    if one in _TURNING or two in _TURNING or one in NUMBER_WORDS or two in NUMBER_WORDS:
         return False
     if min(len(one), len(two)) < 3 or (one[0].isdigit() and two[0].isdigit()):
         return False

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from localrag.answer.exact import dates, spans
+from localrag.answer.exact import spans
 
 TODAY = date(2026, 11, 25)
 COUNTED = "(the first date is not counted, the last is; with both counted {})"
@@ -81,42 +81,3 @@ def test_a_question_about_a_document_is_left_alone(question: str) -> None:
 
 def test_today_means_nothing_where_no_day_is_given() -> None:
     assert spans.answer("How many days from today until 31 December 2026?") is None
-
-
-@pytest.mark.parametrize(
-    ("text", "day"),
-    [
-        ("3 March 2024", "2024-03-03"), ("March 3rd, 2024", "2024-03-03"), ("the 3rd of March 2024", "2024-03-03"), ("3-Mar-2024", "2024-03-03"),
-        ("Sept. 30, 2019", "2019-09-30"), ("2024-03-03", "2024-03-03"), ("2024/03/03", "2024-03-03"), ("03.03.2024", "2024-03-03"),
-        ("3. März 2024", "2024-03-03"), ("1.2.24", "2024-02-01"), ("1.2.85", "1985-02-01"), ("12/31/2024", "2024-12-31"), ("31/12/2024", "2024-12-31"),
-    ],
-)  # fmt: skip
-def test_dates_are_read_in_their_usual_forms(text: str, day: str) -> None:
-    written = dates.read(text)
-    assert written is not None and written.certain == date.fromisoformat(day)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "31 June 2024",
-        "2024-13-01",
-        "30.02.2024",
-        "March 2024",
-        "3 March",
-        "1.2.3",
-        "10.1.2.3",
-        "v1.2.2024.1",
-        "2024",
-        "99/99/2024",
-    ],
-)
-def test_what_is_no_day_is_no_date(text: str) -> None:
-    assert dates.read(text) is None
-
-
-def test_dates_are_found_in_a_text() -> None:
-    text = 'Signed on March 3, 2024 (the "Date"), effective 2024-04-01; see 1.2.3 and 03/04/2024. Ends May 2025.'
-    found = list(dates.find(text))
-    assert [text[one.start : one.end] for one in found] == ["March 3, 2024", "2024-04-01", "03/04/2024"]
-    assert [len(one.readings) for one in found] == [1, 1, 2]

@@ -16,29 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from localrag.answer.exact import dates
-from localrag.answer.exact.figures import FIGURE, figure
+from localrag.quantities import CARDINALS, DATE, ONES, QUANTITY, TENS, TIME_UNITS, parse_date, parse_quantity
 
-_ONES = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_NUMBERS = {word: n for n, word in enumerate(_ONES, 1)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
-_NUMBERS |= {f"{tens}-{ones}": 10 * t + n for t, tens in enumerate(_TENS, 2) for n, ones in enumerate(_ONES[:9], 1)}
-_NUMBERS |= {
-    "zwei": 2, "drei": 3, "vier": 4, "fünf": 5, "sechs": 6, "sieben": 7, "acht": 8, "neun": 9, "zehn": 10, "zwölf": 12,
-    "vierzehn": 14, "zwanzig": 20, "dreißig": 30, "vierzig": 40, "sechzig": 60, "neunzig": 90,
-}  # fmt: skip
-_NUMBERS |= {
-    word: n for n, word in enumerate("first second third fourth fifth sixth seventh eighth ninth tenth".split(), 1)
-}
-_UNITS = {
-    "second": "second", "minute": "minute", "hour": "hour", "day": "day", "week": "week", "month": "month",
-    "quarter": "quarter", "year": "year", "stunde": "hour", "stunden": "hour", "tag": "day", "tage": "day",
-    "tagen": "day", "woche": "week", "wochen": "week", "monat": "month", "monate": "month", "monaten": "month",
-    "jahr": "year", "jahre": "year", "jahren": "year",
-}  # fmt: skip
+_NUMBERS = {f"{tens}-{ones}": 10 * t + n for t, tens in enumerate(TENS, 2) for n, ones in enumerate(ONES[1:10], 1)}
+_NUMBERS |= {word: n for word, n in CARDINALS.items() if n} | {"second": 2}
 _EMPTY = frozenset(
     """a all an and any as at be been by do does each for from had has have if in into is it its may must of on or per
     shall such than that the their then there these they this those to under until upon was were when where
@@ -63,13 +44,13 @@ _LASTS = re.compile(
 )
 _SPELLED = "|".join(sorted(map(re.escape, _NUMBERS), key=len, reverse=True))
 _PIECE = re.compile(
-    rf"(?P<date>{dates.DATE.pattern})|(?P<spelled>\b(?:{_SPELLED})\b)(?:\s*\(\d+\))?|(?<!\w)(?P<figure>{FIGURE.pattern})"
+    rf"(?P<date>{DATE.pattern})|(?P<spelled>\b(?:{_SPELLED})\b)(?:\s*\(\d+\))?|(?<!\w)(?P<figure>{QUANTITY.pattern})"
     r"|(?P<word>[^\W\d_]+(?:['’-][^\W\d_]+)*\d*)",
     re.I | re.X,
 )
 _ITEM = re.compile(r"\s*[\"“„]?\s*(?:\(?[A-Za-z]?\d{1,3}(?:\.\d{1,3})*\)?[.)]?|\([a-z]{1,3}\))\s+(?=\D)")
 _FEWEST_WORDS, _FEWEST_FOR_NOT, _FEWEST_FOR_MORE = 2, 4, 8
-_MOST_DIFFERING, _MOST_MORE, _MOST_FIGURES = 2, 2, 4
+_MOST_DIFFERING, _MOST_MORE, _MOST_QUANTITYS = 2, 2, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +79,7 @@ class _Piece:
 def difference(one: str, other: str) -> Difference | None:
     """What two sentences say differently of the same; None where they agree, or speak of different things."""
     ours, theirs = list(_pieces(one)), list(_pieces(other))
-    if max(sum(piece.kind != "word" for piece in pieces) for pieces in (ours, theirs)) > _MOST_FIGURES:
+    if max(sum(piece.kind != "word" for piece in pieces) for pieces in (ours, theirs)) > _MOST_QUANTITYS:
         return None
     pairs: list[tuple[_Piece, _Piece]] = []
     more: list[_Piece] = []
@@ -197,7 +178,7 @@ def _pieces(sentence: str) -> Iterator[_Piece]:
     for match in _PIECE.finditer(sentence, lead.end() if lead else 0):
         piece = _piece(match, before)
         if held is not None:
-            unit = _UNITS.get(piece.value) if piece.kind == "word" and held.kind == "number" else None
+            unit = TIME_UNITS.get(piece.value) if piece.kind == "word" and held.kind == "number" else None
             if unit:
                 yield _Piece("term", f"{held.value} {unit}", held.start, piece.end)
                 held, before = None, piece.value
@@ -220,20 +201,20 @@ def _piece(match: re.Match[str], before: str) -> _Piece:
     if match["spelled"]:
         return _Piece("number", str(_NUMBERS[match["spelled"].lower()]), start, end)
     if match["date"]:
-        written = dates.read(match[0])
+        written = parse_date(match[0])
         if written is not None:
             return _Piece("date", written.readings[0][1].isoformat(), start, end)
     return _figure(match[0].strip().rstrip("."), before, start + len(match[0]) - len(match[0].lstrip()))
 
 
 def _figure(text: str, before: str, start: int) -> _Piece:
-    found = FIGURE.match(text)
+    found = QUANTITY.match(text)
     end = start + len(text)
     if found is None or before in _NAMING:
         return _Piece("word", text.casefold(), start, end)
     if re.fullmatch(r"(?:19|20)\d\d", text):
         return _Piece("year", text, start, end)
-    told = figure(found)
+    told = parse_quantity(found)
     if told.is_money:
         return _Piece("money", str(told), start, end)
     if told.unit == "%":
@@ -245,6 +226,6 @@ def _figure(text: str, before: str, start: int) -> _Piece:
 
 def _folded(word: str) -> str:
     word = word.casefold().replace("’", "'").removesuffix("'s").removesuffix("'")
-    if word in _UNITS:
-        return word
+    if word in TIME_UNITS:
+        return TIME_UNITS[word]
     return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localrag.answer.exact import dates
+from localrag.quantities import find_dates
 from localrag.store.library import Library
 from localrag.store.text_analysis import FALLBACK, LANGUAGES, tokens
 from localrag.types import Document
@@ -169,13 +169,13 @@ class Related:
 def _day(document: Document, opening: str) -> str:
     told = [
         written.readings[0][1].isoformat()
-        for written in dates.find(opening)
+        for written in find_dates(opening)
         if _DATED.search(opening[max(0, written.start - 30) : written.start])
     ]
     if told:
         # The other days at the beginning of an amendment are those of what it amends.
         return max(told) if _AMENDING.search(f"{document.title} {opening[:600]}") else told[0]
-    named = next(dates.find(re.sub(r"[_/]", " ", document.path)), None)
+    named = next(find_dates(re.sub(r"[_/]", " ", document.path)), None)
     return named.readings[0][1].isoformat() if named else ""
 
 
@@ -247,7 +247,7 @@ def _named(amendment: Dated, there: Dated) -> int:
 
 
 def _days(text: str) -> set[str]:
-    return {reading[1].isoformat() for written in dates.find(text) for reading in written.readings}
+    return {reading[1].isoformat() for written in find_dates(text) for reading in written.readings}
 
 
 def _names(there: Dated) -> list[str]:

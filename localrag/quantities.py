@@ -1,0 +1,472 @@
+"""Numbers, dates, months, currencies, units and durations as people write them: one table for all rooms.
+
+Months: English, German, French, Spanish, Italian, Portuguese, Dutch. Units and scales: English and German; spans of
+time also French and Spanish. Nothing is guessed: a date of slashes keeps both readings, a date without a year is none.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import MAXYEAR, MINYEAR, date
+from decimal import ROUND_HALF_UP, Decimal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+
+def _by_word(words: Mapping[str, str]) -> dict[str, str]:
+    """Map each word of a value ("eur euro €") to its key; "_" stands for a space."""
+    return {word.replace("_", " "): key for key, listed in words.items() for word in listed.split()}
+
+
+def _any_of(words: Iterable[str]) -> str:
+    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+
+
+# --- dates --------------------------------------------------------------------------------------------------
+
+_MONTH_NAMES = (
+    "january jan januar jänner januari janvier enero gennaio janeiro",
+    "february feb februar februari février febrero febbraio fevereiro", "march mar märz mrz maart mars marzo março",
+    "april apr avril abril aprile", "may mai mei mayo maggio maio", "june jun juni juin junio giugno junho",
+    "july jul juli juillet julio luglio julho", "august aug augustus août agosto",
+    "september sep sept septembre septiembre settembre setembro",
+    "october oct oktober okt octobre octubre ottobre outubro",
+    "november nov novembre noviembre novembro", "december dec dezember dez décembre diciembre dicembre dezembro",
+)  # fmt: skip
+MONTHS: Mapping[str, int] = {name: number for number, own in enumerate(_MONTH_NAMES, 1) for name in own.split()}
+ENGLISH_MONTHS = tuple(own.split()[0].capitalize() for own in _MONTH_NAMES)
+_MONTH = rf"(?:{_any_of(MONTHS)})\b\.?"
+_DAY, _YEAR = r"(?:3[01]|[12]\d|0?[1-9])", r"(?:1[0-9]|20|21)\d\d"
+_NTH = rf"{_DAY}(?:st|nd|rd|th|er|\.)?"
+_OF = r"(?:\s+(?:(?:day\s+)?of|de))?[\s-]+"
+DATE = re.compile(
+    rf"""(?<![\w/.-])(?:
+        (?P<iso>{_YEAR}[-/]\d{{1,2}}[-/]\d{{1,2}})
+      | (?:the\s+)?(?P<d1>{_NTH}){_OF}(?P<m1>{_MONTH})[\s,-]+(?:de\s+)?(?P<y1>{_YEAR})
+      | (?P<m2>{_MONTH})[\s-]+(?:the\s+)?(?P<d2>{_NTH})(?:\s*,\s*|\s+|-)(?:of\s+)?(?P<y2>{_YEAR})
+      | (?P<dots>\d{{1,2}}\.\s?\d{{1,2}}\.\s?(?:{_YEAR}|\d\d))
+      | (?P<slashes>\d{{1,2}}/\d{{1,2}}/(?:{_YEAR}|\d\d)|\d{{1,2}}-\d{{1,2}}-{_YEAR})
+    )(?![\w/]|[.-]\d)""",
+    re.I | re.X,
+)
+MONTH = re.compile(
+    rf"(?:(?P<month>{_MONTH})\s+(?:de\s+)?(?P<year>{_YEAR})|(?P<iso>{_YEAR})-(?P<number>0[1-9]|1[0-2]))", re.I
+)
+_DAY_OF_YEAR = re.compile(
+    rf"(?<![\w/.-])(?:(?P<d1>{_NTH}){_OF}(?P<m1>{_MONTH})(?!\w)|(?P<m2>{_MONTH})\s+(?P<d2>{_NTH})(?!\w|[.,]\d))", re.I
+)
+
+Order = Literal["", "day/month", "month/day"]
+
+
+@dataclass(frozen=True, slots=True)
+class DateMention:
+    """A date in a text: half-open offsets, and its readings by order; a single one, of order "", if it is clear."""
+
+    start: int
+    end: int
+    text: str
+    readings: tuple[tuple[Order, date], ...]
+
+    @property
+    def certain(self) -> date | None:
+        return self.readings[0][1] if len(self.readings) == 1 else None
+
+    @property
+    def days(self) -> frozenset[date]:
+        return frozenset(day for _, day in self.readings)
+
+
+def find_dates(text: str) -> Iterator[DateMention]:
+    """Yield the dates of a text in order, skipping those that no calendar has ("31 June 2024")."""
+    for match in DATE.finditer(text):
+        if readings := tuple(_readings(match)):
+            yield DateMention(match.start(), match.end(), match[0], readings)
+
+
+def parse_date(text: str) -> DateMention | None:
+    """Parse a text that is a date and nothing else."""
+    text = text.strip()
+    found = next(find_dates(text), None)
+    return found if found is not None and (found.start, found.end) == (0, len(text)) else None
+
+
+def find_days(text: str) -> Iterator[tuple[int, int, int, int]]:
+    """Yield days of a month, with or without a year ("3 May"), as start, end, month and day."""
+    for match in _DAY_OF_YEAR.finditer(text):
+        yield match.start(), match.end(), *_day_and_month(match)[::-1]
+
+
+def find_months(text: str) -> Iterator[tuple[int, int, int, int]]:
+    """Yield months of a year ("May 2025", "2025-05") as start, end, year and month."""
+    for match in MONTH.finditer(text):
+        whole = (match.start() == 0 or not text[match.start() - 1].isalnum()) and not text[match.end() :][:1].isalnum()
+        if whole and (found := parse_month(match[0])) is not None:
+            yield match.start(), match.end(), *found
+
+
+def parse_month(text: str) -> tuple[int, int] | None:
+    """Parse a text that is a month of a year and nothing else into year and month."""
+    match = MONTH.fullmatch(text.strip())
+    if match is None:
+        return None
+    if match["iso"]:
+        return int(match["iso"]), int(match["number"])
+    return int(match["year"]), MONTHS[match["month"].lower().rstrip(".")]
+
+
+def _day_and_month(match: re.Match[str]) -> tuple[int, int]:
+    month = MONTHS[(match["m1"] or match["m2"]).lower().rstrip(".")]
+    return int(re.sub(r"\D", "", match["d1"] or match["d2"])), month
+
+
+def _readings(match: re.Match[str]) -> Iterator[tuple[Order, date]]:
+    if match["iso"]:
+        year, month, day = map(int, re.split("[-/]", match["iso"]))
+    elif match["m1"] or match["m2"]:
+        day, month = _day_and_month(match)
+        year = int(match["y1"] or match["y2"])
+    elif match["dots"]:
+        day, month, year = (int(part) for part in match["dots"].replace(" ", "").split("."))
+    else:
+        day, month, year = (int(part) for part in re.split("[-/]", match["slashes"]))
+        if day != month:
+            yield from _day("day/month", year, month, day)
+            yield from _day("month/day", year, day, month)
+            return
+    yield from _day("", year, month, day)
+
+
+def _day(order: Order, year: int, month: int, day: int) -> Iterator[tuple[Order, date]]:
+    if year < 100:  # 1970 to 2069
+        year += 2000 if year < 70 else 1900
+    if 1 <= month <= 12 and 1 <= day <= monthrange(year, month)[1]:
+        yield order, date(year, month, day)
+
+
+def format_date(day: date) -> str:
+    """Format a date in words that read the same everywhere: "3 March 2024"."""
+    return f"{day.day} {ENGLISH_MONTHS[day.month - 1]} {day.year}"
+
+
+def add_months(day: date, months: int) -> date:
+    """Return the same day so many months later, or the last day of a month that has no such day.
+
+    Raises:
+        OverflowError: the calendar ends before.
+    """
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    if not MINYEAR <= year <= MAXYEAR:
+        raise OverflowError(f"the year {year} is outside the calendar")
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def months_and_days(first: date, last: date) -> tuple[int, int]:
+    """Return the whole months from one date to a later one, and the days left over."""
+    months = (last.year - first.year) * 12 + last.month - first.month
+    if add_months(first, months) > last:
+        months -= 1
+    return months, (last - add_months(first, months)).days
+
+
+# --- currencies, scales, units ------------------------------------------------------------------------------
+
+CURRENCIES: Mapping[str, str] = _by_word(
+    {
+        "EUR": "€ euro euros eur", "USD": "$ us$ usd dollar dollars", "GBP": "£ gbp pound_sterling pound pounds",
+        "JPY": "¥ jpy yen", "CHF": "chf franken francs", "SEK": "sek", "NOK": "nok", "DKK": "dkk", "PLN": "pln",
+        "CAD": "c$ cad", "AUD": "a$ aud", "INR": "₹ inr rupees", "CNY": "cny rmb", "cents": "cent cents",
+    }
+)  # fmt: skip
+CURRENCY_SIGNS: Mapping[str, str] = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+# Patterns: the signs (none inside a word), and the codes that are written before and after amounts.
+CURRENCY_SIGN = r"(?:US\$|C\$|A\$|[$€£¥₹])"
+CURRENCY_CODE = r"(?:EUR|USD|GBP|CHF|JPY|CAD|AUD)"
+# Powers of ten.
+SCALES: Mapping[str, int] = {
+    word: int(power)
+    for word, power in _by_word(
+        {
+            "3": "thousand thousands tausend tsd k", "6": "million millions mn mio m millionen",
+            "9": "billion billions bn mrd milliarde milliarden", "12": "trillion trillions",
+        }
+    ).items()
+}  # fmt: skip
+# Words for spans of time in all languages; the short and the ambiguous ones are not in `_UNITS`.
+TIME_UNITS: Mapping[str, str] = _by_word(
+    {
+        "second": "second seconds sec secs", "minute": "minute minutes min mins minuten",
+        "hour": "hour hours hr hrs stunde stunden", "day": "day days tag tage tagen jour jours día días",
+        "week": "week weeks woche wochen", "month": "month months monat monate monaten mois mes meses",
+        "quarter": "quarter quarters", "year": "year years jahr jahre jahren ans année années año años annum",
+    }
+)  # fmt: skip
+_ROMANCE = frozenset("jour jours día días mois mes meses ans année années año años annum".split())
+# The kind of a unit, and how many base units it is: exact by definition (international yard and pound, 1959).
+_MEASURES: Mapping[str, tuple[str, str]] = {
+    "mm": ("length", "0.001"), "cm": ("length", "0.01"), "m": ("length", "1"), "km": ("length", "1000"),
+    "in": ("length", "0.0254"), "ft": ("length", "0.3048"), "yd": ("length", "0.9144"), "mi": ("length", "1609.344"),
+    "sq m": ("area", "1"), "ha": ("area", "10000"), "sq km": ("area", "1000000"), "sq ft": ("area", "0.09290304"),
+    "acre": ("area", "4046.8564224"), "g": ("mass", "0.001"), "kg": ("mass", "1"), "t": ("mass", "1000"),
+    "lb": ("mass", "0.45359237"), "oz": ("mass", "0.028349523125"), "ml": ("volume", "0.001"), "l": ("volume", "1"),
+    "US gal": ("volume", "3.785411784"), "second": ("time", "1"), "minute": ("time", "60"), "hour": ("time", "3600"),
+    "day": ("time", "86400"), "week": ("time", "604800"), "month": ("months", "1"), "quarter": ("months", "3"),
+    "year": ("months", "12"),
+}  # fmt: skip
+_UNITS: Mapping[str, str] = _by_word(
+    {
+        "mm": "mm millimetre millimetres millimeter millimeters",
+        "cm": "cm centimetre centimetres centimeter centimeters",
+        "m": "metre metres meter meters", "km": "km kilometre kilometres kilometer kilometers kms",
+        "in": "inch inches", "ft": "ft foot feet", "yd": "yd yard yards", "mi": "mile miles",
+        "sq m": "sq_m m² m2 sqm square_metre square_metres square_meters",
+        "sq km": "km² km2 square_kilometres square_kilometers",
+        "sq ft": "sq_ft ft² ft2 sqft square_foot square_feet", "ha": "ha hectare hectares", "acre": "acre acres",
+        "g": "gram grams gramme grammes", "kg": "kg kgs kilogram kilograms kilo kilos", "t": "tonne tonnes ton tons",
+        "lb": "lb lbs", "oz": "oz ounce ounces", "ml": "ml millilitre millilitres milliliter milliliters",
+        "l": "litre litres liter liters", "US gal": "gallon gallons", "hour": "h",
+    }
+) | {word: unit for word, unit in TIME_UNITS.items() if word not in _ROMANCE}  # fmt: skip
+
+_DIGITS = r"\d{1,3}(?:[,.’' \u00a0\u202f]\d{3})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,]\d+)?"
+_SIGNS = _any_of(name for name in CURRENCIES if not name.replace(" ", "").isalpha())
+_CODES = _any_of(name for name in CURRENCIES if name.replace(" ", "").isalpha())
+QUANTITY = re.compile(
+    rf"""(?P<before>(?:{_SIGNS})\s?|{CURRENCY_CODE}\s)?
+    (?P<digits>{_DIGITS})
+    (?P<scale>\s?(?:{_any_of(SCALES)})\b\.?(?!²))?
+    (?:(?P<percent>\s?(?:%(?!\s*[\d(])|percent\b|per\ cent\b|prozent\b))
+      |(?P<after>(?:\s?(?:{_SIGNS})|\s?(?:{_CODES})\b))
+      |(?P<unit>\s?(?:{_any_of(_UNITS)})(?!\w)))?""",
+    re.I | re.X,
+)
+_MAX_DIGITS = 28  # more are not calculated with
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number and what it counts: "" for nothing, "%", a currency's code, or a unit."""
+
+    value: Decimal
+    unit: str = ""
+
+    @property
+    def is_money(self) -> bool:
+        return self.unit in CURRENCIES.values()
+
+    def __str__(self) -> str:
+        if self.unit == "%":
+            return f"{format_number(self.value)} %"
+        if self.is_money:
+            return f"{_format_money(self.value)} {self.unit}"
+        plural = "s" if len(self.unit) > 2 and " " not in self.unit and abs(self.value) != 1 else ""
+        return f"{format_number(self.value)} {self.unit}{plural}".strip()
+
+
+def parse_quantity(match: re.Match[str], decimal_comma: bool = False) -> Quantity:
+    """Return the quantity that QUANTITY matched; see `parse_number`."""
+    sign = (match["before"] or match["after"] or "").strip().lower()
+    unit = CURRENCIES.get(sign, "")
+    if match["percent"]:
+        unit = "%"
+    elif match["unit"]:
+        unit = _UNITS[match["unit"].strip().lower()]
+    value = parse_number(match["digits"], money=bool(sign), decimal_comma=decimal_comma)
+    if match["scale"]:
+        value = value.scaleb(SCALES[match["scale"].strip().lower().rstrip(".")])
+    return Quantity(value, unit)
+
+
+def parse_number(digits: str, *, money: bool = False, decimal_comma: bool = False) -> Decimal:
+    """Return the value of digits with separators.
+
+    A lone separator before three digits ("2.400") marks thousands in money, which has no thousandths; in other numbers
+    it marks decimals if it is a dot, or a comma where `decimal_comma` says that the text writes them so.
+    """
+    plain = re.sub(r"[’' \u00a0\u202f]", "", digits)
+    dots, commas = plain.count("."), plain.count(",")
+    decimal = ""
+    if dots and commas:
+        decimal = max(".", ",", key=plain.rfind)
+    elif dots + commas == 1:
+        mark = "." if dots else ","
+        ambiguous = len(plain.partition(mark)[2]) == 3 and plain[0] != "0"
+        if not ambiguous or (not money and mark == ("," if decimal_comma else ".")):
+            decimal = mark
+    kept = "".join(sign for sign in plain if sign.isdigit() or sign == decimal)
+    return Decimal(kept.replace(decimal, ".") if decimal else kept)
+
+
+def may_be_year(match: re.Match[str]) -> bool:
+    """Whether a match of QUANTITY is four bare digits that may be a year."""
+    return re.fullmatch(r"(?:1[5-9]|20)\d\d", match[0].strip()) is not None
+
+
+def unit_of(word: str) -> str | None:
+    """Return the unit of measure that a word means."""
+    return _UNITS.get(word.strip().lower())
+
+
+def convert(quantity: Quantity, unit: str) -> Quantity | None:
+    """Convert to another unit of the same kind; None if there is no fixed ratio."""
+    if quantity.unit not in _MEASURES or unit not in _MEASURES or _MEASURES[quantity.unit][0] != _MEASURES[unit][0]:
+        return None
+    return Quantity(quantity.value * Decimal(_MEASURES[quantity.unit][1]) / Decimal(_MEASURES[unit][1]), unit)
+
+
+def format_number(value: Decimal) -> str:
+    """Format a number with commas between thousands and no trailing zeros."""
+    if not value:
+        return "0"
+    if abs(value.adjusted()) >= _MAX_DIGITS:
+        return str(value)
+    plain = value.quantize(Decimal(1)) if value == value.to_integral() else value.normalize()
+    return f"{plain:,f}"
+
+
+def round_quantity(quantity: Quantity) -> Quantity:
+    """Round money to cents, and other long numbers to six decimals or digits."""
+    value = quantity.value
+    if abs(value.adjusted()) >= _MAX_DIGITS or not value:
+        return quantity
+    if quantity.is_money and abs(value) >= Decimal("0.01"):
+        return Quantity(_cents(value), quantity.unit)
+    exponent = value.normalize().as_tuple().exponent
+    long = not isinstance(exponent, int) or exponent < -8
+    return Quantity(round(value, max(6, 5 - value.adjusted())), quantity.unit) if long else quantity
+
+
+def plural(count: int, noun: str) -> str:
+    """Format a count of something: "1 page", "1,204 pages"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _format_money(value: Decimal) -> str:
+    if value.adjusted() >= 24 or (value and abs(value) < Decimal("0.01")):
+        return format_number(value)
+    cents = _cents(value)
+    return f"{cents:,.2f}" if cents != cents.to_integral() else format_number(cents)
+
+
+def _cents(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
+# --- numbers in words ---------------------------------------------------------------------------------------
+
+ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ORDINALS = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
+    "sixteenth seventeenth eighteenth nineteenth twentieth"
+).split()
+_GERMAN_ONES = (
+    "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn "
+    "achtzehn neunzehn"
+).split()
+_GERMAN_TENS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig".split()
+_GERMAN_ORDINALS = "erste zweite dritte vierte fünfte sechste siebte achte neunte zehnte elfte zwölfte".split()
+# French, Spanish, Italian, Portuguese, Dutch: from 2 on, then the tens from 20 on. "-" leaves out a word that another
+# language spells alike, or that oftener means something else.
+_OTHERS = (
+    "deux trois quatre cinq - sept huit neuf dix onze douze treize quatorze quinze seize - - - : vingt trente quarante "
+    "cinquante soixante",
+    "dos tres cuatro cinco seis siete ocho nueve diez - doce trece catorce quince dieciséis diecisiete dieciocho "
+    "diecinueve : veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa",
+    "- - quattro cinque - sette otto nove dieci undici dodici tredici quattordici quindici sedici diciassette "
+    "diciotto diciannove : - trenta quaranta cinquanta sessanta settanta ottanta novanta",
+    "dois três quatro - - sete oito nove dez - doze treze - - dezesseis dezessete dezoito dezenove : vinte trinta "
+    "quarenta cinquenta - - oitenta -",
+    "twee drie vier vijf zes zeven acht negen tien - twaalf dertien veertien vijftien zestien zeventien achttien "
+    "negentien : twintig dertig veertig vijftig zestig zeventig tachtig negentig",
+)
+_HUNDREDS = {"hundred": 100, "hundert": 100, "cent": 100, "cien": 100, "ciento": 100, "cento": 100, "honderd": 100}
+_LARGE = {
+    "thousand": 10**3, "tausend": 10**3, "mille": 10**3, "mil": 10**3, "million": 10**6, "millions": 10**6,
+    "millionen": 10**6, "billion": 10**9, "billions": 10**9, "milliarde": 10**9, "milliarden": 10**9,
+}  # fmt: skip
+
+
+def _cardinals() -> dict[str, int]:
+    words = {word: n for n, word in enumerate(ONES)} | {word: 10 * n for n, word in enumerate(TENS, 2)}
+    words |= {word: n for n, word in enumerate(_ORDINALS, 1) if word != "second"}  # oftener a moment
+    words |= {word: n for n, word in enumerate(_GERMAN_ONES)} | {word: 10 * n for n, word in enumerate(_GERMAN_TENS, 2)}
+    for tens, word in enumerate(_GERMAN_TENS, 2):
+        words |= {f"{'ein' if n == 1 else _GERMAN_ONES[n]}und{word}": 10 * tens + n for n in range(1, 10)}
+    for n, word in enumerate(_GERMAN_ORDINALS, 1):
+        words |= {f"{word}{ending}": n for ending in ("", "n", "r", "s")}
+    for listed in _OTHERS:
+        small, large = (part.split() for part in listed.split(":"))
+        words |= {word: n for n, word in enumerate(small, 2) if word != "-" and word not in words}
+        words |= {word: 10 * n for n, word in enumerate(large, 2) if word != "-" and word not in words}
+    return words
+
+
+CARDINALS: Mapping[str, int] = MappingProxyType(_cardinals())
+NUMBER_WORDS = frozenset(CARDINALS) | frozenset(_HUNDREDS) | frozenset(_LARGE)
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+class NumberWords(NamedTuple):
+    """A number in words in a text; half-open offsets."""
+
+    start: int
+    end: int
+    value: int
+
+
+def find_number_words(text: str) -> Iterator[NumberWords]:
+    """Yield the numbers written in words ("two hundred and fifty"); an article or a scale alone is none."""
+    run: list[tuple[int, int, str]] = []
+    for match in _WORD.finditer(text):
+        word = match[0].lower()
+        apart = bool(run) and text[run[-1][1] : match.start()] not in (" ", "-")
+        if run and (apart or (word not in NUMBER_WORDS and word != "and")):
+            yield from _numbers(run)
+            run = []
+        if word in NUMBER_WORDS or (word == "and" and run):
+            run.append((match.start(), match.end(), word))
+    yield from _numbers(run)
+
+
+def _numbers(words: list[tuple[int, int, str]]) -> Iterator[NumberWords]:
+    at = 0
+    while at < len(words):
+        end, value = _read_number(words, at)
+        if value is not None:
+            yield NumberWords(words[at][0], words[end - 1][1], value)
+        at = max(end, at + 1)
+
+
+def _read_number(words: list[tuple[int, int, str]], at: int) -> tuple[int, int | None]:
+    """Return where the number that begins at a word ends, and its value."""
+    total, current, last, begun = 0, 0, 10**12, False
+    while at < len(words):
+        word = words[at][2]
+        if word == "and":
+            if not begun or last not in (100, 1000):
+                break
+        elif word in _HUNDREDS:
+            if begun and not 0 < current < 100:
+                break
+            current, last, begun = max(1, current) * 100, 100, True
+        elif word in _LARGE:
+            if not begun:
+                return at + 1, None
+            total, current, last = total + max(1, current) * _LARGE[word], 0, 1000
+        else:
+            value = CARDINALS[word]
+            # "twenty five" is one number, "three five" and "ten thirty" are two.
+            if begun and not (last >= 100 if value >= 10 else last >= 20):
+                break
+            current, last, begun = current + value, value if value >= 20 else 1, True
+        at += 1
+    if at and words[at - 1][2] == "and":
+        at -= 1
+    return at, (total + current) if begun else None

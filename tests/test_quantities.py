@@ -1,0 +1,119 @@
+"""Numbers, dates, currencies, units and number words, read as people write them."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from localrag import quantities
+from localrag.quantities import QUANTITY, Quantity
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit"),
+    [
+        ("1,250,000", "1250000", ""), ("1.250.000", "1250000", ""), ("1,250.50", "1250.50", ""), ("1.250,50", "1250.50", ""),
+        ("12,5", "12.5", ""), ("2,400", "2400", ""), ("2.400", "2.400", ""), ("2.400 €", "2400", "EUR"), ("€2.400", "2400", "EUR"),
+        ("0.125", "0.125", ""), ("$0.125", "0.125", "USD"), ("1’250’000.50", "1250000.50", ""), ("1 250 000", "1250000", ""),
+        ("$1.25 million", "1250000", "USD"), ("3,5 Mio. Euro", "3500000", "EUR"), ("US$ 40k", "40000", "USD"), ("EUR 35.50", "35.50", "EUR"),
+        ("12.5 %", "12.5", "%"), ("7 per cent", "7", "%"), ("40 km", "40", "km"), ("1,200 square feet", "1200", "sq ft"), ("3 years", "3", "year"),
+    ],
+)  # fmt: skip
+def test_a_quantity_is_read(text: str, value: str, unit: str) -> None:
+    match = QUANTITY.fullmatch(text)
+    assert match is not None and quantities.parse_quantity(match) == Quantity(Decimal(value), unit)
+
+
+def test_a_lone_separator_is_read_as_the_text_writes_decimals() -> None:
+    number = quantities.parse_number
+    assert number("2.400", decimal_comma=True) == 2400 and number("2.400") == Decimal("2.4")
+    assert number("2,400", decimal_comma=True) == Decimal("2.4") and number("2,400") == 2400
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("4000", "4,000"), ("0.30", "0.3"), ("-1234567.5", "-1,234,567.5"), ("0", "0"), ("1E+3", "1,000"),
+        ("100", "100"), ("1E+30", "1E+30"), ("0.1", "0.1"), ("-0", "0"),
+    ],
+)  # fmt: skip
+def test_numbers_are_written_with_thousands(value: str, shown: str) -> None:
+    assert quantities.format_number(Decimal(value)) == shown
+
+
+def test_money_is_rounded_to_cents() -> None:
+    shown = [
+        str(quantities.round_quantity(Quantity(Decimal(text), "EUR"))) for text in ("360", "66.5", "66.585", "0.001")
+    ]
+    assert shown == ["360 EUR", "66.50 EUR", "66.59 EUR", "0.001 EUR"]
+
+
+def test_units_of_one_kind_are_converted() -> None:
+    year = quantities.convert(Quantity(Decimal(2), "year"), "month")
+    assert year == Quantity(Decimal(24), "month") and quantities.convert(Quantity(Decimal(2), "year"), "day") is None
+
+
+# --- dates --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("3 March 2024", "2024-03-03"), ("March 3rd, 2024", "2024-03-03"), ("the 3rd of March 2024", "2024-03-03"), ("3-Mar-2024", "2024-03-03"),
+        ("Sept. 30, 2019", "2019-09-30"), ("2024-03-03", "2024-03-03"), ("2024/03/03", "2024-03-03"), ("03.03.2024", "2024-03-03"),
+        ("3. März 2024", "2024-03-03"), ("1.2.24", "2024-02-01"), ("1.2.85", "1985-02-01"), ("12/31/2024", "2024-12-31"), ("31/12/2024", "2024-12-31"),
+        ("1er août 2024", "2024-08-01"), ("3 de marzo de 2024", "2024-03-03"), ("3 maart 2024", "2024-03-03"), ("3 maggio 2024", "2024-05-03"),
+    ],
+)  # fmt: skip
+def test_dates_are_read_in_their_usual_forms(text: str, day: str) -> None:
+    written = quantities.parse_date(text)
+    assert written is not None and written.certain == date.fromisoformat(day)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "31 June 2024", "2024-13-01", "30.02.2024", "March 2024", "3 March", "1.2.3", "10.1.2.3", "v1.2.2024.1", "2024", "99/99/2024",
+    ],
+)  # fmt: skip
+def test_what_is_no_day_is_no_date(text: str) -> None:
+    assert quantities.parse_date(text) is None
+
+
+def test_an_ambiguous_date_keeps_both_readings() -> None:
+    text = 'Signed on March 3, 2024 (the "Date"), effective 2024-04-01; see 1.2.3 and 03/04/2024. Ends May 2025.'
+    found = list(quantities.find_dates(text))
+    assert [text[one.start : one.end] for one in found] == ["March 3, 2024", "2024-04-01", "03/04/2024"]
+    assert [len(one.readings) for one in found] == [1, 1, 2]
+
+
+def test_a_month_later_is_the_same_day_or_the_last() -> None:
+    assert quantities.add_months(date(2024, 1, 31), 1) == date(2024, 2, 29)
+    assert quantities.add_months(date(2024, 2, 29), -24) == date(2022, 2, 28)
+    assert quantities.months_and_days(date(2024, 3, 3), date(2025, 5, 17)) == (14, 14)
+    with pytest.raises(OverflowError):
+        quantities.add_months(date(2024, 1, 1), 120_000)
+
+
+# --- numbers in words ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("twelve months", [12]), ("thirty (30) days", [30]), ("Twenty-one and twenty two", [21, 22]),
+        ("two hundred and fifty thousand dollars", [250_000]), ("one million two hundred thousand", [1_200_000]),
+        ("three and five", [3, 5]), ("at ten thirty", [10, 30]), ("einundzwanzig Tage, dreißig Tage", [21, 30]),
+        ("vingt jours, treinta días, dertig dagen", [20, 30, 30]), ("the third of five", [3, 5]), ("one hundred and", [100]),
+        ("millions of people, wait a second", []), ("often, someone, tent, a fourfold thing", []), ("", []),
+    ],
+)  # fmt: skip
+def test_number_words_have_their_values(text: str, values: list[int]) -> None:
+    found = list(quantities.find_number_words(text))
+    assert [number.value for number in found] == values
+
+
+def test_a_long_row_of_number_words_ends() -> None:
+    assert len(list(quantities.find_number_words("seven " * 5000))) == 5000

@@ -292,7 +292,7 @@ class Library:
             **storage.counts(),
             "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
             "embedder": storage.identity.to_dict(),
-            "index": {**asdict(index), "said": str(index)} if index else None,
+            "index": {**asdict(index), "summary": str(index)} if index else None,
             "instructions": storage.instructions,
             "generation": storage.generation,
             "failed": [{"document": item.document, "reason": item.reason} for item in storage.failures()],

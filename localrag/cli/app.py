@@ -40,7 +40,7 @@ COMMANDS = {
     "eval": ("evaluate", "Measure retrieval and answers on questions with known answers."),
     "forget": ("libraries", "Delete a library, or documents of it, for good."),
     "ingest": ("ingest", "Read a folder into a library, or bring the library level with it."),
-    "instruct": ("instruct", "Say how answers from a library shall be worded."),
+    "instruct": ("libraries", "Set how answers from a library are worded."),
     "libraries": ("libraries", "List the libraries."),
     "models": ("models", "Install, check, choose and carry models."),
     "prove": ("prove", "Prove what localrag promises, on this machine."),

@@ -1,47 +1,110 @@
-"""`localrag doctor`: what is right and wrong with this installation, and what to do about it."""
+"""`localrag doctor`: check this installation, and say how to fix what is wrong. Changes nothing.
+
+Models are checked by size and time, not byte by byte (`localrag models verify` does that), libraries by opening them.
+llama.cpp is loaded in a process of its own, since a build for another processor ends its process without a message.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from localrag import policy
-from localrag.cli.diagnosis import Finding, diagnose
-from localrag.errors import PolicyUnreadable, SettingsError
-from localrag.settings import Settings, explain, load_settings, origins
+from localrag.cli.options import print_json, shown
+from localrag.cli.output import counted, size
+from localrag.errors import LocalragError, PolicyUnreadable, SettingsError, VaultLocked
+from localrag.settings import Settings, config_files, load_settings
+from localrag.store.names import library_names
 
-_COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
+State = Literal["ok", "warning", "problem"]
+
+_MARKS: dict[State, tuple[str, str]] = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
+_ENOUGH_DISK = 2_000_000_000  # a small model, or the vectors of some thousand documents
+_MIN_DISK = 200_000_000
+_REBUILD = (
+    "Build it on this machine: "
+    "pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
+)
+_CONFINE = "Call localrag.security.offline.confine() before anything else."
+_PROBE = """
+import json, llama_cpp
+print(json.dumps({
+    "version": llama_cpp.__version__,
+    "gpu": bool(llama_cpp.llama_supports_gpu_offload()),
+    "processor": llama_cpp.llama_print_system_info().decode(),
+}))
+"""
+# Opens the model in use as a question would; the arguments come from the current settings.
+_TRIAL = """
+import json, sys
+from pathlib import Path
+from localrag.errors import LocalragError
+from localrag.llm.llama import LlamaGenerator
+given = json.loads(sys.argv[1])
+paths = {name: Path(given.pop(name)) for name in ("path", "adapter") if given.get(name)}
+try:
+    print(json.dumps({"in_force": LlamaGenerator(**{**given, **paths, "context": 0}).in_force()}))
+except LocalragError as error:
+    print(json.dumps({"message": error.message, "hint": error.hint}))
+"""
 
 
-@click.command()
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing checked: its area, state, what was seen, and how to fix it if it is not ok."""
+
+    area: str
+    state: State
+    message: str
+    remedy: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@click.command("doctor", epilog="Examples: localrag doctor; localrag doctor --json | jq '.findings[].remedy'")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--settings", "show_settings", is_flag=True, help="Show every setting, its value and where it is from.")
-def doctor_command(as_json: bool, show_settings: bool) -> None:
-    """Check this installation; each finding comes with its remedy.
+def doctor_command(as_json: bool) -> None:
+    """Check this installation, and say how to fix what is wrong.
 
-    Ends with exit code 1 where there is a problem; warnings alone end with 0.
+    Exit code 1 means that there is a problem; warnings alone end with 0.
     """
-    if show_settings:
-        _print_settings(as_json)
-        return
-    found = []
-    with policy.quietly():  # a look at a library is no attempt to use it
+    found: list[Finding] = []
+    area = ""
+    with policy.quietly():  # looking at a library is no attempt to use it
         for finding in _findings():
             found.append(finding)
             if not as_json:
-                _print(finding)
+                _print(finding, head=finding.area != area)
+                area = finding.area
     if as_json:
-        click.echo(json.dumps({"findings": [finding.to_dict() for finding in found]}, ensure_ascii=False, indent=2))
+        print_json({"findings": [finding.to_dict() for finding in found]})
     problems = sum(finding.state == "problem" for finding in found)
     warnings = sum(finding.state == "warning" for finding in found)
-    click.echo(f"{problems} problem(s), {warnings} warning(s)", err=True)
+    click.echo(f"\n{counted(problems, 'problem')}, {counted(warnings, 'warning')}", err=True)
     if problems:
         raise click.exceptions.Exit(1)
+
+
+def _print(finding: Finding, head: bool) -> None:
+    mark, colour = _MARKS[finding.state]
+    if head:
+        click.secho(finding.area, bold=True)
+    click.echo(f"  {click.style(mark, fg=colour)} {shown(finding.message)}")
+    if finding.remedy:
+        click.echo(f"    {click.style('->', fg='cyan')} {shown(finding.remedy)}")
 
 
 def _findings() -> Iterator[Finding]:
@@ -51,37 +114,303 @@ def _findings() -> Iterator[Finding]:
         yield Finding("policy", "problem", error.message, error.hint)
         return
     except SettingsError as error:
-        yield Finding("settings", "problem", f"{error.message}; the rest is checked with the defaults", error.hint)
+        yield Finding("settings", "problem", f"{error.message}; the checks use the defaults", error.hint)
         settings = Settings()
     yield from diagnose(settings)
 
 
-def _print(finding: Finding) -> None:
-    click.secho(f"{finding.state:8}", fg=_COLOURS[finding.state], nl=False)
-    click.echo(f"{finding.area:10} {finding.message}")
-    if finding.remedy:
-        click.echo(f"{'':19}-> {finding.remedy}")
+def diagnose(settings: Settings) -> Iterator[Finding]:
+    """Yield every finding in the order in which to fix them, slow checks last."""
+    yield from _python()
+    yield from _policies()
+    yield from _settings_files(settings)
+    yield from _offline()
+    yield from _machine(settings)
+    yield from _models(settings)
+    yield from _calibration(settings)
+    yield from _helpers()
+    yield from _libraries(settings)
+    yield from _conversations(settings)
+    yield from _audit(settings)
+    yield from _llama(settings)
 
 
-def _print_settings(as_json: bool) -> None:
-    settings, given = load_settings(), origins()
-    abouts = {name: about for name, _, about in explain()}
-    rows = [
-        {
-            "name": item.name,
-            "value": _plain(getattr(settings, item.name)),
-            "origin": given.get(item.name, "default"),
-            "about": abouts[item.name],
-        }
-        for item in fields(settings)
-    ]
-    if as_json:
-        click.echo(json.dumps({"settings": rows}, ensure_ascii=False, indent=2))
+# --- the installation ---------------------------------------------------------------------------------------
+
+
+def _python() -> Iterator[Finding]:
+    message = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    fine = sys.version_info >= (3, 11)
+    yield Finding("python", "ok" if fine else "problem", message, "" if fine else "Install Python 3.11 or later.")
+    try:
+        required = metadata.requires("localrag") or []
+    except metadata.PackageNotFoundError:
+        message = "localrag runs from a folder, not as an installed package"
+        yield Finding("python", "warning", message, "Run `make test` in the clone, or `pip install .`")
         return
-    for row in rows:
-        shown = "not set" if row["value"] is None else row["value"]
-        click.echo(f"{row['name']} = {shown}  ({row['origin']})\n    {row['about']}")
+    names = [(line, match[0]) for line in required if (match := re.match(r"[\w.-]+", line)) and ";" not in line]
+    missing = [(line, name) for line, name in names if not _installed(name)]
+    for line, name in missing:
+        yield Finding("python", "problem", f"the package {name!r} is not installed", f"Run: pip install '{line}'")
+    if not missing:
+        yield Finding("python", "ok", f"{counted(len(names), 'package')} installed")
 
 
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+def _installed(name: str) -> bool:
+    try:
+        return bool(metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _helpers() -> Iterator[Finding]:
+    """Report optional programs, and what is not read without them."""
+    from localrag.ingest.readers import base
+
+    lost = {
+        "LibreOffice": "old .doc and .ppt files are not read",
+        "Tesseract": "text in pictures is not recognised in languages such as Arabic and Russian",
+    }
+    for name, program in base.helpers().items():
+        message = f"{name}: {program}" if program else f"{name} is not installed: {lost[name]}"
+        yield Finding("readers", "ok", message)
+
+
+def _settings_files(settings: Settings) -> Iterator[Finding]:
+    try:
+        files = ", ".join(str(path) for path in config_files()) or "none"
+        yield Finding("settings", "ok", f"settings files: {files}")
+    except SettingsError as error:
+        yield Finding("settings", "problem", error.message, error.hint)
+    yield Finding("settings", "ok", f"libraries in {settings.indexes_dir}, models in {settings.models_dir}")
+
+
+def _policies() -> Iterator[Finding]:
+    held = policy.held()
+    if not held:
+        yield Finding("policy", "ok", f"no administrator's policy at {str(policy.SYSTEM)!r}")
+    for one in held:
+        yield Finding("policy", "ok", f"{str(one.file)!r} sets: {', '.join(one.rules()) or 'nothing'}")
+        if who := policy.changeable(one):
+            remedy = "Make an administrator its owner, and let only the owner write to it and its folders."
+            yield Finding("policy", "warning", f"the policy does not bind: {who}", remedy)
+
+
+def _offline() -> Iterator[Finding]:
+    """Report which layers keep this process offline, and what each covers."""
+    from localrag.security import offline
+
+    for layer in offline.layers():
+        if layer.holds:
+            yield Finding("offline", "ok", f"{layer.name}: {layer.covers} (does not cover: {layer.passes})")
+        elif layer.name == "files" or not layer.possible:  # doctor looks at all libraries
+            yield Finding("offline", "ok", f"{layer.name} is off: {layer.reason}")
+        else:
+            yield Finding("offline", "warning", f"{layer.name} is off: {layer.reason}", _CONFINE)
+
+
+# --- the machine --------------------------------------------------------------------------------------------
+
+
+def _machine(settings: Settings) -> Iterator[Finding]:
+    from localrag.models import machine
+
+    total, free = machine.total_memory(), machine.available_memory()
+    memory = f"{size(free)} of {size(total)} memory free" if total and free else "memory unknown"
+    yield Finding("machine", "ok", f"{memory}, {machine.cores()} processors")
+    for what, folder in (("libraries", settings.indexes_dir), ("models", settings.models_dir)):
+        yield _disk(what, folder)
+
+
+def _disk(what: str, folder: Path) -> Finding:
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        message = f"cannot write to {str(folder)!r}, the folder of {what}"
+        return Finding("machine", "problem", message, "Change its permissions, or set LOCALRAG_HOME to another folder.")
+    free = shutil.disk_usage(there).free
+    state: State = "ok" if free >= _ENOUGH_DISK else "warning" if free >= _MIN_DISK else "problem"
+    remedy = "" if state == "ok" else "Free some space, or set LOCALRAG_HOME to another disk."
+    return Finding("machine", state, f"{size(free)} free for {what} in {str(folder)!r}", remedy)
+
+
+def _llama(settings: Settings) -> Iterator[Finding]:
+    from localrag.models import machine
+
+    try:
+        probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield Finding("llama.cpp", "problem", f"llama.cpp does not start: {error}", _REBUILD)
+        return
+    if probe.returncode != 0:
+        last = (probe.stderr.splitlines() or ["no message"])[-1]
+        how = f"signal {-probe.returncode}" if probe.returncode < 0 else last
+        yield Finding("llama.cpp", "problem", f"llama.cpp does not load ({how})", _REBUILD)
+        return
+    found = json.loads(probe.stdout.splitlines()[-1])
+    threads = settings.threads or machine.cores()
+    message = f"llama-cpp-python {found['version']}, {threads} threads; {features(found['processor'])}"
+    yield Finding("llama.cpp", "ok", message)
+    if found["gpu"]:
+        yield Finding("llama.cpp", "ok", f"this build can use the GPU (gpu_layers = {settings.gpu_layers})")
+    elif settings.gpu_layers > 0:
+        message = f"gpu_layers = {settings.gpu_layers}, but this build has no GPU support"
+        yield Finding("llama.cpp", "warning", message, "Build llama-cpp-python for your GPU, or remove the setting.")
+    else:
+        yield Finding("llama.cpp", "ok", "this build uses the processor only")
+    yield from _in_force(settings)
+
+
+def _in_force(settings: Settings) -> Iterator[Finding]:
+    """Report how the model in use runs with the current settings."""
+    from localrag.llm import loading
+
+    try:
+        arguments = json.dumps(loading.generator_arguments(settings), default=str)
+    except LocalragError:
+        return  # reported among the models
+    command = [sys.executable, "-c", _TRIAL, arguments]
+    try:
+        trial = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        result = json.loads((trial.stdout.splitlines() or ["{}"])[-1])
+    except (OSError, subprocess.TimeoutExpired, ValueError):
+        result = {}
+    if "in_force" in result:
+        yield Finding("llama.cpp", "ok", f"in use: {', '.join(result['in_force'])}")
+    else:
+        message = result.get("message", "its process ended without a message")
+        hint = result.get("hint") or "Check it: localrag models verify"
+        yield Finding("llama.cpp", "problem", f"the model in use does not run: {message}", hint)
+
+
+def features(info: str) -> str:
+    """Return the processor features in llama.cpp's own line, without their "= 1"."""
+    return ", ".join(re.findall(r"(\w+) = 1", info)) or "no processor features named"
+
+
+# --- models and libraries -----------------------------------------------------------------------------------
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    from localrag.models import machine
+    from localrag.models.store import ModelStore, memory_needed
+
+    store = ModelStore(settings)
+    installed = [f"{model.id} ({size(model.bytes)})" for model in store.installed()]
+    if installed:
+        yield Finding("models", "ok", f"installed: {', '.join(installed)}")
+    free = machine.available_memory()
+    for kind in ("embedder", "generator"):
+        try:
+            model = store.default(kind)
+        except LocalragError as error:
+            yield Finding("models", "problem", error.message, error.hint)
+            continue
+        needed = memory_needed(model)
+        if free is not None and needed > free:
+            message = f"{model.id} needs {size(needed)} of memory; {size(free)} are free"
+            remedy = "Close other programs, or choose a smaller model: localrag models use ID"
+            yield Finding("models", "warning", message, remedy)
+        else:
+            yield Finding("models", "ok", f"the {kind} in use is {model.id}")
+
+
+def _calibration(settings: Settings) -> Iterator[Finding]:
+    """Report how much text the model in use can use, and whether this was measured with the installed weights."""
+    from localrag.llm import calibration
+    from localrag.models.store import ModelStore
+
+    try:
+        model = ModelStore(settings).preferred("generator")
+    except LocalragError:
+        return  # reported among the models
+    if model is None:
+        return
+    name = model.id if model.adapter is None else f"{model.id}+{model.adapter.stem}"
+    file, weights = settings.calibration_file, model.sha256 + (model.adapter_sha256 or "")
+    measured, known = calibration.load(file, name), calibration.load(file, name, weights)
+    again = f"Measure it: localrag calibrate {model.id}"
+    if known.calibrated:
+        at_least = "at least " if known.at_least else ""
+        build = f" with llama-cpp-python {known.build}" if known.build else ""
+        message = (
+            f"{name} can use {at_least}{known.effective_tokens:,} tokens of text, measured {known.measured}{build}"
+        )
+        yield Finding("models", "ok", message)
+    elif measured.calibrated:
+        message = f"{name} was calibrated with other weights; localrag assumes {known.effective_tokens:,} tokens"
+        yield Finding("models", "warning", message, again)
+    else:
+        message = f"{name} is not calibrated; localrag assumes {known.effective_tokens:,} tokens of text. {again}"
+        yield Finding("models", "ok", message)
+
+
+def _libraries(settings: Settings) -> Iterator[Finding]:
+    from localrag.models.store import ModelStore
+
+    names = library_names(settings.indexes_dir)
+    if not names:
+        message = f"no libraries in {str(settings.indexes_dir)!r}; make one: localrag ingest FOLDER"
+        yield Finding("libraries", "ok", message)
+    embedders = {model.sha256 for model in ModelStore(settings).installed("embedder")}
+    for name in names:
+        yield _library(settings, name, embedders)
+
+
+def _library(settings: Settings, name: str, embedders: set[str]) -> Finding:
+    from localrag.store.library import Library
+
+    try:
+        library = Library.open(settings.library_dir(name), name)
+        try:
+            counts, identity, failed = library.counts(), library.identity, library.failures()
+            index = library.index_facts()
+        finally:
+            library.close()
+    except LocalragError as error:
+        return Finding("libraries", "problem", error.message, error.hint)
+    message = f"{name}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items())
+    message += f"; index: {index or 'made at the next search'}"
+    if identity.sha256 not in embedders:
+        message = f"{message}; its embedder {identity.model!r} is not installed"
+        return Finding("libraries", "problem", message, f"Run: localrag models install {identity.model}")
+    if failed:
+        message = f"{message}; {counted(len(failed), 'file')} could not be read"
+        return Finding("libraries", "warning", message, f"See why: localrag status {name}")
+    return Finding("libraries", "ok", message)
+
+
+def _conversations(settings: Settings) -> Iterator[Finding]:
+    from localrag.sessions import store_of
+
+    listed = store_of(settings).list()
+    for one in listed:
+        if one.problem:
+            remedy = "Restore the file from a copy, or delete it."
+            yield Finding("conversations", "warning", one.problem, remedy)
+    count = counted(sum(not one.problem for one in listed), "conversation")
+    yield Finding("conversations", "ok", f"{count} saved")
+
+
+def _audit(settings: Settings) -> Iterator[Finding]:
+    from localrag.security import audit
+
+    named = [("", settings.audit_file)]
+    named += [(f" of {name!r}", settings.audit_of(name)) for name in library_names(settings.indexes_dir)]
+    files = [(of, file) for of, file in named if file.is_file()]
+    intact = 0
+    for of, file in files:
+        try:
+            problems = audit.verify(file)
+        except VaultLocked:
+            yield Finding("audit", "ok", f"the log{of} is encrypted and was not checked")
+            continue
+        except LocalragError as error:
+            yield Finding("audit", "problem", error.message, error.hint)
+            continue
+        intact += not problems
+        for problem in problems:
+            torn = problem.kind == "torn"
+            remedy = "The next entry repairs it." if torn else "Compare the file with a copy kept elsewhere."
+            yield Finding("audit", "warning" if torn else "problem", f"the log{of}: {problem.message}", remedy)
+    if intact == len(files):
+        yield Finding("audit", "ok", f"{counted(intact, 'log')} intact" if files else "nothing is logged yet")

@@ -1,31 +1,34 @@
-"""`localrag libraries`, `status`, `show` and `forget`: look at what is stored, and delete it."""
+"""`localrag libraries`, `status`, `show`, `instruct` and `forget`: look at libraries, and change what they hold."""
 
 from __future__ import annotations
 
 import sys
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import click
 
 from localrag.cli.options import complete_library, document_option, json_option, print_json, shown
-from localrag.errors import LocalragError, UsageError
+from localrag.cli.output import counted, size, table
+from localrag.errors import LocalragError, StorageError, UsageError
 from localrag.settings import load_settings
 
+_LISTED = ("name", "documents", "chunks", "bytes", "roots", "folder", "encrypted")
 
-@click.command("libraries")
+
+@click.command("libraries", epilog="Examples: localrag libraries; localrag libraries --json | jq '.libraries[].name'")
 @json_option
 def libraries_command(as_json: bool) -> None:
-    """List the libraries and where they lie."""
+    """List the libraries and where they are."""
     from localrag import api, policy
 
     settings = load_settings()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in api.library_names(settings):
         try:
             with policy.quietly():
                 status = api.open_library(name, settings=settings).status()
-            told = ("name", "documents", "chunks", "bytes", "roots", "folder", "encrypted", "not_ours")
-            rows.append({key: status[key] for key in told})
+            rows.append({key: status[key] for key in _LISTED})
         except LocalragError as error:
             rows.append({"name": name, "problem": error.message})
     if as_json:
@@ -33,21 +36,28 @@ def libraries_command(as_json: bool) -> None:
         return
     if not rows:
         click.echo(f"No libraries in {settings.indexes_dir}. Make one: localrag ingest FOLDER", err=True)
+        return
+    good = [row for row in rows if "problem" not in row]
+    if good:
+        table(
+            ("NAME", "DOCUMENTS", "SIZE", "ENCRYPTED", "FOLDERS"),
+            [
+                (row["name"], f"{row['documents']:,}", size(row["bytes"]), "yes" if row["encrypted"] else "no",
+                 ", ".join(row["roots"]))
+                for row in good
+            ],
+            right=("DOCUMENTS", "SIZE"),
+        )  # fmt: skip
     for row in rows:
         if "problem" in row:
-            click.echo(f"{row['name']}: {row['problem']}")
-        else:
-            size = f"{row['bytes'] / 1e6:.1f} MB"
-            how = ", encrypted" if row["encrypted"] else ""
-            how += ", read only by a checked copy" if row["not_ours"] else ""
-            click.echo(f"{row['name']}: {row['documents']} documents, {size}{how}, from {', '.join(row['roots'])}")
+            click.secho(f"{row['name']}: {shown(row['problem'])}", fg="red", err=True)
 
 
-@click.command("status")
+@click.command("status", epilog="Examples: localrag status contracts; localrag status contracts --json | jq .failed")
 @click.argument("name", shell_complete=complete_library)
 @json_option
 def status_command(name: str, as_json: bool) -> None:
-    """Tell what the library NAME holds, what could not be read, and who made its vectors."""
+    """Show what the library NAME holds, what could not be read, and which embedder made its vectors."""
     from localrag import api
 
     status = api.open_library(name, settings=load_settings()).status()
@@ -55,26 +65,36 @@ def status_command(name: str, as_json: bool) -> None:
         print_json(status)
         return
     embedder = status["embedder"]
-    click.echo(f"{name}: {status['documents']} documents, {status['pages']} pages, {status['chunks']} passages")
-    click.echo(f"lies in   {status['folder']} ({status['bytes'] / 1e6:.1f} MB)")
-    if status["not_ours"]:
-        click.echo(f"not yours {status['not_ours']}: it is read by a checked copy, and never written to")
-    click.echo(f"kept      {'encrypted' if status['encrypted'] else 'in clear (localrag vault encrypt)'}")
-    click.echo(f"read from {', '.join(status['roots']) or '-'}")
-    click.echo(f"embedder  {embedder['model']} ({embedder['precision']}, {embedder['engine']})")
-    click.echo(f"index     {status['index']['said'] if status['index'] else 'made at the next search'}")
-    click.echo(f"answers   {shown(status['instructions']) or 'as the model words them (localrag instruct)'}")
-    for item in status["list"]:
-        pages = f"{item['pages']} pages" if item["pages"] is not None else f"{item['characters']:,} characters"
-        skipped = f", no text on {len(item['skipped_pages'])}" if item["skipped_pages"] else ""
-        click.echo(f"  {shown(item['document'])}  ({pages}{skipped})")
+    index = status["index"]["summary"] if status["index"] else "made at the next search"
+    counts = (counted(status[key], noun) for key, noun in (("documents", "document"), ("pages", "page"),
+                                                          ("chunks", "passage")))  # fmt: skip
+    click.secho(name, bold=True)
+    facts = {
+        "holds": ", ".join(counts),
+        "stored in": f"{status['folder']} ({size(status['bytes'])})",
+        "encrypted": "yes" if status["encrypted"] else f"no (localrag vault encrypt {name})",
+        "read from": ", ".join(status["roots"]) or "-",
+        "embedder": f"{embedder['model']} ({embedder['precision']}, {embedder['engine']})",
+        "index": index,
+        "wording": status["instructions"] or "the model's own (localrag instruct)",
+    }
+    for what, fact in facts.items():
+        click.echo(f"  {click.style(f'{what:<10}', dim=True)} {shown(fact)}")
+    click.echo()
+    table(("DOCUMENT", "LENGTH", "NOTE"), [_document_row(item) for item in status["list"]])
     for pair in status["near_duplicates"]:
-        click.echo(f"  {shown(pair['document'])} is nearly the same as {shown(pair['of'])} ({pair['similarity']:.0%})")
+        click.echo(f"near duplicate: {shown(pair['document'])} and {shown(pair['of'])} ({pair['similarity']:.0%})")
     for remark in status["remarks"]:
         page = "" if remark["page"] is None else f" p. {remark['page']}"
-        click.echo(f"  note {shown(remark['document'])}{page}: {shown(remark['text'])}")
+        click.echo(f"note: {shown(remark['document'])}{page}: {shown(remark['text'])}")
     for failure in status["failed"]:
-        click.echo(f"  FAILED {shown(failure['document'])}: {shown(failure['reason'])}")
+        click.secho(f"failed: {shown(failure['document'])}: {shown(failure['reason'])}", fg="red")
+
+
+def _document_row(item: dict[str, Any]) -> tuple[str, str, str]:
+    length = counted(item["pages"], "page") if item["pages"] is not None else f"{item['characters']:,} characters"
+    skipped = len(item["skipped_pages"])
+    return shown(item["document"]), length, f"no text on {counted(skipped, 'page')}" if skipped else ""
 
 
 @click.command(
@@ -86,10 +106,10 @@ Examples:
 )
 @click.argument("document")
 @click.option("-l", "--library", required=True, metavar="NAME", shell_complete=complete_library, help="The library.")
-@click.option("-p", "--page", type=int, metavar="N", help="Page number, from 1; left out where there are no pages.")
+@click.option("-p", "--page", type=int, metavar="N", help="Page number, from 1; needed where there are pages.")
 @json_option
 def show_command(document: str, library: str, page: int | None, as_json: bool) -> None:
-    """Print a page of DOCUMENT as it is stored: the text that the offsets of citations count in."""
+    """Print a page of DOCUMENT as it is stored. The offsets of citations count in this text."""
     from localrag import api
 
     found, stored = api.open_library(library, settings=load_settings()).page(document, page)
@@ -102,6 +122,55 @@ def show_command(document: str, library: str, page: int | None, as_json: bool) -
         )  # fmt: skip
     else:
         click.echo(shown(stored.text))
+
+
+@click.command(
+    "instruct",
+    epilog="""\b
+Examples:
+  localrag instruct contracts "Answer in German; cite clause numbers."
+  localrag instruct contracts --file wording.txt
+  localrag instruct contracts                 (prints the current instructions)
+  localrag instruct contracts --clear""",
+)
+@click.argument("name", shell_complete=complete_library)
+@click.argument("text", required=False)
+@click.option(
+    "--file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Read the instructions from FILE."
+)
+@click.option("--clear", is_flag=True, help="Delete the instructions.")
+@json_option
+def instruct_command(name: str, text: str | None, file: Path | None, clear: bool, as_json: bool) -> None:
+    """Set how answers from the library NAME are worded: TEXT, at most 600 characters. Without TEXT, print it.
+
+    Use it for the language and form of answers and the terms of a field. It applies to every later question and
+    survives an ingest. It changes the wording alone: search and the checks of an answer stay the same.
+    """
+    from localrag import api
+
+    if sum((text is not None, file is not None, clear)) > 1:
+        raise UsageError("several instructions were given", "Give one of TEXT, --file and --clear.")
+    library = api.open_library(name, settings=load_settings())
+    before = library.instructions
+    if file is not None:
+        text = _read(file)
+    # Blank text is an error: an empty string would delete the instructions.
+    now = library.instruct("" if clear else text or " ") if clear or text is not None else before
+    if as_json:
+        print_json({"library": name, "instructions": now, "before": before})
+    elif now:
+        click.echo(shown(now))
+    else:
+        click.echo(f"The library {name!r} has no instructions.", err=True)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{str(file)!r} is not UTF-8 text: {error}", "Save it as plain text.") from error
+    except OSError as error:
+        raise StorageError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path.") from error
 
 
 @click.command(
@@ -118,31 +187,30 @@ Examples:
     type=click.Choice(("redact", "remove", "keep")),
     default="redact",
     show_default=True,
-    help="Of conversations with answers made from them: take these answers out, delete them whole, or neither.",
+    help="What happens to conversations that answered from them: remove those answers, delete them whole, keep them.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def forget_command(
     name: str, documents: tuple[str, ...], conversations: Literal["redact", "remove", "keep"], yes: bool, as_json: bool
 ) -> None:
-    """Delete the library NAME, or documents of it, for good. The files they were read from stay.
+    """Delete the library NAME, or documents of it, for good. The original files stay.
 
-    Deleted from text, full-text index, vectors, kept model states and conversations; freed space is overwritten. Later
-    ingests pass the documents over, also under other names (ingest --include-forgotten lets them back in). A whole
-    library takes its conversations and its record with it. What an SSD, a copying file system or a backup keeps is
-    beyond localrag; of an encrypted library it cannot be read after `localrag vault rotate`.
+    Deletes text, full-text index, vectors, prompt cache and answers in conversations, and overwrites the freed space.
+    Later ingests skip the documents, also under other names (`ingest --include-forgotten` reads them again). Deleting a
+    whole library deletes its conversations and its audit record. Copies that an SSD, a copying file system or a backup
+    keeps are out of reach; for an encrypted library, `localrag vault rotate` makes them unreadable.
     """
     from localrag import api
 
     settings = load_settings()
     library = api.open_library(name, settings=settings)
     gone = [document.path for document in library.documents(list(documents) or None)]
-    what = f"{len(gone)} document(s) of {name!r}" if documents else f"the library {name!r} with {len(gone)} document(s)"
-    if not documents and settings.foreign(name):
-        what = f"the checked copy of {name!r}, which is not yours (the original stays)"
+    what = counted(len(gone), "document")
+    what = f"{what} of {name!r}" if documents else f"the library {name!r} with {what}"
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError(f"not deleting {what} without being sure", "Add --yes.")
+            raise UsageError(f"cannot ask whether to delete {what}", "Add --yes.")
         click.confirm(f"Delete {what} for good?", abort=True, err=True)
     gone = library.forget(list(documents) or None, conversations=conversations)
     if as_json:

@@ -1,6 +1,10 @@
-"""`localrag search`: passages only."""
+"""`localrag search`: find passages, without a model that answers."""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +23,10 @@ from localrag.security import sandbox
 from localrag.settings import load_settings
 from localrag.types import Filter
 
-_MOST_ALSO = 3
+if TYPE_CHECKING:
+    from localrag.types import Passage
+
+_MAX_COPIES = 3
 
 
 @click.command(
@@ -40,7 +47,7 @@ Examples:
 def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Filter, k: int, as_json: bool) -> None:
     """Find the passages that fit WORDS best. No model that answers is loaded.
 
-    Words in double quotes are looked for as a phrase. With - they are read from standard input.
+    Words in double quotes are a phrase. With -, WORDS come from standard input.
     """
     settings = load_settings()
     names = chosen_libraries(libraries, settings)
@@ -62,21 +69,39 @@ def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Fil
     if looked_for != question:
         click.secho(f"Searched for: {shown(looked_for)}", dim=True, err=True)
     if '"' in question and not any("phrase" in passage.signals for passage in passages):
-        click.secho("No passage holds the words in quotes as they are; these are the nearest.", dim=True, err=True)
+        click.secho("No passage contains the quoted words; these come closest.", dim=True, err=True)
     for left in left_out:
-        click.secho(f"Not looked at: {left.reason}.", dim=True, err=True)
+        click.secho(f"Not searched: {left.reason}.", dim=True, err=True)
     if as_json:
         print_json({"searched_for": looked_for, "passages": [passage.to_dict() for passage in passages]})
-        return
-    if not passages:
+    elif not passages:
         click.echo("No passage fits.", err=True)
+    else:
+        _print(passages, looked_for)
+
+
+def _print(passages: Sequence[Passage], looked_for: str) -> None:
+    """Print passages: drawn with the words of the query marked on a terminal, one paragraph each elsewhere."""
     for number, passage in enumerate(passages, 1):
         where = ", ".join(part for part in (passage.document, passage.place) if part)
-        click.secho(f"{number}. {shown(where)}", bold=True, nl=False)
+        click.secho(f"{number}. {shown(where)}", bold=True, fg="cyan", nl=False)
         click.secho(f"  {passage.score:.3f}", dim=True)
         for text in filter(None, (passage.header, passage.text)):
-            click.echo(f"   {' '.join(shown(text).split())}")
+            _print_text(" ".join(shown(text).split()), looked_for)
         if passage.also:
-            more = f" and {len(passage.also) - _MOST_ALSO} more" if len(passage.also) > _MOST_ALSO else ""
-            click.secho(f"   the same in {shown('; '.join(passage.also[:_MOST_ALSO]))}{more}", dim=True)
+            more = f" and {len(passage.also) - _MAX_COPIES} more" if len(passage.also) > _MAX_COPIES else ""
+            click.secho(f"   same text in {shown('; '.join(passage.also[:_MAX_COPIES]))}{more}", dim=True)
         click.echo()
+
+
+def _print_text(text: str, looked_for: str) -> None:
+    if not sys.stdout.isatty():
+        click.echo(f"   {text}")
+        return
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    drawn = Text(text)
+    drawn.highlight_words([word for word in looked_for.split() if len(word) > 3], "bold yellow", case_sensitive=False)
+    Console().print(Padding(drawn, (0, 0, 0, 3)))

@@ -127,7 +127,7 @@ def _lower_priority() -> None:
 
 
 def _tell_estimate(estimate: Estimate, found: Sequence[Piece]) -> None:
-    from localrag.cli.diagnosis import size
+    from localrag.cli.output import size
 
     documents = len({piece.document.id for piece in found})
     parts = f" in {len(found)} parts" if len(found) != documents else ""

@@ -38,9 +38,8 @@ def test_a_search_for_nothing_is_refused(papers: Library, models: Any, words: st
         run(words)
 
 
-def test_a_phrase_that_stands_nowhere_is_said_to(papers: Library, models: Any) -> None:
-    assert "No passage holds the words in quotes" in run('"kennel zebra"').stderr
-    assert "No passage" not in run("kennel zebra").stderr
+def test_a_phrase_that_no_passage_contains_is_reported(papers: Library, models: Any) -> None:
+    assert run('"kennel zebra"').stderr != "" == run("kennel zebra").stderr
 
 
 def test_json_has_the_shape_of_the_manual(papers: Library, models: Any) -> None:
@@ -61,7 +60,7 @@ def test_text_names_place_and_words(papers: Library) -> None:
     assert result.stderr == ""
 
 
-def test_only_the_documents_and_libraries_named(papers: Library, shelf: Shelf) -> None:
+def test_search_keeps_to_the_named_documents_and_libraries(papers: Library, shelf: Shelf) -> None:
     shelf("others", {"x.txt": "A kennel too."})
     found = json.loads(run("kennel", "-l", "papers", "-d", "leases/*", "--json").stdout)["passages"]
     assert {passage["document"] for passage in found} == {"leases/hall.txt"}
@@ -69,7 +68,7 @@ def test_only_the_documents_and_libraries_named(papers: Library, shelf: Shelf) -
     assert {passage["library"] for passage in found} == {"papers", "others"} and len(found) == 4
 
 
-def test_what_cannot_be_is_refused(papers: Library, shelf: Shelf) -> None:
+def test_searches_that_cannot_work_are_refused(papers: Library, shelf: Shelf) -> None:
     with pytest.raises(UsageError):
         run(" ")
     with pytest.raises(NotFoundError):
@@ -101,7 +100,7 @@ def test_hostile_words_are_only_words(papers: Library) -> None:
         assert run("--json", "--", words).exit_code == 0
 
 
-def test_a_slip_that_was_put_right_is_said_beside_the_passages_and_in_json(papers: Library) -> None:
+def test_a_corrected_word_is_reported(papers: Library) -> None:
     result = run("kenel", "-k", "1")
     assert result.stderr == "Searched for: kennel\n" and result.stdout.startswith("1. dogs.pdf, p. 2")
     value = json.loads(run("kenel", "-k", "1", "--json").stdout)

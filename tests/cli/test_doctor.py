@@ -1,20 +1,19 @@
-"""What doctor finds: a fault gives a finding that is not ok, with its remedy; a sound part one that is."""
+"""`localrag doctor`: a fault gives a finding that is not ok, with its remedy."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tiny_llamas
 from click.testing import CliRunner
 
-from localrag.cli import diagnosis
+from localrag.cli import doctor
 from localrag.cli.completion import completion_command
-from localrag.cli.diagnosis import Finding, diagnose
-from localrag.cli.doctor import doctor_command
+from localrag.cli.doctor import Finding, diagnose, doctor_command
 from localrag.errors import NotFoundError
 from localrag.ingest.readers import base
 from localrag.llm import loading
@@ -24,14 +23,14 @@ from localrag.sessions import SessionStore
 from localrag.settings import Settings
 from localrag.types import Answer, Plan
 
-REAL_PROBE = diagnosis._PROBE
+REAL_PROBE = doctor._PROBE
 CANNED = {"version": "1", "gpu": False, "processor": "CPU : AVX = 1 | FMA = 0 | "}
 
 
 @pytest.fixture(autouse=True)
 def canned_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading llama.cpp takes half a second, and one test of it is enough."""
-    monkeypatch.setattr(diagnosis, "_PROBE", f"print({json.dumps(CANNED)!r})")
+    monkeypatch.setattr(doctor, "_PROBE", f"print({json.dumps(CANNED)!r})")
 
 
 @pytest.fixture
@@ -49,18 +48,18 @@ def states(findings: list[Finding]) -> set[str]:
     return {finding.state for finding in findings}
 
 
-def test_looking_changes_nothing(settings: Settings, tmp_path: Path) -> None:
+def test_doctor_changes_nothing(settings: Settings, tmp_path: Path) -> None:
     list(diagnose(settings))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_whatever_is_not_ok_has_a_remedy(settings: Settings) -> None:
+def test_every_problem_and_warning_has_a_remedy(settings: Settings) -> None:
     found = list(diagnose(settings))
     assert all(finding.remedy for finding in found if finding.state != "ok")
     assert len({finding.area for finding in found}) >= 9
 
 
-def test_a_missing_model_is_a_problem_with_the_command_to_type(settings: Settings) -> None:
+def test_a_missing_model_names_the_command_to_install_it(settings: Settings) -> None:
     found = of("models", diagnose(settings))
     assert [finding.state for finding in found] == ["problem", "problem"]
     assert all("localrag models install" in finding.remedy for finding in found)
@@ -73,12 +72,6 @@ def test_a_damaged_library_is_a_problem_and_stops_nothing(settings: Settings) ->
     found = of("libraries", diagnose(settings))
     assert [finding.state for finding in found] == ["problem", "problem"]
     assert "'one'" in found[0].message
-
-
-def test_a_library_tells_its_index(settings: Settings, shelf: Callable[..., object]) -> None:
-    shelf("papers", {"a.txt": "Words."})
-    (found,) = of("libraries", diagnose(settings))
-    assert "index: exact search (up to 50,000 vectors): 1 vectors" in found.message
 
 
 def test_a_changed_audit_record_is_a_problem(settings: Settings) -> None:
@@ -99,9 +92,9 @@ def test_a_torn_audit_record_is_only_a_warning(settings: Settings) -> None:
 def test_a_damaged_conversation_is_a_warning(settings: Settings) -> None:
     store = SessionStore(settings.sessions_dir)
     store.append(store.new(()), Answer("q", "a", True, Plan("retrieve", "r")))
-    assert states(of("sessions", diagnose(settings))) == {"ok"}
+    assert states(of("conversations", diagnose(settings))) == {"ok"}
     (settings.sessions_dir / "20200101T000000000000-abcdef.json").write_text("{")
-    assert states(of("sessions", diagnose(settings))) == {"ok", "warning"}
+    assert states(of("conversations", diagnose(settings))) == {"ok", "warning"}
 
 
 def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
@@ -116,38 +109,39 @@ def test_a_folder_without_the_right_to_write_is_a_problem(settings: Settings, mo
 
 
 @pytest.mark.parametrize(("free", "state"), [(10**10, "ok"), (10**9, "warning"), (10**7, "problem")])
-def test_little_disk_is_said(settings: Settings, monkeypatch: pytest.MonkeyPatch, free: int, state: str) -> None:
+def test_little_free_disk_is_reported(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, free: int, state: str
+) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free}))
     assert [one.state for one in of("machine", diagnose(settings)) if "free for" in one.message] == [state] * 2
 
 
 def test_a_missing_package_is_a_problem(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.requires", lambda _: ["click>=8", "no-such-package-here>=1,<2"])
-    found = of("packages", diagnose(settings))
-    assert [finding.state for finding in found] == ["ok", "problem"]
-    assert found[1].remedy == "Type: pip install 'no-such-package-here>=1,<2'"
+    found = [one for one in of("python", diagnose(settings)) if one.state == "problem"]
+    assert [finding.remedy for finding in found] == ["Run: pip install 'no-such-package-here>=1,<2'"]
 
 
 @pytest.mark.parametrize(
     ("code", "words"), [("import os; os.abort()", "signal 6"), ("raise SystemExit('gone')", "gone")]
 )
-def test_a_llama_build_that_does_not_load_is_a_problem_and_not_a_crash(
+def test_a_llama_build_that_does_not_load_is_a_problem(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, code: str, words: str
 ) -> None:
-    monkeypatch.setattr(diagnosis, "_PROBE", code)
+    monkeypatch.setattr(doctor, "_PROBE", code)
     [found] = of("llama.cpp", diagnose(settings))
     assert found.state == "problem" and words in found.message and "pip install" in found.remedy
 
 
-def test_the_llama_that_is_installed_tells_its_version(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_installed_llama_reports_its_version(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib.metadata import version
 
-    monkeypatch.setattr(diagnosis, "_PROBE", REAL_PROBE)
+    monkeypatch.setattr(doctor, "_PROBE", REAL_PROBE)
     found = of("llama.cpp", diagnose(settings))
     assert states(found) == {"ok"} and version("llama-cpp-python") in found[0].message
 
 
-def test_a_wish_for_the_gpu_that_the_build_cannot_fulfil_is_a_warning(settings: Settings) -> None:
+def test_gpu_layers_without_a_gpu_build_are_a_warning(settings: Settings) -> None:
     assert states(of("llama.cpp", diagnose(settings.with_options(gpu_layers=10)))) == {"ok", "warning"}
     found = of("llama.cpp", diagnose(settings))
     assert states(found) == {"ok"}
@@ -157,20 +151,13 @@ def test_a_wish_for_the_gpu_that_the_build_cannot_fulfil_is_a_warning(settings: 
 def test_memory_that_is_unknown_is_not_guessed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "total_memory", lambda: None)
     monkeypatch.setattr(machine, "available_memory", lambda: None)
-    assert "does not tell" in of("machine", diagnose(settings))[0].message
-
-
-def test_sizes_are_read_as_a_person_reads_them() -> None:
-    shown = [diagnosis.size(count) for count in (0, 999, 1_000, 90_868_376, 1_117_320_768, 2 * 10**12)]
-    assert shown == ["0 bytes", "999 bytes", "1.0 KB", "90.9 MB", "1.1 GB", "2.0 TB"]
+    assert "memory unknown" in of("machine", diagnose(settings))[0].message
 
 
 # --- the command --------------------------------------------------------------------------------------------
 
 
-def test_doctor_ends_with_1_for_a_problem_and_prints_every_remedy(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_problem_ends_with_1_and_prints_every_remedy(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("localrag.models.machine.available_memory", lambda: 8 * 10**9)  # else another at each look
     done = CliRunner().invoke(doctor_command)
     assert done.exit_code == 1
@@ -178,7 +165,7 @@ def test_doctor_ends_with_1_for_a_problem_and_prints_every_remedy(
         assert finding.message in done.stdout and finding.remedy in done.stdout
 
 
-def test_doctor_ends_with_0_for_a_warning(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_warning_ends_with_0(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("localrag.cli.doctor.diagnose", lambda _: iter([Finding("x", "warning", "m", "r")]))
     done = CliRunner().invoke(doctor_command, ["--json"])
     assert done.exit_code == 0
@@ -187,23 +174,11 @@ def test_doctor_ends_with_0_for_a_warning(settings: Settings, monkeypatch: pytes
 
 @pytest.mark.usefixtures("settings")
 @pytest.mark.parametrize("variable", ["LOCALRAG_PASAGES", "LOCALRAG_CONFIG"])
-def test_doctor_goes_on_when_the_settings_are_wrong(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_wrong_settings_do_not_stop_the_checks(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "nowhere")
     found = json.loads(CliRunner().invoke(doctor_command, ["--json"]).stdout)["findings"]
     assert found[0]["state"] == "problem" and variable in found[0]["message"]
     assert {"machine", "models", "llama.cpp"} <= {one["area"] for one in found}
-
-
-@pytest.mark.usefixtures("settings")
-def test_doctor_shows_every_setting_with_its_origin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCALRAG_PASSAGES", "9")
-    rows = json.loads(CliRunner().invoke(doctor_command, ["--settings", "--json"]).stdout)["settings"]
-    found = {row["name"]: (row["value"], row["origin"]) for row in rows}
-    assert found["passages"] == (9, "LOCALRAG_PASSAGES")
-    assert found["seed"] == (7, "default")
-    assert found["home"][1] == "LOCALRAG_HOME"
-    text = CliRunner().invoke(doctor_command, ["--settings"]).stdout
-    assert "passages = 9  (LOCALRAG_PASSAGES)" in text
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -233,14 +208,12 @@ def test_a_missing_audit_record_is_no_problem(settings: Settings) -> None:
     assert states(of("audit", diagnose(settings))) == {"ok"}
 
 
-def test_programs_that_readers_could_use_are_told_and_their_absence_is_no_fault(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_optional_programs_are_reported_as_ok(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "helpers", lambda: {"LibreOffice": None, "Tesseract": "/usr/bin/tesseract"})
-    found = [finding for finding in diagnose(settings) if finding.area == "reading"]
+    found = [finding for finding in diagnose(settings) if finding.area == "readers"]
     assert [finding.state for finding in found] == ["ok", "ok"]
     assert "not installed" in found[0].message and ".doc" in found[0].message
-    assert found[1].message == "Tesseract is at /usr/bin/tesseract"
+    assert "/usr/bin/tesseract" in found[1].message
 
 
 # --- the model in use ---------------------------------------------------------------------------------------
@@ -251,7 +224,7 @@ def arguments(path: Path, **more: object) -> dict[str, object]:
             "flash_attention": "auto", "kv_type": "f16", "weights": "map", **more}  # fmt: skip
 
 
-def test_what_is_in_force_is_told_by_the_model_itself(
+def test_the_model_in_use_reports_how_it_runs(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tiny_llamas.sliding(tmp_path / "tiny.gguf")

@@ -34,7 +34,7 @@ from localrag.security.audit import refusals
 from localrag.settings import Settings, Think, load_settings
 from localrag.store import names, tombstones
 from localrag.store.library import Library as Storage
-from localrag.store.names import check_name
+from localrag.store.names import check_name, check_trusted
 from localrag.store.schema import DATABASE
 from localrag.store.writer import Editor
 from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
@@ -59,7 +59,9 @@ def open_library(name: str, *, settings: Settings | None = None, create: bool = 
     library = Library(check_name(name), settings)
     if not create:
         library._storage()  # raises where there is none
-    elif not (settings.indexes_dir / name).exists():
+    elif (settings.indexes_dir / name).exists():
+        check_trusted(settings, name)
+    else:
         sandbox.claim(settings, name)
     return library
 
@@ -286,7 +288,6 @@ class Library:
         return {
             "name": self.name,
             "folder": str(self._settings.indexes_dir / self.name),
-            "not_ours": self._settings.foreign(self.name),
             "encrypted": encrypt.is_encrypted(self.folder),
             "roots": storage.roots(),
             **storage.counts(),

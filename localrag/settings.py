@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from localrag import ownership, policy
+from localrag import policy
 from localrag.errors import SettingsError
 from localrag.types import FlashAttention, Fusion, KvType, Ocr, Weights
 
@@ -159,7 +159,7 @@ class Settings:
     def walled(self) -> tuple[Path, ...]:
         """Folders with what libraries and conversations hold, which a process that works on one library sees that of
         alone; and the key of proofs."""
-        beside = ("foreign", "own", "tmp")
+        beside = ("own", "tmp")
         return (self.indexes_dir, self.sessions_dir, self.evaluation_dir, self.calibrating_dir, self.proofs_dir,
                 *(self._data / name for name in beside))  # fmt: skip
 
@@ -207,22 +207,15 @@ class Settings:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
     def library_dir(self, name: str) -> Path:
-        """The folder of a library; of one that is not ours that of its checked copy (`intake`)."""
-        folder = self.indexes_dir / name
-        return self._data / "foreign" / _short(folder) / name if self.foreign(name) else folder
+        return self.indexes_dir / name
 
-    def foreign(self, name: str) -> str:
-        """Why a library is not ours, so that only a checked copy of it is read; empty where it is, or is not there.
-
-        In a folder ./indexes lie libraries that were made here, and maybe some that came with the folder.
-        """
-        folder = self.indexes_dir / name
-        if self.indexes_dir == self._here and folder.exists() and not self.claim(name).exists():
-            return "it was not made here"
-        return ownership.foreign(folder)
+    @property
+    def claims_needed(self) -> bool:
+        """Whether libraries lie in ./indexes, where some may have come with the folder."""
+        return self.indexes_dir == self._here
 
     def claim(self, name: str) -> Path:
-        """The file by which a library of ./indexes is known to have been made here."""
+        """The file that says that a library of ./indexes was made here."""
         return self._data / "own" / _short(self.indexes_dir / name)
 
     @property

@@ -146,7 +146,6 @@ class Assistant:
             ModelError: no model, or the question does not fit its window.
         """
         with priority.asking(self._settings.asking_dir):
-            yield from self._copies(libraries)
             asked = self._prepare(question, libraries, filters.of(documents), mode, history, stop)
             yield from self._plan(asked, mode, reproducible)
             ways = {"retrieve": self._retrieve, "read": self._read, "survey": self._survey, "exact": self._exact}
@@ -171,11 +170,6 @@ class Assistant:
         asked.instructions = instructions.of(opened)
         asked.not_read = [*chosen.left_out, *context.not_read(asked.documents, opened, only)]
         return asked
-
-    def _copies(self, libraries: Sequence[str]) -> Iterator[Event]:
-        for name in libraries:
-            if why := self._settings.foreign(name):
-                yield Notice(f"The library {name!r} is not yours alone, since {why}: a checked copy of it is asked.")
 
     def _plan(self, asked: Question, mode: Mode, reproducible: bool) -> Iterator[Event]:
         """Settle what is looked for, then how."""

@@ -103,33 +103,38 @@ def _check(file: Path, as_json: bool) -> None:
 Examples:
   localrag restore contracts.backup
   localrag restore contracts.backup --name contracts-in-may
-  localrag restore /media/stick/indexes/their-library --name theirs
+  localrag restore /media/stick/indexes/contracts --yes
   localrag restore matter-17.backup --key-file owner.key --replace""",
 )
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--name", metavar="NAME", help="Name of the library that is made; else as it was called.")
 @click.option("--replace", is_flag=True, help="Replace a library of that name, with its conversations and its record.")
+@click.option("--yes", is_flag=True, help="Trust a source that is not encrypted and was not made here.")
 @json_option
-def restore_command(source: Path, name: str | None, replace: bool, as_json: bool) -> None:
-    """Make a library of SOURCE: a backup, or the folder of a library that others may have made.
+def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as_json: bool) -> None:
+    """Make a library from SOURCE: a backup, or a copy of a library's folder.
 
-    Every value is checked before it is taken over, full text and vector index are made anew, and a library takes its
-    place only when all is there. Of a folder the database alone is taken; its conversations, its record, its kept
-    model states and what it tells the model are not. Ctrl-C stops it and changes nothing.
+    A backup is checked against its digest, and an encrypted one opens only with its key. Anything that is not encrypted
+    and was not made here asks first: whoever wrote it decides what its documents say and what it tells the model.
+    Ctrl-C stops it and changes nothing.
     """
     settings = load_settings()
     # It puts a folder among the libraries, and looks for conversations that are there already.
     sandbox.hold(settings, None, reads=[source.absolute(), *unlocking.key_files()])
-    from localrag.lifecycle import backup
+    from localrag.lifecycle import restore
 
-    # Whoever is to be asked is asked before the bar.
-    name = backup.named(source, name, _unlock)
-    taken = (settings.indexes_dir / name).exists() and not replace
-    replace = replace or _sure(taken and f"Replace the library {name!r}, with its conversations and its record?")
+    with interruptible() as stop:
+        found = restore.inspect(settings, source, name, _unlock, lambda: stop.asked)
+    name = found.library
+    # Questions come before the progress bar.
+    trust = yes or _sure(not found.trusted and f"{str(source)!r} is not encrypted and was not made here. Trust it?")
+    exists = (settings.indexes_dir / name).exists() and not replace
+    replace = replace or _sure(exists and f"Replace the library {name!r}, with its conversations and its record?")
     with interruptible() as stop, bar() as tell:
-        made = backup.restore(
-            settings, source, name, replace=replace, unlock=_unlock, stop=lambda: stop.asked, progress=tell
-        )
+        made = restore.restore(
+            settings, source, name, trust=trust, replace=replace, unlock=_unlock, stop=lambda: stop.asked,
+            progress=tell,
+        )  # fmt: skip
     if as_json:
         print_json(asdict(made))
         return

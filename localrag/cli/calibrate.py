@@ -167,13 +167,13 @@ def _documents(
     """The texts, and what they are called: the folder or library named, else the only library, else the examples."""
     from localrag import api
     from localrag.evaluation.calibrate import filler
-    from localrag.store import import_library
+    from localrag.store.library import open_library
 
     if folder is None:
         # One of several is not for a command to choose: its text would be read though nobody named it.
         names = [library] if library is not None else api.library_names(settings)
         if len(names) == 1:
-            return filler.of_library(import_library.open_library(settings, names[0])), f"the library {names[0]!r}"
+            return filler.of_library(open_library(settings, names[0])), f"the library {names[0]!r}"
         folder = _examples()
     return filler.of_folder(folder, settings, stop), f"the folder {str(folder)!r}"
 

@@ -192,10 +192,6 @@ def _unlock(settings: Settings, libraries: Sequence[str]) -> None:
     from localrag.security.encryption import unlocked
 
     for name in libraries:
-        if settings.foreign(name):  # its copy, which the key is asked for, may have to be made first
-            from localrag.store import import_library
-
-            import_library.open_library(settings, name).close()
         unlocked.held(settings.library_dir(name) / DATABASE)
 
 

@@ -198,10 +198,10 @@ def make_command(
     """
     from localrag.evaluation import drafting
     from localrag.llm import loading
-    from localrag.store import import_library
+    from localrag.store.library import open_library
 
     settings = load_settings().with_options(generator=generator)
-    storage = import_library.open_library(settings, library)
+    storage = open_library(settings, library)
     try:
         model = loading.load_generator(settings)
         try:

@@ -39,7 +39,7 @@ def library_option(command: F) -> F:
 def complete_document(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Paths of documents in the libraries named so far, or in the only one there is."""
     from localrag import policy
-    from localrag.store.library import Library
+    from localrag.store.library import open_library
 
     try:
         settings = load_settings()
@@ -47,7 +47,7 @@ def complete_document(ctx: click.Context, param: click.Parameter, incomplete: st
         paths: set[str] = set()
         for name in chosen_libraries(named, settings):
             with policy.quietly():
-                library = Library.open(settings.library_dir(name), name)
+                library = open_library(settings, name)
             paths |= {document.path for document in library.documents()}
             library.close()
     except LocalragError:

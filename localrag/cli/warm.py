@@ -92,9 +92,9 @@ def warm_library(
     """Warm a library and tell of it on stderr; returns what was done, for JSON."""
     from localrag.answer import warming
     from localrag.llm import loading
-    from localrag.store import import_library
+    from localrag.store.library import open_library
 
-    library = import_library.open_library(settings, name)
+    library = open_library(settings, name)
     with closing(library), closing(loading.load_generator(settings)) as model:
         chosen = library.documents(documents or None)
         found = warming.pieces(library, chosen, model, settings, stop)

@@ -18,7 +18,6 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from localrag import ownership
 from localrag.errors import Cancelled, UsageError
 from localrag.events import Failure, IngestProgress, IngestReport, Tally
 from localrag.ingest.preparing import Batch, Prepared, Preparer
@@ -27,8 +26,8 @@ from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import Options
 from localrag.ingest.scan import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
 from localrag.security import storage
-from localrag.store.names import not_ours
-from localrag.store.schema import COPY_OF, LOCK
+from localrag.store.names import check_owner
+from localrag.store.schema import LOCK
 from localrag.store.writer import Editor
 from localrag.types import Refused, StoredFile
 
@@ -107,12 +106,9 @@ def writing(
     """Hold the right to write to a library; see `vault.lock`.
 
     Raises:
-        LibraryError: it is not ours.
+        LibraryError: it is not yours alone.
     """
-    if why := ownership.foreign(folder):
-        raise not_ours(name, why)
-    if (folder / COPY_OF).exists():
-        raise not_ours(name, "others may have made it")
+    check_owner(folder, name)
     return storage.lock(folder / LOCK, f"the library {name!r}", wait=wait, on_wait=on_wait)
 
 

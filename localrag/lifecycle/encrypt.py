@@ -20,8 +20,6 @@ from localrag.security.encryption import streams, unlocked
 from localrag.security.encryption.keys import Key
 from localrag.security.encryption.ring import Credential, Ring
 from localrag.settings import AUDIT_FILE
-from localrag.store.names import not_ours
-from localrag.store.schema import COPY_OF
 
 # Locks hold nothing; the ring is what the key is found by. Keys of single files come with these.
 _LEFT_PLAIN = (rings.FILE,)
@@ -97,8 +95,6 @@ def change(folder: Path, changed: Callable[[Ring, Key], Ring]) -> Ring:
     held = unlocked.held(folder / rings.FILE)
     if held is None:
         raise UsageError(f"{folder.name!r} is not encrypted", "Encrypt it first: localrag vault encrypt NAME.")
-    if (folder / COPY_OF).exists():
-        raise not_ours(folder.name, "others may have made it")
     before = ring_of(folder)
     after = _some(changed(before, held.key))
     _write(folder, after, held.key)

@@ -31,7 +31,7 @@ Conversations = Literal["redact", "remove", "keep"]
 def forget(
     settings: Settings, name: str, documents: Sequence[Document], *, whole: bool, conversations: Conversations
 ) -> None:
-    """Delete these documents of a library, or the `whole` library; of one that is not ours its checked copy.
+    """Delete these documents of a library, or the `whole` library.
 
     Conversations may lie with other libraries: a process that sees one alone (`limits`) leaves them to its parent.
 
@@ -39,10 +39,9 @@ def forget(
         LibraryError, StorageError: see there.
     """
     folder, record = settings.library_dir(name), settings.audit_of(name)
-    if not (whole and settings.foreign(name)):  # of one that is not ours the copy may go, and nothing be taken out
-        with sync.writing(folder, name):
-            if not whole:
-                _take_out(name, folder, documents)
+    with sync.writing(folder, name):
+        if not whole:
+            _take_out(name, folder, documents)
     if conversations != "keep" and not sandbox.walled():
         places = [(name, document.path) for document in documents]
         store_of(settings).forget(places, remove=conversations == "remove")

@@ -10,8 +10,7 @@ from localrag.embeddings import Embedder, EmbedderIdentity
 from localrag.search import reranking, retrieval
 from localrag.search.reranking import Reranker
 from localrag.settings import Settings
-from localrag.store import import_library
-from localrag.store.library import Library
+from localrag.store.library import Library, open_library
 from localrag.types import Filter, Passage
 
 
@@ -27,7 +26,7 @@ class Searcher:
     def library(self, name: str) -> Library:
         """An open library, for reading."""
         if name not in self._libraries:
-            self._libraries[name] = import_library.open_library(self._settings, name)
+            self._libraries[name] = open_library(self._settings, name)
         return self._libraries[name]
 
     def find(

@@ -59,10 +59,9 @@ def hold(
         folders = [settings.general_dir.parent, settings.indexes_dir]
     else:
         folders = [temporary, *map(storage.make_dir, (settings.asking_dir, settings.general_dir))]
-        folders += [folder for name in libraries for folder in _folders(settings, name)]
+        folders += map(settings.library_dir, libraries)
     writable = tuple(path.resolve() for path in (*folders, *writes))
     named = [path for path in (settings.reranker, settings.key_file) if path is not None]
-    named += [settings.indexes_dir / name for name in libraries or ()]  # also of one whose copy is written
     named += [settings.models_dir.resolve(), *config_files(), *policy.files()]
     around = tuple(readable(settings)) if reads is None else tuple(reads)
     lists = Path("/") if reads is None else settings.indexes_dir
@@ -119,12 +118,6 @@ def still_covers(before: dict[Path, Inode], path: Path, settings: Settings) -> b
         for each, inode in readable(settings).items()
         if each.is_relative_to(real) or real.is_relative_to(each)
     )
-
-
-def _folders(settings: Settings, library: str) -> Iterator[Path]:
-    """Where a library is written: its folder, or, where it is not ours, the place of its checked copy."""
-    folder = settings.library_dir(library)
-    yield folder if folder.parent == settings.indexes_dir else storage.make_dir(folder.parent)
 
 
 def _hidden(settings: Settings) -> set[Path]:

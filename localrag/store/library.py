@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from localrag import ownership, policy
+from localrag import policy
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError
 from localrag.events import Failure
 from localrag.security import offline, storage
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.database import sqlite3
+from localrag.settings import Settings
 from localrag.store import rows as stored
 from localrag.store.full_text import FullText
-from localrag.store.names import check_name, did_you_mean, named, no_library, not_ours
+from localrag.store.names import check_name, check_owner, check_trusted, did_you_mean, named, no_library
 from localrag.store.rows import Overview, Standing, StoredChunk
 from localrag.store.schema import DATABASE, INDEX, SCHEMA
 from localrag.store.vector_index import Nearest
@@ -64,7 +65,7 @@ class Library:
 
         Raises:
             NotFoundError: there is none of this name.
-            LibraryError: the database is damaged, of another schema, or not ours alone (`intake` reads such a one).
+            LibraryError: the database is damaged, of another schema, or not yours alone.
             StorageError: its folder may not be written to.
             PolicyRefused: the policy does not allow it.
         """
@@ -73,8 +74,7 @@ class Library:
         if not path.is_file():
             raise no_library(folder.parent, name)
         permitted(folder, name)
-        if why := ownership.foreign(folder):
-            raise not_ours(name, why)
+        check_owner(folder, name)
         try:
             connection = storage.connect(path, write=cls._writes)
             library = cls(name, folder, connection)
@@ -450,3 +450,9 @@ def permitted(folder: Path, name: str, *, new: bool = False) -> None:
             name, encrypted=key is not None and not key.plain, new=new,
             missing=lambda: {layer.name: layer.reason for layer in offline.layers() if not layer.holds},
         )  # fmt: skip
+
+
+def open_library(settings: Settings, name: str) -> Library:
+    """Open a library for reading; see `Library.open`, and `check_trusted` for whose it must be."""
+    check_trusted(settings, check_name(name))
+    return Library.open(settings.library_dir(name), name)

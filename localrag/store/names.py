@@ -1,10 +1,12 @@
-"""How libraries are named, and their documents by globs; knows which libraries there are and of which folders."""
+"""Which libraries there are, how they are named, whose they are, and which documents a glob names."""
 
 from __future__ import annotations
 
 import difflib
 import fnmatch
+import os
 import re
+import stat
 from collections.abc import Collection, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -15,11 +17,7 @@ from localrag.store.schema import DATABASE
 
 
 def check_name(name: str) -> str:
-    """Refuse a library name that is no plain folder name.
-
-    Raises:
-        UsageError: it is empty, starts with a dot, or holds a slash or other character that folders may not have.
-    """
+    """Refuse a library name that is not a plain folder name, with a UsageError."""
     if not re.fullmatch(r"[\w][\w .()&+,-]{0,99}", name) or name.endswith((".", " ")):
         raise UsageError(
             f"{name!r} cannot be a library's name",
@@ -29,36 +27,34 @@ def check_name(name: str) -> str:
 
 
 def library_names(folder: Path) -> list[str]:
-    """Names of the libraries that lie in a folder, in order."""
+    """Names of the libraries in a folder, sorted."""
     return sorted(path.parent.name for path in folder.glob(f"*/{DATABASE}"))
 
 
 def library_of(path: Path, settings: Settings) -> str | None:
-    """The library that a folder (or a file's folder) was read into, or None; one that is not ours is not believed."""
-    from localrag.security import storage  # and with it the database engine, which a screen needs only here
+    """The library that a folder (or a file's folder) was read into, or None; untrusted libraries are passed over."""
+    from localrag.security import storage  # imports the database engine, which the app's first screen does not need
     from localrag.security.encryption import unlocked
 
-    there = path.resolve()
-    root = str(there.parent if there.is_file() else there)
+    found = path.resolve()
+    root = str(found.parent if found.is_file() else found)
     own = Path(root).name
-    ours = [name for name in library_names(settings.indexes_dir) if not settings.foreign(name)]
-    for name in sorted(ours, key=lambda name: name != own):
-        # One that is damaged, or locked, is reported where it is used. To find one, the keys of all are not asked for,
-        # but that of the folder's own name may be.
-        with (
-            suppress(Exception), unlocked.asking(name == own),
-            closing(storage.connect(settings.library_dir(name) / DATABASE)) as database,
-        ):  # fmt: skip
-            if database.execute("SELECT 1 FROM roots WHERE path = ?", (root,)).fetchone():
-                return name
+    for name in sorted(library_names(settings.indexes_dir), key=lambda name: name != own):
+        # A damaged or locked library is reported where it is used. Only the library of the folder's own name may ask
+        # for its key.
+        with suppress(Exception), unlocked.asking(name == own):
+            check_trusted(settings, name)
+            with closing(storage.connect(settings.library_dir(name) / DATABASE)) as database:
+                if database.execute("SELECT 1 FROM roots WHERE path = ?", (root,)).fetchone():
+                    return name
     return None
 
 
 def name_for(path: Path, settings: Settings) -> str:
-    """The library's name for a folder: the one that has it, else the folder's own.
+    """The library's name for a folder: the one it was read into, else the folder's own name.
 
     Raises:
-        UsageError: another folder's library has that name already.
+        UsageError: another folder's library has that name.
     """
     known = library_of(path, settings)
     if known is not None:
@@ -69,54 +65,112 @@ def name_for(path: Path, settings: Settings) -> str:
         "".join(letter if letter.isalnum() or letter in " .-_" else "-" for letter in folder.name).strip(" .-")
         or "documents"
     )
-    if name in library_names(settings.indexes_dir) and _of_a_folder(name, settings):
+    if name in library_names(settings.indexes_dir) and _has_root(name, settings):
         raise UsageError(
-            f"there is a library named {name!r} of another folder",
-            f"To add {str(path)!r} to it, give --name {name!r}; for one of its own, give another --name.",
+            f"another folder's library is named {name!r}",
+            f"To add {str(path)!r} to it, give --name {name!r}; otherwise give another --name.",
         )
     return name
 
 
-def _of_a_folder(name: str, settings: Settings) -> bool:
-    """Whether a library has a root; one without was stopped before its first document, and is of no folder yet."""
+def _has_root(name: str, settings: Settings) -> bool:
+    """Whether anything was read into a library; one that was stopped before its first document may be reused."""
     from localrag.security import storage
 
-    if settings.foreign(name):
-        return True
+    check_trusted(settings, name)
     with closing(storage.connect(settings.library_dir(name) / DATABASE)) as database:
         return database.execute("SELECT 1 FROM roots").fetchone() is not None
 
 
 def no_library(folder: Path, name: str) -> NotFoundError:
-    """The error for a library that is not there, with the nearest name that is."""
-    near = difflib.get_close_matches(name, [path.parent.name for path in folder.glob(f"*/{DATABASE}")], 1)
+    """The error for a library that does not exist, with the nearest name that does."""
+    near = difflib.get_close_matches(name, library_names(folder), 1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return NotFoundError(
         f"no library named {name!r} in {str(folder)!r}",
-        f"{hint}`localrag libraries` lists them; ./indexes counts where that folder is there. "
+        f"{hint}`localrag libraries` lists them (those in ./indexes if there is such a folder). "
         f"To make it: localrag ingest FOLDER --name {name}",
     )
 
 
-def not_ours(name: str, why: str) -> LibraryError:
-    """The error for a library that may not be changed, or read where it lies."""
+# --- whose a library is ----------------------------------------------------------------------------------------
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def check_trusted(settings: Settings, name: str) -> None:
+    """Refuse a library that somebody else may have made or changed.
+
+    In a folder ./indexes, only libraries that were made or restored on this machine are trusted.
+
+    Raises:
+        LibraryError: it is not yours alone.
+    """
+    folder = settings.library_dir(name)
+    if settings.claims_needed and folder.exists() and not settings.claim(name).exists():
+        raise _not_yours(folder, name, "it was not made here")
+    check_owner(folder, name)
+
+
+def check_owner(folder: Path, name: str) -> None:
+    """Refuse a library whose files belong to others or can be changed by them.
+
+    A stick may give all its files to the current user, so ownership there says little; Windows is not checked.
+
+    Raises:
+        LibraryError: it is not yours alone.
+    """
+    if os.name == "posix" and (problem := _owner_problem(folder)):
+        raise _not_yours(folder, name, problem)
+
+
+def _owner_problem(folder: Path) -> str:
+    """Why a folder is not the user's alone; empty if it is, or if nothing is there."""
+    try:
+        if folder.is_symlink() and folder.lstat().st_uid not in (os.geteuid(), 0):
+            return f"the link {folder.name!r} belongs to another user"
+        if problem := _file_problem(folder.stat(), "its folder"):
+            return problem
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    return f"{entry.name!r} in it is a link"
+                if problem := _file_problem(entry.stat(follow_symlinks=False), f"{entry.name!r} in it"):
+                    return problem
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"it cannot be examined ({error.strerror})"
+    return ""
+
+
+def _file_problem(facts: os.stat_result, what: str) -> str:
+    if facts.st_uid not in (os.geteuid(), 0):
+        return f"{what} belongs to another user"
+    return f"{what} can be changed by others" if facts.st_mode & _OTHERS_WRITE else ""
+
+
+def _not_yours(folder: Path, name: str, problem: str) -> LibraryError:
     return LibraryError(
-        f"the library {name!r} is not yours alone, since {why}",
-        "It can be searched and asked, by a checked copy. `localrag restore FOLDER --name NAME` makes one that is "
-        "yours; where only the rights are wrong, take those of others away: chmod -R go-w FOLDER.",
+        f"the library {name!r} is not yours alone: {problem}",
+        f"If you trust whoever made it: localrag restore {str(folder)!r} --name {name} --replace. Otherwise ingest its "
+        f"documents again under another name. If only its rights are wrong: chmod -R go-w {str(folder)!r}",
     )
 
 
+# --- documents by glob -----------------------------------------------------------------------------------------
+
+
 def matches(path: str, glob: str) -> bool:
-    """True where a glob fits a document's path, or its file name if the glob has no slash."""
+    """Whether a glob matches a document's path, or its file name if the glob has no slash."""
     glob = glob.removeprefix("./")
     name = path.rsplit("/", 1)[-1]
     return fnmatch.fnmatchcase(path, glob) or ("/" not in glob and fnmatch.fnmatchcase(name, glob))
 
 
 def named(paths: Collection[str], globs: Sequence[str]) -> set[str]:
-    """Those of the paths that one of the globs fits."""
-    # A path that is there means just that document, whatever signs of a glob stand in it.
+    """The paths that match one of the globs."""
+    # An existing path means that document alone, even if it contains wildcard characters.
     there = set(paths)
     exact = {glob.removeprefix("./") for glob in globs} & there
     rest = [glob for glob in globs if glob.removeprefix("./") not in there]
@@ -124,7 +178,7 @@ def named(paths: Collection[str], globs: Sequence[str]) -> set[str]:
 
 
 def did_you_mean(given: str, there: Sequence[str], library: str) -> str:
-    """A hint for a path or folder that is not there: the nearest that is, or how to list them."""
+    """A hint for a path that does not exist: the nearest that does, or how to list them."""
     near = difflib.get_close_matches(given, there, 1, 0.3)
     plain = not any(sign in given for sign in "*?[")
     return f"Did you mean {near[0]!r}?" if near and plain else f"List them with: localrag status {library}"

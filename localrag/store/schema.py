@@ -12,8 +12,6 @@ SCHEMA = 3
 DATABASE = "library.db"
 INDEX = "vectors.index"
 LOCK = "library.lock"
-# In a checked copy of a library that is not ours (`intake`): what it was made of.
-COPY_OF = "copy-of.json"
 
 # AUTOINCREMENT: an id is never given twice, so a stale vector index can never point at another passage, and the
 # vector under an id never changes.

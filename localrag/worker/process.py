@@ -68,11 +68,7 @@ class Process:
         confined = offline.confined()
         self._settings, self._readable = settings, sandbox.readable(settings) if confined else {}
         self._there = {name for name in libraries if (settings.indexes_dir / name).is_dir()} if confined else libraries
-        folders = {
-            place(name).absolute()
-            for name in libraries
-            for place in (settings.indexes_dir.joinpath, settings.library_dir)
-        }
+        folders = {settings.library_dir(name).absolute() for name in libraries}
         keys = tuple((str(folder), key.secret) for folder, key in unlocked.keys().items() if folder in folders)
         self._setup = Setup(settings, confined, os.getpid(), keys, tuple(libraries))
         self._numbers = count(1)

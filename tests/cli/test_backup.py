@@ -65,5 +65,5 @@ def test_what_is_put_wrongly_is_said(library: None, tmp_path: Path) -> None:
     assert "no folder" in refused("backup", "contracts", tmp_path / "no" / "a.backup", "--clear").message
     assert "no library" in refused("backup", "contract", tmp_path / "a.backup", "--clear").message
     (tmp_path / "text").write_text("text")
-    assert "is no backup" in refused("restore", tmp_path / "text").message
+    assert "is not a backup" in refused("restore", tmp_path / "text").message
     assert "there is no" in refused("restore", tmp_path / "nothing").message

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import closing, suppress
-from pathlib import Path
 from random import Random
 from typing import Any
-
-from localrag.security.encryption.database import sqlite3
 
 NUMBERS = (0, 1, -1, 2, 7, 255, 256, 65_535, 2**31 - 1, 2**31, -(2**31), 2**53, 2**63 - 1, -(2**63), 10**18)
 TEXTS = (
@@ -80,59 +75,6 @@ def of_pages(data: bytes, random: Random) -> bytes:
                     pages = max(1, len(out) // _PAGE)
                     out += b"\x00" * (pages * _PAGE - len(out))
     return bytes(out)
-
-
-def of_rows(path: Path, random: Random) -> None:
-    """A database that is whole, and whose rows or tables are not what they should be."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.execute("PRAGMA foreign_keys = OFF")
-        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for _ in range(random.choice((1, 1, 1, 2, 5))):
-            table = random.choice(tables)
-            columns = [row[1] for row in database.execute(f'PRAGMA table_info("{table}")')]
-            column = random.choice(columns)
-            with suppress(sqlite3.Error, UnicodeError):
-                _row(database, table, column, random)
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _row(database: sqlite3.Connection, table: str, column: str, random: Random) -> None:
-    count = database.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]
-    there = f'SELECT "{column}" FROM "{table}" LIMIT 1 OFFSET {random.randrange(max(1, count))}'
-    (old,) = database.execute(there).fetchone() or (None,)
-    match random.randrange(6):
-        case 0 | 1:
-            new = random.choice(VALUES)
-        case 2 | 3:
-            new = _near(old, random)
-        case 4:
-            database.execute(f'DELETE FROM "{table}" WHERE "{column}" IS ?', (old,))
-            return
-        case _:
-            database.execute("PRAGMA writable_schema = ON")
-            (sql,) = database.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone() or ("",)
-            changed = of_bytes(str(sql).encode(), random).decode("utf-8", "replace")
-            database.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (changed, table))
-            return
-    everywhere = "" if random.random() < 0.2 else f' WHERE "{column}" IS ?'
-    database.execute(
-        f'UPDATE OR REPLACE "{table}" SET "{column}" = ?{everywhere}', (new, old)[: 2 if everywhere else 1]
-    )
-
-
-def _near(old: Any, random: Random) -> Any:
-    """A value like the one that stood there."""
-    match old:
-        case int():
-            return random.choice((old + 1, old - 1, -old, str(old), float(old), old << 20))
-        case bytes():
-            return of_bytes(old, random)
-        case str():
-            with suppress(ValueError, RecursionError):
-                return json.dumps(of_json(json.loads(old), random))
-            return of_bytes(old.encode(), random).decode("utf-8", "replace")
-        case _:
-            return random.choice(VALUES)
 
 
 def of_json(value: Any, random: Random, depth: int = 0) -> Any:

@@ -24,8 +24,7 @@ from localrag.errors import LocalragError
 from localrag.ingest import chunking
 from localrag.ingest.readers import wire as reading
 from localrag.ingest.readers.source import Options
-from localrag.lifecycle import backup
-from localrag.lifecycle.backup import container
+from localrag.lifecycle import backup, restore
 from localrag.llm import loading
 from localrag.security import audit, storage
 from localrag.security.audit import words
@@ -34,7 +33,8 @@ from localrag.security.encryption.keys import Key
 from localrag.sessions import SessionStore, files
 from localrag.sessions.export import writing
 from localrag.settings import GROUPS, Settings, load_settings, user_file
-from localrag.store import import_library, minhash
+from localrag.store import minhash
+from localrag.store.library import open_library
 from localrag.store.schema import DATABASE, INDEX, SCHEMA
 from localrag.store.writer import Editor
 from localrag.types import MODES, Answer, Citation, Page, Part, Plan, Reading, SkippedPage
@@ -116,23 +116,6 @@ class Home:
 # --- targets ------------------------------------------------------------------------------------------------
 
 
-def database(home: Home, random: Random) -> None:
-    """A library of others: taken over, and then searched, asked and looked at as any."""
-    theirs, name = home.settings.indexes_dir / "theirs", "theirs"
-    for folder in (theirs, home.folder / "foreign"):
-        shutil.rmtree(folder, ignore_errors=True)
-    theirs.mkdir(parents=True)
-    file = theirs / DATABASE
-    data, kind = home.database(), random.random()
-    if kind < 0.5:
-        file.write_bytes(data)
-        mutating.of_rows(file, random)
-    else:
-        file.write_bytes(mutating.of_pages(data, random) if kind < 0.9 else mutating.of_bytes(data, random))
-    theirs.chmod(0o777)
-    looked_at(home, name, random)
-
-
 def damaged(home: Home, random: Random) -> None:
     """A library of ours, of which bytes were lost: opened where it lies, and used."""
     mine = home.settings.indexes_dir / "mine"
@@ -171,16 +154,18 @@ def backups(home: Home, random: Random) -> None:
         parts += [json.dumps(line).encode("utf-8", "replace") + b"\n" + data]
     body = parts[0] + b"\n" + b"".join(parts[1:])
     end = json.dumps({"end": len(members), "sha256": hashlib.sha256(body).hexdigest()}).encode() + b"\n"
-    raw = container.MAGIC + bytes(4) + body + end
+    raw = backup.MAGIC + bytes(4) + body + end
     file.write_bytes(mutating.of_bytes(raw, random) if whole else raw)
     ring = home.ring()[1]
-    backup.restore(home.settings, file, "again", unlock=lambda place, said: rings.from_json(said).unlock(ring[1]))
+    restore.restore(
+        home.settings, file, "again", trust=True, unlock=lambda place, said: rings.from_json(said).unlock(ring[1])
+    )
     looked_at(home, "again", random)
 
 
 def looked_at(home: Home, name: str, random: Random) -> None:
     """What a person does with a library: looked through, searched, and asked in two ways."""
-    with closing(import_library.open_library(home.settings, name)) as library:
+    with closing(open_library(home.settings, name)) as library:
         library.near_duplicates()
         library.failures()
         library.roots()
@@ -321,7 +306,7 @@ def record(home: Home, random: Random) -> None:
 
 Target = Callable[[Home, Random], None]
 TARGETS: dict[str, Target] = {
-    "database": database, "damaged": damaged, "backup": backups, "settings": settings, "session": session, "ring": ring, "lines": lines, "record": record,
+    "damaged": damaged, "backup": backups, "settings": settings, "session": session, "ring": ring, "lines": lines, "record": record,
 }  # fmt: skip
 
 

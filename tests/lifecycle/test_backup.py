@@ -21,21 +21,18 @@ from localrag.errors import (
     VaultDamaged,
     VaultLocked,
 )
-from localrag.lifecycle import backup, encrypt
-from localrag.lifecycle.backup import container, writing
+from localrag.lifecycle import backup, encrypt, restore
 from localrag.llm.batching import Prefix
 from localrag.llm.prompt_cache import PrefixCache
 from localrag.security import audit, storage
 from localrag.security.audit import words
 from localrag.security.encryption import ring as rings
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.database import sqlite3
 from localrag.security.encryption.keys import Key
 from localrag.security.encryption.parcels import Recipients
 from localrag.sessions import store_of
 from localrag.settings import Settings
-from localrag.store import import_library
-from localrag.store.library import Library
+from localrag.store.library import Library, open_library
 from localrag.store.schema import DATABASE
 from localrag.store.writer import Editor
 from localrag.types import Answer, Citation, Plan
@@ -96,7 +93,7 @@ def encrypted(folder: Path) -> None:
 def body_of(file: Path, *lines: object) -> None:
     """A backup in clear of these lines: values as JSON, bytes as they are."""
     parts = [one if isinstance(one, bytes) else json.dumps(one).encode() + b"\n" for one in lines]
-    file.write_bytes(container.MAGIC + bytes(4) + b"".join(parts))
+    file.write_bytes(backup.MAGIC + bytes(4) + b"".join(parts))
 
 
 ABOUT = {"localrag-backup": 1, "library": "contracts", "made": "", "schema": 3, "encrypted": False}
@@ -112,7 +109,7 @@ def test_a_library_comes_back_as_it_was(library: Path, settings: Settings, file:
     made = backup.write(settings, "contracts", file, FOR_US)
     assert made == backup.check(file, ours) and made.files == 5
     storage.remove(library)
-    done = backup.restore(settings, file, unlock=ours)
+    done = restore.restore(settings, file, unlock=ours)
     assert (done.library, done.documents, done.conversations, done.left_out) == ("contracts", 2, 1, ())
     assert done.instructions == "Answer in German."
     with closing(Library.open(library, "contracts")) as after:
@@ -132,21 +129,21 @@ def test_a_sealed_backup_shows_nothing_and_opens_for_nobody_else(library: Path, 
     assert CANARY.encode() not in file.read_bytes()
     other = rings.Random(b"o" * 32, "key file")
     with pytest.raises(VaultLocked):
-        backup.restore(settings, file, "again", unlock=lambda place, ring: rings.from_json(ring).unlock(other))
+        restore.restore(settings, file, "again", unlock=lambda place, ring: rings.from_json(ring).unlock(other))
     assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_an_encrypted_library_goes_and_comes_under_its_own_key(library: Path, settings: Settings, file: Path) -> None:
     encrypted(library)
-    with pytest.raises(UsageError, match="is encrypted, and so is its backup"):
+    with pytest.raises(UsageError, match="is encrypted"):
         backup.write(settings, "contracts", file, clear=True)
     backup.write(settings, "contracts", file)
     ring = (library / rings.FILE).read_bytes()
     storage.remove(library)
     unlocked.forget()
     with pytest.raises(VaultLocked):
-        backup.restore(settings, file, unlock=nobody)
-    done = backup.restore(settings, file, unlock=ours)
+        restore.restore(settings, file, unlock=nobody)
+    done = restore.restore(settings, file, unlock=ours)
     assert done.encrypted and (library / rings.FILE).read_bytes() == ring
     everything = b"".join(path.read_bytes() for path in settings.indexes_dir.rglob("*") if path.is_file())
     assert CANARY.encode() not in everything and CANARY.encode() not in file.read_bytes()
@@ -156,17 +153,17 @@ def test_an_encrypted_library_goes_and_comes_under_its_own_key(library: Path, se
 
 
 def test_who_may_open_it_has_to_be_said(library: Path, settings: Settings, file: Path) -> None:
-    with pytest.raises(UsageError, match="who may open"):
+    with pytest.raises(UsageError, match="may open"):
         backup.write(settings, "contracts", file)
     backup.write(settings, "contracts", file, clear=True)
     assert CANARY.encode() in file.read_bytes()
-    assert backup.restore(settings, file, "again", unlock=nobody).documents == 2
+    assert restore.restore(settings, file, "again", unlock=nobody).documents == 2
 
 
 def test_a_backup_is_of_one_moment_while_somebody_writes(
     library: Path, settings: Settings, file: Path, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "_PAGES_AT_ONCE", 5)
+    monkeypatch.setattr(backup, "_PAGES_PER_STEP", 5)
     steps = 0
 
     def meanwhile() -> bool:
@@ -179,7 +176,7 @@ def test_a_backup_is_of_one_moment_while_somebody_writes(
 
     backup.write(settings, "contracts", file, FOR_US, stop=meanwhile)
     assert steps > 3
-    assert backup.restore(settings, file, "again", unlock=ours).documents == 2
+    assert restore.restore(settings, file, "again", unlock=ours).documents == 2
     with closing(Library.open(library, "contracts")) as after:
         assert len(after.documents()) == 5
 
@@ -200,7 +197,7 @@ def test_every_change_of_a_sealed_backup_is_found_and_makes_nothing(
     for at in range(0, len(whole), len(whole) // 60):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises((SealBroken, UsageError, VaultDamaged, VaultLocked)):
-            backup.restore(settings, file, "again", unlock=ours)
+            restore.restore(settings, file, "again", unlock=ours)
     for cut in (0, 10, 500, len(whole) // 2, len(whole) - 1):
         file.write_bytes(whole[:cut])
         with pytest.raises((SealBroken, UsageError, VaultDamaged)):
@@ -224,7 +221,7 @@ def test_damage_of_a_backup_in_clear_is_found(library: Path, settings: Settings,
 def test_a_backup_writes_no_file_but_those_of_a_library(settings: Settings, file: Path, path: object) -> None:
     body_of(file, ABOUT, {"path": path, "size": 1}, b"x", {"end": 1, "sha256": ""})
     with pytest.raises(SealBroken):
-        backup.restore(settings, file, unlock=nobody)
+        restore.restore(settings, file, unlock=nobody, trust=True)
     assert not list(settings.indexes_dir.glob("*")) and not (settings.indexes_dir.parent / "evil").exists()
 
 
@@ -239,29 +236,20 @@ def test_a_backup_writes_no_file_but_those_of_a_library(settings: Settings, file
 def test_a_backup_that_lies_of_itself_is_refused(settings: Settings, file: Path, lines: list[object]) -> None:
     body_of(file, *lines)
     with pytest.raises((SealBroken, LibraryError, UsageError)):
-        backup.restore(settings, file, unlock=nobody)
-
-
-def test_what_is_restored_is_checked_as_a_library_of_others(library: Path, settings: Settings, file: Path) -> None:
-    with closing(sqlite3.connect(library / DATABASE, isolation_level=None)) as database:
-        database.execute("UPDATE pages SET layout = '[]'")
-    backup.write(settings, "contracts", file, FOR_US)
-    with pytest.raises(LibraryError, match="not what localrag writes"):
-        backup.restore(settings, file, "again", unlock=ours)
-    assert [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
+        restore.restore(settings, file, unlock=nobody)
 
 
 def test_nothing_is_overwritten_without_being_asked_for(library: Path, settings: Settings, file: Path) -> None:
     backup.write(settings, "contracts", file, FOR_US)
     before = file.read_bytes()
-    with pytest.raises(UsageError, match="already"):
+    with pytest.raises(UsageError):
         backup.write(settings, "contracts", file, FOR_US)
-    with pytest.raises(backup.Taken):
-        backup.restore(settings, file, unlock=ours)
+    with pytest.raises(restore.LibraryExists):
+        restore.restore(settings, file, unlock=ours)
     assert file.read_bytes() == before
     with closing(Editor.open(library, "contracts")) as editor:
         editor.remove(editor.documents())
-    assert backup.restore(settings, file, replace=True, unlock=ours).documents == 2
+    assert restore.restore(settings, file, replace=True, unlock=ours).documents == 2
     restored = [entry for entry in audit.entries(settings.audit_file) if entry.event == "restore"]
     assert restored[-1].details["record"]["number"] == 2
 
@@ -273,7 +261,7 @@ def test_what_stops_it_leaves_nothing(library: Path, settings: Settings, file: P
     backup.write(settings, "contracts", file, FOR_US)
     for after in (1, 5, 9):
         with pytest.raises(Cancelled):
-            backup.restore(settings, file, "again", unlock=ours, stop=stops_after(after))
+            restore.restore(settings, file, "again", unlock=ours, stop=stops_after(after))
     assert [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
 
 
@@ -282,8 +270,8 @@ def test_a_library_that_a_killed_restore_had_put_aside_is_there_again(
 ) -> None:
     backup.write(settings, "contracts", file, FOR_US)
     storage.move(library, settings.indexes_dir / "contracts.restoring" / "old")
-    with pytest.raises(backup.Taken):
-        backup.restore(settings, file, unlock=ours)
+    with pytest.raises(restore.LibraryExists):
+        restore.restore(settings, file, unlock=ours)
     assert (library / DATABASE).is_file() and not (settings.indexes_dir / "contracts.restoring").exists()
 
 
@@ -293,32 +281,89 @@ def test_what_killed_restores_left_goes_with_the_next_and_two_do_not_meet(
     backup.write(settings, "contracts", file, FOR_US)
     storage.write_bytes(settings.indexes_dir / "other.restoring" / "other" / "library.db", b"half")
     with storage.lock(settings.audit_file.with_name("restoring.lock"), "a library"), pytest.raises(LibraryLocked):
-        backup.restore(settings, file, "again", unlock=ours)
+        restore.restore(settings, file, "again", unlock=ours)
     assert (settings.indexes_dir / "other.restoring").exists()
-    backup.restore(settings, file, "again", unlock=ours)
+    restore.restore(settings, file, "again", unlock=ours)
     assert sorted(path.name for path in settings.indexes_dir.iterdir()) == ["again", "contracts"]
 
 
 def test_under_another_name_conversations_speak_of_that_library(library: Path, settings: Settings, file: Path) -> None:
     backup.write(settings, "contracts", file, FOR_US)
-    done = backup.restore(settings, file, "beside", unlock=ours)
-    assert done.conversations == 0 and "here already" in done.left_out[0]
+    done = restore.restore(settings, file, "beside", unlock=ours)
+    assert done.conversations == 0 and len(done.left_out) == 1
     storage.remove(library)
-    assert backup.restore(settings, file, "instead", unlock=ours).conversations == 1
+    assert restore.restore(settings, file, "instead", unlock=ours).conversations == 1
     (session,) = store_of(settings).all()
     assert session.libraries == ("instead",)
     answer = session.turns[0].answer
     assert answer is not None and answer.citations[0].library == "instead"
 
 
-def test_a_folder_of_others_becomes_a_library_of_ours(library: Path, settings: Settings, tmp_path: Path) -> None:
-    theirs = library.rename(tmp_path / "stick")
-    theirs.chmod(0o777)
-    done = backup.restore(settings, theirs, "theirs", unlock=nobody)
-    assert (done.documents, done.conversations, done.instructions) == (2, 0, "")
-    assert settings.foreign("theirs") == "" and not settings.audit_of("theirs").exists()
-    with closing(import_library.open_library(settings, "theirs")) as restored:
+# --- whom to trust ------------------------------------------------------------------------------------------
+
+
+def made_elsewhere(settings: Settings) -> None:
+    storage.remove(settings.audit_file)
+
+
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_what_nobody_vouches_for_is_restored_only_when_told(
+    library: Path, settings: Settings, file: Path, tmp_path: Path, as_folder: bool
+) -> None:
+    source = library.rename(tmp_path / "stick") if as_folder else file
+    if as_folder:
+        source.chmod(0o777)
+        (source / "vectors.index").write_bytes(b"what FAISS must not see")
+        (source / "more.txt").symlink_to(tmp_path)
+    else:
+        backup.write(settings, "contracts", file, clear=True)
+        made_elsewhere(settings)
+    assert not restore.inspect(settings, source, "theirs", nobody).trusted
+    with pytest.raises(UsageError) as refused:
+        restore.restore(settings, source, "theirs", unlock=nobody)
+    assert "--yes" in refused.value.hint and not (settings.indexes_dir / "theirs").exists()
+    done = restore.restore(settings, source, "theirs", trust=True, unlock=nobody)
+    assert (done.documents, done.instructions) == (2, "Answer in German.")
+    assert done.conversations == (1 if as_folder else 0)
+    with closing(open_library(settings, "theirs")) as restored:
         sound(restored)
+        assert restored.index_facts() is not None
+    assert sorted(path.name for path in (settings.indexes_dir / "theirs").glob("*.*")) >= ["audit.jsonl", DATABASE]
+    assert not (settings.indexes_dir / "theirs" / "more.txt").exists()
+
+
+def test_a_backup_made_here_is_trusted_until_it_is_changed(library: Path, settings: Settings, file: Path) -> None:
+    backup.write(settings, "contracts", file, clear=True)
+    assert restore.inspect(settings, file, "again", nobody).trusted
+    (settings.indexes_dir / "contracts" / "audit.jsonl").unlink()
+    other = file.with_suffix(".other")
+    backup.write(settings, "contracts", other, clear=True)
+    made_elsewhere(settings)
+    assert not restore.inspect(settings, other, "again", nobody).trusted
+
+
+def test_an_encrypted_folder_is_trusted_by_its_key_alone(library: Path, settings: Settings, tmp_path: Path) -> None:
+    encrypted(library)
+    stick = library.rename(tmp_path / "stick")
+    unlocked.forget()
+    with pytest.raises(VaultLocked):
+        restore.restore(settings, stick, "again", trust=True, unlock=nobody)
+    done = restore.restore(settings, stick, "again", unlock=ours)
+    assert done.encrypted and done.documents == 2
+    everything = b"".join(path.read_bytes() for path in settings.indexes_dir.rglob("*") if path.is_file())
+    assert CANARY.encode() not in everything
+
+
+def test_a_folder_that_is_no_library_or_of_another_schema_is_refused(
+    library: Path, settings: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError):
+        restore.restore(settings, tmp_path, "again", trust=True, unlock=nobody)
+    with closing(Editor.open(library, "contracts")) as editor, editor.transaction():
+        editor._db.execute("UPDATE meta SET value = '2' WHERE key = 'schema'")
+    with pytest.raises(LibraryError):
+        restore.restore(settings, library, "again", trust=True, unlock=nobody)
+    assert [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
 
 
 def test_a_policy_that_allows_no_exports_allows_no_backup(
@@ -335,4 +380,4 @@ def test_what_is_not_there_is_said(settings: Settings, file: Path) -> None:
     with pytest.raises(NotFoundError):
         backup.write(settings, "contracts", file, FOR_US)
     with pytest.raises(NotFoundError):
-        backup.restore(settings, file, unlock=nobody)
+        restore.restore(settings, file, unlock=nobody)

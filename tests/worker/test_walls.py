@@ -103,7 +103,7 @@ def read(*libraries):
 
 print(*read("ours"), *read("theirs"), *read("ours", "theirs"), sep=" | ")
 (first,) = engine.ingest("new", folder / "papers")
-print((settings.library_dir("new") / "read.txt").read_text(), settings.foreign("new") == "")
+print((settings.library_dir("new") / "read.txt").read_text())
 engine.use(("new",))
 engine.load()
 (folder / "later").mkdir()

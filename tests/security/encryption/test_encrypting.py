@@ -19,8 +19,6 @@ from localrag.security.encryption import ring as rings
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.keys import Key
 from localrag.security.encryption.ring import Passphrase, Ring
-from localrag.settings import Settings
-from localrag.store import import_library
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 
@@ -286,21 +284,6 @@ def test_deleting_an_encrypted_library_needs_no_key(plain: Path) -> None:
         pass
     storage.remove(plain)
     assert not plain.exists()
-
-
-def test_a_foreign_encrypted_library_is_read_by_a_copy_that_is_encrypted(plain: Path, settings: Settings) -> None:
-    run(encrypt.encrypt(plain, handing_out, never))
-    plain.chmod(0o777)
-    unlocked.forget()
-    with pytest.raises(VaultLocked):
-        import_library.open_library(settings, "contracts")
-    unlocked.ask_with(asking)
-    library = import_library.open_library(settings, "contracts")
-    assert len(library.documents()) == len(DOCUMENTS) and library.folder != plain
-    library.close()
-    assert in_clear(library.folder) == [] and not (library.folder / "cache").exists()
-    with pytest.raises(LibraryError, match="not yours alone"):
-        encrypt.change(library.folder, lambda ring, key: ring)
 
 
 def test_a_new_key_is_given_without_a_word_of_the_engine(plain: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,335 @@
+"""Write a library to one file, and read such a file: database, conversations, audit record.
+
+    "localrag-backup-1\\n" | length of the key ring (4 bytes) | key ring (JSON as vault.json, empty if in clear) | body
+
+The body of an encrypted backup is a stream under the ring's key: the library's own key if the library is encrypted,
+else a new one for the recipients. It holds a JSON line about the library, each file as a JSON line with path and size
+followed by its bytes, and a last line with their number and SHA-256. The vector index and the prompt cache are left
+out, since they can be rebuilt. SQLite's backup copies the database in one transaction while others may write. A backup
+is read back whole before it takes its name.
+
+Limits: a backup in clear detects accidental damage, not tampering. Its size and who may open it are visible to all. It
+keeps documents that are forgotten later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+from localrag import policy
+from localrag.errors import Cancelled, LibraryError, SealBroken, UsageError
+from localrag.security import audit, storage
+from localrag.security.audit.lists import FOLDER as LISTS
+from localrag.security.audit.words import FOLDER as WORDS
+from localrag.security.encryption import ring as rings
+from localrag.security.encryption import streams, unlocked
+from localrag.security.encryption.keys import Key
+from localrag.security.encryption.parcels import Recipients
+from localrag.sessions.store import FOLDER as CONVERSATIONS
+from localrag.settings import Settings
+from localrag.store.library import open_library
+from localrag.store.names import check_name
+from localrag.store.schema import DATABASE, SCHEMA
+
+MAGIC = b"localrag-backup-1\n"
+NAME = "backup"  # what the stream is bound to, so that the file may be renamed
+RECORD = ("audit.jsonl", "audit.key")
+# The only paths that are written to a backup or read from one.
+FILES = re.compile(
+    rf"{re.escape(DATABASE)}|audit\.jsonl|audit\.key|({WORDS}|{LISTS})/\d{{1,12}}\.json|"
+    rf"{CONVERSATIONS}/\d{{8}}T\d{{12}}-[0-9a-f]{{6}}\.(json|said|draft)",
+    re.ASCII,
+)
+BLOCK = 1 << 20
+_MAX_RING, _MAX_LINE, _MAX_FILES = 1 << 20, 1 << 12, 1_000_000
+_PAGES_PER_STEP = 512
+
+Stop = Callable[[], bool]
+Progress = Callable[[int, int | None, str], None]
+Unlock = Callable[[Path, bytes], Key]
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What a backup holds: its library, when it was made, the number of files, their bytes, and the digest of all."""
+
+    library: str
+    made: str
+    encrypted: bool
+    files: int
+    bytes: int
+    sha256: str
+
+
+# --- writing -------------------------------------------------------------------------------------------------
+
+
+class _Sink(Protocol):
+    def write(self, data: bytes, /) -> Any: ...
+
+
+def write(
+    settings: Settings, name: str, file: Path, recipients: Recipients | None = None, *, clear: bool = False,
+    replace: bool = False, stop: Stop = lambda: False, progress: Progress = lambda done, total, words: None,
+) -> Backup:  # fmt: skip
+    """Write a library to a file, and read it back.
+
+    Args:
+        recipients: who may open the backup of a library in clear.
+        clear: write it unencrypted.
+        replace: replace an existing file.
+
+    Raises:
+        UsageError: nobody is named who may open it, the file exists, or the library is being encrypted.
+        NotFoundError, LibraryError, StorageError: from opening the library and writing the file.
+        PolicyRefused: the policy forbids exports.
+        Cancelled: `stop` returned True; no file is left.
+    """
+    if file.exists() and not replace:
+        raise UsageError(f"the file {str(file)!r} exists already", "Give another name, or add --replace.")
+    policy.check_export("a backup")
+    open_library(settings, name).close()
+    folder = settings.library_dir(name)
+    ring, key = _ring_for(folder, recipients, clear)
+    audit.record(settings.audit_of(name), "export", name, what="backup", written=str(file.absolute()))
+    snapshot = folder / f"{DATABASE}.{uuid.uuid4().hex[:8]}.partial"  # after a kill, the next ingest sweeps it
+    fresh = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        progress(0, None, DATABASE)
+        _snapshot(folder / DATABASE, snapshot, stop)
+        about = {"localrag-backup": 1, "library": name, "made": datetime.now(UTC).isoformat(timespec="seconds"),
+                 "schema": SCHEMA, "encrypted": unlocked.sealed_folder(folder) is not None}  # fmt: skip
+        with storage.create(fresh, plain=True) as stream:
+            stream.write(MAGIC + len(ring).to_bytes(4, "big") + ring)
+            sealing = streams.SealedWriter(stream, key, NAME) if key is not None else None
+            body = _Body(cast(_Sink, sealing or stream), stop)
+            body.line(about)
+            for path, source in _members(folder, snapshot):
+                progress(body.files, None, path)
+                body.file(path, source)
+            body.end()
+            if sealing is not None:
+                sealing.finish()
+        progress(0, None, "reading it back")
+        found = check(fresh, lambda place, ring: cast(Key, key), stop=stop)
+        if found.sha256 != body.digest:
+            raise SealBroken(f"{str(file)!r} cannot be read back as it was written", "Check the disk.")
+        # `restore` recognises the user's own backups by this.
+        audit.record(settings.audit_file, "export", name, what="backup", sha256=found.sha256)
+        storage.move(fresh, file)
+    finally:
+        storage.remove(fresh)
+        for suffix in ("", "-wal", "-shm"):
+            storage.remove(snapshot.with_name(snapshot.name + suffix))
+    return found
+
+
+def _ring_for(folder: Path, recipients: Recipients | None, clear: bool) -> tuple[bytes, Key | None]:
+    """The key ring of a backup, and its key."""
+    held = unlocked.held(folder / DATABASE)
+    if held is not None:
+        if held.former is not None or held.plain:
+            raise UsageError(f"{folder.name!r} is being encrypted", "Finish that first: run the same command again.")
+        if recipients is not None or clear:
+            raise UsageError(
+                f"{folder.name!r} is encrypted, so its backup is too, under the same key",
+                "Leave out --encrypt, --encrypt-for and --clear; localrag vault status lists who may open it.",
+            )
+        return (folder / rings.FILE).read_bytes(), held.key
+    if recipients is not None:
+        key = Key.new()
+        return rings.to_json(recipients.ring(key), key), key
+    if not clear:
+        raise UsageError(
+            f"nobody is named who may open the backup of {folder.name!r}",
+            "Give --encrypt for a passphrase, --encrypt-for for a public key or key file, or --clear for no encryption.",
+        )
+    return b"", None
+
+
+def _snapshot(path: Path, target: Path, stop: Stop) -> None:
+    """Copy a database as it is at one moment, under the same key, while others may write to it."""
+    with closing(storage.connect(path)) as source, closing(storage.connect(target, write=True)) as copy:
+        # One transaction over all steps, since a commit by another process would restart the copy.
+        source.execute("BEGIN")
+        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        with storage.storage_errors(target):
+            source.backup(copy, pages=_PAGES_PER_STEP, progress=lambda status, left, total: check_stop(stop))
+            copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _members(folder: Path, snapshot: Path) -> Iterator[tuple[str, Path | bytes]]:
+    """The files of a backup by their paths in it, as they are on the disk."""
+    yield DATABASE, snapshot
+    record = folder / RECORD[0]
+    if record.is_file():
+        with storage.lock(record.with_suffix(".lock"), "the audit record"):
+            both = [(name, (folder / name).read_bytes()) for name in RECORD]
+        yield from both
+    for below in (CONVERSATIONS, WORDS, LISTS):
+        for path in sorted((folder / below).glob("*")):
+            if FILES.fullmatch(inside := f"{below}/{path.name}"):
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    yield inside, path.read_bytes()
+
+
+class _Body:
+    """The body of a backup as it is written; `digest` covers everything before the last line."""
+
+    def __init__(self, sink: _Sink, stop: Stop) -> None:
+        self._sink, self._stop = sink, stop
+        self._hash = hashlib.sha256()
+        self.files = 0
+        self.digest = ""
+
+    def line(self, value: dict[str, Any]) -> None:
+        self._write(json.dumps(value).encode() + b"\n")
+
+    def file(self, path: str, source: Path | bytes) -> None:
+        self.files += 1
+        if isinstance(source, bytes):
+            self.line({"path": path, "size": len(source)})
+            self._write(source)
+            return
+        self.line({"path": path, "size": source.stat().st_size})
+        with source.open("rb") as stream:
+            while block := stream.read(BLOCK):
+                self._write(block)
+
+    def end(self) -> None:
+        self.digest = self._hash.hexdigest()
+        self.line({"end": self.files, "sha256": self.digest})
+
+    def _write(self, data: bytes) -> None:
+        check_stop(self._stop)
+        self._hash.update(data)
+        self._sink.write(data)
+
+
+# --- reading -------------------------------------------------------------------------------------------------
+
+
+def check(file: Path, unlock: Unlock, *, stop: Stop = lambda: False) -> Backup:
+    """Read a backup whole, and write nothing.
+
+    Raises:
+        UsageError: it is not a backup.
+        SealBroken, VaultDamaged: it was changed or cut short.
+    """
+    with opened(file, lambda ring: unlock(file, ring)) as (body, _, _):
+        return read(body, stop, lambda path: None)
+
+
+@contextmanager
+def opened(file: Path, unlock: Callable[[bytes], Key]) -> Iterator[tuple[BinaryIO, bytes, Key | None]]:
+    """The body of a backup, its key ring and its key."""
+    with file.open("rb") as stream:
+        if stream.read(len(MAGIC)) != MAGIC:
+            raise UsageError(f"{str(file)!r} is not a backup of localrag", "localrag backup NAME FILE makes one.")
+        size = int.from_bytes(stream.read(4), "big")
+        if size > _MAX_RING:
+            raise broken(file)
+        ring = stream.read(size)
+        if not ring:
+            yield stream, ring, None
+            return
+        rings.from_json(ring)
+        key = unlock(ring)
+        rings.check(ring, key)
+        if streams.sealed(stream) != key.id:
+            raise broken(file)
+        try:
+            yield BufferedReader(streams.SealedReader(stream, key, NAME), streams.PIECE), ring, key
+        except SealBroken:
+            raise broken(file) from None
+
+
+def header(body: BinaryIO, digest: Any = None) -> Backup:
+    """The first line of a body: what it says of itself."""
+    value = _line(body, digest)
+    if value.get("localrag-backup") != 1 or value.get("schema") != SCHEMA:
+        raise LibraryError(
+            f"this backup has version {value.get('localrag-backup')!r:.20} and schema {value.get('schema')!r:.20}; "
+            f"this localrag reads 1 and {SCHEMA}",
+            "Restore it with the localrag that made it, or ingest the documents again.",
+        )
+    name, made = check_name(str(value.get("library"))), str(value.get("made"))[:40]
+    return Backup(name, made, value.get("encrypted") is True, 0, 0, "")
+
+
+def read(body: BinaryIO, stop: Stop, place: Callable[[str], Path | None]) -> Backup:
+    """Read a body to its end; `place` returns where each file is written, None for nowhere.
+
+    Raises:
+        SealBroken: it was changed or cut short.
+    """
+    digest = hashlib.sha256()
+    about = header(body, digest)
+    seen: set[str] = set()
+    size = 0
+    while True:
+        before = digest.hexdigest()
+        entry = _line(body, digest)
+        if "end" in entry:
+            if entry.get("end") != len(seen) or entry.get("sha256") != before or body.read(1) or DATABASE not in seen:
+                raise broken()
+            return Backup(about.library, about.made, about.encrypted, len(seen), size, before)
+        path, length = entry.get("path"), entry.get("size")
+        valid = isinstance(path, str) and FILES.fullmatch(path) and path not in seen and len(seen) < _MAX_FILES
+        if not valid or type(length) is not int or length < 0:
+            raise broken()
+        assert isinstance(path, str)
+        seen.add(path)
+        size += length
+        target = place(path)
+        if target is None:
+            for block in _blocks(body, length, stop):
+                digest.update(block)
+        else:
+            with storage.create(target, durable=False, plain=True) as out:
+                for block in _blocks(body, length, stop):
+                    digest.update(block)
+                    out.write(block)
+
+
+def _line(body: BinaryIO, digest: Any) -> dict[str, Any]:
+    line = body.readline(_MAX_LINE)
+    if digest is not None:
+        digest.update(line)
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict) or not line.endswith(b"\n"):
+        raise broken()
+    return value
+
+
+def _blocks(body: BinaryIO, length: int, stop: Stop) -> Iterator[bytes]:
+    while length:
+        check_stop(stop)
+        block = body.read(min(BLOCK, length))
+        if not block:
+            raise broken()
+        length -= len(block)
+        yield block
+
+
+def broken(file: Path | None = None) -> SealBroken:
+    what = "the backup" if file is None else repr(str(file))
+    return SealBroken(f"{what} was changed or cut short", "Use another copy of it.")
+
+
+def check_stop(stop: Stop) -> None:
+    if stop():
+        raise Cancelled("stopped; nothing was changed", "The same command starts over.")

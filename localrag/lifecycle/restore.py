@@ -1,0 +1,265 @@
+"""Make a library from a backup, or from a library's folder that was copied from elsewhere.
+
+What comes from elsewhere is trusted or not as a whole: a key that opens it shows who made it, and the general audit
+record names the backups that were made here. Anything else is restored only if the user says so, and from then on it is
+a library like any other: its texts, vectors and instructions to the model are used as they are. Only files with the
+names of a library's files are taken, and nothing replaces a library before all of the new one is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from localrag.errors import LocalragError, NotFoundError, UsageError
+from localrag.ingest import sync
+from localrag.lifecycle import backup
+from localrag.lifecycle.backup import BLOCK, FILES, RECORD, Backup, Progress, Stop, Unlock, broken, check_stop
+from localrag.security import audit, sandbox, storage
+from localrag.security.encryption import ring as rings
+from localrag.security.encryption import unlocked
+from localrag.security.encryption.keys import Key
+from localrag.sessions import SessionStore, files, store_of
+from localrag.sessions.store import FOLDER as CONVERSATIONS
+from localrag.settings import Settings
+from localrag.store.names import check_name
+from localrag.store.schema import DATABASE
+from localrag.store.writer import Editor
+
+_STAGING = ".restoring"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a restore would take: the new library's name, and whether anything shows who made it."""
+
+    library: str
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was restored. `left_out` lists the conversations that were not, and why; `instructions` are those of the
+    library to the model."""
+
+    library: str
+    documents: int
+    passages: int
+    conversations: int
+    left_out: tuple[str, ...]
+    instructions: str
+    encrypted: bool
+
+
+class LibraryExists(UsageError):
+    """A library of that name exists already."""
+
+    def __init__(self, library: str) -> None:
+        super().__init__(
+            f"the library {library!r} exists already", "Give another name with --name, or --replace to lose that one."
+        )
+        self.library = library
+
+
+def inspect(settings: Settings, source: Path, name: str | None, unlock: Unlock, stop: Stop = lambda: False) -> Source:
+    """Look at a backup or a folder before it is restored; asks for its key, and reads a backup in clear whole.
+
+    Raises:
+        NotFoundError, UsageError, SealBroken, VaultLocked: see `restore`.
+    """
+    if not source.exists():
+        raise NotFoundError(f"there is no {str(source)!r}", "Give a backup, or the folder of a library.")
+    if source.is_file():
+        with backup.opened(source, lambda ring: unlock(source, ring)) as (body, _, key):
+            name = check_name(name or backup.header(body).library)
+        return Source(name, key is not None or _made_here(settings, backup.check(source, unlock, stop=stop).sha256))
+    if not (source / DATABASE).is_file():
+        raise UsageError(f"{str(source)!r} is not the folder of a library", f"It holds no {DATABASE}.")
+    ring = source / rings.FILE
+    if encrypted := ring.is_file():
+        _unlock_folder(source, ring.read_bytes(), unlock)
+    return Source(check_name(name or source.absolute().name), encrypted)
+
+
+def restore(
+    settings: Settings, source: Path, name: str | None = None, *, trust: bool = False, replace: bool = False,
+    unlock: Unlock, stop: Stop = lambda: False, progress: Progress = lambda done, total, words: None,
+) -> Restored:  # fmt: skip
+    """Make a library from a backup, or from the folder of a library.
+
+    Args:
+        name: of the new library; its old name if left out.
+        trust: take what is not encrypted and was not made here, too.
+        replace: replace a library of that name, once all of the new one is there.
+        unlock: returns the key of a ring; called with the folder or file and the ring's JSON.
+
+    Raises:
+        UsageError: a library of that name exists, the source is no backup or library, or it is not trusted.
+        SealBroken, VaultDamaged: the backup was changed or cut short.
+        VaultLocked: its key is not here.
+        LibraryError: its database is damaged or of another schema.
+        Cancelled: `stop` returned True; nothing was changed.
+    """
+    found = inspect(settings, source, name, unlock, stop)
+    if not (found.trusted or trust):
+        raise UsageError(
+            f"{str(source)!r} is not encrypted and was not made here, so anybody may have changed it",
+            "Add --yes if you trust whoever gave it to you; otherwise ingest the documents themselves.",
+        )
+    name = found.library
+    with storage.lock(settings.audit_file.with_name("restoring.lock"), "a library", wait=False):
+        for holder in settings.indexes_dir.glob(f"*{_STAGING}"):
+            _clean_up(holder)
+        if (settings.indexes_dir / name).exists() and not replace:
+            raise LibraryExists(name)
+        return _restored(settings, source, name, unlock, stop, progress)
+
+
+def _made_here(settings: Settings, sha256: str) -> bool:
+    """Whether the general audit record names a backup with this digest."""
+    record = settings.audit_file
+    entries = audit.entries(record) if record.is_file() else ()
+    return any(entry.event == "export" and entry.details.get("sha256") == sha256 for entry in entries)
+
+
+def _restored(settings: Settings, source: Path, name: str, unlock: Unlock, stop: Stop, progress: Progress) -> Restored:
+    target, holder = settings.indexes_dir / name, settings.indexes_dir / (name + _STAGING)
+    staging = holder / name
+    try:
+        copy = _extract if source.is_file() else _copy_folder
+        key, about = copy(source, staging, unlock, stop, progress)
+        left_out = _conversations(settings, staging, about.library, name, replaced=target)
+        with closing(Editor.open(staging, name)) as library:
+            progress(0, None, "vectors")
+            library.save_index()
+            counts, instructions = library.counts(), library.instructions
+        conversations = len(list((staging / CONVERSATIONS).glob("*.json")))
+        replaced = _put_in_place(staging, target, holder)
+    finally:
+        unlocked.forget(staging)
+        if not (holder / "old").exists():
+            storage.remove(holder)
+    if key is not None:
+        unlocked.hold(target, key)
+    if settings.claims_needed:
+        sandbox.claim(settings, name)
+    audit.record(
+        settings.audit_file, "restore", name, source=str(source.absolute()), sha256=about.sha256, record=replaced
+    )
+    return Restored(name, counts["documents"], counts["chunks"], conversations, left_out, instructions, key is not None)
+
+
+def _extract(
+    file: Path, staging: Path, unlock: Unlock, stop: Stop, progress: Progress
+) -> tuple[Key | None, Backup]:  # fmt: skip
+    """Write the files of a backup to a folder as they are; returns the library's key if it is encrypted."""
+
+    def place(path: str) -> Path:
+        progress(0, None, path)
+        return staging / path
+
+    with backup.opened(file, lambda ring: unlock(file, ring)) as (body, ring, key):
+        about = backup.read(body, stop, place)
+    if not about.encrypted:
+        return None, about
+    if key is None:
+        raise broken(file)
+    _hold(staging, ring, key)
+    return key, about
+
+
+def _copy_folder(
+    folder: Path, staging: Path, unlock: Unlock, stop: Stop, progress: Progress
+) -> tuple[Key | None, Backup]:  # fmt: skip
+    """Copy the files of a library's folder as they are, links left out; returns as `_extract`."""
+    ring = folder / rings.FILE
+    key = None
+    if ring.is_file():
+        data = ring.read_bytes()
+        key = _unlock_folder(folder, data, unlock)
+        _hold(staging, data, key)
+    for path, inside in _files_of(folder):
+        progress(0, None, inside)
+        with path.open("rb") as old, storage.create(staging / inside, durable=False, plain=True) as new:
+            while block := old.read(BLOCK):
+                check_stop(stop)
+                new.write(block)
+    return key, Backup(folder.absolute().name, "", key is not None, 0, 0, "")
+
+
+def _files_of(folder: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder).as_posix()
+        known = FILES.fullmatch(inside) or inside == f"{DATABASE}-wal"
+        if known and path.is_file() and not path.is_symlink():
+            yield path, inside
+
+
+def _unlock_folder(folder: Path, ring: bytes, unlock: Unlock) -> Key:
+    rings.from_json(ring)
+    key = unlock(folder, ring)
+    rings.check(ring, key)
+    return key
+
+
+def _hold(staging: Path, ring: bytes, key: Key) -> None:
+    storage.write_bytes(staging / rings.FILE, ring, plain=True)
+    unlocked.hold(staging, key)
+
+
+def _conversations(settings: Settings, staging: Path, old: str, new: str, replaced: Path) -> tuple[str, ...]:
+    """Rename the library in its conversations; returns which conversations were left out, and why."""
+    store = SessionStore(staging / CONVERSATIONS)
+    existing = {one.id for one in store_of(settings).list()}
+    left_out = []
+    for one in store.list():
+        path = staging / CONVERSATIONS / f"{one.id}.json"
+        elsewhere = one.id in existing and not (replaced / CONVERSATIONS / path.name).exists()
+        if one.problem or elsewhere:
+            left_out.append(one.problem or f"the conversation {one.id} exists already")
+            for each in (path, path.with_suffix(".said"), path.with_suffix(".draft")):
+                storage.remove(each)
+        elif old != new:
+            value = _renamed(files.to_json(store.load(one.id)), old, new)
+            storage.write_bytes(path, json.dumps(value).encode())
+    return tuple(left_out)
+
+
+def _renamed(value: Any, old: str, new: str) -> Any:
+    """A conversation's JSON with another name for the library."""
+    if isinstance(value, list):
+        return [_renamed(item, old, new) for item in value]
+    if not isinstance(value, dict):
+        return value
+    out = {key: _renamed(item, old, new) for key, item in value.items()}
+    if out.get("library") == old:
+        out["library"] = new
+    if isinstance(out.get("libraries"), list):
+        out["libraries"] = [new if name == old else name for name in out["libraries"]]
+    return out
+
+
+def _put_in_place(staging: Path, target: Path, holder: Path) -> dict[str, Any] | None:
+    """Give a library its name; returns where the audit record of the one it replaces ended."""
+    if not target.exists():
+        storage.move(staging, target)
+        return None
+    replaced = None
+    with suppress(LocalragError), sync.writing(target, target.name):
+        replaced = asdict(audit.anchor(target / RECORD[0]))
+    storage.move(target, holder / "old")
+    storage.move(staging, target)
+    storage.remove(holder / "old")
+    return replaced
+
+
+def _clean_up(holder: Path) -> None:
+    """Undo what a killed restore left, also between its two renames; the caller holds the lock of all restores."""
+    target = holder.with_name(holder.name.removesuffix(_STAGING))
+    if (holder / "old").exists() and not target.exists():
+        storage.move(holder / "old", target)
+    storage.remove(holder)

@@ -124,8 +124,8 @@ def write(
         found = check(fresh, lambda place, ring: cast(Key, key), stop=stop)
         if found.sha256 != body.digest:
             raise SealBroken(f"{str(file)!r} cannot be read back as it was written", "Check the disk.")
-        # `restore` recognises the user's own backups by this.
-        audit.record(settings.audit_file, "export", name, what="backup", sha256=found.sha256)
+        if clear:  # `restore` recognises it by this
+            audit.record(settings.audit_file, "export", name, what="backup", sha256=found.sha256)
         storage.move(fresh, file)
     finally:
         storage.remove(fresh)
@@ -152,7 +152,7 @@ def _ring_for(folder: Path, recipients: Recipients | None, clear: bool) -> tuple
     if not clear:
         raise UsageError(
             f"nobody is named who may open the backup of {folder.name!r}",
-            "Give --encrypt for a passphrase, --encrypt-for for a public key or key file, or --clear for no encryption.",
+            "Give --encrypt for a passphrase, --encrypt-for for a public key or key file, or --clear.",
         )
     return b"", None
 

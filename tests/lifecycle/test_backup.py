@@ -259,7 +259,7 @@ def test_what_stops_it_leaves_nothing(library: Path, settings: Settings, file: P
         backup.write(settings, "contracts", file, FOR_US, stop=lambda: True)
     assert not list(file.parent.glob("*.backup*")) and not list(library.glob("*.partial*"))
     backup.write(settings, "contracts", file, FOR_US)
-    for after in (1, 5, 9):
+    for after in (1, 4):
         with pytest.raises(Cancelled):
             restore.restore(settings, file, "again", unlock=ours, stop=stops_after(after))
     assert [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
@@ -328,7 +328,6 @@ def test_what_nobody_vouches_for_is_restored_only_when_told(
     with closing(open_library(settings, "theirs")) as restored:
         sound(restored)
         assert restored.index_facts() is not None
-    assert sorted(path.name for path in (settings.indexes_dir / "theirs").glob("*.*")) >= ["audit.jsonl", DATABASE]
     assert not (settings.indexes_dir / "theirs" / "more.txt").exists()
 
 

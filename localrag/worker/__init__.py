@@ -1,1 +1,1 @@
-"""What stands behind a face: documents and models, in this process or in a worker of localrag's own."""
+"""Documents and models for the screen: in this process, or in a worker process."""

@@ -1,73 +1,82 @@
-"""The engine in processes of their own, as the screen sees it.
+"""The engine in worker processes, as the screen sees it.
 
-A worker (`worker.py`) holds documents and models, so that typing never waits for them, and a crash of native code costs
-the calls under way and no more: they raise, and the next one starts another worker. Each worker reaches the libraries
-it was started for and no other (`limits`): the one in front those that are asked (`use`); a call for another library
-starts one for that, which ends when it is done. Every method of `Engine` is a call, without being named here. May be
-used from several threads.
+A worker (`worker.py`) holds documents and models, so typing never waits for them, and a crash of native code costs only
+the calls in progress: they raise, and the next call starts another worker. A worker reaches only the libraries that it
+was started for: the front worker those that are asked (`use`); a call for another library starts a worker for that one,
+which ends with its last call. `RemoteEngine` may be used from several threads.
 
-What a worker sends is data, checked by `wire`; a worker that sends anything else is ended.
+Everything that a worker sends is checked (`protocol`); a worker that sends anything else is killed.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from queue import Empty, SimpleQueue
+from typing import IO, TYPE_CHECKING, Any, cast
 
+from localrag import protocol
 from localrag.errors import LocalragError
-from localrag.security import sandbox
+from localrag.security import offline, sandbox
 from localrag.security.encryption import unlocked
 from localrag.store import names
-from localrag.worker import calls, wire
-from localrag.worker.calls import Call
+from localrag.worker import engine as calls
 from localrag.worker.engine import Folder
-from localrag.worker.process import Process
 
 if TYPE_CHECKING:
     from localrag.settings import Settings
     from localrag.worker.engine import Engine
 
-_LOOK = 0.02  # seconds between two looks at `stop`
-_ASKING = ("ask", "read_ahead")
-_PATIENCE = 0.5  # for a worker to leave by itself; what it is killed in the middle of stays usable
+WORKER = "localrag.worker.worker"
+_POLL = 0.02  # seconds between two calls of `stop`
+_ASK_CALLS = ("ask", "read_ahead")
+_END_SECONDS = 0.5  # for a worker to end by itself; killing it leaves the library usable
+_MAX_WAITING = 256 << 20  # bytes of replies that nobody takes
+_MAX_STDERR = 4000  # bytes
+_START_AGAIN = "The next question starts another."
 
 
 def remote_engine(settings: Settings) -> Engine:
-    """An engine in a worker process; the first call starts it, `close` ends it."""
+    """Return an engine in a worker process; the first call starts it, `close` ends it."""
     return cast("Engine", RemoteEngine(settings))
 
 
 class RemoteEngine:
-    """See `Engine`. What is `configure`d also holds for the workers after this one."""
+    """See `Engine`. Settings from `configure` also hold for later workers."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._libraries: tuple[str, ...] = ()
         self._lock = threading.RLock()  # see `Process`
         self._front: Process | None = None
-        self._behind: list[Process] = []  # they end with their last call
+        self._others: list[Process] = []  # each ends with its last call
         self._closed = False
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name not in calls.NAMES:
+        if name not in calls.CALLS:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-        def method(*given: Any, **named: Any) -> Any:
-            call = calls.call(name)
-            arguments, stop = call.write(given, named)
+        def method(*args: Any, **kwargs: Any) -> Any:
+            call = calls.call_of(name)
+            arguments, stop = call.write(args, kwargs)
             values = self._values(call, arguments, stop)
             return values if call.streams else next(values)
 
         return method
 
     def libraries(self) -> tuple[str, ...]:
-        # Names of folders: the first screen needs them before a worker is up.
+        # Names of folders: the first screen needs them before there is a worker.
         return tuple(names.library_names(self._settings.indexes_dir))
 
     def look_at(self, folder: Path) -> Folder:
-        # A worker does not see to which other library a folder may belong; behind a screen nobody is asked for a key.
+        # A worker cannot see other libraries, and nobody can type a key behind a screen.
         with unlocked.asking(False):
             known = names.library_of(folder, self._settings)
         if known:
@@ -78,16 +87,16 @@ class RemoteEngine:
     def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
         from localrag.sessions import store_of
 
-        gone: tuple[str, ...] = self.__getattr__("forget")(library, documents)
-        # Conversations with answers from them may lie with other libraries.
-        store_of(self._settings).forget([(library, path) for path in gone])
-        return gone
+        deleted: tuple[str, ...] = self.__getattr__("forget")(library, documents)
+        # Conversations that cite them may be kept with other libraries.
+        store_of(self._settings).forget([(library, path) for path in deleted])
+        return deleted
 
     def use(self, libraries: Sequence[str]) -> None:
         with self._lock:
             self._libraries = tuple(libraries)
             if self._front is not None and self._front.libraries != set(libraries):
-                self._behind.append(self._front)
+                self._others.append(self._front)
                 self._front = None
         self._end_idle()
 
@@ -104,73 +113,285 @@ class RemoteEngine:
                 process.pause(paused)
 
     def close(self) -> None:
-        """End the workers, within a second; what is under way raises."""
+        """End the workers within a second; calls in progress raise."""
         with self._lock:
             self._closed = True
-            ended, self._front, self._behind = self._all(), None, []
+            ended, self._front, self._others = self._all(), None, []
         for process in ended:
-            process.end(_PATIENCE)
+            process.end(_END_SECONDS)
 
     def _all(self) -> list[Process]:
-        return [*([self._front] if self._front is not None else []), *self._behind]
+        return [*([self._front] if self._front is not None else []), *self._others]
 
-    def _serving(self, call: Call, arguments: dict[str, Any]) -> Process:
-        """The worker for a call: one that reaches its libraries, and is started where there is none. Call it locked."""
+    def _process_for(self, call: calls.Call, arguments: dict[str, Any]) -> Process:
+        """Return a worker that reaches the libraries of a call; start one if there is none. Hold the lock."""
         wanted = tuple(arguments["libraries"]) if "libraries" in arguments else ()
         wanted += (arguments["library"],) if "library" in arguments else ()
         if self._closed:
             raise LocalragError("the engine was closed")
-        if call.name in _ASKING:
+        if call.name in _ASK_CALLS:
             self.use(wanted)
         if call.name == "ingest":
             sandbox.make_room(self._settings, names.check_name(arguments["library"]))
-        about_others = wanted and call.name not in _ASKING
-        for process in self._all() if about_others else self._all()[: self._front is not None]:
-            if process.alive and process.libraries >= set(wanted) and _can(process, call, arguments):
+        any_worker = wanted and call.name not in _ASK_CALLS
+        for process in self._all() if any_worker else self._all()[: self._front is not None]:
+            able = call.name != "ingest" or process.can_ingest(arguments["library"], Path(arguments["folder"]))
+            if process.alive and process.libraries >= set(wanted) and able:
                 return process
         if self._libraries and not set(wanted) <= set(self._libraries):
-            self._behind.append(process := Process(self._settings, wanted))
+            self._others.append(process := Process(self._settings, wanted))
             return process
-        self._behind += [self._front] if self._front is not None else []
+        self._others += [self._front] if self._front is not None else []
         self._libraries = self._libraries or wanted
         self._front = Process(self._settings, self._libraries)
         return self._front
 
     def _end_idle(self) -> None:
-        """End the workers behind that have no call under way."""
+        """End the workers behind the front that have no call in progress."""
         with self._lock:
-            idle = [process for process in self._behind if not (process.alive and process.busy)]
-            self._behind = [process for process in self._behind if process not in idle]
+            idle = [process for process in self._others if not (process.alive and process.busy)]
+            self._others = [process for process in self._others if process not in idle]
         for process in idle:
-            threading.Thread(target=process.end, args=(_PATIENCE,), name="localrag-ending", daemon=True).start()
+            threading.Thread(target=process.end, args=(_END_SECONDS,), name="localrag-ending", daemon=True).start()
 
-    def _values(self, call: Call, arguments: dict[str, Any], stop: Callable[[], bool] | None) -> Generator[Any]:
-        reply = None
-        while reply is None:
+    def _values(self, call: calls.Call, arguments: dict[str, Any], stop: Callable[[], bool] | None) -> Generator[Any]:
+        replies = None
+        while replies is None:
             with self._lock:
-                process = self._serving(call, arguments)
-                reply = process.expect()  # from here on it is busy, and not ended
-        process.begin(reply, call.name, arguments)
-        told = stop is None
+                process = self._process_for(call, arguments)
+                replies = process.expect()  # from here on it is busy and will not be ended as idle
+        process.send(calls.Begin(replies.number, call.name, arguments))
+        stopped = stop is None
         try:
             while True:
-                if not told and stop is not None and stop():
-                    process.send(["stop", reply.number])
-                    told = True
-                kind, data = reply.get(None if told else _LOOK)
-                if kind == "error":
-                    raise wire.read_error(data)
-                if kind == ("item" if call.streams else "done"):
-                    yield call.result.read(data)
-                if kind == "done":
-                    return
-        except wire.Malformed as error:
+                if not stopped and stop is not None and stop():
+                    process.send(calls.Stop(replies.number))
+                    stopped = True
+                match replies.get(None if stopped else _POLL):
+                    case LocalragError() as lost:
+                        raise lost
+                    case calls.Failed(error=error):
+                        raise error.error()
+                    case calls.Item(value=value) if call.streams:
+                        yield protocol.from_plain(value, call.result)
+                    case calls.Done(value=value):
+                        if not call.streams:
+                            yield protocol.from_plain(value, call.result)
+                        return
+        except protocol.Malformed as error:
             process.distrust(error)
             raise process.lost() from error
         finally:
-            process.drop(reply)
+            process.drop(replies)
             self._end_idle()
 
 
-def _can(process: Process, call: Call, arguments: dict[str, Any]) -> bool:
-    return call.name != "ingest" or process.takes_in(arguments["library"], Path(arguments["folder"]))
+class Replies:
+    """What comes back for one call."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._queue: SimpleQueue[tuple[calls.Reply | LocalragError, int]] = SimpleQueue()
+        self._put = self._got = 0  # bytes; each is changed by one thread
+
+    def put(self, reply: calls.Reply | LocalragError, size: int = 0) -> None:
+        self._put += size
+        if size and self._put - self._got > _MAX_WAITING:  # the end of the worker has no size and always fits
+            raise protocol.Malformed("more replies than anybody takes")
+        self._queue.put((reply, size))
+
+    def get(self, timeout: float | None) -> calls.Reply | LocalragError | None:
+        """Return the next reply; None after the timeout."""
+        try:
+            reply, size = self._queue.get(timeout=timeout)
+        except Empty:
+            return None
+        self._got += size
+        return reply
+
+
+class Process:
+    """One worker process, from start to end. May be used from several threads.
+
+    Args:
+        libraries: those that it can reach; it gets the keys of these only.
+    """
+
+    def __init__(self, settings: Settings, libraries: Sequence[str] = ()) -> None:
+        self.alive = True
+        self.libraries = frozenset(libraries)
+        confined = offline.confined()
+        self._settings, self._readable = settings, sandbox.readable(settings) if confined else {}
+        self._existing = {name for name in libraries if not confined or (settings.indexes_dir / name).is_dir()}
+        folders = {settings.library_dir(name).absolute() for name in libraries}
+        keys = tuple((str(folder), key.secret) for folder, key in unlocked.keys().items() if folder in folders)
+        self._setup = calls.Setup(settings, confined, os.getpid(), tuple(libraries), keys)
+        self._numbers = count(1)
+        self._replies: dict[int, Replies] = {}
+        self._popen: subprocess.Popen[bytes] | None = None
+        # Reentrant: a signal handler calls `pause`, in the middle of anything.
+        self._lock, self._sending = threading.RLock(), threading.Lock()
+        self._ready, self._gone = threading.Event(), threading.Event()
+        self._verdict, self._stderr, self._code = "", b"", 0
+        # The system kills the worker with the thread that started it, so this thread stays (see `worker`).
+        threading.Thread(target=self._run, name="localrag-worker", daemon=True).start()
+
+    def can_ingest(self, library: str, folder: Path) -> bool:
+        """Whether it may read all of a folder into a library: both existed when it confined itself."""
+        if not self._setup.confined:
+            return True
+        return library in self._existing and sandbox.still_covers(self._readable, folder, self._settings)
+
+    @property
+    def busy(self) -> bool:
+        with self._lock:
+            return bool(self._replies)
+
+    def expect(self) -> Replies | None:
+        """Return the replies of the next call; None where the worker has ended."""
+        replies = Replies(next(self._numbers))
+        with self._lock:
+            if not self.alive:
+                return None
+            self._replies[replies.number] = replies
+        return replies
+
+    def send(self, request: calls.Request | calls.Setup) -> None:
+        line = protocol.encode(request)
+        self._ready.wait()
+        # Where the worker is gone, its thread tells every call.
+        with suppress(OSError, ValueError), self._sending:
+            if self._popen is not None and self._popen.stdin is not None:
+                self._popen.stdin.write(line)
+                self._popen.stdin.flush()
+
+    def drop(self, replies: Replies) -> None:
+        """Forget a call that nobody listens to."""
+        with self._lock:
+            known = self._replies.pop(replies.number, None)
+        if known is not None:
+            self.send(calls.Stop(replies.number, drop=True))
+
+    def pause(self, paused: bool) -> None:
+        if sys.platform != "win32":
+            self._signal(signal.SIGSTOP if paused else signal.SIGCONT)
+
+    def distrust(self, error: protocol.Malformed) -> None:
+        """Kill a worker that sent nonsense."""
+        self._verdict = self._verdict or f"it sent a malformed message ({error})"
+        self._kill()
+        self.alive = False
+
+    def end(self, seconds: float) -> None:
+        """Ask the worker to end, and kill it after some seconds."""
+        self.pause(False)
+        with self._lock:
+            numbers = list(self._replies)
+        for number in numbers:
+            self.send(calls.Stop(number, drop=True))
+        self.send(calls.Close())
+        if not self._gone.wait(seconds):
+            self._kill()
+            self._gone.wait(seconds)
+
+    def lost(self) -> LocalragError:
+        """Return why its calls failed."""
+        if self._verdict:
+            return LocalragError(f"the model's process was ended: {self._verdict}", _START_AGAIN)
+        how, hint = f"exit code {self._code}", f"{_START_AGAIN} `localrag doctor` may say more."
+        if self._code < 0:
+            with suppress(ValueError):
+                how = f"signal {-self._code}, {signal.Signals(-self._code).name}"
+        if -self._code == getattr(signal, "SIGKILL", 9):
+            memory = "The system may be short of memory: choose a smaller model, or set context_tokens lower."
+            hint = f"{memory} {_START_AGAIN}"
+        # Python's report of a crash follows the message of native code, which says more.
+        lines = self._stderr.decode("utf-8", "replace").partition("Fatal Python error")[0].splitlines()
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return LocalragError(f"the model's process ended ({how})" + f": {last[:200]}" * bool(last), hint)
+
+    def _kill(self) -> None:
+        self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    def _signal(self, number: int) -> None:
+        self._ready.wait()
+        with self._lock:
+            if self.alive and self._popen is not None:
+                with suppress(OSError):
+                    self._popen.send_signal(number)
+
+    # --- its thread -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            try:
+                self._popen = _spawn(self._setup)
+            except OSError as error:
+                self._verdict = f"it cannot be started ({error})"
+            finally:
+                self._ready.set()
+            if self._popen is not None:
+                self._listen(self._popen)
+        finally:
+            with self._lock:
+                self.alive = False
+                left, self._replies = list(self._replies.values()), {}
+            for replies in left:
+                replies.put(self.lost())
+            self._gone.set()
+
+    def _listen(self, popen: subprocess.Popen[bytes]) -> None:
+        assert popen.stdin is not None and popen.stdout is not None and popen.stderr is not None
+        drain = threading.Thread(target=self._keep_stderr, args=(popen.stderr,), daemon=True)
+        drain.start()
+        try:
+            while (line := protocol.read_line(popen.stdout)) is not None:
+                self._take(protocol.decode(line, calls.Reply), len(line))
+        except protocol.Malformed as error:
+            self.distrust(error)
+        self.alive = False
+        try:
+            self._code = popen.wait(1)
+        except subprocess.TimeoutExpired:  # it closed its pipe and still runs
+            popen.kill()
+            self._code = popen.wait()
+        drain.join(1)
+        for stream in (popen.stdin, popen.stdout, popen.stderr):
+            with suppress(OSError, ValueError):
+                stream.close()
+
+    def _take(self, reply: calls.Reply, size: int) -> None:
+        with self._lock:
+            take = self._replies.get if isinstance(reply, calls.Item) else self._replies.pop
+            replies = take(reply.number, None)
+        if replies is not None:  # else the call was dropped
+            replies.put(reply, size)
+
+    def _keep_stderr(self, stderr: IO[bytes]) -> None:
+        with suppress(OSError, ValueError):
+            while data := os.read(stderr.fileno(), _MAX_STDERR):
+                self._stderr = (self._stderr + data)[-_MAX_STDERR:]
+
+
+def _spawn(setup: calls.Setup) -> subprocess.Popen[bytes]:
+    """Start a worker and send its setup.
+
+    It finds localrag where this process did, and nothing in the current folder (see `readers/isolate.py`).
+    """
+    here = str(Path(__file__).resolve().parents[2])
+    inherited = os.environ.get("PYTHONPATH")
+    # A process group of its own: Ctrl-C and Ctrl-Z go to the screen only.
+    group: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}
+    popen = subprocess.Popen(
+        [sys.executable, "-P", "-m", WORKER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, inherited)))},
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        **group,
+    )
+    assert popen.stdin is not None
+    with suppress(OSError):  # it has ended already
+        protocol.send(popen.stdin, setup)
+    return popen

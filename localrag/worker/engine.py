@@ -1,32 +1,37 @@
-"""What a screen may ask of documents and models.
+"""What a screen asks of documents and models, and how the calls travel to a worker process.
 
     screen -> Engine: LocalEngine (local.py, this process) | a worker process that holds one (client.py -> worker.py)
 
-Every call may be slow and belongs into a thread of the caller's. `load`, `ask`, `read_ahead`, `warm` and `configure`
-share the model and are called from one thread; the others open what they need and may be called beside them. Only
-frozen values (of `types`, `events`, `reports` and this module), scalars, paths, and tuples and mappings of these go in
-and out, so that they can travel between processes (`wire.py`, by the hints below); `stop` is the only callable.
-Importing this module loads nothing heavy: a screen does.
+Every call may be slow: make it from a thread. `load`, `ask`, `read_ahead`, `warm` and `configure` share the model and
+are called from one thread; the others open what they need and may run beside them. Arguments and results are frozen
+dataclasses, scalars, paths, tuples and mappings, so that they can travel between processes (`protocol`); `stop` is the
+only callable and stays on its side. Importing this module loads nothing heavy.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args, get_origin, get_type_hints
 
+import msgspec
+
+from localrag import protocol
 from localrag.events import Event, Failure, IngestProgress, IngestReport, Warmed
 from localrag.ingest.source_files import FileState, PageImage
+from localrag.settings import Settings
 from localrag.types import EVERYTHING, Document, Filter, Mode, Page, Turn
 
-# Calls that share the model: they come one after the other.
+# Calls that share the model: one runs at a time.
 MODEL_CALLS = frozenset({"load", "ask", "read_ahead", "warm", "configure"})
 
 
 @dataclass(frozen=True, slots=True)
 class Shelved:
-    """A document as a shelf shows it: how long it is in tokens (about), and how many of them the model has kept."""
+    """A document on a shelf: its length in tokens (about), and how many of them are in the prompt cache."""
 
     document: Document
     tokens: int
@@ -35,10 +40,7 @@ class Shelved:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What a library holds, in order of paths; `most` is the most tokens that the model can use when it reads whole.
-
-    `encrypted` says whether it lies encrypted on the disk.
-    """
+    """What a library holds, in order of paths; `most` is how many tokens the model can read of whole documents."""
 
     library: str
     roots: tuple[str, ...]
@@ -51,9 +53,9 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A stored page (of a document without pages, its whole text), and the file on the disk that it was read from.
+    """A stored page (the whole text of a document without pages), and the file it was read from.
 
-    `count` is how many pages the document has; `state` says whether the file is still as it was when it was read.
+    `count` is the number of pages of the document; `state` says whether the file has changed since it was read.
     """
 
     document: Document
@@ -65,9 +67,9 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder as it might be read: the library that it is or would be, and how much of it can be read.
+    """A folder to read: the library that it is or would become, and how much of it can be read.
 
-    `seconds` is about how long that takes, at the pace of the folder that was read last here; None before one was.
+    `seconds` is an estimate from the folder read last on this machine; None before there was one.
     """
 
     library: str
@@ -79,10 +81,10 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class ModelOffer:
-    """A model that could answer here: what it is good for, what it takes, and whether it is installed.
+    """A model that could answer on this machine.
 
-    `seconds` is about how long an answer from a few passages would take to begin, as scaled from measured models.
-    `sources` are the places it can be fetched from, in words; `suggested` is the best that is quick enough here.
+    `seconds` estimates the time to the first word of an answer from a few passages. `sources` are the places to fetch
+    it from, in words; `suggested` marks the best model that is quick enough here.
     """
 
     id: str
@@ -101,10 +103,10 @@ class Engine(Protocol):
     """Documents and models, wherever they are."""
 
     def use(self, libraries: Sequence[str]) -> None:
-        """Say which libraries are asked from now on; a model that is loaded may have to be loaded again (`load`)."""
+        """Set the libraries for the next questions; the model may have to be loaded again (`load`)."""
 
     def load(self) -> str:
-        """Load the model that answers (seconds); returns its id."""
+        """Load the model (takes seconds) and return its id."""
 
     def ask(
         self, question: str, *, libraries: Sequence[str], documents: Filter = EVERYTHING, mode: Mode = "auto",
@@ -121,7 +123,7 @@ class Engine(Protocol):
     def ingest(
         self, library: str, folder: Path, *, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[IngestProgress | IngestReport]:
-        """Bring a library level with a folder, made where it is missing; the last value is the report."""
+        """Update a library from a folder, and create it where it is missing; the last value is the report."""
 
     def warm(
         self, library: str, documents: Sequence[str] = (), *, stop: Callable[[], bool] = lambda: False
@@ -129,46 +131,178 @@ class Engine(Protocol):
         """See `Assistant.warm`."""
 
     def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
-        """Delete what was read of these documents (exact paths) for good; returns the paths that went."""
+        """Delete documents (exact paths) from a library for good; return the paths that were deleted."""
 
     def libraries(self) -> tuple[str, ...]:
-        """Names of all libraries, in order."""
+        """Return the names of all libraries, in order."""
 
     def look_at(self, folder: Path) -> Folder:
-        """What a folder would be read into, and how much of it could be."""
+        """Return the library a folder would be read into, and how much of it can be read."""
 
     def shelf(self, library: str) -> Shelf:
-        """What a library holds."""
+        """Return what a library holds."""
 
     def page(self, library: str, document: str, number: int | None = None) -> Opened:
-        """A stored page, as `Library.page` finds it; that it was shown is recorded."""
+        """Return a stored page, as `Library.page` finds it, and record in the audit log that it was shown."""
 
     def note_opened(self, library: str, document: str, number: int | None = None) -> None:
-        """Record that the file behind a page is opened in the person's viewer; call it before it is."""
+        """Record in the audit log that a viewer opens the file behind a page; call it before the viewer starts."""
 
     def models(self) -> tuple[str, ...]:
-        """Ids of the models that are installed and could answer."""
+        """Return the ids of the installed models that can answer."""
 
     def page_image(
         self, library: str, document: str, number: int | None, width: int, spans: tuple[tuple[int, int], ...] = ()
     ) -> PageImage:
-        """How a page looks, `width` pixels wide or less, with spans of its text boxed: the quote first.
+        """Draw a page at most `width` pixels wide, with spans of its text boxed: the quote first.
 
         Raises:
-            ReadError: the file is another by now, or its pages cannot be drawn.
+            ReadError: the file has changed, or its pages cannot be drawn.
         """
 
     def model_choices(self) -> tuple[ModelOffer, ...]:
-        """Models that answer, fit this machine and can be fetched, best first; none whose hash is not known."""
+        """Return the models with a known hash that fit this machine and can be fetched, best first."""
 
     def configure(self, **options: Any) -> None:
-        """Settings by name, from the next call on; text is taken as it is typed (`Settings.with_options`).
+        """Change settings by name for the next calls; values may be text (`Settings.with_options`).
 
-        The model leaves the memory where a setting of its own changes (`settings.OF_THE_MODEL`), until the next `load`.
+        A change to a setting of the model (`settings.OF_THE_MODEL`) unloads it until the next `load`.
         """
 
     def pause(self, paused: bool) -> None:
-        """Stand still while the screen is suspended, and go on after."""
+        """Pause while the screen is suspended, then continue."""
 
     def close(self) -> None:
-        """Give memory and files back."""
+        """Release memory and files."""
+
+
+# --- calls as they travel ------------------------------------------------------------------------------------
+
+CALLS = tuple(name for name, value in vars(Engine).items() if inspect.isfunction(value) and name[0] != "_")
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+class Setup(_Message):
+    """The first message to a worker.
+
+    Args:
+        confined: whether the worker confines itself.
+        parent: the process that started it.
+        libraries: the only ones that the worker can reach.
+        keys: of encrypted folders that the parent has open; the worker cannot ask for any.
+    """
+
+    settings: Settings
+    confined: bool
+    parent: int
+    libraries: tuple[str, ...] = ()
+    keys: tuple[tuple[str, bytes], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Setup(libraries={self.libraries})"  # keys stay out of logs
+
+
+class Begin(_Message, tag="call"):
+    number: int
+    name: str
+    arguments: dict[str, Any]
+
+
+class Stop(_Message, tag="stop"):
+    """Make `stop` return True in a call; `drop` says that nobody takes its values either."""
+
+    number: int
+    drop: bool = False
+
+
+class Close(_Message, tag="close"):
+    """End the worker when the model is idle."""
+
+
+class Item(_Message, tag="item"):
+    """The next value of a call that streams."""
+
+    number: int
+    value: Any
+
+
+class Done(_Message, tag="done"):
+    """The end of a call, with its value if it does not stream."""
+
+    number: int
+    value: Any = None
+
+
+class Failed(_Message, tag="error"):
+    number: int
+    error: protocol.ErrorMessage
+
+
+Request = Begin | Stop | Close
+Reply = Item | Done | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One method of `Engine`: the types of its parameters (`stop` is left out) and of its result."""
+
+    name: str
+    signature: inspect.Signature
+    parameters: dict[str, Any]
+    result: Any
+    streams: bool
+    stoppable: bool
+
+    def write(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], bool] | None]:
+        """Return the arguments of a call as they travel, and its `stop`.
+
+        Raises:
+            TypeError: the method takes no such arguments.
+        """
+        arguments = self.signature.bind(None, *args, **kwargs).arguments
+        stop = arguments.pop("stop", None)
+        del arguments["self"]
+        plain = {name: protocol.to_plain(value) for name, value in arguments.items()}
+        try:
+            self.read(plain)
+        except protocol.Malformed as error:
+            raise TypeError(f"{self.name}: {error}") from error
+        return plain, stop
+
+    def read(self, plain: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments by name.
+
+        Raises:
+            Malformed: the method takes no such arguments.
+        """
+        if not plain.keys() <= self.parameters.keys():
+            raise protocol.Malformed(f"unknown arguments of {self.name}")
+        arguments = {name: protocol.from_plain(value, self.parameters[name]) for name, value in plain.items()}
+        for name in plain:
+            if self.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+                arguments |= arguments.pop(name)
+        return arguments
+
+
+@cache
+def call_of(name: str) -> Call:
+    """Return a method of `Engine` by its name.
+
+    Raises:
+        Malformed: there is none.
+    """
+    if name not in CALLS:
+        raise protocol.Malformed(f"no call is named {name!r:.80}")
+    signature, hints = inspect.signature(getattr(Engine, name)), get_type_hints(getattr(Engine, name))
+    result = hints.pop("return")
+    streams = get_origin(result) is Iterator
+    parameters = {
+        each: dict[str, Any] if parameter.kind is inspect.Parameter.VAR_KEYWORD else hints[each]
+        for each, parameter in signature.parameters.items()
+        if each not in ("self", "stop")
+    }
+    result = get_args(result)[0] if streams else result
+    return Call(name, signature, parameters, result, streams, "stop" in signature.parameters)

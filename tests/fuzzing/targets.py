@@ -18,9 +18,10 @@ from typing import Any
 from fakes import HashingEmbedder, ScriptedGenerator
 
 from fuzzing import mutating
-from localrag import embeddings
+from localrag import embeddings, protocol
 from localrag.answer.assistant import Assistant
 from localrag.errors import LocalragError
+from localrag.events import Delta, Event
 from localrag.ingest import chunking
 from localrag.ingest.readers import wire as reading
 from localrag.ingest.readers.source import Options
@@ -38,7 +39,7 @@ from localrag.store.library import open_library
 from localrag.store.schema import DATABASE, INDEX, SCHEMA
 from localrag.store.writer import Editor
 from localrag.types import MODES, Answer, Citation, Page, Part, Plan, Reading, SkippedPage
-from localrag.worker import calls, wire
+from localrag.worker import engine as calls
 
 EMBEDDER = HashingEmbedder(16)
 _TEXTS = {
@@ -254,17 +255,13 @@ def ring(home: Home, random: Random) -> None:
 
 def lines(home: Home, random: Random) -> None:
     """What a worker or a reader's process sends: read as its parent reads it."""
-    coder = wire.coder(calls.Setup)
-    plain = wire.line(["setup", coder.write(calls.Setup(home.settings, True, 5, (("/a", b"k" * 32),)))])
     if random.random() < 0.5:
-        with suppress(wire.Malformed):
-            said = wire.message(mutating.of_bytes(plain, random))
-            coder.read(said[1] if len(said) > 1 else None)
-        with suppress(wire.Malformed):
-            coder.read(mutating.of_json(json.loads(plain)[1], random))
-        with suppress(wire.Malformed):
-            name = random.choice(calls.NAMES)
-            calls.call(name).result.read(mutating.of_json(["done", 1, [1, "a", [None]]], random))
+        reply = calls.Done(1, protocol.to_plain(Delta("a"), Event))
+        with suppress(protocol.Malformed):
+            protocol.decode(mutating.of_bytes(protocol.encode(reply), random), calls.Reply)
+        with suppress(protocol.Malformed):
+            made = protocol.from_plain(mutating.of_json(protocol.to_plain(reply), random), calls.Reply)
+            protocol.from_plain(getattr(made, "value", None), calls.call_of(random.choice(calls.CALLS)).result)
         return
     part = Part("a", "ab", 3, Reading((Page("text", 1, "i"),), "title", (SkippedPage(2, "blank"),)))
     stream = io.BytesIO()

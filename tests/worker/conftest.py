@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from localrag.settings import Settings
-from localrag.worker import process
+from localrag.worker import client as process
 from localrag.worker.client import RemoteEngine
 
 HERE = Path(__file__).parents[1]
@@ -18,7 +18,7 @@ HERE = Path(__file__).parents[1]
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A worker that holds the engine of `scripted_worker`, which plays a part for each question."""
-    monkeypatch.setattr(process, "WORKER", "service.scripted_worker")
+    monkeypatch.setattr(process, "WORKER", "worker.scripted_worker")
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     remote = RemoteEngine(Settings(home=tmp_path))
     yield remote

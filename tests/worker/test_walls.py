@@ -16,7 +16,7 @@ from localrag.security.encryption import unlocked
 from localrag.security.offline import landlock
 from localrag.settings import Settings
 from localrag.store import names
-from localrag.worker import process
+from localrag.worker import client as process
 
 HERE = Path(__file__).parents[1]
 
@@ -83,10 +83,10 @@ CHILD = """
 import sys
 from pathlib import Path
 from localrag.security import offline
-from localrag.worker import process
+from localrag.worker import client as process
 from localrag.worker.client import RemoteEngine
 from localrag.settings import Settings
-process.WORKER = "service.scripted_worker"
+process.WORKER = "worker.scripted_worker"
 folder = Path(sys.argv[1])
 settings = Settings(home=folder / "home")
 for name in ("ours", "theirs"):

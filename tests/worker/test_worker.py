@@ -16,7 +16,7 @@ import pytest
 
 from localrag.errors import LocalragError, NotFoundError, SettingsError
 from localrag.events import Delta
-from localrag.worker import process
+from localrag.worker import client as process
 from localrag.worker.engine import Folder
 
 HERE = Path(__file__).parents[1]
@@ -125,35 +125,42 @@ def test_a_crash_leaves_no_image_of_the_memory_on_the_disk(engine: Any) -> None:
 
 
 def test_a_worker_that_cannot_start_says_why(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "WORKER", "service.there_is_none")
+    monkeypatch.setattr(process, "WORKER", "worker.there_is_none")
     with pytest.raises(LocalragError, match="there_is_none"):
         engine.load()
 
 
 @pytest.mark.parametrize(
-    "line", [b"rubbish\n", b"[1]\n", b'["item",2,["Nonsense"]]\n', b'["what",2,2]\n', b"[" * 100_000 + b"\n"]
+    "line",
+    [
+        b"rubbish\n",
+        b"[1]\n",
+        b'{"type":"item","number":2,"value":["Nonsense",{}]}\n',
+        b'{"type":"what","number":2}\n',
+        b"[" * 100_000 + b"\n",
+    ],
 )
 def test_a_worker_that_sends_nonsense_is_ended(engine: Any, line: bytes) -> None:
     before = pid(engine)
-    with pytest.raises(LocalragError, match="makes no sense"):
+    with pytest.raises(LocalragError, match="malformed"):
         list(ask(engine, f"raw {line.decode()}"))
     assert gone(before)
     assert engine.load() == "scripted"
 
 
 def test_a_line_without_end_does_not_fill_the_memory(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localrag.worker.wire.LONGEST", 10_000)
+    monkeypatch.setattr("localrag.protocol.MAX_LINE", 10_000)
     with pytest.raises(LocalragError, match="too long"):
         list(ask(engine, "long 20000"))
 
 
 def test_replies_that_nobody_takes_do_not_fill_the_memory(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_WAITING", 1000)
+    monkeypatch.setattr(process, "_MAX_WAITING", 1000)
     answer = ask(engine, "many")
     next(answer)
     ended = engine._front
     assert gone(pid_of(engine)) and ended._gone.wait(10)  # told to all, and to whoever waits for its end
-    with pytest.raises(LocalragError, match="more than anybody takes"):
+    with pytest.raises(LocalragError, match="more replies"):
         list(answer)
 
 
@@ -203,10 +210,10 @@ def test_pausing_halts_the_worker_and_goes_on_after(engine: Any) -> None:
 PARENT = """
 import sys
 from pathlib import Path
-from localrag.worker import process
+from localrag.worker import client as process
 from localrag.worker.client import RemoteEngine
 from localrag.settings import Settings
-process.WORKER = "service.scripted_worker"
+process.WORKER = "worker.scripted_worker"
 engine = RemoteEngine(Settings(home=Path(sys.argv[1])))
 for event in engine.ask(sys.argv[2], libraries=("papers",)):
     print(event.text, flush=True)

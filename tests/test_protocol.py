@@ -1,0 +1,142 @@
+"""Messages between processes come back unchanged; what is no message is refused at a bounded cost."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localrag import errors, protocol
+from localrag.errors import LocalragError
+from localrag.ingest.readers.ocr import NoEngine
+from localrag.types import Citation
+
+CITATION = Citation("contracts", "a.pdf", 1, None, "p. 1", "notice", 0, 6, 1)
+
+
+def travelled(value: Any, kind: Any) -> Any:
+    line = protocol.encode(protocol.to_plain(value, kind))
+    assert line.isascii() and line.count(b"\n") == 1
+    return protocol.decode(line, kind)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("30 days’ 𝔸\n\x00\x1b[31m name\udcff", str), (-(2**62), int), (1e300, float), (None, int | None), (Path("ü/\udcff"), Path),
+        (bytes(range(256)), bytes), (("a", "b"), Sequence[str]), ({"a": [1, {"b": 0.5}]}, Mapping[str, Any]), (CITATION, Citation),
+    ],
+)  # fmt: skip
+def test_values_come_back_unchanged(value: Any, kind: Any) -> None:
+    back = travelled(value, kind)
+    assert back == value and type(back) is type(value)
+
+
+def test_numpy_numbers_travel_as_numbers() -> None:
+    import numpy as np
+
+    assert travelled({"a": np.float32(0.5), "b": np.int64(3)}, Any) == {"a": 0.5, "b": 3}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("page", "1"),
+        ("page", True),
+        ("page", 1.5),
+        ("quote", None),
+        ("verified", False),
+        ("unit", "leaflet"),
+        ("unit", []),
+    ],
+)
+def test_a_field_of_another_type_is_refused(field: str, value: Any) -> None:
+    plain = protocol.to_plain(CITATION) | {field: value}
+    with pytest.raises(protocol.Malformed):
+        protocol.from_plain(plain, Citation)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (tuple[int, ...], "12"),
+        (tuple[int, str], [1]),
+        (Mapping[str, int], {"a": "1"}),
+        (bytes, "no base64"),
+        (Path, 1),
+        (int | None, "x"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(kind: Any, data: Any) -> None:
+    with pytest.raises(protocol.Malformed):
+        protocol.from_plain(data, kind)
+
+
+@pytest.mark.parametrize("value", [{1}, object(), lambda: 0])
+def test_a_value_that_cannot_travel_is_not_sent(value: Any) -> None:
+    with pytest.raises(TypeError):
+        protocol.encode({"value": value} if not isinstance(value, set) else object())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_not_sent(value: float) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        protocol.encode(value)
+
+
+@pytest.mark.parametrize("line", [
+    b"", b"[", b"\xff", b"[" * 1_000_000, b"[NaN]", b"[-Infinity]", b"[1e999]", b"9" * 9_000_000, b"[92233720368547758080]",
+])  # fmt: skip
+def test_a_line_that_is_no_message_is_refused(line: bytes) -> None:
+    with pytest.raises(protocol.Malformed):
+        protocol.decode(line, Any)
+
+
+def test_a_line_is_bounded_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "MAX_LINE", 1000)
+    with pytest.raises(protocol.TooLong):
+        protocol.encode("x" * 1000)
+    with pytest.raises(protocol.Malformed):
+        protocol.read_line(io.BytesIO(b"x" * 5000))
+    longest = protocol.encode("x" * (1000 - 3))
+    assert protocol.read_line(io.BytesIO(longest)) == longest
+
+
+def test_half_a_line_is_the_end() -> None:
+    stream = io.BytesIO(b'["a"]\n["b"')
+    assert protocol.receive(stream, list[str]) == ["a"]
+    assert protocol.receive(stream, list[str]) is None
+
+
+@pytest.mark.parametrize("piece", ["[],", "{},", '["",[]],', '"ab",', "0.1,"])
+def test_the_worst_line_costs_less_than_a_gigabyte(piece: str) -> None:
+    # An eighth of the longest line, to be quick: the cost grows in step.
+    data = b"[" + piece.encode() * ((protocol.MAX_LINE >> 3) // len(piece)) + b"0]"
+    tracemalloc.start()
+    protocol.decode(data, Any)
+    assert min(tracemalloc.get_traced_memory()[1] * 8, 250 * protocol._MAX_VALUES) < 1_000_000_000
+    tracemalloc.stop()
+    with pytest.raises(protocol.Malformed):
+        protocol.decode(b"[" + b"[]," * (protocol._MAX_VALUES + 1) + b"0]", Any)
+
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, LocalragError)]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_error_comes_back_with_message_and_hint(kind: type[LocalragError]) -> None:
+    back = travelled(protocol.ErrorMessage.of(kind("what\udcff", "do this")), protocol.ErrorMessage).error()
+    assert type(back) is kind and (back.message, back.hint) == ("what\udcff", "do this")
+
+
+def test_an_error_defined_elsewhere_comes_back_as_its_base_class() -> None:
+    assert type(protocol.ErrorMessage.of(NoEngine("no engine", "install one")).error()) is errors.ReadError
+
+
+def test_an_unknown_error_is_refused() -> None:
+    with pytest.raises(protocol.Malformed):
+        protocol.ErrorMessage("SystemExit", "a", "b").error()

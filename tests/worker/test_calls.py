@@ -1,0 +1,127 @@
+"""Calls of `Engine` travel to a worker and back unchanged; anything else is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+
+from localrag import protocol
+from localrag.errors import ModelError
+from localrag.events import Answered, Delta, Event, IngestReport, Warmed
+from localrag.ingest.source_files import PageImage
+from localrag.settings import Settings
+from localrag.types import Answer, Citation, Document, Filter, Page, Plan, Turn
+from localrag.worker import engine as calls
+from localrag.worker.engine import Engine, Folder, Opened, call_of
+
+DOCUMENT = Document(1, "/root", "a\udcff.pdf", "T", "ab" * 32, 9, 1, 5, True)
+CITATION = Citation("contracts", "a.pdf", 1, None, "p. 1", "notice", 0, 6, 1)
+ANSWER = Answer("Q?", "A", True, Plan("read", "small", {"tokens": 3}), (CITATION,), table=({"a": 1.5},))
+
+
+def travelled(message: Any, kind: Any) -> Any:
+    return protocol.decode(protocol.encode(message), kind)
+
+
+@pytest.mark.parametrize("name", calls.CALLS)
+def test_every_method_of_the_engine_can_travel(name: str) -> None:
+    call = call_of(name)
+    for kind in (call.result, *call.parameters.values()):
+        with pytest.raises(protocol.Malformed):
+            protocol.from_plain([object()], kind)
+
+
+def test_every_dataclass_that_travels_is_frozen_and_runs_no_code() -> None:
+    found: set[Any] = set()
+
+    def gather(hint: Any) -> None:
+        if hasattr(hint, "__dataclass_params__") and hint not in found:
+            found.add(hint)
+            for each in get_type_hints(hint).values():
+                gather(each)
+        for each in get_args(hint):
+            gather(each)
+
+    for name in calls.CALLS:
+        for hint in get_type_hints(getattr(Engine, name)).values():
+            gather(hint)
+    assert {Answer, IngestReport, Warmed, Opened, Filter} <= found
+    for kind in found:
+        assert kind.__dataclass_params__.frozen and not hasattr(kind, "__post_init__"), kind
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("load", "qwen"), ("ask", Answered(ANSWER)), ("ask", Delta("x\udcff 𝔸\n\x00")), ("look_at", Folder("a", True, 3)),
+        ("ingest", IngestReport("a", "/r", ("x",), moved=(("a", "b"),), ignored={".x": 2})),
+        ("page", Opened(DOCUMENT, Page("text", 1), 3, "/root/a")), ("libraries", ("a", "b")), ("configure", None),
+        ("page_image", PageImage(1, 2, "AAEC", ((0.0, 0.5, 1.0, 1.0),))),
+    ],
+)  # fmt: skip
+def test_results_come_back_unchanged(name: str, value: Any) -> None:
+    call = call_of(name)
+    reply = travelled(calls.Done(1, protocol.to_plain(value, call.result)), calls.Reply)
+    assert protocol.from_plain(reply.value, call.result) == value
+
+
+def test_setup_comes_back_unchanged() -> None:
+    setup = calls.Setup(Settings(home=Path("/h\udcff")), True, 7, ("a",), (("/a", b"\0key"),))
+    assert travelled(setup, calls.Setup) == setup
+    assert "key" not in repr(setup)
+
+
+def test_arguments_travel_by_name_and_stop_stays() -> None:
+    ask = call_of("ask")
+    plain, stop = ask.write(("When?",), {"libraries": ["a"], "history": (Turn("q", "a"),), "stop": bool})
+    assert stop is bool and "stop" not in plain
+    assert ask.read(plain) == {"question": "When?", "libraries": ("a",), "history": (Turn("q", "a"),)}
+    configure = call_of("configure")
+    assert configure.read(configure.write((), {"think": "on"})[0]) == {"think": "on"}
+
+
+@pytest.mark.parametrize("arguments", [{"nonsense": 1}, {"self": 1}, {"question": 7}, {"stop": True}])
+def test_unknown_or_wrong_arguments_are_refused(arguments: Any) -> None:
+    with pytest.raises(protocol.Malformed):
+        call_of("ask").read(arguments)
+    with pytest.raises(TypeError):
+        call_of("ask").write((), arguments)
+
+
+@pytest.mark.parametrize("name", ["__init__", "nonsense", "", "_private"])
+def test_unknown_calls_are_refused(name: str) -> None:
+    with pytest.raises(protocol.Malformed):
+        call_of(name)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        1,
+        [],
+        ["Nonsense", {}],
+        ["Delta"],
+        ["Delta", {"text": 1}],
+        ["Delta", {}],
+        ["Found", {"passages": [1]}],
+        {"text": "a"},
+    ],
+)
+def test_events_of_another_shape_are_refused(data: Any) -> None:
+    with pytest.raises(protocol.Malformed):
+        protocol.from_plain(data, Event)
+
+
+def test_the_kinds_of_a_union_have_different_names() -> None:
+    for name in calls.CALLS:
+        kinds = get_args(call_of(name).result) if get_origin(call_of(name).result) is not tuple else ()
+        assert len({getattr(kind, "__name__", kind) for kind in kinds}) == len(kinds)
+
+
+def test_an_error_travels_with_its_kind_message_and_hint() -> None:
+    reply = travelled(calls.Failed(1, protocol.ErrorMessage.of(ModelError("what\udcff", "do this"))), calls.Reply)
+    error = reply.error.error()
+    assert type(error) is ModelError and (error.message, error.hint) == ("what\udcff", "do this")

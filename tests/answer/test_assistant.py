@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import DOGS, FILLER, LEASE, Keeping, Shelf, ask, verified
 from fakes import HashingEmbedder, ScriptedGenerator
 
 from localrag import api, embeddings
 from localrag.answer.assistant import Assistant
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import ModelError, NotFoundError, StorageError, UsageError
-from localrag.events import Answered, Delta, Event, Found, Notice, Planned, PromptRead, Surveyed
+from localrag.events import Answered, Delta, Found, Notice, Planned, PromptRead, Surveyed
 from localrag.llm import loading, priority
-from localrag.llm.generation import StateStore
 from localrag.security import audit, storage
 from localrag.security.audit import words
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import Answer, NotRead, SkippedPage, Turn
 
-Shelf = Callable[..., Library]
 Put = Callable[..., None]
-FILLER = " ".join(f"Clause {n} settles matter number {n} between the parties and nothing else." for n in range(400))
-LEASE = "The lease of Hall 3 ends on 31 May 2030. The yearly rent is EUR 48,000, payable in advance."
-DOGS = ["Dogs are kept on a lead.", "The kennel is open from 9 to 5. Cats are not admitted."]
 
 
 @pytest.fixture
@@ -40,31 +36,6 @@ def small(shelf: Shelf) -> Library:
 @pytest.fixture
 def large(shelf: Shelf) -> Library:
     return shelf("large", {"leases/hall 3.txt": LEASE, "dogs.pdf": DOGS, "filler.txt": FILLER})
-
-
-def ask(assistant: Assistant, question: str, library: str | list[str], **options: Any) -> tuple[list[Event], Answer]:
-    libraries = [library] if isinstance(library, str) else library
-    events = list(assistant.ask(question, libraries=libraries, **options))
-    last = events[-1]
-    assert isinstance(last, Answered)
-    assert sum(isinstance(event, Answered) for event in events) == 1
-    assert isinstance(events[0], Planned)
-    return events, last.answer
-
-
-def verified(answer: Answer, *libraries: Library) -> None:
-    """Every quote is in the stored text at its offsets, and every marker in the text has its citation."""
-    stores = {library.name: library for library in libraries}
-    for citation in answer.citations:
-        store = stores[citation.library]
-        document = store.document(citation.document)
-        position = 0 if citation.page is None else citation.page - 1
-        text = store.page_text(document.id, position)
-        assert citation.quote and text[citation.start : citation.end] == citation.quote
-        assert (citation.page is None) == (not document.paged)
-    for passage in answer.passages:
-        page = stores[passage.library].page_text(passage.document_id, passage.position)
-        assert page[passage.start : passage.end] == passage.text
 
 
 # --- the ways -----------------------------------------------------------------------------------------------
@@ -410,16 +381,6 @@ def test_vectors_that_are_replaced_while_their_embedder_loads_are_still_searched
 
 
 # --- kept states --------------------------------------------------------------------------------------------
-
-
-class Keeping(ScriptedGenerator):
-    """Keeps a state of each prompt with a stable part, as the real one does."""
-
-    def generate(self, messages: Any, *, states: StateStore | None = None, **options: Any) -> Iterator[Any]:
-        stable = "".join(part for message in messages for part in message.stable)
-        for prefix in self.prefixes(messages) if states is not None else ():
-            states.put(prefix, memoryview(stable.encode()))
-        yield from super().generate(messages, states=states, **options)
 
 
 def kept(home: Path) -> bytes:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asking import ask
 
-from answer.test_assistant import ask
 from localrag.answer.assistant import Assistant
 from localrag.events import Answered
 from localrag.store.library import Library

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asking import DOGS, FILLER, LEASE, ask
 
-from answer.test_assistant import DOGS, FILLER, LEASE, ask
 from localrag.answer.assistant import Assistant
 from localrag.events import Planned
 from localrag.settings import Settings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from asking import DOGS, FILLER, LEASE, Keeping, Shelf, ask, verified
 
-from answer.test_assistant import DOGS, FILLER, LEASE, Keeping, Shelf, ask, verified
 from localrag.answer import answerability, routing
 from localrag.answer.assistant import Assistant
 from localrag.events import Planned

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from asking import DOGS, FILLER, LEASE, Shelf, ask, verified
 
-from answer.test_assistant import DOGS, FILLER, LEASE, Shelf, ask, verified
 from localrag.answer import decomposition
 from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta, Event, Found, Planned

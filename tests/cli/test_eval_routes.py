@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from evaluation.office import (  # noqa: F401
+from fakes import ScriptedGenerator
+from office import (  # noqa: F401
     QUESTIONS,
     asked,
     make_dataset,
@@ -16,7 +17,6 @@ from evaluation.office import (  # noqa: F401
     make_settings,
     write,
 )  # fmt: skip
-from fakes import ScriptedGenerator
 
 from localrag.cli.evaluate import eval_command
 from localrag.errors import UsageError

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from evaluation.office import make_dataset, make_documents, make_model, make_settings, write  # noqa: F401
 from fakes import ScriptedGenerator
+from office import make_dataset, make_documents, make_model, make_settings, write  # noqa: F401
 
 from localrag.cli.evaluate import eval_command
 from localrag.errors import UsageError

@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from evaluation.office import (  # noqa: F401
+from fakes import ScriptedGenerator
+from office import (  # noqa: F401
     QUESTIONS,
     asked,
+    make_beir,
     make_dataset,
     make_documents,
     make_model,
     make_settings,
     write,
 )  # fmt: skip
-from evaluation.test_beir import make as make_beir
-from fakes import ScriptedGenerator
 
 from localrag.api import open_library
 from localrag.cli import eval_setup

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
+from conversations import WHOLE
 from docx import Document
-from sessions.test_restoring import WHOLE
 
 from localrag.cli.app import localrag
 from localrag.errors import LocalragError, NotFoundError, UsageError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sessions.test_restoring import WHOLE
+from conversations import WHOLE
 
 from localrag import api
 from localrag.answer.survey import table_files

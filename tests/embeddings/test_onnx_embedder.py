@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from embedder_checks import sound
 from tiny_models import transformer
 
-from embeddings.test_embedding import sound
 from localrag.embeddings import EmbedderIdentity, SentenceTransformerEmbedder, load_embedder
 from localrag.embeddings.onnx_embedder import OnnxEmbedder
 from localrag.errors import Cancelled, EmbedderMismatch, ModelError

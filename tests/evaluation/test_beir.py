@@ -1,41 +1,26 @@
+"""BEIR sets become questions with graded documents."""
+
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
 import pytest
+from office import CORPUS, make_beir
 
 from localrag.errors import Cancelled, NotFoundError, UsageError
 from localrag.evaluation import beir
 
-CORPUS = [
-    {"_id": "10", "title": "Harbour rents", "text": "The monthly rent of the harbour office is EUR 2,450."},
-    {"_id": "a/B", "title": "", "text": "Rail journeys are booked in second class."},
-    {"_id": "11", "title": "Board", "text": "The board chose Ada Quill as its treasurer."},
-]
-
-
-def make(
-    folder: Path, qrels: str = "query-id\tcorpus-id\tscore\nq1\t10\t2\nq1\ta/B\t1\nq1\t11\t0\nq2\t11\t1\n"
-) -> Path:
-    folder.mkdir()
-    lines = "".join(json.dumps(row) + "\n" for row in CORPUS)
-    (folder / "corpus.jsonl").write_text(lines, encoding="utf-8")
-    queries = [{"_id": "q1", "text": "harbour rent"}, {"_id": "q2", "text": "treasurer"}, {"_id": "q3", "text": "none"}]
-    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries), encoding="utf-8")
-    (folder / "qrels.tsv").write_text(qrels, encoding="utf-8")
-    return folder
-
 
 def test_queries_with_judgements_become_questions_with_graded_documents(tmp_path: Path) -> None:
-    first, second = beir.load(make(tmp_path / "set"))
+    first, second = beir.load(make_beir(tmp_path / "set"))
     assert (first.id, first.question, second.id) == ("q1", "harbour rent", "q2")
     assert dict(first.grades) == {"10.md": 2, beir.file_name("a/B"): 1, "11.md": 0}
     assert first.documents == ("10.md", beir.file_name("a/B"))
 
 
 def test_judgements_may_lie_in_a_folder_and_in_the_form_of_trec(tmp_path: Path) -> None:
-    folder = make(tmp_path / "set")
+    folder = make_beir(tmp_path / "set")
     (folder / "qrels.tsv").unlink()
     (folder / "qrels").mkdir()
     (folder / "qrels/test.tsv").write_text("q2 0 11 1\n")
@@ -44,7 +29,7 @@ def test_judgements_may_lie_in_a_folder_and_in_the_form_of_trec(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl", "qrels.tsv"])
 def test_a_missing_file_is_named_with_the_form_of_the_folder(tmp_path: Path, name: str) -> None:
-    folder = make(tmp_path / "set")
+    folder = make_beir(tmp_path / "set")
     (folder / name).unlink()
     with pytest.raises(NotFoundError) as caught:
         beir.load(folder)
@@ -54,19 +39,19 @@ def test_a_missing_file_is_named_with_the_form_of_the_folder(tmp_path: Path, nam
 
 def test_a_bad_line_is_said_by_its_number(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="line 2"):
-        beir.load(make(tmp_path / "set", "query-id\tcorpus-id\tscore\nq1\t10\tmuch\n"))
+        beir.load(make_beir(tmp_path / "set", "query-id\tcorpus-id\tscore\nq1\t10\tmuch\n"))
     with pytest.raises(UsageError, match="no query"):
-        beir.load(make(tmp_path / "other", "q9\t10\t1\n"))
+        beir.load(make_beir(tmp_path / "other", "q9\t10\t1\n"))
 
 
 def test_each_document_is_a_file_with_its_title_as_heading(tmp_path: Path) -> None:
-    assert beir.write_corpus(make(tmp_path / "set"), tmp_path / "out") == 3
+    assert beir.write_corpus(make_beir(tmp_path / "set"), tmp_path / "out") == 3
     assert (tmp_path / "out/10.md").read_text() == f"# Harbour rents\n\n{CORPUS[0]['text']}\n"
     assert (tmp_path / "out" / beir.file_name("a/B")).read_text() == f"{CORPUS[1]['text']}\n"
 
 
 def test_a_corpus_is_written_again_only_where_it_changed(tmp_path: Path) -> None:
-    folder, out = make(tmp_path / "set"), tmp_path / "out"
+    folder, out = make_beir(tmp_path / "set"), tmp_path / "out"
     beir.write_corpus(folder, out)
     before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     rows = [{**CORPUS[0], "text": "Other words."}, CORPUS[1]]
@@ -78,7 +63,7 @@ def test_a_corpus_is_written_again_only_where_it_changed(tmp_path: Path) -> None
 
 
 def test_stopping_keeps_what_is_written(tmp_path: Path) -> None:
-    folder, out = make(tmp_path / "set"), tmp_path / "out"
+    folder, out = make_beir(tmp_path / "set"), tmp_path / "out"
     polls = iter([False, False])
     with pytest.raises(Cancelled):
         beir.write_corpus(folder, out, stop=lambda: next(polls, True))

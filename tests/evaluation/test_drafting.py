@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from fakes import ScriptedGenerator
+from office import write
 
-from evaluation.office import write
 from localrag import api
 from localrag.answer import prompts
 from localrag.errors import UsageError

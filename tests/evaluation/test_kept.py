@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from office import QUESTIONS, write
 
-from evaluation.office import QUESTIONS, write
 from localrag import api
 from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation import kept

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import pytest
-from fakes import HashingEmbedder
+from asking import EMBEDDER, search
 
 from localrag.errors import NotFoundError
 from localrag.search import retrieval
@@ -17,14 +17,6 @@ from localrag.store.library import Library
 from localrag.types import Passage
 
 Shelf = Callable[..., Library]
-EMBEDDER = HashingEmbedder()
-
-
-def search(libraries: Library | Sequence[Library], question: str, **options: object) -> list[Passage]:
-    libraries = [libraries] if isinstance(libraries, Library) else libraries
-    embedders = {library.name: EMBEDDER for library in libraries}
-    return retrieval.search(libraries, embedders, question, **options)  # type: ignore[arg-type]
-
 
 ANIMALS = {
     "birds.txt": "Flamingos are pink because of what they eat.",

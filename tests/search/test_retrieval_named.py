@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
+from asking import search
 
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 from localrag.types import Filter, Passage
-from search.test_retrieval import search
 
 Shelf = Callable[..., Editor]
 Put = Callable[..., None]

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from conversations import WHOLE
 from docx import Document
 from markdown_it import MarkdownIt
 
@@ -23,7 +24,6 @@ from localrag.sessions import Origin, SavedTurn, Session
 from localrag.sessions.export import writing
 from localrag.sessions.export.writing import FORMS, file_name, form_of, write, written
 from localrag.types import Answer, Citation, Filter, NotRead, Plan
-from sessions.test_restoring import WHOLE
 
 TIME = "2026-01-01T10:00:00+00:00"
 

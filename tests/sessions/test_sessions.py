@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conversations import WHOLE, mutated
 
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.sessions import Origin, SessionStore
 from localrag.sessions.export.writing import FORMS, file_name, written
 from localrag.sessions.searching import Searched
 from localrag.types import Answer, Citation, Filter, NotRead, Plan, Turn
-from sessions.test_restoring import WHOLE, mutated
 
 
 @pytest.fixture

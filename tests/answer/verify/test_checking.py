@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from asking import LEASE, Shelf, ask
 
-from answer.test_assistant import LEASE, Shelf, ask
 from localrag.answer import prompts
 from localrag.answer.assistant import Assistant
 from localrag.answer.verify import annotations as marking

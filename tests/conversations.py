@@ -1,0 +1,64 @@
+"""An answer with every field filled, and JSON with one place in it changed."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from localrag.types import (
+    Answer,
+    Citation,
+    Conflict,
+    Cost,
+    Figure,
+    Flag,
+    NotRead,
+    Passage,
+    Plan,
+    Seconds,
+    Side,
+    Split,
+    Usage,
+    Working,
+)
+
+WHOLE = Answer(
+    question="When does the lease end?",
+    answer="It ends on 31 May 2030 [1].",
+    found=True,
+    plan=Plan("retrieve", "a short question", {"score": 0.7, "deep": {"a": [1, None, "x"]}}, (Cost("read", 9, 1.5),)),
+    citations=(Citation("contracts", "lease.pdf", 12, "xii", "p. 12 (printed xii)", "ends on 31 May 2030", 40, 60, 1),),
+    citations_dropped=1,
+    unsupported=("It rains.",),
+    not_read=(NotRead("contracts", "scan.pdf", "no text on page 3", 3),),
+    passages=(Passage("contracts", "lease.pdf", None, None, ("Term",), "words", 0, 5, 0.5, also=("p. 3",)),),
+    table=({"document": "a", "count": 3, "yes": True, "none": None},),
+    tokens=Usage(10, 5, 3),
+    seconds=Seconds(0.1, 0.2, None, 3.0),
+    model="fake-1b",
+    embedder="small",
+    stopped=True,
+    looked_for="the lease's end",
+    looked_at="2 passages",
+    context={"rules": 80},
+    flags=(Flag("amount", "EUR 58,000", "not in what is cited"),),
+    workings=(Working("5 / 10", "50 %", 50.0, (Figure("5", "p. 60", 1),)),),
+    conflicts=(Conflict("Pay within", (Side("30 days", "a.pdf", "p. 1", "2025-09-08", 1),), False),),
+    split=Split((("30", 4), ("60", 1))),
+    confidence=0.75,
+    reasoning="hm",
+)
+JUNK: list[Any] = [None, True, -1, 2**64, 1e400, "", "\ud800", "\x1b[31m", [], {}, [[]], {"": {}}, [None], float("nan")]
+
+
+def mutated(value: Any, dice: random.Random) -> Any:
+    """A copy with one place somewhere in it made something else, taken out or doubled."""
+    if isinstance(value, dict) and value and dice.random() < 0.9:
+        key = dice.choice(list(value))
+        if dice.random() < 0.1:
+            return {name: item for name, item in value.items() if name != key}
+        return value | {key: mutated(value[key], dice)}
+    if isinstance(value, list) and value and dice.random() < 0.9:
+        at = dice.randrange(len(value))
+        return [*value[:at], mutated(value[at], dice), *value[at:]]
+    return dice.choice(JUNK)

@@ -50,7 +50,7 @@ COMMANDS = {
     "show": ("libraries", "Print a page as it is stored."),
     "status": ("libraries", "Tell what a library holds."),
     "vault": ("vault", "Encrypt libraries on the disk, and say who may open them."),
-    "warm": ("warm", "Read documents ahead of time, so that questions on them begin to be answered at once."),
+    "warm": ("ingest", "Read documents into the prompt cache, so that answers start at once."),
 }
 
 # These open no library, so that no key is asked of them.

@@ -1,19 +1,30 @@
-"""`localrag ingest`: a folder into a library."""
+"""`localrag ingest` and `localrag warm`: read a folder into a library, and documents into the prompt cache."""
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli.options import complete_library, json_option, keep_to_retention, print_json, shown
+from localrag.cli import unlocking
+from localrag.cli.options import (
+    complete_document,
+    complete_library,
+    json_option,
+    keep_to_retention,
+    print_json,
+    shown,
+)
+from localrag.cli.output import bar, counted, duration, interruptible, remarks, size
 from localrag.errors import LocalragError, UsageError
 from localrag.ingest import scan
 from localrag.security import offline, sandbox
@@ -21,10 +32,19 @@ from localrag.settings import Settings, load_settings
 from localrag.store.names import check_name, name_for
 
 if TYPE_CHECKING:
-    from localrag.events import IngestProgress, IngestReport
+    from localrag.answer.warming import Estimate
+    from localrag.events import IngestProgress, IngestReport, Piece, Warmed
     from localrag.types import Ocr
 
-_MOST_LISTED = 40
+_MAX_LISTED = 40
+_STOPPING = "Stopping after this step; what was read is kept. Press Ctrl-C again to stop at once."
+_STAGES = {
+    "scan": "looking at the files",
+    "read": "reading",
+    "embed": "embedding",
+    "store": "storing",
+    "index": "writing the index",
+}
 
 
 @click.command(
@@ -43,55 +63,42 @@ Examples:
 )
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", metavar="NAME", shell_complete=complete_library, help="The library; else the folder's name.")
-@click.option("--root", metavar="OLD_PATH", help="PATH was known as OLD_PATH before; keep what was read of it.")
-@click.option("--prune", is_flag=True, help="Remove what is gone, also where that is everything or a large part.")
-@click.option("--include-forgotten", is_flag=True, help="Let back in what was forgotten (localrag forget).")
-@click.option("--watch", is_flag=True, help="Stay, and follow every change of the folder until Ctrl-C.")
+@click.option("--root", metavar="OLD_PATH", help="The folder moved: what was read from OLD_PATH now belongs to PATH.")
+@click.option("--prune", is_flag=True, help="Remove documents whose files are gone, however many they are.")
+@click.option("--include-forgotten", is_flag=True, help="Read documents again that `localrag forget` deleted.")
+@click.option("--watch", is_flag=True, help="Keep running, and follow every change of the folder until Ctrl-C.")
 @click.option(
     "--password-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="Passwords for encrypted files, one a line; each is tried.",
+    help="Passwords to try on encrypted files, one a line.",
 )
 @click.option(
     "--ocr",
     type=click.Choice(("auto", "force", "off")),
-    help="Recognise text in pictures: of pages without text (auto), of all, of none. Kept for later runs.",
+    help="Recognise text in pictures: on pages without text (auto), on all, on none. Kept for later runs.",
 )
-@click.option(
-    "--ocr-languages", metavar="CODES", help="Languages that recognition expects: en,de. Kept for later runs."
-)
-@click.option("--re-embed", is_flag=True, help="Make all vectors anew with the default embedder, from the stored text.")
-@click.option("--warm", is_flag=True, help="Then read the documents ahead of time, as `localrag warm` does.")
-@click.option("--encrypt", is_flag=True, help="Encrypt the library on the disk first; see `localrag vault encrypt`.")
-@click.option("--no-wait", is_flag=True, help="Fail, instead of waiting, while another process writes to the library.")
+@click.option("--ocr-languages", metavar="CODES", help="Languages to recognise, such as en,de. Kept for later runs.")
+@click.option("--re-embed", is_flag=True, help="Make all vectors again with the default embedder, from stored text.")
+@click.option("--warm", is_flag=True, help="Then read the documents into the prompt cache, as `localrag warm` does.")
+@click.option("--encrypt", is_flag=True, help="Encrypt the library first; see `localrag vault encrypt`.")
+@click.option("--no-wait", is_flag=True, help="Fail instead of waiting while another process writes to the library.")
 @json_option
 def ingest_command(
-    path: Path,
-    name: str | None,
-    root: str | None,
-    prune: bool,
-    include_forgotten: bool,
-    watch: bool,
-    password_file: Path | None,
-    ocr: Ocr | None,
-    ocr_languages: str | None,
-    re_embed: bool,
-    warm: bool,
-    encrypt: bool,
-    no_wait: bool,
-    as_json: bool,
-) -> None:
-    """Read the documents in PATH into a library, or bring the library level with PATH.
+    path: Path, name: str | None, root: str | None, prune: bool, include_forgotten: bool, watch: bool,
+    password_file: Path | None, ocr: Ocr | None, ocr_languages: str | None, re_embed: bool, warm: bool, encrypt: bool,
+    no_wait: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Read the documents in PATH into a library, or update the library from PATH.
 
-    Only what is new or changed is read; moved files are recognised; documents whose files are gone are removed, unless
-    more than a fifth of them is gone at once (see --prune). Reads PDF, Word, PowerPoint, Excel, OpenDocument, RTF, web
-    pages, e-books, mail with its attachments (EML, MSG, MBOX), calendars, transcripts, archives, pictures and scans (by
-    text recognition), data (CSV, JSON, XML, YAML), Markdown and plain text. A file `.localragignore` names what to pass
-    over, as `.gitignore` does. Ctrl-C stops after the step at hand; the next run goes on.
+    Reads only what is new or changed, recognises moved files, and removes documents whose files are gone, unless that
+    is more than a fifth of them (see --prune). Reads PDF, Word, PowerPoint, Excel, OpenDocument, RTF, web pages,
+    e-books, mail with attachments (EML, MSG, MBOX), calendars, transcripts, archives, pictures and scans (with text
+    recognition), data (CSV, JSON, XML, YAML), Markdown and plain text. A file `.localragignore` lists what to skip, in
+    the form of `.gitignore`. Ctrl-C stops after the current step; the next run continues.
     """
     settings = load_settings()
-    chosen = _held(settings, path, name, watch)  # before numpy is imported, which starts threads
+    chosen = _confine(settings, path, name, watch)  # before numpy is imported, which starts threads
     from localrag import api
 
     library = api.open_library(chosen, settings=settings, create=True)
@@ -101,34 +108,36 @@ def ingest_command(
         encrypt_first(library.folder, library.name)
     passwords = _passwords(password_file)
     languages = None if ocr_languages is None else _languages(ocr_languages)
+    # --json together with --watch prints one report for each pass.
+    show: Callable[[IngestReport], None] = (lambda report: print_json(report.to_dict())) if as_json else _print
 
     def once(stop: Callable[[], bool]) -> IngestReport:
-        with _bar(quiet=as_json or not sys.stderr.isatty()) as (report_progress, _):
+        with bar(quiet=as_json) as update:
+
+            def progress(event: IngestProgress) -> None:
+                update(event.done, event.total or None, f"{_STAGES[event.stage]} {event.document}")
+
             return library.ingest(
                 path, prune=prune, include_forgotten=include_forgotten, moved_from=root, passwords=passwords, ocr=ocr,
-                ocr_languages=languages,
-                wait=not no_wait, progress=report_progress, stop=stop,
+                ocr_languages=languages, wait=not no_wait, progress=progress, stop=stop,
                 on_wait=lambda message: click.echo(message, err=True),
             )  # fmt: skip
 
-    with _stopping() as stop:
+    with interruptible(_STOPPING) as stopping:
+        stop = lambda: stopping.asked  # noqa: E731
         if re_embed:
-            with _bar(quiet=as_json or not sys.stderr.isatty()) as (_, report_counts):
-                count = library.re_embed(progress=report_counts, stop=stop)
-            click.echo(f"Made {count} vectors anew.", err=True)
+            with bar(quiet=as_json) as update:
+                count = library.re_embed(progress=lambda done, total: update(done, total, "embedding"), stop=stop)
+            click.echo(f"Made {counted(count, 'vector')} again.", err=True)
         report = once(stop)
-        told = {}
-        if not as_json:
-            _tell(report, as_json)
+        if not (as_json and warm and report.complete):
+            show(report)
         if warm and report.complete:
-            from localrag.cli.warm import warm_library
-
-            drawn = not as_json and sys.stderr.isatty()
-            told = {"warm": warm_library(library.name, (), settings, stop, drawn=drawn, silent=as_json)}
-        if as_json:
-            print_json({**report.to_dict(), **told})
+            warmed = warm_library(library.name, (), settings, stop, quiet=as_json)
+            if as_json:
+                print_json({**report.to_dict(), "warm": warmed})
         if watch and report.complete:
-            _watch(path, report, once, stop, as_json)
+            _watch(path, report, once, stop, show)
             return
     if not report.complete:
         sys.exit(130)
@@ -137,56 +146,45 @@ def ingest_command(
         raise _nothing_read(path, report)
 
 
-def _held(settings: Settings, path: Path, name: str | None, watch: bool) -> str:
-    """Limit this process to the library that a folder is read into, and say which."""
+def _confine(settings: Settings, path: Path, name: str | None, watch: bool) -> str:
+    """Confine this process to the library that a folder is read into; returns the library's name."""
     keep_to_retention(settings)
     chosen = check_name(name) if name else name_for(path, settings)
     scan.root_of(path)  # raises where there is none, before anything is made for it
     sandbox.make_room(settings, chosen)
     if watch and offline.shut() and sandbox.leads_to_walls(path, settings):
         click.echo(
-            f"Libraries lie below {shown(str(path))}: what is put right beside them is read at the next start.",
-            err=True,
+            f"{shown(str(path))} contains libraries: files added beside them are read at the next start.", err=True
         )
     sandbox.hold(settings, [chosen])
     return chosen
 
 
 def _watch(
-    path: Path,
-    report: IngestReport,
-    once: Callable[[Callable[[], bool]], IngestReport],
-    stop: Callable[[], bool],
-    as_json: bool,
-) -> None:
-    """Bring the library level at every change; a change that cannot be taken in now is taken in with the next."""
+    path: Path, report: IngestReport, once: Callable[[Callable[[], bool]], IngestReport], stop: Callable[[], bool],
+    show: Callable[[IngestReport], None],
+) -> None:  # fmt: skip
+    """Update the library at every change; a change that fails is tried again with the next one."""
     from localrag.ingest.watch import changes
 
     def blind(reason: str) -> None:
-        _say(f"  The system does not tell of changes here ({reason}); the folder is looked at every minute.")
+        _say(f"  The system reports no changes here ({reason}); localrag looks at the folder every minute.")
 
-    _say(f"Watching {str(path)!r}; Ctrl-C ends it.")
-    said = ""
+    _say(f"Watching {str(path)!r}; press Ctrl-C to end.")
+    last_error = ""
     for _ in changes(path if path.is_dir() else path.parent, stop, blind):
         before = report
         try:
             report = once(stop)
         except LocalragError as error:
-            if (words := f"  {error.message}. {error.hint}") != said:
+            if (words := f"  {error.message}. {error.hint}") != last_error:
                 _say(words)
-            said = words
+            last_error = words
             continue
-        said = ""
+        last_error = ""
         done = report.read or report.removed or report.moved or report.copies
         if done or (report.failed, report.kept) != (before.failed, before.kept):
-            _tell(report, as_json)
-
-
-def _tell(report: IngestReport, as_json: bool) -> None:
-    if as_json:
-        print_json(report.to_dict())
-    else:
-        _print(report)
+            show(report)
 
 
 def _passwords(file: Path | None) -> list[str]:
@@ -195,78 +193,21 @@ def _passwords(file: Path | None) -> list[str]:
     try:
         return [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line]
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"cannot read the password file {str(file)!r}: {error}", "One password a line, UTF-8."
-        ) from None
+        message = f"cannot read the password file {str(file)!r}: {error}"
+        raise UsageError(message, "Write one password a line, in UTF-8.") from None
 
 
 def _languages(codes: str) -> list[str]:
     found = [code.strip().lower() for code in codes.replace("+", ",").split(",") if code.strip()]
     if not found or not all(code.isalpha() and len(code) in (2, 3) for code in found):
-        raise UsageError(f"{codes!r} is no list of languages", "Give codes of two letters: --ocr-languages en,de")
+        raise UsageError(f"{codes!r} is not a list of languages", "Give two-letter codes: --ocr-languages en,de")
     return found
 
 
 def _nothing_read(path: Path, report: IngestReport) -> UsageError:
     if report.failed:
-        return UsageError(f"none of the documents in {str(path)!r} could be read", "The reasons stand above.")
-    return UsageError(f"there is nothing to read in {str(path)!r}", "The types that are read: localrag ingest --help")
-
-
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C asks for a clean stop, the second ends at once (which loses nothing either)."""
-    asked = False
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        click.echo("\nStopping after this step; what was read is kept. Ctrl-C again to stop at once.", err=True)
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _bar(
-    quiet: bool,
-) -> Iterator[tuple[Callable[[IngestProgress], None] | None, Callable[[int, int], None]]]:
-    """A progress bar on stderr, as two functions to call."""
-    if quiet:
-        yield None, lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-    from rich.text import Text
-
-    columns = (
-        TextColumn("{task.completed}/{task.total}"),
-        BarColumn(24),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[now]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=None, now="looking at the files")
-
-        def update(event: IngestProgress) -> None:
-            now = Text(f"{_STAGES[event.stage]} {shown(event.document)}"[:100])
-            progress.update(task, completed=event.done, total=event.total or None, now=now)
-
-        yield update, lambda done, total: progress.update(task, completed=done, total=total, now="embedding")
-
-
-_STAGES = {
-    "scan": "looking at the files",
-    "read": "read",
-    "embed": "embedding",
-    "store": "stored",
-    "index": "writing the index",
-}
+        return UsageError(f"no document in {str(path)!r} could be read", "See the reasons above.")
+    return UsageError(f"there is nothing to read in {str(path)!r}", "For the types that are read: localrag ingest -h")
 
 
 def _say(text: str) -> None:
@@ -276,33 +217,30 @@ def _say(text: str) -> None:
 def _print(report: IngestReport) -> None:
     head = "Read" if report.complete else "Stopped. Read so far:"
     also = [
+        f"{report.unchanged} unchanged",
         f"{len(report.moved)} moved" if report.moved else "",
-        f"{len(report.copies)} copies of others" if report.copies else "",
+        counted(len(report.copies), "duplicate") if report.copies else "",
         f"{len(report.removed)} removed" if report.removed else "",
-        f"{report.recognised} pages recognised in pictures" if report.recognised else "",
+        f"{counted(report.recognised, 'page')} recognised in pictures" if report.recognised else "",
         f"{len(report.failed)} failed" if report.failed else "",
-        f"{report.forgotten} passed over as forgotten (--include-forgotten)" if report.forgotten else "",
+        f"{report.forgotten} skipped as forgotten (--include-forgotten)" if report.forgotten else "",
     ]
     _say(
-        f"{head} {len(report.read)} document(s) into {report.library!r} ({report.chunks} passages), "
-        + ", ".join(part for part in (f"{report.unchanged} unchanged", *also) if part)
-        + f", in {report.seconds:.1f} s."
+        f"{head} {counted(len(report.read), 'document')} into {report.library!r} "
+        f"({counted(report.chunks, 'passage')}), {', '.join(part for part in also if part)}, in {report.seconds:.1f} s."
     )
     if report.kept:
         _say(
-            f"  {len(report.kept)} files are gone, more than a fifth of them, so nothing was removed. Is a share not "
-            "mounted? If they are meant to go, repeat with --prune."
+            f"  {counted(len(report.kept), 'file')} are gone, more than a fifth, so no document was removed. Is a "
+            "network folder not mounted? To remove them, repeat with --prune."
         )
     lines = [
         *(f"  failed: {failure.document}: {failure.reason}" for failure in report.failed),
         *(f"  no text: {document} p. {page.number}: {page.reason}" for document, page in report.skipped_pages),
-        *(f"  note: {_where(document, remark.number)}: {remark.text}" for document, remark in report.remarks),
-        *(f"  nearly the same: {document} and {other}" for document, other in report.near),
+        *(f"  note: {_place(document, remark.number)}: {remark.text}" for document, remark in report.remarks),
+        *(f"  near duplicate: {document} and {other}" for document, other in report.near),
     ]
-    for line in lines[:_MOST_LISTED]:
-        _say(line)
-    if len(lines) > _MOST_LISTED:
-        _say(f"  and {len(lines) - _MOST_LISTED} more: localrag status {report.library}")
+    remarks(lines, _MAX_LISTED, f"localrag status {report.library}")
     if report.ignored:
         _say("  not read (other types): " + ", ".join(f"{n} {suffix}" for suffix, n in report.ignored.items()))
     if report.read or report.unchanged:
@@ -310,5 +248,127 @@ def _print(report: IngestReport) -> None:
         _say(f'Next: localrag ask "…" --library {name}   or   localrag chat {name}')
 
 
-def _where(document: str, page: int | None) -> str:
+def _place(document: str, page: int | None) -> str:
     return document if page is None else f"{document} p. {page}"
+
+
+# --- warm ---------------------------------------------------------------------------------------------------
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_NICE = 10
+
+
+def _duration(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text.strip().lower())
+    if found is None or not float(found[1]):
+        raise click.BadParameter(f"{text!r} is not a time; for example 8h, 45m, 90s")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+@click.command(
+    "warm",
+    epilog="""\b
+Examples:
+  localrag warm contracts
+  localrag warm contracts --document 'leases/*.pdf'
+  localrag warm contracts --for 8h
+  localrag warm contracts --estimate
+  localrag warm contracts --json | jq .kept""",
+)
+@click.argument("name", metavar="NAME", shell_complete=complete_library)
+@click.option("-d", "--document", "documents", multiple=True, metavar="GLOB", shell_complete=complete_document,
+              help="Only documents whose path matches; may be repeated.")  # fmt: skip
+@click.option("--for", "seconds", callback=_duration, metavar="TIME", help="Stop after this time: 8h, 45m, 90s.")
+@click.option("--estimate", "only_estimate", is_flag=True, help="Only print what it would take.")
+@json_option
+def warm_command(
+    name: str, documents: tuple[str, ...], seconds: float | None, only_estimate: bool, as_json: bool
+) -> None:
+    """Read the documents of the library NAME into the prompt cache on the disk.
+
+    A question about a cached document gets its first word within seconds, however long the document is. A document
+    longer than the model can use is read section by section. Questions asked meanwhile go first. Ctrl-C stops; the same
+    command continues. Nothing that is cached already is deleted.
+    """
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
+    settings = load_settings()
+    keep_to_retention(settings)
+    sandbox.hold(settings, [check_name(name)], reads=unlocking.key_files())
+    with interruptible() as stop:
+        until = time.monotonic() + seconds if seconds is not None else float("inf")
+        result = warm_library(
+            name, documents, settings, lambda: stop.asked or time.monotonic() > until, only_estimate=only_estimate,
+            quiet=as_json,
+        )  # fmt: skip
+    if as_json:
+        print_json(result)
+    if stop.asked:
+        sys.exit(130)
+
+
+def warm_library(
+    name: str, documents: Sequence[str], settings: Settings, stop: Callable[[], bool], *, only_estimate: bool = False,
+    quiet: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """Warm a library, with progress on stderr unless `quiet`; returns what was done, for JSON."""
+    from localrag.answer import warming
+    from localrag.llm import loading
+    from localrag.store.library import Library
+
+    library = Library.open(settings.library_dir(name), name)
+    with closing(library), closing(loading.load_generator(settings)) as model:
+        pieces = warming.pieces(library, library.documents(documents or None), model, settings, stop)
+        estimate = warming.estimate(library, pieces, model, settings)
+        if not quiet:
+            _print_estimate(estimate, pieces)
+        kept: list[str] = []
+        no_room: list[str] = []
+        began = time.monotonic()
+        if not only_estimate:
+            with _piece_bar(quiet) as draw:
+                for event in warming.warm(library, pieces, model, settings, stop=stop):
+                    draw(event)
+                    if event.state in ("kept", "no room"):
+                        (kept if event.state == "kept" else no_room).append(event.piece.name)
+        seconds = time.monotonic() - began
+        result = {
+            "library": name, "model": model.model, "estimate": asdict(estimate), "kept": kept, "no_room": no_room,
+            "kept_before": [piece.name for piece in pieces if piece.kept],
+            "not_read": [{"name": piece.name, "reason": piece.why_not} for piece in pieces if piece.why_not],
+            "seconds": round(seconds, 1),
+        }  # fmt: skip
+    if not quiet and not only_estimate:
+        click.echo(f"Cached {len(kept)} of {estimate.pieces} in {duration(seconds)}.", err=True)
+        if no_room:
+            click.echo(f"  no room for {len(no_room)} more: raise cache_bytes, or use --document.", err=True)
+    return result
+
+
+def _print_estimate(estimate: Estimate, pieces: Sequence[Piece]) -> None:
+    documents = len({piece.document.id for piece in pieces})
+    parts = f" in {len(pieces)} parts" if len(pieces) != documents else ""
+    time_ = (
+        "time unknown before the first answer" if estimate.seconds is None else f"about {duration(estimate.seconds)}"
+    )
+    click.echo(
+        f"{counted(documents, 'document')}{parts}: {estimate.kept} cached, {estimate.pieces} to read "
+        f"({estimate.tokens:,} tokens, {time_}, {size(estimate.bytes)} on the disk; the limit of a library is "
+        f"{size(estimate.bound)}).",
+        err=True,
+    )
+    remarks([f"  not read: {piece.name}: {piece.why_not}" for piece in pieces if piece.why_not], 10, "--json")
+
+
+@contextmanager
+def _piece_bar(quiet: bool) -> Iterator[Callable[[Warmed], None]]:
+    """Draw a progress bar over the tokens of each piece."""
+    with bar(quiet=quiet) as update:
+
+        def draw(event: Warmed) -> None:
+            now = "waiting for a question" if event.state == "waiting" else event.piece.name
+            update(event.done, event.piece.tokens, f"tokens, {event.number}/{event.total}: {now}")
+
+        yield draw

@@ -160,27 +160,22 @@ def test_stopped_it_keeps_what_is_whole_and_goes_on_from_there(papers: Editor, m
 # --- the command --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(autouse=True)
-def keep_priority(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localrag.cli.warm._lower_priority", lambda: None)
-
-
 def run(*arguments: str) -> Any:
     return CliRunner().invoke(localrag, list(arguments), catch_exceptions=False)
 
 
-def test_the_command_tells_what_it_takes_and_what_was_kept(papers: Editor, models: Any) -> None:
+def test_warm_prints_its_estimate_and_result(papers: Editor, models: Any) -> None:
     told = run("warm", "papers", "--estimate")
-    assert "2 document(s): 0 kept already, 2 to read" in told.stderr and not list(papers.folder.rglob("*.state"))
+    assert "2 documents: 0 cached, 2 to read" in told.stderr and not list(papers.folder.rglob("*.state"))
     done = json.loads(run("warm", "papers", "--document", "lease*", "--json").stdout)
     assert done["kept"] == ["lease.txt"] and done["estimate"]["pieces"] == 1 and done["no_room"] == []
     again = run("warm", "papers")
-    assert "1 kept already, 1 to read" in again.stderr and "Kept 1 of 1" in again.stderr
+    assert "1 cached, 1 to read" in again.stderr and "Cached 1 of 1" in again.stderr
 
 
-def test_a_time_that_is_none_is_refused(papers: Editor, models: Any) -> None:
+def test_a_malformed_time_is_refused(papers: Editor, models: Any) -> None:
     for text in ("8", "h", "0m", "soon"):
-        assert "is no time" in run("warm", "papers", "--for", text).stderr
+        assert run("warm", "papers", "--for", text).exit_code == 2
     assert run("warm", "papers", "--for", "8h").exit_code == 0
 
 

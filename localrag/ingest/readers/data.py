@@ -17,7 +17,7 @@ from itertools import groupby
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import safe_xml
+from localrag.ingest.readers import package as safe_xml
 from localrag.ingest.readers.blocks import markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.source import Options, Source, another_kind
@@ -291,7 +291,7 @@ def _read_xml(source: Source) -> Reading:
     data = source.read()
     guessed = ""
     try:
-        root = safe_xml.parse(data)
+        root = safe_xml.parse_xml(data)
     except safe_xml.PARSE_ERRORS as error:
         # The parser knows few encodings, and some files do not name theirs.
         text, guessed = decode_html(data)
@@ -299,7 +299,7 @@ def _read_xml(source: Source) -> Reading:
             known = _NAMED.sub(_character, text)
             if _ELSEWHERE.search(known):
                 known = _NAMED.sub(lambda name: name[0] if name[1] in _OWN else f"&amp;{name[1]}", known)
-            root = safe_xml.parse(_DECLARATION.sub("", known).encode())
+            root = safe_xml.parse_xml(_DECLARATION.sub("", known).encode())
         except safe_xml.PARSE_ERRORS:
             if re.search(r"<html[\s>]", text[:2000], re.I):
                 return prose(text, None)

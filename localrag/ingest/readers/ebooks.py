@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import safe_xml
+from localrag.ingest.readers import package as safe_xml
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.source import Budget, Options, Source, another_kind
 from localrag.ingest.readers.text import decode_html
@@ -60,12 +60,12 @@ class _Book:
         self._budget = budget
         self._names = {name.lower(): name for name in archive.namelist()}
         self._refuse_protected()
-        container = safe_xml.parse(self._bytes("META-INF/container.xml"))
+        container = safe_xml.parse_xml(self._bytes("META-INF/container.xml"))
         roots = [item.get("full-path", "") for item in container.iter() if item.tag.endswith("}rootfile")]
         if not roots:
             raise ValueError("it names no package document")
         self._base = posixpath.dirname(roots[0])
-        self._package = safe_xml.parse(self._bytes(roots[0]))
+        self._package = safe_xml.parse_xml(self._bytes(roots[0]))
         self._items = {item.get("id", ""): item for item in self._package.iter(f"{_OPF}item")}
 
     def reading(self) -> Reading:
@@ -104,7 +104,7 @@ class _Book:
         """What is encrypted tells by which algorithm; fonts are the one thing that may be."""
         if "meta-inf/encryption.xml" not in self._names:
             return
-        root = safe_xml.parse(self._bytes("META-INF/encryption.xml"))
+        root = safe_xml.parse_xml(self._bytes("META-INF/encryption.xml"))
         methods = [
             method.get("Algorithm", "") if (method := data.find(f"{_ENCRYPTED}EncryptionMethod")) is not None else ""
             for data in root.iter(f"{_ENCRYPTED}EncryptedData")
@@ -133,7 +133,7 @@ class _Book:
                 continue
             name = self._path(self._base, item.get("href", ""))
             try:
-                root = safe_xml.parse(_without_names(self._bytes(name)))
+                root = safe_xml.parse_xml(_without_names(self._bytes(name)))
             except (*_DAMAGED, ReadError):
                 continue  # chapters then go by their headings
             for title, target in _links(root) if is_nav else _points(root):

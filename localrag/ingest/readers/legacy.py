@@ -16,7 +16,7 @@ from typing import Literal
 from localrag.errors import ReadError
 from localrag.ingest.readers import office, opendocument, rtf, slides, text, web
 from localrag.ingest.readers.conversion import CannotConvert, convert
-from localrag.ingest.readers.decrypt import decrypted
+from localrag.ingest.readers.package import decrypted
 from localrag.ingest.readers.source import Options, Source, another_kind
 from localrag.types import Reading
 

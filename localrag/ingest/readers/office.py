@@ -17,11 +17,10 @@ from xml.etree.ElementTree import Element
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows, symbol
 from localrag.ingest.readers.cleaning import clean_title
-from localrag.ingest.readers.decrypt import decrypted
 from localrag.ingest.readers.drawing import chart, diagram, formula
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.numbering import Numbering
-from localrag.ingest.readers.package import DAMAGED, RELATION, Package, refusal
+from localrag.ingest.readers.package import DAMAGED, RELATION, Package, damaged, decrypted
 from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark
 
@@ -49,7 +48,7 @@ def read(source: Source, options: Options) -> Reading:
             body = _Body(package)
             text, headings = body.text()
     except DAMAGED as error:
-        raise refusal(source, error, "a Word document") from error
+        raise damaged(source, error, "a Word document") from error
     headings = headings or find_headings(text)
     title = package.title() or body.title or (headings[0].title if headings else "")
     page = Page(text, headings=headings)

@@ -20,8 +20,7 @@ from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.odf_styles import Styles, count, to_int
-from localrag.ingest.readers.package import DAMAGED, iso_date, refusal
-from localrag.ingest.readers.safe_xml import parse
+from localrag.ingest.readers.package import DAMAGED, damaged, iso_date, parse_xml
 from localrag.ingest.readers.slides import in_order
 from localrag.ingest.readers.source import Budget, Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
@@ -46,7 +45,7 @@ def read(source: Source, options: Options) -> Reading:
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
             return _read(_Archive(archive, options))
     except DAMAGED as error:
-        raise refusal(source, error, "an OpenDocument text or presentation") from error
+        raise damaged(source, error, "an OpenDocument text or presentation") from error
 
 
 def _read(archive: _Archive) -> Reading:
@@ -93,7 +92,7 @@ class _Archive:
         """A part's root; None where there is no such part, or a damaged one beside the content."""
         try:
             data = self._bytes(name)
-            return parse(data) if data is not None else None
+            return parse_xml(data) if data is not None else None
         except DAMAGED:
             if name == "content.xml":
                 raise
@@ -390,3 +389,10 @@ def _place(shape: Element) -> tuple[int, int]:
 def _length(text: str) -> int:
     match = _LENGTH.match(text)
     return int(float(match[1]) * _EMU[match[2]]) if match and match[1].count(".") < 2 and match[1] != "." else 0
+
+
+def properties(meta: Element | None) -> tuple[str, str, str]:
+    """Return title, author and date."""
+    author = _property(meta, f"{_META}initial-creator") or _property(meta, f"{_DC}creator")
+    date = iso_date(_property(meta, f"{_DC}date") or _property(meta, f"{_META}creation-date"))
+    return clean_title(_property(meta, f"{_DC}title")), author, date

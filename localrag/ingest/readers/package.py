@@ -1,61 +1,81 @@
-"""The ZIP packages of Office documents: the main part, and the parts it refers to.
+"""Open Office files: ZIP packages and the parts in them, passwords, embedded files, and XML from strangers.
 
-Only the parts that are asked for are unpacked, so a missing picture or a broken chart does not cost the text, and a
-huge embedded file costs nothing. What is unpacked is bounded, part by part and all together. The Strict form of the
-format is read as the ordinary one. Parts that declare entities are refused: Office never writes any, and they are how
-a small file asks for all memory. Relations that lead out of the package are not followed.
+A part is unpacked only when asked for, so a broken chart does not cost the text. Sizes are bounded. Relations that lead
+out of the package are not followed. XML that declares entities is refused: Office never writes any, and a few lines of
+them can ask for all memory ("billion laughs") or for another file.
 """
 
 from __future__ import annotations
 
+import importlib
+import io
 import posixpath
+import re
+import struct
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.cleaning import clean, clean_title
-from localrag.ingest.readers.safe_xml import parse
-from localrag.ingest.readers.source import Options, Source, another_kind, encrypted_office
+from localrag.ingest.readers.naming import Names, attached
+from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, another_kind, encrypted_office
 
-# What opening a damaged package or unpacking a damaged part raises.
-DAMAGED = (
-    zipfile.BadZipFile, zlib.error, LookupError, ValueError, EOFError, NotImplementedError, RuntimeError,
-    ElementTree.ParseError,
-)  # fmt: skip
+PARSE_ERRORS = (ElementTree.ParseError, ValueError, LookupError)  # raised when XML is damaged
+# Raised when a package or a part in it is damaged.
+DAMAGED = (*PARSE_ERRORS, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+SAVE_AGAIN = "Open it in its own program and save it again."
 RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"  # of attributes such as r:id
-_LARGEST_PART = 400_000_000
-_RELATIONS = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
-_DUBLIN = "{http://purl.org/dc/elements/1.1/}"
+_MAX_PART = 400_000_000  # bytes
+_RELATIONSHIP = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
+_DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 _TERMS = "{http://purl.org/dc/terms/}"
 _STRICT = b"http://purl.oclc.org/ooxml/"
-_ORDINARY = tuple(
-    (_STRICT + strict, b"http://schemas.openxmlformats.org/" + ordinary)
-    for strict, ordinary in (
-        (b"officeDocument/relationships", b"officeDocument/2006/relationships"),
-        (b"officeDocument/math", b"officeDocument/2006/math"),
-        (b"wordprocessingml/main", b"wordprocessingml/2006/main"),
-        (b"presentationml/main", b"presentationml/2006/main"),
-        (b"drawingml/main", b"drawingml/2006/main"),
-        (b"drawingml/chart", b"drawingml/2006/chart"),
-        (b"drawingml/diagram", b"drawingml/2006/diagram"),
-    )
+_TRANSITIONAL = b"http://schemas.openxmlformats.org/"
+_STRICT_PARTS = (
+    b"officeDocument/relationships", b"officeDocument/math", b"wordprocessingml/main", b"presentationml/main",
+    b"spreadsheetml/main", b"drawingml/main", b"drawingml/chart", b"drawingml/diagram",
+)  # fmt: skip
+# Entities for pictures and other unparsed data, as patents declare them; text cannot refer to these.
+_UNPARSED_ENTITY = re.compile(
+    rb"""<!ENTITY \s+ [\w.:-]+ \s+ (?:SYSTEM | PUBLIC \s+ (?:"[^"<>]*"|'[^'<>]*')) \s+ (?:"[^"<>]*"|'[^'<>]*')
+    \s+ NDATA \s+ [\w.:-]+ \s* >""",
+    re.X,
 )
+
+
+def parse_xml(data: bytes) -> Element:
+    """Return the root of a document.
+
+    Raises:
+        ReadError: it declares entities.
+        PARSE_ERRORS: it is not well formed.
+    """
+    # Without its zero bytes UTF-16 reads as the same letters.
+    plain = data.replace(b"\0", b"") if b"\0" in data else _UNPARSED_ENTITY.sub(b"", data)
+    if b"<!ENTITY" in plain:
+        raise ReadError("declares XML entities, which can hide a bomb", "Do not trust this file.")
+    return ElementTree.fromstring(data)
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """What a part refers to: the last word of the relation's type ("slide", "styles"), and the part's name."""
+    """A reference from one part to another; `kind` is the last word of its type ("slide", "styles")."""
 
     kind: str
     target: str
 
 
 class Package:
-    """An open archive; one of `DAMAGED` is raised where it is no sound package."""
+    """An open package of Office Open XML. Raises one of `DAMAGED` when it is not sound."""
 
     def __init__(self, archive: zipfile.ZipFile, options: Options) -> None:
         self._archive = archive
@@ -70,23 +90,28 @@ class Package:
         self._core = self.part(top.get("core-properties", ""))
 
     def part(self, name: str) -> Element | None:
-        """The root of a part; None if it is missing or damaged."""
+        """Return the root of a part; None if it is missing or damaged."""
         try:
             return self._xml(name)
         except DAMAGED:
             return None
 
     def related(self, kind: str, part: str | None = None) -> Element | None:
-        """The first part that `part` (the main one) refers to as `kind` ("styles", "footnotes"); None if missing."""
+        """Return the first part of a kind ("styles") that `part` (the main one by default) refers to."""
         name = self.target(kind, self.main_name if part is None else part)
         return self.part(name) if name else None
 
     def target(self, kind: str, part: str) -> str:
-        """The name of the first part that `part` refers to as `kind`, or nothing."""
+        """Return the name of the first part of a kind that `part` refers to, or ""."""
         return next((item.target for item in self.relations(part).values() if item.kind == kind), "")
 
+    def by_id(self, part: str, identity: str | None) -> Element | None:
+        """Return the part that `part` refers to by a relation's identifier."""
+        relation = self.relations(part).get(identity or "")
+        return self.part(relation.target) if relation else None
+
     def relations(self, part: str) -> dict[str, Relation]:
-        """What `part` refers to inside the package, by the relation's identifier; empty if that cannot be told."""
+        """Return what `part` refers to inside the package, by the relation's identifier."""
         if part not in self._relations:
             try:
                 self._relations[part] = self._read_relations(part)
@@ -97,14 +122,13 @@ class Package:
         return self._relations[part]
 
     def title(self) -> str:
-        """The title in the document's properties, if it says something."""
-        return clean_title(self._property(f"{_DUBLIN}title"))
+        return clean_title(self._property(f"{_DUBLIN_CORE}title"))
 
     def author(self) -> str:
-        return " ".join(clean(self._property(f"{_DUBLIN}creator")).split())[:200]
+        return " ".join(clean(self._property(f"{_DUBLIN_CORE}creator")).split())[:200]
 
     def date(self) -> str:
-        """When the document was last changed, as far as its properties say."""
+        """Return when the document was last changed, by its properties."""
         return iso_date(self._property(f"{_TERMS}modified") or self._property(f"{_TERMS}created"))
 
     def _property(self, name: str) -> str:
@@ -113,10 +137,10 @@ class Package:
     def _read_relations(self, part: str) -> dict[str, Relation]:
         folder, name = posixpath.split(part)
         listing = posixpath.join(folder, "_rels", f"{name}.rels")
-        found: dict[str, Relation] = {}
         if part and listing.lower() not in self._names:
-            return found
-        for element in self._xml(listing).iter(_RELATIONS):
+            return {}
+        found: dict[str, Relation] = {}
+        for element in self._xml(listing).iter(_RELATIONSHIP):
             if element.get("TargetMode") != "External":
                 target = posixpath.normpath(posixpath.join("/", folder, unquote(element.get("Target", ""))))
                 kind = element.get("Type", "").rsplit("/", 1)[-1]
@@ -125,37 +149,170 @@ class Package:
 
     def _xml(self, part: str) -> Element:
         info = self._archive.getinfo(self._names[part.lower()])
-        if info.file_size > _LARGEST_PART:
+        if info.file_size > _MAX_PART:
             raise ReadError(f"is too large: {part!r} in it has {info.file_size:,} bytes", "Split the document.")
         with self._archive.open(info) as stream:
-            data = stream.read(min(_LARGEST_PART, self._left) + 1)
+            data = stream.read(min(_MAX_PART, self._left) + 1)
         self._left -= len(data)
         if self._left < 0:
-            raise ReadError(f"unpacks to more than {self._limit:,} bytes", "If it is meant to, raise read_unpacked_mb.")
+            raise ReadError(f"unpacks to more than {self._limit:,} bytes", "Raise read_unpacked_mb to read it.")
         if _STRICT in data[:8192]:
-            for strict, ordinary in _ORDINARY:
-                data = data.replace(strict, ordinary)
-        return parse(data)
+            for name in _STRICT_PARTS:
+                family, _, rest = name.partition(b"/")
+                data = data.replace(_STRICT + name, _TRANSITIONAL + family + b"/2006/" + rest)
+        return parse_xml(data)
 
 
 def iso_date(text: str) -> str:
-    """A date and time as documents' properties hold it, if it is one; a time is kept to the second."""
-    from datetime import datetime
-
+    """Return a date or a time (to the second) from a document's properties in ISO 8601; "" if it is neither."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         return ""
-    if moment.year < 1980:  # 1601 and 1970 are clocks' zeros
+    if moment.year < 1980:  # 1601 and 1970 are the zeros of clocks
         return ""
     return moment.date().isoformat() if len(text.strip()) <= 10 else moment.isoformat(timespec="seconds")
 
 
-def refusal(source: Source, error: Exception, what: str) -> ReadError:
-    """Why a package could not be read; `what` is what it should have been ("a Word document")."""
+def damaged(source: Source, error: BaseException, kind: str) -> ReadError:
+    """Return why a file could not be read; `kind` is what its suffix says ("a Word document")."""
     if encrypted_office(source):
         return ReadError("is encrypted", "Save a copy without a password.")
-    if other := another_kind(source, what, "a ZIP"):
+    if other := another_kind(source, kind, "a ZIP"):
         return other
     reason = clean(" ".join(str(error).split())[:100])
-    return ReadError(f"is damaged, or not {what} ({reason})", "Open it in its own program and save it anew.")
+    return ReadError(f"is damaged, or not {kind} ({reason})", SAVE_AGAIN)
+
+
+# --- passwords --------------------------------------------------------------------------------------------------
+
+_EXCEL_DEFAULT = "VelvetSweatshop"  # Excel tries it without asking
+
+
+def decrypted(source: Source, passwords: Sequence[str] = ()) -> Source | None:
+    """Return the document inside an encrypted Office file, decrypted in memory; None if it is not encrypted.
+
+    Raises:
+        ReadError: it is encrypted, and no password opens it.
+    """
+    with source.open() as stream:
+        if stream.read(8) != OLE or (office := _encrypted(stream)) is None:
+            return None
+        for password in dict.fromkeys((_EXCEL_DEFAULT, *passwords)):
+            if (data := _decrypt(office, password)) is not None:
+                return Source(source.name, data=data)
+    tried = "and none of the passwords given opens it" if passwords else "and no password was given"
+    raise ReadError(f"is encrypted, {tried}", "Save a copy without a password, or give its password.")
+
+
+def _encrypted(stream: BinaryIO) -> Any | None:
+    """Return what decrypts the file; None if it is not encrypted, or so damaged that its reader will refuse it."""
+    import msoffcrypto
+    from msoffcrypto.exceptions import DecryptionError
+
+    stream.seek(0)
+    try:
+        office = msoffcrypto.OfficeFile(stream)
+        return office if office.is_encrypted() else None
+    except DecryptionError as error:
+        raise _unsupported(error) from error
+    except Exception:  # on damaged files it raises whatever struct, assert and olefile raise
+        return None
+
+
+def _decrypt(office: Any, password: str) -> bytes | None:
+    """Return the decrypted file; None if the password is wrong."""
+    from msoffcrypto.exceptions import DecryptionError, InvalidKeyError
+
+    for name in ("doc97", "ppt97", "xls97"):  # these would unpack through a file on the disk
+        module = importlib.import_module(f"msoffcrypto.format.{name}")
+        module.tempfile = SimpleNamespace(TemporaryFile=io.BytesIO)  # type: ignore[attr-defined]
+    plain = io.BytesIO()
+    try:
+        office.load_key(password=password, **({"verify_password": True} if office.format == "ooxml" else {}))
+        office.decrypt(plain)
+    except InvalidKeyError:
+        return None
+    except DecryptionError as error:
+        raise _unsupported(error) from error
+    except Exception as error:
+        raise ReadError("is encrypted, and damaged", SAVE_AGAIN) from error
+    return plain.getvalue()
+
+
+def _unsupported(error: Exception) -> ReadError:
+    return ReadError(f"is encrypted in a way that is not known ({error})", "Save a copy without a password.")
+
+
+# --- embedded files ---------------------------------------------------------------------------------------------
+
+# What an OLE object is, by a stream in it.
+_OLE_STREAMS = (("Package", ""), ("CONTENTS", ".pdf"), ("WordDocument", ".doc"), ("Workbook", ".xls"),
+                ("PowerPoint Document", ".ppt"))  # fmt: skip
+
+
+def embedded_files(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
+    """Yield the files embedded in an Office document; the workbooks behind charts are left to the charts."""
+    try:
+        source = decrypted(source, options.passwords) or source
+        with source.open() as stream, zipfile.ZipFile(stream) as archive:
+            package, names = Package(archive, options), Names()
+            for target in _embedded_parts(archive, package):
+                with archive.open(target) as part:
+                    data = budget.unpack(part)  # type: ignore[arg-type]
+                found = _ole_content(data) if data.startswith(OLE) else (posixpath.basename(target), data)
+                if found is not None:
+                    name = names.unique(attached(found[0], ""))
+                    yield Member(name, Source(name, data=found[1]))
+    except OverBudget:
+        raise
+    except (*DAMAGED, ReadError):
+        return  # reported when the document itself was read
+
+
+def _embedded_parts(archive: zipfile.ZipFile, package: Package) -> list[str]:
+    """Return the names of embedded parts in the order of the documents' relations, each once."""
+    names = {name.lower(): name for name in archive.namelist()}
+    found: dict[str, None] = {}
+    for listing in sorted(name for name in names.values() if name.endswith(".rels") and "/charts/" not in name):
+        part = posixpath.join(posixpath.dirname(posixpath.dirname(listing)), posixpath.basename(listing)[:-5])
+        for relation in package.relations(part).values() if part else ():
+            if relation.kind in ("oleObject", "package") and relation.target.lower() in names:
+                found.setdefault(names[relation.target.lower()])
+    return list(found)
+
+
+def _ole_content(data: bytes) -> tuple[str, bytes] | None:
+    """Return the name and the bytes of the file inside an OLE object; None for drawings, formulas and the like."""
+    import olefile
+
+    try:
+        with olefile.OleFileIO(io.BytesIO(data)) as container:
+            if container.exists("\x01Ole10Native"):
+                return _packaged_file(container.openstream("\x01Ole10Native").read())
+            for stream, suffix in _OLE_STREAMS:
+                if not container.exists(stream):
+                    continue
+                content = data if suffix in (".doc", ".xls", ".ppt") else container.openstream(stream).read()
+                suffix = suffix or _package_suffix(content)
+                return (f"embedded{suffix}", content) if suffix != ".pdf" or content.startswith(b"%PDF") else None
+    except Exception:  # olefile raises many kinds of errors on damaged containers
+        return None
+    return None
+
+
+def _packaged_file(data: bytes) -> tuple[str, bytes] | None:
+    """Return the file that Windows wrapped in an Ole10Native stream: size, flags, label, path, temporary path, data."""
+    label, _, rest = data[6:].partition(b"\0")
+    _, _, rest = rest.partition(b"\0")
+    (path_size,) = struct.unpack_from("<I", rest, 4)
+    at = 8 + path_size
+    (size,) = struct.unpack_from("<I", rest, at)
+    return label.decode("cp1252", "replace"), rest[at + 4 : at + 4 + size]
+
+
+def _package_suffix(data: bytes) -> str:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = archive.namelist()
+    folders = (("word/", ".docx"), ("xl/", ".xlsx"), ("ppt/", ".pptx"))
+    return next((suffix for folder, suffix in folders if any(name.startswith(folder) for name in names)), ".zip")

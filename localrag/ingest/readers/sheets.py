@@ -1,48 +1,64 @@
-"""Workbooks (XLSX, XLSM, XLTX, XLTM, XLSB, XLS; ODS and OTS by `ods`): a page for each sheet, cell names for each row.
+"""Read workbooks (XLSX, XLSM, XLTX, XLTM, XLSB, XLS, ODS, OTS): a page for each sheet, a cell name for each row.
 
-Values come from calamine, as they were when the workbook was last calculated; what it leaves out (errors, percentages,
-leading zeros, formulas without a value) comes from `marks`. Hidden sheets, rows and columns are read. Left out:
-comments, charts, text boxes (but in XLSX), other number formats, headers and footers. No macro and no formula is run,
-no link followed.
+calamine gives the values as they were last calculated. For XLSX the sheets' XML adds what calamine leaves out: errors,
+percentages, leading zeros, formulas without a value, text boxes and comments. Hidden sheets, rows and columns are read.
+Charts, other number formats, headers and footers are left out. No macro or formula runs and no link is followed.
 """
 
 from __future__ import annotations
 
-import io
+import datetime
+import decimal
+import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
+from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import biff, marks
-from localrag.ingest.readers.cleaning import clean
-from localrag.ingest.readers.compound import compound
-from localrag.ingest.readers.decrypt import decrypted
-from localrag.ingest.readers.grids import Merge, Row, row_of
-from localrag.ingest.readers.marks import NOTHING, Closed, Marks, closed_up
-from localrag.ingest.readers.package import DAMAGED, RELATION, Package
-from localrag.ingest.readers.properties import STREAM, Summary, summary
+from localrag.ingest.readers.cleaning import clean, clean_title
+from localrag.ingest.readers.package import DAMAGED, RELATION, SAVE_AGAIN, Package, decrypted, embedded_files, parse_xml
+from localrag.ingest.readers.sheet_layout import Merge, Note, Row, lay_out, row_of
 from localrag.ingest.readers.source import Budget, Options, OverBudget, Source, another_kind
-from localrag.ingest.readers.values import shown
-from localrag.ingest.readers.workbook import Workbook
-from localrag.types import Reading
+from localrag.types import Page, Reading, Remark, SkippedPage
+
+members = embedded_files
 
 _S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_XDR = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _OLE = b"\xd0\xcf\x11\xe0"
-_ANCIENT = (b"\x09\x00\x04\x00", b"\x09\x02\x06\x00", b"\x09\x04\x06\x00")  # Excel 2, 3, 4
-_DENSEST = 40_000_000  # cells that calamine may lay out, 24 bytes each
-_DAMAGED = (*DAMAGED, LookupError)  # an encoding that does not exist
-_BROKEN = "Open it in its own program and save it anew."
+_EXCEL_4 = (b"\x09\x00\x04\x00", b"\x09\x02\x06\x00", b"\x09\x04\x06\x00")  # and Excel 2 and 3
+_MAX_CELLS = 40_000_000  # of a sheet's rectangle: calamine takes 24 bytes for each
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of a workbook beside its values; `parts` are the sheets' names in the package (XLSX only)."""
+class _Extra:
+    """What the XML of an XLSX sheet says beyond the values.
 
-    marks: Sequence[Marks] = ()
-    parts: Sequence[str] = ()
+    Args:
+        shown: by row and column (0-based), an error ("#DIV/0!") or how a number is shown: "%", or as many zeros as it
+            has digits.
+        rows, columns: how far the sheet reaches.
+        uncalculated: number of formulas without a value.
+        notes: text boxes and comments.
+    """
+
+    shown: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
+    rows: int = 0
+    columns: int = 0
+    uncalculated: int = 0
+    kind: str = "worksheet"
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """The properties of a workbook, and what is known of each sheet."""
+
+    sheets: Sequence[_Extra] = ()
     title: str = ""
     author: str = ""
     date: str = ""
@@ -52,196 +68,315 @@ def read(source: Source, options: Options) -> Reading:
     source = decrypted(source, options.passwords) or source
     with source.open() as stream:
         head = stream.read(4)
-    if head == _OLE:
-        return _read(*_xls(source), options)
-    if head == b"PK\x03\x04":
-        try:
-            with source.open() as stream, zipfile.ZipFile(stream) as archive:
-                return _zipped(source, archive, options)
-        except _DAMAGED as error:
-            raise _refusal(source, error) from error
-        except OverBudget as error:  # of this file alone, not of what it may lie in
-            raise ReadError(error.message, error.hint) from error
-    if head in _ANCIENT:
+    if head in _EXCEL_4:
         raise ReadError("is a workbook of Excel 4 or older", "Open it in a spreadsheet program and save it as XLSX.")
-    raise _refusal(source, ValueError("it does not begin like one"))
+    if head == _OLE:
+        return _read(source, _about_xls(source), options)
+    if head != b"PK\x03\x04":
+        raise _damaged(source, ValueError("it does not begin like one"))
+    try:
+        with source.open() as stream, zipfile.ZipFile(stream) as archive:
+            Budget(options).take(sum(info.file_size for info in archive.infolist()))
+            names = archive.namelist()
+            if "content.xml" in names:
+                about = _about_ods(archive)
+            else:
+                about = _About() if "xl/workbook.bin" in names else _about_xlsx(archive, options)
+        return _read(source, about, options)
+    except DAMAGED as error:
+        raise _damaged(source, error) from error
+    except OverBudget as error:  # the limit of this file, not of the one it may be in
+        raise ReadError(error.message, error.hint) from error
 
 
-def _zipped(source: Source, archive: zipfile.ZipFile, options: Options) -> Reading:
-    names = set(archive.namelist())
-    budget = Budget(options)
-    budget.take(sum(info.file_size for info in archive.infolist()))  # a bomb's own word, before anything is unpacked
-    if "content.xml" in names:
-        from localrag.ingest.readers import ods
-
-        return ods.read(archive, options)
-    if "xl/workbook.bin" in names:
-        return _read(source, _Known(biff.scan_xlsb(archive)), options)
-    return _read(source, _xlsx(archive, options), options, archive)
-
-
-def _refusal(source: Source, error: BaseException) -> ReadError:
+def _damaged(source: Source, error: BaseException) -> ReadError:
     if other := another_kind(source, "a workbook", "a ZIP", "an old Office"):
         return other
     reason = clean(" ".join(str(error).split())[:100])
-    return ReadError(f"is damaged, or not a workbook ({reason})", _BROKEN)
+    return ReadError(f"is damaged, or not a workbook ({reason})", SAVE_AGAIN)
 
 
-# --- what is known beside the values --------------------------------------------------------------------------
+# --- properties -------------------------------------------------------------------------------------------------
 
 
-def _xlsx(archive: zipfile.ZipFile, options: Options) -> _Known:
-    package = Package(archive, options)
-    if package.main.tag != f"{_S}workbook":
-        raise ReadError("is an Office file, but not a workbook", "Give the file the suffix of its real type.")
-    related = package.relations(package.main_name)
-    names = {name.lower(): name for name in archive.namelist()}
-    shown = marks.styles(package.related("styles"))
-    parts: list[str] = []
-    found: list[Marks] = []
-    for sheet in package.main.iter(f"{_S}sheet"):
-        relation = related.get(sheet.get(f"{RELATION}id", ""))
-        part = names.get(relation.target.lower(), "") if relation else ""
-        parts.append(part)
-        if relation is None or not part:
-            found.append(NOTHING)
-            continue
-        drawing = package.target("drawing", part)
-        boxes = marks.text_boxes(package.part(drawing)) if drawing else ()
-        try:
-            with archive.open(part) as stream:
-                found.append(marks.scan(stream, shown, relation.kind, boxes))
-        except _DAMAGED:  # of this sheet alone; calamine will say so
-            found.append(NOTHING)
-    return _Known(found, parts, package.title(), package.author(), package.date())
-
-
-def _xls(source: Source) -> tuple[Source, _Known]:
-    """An old workbook in a sound container, and what is known of it."""
+def _about_xls(source: Source) -> _About:
     import olefile
 
     try:
         with source.open() as stream, olefile.OleFileIO(stream) as container:
-            name = next((name for name in ("Workbook", "Book") if container.exists(name)), "")
-            data = bytearray(container.openstream(name).read() if name else b"")
-            about = Summary()
-            if container.exists(STREAM):
-                about = summary(container.openstream(STREAM).read())
-    except Exception as error:  # olefile raises what it likes
-        raise _refusal(source, error) from error
-    if not name:
+            is_workbook = container.exists("Workbook") or container.exists("Book")
+            about = container.get_metadata()
+    except Exception as error:  # olefile raises many kinds of errors on damaged containers
+        raise _damaged(source, error) from error
+    if not is_workbook:
         raise ReadError("is an old Office file, but not a workbook", "Give the file the suffix of its real type.")
-    known = _Known(biff.scan_xls(data), (), about.title, about.author, about.date)
+    encoding = {65001: "utf-8", 1200: "utf-16-le", 10000: "mac_roman"}.get(about.codepage, f"cp{about.codepage}")
+
+    def text(value: bytes | str | None) -> str:
+        if isinstance(value, bytes):
+            try:
+                value = value.decode(encoding, "replace")
+            except LookupError:
+                value = value.decode("cp1252", "replace")
+        return " ".join(clean(value or "").split())[:200]
+
+    saved = about.last_saved_time or about.create_time
+    date = f"{saved.isoformat(timespec='seconds')}+00:00" if saved and saved.year > 1980 else ""
+    return _About((), clean_title(text(about.title)), text(about.author), date)
+
+
+def _about_ods(archive: zipfile.ZipFile) -> _About:
+    from localrag.ingest.readers.opendocument import properties
+
+    names = archive.namelist()
+    if "META-INF/manifest.xml" in names and b"encryption-data" in archive.read("META-INF/manifest.xml"):
+        raise ReadError("is encrypted", "Save a copy without a password.")
     try:
-        return Source(source.name, data=compound(name, bytes(data))), known
-    except ValueError as error:
-        raise _refusal(source, error) from error
+        root = parse_xml(archive.read("meta.xml")) if "meta.xml" in names else None
+    except DAMAGED:
+        root = None
+    return _About((), *properties(root))
 
 
-# --- values ---------------------------------------------------------------------------------------------------
-
-
-def _read(source: Source, known: _Known, options: Options, archive: zipfile.ZipFile | None = None) -> Reading:
-    try:
-        with _sound(), source.open() as stream:
-            book = _open(stream)
-    except _Unsound as error:
-        raise _refusal(source, error) from error
-    workbook = Workbook(options)
-    for index, about in enumerate(book.sheets_metadata):
-        mark = known.marks[index] if index < len(known.marks) else NOTHING
-        hidden = str(about.visible).rpartition(".")[2] != "Visible"
+def _about_xlsx(archive: zipfile.ZipFile, options: Options) -> _About:
+    package = Package(archive, options)
+    if package.main.tag != f"{_S}workbook":
+        raise ReadError("is an Office file, but not a workbook", "Give the file the suffix of its real type.")
+    relations = package.relations(package.main_name)
+    names = {name.lower(): name for name in archive.namelist()}
+    styles = _styles(package.related("styles"))
+    sheets = []
+    for sheet in package.main.iter(f"{_S}sheet"):
+        relation = relations.get(sheet.get(f"{RELATION}id", ""))
+        part = names.get(relation.target.lower(), "") if relation else ""
+        if relation is None or not part:
+            sheets.append(_Extra())
+            continue
+        notes = (*_text_boxes(package.related("drawing", part)), *_comments(package.related("comments", part)))
         try:
-            with _sound():
-                sheet = _Sheet(book, index, mark, known, archive)
-                workbook.add(about.name, sheet.rows(), sheet.merged, hidden, mark)
-        except _Unsound as error:
-            workbook.fail(about.name, str(error))
-    return workbook.reading(known.title, known.author, known.date)
+            sheets.append(_scan(archive.read(part), styles, relation.kind, notes))
+        except DAMAGED:
+            sheets.append(_Extra())  # calamine will report it
+    return _About(sheets, package.title(), package.author(), package.date())
 
 
-class _Sheet:
-    """One sheet's rows, with what calamine leaves out put back in."""
-
-    def __init__(self, book: Any, index: int, mark: Marks, known: _Known, archive: zipfile.ZipFile | None) -> None:
-        self._mark = mark
-        self._closed: Closed | None = None
-        if mark.rows * mark.columns > _DENSEST:
-            part = known.parts[index] if index < len(known.parts) else ""
-            self._closed = closed_up(archive, part) if archive is not None and part else None
-            if self._closed is None or len(self._closed.rows) * len(self._closed.columns) > _DENSEST:
-                raise self._too_wide()
-            book = _open(io.BytesIO(self._closed.data))
-        self._sheet = book.get_sheet_by_index(index)
-        self.merged: list[Merge] = list(self._sheet.merged_cell_ranges or ())
-
-    def rows(self) -> Iterator[Row]:
-        if self._sheet.start is None:
-            return
-        columns = range(self._sheet.start[1], self._sheet.end[1] + 1)
-        if self._closed is not None:
-            yield from self._apart(self._closed)
-            return
-        left = columns.start
-        for number, values in enumerate(self._sheet.iter_rows()):
-            if values.count("") == len(values) and number not in self._mark.cells:
-                continue  # most rows, where a cell stands far away
-            cells = [shown(value) if value != "" else "" for value in values]
-            for column, mark in self._mark.cells.get(number, {}).items():
-                if column in columns:
-                    cells[column - left] = shown(values[column - left], mark)
-            if row := row_of(number, left, cells):
-                yield row
-
-    def _apart(self, closed: Closed) -> Iterator[Row]:
-        """The rows of a sheet that was closed up, where they really stand."""
-        columns = closed.columns[self._sheet.start[1] :]
-        room = _DENSEST
-        for number, values in zip(closed.rows, self._sheet.iter_rows(), strict=False):
-            marked = self._mark.cells.get(number, {})
-            texts = {
-                column: text
-                for column, value in zip(columns, values, strict=False)
-                if (text := shown(value, marked.get(column, "")))
-            }
-            if texts:
-                left, right = min(texts), max(texts) + 1
-                room -= right - left
-                if room < 0:
-                    raise self._too_wide()
-                yield Row(number, left, [texts.get(column, "") for column in range(left, right)])
-
-    def _too_wide(self) -> _Unsound:
-        return _Unsound(f"it reaches to row {self._mark.rows:,} and column {self._mark.columns:,}")
+def _styles(root: Element | None) -> dict[bytes, str]:
+    """Return the cell styles that change what a number says, by index: "%", or as many zeros as digits."""
+    if root is None:
+        return {}
+    formats = {"9": "%", "10": "%"}
+    for element in root.iter(f"{_S}numFmt"):
+        code = re.sub(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]', "", element.get("formatCode", "")).split(";")[0].strip()
+        zeros = code if len(code) > 1 and set(code) == {"0"} else ""
+        formats[element.get("numFmtId", "")] = "%" if "%" in code else zeros
+    cells = enumerate(root.find(f"{_S}cellXfs") or ())
+    return {b"%d" % index: shown for index, style in cells if (shown := formats.get(style.get("numFmtId", ""), ""))}
 
 
-# --- calamine -------------------------------------------------------------------------------------------------
+def _text_boxes(drawing: Element | None) -> Iterator[Note]:
+    for anchor in drawing if drawing is not None else ():
+        place = [anchor.findtext(f"{_XDR}from/{_XDR}{name}") or "" for name in ("row", "col")]
+        row, column = (int(text) if text.isdigit() and len(text) < 8 else 0 for text in place)
+        for body in anchor.iter(f"{_XDR}txBody"):
+            lines = ("".join(run.text or "" for run in line.iter(f"{_A}t")) for line in body.iter(f"{_A}p"))
+            if text := clean("\n".join(lines)).strip():
+                yield row, column, text
 
 
-class _Unsound(Exception):
-    """calamine could not read it, and why."""
+_THREAD = re.compile(r"^\[Threaded comment\].*?Comment:\s*", re.S)  # in the copy for older versions
+
+
+def _comments(root: Element | None) -> Iterator[Note]:
+    authors = [element.text or "" for element in root.iter(f"{_S}author")] if root is not None else []
+    for comment in root.iter(f"{_S}comment") if root is not None else ():
+        address = re.fullmatch(r"([A-Z]{1,3})(\d{1,7})", comment.get("ref", ""))
+        text = clean("".join(run.text or "" for run in comment.iter(f"{_S}t"))).strip()
+        number = comment.get("authorId", "")
+        author = authors[int(number)] if number.isdigit() and int(number) < len(authors) else ""
+        text = _THREAD.sub("", text.removeprefix(f"{author}:")).strip()
+        by = f" by {clean(author)}" if author and not author.startswith("tc=") else ""
+        if address and text:
+            yield int(address[2]) - 1, _column(address[1].encode()), f"[Comment{by}: {text}]"
+
+
+# --- the XML of a sheet -----------------------------------------------------------------------------------------
+
+_ADDRESS = re.compile(rb"\br=[\"']([A-Z]{1,3})([0-9]{1,7})[\"']")
+_STYLE = re.compile(rb"\bs=[\"'](\d+)[\"']")
+_CELL = re.compile(rb"<(?:\w+:)?c\s([^>]*)>")
+_ERROR = re.compile(rb"<(?:\w+:)?c\s([^>]*\bt=[\"']e[\"'][^>/]*)>(?:(?!</(?:\w+:)?c>).)*?<(?:\w+:)?v>([^<]*)<", re.S)
+_UNCALCULATED = re.compile(
+    rb"<(?:\w+:)?c(\s[^>/]*)>\s*<(?:\w+:)?f(?:\s[^>]*)?(?:/>|(?<!/)>[^<]*</(?:\w+:)?f>)\s*"
+    rb"(?:<(?:\w+:)?v>\s*</(?:\w+:)?v>|<(?:\w+:)?v\s*/>)?\s*</(?:\w+:)?c>"
+)
+
+
+def _scan(xml: bytes, styles: Mapping[bytes, str], kind: str, notes: tuple[Note, ...]) -> _Extra:
+    """Scan with patterns, which takes a tenth of the time of a parser."""
+    shown: dict[int, dict[int, str]] = {}
+    places = _ADDRESS.findall(xml)
+    for cell in _CELL.finditer(xml) if styles else ():
+        style, address = _STYLE.search(cell[1]), _ADDRESS.search(cell[1])
+        if style and address and (form := styles.get(style[1])):
+            shown.setdefault(int(address[2]) - 1, {})[_column(address[1])] = form
+    for attributes, value in _ERROR.findall(xml):
+        if address := _ADDRESS.search(attributes):
+            shown.setdefault(int(address[2]) - 1, {})[_column(address[1])] = value.decode("utf-8", "replace").strip()
+    # Calculated text may be empty (=""); a formula of another type has a value once it was calculated.
+    uncalculated = sum(b'"str"' not in attributes for attributes in _UNCALCULATED.findall(xml))
+    rows = max((int(row) for _, row in places), default=0)
+    columns = max(map(_column, {letters for letters, _ in places}), default=-1) + 1
+    return _Extra(shown, rows, columns, uncalculated, kind, notes)
+
+
+def _column(letters: bytes) -> int:
+    column = 0
+    for letter in letters:
+        column = column * 26 + letter - 64
+    return column - 1
+
+
+# --- sheets -----------------------------------------------------------------------------------------------------
+
+
+def _read(source: Source, about: _About, options: Options) -> Reading:
+    try:
+        with _calamine(), source.open() as stream:
+            book = _open(stream)
+    except _CannotReadError as error:
+        raise _damaged(source, error) from error
+    pages: list[Page] = []
+    skipped: list[SkippedPage] = []
+    remarks: list[Remark] = []
+    left, failure, uncalculated = options.characters, "", 0
+    for index, sheet in enumerate(book.sheets_metadata):
+        extra = about.sheets[index] if index < len(about.sheets) else _Extra()
+        number = index + 1
+        try:
+            with _calamine():
+                page = _page(book, index, extra, left)
+        except _CannotReadError as error:
+            failure = f"cannot be read ({clean(' '.join(str(error).split()))[:100]})"
+            pages.append(Page("", number, sheet.name, unit="sheet"))
+            skipped.append(SkippedPage(number, failure))
+            continue
+        left -= len(page.text)
+        pages.append(page)
+        uncalculated += extra.uncalculated
+        if not page.text and (kind := _other_kind(sheet, extra)):  # an empty worksheet loses nothing
+            skipped.append(SkippedPage(number, f"a {kind} sheet, without cells"))
+        if str(sheet.visible).rpartition(".")[2] != "Visible":
+            remarks.append(Remark(number, f"The sheet {clean(sheet.name)!r} is hidden in the workbook."))
+        if extra.uncalculated:
+            words = "formula was" if extra.uncalculated == 1 else "formulas were"
+            remarks.append(Remark(number, f"{extra.uncalculated:,} {words} never calculated: no value."))
+    if not any(page.text for page in pages):
+        if failure:
+            raise ReadError(f"has no sheet that can be read: the last one {failure}", "Save it again as XLSX.")
+        if uncalculated:
+            raise ReadError(
+                "holds only formulas that were never calculated", "Open it in a spreadsheet program and save it."
+            )
+    return Reading(tuple(pages), about.title, tuple(skipped), tuple(remarks), about.author, about.date)
+
+
+def _other_kind(sheet: Any, extra: _Extra) -> str:
+    kind = extra.kind if extra.kind != "worksheet" else str(sheet.typ).rpartition(".")[2].lower()
+    return kind.removesuffix("sheet") if kind != "worksheet" else ""
+
+
+def _page(book: Any, index: int, extra: _Extra, limit: int) -> Page:
+    if extra.rows * extra.columns > _MAX_CELLS:
+        raise _CannotReadError(f"it reaches to row {extra.rows:,} and column {extra.columns:,}")
+    sheet = book.get_sheet_by_index(index)
+    merged: list[Merge] = list(sheet.merged_cell_ranges or ())
+    return lay_out(_rows(sheet, extra), index + 1, sheet.name, merged, extra.notes, limit)
+
+
+def _rows(sheet: Any, extra: _Extra) -> Iterator[Row]:
+    if sheet.start is None:
+        return
+    left, right = sheet.start[1], sheet.end[1]
+    for number, values in enumerate(sheet.iter_rows()):
+        if values.count("") == len(values) and number not in extra.shown:
+            continue
+        cells = [shown(value) if value != "" else "" for value in values]
+        for column, form in extra.shown.get(number, {}).items():
+            if left <= column <= right:
+                cells[column - left] = shown(values[column - left], form)
+        if row := row_of(number, left, cells):
+            yield row
+
+
+class _CannotReadError(Exception):
+    """calamine could not read it."""
 
 
 @contextmanager
-def _sound() -> Iterator[None]:
-    """What calamine raises becomes `_Unsound`; so does a panic, which is no ordinary exception."""
+def _calamine() -> Iterator[None]:
+    """Turn what calamine raises into `_CannotReadError`; also a panic, which is no ordinary exception."""
     from python_calamine import CalamineError
 
     try:
         yield
-    except (CalamineError, ArithmeticError, *_DAMAGED) as error:
-        raise _Unsound(str(error)) from error
+    except (CalamineError, ArithmeticError, *DAMAGED) as error:
+        raise _CannotReadError(str(error)) from error
     except OSError as error:
-        if error.errno is not None:  # the disk's; without a number it is calamine's
+        if error.errno is not None:  # of the disk; calamine's have no number
             raise
-        raise _Unsound(str(error)) from error
+        raise _CannotReadError(str(error)) from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":
             raise
-        raise _Unsound(f"the reader gave up: {error}") from error
+        raise _CannotReadError(f"the reader gave up: {error}") from error
 
 
 def _open(stream: BinaryIO) -> Any:
     import python_calamine
 
     return python_calamine.CalamineWorkbook.from_filelike(stream)
+
+
+# --- values -----------------------------------------------------------------------------------------------------
+
+
+def shown(value: Any, form: str = "") -> str:
+    """Return a cell's value as a person sees it, dates in ISO 8601; `form` as in `_Extra.shown`."""
+    if isinstance(value, str):
+        return form if form.startswith("#") else clean(value).strip()
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | float):
+        if form == "%":
+            return f"{_number(value * 100)}%"
+        text = _number(value)
+        return text.zfill(len(form)) if form and text.isdigit() else text
+    if isinstance(value, datetime.datetime):
+        moment = _whole_seconds(value)
+        return f"{moment.date().isoformat()} {_clock(moment.time())}"
+    if isinstance(value, datetime.time):
+        return _clock(_whole_seconds(datetime.datetime.combine(datetime.date(2000, 1, 1), value)).time())
+    if isinstance(value, datetime.timedelta):
+        sign, seconds = ("-" if value.total_seconds() < 0 else ""), round(abs(value.total_seconds()))
+        return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return value.isoformat() if isinstance(value, datetime.date) else clean(str(value)).strip()
+
+
+def _number(value: float) -> str:
+    """Return a number with up to 15 digits, like a spreadsheet; whole numbers without a point."""
+    if isinstance(value, int) and abs(value) < 10**15:
+        return str(value)
+    text = f"{value:.15g}"
+    if "e" in text and 1e-6 <= abs(value) < 1e21:
+        return format(decimal.Decimal(text), "f")
+    return "0" if text == "-0" else text
+
+
+def _whole_seconds(moment: datetime.datetime) -> datetime.datetime:
+    whole = moment.replace(microsecond=0)
+    up = moment.microsecond >= 500_000 and moment.year < datetime.MAXYEAR
+    return whole + datetime.timedelta(seconds=up)
+
+
+def _clock(time: datetime.time) -> str:
+    return f"{time:%H:%M:%S}" if time.second else f"{time:%H:%M}"

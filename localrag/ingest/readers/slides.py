@@ -17,10 +17,9 @@ from xml.etree.ElementTree import Element
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import markdown_rows
 from localrag.ingest.readers.cleaning import clean
-from localrag.ingest.readers.decrypt import decrypted
 from localrag.ingest.readers.drawing import chart, diagram, formula
 from localrag.ingest.readers.numbering import format_number
-from localrag.ingest.readers.package import DAMAGED, RELATION, Package, refusal
+from localrag.ingest.readers.package import DAMAGED, RELATION, Package, damaged, decrypted
 from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
@@ -46,7 +45,7 @@ def read(source: Source, options: Options) -> Reading:
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
             return _read(Package(archive, options))
     except DAMAGED as error:
-        raise refusal(source, error, "a PowerPoint presentation") from error
+        raise damaged(source, error, "a PowerPoint presentation") from error
 
 
 def _read(package: Package) -> Reading:

@@ -10,9 +10,9 @@ from msoffcrypto.method.ecma376_agile import ECMA376Agile
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import sheets
-from localrag.ingest.readers.compound import compound
-from localrag.ingest.readers.decrypt import decrypted
+from localrag.ingest.readers.package import decrypted
 from localrag.ingest.readers.source import Options, Source
+from tests.ole_files import compound
 
 TYPES = (
     '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/word/document.xml" '

@@ -1,8 +1,4 @@
-"""Compound files (OLE), written: one stream in a sound container.
-
-calamine follows the chains of a damaged container without end, taking memory as it goes. So the workbook is taken out
-of its container with olefile, which notices, and is handed on in a new one that exists in memory only.
-"""
+"""Write compound files (OLE) with one stream, for tests of old Office formats."""
 
 from __future__ import annotations
 
@@ -15,11 +11,7 @@ _LARGEST = 109 * (_PER_SECTOR - 1) * _SECTOR  # as much as the header alone can 
 
 
 def compound(name: str, data: bytes) -> bytes:
-    """A compound file with one stream.
-
-    Raises:
-        ValueError: it is too large.
-    """
+    """Return a compound file with one stream."""
     if len(data) > _LARGEST:
         raise ValueError(f"the stream {name!r} has {len(data):,} bytes")
     # Smaller streams would have to be kept in sectors of their own kind.

@@ -1,10 +1,9 @@
-"""Rows of a sheet laid out as text: tables as Markdown rows, titles and notes as plain lines, a cell's name at each.
+"""Lay out the rows of a sheet as text: Markdown tables, titles and notes as plain lines, a cell name at each line.
 
-Entirely empty rows part the blocks of a sheet. In a block, the lines with one filled cell above its table are its
-titles, and the first row with more is the header; a group row above ("2023" over "Q1", "Q2") is joined into it
-("2023 / Q1"). A block of values under a table of values goes on with that table. The columns of a row are never broken
-up, so that a cell's name can be told from its place in the line; only gaps wider than any layout part tables that stand
-side by side.
+Empty rows separate the blocks of a sheet. In a block, lines with one filled cell above its table are its titles, and
+the first row with more is the header; a row of groups above it ("2023" over "Q1", "Q2") is joined into it
+("2023 / Q1"). A block of values under a table of values continues that table. Columns are never rearranged, so that a
+cell's name follows from its place in the line; only gaps wider than any layout separate tables side by side.
 """
 
 from __future__ import annotations
@@ -15,20 +14,19 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.blocks import markdown_cell as cell
-from localrag.ingest.readers.blocks import markdown_rows
+from localrag.ingest.readers.blocks import markdown_cell, markdown_rows
 from localrag.store.locations import cell_name
 from localrag.types import Anchor, Heading, Page
 
 # Two corners, 0-based: ((top, left), (bottom, right)).
 Merge = tuple[tuple[int, int], tuple[int, int]]
-# The row and column (0-based) of the cell that a text box hangs on, and its text.
-Box = tuple[int, int, str]
+# The row and column (0-based) of the cell that a text box or comment belongs to, and its text.
+Note = tuple[int, int, str]
 
-_GAP = 10  # empty columns; spacers inside a table are one or two
-_WIDEST = 1_000  # columns that a merged cell may reach beyond its row's last
-_NAME = 60  # characters; a longer one is no name of a column
-_TITLES = 3  # lines alone above a table that are taken for its titles; more are a list
+_GAP = 10  # empty columns between tables; inside a table they are one or two
+_MAX_MERGED = 1_000  # columns that a merged cell may reach beyond the last of its row
+_MAX_NAME = 60  # characters of a column's name
+_MAX_TITLES = 3  # lines above a table; more are a list
 _VALUE = re.compile(
     r"[-+(]?\W?\d[\d.,'’ ]*(?:[eE][-+]?\d+)?\W{0,2}"
     r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|-?\d+:\d\d(?::\d\d)?|TRUE|FALSE|#\S+[!?A]"
@@ -38,10 +36,7 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The cells of one row from the first filled one to the last; `number` and `left` (the first column) are 0-based.
-
-    The texts are clean.
-    """
+    """The cells of a row from the first filled one to the last, cleaned; `number` and `left` (column) are 0-based."""
 
     number: int
     left: int
@@ -60,7 +55,7 @@ class Row:
 
 
 def row_of(number: int, left: int, cells: list[str]) -> Row | None:
-    """A row without the empty cells at its ends; None if all are empty."""
+    """Return a row without the empty cells at its ends; None if all are empty."""
     first, last = 0, len(cells)
     while first < last and not cells[first]:
         first += 1
@@ -74,19 +69,19 @@ def lay_out(
     number: int,
     label: str | None,
     merged: Sequence[Merge] = (),
-    boxes: Sequence[Box] = (),
+    notes: Sequence[Note] = (),
     limit: int = 100_000_000,
 ) -> Page:
-    """The page of a sheet.
+    """Return the page of a sheet.
 
     Args:
-        rows: those that hold something, from the top.
-        merged: merged cells, which say how far the words of a header reach.
-        boxes: text that hangs over the cells; it comes behind them.
-        limit: the most characters that the page may have.
+        rows: the rows that are not empty, from the top.
+        merged: merged cells, which show how far a header reaches.
+        notes: text over the cells, put behind them.
+        limit: the most characters of the page.
 
     Raises:
-        ReadError: it would have more.
+        ReadError: the page has more.
     """
     sheet = _Sheet(merged, limit)
     for block in _blocks(rows):
@@ -94,8 +89,8 @@ def lay_out(
         for region in regions:
             sheet.add(region, alone=len(regions) == 1)
     sheet.close()
-    for row, column, text in boxes:
-        sheet.put("\n\n", cell(text) if text.startswith("|") else text, row, column)
+    for row, column, text in notes:
+        sheet.put("\n\n", markdown_cell(text) if text.startswith("|") else text, row, column)
     return Page("".join(sheet.pieces), number, label, tuple(sheet.headings), "sheet", tuple(sheet.anchors))
 
 
@@ -111,7 +106,7 @@ def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def _regions(block: list[Row]) -> list[list[Row]]:
-    """What stands side by side, far apart; a stray cell at the sheet's end must not widen every row to it."""
+    """Separate tables that are side by side, far apart; a stray cell far right must not widen every row."""
     low, high = min(row.left for row in block), max(row.right for row in block)
     if high - low <= _GAP:
         return [block]
@@ -135,7 +130,7 @@ def _part(row: Row, left: int, right: int) -> Row | None:
 
 
 class _Sheet:
-    """The text of one sheet, with its anchors and headings, as it grows block by block."""
+    """The text of one sheet with its anchors and headings, built block by block."""
 
     def __init__(self, merged: Sequence[Merge], limit: int) -> None:
         self.pieces: list[str] = []
@@ -148,9 +143,9 @@ class _Sheet:
         self._limit = limit
         self._size = 0
         self._table: list[Row] = []
-        self._depth = 0  # of the rows of the open table, those that are its header
+        self._depth = 0  # header rows of the open table
         self._tables = 0
-        self._titles: list[tuple[int, str]] = []  # lines since the last table, with their offsets
+        self._titles: list[tuple[int, str]] = []  # offset and text of the lines since the last table
 
     def add(self, rows: list[Row], alone: bool) -> None:
         if alone and self._goes_on(rows):
@@ -160,9 +155,9 @@ class _Sheet:
         lines = next((index for index, row in enumerate(rows) if row.filled > 1), len(rows))
         if 0 < lines < len(rows) and _is_group(rows[lines - 1 :], self._merges(rows[lines - 1])):
             lines -= 1
-        if lines < len(rows) and any(len(text) > _NAME for text in rows[lines].cells):
-            lines += _is_group(rows[lines:], self._merges(rows[lines]))  # titles of what stands side by side below
-        if lines and self._tables:  # what stood between them was a note to the last one
+        if lines < len(rows) and any(len(text) > _MAX_NAME for text in rows[lines].cells):
+            lines += _is_group(rows[lines:], self._merges(rows[lines]))  # titles of tables side by side below
+        if lines and self._tables:  # lines between two tables are notes to the first
             self._titles = []
         for row in rows[:lines]:
             self._lines(row, first=row is rows[0])
@@ -170,7 +165,7 @@ class _Sheet:
             self._open(rows[lines:])
 
     def _goes_on(self, rows: list[Row]) -> bool:
-        """Whether a block is more of the open table: its first row has values where the table has or may have them."""
+        """Return whether a block continues the open table: its first row has values in the same columns."""
         table = self._table
         first = next((row for row in rows if row.filled > 1), None)
         if first is None or not table or not _names(table[self._depth - 1].cells):
@@ -184,21 +179,21 @@ class _Sheet:
         known = table[self._depth : self._depth + 20]
         if known:
             return all(any(_is_value(row.at(column)) for row in known) for column in values)
-        # A header alone: two words side by side may be a form's line as well.
+        # A header alone: two words side by side may also be the line of a form.
         header = table[self._depth - 1]
         return header.filled > 2 or (header.filled == 2 and len(values) == first.filled)
 
     def _lines(self, row: Row, first: bool) -> None:
-        """Cells that stand alone, a line for each; their own line ends are kept."""
+        """Write single cells, a line for each; they keep their own line ends."""
         for column, text in enumerate(row.cells, row.left):
             if text:
-                text = cell(text) if text.startswith("|") else text
+                text = markdown_cell(text) if text.startswith("|") else text
                 self.put("\n\n" if first else "\n", text, row.number, column)
                 self._titles.append((self._size - len(text), text))
                 first = False
 
     def _open(self, rows: list[Row]) -> None:
-        if len(self._titles) <= _TITLES:
+        if len(self._titles) <= _MAX_TITLES:
             titles = [(start, text) for start, text in self._titles if _is_title(text)]
             self.headings += [Heading(start, level, text) for level, (start, text) in enumerate(titles, 1)]
         self._titles = []
@@ -209,12 +204,12 @@ class _Sheet:
             self._depth += 1
 
     def close(self) -> None:
-        """Write the open table."""
+        """Write the open table, if there is one."""
         rows, self._table = self._table, []
         if not rows:
             return
         left, right = min(row.left for row in rows), max(row.right for row in rows)
-        self._spend(3 * (right - left) * len(rows))  # before the lines are made
+        self._check(3 * (right - left) * len(rows))  # before memory is spent on the lines
         header = self._header(rows, self._depth, left, right)
         body = rows[self._depth :]
         lines = markdown_rows([header, *([""] * (row.left - left) + row.cells for row in body)])
@@ -223,7 +218,7 @@ class _Sheet:
             self.put("\n", line, row.number, left)
 
     def _header(self, rows: list[Row], depth: int, left: int, right: int) -> list[str]:
-        """One row out of the first ones."""
+        """Join the header rows into one."""
         levels = [
             _spread(row, self._merges(row), rows[index + 1 : index + 20]) for index, row in enumerate(rows[:depth])
         ]
@@ -235,12 +230,12 @@ class _Sheet:
 
     def put(self, gap: str, text: str, row: int, column: int) -> None:
         gap = gap if self.pieces else ""
-        self._spend(len(text))
+        self._check(len(text))
         self.anchors.append(Anchor(self._size + len(gap), cell_name(row, column)))
         self.pieces.append(gap + text)
         self._size += len(gap) + len(text)
 
-    def _spend(self, size: int) -> None:
+    def _check(self, size: int) -> None:
         if self._size + size > self._limit:
             raise ReadError(
                 f"has more than {self._limit:,} characters, more than may be read", "Split it into smaller files."
@@ -248,7 +243,7 @@ class _Sheet:
 
 
 def _names(cells: Sequence[str]) -> bool:
-    """Whether these can be names of columns: words, or years."""
+    """Return whether all cells can be names of columns: words, or years."""
     return not any(_is_value(text) and not _YEAR.fullmatch(text) for text in cells)
 
 
@@ -261,14 +256,14 @@ def _is_value(text: str) -> bool:
 
 
 def _spread(row: Row, merges: list[Merge], below: list[Row]) -> Row:
-    """A header row in which a group says its words above each of its columns, as far as these hold something.
+    """Repeat the words of a group above each of its columns that holds something.
 
-    Where nothing is merged, it reaches to the next one, as far as the row below names columns.
+    Without merged cells a group reaches to the next one, as far as the row below names columns.
     """
     cells = {column: text for column, text in enumerate(row.cells, row.left) if text}
     spread = dict(cells)
     for (_, first), (_, last) in merges if _names(row.cells) else ():
-        for column in range(first, min(last, row.right + _WIDEST) + 1) if first in cells else ():
+        for column in range(first, min(last, row.right + _MAX_MERGED) + 1) if first in cells else ():
             if any(other.at(column) for other in below):
                 spread[column] = cells[first]
     if below and not merges and _is_group([row, *below], []):
@@ -281,10 +276,10 @@ def _spread(row: Row, merges: list[Merge], below: list[Row]) -> Row:
 
 
 def _is_group(rows: list[Row], merges: list[Merge]) -> bool:
-    """Whether the first row only groups the columns that the second one names.
+    """Return whether the first row only groups the columns that the second one names.
 
-    So it is where words stand under what is merged, and no column but the merged ones is named twice; or, where some
-    are, where values follow in the third row. Without merged cells the first row must have far fewer words, too.
+    It does if there are words under the merged cells, and no other column is named twice or values follow in the third
+    row. Without merged cells the first row must have at most half as many words.
     """
     if len(rows) < 2 or rows[1].number != rows[0].number + 1:
         return False

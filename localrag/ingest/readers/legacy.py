@@ -1,8 +1,7 @@
-"""Old Word and PowerPoint files (DOC, DOT, PPT, PPS, POT): converted by LibreOffice, where there is one, and read.
+"""Read old Word and PowerPoint files (DOC, DOT, PPT, PPS, POT) through LibreOffice, where it is installed.
 
-What such a file is, its content says, not its name: an old Office file of the other kind is read as what it is, and so
-is RTF, HTML, a newer Office file or plain text that was only named .doc, as offices have them by the hundred. Without
-LibreOffice an old file is refused, with a word on what to do. `conversion` says how LibreOffice is kept in.
+The content decides what a file is, not its name: RTF, HTML, a newer Office file or plain text named .doc is read as
+what it is. Without LibreOffice an old file is refused, with what to do.
 """
 
 from __future__ import annotations
@@ -16,104 +15,98 @@ from typing import Literal
 from localrag.errors import ReadError
 from localrag.ingest.readers import office, opendocument, rtf, slides, text, web
 from localrag.ingest.readers.conversion import CannotConvert, convert
-from localrag.ingest.readers.package import decrypted
+from localrag.ingest.readers.package import OLE, SAVE_AGAIN, decrypted
 from localrag.ingest.readers.source import Options, Source, another_kind
 from localrag.types import Reading
 
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-# What is in other files of the same container, by a stream that only they have; names are the same in small letters.
-_OTHERS = {
+# Other files in the same container, by a stream that only they have.
+_OTHER_STREAMS = {
     "workbook": "an Excel workbook", "book": "an Excel workbook", "__properties_version1.0": "an Outlook message",
     "visiodocument": "a Visio drawing", "quill": "a Publisher file",
 }  # fmt: skip
-# Word for DOS and Windows 1 and 2, Write, WordPerfect: no container, but LibreOffice knows them.
+# Word for DOS, Windows 1 and 2, Write, WordPerfect: no container, but LibreOffice reads them.
 _OLDER = (b"\xdb\xa5", b"\x9b\xa5", b"\x31\xbe", b"\x32\xbe", b"\xffWPC", b"\xcb\n\x01")
 _WORD_XML = re.compile(rb'<\?mso-application\s+progid="Word|<w:wordDocument|/2006/xmlPackage"')
-_WEB = re.compile(rb"\s*<(?:!doctype\s+html|html|head|body|meta|!--)", re.I)
-_ARCHIVE = re.compile(rb"(?:[\w-]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*?mime-version:", re.I)
+_HTML = re.compile(rb"\s*<(?:!doctype\s+html|html|head|body|meta|!--)", re.I)
+_MHTML = re.compile(rb"(?:[\w-]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*?mime-version:", re.I)
+_RIGHT_SUFFIX = "Give the file the suffix of its real type."
 
 
 def read(source: Source, options: Options) -> Reading:
     with source.open() as stream:
         head = stream.read(4096)
-    if head.startswith(_OLE):
-        if (opened := decrypted(source, options.passwords)) is None:
-            return _converted(source, options, _kind(source))
-        try:
-            return _converted(opened, options, _kind(opened))
-        except CannotConvert as error:  # slides are not always decrypted as LibreOffice wants them
-            raise ReadError(
-                "is encrypted, and LibreOffice cannot open what its password gives", "Save a copy without a password."
-            ) from error
-    if head.startswith(b"PK\x03\x04"):
-        return _newer(source, options)
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith(OLE):
+        return _read_ole(source, options)
+    if head.startswith(b"PK\x03\x04"):
+        return _read_newer(source, options)
     if start.startswith(b"{\\rtf"):
         return rtf.read(source, options)
     if head.startswith(_OLDER) or _WORD_XML.search(head):
-        return _converted(source, options, "docx")
-    if _WEB.match(start) or _ARCHIVE.match(start):
-        saved = _ARCHIVE.match(start) is not None
-        return web.read(replace(source, name=f"{source.stem}.{'mht' if saved else 'html'}"), options)
-    if other := another_kind(source, _called(source)):
+        return _convert(source, options, "docx")
+    if _HTML.match(start) or _MHTML.match(start):
+        suffix = "mht" if _MHTML.match(start) else "html"
+        return web.read(replace(source, name=f"{source.stem}.{suffix}"), options)
+    if other := another_kind(source, _kind(source)):
         raise other
     try:
         return text.read(source, options)
     except ReadError as error:
+        raise ReadError(f"is damaged, or not {_kind(source)}", SAVE_AGAIN) from error
+
+
+def _read_ole(source: Source, options: Options) -> Reading:
+    if (opened := decrypted(source, options.passwords)) is None:
+        return _convert(source, options, _format(source))
+    try:
+        return _convert(opened, options, _format(opened))
+    except CannotConvert as error:  # LibreOffice does not open every decrypted presentation
         raise ReadError(
-            f"is damaged, or not {_called(source)}", "Open it in its own program and save it anew."
+            "is encrypted, and LibreOffice cannot open what its password gives", "Save a copy without a password."
         ) from error
 
 
-def _converted(source: Source, options: Options, to: Literal["docx", "pptx"]) -> Reading:
-    suffix = ".xml" if source.suffix == ".doc" and not _is_binary(source) else source.suffix
+def _convert(source: Source, options: Options, to: Literal["docx", "pptx"]) -> Reading:
+    with source.open() as stream:
+        is_xml = stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+    suffix = ".xml" if source.suffix == ".doc" and is_xml else source.suffix
     before = (datetime.now(UTC) - timedelta(seconds=5)).isoformat(timespec="seconds")
     data = convert(source.read(), suffix, to, options.unpacked)
     if data is None:
-        what = "an old Word document" if to == "docx" else "an old PowerPoint presentation"
-        raise ReadError(
-            f"is {what} ({source.suffix})",
-            f"Install LibreOffice, which localrag then uses to read it, or save it as .{to}.",
-        )
+        kind = "an old Word document" if to == "docx" else "an old PowerPoint presentation"
+        raise ReadError(f"is {kind} ({source.suffix})", f"Install LibreOffice to read it, or save it as .{to}.")
     converted = Source(f"{source.stem}.{to}", data=data)
     reading = office.read(converted, options) if to == "docx" else slides.read(converted, options)
-    # Where the old file has no date, LibreOffice writes that of the conversion.
+    # For a file without a date LibreOffice writes that of the conversion.
     return replace(reading, date="") if reading.date >= before else reading
 
 
-def _is_binary(source: Source) -> bool:
-    with source.open() as stream:
-        return not stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
-
-
-def _kind(source: Source) -> Literal["docx", "pptx"]:
-    """What is in the container."""
+def _format(source: Source) -> Literal["docx", "pptx"]:
+    """Return the format to convert a container to, by the streams in it."""
     import olefile
 
     try:
         with source.open() as stream, olefile.OleFileIO(stream) as container:
             names = {entry[0].lower() for entry in container.listdir()}
-    except Exception as error:  # a damaged one breaks olefile in many ways
-        raise ReadError(
-            f"is damaged, or not {_called(source)}", "Open it in its own program and save it anew."
-        ) from error
+    except Exception as error:  # olefile raises many kinds of errors on damaged containers
+        raise ReadError(f"is damaged, or not {_kind(source)}", SAVE_AGAIN) from error
     if "worddocument" in names:
         return "docx"
     if "powerpoint document" in names:
         return "pptx"
     if "encryptedpackage" in names:
-        raise ReadError("is encrypted, and damaged", "Open it in its own program and save it anew.")
-    for name, what in _OTHERS.items():
+        raise ReadError("is encrypted, and damaged", SAVE_AGAIN)
+    for name, kind in _OTHER_STREAMS.items():
         if name in names:
-            raise ReadError(f"is not {_called(source)} but {what}", "Give the file the suffix of its real type.")
-    raise ReadError(f"is not {_called(source)}", "Open it to see what it is, and give it the suffix of its real type.")
+            raise ReadError(f"is not {_kind(source)} but {kind}", _RIGHT_SUFFIX)
+    raise ReadError(f"is not {_kind(source)}", _RIGHT_SUFFIX)
 
 
-def _newer(source: Source, options: Options) -> Reading:
-    """A newer file under an old name."""
+def _read_newer(source: Source, options: Options) -> Reading:
+    """Read a newer file that has an old suffix."""
     try:
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
-            names = set(archive.namelist())
+            names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, EOFError) as error:
         raise ReadError(
             "is damaged: an Office file that was cut off", "Copy it again from where it came from."
@@ -124,8 +117,8 @@ def _newer(source: Source, options: Options) -> Reading:
         return slides.read(source, options)
     if "content.xml" in names:
         return opendocument.read(source, options)
-    raise ReadError(f"is not {_called(source)} but a ZIP archive", "Give the file the suffix of its real type.")
+    raise ReadError(f"is not {_kind(source)} but a ZIP archive", _RIGHT_SUFFIX)
 
 
-def _called(source: Source) -> str:
+def _kind(source: Source) -> str:
     return "a Word document" if source.suffix in (".doc", ".dot") else "a PowerPoint presentation"

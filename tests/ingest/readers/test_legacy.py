@@ -68,7 +68,7 @@ def test_without_libreoffice_an_old_file_is_refused_with_what_to_do(monkeypatch,
     with pytest.raises(ReadError) as caught:
         read(container(stream), name)
     assert caught.value.message == message
-    assert caught.value.hint.startswith("Install LibreOffice, which localrag then uses") and hint in caught.value.hint
+    assert caught.value.hint.startswith("Install LibreOffice") and hint in caught.value.hint
 
 
 def test_files_that_were_only_named_doc_are_read_as_what_they_are():

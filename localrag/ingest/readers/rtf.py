@@ -9,6 +9,7 @@ left out; a table in a cell becomes part of the cell's text.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows, symbol
@@ -118,8 +119,9 @@ class _Rtf:
         return ""
 
     def _text(self, rtf: str) -> str:
-        from striprtf.striprtf import rtf_to_text
+        from striprtf import striprtf
 
+        rtf_to_text: Callable[..., str] = striprtf.rtf_to_text
         rtf = _OUTLINE.sub(self._mark_heading, _HIDDEN.sub(self._hide, rtf))
         rtf = re.sub(r"(?<!\\)\\plain(?![a-z])[ ]?", lambda _: self._font or "\\plain ", rtf)
         for word, mark in _WORDS:

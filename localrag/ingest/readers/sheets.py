@@ -113,12 +113,11 @@ def _about_xls(source: Source) -> _About:
     encoding = {65001: "utf-8", 1200: "utf-16-le", 10000: "mac_roman"}.get(about.codepage, f"cp{about.codepage}")
 
     def text(value: bytes | str | None) -> str:
-        if isinstance(value, bytes):
-            try:
-                value = value.decode(encoding, "replace")
-            except LookupError:
-                value = value.decode("cp1252", "replace")
-        return " ".join(clean(value or "").split())[:200]
+        try:
+            words = value.decode(encoding, "replace") if isinstance(value, bytes) else value or ""
+        except LookupError:
+            words = ""
+        return " ".join(clean(words).split())[:200]
 
     saved = about.last_saved_time or about.create_time
     date = f"{saved.isoformat(timespec='seconds')}+00:00" if saved and saved.year > 1980 else ""

@@ -1,20 +1,305 @@
-"""Calendars (ICS) and transcripts (VTT, SRT): text whose places are times.
+"""Read calendars (ICS) and transcripts (VTT, SRT): text whose locations are times.
 
-Each entry of a calendar is a block under its summary: when (in the time zone it was written in), where, who, how it
-repeats in words. Repetitions are not counted out. Captions of a transcript are put together to lines, one for each
-turn of a speaker; each caption keeps its time.
+Each entry of a calendar is a block under its summary: when (in the time zone it was written in), where, who, and how it
+repeats in words. Repetitions are not expanded. Captions of a transcript are joined to one line for each turn of a
+speaker, and each caption keeps its time.
 """
 
 from __future__ import annotations
 
-from localrag.ingest.readers import calendar, transcript
+import datetime
+import html
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from localrag.errors import ReadError
+from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.source import Options, Source, another_kind
 from localrag.ingest.readers.text import decode
-from localrag.types import Reading
+from localrag.types import Anchor, Heading, Page, Reading
 
 
 def read(source: Source, options: Options) -> Reading:
     if other := another_kind(source, "text"):
         raise other
     text = decode(source.read())
-    return calendar.reading(text) if source.suffix == ".ics" else transcript.reading(text)
+    return _read_calendar(text) if source.suffix == ".ics" else _read_transcript(text)
+
+
+# --- calendars --------------------------------------------------------------------------------------------------
+
+_ENTRIES = {"VEVENT": "Event", "VTODO": "Task", "VJOURNAL": "Note"}
+_DAYS = {
+    "MO": "Monday", "TU": "Tuesday", "WE": "Wednesday", "TH": "Thursday", "FR": "Friday", "SA": "Saturday",
+    "SU": "Sunday",
+}  # fmt: skip
+_MONTHS = "January February March April May June July August September October November December".split()
+_ORDINALS = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth", "-1": "last"}
+_UNITS = {"YEARLY": "year", "MONTHLY": "month", "WEEKLY": "week", "DAILY": "day", "HOURLY": "hour"}
+
+
+def _read_calendar(raw: str) -> Reading:
+    from icalendar import Calendar
+
+    if "BEGIN:VCALENDAR" not in raw.upper():
+        raise ReadError("is damaged, or not a calendar", "Export it again from its calendar program.")
+    try:
+        calendars = Calendar.from_ical(raw.lstrip("\ufeff"), multiple=True)
+    except (ValueError, IndexError, KeyError) as error:
+        raise ReadError(f"is a damaged calendar ({error})"[:300], "Export it again from its program.") from error
+    entries = [entry for calendar in calendars for entry in calendar.walk() if entry.name in _ENTRIES]
+    if not entries:
+        raise ReadError("is a calendar without entries", "Export it again if it should have some.")
+    pieces: list[str] = []
+    headings: list[Heading] = []
+    anchors: list[Anchor] = []
+    size = 0
+    for entry in entries:
+        title = " ".join(clean(_text(entry, "SUMMARY")).split()) or _ENTRIES[str(entry.name)]
+        pieces.append(clean("\n".join([title, *_lines(entry)])).rstrip())
+        headings.append(Heading(size, 1, title[:200]))
+        if start := _moment(entry.get("DTSTART") or entry.get("DUE")).split(" (")[0]:
+            anchors.append(Anchor(size, start))
+        size += len(pieces[-1]) + 2
+    page = Page("\n\n".join(pieces), headings=tuple(headings), anchors=tuple(anchors))
+    title = _text(calendars[0], "X-WR-CALNAME") or _text(calendars[0], "NAME")
+    if len(entries) > 1:
+        return Reading((page,), title)
+    organizer = entries[0].get("ORGANIZER")
+    author = str(organizer.params.get("CN", "")) or _address(organizer) if organizer else ""
+    date = re.match(r"\d{4}-\d\d-\d\d(?: \d\d:\d\d)?", _moment(entries[0].get("DTSTART")))
+    return Reading((page,), title or headings[0].title, author=author, date=date[0].replace(" ", "T") if date else "")
+
+
+def _lines(entry: Any) -> Iterator[str]:
+    facts = (
+        ("When", _when(entry)), ("Due", _moment(entry.get("DUE"))), ("Repeats", _repeats(entry)),
+        ("Instead of", _moment(entry.get("RECURRENCE-ID"))), ("Where", ", ".join(_text(entry, "LOCATION").split("\n"))),
+        ("Organizer", ", ".join(map(_person, _all(entry, "ORGANIZER")))),
+        ("Attendees", ", ".join(map(_person, _all(entry, "ATTENDEE")))),
+        ("Status", _text(entry, "STATUS").lower().replace("-", " ").removeprefix("confirmed")),
+        ("Completed", _moment(entry.get("COMPLETED"))),
+        ("Categories", ", ".join(", ".join(map(str, getattr(x, "cats", [x]))) for x in _all(entry, "CATEGORIES"))),
+        ("Comment", _text(entry, "COMMENT")), ("Link", _text(entry, "URL")),
+    )  # fmt: skip
+    yield from (f"{name}: {text}" for name, text in facts if text)
+    description = _text(entry, "DESCRIPTION")
+    if not description and (page := _text(entry, "X-ALT-DESC")):
+        from localrag.ingest.readers import web
+
+        description = web.text_of(page)[0]
+    yield from ("", description) if description else ()
+
+
+def _is_broken(item: Any) -> bool:
+    """Return whether icalendar did not understand a property; its text is the value as written."""
+    from icalendar import prop
+
+    return isinstance(item, prop.vBroken)
+
+
+def _all(entry: Any, name: str) -> list[Any]:
+    found = entry.get(name)
+    return found if isinstance(found, list) else [] if found is None else [found]
+
+
+def _text(entry: Any, name: str) -> str:
+    return "\n".join(str(item) for item in _all(entry, name)).strip()
+
+
+def _address(person: Any) -> str:
+    return re.sub(r"^mailto:", "", str(person), flags=re.I)
+
+
+def _person(person: Any) -> str:
+    address, name = _address(person), str(person.params.get("CN", "")).strip()
+    shown = f"{name} <{address}>" if name and name.lower() != address.lower() else address
+    answer = str(person.params.get("PARTSTAT", "")).lower()
+    return f"{shown} ({answer})" if answer in ("declined", "tentative", "accepted") else shown
+
+
+def _moment(item: Any) -> str:
+    """Return a moment as "2024-03-02 10:00 (Europe/Berlin)", with the time zone as it was written."""
+    if _is_broken(item):
+        return str(item)
+    moment = getattr(item, "dt", None)
+    if not isinstance(moment, datetime.datetime):
+        return str(moment) if isinstance(moment, datetime.date) else ""
+    time = f"{moment:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
+    time = time if len(time) > 13 else f"{time}:00"
+    zone = item.params.get("TZID") or ("UTC" if moment.utcoffset() == datetime.timedelta() else "")
+    return f"{time} ({zone})" if zone else time
+
+
+def _when(entry: Any) -> str:
+    start, end = _moment(entry.get("DTSTART")), _moment(entry.get("DTEND"))
+    if not start or not end or end == start:
+        duration = entry.get("DURATION")
+        length = None if _is_broken(duration) else getattr(duration, "dt", None)
+        return f"{start}, for {_length(length)}" if start and isinstance(length, datetime.timedelta) else start
+    if len(start) == len(end) == 10:  # whole days end on the day after the last
+        last = str(entry["DTEND"].dt - datetime.timedelta(days=1))
+        return start if last <= start else f"{start} to {last}"
+    (begin, _, zone), (until, _, other) = start.partition(" ("), end.partition(" (")
+    if zone != other:
+        return f"{start} to {end}"
+    until = until[11:] if until[:10] == begin[:10] else until
+    return f"{begin} to {until}" + (f" ({zone}" if zone else "")
+
+
+def _length(length: datetime.timedelta) -> str:
+    minutes = round(length.total_seconds() / 60)
+    parts = ((minutes // 1440, "day"), (minutes // 60 % 24, "hour"), (minutes % 60, "minute"))
+    return " ".join(f"{count} {name}{'s' * (count > 1)}" for count, name in parts if count) or "no time"
+
+
+def _repeats(entry: Any) -> str:
+    rules = [_rule(rule) for rule in _all(entry, "RRULE")]
+    for name, word in (("RDATE", "also on"), ("EXDATE", "except on")):
+        dates = [_moment(date) for item in _all(entry, name) for date in (() if _is_broken(item) else item.dts)]
+        if dates:
+            rules.append(f"{word} {', '.join(dates)}")
+    return "; ".join(rules)
+
+
+def _rule(rule: Any) -> str:
+    """Return a recurrence as "every 2 weeks on Monday and Friday, until 2024-12-31"; rare kinds stay as written."""
+    parts = {} if _is_broken(rule) else {name: [str(value) for value in values] for name, values in rule.items()}
+    unit = _UNITS.get(parts.get("FREQ", [""])[0])
+    if unit is None:
+        return str(rule) if _is_broken(rule) else str(rule.to_ical().decode())
+    interval = parts.get("INTERVAL", ["1"])[0]
+    words = f"every {unit}" if interval == "1" else f"every {interval} {unit}s"
+    if days := parts.get("BYDAY"):
+        position = _list([_ordinal(number) for number in parts.get("BYSETPOS", ())])
+        words += " on " + (f"the {position} of " if position else "") + _list([_day(day) for day in days])
+    if dates := parts.get("BYMONTHDAY"):
+        words += " on " + _list(["the last day" if day == "-1" else f"day {day}" for day in dates])
+    if months := parts.get("BYMONTH"):
+        words += " in " + _list([_MONTHS[int(month) - 1] for month in months if month.isdigit() and int(month) <= 12])
+    if "COUNT" in parts:
+        words += f", {parts['COUNT'][0]} times"
+    return words + (f", until {parts['UNTIL'][0][:10]}" if "UNTIL" in parts else "")
+
+
+def _day(code: str) -> str:
+    match = re.fullmatch(r"\+?(-?\d+)?(MO|TU|WE|TH|FR|SA|SU)", code)
+    if match is None:
+        return code
+    return f"the {_ordinal(match[1])} {_DAYS[match[2]]}" if match[1] else _DAYS[match[2]]
+
+
+def _ordinal(number: str) -> str:
+    return _ORDINALS.get(number, f"{number}th")
+
+
+def _list(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1] if words else ""]))
+
+
+# --- transcripts ------------------------------------------------------------------------------------------------
+
+_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
+_CUE_LINE = re.compile(rf"^\s*{_TIME}\s*-+>\s*{_TIME}")
+# Bounded, so that a caption of nothing but opening brackets takes no time.
+_VOICE = re.compile(r"<v(?:\.[^\s<>]{0,100})?[ \t]{1,9}([^<>]{1,200})>")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<\d[\d:.]{0,20}>|\{\\[^{}]{0,200}\}")
+_SPEAKER = re.compile(r"^([^\W\d_][\w.'’ -]{0,40}(?: \([^)]{1,30}\))?): +(?=\S)")
+_PAUSE = 5.0  # seconds of silence that end a line without a speaker
+_FLASH = 0.05  # seconds; rolling captions repeat a line this long, or above the next one
+_LINE = 500  # characters after which a line ends with its sentence
+
+
+@dataclass(frozen=True, slots=True)
+class _Cue:
+    start: float
+    end: float
+    speaker: str
+    text: str
+    new_speaker: bool = False  # a dash marks another speaker
+
+
+def _read_transcript(raw: str) -> Reading:
+    text = raw.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+    pieces: list[str] = []
+    anchors: list[Anchor] = []
+    size = length = 0
+    last: _Cue | None = None
+    for cue in _cues(text):
+        begins = last is None or _begins_line(last, cue, length)
+        gap = "" if last is None else "\n" if begins else " "
+        words = f"{cue.speaker}: {cue.text}" if begins and cue.speaker else cue.text
+        size += len(gap)
+        whole = int(cue.start)
+        clock = f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
+        if not anchors or anchors[-1].name != clock:
+            anchors.append(Anchor(size, clock))
+        pieces += (gap, words)
+        size += len(words)
+        length = len(words) if begins else length + len(words) + 1
+        last = cue
+    if last is None:
+        raise ReadError("is damaged, or not a transcript with times", "Export it again from its program.")
+    title = re.match(r"WEBVTT[ \t]+-?[ \t]*(\S.*)", text)
+    return Reading((Page("".join(pieces), anchors=tuple(anchors)),), title[1] if title else "")
+
+
+def _begins_line(last: _Cue, cue: _Cue, length: int) -> bool:
+    if cue.new_speaker or cue.speaker != last.speaker:
+        return True
+    sentence_ended = last.text.endswith((".", "?", "!", "…", "。", '"', "”"))
+    paused = not cue.speaker and cue.start - last.end > _PAUSE
+    return paused or (length > _LINE and sentence_ended) or length > 4 * _LINE
+
+
+def _cues(text: str) -> Iterator[_Cue]:
+    """Yield the captions without notes, styles, numbers and names of captions."""
+    lines = text.split("\n")
+    found = [(index, match) for index, line in enumerate(lines) if (match := _CUE_LINE.match(line))]
+    shown = ""
+    for (index, match), following in pairwise([*found, (len(lines), None)]):
+        assert match is not None
+        start, end = _seconds(match.groups()[:4]), _seconds(match.groups()[4:])
+        body = lines[index + 1 : following[0]]
+        if text.startswith("WEBVTT") and "" in body:
+            body = body[: body.index("")]
+        while body and not body[-1].strip():
+            body.pop()
+        if not text.startswith("WEBVTT") and following[1] and body and body[-1].strip().isdigit():
+            body.pop()  # the number of the next caption
+        body = [line for line in body if _plain(line)]
+        rolling = body and _plain(body[0]) == shown and (len(body) > 1 or end - start < _FLASH)
+        if body:
+            shown = _plain(body[-1])
+        yield from _split_speakers(start, end, body[1:] if rolling else body)
+
+
+def _split_speakers(start: float, end: float, lines: list[str]) -> Iterator[_Cue]:
+    speaker, words, new_speaker = "", "", False
+    for line in lines:
+        said = _plain(line)
+        voice, named = _VOICE.search(line), _SPEAKER.match(said)
+        dash = re.match(r"[-–—]\s*\w", said) is not None
+        if (voice or named or dash) and words:
+            yield _Cue(start, end, speaker, words, new_speaker)
+            speaker, words, new_speaker = "", "", False
+        new_speaker = new_speaker or dash
+        if voice:
+            speaker = " ".join(clean(html.unescape(voice[1])).split())
+        elif named:
+            speaker, said = named[1], said[named.end() :]
+        words = f"{words} {said}".strip()
+    if words:
+        yield _Cue(start, end, speaker, words, new_speaker)
+
+
+def _plain(line: str) -> str:
+    return " ".join(clean(html.unescape(_TAG.sub("", line))).split())
+
+
+def _seconds(groups: tuple[str | None, ...]) -> float:
+    hours, minutes, seconds, fraction = groups
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0) + float(f"0.{fraction or 0}")

@@ -20,7 +20,7 @@ from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Delta
 from localrag.lifecycle import encrypt
 from localrag.security import offline, storage
-from localrag.security.encryption import ring as rings
+from localrag.security.encryption import keyring as keyrings
 from localrag.settings import Settings, load_settings
 from localrag.types import Document
 
@@ -81,7 +81,7 @@ def ingest(settings: Settings, kind: str, number: int, folder: Path) -> Taken:
     began = now()
     if kind == "encrypted":
         for _ in encrypt.encrypt(
-            place, lambda ring, key: ring.with_random(key, "key", rings.new_recovery()[1]), lambda: False
+            place, lambda keyring, key: keyring.with_random(key, "key", keyrings.new_recovery()[1]), lambda: False
         ):
             pass
     with closing(api.open_library(name, settings=settings, create=True)) as library:

@@ -29,8 +29,7 @@ from localrag.lifecycle import audit_events, encrypt, retention
 from localrag.lifecycle import forget as forgetting
 from localrag.llm import priority, prompt_cache
 from localrag.search import filters
-from localrag.security import sandbox
-from localrag.security.audit import refusals
+from localrag.security import audit, sandbox
 from localrag.settings import Settings, Think, load_settings
 from localrag.store import names, tombstones
 from localrag.store.library import Library as Storage
@@ -62,7 +61,7 @@ def open_library(name: str, *, settings: Settings | None = None, create: bool = 
     elif (settings.indexes_dir / name).exists():
         check_trusted(settings, name)
     else:
-        sandbox.claim(settings, name)
+        sandbox.mark_as_own(settings, name)
     return library
 
 
@@ -197,7 +196,7 @@ class Library:
     """A library by name: search it, bring it level with a folder, look at what it holds."""
 
     def __init__(self, name: str, settings: Settings) -> None:
-        refusals.keep(settings.audit_file)
+        audit.record_refusals(settings.audit_file)
         self.name = name
         self._settings = settings
         self._assistant: Assistant | None = None
@@ -247,7 +246,7 @@ class Library:
             StorageError: it cannot be recorded.
         """
         found, stored = self.find_page(document, page)
-        audit_events.shown(self._settings.audit_of(self.name), self.name, found, stored.number)
+        audit_events.shown(self._settings.library_audit_file(self.name), self.name, found, stored.number)
         return found, stored
 
     def find_page(self, document: str, page: int | None = None) -> tuple[Document, Page]:
@@ -387,7 +386,7 @@ class Library:
                 prompt_cache.drop_missing(self.folder, after)
             finally:
                 storage.close()
-        audit_events.ingested(self._settings.audit_of(self.name), report, before, after)
+        audit_events.ingested(self._settings.library_audit_file(self.name), report, before, after)
         return report
 
     def re_embed(
@@ -462,7 +461,7 @@ class Library:
     def _options(self, storage: Editor, passwords: Sequence[str]) -> Options:
         settings = self._settings
         ocr, kept = storage.reading
-        languages = policy.settled("ocr_languages", kept or settings.ocr_languages)
+        languages = policy.effective("ocr_languages", kept or settings.ocr_languages)
         return Options(
             passwords=tuple(passwords), ocr=ocr or settings.ocr, languages=languages,
             depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000,
@@ -474,6 +473,6 @@ class Library:
 
     def _give_way(self, stop: Callable[[], bool] | None) -> Callable[[], None]:
         def wait() -> None:
-            priority.give_way(self._settings.asking_dir, stop or (lambda: False))
+            priority.give_way(self._settings.questions_dir, stop or (lambda: False))
 
         return wait

@@ -12,7 +12,7 @@
     │   ├── EmbedderMismatch          5   its vectors were made by another embedder
     │   ├── VaultLocked               5   it is encrypted, and its key is not here
     │   ├── VaultDamaged              5   its key ring is damaged or was tampered with
-    │   └── SealBroken                5   an encrypted file is not what was written
+    │   └── IntegrityError                5   an encrypted file is not what was written
     ├── StorageError                  6   the disk is full or cannot be written
     ├── OfflineRefused                7   something tried to reach the network (also an OSError)
     ├── ReadError                     8   one file could not be read; ingest reports it and goes on
@@ -90,7 +90,7 @@ class VaultDamaged(LibraryError):
     pass
 
 
-class SealBroken(LibraryError):
+class IntegrityError(LibraryError):
     pass
 
 

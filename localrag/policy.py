@@ -6,7 +6,7 @@
 
 The variable LOCALRAG_POLICY names one more, for tests and for machines that have none. Both hold together: each check
 asks every policy, so that a second can forbid more and never allow more. Where one cannot be read or understood,
-nothing is allowed. What is refused is told to whoever asked to be (`tell`): the audit record.
+nothing is allowed. What is refused is told to whoever asked to be (`on_refusal`): the audit record.
 
 Limits: it binds localrag, not its user. Whoever can run other programs may read the same files with them, change a
 localrag that is installed as their own, or hide the file from it where the system lets them make namespaces.
@@ -98,7 +98,7 @@ _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-def held() -> tuple[Policy, ...]:
+def active() -> tuple[Policy, ...]:
     """The policies that hold, the administrator's first. A file that was changed is read again.
 
     Raises:
@@ -115,7 +115,7 @@ def held() -> tuple[Policy, ...]:
 
 def files() -> list[Path]:
     """The files of the policies that hold, as a process must be let read them."""
-    return [one.file for one in held()]
+    return [one.file for one in active()]
 
 
 def explain() -> list[tuple[str, str, Any]]:
@@ -123,7 +123,7 @@ def explain() -> list[tuple[str, str, Any]]:
     return [(item.name, item.metadata["about"], item.default) for item in fields(Policy) if "about" in item.metadata]
 
 
-def changeable(one: Policy) -> str:
+def writable_by(one: Policy) -> str:
     """Who but its owner can change a policy, or that its owner is the one who runs localrag; empty where nobody can."""
     if os.name != "posix":
         return ""  # rights of Windows are not looked at
@@ -242,14 +242,14 @@ def _unreadable(file: Path, why: str) -> PolicyUnreadable:
 # --- refusing -----------------------------------------------------------------------------------------------
 
 
-def tell(told: Callable[[Refusal], None] | None) -> None:
+def on_refusal(told: Callable[[Refusal], None] | None) -> None:
     """Say who is told of each refusal."""
     global _told
     _told = told
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def unreported() -> Iterator[None]:
     """Tell nobody for a while: what only looks whether something is allowed did not try to do it."""
     token = _quiet.set(True)
     try:
@@ -270,7 +270,7 @@ def check_library(
     Raises:
         PolicyRefused: it may not.
     """
-    for one in held():
+    for one in active():
         if one.require_encryption and not encrypted:
             raise _refused(
                 one, "require_encryption", f"the library {name!r} is not encrypted",
@@ -293,7 +293,7 @@ def check_model(id: str, *hashes: str) -> None:
     Raises:
         PolicyRefused: it may not.
     """
-    for one in held():
+    for one in active():
         for sha256 in hashes:
             if one.allowed_models is not None and sha256 not in one.allowed_models:
                 raise _refused(
@@ -304,12 +304,12 @@ def check_model(id: str, *hashes: str) -> None:
 
 def allows_model(*hashes: str | None) -> bool:
     """Whether `check_model` would let it pass; a hash that is not known passes where any model may be used."""
-    return all(one.allowed_models is None or set(hashes) <= set(one.allowed_models) for one in held())
+    return all(one.allowed_models is None or set(hashes) <= set(one.allowed_models) for one in active())
 
 
 def limits_models() -> bool:
     """Whether not every model may be used."""
-    return any(one.allowed_models is not None for one in held())
+    return any(one.allowed_models is not None for one in active())
 
 
 def check_export(what: str) -> None:
@@ -318,28 +318,28 @@ def check_export(what: str) -> None:
     Raises:
         PolicyRefused: it may not.
     """
-    for one in held():
+    for one in active():
         if not one.allow_exports:
             raise _refused(one, "allow_exports", f"{what} is not exported", _ASK)
 
 
 def fixes(setting: str) -> Path | None:
     """The policy that gives a setting its value, or None."""
-    return next((one.file for one in held() if setting in FIXED and getattr(one, setting) is not None), None)
+    return next((one.file for one in active() if setting in FIXED and getattr(one, setting) is not None), None)
 
 
-def settled(setting: str, value: Any) -> Any:
+def effective(setting: str, value: Any) -> Any:
     """The value that a setting has, where it was given this one."""
-    for one in held() if setting in RULED else ():
+    for one in active() if setting in RULED else ():
         ruled = getattr(one, setting)
         if ruled is not None:
             value = ruled if setting in FIXED else min(value or ruled, ruled)
     return value
 
 
-def ruling(setting: str, value: Any) -> Path | None:
+def origin(setting: str, value: Any) -> Path | None:
     """The policy that a setting has its value from, where it was given this one; None where it has this one."""
-    return fixes(setting) or (None if settled(setting, value) == value else _author(setting, value).file)
+    return fixes(setting) or (None if effective(setting, value) == value else _author(setting, value).file)
 
 
 def check_setting(setting: str, value: Any) -> None:
@@ -348,7 +348,7 @@ def check_setting(setting: str, value: Any) -> None:
     Raises:
         PolicyRefused: a policy says another.
     """
-    if (ruled := settled(setting, value)) != value:
+    if (ruled := effective(setting, value)) != value:
         what = (
             f"{setting} cannot be changed"
             if setting in FIXED
@@ -359,8 +359,8 @@ def check_setting(setting: str, value: Any) -> None:
 
 def _author(setting: str, value: Any) -> Policy:
     """The policy that has the say over a setting that was given this value."""
-    ruled = settled(setting, value)
-    return next(one for one in held() if getattr(one, setting) == ruled)
+    ruled = effective(setting, value)
+    return next(one for one in active() if getattr(one, setting) == ruled)
 
 
 def _refused(one: Policy, rule: str, what: str, hint: str, library: str | None = None) -> PolicyRefused:

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from localrag import policy
-from localrag.errors import SettingsError
+from localrag.errors import SettingsError, StorageError
 from localrag.types import FlashAttention, Fusion, KvType, Ocr, Weights
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
 
 Think = Literal["auto", "on", "off"]
 Theme = Literal["auto", "dark", "light", "contrast"]
@@ -120,7 +123,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in policy.RULED:
-            object.__setattr__(self, name, policy.settled(name, getattr(self, name)))
+            object.__setattr__(self, name, policy.effective(name, getattr(self, name)))
 
     @property
     def models_dir(self) -> Path:
@@ -146,7 +149,7 @@ class Settings:
         return self._data / "evaluation"
 
     @property
-    def asking_dir(self) -> Path:
+    def questions_dir(self) -> Path:
         """Where questions under way leave their marks, so that an ingest gives way to them."""
         return self._data / "asking"
 
@@ -156,7 +159,7 @@ class Settings:
         return self._data / "general"
 
     @property
-    def walled(self) -> tuple[Path, ...]:
+    def private_dirs(self) -> tuple[Path, ...]:
         """Folders with what libraries and conversations hold, which a process that works on one library sees that of
         alone; and the key of proofs."""
         beside = ("own", "tmp")
@@ -167,7 +170,7 @@ class Settings:
     def audit_file(self) -> Path:
         return self.general_dir / AUDIT_FILE
 
-    def audit_of(self, library: str) -> Path:
+    def library_audit_file(self, library: str) -> Path:
         """The record of a library, which goes with it where that is moved, encrypted or deleted."""
         return self.library_dir(library) / AUDIT_FILE
 
@@ -189,7 +192,7 @@ class Settings:
     def temporary_dir(self) -> Path:
         return self._data / "tmp"
 
-    def temporary_of(self, libraries: Collection[str]) -> Path:
+    def temporary_dir_of(self, libraries: Collection[str]) -> Path:
         """Where processes that work on these libraries have their temporary files, which may hold their words."""
         together = self.indexes_dir / "+".join(sorted(libraries))
         return self.temporary_dir / _short(together) if libraries else self.temporary_dir
@@ -214,7 +217,7 @@ class Settings:
         """Whether libraries lie in ./indexes, where some may have come with the folder."""
         return self.indexes_dir == self._here
 
-    def claim(self, name: str) -> Path:
+    def own_mark(self, name: str) -> Path:
         """The file that says that a library of ./indexes was made here."""
         return self._data / "own" / _short(self.indexes_dir / name)
 
@@ -258,13 +261,13 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 # Those that name a model.
 MODELS = ("generator", "embedder", "reranker")
 # What a model that is in memory was loaded with; where none of these differs, it stays.
-OF_THE_MODEL = frozenset(
+MODEL_SETTINGS = frozenset(
     {"home", "generator", "context_tokens", "threads", "gpu_layers", "flash_attention", "kv_type", "weights"}
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Knob:
+class SettingInfo:
     """A setting as a person is shown it: `kind` in words, the `choices` or bounds it has, whether it may be not set."""
 
     name: str
@@ -306,7 +309,7 @@ def origins(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     given = _given(os.environ if environ is None else environ)
     ruled = {
         name: str(file) for name in policy.RULED
-        if (file := policy.ruling(name, given[name][0] if name in given else _FIELDS[name].default)) is not None
+        if (file := policy.origin(name, given[name][0] if name in given else _FIELDS[name].default)) is not None
     }  # fmt: skip
     return {key: origin for key, (_, origin) in given.items()} | ruled
 
@@ -356,13 +359,7 @@ def check(key: str, value: Any, origin: str, base: Path | None = None) -> Any:
         SettingsError: there is no such setting, or the value is of the wrong kind or out of range.
     """
     if key not in _FIELDS:
-        import difflib
-
-        near = difflib.get_close_matches(key, _FIELDS, 1)
-        raise SettingsError(
-            f"unknown setting {key!r} in {origin}",
-            f"Did you mean {near[0]!r}?" if near else f"Known settings: {', '.join(_FIELDS)}.",
-        )
+        raise _unknown(key, origin)
     kind = _TYPES[key]
     try:
         converted = _convert(kind, value, base)
@@ -373,6 +370,16 @@ def check(key: str, value: Any, origin: str, base: Path | None = None) -> Any:
     if least is not None and not least <= converted <= most:
         raise SettingsError(f"{key} = {value!r} in {origin} must lie between {least} and {most}", _about(key))
     return converted
+
+
+def _unknown(key: str, origin: str) -> SettingsError:
+    import difflib
+
+    near = difflib.get_close_matches(key, _FIELDS, 1)
+    return SettingsError(
+        f"unknown setting {key!r} in {origin}",
+        f"Did you mean {near[0]!r}?" if near else f"Known settings: {', '.join(_FIELDS)}.",
+    )
 
 
 def _short(folder: Path) -> str:
@@ -425,16 +432,16 @@ def user_file(environ: Mapping[str, str] | None = None) -> Path:
     return Path(named or Path(platformdirs.user_config_dir("localrag", appauthor=False)) / FILE_NAME)
 
 
-def knobs() -> tuple[Knob, ...]:
+def setting_infos() -> tuple[SettingInfo, ...]:
     """Every setting, group by group."""
     return tuple(_knob(name, group) for group, names in GROUPS for name in names)
 
 
-def _knob(name: str, group: str) -> Knob:
+def _knob(name: str, group: str) -> SettingInfo:
     item, kind = _FIELDS[name], _TYPES[name]
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     bounds = item.metadata["least"], item.metadata["most"]
-    return Knob(
+    return SettingInfo(
         name, group, _about(name), "choice" if choices else _kind_name(kind), item.default, choices, *bounds,
         item.default is None,
     )  # fmt: skip
@@ -450,3 +457,62 @@ def as_text(value: Any) -> str:
 def explain() -> list[tuple[str, Any, str]]:
     """Each setting's name, default and explanation."""
     return [(item.name, item.default, _about(item.name)) for item in fields(Settings)]
+
+
+# --- the person's own file ----------------------------------------------------------------------------------
+
+# Writes a file whole or not at all.
+Write = Callable[[Path, bytes], None]
+
+
+def save(name: str, value: Any, write: Write, environ: Mapping[str, str] | None = None) -> Path:
+    """Write a setting, checked as if it were read, and return the file. Comments and unknown lines stay as they are.
+
+    Raises:
+        SettingsError: the name or value is wrong, or the file is not TOML.
+        StorageError: the file cannot be read or written.
+        PolicyRefused: a policy sets another value.
+    """
+    path = user_file(environ)
+    checked = check(name, value, str(path))
+    policy.check_setting(name, checked)
+    document = _document(path)
+    plain = str(checked) if isinstance(checked, Path) else list(checked) if isinstance(checked, tuple) else checked
+    document[name] = plain
+    _write(path, document, write)
+    return path
+
+
+def unset(name: str, write: Write, environ: Mapping[str, str] | None = None) -> bool:
+    """Remove a setting, known or not, from the file; False if it is not there. Raises as `save`."""
+    path = user_file(environ)
+    document = _document(path)
+    if name not in document:
+        if name not in _FIELDS:
+            raise _unknown(name, str(path))
+        return False
+    del document[name]
+    _write(path, document, write)
+    return True
+
+
+def _document(path: Path) -> TOMLDocument:
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        return tomlkit.parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return tomlkit.document()
+    except (TOMLKitError, UnicodeDecodeError) as error:
+        message = f"cannot change {str(path)!r}: {error}"
+        raise SettingsError(message, "Correct the file or move it away.") from None
+    except OSError as error:
+        raise StorageError(f"cannot read {str(path)!r}: {error.strerror}", "Check the rights of the file.") from error
+
+
+def _write(path: Path, document: TOMLDocument, write: Write) -> None:
+    import tomlkit
+
+    # A link is followed, so that a file kept elsewhere (with other dotfiles) stays there.
+    write(path.resolve(), tomlkit.dumps(document).encode("utf-8"))

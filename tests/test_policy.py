@@ -11,10 +11,10 @@ from tiny_models import adapter, gguf, sha256
 
 from localrag import api, policy
 from localrag.errors import PolicyRefused, PolicyUnreadable
+from localrag.lifecycle.audit_events import save_setting
 from localrag.models import ModelStore
 from localrag.security import audit, offline
 from localrag.settings import Settings, load_settings, origins
-from localrag.settings_file import save
 
 SHA = "a" * 64
 OTHER = "b" * 64
@@ -42,7 +42,7 @@ def refused(settings: Settings) -> list[dict[str, object]]:
 
 
 def test_without_a_policy_all_is_as_it_was():
-    assert policy.held() == () and policy.allows_model(SHA) and policy.allows_model(None)
+    assert policy.active() == () and policy.allows_model(SHA) and policy.allows_model(None)
     assert load_settings().audit_words == "marks" and origins({}) == {}
 
 
@@ -142,11 +142,11 @@ def test_no_variable_moves_the_place_of_the_policy(monkeypatch, tmp_path):
 def test_a_policy_that_others_can_write_is_told(rule):
     file = rule("allow_exports = false")
     file.chmod(0o664)
-    (held,) = policy.held()
-    assert str(file) in policy.changeable(held) and "others than its owner" in policy.changeable(held)
+    (held,) = policy.active()
+    assert str(file) in policy.writable_by(held) and "others than its owner" in policy.writable_by(held)
     file.chmod(0o644)
     file.parent.chmod(file.parent.stat().st_mode | stat.S_IWOTH)
-    assert repr(str(file.parent)) in policy.changeable(held)
+    assert repr(str(file.parent)) in policy.writable_by(held)
 
 
 def test_every_key_is_explained_and_can_be_read():
@@ -167,8 +167,8 @@ def test_what_the_policy_fixes_goes_before_files_variables_and_arguments(rule, m
 
 def test_asking_for_another_value_is_refused_and_recorded(rule, settings):
     rule('audit_words = "full"')
-    audit.refusals.keep(settings.audit_file)
-    for attempt in (lambda: settings.with_options(audit_words="marks"), lambda: save("audit_words", "marks")):
+    audit.record_refusals(settings.audit_file)
+    for attempt in (lambda: settings.with_options(audit_words="marks"), lambda: save_setting("audit_words", "marks")):
         with pytest.raises(PolicyRefused, match="audit_words cannot be changed") as caught:
             attempt()
         assert str(policy.SYSTEM) in caught.value.message and "(audit_words)" in caught.value.message
@@ -205,13 +205,13 @@ def test_a_library_in_clear_is_neither_opened_nor_made_where_encryption_is_requi
 
 def test_a_library_that_is_half_encrypted_counts_as_not(rule, models, folder, settings):
     from localrag.lifecycle import encrypt
-    from localrag.security.encryption import ring as rings
+    from localrag.security.encryption import keyring as keyrings
 
     api.open_library("papers", settings=settings, create=True).ingest(folder({"a.txt": "one"}))
     rule("require_encryption = true")
-    _, secret = rings.new_recovery()
+    _, secret = keyrings.new_recovery()
     steps = encrypt.encrypt(
-        settings.library_dir("papers"), lambda ring, key: ring.with_random(key, "me", secret), lambda: False
+        settings.library_dir("papers"), lambda keyring, key: keyring.with_random(key, "me", secret), lambda: False
     )
     next(steps)
     with pytest.raises(PolicyRefused, match="not encrypted"):
@@ -234,8 +234,8 @@ def test_a_library_is_not_opened_while_a_required_layer_does_not_hold(rule, mode
 
 def test_a_look_at_what_there_is_records_no_refusal(rule, settings):
     rule("allow_exports = false")
-    audit.refusals.keep(settings.audit_file)
-    with policy.quietly(), pytest.raises(PolicyRefused):
+    audit.record_refusals(settings.audit_file)
+    with policy.unreported(), pytest.raises(PolicyRefused):
         policy.check_export("a table")
     assert refused(settings) == []
 
@@ -243,7 +243,7 @@ def test_a_look_at_what_there_is_records_no_refusal(rule, settings):
 def test_a_refusal_that_cannot_be_recorded_is_one_still(rule, settings):
     rule("allow_exports = false")
     settings.audit_file.mkdir(parents=True)
-    audit.refusals.keep(settings.audit_file)
+    audit.record_refusals(settings.audit_file)
     with pytest.raises(PolicyRefused):
         policy.check_export("a table")
 
@@ -257,7 +257,7 @@ def test_no_table_and_no_conversation_leaves_where_exports_are_not_allowed(rule,
     from localrag.sessions.export import writing
 
     rule("allow_exports = false")
-    audit.refusals.keep(settings.audit_file)
+    audit.record_refusals(settings.audit_file)
     session = store_of(settings).new(("papers",), "A title")
     for attempt in (
         lambda: table_files.save([{"a": 1}], tmp_path / "t.csv", "q", settings.audit_file),
@@ -346,5 +346,5 @@ def test_more_days_than_the_policy_has_are_refused_and_fewer_are_not(rule, setti
 def test_the_example_in_the_docs_is_understood(rule):
     page = (Path(__file__).parents[1] / "docs" / "settings.md").read_text(encoding="utf-8")
     rule(page.partition("```toml\n")[2].partition("```")[0])
-    (held,) = policy.held()
+    (held,) = policy.active()
     assert len(held.rules()) == 6 and policy.allows_model(held.allowed_models[0])

@@ -107,9 +107,9 @@ ALLOWED_WRITES = {
         "os.open",
     ): "names a file to the kernel (O_PATH), without opening what is in it",
     ("localrag/cli/installer.py", "os.write"): "an order through a pipe",
-    ("localrag/security/offline/outside.py", "os.write"): "writes to a pipe",
+    ("localrag/security/offline/viewer_process.py", "os.write"): "writes to a pipe",
     (
-        "localrag/security/encryption/database.py",
+        "localrag/security/storage.py",
         "sqlite3.connect",
     ): "a database in memory, to tell the engine what it shall not say",
     ("localrag/ingest/readers/marks.py", ".ZipFile()"): "packs a workbook into memory",

@@ -38,7 +38,6 @@ from localrag.llm.prompt_cache import PrefixCache
 from localrag.search import document_targets, filters, retrieval
 from localrag.search.searcher import Searcher
 from localrag.security import audit
-from localrag.security.audit import refusals, words
 from localrag.security.encryption import unlocked
 from localrag.settings import Settings
 from localrag.store.library import Library
@@ -56,7 +55,7 @@ class Assistant:
     """
 
     def __init__(self, settings: Settings, generator: Model | None = None) -> None:
-        refusals.keep(settings.audit_file)
+        audit.record_refusals(settings.audit_file)
         self._settings = settings
         self._generator = generator
         self._searcher = Searcher(settings)
@@ -89,7 +88,7 @@ class Assistant:
         Raises:
             NotFoundError: a library is not there, or the globs or the filter let nothing through.
         """
-        with priority.asking(self._settings.asking_dir):
+        with priority.asking(self._settings.questions_dir):
             opened = [self.library(name) for name in libraries]
             return self._searcher.find(opened, retrieval.spelled(opened, question), k, documents, join=join)
 
@@ -145,7 +144,7 @@ class Assistant:
             NotFoundError: a library or document that is not there.
             ModelError: no model, or the question does not fit its window.
         """
-        with priority.asking(self._settings.asking_dir):
+        with priority.asking(self._settings.questions_dir):
             asked = self._prepare(question, libraries, filters.of(documents), mode, history, stop)
             yield from self._plan(asked, mode, reproducible)
             ways = {"retrieve": self._retrieve, "read": self._read, "survey": self._survey, "exact": self._exact}
@@ -344,8 +343,8 @@ class Assistant:
         is as short as its passages. Nothing of a draft is recorded.
         """
         if draft.strip():
-            with priority.asking(self._settings.asking_dir, priority.Rank.TYPING):
-                urgent = priority.watch(self._settings.asking_dir, priority.Rank.TYPING)
+            with priority.asking(self._settings.questions_dir, priority.Rank.TYPING):
+                urgent = priority.watch(self._settings.questions_dir, priority.Rank.TYPING)
                 halt = lambda: stop() or urgent()  # noqa: E731
                 self._read_for(self._prepare(draft, libraries, filters.of(documents), mode, history, halt), mode)
             return
@@ -429,16 +428,16 @@ class Assistant:
         """Note the answer; its words were shown while they were written, so it is given without a record too."""
         try:
             # What is answered from an encrypted library, too, is not kept in clear beside another.
-            sealed = [library for library in asked.libraries if unlocked.sealed_folder(library.folder)]
+            sealed = [library for library in asked.libraries if unlocked.encrypted_folder(library.folder)]
             for library in asked.libraries:
-                file = self._settings.audit_of(library.name)
+                file = self._settings.library_audit_file(library.name)
                 number = audit.record(
                     file, "ask", library.name,
                     question=asked.text, answer=answer.answer, plan=answer.plan.kind, found=answer.found,
                     model=answer.model or "", settings=self._settings.digest, shown=_shown(asked, library, answer),
                 )  # fmt: skip
                 if self._settings.audit_words == "full" and (not sealed or library in sealed):
-                    words.keep(file, number, asked.text, answer.answer)
+                    audit.keep_words(file, number, asked.text, answer.answer)
         except StorageError as error:
             yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
 

@@ -77,7 +77,7 @@ def warm(
         stop: polled while reading; True ends it within a fraction of a second.
         rank: TYPING while a person is about to ask, else WARMING.
     """
-    folder = settings.asking_dir
+    folder = settings.questions_dir
     with priority.asking(folder, rank):
         for number, piece in enumerate(found, 1):
             if stop():
@@ -134,10 +134,10 @@ def _warm(
     messages = prompts.documents_prompt("", [(unit.name, unit.text)])
     done = 0
     while done < piece.tokens and not stop():
-        if priority.wanted(settings.asking_dir, rank):
+        if priority.wanted(settings.questions_dir, rank):
             yield Warmed(piece, number, total, done, "waiting")
-            priority.give_way(settings.asking_dir, stop, rank)
-        urgent = priority.watch(settings.asking_dir, rank)
+            priority.give_way(settings.questions_dir, stop, rank)
+        urgent = priority.watch(settings.questions_dir, rank)
         for event in model.read(messages, stop=lambda urgent=urgent: stop() or urgent(), states=states):  # type: ignore[misc]
             done = event.done
             yield Warmed(piece, number, total, done, "kept" if done >= event.total else "reading")

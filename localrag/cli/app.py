@@ -22,7 +22,7 @@ from localrag.cli import unlocking
 from localrag.errors import LocalragError, OfflineRefused
 from localrag.security import offline
 from localrag.security.encryption import unlocked
-from localrag.security.offline import outside
+from localrag.security.offline import viewer_process
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -122,8 +122,8 @@ def main() -> None:
     hide_arguments(sys.argv[1:])
     if code := _confine(sys.argv[1:]):
         sys.exit(code)
-    unlocked.ask_with(unlocking.asked_for)
-    policy.tell(_refused)
+    unlocked.set_key_source(unlocking.asked_for)
+    policy.on_refusal(_refused)
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGINT, _stop)
     try:
@@ -181,7 +181,7 @@ def _confine(arguments: list[str]) -> int:
     try:
         offline.close_sockets()
         if words[:1] in ([], ["chat"]):
-            outside.begin(_show)
+            viewer_process.start(_show)
         offline.confine()
     except OfflineRefused as error:
         return report(error)
@@ -190,10 +190,10 @@ def _confine(arguments: list[str]) -> int:
 
 def _refused(refusal: policy.Refusal) -> None:
     """Record what the policy refused; what that takes is imported only then."""
-    from localrag.security.audit import refusals
+    from localrag.security import audit
     from localrag.settings import load_settings
 
-    refusals.record(load_settings().audit_file, refusal)
+    audit.record_refusal(load_settings().audit_file, refusal)
 
 
 def _show(file: Path, page: int | None) -> bool:

@@ -33,7 +33,7 @@ from localrag.types import MODES, Filter, Mode
 if TYPE_CHECKING:
     from localrag.api import Asking
     from localrag.events import Event
-    from localrag.security.encryption.parcels import Recipients
+    from localrag.security.encryption.age import Recipients
     from localrag.settings import Settings
     from localrag.types import Answer
 
@@ -103,7 +103,7 @@ def ask_command(
     names = chosen_libraries(libraries, settings)
     keep_to_retention(settings)
     exported = [] if file is None else [file.absolute().parent]
-    sandbox.hold(settings, names, *exported, reads=unlocking.key_files())  # before numpy starts threads
+    sandbox.restrict(settings, names, *exported, reads=unlocking.key_files())  # before numpy starts threads
     from localrag.api import ask
 
     narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # "these" is the app's
@@ -135,7 +135,7 @@ def _save_table(answer: Answer, path: Path, settings: Settings, recipients: Reci
             f"cannot write {str(path)!r}: an answer in mode {answer.plan.kind!r} has no rows",
             "Ask each document: --mode survey.",
         )
-    path = table_files.save(answer.table, path, answer.question, settings.audit_of, recipients)
+    path = table_files.save(answer.table, path, answer.question, settings.library_audit_file, recipients)
     click.echo(f"Wrote {counted(len(answer.table), 'row')} to {path}.", err=True)
 
 

@@ -18,7 +18,7 @@ from localrag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from localrag.security.audit import Anchor, Entry
-    from localrag.security.encryption.parcels import Recipients
+    from localrag.security.encryption.age import Recipients
 
 
 @click.group("audit")
@@ -153,9 +153,9 @@ def export_command(out: Path, libraries: Sequence[str], recipients: Recipients |
     """
     from localrag.answer.survey import table_files
     from localrag.security import audit, storage
-    from localrag.security.encryption.parcels import unsealed
+    from localrag.security.encryption.age import decrypted_name
 
-    form = unsealed(out)
+    form = decrypted_name(out)
     out = out if recipients is None else recipients.path(out)
     if form.suffix.lower() not in (".csv", ".xlsx", ".jsonl"):
         raise UsageError(f"{form.suffix!r} is no form of an export", "Name the file .csv, .xlsx or .jsonl.")
@@ -183,11 +183,10 @@ def erase_command(library: str, numbers: Sequence[int], as_json: bool) -> None:
     The lines, and the chain, stay.
     """
     from localrag.security import audit
-    from localrag.security.audit import lists, words
 
     ((_, file),) = _files(load_settings(), [library])
     # Both, whichever is there.
-    erased = [number for number in numbers if any([words.erase(file, number), lists.erase(file, number)])]
+    erased = [number for number in numbers if any([audit.erase(file, number), audit.erase(file, number)])]
     if erased:
         audit.record(file, "forget", library, reason="erase", lines=erased)
     if as_json:
@@ -208,7 +207,7 @@ def _files(settings: Settings, libraries: Sequence[str]) -> list[tuple[str, Path
         if name not in there:
             raise no_library(settings.indexes_dir, name)
     general = [] if libraries else [(_GENERAL, settings.audit_file)]
-    return [*general, *((name, settings.audit_of(name)) for name in libraries or there)]
+    return [*general, *((name, settings.library_audit_file(name)) for name in libraries or there)]
 
 
 def _entries(
@@ -250,17 +249,18 @@ def _read_anchors(files: Sequence[Path]) -> list[tuple[str, Anchor]]:
 
 
 def _row(record: str, file: Path, entry: Entry) -> dict[str, Any]:
-    from localrag.security.audit import lists, words
+    from localrag.security import audit
 
     row = {"record": record, **asdict(entry)}
-    changed = lists.kept(file, entry)
+    changed = audit.lists_of(file, entry)
     if changed is not None:
         row["documents"] = {
-            "came": changed.came, "went": changed.went, "forgotten": changed.forgotten, "as_recorded": changed.true,
+            "came": changed.added, "went": changed.removed, "forgotten": changed.forgotten,
+            "as_recorded": changed.intact,
         }  # fmt: skip
-    found = words.kept(file, entry)
+    found = audit.words_of(file, entry)
     if found is not None:
-        row["words"] = {"question": found.question, "answer": found.answer, "as_recorded": found.true}
+        row["words"] = {"question": found.question, "answer": found.answer, "as_recorded": found.intact}
     return row
 
 

@@ -21,8 +21,8 @@ from localrag.store.names import check_name
 from localrag.store.schema import DATABASE
 
 if TYPE_CHECKING:
-    from localrag.security.encryption.keys import Key
-    from localrag.security.encryption.parcels import Recipients
+    from localrag.security.encryption.age import Recipients
+    from localrag.security.encryption.keyring import Key
 
 
 _known: dict[bytes, Key] = {}
@@ -64,12 +64,12 @@ def backup_command(
     if not file.absolute().parent.is_dir():
         raise StorageError(f"there is no folder {str(file.parent)!r}", "Make it first, or give another path.")
     # Before numpy is imported, which starts threads.
-    sandbox.hold(settings, [check_name(name)], file.absolute().parent, reads=unlocking.key_files())
+    sandbox.restrict(settings, [check_name(name)], file.absolute().parent, reads=unlocking.key_files())
     from localrag.lifecycle import backup
 
     # Whoever is to be asked is asked before the bar.
     replace = replace or _sure(file.exists() and f"Replace {str(file)!r}?")
-    unlocked.held(settings.library_dir(name) / DATABASE)
+    unlocked.keys_for(settings.library_dir(name) / DATABASE)
     with interruptible() as stop, bar() as tell:
         made = backup.write(
             settings, name, file, recipients, clear=clear, replace=replace, stop=lambda: stop.asked, progress=tell
@@ -120,7 +120,7 @@ def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as
     """
     settings = load_settings()
     # It puts a folder among the libraries, and looks for conversations that are there already.
-    sandbox.hold(settings, None, reads=[source.absolute(), *unlocking.key_files()])
+    sandbox.restrict(settings, None, reads=[source.absolute(), *unlocking.key_files()])
     from localrag.lifecycle import restore
 
     with interruptible() as stop:
@@ -152,10 +152,10 @@ def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as
 
 def _unlock(place: Path, ring: bytes) -> Key:
     """The key of a ring, asked for once."""
-    from localrag.security.encryption import ring as rings
+    from localrag.security.encryption import keyring as keyrings
 
     if ring not in _known:
-        _known[ring] = unlocking.asked_for(place, rings.from_json(ring), True)
+        _known[ring] = unlocking.asked_for(place, keyrings.from_json(ring), True)
     return _known[ring]
 
 

@@ -101,7 +101,7 @@ def calibrate_command(
     chosen = ModelStore(settings).default("generator")
     with (
         eval_setup.interruptible() as stop,
-        priority.asking(settings.asking_dir),
+        priority.asking(settings.questions_dir),
         closing(loading.load_generator(settings)) as running,
     ):
         text, scope = _text(running, filler, library, settings, lengths, depths, full, lambda: stop.asked)

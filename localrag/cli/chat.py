@@ -192,7 +192,7 @@ def _unlock(settings: Settings, libraries: Sequence[str]) -> None:
     from localrag.security.encryption import unlocked
 
     for name in libraries:
-        unlocked.held(settings.library_dir(name) / DATABASE)
+        unlocked.keys_for(settings.library_dir(name) / DATABASE)
 
 
 def _halt_together(core: Core) -> None:

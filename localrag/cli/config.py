@@ -9,17 +9,18 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from localrag import policy, settings, settings_file
+from localrag import policy, settings
 from localrag.cli.options import json_option, print_json, shown
 from localrag.errors import LocalragError
 
 
 def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(knob.name, help=knob.about) for knob in settings.knobs() if knob.name.startswith(incomplete)]
+    found = [knob for knob in settings.setting_infos() if knob.name.startswith(incomplete)]
+    return [CompletionItem(knob.name, help=knob.about) for knob in found]
 
 
 def complete_value(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    found = [knob for knob in settings.knobs() if knob.name == ctx.params.get("name")]
+    found = [knob for knob in settings.setting_infos() if knob.name == ctx.params.get("name")]
     return [CompletionItem(choice) for knob in found for choice in knob.choices if choice.startswith(incomplete)]
 
 
@@ -51,7 +52,7 @@ def show_config(words: tuple[str, ...], changed: bool, as_json: bool) -> None:
     """List the settings, with what each does and where its value comes from; only those that have every WORD."""
     held, given = settings.load_settings(), settings.origins()
     chosen = [
-        knob for knob in settings.knobs()
+        knob for knob in settings.setting_infos()
         if all(word.lower() in f"{knob.name} {knob.group} {knob.about}".lower() for word in words)
         and (not changed or getattr(held, knob.name) != knob.default)
     ]  # fmt: skip
@@ -96,7 +97,9 @@ Examples:
 @json_option
 def set_config(name: str, value: str, as_json: bool) -> None:
     """Save VALUE in your localrag.toml; a list is written with commas."""
-    path = settings_file.save(name, value)
+    from localrag.lifecycle import audit_events
+
+    path = audit_events.save_setting(name, value)
     _tell(name, path, as_json, f"{name} = {_said(settings.check(name, value, 'command'))} is saved in {path}.")
     if name == "retention_days" and not as_json:
         _tell_older()
@@ -107,8 +110,10 @@ def set_config(name: str, value: str, as_json: bool) -> None:
 @json_option
 def unset_config(name: str, as_json: bool) -> None:
     """Take a setting out of your localrag.toml, so that its default holds again."""
+    from localrag.lifecycle import audit_events
+
     path = settings.user_file()
-    was = settings_file.drop(name)
+    was = audit_events.unset_setting(name)
     _tell(name, path, as_json, f"{name} is no longer in {path}." if was else f"{name} was not in {path}.")
 
 
@@ -139,12 +144,12 @@ def policy_config(as_json: bool) -> None:
     forbid more and never allow more. A policy that cannot be read or understood refuses everything, with exit code 9,
     as does a command that is against a policy; that it was refused is recorded (localrag audit show --event refused).
     """
-    held = policy.held()
+    held = policy.active()
     if as_json:
         rows = [
             {
                 "file": str(one.file), "from": policy.VARIABLE if one.named else "system", "rules": one.rules(),
-                "changeable": policy.changeable(one),
+                "changeable": policy.writable_by(one),
             }
             for one in held
         ]  # fmt: skip
@@ -157,19 +162,19 @@ def policy_config(as_json: bool) -> None:
         click.secho(shown(f"{one.file}{f' (named by {policy.VARIABLE})' if one.named else ''}"), bold=True)
         for name, value in one.rules().items():
             click.echo(f"  {name} = {_ruled(value)}\n      {abouts[name]}")
-        if who := policy.changeable(one):
+        if who := policy.writable_by(one):
             click.echo(shown(f"! It does not bind: {who}."), err=True)
 
 
-def _knob(name: str) -> settings.Knob:
-    for knob in settings.knobs():
+def _knob(name: str) -> settings.SettingInfo:
+    for knob in settings.setting_infos():
         if knob.name == name:
             return knob
     settings.check(name, "", "the command")  # raises, and names the near one
     raise AssertionError(name)
 
 
-def _row(knob: settings.Knob, held: settings.Settings, given: Mapping[str, str]) -> dict[str, Any]:
+def _row(knob: settings.SettingInfo, held: settings.Settings, given: Mapping[str, str]) -> dict[str, Any]:
     value = getattr(held, knob.name)
     return {
         "name": knob.name, "value": _plain(value), "default": _plain(knob.default),

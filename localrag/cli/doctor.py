@@ -83,7 +83,7 @@ def doctor_command(as_json: bool) -> None:
     """
     found: list[Finding] = []
     area = ""
-    with policy.quietly():  # looking at a library is no attempt to use it
+    with policy.unreported():  # looking at a library is no attempt to use it
         for finding in _findings():
             found.append(finding)
             if not as_json:
@@ -186,12 +186,12 @@ def _settings_files(settings: Settings) -> Iterator[Finding]:
 
 
 def _policies() -> Iterator[Finding]:
-    held = policy.held()
+    held = policy.active()
     if not held:
         yield Finding("policy", "ok", f"no administrator's policy at {str(policy.SYSTEM)!r}")
     for one in held:
         yield Finding("policy", "ok", f"{str(one.file)!r} sets: {', '.join(one.rules()) or 'nothing'}")
-        if who := policy.changeable(one):
+        if who := policy.writable_by(one):
             remedy = "Make an administrator its owner, and let only the owner write to it and its folders."
             yield Finding("policy", "warning", f"the policy does not bind: {who}", remedy)
 
@@ -395,7 +395,7 @@ def _audit(settings: Settings) -> Iterator[Finding]:
     from localrag.security import audit
 
     named = [("", settings.audit_file)]
-    named += [(f" of {name!r}", settings.audit_of(name)) for name in library_names(settings.indexes_dir)]
+    named += [(f" of {name!r}", settings.library_audit_file(name)) for name in library_names(settings.indexes_dir)]
     files = [(of, file) for of, file in named if file.is_file()]
     intact = 0
     for of, file in files:

@@ -151,12 +151,12 @@ def _confine(settings: Settings, path: Path, name: str | None, watch: bool) -> s
     keep_to_retention(settings)
     chosen = check_name(name) if name else name_for(path, settings)
     scan.root_of(path)  # raises where there is none, before anything is made for it
-    sandbox.make_room(settings, chosen)
-    if watch and offline.shut() and sandbox.leads_to_walls(path, settings):
+    sandbox.make_library_folder(settings, chosen)
+    if watch and offline.confined() and sandbox.leads_to_walls(path, settings):
         click.echo(
             f"{shown(str(path))} contains libraries: files added beside them are read at the next start.", err=True
         )
-    sandbox.hold(settings, [chosen])
+    sandbox.restrict(settings, [chosen])
     return chosen
 
 
@@ -296,7 +296,7 @@ def warm_command(
         os.nice(_NICE)
     settings = load_settings()
     keep_to_retention(settings)
-    sandbox.hold(settings, [check_name(name)], reads=unlocking.key_files())
+    sandbox.restrict(settings, [check_name(name)], reads=unlocking.key_files())
     with interruptible() as stop:
         until = time.monotonic() + seconds if seconds is not None else float("inf")
         result = warm_library(

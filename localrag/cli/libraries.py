@@ -26,7 +26,7 @@ def libraries_command(as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
     for name in api.library_names(settings):
         try:
-            with policy.quietly():
+            with policy.unreported():
                 status = api.open_library(name, settings=settings).status()
             rows.append({key: status[key] for key in _LISTED})
         except LocalragError as error:

@@ -46,7 +46,7 @@ def complete_document(ctx: click.Context, param: click.Parameter, incomplete: st
         named = ctx.params.get("libraries") or ([ctx.params["name"]] if ctx.params.get("name") else ())
         paths: set[str] = set()
         for name in chosen_libraries(named, settings):
-            with policy.quietly():
+            with policy.unreported():
                 library = open_library(settings, name)
             paths |= {document.path for document in library.documents()}
             library.close()

@@ -11,8 +11,8 @@ import click
 
 from localrag.cli import unlocking
 from localrag.errors import UsageError
-from localrag.security.encryption.parcels import Recipients
-from localrag.security.encryption.ring import PUBLIC_MARK, Credential, Passphrase, public_bytes
+from localrag.security.encryption.age import Recipients
+from localrag.security.encryption.keyring import PUBLIC_MARK, Credential, Passphrase, public_bytes
 
 _OPTIONS = (
     click.option("--encrypt", is_flag=True, help="Encrypt the file, by a passphrase that is asked for."),

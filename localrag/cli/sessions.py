@@ -19,7 +19,7 @@ from localrag.errors import LocalragError, UsageError
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
-    from localrag.security.encryption.parcels import Recipients
+    from localrag.security.encryption.age import Recipients
     from localrag.sessions import Listed, Session, SessionStore
 
 

@@ -18,8 +18,7 @@ import click
 from localrag.errors import StorageError, UsageError, VaultLocked
 
 if TYPE_CHECKING:
-    from localrag.security.encryption.keys import Key
-    from localrag.security.encryption.ring import Credential, Ring
+    from localrag.security.encryption.keyring import Credential, Key, Keyring
 
 TRIES = 3
 _given: Path | None = None
@@ -59,7 +58,7 @@ def key_files() -> list[Path]:
     return [] if file is None else [file]
 
 
-def asked_for(folder: Path, ring: Ring, person: bool) -> Key:
+def asked_for(folder: Path, keyring: Keyring, person: bool) -> Key:
     """The key of an encrypted folder, by whatever there is; `person` says whether somebody may be asked.
 
     Raises:
@@ -67,26 +66,27 @@ def asked_for(folder: Path, ring: Ring, person: bool) -> Key:
     """
     file = key_file()
     if file is not None:
-        return _by_file(file, folder, ring, person)
-    remembered = from_keyring(ring)
+        return _by_file(file, folder, keyring, person)
+    remembered = from_keyring(keyring.key_id)
     if remembered is not None:
         return remembered
     if not (person and _can_ask()):
-        from localrag.security.encryption.unlocked import locked
+        from localrag.security.encryption.unlocked import locked_error
 
-        raise locked(folder)
-    return ring.unlock(typed(folder.name, ring))
+        raise locked_error(folder)
+    return keyring.unlock(typed(folder.name, keyring))
 
 
-def _by_file(file: Path, folder: Path, ring: Ring, person: bool) -> Key:
-    from localrag.security.encryption.unlocked import locked
+def _by_file(file: Path, folder: Path, keyring: Keyring, person: bool) -> Key:
 
-    if ring.key_id in _fits_not and not person:
-        raise locked(folder)
+    from localrag.security.encryption.unlocked import locked_error
+
+    if keyring.key_id in _fits_not and not person:
+        raise locked_error(folder)
     try:
-        return ring.unlock(credential_in(file))
+        return keyring.unlock(credential_in(file))
     except VaultLocked:
-        _fits_not.add(ring.key_id)
+        _fits_not.add(keyring.key_id)
         raise
 
 
@@ -96,7 +96,7 @@ def credential_in(file: Path) -> Credential:
     Raises:
         StorageError, UsageError: it cannot be read, or holds nothing.
     """
-    from localrag.security.encryption.ring import credential
+    from localrag.security.encryption.keyring import credential
 
     try:
         return credential(file.read_bytes())
@@ -104,22 +104,22 @@ def credential_in(file: Path) -> Credential:
         raise StorageError(f"the key file {str(file)!r} cannot be read: {error.strerror}", "Check the path.") from None
 
 
-def typed(name: str, ring: Ring) -> Credential:
-    """A passphrase or recovery key that opens the ring, asked for until one does.
+def typed(name: str, keyring: Keyring) -> Credential:
+    """A passphrase or recovery key that opens the keyring, asked for until one does.
 
     Raises:
         VaultLocked: three times none did.
     """
-    from localrag.security.encryption import ring as rings
-    from localrag.security.encryption.ring import Passphrase
+    from localrag.security.encryption import keyring as keyrings
+    from localrag.security.encryption.keyring import Passphrase
 
     for left in reversed(range(TRIES)):
         text = getpass.getpass(f"Passphrase or recovery key of {name!r}: ")
         credential: Credential = Passphrase(text)
         with suppress(UsageError):
-            credential = rings.recovery(text)
+            credential = keyrings.recovery(text)
         try:
-            ring.unlock(credential)
+            keyring.unlock(credential)
         except VaultLocked as error:
             if not left:
                 raise
@@ -129,10 +129,10 @@ def typed(name: str, ring: Ring) -> Credential:
     raise AssertionError("the last try returns or raises")
 
 
-def used(folder: Path, ring: Ring) -> Credential:
+def used(folder: Path, keyring: Keyring) -> Credential:
     """The credential of the person at this command, where the key alone is not enough (a rotation)."""
     file = key_file()
-    return credential_in(file) if file is not None else typed(folder.name, ring)
+    return credential_in(file) if file is not None else typed(folder.name, keyring)
 
 
 def new_passphrase(name: str) -> str:
@@ -165,19 +165,19 @@ def _can_ask() -> bool:
 _SERVICE = "localrag"
 
 
-def from_keyring(ring: Ring) -> Key | None:
+def from_keyring(key_id: bytes) -> Key | None:
     """The key, where the system's keyring keeps it and the package `keyring` is there; else None."""
-    from localrag.security.encryption.keys import Key
+    from localrag.security.encryption.keyring import Key
 
     with suppress(Exception):  # no keyring, no session, a locked one: then the person is asked
         import keyring
 
-        kept = keyring.get_password(_SERVICE, ring.key_id.hex())
+        kept = keyring.get_password(_SERVICE, key_id.hex())
         return Key(bytes.fromhex(kept)) if kept else None
     return None
 
 
-def keep_in_keyring(key: Key | None, ring: Ring) -> None:
+def keep_in_keyring(key: Key | None, key_id: bytes) -> None:
     """Keep the key in the system's keyring, or (None) take it out.
 
     Raises:
@@ -192,9 +192,9 @@ def keep_in_keyring(key: Key | None, ring: Ring) -> None:
         ) from None
     try:
         if key is not None:
-            keyring.set_password(_SERVICE, ring.key_id.hex(), key.secret.hex())
+            keyring.set_password(_SERVICE, key_id.hex(), key.secret.hex())
         else:
             with suppress(PasswordDeleteError):
-                keyring.delete_password(_SERVICE, ring.key_id.hex())
+                keyring.delete_password(_SERVICE, key_id.hex())
     except KeyringError as error:
         raise UsageError(f"the system's keyring cannot be used: {error}", "A key file does the same.") from None

@@ -16,8 +16,7 @@ from localrag.settings import load_settings
 
 if TYPE_CHECKING:
     from localrag.lifecycle.encrypt import Progress
-    from localrag.security.encryption.keys import Key
-    from localrag.security.encryption.ring import Ring
+    from localrag.security.encryption.keyring import Key, Keyring
 
 _FIRST = "owner"
 
@@ -61,7 +60,7 @@ def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> 
     """Encrypt a library's folder, or go on with that; returns a new recovery key, where one was made."""
     from localrag.ingest import sync as ingesting
     from localrag.lifecycle import encrypt
-    from localrag.security.encryption import ring as rings
+    from localrag.security.encryption import keyring as keyrings
 
     words: str | None = None
     file = unlocking.key_file()
@@ -69,16 +68,16 @@ def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> 
     credential = unlocking.credential_in(file) if file is not None else None
     passphrase = "" if credential is not None or going_on else unlocking.new_passphrase(name)
 
-    def hand_out(ring: Ring, key: Key) -> Ring:
+    def hand_out(keyring: Keyring, key: Key) -> Keyring:
         nonlocal words
         if credential is not None:
-            ring = ring.with_credential(key, _FIRST, credential)
+            keyring = keyring.with_credential(key, _FIRST, credential)
         else:
-            ring = ring.with_passphrase(key, _FIRST, passphrase)
+            keyring = keyring.with_passphrase(key, _FIRST, passphrase)
         if recovery:
-            words, secret = rings.new_recovery()
-            ring = ring.with_random(key, "recovery", secret)
-        return ring
+            words, secret = keyrings.new_recovery()
+            keyring = keyring.with_random(key, "recovery", secret)
+        return keyring
 
     with ingesting.writing(folder, name), interruptible() as stop:
         _follow(encrypt.encrypt(folder, hand_out, lambda: stop.asked), quiet)
@@ -116,9 +115,9 @@ def status_command(names: Sequence[str], as_json: bool) -> None:
         if not encrypt.is_encrypted(folder):
             rows.append({"library": name, "encrypted": False, "finished": True, "holders": []})
             continue
-        ring = encrypt.ring_of(folder)
-        holders = [{"name": one.name, "kind": one.kind} for one in ring.holders]
-        rows.append({"library": name, "encrypted": True, "finished": ring.former is None, "holders": holders})
+        keyring = encrypt.keyring_of(folder)
+        holders = [{"name": one.name, "kind": one.kind} for one in keyring.holders]
+        rows.append({"library": name, "encrypted": True, "finished": keyring.former is None, "holders": holders})
     if as_json:
         print_json({"libraries": rows})
         return
@@ -156,22 +155,22 @@ def add_command(
 ) -> None:  # fmt: skip
     """Let HOLDER open the encrypted library NAME, by a means of their own."""
     from localrag.lifecycle import encrypt
-    from localrag.security.encryption import ring as rings
+    from localrag.security.encryption import keyring as keyrings
 
     if sum((public is not None, with_key is not None, passphrase, recovery)) != 1:
         raise UsageError("how shall they open it?", "Give one of --public, --with-key, --passphrase, --recovery.")
     words: str | None = None
 
-    def changed(ring: Ring, key: Key) -> Ring:
+    def changed(keyring: Keyring, key: Key) -> Keyring:
         nonlocal words
         if public is not None:
-            return ring.with_person(key, holder, public)
+            return keyring.with_person(key, holder, public)
         if with_key is not None:
-            return ring.with_credential(key, holder, unlocking.credential_in(with_key))
+            return keyring.with_credential(key, holder, unlocking.credential_in(with_key))
         if passphrase:
-            return ring.with_passphrase(key, holder, unlocking.new_passphrase(holder))
-        words, secret = rings.new_recovery()
-        return ring.with_random(key, holder, secret)
+            return keyring.with_passphrase(key, holder, unlocking.new_passphrase(holder))
+        words, secret = keyrings.new_recovery()
+        return keyring.with_random(key, holder, secret)
 
     encrypt.change(_folder(name), changed)
     if as_json:
@@ -192,7 +191,7 @@ def remove_command(name: str, holder: str, as_json: bool) -> None:
     """
     from localrag.lifecycle import encrypt
 
-    encrypt.change(_folder(name), lambda ring, key: ring.without(holder))
+    encrypt.change(_folder(name), lambda keyring, key: keyring.without(holder))
     if as_json:
         print_json({"library": name, "removed": holder})
     else:
@@ -214,9 +213,9 @@ def rotate_command(name: str, as_json: bool) -> None:
     folder = _folder(name)
     if not encrypt.is_encrypted(folder):
         raise UsageError(f"{name!r} is not encrypted", f"Encrypt it: localrag vault encrypt {name}.")
-    ring = encrypt.ring_of(folder)
-    credential = unlocking.used(folder, ring)
-    left = encrypt.left_behind(ring, credential) if ring.former is None else ()
+    keyring = encrypt.keyring_of(folder)
+    credential = unlocking.used(folder, keyring)
+    left = encrypt.left_behind(keyring, credential) if keyring.former is None else ()
     with ingesting.writing(folder, name), interruptible() as stop:
         _follow(encrypt.rotate(folder, credential, lambda: stop.asked), as_json)
     if as_json:
@@ -234,11 +233,11 @@ def remember_command(name: str, not_any_more: bool) -> None:
     """Keep the key of the library NAME in the system's keyring, so that it is not asked for while you are logged in."""
     from localrag.lifecycle import encrypt
     from localrag.security.encryption import unlocked
-    from localrag.security.encryption.ring import FILE
+    from localrag.security.encryption.keyring import FILE
 
     folder = _folder(name)
-    held = None if not_any_more else unlocked.held(folder / FILE)
-    unlocking.keep_in_keyring(held.key if held else None, encrypt.ring_of(folder))
+    held = None if not_any_more else unlocked.keys_for(folder / FILE)
+    unlocking.keep_in_keyring(held.key if held else None, encrypt.keyring_of(folder).key_id)
     click.echo("Taken out of the keyring." if not_any_more else "Kept in the system's keyring.", err=True)
 
 
@@ -246,9 +245,9 @@ def remember_command(name: str, not_any_more: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def key_file_command(file: Path) -> None:
     """Make a new key in FILE. Keep it apart from the library, and a copy of it in a safe."""
-    from localrag.security.encryption import ring as rings
+    from localrag.security.encryption import keyring as keyrings
 
-    _new(file, rings.new_key_file())
+    _new(file, keyrings.new_key_file())
     click.echo(f"A new key lies in {str(file)!r}.", err=True)
 
 
@@ -259,11 +258,11 @@ def identity_command(file: Path) -> None:
 
     Whoever holds a library's key can add you by the public key; the file, as --key-file, then opens it.
     """
-    from localrag.security.encryption import ring as rings
-    from localrag.security.encryption.ring import Identity
+    from localrag.security.encryption import keyring as keyrings
+    from localrag.security.encryption.keyring import Identity
 
     if not file.exists():
-        _new(file, rings.new_identity())
+        _new(file, keyrings.new_identity())
     credential = unlocking.credential_in(file)
     if not isinstance(credential, Identity):
         raise UsageError(f"{str(file)!r} holds no identity", "Name a file that is not there yet.")
@@ -289,12 +288,12 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
     """
     from localrag.errors import StorageError
     from localrag.security import storage
-    from localrag.security.encryption import parcels
+    from localrag.security.encryption import age
 
-    target = output or parcels.unsealed(file)
+    target = output or age.decrypted_name(file)
     printed = str(target) == "-"
     if target == file:
-        raise UsageError(f"{file.name!r} does not end in {parcels.SUFFIX}", "Say where to write it: -o OUT.")
+        raise UsageError(f"{file.name!r} does not end in {age.SUFFIX}", "Say where to write it: -o OUT.")
     if target.exists() and not (force or printed):
         raise UsageError(f"{str(target)!r} is there already", "Give another name with -o, or add --force.")
     try:
@@ -302,14 +301,14 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
     except OSError as error:
         raise StorageError(f"{str(file)!r} cannot be read: {error.strerror}", "Check the path.") from None
 
-    def unlock(ring: Ring) -> Key:
+    def unlock(keyring: Keyring) -> Key:
         try:
-            return unlocking.asked_for(file, ring, True)
+            return unlocking.asked_for(file, keyring, True)
         except VaultLocked as error:
-            holders = ", ".join(f"{shown(one.name)} ({one.kind})" for one in ring.holders)
+            holders = ", ".join(f"{shown(one.name)} ({one.kind})" for one in keyring.holders)
             raise VaultLocked(error.message, f"It was sealed for: {holders}. A key is given with --key-file.") from None
 
-    content = parcels.opened(data, unlock)
+    content = age.opened(data, unlock)
     if printed:
         click.echo(content, nl=False)
         return

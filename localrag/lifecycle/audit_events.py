@@ -5,12 +5,15 @@ Recorded first: what cannot be recorded is not shown.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from localrag import settings
+from localrag.errors import SettingsError
 from localrag.events import IngestReport
-from localrag.security import audit
-from localrag.security.audit import lists
+from localrag.security import audit, storage
 from localrag.types import Document
 
 
@@ -37,8 +40,30 @@ def ingested(file: Path, report: IngestReport, before: Collection[str], after: C
     number = audit.record(
         file, "ingest", report.library,
         root=report.root, read=len(report.read), removed=len(report.removed), failed=len(report.failed),
-        holds=len(set(after)), holds_digest=lists.digest(set(after)),
-        came=len(came), came_digest=lists.digest_of_list(came), went=len(went), went_digest=lists.digest_of_list(went),
+        holds=len(set(after)), holds_digest=audit.digest(set(after)),
+        came=len(came), came_digest=audit.list_digest(came), went=len(went), went_digest=audit.list_digest(went),
     )  # fmt: skip
     if came or went:
-        lists.keep(file, number, came, went)
+        audit.keep_lists(file, number, came, went)
+
+
+def save_setting(name: str, value: Any, environ: Mapping[str, str] | None = None) -> Path:
+    """Write a setting to the person's file, and record it if it chooses a model. Raises as `settings.save`."""
+    path = settings.save(name, value, storage.write_bytes, environ)
+    _record_choice(name, settings.as_text(settings.check(name, value, str(path))), environ)
+    return path
+
+
+def unset_setting(name: str, environ: Mapping[str, str] | None = None) -> bool:
+    """Remove a setting from the person's file, and record it if it chose a model. Raises as `settings.unset`."""
+    removed = settings.unset(name, storage.write_bytes, environ)
+    if removed:
+        _record_choice(name, "", environ)
+    return removed
+
+
+def _record_choice(name: str, value: str, environ: Mapping[str, str] | None) -> None:
+    if name in settings.MODELS:
+        with suppress(SettingsError):  # another line of the file is wrong: nothing runs until it is corrected
+            file = settings.load_settings(environ).audit_file
+            audit.record(file, "model", None, deed="set", setting=name, model=value)

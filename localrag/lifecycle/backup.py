@@ -1,8 +1,8 @@
 """Write a library to one file, and read such a file: database, conversations, audit record.
 
-    "localrag-backup-1\\n" | length of the key ring (4 bytes) | key ring (JSON as vault.json, empty if in clear) | body
+    "localrag-backup-1\\n" | length of the keyring (4 bytes) | keyring (JSON as vault.json, empty if in clear) | body
 
-The body of an encrypted backup is a stream under the ring's key: the library's own key if the library is encrypted,
+The body of an encrypted backup is a stream under the keyring's key: the library's own key if the library is encrypted,
 else a new one for the recipients. It holds a JSON line about the library, each file as a JSON line with path and size
 followed by its bytes, and a last line with their number and SHA-256. The vector index and the prompt cache are left
 out, since they can be rebuilt. SQLite's backup copies the database in one transaction while others may write. A backup
@@ -27,14 +27,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from localrag import policy
-from localrag.errors import Cancelled, LibraryError, SealBroken, UsageError
+from localrag.errors import Cancelled, IntegrityError, LibraryError, UsageError
 from localrag.security import audit, storage
-from localrag.security.audit.lists import FOLDER as LISTS
-from localrag.security.audit.words import FOLDER as WORDS
-from localrag.security.encryption import ring as rings
+from localrag.security.audit import LISTS_FOLDER as LISTS
+from localrag.security.audit import WORDS_FOLDER as WORDS
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import streams, unlocked
-from localrag.security.encryption.keys import Key
-from localrag.security.encryption.parcels import Recipients
+from localrag.security.encryption.age import Recipients
+from localrag.security.encryption.keyring import Key
 from localrag.sessions.store import FOLDER as CONVERSATIONS
 from localrag.settings import Settings
 from localrag.store.library import open_library
@@ -100,18 +100,18 @@ def write(
     policy.check_export("a backup")
     open_library(settings, name).close()
     folder = settings.library_dir(name)
-    ring, key = _ring_for(folder, recipients, clear)
-    audit.record(settings.audit_of(name), "export", name, what="backup", written=str(file.absolute()))
+    keyring, key = _keyring_for(folder, recipients, clear)
+    audit.record(settings.library_audit_file(name), "export", name, what="backup", written=str(file.absolute()))
     snapshot = folder / f"{DATABASE}.{uuid.uuid4().hex[:8]}.partial"  # after a kill, the next ingest sweeps it
     fresh = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         progress(0, None, DATABASE)
         _snapshot(folder / DATABASE, snapshot, stop)
         about = {"localrag-backup": 1, "library": name, "made": datetime.now(UTC).isoformat(timespec="seconds"),
-                 "schema": SCHEMA, "encrypted": unlocked.sealed_folder(folder) is not None}  # fmt: skip
+                 "schema": SCHEMA, "encrypted": unlocked.encrypted_folder(folder) is not None}  # fmt: skip
         with storage.create(fresh, plain=True) as stream:
-            stream.write(MAGIC + len(ring).to_bytes(4, "big") + ring)
-            sealing = streams.SealedWriter(stream, key, NAME) if key is not None else None
+            stream.write(MAGIC + len(keyring).to_bytes(4, "big") + keyring)
+            sealing = streams.EncryptedWriter(stream, key, NAME) if key is not None else None
             body = _Body(cast(_Sink, sealing or stream), stop)
             body.line(about)
             for path, source in _members(folder, snapshot):
@@ -121,9 +121,9 @@ def write(
             if sealing is not None:
                 sealing.finish()
         progress(0, None, "reading it back")
-        found = check(fresh, lambda place, ring: cast(Key, key), stop=stop)
+        found = check(fresh, lambda place, keyring: cast(Key, key), stop=stop)
         if found.sha256 != body.digest:
-            raise SealBroken(f"{str(file)!r} cannot be read back as it was written", "Check the disk.")
+            raise IntegrityError(f"{str(file)!r} cannot be read back as it was written", "Check the disk.")
         if clear:  # `restore` recognises it by this
             audit.record(settings.audit_file, "export", name, what="backup", sha256=found.sha256)
         storage.move(fresh, file)
@@ -134,9 +134,9 @@ def write(
     return found
 
 
-def _ring_for(folder: Path, recipients: Recipients | None, clear: bool) -> tuple[bytes, Key | None]:
-    """The key ring of a backup, and its key."""
-    held = unlocked.held(folder / DATABASE)
+def _keyring_for(folder: Path, recipients: Recipients | None, clear: bool) -> tuple[bytes, Key | None]:
+    """The keyring of a backup, and its key."""
+    held = unlocked.keys_for(folder / DATABASE)
     if held is not None:
         if held.former is not None or held.plain:
             raise UsageError(f"{folder.name!r} is being encrypted", "Finish that first: run the same command again.")
@@ -145,10 +145,10 @@ def _ring_for(folder: Path, recipients: Recipients | None, clear: bool) -> tuple
                 f"{folder.name!r} is encrypted, so its backup is too, under the same key",
                 "Leave out --encrypt, --encrypt-for and --clear; localrag vault status lists who may open it.",
             )
-        return (folder / rings.FILE).read_bytes(), held.key
+        return (folder / keyrings.FILE).read_bytes(), held.key
     if recipients is not None:
         key = Key.new()
-        return rings.to_json(recipients.ring(key), key), key
+        return keyrings.to_json(recipients.keyring(key), key), key
     if not clear:
         raise UsageError(
             f"nobody is named who may open the backup of {folder.name!r}",
@@ -224,33 +224,33 @@ def check(file: Path, unlock: Unlock, *, stop: Stop = lambda: False) -> Backup:
 
     Raises:
         UsageError: it is not a backup.
-        SealBroken, VaultDamaged: it was changed or cut short.
+        IntegrityError, VaultDamaged: it was changed or cut short.
     """
-    with opened(file, lambda ring: unlock(file, ring)) as (body, _, _):
+    with opened(file, lambda keyring: unlock(file, keyring)) as (body, _, _):
         return read(body, stop, lambda path: None)
 
 
 @contextmanager
 def opened(file: Path, unlock: Callable[[bytes], Key]) -> Iterator[tuple[BinaryIO, bytes, Key | None]]:
-    """The body of a backup, its key ring and its key."""
+    """The body of a backup, its keyring and its key."""
     with file.open("rb") as stream:
         if stream.read(len(MAGIC)) != MAGIC:
             raise UsageError(f"{str(file)!r} is not a backup of localrag", "localrag backup NAME FILE makes one.")
         size = int.from_bytes(stream.read(4), "big")
         if size > _MAX_RING:
             raise broken(file)
-        ring = stream.read(size)
-        if not ring:
-            yield stream, ring, None
+        keyring = stream.read(size)
+        if not keyring:
+            yield stream, keyring, None
             return
-        rings.from_json(ring)
-        key = unlock(ring)
-        rings.check(ring, key)
-        if streams.sealed(stream) != key.id:
+        keyrings.from_json(keyring)
+        key = unlock(keyring)
+        keyrings.check(keyring, key)
+        if streams.key_id(stream) != key.id:
             raise broken(file)
         try:
-            yield BufferedReader(streams.SealedReader(stream, key, NAME), streams.PIECE), ring, key
-        except SealBroken:
+            yield BufferedReader(streams.EncryptedReader(stream, key, NAME), streams.PIECE), keyring, key
+        except IntegrityError:
             raise broken(file) from None
 
 
@@ -271,7 +271,7 @@ def read(body: BinaryIO, stop: Stop, place: Callable[[str], Path | None]) -> Bac
     """Read a body to its end; `place` returns where each file is written, None for nowhere.
 
     Raises:
-        SealBroken: it was changed or cut short.
+        IntegrityError: it was changed or cut short.
     """
     digest = hashlib.sha256()
     about = header(body, digest)
@@ -325,9 +325,9 @@ def _blocks(body: BinaryIO, length: int, stop: Stop) -> Iterator[bytes]:
         yield block
 
 
-def broken(file: Path | None = None) -> SealBroken:
+def broken(file: Path | None = None) -> IntegrityError:
     what = "the backup" if file is None else repr(str(file))
-    return SealBroken(f"{what} was changed or cut short", "Use another copy of it.")
+    return IntegrityError(f"{what} was changed or cut short", "Use another copy of it.")
 
 
 def check_stop(stop: Stop) -> None:

@@ -19,7 +19,6 @@ from localrag.ingest import sync
 from localrag.llm import prompt_cache
 from localrag.security import audit, sandbox
 from localrag.security import storage as vault
-from localrag.security.audit import lists, words
 from localrag.sessions import store_of
 from localrag.settings import Settings
 from localrag.store.writer import Editor
@@ -38,11 +37,11 @@ def forget(
     Raises:
         LibraryError, StorageError: see there.
     """
-    folder, record = settings.library_dir(name), settings.audit_of(name)
+    folder, record = settings.library_dir(name), settings.library_audit_file(name)
     with sync.writing(folder, name):
         if not whole:
             _take_out(name, folder, documents)
-    if conversations != "keep" and not sandbox.walled():
+    if conversations != "keep" and not sandbox.is_restricted():
         places = [(name, document.path) for document in documents]
         store_of(settings).forget(places, remove=conversations == "remove")
     if whole:
@@ -52,7 +51,7 @@ def forget(
     else:
         hashes = [document.sha256 for document in documents]
         _erase_words(record, hashes)
-        lists.forget(record, hashes)
+        audit.forget_in_lists(record, hashes)
         audit.record(record, "forget", name, documents=len(documents), sha256=hashes)
 
 
@@ -75,4 +74,4 @@ def _erase_words(record: Path, hashes: Collection[str]) -> None:
     for entry in audit.entries(record) if record.is_file() else ():
         shown = entry.details.get("shown", ())
         if any(str(place).rpartition("#")[0] in hashes for place in shown):
-            words.erase(record, entry.number)
+            audit.erase(record, entry.number)

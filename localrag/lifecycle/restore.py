@@ -20,9 +20,9 @@ from localrag.ingest import sync
 from localrag.lifecycle import backup
 from localrag.lifecycle.backup import BLOCK, FILES, RECORD, Backup, Progress, Stop, Unlock, broken, check_stop
 from localrag.security import audit, sandbox, storage
-from localrag.security.encryption import ring as rings
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.keys import Key
+from localrag.security.encryption.keyring import Key
 from localrag.sessions import SessionStore, files, store_of
 from localrag.sessions.store import FOLDER as CONVERSATIONS
 from localrag.settings import Settings
@@ -69,19 +69,19 @@ def inspect(settings: Settings, source: Path, name: str | None, unlock: Unlock, 
     """Look at a backup or a folder before it is restored; asks for its key, and reads a backup in clear whole.
 
     Raises:
-        NotFoundError, UsageError, SealBroken, VaultLocked: see `restore`.
+        NotFoundError, UsageError, IntegrityError, VaultLocked: see `restore`.
     """
     if not source.exists():
         raise NotFoundError(f"there is no {str(source)!r}", "Give a backup, or the folder of a library.")
     if source.is_file():
-        with backup.opened(source, lambda ring: unlock(source, ring)) as (body, _, key):
+        with backup.opened(source, lambda keyring: unlock(source, keyring)) as (body, _, key):
             name = check_name(name or backup.header(body).library)
         return Source(name, key is not None or _made_here(settings, backup.check(source, unlock, stop=stop).sha256))
     if not (source / DATABASE).is_file():
         raise UsageError(f"{str(source)!r} is not the folder of a library", f"It holds no {DATABASE}.")
-    ring = source / rings.FILE
-    if encrypted := ring.is_file():
-        _unlock_folder(source, ring.read_bytes(), unlock)
+    keyring = source / keyrings.FILE
+    if encrypted := keyring.is_file():
+        _unlock_folder(source, keyring.read_bytes(), unlock)
     return Source(check_name(name or source.absolute().name), encrypted)
 
 
@@ -95,11 +95,11 @@ def restore(
         name: of the new library; its old name if left out.
         trust: take what is not encrypted and was not made here, too.
         replace: replace a library of that name, once all of the new one is there.
-        unlock: returns the key of a ring; called with the folder or file and the ring's JSON.
+        unlock: returns the key of a keyring; called with the folder or file and the keyring's JSON.
 
     Raises:
         UsageError: a library of that name exists, the source is no backup or library, or it is not trusted.
-        SealBroken, VaultDamaged: the backup was changed or cut short.
+        IntegrityError, VaultDamaged: the backup was changed or cut short.
         VaultLocked: its key is not here.
         LibraryError: its database is damaged or of another schema.
         Cancelled: `stop` returned True; nothing was changed.
@@ -144,9 +144,9 @@ def _restored(settings: Settings, source: Path, name: str, unlock: Unlock, stop:
         if not (holder / "old").exists():
             storage.remove(holder)
     if key is not None:
-        unlocked.hold(target, key)
+        unlocked.add_key(target, key)
     if settings.claims_needed:
-        sandbox.claim(settings, name)
+        sandbox.mark_as_own(settings, name)
     audit.record(
         settings.audit_file, "restore", name, source=str(source.absolute()), sha256=about.sha256, record=replaced
     )
@@ -162,13 +162,13 @@ def _extract(
         progress(0, None, path)
         return staging / path
 
-    with backup.opened(file, lambda ring: unlock(file, ring)) as (body, ring, key):
+    with backup.opened(file, lambda keyring: unlock(file, keyring)) as (body, keyring, key):
         about = backup.read(body, stop, place)
     if not about.encrypted:
         return None, about
     if key is None:
         raise broken(file)
-    _hold(staging, ring, key)
+    _hold(staging, keyring, key)
     return key, about
 
 
@@ -176,10 +176,10 @@ def _copy_folder(
     folder: Path, staging: Path, unlock: Unlock, stop: Stop, progress: Progress
 ) -> tuple[Key | None, Backup]:  # fmt: skip
     """Copy the files of a library's folder as they are, links left out; returns as `_extract`."""
-    ring = folder / rings.FILE
+    keyring = folder / keyrings.FILE
     key = None
-    if ring.is_file():
-        data = ring.read_bytes()
+    if keyring.is_file():
+        data = keyring.read_bytes()
         key = _unlock_folder(folder, data, unlock)
         _hold(staging, data, key)
     for path, inside in _files_of(folder):
@@ -199,16 +199,16 @@ def _files_of(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, inside
 
 
-def _unlock_folder(folder: Path, ring: bytes, unlock: Unlock) -> Key:
-    rings.from_json(ring)
-    key = unlock(folder, ring)
-    rings.check(ring, key)
+def _unlock_folder(folder: Path, keyring: bytes, unlock: Unlock) -> Key:
+    keyrings.from_json(keyring)
+    key = unlock(folder, keyring)
+    keyrings.check(keyring, key)
     return key
 
 
-def _hold(staging: Path, ring: bytes, key: Key) -> None:
-    storage.write_bytes(staging / rings.FILE, ring, plain=True)
-    unlocked.hold(staging, key)
+def _hold(staging: Path, keyring: bytes, key: Key) -> None:
+    storage.write_bytes(staging / keyrings.FILE, keyring, plain=True)
+    unlocked.add_key(staging, key)
 
 
 def _conversations(settings: Settings, staging: Path, old: str, new: str, replaced: Path) -> tuple[str, ...]:

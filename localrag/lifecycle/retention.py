@@ -17,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from localrag.security import audit, sandbox, storage
-from localrag.security.audit import words
 from localrag.sessions import store_of
 from localrag.settings import Settings
 from localrag.store.names import library_names
@@ -33,7 +32,7 @@ def keep_to(settings: Settings, now: datetime | None = None) -> int:
         StorageError: something cannot be deleted, or that it was cannot be recorded.
     """
     days = settings.retention_days
-    if not days or sandbox.walled():  # who may see one library alone does nothing about all
+    if not days or sandbox.is_restricted():  # who may see one library alone does nothing about all
         return 0
     now = now or datetime.now(UTC)
     done = {"day": now.date().isoformat(), "retention_days": days}
@@ -42,7 +41,7 @@ def keep_to(settings: Settings, now: datetime | None = None) -> int:
     before = now - timedelta(days=days)
     conversations = store_of(settings).expire(before)
     erased = sum(
-        words.expire(settings.audit_of(name), before) for name in library_names(settings.indexes_dir)
+        audit.expire_words(settings.library_audit_file(name), before) for name in library_names(settings.indexes_dir)
     )  # fmt: skip
     if conversations or erased:
         audit.record(

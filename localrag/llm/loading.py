@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from localrag.errors import ModelError
 from localrag.llm import batching
 from localrag.models.store import ModelStore
-from localrag.settings import OF_THE_MODEL, Settings
+from localrag.settings import MODEL_SETTINGS, Settings
 
 if TYPE_CHECKING:
     from localrag.llm.generation import Generator
@@ -56,7 +56,7 @@ def generator_name(settings: Settings) -> str:
 
 def same_model(before: Settings, after: Settings) -> bool:
     """Whether the model that is in memory is the one that would be loaded, in the way it would be."""
-    if any(getattr(before, name) != getattr(after, name) for name in OF_THE_MODEL - {"generator"}):
+    if any(getattr(before, name) != getattr(after, name) for name in MODEL_SETTINGS - {"generator"}):
         return False
     if before.generator == after.generator:
         return True

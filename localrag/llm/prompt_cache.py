@@ -18,7 +18,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from localrag.errors import SealBroken, StorageError
+from localrag.errors import IntegrityError, StorageError
 from localrag.llm.batching import Prefix
 from localrag.security import storage
 
@@ -75,7 +75,7 @@ class PrefixCache:
                 state, digest = _state(stream, storage.size(path), stop)
         except _Stopped:
             return None
-        except SealBroken:
+        except IntegrityError:
             header, state, digest = None, bytearray(), ""
         except OSError:
             return None
@@ -144,7 +144,7 @@ def warm(folder: Path, identity: str) -> dict[tuple[str, ...], int]:
     """
     found: dict[tuple[str, ...], int] = {}
     for path in _files(folder / FOLDER):
-        with suppress(OSError, SealBroken), storage.open_stream(path) as stream:
+        with suppress(OSError, IntegrityError), storage.open_stream(path) as stream:
             header = _header(stream) or {}
             documents, tokens = header.get("documents"), header.get("tokens")
             fits = header.get("model") == _short(identity) and not header.get("part")
@@ -181,7 +181,7 @@ def drop_missing(folder: Path, hashes: Collection[str]) -> int:
     dropped = 0
     for path in _files(folder / FOLDER):
         header = None
-        with suppress(SealBroken), storage.open_stream(path) as stream:
+        with suppress(IntegrityError), storage.open_stream(path) as stream:
             header = _header(stream)
         documents = header.get("documents") if header is not None else None
         if not isinstance(documents, list) or not set(map(str, documents)) <= set(hashes):

@@ -333,5 +333,5 @@ def _hub_online() -> Iterator[None]:
         logger.setLevel(level)
         for name, value in saved.items():
             setattr(constants, name, value)
-        if offline.confined():
+        if offline.hook_installed():
             constants.HF_HUB_OFFLINE = True

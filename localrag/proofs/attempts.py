@@ -259,7 +259,7 @@ def _signal(target: Target) -> None:
 
 
 def _python_name(target: Target) -> None:
-    if not offline.confined():
+    if not offline.hook_installed():
         raise _Open
     socket.getaddrinfo(_NO_NAME, 443)
 

@@ -28,7 +28,7 @@ from localrag.ingest.scan import content_hash
 from localrag.proofs.report import FORMATS
 from localrag.security import storage
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.database import sqlite3
+from localrag.security.storage import sqlite3
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import Part
@@ -36,7 +36,7 @@ from localrag.types import Part
 _PASSAGE = 24  # characters: long enough not to be met by chance
 _MOST = 400
 _BLOCK = 1 << 22
-# The ring and locks are in clear, and what a database keeps beside itself is opened with it.
+# The keyring and locks are in clear, and what a database keeps beside itself is opened with it.
 _NEVER_SEALED = ("vault.json", ".lock", ".holder", "-wal", "-shm")
 
 
@@ -177,7 +177,7 @@ def _search(path: Path, pattern: re.Pattern[bytes]) -> tuple[Searched, list[Trac
     # As it lies there, encrypted or not: nothing may stand in clear where it should not.
     with path.open("rb") as stream:
         traces = [Trace(name, found) for found in _in_bytes(stream.read, pattern)]
-    if unlocked.sealed_folder(path) is None or path.name.endswith(_NEVER_SEALED):
+    if unlocked.encrypted_folder(path) is None or path.name.endswith(_NEVER_SEALED):
         return Searched(name, size, "as bytes"), traces
     try:
         return Searched(name, size, "opened"), traces + list(_opened(path, name, pattern))
@@ -190,9 +190,9 @@ def _opened(path: Path, name: str, pattern: re.Pattern[bytes]) -> Iterator[Trace
     if storage.is_database(path):
         yield from (Trace(name, found) for found in _in_values(path, pattern))
         yield from _free_pages(path, name)
-    elif path.suffix == storage.LINES:
+    elif path.suffix == storage.LINES_SUFFIX:
         for line in path.read_bytes().splitlines():
-            yield from (Trace(name, found) for found in _hits(storage.opened_line(path, line), pattern))
+            yield from (Trace(name, found) for found in _hits(storage.decrypt_line(path, line), pattern))
     else:
         with storage.open_stream(path) as stream:
             yield from (Trace(name, found) for found in _in_bytes(stream.read, pattern))

@@ -35,8 +35,8 @@ def main() -> None:
     if not order["control"]:
         offline.confine(without=order["without"])
         if "files" not in order["without"]:
-            sandbox.make_room(settings, LIBRARY)
-            sandbox.hold(settings, [LIBRARY], reads=[Path(order["documents"])], without=order["without"])
+            sandbox.make_library_folder(settings, LIBRARY)
+            sandbox.restrict(settings, [LIBRARY], reads=[Path(order["documents"])], without=order["without"])
     told: dict[str, Any] = {"before": _try_all(target), "layers": [asdict(layer) for layer in offline.layers()]}
     if order["work"]:
         told["work"] = _work(settings, Path(order["documents"]))
@@ -57,7 +57,7 @@ def _work(settings: Settings, documents: Path) -> dict[str, Any]:
 
     try:
         library = api.open_library(LIBRARY, settings=settings, create=True)
-        if any(one.require_encryption for one in policy.held()):
+        if any(one.require_encryption for one in policy.active()):
             _encrypt(library.folder)
         try:
             report = library.ingest(documents)
@@ -80,11 +80,11 @@ def _encrypt(folder: Path) -> None:
     """Encrypt the library to be, by a key that nobody keeps, where the policy wants it so."""
     from localrag.lifecycle import encrypt
     from localrag.security import storage
-    from localrag.security.encryption import ring as rings
+    from localrag.security.encryption import keyring as keyrings
 
     storage.make_dir(folder)
-    _, secret = rings.new_recovery()
-    for _ in encrypt.encrypt(folder, lambda ring, key: ring.with_random(key, "proof", secret), lambda: False):
+    _, secret = keyrings.new_recovery()
+    for _ in encrypt.encrypt(folder, lambda keyring, key: keyring.with_random(key, "proof", secret), lambda: False):
         pass
 
 

@@ -13,6 +13,8 @@ into a folder which holds the libraries opens them to that process.
 from __future__ import annotations
 
 import os
+import sys
+import sysconfig
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
@@ -22,13 +24,16 @@ from pathlib import Path
 from localrag import policy
 from localrag.security import offline, storage
 from localrag.security.offline import LayerName
-from localrag.security.offline.system import system_files
 from localrag.settings import Settings, config_files
 
-_walled = False
+_PROGRAMS = "/usr /bin /sbin /lib /lib32 /lib64 /opt /nix/store /gnu/store /snap".split()
+_READS = "/etc /proc /sys /dev /run/current-system".split()
+_DEVICES = "/dev/null /dev/zero /dev/full /dev/tty /dev/pts /dev/ptmx /dev/shm /dev/dri /dev/kfd".split()
+
+_restricted = False
 
 
-def hold(
+def restrict(
     settings: Settings, libraries: Sequence[str] | None, *writes: Path, reads: Sequence[Path] | None = None,
     without: Collection[LayerName] = (),
 ) -> None:  # fmt: skip
@@ -39,7 +44,7 @@ def hold(
     taken back. Temporary files go to a folder of localrag's own.
 
     Args:
-        libraries: by name; one that is to be made has its folder already (`make_room`). None for what concerns all.
+        libraries: by name; one that is to be made has its folder already (`make_library_folder`). None: all.
         reads: what is read beside the system's files, localrag's own, those that settings name, and `writes`; None does
             not limit reading, but for other libraries and conversations.
         without: as `offline.confine`.
@@ -48,17 +53,17 @@ def hold(
         OfflineRefused: threads run already.
         StorageError: localrag's folders cannot be made.
     """
-    global _walled
-    if not offline.shut():
+    global _restricted
+    if not offline.confined():
         return
-    temporary = storage.make_dir(settings.temporary_of(libraries or ()))
+    temporary = storage.make_dir(settings.temporary_dir_of(libraries or ()))
     os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)))
     tempfile.tempdir = str(temporary)
     storage.make_dir(settings.indexes_dir)
     if libraries is None:
         folders = [settings.general_dir.parent, settings.indexes_dir]
     else:
-        folders = [temporary, *map(storage.make_dir, (settings.asking_dir, settings.general_dir))]
+        folders = [temporary, *map(storage.make_dir, (settings.questions_dir, settings.general_dir))]
         folders += map(settings.library_dir, libraries)
     writable = tuple(path.resolve() for path in (*folders, *writes))
     named = [path for path in (settings.reranker, settings.key_file) if path is not None]
@@ -67,30 +72,30 @@ def hold(
     lists = Path("/") if reads is None else settings.indexes_dir
     files = system_files((*around, *named), writable)
     offline.confine(_around_walls(replace(files, lists=(lists,)), settings), without=without)
-    _walled = "files" not in without and libraries is not None
+    _restricted = "files" not in without and libraries is not None
 
 
-def hold_reader() -> None:
+def restrict_reader() -> None:
     """The same for a process that reads documents: it writes temporary files and nothing else."""
-    if offline.shut():
+    if offline.confined():
         offline.confine(system_files(reads=(Path("/"),), writes=(Path(tempfile.gettempdir()),)))
 
 
-def walled() -> bool:
+def is_restricted() -> bool:
     """Whether this process was limited to some libraries, so that what concerns all is not for it to do."""
-    return _walled
+    return _restricted
 
 
-def make_room(settings: Settings, library: str) -> None:
+def make_library_folder(settings: Settings, library: str) -> None:
     """Make the folder of a library that is to be made, and note that it was made here."""
     if not (settings.indexes_dir / library).exists():
-        claim(settings, library)
+        mark_as_own(settings, library)
         storage.make_dir(settings.indexes_dir / library)
 
 
-def claim(settings: Settings, library: str) -> None:
+def mark_as_own(settings: Settings, library: str) -> None:
     """Note that a library was made here, so that it is ours in ./indexes, too."""
-    storage.write_bytes(settings.claim(library), b"", plain=True)
+    storage.write_bytes(settings.own_mark(library), b"", plain=True)
 
 
 Inode = tuple[int, int]  # device and number
@@ -122,7 +127,7 @@ def still_covers(before: dict[Path, Inode], path: Path, settings: Settings) -> b
 
 def _hidden(settings: Settings) -> set[Path]:
     linked = [path for path in settings.indexes_dir.glob("*") if path.is_symlink()]
-    return {path.resolve() for path in (*settings.walled, *linked) if path.exists()}
+    return {path.resolve() for path in (*settings.private_dirs, *linked) if path.exists()}
 
 
 def _all_but(folder: Path, hidden: Collection[Path]) -> Iterator[tuple[Path, Inode]]:
@@ -159,3 +164,18 @@ def _around_walls(files: offline.Files, settings: Settings) -> offline.Files:
 
     programs, reads = tuple(parts(files.programs)), tuple(parts(files.reads))
     return replace(files, programs=programs, reads=reads, lists=tuple(lists))
+
+
+def system_files(reads: tuple[Path, ...] = (), writes: tuple[Path, ...] = ()) -> offline.Files:
+    """What the system, Python and its packages need, and besides it what is given."""
+    python = {Path(path) for path in (sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values())}
+    python |= {Path(sys.executable).resolve().parent, Path(__file__).parents[2]}
+    linked = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)  # where a cluster keeps its libraries
+    packages = tuple(Path(path) for path in sys.path if path)
+    graphics = tuple(Path("/dev").glob("nvidia*"))
+    return offline.Files(
+        programs=(*map(Path, _PROGRAMS), *sorted(python), *(Path(path) for path in linked if path)),
+        reads=(*map(Path, _READS), *packages, *reads),
+        writes=(*map(Path, _DEVICES), *graphics, *writes),
+        sockets=(Path("/tmp"), Path("/var/tmp")),  # LibreOffice makes one there; nobody confined can connect to it
+    )

@@ -17,16 +17,25 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from localrag.errors import Cancelled, LibraryLocked, SealBroken, StorageError
-from localrag.security.encryption import ring as rings
+from localrag.errors import Cancelled, IntegrityError, LibraryLocked, StorageError
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import streams, unlocked
-from localrag.security.encryption.database import sqlite3
-from localrag.security.encryption.keys import Key
+from localrag.security.encryption.keyring import Key
+
+# The engine is SQLCipher, also for databases in clear: without a key it is SQLite, as fast.
+if TYPE_CHECKING:  # it has no types of its own, and the interface of Python's module
+    import sqlite3 as sqlite3
+else:
+    from sqlcipher3 import dbapi2 as sqlite3
+
+    # A wrong key raises; SQLCipher must not write to the terminal as well.
+    with closing(sqlite3.connect(":memory:")) as _engine:
+        _engine.execute("PRAGMA cipher_log_level = NONE")
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _PATIENCE = 30.0  # seconds for which one waits for another's transaction
@@ -37,9 +46,9 @@ _PLAIN_DATABASE = b"SQLite format 3\0"
 # Fewer, larger pages are checked and opened faster: a whole library is read in 0.7 of the time that 4,096 take.
 _CIPHER_PAGE = 16_384
 # Files of lines that are only added to: each line is sealed by itself.
-LINES = ".jsonl"
+LINES_SUFFIX = ".jsonl"
 # Files that can be made again; each has a key of its own.
-DERIVED = (".state", ".index")
+REBUILDABLE = (".state", ".index")
 
 
 @contextmanager
@@ -103,9 +112,9 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
         VaultLocked: it lies in an encrypted folder whose key is not here.
     """
     make_dir(path.parent)
-    held = None if plain else unlocked.held(path)
-    key = None if held is None else _own_key(path) if path.suffix in DERIVED else held.key
-    of_no_use = unlocked.key_file(path, key.id) if key is not None and path.suffix in DERIVED else None
+    held = None if plain else unlocked.keys_for(path)
+    key = None if held is None else _own_key(path) if path.suffix in REBUILDABLE else held.key
+    of_no_use = unlocked.key_file(path, key.id) if key is not None and path.suffix in REBUILDABLE else None
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
     try:
         with storage_errors(path):
@@ -113,7 +122,7 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
                 if key is None:
                     yield stream
                 else:
-                    sealing = streams.SealedWriter(stream, key, streams.name_of(path))
+                    sealing = streams.EncryptedWriter(stream, key, streams.name_of(path))
                     yield cast(BinaryIO, sealing)
                     sealing.finish()
                 stream.flush()
@@ -140,37 +149,37 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def append_line(path: Path, line: str, *, on_new_line: bool = False) -> None:
-    """Add one line to a file, on the disk before this returns; each is read back by `opened_line`.
+    """Add one line to a file, on the disk before this returns; each is read back by `decrypt_line`.
 
     `on_new_line` first ends the line before it, which was cut short.
     """
     make_dir(path.parent)
-    held = unlocked.held(path)
+    held = unlocked.keys_for(path)
     data = line.encode()
     if held is not None and data:
-        data = streams.seal_line(held.key, streams.name_of(path), data)
+        data = streams.encrypt_line(held.key, streams.name_of(path), data)
     with storage_errors(path), os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND), "ab") as stream:
         stream.write(b"\n" * on_new_line + data + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
 
 
-def opened_line(path: Path, raw: bytes) -> bytes:
+def decrypt_line(path: Path, raw: bytes) -> bytes:
     """A line of a file that `append_line` wrote, without its end.
 
     Raises:
         VaultLocked: it is encrypted, and its key is not here.
-        SealBroken: it is not what was written.
+        IntegrityError: it is not what was written.
     """
-    held = unlocked.held(path)
+    held = unlocked.keys_for(path)
     if held is None or not raw:
         return raw
     for key in filter(None, (held.key, held.former)):
-        with suppress(SealBroken):
-            return streams.open_line(key, streams.name_of(path), raw)
+        with suppress(IntegrityError):
+            return streams.decrypt_line(key, streams.name_of(path), raw)
     if held.plain:
         return raw
-    raise SealBroken(f"a line of {str(path)!r} is not what was written", "Restore the file from a backup.")
+    raise IntegrityError(f"a line of {str(path)!r} is not what was written", "Restore the file from a backup.")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -185,10 +194,10 @@ def open_stream(path: Path) -> Iterator[BufferedReader]:
 
     Raises:
         VaultLocked: it is encrypted, and its key is not here.
-        SealBroken: it is not what was written; also while it is read.
+        IntegrityError: it is not what was written; also while it is read.
     """
     with path.open("rb") as stream:
-        held = unlocked.held(path)
+        held = unlocked.keys_for(path)
         if held is None:
             yield stream
             return
@@ -197,24 +206,24 @@ def open_stream(path: Path) -> Iterator[BufferedReader]:
             stream.seek(0)
             yield stream
         else:
-            yield BufferedReader(streams.SealedReader(stream, key, streams.name_of(path)), streams.PIECE)
+            yield BufferedReader(streams.EncryptedReader(stream, key, streams.name_of(path)), streams.PIECE)
 
 
 def size(path: Path) -> int:
     """Bytes that `open_stream` gives of a file."""
     whole = path.stat().st_size
     with path.open("rb") as stream:
-        return whole if streams.sealed(stream) is None else streams.content_size(whole)
+        return whole if streams.key_id(stream) is None else streams.content_size(whole)
 
 
-def _key_of(stream: BinaryIO, held: unlocked.Held, path: Path) -> Key | None:
+def _key_of(stream: BinaryIO, held: unlocked.FolderKeys, path: Path) -> Key | None:
     """The key that an open file is under, None where it is in clear and may be; the stream stands behind its mark."""
-    key_id = streams.sealed(stream)
+    key_id = streams.key_id(stream)
     key = held.of(key_id) if key_id is not None else None
     if key is None and key_id is not None and (file := unlocked.key_file(path, key_id)) and file.is_file():
         key = Key(read_bytes(file))
     if key is None and (key_id is not None or not held.plain):
-        raise SealBroken(
+        raise IntegrityError(
             f"{str(path)!r} is not encrypted with the key of its folder",
             "Somebody else put it there. Restore it from a backup, or delete it.",
         )
@@ -261,7 +270,7 @@ def remove(path: Path) -> None:
         if path.is_dir() and not path.is_symlink():
             for file in path.rglob("*"):
                 destroy(unlocked.key_file_of(file))
-            for file in path.rglob(rings.FILE):
+            for file in path.rglob(keyrings.FILE):
                 destroy(file)
             shutil.rmtree(path)
         else:
@@ -290,7 +299,7 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
         VaultLocked: it lies in an encrypted folder whose key is not here.
         sqlite3.DatabaseError: it is no database, or not under the key of its folder.
     """
-    held = unlocked.held(path)
+    held = unlocked.keys_for(path)
     if write:
         make_dir(path.parent)
     with storage_errors(path):
@@ -326,7 +335,7 @@ def rekey(path: Path, *, stop: Callable[[], bool] = lambda: False) -> bool:
         LibraryLocked: somebody reads from it just now.
         Cancelled: `stop` said so; the old one stays.
     """
-    held = unlocked.held(path)
+    held = unlocked.keys_for(path)
     if held is None or _is_under(path, held.key):
         return False
     source = connect(path, write=True)
@@ -365,16 +374,16 @@ def _export(source: sqlite3.Connection, fresh: Path, key: Key, stop: Callable[[]
     source.execute("DETACH DATABASE fresh")
 
 
-def reseal(path: Path) -> bool:
+def reencrypt(path: Path) -> bool:
     """Write a file anew under the key of its folder; False where it is under it already."""
-    held = unlocked.held(path)
+    held = unlocked.keys_for(path)
     if held is None:
         return False
-    if path.suffix == LINES:
-        return _reseal_lines(path, held)
+    if path.suffix == LINES_SUFFIX:
+        return _reencrypt_lines(path, held)
     own = unlocked.key_file_of(path)
     with (own or path).open("rb") as stream:
-        if streams.sealed(stream) == held.key.id:
+        if streams.key_id(stream) == held.key.id:
             return False
     stamp = path.stat()
     with open_stream(path) as old, create(path) as new:
@@ -383,18 +392,18 @@ def reseal(path: Path) -> bool:
     return True
 
 
-def _reseal_lines(path: Path, held: unlocked.Held) -> bool:
+def _reencrypt_lines(path: Path, held: unlocked.FolderKeys) -> bool:
     changed = False
     with path.open("rb") as old, create(path, plain=True) as new:
         for raw in old:
             line, end = raw.rstrip(b"\n"), b"\n" * raw.endswith(b"\n")
-            with suppress(SealBroken):
-                streams.open_line(held.key, streams.name_of(path), line)
+            with suppress(IntegrityError):
+                streams.decrypt_line(held.key, streams.name_of(path), line)
                 new.write(raw)
                 continue
             changed = True
-            with suppress(SealBroken):  # what a crash cut short of a sealed line cannot be opened, and tells nothing
-                line = streams.seal_line(held.key, streams.name_of(path), opened_line(path, line)) if line else line
+            with suppress(IntegrityError):  # a torn line cannot be decrypted, and tells nothing
+                line = streams.encrypt_line(held.key, streams.name_of(path), decrypt_line(path, line)) if line else line
             new.write(line + end)
     return changed
 

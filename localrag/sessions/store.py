@@ -150,7 +150,7 @@ class SessionStore:
     def list(self) -> list[Listed]:
         """Every conversation, the last used first; damaged ones at the end with their problem."""
         found = []
-        with unlocked.asking(False):  # to list conversations is no reason to ask for the key of each library
+        with unlocked.allow_prompt(False):  # to list conversations is no reason to ask for the key of each library
             for path in self._all():
                 try:
                     found.append(listed(self._load(path.stem)))
@@ -167,7 +167,7 @@ class SessionStore:
     def all(self) -> tuple[Session, ...]:
         """Every conversation that can be read, the last used first."""
         sessions = []
-        with unlocked.asking(False):
+        with unlocked.allow_prompt(False):
             for path in self._all():
                 try:
                     sessions.append(self._load(path.stem))
@@ -205,10 +205,10 @@ class SessionStore:
     def _none_to_read(self, message: str, hint: str) -> tuple[str, str]:
         """An error and its hint, which say where conversations could not be read for want of a key."""
         closed = set()
-        with unlocked.asking(False):
+        with unlocked.allow_prompt(False):
             for path in self._all():
                 try:
-                    unlocked.held(path)
+                    unlocked.keys_for(path)
                 except LibraryError:
                     closed.add(path.parent.parent.name)
         if not closed:
@@ -266,7 +266,7 @@ class SessionStore:
 
         Of one that cannot be read (it is damaged, or its key is not here) it counts when its file was last written.
         """
-        with unlocked.asking(False):
+        with unlocked.allow_prompt(False):
             return tuple(path.stem for path in self._all() if _ID.fullmatch(path.stem) and self._used(path) < before)
 
     def expire(self, before: datetime) -> int:
@@ -364,7 +364,7 @@ class SessionStore:
         if self._libraries is None:
             return None
         there = [path for name in libraries if (path := self._place(name)).is_dir()]
-        encrypted = [path for path in there if unlocked.sealed_folder(path)]
+        encrypted = [path for path in there if unlocked.encrypted_folder(path)]
         return next(iter((*encrypted, *there)), None)
 
     def _folders(self) -> tuple[Path, ...]:

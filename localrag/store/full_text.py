@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from localrag.errors import LibraryError
-from localrag.security.encryption.database import sqlite3
+from localrag.security.storage import sqlite3
 from localrag.store.text_analysis import Token
 
 if TYPE_CHECKING:

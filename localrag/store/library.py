@@ -23,7 +23,7 @@ from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, Stora
 from localrag.events import Failure
 from localrag.security import offline, storage
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.database import sqlite3
+from localrag.security.storage import sqlite3
 from localrag.settings import Settings
 from localrag.store import rows as stored
 from localrag.store.full_text import FullText
@@ -444,8 +444,8 @@ def permitted(folder: Path, name: str, *, new: bool = False) -> None:
     Raises:
         PolicyRefused: it may not.
     """
-    if policy.held():
-        key = unlocked.held(folder / DATABASE)  # with one, some may lie in clear still: then it is not finished
+    if policy.active():
+        key = unlocked.keys_for(folder / DATABASE)  # with one, some may lie in clear still: then it is not finished
         policy.check_library(
             name, encrypted=key is not None and not key.plain, new=new,
             missing=lambda: {layer.name: layer.reason for layer in offline.layers() if not layer.holds},

@@ -42,7 +42,7 @@ def library_of(path: Path, settings: Settings) -> str | None:
     for name in sorted(library_names(settings.indexes_dir), key=lambda name: name != own):
         # A damaged or locked library is reported where it is used. Only the library of the folder's own name may ask
         # for its key.
-        with suppress(Exception), unlocked.asking(name == own):
+        with suppress(Exception), unlocked.allow_prompt(name == own):
             check_trusted(settings, name)
             with closing(storage.connect(settings.library_dir(name) / DATABASE)) as database:
                 if database.execute("SELECT 1 FROM roots WHERE path = ?", (root,)).fetchone():
@@ -107,7 +107,7 @@ def check_trusted(settings: Settings, name: str) -> None:
         LibraryError: it is not yours alone.
     """
     folder = settings.library_dir(name)
-    if settings.claims_needed and folder.exists() and not settings.claim(name).exists():
+    if settings.claims_needed and folder.exists() and not settings.own_mark(name).exists():
         raise _not_yours(folder, name, "it was not made here")
     check_owner(folder, name)
 

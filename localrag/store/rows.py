@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from localrag.security.encryption.database import sqlite3
+from localrag.security.storage import sqlite3
 from localrag.types import Anchor, Document, Heading, Page, Remark, SkippedPage, Unit, Word
 
 

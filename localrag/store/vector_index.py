@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localrag.errors import LibraryError, SealBroken
+from localrag.errors import IntegrityError, LibraryError
 from localrag.security import storage
-from localrag.security.encryption.database import sqlite3
+from localrag.security.storage import sqlite3
 from localrag.store.vectors import FaissIndex, IndexFacts, Recall, best, facts, kind_for
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Nearest:
         try:
             with storage.open_stream(self._path) as stream:
                 return facts(stream, storage.size(self._path), library)
-        except (OSError, SealBroken):
+        except (OSError, IntegrityError):
             return None
 
     def vectors(self, ids: Ids) -> tuple[Ids, Vectors]:

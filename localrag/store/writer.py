@@ -20,7 +20,7 @@ from localrag.embeddings import EmbedderIdentity
 from localrag.errors import NotFoundError, UsageError
 from localrag.ingest import chunking
 from localrag.security import storage
-from localrag.security.encryption.database import sqlite3
+from localrag.security.storage import sqlite3
 from localrag.store import locations, minhash, text_analysis, tombstones
 from localrag.store.full_text import DOCUMENTS, PASSAGES, Indexer
 from localrag.store.library import PATH, Library, permitted

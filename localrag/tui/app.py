@@ -21,7 +21,7 @@ from textual.reactive import reactive
 from textual.screen import ModalScreen
 
 from localrag.errors import LocalragError, ModelMissing
-from localrag.settings import OF_THE_MODEL, as_text
+from localrag.settings import MODEL_SETTINGS, as_text
 from localrag.tui import commands
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line
@@ -252,7 +252,7 @@ class LocalragApp(App[None]):
             lambda: self.core.engine.configure(**{name: value}),
             lambda error: deliver(self, self.Refused(error)),
         )
-        if name in OF_THE_MODEL:
+        if name in MODEL_SETTINGS:
             self.load_model()
 
     def action_use_model(self, id: str) -> None:

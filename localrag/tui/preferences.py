@@ -2,7 +2,7 @@
 
 What the administrator's policy fixes stays as it is, and so does what a variable sets, since it would win again at the
 next start. Saving writes the person's own file
-(`settings_file.py`) and holds at once too; the places of files change only with the next start.
+(`audit_events`) and holds at once too; the places of files change only with the next start.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from localrag import policy, settings_file
+from localrag import policy
 from localrag import settings as all_settings
 from localrag.errors import LocalragError, PolicyRefused, SettingsError
-from localrag.settings import Knob, Settings, as_text
+from localrag.lifecycle import audit_events
+from localrag.settings import SettingInfo, Settings, as_text
 
 HERE = "this conversation"
 AT_START = frozenset({"home", "key_file"})
@@ -34,7 +35,7 @@ class Preferences:
         environ: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.settings = settings or Settings()
-        self.knobs = all_settings.knobs()
+        self.knobs = all_settings.setting_infos()
         self._environ = environ
         self._given = dict.fromkeys(options, "an option on the command line")
 
@@ -48,7 +49,7 @@ class Preferences:
         home, file = str(Path.home()), str(self.file)
         return "~" + file.removeprefix(home) if file.startswith(home + "/") else file
 
-    def text(self, knob: Knob) -> str:
+    def text(self, knob: SettingInfo) -> str:
         """The value as it is typed."""
         return as_text(getattr(self.settings, knob.name))
 
@@ -56,23 +57,23 @@ class Preferences:
         """Where each setting comes from that does not have its default."""
         return {**all_settings.origins(self._environ), **self._given}
 
-    def fixed(self, knob: Knob) -> str:
+    def fixed(self, knob: SettingInfo) -> str:
         """The policy or the variable that sets it, so that it cannot be changed here; else empty."""
         if file := policy.fixes(knob.name):
             return f"the policy {file}"
         origin = self.origins().get(knob.name, "")
         return origin if origin.startswith("LOCALRAG_") else ""
 
-    def problem(self, knob: Knob, text: str) -> LocalragError | None:
+    def problem(self, knob: SettingInfo, text: str) -> LocalragError | None:
         """What is wrong with a value as it is typed, by the code that reads the file and by the policy."""
         try:
-            with policy.quietly():
+            with policy.unreported():
                 self._valued(knob, text)
         except (SettingsError, PolicyRefused) as error:
             return error
         return None
 
-    def change(self, knob: Knob, deed: Deed, text: str = "") -> str:
+    def change(self, knob: SettingInfo, deed: Deed, text: str = "") -> str:
         """Do it; returns what was done, in words.
 
         Raises:
@@ -87,9 +88,9 @@ class Preferences:
         changed = self._valued(knob, text)
         if deed == "save":
             if knob.optional and not text.strip():
-                settings_file.drop(knob.name, self._environ)
+                audit_events.unset_setting(knob.name, self._environ)
             else:
-                settings_file.save(knob.name, text, self._environ)
+                audit_events.save_setting(knob.name, text, self._environ)
         elif knob.name in AT_START:
             raise SettingsError(f"{knob.name} holds from the next start on", "Save it, then start again.")
         if knob.name not in AT_START:
@@ -97,22 +98,22 @@ class Preferences:
         self._note(knob, deed)
         return self._done(knob, deed)
 
-    def why_fixed(self, knob: Knob) -> str:
+    def why_fixed(self, knob: SettingInfo) -> str:
         """Why it cannot be changed here, and what can be done; empty where it can."""
         by = self.fixed(knob)
         return f"It cannot be changed here. {_remedy(by)}" if by else ""
 
-    def _valued(self, knob: Knob, text: str) -> Settings:
+    def _valued(self, knob: SettingInfo, text: str) -> Settings:
         return self.settings.with_options(**{knob.name: text.strip()})
 
-    def _note(self, knob: Knob, deed: Deed) -> None:
+    def _note(self, knob: SettingInfo, deed: Deed) -> None:
         if deed == "here":
             self._given[knob.name] = HERE
         else:
             self._given.pop(knob.name, None)
 
-    def _reset(self, knob: Knob) -> str:
-        taken = settings_file.drop(knob.name, self._environ)
+    def _reset(self, knob: SettingInfo) -> str:
+        taken = audit_events.unset_setting(knob.name, self._environ)
         self._given.pop(knob.name, None)
         # Another file may set it still.
         held = all_settings.load_settings(self._environ)
@@ -122,7 +123,7 @@ class Preferences:
         now = f"as {origin} says" if origin else "the default"
         return f"{knob.name} is {now} again{', and no longer in your settings file' if taken else ''}."
 
-    def _done(self, knob: Knob, deed: Deed) -> str:
+    def _done(self, knob: SettingInfo, deed: Deed) -> str:
         said = f"{knob.name} is {self.text(knob) or 'not set'}"
         if deed == "here":
             return f"{said} in this conversation."

@@ -1,7 +1,7 @@
 """Opening the file behind a citation in the viewer of the system, at its page where the viewer takes one.
 
 The viewer is started with the file as one argument and never through a shell; on Linux by a process apart, for the
-screen's own is shut out from the network, and what it starts would be, too (`offline.outside`).
+screen's own is shut out from the network, and what it starts would be, too (`offline.viewer_process`).
 Files that a system would run instead of showing are not opened, nor is anything where there is no screen to show it:
 then the path is told. Limits: a viewer has the rights of its user, and what it does with the file (a browser may load
 what a page names) is its own affair.

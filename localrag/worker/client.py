@@ -77,7 +77,7 @@ class RemoteEngine:
 
     def look_at(self, folder: Path) -> Folder:
         # A worker cannot see other libraries, and nobody can type a key behind a screen.
-        with unlocked.asking(False):
+        with unlocked.allow_prompt(False):
             known = names.library_of(folder, self._settings)
         if known:
             return Folder(known, True, 0)
@@ -132,7 +132,7 @@ class RemoteEngine:
         if call.name in _ASK_CALLS:
             self.use(wanted)
         if call.name == "ingest":
-            sandbox.make_room(self._settings, names.check_name(arguments["library"]))
+            sandbox.make_library_folder(self._settings, names.check_name(arguments["library"]))
         any_worker = wanted and call.name not in _ASK_CALLS
         for process in self._all() if any_worker else self._all()[: self._front is not None]:
             able = call.name != "ingest" or process.can_ingest(arguments["library"], Path(arguments["folder"]))
@@ -220,7 +220,7 @@ class Process:
     def __init__(self, settings: Settings, libraries: Sequence[str] = ()) -> None:
         self.alive = True
         self.libraries = frozenset(libraries)
-        confined = offline.confined()
+        confined = offline.hook_installed()
         self._settings, self._readable = settings, sandbox.readable(settings) if confined else {}
         self._existing = {name for name in libraries if not confined or (settings.indexes_dir / name).is_dir()}
         folders = {settings.library_dir(name).absolute() for name in libraries}

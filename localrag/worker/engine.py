@@ -166,7 +166,7 @@ class Engine(Protocol):
     def configure(self, **options: Any) -> None:
         """Change settings by name for the next calls; values may be text (`Settings.with_options`).
 
-        A change to a setting of the model (`settings.OF_THE_MODEL`) unloads it until the next `load`.
+        A change to a setting of the model (`settings.MODEL_SETTINGS`) unloads it until the next `load`.
         """
 
     def pause(self, paused: bool) -> None:

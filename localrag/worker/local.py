@@ -20,7 +20,7 @@ from localrag.ingest.source_files import PageImage
 from localrag.lifecycle import audit_events
 from localrag.llm import calibration, loading, prompt_cache
 from localrag.models import machine
-from localrag.security.encryption.unlocked import sealed_folder
+from localrag.security.encryption.unlocked import encrypted_folder
 from localrag.settings import Settings
 from localrag.types import EVERYTHING, Filter, Mode, Turn
 from localrag.worker.engine import Folder, ModelOffer, Opened, Shelf, Shelved
@@ -131,7 +131,7 @@ class LocalEngine:
                     Shelved(one, one.characters // planning.CHARACTERS_PER_TOKEN, kept.get(one.sha256, 0))
                     for one in sorted(opened.documents(), key=lambda one: one.path)
                 ),
-                tuple(opened.failures()), opened.instructions, most, sealed_folder(opened.folder) is not None,
+                tuple(opened.failures()), opened.instructions, most, encrypted_folder(opened.folder) is not None,
             )  # fmt: skip
 
     def _kept(self, folder: Path) -> tuple[dict[str, int], int]:
@@ -153,7 +153,7 @@ class LocalEngine:
     def note_opened(self, library: str, document: str, number: int | None = None) -> None:
         with closing(api.open_library(library, settings=self._settings)) as opened:
             found, page = opened.find_page(document, number)
-        audit_events.shown(self._settings.audit_of(library), library, found, page.number, opened=True)
+        audit_events.shown(self._settings.library_audit_file(library), library, found, page.number, opened=True)
 
     def models(self) -> tuple[str, ...]:
         from localrag.models.store import ModelStore

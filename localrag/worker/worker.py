@@ -25,7 +25,7 @@ from localrag import protocol
 from localrag.errors import LibraryError, LocalragError
 from localrag.security import offline, sandbox
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.keys import Key
+from localrag.security.encryption.keyring import Key
 from localrag.worker import engine as calls
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def main() -> None:
     _settle(setup)
     for folder, secret in setup.keys:
         with suppress(LibraryError):  # it was deleted, or got another key, since the parent opened it
-            unlocked.hold(Path(folder), Key(secret))
+            unlocked.add_key(Path(folder), Key(secret))
     from localrag.worker.local import LocalEngine
 
     Worker(LocalEngine(setup.settings), requests, replies).serve()
@@ -63,7 +63,7 @@ def _settle(setup: calls.Setup) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if setup.confined:
         offline.confine()
-        sandbox.hold(setup.settings, setup.libraries)
+        sandbox.restrict(setup.settings, setup.libraries)
     if sys.platform == "win32":
         return
     import resource

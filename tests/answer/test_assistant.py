@@ -20,7 +20,6 @@ from localrag.errors import ModelError, NotFoundError, StorageError, UsageError
 from localrag.events import Answered, Delta, Found, Notice, Planned, PromptRead, Surveyed
 from localrag.llm import loading, priority
 from localrag.security import audit, storage
-from localrag.security.audit import words
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import Answer, NotRead, SkippedPage, Turn
@@ -320,14 +319,16 @@ def test_every_answer_is_noted_without_the_question_in_clear(
 ) -> None:
     models.generator.script = [("", "The kennel is open from 9 to 5.")]
     ask(assistant, "When is the kennel open?", "small")
-    raw = settings.audit_of("small").read_text()
+    raw = settings.library_audit_file("small").read_text()
     assert "kennel" not in raw
-    (entry,) = audit.entries(settings.audit_of("small"))
+    (entry,) = audit.entries(settings.library_audit_file("small"))
     assert (entry.event, entry.library) == ("ask", "small") and entry.details["settings"]
-    assert entry.details["question_hmac"] == audit.marked(settings.audit_of("small"), "When is the kennel open?")
+    assert entry.details["question_hmac"] == audit.words_hmac(
+        settings.library_audit_file("small"), "When is the kennel open?"
+    )
     hashes = {document.sha256 for document in small.documents()}
     assert {shown.rpartition("#")[0] for shown in entry.details["shown"]} <= hashes and entry.details["shown"]
-    assert words.kept(settings.audit_of("small"), entry) is None
+    assert audit.words_of(settings.library_audit_file("small"), entry) is None
 
 
 def test_words_are_kept_beside_the_record_only_where_a_setting_says_so(
@@ -336,8 +337,8 @@ def test_words_are_kept_beside_the_record_only_where_a_setting_says_so(
     models.generator.script = [("", "The kennel is open from 9 to 5.")]
     own = Assistant(settings.with_options(audit_words="full"))
     ask(own, "When is the kennel open?", "small")
-    (entry,) = audit.entries(settings.audit_of("small"))
-    kept = words.kept(settings.audit_of("small"), entry)
+    (entry,) = audit.entries(settings.library_audit_file("small"))
+    kept = audit.words_of(settings.library_audit_file("small"), entry)
     assert kept is not None and kept.true and kept.question == "When is the kennel open?"
     own.close()
 

@@ -8,7 +8,7 @@ from fakes import ScriptedGenerator
 from localrag.answer.assistant import Assistant
 from localrag.errors import ModelMissing
 from localrag.llm import loading
-from localrag.settings import OF_THE_MODEL, Settings, knobs
+from localrag.settings import MODEL_SETTINGS, Settings, setting_infos
 from localrag.worker.local import LocalEngine
 
 
@@ -60,4 +60,4 @@ def test_empty_text_takes_back_what_may_be_not_set():
 
 
 def test_what_a_model_is_loaded_with_are_settings():
-    assert {knob.name for knob in knobs()} >= OF_THE_MODEL
+    assert {knob.name for knob in setting_infos()} >= MODEL_SETTINGS

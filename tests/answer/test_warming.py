@@ -105,7 +105,7 @@ def test_it_waits_for_a_question_and_goes_on_where_it_was(shelf: Shelf, settings
 
     def during(step: int) -> None:
         if step == 4 and not question:
-            question.append(priority.asking(settings.asking_dir))
+            question.append(priority.asking(settings.questions_dir))
             question[0].__enter__()
 
     model.during = during
@@ -139,10 +139,10 @@ def test_an_ingest_waits_for_it(papers: Editor, models: Any, settings: Settings)
     found = warming.pieces(papers, papers.documents(), models.generator, settings)
     under_way = warming.warm(papers, found, models.generator, settings)
     next(under_way)
-    assert priority.wanted(settings.asking_dir, Rank.INGEST)
-    assert not priority.wanted(settings.asking_dir, Rank.TYPING)
+    assert priority.wanted(settings.questions_dir, Rank.INGEST)
+    assert not priority.wanted(settings.questions_dir, Rank.TYPING)
     under_way.close()  # type: ignore[attr-defined]
-    assert not priority.wanted(settings.asking_dir, Rank.INGEST)
+    assert not priority.wanted(settings.questions_dir, Rank.INGEST)
 
 
 def test_stopped_it_keeps_what_is_whole_and_goes_on_from_there(papers: Editor, models: Any, settings: Settings) -> None:

@@ -15,8 +15,7 @@ from localrag.cli.app import localrag
 from localrag.errors import NotFoundError, UsageError, VaultLocked
 from localrag.lifecycle import encrypt
 from localrag.security import audit
-from localrag.security.audit import words
-from localrag.security.encryption import ring as rings
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.settings import Settings
 
@@ -33,9 +32,9 @@ def settings(shelf: Callable[..., Any], settings: Settings) -> Settings:
     """Two libraries, each with a record."""
     for name in ("contracts", "people"):
         shelf(name, {"a.txt": "Words."})
-        audit.record(settings.audit_of(name), "ingest", name, read=1)
-        audit.record(settings.audit_of(name), "ask", name, question="=1+1", answer="Two.", plan="retrieve")
-    words.keep(settings.audit_of("people"), 2, "=1+1", "Two.")
+        audit.record(settings.library_audit_file(name), "ingest", name, read=1)
+        audit.record(settings.library_audit_file(name), "ask", name, question="=1+1", answer="Two.", plan="retrieve")
+    audit.keep_words(settings.library_audit_file("people"), 2, "=1+1", "Two.")
     return settings
 
 
@@ -52,7 +51,7 @@ def test_lines_of_all_records_are_shown_in_order_and_can_be_narrowed(settings: S
 
 def test_a_whole_record_is_said_to_be_whole_and_a_changed_one_located_with_exit_code_1(settings: Settings) -> None:
     assert run("audit", "verify").exit_code == 0
-    file = settings.audit_of("people")
+    file = settings.library_audit_file("people")
     file.write_bytes(file.read_bytes().replace(b'"read":1', b'"read":9'))
     result = run("audit", "verify", "--json")
     told = json.loads(result.stdout)
@@ -65,7 +64,7 @@ def test_cuts_at_the_end_and_missing_records_are_found_by_an_anchor(settings: Se
     anchor = tmp_path / "anchor.json"
     anchor.write_text(run("audit", "anchor").stdout)
     assert run("audit", "verify", "--anchor", str(anchor)).exit_code == 0
-    file = settings.audit_of("people")
+    file = settings.library_audit_file("people")
     file.write_bytes(file.read_bytes().splitlines(keepends=True)[0])
     assert run("audit", "verify").exit_code == 0
     result = run("audit", "verify", "--anchor", str(anchor))
@@ -94,7 +93,7 @@ def test_exports_hold_every_line_run_nothing_and_are_recorded(settings: Settings
 def test_words_are_erased_and_the_record_stays_whole(settings: Settings) -> None:
     assert "Erased what was kept with 1 of 2" in run("audit", "erase", "people", "2", "7").stderr
     assert "=1+1" not in run("audit", "show").stdout
-    last = list(audit.entries(settings.audit_of("people")))[-1]
+    last = list(audit.entries(settings.library_audit_file("people")))[-1]
     assert (last.event, last.details) == ("forget", {"reason": "erase", "lines": [2]})
     assert run("audit", "verify").exit_code == 0
     with pytest.raises(NotFoundError):
@@ -105,9 +104,9 @@ def test_the_record_of_a_locked_library_is_named_and_keeps_no_other_from_being_s
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
-    _, secret = rings.new_recovery()
+    _, secret = keyrings.new_recovery()
     people = settings.library_dir("people")
-    for _ in encrypt.encrypt(people, lambda ring, key: ring.with_random(key, "me", secret), lambda: False):
+    for _ in encrypt.encrypt(people, lambda keyring, key: keyring.with_random(key, "me", secret), lambda: False):
         pass
     unlocked.forget()
     shown = run("audit", "show")

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from localrag.cli.app import localrag, report
 from localrag.errors import LocalragError
-from localrag.security.encryption import ring as rings
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.settings import Settings
 from localrag.store.writer import Editor
@@ -40,7 +40,7 @@ def refused(*arguments: object) -> LocalragError:
 
 def test_there_and_back_with_a_key_file(library: None, tmp_path: Path, settings: Settings) -> None:
     key, file = tmp_path / "backup.key", tmp_path / "contracts.backup"
-    key.write_bytes(rings.new_key_file())
+    key.write_bytes(keyrings.new_key_file())
     made = run("backup", "contracts", file, "--encrypt-for", key, "--json")
     assert made.exit_code == 0 and json.loads(made.stdout)["files"] == 3
     whole = run("backup", "--check", file, "--key-file", key)

@@ -28,7 +28,7 @@ def main(monkeypatch, capsys):
         return stop.value.code, shown.out, shown.err
 
     yield run
-    policy.tell(None)
+    policy.on_refusal(None)
 
 
 @pytest.fixture

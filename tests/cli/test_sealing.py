@@ -15,16 +15,16 @@ from localrag.cli import unlocking
 from localrag.cli.app import localrag
 from localrag.errors import LocalragError, UsageError, VaultLocked
 from localrag.security import audit
-from localrag.security.encryption import ring
+from localrag.security.encryption import keyring
 from localrag.sessions import store_of
 from localrag.settings import Settings
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(ring, "_ARGON2", {"memory_kib": 64, "passes": 1, "lanes": 1})
+    monkeypatch.setattr(keyring, "_ARGON2", {"memory_kib": 64, "passes": 1, "lanes": 1})
     monkeypatch.setattr(unlocking, "_can_ask", lambda: False)
-    monkeypatch.setattr(unlocking, "from_keyring", lambda ring: None)
+    monkeypatch.setattr(unlocking, "from_keyring", lambda keyring: None)
     monkeypatch.setattr(unlocking, "_given", None)
     folder = tmp_path / "here"
     folder.mkdir()

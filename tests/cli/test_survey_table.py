@@ -58,7 +58,7 @@ def test_the_table_is_written_to_a_file_and_no_cell_is_a_formula(leases: Library
 def test_a_written_table_is_logged_without_its_question(leases: Library, tmp_path: Path) -> None:
     file = tmp_path / "dogs.xlsx"
     run(QUESTION, "--mode", "survey", "--table", str(file))
-    lines = [json.loads(line) for line in load_settings().audit_of("leases").read_text().splitlines()]
+    lines = [json.loads(line) for line in load_settings().library_audit_file("leases").read_text().splitlines()]
     (entry,) = [line for line in lines if line["event"] == "export"]
     assert entry["library"] == "leases" and entry["details"]["rows"] == 3 and entry["details"]["written"] == str(file)
     assert QUESTION not in json.dumps(entry) and file.read_bytes()[:2] == b"PK"

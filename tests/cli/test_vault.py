@@ -17,7 +17,7 @@ from localrag.cli import unlocking
 from localrag.cli.app import localrag
 from localrag.errors import LocalragError, UsageError, VaultLocked
 from localrag.security import audit, storage
-from localrag.security.encryption import ring, unlocked
+from localrag.security.encryption import keyring, unlocked
 from localrag.sessions import store_of
 from localrag.settings import Settings
 
@@ -27,20 +27,20 @@ CANARY = "zanzibarquill"
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test is a process that has asked for no key yet, away from any terminal."""
-    monkeypatch.setattr(ring, "_ARGON2", {"memory_kib": 64, "passes": 1, "lanes": 1})
+    monkeypatch.setattr(keyring, "_ARGON2", {"memory_kib": 64, "passes": 1, "lanes": 1})
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     monkeypatch.setattr(unlocking, "_can_ask", lambda: False)
-    monkeypatch.setattr(unlocking, "from_keyring", lambda ring: None)
+    monkeypatch.setattr(unlocking, "from_keyring", lambda keyring: None)
     lock()
     yield
     lock()
-    unlocked.ask_with(None)
+    unlocked.set_key_source(None)
 
 
 def lock() -> None:
     """As in a new process."""
     unlocked.forget()
-    unlocked.ask_with(unlocking.asked_for)
+    unlocked.set_key_source(unlocking.asked_for)
     unlocking._given = None
 
 
@@ -237,7 +237,9 @@ def test_what_an_export_is_called_stands_in_the_record_of_the_encrypted_library_
     store = store_of(settings)
     store.append(store.new(("contracts",), f"Of the {CANARY}"), WHOLE)
     fine("sessions", "export", "last", "-o", str(tmp_path / f"{CANARY}.md"))
-    table_files.save([{"library": "contracts", "answer": "x"}], tmp_path / f"{CANARY}.csv", "?", settings.audit_of)
+    table_files.save(
+        [{"library": "contracts", "answer": "x"}], tmp_path / f"{CANARY}.csv", "?", settings.library_audit_file
+    )
     assert in_clear(home) == []
-    exports = [entry for entry in audit.entries(settings.audit_of("contracts")) if entry.event == "export"]
+    exports = [entry for entry in audit.entries(settings.library_audit_file("contracts")) if entry.event == "export"]
     assert len(exports) == 2 and all(CANARY in str(entry.details) for entry in exports)

@@ -33,7 +33,7 @@ TURNS = (
     + ("backup",) * 2
     + ("session",) * 3
     + ("settings",) * 2
-    + ("ring",) * 2
+    + ("keyring",) * 2
     + ("lines",) * 2
     + ("record",)
 )

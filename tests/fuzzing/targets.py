@@ -28,9 +28,8 @@ from localrag.ingest.readers.source import Options
 from localrag.lifecycle import backup, restore
 from localrag.llm import loading
 from localrag.security import audit, storage
-from localrag.security.audit import words
-from localrag.security.encryption import ring as rings
-from localrag.security.encryption.keys import Key
+from localrag.security.encryption import keyring as keyrings
+from localrag.security.encryption.keyring import Key
 from localrag.sessions import SessionStore, files
 from localrag.sessions.export import writing
 from localrag.settings import GROUPS, Settings, load_settings, user_file
@@ -94,23 +93,23 @@ class Home:
         return files.to_json(session)
 
     @cache  # noqa: B019
-    def ring(self) -> tuple[bytes, list[rings.Credential]]:
-        rings._ARGON2 = {"memory_kib": 64, "passes": 1, "lanes": 1}
+    def ring(self) -> tuple[bytes, list[keyrings.Credential]]:
+        keyrings._ARGON2 = {"memory_kib": 64, "passes": 1, "lanes": 1}
         key = Key(bytes(32))
-        held: list[rings.Credential] = [
-            rings.Passphrase("correct horse"), rings.Random(bytes(32), "key file"), rings.Identity(bytes(range(32))),
+        held: list[keyrings.Credential] = [
+            keyrings.Passphrase("correct horse"), keyrings.Random(bytes(32), "key file"), keyrings.Identity(bytes(range(32))),
         ]  # fmt: skip
-        ring = rings.new_ring(key, Key(b"\x01" * 32))
+        ring = keyrings.new_keyring(key, Key(b"\x01" * 32))
         for number, one in enumerate(held):
             ring = ring.with_credential(key, f"holder {number}", one)
-        return rings.to_json(ring, key), held
+        return keyrings.to_json(ring, key), held
 
     @cache  # noqa: B019
     def record(self) -> tuple[bytes, bytes]:
         file = self.folder / "audit" / "audit.jsonl"
         for number in range(6):
             audit.record(file, "ask", "made", question=f"question {number}", answer="x", shown=["ab#1"])
-        words.keep(file, 2, "question 2", "x")
+        audit.keep_words(file, 2, "question 2", "x")
         return file.read_bytes(), file.with_suffix(".key").read_bytes()
 
 
@@ -159,7 +158,7 @@ def backups(home: Home, random: Random) -> None:
     file.write_bytes(mutating.of_bytes(raw, random) if whole else raw)
     ring = home.ring()[1]
     restore.restore(
-        home.settings, file, "again", trust=True, unlock=lambda place, said: rings.from_json(said).unlock(ring[1])
+        home.settings, file, "again", trust=True, unlock=lambda place, said: keyrings.from_json(said).unlock(ring[1])
     )
     looked_at(home, "again", random)
 
@@ -196,10 +195,10 @@ def settings(home: Home, random: Random) -> None:
     else:
         text = mutating.of_bytes("\n".join(lines).encode(), random)
     user_file().write_bytes(text)
-    from localrag import settings_file
+    from localrag.lifecycle import audit_events
 
     with suppress(LocalragError):
-        settings_file.save("passages", 9)
+        audit_events.save_setting("passages", 9)
     user_file().write_bytes(text)
     read = load_settings({"LOCALRAG_CONFIG": str(user_file())})
     repr(read), read.digest, read.indexes_dir, read.models_dir, read.with_options(passages=3)
@@ -245,11 +244,11 @@ def ring(home: Home, random: Random) -> None:
         data = json.dumps(mutating.of_json(json.loads(data), random)).encode("utf-8", "replace")
     else:
         data = mutating.of_bytes(data, random)
-    found = rings.from_json(data)
+    found = keyrings.from_json(data)
     for one in held:
         with suppress(LocalragError):
             key = found.unlock(one)
-            rings.check(data, key)
+            keyrings.check(data, key)
             found.former_key(key)
 
 
@@ -290,11 +289,11 @@ def record(home: Home, random: Random) -> None:
         data = mutating.of_bytes(data, random)
     file.write_bytes(data)
     file.with_suffix(".key").write_bytes(mutating.of_bytes(key, random) if random.random() < 0.1 else key)
-    kept = file.parent / words.FOLDER / "2.json"
+    kept = file.parent / audit.WORDS_FOLDER / "2.json"
     kept.write_bytes(mutating.of_bytes(kept.read_bytes(), random))
     audit.verify(file)
     for entry in audit.entries(file):
-        words.kept(file, entry)
+        audit.words_of(file, entry)
     with suppress(LocalragError):
         audit.anchor(file)
     audit.record(file, "show", "made", document="x")
@@ -303,7 +302,7 @@ def record(home: Home, random: Random) -> None:
 
 Target = Callable[[Home, Random], None]
 TARGETS: dict[str, Target] = {
-    "damaged": damaged, "backup": backups, "settings": settings, "session": session, "ring": ring, "lines": lines, "record": record,
+    "damaged": damaged, "backup": backups, "settings": settings, "session": session, "keyring": ring, "lines": lines, "record": record,
 }  # fmt: skip
 
 

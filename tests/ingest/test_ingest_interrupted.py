@@ -22,7 +22,7 @@ from localrag.events import IngestProgress
 from localrag.ingest import preparing, reembed
 from localrag.ingest import sync as ingesting
 from localrag.ingest.readers.isolate import ReaderPool
-from localrag.security.encryption.database import sqlite3
+from localrag.security.storage import sqlite3
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 

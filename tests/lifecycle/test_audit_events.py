@@ -7,13 +7,12 @@ import hashlib
 import pytest
 from tiny_models import adapter, gguf, sha256
 
-from localrag import api, settings_file
+from localrag import api
 from localrag.errors import StorageError
-from localrag.lifecycle import encrypt
+from localrag.lifecycle import audit_events, encrypt
 from localrag.models import ModelStore
 from localrag.security import audit
-from localrag.security.audit import lists
-from localrag.security.encryption import ring as rings
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.worker.local import LocalEngine
 
@@ -27,7 +26,7 @@ def papers(models, folder, settings):
 
 
 def lines(settings, event, name=None):
-    file = settings.audit_file if name is None else settings.audit_of(name)
+    file = settings.audit_file if name is None else settings.library_audit_file(name)
     return [entry for entry in audit.entries(file) if entry.event == event] if file.exists() else []
 
 
@@ -46,14 +45,14 @@ def test_an_ingest_says_what_came_and_went_and_what_is_held_then(papers, folder,
     assert (second.details["came"], second.details["went"], second.details["holds"]) == (1, 1, 2)
     held = sorted((content("one, changed"), content("two")))
     assert second.details["holds_digest"] == content("".join(f"{one}\n" for one in held))
-    kept = lists.kept(settings.audit_of("papers"), second)
-    assert kept == lists.Lists((content("one, changed"),), (content("one"),))
+    kept = audit.lists_of(settings.library_audit_file("papers"), second)
+    assert kept == audit.Lists((content("one, changed"),), (content("one"),))
 
 
 def test_the_line_of_an_ingest_is_short_however_much_is_read(models, folder, settings):
     library = api.open_library("many", settings=settings, create=True)
     library.ingest(folder({f"{number}.txt": f"text {number}" for number in range(60)}))
-    (line,) = settings.audit_of("many").read_bytes().splitlines()
+    (line,) = settings.library_audit_file("many").read_bytes().splitlines()
     assert len(line) < 1500
 
 
@@ -61,25 +60,25 @@ def test_an_ingest_that_changes_nothing_keeps_no_list(papers, folder, settings):
     papers.ingest(folder({}))
     _, second = lines(settings, "ingest", "papers")
     assert (second.details["came"], second.details["holds"]) == (0, 2)
-    assert lists.kept(settings.audit_of("papers"), second) is None
+    assert audit.lists_of(settings.library_audit_file("papers"), second) is None
 
 
 def test_a_list_that_was_changed_is_told_and_one_that_was_erased_leaves_the_chain_whole(papers, settings):
-    file = settings.audit_of("papers")
+    file = settings.library_audit_file("papers")
     (line,) = lines(settings, "ingest", "papers")
-    lists.keep(file, line.number, ["0" * 64], [])
-    changed = lists.kept(file, line)
-    assert changed is not None and not changed.true
-    assert lists.erase(file, line.number) and not lists.erase(file, line.number)
-    assert lists.kept(file, line) is None and audit.verify(file) == []
+    audit.keep_lists(file, line.number, ["0" * 64], [])
+    changed = audit.lists_of(file, line)
+    assert changed is not None and not changed.intact
+    assert audit.erase(file, line.number) and not audit.erase(file, line.number)
+    assert audit.lists_of(file, line) is None and audit.verify(file) == []
 
 
 def test_a_forgotten_document_goes_from_the_list_which_is_still_that_of_the_record(papers, settings):
     (line,) = lines(settings, "ingest", "papers")
     papers.forget(["a.txt"])
-    file = settings.audit_of("papers")
-    assert lists.kept(file, line) == lists.Lists((content("two"),), (), forgotten=1)
-    assert content("one").encode() not in (file.parent / lists.FOLDER / f"{line.number}.json").read_bytes()
+    file = settings.library_audit_file("papers")
+    assert audit.lists_of(file, line) == audit.Lists((content("two"),), (), forgotten=1)
+    assert content("one").encode() not in (file.parent / audit.LISTS_FOLDER / f"{line.number}.json").read_bytes()
 
 
 # --- pages and files ----------------------------------------------------------------------------------------
@@ -136,9 +135,9 @@ def test_a_model_that_did_not_come_is_not_on_record(settings, tmp_path):
 def test_naming_another_model_in_the_settings_is_on_record(settings, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
-    settings_file.save("generator", "qwen3-4b")
-    settings_file.save("passages", "5")
-    settings_file.drop("generator")
+    audit_events.save_setting("generator", "qwen3-4b")
+    audit_events.save_setting("passages", "5")
+    audit_events.unset_setting("generator")
     rows = [(entry.details["setting"], entry.details["model"]) for entry in lines(settings, "model")]
     assert rows == [("generator", "qwen3-4b"), ("generator", "")]
 
@@ -150,20 +149,20 @@ def test_encryption_holders_and_another_key_are_on_record_and_readable_by_it(pap
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     papers.close()
     folder = settings.library_dir("papers")
-    key_file = rings.credential(rings.new_key_file())
+    key_file = keyrings.credential(keyrings.new_key_file())
 
     def go(steps):
         for _ in steps:
             pass
 
-    go(encrypt.encrypt(folder, lambda ring, key: ring.with_credential(key, "owner", key_file), lambda: False))
-    encrypt.change(folder, lambda ring, key: ring.with_random(key, "paper", rings.new_recovery()[1]))
-    encrypt.change(folder, lambda ring, key: ring.without("paper"))
+    go(encrypt.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "owner", key_file), lambda: False))
+    encrypt.change(folder, lambda keyring, key: keyring.with_random(key, "paper", keyrings.new_recovery()[1]))
+    encrypt.change(folder, lambda keyring, key: keyring.without("paper"))
     go(encrypt.rotate(folder, key_file, lambda: False))
     rows = [entry.details for entry in lines(settings, "vault", "papers")]
     assert [row["deed"] for row in rows] == ["encrypt", "add", "remove", "rotate"]
     assert rows[1]["holder"] == rows[2]["holder"] == "paper"
     assert len(rows[0]["holders"]) == len(rows[3]["holders"]) == 1
-    assert audit.verify(settings.audit_of("papers")) == []
-    assert b"holder" not in settings.audit_of("papers").read_bytes()
+    assert audit.verify(settings.library_audit_file("papers")) == []
+    assert b"holder" not in settings.library_audit_file("papers").read_bytes()
     unlocked.forget()

@@ -12,11 +12,11 @@ from papers import contents, sound, with_words
 
 from localrag.errors import (
     Cancelled,
+    IntegrityError,
     LibraryError,
     LibraryLocked,
     NotFoundError,
     PolicyRefused,
-    SealBroken,
     UsageError,
     VaultDamaged,
     VaultLocked,
@@ -25,11 +25,10 @@ from localrag.lifecycle import backup, encrypt, restore
 from localrag.llm.batching import Prefix
 from localrag.llm.prompt_cache import PrefixCache
 from localrag.security import audit, storage
-from localrag.security.audit import words
-from localrag.security.encryption import ring as rings
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.keys import Key
-from localrag.security.encryption.parcels import Recipients
+from localrag.security.encryption.age import Recipients
+from localrag.security.encryption.keyring import Key
 from localrag.sessions import store_of
 from localrag.settings import Settings
 from localrag.store.library import Library, open_library
@@ -42,7 +41,7 @@ DOCUMENTS = {
     "lease.pdf": ["The lease of Orlo House ends on 31 May 2031.", f"The {CANARY} rent is 4,100 a month."],
     "notes.txt": "Elephants are grey, and never forget a rent.",
 }
-HELD = rings.Random(b"k" * 32, "key file")
+HELD = keyrings.Random(b"k" * 32, "key file")
 FOR_US = Recipients((("office", HELD),))
 
 
@@ -54,11 +53,11 @@ def quick_and_apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     unlocked.forget()
 
 
-def ours(place: Path, ring: bytes) -> Key:
-    return rings.from_json(ring).unlock(HELD)
+def ours(place: Path, keyring: bytes) -> Key:
+    return keyrings.from_json(keyring).unlock(HELD)
 
 
-def nobody(place: Path, ring: bytes) -> Key:
+def nobody(place: Path, keyring: bytes) -> Key:
     raise VaultLocked("no key")
 
 
@@ -72,8 +71,10 @@ def library(shelf: Callable[..., Editor], settings: Settings) -> Path:
     cited = Citation("contracts", "lease.pdf", 2, None, "p. 2", "rent is 4,100", 4, 17, 1)
     session = store.ask(store.new(("contracts",)), "How much?")
     store.append(session, Answer("How much?", "4,100 [1].", True, Plan("retrieve", "short"), citations=(cited,)))
-    file = settings.audit_of("contracts")
-    words.keep(file, audit.record(file, "ask", "contracts", question="How much?", answer="4,100"), "How much?", "4,100")
+    file = settings.library_audit_file("contracts")
+    audit.keep_words(
+        file, audit.record(file, "ask", "contracts", question="How much?", answer="4,100"), "How much?", "4,100"
+    )
     PrefixCache(made.folder, "scripted", ["hash of lease.pdf"], 1 << 20).put(
         Prefix((1,), (1,), 1), memoryview(b"state")
     )
@@ -86,7 +87,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def encrypted(folder: Path) -> None:
-    for _ in encrypt.encrypt(folder, lambda ring, key: ring.with_credential(key, "office", HELD), lambda: False):
+    for _ in encrypt.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "office", HELD), lambda: False):
         pass
 
 
@@ -117,9 +118,9 @@ def test_a_library_comes_back_as_it_was(library: Path, settings: Settings, file:
         sound(after)
         assert len(with_words(after, "rent")) == 2
     assert store_of(settings).all() == conversations
-    record = settings.audit_of("contracts")
+    record = settings.library_audit_file("contracts")
     assert audit.verify(record) == [] and [entry.event for entry in audit.entries(record)] == ["ask", "export"]
-    assert words.kept(record, next(audit.entries(record))) == words.Words("How much?", "4,100")
+    assert audit.words_of(record, next(audit.entries(record))) == audit.Words("How much?", "4,100")
     assert [entry.event for entry in audit.entries(settings.audit_file)] == ["restore"]
     assert not (library / "cache").exists() and not list(settings.indexes_dir.glob("*.restoring"))
 
@@ -127,9 +128,11 @@ def test_a_library_comes_back_as_it_was(library: Path, settings: Settings, file:
 def test_a_sealed_backup_shows_nothing_and_opens_for_nobody_else(library: Path, settings: Settings, file: Path) -> None:
     backup.write(settings, "contracts", file, FOR_US)
     assert CANARY.encode() not in file.read_bytes()
-    other = rings.Random(b"o" * 32, "key file")
+    other = keyrings.Random(b"o" * 32, "key file")
     with pytest.raises(VaultLocked):
-        restore.restore(settings, file, "again", unlock=lambda place, ring: rings.from_json(ring).unlock(other))
+        restore.restore(
+            settings, file, "again", unlock=lambda place, keyring: keyrings.from_json(keyring).unlock(other)
+        )
     assert file.stat().st_mode & 0o777 == 0o600
 
 
@@ -138,18 +141,18 @@ def test_an_encrypted_library_goes_and_comes_under_its_own_key(library: Path, se
     with pytest.raises(UsageError, match="is encrypted"):
         backup.write(settings, "contracts", file, clear=True)
     backup.write(settings, "contracts", file)
-    ring = (library / rings.FILE).read_bytes()
+    keyring = (library / keyrings.FILE).read_bytes()
     storage.remove(library)
     unlocked.forget()
     with pytest.raises(VaultLocked):
         restore.restore(settings, file, unlock=nobody)
     done = restore.restore(settings, file, unlock=ours)
-    assert done.encrypted and (library / rings.FILE).read_bytes() == ring
+    assert done.encrypted and (library / keyrings.FILE).read_bytes() == keyring
     everything = b"".join(path.read_bytes() for path in settings.indexes_dir.rglob("*") if path.is_file())
     assert CANARY.encode() not in everything and CANARY.encode() not in file.read_bytes()
     with closing(Library.open(library, "contracts")) as after:
         assert len(with_words(after, CANARY)) == 1
-    assert audit.verify(settings.audit_of("contracts")) == []
+    assert audit.verify(settings.library_audit_file("contracts")) == []
 
 
 def test_who_may_open_it_has_to_be_said(library: Path, settings: Settings, file: Path) -> None:
@@ -196,11 +199,11 @@ def test_every_change_of_a_sealed_backup_is_found_and_makes_nothing(
     whole = file.read_bytes()
     for at in range(0, len(whole), len(whole) // 60):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        with pytest.raises((SealBroken, UsageError, VaultDamaged, VaultLocked)):
+        with pytest.raises((IntegrityError, UsageError, VaultDamaged, VaultLocked)):
             restore.restore(settings, file, "again", unlock=ours)
     for cut in (0, 10, 500, len(whole) // 2, len(whole) - 1):
         file.write_bytes(whole[:cut])
-        with pytest.raises((SealBroken, UsageError, VaultDamaged)):
+        with pytest.raises((IntegrityError, UsageError, VaultDamaged)):
             backup.check(file, ours)
     assert [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
 
@@ -210,7 +213,7 @@ def test_damage_of_a_backup_in_clear_is_found(library: Path, settings: Settings,
     whole = file.read_bytes()
     for damaged in (whole[:-5], whole[:5000] + b"x" + whole[5001:], whole + b"x"):
         file.write_bytes(damaged)
-        with pytest.raises(SealBroken):
+        with pytest.raises(IntegrityError):
             backup.check(file, nobody)
 
 
@@ -220,7 +223,7 @@ def test_damage_of_a_backup_in_clear_is_found(library: Path, settings: Settings,
 )  # fmt: skip
 def test_a_backup_writes_no_file_but_those_of_a_library(settings: Settings, file: Path, path: object) -> None:
     body_of(file, ABOUT, {"path": path, "size": 1}, b"x", {"end": 1, "sha256": ""})
-    with pytest.raises(SealBroken):
+    with pytest.raises(IntegrityError):
         restore.restore(settings, file, unlock=nobody, trust=True)
     assert not list(settings.indexes_dir.glob("*")) and not (settings.indexes_dir.parent / "evil").exists()
 
@@ -235,7 +238,7 @@ def test_a_backup_writes_no_file_but_those_of_a_library(settings: Settings, file
 )  # fmt: skip
 def test_a_backup_that_lies_of_itself_is_refused(settings: Settings, file: Path, lines: list[object]) -> None:
     body_of(file, *lines)
-    with pytest.raises((SealBroken, LibraryError, UsageError)):
+    with pytest.raises((IntegrityError, LibraryError, UsageError)):
         restore.restore(settings, file, unlock=nobody)
 
 

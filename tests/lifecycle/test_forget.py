@@ -14,8 +14,7 @@ from localrag.errors import VaultLocked
 from localrag.events import Answered
 from localrag.lifecycle import encrypt
 from localrag.security import audit
-from localrag.security.audit import words
-from localrag.security.encryption import ring as rings
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.sessions import Session, SessionStore, store_of
 from localrag.sessions.redacting import GONE
@@ -24,7 +23,7 @@ from localrag.store.writer import Editor
 from localrag.types import Answer
 
 CANARY = "zanzibarquill"
-SECRET = rings.new_recovery()[1]
+SECRET = keyrings.new_recovery()[1]
 
 
 @pytest.fixture(autouse=True)
@@ -104,9 +103,9 @@ def test_no_byte_of_a_forgotten_document_is_left_below_the_home_folder(
     assert len(holding(home)) >= 3
     api.open_library("papers", settings=settings).forget(["a.txt"])
     assert holding(home) == []
-    record = settings.audit_of("papers")
+    record = settings.library_audit_file("papers")
     assert audit.verify(record) == []
-    assert all(words.kept(record, entry) is None for entry in audit.entries(record))
+    assert all(audit.words_of(record, entry) is None for entry in audit.entries(record))
 
 
 def test_a_library_takes_its_conversations_with_it(
@@ -124,7 +123,7 @@ def test_conversations_of_an_encrypted_library_are_encrypted_and_listed_without_
 ) -> None:
     session = talk(store, settings, LEASE)
     folder = settings.library_dir("papers")
-    for _ in encrypt.encrypt(folder, lambda ring, key: ring.with_random(key, "me", SECRET), lambda: False):
+    for _ in encrypt.encrypt(folder, lambda keyring, key: keyring.with_random(key, "me", SECRET), lambda: False):
         pass
     session = store.append(session, ask(settings, LEASE))
     store.keep_draft(session.id, f"more of {CANARY}?")
@@ -133,19 +132,19 @@ def test_conversations_of_an_encrypted_library_are_encrypted_and_listed_without_
     unlocked.forget()
     asked: list[Path] = []
 
-    def asks(folder: Path, ring: object, person: bool) -> Any:
+    def asks(folder: Path, keyring: object, person: bool) -> Any:
         if person:
             asked.append(folder)
-        raise unlocked.locked(folder)
+        raise unlocked.locked_error(folder)
 
-    unlocked.ask_with(asks)
+    unlocked.set_key_source(asks)
     try:
         (listed,) = store.list()
         assert "its key is not here" in listed.problem and asked == [] and store.all() == ()
         with pytest.raises(VaultLocked):
             store.load(session.id)
     finally:
-        unlocked.ask_with(None)
+        unlocked.set_key_source(None)
 
 
 def test_a_conversation_that_goes_on_with_an_encrypted_library_moves_to_it(
@@ -154,7 +153,7 @@ def test_a_conversation_that_goes_on_with_an_encrypted_library_moves_to_it(
     session = talk(store, settings, KENNEL)
     secret = shelf("secret", {"s.txt": f"The {CANARY} clause."})
     secret.close()
-    for _ in encrypt.encrypt(secret.folder, lambda ring, key: ring.with_random(key, "me", SECRET), lambda: False):
+    for _ in encrypt.encrypt(secret.folder, lambda keyring, key: keyring.with_random(key, "me", SECRET), lambda: False):
         pass
     from dataclasses import replace
 

@@ -11,7 +11,6 @@ import pytest
 from localrag import api, policy
 from localrag.lifecycle import retention
 from localrag.security import audit
-from localrag.security.audit import words
 from localrag.sessions import store_of
 from localrag.settings import Settings, load_settings, origins
 
@@ -91,7 +90,7 @@ def test_a_damaged_conversation_goes_by_the_age_of_its_file(settings, aged):
 
 def test_those_of_an_encrypted_library_go_without_its_key(settings, aged, models, folder):
     from localrag.lifecycle import encrypt
-    from localrag.security.encryption import ring as rings
+    from localrag.security.encryption import keyring as keyrings
     from localrag.security.encryption import unlocked
 
     api.open_library("papers", settings=settings, create=True).ingest(folder({"a.txt": "one"}))
@@ -100,8 +99,8 @@ def test_those_of_an_encrypted_library_go_without_its_key(settings, aged, models
     then = (NOW - timedelta(days=40)).timestamp()
     os.utime(store._path(one), (then, then))
     library = settings.library_dir("papers")
-    _, secret = rings.new_recovery()
-    for _ in encrypt.encrypt(library, lambda ring, key: ring.with_random(key, "me", secret), lambda: False):
+    _, secret = keyrings.new_recovery()
+    for _ in encrypt.encrypt(library, lambda keyring, key: keyring.with_random(key, "me", secret), lambda: False):
         pass
     unlocked.forget()
     assert retention.keep_to(settings.with_options(retention_days=30), NOW) == 1
@@ -110,16 +109,16 @@ def test_those_of_an_encrypted_library_go_without_its_key(settings, aged, models
 
 def test_kept_words_go_and_their_marks_stay(settings, models, folder):
     api.open_library("papers", settings=settings, create=True).ingest(folder({"a.txt": "one"}))
-    record = settings.audit_of("papers")
+    record = settings.library_audit_file("papers")
     old, young = (
         audit.record(record, "ask", "papers", question=question, answer="Yes.") for question in ("old?", "young?")
     )
-    words.keep(record, old, "old?", "Yes.")
-    words.keep(record, young, "young?", "Yes.")
+    audit.keep_words(record, old, "old?", "Yes.")
+    audit.keep_words(record, young, "young?", "Yes.")
     then = (NOW - timedelta(days=40)).timestamp()
-    os.utime(words._path(record, old), (then, then))
+    os.utime(audit._beside(record, audit.WORDS_FOLDER, old), (then, then))
     assert retention.keep_to(settings.with_options(retention_days=30), NOW) == 1
-    kept = [words.kept(record, entry) for entry in audit.entries(record) if entry.event == "ask"]
+    kept = [audit.words_of(record, entry) for entry in audit.entries(record) if entry.event == "ask"]
     assert kept[0] is None and kept[1] is not None and audit.verify(record) == []
 
 

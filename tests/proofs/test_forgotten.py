@@ -16,13 +16,13 @@ from localrag.errors import UsageError
 from localrag.lifecycle import encrypt as encrypting
 from localrag.proofs.forgotten import prove_forgotten
 from localrag.security import storage
-from localrag.security.encryption import ring as rings
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.settings import Settings
 from localrag.store.writer import Editor
 
 LEASE = "The Zanzibar lease of Harbour House ends in May 2031.\nShared with every other letter of ours.\n"
-SECRET = rings.new_recovery()[1]
+SECRET = keyrings.new_recovery()[1]
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def original(folder: Callable[..., Path], models: Any, settings: Settings) -> Pa
 
 def encrypt(settings: Settings) -> None:
     folder = settings.library_dir("papers")
-    for _ in encrypting.encrypt(folder, lambda ring, key: ring.with_random(key, "me", SECRET), lambda: False):
+    for _ in encrypting.encrypt(folder, lambda keyring, key: keyring.with_random(key, "me", SECRET), lambda: False):
         pass
 
 
@@ -101,7 +101,9 @@ def test_what_is_locked_is_not_said_to_be_free_of_it(
 ) -> None:
     other = shelf("other", {"a.txt": "Words."})
     other.close()
-    for _ in encrypting.encrypt(other.folder, lambda ring, key: ring.with_random(key, "me", SECRET), lambda: False):
+    for _ in encrypting.encrypt(
+        other.folder, lambda keyring, key: keyring.with_random(key, "me", SECRET), lambda: False
+    ):
         pass
     unlocked.forget()
     api.open_library("papers", settings=settings).forget(["lease.txt"])

@@ -14,7 +14,6 @@ import pytest
 
 from localrag.errors import NotFoundError, StorageError, UsageError
 from localrag.security import audit, storage
-from localrag.security.audit import chain, words
 
 KEY = bytes(range(32))
 
@@ -42,8 +41,8 @@ def found(file: Path, changed: list[bytes] | None = None) -> list[tuple[int, str
 def rewritten(line: bytes, **values: Any) -> bytes:
     """The line changed by somebody who makes its own mark right, which takes the key."""
     entry = json.loads(line) | values
-    entry["mark"] = chain._mark(entry, KEY)
-    return chain._canonical(entry).encode() + b"\n"
+    entry["mark"] = audit._mark(entry, KEY)
+    return audit._canonical(entry).encode() + b"\n"
 
 
 def test_a_line_says_who_asked_what_of_which_library_and_when(file: Path) -> None:
@@ -57,8 +56,8 @@ def test_a_question_is_recorded_as_its_hash_and_text_only_where_given(file: Path
     audit.record(file, "ask", None, question="how much?", text="kept words", answer="40 EUR")
     details = json.loads(lines(file)[-1])["details"]
     assert details == {
-        "question_hmac": audit.marked(file, "how much?"),
-        "answer_hmac": audit.marked(file, "40 EUR"),
+        "question_hmac": audit.words_hmac(file, "how much?"),
+        "answer_hmac": audit.words_hmac(file, "40 EUR"),
         "text": "kept words",
     }
     assert b"how much" not in file.read_bytes() and b"40 EUR" not in file.read_bytes()
@@ -173,15 +172,15 @@ def test_a_change_of_the_last_line_is_not_washed_by_the_next_record(file: Path) 
 
 
 def test_a_record_longer_than_the_window_is_found_again(file: Path) -> None:
-    audit.record(file, "ingest", "x", note="n" * (3 * chain._BLOCK))
+    audit.record(file, "ingest", "x", note="n" * (3 * audit._BLOCK))
     audit.record(file, "show", None)
     assert found(file) == [] and len(lines(file)) == 10
 
 
 def test_adding_reads_only_the_end_of_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = []
-    real = chain._parse
-    monkeypatch.setattr(chain, "_parse", lambda raw: parsed.append(raw) or real(raw))  # type: ignore[func-returns-value]
+    real = audit._parse
+    monkeypatch.setattr(audit, "_parse", lambda raw: parsed.append(raw) or real(raw))  # type: ignore[func-returns-value]
     audit.record(file, "show", None)
     assert len(parsed) == 1
 
@@ -236,7 +235,7 @@ def test_a_record_made_anew_without_the_key_is_found(file: Path, tmp_path: Path)
 def test_without_its_key_a_record_is_neither_continued_nor_called_whole(file: Path) -> None:
     file.with_suffix(".key").unlink()
     for attempt in (lambda: audit.verify(file), lambda: audit.record(file, "ask", None)):
-        with pytest.raises(UsageError, match="key of the audit record is gone") as raised:
+        with pytest.raises(UsageError, match="key of the audit record is missing") as raised:
             attempt()
         assert "backup" in raised.value.hint
     assert not file.with_suffix(".key").exists()
@@ -259,10 +258,10 @@ def test_what_was_cut_off_the_end_or_made_anew_with_the_key_is_found_by_an_ancho
 
 def test_words_can_be_erased_and_the_chain_stays_whole(file: Path) -> None:
     number = audit.record(file, "ask", "contracts", question="Who?", answer="Anna.")
-    words.keep(file, number, "Who?", "Anna.")
+    audit.keep_words(file, number, "Who?", "Anna.")
     entry = list(audit.entries(file))[-1]
-    assert words.kept(file, entry) == words.Words("Who?", "Anna.")
-    words.keep(file, number, "Who?", "Bert.")
-    assert words.kept(file, entry) == words.Words("Who?", "Bert.", true=False)
-    assert words.erase(file, number) and not words.erase(file, number)
-    assert words.kept(file, entry) is None and audit.verify(file) == []
+    assert audit.words_of(file, entry) == audit.Words("Who?", "Anna.")
+    audit.keep_words(file, number, "Who?", "Bert.")
+    assert audit.words_of(file, entry) == audit.Words("Who?", "Bert.", intact=False)
+    assert audit.erase(file, number) and not audit.erase(file, number)
+    assert audit.words_of(file, entry) is None and audit.verify(file) == []

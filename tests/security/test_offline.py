@@ -83,7 +83,7 @@ def test_every_way_to_the_network_is_refused() -> None:
 
 
 def test_the_hook_is_what_refuses() -> None:
-    shown = child("print(offline.confined(), refused(lambda: tcp().bind(('', 0))))")
+    shown = child("print(offline.hook_installed(), refused(lambda: tcp().bind(('', 0))))")
     assert shown == "False False\n"
 
 
@@ -143,9 +143,9 @@ def counting(hook):
     count += 1
     real(hook)
 real, sys.addaudithook = sys.addaudithook, counting
-print(offline.confined())
+print(offline.hook_installed())
 offline.confine_python(); offline.confine_python()
-print(count, offline.confined())
+print(count, offline.hook_installed())
 """)
     assert shown == "False\n1 True\n"
 
@@ -163,7 +163,7 @@ sys.argv = ["localrag", "--version"]
 try:
     main()
 except SystemExit as stop:
-    print(stop.code, offline.confined(), refused(lambda: socket.getaddrinfo("example.invalid", 80)))
+    print(stop.code, offline.hook_installed(), refused(lambda: socket.getaddrinfo("example.invalid", 80)))
 """)
     assert shown.splitlines()[1:] == ["0 True True"]
 

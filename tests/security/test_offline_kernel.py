@@ -220,7 +220,7 @@ for words in (["models", "install"], ["--debug", "models", "install", "x"], ["mo
     pid = os.fork()
     if not pid:
         app._confine(words)
-        print(offline.confined(), seccomp.holds(), flush=True)
+        print(offline.hook_installed(), seccomp.holds(), flush=True)
         os._exit(0)
     os.waitpid(pid, 0)
 """)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from localrag.errors import LocalragError
-from localrag.security.offline import outside, seccomp
+from localrag.security.offline import seccomp, viewer_process
 
 linux = pytest.mark.skipif(
     seccomp.machine() is None, reason="elsewhere nothing is inherited, and there is no such process"
@@ -20,7 +20,7 @@ import os, socket, sys, time
 from pathlib import Path
 from localrag.security import offline
 from localrag.errors import LocalragError
-from localrag.security.offline import outside, seccomp
+from localrag.security.offline import viewer_process, seccomp
 file = Path(sys.argv[1])
 
 def opener(file, page):
@@ -31,12 +31,12 @@ def opener(file, page):
         os._exit(1)
     return page is not None
 
-outside.begin(opener)
+viewer_process.start(opener)
 offline.confine()
 
 def show(*arguments):
     try:
-        return outside.show(*arguments, opener)
+        return viewer_process.show(*arguments, opener)
     except LocalragError as error:
         return f"{error.message}|{error.hint}"
 """
@@ -107,5 +107,5 @@ def test_without_such_a_process_the_viewer_is_started_from_here(tmp_path: Path) 
         raise LocalragError("no", "")
 
     with pytest.raises(LocalragError, match="no"):
-        outside.show(tmp_path, 7, opener)
+        viewer_process.show(tmp_path, 7, opener)
     assert asked == [(tmp_path, 7)]

@@ -51,14 +51,14 @@ def test_a_command_writes_below_its_own_folders_and_what_was_named(tmp_path: Pat
 settings = load_settings()
 offline.confine()
 print(attempt(elsewhere))
-limits.make_room(settings, "a")
-limits.hold(settings, ["a"], named)
+limits.make_library_folder(settings, "a")
+limits.restrict(settings, ["a"], named)
 (elsewhere / "document").read_text()
 print(attempt(elsewhere), attempt(named), attempt(settings.indexes_dir), attempt(settings.library_dir("a")))
 with vault.connect(settings.library_dir("a") / "library.db", write=True) as made:
     made.execute("CREATE TABLE t (a)")
 vault.write_bytes(settings.calibration_file, b"{}")
-print(attempt(Path(tempfile.gettempdir())), tempfile.gettempdir() == str(settings.temporary_of(["a"])), attempt(Path("/tmp")))
+print(attempt(Path(tempfile.gettempdir())), tempfile.gettempdir() == str(settings.temporary_dir_of(["a"])), attempt(Path("/tmp")))
 """)  # fmt: skip
     assert shown[0].split() == ["written"]
     assert shown[1:] == ["EACCES written EACCES written", "written True EACCES"]
@@ -74,11 +74,11 @@ settings = load_settings()
 offline.confine()
 one, other = settings.library_dir("a"), settings.library_dir("b")
 for name in ("a", "b"):
-    limits.make_room(settings, name)
+    limits.make_library_folder(settings, name)
 (named / "one").mkdir()
 (named / "one" / "x").write_bytes(b"x")
 (named / "one" / "x").rename(named / "x")
-limits.hold(settings, ["a", "b"])
+limits.restrict(settings, ["a", "b"])
 vault.write_bytes(one / "x", b"x")
 vault.move(one / "x", other / "x")
 try:
@@ -95,7 +95,7 @@ def test_a_question_reads_nothing_elsewhere_but_what_is_named(tmp_path: Path, ho
 settings = load_settings()
 (named / "key").write_text("key")
 offline.confine()
-limits.hold(settings, [], reads=[named / "key"])
+limits.restrict(settings, [], reads=[named / "key"])
 print((named / "key").read_text())
 for path in (elsewhere / "document", Path.home()):
     try:
@@ -111,7 +111,7 @@ def test_a_reader_writes_temporary_files_alone(tmp_path: Path, home: Path) -> No
     shown = child(tmp_path, """
 os.environ["TMPDIR"] = str(named)
 offline.confine()
-limits.hold_reader()
+limits.restrict_reader()
 (elsewhere / "document").read_text()
 print(attempt(elsewhere), attempt(named), attempt(Path(os.environ["LOCALRAG_HOME"])))
 """)  # fmt: skip
@@ -119,10 +119,10 @@ print(attempt(elsewhere), attempt(named), attempt(Path(os.environ["LOCALRAG_HOME
 
 
 def test_a_process_that_is_not_confined_is_left_as_it_is(settings: Settings, tmp_path: Path) -> None:
-    assert not offline.shut()
-    sandbox.hold(settings, ["a"])
-    sandbox.hold_reader()
-    assert not settings.temporary_dir.exists() and not sandbox.walled()
+    assert not offline.confined()
+    sandbox.restrict(settings, ["a"])
+    sandbox.restrict_reader()
+    assert not settings.temporary_dir.exists() and not sandbox.is_restricted()
     (tmp_path / "x").touch()
 
 
@@ -131,12 +131,12 @@ def test_a_process_that_is_not_confined_is_left_as_it_is(settings: Settings, tmp
 WALLED = """
 settings = load_settings()
 for name in ("ours", "theirs"):
-    limits.make_room(settings, name)
+    limits.make_library_folder(settings, name)
     (settings.library_dir(name) / "library.db").write_text("words of " + name)
-for path in (settings.sessions_dir / "talk.json", settings.temporary_of(["theirs"]) / "x", settings.calibrating_dir / "x", elsewhere / "document"):
+for path in (settings.sessions_dir / "talk.json", settings.temporary_dir_of(["theirs"]) / "x", settings.calibrating_dir / "x", elsewhere / "document"):
     vault.write_bytes(path, b"words")
 offline.confine()
-limits.hold(settings, ["ours"], reads=%s)
+limits.restrict(settings, ["ours"], reads=%s)
 ours, theirs = settings.library_dir("ours"), settings.library_dir("theirs")
 
 def tried(what):
@@ -146,13 +146,13 @@ def tried(what):
     except OSError as error:
         return errno.errorcode[error.errno]
 
-print((ours / "library.db").read_text(), attempt(ours), limits.walled())
+print((ours / "library.db").read_text(), attempt(ours), limits.is_restricted())
 (ours / "link").symlink_to(theirs / "library.db")
 print(*map(tried, (
     lambda: (theirs / "library.db").read_bytes(), lambda: (ours / "link").read_bytes(),
     lambda: os.link(theirs / "library.db", ours / "hard"), lambda: (theirs / "library.db").rename(ours / "moved"),
     lambda: (theirs / "library.db").unlink(), lambda: os.truncate(theirs / "library.db", 0),
-    lambda: (settings.temporary_of(["theirs"]) / "x").read_bytes(),
+    lambda: (settings.temporary_dir_of(["theirs"]) / "x").read_bytes(),
     lambda: (settings.sessions_dir / "talk.json").read_bytes(), lambda: (settings.calibrating_dir / "x").read_bytes(),
 )), attempt(theirs), attempt(settings.indexes_dir), attempt(settings.sessions_dir))
 print(os.system("cat " + str(theirs / "library.db") + " > /dev/null 2>&1") != 0)

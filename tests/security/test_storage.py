@@ -14,7 +14,7 @@ import pytest
 
 from localrag.errors import LibraryLocked, StorageError
 from localrag.security import storage
-from localrag.security.encryption.database import sqlite3
+from localrag.security.storage import sqlite3
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="rights and umask are POSIX")
 

@@ -13,7 +13,7 @@ import pytest
 from hostile import texts
 
 from localrag.errors import LibraryError
-from localrag.security.encryption.database import sqlite3
+from localrag.security.storage import sqlite3
 from localrag.store import full_text
 from localrag.store.full_text import DOCUMENTS, PASSAGES, FullText, Indexer
 from localrag.store.schema import TABLES

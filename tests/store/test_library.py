@@ -16,7 +16,7 @@ from papers import all_vectors, sound, with_words
 
 from localrag import policy
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError, UsageError
-from localrag.security.encryption.database import sqlite3
+from localrag.security.storage import sqlite3
 from localrag.store.library import Library
 from localrag.store.names import check_name, matches
 from localrag.store.schema import DATABASE

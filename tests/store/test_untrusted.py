@@ -23,10 +23,9 @@ from localrag.llm.generation import StateStore
 from localrag.llm.prompt_cache import PrefixCache
 from localrag.search import retrieval
 from localrag.security import audit
-from localrag.security.audit import words
-from localrag.security.encryption import ring as rings
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.keys import Key
+from localrag.security.encryption.keyring import Key
 from localrag.sessions import store_of
 from localrag.settings import Settings
 from localrag.store.schema import DATABASE
@@ -65,7 +64,7 @@ def may_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     unlocked.forget()
     yield
     unlocked.forget()
-    unlocked.ask_with(None)
+    unlocked.set_key_source(None)
 
 
 @pytest.fixture
@@ -90,8 +89,10 @@ def answered(assistant: Assistant, question: str, *libraries: str, **how: Any) -
 
 
 def encrypted(folder: Path) -> None:
-    credential = rings.Random(b"k" * 32, "key file")
-    for _ in encrypt.encrypt(folder, lambda ring, key: ring.with_credential(key, "us", credential), lambda: False):
+    credential = keyrings.Random(b"k" * 32, "key file")
+    for _ in encrypt.encrypt(
+        folder, lambda keyring, key: keyring.with_credential(key, "us", credential), lambda: False
+    ):
         pass
 
 
@@ -165,10 +166,10 @@ def test_the_key_of_a_library_that_is_not_named_is_not_asked_for(
     encrypted(settings.library_dir("south"))
     unlocked.forget()
 
-    def asks(folder: Path, ring: rings.Ring, person: bool) -> Key:
+    def asks(folder: Path, keyring: keyrings.Keyring, person: bool) -> Key:
         raise AssertionError(f"the key of {folder.name} was asked for")
 
-    unlocked.ask_with(asks)
+    unlocked.set_key_source(asks)
     assistant, _ = asked
     assert "4,100" in answered(assistant, "What is the rent of Orlo House?", "north").answer
     store = store_of(settings)
@@ -182,9 +183,11 @@ def test_the_record_of_another_library_has_no_line_of_it_and_no_mark_to_compare(
     assistant, _ = asked
     question = "What is the rent of Orlo House?"
     answered(assistant, question, "north")
-    assert not settings.audit_of("south").exists() and not settings.audit_file.exists()
+    assert not settings.library_audit_file("south").exists() and not settings.audit_file.exists()
     answered(assistant, question, "south")
-    marks = [next(audit.entries(settings.audit_of(name))).details["question_hmac"] for name in ("north", "south")]
+    marks = [
+        next(audit.entries(settings.library_audit_file(name))).details["question_hmac"] for name in ("north", "south")
+    ]
     assert marks[0] != marks[1]
 
 
@@ -195,8 +198,8 @@ def test_words_answered_from_an_encrypted_library_too_are_kept_with_it_alone(
     assistant, _ = asked
     assistant.configure(replace(settings, audit_words="full"))
     answered(assistant, "What is the rent of Orlo House?", "north", "south")
-    assert not (settings.library_dir("north") / words.FOLDER).exists()
-    assert list((settings.library_dir("south") / words.FOLDER).iterdir())
+    assert not (settings.library_dir("north") / audit.WORDS_FOLDER).exists()
+    assert list((settings.library_dir("south") / audit.WORDS_FOLDER).iterdir())
     everything = b"".join(p.read_bytes() for p in settings.library_dir("north").rglob("*") if p.is_file())
     assert CANARY.encode() not in everything
 

@@ -140,7 +140,7 @@ async def test_what_the_policy_fixes_says_so_and_stays(own):
 async def test_what_the_policy_bounds_is_checked_as_it_is_typed_and_typing_is_no_attempt(own, settings):
     policy.SYSTEM.parent.mkdir()
     policy.SYSTEM.write_text("retention_days = 30")
-    audit.refusals.keep(settings.audit_file)
+    audit.record_refusals(settings.audit_file)
     app = FakeWorld().app(preferences=preferred())
     async with app.run_test(size=(200, 40)) as pilot:
         await opened(pilot, "retention")
@@ -150,7 +150,7 @@ async def test_what_the_policy_bounds_is_checked_as_it_is_typed_and_typing_is_no
         assert isinstance(app.screen, EditScreen) and not settings.audit_file.exists()
         await pilot.press("backspace", "enter")
         await see(pilot, "retention_days is 9 in this conversation.")
-    policy.tell(None)
+    policy.on_refusal(None)
 
 
 async def test_choice_is_made_from_a_list_and_the_theme_changes_at_once(own):

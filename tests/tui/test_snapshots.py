@@ -12,7 +12,7 @@ from tui.screen_text import SIZES
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "160x48"])
 @pytest.mark.parametrize("name", SCENES)
 def test_screen(snap_compare, monkeypatch, name, size):
-    monkeypatch.setattr("localrag.security.offline.confined", lambda: True)
+    monkeypatch.setattr("localrag.security.offline.hook_installed", lambda: True)
     world = SCENES[name].world()
 
     async def before(pilot):

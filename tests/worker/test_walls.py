@@ -70,7 +70,7 @@ def test_what_is_under_way_goes_on_when_another_library_is_chosen(engine: Any) -
 def test_a_worker_is_given_the_keys_of_its_own_libraries_alone(
     shelf: Callable[..., Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from localrag.security.encryption.keys import Key
+    from localrag.security.encryption.keyring import Key
 
     held = {settings.library_dir(name): Key.new() for name in ("ours", "theirs")}
     monkeypatch.setattr(unlocked, "keys", lambda: held)

@@ -24,7 +24,7 @@ from localrag import policy
 from localrag.errors import UsageError
 from localrag.quantities import find_dates
 from localrag.security import audit, storage
-from localrag.security.encryption.parcels import Recipients, unsealed
+from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.types import source
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def check(path: Path) -> None:
         PolicyRefused: the policy allows no exports.
     """
     policy.check_export("a table")
-    _check_suffix(unsealed(path))
+    _check_suffix(decrypted_name(path))
 
 
 def _check_suffix(path: Path) -> None:
@@ -78,7 +78,7 @@ def save(
         StorageError: the disk is full or may not be written to.
     """
     check(path)
-    made = written(rows, unsealed(path), question)
+    made = written(rows, decrypted_name(path), question)
     sealed = {}
     if recipients is not None:
         path, made, sealed = recipients.path(path), recipients.seal(made), {"sealed_for": list(recipients.names)}

@@ -166,7 +166,7 @@ def _give_up(memory: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     offline.confine()
-    sandbox.hold_reader()
+    sandbox.restrict_reader()
     os.umask(0o077)
     if sys.platform == "win32":
         return

@@ -15,8 +15,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from localrag.errors import SealBroken
-from localrag.security.encryption.keys import Key
+from localrag.errors import IntegrityError
+from localrag.security.encryption.keyring import Key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -28,7 +28,7 @@ _TAG = 16
 _HEAD = len(MAGIC) + 16 + 16
 
 
-def sealed(stream: BinaryIO) -> bytes | None:
+def key_id(stream: BinaryIO) -> bytes | None:
     """The id of the key that a file was sealed with, or None where it is not sealed; the stream stands behind it."""
     head = stream.read(_HEAD - 16)
     return head[len(MAGIC) :] if len(head) == _HEAD - 16 and head.startswith(MAGIC) else None
@@ -40,7 +40,7 @@ def content_size(size: int) -> int:
     return body - _TAG * max(1, -(-body // (PIECE + _TAG)))
 
 
-class SealedWriter(io.RawIOBase):
+class EncryptedWriter(io.RawIOBase):
     """Seals what is written to it; `finish` ends it, without which it cannot be read."""
 
     def __init__(self, stream: BinaryIO, key: Key, name: str) -> None:
@@ -74,16 +74,16 @@ class SealedWriter(io.RawIOBase):
         self._number += 1
 
 
-class SealedReader(io.RawIOBase):
-    """Reads back what `SealedWriter` wrote, from the first byte to the last; wrap it in a BufferedReader.
+class EncryptedReader(io.RawIOBase):
+    """Reads back what `EncryptedWriter` wrote, from the first byte to the last; wrap it in a BufferedReader.
 
     Args:
-        stream: stands behind what `sealed` read.
-        key: of the id that `sealed` returned.
+        stream: stands behind what `key_id` read.
+        key: of the id that `key_id` returned.
         name: the file's.
 
     Raises:
-        SealBroken: while reading, where the file is not what was written.
+        IntegrityError: while reading, where the file is not what was written.
     """
 
     def __init__(self, stream: BinaryIO, key: Key, name: str) -> None:
@@ -125,7 +125,7 @@ class SealedReader(io.RawIOBase):
         try:
             self._cipher.decrypt_into(_nonce(self._number, self._ended), piece, self._name, opened)
         except (InvalidTag, ValueError):
-            raise SealBroken(
+            raise IntegrityError(
                 f"{self._name.decode('utf-8', 'replace')!r} is not what was written: it was changed, cut short or put "
                 "in another file's place",
                 "Restore it from a backup. What can be made again is, by itself.",
@@ -134,7 +134,7 @@ class SealedReader(io.RawIOBase):
         self._number += 1
 
 
-def seal_line(key: Key, name: str, line: bytes) -> bytes:
+def encrypt_line(key: Key, name: str, line: bytes) -> bytes:
     """One line of a file that is only added to, sealed by itself, in base64 without a line break."""
     import base64
 
@@ -143,11 +143,11 @@ def seal_line(key: Key, name: str, line: bytes) -> bytes:
     return base64.b64encode(nonce + cipher.encrypt(nonce, line, name.encode("utf-8", "surrogatepass")))
 
 
-def open_line(key: Key, name: str, line: bytes) -> bytes:
-    """Read back what `seal_line` made.
+def decrypt_line(key: Key, name: str, line: bytes) -> bytes:
+    """Read back what `encrypt_line` made.
 
     Raises:
-        SealBroken: it is something else.
+        IntegrityError: it is something else.
     """
     import base64
     import binascii
@@ -158,7 +158,7 @@ def open_line(key: Key, name: str, line: bytes) -> bytes:
         raw = base64.b64decode(line, validate=True)
         return _cipher(key, b"lines").decrypt(raw[:12], raw[12:], name.encode("utf-8", "surrogatepass"))
     except (InvalidTag, binascii.Error, ValueError):
-        raise SealBroken(f"a line of {name!r} is not what was written", "Restore the file from a backup.") from None
+        raise IntegrityError(f"a line of {name!r} is not what was written", "Restore the file from a backup.") from None
 
 
 def _cipher(key: Key, salt: bytes) -> AESGCM:

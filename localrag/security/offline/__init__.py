@@ -34,10 +34,10 @@ __all__ = [
     "confine",
     "confine_python",
     "confined",
+    "hook_installed",
     "layers",
     "network_for_install",
     "set_switches",
-    "shut",
 ]  # fmt: skip
 
 LayerName = Literal["switches", "hook", "seccomp", "landlock", "files"]
@@ -102,12 +102,12 @@ def confine(files: Files | None = None, *, without: Collection[LayerName] = ()) 
         _files = wanted or _files
 
 
-def shut() -> bool:
+def confined() -> bool:
     """True once this process has called `confine`."""
     return _shut
 
 
-def confined() -> bool:
+def hook_installed() -> bool:
     """True once the audit hook holds in this process."""
     return hook.installed()
 

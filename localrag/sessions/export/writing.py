@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from localrag import policy
 from localrag.errors import StorageError, UsageError
 from localrag.security import audit, storage
-from localrag.security.encryption.parcels import Recipients, unsealed
+from localrag.security.encryption.age import Recipients, decrypted_name
 from localrag.sessions import Session, files
 from localrag.sessions.export.contents import contents, sources
 
@@ -54,7 +54,7 @@ def form_of(path: Path) -> Form:
     Raises:
         UsageError: its suffix is none of those known.
     """
-    ending = unsealed(path).suffix.lower()[1:]
+    ending = decrypted_name(path).suffix.lower()[1:]
     suffix = {"markdown": "md", "htm": "html"}.get(ending, ending)
     for form in FORMS:
         if suffix == form:

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 
 from localrag.errors import PolicyRefused
-from localrag.settings import Knob, as_text
+from localrag.settings import SettingInfo, as_text
 from localrag.tui.inert import clean_line
 from localrag.tui.preferences import AT_START, Deed, Preferences
 
@@ -23,7 +23,7 @@ from localrag.tui.preferences import AT_START, Deed, Preferences
 class Change:
     """What a person wants of a setting."""
 
-    knob: Knob
+    knob: SettingInfo
     deed: Deed
     text: str = ""
 
@@ -39,7 +39,7 @@ class EditScreen(ModalScreen[Change | None]):
         Binding("escape", "dismiss", "Leave it as it is"),
     ]
 
-    def __init__(self, preferences: Preferences, knob: Knob, offers: Sequence[str] = ()) -> None:
+    def __init__(self, preferences: Preferences, knob: SettingInfo, offers: Sequence[str] = ()) -> None:
         super().__init__()
         # Among what is there a person chooses, besides leaving it not set; what the setting has now is offered too.
         now = preferences.text(knob)

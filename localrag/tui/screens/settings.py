@@ -18,7 +18,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from localrag.errors import LocalragError
-from localrag.settings import Knob
+from localrag.settings import SettingInfo
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import deliver
 from localrag.tui.screens.edit import Change, EditScreen
@@ -82,7 +82,7 @@ class SettingsScreen(Screen[None]):
         self._models = message.ids
 
     @property
-    def chosen(self) -> Knob | None:
+    def chosen(self) -> SettingInfo | None:
         """The setting that the cursor is on."""
         option = self._list.highlighted_option
         return next(

@@ -13,7 +13,7 @@ from textual.message import Message
 from localrag.answer.verify import references
 from localrag.answer.verify.references import Form
 from localrag.errors import LocalragError
-from localrag.security.offline import outside
+from localrag.security.offline import viewer_process
 from localrag.tui import viewing
 from localrag.tui.inert import clean_line
 from localrag.tui.jobs import Lane, deliver
@@ -116,7 +116,7 @@ class SourceDeeds(Container):
         def view() -> None:
             if citation is not None:  # recorded first: what cannot be recorded is not opened
                 engine.note_opened(citation.library, opened.document.path, opened.page.number)
-            at_page = outside.show(file.absolute(), page, viewing.show)
+            at_page = viewer_process.show(file.absolute(), page, viewing.show)
             deliver(self, self.Viewed(_opened(opened, page, at_page)))
 
         self._viewing.submit(view, lambda error: deliver(self, self.Viewed("", error)))

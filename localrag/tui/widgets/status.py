@@ -55,7 +55,7 @@ class Standing:
 
 def network() -> Forms:
     """What shuts the network out, the longest words first."""
-    if not offline.confined():
+    if not offline.hook_installed():
         return ("network not shut out",)
     held = {layer.name for layer in offline.layers() if layer.holds}
     return ("offline, held by the kernel", "offline") if "seccomp" in held else ("offline",)

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from localrag.security.encryption import ring, unlocked
+from localrag.security.encryption import keyring, unlocked
 
 
 @pytest.fixture(autouse=True)
 def quick_and_apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(ring, "_ARGON2", {"memory_kib": 64, "passes": 1, "lanes": 1})
+    monkeypatch.setattr(keyring, "_ARGON2", {"memory_kib": 64, "passes": 1, "lanes": 1})
     # The process of the tests may be looked at.
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     unlocked.forget()
     yield
     unlocked.forget()
-    unlocked.ask_with(None)
+    unlocked.set_key_source(None)

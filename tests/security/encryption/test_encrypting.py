@@ -10,15 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from localrag.errors import Cancelled, LibraryError, LibraryLocked, SealBroken, UsageError, VaultLocked
+from localrag.errors import Cancelled, IntegrityError, LibraryError, LibraryLocked, UsageError, VaultLocked
 from localrag.lifecycle import encrypt
 from localrag.llm.batching import Prefix
 from localrag.llm.prompt_cache import PrefixCache
 from localrag.security import audit, storage
-from localrag.security.encryption import ring as rings
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.keys import Key
-from localrag.security.encryption.ring import Passphrase, Ring
+from localrag.security.encryption.keyring import Key, Keyring, Passphrase
 from localrag.store.library import Library
 from localrag.store.writer import Editor
 
@@ -28,12 +27,12 @@ DOCUMENTS = {f"{n}.txt": f"The {CANARY} clause number {n} ends in {1990 + n}. " 
 PREFIX = Prefix((1, 2, 3), (3,), 1)
 
 
-def handing_out(ring: Ring, key: Key) -> Ring:
-    return ring.with_passphrase(key, "office", WORDS)
+def handing_out(keyring: Keyring, key: Key) -> Keyring:
+    return keyring.with_passphrase(key, "office", WORDS)
 
 
-def asking(folder: Path, ring: Ring, person: bool) -> Key:
-    return ring.unlock(Passphrase(WORDS))
+def asking(folder: Path, keyring: Keyring, person: bool) -> Key:
+    return keyring.unlock(Passphrase(WORDS))
 
 
 def run(steps: object) -> None:
@@ -90,7 +89,7 @@ def test_without_the_key_nothing_is_read_and_the_error_says_what_to_do(plain: Pa
         with pytest.raises(VaultLocked) as raised:
             attempt()
         assert "--key-file" in raised.value.hint
-    unlocked.ask_with(asking)
+    unlocked.set_key_source(asking)
     works(plain)
 
 
@@ -98,10 +97,10 @@ def test_a_wrong_key_opens_nothing(plain: Path) -> None:
     run(encrypt.encrypt(plain, handing_out, never))
     unlocked.forget()
     with pytest.raises(VaultLocked):
-        unlocked.hold(plain, Key.new())
+        unlocked.add_key(plain, Key.new())
     with pytest.raises(VaultLocked):
-        ring = encrypt.ring_of(plain)
-        ring.unlock(Passphrase("wrong words here"))
+        keyring = encrypt.keyring_of(plain)
+        keyring.unlock(Passphrase("wrong words here"))
 
 
 def test_what_is_written_later_is_encrypted_too(plain: Path, put: Callable[..., None]) -> None:
@@ -154,7 +153,7 @@ def test_a_stopped_encryption_can_be_read_at_every_step_and_goes_on(plain: Path)
             break
         except Cancelled:
             unlocked.forget()
-            unlocked.ask_with(asking)
+            unlocked.set_key_source(asking)
             works(plain)
             assert encrypt.is_under_way(plain)
     assert steps > 3
@@ -169,8 +168,8 @@ def test_an_encryption_that_was_killed_goes_on(plain: Path, at: int) -> None:
 import os, signal
 from pathlib import Path
 from localrag.lifecycle import encrypt as encrypting; from localrag.security import storage as vault
-from localrag.security.encryption import ring
-ring._ARGON2 = {{"memory_kib": 64, "passes": 1, "lanes": 1}}
+from localrag.security.encryption import keyring
+keyring._ARGON2 = {{"memory_kib": 64, "passes": 1, "lanes": 1}}
 count = 0
 replace = Path.replace
 def killing(self, target):
@@ -185,7 +184,7 @@ for _ in encrypting.encrypt(Path({str(plain)!r}), lambda r, k: r.with_passphrase
 """
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == -9
-    unlocked.ask_with(asking)
+    unlocked.set_key_source(asking)
     works(plain)
     run(encrypt.encrypt(plain, handing_out, never))
     assert in_clear(plain) == []
@@ -194,27 +193,27 @@ for _ in encrypting.encrypt(Path({str(plain)!r}), lambda r, k: r.with_passphrase
 
 
 def test_a_new_key_takes_everything_over_and_whoever_was_taken_out_reads_nothing(plain: Path) -> None:
-    anna = rings.credential(rings.new_identity())
-    assert isinstance(anna, rings.Identity)
+    anna = keyrings.credential(keyrings.new_identity())
+    assert isinstance(anna, keyrings.Identity)
 
-    def two(ring: Ring, key: Key) -> Ring:
-        ring = handing_out(ring, key).with_person(key, "anna", anna.public)
-        return ring.with_passphrase(key, "bert", "another passphrase")
+    def two(keyring: Keyring, key: Key) -> Keyring:
+        keyring = handing_out(keyring, key).with_person(key, "anna", anna.public)
+        return keyring.with_passphrase(key, "bert", "another passphrase")
 
     run(encrypt.encrypt(plain, two, never))
     old = unlocked.keys()[plain]
-    encrypt.change(plain, lambda ring, key: ring.without("bert"))
-    assert encrypt.left_behind(encrypt.ring_of(plain), Passphrase(WORDS)) == ()
+    encrypt.change(plain, lambda keyring, key: keyring.without("bert"))
+    assert encrypt.left_behind(encrypt.keyring_of(plain), Passphrase(WORDS)) == ()
     run(encrypt.rotate(plain, Passphrase(WORDS), never))
     works(plain)
     unlocked.forget()
-    ring = encrypt.ring_of(plain)
-    assert {holder.name for holder in ring.holders} == {"office", "anna"}
+    keyring = encrypt.keyring_of(plain)
+    assert {holder.name for holder in keyring.holders} == {"office", "anna"}
     with pytest.raises(VaultLocked):
-        ring.unlock(Passphrase("another passphrase"))
+        keyring.unlock(Passphrase("another passphrase"))
     with pytest.raises(VaultLocked):
-        unlocked.hold(plain, old)
-    unlocked.hold(plain, ring.unlock(anna))
+        unlocked.add_key(plain, old)
+    unlocked.add_key(plain, keyring.unlock(anna))
     works(plain)
 
 
@@ -224,7 +223,7 @@ def test_a_stopped_rotation_can_be_read_and_goes_on(plain: Path) -> None:
     with pytest.raises(Cancelled):
         run(encrypt.rotate(plain, Passphrase(WORDS), lambda: next(calls)))
     unlocked.forget()
-    unlocked.ask_with(asking)
+    unlocked.set_key_source(asking)
     works(plain)
     run(encrypt.rotate(plain, Passphrase(WORDS), never))
     assert not encrypt.is_under_way(plain)
@@ -234,7 +233,7 @@ def test_a_stopped_rotation_can_be_read_and_goes_on(plain: Path) -> None:
 def test_a_file_in_clear_is_not_taken_from_an_encrypted_folder(plain: Path) -> None:
     run(encrypt.encrypt(plain, handing_out, never))
     (plain / "sessions" / "planted.json").write_bytes(b"{}")
-    with pytest.raises(SealBroken):
+    with pytest.raises(IntegrityError):
         storage.read_bytes(plain / "sessions" / "planted.json")
     # A state that somebody put there is deleted and the document read again.
     (state,) = (plain / "cache").glob("*.state")
@@ -253,7 +252,7 @@ def test_a_plain_database_is_not_taken_from_an_encrypted_folder(plain: Path, tmp
 
 def test_encrypting_twice_and_without_a_holder_are_refused(plain: Path) -> None:
     with pytest.raises(UsageError, match="nobody would hold"):
-        run(encrypt.encrypt(plain, lambda ring, key: ring, never))
+        run(encrypt.encrypt(plain, lambda keyring, key: keyring, never))
     assert not encrypt.is_encrypted(plain)
     run(encrypt.encrypt(plain, handing_out, never))
     with pytest.raises(UsageError, match="already"):

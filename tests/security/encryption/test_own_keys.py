@@ -11,25 +11,24 @@ from pathlib import Path
 import pytest
 
 from localrag import api
-from localrag.errors import SealBroken
+from localrag.errors import IntegrityError
 from localrag.lifecycle import encrypt
 from localrag.llm.batching import Prefix
 from localrag.llm.prompt_cache import PrefixCache
 from localrag.security import storage
-from localrag.security.encryption import ring as rings
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
-from localrag.security.encryption.keys import Key
-from localrag.security.encryption.ring import Ring
+from localrag.security.encryption.keyring import Key, Keyring
 from localrag.settings import Settings
 from localrag.store.writer import Editor
 
 STATE = b"zanzibarquill" * 1000
-SECRET = rings.new_recovery()[1]
+SECRET = keyrings.new_recovery()[1]
 PREFIX = Prefix((1, 2, 3), (3,), 1)
 
 
-def handing_out(ring: Ring, key: Key) -> Ring:
-    return ring.with_random(key, "me", SECRET)
+def handing_out(keyring: Keyring, key: Key) -> Keyring:
+    return keyring.with_random(key, "me", SECRET)
 
 
 def run(steps: object) -> None:
@@ -58,7 +57,7 @@ def the_state(folder: Path) -> Path:
 
 
 def keys(folder: Path) -> list[Path]:
-    return list((folder / unlocked.KEYS).glob("*.key"))
+    return list((folder / unlocked.KEYS_FOLDER).glob("*.key"))
 
 
 def derived(folder: Path) -> list[Path]:
@@ -79,14 +78,14 @@ def test_copies_of_what_was_forgotten_cannot_be_read_with_the_key_of_the_library
     folder: Path, settings: Settings, tmp_path: Path
 ) -> None:
     copies = {path: path.read_bytes() for path in derived(folder)}
-    shutil.copytree(folder / unlocked.KEYS, tmp_path / "keys")
+    shutil.copytree(folder / unlocked.KEYS_FOLDER, tmp_path / "keys")
     api.open_library("contracts", settings=settings).forget(["a.txt"])
     for path, data in copies.items():
         path.write_bytes(data)  # from a backup, or from what a disk kept
-        with pytest.raises(SealBroken):
+        with pytest.raises(IntegrityError):
             storage.read_bytes(path)
     # What is not held, and said in docs/security.md: a copy of the keys opens what it is a copy of.
-    shutil.copytree(tmp_path / "keys", folder / unlocked.KEYS, dirs_exist_ok=True)
+    shutil.copytree(tmp_path / "keys", folder / unlocked.KEYS_FOLDER, dirs_exist_ok=True)
     assert all(storage.read_bytes(path) for path in copies)
 
 
@@ -96,7 +95,7 @@ def test_a_replaced_file_takes_its_key_with_it(folder: Path) -> None:
     storage.write_bytes(index, b"new")
     assert storage.read_bytes(index) == b"new" and len(keys(folder)) == 2 and set(keys(folder)) != before
     index.write_bytes(old)
-    with pytest.raises(SealBroken):
+    with pytest.raises(IntegrityError):
         storage.read_bytes(index)
 
 
@@ -120,14 +119,16 @@ def test_what_a_killed_write_left_is_swept_with_its_key(folder: Path) -> None:
 def test_another_key_for_the_library_means_other_keys_for_its_files(folder: Path) -> None:
     old = {path.name for path in keys(folder)}
     stray = Key.new()
-    storage.write_bytes(folder / unlocked.KEYS / f"{stray.id.hex()}.key", stray.secret)  # of a write that was killed
+    storage.write_bytes(
+        folder / unlocked.KEYS_FOLDER / f"{stray.id.hex()}.key", stray.secret
+    )  # of a write that was killed
     run(encrypt.rotate(folder, SECRET, lambda: False))
     assert kept(folder).get(PREFIX) == STATE
     assert len(keys(folder)) == 2 and not old & {path.name for path in keys(folder)}
 
 
 def test_without_its_key_a_state_is_deleted_and_the_library_works(folder: Path, settings: Settings) -> None:
-    shutil.rmtree(folder / unlocked.KEYS)  # as where a backup leaves them out
+    shutil.rmtree(folder / unlocked.KEYS_FOLDER)  # as where a backup leaves them out
     assert kept(folder).get(PREFIX) is None and not list((folder / "cache").glob("*.state"))
     library = api.open_library("contracts", settings=settings)
     assert len(library.documents()) == 2

@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 
 from localrag.errors import LocalragError, UsageError, VaultLocked
-from localrag.security.encryption import parcels
-from localrag.security.encryption import ring as rings
-from localrag.security.encryption.parcels import Recipients
-from localrag.security.encryption.ring import Credential, Identity, Passphrase
+from localrag.security.encryption import age
+from localrag.security.encryption import keyring as keyrings
+from localrag.security.encryption.age import Recipients
+from localrag.security.encryption.keyring import Credential, Identity, Passphrase
 
 WORDS = b"The Zanzibar lease ends in May.\n" * 10
-ANNA = rings.credential(rings.new_identity())
-SERVER = rings.credential(rings.new_key_file())
+ANNA = keyrings.credential(keyrings.new_identity())
+SERVER = keyrings.credential(keyrings.new_key_file())
 assert isinstance(ANNA, Identity)
 EVERYBODY = Recipients((("anna", ANNA.public), ("server.key", SERVER), ("passphrase", Passphrase("correct horse"))))
 
 
 def opened(data: bytes, credential: Credential) -> bytes:
-    return parcels.opened(data, lambda ring: ring.unlock(credential))
+    return age.opened(data, lambda keyring: keyring.unlock(credential))
 
 
 @pytest.mark.parametrize("content", [WORDS, b"", bytes(3 << 20)])
@@ -27,7 +27,7 @@ def test_each_who_was_named_opens_it(content: bytes) -> None:
     assert b"Zanzibar" not in data
     for credential in (ANNA, SERVER, Passphrase("correct horse")):
         assert opened(data, credential) == content
-    for stranger in (rings.credential(rings.new_identity()), Passphrase("wrong horses")):
+    for stranger in (keyrings.credential(keyrings.new_identity()), Passphrase("wrong horses")):
         with pytest.raises(VaultLocked):
             opened(data, stranger)
 

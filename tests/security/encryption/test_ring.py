@@ -1,4 +1,4 @@
-"""Who may use a key: each by their own means, nobody else, and nobody by writing themselves into the ring."""
+"""Who may use a key: each by their own means, nobody else, and nobody by writing themselves into the keyring."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ import json
 import pytest
 
 from localrag.errors import UsageError, VaultDamaged, VaultLocked
-from localrag.security.encryption import ring as rings
-from localrag.security.encryption.keys import Key
-from localrag.security.encryption.ring import Identity, Passphrase, Random, Ring
+from localrag.security.encryption import keyring as keyrings
+from localrag.security.encryption.keyring import Identity, Key, Keyring, Passphrase, Random
 
 KEY = Key(bytes(range(32)))
-FILE = rings.credential(rings.new_key_file())
-ANNA = rings.credential(rings.new_identity())
-WORDS, RECOVERY = rings.new_recovery()
+FILE = keyrings.credential(keyrings.new_key_file())
+ANNA = keyrings.credential(keyrings.new_identity())
+WORDS, RECOVERY = keyrings.new_recovery()
 
 
-def full() -> Ring:
+def full() -> Keyring:
     assert isinstance(FILE, Random) and isinstance(ANNA, Identity)
-    ring = rings.new_ring(KEY).with_passphrase(KEY, "office", "correct horse")
-    ring = ring.with_random(KEY, "safe", FILE).with_random(KEY, "paper", RECOVERY)
-    return ring.with_person(KEY, "anna", ANNA.public)
+    keyring = keyrings.new_keyring(KEY).with_passphrase(KEY, "office", "correct horse")
+    keyring = keyring.with_random(KEY, "safe", FILE).with_random(KEY, "paper", RECOVERY)
+    return keyring.with_person(KEY, "anna", ANNA.public)
 
 
-@pytest.mark.parametrize("credential", [Passphrase("correct horse"), FILE, ANNA, RECOVERY, rings.recovery(WORDS)])
-def test_each_holder_opens_the_key_by_their_own_means(credential: rings.Credential) -> None:
-    kept = rings.from_json(rings.to_json(full(), KEY))
+@pytest.mark.parametrize("credential", [Passphrase("correct horse"), FILE, ANNA, RECOVERY, keyrings.recovery(WORDS)])
+def test_each_holder_opens_the_key_by_their_own_means(credential: keyrings.Credential) -> None:
+    kept = keyrings.from_json(keyrings.to_json(full(), KEY))
     assert kept == full() or len(kept.holders) == 4
     assert kept.unlock(credential) == KEY
 
@@ -34,32 +33,34 @@ def test_each_holder_opens_the_key_by_their_own_means(credential: rings.Credenti
 @pytest.mark.parametrize(
     "credential",
     [
-        Passphrase("correct hors"), Passphrase(""), rings.credential(rings.new_key_file()), rings.new_recovery()[1],
-        rings.credential(rings.new_identity()),
+        Passphrase("correct hors"), Passphrase(""), keyrings.credential(keyrings.new_key_file()), keyrings.new_recovery()[1],
+        keyrings.credential(keyrings.new_identity()),
     ],
 )  # fmt: skip
-def test_nobody_else_opens_it(credential: rings.Credential) -> None:
+def test_nobody_else_opens_it(credential: keyrings.Credential) -> None:
     with pytest.raises(VaultLocked) as raised:
         full().unlock(credential)
     assert raised.value.hint
 
 
 def test_the_ring_holds_neither_the_key_nor_what_opens_it() -> None:
-    data = rings.to_json(full(), KEY)
+    data = keyrings.to_json(full(), KEY)
     assert KEY.secret.hex().encode() not in data and b"correct horse" not in data
     assert WORDS.encode() not in data
 
 
 def test_a_holder_who_was_written_in_without_the_key_is_found() -> None:
     stranger = Identity(bytes(range(1, 33)))
-    forged = json.loads(rings.to_json(full(), KEY))
+    forged = json.loads(keyrings.to_json(full(), KEY))
     other = Key.new()
     forged["holders"].append(
-        json.loads(rings.to_json(rings.new_ring(other).with_person(other, "eve", stranger.public), other))["holders"][0]
+        json.loads(keyrings.to_json(keyrings.new_keyring(other).with_person(other, "eve", stranger.public), other))[
+            "holders"
+        ][0]
     )
     with pytest.raises(VaultDamaged, match="changed it"):
-        rings.check(json.dumps(forged).encode(), KEY)
-    rings.check(rings.to_json(full(), KEY), KEY)
+        keyrings.check(json.dumps(forged).encode(), KEY)
+    keyrings.check(keyrings.to_json(full(), KEY), KEY)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_a_holder_who_was_written_in_without_the_key_is_found() -> None:
 )
 def test_a_damaged_ring_is_an_error_with_a_hint(data: bytes) -> None:
     with pytest.raises(VaultDamaged) as raised:
-        rings.from_json(data)
+        keyrings.from_json(data)
     assert raised.value.hint
 
 
@@ -75,14 +76,14 @@ def test_a_damaged_ring_is_an_error_with_a_hint(data: bytes) -> None:
     "made", [{"memory_kib": 1 << 21}, {"passes": 0}, {"passes": 100}, {"lanes": "4"}, {"salt": "%"}, {"salt": None}]
 )
 def test_a_ring_cannot_ask_for_endless_memory_or_time(made: dict[str, object]) -> None:
-    body = json.loads(rings.to_json(full(), KEY))
+    body = json.loads(keyrings.to_json(full(), KEY))
     body["holders"][0]["made"] |= made
     with pytest.raises(VaultDamaged):
-        rings.from_json(json.dumps(body).encode()).unlock(Passphrase("correct horse"))
+        keyrings.from_json(json.dumps(body).encode()).unlock(Passphrase("correct horse"))
 
 
 def test_the_last_holder_cannot_be_taken_away_and_two_cannot_share_a_name() -> None:
-    one = rings.new_ring(KEY).with_passphrase(KEY, "office", "correct horse")
+    one = keyrings.new_keyring(KEY).with_passphrase(KEY, "office", "correct horse")
     with pytest.raises(UsageError, match="the last"):
         one.without("office")
     with pytest.raises(UsageError, match="already"):
@@ -94,31 +95,31 @@ def test_the_last_holder_cannot_be_taken_away_and_two_cannot_share_a_name() -> N
 
 
 def test_a_recovery_key_may_be_typed_as_people_type() -> None:
-    assert rings.recovery(WORDS.upper().replace("-", " ")) == RECOVERY
+    assert keyrings.recovery(WORDS.upper().replace("-", " ")) == RECOVERY
     wrong = ("a" if WORDS[0] != "a" else "b") + WORDS[1:]
     for text in (wrong, WORDS[:-1], "", "hello"):
         with pytest.raises(UsageError, match="recovery key"):
-            rings.recovery(text)
+            keyrings.recovery(text)
 
 
 def test_a_key_file_that_is_a_key_was_cut_short_or_holds_a_passphrase() -> None:
-    data = rings.new_key_file()
-    assert isinstance(rings.credential(data), Random)
-    assert rings.credential(b"correct horse\n") == Passphrase("correct horse")
+    data = keyrings.new_key_file()
+    assert isinstance(keyrings.credential(data), Random)
+    assert keyrings.credential(b"correct horse\n") == Passphrase("correct horse")
     for wrong in (data[:-9], b"", b"  \n"):
         with pytest.raises(UsageError):
-            rings.credential(wrong)
+            keyrings.credential(wrong)
 
 
 def test_short_passphrases_are_refused() -> None:
     with pytest.raises(UsageError, match="too short"):
-        rings.new_ring(KEY).with_passphrase(KEY, "office", "1234567")
+        keyrings.new_keyring(KEY).with_passphrase(KEY, "office", "1234567")
 
 
 def test_the_key_before_is_known_to_the_holder_of_the_new_one() -> None:
     old = Key.new()
-    ring = rings.from_json(rings.to_json(rings.new_ring(KEY, old), KEY))
-    assert ring.former_key(KEY) == old
+    keyring = keyrings.from_json(keyrings.to_json(keyrings.new_keyring(KEY, old), KEY))
+    assert keyring.former_key(KEY) == old
     with pytest.raises(VaultDamaged):
-        ring.former_key(Key.new())
-    assert ring.settled().former_key(KEY) is None
+        keyring.former_key(Key.new())
+    assert keyring.settled().former_key(KEY) is None

@@ -6,10 +6,10 @@ import io
 
 import pytest
 
-from localrag.errors import SealBroken
+from localrag.errors import IntegrityError
 from localrag.security.encryption import streams
-from localrag.security.encryption.keys import Key
-from localrag.security.encryption.streams import PIECE, SealedReader, SealedWriter
+from localrag.security.encryption.keyring import Key
+from localrag.security.encryption.streams import PIECE, EncryptedReader, EncryptedWriter
 
 KEY = Key(bytes(range(32)))
 SIZES = [0, 1, 1000, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 7]
@@ -17,7 +17,7 @@ SIZES = [0, 1, 1000, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 7]
 
 def seal(content: bytes, key: Key = KEY, name: str = "a.state", by: int = 700_001) -> bytes:
     out = io.BytesIO()
-    writer = SealedWriter(out, key, name)
+    writer = EncryptedWriter(out, key, name)
     for start in range(0, len(content), by):
         writer.write(content[start : start + by])
     writer.finish()
@@ -26,8 +26,8 @@ def seal(content: bytes, key: Key = KEY, name: str = "a.state", by: int = 700_00
 
 def unseal(data: bytes, key: Key = KEY, name: str = "a.state") -> bytes:
     stream = io.BytesIO(data)
-    assert streams.sealed(stream) == KEY.id
-    return io.BufferedReader(SealedReader(stream, key, name), PIECE).read()
+    assert streams.key_id(stream) == KEY.id
+    return io.BufferedReader(EncryptedReader(stream, key, name), PIECE).read()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -41,8 +41,8 @@ def test_what_was_sealed_comes_back_byte_for_byte_and_its_size_is_known(size: in
 def test_lines_and_large_pieces_can_be_read_as_of_any_file() -> None:
     content = b'{"head": 1}\n' + b"x" * (3 * PIECE)
     stream = io.BytesIO(seal(content))
-    streams.sealed(stream)
-    reader = io.BufferedReader(SealedReader(stream, KEY, "a.state"), PIECE)
+    streams.key_id(stream)
+    reader = io.BufferedReader(EncryptedReader(stream, KEY, "a.state"), PIECE)
     assert reader.readline() == b'{"head": 1}\n'
     assert reader.tell() == 12
     target = bytearray(3 * PIECE)
@@ -63,7 +63,7 @@ def test_a_sealed_file_shows_nothing_of_its_content_and_no_two_are_alike() -> No
 def test_any_changed_byte_is_found(size: int) -> None:
     data = seal(bytes(size))
     for at in {len(streams.MAGIC) + 16, len(streams.MAGIC) + 40, len(data) // 2, len(data) - 1}:
-        with pytest.raises(SealBroken):
+        with pytest.raises(IntegrityError):
             unseal(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
 
 
@@ -75,32 +75,32 @@ def test_files_that_were_cut_short_lengthened_or_stand_in_anothers_place_are_ref
         data[:-1], data[: head + 2 * piece], data[: head + piece], data[:head], data + b"\0", data + data[-25:],
         data[:head] + data[head + piece : head + 2 * piece] + data[head : head + piece] + data[head + 2 * piece :],
     ):  # fmt: skip
-        with pytest.raises(SealBroken):
+        with pytest.raises(IntegrityError):
             unseal(harmed)
-    with pytest.raises(SealBroken):
+    with pytest.raises(IntegrityError):
         unseal(data, name="b.state")
-    with pytest.raises(SealBroken):
+    with pytest.raises(IntegrityError):
         unseal(data, key=Key.new())
 
 
 def test_a_file_that_was_never_finished_is_refused() -> None:
     out = io.BytesIO()
-    SealedWriter(out, KEY, "a.state").write(bytes(PIECE))
-    with pytest.raises(SealBroken):
+    EncryptedWriter(out, KEY, "a.state").write(bytes(PIECE))
+    with pytest.raises(IntegrityError):
         unseal(out.getvalue())
 
 
 def test_plain_and_short_files_are_told_from_sealed_ones() -> None:
     for data in (b"", b"localrag-state-2\n{}", b"SQLite format 3\0" + bytes(100), streams.MAGIC):
-        assert streams.sealed(io.BytesIO(data)) is None
+        assert streams.key_id(io.BytesIO(data)) is None
 
 
 def test_sealed_lines_stand_on_one_line_each_and_belong_to_their_file() -> None:
-    line = streams.seal_line(KEY, "audit.jsonl", b'{"event": "ask"}')
+    line = streams.encrypt_line(KEY, "audit.jsonl", b'{"event": "ask"}')
     assert b"\n" not in line and b"ask" not in line
-    assert streams.open_line(KEY, "audit.jsonl", line) == b'{"event": "ask"}'
+    assert streams.decrypt_line(KEY, "audit.jsonl", line) == b'{"event": "ask"}'
     for wrong in (line[:-4], b"", b"not base64!", line[:20] + b"AAAA" + line[24:]):
-        with pytest.raises(SealBroken):
-            streams.open_line(KEY, "audit.jsonl", wrong)
-    with pytest.raises(SealBroken):
-        streams.open_line(KEY, "other.jsonl", line)
+        with pytest.raises(IntegrityError):
+            streams.decrypt_line(KEY, "audit.jsonl", wrong)
+    with pytest.raises(IntegrityError):
+        streams.decrypt_line(KEY, "other.jsonl", line)

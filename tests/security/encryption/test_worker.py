@@ -9,7 +9,7 @@ import pytest
 
 from localrag.errors import VaultLocked
 from localrag.lifecycle import encrypt
-from localrag.security.encryption import ring as rings
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.settings import Settings
 from localrag.store.writer import Editor
@@ -19,8 +19,10 @@ from localrag.worker.client import remote_engine
 def test_a_worker_opens_what_its_parent_has_the_key_of(shelf: Callable[..., Editor], settings: Settings) -> None:
     library = shelf("contracts", {"a.txt": "The lease ends in May."})
     library.close()
-    secret = rings.new_recovery()[1]
-    for _ in encrypt.encrypt(library.folder, lambda ring, key: ring.with_random(key, "me", secret), lambda: False):
+    secret = keyrings.new_recovery()[1]
+    for _ in encrypt.encrypt(
+        library.folder, lambda keyring, key: keyring.with_random(key, "me", secret), lambda: False
+    ):
         pass
     with closing(remote_engine(settings)) as engine:
         assert engine.page("contracts", "a.txt").page.text == "The lease ends in May."

@@ -1,9 +1,9 @@
-"""Who may use the key of a folder: the ring, kept beside what it locks as `vault.json`.
+"""Who may use the key of a folder: the keyring, kept beside what it locks as `vault.json`.
 
 The key is wrapped (AES-256-GCM) once for each holder: for a passphrase, by Argon2id (RFC 9106) of it; for a key file
 or a recovery key, by HKDF of their random bytes; for a person's public key, by X25519 with a key made for that (as age
-does). The ring is authenticated by the key itself, so that nobody who does not hold it can add a holder to be taken
-over at the next rotation. While a folder is being encrypted, or its key changed, the ring says what its files may
+does). The keyring is authenticated by the key itself, so that nobody who does not hold it can add a holder to be taken
+over at the next rotation. While a folder is being encrypted, or its key changed, the keyring says what its files may
 still be under.
 
 Pure: it neither reads nor writes files. Limits: whoever once held the key may have kept it; taking a holder away ends
@@ -13,17 +13,21 @@ their access only with a rotation. Who the holders are can be read by all.
 from __future__ import annotations
 
 import base64
+import ctypes
 import hmac
 import json
+import mmap
 import os
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from localrag.errors import UsageError, VaultDamaged, VaultLocked
-from localrag.security.encryption.keys import SIZE, Key, derived
 
+SIZE = 32
 FILE = "vault.json"
 KEY_FILE_MARK = "localrag-key-1:"
 IDENTITY_MARK = "localrag-identity-1:"
@@ -31,9 +35,78 @@ PUBLIC_MARK = "lr1-"
 _PLAIN = "plain"
 # RFC 9106's second recommended option has 64 MiB and 3 passes; four times the memory still takes half a second.
 _ARGON2 = {"memory_kib": 262_144, "passes": 3, "lanes": 4}
-# A ring of somebody else must not take all memory, or minutes.
+# A keyring of somebody else must not take all memory, or minutes.
 _MOST_ARGON2 = {"memory_kib": 1_048_576, "passes": 8, "lanes": 16}
 Kind = Literal["passphrase", "key file", "recovery", "person"]
+
+
+class Key:
+    """The key of a folder."""
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) != SIZE:
+            raise ValueError(f"a key has {SIZE} bytes, not {len(secret)}")
+        self._page = _locked_page(secret)
+        self.id = self.derive("id", length=16)
+
+    @classmethod
+    def new(cls) -> Key:
+        return cls(os.urandom(SIZE))
+
+    @property
+    def secret(self) -> bytes:
+        """The 32 bytes themselves, to be wrapped or handed to another process of localrag's own."""
+        return self._page[:SIZE]
+
+    def derive(self, purpose: str, salt: bytes = b"", length: int = SIZE) -> bytes:
+        """A key for one purpose."""
+        return derived(self.secret, purpose, salt, length)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Key) and hmac.compare_digest(self.secret, other.secret)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<Key {self.id.hex()[:8]}>"
+
+
+def derived(secret: bytes, purpose: str, salt: bytes = b"", length: int = SIZE) -> bytes:
+    """HKDF-SHA256 of a secret that is random already."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(SHA256(), length, salt or None, f"localrag 1 {purpose}".encode()).derive(secret)
+
+
+def _locked_page(secret: bytes) -> mmap.mmap:
+    page = mmap.mmap(-1, mmap.PAGESIZE)
+    if sys.platform == "linux":
+        with suppress(OSError, ValueError, AttributeError):
+            page.madvise(mmap.MADV_DONTDUMP)
+        # Many users may lock 64 KB and more; where not even that, the key is no worse off than the documents.
+        with suppress(OSError, AttributeError):
+            address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+            ctypes.CDLL(None).mlock(ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE))
+    page[: len(secret)] = secret
+    return page
+
+
+def no_dumps() -> None:
+    """Have the system write no memory of this process to a crash dump, nor let another process of the user read it.
+
+    Called once a key is held. Linux only; elsewhere crash dumps are the administrator's to turn off.
+    """
+    if sys.platform != "linux":
+        return
+    import resource
+
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # A dump that the system hands to a program (systemd-coredump) ignores that limit, but not this.
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +149,7 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class Ring:
+class Keyring:
     """The holders of a folder's key.
 
     `former` says what files may still be under: None where all are under the key, "plain", or the key before this one,
@@ -94,7 +167,7 @@ class Ring:
 
         Raises:
             VaultLocked: the credential opens nothing here.
-            VaultDamaged: the ring was changed by somebody who does not hold the key.
+            VaultDamaged: the keyring was changed by somebody who does not hold the key.
         """
         for holder in self.holders:
             secret = _unwrap(holder, credential, self.key_id)
@@ -115,20 +188,20 @@ class Ring:
             raise _damaged("the former key in it cannot be opened")
         return Key(secret)
 
-    # --- changing; the caller writes the ring down ----------------------------------------------------------
+    # --- changing; the caller writes the keyring down ----------------------------------------------------------
 
-    def with_passphrase(self, key: Key, name: str, text: str) -> Ring:
+    def with_passphrase(self, key: Key, name: str, text: str) -> Keyring:
         """Raises UsageError where the passphrase is too short to withstand guessing."""
         if len(text) < 8:
             raise UsageError("the passphrase is too short", "Take at least 8 characters; several words are best.")
         made = {"salt": _b64(os.urandom(16)), **_ARGON2}
         return self._with(key, name, "passphrase", _stretched(text, made), made)
 
-    def with_random(self, key: Key, name: str, credential: Random) -> Ring:
+    def with_random(self, key: Key, name: str, credential: Random) -> Keyring:
         made = {"salt": _b64(os.urandom(16))}
         return self._with(key, name, credential.kind, derived(credential.secret, "holder", _raw(made["salt"])), made)
 
-    def with_credential(self, key: Key, name: str, credential: Credential) -> Ring:
+    def with_credential(self, key: Key, name: str, credential: Credential) -> Keyring:
         match credential:
             case Passphrase(text):
                 return self.with_passphrase(key, name, text)
@@ -137,7 +210,7 @@ class Ring:
             case Identity():
                 return self.with_person(key, name, credential.public)
 
-    def with_person(self, key: Key, name: str, public: str) -> Ring:
+    def with_person(self, key: Key, name: str, public: str) -> Keyring:
         """Raises UsageError where `public` is no public key."""
         from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -146,7 +219,7 @@ class Ring:
         made = {"public": public, "once": _b64(once.public_key().public_bytes_raw())}
         return self._with(key, name, "person", _agreed(once.private_bytes_raw(), theirs, made), made)
 
-    def without(self, name: str) -> Ring:
+    def without(self, name: str) -> Keyring:
         """Raises UsageError where nobody has that name, or nobody would be left."""
         left = tuple(holder for holder in self.holders if holder.name != name)
         if len(left) == len(self.holders):
@@ -156,41 +229,41 @@ class Ring:
             raise UsageError(f"{name!r} is the last who holds the key", "Add another first; without one all is lost.")
         return replace(self, holders=left)
 
-    def settled(self) -> Ring:
+    def settled(self) -> Keyring:
         """Every file is under the key now."""
         return replace(self, former=None)
 
-    def _with(self, key: Key, name: str, kind: Kind, wrapping: bytes, made: Mapping[str, Any]) -> Ring:
+    def _with(self, key: Key, name: str, kind: Kind, wrapping: bytes, made: Mapping[str, Any]) -> Keyring:
         if any(holder.name == name for holder in self.holders):
             raise UsageError(f"somebody named {name!r} holds the key already", "Take another name, or remove that one.")
         holder = Holder(name, kind, _closed(wrapping, key.secret, self.key_id + kind.encode()), made)
         return replace(self, holders=(*self.holders, holder))
 
 
-def new_ring(key: Key, former: Key | Literal["plain"] | None = None) -> Ring:
-    """A ring without holders; `former` says what the files of the folder are under so far."""
+def new_keyring(key: Key, former: Key | Literal["plain"] | None = None) -> Keyring:
+    """A keyring without holders; `former` says what the files of the folder are under so far."""
     kept = _closed(key.derive("former"), former.secret, key.id) if isinstance(former, Key) else former
-    return Ring(key.id, (), kept)
+    return Keyring(key.id, (), kept)
 
 
 # --- as a file ----------------------------------------------------------------------------------------------
 
 
-def to_json(ring: Ring, key: Key) -> bytes:
-    """The ring as it is kept, with the proof that one who holds the key made it."""
+def to_json(keyring: Keyring, key: Key) -> bytes:
+    """The keyring as it is kept, with the proof that one who holds the key made it."""
     body = {
         "localrag-vault": 1,
-        "key": ring.key_id.hex(),
-        "former": _b64(ring.former) if isinstance(ring.former, bytes) else ring.former,
+        "key": keyring.key_id.hex(),
+        "former": _b64(keyring.former) if isinstance(keyring.former, bytes) else keyring.former,
         "holders": [
             {"name": holder.name, "kind": holder.kind, "wrapped": _b64(holder.wrapped), "made": dict(holder.made)}
-            for holder in ring.holders
+            for holder in keyring.holders
         ],
     }
     return json.dumps({**body, "proof": _proof(body, key)}, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
-def from_json(data: bytes) -> Ring:
+def from_json(data: bytes) -> Keyring:
     """Read back what `to_json` made; whether its proof holds is for `check`.
 
     Raises:
@@ -201,7 +274,7 @@ def from_json(data: bytes) -> Ring:
         if body["localrag-vault"] != 1:
             raise ValueError(f"its version is {body['localrag-vault']!r}, this localrag reads 1")
         former = body["former"]
-        return Ring(
+        return Keyring(
             bytes.fromhex(body["key"]),
             tuple(
                 Holder(str(one["name"]), one["kind"], _raw(one["wrapped"]), dict(one["made"]))
@@ -214,7 +287,7 @@ def from_json(data: bytes) -> Ring:
 
 
 def check(data: bytes, key: Key) -> None:
-    """Raises VaultDamaged where the ring was not made by one who holds the key."""
+    """Raises VaultDamaged where the keyring was not made by one who holds the key."""
     body = json.loads(data)
     proof = body.pop("proof", "")
     if not isinstance(proof, str) or not hmac.compare_digest(proof.encode(), _proof(body, key).encode()):
@@ -223,7 +296,7 @@ def check(data: bytes, key: Key) -> None:
 
 def _proof(body: Mapping[str, Any], key: Key) -> str:
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
-    return hmac.new(key.derive("ring"), canonical, "sha256").hexdigest()
+    return hmac.new(key.derive("keyring"), canonical, "sha256").hexdigest()
 
 
 # --- what people hold ---------------------------------------------------------------------------------------
@@ -310,7 +383,7 @@ def _stretched(text: str, made: Mapping[str, Any]) -> bytes:
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
     for name, most in _MOST_ARGON2.items():
-        # A ring from a stick could ask for all the memory there is.
+        # A keyring from a stick could ask for all the memory there is.
         if not isinstance(made[name], int) or not 1 <= made[name] <= most:
             raise ValueError(f"{name} is {made[name]!r}")
     return Argon2id(
@@ -382,6 +455,6 @@ def _groups(text: str, size: int) -> Sequence[str]:
 
 def _damaged(why: str) -> VaultDamaged:
     return VaultDamaged(
-        f"the key ring {FILE!r} cannot be used: {why}",
+        f"the keyring {FILE!r} cannot be used: {why}",
         "Restore it from a backup; it lies in the folder that it belongs to.",
     )

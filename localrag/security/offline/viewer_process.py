@@ -1,7 +1,7 @@
 """One process that is not confined, for the one thing that needs it: showing a file in the person's own viewer.
 
 A viewer needs connections that a confined process is refused (to the desktop, to a browser that runs already), and what
-is started inherits the confinement. So `begin` forks a process before it, which waits; `show` asks it. It takes a file
+is started inherits the confinement. So `start` forks a process before it, which waits; `show` asks it. It takes a file
 and a page and nothing else, holds no documents and no keys, and leaves when the process that asks is gone.
 
 Limits: it does what the viewer is asked to do, with any file; who has taken over the asking process may show files, and
@@ -30,7 +30,7 @@ _one_at_a_time = threading.Lock()
 _LONGEST = 100_000  # bytes of a request
 
 
-def begin(opener: Opener) -> None:
+def start(opener: Opener) -> None:
     """Fork the process that opens files by `opener`. Call it before threads start and before `offline.confine`."""
     global _pipes
     if sys.platform != "linux":

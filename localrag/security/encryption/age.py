@@ -1,8 +1,8 @@
 """A file sealed for certain people, that lies in no library: an export on its way.
 
-    "localrag-parcel-1\\n" | length of the ring (4) | ring (JSON, as vault.json) | sealed file (`streams`)
+    "localrag-parcel-1\\n" | length of the keyring (4) | keyring (JSON, as vault.json) | sealed file (`streams`)
 
-The key is made for this file alone and wrapped for each who may open it, as a library's is (`ring`). Pure: bytes in,
+The key is made for this file alone and wrapped for each who may open it, as a library's is (`keyring`). Pure: bytes in,
 bytes out. Limits: who may open it and how long it is can be read by all; whoever may open it may pass it on in clear.
 """
 
@@ -13,11 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from localrag.errors import SealBroken, UsageError
-from localrag.security.encryption import ring as rings
+from localrag.errors import IntegrityError, UsageError
+from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import streams
-from localrag.security.encryption.keys import Key
-from localrag.security.encryption.ring import Credential, Ring
+from localrag.security.encryption.keyring import Credential, Key, Keyring
 
 MAGIC = b"localrag-parcel-1\n"
 SUFFIX = ".sealed"
@@ -39,42 +38,42 @@ class Recipients:
         """What a file sealed for them is called."""
         return path if path.name.endswith(SUFFIX) else path.with_name(path.name + SUFFIX)
 
-    def ring(self, key: Key) -> Ring:
-        """A ring of a new key with all of them; raises as `seal`."""
-        ring = rings.new_ring(key)
+    def keyring(self, key: Key) -> Keyring:
+        """A keyring of a new key with all of them; raises as `seal`."""
+        keyring = keyrings.new_keyring(key)
         for name, holder in self.holders:
             if isinstance(holder, str):
-                ring = ring.with_person(key, name, holder)
+                keyring = keyring.with_person(key, name, holder)
             else:
-                ring = ring.with_credential(key, name, holder)
-        return ring
+                keyring = keyring.with_credential(key, name, holder)
+        return keyring
 
     def seal(self, content: bytes) -> bytes:
         """Raises UsageError where a public key is none, or a passphrase too short."""
         key = Key.new()
-        head = rings.to_json(self.ring(key), key)
+        head = keyrings.to_json(self.keyring(key), key)
         out = io.BytesIO()
         out.write(MAGIC + len(head).to_bytes(4, "big") + head)
-        writer = streams.SealedWriter(out, key, _NAME)
+        writer = streams.EncryptedWriter(out, key, _NAME)
         writer.write(content)
         writer.finish()
         return out.getvalue()
 
 
-def unsealed(path: Path) -> Path:
+def decrypted_name(path: Path) -> Path:
     """What a file was called before it was sealed."""
     return path.with_name(path.name.removesuffix(SUFFIX))
 
 
-def opened(data: bytes, unlock: Callable[[Ring], Key]) -> bytes:
+def opened(data: bytes, unlock: Callable[[Keyring], Key]) -> bytes:
     """What `Recipients.seal` sealed.
 
     Args:
-        unlock: comes by the key of a ring, or raises VaultLocked.
+        unlock: comes by the key of a keyring, or raises VaultLocked.
 
     Raises:
         UsageError: it is no such file.
-        VaultDamaged, SealBroken: it was changed, or cut short.
+        VaultDamaged, IntegrityError: it was changed, or cut short.
     """
     stream = io.BytesIO(data)
     if stream.read(len(MAGIC)) != MAGIC:
@@ -85,12 +84,12 @@ def opened(data: bytes, unlock: Callable[[Ring], Key]) -> bytes:
     if size > _MOST_RING:
         raise _broken()
     head = stream.read(size)
-    key = unlock(rings.from_json(head))
-    rings.check(head, key)
-    if streams.sealed(stream) != key.id:
+    key = unlock(keyrings.from_json(head))
+    keyrings.check(head, key)
+    if streams.key_id(stream) != key.id:
         raise _broken()
-    return io.BufferedReader(streams.SealedReader(stream, key, _NAME)).read()
+    return io.BufferedReader(streams.EncryptedReader(stream, key, _NAME)).read()
 
 
-def _broken() -> SealBroken:
-    return SealBroken("the file is not what was written: it was changed or cut short", "Have it sent once more.")
+def _broken() -> IntegrityError:
+    return IntegrityError("the file is not what was written: it was changed or cut short", "Have it sent once more.")

@@ -1,0 +1,471 @@
+"""The audit record: one JSON line for each question, page shown, export and deletion, chained by HMAC-SHA256.
+
+A line holds its number, the time in UTC, the user, the event, the library, details, the mark of the line before it, and
+its own mark: the HMAC of the line's canonical JSON under a key beside the record (`audit.key`). In an encrypted folder
+both files are encrypted. `verify` finds lines that were changed, removed, moved or inserted. Lines hold HMACs of
+questions and answers. The words, and the content hashes of an ingest, lie in files of their own, one for each line, so
+that they can be erased while the chain stays whole.
+
+A crash or a full disk can cut the last line short. The next record ends that line and carries the fragment's hash
+(`torn`), which makes the fragment part of the chain.
+
+Limits: anyone who can write the file and read the key can rewrite the chain or cut off its end. Only an anchor kept
+elsewhere (`anchor`) shows that. The user is the one the system reports for this process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from localrag import policy
+from localrag.errors import IntegrityError, LocalragError, NotFoundError, UsageError
+from localrag.policy import Refusal
+from localrag.security import storage
+
+AuditEvent = Literal["ingest", "ask", "show", "export", "forget", "restore", "model", "vault", "refused"]
+
+WORDS_FOLDER = "audit-words"
+LISTS_FOLDER = "audit-lists"
+_START = "0" * 64
+_BLOCK = 1 << 16
+_FIELDS = {"number", "time", "user", "event", "library", "details", "previous", "mark"}
+_HASHED_DETAILS = ("question", "answer")
+_FORGOTTEN = "~"  # before the hash of a content hash that was forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the record."""
+
+    number: int
+    time: str
+    user: str
+    event: str
+    library: str | None
+    details: Mapping[str, Any]
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A fault in the record, and the 1-based line that shows it.
+
+    `changed`: the line differs from what was written. `gap`: lines before it are missing. `moved`: it was written
+    elsewhere. `torn`: the last line was cut short, as by a crash; the next one mends it. `cut`: the record ends before
+    an anchor. `rewritten`: the record differs from an anchor.
+    """
+
+    line: int
+    kind: Literal["changed", "gap", "moved", "torn", "cut", "rewritten"]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The end of a record at a time. Kept elsewhere, it shows later whether anything before it was changed or cut."""
+
+    number: int
+    mark: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A question and its answer. `intact`: they match the HMACs in the record."""
+
+    question: str
+    answer: str
+    intact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """SHA-256 of the contents an ingest added and removed, sorted, and how many of them were forgotten since.
+
+    `intact`: they match the digests in the record.
+    """
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    forgotten: int = 0
+    intact: bool = True
+
+
+def record(file: Path, event: AuditEvent, library: str | None, **details: Any) -> int:
+    """Append one line to the record, made where it is missing, and return its number once it is on the disk.
+
+    Args:
+        details: small values that say more; `question` and `answer` are recorded as their HMAC.
+
+    Raises:
+        StorageError: the disk is full or the record cannot be written.
+        VaultLocked: the record lies in an encrypted folder whose key is not here.
+    """
+    with storage.lock(file.with_suffix(".lock"), "the audit record"), storage.storage_errors(file):
+        key = _key(file, make=True)
+        last, torn, unended = _tail(file)
+        entry: dict[str, Any] = {
+            "number": last["number"] + 1 if last else 1,
+            "time": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "user": _user(),
+            "event": event,
+            "library": library,
+            "details": _hashed(details, key),
+            "previous": last["mark"] if last else _START,
+        }
+        if torn:
+            entry["torn"] = hashlib.sha256(torn).hexdigest()
+        entry["mark"] = _mark(entry, key)
+        storage.append_line(file, _canonical(entry), on_new_line=unended)
+    return int(entry["number"])
+
+
+def record_refusal(file: Path, refusal: Refusal) -> None:
+    """Record what a policy refused. Where that fails, the refusal holds all the same."""
+    with suppress(LocalragError, OSError):
+        record(file, "refused", refusal.library, policy=str(refusal.file), rule=refusal.rule, what=refusal.what)
+
+
+def record_refusals(file: Path) -> None:
+    """Record in `file` whatever a policy refuses in this process from now on."""
+    policy.on_refusal(lambda refusal: record_refusal(file, refusal))
+
+
+def words_hmac(file: Path, words: str) -> str:
+    """The HMAC that stands for these words in the record."""
+    return _words_hmac(words, _key(file, make=False))
+
+
+def entries(file: Path) -> Iterator[Entry]:
+    """The readable lines of the record, in order. `verify` reports the others."""
+    for _, _, entry in _lines(file):
+        if entry is not None:
+            yield Entry(
+                entry["number"], str(entry["time"]), str(entry["user"]), str(entry["event"]), entry["library"],
+                entry["details"], entry["mark"],
+            )  # fmt: skip
+
+
+def anchor(file: Path) -> Anchor:
+    """The end of the record now.
+
+    Raises:
+        NotFoundError: there is no record yet.
+    """
+    last = _tail(file)[0] if file.is_file() else None
+    if last is None:
+        raise _no_record(file)
+    return Anchor(last["number"], last["mark"], last["time"])
+
+
+# --- verifying ----------------------------------------------------------------------------------------------
+
+
+def verify(file: Path, anchors: tuple[Anchor, ...] = ()) -> list[Problem]:
+    """The faults of the record in the order of its lines; empty if the chain is whole.
+
+    Args:
+        anchors: earlier ends of the record, kept elsewhere.
+
+    Raises:
+        NotFoundError: there is no record at `file`.
+        UsageError: its key is missing, so that nothing can be checked.
+    """
+    if not file.is_file():
+        raise _no_record(file)
+    key = _key(file, make=False)
+    written_at = {entry["mark"]: number for number, _, entry in _lines(file) if entry}
+    problems: list[Problem] = []
+    last: dict[str, Any] | None = None
+    last_line = 0
+    fragments: list[tuple[int, bytes]] = []
+    for number, raw, entry in _lines(file):
+        if entry is None:
+            fragments.append((number, raw))
+            continue
+        problems += _check_fragments(number, fragments, entry.get("torn"))
+        if raw != _canonical(entry).encode() or not _mark_holds(entry, key):
+            problems.append(Problem(number, "changed", f"line {number} was changed: its mark differs"))
+        problems += _check_position(number, entry, last, last_line, written_at)
+        last, last_line, fragments = entry, number, []
+    problems += _check_end(file, fragments)
+    problems += _check_anchors(file, anchors)
+    # A line can be caught twice, by its own mark and by the next record; report it once.
+    return sorted({(item.line, item.kind): item for item in reversed(problems)}.values(), key=lambda item: item.line)
+
+
+def _check_position(
+    number: int, entry: dict[str, Any], last: dict[str, Any] | None, last_line: int, written_at: Mapping[str, int]
+) -> list[Problem]:
+    """Check that a line follows the one before it; `written_at` gives the line of each mark."""
+    expected, before = (last["mark"], last["number"]) if last else (_START, 0)
+    if entry["previous"] == expected and entry["number"] == before + 1:
+        return []
+    elsewhere = written_at.get(entry["previous"])
+    if elsewhere is not None or entry["number"] <= before:
+        where = f"which is line {elsewhere}" if elsewhere else "which is not here"
+        return [Problem(number, "moved", f"line {number} was written after another line, {where}")]
+    if entry["number"] == before + 1:
+        line = last_line or number
+        return [Problem(line, "changed", f"line {line} was rewritten: the record after it holds another mark")]
+    missing = entry["number"] - before - 1
+    return [Problem(number, "gap", f"{missing} line(s) are missing before line {number}")]
+
+
+def _check_fragments(number: int, fragments: list[tuple[int, bytes]], torn: str | None) -> list[Problem]:
+    """Fragments are sound if the record after them carries their hash."""
+    joined = b"\n".join(raw for _, raw in fragments)
+    if (hashlib.sha256(joined).hexdigest() if fragments else None) == torn:
+        return []
+    if not fragments:
+        return [Problem(number, "gap", f"the torn line before line {number} is missing")]
+    return [Problem(line, "changed", f"line {line} is not a record") for line, _ in fragments]
+
+
+def _check_end(file: Path, fragments: list[tuple[int, bytes]]) -> list[Problem]:
+    """A fragment at the end is a crash, unless a line break follows it, which only a whole record has."""
+    with file.open("rb") as stream:
+        stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, stream.tell() - 1))
+        ended = stream.read(1) == b"\n"
+    found = []
+    for number, _ in fragments:
+        if number == fragments[-1][0] and not ended:
+            found.append(Problem(number, "torn", f"line {number} was cut short, as by a crash"))
+        else:
+            found.append(Problem(number, "changed", f"line {number} is not a record"))
+    return found
+
+
+def _check_anchors(file: Path, anchors: tuple[Anchor, ...]) -> list[Problem]:
+    at = {entry["number"]: (line, entry["mark"]) for line, _, entry in _lines(file) if entry}
+    end = max((line for line, _ in at.values()), default=0)
+    found = []
+    for one in anchors:
+        line, mark = at.get(one.number, (end + 1, ""))
+        if not mark:
+            found.append(Problem(line, "cut", f"record {one.number} of {one.time} is missing"))
+        elif not hmac.compare_digest(mark, one.mark):
+            found.append(Problem(line, "rewritten", f"record {one.number} is not the one of {one.time}"))
+    return found
+
+
+# --- lines --------------------------------------------------------------------------------------------------
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes, dict[str, Any] | None]]:
+    with file.open("rb") as stream:
+        for number, raw in enumerate(stream, 1):
+            line = _decrypted(file, raw.rstrip(b"\n"))
+            yield number, line, _parse(line)
+
+
+def _tail(file: Path) -> tuple[dict[str, Any] | None, bytes, bool]:
+    """The last whole record, the torn bytes after it, and whether the file lacks its last line break.
+
+    A window at the file's end is doubled until it holds a whole record.
+    """
+    if not file.exists():
+        return None, b"", False
+    size, window = file.stat().st_size, _BLOCK
+    with file.open("rb") as stream:
+        while True:
+            start = max(0, size - window)
+            stream.seek(start)
+            lines = [_decrypted(file, line) for line in stream.read().split(b"\n")]
+            unended = lines[-1] != b""
+            if not unended:
+                lines.pop()
+            # The window may begin within a line; the rest of a line is no record either.
+            for index in range(len(lines) - 1, -1, -1):
+                entry = _parse(lines[index])
+                if entry is not None:
+                    return entry, b"\n".join(lines[index + 1 :]), unended
+            if start == 0:
+                return None, b"\n".join(lines), unended
+            window *= 2
+
+
+def _decrypted(file: Path, raw: bytes) -> bytes:
+    """A line as it was written. A torn or inserted line stays as it is."""
+    try:
+        return storage.decrypt_line(file, raw)
+    except IntegrityError:
+        return raw
+
+
+def _parse(raw: bytes) -> dict[str, Any] | None:
+    """The record on a line, or None. No part of a record parses, because its closing brace comes last."""
+    try:
+        entry = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entry, dict) or not entry.keys() >= _FIELDS or not isinstance(entry["details"], dict):
+        return None
+    sound = isinstance(entry["number"], int) and all(isinstance(entry[key], str) for key in ("previous", "mark"))
+    return entry if sound else None
+
+
+def _hashed(details: Mapping[str, Any], key: bytes) -> dict[str, Any]:
+    hashed = dict(details)
+    for name in _HASHED_DETAILS:
+        if isinstance(hashed.get(name), str):
+            hashed[f"{name}_hmac"] = _words_hmac(hashed.pop(name), key)
+    return hashed
+
+
+def _words_hmac(words: str, key: bytes) -> str:
+    # A plain hash of a short question could be found by trying likely ones.
+    return hmac.new(key, b"words\0" + words.encode("utf-8", "surrogatepass"), "sha256").hexdigest()
+
+
+def _canonical(entry: Mapping[str, Any]) -> str:
+    # ASCII, because a file name that is not UTF-8 holds surrogates, which cannot be encoded.
+    return json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+
+
+def _mark(entry: Mapping[str, Any], key: bytes) -> str:
+    content = {name: value for name, value in entry.items() if name != "mark"}
+    return hmac.new(key, b"entry\0" + _canonical(content).encode(), "sha256").hexdigest()
+
+
+def _mark_holds(entry: Mapping[str, Any], key: bytes) -> bool:
+    return hmac.compare_digest(str(entry["mark"]).encode(), _mark(entry, key).encode())
+
+
+def _key(file: Path, *, make: bool) -> bytes:
+    """The key of the record; with `make`, a new one if there is neither key nor record.
+
+    Raises:
+        UsageError: there is a record without its key.
+    """
+    path = file.with_suffix(".key")
+    if path.is_file():
+        return storage.read_bytes(path)
+    if not make or (file.is_file() and file.stat().st_size):
+        raise UsageError(
+            f"the key of the audit record is missing: {str(path)!r}",
+            f"Restore it from a backup. To begin a new record, move {str(file)!r} away.",
+        )
+    key = os.urandom(32)
+    storage.write_bytes(path, key)
+    return key
+
+
+def _no_record(file: Path) -> LocalragError:
+    return NotFoundError(f"there is no audit record at {str(file)!r}", "It begins with the first ingest or question.")
+
+
+def _user() -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except ImportError:  # Windows
+        import getpass
+
+        return getpass.getuser()
+    except KeyError:  # a container may run as a user without a name
+        return f"uid {os.getuid()}"
+
+
+# --- words and lists, which can be erased -------------------------------------------------------------------
+
+
+def keep_words(file: Path, number: int, question: str, answer: str) -> None:
+    """Keep the words of a line of the record."""
+    storage.write_json(_beside(file, WORDS_FOLDER, number), {"question": question, "answer": answer})
+
+
+def words_of(file: Path, entry: Entry) -> Words | None:
+    """The words of a line; None if none were kept, or they were erased."""
+    try:
+        found = json.loads(storage.read_bytes(_beside(file, WORDS_FOLDER, entry.number)))
+        question, answer = str(found["question"]), str(found["answer"])
+    except (OSError, ValueError, KeyError, TypeError, IntegrityError):
+        return None
+    intact = all(
+        entry.details.get(f"{name}_hmac") == words_hmac(file, text)
+        for name, text in (("question", question), ("answer", answer))
+    )
+    return Words(question, answer, intact)
+
+
+def expire_words(file: Path, before: datetime) -> int:
+    """Erase the words kept before a time; return of how many lines. Needs no key."""
+    expired = [
+        path for path in (file.parent / WORDS_FOLDER).glob("*.json")
+        if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before
+    ]  # fmt: skip
+    for path in expired:
+        storage.remove(path)
+    return len(expired)
+
+
+def keep_lists(file: Path, number: int, added: Collection[str], removed: Collection[str]) -> None:
+    """Keep the content hashes of a line; the line itself holds only their number and digest, so it stays short."""
+    storage.write_json(_beside(file, LISTS_FOLDER, number), {"came": sorted(added), "went": sorted(removed)})
+
+
+def lists_of(file: Path, entry: Entry) -> Lists | None:
+    """The lists of a line; None if none were kept, or they were erased."""
+    lists = _read_lists(_beside(file, LISTS_FOLDER, entry.number))
+    if lists is None:
+        return None
+    intact = all(entry.details.get(f"{name}_digest") == list_digest(given) for name, given in lists.items())
+    added, removed = (tuple(one for one in lists[name] if one[:1] != _FORGOTTEN) for name in ("came", "went"))
+    return Lists(added, removed, sum(map(len, lists.values())) - len(added) - len(removed), intact)
+
+
+def forget_in_lists(file: Path, hashes: Collection[str]) -> None:
+    """Replace content hashes in all lists of the record by the hash of the hash, which still fits the digest."""
+    replaced = {one: f"{_FORGOTTEN}{_sha256(one)}" for one in hashes}
+    for path in (file.parent / LISTS_FOLDER).glob("*.json"):
+        lists = _read_lists(path)
+        left = {name: [replaced.get(one, one) for one in given] for name, given in (lists or {}).items()}
+        if left != (lists or {}):
+            storage.write_json(path, left)
+
+
+def erase(file: Path, number: int) -> bool:
+    """Erase the words and lists of a line; False if there are none."""
+    paths = [_beside(file, folder, number) for folder in (WORDS_FOLDER, LISTS_FOLDER)]
+    found = [path for path in paths if path.is_file()]
+    for path in found:
+        storage.remove(path)
+    return bool(found)
+
+
+def digest(hashes: Iterable[str]) -> str:
+    """SHA-256 over sorted hashes, one a line, as `sort | sha256sum` computes it."""
+    return _sha256("".join(f"{one}\n" for one in sorted(hashes)))
+
+
+def list_digest(hashes: Iterable[str]) -> str:
+    """The digest of a list in its line: over the hash of each hash, so that one of them can be forgotten."""
+    return digest(one.removeprefix(_FORGOTTEN) if one.startswith(_FORGOTTEN) else _sha256(one) for one in hashes)
+
+
+def _read_lists(path: Path) -> dict[str, list[str]] | None:
+    try:
+        found = json.loads(storage.read_bytes(path))
+        return {name: [str(one) for one in found[name]] for name in ("came", "went")}
+    except (OSError, ValueError, KeyError, TypeError, IntegrityError):
+        return None
+
+
+def _beside(file: Path, folder: str, number: int) -> Path:
+    return file.parent / folder / f"{number}.json"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -246,7 +246,7 @@ def _parsed(line: str) -> Told:
         return Ended(int(value["ended"]))
     if "done" in value:
         return Fetched(str(value["what"]), int(value["done"]), int(value["total"]))
-    return Said(str(value.get("said") or ""))
+    return Said(str(value.get("message") or ""))
 
 
 def _words(id: str) -> list[str]:

@@ -1,18 +1,19 @@
-"""`localrag models`: install, check, choose and carry models.
-
-Prints and asks; `localrag.models` does the work. Rich is imported only when something is installed.
-"""
+"""`localrag models`: install, verify, choose, import and export models."""
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from localrag.cli.options import json_option, print_json, shown
+from localrag.cli.output import counted, size, table
 
 if TYPE_CHECKING:
     from localrag.models import InstalledModel, ModelStore, Progress
@@ -22,9 +23,9 @@ _ID = click.argument("id", metavar="ID")
 
 @click.group("models", no_args_is_help=True)
 def models_command() -> None:
-    """Install, check, choose and carry models.
+    """Install, verify, choose, import and export models.
 
-    Only `install` uses the network. Nothing is used before its SHA-256 is verified.
+    Only `install` uses the network. No model is used before its SHA-256 is verified.
     """
 
 
@@ -32,66 +33,60 @@ def models_command() -> None:
     "list",
     epilog="Examples: localrag models list --all; localrag models list --json",
 )
-@click.option("--all", "everything", is_flag=True, help="Also models that this machine cannot hold.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--all", "everything", is_flag=True, help="Also list models too large for this machine.")
+@json_option
 def list_command(everything: bool, as_json: bool) -> None:
     """List installed models and those that can be installed.
 
-    MEMORY is an estimate with 8,192 tokens of context. FITS tells whether this machine has it to spare. What the
-    policy does not allow (localrag config policy) can be neither installed nor used.
+    MEMORY is an estimate with 8,192 tokens of context, FITS whether this machine has that much. Models that a policy
+    forbids (localrag config policy) can be neither installed nor used.
     """
     rows = list(_rows(_store()))
     if as_json:
-        click.echo(json.dumps({"models": rows}, ensure_ascii=False, indent=2))
+        print_json({"models": rows})
         return
-    shown = [row for row in rows if everything or row["state"] not in ("available", "not allowed") or row["fits"]]
-    _table(
-        ("id", "kind", "licence", "size", "context", "memory", "fits", "state", "source"),
+    listed = [row for row in rows if everything or row["state"] not in ("available", "not allowed") or row["fits"]]
+    table(
+        ("ID", "KIND", "LICENCE", "SIZE", "CONTEXT", "MEMORY", "FITS", "STATE", "SOURCE"),
         [
             (
-                row["id"],
-                row["kind"],
-                row["licence"],
-                _size(row["bytes"]),
-                f"{row['context']:,}" if row["context"] else "?",
-                _size(row["memory"]),
-                "yes" if row["fits"] else "no",
-                row["state"],
-                ", ".join(row["sources"]),
+                row["id"], row["kind"], row["licence"], size(row["bytes"]),
+                f"{row['context']:,}" if row["context"] else "?", size(row["memory"]), "yes" if row["fits"] else "no",
+                row["state"], ", ".join(row["sources"]),
             )
-            for row in shown
+            for row in listed
         ],
-    )
-    hidden = len(rows) - len(shown)
-    if hidden:
-        click.echo(f"{hidden} more need more memory than this machine has; --all shows them.", err=True)
+        right=("SIZE", "CONTEXT", "MEMORY"),
+    )  # fmt: skip
+    if len(listed) < len(rows):
+        click.echo(f"{len(rows) - len(listed)} more need more memory than this machine has: --all", err=True)
 
 
 @models_command.command(
     epilog="Examples: localrag models install; localrag models install qwen2.5-coder-1.5b-instruct",
 )
 @click.argument("id", metavar="[ID]", required=False)
-@click.option("--sha256", metavar="HASH", help="The hash that the weights must have.")
-@click.option("--yes", is_flag=True, help="Fetch large models, and trust an unknown hash, without asking.")
+@click.option("--sha256", metavar="HASH", help="The expected hash of the weights.")
+@click.option("--yes", is_flag=True, help="Do not ask before large downloads or unknown hashes.")
 @click.option("--json", "as_json", is_flag=True, help="Print progress and the result as JSON objects, one a line.")
 def install(id: str | None, sha256: str | None, yes: bool, as_json: bool) -> None:
-    """Fetch a model and verify it. This is the only command that uses the network.
+    """Download and verify a model. This is the only command that uses the network.
 
-    Without an ID: the default embedder, and the best generator that the configured sources give and this
-    machine's memory holds. Sources are tried in the order of the setting `sources`.
+    Without an ID: the default embedder, and the best generator that the configured sources have and this machine can
+    run. Sources are tried in the order of the setting `sources`.
     """
     store = _store()
     if id and not (sha256 or yes or sys.stdin.isatty()) and not store.has_known_hash(id):
         from localrag.errors import UsageError
 
         raise UsageError(
-            f"no published SHA-256 of {id!r} is known here, and there is nobody to ask",
-            "Give the hash from its publisher's page with --sha256, or accept the one that comes with --yes.",
+            f"localrag knows no published SHA-256 of {id!r}, and cannot ask",
+            "Give the hash from the publisher's page with --sha256, or accept any with --yes.",
         )
     if as_json:
         lines = _JsonLines()
         model = store.install(id, sha256=sha256, confirm=lambda question: yes, progress=lines.update, say=lines.say)
-        lines.tell({"installed": model.id})
+        lines.write({"installed": model.id})
         return
     with _progress() as progress:
         ask = _asker(yes, progress)
@@ -104,12 +99,12 @@ def install(id: str | None, sha256: str | None, yes: bool, as_json: bool) -> Non
     epilog="Examples: localrag models import mistral.gguf; localrag models import stick/m.localrag-model",
 )
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--id", metavar="ID", help="The name to give it; else made from the file's name.")
-@click.option("--sha256", metavar="HASH", help="The hash that the weights must have.")
+@click.option("--id", metavar="ID", help="The id; else made from the file name.")
+@click.option("--sha256", metavar="HASH", help="The expected hash of the weights.")
 def import_command(path: Path, id: str | None, sha256: str | None) -> None:
-    """Take in a .gguf file, a sentence-transformers folder, or a file made by `export`.
+    """Import a .gguf file, a sentence-transformers folder, or a file made by `export`.
 
-    The files are copied; the originals may be deleted afterwards.
+    The files are copied, so the originals can be deleted afterwards.
     """
     _describe(_store().import_path(path, id=id, sha256=sha256, say=_say))
 
@@ -119,32 +114,32 @@ def import_command(path: Path, id: str | None, sha256: str | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 def export(id: str, file: Path, force: bool) -> None:
-    """Write a model as one file, to carry it to a machine without a network.
+    """Write a model to one file, for a machine without a network.
 
-    FILE may be a folder; the file in it is then named ID.localrag-model. An adapter is not exported.
+    If FILE is a folder, the file in it is named ID.localrag-model. Adapters are not exported.
     """
     target = _store().export(id, file, overwrite=force)
-    click.echo(f"{target} ({_size(target.stat().st_size)})")
+    click.echo(f"{target} ({size(target.stat().st_size)})")
     _say(f"On the other machine: localrag models import {target.name}")
 
 
 @models_command.command(epilog="Example: localrag models verify all-minilm-l6-v2 --json")
 @click.argument("id", metavar="[ID]", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def verify(id: str | None, as_json: bool) -> None:
-    """Hash every byte of one model, or of all, and compare.
+    """Compare the SHA-256 of one model, or of all, with the expected one.
 
-    A file with a wrong hash is moved into quarantine and never used. Exit code 4 if there is one.
+    A file with a wrong hash is moved to quarantine and never used; the exit code is then 4.
     """
     verdicts = _store().verify(id)
     if as_json:
         rows = [{"id": found.id, "ok": not found.problem, "problem": found.problem} for found in verdicts]
-        click.echo(json.dumps({"models": rows}, ensure_ascii=False, indent=2))
+        print_json({"models": rows})
     elif not verdicts:
         click.echo("No model is installed.")
     else:
         for found in verdicts:
-            good = f"ok, {found.files} file{'s' if found.files != 1 else ''}, {_size(found.bytes)}"
+            good = f"ok, {counted(found.files, 'file')}, {size(found.bytes)}"
             click.echo(f"{found.id}: {found.problem or good}")
     damaged = [found.id for found in verdicts if found.problem]
     if damaged:
@@ -161,28 +156,28 @@ def remove(id: str, yes: bool) -> None:
     """Delete a model from this machine."""
     store = _store()
     if not yes:
-        size = sum(model.bytes for model in store.installed() if model.id == id)
-        click.confirm(f"Delete {id} ({_size(size)})?", abort=True, err=True)
+        total = sum(model.bytes for model in store.installed() if model.id == id)
+        click.confirm(f"Delete {id} ({size(total)})?", abort=True, err=True)
     store.remove(id)
-    click.echo(f"{id} is deleted.")
+    click.echo(f"Deleted {id}.", err=True)
 
 
 @models_command.command(
     epilog="Examples: localrag models use qwen3-4b; localrag models use qwen3-4b --adapter lora.gguf",
 )
 @_ID
-@click.option("--adapter", type=click.Path(path_type=Path), help="A LoRA adapter in GGUF form, for this model.")
+@click.option("--adapter", type=click.Path(path_type=Path), help="A LoRA adapter for this model, in GGUF format.")
 def use(id: str, adapter: Path | None) -> None:
-    """Make an installed model the one that answers (or, an embedder, the one for new libraries).
+    """Use an installed generator for answers, or an installed embedder for new libraries.
 
-    With --adapter, a LoRA adapter is copied beside the model and loaded with it; without, it is taken off.
-    The settings `generator` and `embedder` go before this choice.
+    With --adapter, a LoRA adapter is copied beside the model and loaded with it; without, none is. The settings
+    `generator` and `embedder` override this choice.
     """
     model = _store().use(id, adapter)
-    click.echo(f"{id} is now the {model.kind}{' with its adapter' if model.adapter else ''}.")
+    click.echo(f"The {model.kind} is now {id}{' with its adapter' if model.adapter else ''}.", err=True)
 
 
-# --- how it looks -------------------------------------------------------------------------------------------
+# --- output ------------------------------------------------------------------------------------------------
 
 
 def _store() -> ModelStore:
@@ -193,7 +188,7 @@ def _store() -> ModelStore:
 
 
 def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
-    """What `list` shows of each model, installed ones first, the rest by kind and size."""
+    """Yield what `list` shows of each model: installed ones first, the others by kind and size."""
     from localrag import policy
     from localrag.models import catalog
     from localrag.models.sources import kind_of
@@ -262,45 +257,33 @@ def _engine(model: InstalledModel) -> str:
 
 
 def _describe(model: InstalledModel) -> None:
-    """The id on stdout, for scripts; what is known of the model on stderr."""
+    """Print the id on stdout, for scripts, and what is known of the model on stderr."""
     click.echo(model.id)
-    said = model.metadata
+    meta = model.metadata
     facts = {
         "kind": model.kind,
         "licence": model.licence,
         "source": model.source,
-        "size": _size(model.bytes),
+        "size": size(model.bytes),
         "sha256": model.sha256,
         "engine": _engine(model),
-        "architecture": said.get("architecture"),
-        "quantisation": said.get("quantisation"),
-        "context": f"{said['context_length']:,} tokens" if "context_length" in said else None,
-        "sliding window": f"{said['sliding_window']:,} tokens" if "sliding_window" in said else None,
-        "chat template": ("yes" if said["has_chat_template"] else "none") if "has_chat_template" in said else None,
+        "architecture": meta.get("architecture"),
+        "quantisation": meta.get("quantisation"),
+        "context": f"{meta['context_length']:,} tokens" if "context_length" in meta else None,
+        "sliding window": f"{meta['sliding_window']:,} tokens" if "sliding_window" in meta else None,
+        "chat template": ("yes" if meta["has_chat_template"] else "none") if "has_chat_template" in meta else None,
     }
     for name, value in facts.items():
         if value is not None:
             _say(f"  {name:<14} {value}")
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    # Plain columns, not a drawn table: they survive `grep`, narrow terminals and pipes.
-    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    for number, row in enumerate((tuple(head.upper() for head in heads), *rows)):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        click.secho(line, bold=number == 0)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    click.echo(shown(line), err=True)
 
 
 class _Bars:
-    """A progress bar on stderr that leaves room for lines and questions."""
+    """Progress bars on stderr that leave room for messages and questions."""
 
     def __init__(self, bar: Any) -> None:
         self._bar = bar
@@ -323,22 +306,20 @@ class _Bars:
 
 
 class _JsonLines:
-    """Progress for a program that reads along: one object a line, at most five a second."""
+    """Progress for programs: one JSON object a line, at most five a second."""
 
     def __init__(self) -> None:
-        self._told = 0.0
+        self._written = 0.0
 
     def update(self, progress: Progress) -> None:
-        import time
-
-        if time.monotonic() - self._told >= 0.2 or progress.done >= progress.total:
-            self._told = time.monotonic()
-            self.tell({"what": progress.what, "done": progress.done, "total": progress.total})
+        if time.monotonic() - self._written >= 0.2 or progress.done >= progress.total:
+            self._written = time.monotonic()
+            self.write({"what": progress.what, "done": progress.done, "total": progress.total})
 
     def say(self, line: str) -> None:
-        self.tell({"said": line})
+        self.write({"message": line})
 
-    def tell(self, value: dict[str, Any]) -> None:
+    def write(self, value: dict[str, Any]) -> None:
         click.echo(json.dumps(value, ensure_ascii=False))
         sys.stdout.flush()
 

@@ -16,13 +16,13 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is fork
 SCRIPT = """
 import json, sys, time
 try:
-    print(json.dumps({"said": "trying " + sys.argv[1]}), flush=True)
+    print(json.dumps({"message": "trying " + sys.argv[1]}), flush=True)
     print(json.dumps({"what": sys.argv[1], "done": 5, "total": 10}), flush=True)
     print("not JSON", file=sys.stderr, flush=True)
     if sys.argv[1] == "slow":
         time.sleep(60)
 except KeyboardInterrupt:  # as soon as something was told, it can come
-    print(json.dumps({"said": "taken away again"}), flush=True)
+    print(json.dumps({"message": "taken away again"}), flush=True)
     sys.exit(130)
 sys.exit(4 if sys.argv[1] == "broken" else 0)
 """

@@ -66,11 +66,10 @@ def page_image(
     from base64 import b64encode
     from zlib import compress
 
-    from localrag.ingest.readers.source import Wanted
+    from localrag.ingest.readers.source import PageRequest
 
     name = document.path.removeprefix(document.file).strip("/") if document.file else ""
-    words = tuple((word.start, word.end, word.left, word.top, word.right, word.bottom) for word in page.words)
-    wanted = Wanted(name, document.sha256, page.number or 1, width, page.text, tuple(spans), words)
+    wanted = PageRequest(name, document.sha256, page.number or 1, width, page.text, tuple(spans), page.words)
     drawn = drawer.draw(file, wanted)
     # Packed once more, since it may go on to another process.
     return PageImage(drawn.width, drawn.height, b64encode(compress(drawn.rgb, 1)).decode("ascii"), drawn.boxes)

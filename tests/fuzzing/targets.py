@@ -262,18 +262,18 @@ def lines(home: Home, random: Random) -> None:
             made = protocol.from_plain(mutating.of_json(protocol.to_plain(reply), random), calls.Reply)
             protocol.from_plain(getattr(made, "value", None), calls.call_of(random.choice(calls.CALLS)).result)
         return
-    part = Part("a", "ab", 3, Reading((Page("text", 1, "i"),), "title", (SkippedPage(2, "blank"),)))
+    part = Part("a", "ab" * 32, 3, Reading((Page("text", 1, "i"),), "title", (SkippedPage(2, "blank"),)))
     stream = io.BytesIO()
     for message in reading.messages(part):
-        said = mutating.of_json(message, random) if random.random() < 0.5 else message
-        with suppress(reading.Malformed, ValueError, UnicodeError):  # as the parent of the reader takes it
-            reading.send(stream, said)
+        plain = protocol.to_plain(message)
+        with suppress(ValueError):  # a number that is not finite
+            protocol.send(stream, mutating.of_json(plain, random) if random.random() < 0.5 else plain)
     data = stream.getvalue()
     source = io.BytesIO(mutating.of_bytes(data, random) if random.random() < 0.5 else data)
     decoder = reading.Decoder(Options())
-    with suppress(reading.Malformed):
-        while (received := reading.receive(source)) is not None:
-            list(decoder.take(received))
+    with suppress(protocol.Malformed):
+        while (received := protocol.receive(source, reading.Reply)) is not None:
+            decoder.take(received)
 
 
 def record(home: Home, random: Random) -> None:

@@ -1,12 +1,12 @@
-"""Files are read in processes of their own, so that a bad file costs one line of the report and nothing else.
+"""Reads files in processes of their own, so a bad file costs one line of the report and nothing else.
 
-A process reads many files, one at a time, and sends what it finds document by document. It is killed when a document
-takes too long or too much memory, and replaced when it crashes: what had come of the file by then stays, the rest is
-one reason. What a reader had started (an office program) dies with it. Replies wait in a short queue, so that a slow
-caller makes the processes wait, not the memory fill. A subverted process can send text (`wire`), not code.
+A process reads many files, one at a time, and sends each document when it is read. It is killed when a document takes
+too long or too much memory, and replaced when it crashes: the documents that came before are kept, the rest is one
+reason. Programs that a reader started die with it. Replies wait in a bounded queue, so a slow caller slows down the
+processes. A subverted process can send text (`wire`), not code.
 
-Limits: a process has the rights of its user (`worker` says what it gives up). On Windows there is no memory limit, and
-what a reader had started is not killed.
+Limits: a process has the rights of its user (see `reader_process`). On Windows there is no memory limit, and programs
+that a reader started are not killed.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from localrag import protocol
 from localrag.errors import Cancelled, ReadError
-from localrag.ingest.readers import wire, worker
-from localrag.ingest.readers.replies import Replies, Reply
-from localrag.ingest.readers.source import Options, Pictured, Wanted
+from localrag.ingest.readers import reader_process, wire
+from localrag.ingest.readers.source import Options, PagePicture, PageRequest
 from localrag.types import Part, Refused
 
-_WAITING = 20_000_000  # characters of text that wait for the caller, about
+Reply = tuple[Path, Part | Refused | None]
+_MAX_WAITING = 20_000_000  # characters of text that wait for the caller, about
 _TICK = 0.1
-_MOST_BEATS = 20_000  # pages of a scan
-_SHARED = 200_000_000  # the code of libraries, which is in memory but no data
-_BROKEN = "The file is damaged or hostile. Open it in its own program and save it anew."
+_MAX_BEATS = 20_000  # pages of a scan
+_SHARED = 200_000_000  # bytes of libraries' code, which are resident but no data
+_BROKEN = "The file is damaged or hostile. Open it in its own program and save it again."
 
 
 class ReaderPool:
@@ -43,10 +44,10 @@ class ReaderPool:
 
     Args:
         workers: how many processes read at once; they start when there is work for them.
-        seconds: the longest time one document may take; inside an archive the clock starts anew with each.
+        seconds: time limit of one document; the clock restarts for each document in an archive.
         options: how files are read.
-        memory: the most bytes that a process may take for its data.
-        stop: asked several times a second; once it says True, `read_all` raises Cancelled.
+        memory: memory limit of a process, in bytes of data.
+        stop: called several times a second; once it returns True, `read_all` raises Cancelled.
     """
 
     def __init__(
@@ -60,10 +61,10 @@ class ReaderPool:
         self._size = max(1, workers)
         self._limits = _Limits(seconds, memory, options or Options())
         self._stop = stop or (lambda: False)
-        self._jobs: queue.SimpleQueue[tuple[Path, Replies] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Path, _Replies] | None] = queue.SimpleQueue()
         self._workers: list[_Worker] = []
         self._threads: list[threading.Thread] = []
-        self._open: list[Replies] = []
+        self._open: list[_Replies] = []
         self._closed = threading.Event()
         self._starting = threading.Lock()  # `close` may be called by another thread than `read_all`
 
@@ -74,17 +75,17 @@ class ReaderPool:
         self.close()
 
     def read_all(self, paths: Iterable[Path]) -> Iterator[Reply]:
-        """Each path with every document that is in it, or why not, one by one; then with None: the file is done.
+        """Yield each path with every document in it or why it was refused, then with None: the file is done.
 
-        What is in one file comes in order, between that of others. `paths` is drawn from in the caller's thread, a few
-        files ahead of what has been handed out. Passwords and the text of files pass through pipes only.
+        Documents of one file come in order, mixed with those of other files. `paths` is consumed in the caller's
+        thread, a few files ahead. Passwords and text pass through pipes only.
 
         Raises:
             Cancelled: `stop` returned True, or the pool was closed.
         """
         if self._closed.is_set():
             raise ValueError("this ReaderPool is closed")
-        replies = Replies(_WAITING)
+        replies = _Replies(_MAX_WAITING)
         self._open.append(replies)
         try:
             yield from self._read_all(iter(paths), replies)
@@ -92,12 +93,12 @@ class ReaderPool:
             replies.close()
             self._open.remove(replies)
 
-    def _read_all(self, paths: Iterator[Path], replies: Replies) -> Iterator[Reply]:
+    def _read_all(self, paths: Iterator[Path], replies: _Replies) -> Iterator[Reply]:
         pending, ahead = 0, 2 * self._size + 2
         more = True
         while True:
             if self._stop() or self._closed.is_set():
-                raise Cancelled("reading was stopped", "Run the same command again: it goes on where it stopped.")
+                raise Cancelled("reading was stopped", "Run the same command again to continue.")
             while more and pending < ahead:
                 path = next(paths, None)
                 if path is None:
@@ -113,7 +114,7 @@ class ReaderPool:
                 yield reply
 
     def close(self) -> None:
-        """End every process, whatever it is doing. Closing twice does nothing."""
+        """Kill every process. Closing twice does nothing."""
         with self._starting:
             self._closed.set()
         for replies in list(self._open):
@@ -136,7 +137,7 @@ class ReaderPool:
                 self._run(self._serve, each)
 
     def _run(self, work: Callable[..., None], *args: object) -> None:
-        # Daemon: an abandoned pool must not keep the program from ending; the processes see their pipes close.
+        # Daemon: an abandoned pool must not keep the program running; the processes see their pipes close.
         thread = threading.Thread(target=work, args=args, name="localrag-reader", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -149,11 +150,11 @@ class ReaderPool:
                     for item in items:
                         if not replies.put(path, item):
                             break
-            except Exception as error:  # a fault of ours must not leave the caller waiting
+            except Exception as error:  # a bug must not leave the caller waiting
                 what = f"{type(error).__name__}: {error}"
                 replies.put(path, Refused("", f"cannot be read: {what}. Please report this."))
             replies.put(path, None)
-        each.bury()
+        each.close()
 
     def _watch(self) -> None:
         while not self._closed.wait(_TICK):
@@ -161,11 +162,51 @@ class ReaderPool:
                 each.look()
 
 
-class Drawer:
-    """Draws pages, one at a time, in a process that stays for a while, since starting it takes longest.
+class _Replies:
+    """Parts that wait for the caller; holds a bounded amount of text, then `put` waits."""
 
-    It stays for pages of the same file only: what a hostile file did to it touches no other's pages. A context manager,
-    so that no process is left behind.
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._weight = 0
+        self._items: deque[tuple[int, Reply]] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, path: Path, item: Part | Refused | None) -> bool:
+        """Return False once closed."""
+        weight = 1000
+        if isinstance(item, Part):
+            weight += sum(len(page.text) for page in item.reading.pages) + 100 * wire.count(item)
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._items or self._weight + weight <= self._most)
+            if self._closed:
+                return False
+            self._items.append((weight, (path, item)))
+            self._weight += weight
+            self._changed.notify_all()
+        return True
+
+    def get(self, timeout: float) -> Reply | None:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._items, timeout):
+                return None
+            weight, reply = self._items.popleft()
+            self._weight -= weight
+            self._changed.notify_all()
+        return reply
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._changed.notify_all()
+
+
+class Drawer:
+    """Draws pages, one at a time; its process is kept for a while, since the start takes longest.
+
+    It is kept for pages of one file only, so a hostile file cannot affect the pages of another. A context manager, so
+    that no process is left behind.
 
     Args:
         seconds, memory, options: as for `ReaderPool`.
@@ -187,18 +228,18 @@ class Drawer:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def draw(self, path: Path, wanted: Wanted) -> Pictured:
-        """How a page of a document looks.
+    def draw(self, path: Path, wanted: PageRequest) -> PagePicture:
+        """Draw a page of a document.
 
         Raises:
-            ReadError: it cannot be drawn, and why.
+            ReadError: it cannot be drawn.
         """
         with self._drawing:
             kept, self._kept = self._kept, None
             if self._leaving is not None:
                 self._leaving.cancel()
             if kept is not None and kept[0] == path:
-                # One that was killed while it waited says nothing about the file.
+                # That a kept process was killed says nothing about the file.
                 with contextlib.suppress(_Lost):
                     return self._draw(kept[1], path, wanted)
             elif kept is not None:
@@ -208,7 +249,7 @@ class Drawer:
             except _Lost as error:
                 raise _not_drawn(path, error.reason) from error
 
-    def _draw(self, process: _Process, path: Path, wanted: Wanted) -> Pictured:
+    def _draw(self, process: _Process, path: Path, wanted: PageRequest) -> PagePicture:
         over, found, reason = threading.Event(), None, "gave no picture. Open it in a viewer."
 
         def watch() -> None:
@@ -217,10 +258,10 @@ class Drawer:
 
         threading.Thread(target=watch, name="localrag-picture", daemon=True).start()
         try:
-            for item in process.do({"path": os.fspath(path.absolute()), "picture": asdict(wanted)}):
-                found = item if isinstance(item, Pictured) else found
+            for item in process.do(wire.Job(path.absolute(), wanted)):
+                found = item if isinstance(item, PagePicture) else found
                 reason = item.reason if isinstance(item, Refused) else reason
-        except ValueError as error:  # the page's text is too long to be sent
+        except protocol.TooLong as error:
             raise _not_drawn(path, "has too long a page to be drawn. Its text is shown instead.") from error
         finally:
             over.set()
@@ -239,7 +280,7 @@ class Drawer:
         self._leaving.start()
 
     def close(self) -> None:
-        """End the process; the next page gets another."""
+        """End the process; the next page starts another."""
         with self._drawing:
             kept, self._kept = self._kept, None
             if kept is not None:
@@ -259,7 +300,7 @@ class _Limits:
 
 
 class _Lost(Exception):
-    """The process is gone, and why; `again` where the file may not be what it died of."""
+    """The process is gone; `again` says that the file may not be the cause."""
 
     def __init__(self, reason: str, again: bool) -> None:
         super().__init__(reason)
@@ -268,7 +309,7 @@ class _Lost(Exception):
 
 
 class _Worker:
-    """One process after the other. `read` is called by one thread, `look` and `end` by any."""
+    """A process, replaced when it is gone. One thread calls `read` and `close`, any thread `look` and `end`."""
 
     def __init__(self, limits: _Limits) -> None:
         self._limits = limits
@@ -277,9 +318,9 @@ class _Worker:
         self._ended = False
 
     def read(self, path: Path) -> Generator[Part | Refused]:
-        """What one file gives; a process that had served before gets no second chance, but its file does.
+        """Yield the parts of one file; where a process that served before dies, try the file in a new one.
 
-        It may have died while it was idle, or of what earlier files left behind in it.
+        The process may have died while idle, or of what earlier files left behind in it.
         """
         while (process := self._started()) is not None:
             last: Part | Refused | None = None
@@ -308,8 +349,8 @@ class _Worker:
         if process is not None:
             process.kill()
 
-    def bury(self) -> None:
-        """Called by the thread of `read`, last of all: an idle process is waited for as well."""
+    def close(self) -> None:
+        """End the process and wait for it."""
         self.end()
         if self._process is not None:
             self._discard(self._process)
@@ -329,7 +370,7 @@ class _Worker:
 
 
 class _Process:
-    """A process that reads, as seen from its parent."""
+    """A reader process, as seen from its parent."""
 
     def __init__(self, limits: _Limits) -> None:
         self.served = False
@@ -344,18 +385,18 @@ class _Process:
         self._verdict = ""
 
     def read(self, path: Path) -> Iterator[Part | Refused]:
-        """What one file gives, as it comes.
+        """Yield the parts of a file.
 
         Raises:
             _Lost: the process died, or had to be killed.
         """
-        for item in self.do({"path": os.fspath(path.absolute())}):
-            if isinstance(item, Pictured):
-                raise _Lost(f"made its reader send what was not asked for. {_BROKEN}", again=False)
+        for item in self.do(wire.Job(path.absolute())):
+            if isinstance(item, PagePicture):
+                raise _Lost(f"made its reader send a picture instead of text. {_BROKEN}", again=False)
             yield item
 
-    def do(self, job: dict[str, Any]) -> Iterator[Part | Refused | Pictured]:
-        """What comes of a job.
+    def do(self, job: wire.Job) -> Iterator[Part | Refused | PagePicture]:
+        """Yield the results of a job.
 
         Raises:
             _Lost: the process died, or had to be killed.
@@ -367,54 +408,53 @@ class _Process:
         self._resident = 0
         try:
             if not self.served:
-                wire.send(requests, wire.setup_of(self._limits.seconds, self._limits.memory, self._limits.options))
+                limits = self._limits
+                protocol.send(requests, wire.Setup(limits.seconds, limits.memory, limits.options))
                 self.served = True
-            wire.send(requests, job)
+            protocol.send(requests, job)
             beats = 0
-            while (message := wire.receive(replies)) is not None:
-                if message == [] and (beats := beats + 1) <= _MOST_BEATS:  # a page of a scan is done: see `pulse`
+            while (message := protocol.receive(replies, wire.Reply)) is not None:
+                if isinstance(message, wire.Beat) and (beats := beats + 1) <= _MAX_BEATS:
                     self._deadline = self._clock() + self._limits.seconds
-                for item in decoder.take(message):
-                    self._deadline = math.inf  # how long the caller takes is not the file's fault
-                    if isinstance(item, wire.Done):
-                        self.leaving = item.leaving
-                        return
+                item = decoder.take(message)
+                if isinstance(item, wire.Done):
+                    self.leaving = item.leaving
+                    return
+                if item is not None:
+                    self._deadline = math.inf  # the caller's time does not count
                     yield item
                     self._deadline = self._clock() + self._limits.seconds
-        except wire.Malformed as error:
-            raise _Lost(f"made its reader send what makes no sense ({error}). {_BROKEN}", again=False) from error
+        except protocol.Malformed as error:
+            raise _Lost(f"made its reader send a malformed message ({error}). {_BROKEN}", again=False) from error
         except OSError:  # the pipe broke
             pass
         raise self._lost(self.end())
 
     def look(self) -> None:
-        """Called several times a second: see to it that the process keeps to its limits."""
+        """Kill the process if it exceeds its limits; called several times a second."""
         limits = self._limits
-        self._resident = max(self._resident, worker.resident(self._popen.pid))
+        self._resident = max(self._resident, reader_process.resident(self._popen.pid))
         if self._clock() > self._deadline:
             self._verdict = (
                 f"took longer than {limits.seconds:g} s. Split the file, or raise read_seconds in localrag.toml."
             )
         elif self._resident > limits.memory + _SHARED:
-            self._verdict = worker.needs_more(limits.memory)
+            self._verdict = reader_process.needs_more(limits.memory)
         else:
             return
         self.kill()
 
     def _clock(self) -> float:
-        """Seconds, but not those for which it wanted a processor and others had it: they are not the file's fault.
-
-        Readers come last on a busy machine, behind questions above all.
-        """
-        self._starved = max(self._starved, worker.starved(self._popen.pid))
+        """Return seconds, less those in which the process waited for a processor: readers have a low priority."""
+        self._starved = max(self._starved, reader_process.starved(self._popen.pid))
         return time.monotonic() - self._starved
 
     def _lost(self, code: int) -> _Lost:
         if self._verdict:
             return _Lost(self._verdict, again="memory" in self._verdict)
-        # Native code that gets no memory aborts, and does not say why.
-        if code == worker.GREEDY or (code < 0 and self._resident > self._limits.memory // 2):
-            return _Lost(worker.needs_more(self._limits.memory), again=True)
+        # Native code that gets no memory aborts without a reason.
+        if code == reader_process.EXIT_MEMORY or (code < 0 and self._resident > self._limits.memory // 2):
+            return _Lost(reader_process.needs_more(self._limits.memory), again=True)
         if code == -getattr(signal, "SIGKILL", 9):
             hint = "The system may be short of memory: free some, or read fewer files at once (workers)."
             return _Lost(f"was not read: its reader was killed from outside. {hint}", again=True)
@@ -422,7 +462,7 @@ class _Process:
 
     def kill(self) -> None:
         with self._lock:
-            if self._gone:  # and its number may be another's by now
+            if self._gone:  # its process id may belong to another process
                 return
             if sys.platform != "win32":
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -430,7 +470,7 @@ class _Process:
             self._popen.kill()
 
     def end(self) -> int:
-        """Kill the process and all that it started; returns its exit code, the one it had if it was dead."""
+        """Kill the process and everything it started; return its exit code."""
         self.kill()
         with self._lock:
             self._gone = True
@@ -443,17 +483,17 @@ class _Process:
 
 
 def _spawn() -> subprocess.Popen[bytes]:
-    """A new process. It finds localrag where this one did, and nothing in the current folder.
+    """Start a process that finds localrag where this one did, and nothing in the current folder.
 
     Without -P, `python -m` would import a `json.py` that lies among the person's documents.
     """
     here = str(Path(__file__).resolve().parents[3])
     inherited = os.environ.get("PYTHONPATH")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, inherited)))}
-    # One thread each: several processes read at once, and the embedder wants the rest of the machine.
+    # One thread each: several processes read at once, and the embedder uses the rest of the machine.
     environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "localrag.ingest.readers.worker"],
+        [sys.executable, "-P", "-m", "localrag.ingest.readers.reader_process"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

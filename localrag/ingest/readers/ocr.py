@@ -20,8 +20,9 @@ from functools import cache
 from PIL import Image
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import ppocr, pulse
+from localrag.ingest.readers import ppocr
 from localrag.ingest.readers.reading_order import Line, Marks, Spot, arrange, words
+from localrag.ingest.readers.source import page_done
 from localrag.types import Word
 
 MOST_PIXELS = 178_000_000  # Pillow's own bound; A0 at 300 dpi has 140 million
@@ -56,7 +57,7 @@ def recognise(image: Image.Image, languages: Sequence[str] = ("en",)) -> Recogni
     engine = _engine(tuple(languages))
     picture = _prepared(image)
     lines, turns = ppocr.lines(picture, engine) if not isinstance(engine, str) else _tesseract(picture, engine)
-    pulse.beat()
+    page_done()
     lines = [line for line in lines if line.confidence >= _LEAST_CONFIDENCE]
     if sum(character.isalnum() for line in lines for character in line.text) < _LEAST_LETTERS:
         return Recognised("")

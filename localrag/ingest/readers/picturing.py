@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.quote_boxes import Box, locate
-from localrag.ingest.readers.source import MOST_PIXELS, MOST_WIDE, Options, Pictured, Source, Wanted
+from localrag.ingest.readers.source import MAX_PIXELS, MAX_WIDTH, Options, PagePicture, PageRequest, Source
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,7 +23,7 @@ _CHANGED = "is not the file any more that was read: it has changed since"
 _QUOTE, _OTHER, _TINT = (200, 20, 20), (110, 110, 110), (255, 243, 150)
 
 
-def picture(source: Source, wanted: Wanted, options: Options) -> Pictured:
+def draw_page(source: Source, wanted: PageRequest, options: Options) -> PagePicture:
     """The page, drawn.
 
     Raises:
@@ -41,10 +41,10 @@ def picture(source: Source, wanted: Wanted, options: Options) -> Pictured:
         _mark(image, boxes, _OTHER, quiet=True)
     quote = marks[0] if marks else []
     _mark(image, quote, _QUOTE, quiet=False)
-    return Pictured(image.width, image.height, image.tobytes(), tuple(quote))
+    return PagePicture(image.width, image.height, image.tobytes(), tuple(quote))
 
 
-def _pdf(source: Source, wanted: Wanted, options: Options) -> tuple[Image.Image, list[list[Box]]]:
+def _pdf(source: Source, wanted: PageRequest, options: Options) -> tuple[Image.Image, list[list[Box]]]:
     import pypdfium2
 
     from localrag.ingest.readers import pdf
@@ -80,11 +80,11 @@ def _scale(across: float, down: float, width: int) -> float:
     """How many pixels a point becomes: the width that is wanted, within what a picture may have."""
     if not (across >= 1 and down >= 1):
         raise ReadError("is damaged: its page has no size", "Open it in a viewer.")
-    wide = min(max(width, _LEAST_WIDE), MOST_WIDE)
-    return float(min(wide / across, (MOST_PIXELS / (across * down)) ** 0.5))
+    wide = min(max(width, _LEAST_WIDE), MAX_WIDTH)
+    return float(min(wide / across, (MAX_PIXELS / (across * down)) ** 0.5))
 
 
-def _frame(source: Source, wanted: Wanted) -> Image.Image:
+def _frame(source: Source, wanted: PageRequest) -> Image.Image:
     from localrag.ingest.readers import images
 
     for number, frame in enumerate(images.frames(source), 1):
@@ -97,13 +97,19 @@ def _frame(source: Source, wanted: Wanted) -> Image.Image:
     raise ReadError(f"is damaged: picture {wanted.page} could not be decoded", "Open it in a viewer.")
 
 
-def _recognised(wanted: Wanted) -> list[list[Box]]:
+def _recognised(wanted: PageRequest) -> list[list[Box]]:
     """The boxes of the recognised words that each span touches, those of a line joined."""
     from localrag.ingest.readers.pdf_words import Word
     from localrag.ingest.readers.quote_boxes import lines
 
     return [
-        lines([Word(start, end, "", *box) for start, end, *box in wanted.words if start < last and end > first])
+        lines(
+            [
+                Word(word.start, word.end, "", word.left, word.top, word.right, word.bottom)
+                for word in wanted.words
+                if word.start < last and word.end > first
+            ]
+        )
         for first, last in wanted.spans
     ]
 

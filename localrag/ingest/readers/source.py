@@ -1,22 +1,39 @@
-"""What a reader is given: a source of bytes, options, and a budget for what is inside it.
+"""What a reader gets: a source of bytes, options, and a budget for what is inside it.
 
-A source may be a file, or bytes out of an archive or a mail: what is inside other files never touches the disk.
+A source is a file, or bytes from an archive or a mail: what is inside other files never touches the disk.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from localrag.errors import ReadError
-from localrag.types import Ocr
+from localrag.types import Ocr, Word
 
 _STEP = 1 << 20
-# Of a picture of a page.
-MOST_PIXELS = 6_000_000
-MOST_WIDE = 3_000
+_listeners: list[Callable[[], None]] = []
+# Of the picture of a page.
+MAX_PIXELS = 6_000_000
+MAX_WIDTH = 3_000
+
+
+def on_page(listener: Callable[[], None]) -> None:
+    """Call a function after each slow page (`page_done`); the process has one listener."""
+    _listeners[:] = [listener]
+
+
+def page_done() -> None:
+    """Report that a slow page is done, which restarts the clock of the time limit.
+
+    Recognising a page takes seconds, and a hundred pages are no reason to give a scan up. Only such work may call this:
+    a file that makes a parser loop must reach its limit.
+    """
+    for listener in _listeners:
+        listener()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +42,12 @@ class Options:
 
     Args:
         passwords: tried in turn on encrypted files.
-        ocr: "auto" recognises pages that are pictures with (almost) no text, "force" every page, "off" none.
-        languages: ISO 639-1 codes of the languages that recognition expects.
-        depth: how deep files inside files are followed; 0 reads none.
-        members: most files inside one file.
-        unpacked: most bytes that one file may unpack to, all that is inside it together.
-        characters: most characters of text that one file may give.
+        ocr: "auto" recognises pages that are pictures with (almost) no text, "force" all pages, "off" none.
+        languages: ISO 639-1 codes for recognition.
+        depth: how deep to read files inside files; 0 reads none.
+        members: how many files one file may hold.
+        unpacked: how many bytes one file may unpack to, with everything inside it.
+        characters: how many characters of text one file may give.
     """
 
     passwords: tuple[str, ...] = ()
@@ -43,7 +60,7 @@ class Options:
 
 
 class Budget:
-    """What one file may still unpack; shared by everything inside it, so that nesting gains nothing."""
+    """What one file may still unpack; shared by everything inside it, so nesting gains nothing."""
 
     def __init__(self, options: Options) -> None:
         self._bytes = options.unpacked
@@ -70,10 +87,10 @@ class Budget:
             )
 
     def unpack(self, stream: BinaryIO) -> bytes:
-        """All of a stream, counted while it comes, so that a bomb ends early.
+        """Read all of a stream; count while reading, so a bomb ends early.
 
         Raises:
-            OverBudget: it is more than may still be unpacked.
+            OverBudget: the file unpacks to more than it may.
         """
         pieces: list[bytes] = []
         while piece := stream.read(_STEP):
@@ -83,12 +100,12 @@ class Budget:
 
 
 class OverBudget(ReadError):
-    """A limit of the whole file was met; what is left inside it is not read."""
+    """A limit of the whole file was reached; the rest of it is not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A document's bytes and its name, whose suffix says what it is."""
+    """A document's bytes and its name; the suffix is its type."""
 
     name: str
     path: Path | None = None
@@ -111,14 +128,14 @@ class Source:
         return len(self.data) if self.data is not None else self._file().stat().st_size
 
     def open(self) -> BinaryIO:
-        """A seekable stream; the caller closes it."""
+        """Return a seekable stream; the caller closes it."""
         return io.BytesIO(self.data) if self.data is not None else self._file().open("rb")
 
     def read(self) -> bytes:
         return self.data if self.data is not None else self._file().read_bytes()
 
     def native(self) -> Path | bytes:
-        """The path where there is one (a library may map it), else the bytes."""
+        """Return the path where there is one (a library may map it), else the bytes."""
         return self.data if self.data is not None else self._file()
 
     def _file(self) -> Path:
@@ -128,17 +145,17 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which page, how large, and what is to be boxed.
+class PageRequest:
+    """A page to draw, and the spans of its text to box.
 
     Args:
-        name: the document inside the file, as `Part.name` says it; empty for the file itself.
-        sha256: of the document, as it was read.
+        name: the document inside the file, as in `Part.name`; empty for the file itself.
+        sha256: of the document when it was read.
         page: 1-based.
         width: in pixels.
-        text: the page's text, as it was read.
-        spans: half-open spans of it: the quote first, then others, which are boxed more quietly.
-        words: where recognised words stand, as `types.Word` has it; empty where the text is the file's own.
+        text: the page's text when it was read.
+        spans: half-open: the quote first, then others, which get a weaker box.
+        words: of recognised text; empty where the text is the file's own.
     """
 
     name: str
@@ -147,14 +164,14 @@ class Wanted:
     width: int
     text: str
     spans: tuple[tuple[int, int], ...] = ()
-    words: tuple[tuple[int, int, float, float, float, float], ...] = ()
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Pictured:
-    """A page as pixels: `rgb` has three bytes for each, row by row from the top left.
+class PagePicture:
+    """A page as pixels: `rgb` has three bytes for each pixel, row by row from the top left.
 
-    `boxes` is where the lines of the quote stand, in fractions of width and height; empty where it was not found.
+    `boxes` locates the lines of the quote in fractions of width and height; empty where it was not found.
     """
 
     width: int
@@ -165,7 +182,7 @@ class Pictured:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Something inside a file: its source, or why it cannot be had; neither where its type is not read anyhow."""
+    """Something inside a file: its source, or why it is refused; neither where its type is not read."""
 
     name: str
     source: Source | None = None
@@ -190,7 +207,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 
 
 def looks_like(source: Source) -> str:
-    """What a file's first bytes say it is, for a plain reason; empty where they say nothing known."""
+    """Return what a file's first bytes show it to be, in words; empty where that is unknown."""
     with source.open() as stream:
         head = stream.read(1024)
     for magic, kind in _MAGIC:
@@ -205,10 +222,10 @@ def looks_like(source: Source) -> str:
 
 
 def another_kind(source: Source, what: str, *expected: str) -> ReadError | None:
-    """Why a file is not `what` its name says, where its first bytes say what it is; None where they do not.
+    """Return an error where the first bytes show another type than `what` the name says.
 
     Args:
-        expected: how `looks_like` begins where the bytes are right.
+        expected: how `looks_like` begins for the right type.
     """
     kind = looks_like(source)
     if not kind or kind.startswith(expected):

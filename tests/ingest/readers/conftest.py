@@ -40,10 +40,10 @@ def read(source, options):
     if word == "sleep":
         time.sleep(float(rest))
     if word == "pages":  # a scan: each page takes a while
-        from localrag.ingest.readers import pulse
+        from localrag.ingest.readers.source import page_done
         for _ in range(int(rest)):
             time.sleep(0.4)
-            pulse.beat()
+            page_done()
     if word == "network":
         import socket
         socket.create_connection(("192.0.2.1", 80), timeout=1)
@@ -74,8 +74,6 @@ def read(source, options):
         if command == "exit":
             os._exit(3)
     if word == "forge":  # a process that was taken over
-        import struct
-        from localrag.ingest.readers import wire
         frame = eval(rest)
         for descriptor in range(3, 20):
             try:

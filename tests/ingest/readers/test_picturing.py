@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
 
+from localrag import types
 from localrag.errors import ReadError
 from localrag.ingest import source_files
-from localrag.ingest.readers import base, isolate, wire
+from localrag.ingest.readers import base, isolate
 from localrag.ingest.readers.isolate import Drawer
 from localrag.ingest.readers.pdf_words import Word
-from localrag.ingest.readers.picturing import picture
+from localrag.ingest.readers.picturing import draw_page
 from localrag.ingest.readers.quote_boxes import lines, locate
-from localrag.ingest.readers.source import Options, Pictured, Source, Wanted
+from localrag.ingest.readers.source import Options, PagePicture, PageRequest, Source
 from localrag.types import Document
 
 # --- finding words (pure) -----------------------------------------------------------------------------------
@@ -126,13 +126,13 @@ def seen(path: Path, quote: str, width: int = 400) -> source_files.PageImage:
         return source_files.page_image(path, document, page, width, ((start, start + len(quote)),), drawer)
 
 
-def pixels(image: source_files.PageImage | Pictured):
+def pixels(image: source_files.PageImage | PagePicture):
     import zlib
     from base64 import b64decode
 
     from PIL import Image
 
-    rgb = image.rgb if isinstance(image, Pictured) else zlib.decompress(b64decode(image.pixels))
+    rgb = image.rgb if isinstance(image, PagePicture) else zlib.decompress(b64decode(image.pixels))
     return Image.frombytes("RGB", (image.width, image.height), rgb)
 
 
@@ -176,9 +176,9 @@ def started(monkeypatch):
     return found
 
 
-def wanted_of(path: Path) -> Wanted:
+def wanted_of(path: Path) -> PageRequest:
     (part,) = [one for one in base.read_parts(path) if hasattr(one, "reading")]
-    return Wanted("", part.sha256, 1, 300, part.reading.pages[0].text, ((0, 4),))
+    return PageRequest("", part.sha256, 1, 300, part.reading.pages[0].text, ((0, 4),))
 
 
 def test_the_process_stays_for_the_next_page_of_its_file_and_for_no_other_file(tmp_path, started):
@@ -211,9 +211,9 @@ def test_it_leaves_when_no_page_is_wanted_for_a_while(tmp_path, started):
 def test_damaged_page_says_so(tmp_path):
     path = tmp_path / "a.pdf"
     path.write_bytes(b"%PDF-1.4 nothing")
-    wanted = Wanted("", base.sha256_of(Source.of(path)), 1, 300, "")
+    wanted = PageRequest("", base.sha256_of(Source.of(path)), 1, 300, "")
     with pytest.raises(ReadError, match="damaged"):
-        picture(Source.of(path), wanted, Options())
+        draw_page(Source.of(path), wanted, Options())
 
 
 def test_document_inside_an_archive_is_drawn(tmp_path):
@@ -239,9 +239,10 @@ def test_recognised_words_of_a_picture_are_boxed(tmp_path):
 
     path = tmp_path / "scan.png"
     Image.new("RGB", (800, 400), "white").save(path)
-    words = ((0, 5, 0.1, 0.1, 0.2, 0.2), (6, 10, 0.22, 0.1, 0.3, 0.2), (11, 15, 0.1, 0.5, 0.2, 0.6))
-    wanted = Wanted("", base.sha256_of(Source.of(path)), 1, 400, "Rent: 1000 paid", ((0, 10),), words)
-    image = picture(Source.of(path), wanted, Options())
+    boxes = ((0, 5, 0.1, 0.1, 0.2, 0.2), (6, 10, 0.22, 0.1, 0.3, 0.2), (11, 15, 0.1, 0.5, 0.2, 0.6))
+    words = tuple(types.Word(*box) for box in boxes)
+    wanted = PageRequest("", base.sha256_of(Source.of(path)), 1, 400, "Rent: 1000 paid", ((0, 10),), words)
+    image = draw_page(Source.of(path), wanted, Options())
     assert (image.width, image.height) == (400, 200)
     assert image.boxes == ((0.1, 0.1, 0.3, 0.2),)
     assert pixels(image).getpixel((60, 30)) == (255, 243, 150)
@@ -250,50 +251,3 @@ def test_recognised_words_of_a_picture_are_boxed(tmp_path):
 def test_size_is_bounded_whatever_is_asked_for(tmp_path):
     image = seen(pdf(tmp_path), "thirty", width=100_000)
     assert image.width * image.height <= 6_010_000
-
-
-# --- on the wire --------------------------------------------------------------------------------------------
-
-
-def through(item: Pictured) -> list[object]:
-    decoder, stream = wire.Decoder(Options()), io.BytesIO()
-    for message in wire.messages(item):
-        wire.send(stream, message)
-    stream.seek(0)
-    got: list[object] = []
-    while (message := wire.receive(stream)) is not None:
-        got += decoder.take(message)
-    return got
-
-
-def test_picture_comes_through_the_wire_as_it_was():
-    item = Pictured(3, 2, bytes(range(18)), ((0.1, 0.2, 0.3, 0.4),))
-    assert through(item) == [item]
-
-
-@pytest.mark.parametrize(
-    "records",
-    [
-        [["picture", 100_000, 100_000, []]],
-        [["picture", 3, 0, []]],
-        [["picture", 3, 2, [[0, 0, 9, 0]]]],
-        [["picture", 3, 2, [[0, 0, 1]]]],
-        [["picture", 3, 2, []], ["drawn"]],
-        [["picture", 3, 2, []], ["pixels", "not base64!"]],
-        [["picture", 3, 2, []], ["pixels", "AAAA"]],
-        [["pixels", "AAAA"]],
-        [["drawn"]],
-    ],
-)
-def test_what_is_no_picture_is_refused(records):
-    with pytest.raises(wire.Malformed):
-        list(wire.Decoder(Options()).take(records))
-
-
-def test_pixels_that_unpack_to_more_than_the_picture_are_refused():
-    import zlib
-    from base64 import b64encode
-
-    bomb = b64encode(zlib.compress(bytes(50_000_000))).decode()
-    with pytest.raises(wire.Malformed, match="more pixels"):
-        list(wire.Decoder(Options()).take([["picture", 3, 2, []], ["pixels", bomb], ["drawn"]]))

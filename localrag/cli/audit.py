@@ -1,4 +1,4 @@
-"""`localrag audit`: who asked what of which document, and whether the record of it is whole."""
+"""`localrag audit`: show, verify, anchor, export and erase the audit log."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 @click.group("audit")
 def audit_command() -> None:
-    """Look at the record of what was asked, read, exported and deleted, and check that it is whole.
+    """Show who asked, read, exported and deleted what, and verify that the log was not changed.
 
-    Each library has a record of its own, encrypted where the library is; what belongs to none stands in the general
-    one. Questions and answers are recorded as marks (HMAC) that prove which they were; the setting `audit_words` keeps
-    the words as well, apart from the record, so that they can be erased. Of an ingest the record has counts and
-    digests; which contents (SHA-256) came and went lies apart too: --json shows it, and an export as JSON Lines.
+    Each library has a log of its own, encrypted if the library is; a general log holds the rest. The log keeps
+    questions and answers as marks (HMAC) that prove what they were. The setting `audit_words` keeps the words as well,
+    in files of their own, so that they can be erased. For an ingest the log has counts and digests; the contents
+    (SHA-256) that came and went are in separate files, which --json and exports as JSON Lines include.
     """
 
 
 _library = click.option("-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=complete_library,
-                        help="Only the record of this library; may be repeated.")  # fmt: skip
+                        help="Only the log of this library; may be repeated.")  # fmt: skip
 
 
 @audit_command.command(
@@ -47,15 +47,15 @@ Examples:
 @_library
 @click.option("--event", "events", multiple=True, metavar="EVENT", help="Only ask, ingest, show, export, forget, ...")
 @click.option("--user", "users", multiple=True, metavar="USER", help="Only what this user did.")
-@click.option("--since", metavar="DATE", default="", help="From this day or moment on (ISO 8601, UTC).")
-@click.option("--until", metavar="DATE", default="", help="Up to this day or moment.")
-@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N.")
+@click.option("--since", metavar="DATE", default="", help="From this day or time on (ISO 8601, UTC).")
+@click.option("--until", metavar="DATE", default="", help="Up to this day or time.")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N entries.")
 @json_option
 def show_command(
     libraries: Sequence[str], events: Sequence[str], users: Sequence[str], since: str, until: str, last: int | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Print the lines of the records, oldest first; of encrypted ones whose key is not here, which these are."""
+    """Print the entries of the logs, oldest first, and name the logs whose key is missing."""
     locked: list[str] = []
     rows = [
         (name, file, entry)
@@ -70,11 +70,11 @@ def show_command(
         print_json({"entries": [_row(name, file, entry) for name, file, entry in rows], "locked": locked})
         return
     if not rows:
-        click.echo("There is nothing in the record that fits.", err=True)
+        click.echo("No entry matches.", err=True)
     for name, file, entry in rows:
         click.echo(_line(_row(name, file, entry)))
     if locked:
-        click.echo(f"Not shown, since their keys are not here (--key-file): {', '.join(locked)}", err=True)
+        click.echo(f"Not shown, since their keys are missing (--key-file): {', '.join(locked)}", err=True)
 
 
 @audit_command.command(
@@ -87,13 +87,13 @@ Examples:
 @_library
 @click.option("--anchor", "anchors", multiple=True, metavar="FILE",
               type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              help="Where the records stood before (localrag audit anchor); may be repeated.")  # fmt: skip
+              help="An earlier state of the logs (localrag audit anchor); may be repeated.")  # fmt: skip
 @json_option
 def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: bool) -> None:
-    """Check that no line of the records was changed, taken out, moved or put in. Exit code 1 where one was.
+    """Verify that no entry of the logs was changed, removed, moved or inserted. Exit code 1 if one was.
 
-    Whoever can write the files and read their key can make a record anew, or cut off its end, and leave it valid. That
-    is found only with --anchor: a file that was made earlier and kept where they cannot reach it.
+    Somebody who can write the files and read their key can rewrite a log, or cut off its end, and leave it valid. Only
+    --anchor finds that: a file made earlier and kept where they cannot reach it.
     """
     from localrag.security import audit
 
@@ -107,20 +107,20 @@ def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: b
             continue
         problems = audit.verify(file, mine) if file.is_file() else []
         if not file.is_file():
-            found.append({"record": name, "line": 0, "kind": "cut", "message": "the whole record is missing"})
+            found.append({"record": name, "line": 0, "kind": "cut", "message": "the whole log is missing"})
         checked.append(name)
         found += [{"record": name, **asdict(problem)} for problem in problems]
     missing = sorted({record for record, _ in known} - set(checked)) if not libraries else []
-    found += [{"record": name, "line": 0, "kind": "cut", "message": "the whole record is missing"} for name in missing]
+    found += [{"record": name, "line": 0, "kind": "cut", "message": "the whole log is missing"} for name in missing]
     if as_json:
         print_json({"whole": not found, "records": checked, "problems": found})
     else:
         for one in found:
             click.echo(f"{one['record']}: {one['kind']}: {shown(one['message'])}")
         if not found:
-            click.echo(f"Whole: {', '.join(checked) or 'there is no record yet'}.", err=True)
+            click.echo(f"Intact: {', '.join(checked) or 'there is no log yet'}.", err=True)
             if not known:
-                click.echo("Cuts at the end are found only with --anchor (localrag audit anchor).", err=True)
+                click.echo("A cut at the end is found only with --anchor (localrag audit anchor).", err=True)
     if found:
         sys.exit(1)
 
@@ -128,7 +128,7 @@ def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: b
 @audit_command.command("anchor", epilog="\b\nExamples:\n  localrag audit anchor > /mnt/safe/anchor-2026-11-25.json")
 @_library
 def anchor_command(libraries: Sequence[str]) -> None:
-    """Print where the records stand now, as JSON, to be kept where nobody who writes the records can change it."""
+    """Print the current state of the logs as JSON. Keep it where nobody who writes the logs can change it."""
     from localrag.security import audit
 
     there = [(name, file) for name, file in _files(load_settings(), libraries) if file.is_file()]
@@ -147,10 +147,7 @@ Examples:
 @_library
 @sealing_options
 def export_command(out: Path, libraries: Sequence[str], recipients: Recipients | None) -> None:
-    """Write the records to FILE, by its ending as CSV, Excel or JSON Lines. A file that is there is not overwritten.
-
-    Encrypted, it is named FILE.sealed, and read by: localrag vault open FILE.sealed
-    """
+    """Write the logs to a new FILE: .csv, .xlsx or .jsonl."""
     from localrag.answer.survey import table_files
     from localrag.security import audit, storage
     from localrag.security.encryption.age import decrypted_name
@@ -158,19 +155,17 @@ def export_command(out: Path, libraries: Sequence[str], recipients: Recipients |
     form = decrypted_name(out)
     out = out if recipients is None else recipients.path(out)
     if form.suffix.lower() not in (".csv", ".xlsx", ".jsonl"):
-        raise UsageError(f"{form.suffix!r} is no form of an export", "Name the file .csv, .xlsx or .jsonl.")
+        raise UsageError(f"cannot export to {form.suffix!r}", "Name the file .csv, .xlsx or .jsonl.")
     if out.exists():
-        raise UsageError(f"{str(out)!r} is there already", "Name another file, or move that one away.")
+        raise UsageError(f"{str(out)!r} exists", "Name another file, or move this one away.")
     settings = load_settings()
     rows = [_row(name, file, entry) for name, file, entry in _entries(settings, libraries)]
     lines = form.suffix.lower() == ".jsonl"
-    data = (
-        _json_lines(rows).encode() if lines else table_files.written([_flat(row) for row in rows], form, "Audit record")
-    )
+    data = _json_lines(rows).encode() if lines else table_files.written([_flat(row) for row in rows], form, "Audit log")
     storage.write_bytes(out, data if recipients is None else recipients.seal(data))
     sealed = {"sealed_for": list(recipients.names)} if recipients else {}
     audit.record(settings.audit_file, "export", None, what="audit", lines=len(rows), **sealed)
-    click.echo(f"Wrote {len(rows)} lines to {str(out)!r}.", err=True)
+    click.echo(f"Wrote {len(rows):,} entries to {str(out)!r}.", err=True)
 
 
 @audit_command.command("erase", epilog="\b\nExamples:\n  localrag audit erase contracts 12 13")
@@ -178,21 +173,20 @@ def export_command(out: Path, libraries: Sequence[str], recipients: Recipients |
 @click.argument("numbers", nargs=-1, type=int, required=True)
 @json_option
 def erase_command(library: str, numbers: Sequence[int], as_json: bool) -> None:
-    """Erase what was kept with these lines: words of questions and answers, and lists of what an ingest read.
+    """Erase what was kept with these entries: the words of questions and answers, and lists of what an ingest read.
 
-    The lines, and the chain, stay.
+    The entries and their chain stay.
     """
     from localrag.security import audit
 
     ((_, file),) = _files(load_settings(), [library])
-    # Both, whichever is there.
     erased = [number for number in numbers if any([audit.erase(file, number), audit.erase(file, number)])]
     if erased:
         audit.record(file, "forget", library, reason="erase", lines=erased)
     if as_json:
         print_json({"library": library, "erased": erased})
     else:
-        click.echo(f"Erased what was kept with {len(erased)} of {len(numbers)} lines.", err=True)
+        click.echo(f"Erased what was kept with {len(erased)} of {len(numbers)} entries.", err=True)
 
 
 _GENERAL = "(general)"
@@ -213,10 +207,10 @@ def _files(settings: Settings, libraries: Sequence[str]) -> list[tuple[str, Path
 def _entries(
     settings: Settings, libraries: Sequence[str], locked: list[str] | None = None
 ) -> list[tuple[str, Path, Entry]]:  # fmt: skip
-    """The lines of all records, by their time; where `locked` is given, it gains the records whose keys are not here.
+    """Return the entries of all logs by time, and add logs whose key is missing to `locked`.
 
     Raises:
-        VaultLocked: the key of one is not here, and `locked` is not given.
+        VaultLocked: a key is missing and `locked` is None.
     """
     from localrag.security import audit
 
@@ -242,9 +236,7 @@ def _read_anchors(files: Sequence[Path]) -> list[tuple[str, Anchor]]:
                 (name, Anchor(int(one["number"]), str(one["mark"]), str(one["time"]))) for name, one in records.items()
             ]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(
-                f"{str(file)!r} is no anchor: {error}", "One is printed by: localrag audit anchor"
-            ) from None
+            raise UsageError(f"{str(file)!r} is not an anchor: {error}", "Make one: localrag audit anchor") from None
     return found
 
 
@@ -276,7 +268,7 @@ def _short(value: Any) -> str:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row for a table: one value a column."""
+    """Return a row for a table, with one value a column."""
     words = row.get("words", {})
     details = json.dumps(row["details"], ensure_ascii=False)
     asked = {"question": words.get("question", ""), "answer": words.get("answer", "")}

@@ -1,4 +1,4 @@
-"""`localrag config`: show and change settings in the person's own file."""
+"""`localrag config`: show and change settings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from localrag import policy, settings
 from localrag.cli.options import json_option, print_json, shown
+from localrag.cli.output import counted
 from localrag.errors import LocalragError
 
 
@@ -31,8 +32,8 @@ _name = click.argument("name", metavar="NAME", shell_complete=complete_setting)
 def config_command() -> None:
     """Show and change settings.
 
-    Changes go to your own localrag.toml; its comments and other lines stay. The terminal app has the same on F8. What
-    an administrator's policy fixes goes before all of them and cannot be changed: localrag config policy.
+    Changes go to your own localrag.toml; its comments and other lines stay. In the terminal app, press F8. An
+    administrator's policy overrides every setting (localrag config policy).
     """
 
 
@@ -49,7 +50,7 @@ Examples:
 @click.option("--changed", is_flag=True, help="Only settings that differ from their default.")
 @json_option
 def show_config(words: tuple[str, ...], changed: bool, as_json: bool) -> None:
-    """List the settings, with what each does and where its value comes from; only those that have every WORD."""
+    """List the settings that contain every WORD, with what each does and where its value comes from."""
     held, given = settings.load_settings(), settings.origins()
     chosen = [
         knob for knob in settings.setting_infos()
@@ -68,14 +69,14 @@ def show_config(words: tuple[str, ...], changed: bool, as_json: bool) -> None:
             group = knob.group
         origin = given.get(knob.name, "default")
         origin = f"fixed by the policy {origin}" if policy.fixes(knob.name) else origin
-        click.echo(f"  {knob.name} = {_said(getattr(held, knob.name))}  ({shown(origin)})\n      {knob.about}")
+        click.echo(f"  {knob.name} = {_text(getattr(held, knob.name))}  ({shown(origin)})\n      {knob.about}")
 
 
 @config_command.command("get", epilog="Example: localrag config get theme")
 @_name
 @json_option
 def get_config(name: str, as_json: bool) -> None:
-    """Print the value of one setting; an empty line where it is not set."""
+    """Print the value of one setting; an empty line if it is not set."""
     knob = _knob(name)
     held = settings.load_settings()
     if as_json:
@@ -100,33 +101,34 @@ def set_config(name: str, value: str, as_json: bool) -> None:
     from localrag.lifecycle import audit_events
 
     path = audit_events.save_setting(name, value)
-    _tell(name, path, as_json, f"{name} = {_said(settings.check(name, value, 'command'))} is saved in {path}.")
+    _report(name, path, as_json, f"Saved {name} = {_text(settings.check(name, value, 'command'))} in {path}.")
     if name == "retention_days" and not as_json:
-        _tell_older()
+        _report_older()
 
 
 @config_command.command("unset", epilog="Example: localrag config unset answer_tokens")
 @_name
 @json_option
 def unset_config(name: str, as_json: bool) -> None:
-    """Take a setting out of your localrag.toml, so that its default holds again."""
+    """Remove a setting from your localrag.toml, so that its default applies again."""
     from localrag.lifecycle import audit_events
 
     path = settings.user_file()
     was = audit_events.unset_setting(name)
-    _tell(name, path, as_json, f"{name} is no longer in {path}." if was else f"{name} was not in {path}.")
+    _report(name, path, as_json, f"Removed {name} from {path}." if was else f"{name} was not in {path}.")
 
 
 @config_command.command("path", epilog='Example: nano "$(localrag config path)"')
 @json_option
 def path_config(as_json: bool) -> None:
-    """Print where your localrag.toml lies (or would), and on stderr which files are read."""
+    """Print the path of your localrag.toml, and on stderr the files that are read."""
     path, read = settings.user_file(), [str(file) for file in settings.config_files()]
     if as_json:
         print_json({"path": str(path), "there": path.is_file(), "read": read})
         return
     click.echo(str(path))
-    click.echo(f"Read, the later winning: {', '.join(read)}." if read else "There is no settings file yet.", err=True)
+    files = f"Read, later files override earlier ones: {', '.join(read)}." if read else "There is no settings file yet."
+    click.echo(files, err=True)
 
 
 @config_command.command(
@@ -138,11 +140,11 @@ Examples:
 )
 @json_option
 def policy_config(as_json: bool) -> None:
-    """Show what an administrator's policy says on this machine, and from which file.
+    """Show the administrator's policy of this machine, and its file.
 
-    The file is read from one place that no setting and no variable changes. LOCALRAG_POLICY names one more, which can
-    forbid more and never allow more. A policy that cannot be read or understood refuses everything, with exit code 9,
-    as does a command that is against a policy; that it was refused is recorded (localrag audit show --event refused).
+    The path is fixed; no setting or variable changes it. LOCALRAG_POLICY names a second file, which can forbid more but
+    never allow more. A policy that cannot be read refuses everything. Refusals end with exit code 9 and are logged
+    (localrag audit show --event refused).
     """
     held = policy.active()
     if as_json:
@@ -183,12 +185,12 @@ def _row(knob: settings.SettingInfo, held: settings.Settings, given: Mapping[str
     }  # fmt: skip
 
 
-def _tell(name: str, path: Path, as_json: bool, words: str) -> None:
-    """Say what was done, and what stands in the way of its having effect."""
+def _report(name: str, path: Path, as_json: bool, words: str) -> None:
+    """Report a change, and what overrides it."""
     try:
         held, origin = settings.load_settings(), settings.origins().get(name, "default")
     except LocalragError as error:
-        # Another line of the file is wrong; what was asked for is done, and the next command tells of the rest.
+        # Another line of the file is wrong; this change is saved all the same.
         held, origin = None, ""
         click.echo(f"! {shown(error.message)}. {shown(error.hint)}", err=True)
     value = None if held is None else _plain(getattr(held, name, None))
@@ -197,26 +199,26 @@ def _tell(name: str, path: Path, as_json: bool, words: str) -> None:
         return
     click.echo(shown(words), err=True)
     if origin in map(str, policy.files()):
-        click.echo(f"! The policy {shown(origin)} holds: {name} = {_said(getattr(held, name))}.", err=True)
+        click.echo(f"! The policy {shown(origin)} overrides it: {name} = {_text(getattr(held, name))}.", err=True)
     elif origin not in ("default", "", str(path)):
-        click.echo(f"! It has no effect: {shown(origin)} sets {name}, too, and goes before it.", err=True)
+        click.echo(f"! It has no effect: {shown(origin)} also sets {name}, and overrides it.", err=True)
 
 
 def _ruled(value: Any) -> str:
-    """The value of a rule as its file has it."""
+    """Return the value of a rule as its file has it."""
     return str(value).lower() if isinstance(value, bool) else settings.as_text(value) or "none"
 
 
-def _tell_older() -> None:
-    """Say how many conversations the setting just saved takes with it; they are no surprise then."""
+def _report_older() -> None:
+    """Say how many conversations the new setting will delete."""
     from localrag.lifecycle import retention
 
     if count := retention.due(settings.load_settings()):
-        one = "conversation is older, and goes" if count == 1 else "conversations are older, and go"
-        click.echo(f"! {count} {one} with the next command that opens a library or lists conversations.", err=True)
+        what = counted(count, "older conversation")
+        click.echo(f"! The next command that opens a library or lists conversations deletes {what}.", err=True)
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     return shown(settings.as_text(value)) or "not set"
 
 

@@ -50,7 +50,7 @@ def libraries_command(as_json: bool) -> None:
         )  # fmt: skip
     for row in rows:
         if "problem" in row:
-            click.secho(f"{row['name']}: {shown(row['problem'])}", fg="red", err=True)
+            click.secho(f"{row['name']}: {shown(row['problem'])}", fg="red")
 
 
 @click.command("status", epilog="Examples: localrag status contracts; localrag status contracts --json | jq .failed")

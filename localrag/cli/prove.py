@@ -1,4 +1,4 @@
-"""`localrag prove`: proofs of what localrag promises, run on this machine."""
+"""`localrag prove`: test on this machine what localrag promises."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.cli.output import counted, size
 
 if TYPE_CHECKING:
     from localrag.proofs import Report, Run, Tried
@@ -18,7 +19,7 @@ _GOT = {"through": "GOT THROUGH", "open": "OPEN", "refused": "refused", "absent"
 
 @click.group("prove", no_args_is_help=True)
 def prove_command() -> None:
-    """Prove what localrag promises, on this machine."""
+    """Test on this machine what localrag promises."""
 
 
 @prove_command.command(
@@ -32,22 +33,20 @@ Examples:
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write the signed report to FILE.")
 @click.option(
     "--verify", "file", type=click.Path(path_type=Path), metavar="FILE",
-    help="Run nothing; check the signature of a report.",
+    help="Only check the signature of a report.",
 )  # fmt: skip
-@click.option("--model", metavar="ID", help="The model that answers meanwhile.")
+@click.option("--model", metavar="ID", help="The model to answer with.")
 @json_option
 def offline_command(report: Path | None, file: Path | None, model: str | None, as_json: bool) -> None:
-    """Try every known way out of a confined localrag, while it reads documents and answers.
+    """Try every known way out of a confined localrag while it reads documents and answers.
 
-    Connections, name look-ups, files elsewhere and other processes are tried from Python, native code and started
-    programs, in a process that is confined as `localrag ask` is; in one that is not, to see that they would work; and,
-    where the system allows it, in a network namespace without interfaces. All targets are on this machine.
+    Tries connections, name look-ups, other files and other processes from Python, native code and started programs:
+    in a process confined as `localrag ask` is; in an unconfined one, to see that they would work; and, where the system
+    allows it, in a network namespace without interfaces. All targets are on this machine.
 
-    The report is signed by a key of this machine's own: the signature shows that it was not changed since, not that
-    the machine is honest.
-
-    Ends with exit code 1 where something got through, or was not refused by the layer that is there to do it; with
-    --verify, where the signature is not good.
+    A key of this machine signs the report. The signature shows that the report was not changed, not that the machine
+    is honest. Exit code 1 means that something got through, or was refused by another layer than the one in charge;
+    with --verify, that the signature is wrong.
     """
     from localrag.settings import load_settings
 
@@ -59,14 +58,14 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
     from localrag.security import storage
 
     found = prove_offline(settings, said=lambda line: click.echo(f"{line} ...", err=True))
-    told = signed(found, settings.proofs_dir)
+    document = signed(found, settings.proofs_dir)
     if report is not None:
-        storage.write_json(report, told)
+        storage.write_json(report, document)
     if as_json:
-        print_json(told)
+        print_json(document)
     else:
         _print(found)
-        click.echo(f"key {told['signature']['fingerprint']}")
+        click.echo(f"key {document['signature']['fingerprint']}")
     if report is not None:
         click.echo(f"The signed report is in {report}. Check it: localrag prove offline --verify {report}", err=True)
     if not found.proven:
@@ -78,9 +77,9 @@ def _print(report: Report) -> None:
     for run in report.runs:
         _print_run(run)
     if report.left_out:
-        click.echo(f"Left out: {report.left_out}\n")
+        click.echo(f"Skipped: {report.left_out}\n")
     if report.proven:
-        click.secho("Proven: everything that was tried was refused, by the layer that is there to do it.", fg="green")
+        click.secho("Proven: every attempt was refused, by the layer in charge.", fg="green")
     else:
         click.secho("NOT PROVEN: see the lines marked with !", fg="red", bold=True)
 
@@ -120,7 +119,7 @@ def _verify(file: Path, folder: Path, as_json: bool) -> None:
         click.echo(json.dumps(asdict(found), indent=2))
     else:
         whose = "this machine's key" if found.ours else "another key than this machine's"
-        good = f"good, by {whose}" if found.good else "NOT GOOD: the report was changed after it was signed"
+        good = f"valid, by {whose}" if found.good else "INVALID: the report was changed after it was signed"
         click.echo(f"signature  {good}")
         click.echo(f"key        {found.fingerprint}")
         click.echo(f"made       {shown(found.made)}")
@@ -139,14 +138,14 @@ Examples:
 )
 @click.argument("name", shell_complete=complete_library)
 @click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--word", default="", metavar="TEXT", help="Look for these words instead, as they stood in it.")
+@click.option("--word", default="", metavar="TEXT", help="Search for these words instead, as the document had them.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write the signed report to FILE.")
 @json_option
 def forgotten_command(name: str, file: Path | None, word: str, report: Path | None, as_json: bool) -> None:
     """Search all that localrag keeps for a document forgotten from the library NAME: its original FILE, or TEXT of it.
 
-    Every byte below the data folder is searched, free pages and logs of databases among them, for passages that no
-    document left in the library holds. Exit code 1 where something is left, or could not be looked at.
+    Searches every byte below the data folder, free pages and journals of databases included, for passages that no other
+    document of the library contains. Exit code 1 means that something is left or could not be searched.
     """
     from localrag.errors import UsageError
     from localrag.proofs import signed
@@ -155,23 +154,23 @@ def forgotten_command(name: str, file: Path | None, word: str, report: Path | No
     from localrag.settings import load_settings
 
     if (file is None) == (not word.strip()):
-        raise UsageError("what shall be looked for?", "Give the original file, or words of it with --word.")
+        raise UsageError("there is nothing to search for", "Give the original file, or words of it with --word.")
     settings = load_settings()
     found = prove_forgotten(settings, name, file=file, word=word.strip())
-    told = signed(found, settings.proofs_dir)
+    document = signed(found, settings.proofs_dir)
     if report is not None:
-        storage.write_json(report, told)
+        storage.write_json(report, document)
     if as_json:
-        print_json(told)
+        print_json(document)
     else:
         for trace in found.traces:
             click.echo(f"LEFT  {shown(trace.file)}: {shown(trace.found)}")
         for one in found.searched:
             if one.how == "locked":
-                click.echo(f"not looked at, its key is not here: {shown(one.file)}")
-        size = sum(one.bytes for one in found.searched) / 1e6
+                click.echo(f"not searched, its key is missing: {shown(one.file)}")
+        total = size(sum(one.bytes for one in found.searched))
         click.echo(
-            f"{found.passages} passage(s) looked for in {len(found.searched)} files ({size:.1f} MB): "
+            f"Searched {counted(len(found.searched), 'file')} ({total}) for {counted(found.passages, 'passage')}: "
             + ("nothing is left." if found.proven else "NOT PROVEN."), err=True,
         )  # fmt: skip
     if not found.proven:

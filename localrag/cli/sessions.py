@@ -1,7 +1,4 @@
-"""`localrag sessions`: the conversations that were kept: list, show, search, rename, branch, delete, export.
-
-A conversation is named by its id or the beginning of it, by its title or the beginning of that, or by "last".
-"""
+"""`localrag sessions`: list, show, search, rename, branch, delete and export conversations."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from localrag.cli.options import json_option, keep_to_retention, print_json, shown
+from localrag.cli.output import counted
 from localrag.cli.sealing import sealing_options
 from localrag.errors import LocalragError, UsageError
 from localrag.settings import load_settings
@@ -24,18 +22,18 @@ if TYPE_CHECKING:
 
 
 def complete_conversation(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Ids that begin so, each told by its title, and titles that do; "last" first."""
+    """Complete ids and titles, "last" first."""
     try:
         there = [one for one in _store().list() if not one.problem]
     except LocalragError:
         return []  # a broken settings file must not break the shell
     if not there:
         return []
-    begun = incomplete.casefold()
+    prefix = incomplete.casefold()
     items = [CompletionItem("last", help=there[0].title)] + [CompletionItem(one.id, help=one.title) for one in there]
-    if begun:
+    if prefix:
         items += [CompletionItem(one.title) for one in there]
-    return [item for item in items if item.value.casefold().startswith(begun)]
+    return [item for item in items if item.value.casefold().startswith(prefix)]
 
 
 _NAMED = click.argument("named", metavar="CONVERSATION", shell_complete=complete_conversation)
@@ -45,7 +43,7 @@ _NAMED = click.argument("named", metavar="CONVERSATION", shell_complete=complete
 def sessions_command() -> None:
     """List, search, rename, branch, export and delete conversations.
 
-    CONVERSATION is an id or a title, or the beginning of one, or "last" for the one used last. To go on with one:
+    CONVERSATION is an id or a title, the beginning of one, or "last" for the one used last. To continue one:
     localrag chat --resume CONVERSATION.
     """
 
@@ -53,7 +51,7 @@ def sessions_command() -> None:
 @sessions_command.command("list", epilog="Examples: localrag sessions list; localrag sessions list --json")
 @json_option
 def list_command(as_json: bool) -> None:
-    """List the conversations, the last used first; with the setting retention_days, the day after which each goes."""
+    """List the conversations, the last used first, with the day of deletion if retention_days is set."""
     from localrag.lifecycle import retention
 
     store, settings = _store(), load_settings()
@@ -63,9 +61,9 @@ def list_command(as_json: bool) -> None:
         print_json({"conversations": rows, "folder": str(store.folder), "retention_days": settings.retention_days})
         return
     if not there:
-        click.echo("There is no conversation yet. Begin one: localrag chat", err=True)
+        click.echo("There is no conversation yet. Start one: localrag chat", err=True)
     for one, then in there:
-        click.echo(_line(one) + (f"  goes after {then.date()}" if then else ""))
+        click.echo(_line(one) + (f"  deleted after {then.date()}" if then else ""))
 
 
 @sessions_command.command(
@@ -88,7 +86,7 @@ def show_command(named: str, as_json: bool) -> None:
 @click.argument("words", nargs=-1, required=True)
 @json_option
 def search_command(words: tuple[str, ...], as_json: bool) -> None:
-    """Find where all WORDS were said: in titles, questions, answers and quotes."""
+    """Find all WORDS in titles, questions, answers and quotes."""
     from localrag.sessions.searching import Searched
 
     hits = Searched(_store().all()).find(" ".join(words))
@@ -97,7 +95,7 @@ def search_command(words: tuple[str, ...], as_json: bool) -> None:
         print_json({"words": list(words), "hits": rows})
         return
     if not hits:
-        click.echo("Nowhere. Each word must stand in the same question, answer or quote.", err=True)
+        click.echo("Nothing found. All words must be in the same title, question, answer or quote.", err=True)
     before = ""
     for hit in hits:
         if hit.session.id != before:
@@ -111,9 +109,9 @@ def search_command(words: tuple[str, ...], as_json: bool) -> None:
 @click.argument("title")
 @json_option
 def rename_command(named: str, title: str, as_json: bool) -> None:
-    """Give a conversation another title."""
+    """Rename a conversation."""
     store = _store()
-    _said(store.retitle(store.find(named), title), "Renamed", as_json)
+    _print(store.retitle(store.find(named), title), "Renamed", as_json)
 
 
 @sessions_command.command(
@@ -121,13 +119,13 @@ def rename_command(named: str, title: str, as_json: bool) -> None:
     epilog="Examples: localrag sessions branch last; localrag sessions branch Lease --turn 2 --title 'What if'",
 )
 @_NAMED
-@click.option("--turn", type=click.IntRange(1), metavar="N", help="Take along the first N turns; all, if left out.")
-@click.option("--title", default="", metavar="TEXT", help="Title of the new one.")
+@click.option("--turn", type=click.IntRange(1), metavar="N", help="Copy the first N turns; all by default.")
+@click.option("--title", default="", metavar="TEXT", help="Title of the new conversation.")
 @json_option
 def branch_command(named: str, turn: int | None, title: str, as_json: bool) -> None:
-    """Begin a new conversation with the turns of another, which stays as it is."""
+    """Start a new conversation with the turns of another, which stays as it is."""
     store = _store()
-    _said(store.branch(store.find(named), turn, title), "Branched", as_json)
+    _print(store.branch(store.find(named), turn, title), "Branched", as_json)
 
 
 @sessions_command.command(
@@ -144,7 +142,7 @@ def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
     what = ", ".join(f"“{shown(titles[one])}”" for one in found)
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError(f"not deleting {what} without being sure", "Add --yes.")
+            raise UsageError(f"cannot ask whether to delete {what}", "Add --yes.")
         click.confirm(f"Delete {what} for good?", abort=True, err=True)
     for one in found:
         store.delete(one)
@@ -166,21 +164,18 @@ Examples:
 @_NAMED
 @click.option(
     "-f", "--format", "form", type=click.Choice(["md", "html", "docx", "json"]),
-    help="Markdown, one HTML file, Word, or JSON; else as the file's name says.",
+    help="Markdown, one HTML file, Word or JSON; by default the suffix of the file decides.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
-    help="Where to write it; - prints it. A file named after the title in this folder, if left out.",
+    help="Where to write it; - prints it. By default a file named after the title, in this folder.",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace the file if it is there already.")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @sealing_options
 def export_command(
     named: str, form: str | None, output: Path | None, force: bool, recipients: Recipients | None
 ) -> None:  # fmt: skip
-    """Write a conversation with its answers, quotes, marks and sources to a file that only you may read.
-
-    Encrypted, it is named FILE.sealed, and read by: localrag vault open FILE.sealed
-    """
+    """Write a conversation with its answers, quotes, marks and sources to a file that only you can read."""
     from localrag.sessions.export import writing
 
     session = _load(named)
@@ -190,19 +185,19 @@ def export_command(
     if output is not None and str(output) == "-":
         if (chosen == "docx" or recipients) and sys.stdout.isatty():
             what = "an encrypted file" if recipients else "a Word document"
-            raise UsageError(f"{what} is nothing for a terminal", "Give a file: -o FILE.docx")
+            raise UsageError(f"cannot print {what} to a terminal", "Name a file: -o FILE.docx")
         click.echo(writing.exported(session, chosen, _store().record_of(*session.libraries), "-", recipients), nl=False)
         return
     path = output or Path(writing.file_name(session, chosen))
     if recipients is not None:
-        # Named after its title, it would tell what it seals.
+        # A name made of the title would reveal what it encrypts.
         path = recipients.path(output or Path(f"localrag-{session.id}.{chosen}"))
     record = _store().record_of(*session.libraries)
     try:
         writing.write(session, path, chosen, record, replace=force, recipients=recipients)
     except UsageError as error:
         if path.is_file() and not force:
-            raise UsageError(error.message, "Give another name with -o, or add --force to replace it.") from None
+            raise UsageError(error.message, "Name another file with -o, or add --force.") from None
         raise
     click.echo(f"Wrote {path}", err=True)
 
@@ -230,13 +225,13 @@ def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _line(one: Listed) -> str:
     if one.problem:
-        return f"{shown(one.id)}  cannot be read: {shown(one.problem)}"
-    turns = f"{one.turns} turn{'' if one.turns == 1 else 's'}"
+        return f"{shown(one.id)}  damaged: {shown(one.problem)}"
+    turns = counted(one.turns, "turn")
     when, of = one.changed[:16].replace("T", " "), ", ".join(one.libraries)
     return f"{one.id}  {shown(when)}  {turns:>9}  {shown(one.title)}  ({shown(of)})"
 
 
-def _said(session: Session, done: str, as_json: bool) -> None:
+def _print(session: Session, done: str, as_json: bool) -> None:
     if as_json:
         print_json({"id": session.id, "title": session.title, "turns": len(session.turns)})
     else:

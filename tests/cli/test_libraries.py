@@ -35,7 +35,7 @@ def papers(shelf: Shelf, models: Any) -> Library:
 def test_libraries_are_listed_and_a_damaged_one_is_named(papers: Library, home: Path) -> None:
     storage.write_bytes(home / "indexes" / "broken" / "library.db", b"rubbish" * 999)
     result = run("libraries")
-    assert re.search(r"^papers +2 ", result.stdout, re.M) and "broken: " in result.stderr
+    assert re.search(r"^papers +2 ", result.stdout, re.M) and "broken: " in result.stdout
     value = json.loads(run("libraries", "--json").stdout)
     assert [row["name"] for row in value["libraries"]] == ["broken", "papers"]
     assert "problem" in value["libraries"][0] and value["libraries"][1]["documents"] == 2

@@ -142,7 +142,7 @@ def test_a_real_ingest_and_answer_prove_it_and_the_report_says_so(tmp_path: Path
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert checked.returncode == 0
-    assert "good, by this machine's key" in checked.stdout
+    assert "valid, by this machine's key" in checked.stdout
 
 
 def test_without_a_model_it_says_what_to_type(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ from click.testing import CliRunner
 from localrag import policy
 from localrag.cli import app
 from localrag.cli.doctor import doctor_command
-from localrag.errors import PolicyRefused
 from localrag.security import audit
 
 

@@ -1,10 +1,10 @@
-"""Web pages (HTML, XHTML) and pages saved in one file (MHTML) as flowing text: one page without a number.
+"""Read web pages (HTML, XHTML) and pages saved in one file (MHTML) as flowing text: one page without a number.
 
-What a person sees is kept in its order: headings, paragraphs, lists with their marks, tables as Markdown rows, code
-as it stands. Menus, scripts and the controls of forms are left out, links are words only, nothing is fetched or run.
-Invisible text (hidden, without size, in the colour of its ground, beside the screen) is kept out and reported, since
-that is how instructions are hidden from people. Limits: of style sheets only rules for one class, name or tag are
-honoured; struck text is kept between ~~; beyond 1,000 levels of nesting tags are dropped and their words kept.
+What a person sees is kept in order: headings, paragraphs, lists with their marks, tables as Markdown, code as it is.
+Menus, scripts and form controls are left out, links keep their words only, nothing is fetched or run. Invisible text
+(hidden, without size, in the colour of its background, off the screen) is kept out and reported, because instructions
+for models are hidden that way. Of style sheets only rules for one class, name or tag count. Struck text is kept
+between ~~.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from email import message_from_bytes
 from email.header import decode_header, make_header
-from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
@@ -22,51 +21,56 @@ from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.html_look import Look, Sheet, gone, sheet_of
-from localrag.ingest.readers.html_tables import is_simple, laid_out, rows_of
 from localrag.ingest.readers.numbering import format_number
 from localrag.ingest.readers.source import Options, Source
 from localrag.ingest.readers.text import decode_html, guess_remark
 from localrag.types import Heading, Page, Reading, Remark
 
-_OUT = frozenset(
+_LEFT_OUT = frozenset(
     "head script style template nav svg:title desc defs metadata annotation annotation-xml rt rp iframe canvas audio "
     "video noembed input select textarea button datalist option progress meter -comment !doctype".split()
 )
-_FALLBACK = frozenset(("noscript", "noframes"))
-# Line ends that a browser would put around them; what is not named here runs on in its line.
-_BLOCKS = dict.fromkeys(
-    "address center dd div dt fieldset figcaption legend li summary td th tr option caption dialog text hgroup "
-    "optgroup frameset body html thead tbody tfoot".split(),
+# Line ends that a browser puts around a tag; other tags do not break the line.
+_GAPS = dict.fromkeys(
+    "address center dd div dt fieldset figcaption legend li summary td th tr caption dialog text hgroup frameset body "
+    "html thead tbody tfoot".split(),
     1,
 ) | dict.fromkeys(
     "article aside blockquote details dl figure footer form h1 h2 h3 h4 h5 h6 header hr main menu ol p pre section "
     "table ul listing xmp plaintext search".split(),
     2,
 )
-_AROUND = {"q": ("“", "”"), "s": ("~~", "~~"), "strike": ("~~", "~~"), "del": ("~~", "~~")}
-_STYLES = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman", "lower-alpha": "lowerLetter",
-           "upper-alpha": "upperLetter", "lower-latin": "lowerLetter", "upper-latin": "upperLetter",
-           "lower-roman": "lowerRoman", "upper-roman": "upperRoman"}  # fmt: skip
-_LONGEST_CELL = 1500  # of a table without headers; longer ones are columns of a layout
+_QUOTES = {"q": ("“", "”"), "s": ("~~", "~~"), "strike": ("~~", "~~"), "del": ("~~", "~~")}
+_LISTS = ("ul", "ol", "menu")
+_PREFORMATTED = ("pre", "listing", "xmp", "plaintext")
+_NUMBERS = {
+    "a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman", "lower-alpha": "lowerLetter",
+    "upper-alpha": "upperLetter", "lower-latin": "lowerLetter", "upper-latin": "upperLetter",
+    "lower-roman": "lowerRoman", "upper-roman": "upperRoman",
+}  # fmt: skip
+_AUTHORS = "author dc.creator dcterms.creator citation_author article:author".split()
+_DATES = (
+    "date dc.date dcterms.date dcterms.issued dcterms.created article:published_time citation_date dcterms.modified "
+    "article:modified_time last-modified"
+).split()
+_ISO = re.compile(r"\d{4}-\d\d(?:-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?)?)?|\d{4}$")
+_SELF_CLOSED = re.compile(r"<(a|b|i|em|p|div|span|title|td|th|li|script|style|h[1-6])((?:\s[^<>]*)?)/>", re.I)
 
 
 def read(source: Source, options: Options) -> Reading:
     if source.suffix in (".mht", ".mhtml"):
-        return _saved_page(source)
-    html, encoding = decode_html(source.read())
-    return _reading(html, encoding)
+        return _read_mhtml(source)
+    return _read_page(*decode_html(source.read()))
 
 
 def text_of(html: str) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
-    """The visible text of a page or a mail, its headings, and a remark where invisible text was kept out."""
-    return _text(_parsed(html))
+    """Return the visible text of a page or mail, its headings, and a remark if invisible text was kept out."""
+    return _text(_parse(html))
 
 
-def _reading(html: str, encoding: str = "", title: str = "", date: str = "") -> Reading:
-    parsed = _parsed(html)
-    tree = parsed.root
-    text, headings, remarks = _text(parsed)
+def _read_page(html: str, encoding: str = "", title: str = "", date: str = "") -> Reading:
+    tree = _parse(html)
+    text, headings, remarks = _text(tree)
     named = tree.css_first("head title, title")
     first = next((item.title for item in headings if item.level == 1), "")
     meta = {
@@ -84,225 +88,137 @@ def _reading(html: str, encoding: str = "", title: str = "", date: str = "") -> 
     )
 
 
-_AUTHORS = "author dc.creator dcterms.creator citation_author article:author".split()
-_DATES = (
-    "date dc.date dcterms.date dcterms.issued dcterms.created article:published_time citation_date dcterms.modified "
-    "article:modified_time last-modified"
-).split()
-_ISO = re.compile(r"\d{4}-\d\d(?:-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?)?)?|\d{4}$")
-
-
-# --- MHTML ----------------------------------------------------------------------------------------------------
-
-
-def _saved_page(source: Source) -> Reading:
-    """The page itself out of its pictures and style sheets; its frames only where it has no text of its own."""
+def _read_mhtml(source: Source) -> Reading:
+    """Read the page itself; its frames only if it has no text of its own."""
     message = message_from_bytes(source.read())
-    parts = [part for part in message.walk() if not part.is_multipart()]
-    pages = [part for part in parts if part.get_content_type() in ("text/html", "application/xhtml+xml")]
+    parts = [part for part in message.walk() if part.get_content_type() in ("text/html", "application/xhtml+xml")]
     start = message.get_param("start")
-    pages.sort(key=lambda part: part.get("Content-ID") != start if start else False)
-    if not pages or not message.keys():
+    parts.sort(key=lambda part: part.get("Content-ID") != start if start else False)
+    if not parts or not message.keys():
         raise ReadError("holds no web page", "Save the page again, or as HTML.")
-    title, date = _header(message, "Subject"), ""
+    title, date = str(message.get("Subject", "")), ""
+    with suppress(ValueError, LookupError):
+        title = str(make_header(decode_header(title)))
     with suppress(ValueError):
         date = parsedate_to_datetime(str(message["Date"])).isoformat()
-    for page in pages:
-        data = page.get_payload(decode=True)
-        charset = page.get_content_charset("")
-        reading = _reading(*decode_html(data if isinstance(data, bytes) else b"", charset), title, date)
+    for part in parts:
+        data = part.get_payload(decode=True)
+        html, encoding = decode_html(data if isinstance(data, bytes) else b"", part.get_content_charset(""))
+        reading = _read_page(html, encoding, title, date)
         if reading.pages[0].text.strip():
             return reading
     raise ReadError("has no text", "Open it to see whether it holds only pictures.")
 
 
-def _header(message: Message, name: str) -> str:
-    value = str(message.get(name, ""))
-    try:
-        return str(make_header(decode_header(value)))
-    except (ValueError, LookupError):
-        return value
-
-
-# --- the tree -------------------------------------------------------------------------------------------------
-
-_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)[^<>]*>?")
-_CLOSED = re.compile(r"<([a-zA-Z][\w-]*)((?:\s[^<>]*)?)/>")
-# Tags that are never closed or need not be: they do not nest however many there are.
-_FLAT = frozenset(
-    "area base br col embed hr img input link meta param source track wbr p li dd dt tr td th tbody thead tfoot option "
-    "body html head colgroup".split()
-)
-_FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())
-_MOST_NESTED, _MOST_FORMATTING = 1000, 30
-
-
-class _Tree(NamedTuple):
-    root: Any
-    remarks: tuple[Remark, ...]
-
-
-def _parsed(html: str) -> _Tree:
+def _parse(html: str) -> Any:
     from selectolax.lexbor import LexborHTMLParser
 
     html = clean(html)
-    head = html[:2048]
-    if head.lstrip().startswith("<?xml") or "http://www.w3.org/1999/xhtml" in head:
-        # XML may close any tag at once; HTML would take all that follows <title/> or <a id="x"/> into it.
-        html = _CLOSED.sub(lambda tag: tag[0] if tag[1].lower() in _FLAT else f"<{tag[1]}{tag[2]}></{tag[1]}>", html)
-    html, dropped = _bounded(html) if html.count("<") > _MOST_FORMATTING else (html, 0)
-    said = f"{dropped:,} tags nest too deep and were dropped; invisible text is not told apart in them"
-    return _Tree(LexborHTMLParser(html), (Remark(None, said),) if dropped else ())
+    if html[:2048].lstrip().startswith("<?xml") or "http://www.w3.org/1999/xhtml" in html[:2048]:
+        # XML closes any tag at once; HTML would take all that follows <a id="x"/> into it.
+        html = _SELF_CLOSED.sub(r"<\1\2></\1>", html)
+    return LexborHTMLParser(html)
 
 
-def _bounded(html: str) -> tuple[str, int]:
-    """Without the tags that nest too deep, and how many: the parser's time grows with the square of the depth.
-
-    Formatting that is left open would be opened anew in every paragraph; from some depth on it is a span.
-    """
-    nested = formatting = spans = dropped = 0
-
-    def kept(tag: re.Match[str]) -> str:
-        nonlocal nested, formatting, spans, dropped
-        name = tag[2].lower()
-        if name in _FLAT:
-            return tag[0]
-        mark = tag[0]
-        if name in _FORMATTING and tag[1]:
-            if not spans:
-                formatting -= formatting > 0
-                return mark
-            spans -= 1
-            mark = "</span>"
-        elif name in _FORMATTING:
-            if formatting < _MOST_FORMATTING:
-                formatting += 1
-                return mark
-            mark = f"<span{tag[0][1 + len(name) :]}"
-            spans += nested < _MOST_NESTED
-        if tag[1]:
-            nested -= nested > 0
-        elif nested >= _MOST_NESTED:
-            dropped += 1
-            return ""
-        else:
-            nested += 1
-        return mark
-
-    html = _TAG.sub(kept, html)
-    return html, dropped
-
-
-def _text(parsed: _Tree) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
-    tree = parsed.root
+def _text(tree: Any) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
     css = "\n".join(style.text() for style in tree.css("style"))
-    sheet = sheet_of(css)
+    rules = _rules(css)
     plain = tree.css_first("link[rel~=stylesheet]") is None and "background" not in css.lower()
-    within = tree.css_first("main, article") is not None
-    walk = _Walk(sheet, Look(None, (255, 255, 255) if plain else None), within)
-    for thorough in (False, True):  # a page that is nothing but menus, or says all without scripts
-        walk = _Walk(sheet, walk.look, within and not thorough, thorough)
-        walk.through(tree.root)
-        if walk.flow.size:
+    look = _Look(background=(255, 255, 255) if plain else None)
+    has_main = tree.css_first("main, article") is not None
+    for everything in (False, True):  # again with menus and <noscript> if there is nothing else
+        walker = _Walker(rules, look, has_main and not everything, everything)
+        walker.walk(tree.root)
+        if walker.writer.size:
             break
-    return "".join(walk.flow.pieces), tuple(walk.flow.headings), (*parsed.remarks, *walk.remarks())
+    hidden = " ".join(" ".join(walker.hidden).split())
+    remarks: tuple[Remark, ...] = ()
+    if any(character.isalnum() for character in hidden):
+        shown = hidden if len(hidden) <= 80 else hidden[:80] + "…"
+        remarks = (Remark(None, f"{len(hidden):,} characters of invisible text were kept out: “{shown}”"),)
+    return "".join(walker.writer.pieces), tuple(walker.writer.headings), remarks
 
 
-class _Walk:
-    """One pass through a tree, without recursion; what is seen goes into `flow`."""
+class _Walker:
+    """One pass through a tree, without recursion, that writes what can be seen."""
 
-    def __init__(self, sheet: Sheet, look: Look, within: bool, thorough: bool = False) -> None:
-        self.flow = _Flow()
-        self.look = look
+    def __init__(self, rules: _Rules, look: _Look, only_main: bool, everything: bool = False) -> None:
+        self.writer = _Writer()
         self.hidden: list[str] = []
-        self.sheet = sheet
-        self._within = within
-        self._thorough = thorough
+        self._rules = rules
+        self._look = look
+        self._only_main = only_main  # the page's headers and footers are left out, those of <main> are not
+        self._everything = everything
         self._lists: list[tuple[str, int]] = []
-        self._inside = 0  # main or article, whose headers and footers belong to the text
+        self._main_depth = 0
 
-    def through(self, root: Any) -> None:
+    def walk(self, root: Any) -> None:
         stack: list[Any] = [root]
         while stack:
             item = stack.pop()
             if callable(item):
                 item()
             elif item.tag == "-text":
-                self._words(item.text_content or "")
+                words = clean(item.text_content or "")
+                self.hidden.append(words) if self._look.invisible() else self.writer.add(words)
             elif (leave := self._enter(item)) is not None:
                 stack.append(leave)
                 stack.extend(reversed(list(item.iter(include_text=True))))
 
-    def remarks(self) -> tuple[Remark, ...]:
-        words = " ".join(" ".join(self.hidden).split())
-        if not any(character.isalnum() for character in words):
-            return ()
-        start = words if len(words) <= 80 else words[:80] + "…"
-        return (Remark(None, f"{len(words):,} characters of invisible text were kept out: “{start}”"),)
-
-    def _words(self, text: str) -> None:
-        if self.look.unseen():
-            self.hidden.append(clean(text))
-        else:
-            self.flow.add(clean(text))
-
     def _enter(self, node: Any) -> Callable[[], None] | None:
-        """What to do behind the children, or None where they are left out."""
-        tag = node.tag
-        if tag in _OUT and not (self._thorough and tag == "nav"):
+        """Open a node; return what closes it behind its children, or None if these are left out."""
+        tag, attributes = node.tag, node.attributes
+        if tag in _LEFT_OUT and not (self._everything and tag == "nav"):
             return None
-        attributes = node.attributes
-        style = self.sheet.of(tag, attributes)
-        if (tag in _FALLBACK or attributes.get("role") == "navigation") and not self._thorough:
+        is_extra = tag in ("noscript", "noframes") or attributes.get("role") == "navigation"
+        if (is_extra and not self._everything) or (
+            tag in ("header", "footer") and self._only_main and not self._main_depth
+        ):
             return None
-        if tag in ("header", "footer") and self._within and not self._inside:
-            return None
-        if "hidden" in attributes or gone(style):
+        style = _style(self._rules, tag, attributes)
+        if "hidden" in attributes or _not_shown(style):
             self.hidden.extend(_all_words(node))
             return None
-        if tag == "table" and self._table(node, attributes):
+        if tag == "table" and self._table(node, attributes, style):
             return None
-        before = self.look
-        self.look = before.under(tag, attributes, style)
-        leave = self._open(tag, node, attributes, style)
+        before = self._look
+        self._look = before.under(tag, attributes, style)
+        close = self._open(tag, attributes, style)
 
-        def close() -> None:
-            leave()
-            self.look = before
+        def leave() -> None:
+            close()
+            self._look = before
 
-        return close
+        return leave
 
-    def _open(
-        self, tag: str, node: Any, attributes: Mapping[str, str | None], style: dict[str, str]
-    ) -> Callable[[], None]:
-        flow = self.flow
-        if tag in _AROUND:
-            flow.put(_AROUND[tag][0])
-            return lambda: flow.put(_AROUND[tag][1])
+    def _open(self, tag: str, attributes: Mapping[str, str | None], style: Mapping[str, str]) -> Callable[[], None]:
+        writer = self.writer
+        if tag in _QUOTES:
+            writer.put(_QUOTES[tag][0])
+            return lambda: writer.put(_QUOTES[tag][1])
         if tag == "br":
-            flow.put("\n")
+            writer.put("\n")
         elif tag == "sup":
-            flow.raised = True
+            writer.raised = True
         elif tag == "img":
             words = " ".join(clean(attributes.get("alt") or "").split())
-            if len(words.split()) >= 3 and not self.look.unseen():
-                flow.put(f"[image: {words}]")
-        gap = _BLOCKS.get(tag)
-        if gap is None:
-            return _nothing
-        if tag in ("ul", "ol", "menu") and self._lists:
-            gap = 1
-        flow.end(gap)
-        if tag in ("h1", "h2", "h3", "h4", "h5", "h6"):
-            flow.opened = None
-            return lambda: flow.end_heading(int(tag[1]))
-        if tag in ("pre", "listing", "xmp", "plaintext"):
-            flow.raw += 1
+            if len(words.split()) >= 3 and not self._look.invisible():
+                writer.put(f"[image: {words}]")
+        if (gap := _GAPS.get(tag)) is None:
+            return lambda: None
+        gap = 1 if tag in _LISTS and self._lists else gap
+        writer.end(gap)
+        if re.fullmatch("h[1-6]", tag):
+            writer.opened = None
+            return lambda: writer.end_heading(int(tag[1]))
+        if tag in _PREFORMATTED:
+            writer.preformatted += 1
         elif tag in ("main", "article"):
-            self._inside += 1
-        elif tag in ("ul", "ol", "menu"):
+            self._main_depth += 1
+        elif tag in _LISTS:
             kind = style.get("list-style-type") or style.get("list-style") or attributes.get("type") or ""
-            first = int(number) if (number := (attributes.get("start") or "").strip()).lstrip("-").isdecimal() else 1
+            start = (attributes.get("start") or "").strip()
+            first = int(start) if start.lstrip("-").isdecimal() else 1
             self._lists.append((("-" if tag != "ol" else kind) if "none" not in kind else "none", first))
         elif tag == "li":
             self._item(attributes)
@@ -313,84 +229,85 @@ class _Walk:
         if (value := (attributes.get("value") or "").strip()).isdecimal():
             number = int(value)
         self._lists.append((kind, number + 1))
-        mark = "" if kind == "none" else "- " if kind == "-" else f"{format_number(number, _STYLES.get(kind, ''))}. "
-        self.flow.mark = "  " * min(len(self._lists) - 1, 6) + mark
+        mark = "" if kind == "none" else "- " if kind == "-" else f"{format_number(number, _NUMBERS.get(kind, ''))}. "
+        self.writer.mark = "  " * min(len(self._lists) - 1, 6) + mark
 
     def _close(self, tag: str, gap: int) -> None:
-        self.flow.end(gap)
-        if tag in ("pre", "listing", "xmp", "plaintext"):
-            self.flow.raw -= 1
+        self.writer.end(gap)
+        if tag in _PREFORMATTED:
+            self.writer.preformatted -= 1
         elif tag in ("main", "article"):
-            self._inside -= 1
-        elif tag in ("ul", "ol", "menu") and self._lists:
+            self._main_depth -= 1
+        elif tag in _LISTS and self._lists:
             self._lists.pop()
         elif tag == "li":
-            self.flow.mark = ""
+            self.writer.mark = ""
 
-    # --- tables
-
-    def _table(self, table: Any, attributes: Mapping[str, str | None]) -> bool:
-        """Write a table of data; False where it is there for the layout, or holds blocks."""
-        rows = [] if attributes.get("role") in ("presentation", "none") else rows_of(table)
+    def _table(self, table: Any, attributes: Mapping[str, str | None], style: Mapping[str, str]) -> bool:
+        """Write a table of data; return False for a table that only lays out the page."""
+        rows = [] if attributes.get("role") in ("presentation", "none") else _rows(table)
         cells = [cell for row in rows for cell in row]
         headed = any(cell.tag == "th" for cell in cells)
-        if len(rows) < (1 if headed else 2) or not all(is_simple(cell, headed) for cell in cells):
+        if len(rows) < (1 if headed else 2) or not all(_holds_words(cell, headed) for cell in cells):
             return False
-        inner = _Walk(self.sheet, self.look.under("table", attributes, self.sheet.of("table", attributes)), False)
-        grid, heads = laid_out(rows, inner.cell)
+        inner = _Walker(self._rules, self._look.under("table", attributes, style), False)
+        grid, heads = _grid(rows, inner.cell)
         used = [column for column in range(max(map(len, grid), default=0)) if any(row[column] for row in grid)]
         grid = [[row[column] for column in used] for row in grid]
         longest = max((len(text) for row in grid for text in row), default=0)
-        if len(used) < 2 or (not headed and longest > _LONGEST_CELL):
+        if len(used) < 2 or (not headed and longest > _MAX_CELL):
             return False
         self.hidden.extend(inner.hidden)
         captions = [inner.cell(child) for child in table.iter() if child.tag == "caption"]
-        while heads > 1 and len(set(grid[0])) == 1:  # a title that spans all columns
+        while heads > 1 and len(set(grid[0])) == 1:  # a title over all columns
             captions.append(grid.pop(0)[0])
             heads -= 1
         header = [" ".join(dict.fromkeys(filter(None, column))) for column in zip(*grid[:heads], strict=True)]
-        for caption in filter(None, captions):
-            self.flow.end(2)
-            self.flow.put(caption)
-        self.flow.end(2)
-        self.flow.emit("\n".join(markdown_rows([header or [""] * len(used), *grid[heads:]])))
-        self.flow.end(2)
+        for block in filter(None, (*captions, "\n".join(markdown_rows([header or [""] * len(used), *grid[heads:]])))):
+            self.writer.end(2)
+            self.writer.emit(block)
+        self.writer.end(2)
         return True
 
     def cell(self, node: Any) -> str:
-        """The words of one cell on one line."""
-        self.flow = _Flow()
-        self.through(node)
-        self.flow.end(0)
-        return " ".join("".join(self.flow.pieces).split())
+        """Return the words of a cell on one line."""
+        self.writer = _Writer()
+        self.walk(node)
+        self.writer.end(0)
+        return " ".join("".join(self.writer.pieces).split())
 
 
-# --- the text -------------------------------------------------------------------------------------------------
+def _all_words(node: Any) -> Iterator[str]:
+    stack = [node]
+    while stack:
+        item = stack.pop()
+        if item.tag == "-text":
+            yield clean(item.text_content or "")
+        elif item.tag not in _LEFT_OUT:
+            stack.extend(reversed(list(item.iter(include_text=True))))
 
-_WHITE = re.compile(r"\s+")
 
-
-class _Flow:
-    """Text as it is written: lines with the gaps between them, the heading and list item that are open."""
+class _Writer:
+    """The text: lines, the gaps between them, and the heading and list item that are open."""
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
         self.size = 0
         self.headings: list[Heading] = []
         self.mark = ""  # of the list item that begins with the next line
-        self.opened: tuple[int, int] | None = None  # where the words of the open heading began
-        self.raw = 0
+        self.opened: tuple[int, int] | None = None  # offset and piece where the open heading began
+        self.preformatted = 0
         self.raised = False
         self._line: list[str] = []
         self._gap = 0
 
     def add(self, text: str) -> None:
-        if not self.raw:
-            text = _WHITE.sub(" ", text)
+        if not self.preformatted:
+            text = re.sub(r"\s+", " ", text)
         if self.raised and text:
             self.raised = False
             if text[0].isdecimal() and self._line and self._line[-1][-1:].isdecimal():
-                self._line.append("^")  # 10 to the 6th is not 106, and a note's number not a part of the year
+                self._line.append("^")  # keeps 10 to the 6th from becoming 106
         self.put(text)
 
     def put(self, text: str) -> None:
@@ -398,12 +315,13 @@ class _Flow:
             self._line.append(text)
 
     def end(self, gap: int) -> None:
-        """End the line; at least `gap` line ends will be between it and the next."""
+        """End the line, with at least `gap` line ends before the next one."""
         if self._line:
             line = "".join(self._line)
             self._line.clear()
             self.raised = False
-            text = line.strip("\n") if self.raw else re.sub(r" *\n *", "\n", re.sub(" {2,}", " ", line)).strip()
+            is_code = self.preformatted
+            text = line.strip("\n") if is_code else re.sub(r" *\n *", "\n", re.sub(" {2,}", " ", line)).strip()
             if text.strip():
                 self.emit(re.sub(r"\n{3,}", "\n\n", text))
             elif "\n" in line:
@@ -411,8 +329,8 @@ class _Flow:
         self._gap = max(self._gap, gap)
 
     def emit(self, text: str) -> None:
-        mark, self.mark = self.mark, ""
-        before = ("\n" * self._gap if self.pieces else "") + mark
+        before = ("\n" * self._gap if self.pieces else "") + self.mark
+        self.mark = ""
         self.pieces += (before, text)
         if self.opened is None:
             self.opened = (self.size + len(before), len(self.pieces) - 1)
@@ -423,20 +341,209 @@ class _Flow:
         self.end(2)
         if self.opened is not None:
             start, piece = self.opened
-            self.headings.append(
-                Heading(start, level, " ".join("".join(self.pieces[piece:]).split()).strip("\u200b")[:200])
-            )
+            title = " ".join("".join(self.pieces[piece:]).split()).strip("\u200b")
+            self.headings.append(Heading(start, level, title[:200]))
 
 
-def _nothing() -> None:
-    pass
+# --- tables -----------------------------------------------------------------------------------------------------
+
+_MAX_CELLS = 500_000
+_MAX_CELL = 1_500  # characters; in a table without headers longer cells are columns of a layout
+_NEVER_IN_CELLS = frozenset(("table", "form", "main", "article"))
+_RARE_IN_CELLS = frozenset("h1 h2 h3 h4 h5 h6 ul ol dl blockquote pre hr section input select textarea".split())
 
 
-def _all_words(node: Any) -> Iterator[str]:
-    stack = [node]
+def _rows(table: Any) -> list[list[Any]]:
+    """Return the cells of a table's own rows, without those of tables inside it."""
+    groups = [child for child in table.iter() if child.tag in ("thead", "tbody", "tfoot", "tr")]
+    rows = [row for group in groups for row in ([group] if group.tag == "tr" else group.iter()) if row.tag == "tr"]
+    return [cells for row in rows if (cells := [cell for cell in row.iter() if cell.tag in ("td", "th")])]
+
+
+def _holds_words(cell: Any, headed: bool) -> bool:
+    """Return whether a cell holds words, not a piece of a page."""
+    stack, paragraphs = list(cell.iter()), 0
     while stack:
-        item = stack.pop()
-        if item.tag == "-text":
-            yield clean(item.text_content or "")
-        elif item.tag not in _OUT:
-            stack.extend(reversed(list(item.iter(include_text=True))))
+        node = stack.pop()
+        paragraphs += node.tag in ("p", "div")
+        if node.tag in _NEVER_IN_CELLS or (not headed and (node.tag in _RARE_IN_CELLS or paragraphs > 4)):
+            return False
+        stack.extend(node.iter())
+    return True
+
+
+def _grid(rows: list[list[Any]], words: Callable[[Any], str]) -> tuple[list[list[str]], int]:
+    """Return the words of each row with spans filled in, and how many rows are the header.
+
+    Header cells repeat their words over what they span, so that each column has a name; other spans are empty.
+    """
+    grid: list[list[str]] = []
+    heads, at_top = 0, True
+    from_above: dict[int, tuple[int, str]] = {}  # column -> rows that a cell still takes, and its words
+    for cells in rows:
+        row: list[str] = []
+
+        def fill(row: list[str] = row) -> None:
+            while len(row) in from_above:
+                left, text = from_above.pop(len(row))
+                if left > 1:
+                    from_above[len(row)] = (left - 1, text)
+                row.append(text)
+
+        in_head = cells[0].parent.parent.tag == "thead"
+        is_head = in_head or all(cell.tag == "th" for cell in cells)
+        for cell in cells:
+            fill()
+            text, attributes = words(cell), cell.attributes
+            repeated = text if (is_head or cell.tag == "th") and len(text) < 200 else ""
+            below = min(_span(attributes.get("rowspan")), len(rows)) - 1
+            for index in range(min(_span(attributes.get("colspan")), 100)):
+                if below:
+                    from_above[len(row)] = (below, repeated)
+                row.append(repeated if index else text)
+        fill()
+        if len(row) * len(rows) > _MAX_CELLS:
+            return [], 0
+        if any(row):
+            # A row whose cells all reach down into the next ones only labels them.
+            is_label = not in_head and all(_span(cell.attributes.get("rowspan")) > 1 for cell in cells)
+            at_top = at_top and is_head and heads < 4 and not (heads and is_label)
+            heads += at_top
+            grid.append(row)
+    width = max(map(len, grid), default=0)
+    if not heads and not any(cell.tag == "th" for row in rows for cell in row):
+        heads = 1
+    return [[*row, *[""] * (width - len(row))] for row in grid], heads
+
+
+def _span(value: str | None) -> int:
+    return int(value) if value and value.isdecimal() and 0 < len(value) < 6 and int(value) else 1
+
+
+# --- what can be seen -------------------------------------------------------------------------------------------
+
+_Rules = dict[str, dict[str, str]]  # declarations by selector, for one class, name or tag
+_Colour = tuple[int, int, int]
+_SELECTOR = re.compile(r"[a-z][a-z0-9]*|(?:[a-z][a-z0-9]*)?\.[\w-]+|#[\w-]+")
+_PROPERTIES = frozenset(
+    "display visibility opacity font-size color background background-color position left top right bottom text-indent "
+    "overflow height max-height width max-width clip mso-hide list-style list-style-type font".split()
+)
+_FONT_SIZE = re.compile(r"(?:^|\s)(\d{0,9}\.?\d{1,9}(?:px|pt|em|rem|%)?)(?=[\s/])")
+_COLOUR = re.compile(r"#([0-9a-f]{6}|[0-9a-f]{3})\b|rgba?\(\s*(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})|\b([a-z]+)\b")
+_COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255),
+            "yellow": (255, 255, 0), "gray": (128, 128, 128), "grey": (128, 128, 128), "silver": (192, 192, 192),
+            "navy": (0, 0, 128), "whitesmoke": (245, 245, 245), "snow": (255, 250, 250)}  # fmt: skip
+
+
+def _rules(css: str) -> _Rules:
+    css = re.sub(r"/\*.*?(?:\*/|$)|<!--|-->", "", css[:2_000_000], flags=re.S)
+    rules: _Rules = {}
+    depth = start = opened = 0
+    for brace in re.finditer("[{}]", css):  # rules inside @media and the like apply only sometimes
+        if brace[0] == "{":
+            depth += 1
+            opened = brace.start() if depth == 1 else opened
+            continue
+        depth = max(depth - 1, 0)
+        if depth:
+            continue
+        body = css[opened + 1 : brace.start()]
+        for selector in css[start:opened].rpartition(";")[2].split(",") if "{" not in body else ():
+            if _SELECTOR.fullmatch(selector := selector.strip()) and (style := _declarations(body)):
+                rules[selector] = rules.get(selector, {}) | style
+        start = brace.end()
+    return rules
+
+
+def _declarations(style: str) -> dict[str, str]:
+    pairs = (declaration.partition(":") for declaration in style.lower().split(";"))
+    return {
+        name.strip(): value.replace("!important", "").strip() for name, _, value in pairs if name.strip() in _PROPERTIES
+    }
+
+
+def _style(rules: _Rules, tag: str, attributes: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the declarations for an element itself; `_Look` has what it inherits."""
+    found: dict[str, str] = {}
+    if rules:
+        classes = (attributes.get("class") or "").split()[:50]
+        names = [tag, *(name for one in classes for name in (f".{one}", f"{tag}.{one}")), f"#{attributes.get('id')}"]
+        for name in names:
+            found |= rules.get(name, {})
+    return found | _declarations(attributes.get("style") or "")
+
+
+def _not_shown(style: Mapping[str, str]) -> bool:
+    """Return whether an element is not shown, with all that is in it."""
+    if not style:
+        return False
+    sizes = (_number(style.get(name)) for name in ("height", "max-height", "width", "max-width"))
+    placed = style.get("position") in ("absolute", "fixed")
+    sides = (_number(style.get(name), 0) for name in ("left", "top", "right", "bottom"))
+    clip = style.get("clip", "").replace(" ", "")
+    return (
+        style.get("display") == "none"
+        or style.get("mso-hide") == "all"
+        or _number(style.get("opacity")) == 0
+        or (style.get("overflow") == "hidden" and 0 in sizes)
+        or (placed and (min(sides) <= -500 or clip.startswith(("rect(0,0,0", "rect(0000", "rect(1px,1px"))))
+        or _number(style.get("text-indent"), 0) <= -500
+    )
+
+
+def _number(value: str | None, default: float = 1) -> float:
+    match = re.match(r"-?(?:\d{1,18}\.?\d{0,9}|\.\d{1,9})", value or "")
+    return float(match[0]) if match else default
+
+
+class _Look(NamedTuple):
+    """What text inherits: its colour and background (None if unknown), and whether it is tiny or invisible."""
+
+    colour: _Colour | None = None
+    background: _Colour | None = None
+    tiny: bool = False
+    off: bool = False
+
+    def invisible(self) -> bool:
+        if self.tiny or self.off:
+            return True
+        if self.colour is None or self.background is None:
+            return False
+        return sum(abs(one - other) for one, other in zip(self.colour, self.background, strict=True)) <= 24
+
+    def under(self, tag: str, attributes: Mapping[str, str | None], style: Mapping[str, str]) -> _Look:
+        colour, background, tiny, off = self
+        if tag == "a" and "href" in attributes:
+            colour = None  # links have their own
+        if tag in ("body", "font") and (name := attributes.get("text" if tag == "body" else "color")):
+            colour = _colour(name)
+        if name := attributes.get("bgcolor"):
+            background = _colour(name)
+        if attributes.get("background"):
+            background = None
+        if style:
+            colour = _colour(style["color"]) if style.get("color", "inherit") != "inherit" else colour
+            for property_ in ("background", "background-color"):
+                if style.get(property_, "none") not in ("none", "transparent", "inherit", "initial", "0", "unset"):
+                    background = _colour(style[property_])
+            if size := style.get("font-size") or next(iter(_FONT_SIZE.findall(style.get("font", "")[:200])), ""):
+                tiny = _number(size) == 0 or (size.endswith(("px", "pt")) and _number(size) <= 1)
+            off = style["visibility"] in ("hidden", "collapse") if "visibility" in style else off
+        return _Look(colour, background, tiny, off)
+
+
+def _colour(value: str) -> _Colour | None:
+    """Return the colour in a declaration; None for a picture, a gradient or an unknown name."""
+    value = value.lower()[:1000]
+    if "url(" in value or "gradient" in value:
+        return None
+    for digits, red, green, blue, name in _COLOUR.findall(value):
+        if digits:
+            digits = digits if len(digits) == 6 else "".join(digit * 2 for digit in digits)
+            return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
+        if red:
+            return min(int(red), 255), min(int(green), 255), min(int(blue), 255)
+        if name in _COLOURS:
+            return _COLOURS[name]
+    return None

@@ -1,14 +1,14 @@
-"""Data as a person would search it: JSON, JSON Lines, XML and YAML.
+"""Read data: JSON, JSON Lines, YAML and XML.
 
-JSON is stored as indented "key: value" lines in the order of the file, numbers as written, keys that come twice
-twice; a list of flat records is a table. YAML is such text already and stored as it is, comments too: its aliases are
-never expanded. XML that holds prose (DocBook, JATS, TEI, XHTML) is read as prose with its titles as headings, other
-XML like JSON, with the names of its elements as keys. Keys that open a group, and records, are headings, two levels
-deep. Not JSON: ReadError with the place. YAML that is not sound is read as plain text, with a remark.
+JSON becomes indented "key: value" lines in the order of the file, with numbers as written; a list of flat records is a
+table. YAML is stored as it is, and its aliases are never expanded. XML that holds prose (DocBook, JATS, TEI, XHTML) is
+read as prose with its titles as headings, other XML like JSON. Keys that open a group, and records, are headings, two
+levels deep. Broken JSON and XML are refused with the place; broken YAML is read as plain text, with a remark.
 """
 
 from __future__ import annotations
 
+import html as entities
 import json
 import re
 from dataclasses import replace
@@ -17,22 +17,21 @@ from itertools import groupby
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import package as safe_xml
 from localrag.ingest.readers.blocks import markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
+from localrag.ingest.readers.package import PARSE_ERRORS, parse_xml
 from localrag.ingest.readers.source import Options, Source, another_kind
 from localrag.ingest.readers.text import decode_guessing, decode_html, guess_remark
 from localrag.ingest.readers.web import text_of
-from localrag.ingest.readers.xml_prose import as_html, is_prose, local_name, prose
 from localrag.types import Heading, Page, Reading, Remark
 
-_DEEPEST = 200
-# What a record is called by, where it has it.
+_MAX_DEPTH = 200
+# Keys that name a record, best first.
 _NAMES = ("title", "name", "subject", "label", "id", "key", "number", "code")
 
 
 class Pairs(tuple[tuple[str, "Value"], ...]):
-    """An object with its keys in order, also those that come twice."""
+    """An object with its keys in order, also repeated ones."""
 
 
 Value = str | Pairs | list["Value"]
@@ -89,12 +88,12 @@ def _json_lines(text: str) -> Value:
 
 def _not_json(line: int, error: json.JSONDecodeError) -> ReadError:
     return ReadError(
-        f"is not sound JSON: line {line}, column {error.colno}: {error.msg}", "Mend it there, or get it anew."
+        f"is not valid JSON: line {line}, column {error.colno}: {error.msg}", "Repair it there, or get a new copy."
     )
 
 
 def _too_deep() -> ReadError:
-    return ReadError("is nested too deep to be read", "Have the program that wrote it write a flatter file.")
+    return ReadError("is nested too deep to be read", "Export it as a flatter file.")
 
 
 def _parsed(text: str) -> Value:
@@ -104,33 +103,33 @@ def _parsed(text: str) -> Value:
         )
     except RecursionError as error:
         raise _too_deep() from error
-    return _worded(parsed, 0)
+    return _with_literals(parsed, 0)
 
 
-def _worded(value: object, depth: int) -> Value:
-    """The same with true, false and null as they are written."""
-    if depth > _DEEPEST:
+def _with_literals(value: object, depth: int) -> Value:
+    """Return the value with true, false and null as they are written."""
+    if depth > _MAX_DEPTH:
         raise _too_deep()
     if isinstance(value, Pairs):
-        return Pairs((key, _worded(item, depth + 1)) for key, item in value)
+        return Pairs((key, _with_literals(item, depth + 1)) for key, item in value)
     if isinstance(value, list):
-        return [_worded(item, depth + 1) for item in value]
+        return [_with_literals(item, depth + 1) for item in value]
     if isinstance(value, str):
         return value
     return "null" if value is None else str(value).lower()
 
 
 class _Writer:
-    """Values as indented lines, with headings for groups and records of the two highest levels.
+    """Writes values as indented lines, with headings for groups and records of the two highest levels.
 
-    Behind a group, what stands beside it has headings too: it would else seem to belong to the group.
+    Keys behind a group have headings too, or they would seem to belong to the group.
     """
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
         self.headings: list[Heading] = []
         self._size = 0
-        self._records = 0  # how many records are open: inside them nothing is a heading
+        self._open_records = 0  # inside a record nothing is a heading
 
     def _line(self, text: str) -> None:
         text = clean(text) + "\n"
@@ -141,15 +140,15 @@ class _Writer:
         if self.pieces and self.pieces[-1] != "\n":
             self._line("")
 
-    def _head(self, depth: int, title: str) -> bool:
-        if depth > 1 or self._records:
+    def _heading(self, depth: int, title: str) -> bool:
+        if depth > 1 or self._open_records:
             return False
         self._blank()
         self.headings.append(Heading(self._size + 2 * depth, depth + 1, title))
         return True
 
     def value(self, value: Value, depth: int, key: str | None = None, mark: str = "") -> None:
-        """Write a value under its key; `mark` is the dash of the list item that begins here."""
+        """Write a value under its key; `mark` is the dash of a list item."""
         name = "  " * (depth - bool(mark)) + mark + ("" if key is None else f"{key}:")
         if isinstance(value, str) and "\n" in value:
             self._text(value, name, depth)
@@ -171,10 +170,10 @@ class _Writer:
             self._line("  " * (depth + 1) + line if line.strip() else "")
 
     def _pairs(self, pairs: Pairs, depth: int) -> None:
-        behind = False
+        after_group = False
         for key, item in pairs:
-            if behind or not (isinstance(item, str) or _one_line(item)):
-                behind = self._head(depth, _short(key)) or behind
+            if after_group or not (isinstance(item, str) or _one_line(item)):
+                after_group = self._heading(depth, _short(key)) or after_group
             self.value(item, depth, key)
 
     def _list(self, values: list[Value], depth: int) -> None:
@@ -188,15 +187,15 @@ class _Writer:
             if not isinstance(item, Pairs) or not item:
                 self.value(item, depth + 1, None, "- ")
                 continue
-            self._head(depth, _called(item, number))
-            self._records += 1
+            self._heading(depth, _record_title(item, number))
+            self._open_records += 1
             for index, (key, each) in enumerate(item):
                 self.value(each, depth + 1, key, "" if index else "- ")
-            self._records -= 1
+            self._open_records -= 1
 
 
 def _one_line(value: Value) -> str:
-    """Words or a number, or a list of a few of them, on one line; empty where it is not that."""
+    """Return a text, a number, or a short list of them on one line; "" if the value needs more."""
     if not value:
         return "{}" if isinstance(value, Pairs) else "[]" if isinstance(value, list) else '""'
     if isinstance(value, str):
@@ -207,7 +206,7 @@ def _one_line(value: Value) -> str:
 
 
 def _table(values: list[Value]) -> list[list[str]]:
-    """Rows with a header, where these are flat records with (nearly) the same keys."""
+    """Return rows with a header if the values are flat records with mostly the same keys, else []."""
     records = [value for value in values if isinstance(value, Pairs)]
     if len(records) < 2 or len(records) < len(values):
         return []
@@ -228,8 +227,8 @@ def _fits(text: str) -> bool:
     return len(text) <= 200 and "\n" not in text
 
 
-def _called(record: Pairs, number: int) -> str:
-    """What a record is shown as: its number, and its name where it has one."""
+def _record_title(record: Pairs, number: int) -> str:
+    """Return a record's number, with its name if it has one."""
     named = {key.lower(): item for key, item in reversed(record) if isinstance(item, str) and item.strip()}
     name = next((named[key] for key in _NAMES if key in named), "")
     return f"record {number} ({_short(name)})" if name else f"record {number}"
@@ -252,34 +251,34 @@ def _read_yaml(text: str) -> Reading:
         starts.append(starts[-1] + len(line) + 1)
     headings: list[Heading] = []
     remarks: tuple[Remark, ...] = ()
-    open_groups: list[bool] = []  # whether each collection that is open is a mapping
-    key: list[Heading | None] = [None]  # of each, the key whose value comes next
-    behind: list[bool] = [False]  # of each, whether a group in it was a heading: so is then what stands beside it
+    open_groups: list[bool] = []  # for each open collection, whether it is a mapping
+    key: list[Heading | None] = [None]  # for each, the key whose value comes next
+    after_group: list[bool] = [False]  # for each, whether it had a group, so that keys behind it are headings
     try:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
                 if len(open_groups) <= 2 and all(open_groups) and (heading := key[-1]) is not None:
                     headings.append(heading)
-                    behind[-1] = True
+                    after_group[-1] = True
                 key[-1] = None
                 open_groups.append(isinstance(event, yaml.MappingStartEvent))
                 key.append(None)
-                behind.append(False)
+                after_group.append(False)
             elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
                 open_groups.pop()
                 key.pop()
-                behind.pop()
+                after_group.pop()
             elif isinstance(event, yaml.ScalarEvent) and open_groups and open_groups[-1] and key[-1] is None:
                 at = starts[event.start_mark.line] + event.start_mark.column
                 key[-1] = Heading(at, len(open_groups), _short(event.value))
             elif isinstance(event, (yaml.ScalarEvent, yaml.AliasEvent)):
-                if behind[-1] and (heading := key[-1]) is not None:
+                if after_group[-1] and (heading := key[-1]) is not None:
                     headings.append(heading)
                 key[-1] = None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        remarks = (Remark(None, f"It is not sound YAML{where} and was read as plain text."),)
+        remarks = (Remark(None, f"It is not valid YAML{where} and was read as plain text."),)
     title = re.search(r"""^title:[ \t]*["']?([^"'\n|>]+)""", text, re.M)
     return Reading((Page(text, headings=tuple(headings)),), clean_title(title[1]) if title else "", (), remarks)
 
@@ -291,44 +290,44 @@ def _read_xml(source: Source) -> Reading:
     data = source.read()
     guessed = ""
     try:
-        root = safe_xml.parse_xml(data)
-    except safe_xml.PARSE_ERRORS as error:
+        root = parse_xml(data)
+    except PARSE_ERRORS as error:
         # The parser knows few encodings, and some files do not name theirs.
         text, guessed = decode_html(data)
         try:
             known = _NAMED.sub(_character, text)
             if _ELSEWHERE.search(known):
                 known = _NAMED.sub(lambda name: name[0] if name[1] in _OWN else f"&amp;{name[1]}", known)
-            root = safe_xml.parse_xml(_DECLARATION.sub("", known).encode())
-        except safe_xml.PARSE_ERRORS:
+            root = parse_xml(_DECLARATION.sub("", known).encode())
+        except PARSE_ERRORS:
             if re.search(r"<html[\s>]", text[:2000], re.I):
-                return prose(text, None)
+                return _prose(text, None)
             if other := another_kind(source, "XML", "an XML file"):
                 raise other from error
-            raise ReadError(f"is not sound XML: {error}", "Mend it there, or get it anew.") from error
-    if local_name(root) == "html":
-        reading = prose(decode_html(data)[0], root)
-    elif is_prose(root):
-        reading = prose(as_html(root), root)
+            raise ReadError(f"is not valid XML: {error}", "Repair it there, or get a new copy.") from error
+    if _local_name(root) == "html":
+        reading = _prose(decode_html(data)[0], root)
+    elif _is_prose(root):
+        reading = _prose(_as_html(root), root)
     else:
-        reading = _reading(Pairs([(_key(local_name(root)), _element(root, 0))]))
+        reading = _reading(Pairs([(_key(_local_name(root)), _element(root, 0))]))
     return replace(reading, remarks=(*guess_remark(guessed), *reading.remarks))
 
 
 _DECLARATION = re.compile(r"^\ufeff?\s*(?:<\?xml[^>]*\?>)?\s*")
 _NAMED = re.compile(r"&([A-Za-z]\w*;)")
 _OWN = ("amp;", "lt;", "gt;", "quot;", "apos;")
-# A list of names that lies in another file is not fetched; what it names is left as it is written.
+# An external list of entities is not fetched; entities then stay as they are written.
 _ELSEWHERE = re.compile(r"<!DOCTYPE\s+[\w.:-]+\s+(?:SYSTEM|PUBLIC)\b")
 
 
 def _character(name: re.Match[str]) -> str:
-    """A character that HTML has a name for and XML has not."""
+    """Return the character that HTML has a name for."""
     return name[0] if name[1] in _OWN else html5.get(name[1], name[0])
 
 
 def _key(name: str) -> str:
-    """An element's name as words: invoiceNumber, invoice_number and invoice-number are "invoice number"."""
+    """Return an element's name as words: invoiceNumber and invoice_number are "invoice number"."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip() or name
 
 
@@ -336,11 +335,11 @@ _MARKUP = re.compile(r"</?(?:p|div|br|span|ul|ol|li|a|b|i|em|strong|table|h[1-6]
 
 
 def _element(element: Element, depth: int) -> Value:
-    """An element as a value: what runs in its text as words, its attributes and elements by their names."""
+    """Return an element as a value: mixed content as text, attributes and elements by their names."""
     children = [child for child in element if isinstance(child.tag, str)]
     mixed = children and any(text and text.strip() for text in (element.text, *(child.tail for child in element)))
     attributes = Pairs((_key(name), text) for name, text in element.attrib.items() if "}" not in name and text.strip())
-    if not children or mixed or depth >= _DEEPEST:
+    if not children or mixed or depth >= _MAX_DEPTH:
         text = "".join(element.itertext())
         if _MARKUP.search(text):
             text = text_of(text)[0]  # a page inside, as in news feeds
@@ -354,10 +353,114 @@ def _element(element: Element, depth: int) -> Value:
             return f"{text} ({', '.join(f'{name}: {value}' for name, value in attributes)})"
         return Pairs([*attributes, ("text", text)])
     found: list[tuple[str, Value]] = list(attributes)
-    for name, run in groupby(children, key=lambda child: _key(local_name(child))):
+    for name, run in groupby(children, key=lambda child: _key(_local_name(child))):
         values = [value for child in run if (value := _element(child, depth + 1))]
         if len(values) == len(children) > 1 and not attributes:
             return values  # a list of like things
         if values:
             found.append((name, values[0] if len(values) == 1 else values))
     return Pairs(found)
+
+
+# --- prose in XML ----------------------------------------------------------------------------------------------
+
+_PARAGRAPHS = frozenset("p para simpara ab".split())
+_SECTIONS = frozenset("sec section chapter article part appendix app abstract preface topic sect1 sect2 sect3 sect4 "
+                      "div div1 div2 div3 ref-list bibliography book".split())  # fmt: skip
+_ALWAYS_TITLES = frozenset(("heading", "invention-title"))
+_TITLES = _ALWAYS_TITLES | {"title", "head", "article-title"}
+_TITLED = _SECTIONS | set("title-group info bookinfo articleinfo chapterinfo concept task reference".split())
+_TAGS = {
+    **dict.fromkeys(_PARAGRAPHS, "p"), **dict.fromkeys(_SECTIONS, "section"),
+    "list": "ul", "itemizedlist": "ul", "orderedlist": "ol", "list-item": "li", "listitem": "li", "item": "li",
+    "ul": "ul", "ol": "ol", "li": "li", "variablelist": "dl", "def-list": "dl", "term": "dt",
+    "disp-quote": "blockquote",
+    "blockquote": "blockquote", "code": "pre", "programlisting": "pre", "preformat": "pre", "l": "div", "lg": "p",
+    "table": "table", "thead": "thead", "tbody": "tbody", "tfoot": "tfoot", "tr": "tr", "th": "th", "td": "td",
+    "row": "tr", "entry": "td", "sup": "sup", "superscript": "sup", "sub": "sub", "title-group": "div",
+}  # fmt: skip
+_INLINE = frozenset(("", "sup", "sub"))
+_LEFT_OUT = frozenset(
+    "tex-math journal-meta article-id object-id custom-meta-group self-uri annotation contrib-id institution-id "
+    "pub-date".split()
+)
+
+
+def _local_name(element: Element) -> str:
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def _is_prose(root: Element) -> bool:
+    """Return whether there are paragraphs: one below an element named like a section, else three."""
+    names = [_local_name(item) for item in root.iter()]
+    return sum(name in _PARAGRAPHS for name in names) >= (1 if names[0] in _SECTIONS or names[0] == "TEI" else 3)
+
+
+def _prose(html: str, root: Element | None) -> Reading:
+    text, headings, remarks = text_of(html)
+    title = ""
+    if root is not None:
+        named = next((item for item in root.iter() if _local_name(item) in _TITLES), None)
+        title = " ".join("".join(named.itertext()).split()) if named is not None else ""
+    names = [item for item in (root.iter() if root is not None else ()) if item.get("contrib-type") == "author"]
+    authors = [" ".join((item.findtext(f".//{part}") or "").strip() for part in _NAME_PARTS) for item in names[:50]]
+    year = next((item for item in (root.iter("pub-date") if root is not None else ())), None)
+    parts = [(year.findtext(part) or "").zfill(2) for part in ("year", "month", "day")] if year is not None else []
+    date = re.match(r"\d{4}(-\d\d(-\d\d)?)?", "-".join(parts).replace("-00", ""))
+    author = clean_title("; ".join(filter(str.strip, authors)))
+    return Reading((Page(text, headings=headings),), clean_title(title), (), remarks, author, date[0] if date else "")
+
+
+_NAME_PARTS = ("given-names", "surname")
+
+
+def _as_html(root: Element) -> str:
+    """Return prose in the tags of HTML; unknown elements become paragraphs or groups of them."""
+    parents = {child: parent for parent in root.iter() for child in parent}
+
+    def tag_of(element: Element) -> str:
+        name = _local_name(element)
+        return "" if name in _SECTIONS and not len(element) else _TAGS.get(name, "")
+
+    titles = _TITLES - {"title"} if _local_name(root) in ("TEI", "TEI.2") else _TITLES
+
+    def is_title(element: Element) -> bool:
+        name = _local_name(element)
+        return name in titles and (name in _ALWAYS_TITLES or _local_name(parents.get(element, root)) in _TITLED)
+
+    blocks: set[Element] = set()  # elements with blocks inside
+    for element in root.iter():
+        if tag_of(element) not in _INLINE or is_title(element):
+            above = parents.get(element)
+            while above is not None and above not in blocks:
+                blocks.add(above)
+                above = parents.get(above)
+    written: list[str] = []
+    level = 0
+    stack: list[tuple[Element | str, bool]] = [(root, False)]
+    while stack:
+        item, inline = stack.pop()
+        if isinstance(item, str):
+            level -= item == "</section>"
+            written.append(item)
+            continue
+        name = _local_name(item)
+        tail = entities.escape(item.tail or "", quote=False) or " "
+        if not name or name in _LEFT_OUT:
+            written.append(tail)
+            continue
+        tag = tag_of(item)
+        if not inline and is_title(item):
+            tag = f"h{min(max(level, 1), 6)}"
+        elif not tag and not inline:
+            tag = "div" if item in blocks else "p"
+        level += tag == "section"
+        spans = "".join(f' {key}="{item.get(key)}"' for key in ("colspan", "rowspan") if item.get(key, "x").isdigit())
+        written.append(f"<{tag}{spans}>" if tag else "")
+        written.append(entities.escape(item.text or "", quote=False))
+        stack.append((tail, inline))
+        if tag:
+            stack.append((f"</{tag}>", inline))
+        within = inline or tag in ("p", "pre") or tag.startswith("h") or (item not in blocks and bool(tag))
+        stack.extend((child, within) for child in reversed(item))
+    return "".join(written)

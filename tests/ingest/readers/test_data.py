@@ -48,7 +48,7 @@ def test_records_that_are_not_flat_are_headings_with_their_names():
     ]  # fmt: skip
 
 
-def test_what_stands_behind_a_group_does_not_seem_to_belong_to_it():
+def test_keys_behind_a_group_do_not_seem_to_belong_to_it():
     content = '{"id": 1, "seller": {"name": "Jo", "at": {"city": "Ulm"}, "tel": 5}, "total": 9}'
     assert headings(content) == [
         (1, "seller", "seller:"), (2, "at", "at:"), (2, "tel", "tel: 5"), (1, "total", "total: 9"),
@@ -73,7 +73,7 @@ def test_json_lines_are_a_table_or_records(name):
     assert text('{"a": {"b": 1}}\n{"a": 2}', name) == "- a:\n    b: 1\n\n- a: 2"
 
 
-def test_unsound_json_is_refused_with_its_place():
+def test_invalid_json_is_refused_with_its_place():
     with pytest.raises(ReadError, match="line 2, column 8: Expecting value"):
         read('{"a": 1,\n  "b": }')
     with pytest.raises(ReadError, match="line 3, column 1: Expecting value"):
@@ -83,7 +83,7 @@ def test_unsound_json_is_refused_with_its_place():
 
 
 @pytest.mark.parametrize("depth", [300, 100_000])
-def test_bottomless_json_is_refused(depth):
+def test_deeply_nested_json_is_refused(depth):
     with pytest.raises(ReadError, match="nested too deep"):
         read("[" * depth + "]" * depth)
     with pytest.raises(ReadError, match="nested too deep"):
@@ -121,7 +121,7 @@ def test_yaml_is_stored_as_it_is_written_with_its_groups_as_headings():
     ]  # fmt: skip
 
 
-def test_headings_of_yaml_stand_right_behind_letters_of_several_bytes():
+def test_headings_of_yaml_are_right_behind_multibyte_letters():
     assert headings("größe: é\n\U0001f600: {a: 1}\nmaße:\n  höhe: {cm: 5}\n", "a.yaml") == [
         (1, "\U0001f600", "\U0001f600: {a: 1}"), (1, "maße", "maße:"), (2, "höhe", "höhe: {cm: 5}"),
     ]  # fmt: skip
@@ -137,9 +137,9 @@ def test_aliases_of_yaml_are_never_expanded():
     "content",
     ["{{ if x }}\na: b\n", "a: [1\nb: 2\n", "[" * 50_000, "a: \tb: c: d\n", "!!python/object/apply:os.system [x]: {\n"],
 )
-def test_yaml_that_is_not_sound_is_read_as_text_and_that_is_said(content):
+def test_invalid_yaml_is_read_as_text_with_a_remark(content):
     reading = read(content, "a.yaml")
-    assert reading.pages[0].text == content and "not sound YAML" in reading.remarks[0].text
+    assert reading.pages[0].text == content and "not valid YAML" in reading.remarks[0].text
 
 
 # --- XML
@@ -223,7 +223,7 @@ PICTURE = '<!ENTITY US20010031492A1-D00001.TIF SYSTEM "D00001.TIF" NDATA TIF>'
 def test_names_of_pictures_are_no_entities_that_text_can_refer_to():
     declared = f"{PICTURE}<!ENTITY b PUBLIC '-//x//y' 'b.tif' NDATA TIF >"
     assert text(f"<!DOCTYPE x [{declared}]><x><y>A claim.</y></x>", "a.xml") == "x:\n  y: A claim."
-    with pytest.raises(ReadError, match="not sound XML"):
+    with pytest.raises(ReadError, match="not valid XML"):
         read(f"<!DOCTYPE x [{PICTURE}]><x>&US20010031492A1-D00001.TIF;</x>", "a.xml")
 
 
@@ -248,13 +248,13 @@ def test_encodings_of_xml_that_the_parser_does_not_know():
     assert text("<x><y>Größe über Maß</y></x>".encode("cp1252"), "a.xml") == "x:\n  y: Größe über Maß"
 
 
-def test_unsound_xml_is_refused_with_its_place():
-    with pytest.raises(ReadError, match="not sound XML: mismatched tag: line 1, column"):
+def test_invalid_xml_is_refused_with_its_place():
+    with pytest.raises(ReadError, match="not valid XML: mismatched tag: line 1, column"):
         read("<a><b></a>", "a.xml")
     with pytest.raises(ReadError, match="is not XML but a PDF"):
         read(b"%PDF-1.4", "a.xml")
 
 
 @pytest.mark.parametrize("tag", ["a", "p", "section"])
-def test_bottomless_xml_is_read(tag):
+def test_deeply_nested_xml_is_read(tag):
     assert "the end" in text(f"<{tag}>" * 20_000 + "the end" + f"</{tag}>" * 20_000, "a.xml")

@@ -59,7 +59,7 @@ _MODULES = {
     "mail": ".eml",
     "mailbox": ".mbox",
     "markdown": ".markdown .md",
-    "office": ".docm .docx .dotm .dotx",
+    "word": ".docm .docx .dotm .dotx",
     "opendocument": ".odp .odt .ott .otp",
     "outlook": ".msg",
     "pdf": ".pdf",

@@ -114,3 +114,21 @@ _WINGDINGS: dict[int, str] = {
 def symbol(code: int, font: str) -> str:
     """Return the character that `font` shows for a byte or its private code point (U+F000 and up); "" if unknown."""
     return (_WINGDINGS if "dings" in font.lower() else _SYMBOL).get(code & 0xFF, "")
+
+
+_ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"),
+          (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))  # fmt: skip
+
+
+def format_number(count: int, kind: str) -> str:
+    """Return the number of a list item; `kind` is one of Word's ("lowerLetter", "upperRoman"), others are decimal."""
+    if kind in ("lowerLetter", "upperLetter") and count > 0:
+        letters = chr(ord("a") + (count - 1) % 26) * min((count - 1) // 26 + 1, 5)
+        return letters.upper() if kind == "upperLetter" else letters
+    if kind in ("lowerRoman", "upperRoman") and 0 < count < 4000:
+        roman = ""
+        for value, letters in _ROMAN:
+            roman += letters * (count // value)
+            count %= value
+        return roman.upper() if kind == "upperRoman" else roman
+    return f"{count:02d}" if kind == "decimalZero" else str(count)

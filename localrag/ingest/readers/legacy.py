@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import office, opendocument, rtf, slides, text, web
+from localrag.ingest.readers import opendocument, rtf, slides, text, web, word
 from localrag.ingest.readers.conversion import CannotConvert, convert
 from localrag.ingest.readers.package import OLE, SAVE_AGAIN, decrypted
 from localrag.ingest.readers.source import Options, Source, another_kind
@@ -76,7 +76,7 @@ def _convert(source: Source, options: Options, to: Literal["docx", "pptx"]) -> R
         kind = "an old Word document" if to == "docx" else "an old PowerPoint presentation"
         raise ReadError(f"is {kind} ({source.suffix})", f"Install LibreOffice to read it, or save it as .{to}.")
     converted = Source(f"{source.stem}.{to}", data=data)
-    reading = office.read(converted, options) if to == "docx" else slides.read(converted, options)
+    reading = word.read(converted, options) if to == "docx" else slides.read(converted, options)
     # For a file without a date LibreOffice writes that of the conversion.
     return replace(reading, date="") if reading.date >= before else reading
 
@@ -112,7 +112,7 @@ def _read_newer(source: Source, options: Options) -> Reading:
             "is damaged: an Office file that was cut off", "Copy it again from where it came from."
         ) from error
     if any(name.startswith("word/") for name in names):
-        return office.read(source, options)
+        return word.read(source, options)
     if any(name.startswith("ppt/") for name in names):
         return slides.read(source, options)
     if "content.xml" in names:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
-from localrag.ingest.readers.numbering import format_number
+from localrag.ingest.readers.blocks import format_number
 
 _NS = "urn:oasis:names:tc:opendocument:xmlns:"
 _TEXT, _STYLE, _SHOW = (f"{{{_NS}{name}:1.0}}" for name in ("text", "style", "presentation"))

@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.blocks import markdown_rows
+from localrag.ingest.readers.blocks import format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.drawing import chart, diagram, formula
-from localrag.ingest.readers.numbering import format_number
 from localrag.ingest.readers.package import DAMAGED, RELATION, Package, damaged, decrypted
 from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage

@@ -18,10 +18,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.blocks import markdown_rows
+from localrag.ingest.readers.blocks import format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.numbering import format_number
 from localrag.ingest.readers.source import Options, Source
 from localrag.ingest.readers.text import decode_html, guess_remark
 from localrag.types import Heading, Page, Reading, Remark

@@ -38,8 +38,8 @@ from localrag.search.query import understand
 from localrag.settings import load_settings
 from localrag.store import text_analysis
 from localrag.store.library import Library
-from localrag.store.schema import INDEX
-from localrag.store.vectors import ExactIndex, FaissIndex, Kind, best
+from localrag.store.names import INDEX
+from localrag.store.vector_index import FaissIndex, Kind, best
 from localrag.store.writer import Editor
 
 DIMENSION = 384
@@ -304,7 +304,7 @@ def exactly(library: Library, index: FaissIndex, questions: dict[str, Any]) -> N
     k, ids = retrieval.CANDIDATES, index.ids()
     seen: list[list[Any]] = [[] for _ in questions]
     for first in range(0, len(ids), 20_000):
-        part, rows = library._nearest.vectors(ids[first : first + 20_000])
+        part, rows = library._index.vectors(ids[first : first + 20_000])
         for piecewise, vector in zip(seen, questions.values(), strict=True):
             piecewise.append(best(part, rows, vector, k))
     shares = []
@@ -313,13 +313,11 @@ def exactly(library: Library, index: FaissIndex, questions: dict[str, Any]) -> N
         wanted = candidates[np.lexsort((candidates, -scores))[:k]]
         shares.append(len(np.intersect1d(wanted, index.search(vector, k)[0])) / len(wanted))
     print(f"recall@{k} against exact search: mean {statistics.mean(shares):.4f}, least {min(shares):.2f}")
-    part, rows = library._nearest.vectors(ids[:100_000])
-    exact = ExactIndex(DIMENSION)
-    exact.add(part, rows)
-    numpy = each(f"numpy over {len(part):,} vectors", questions, lambda _, vector: exact.search(vector, k))
+    part, rows = library._index.vectors(ids[:100_000])
+    numpy = each(f"numpy over {len(part):,} vectors", questions, lambda _, vector: best(part, rows, vector, k))
     kinds: tuple[Kind, ...] = ("flat", "sq8")
     for kind in kinds:
-        native = FaissIndex(DIMENSION, kind, library._nearest.vectors)
+        native = FaissIndex(DIMENSION, kind, library._index.vectors)
         native.add(part, rows)
         timed = each(f"FAISS, {kind}, over the same", questions, partial(searched, native, k))
         print(f"  {statistics.median(timed.processor) / statistics.median(numpy.processor):.2f} of numpy's time")

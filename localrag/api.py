@@ -22,7 +22,7 @@ from localrag.answer import instructions
 from localrag.answer.assistant import Assistant
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import Answered, Event, Failure, IngestProgress, IngestReport
-from localrag.ingest import chunking, reembed, scan
+from localrag.ingest import reembed, scan
 from localrag.ingest import sync as ingesting
 from localrag.ingest.readers.source import Options
 from localrag.lifecycle import audit_events, encrypt, retention
@@ -31,11 +31,10 @@ from localrag.llm import priority, prompt_cache
 from localrag.search import filters
 from localrag.security import audit, sandbox
 from localrag.settings import Settings, Think, load_settings
-from localrag.store import names, tombstones
+from localrag.store import names
 from localrag.store.library import Library as Storage
-from localrag.store.names import check_name, check_trusted
-from localrag.store.schema import DATABASE
-from localrag.store.writer import Editor
+from localrag.store.names import DATABASE, check_name, check_trusted
+from localrag.store.writer import CHUNKING_VERSION, Editor, Tombstones
 from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
 
 if TYPE_CHECKING:
@@ -375,8 +374,8 @@ class Library:
                     storage.move_root(moved_from, str(root))
                 storage.remember_reading(ocr, ocr_languages)
                 if include_forgotten and storage.tombstones:
-                    storage.bury(tombstones.new())
-                if storage.chunking != str(chunking.VERSION):
+                    storage.bury(Tombstones.new())
+                if storage.chunking != str(CHUNKING_VERSION):
                     reembed.renew(storage, embedder(), stop=stop or (lambda: False))
                 report = ingesting.ingest(
                     storage, path, embedder=embedder, options=self._options(storage, passwords), limits=self._limits(),

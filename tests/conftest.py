@@ -17,7 +17,7 @@ from localrag.ingest import chunking
 from localrag.llm import loading
 from localrag.settings import Settings, load_settings
 from localrag.store import minhash
-from localrag.store.writer import Editor
+from localrag.store.writer import Editor, passage_digest
 from localrag.types import Page, Part, Reading, SkippedPage
 
 # Where `make test` put the models; read before any test gets a folder of its own.
@@ -133,7 +133,7 @@ def put() -> Callable[..., None]:
         embedder = HashingEmbedder(library.identity.dimension)
         chunks = chunking.split(pages, count=embedder.count, title=title, limit=254)
         texts = [chunking.embedded_text(title, chunk) for chunk in chunks]
-        keys = [chunking.digest(title, chunk) for chunk in chunks]
+        keys = [passage_digest(title, chunk) for chunk in chunks]
         vectors = dict(zip(keys, embedder.embed_documents(texts), strict=True)) if texts else {}
         part = Part("", sha256 or f"hash of {path}", len(text), Reading(pages, title, skipped, date=date))
         with library.transaction():

@@ -17,8 +17,7 @@ from localrag.errors import StorageError, UsageError
 from localrag.security import sandbox
 from localrag.security.encryption import unlocked
 from localrag.settings import load_settings
-from localrag.store.names import check_name
-from localrag.store.schema import DATABASE
+from localrag.store.names import DATABASE, check_name
 
 if TYPE_CHECKING:
     from localrag.security.encryption.age import Recipients

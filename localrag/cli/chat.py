@@ -22,7 +22,7 @@ from localrag.cli.options import filter_options, keep_to_retention, library_opti
 from localrag.cli.sessions import complete_conversation
 from localrag.errors import NotFoundError, SettingsError, UsageError
 from localrag.settings import as_text
-from localrag.store.schema import DATABASE
+from localrag.store.names import DATABASE
 from localrag.types import MODES, Filter, Mode
 
 if TYPE_CHECKING:

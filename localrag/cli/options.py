@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def complete_library(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from localrag.store.schema import DATABASE
+    from localrag.store.names import DATABASE
 
     try:
         folder = load_settings().indexes_dir

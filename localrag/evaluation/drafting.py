@@ -23,8 +23,7 @@ from localrag.errors import UsageError
 from localrag.evaluation import metrics
 from localrag.llm.generation import Completed, Generator
 from localrag.security import storage
-from localrag.store.library import Library
-from localrag.store.rows import StoredChunk
+from localrag.store.library import Library, StoredChunk
 from localrag.store.sentences import sentences
 from localrag.types import Passage
 

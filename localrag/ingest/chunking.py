@@ -16,8 +16,6 @@ embedded.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -32,8 +30,6 @@ Span = tuple[int, int]
 # A section with fewer tokens of its own joins the next one: alone it would be found for the wrong questions.
 _ALONE = 40
 _OVERLAP = 40
-# Another number here means other chunks: a library whose chunks were made under another one makes them again.
-VERSION = 3
 _TITLE_WEIGHT, _HEADING_WEIGHT, _TABLE_WEIGHT = 16, 24, 64
 _LEAST_LIMIT = 96
 _LINE_BORDER, _HEADING_BORDER = 0.06, 5.0
@@ -96,12 +92,6 @@ def embedded_text(title: str, chunk: Chunk) -> str:
     """What is embedded for a chunk: title, heading path, table header and text; never shown to anyone."""
     header = f"{_shortened_header(chunk.header_text)}\n" if chunk.header_text else ""
     return _prefix(title, chunk.heading, chunk.text) + header + chunk.text
-
-
-def digest(title: str, chunk: Chunk) -> bytes:
-    """16 bytes that are equal for chunks that are embedded and indexed alike."""
-    words = json.dumps([title, chunk.heading, chunk.header_text, chunk.text], ensure_ascii=False)
-    return hashlib.blake2b(words.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class _Counter:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from localrag.ingest import chunking
 from localrag.store import minhash
+from localrag.store.writer import passage_digest
 from localrag.types import Chunk, Part, Refused
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Preparer:
         chunks = chunking.split(reading.pages, count=embedder.count, title=reading.title, limit=embedder.max_tokens)
         return Prepared(
             part, tuple(chunks),
-            tuple(chunking.digest(reading.title, chunk) for chunk in chunks),
+            tuple(passage_digest(reading.title, chunk) for chunk in chunks),
             tuple(chunking.embedded_text(reading.title, chunk) for chunk in chunks),
             minhash.sketch("\n".join(page.text for page in reading.pages)),
             sum(len(page.text) for page in reading.pages),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from localrag.errors import Cancelled
 from localrag.ingest import chunking
-from localrag.store.writer import Editor
+from localrag.store.writer import CHUNKING_VERSION, Editor, passage_digest
 from localrag.types import Chunk, Document, Page
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def renew(
     Raises:
         Cancelled: `stop` returned True; the old chunks and vectors stay, and what was made is kept for the next run.
     """
-    purpose = json.dumps([embedder.identity.to_dict(), chunking.VERSION])
+    purpose = json.dumps([embedder.identity.to_dict(), CHUNKING_VERSION])
     if library.identity == embedder.identity:
         library.stage_present(purpose)
     staged = library.staged(purpose)
@@ -60,7 +60,7 @@ def renew(
         if stop():
             raise Cancelled("stopped; the old vectors are in use still", _GO_ON)
         for chunk in chunks:
-            key = chunking.digest(document.title, chunk)
+            key = passage_digest(document.title, chunk)
             passages.add(key)
             if key not in staged:
                 waiting[key] = chunking.embedded_text(document.title, chunk)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from localrag.errors import NotFoundError, ReadError, UsageError
 from localrag.ingest.readers.base import reads
-from localrag.store.schema import is_own
+from localrag.store.names import is_own
 
 IGNORE_FILE = ".localragignore"
 _FOLDERS = frozenset({

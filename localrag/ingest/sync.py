@@ -26,14 +26,13 @@ from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import Options
 from localrag.ingest.scan import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
 from localrag.security import storage
-from localrag.store.names import check_owner
-from localrag.store.schema import LOCK
+from localrag.store.names import LOCK, check_owner
 from localrag.store.writer import Editor
 from localrag.types import Refused, StoredFile
 
 if TYPE_CHECKING:
     from localrag.embeddings import Embedder
-    from localrag.store.vectors import Vectors
+    from localrag.store.vector_index import Vectors
 
 # More than this share of a root's files gone at once looks like a share that is not mounted; fewer than the number
 # below are taken for deleted in any case.
@@ -183,7 +182,7 @@ class _Run:
                 self.tally.failed[path] = Failure(path, "has the name of another. Rename one of the two.", path)
             elif base.reads(file.location):
                 seen.add(file.path)
-                if self.forgotten.hold(self.root, file.path):
+                if self.forgotten.cover(self.root, file.path):
                     self.tally.forgotten += 1
                 else:
                     yield file
@@ -229,7 +228,7 @@ class _Run:
             except OSError as error:
                 self._cannot_open(file, f"cannot be opened: {error.strerror}")
                 continue
-            if self.forgotten.hold(self.root, file.path, digest):
+            if self.forgotten.cover(self.root, file.path, digest):
                 self.tally.forgotten += 1
                 self._finished(file)
                 continue
@@ -386,7 +385,7 @@ class _Run:
 
     def _put(self, file: Found, item: Prepared, vectors: dict[bytes, Vectors]) -> None:
         name, reading = _path(file, item.part.name), item.part.reading
-        if self.forgotten.hold(self.root, name, item.part.sha256):
+        if self.forgotten.cover(self.root, name, item.part.sha256):
             self.tally.forgotten += 1  # it lies in a mail or an archive that was not
             return
         near = self.library.put(self.root, file.path, item.part, item.chunks, vectors, item.sketch)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localrag.store.schema import is_own
+from localrag.store.names import is_own
 
 if TYPE_CHECKING:
     from watchfiles import Change

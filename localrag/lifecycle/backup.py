@@ -38,8 +38,7 @@ from localrag.security.encryption.keyring import Key
 from localrag.sessions.store import FOLDER as CONVERSATIONS
 from localrag.settings import Settings
 from localrag.store.library import open_library
-from localrag.store.names import check_name
-from localrag.store.schema import DATABASE, SCHEMA
+from localrag.store.names import DATABASE, SCHEMA, check_name
 
 MAGIC = b"localrag-backup-1\n"
 NAME = "backup"  # what the stream is bound to, so that the file may be renamed

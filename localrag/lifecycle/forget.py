@@ -61,7 +61,7 @@ def _take_out(name: str, folder: Path, documents: Sequence[Document]) -> None:
         # As they are now: an ingest may have read them anew while this waited for its turn.
         wanted = {(document.root, document.path) for document in documents}
         found = [document for document in storage.documents() if (document.root, document.path) in wanted]
-        storage.bury(storage.tombstones.over([*documents, *found]))
+        storage.bury(storage.tombstones.add([*documents, *found]))
         storage.remove(found)
         storage.compact()
         prompt_cache.drop_missing(folder, {document.sha256 for document in storage.documents()})

@@ -26,8 +26,7 @@ from localrag.security.encryption.keyring import Key
 from localrag.sessions import SessionStore, files, store_of
 from localrag.sessions.store import FOLDER as CONVERSATIONS
 from localrag.settings import Settings
-from localrag.store.names import check_name
-from localrag.store.schema import DATABASE
+from localrag.store.names import DATABASE, check_name
 from localrag.store.writer import Editor
 
 _STAGING = ".restoring"

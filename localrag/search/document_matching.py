@@ -26,7 +26,7 @@ from localrag.store.text_analysis import FALLBACK, tokens
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from localrag.store.vectors import Ids
+    from localrag.store.vector_index import Ids
 
     Shares = NDArray[np.float32]
 

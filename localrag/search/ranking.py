@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localrag.store import locations as places
-from localrag.store.library import Library
-from localrag.store.rows import Standing, StoredChunk
+from localrag.store.library import Library, Standing, StoredChunk
 from localrag.types import Passage
 
 if TYPE_CHECKING:

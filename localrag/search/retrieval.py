@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from localrag.embeddings import Embedder
     from localrag.search.query import Query
     from localrag.store.full_text import Ids
-    from localrag.store.vectors import Vectors
+    from localrag.store.vector_index import Vectors
 
 CANDIDATES = 100
 _RRF_K = 60  # Cormack, Clarke and Buettcher 2009

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -25,16 +27,23 @@ from localrag.security import offline, storage
 from localrag.security.encryption import unlocked
 from localrag.security.storage import sqlite3
 from localrag.settings import Settings
-from localrag.store import rows as stored
 from localrag.store.full_text import FullText
-from localrag.store.names import check_name, check_owner, check_trusted, did_you_mean, named, no_library
-from localrag.store.rows import Overview, Standing, StoredChunk
-from localrag.store.schema import DATABASE, INDEX, SCHEMA
-from localrag.store.vector_index import Nearest
-from localrag.types import Document, Ocr, Page, Pages, StoredFile
+from localrag.store.names import (
+    DATABASE,
+    INDEX,
+    SCHEMA,
+    check_name,
+    check_owner,
+    check_trusted,
+    did_you_mean,
+    named,
+    no_library,
+)
+from localrag.store.vector_index import LibraryIndex
+from localrag.types import Anchor, Document, Heading, Ocr, Page, Pages, Remark, SkippedPage, StoredFile, Unit, Word
 
 if TYPE_CHECKING:
-    from localrag.store.vectors import FaissIndex, Ids, IndexFacts, Vectors
+    from localrag.store.vector_index import FaissIndex, Ids, IndexFacts, Vectors
 
 PATH = "CASE d.member WHEN '' THEN f.path ELSE f.path || '/' || d.member END"
 T = TypeVar("T")
@@ -46,6 +55,50 @@ _DOCUMENTS = f"""SELECT d.id, r.path AS root, {PATH} AS path, f.path AS file, d.
     FROM documents d JOIN files f ON f.id = d.file_id JOIN roots r ON r.id = f.root_id"""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk with where it stands; `page` and `label` are None in a document without pages.
+
+    `header` is the table header that belongs to its first rows but stands before them.
+    """
+
+    id: int
+    passage_id: int
+    document_id: int
+    document: str
+    title: str
+    position: int
+    page: int | None
+    label: str | None
+    unit: Unit
+    start: int
+    end: int
+    heading: tuple[str, ...]
+    header: str
+    spot: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Of all documents: their languages, the commonest first, and by id the date ("" if unknown) and the length."""
+
+    languages: tuple[str, ...]
+    dates: Mapping[int, str]
+    characters: Mapping[int, int]
+
+
+class Standing(NamedTuple):
+    """Where a passage stands; `number` is that of the page, None in a document without pages."""
+
+    passage_id: int
+    document_id: int
+    position: int
+    start: int
+    end: int
+    number: int | None
+
+
 class Library:
     """An open library, for reading: it never changes a byte of the database."""
 
@@ -55,7 +108,7 @@ class Library:
         self.name = name
         self.folder = folder
         self._db = connection
-        self._nearest = Nearest(folder / INDEX, self._select)
+        self._index = LibraryIndex(folder / INDEX, self._select)
         self._overview: tuple[int, Overview] | None = None
         self.text = FullText(self._select)
 
@@ -253,7 +306,7 @@ class Library:
         Raises:
             NotFoundError: globs were given and match nothing.
         """
-        everything = self._made(stored.document_of, self._select(f"{_DOCUMENTS} ORDER BY path, root"))
+        everything = self._made(_document, self._select(f"{_DOCUMENTS} ORDER BY path, root"))
         found = [doc for doc in everything if root is None or doc.root == root]
         if globs:
             fitting = named({doc.path for doc in found}, globs)
@@ -282,11 +335,11 @@ class Library:
 
     def pages(self, document_id: int) -> list[Page]:
         sql = "SELECT number, label, unit, text, layout FROM pages WHERE document_id = ? ORDER BY position"
-        return self._made(stored.page_of, self._select(sql, (document_id,)))
+        return self._made(_page, self._select(sql, (document_id,)))
 
     def page(self, document_id: int, position: int) -> Page | None:
         sql = "SELECT number, label, unit, text, layout FROM pages WHERE document_id = ? AND position = ?"
-        rows = self._made(stored.page_of, self._select(sql, (document_id, position)))
+        rows = self._made(_page, self._select(sql, (document_id, position)))
         return rows[0] if rows else None
 
     def page_text(self, document_id: int, position: int) -> str:
@@ -313,7 +366,7 @@ class Library:
         if self._overview is None or self._overview[0] != generation:
             rows = self._select("SELECT id, language, date, characters FROM documents ORDER BY id")
             with self._legible():
-                self._overview = generation, stored.overview_of(rows)
+                self._overview = generation, _overview_of(rows)
         return self._overview[1]
 
     # --- chunks and passages --------------------------------------------------------------------------------
@@ -347,7 +400,7 @@ class Library:
             FROM chunks c JOIN documents d ON d.id = c.document_id JOIN files f ON f.id = d.file_id
             JOIN pages p ON p.document_id = c.document_id AND p.position = c.position
             WHERE {where} ORDER BY c.document_id, c.position, c.start"""
-        return self._made(stored.chunk_of, self._select(sql, values))
+        return self._made(_chunk, self._select(sql, values))
 
     def standing(
         self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None, pages: Pages | None = None
@@ -378,7 +431,7 @@ class Library:
         if not len(passage_ids):
             return {}
         wanted = np.unique(np.asarray(passage_ids, np.int64))
-        ids, vectors = self._nearest.vectors(wanted)
+        ids, vectors = self._index.vectors(wanted)
         if len(ids) < len(wanted):
             raise self._damaged(KeyError(f"{len(wanted) - len(ids)} passages that words lead to are missing"))
         return dict(zip(ids.tolist(), (vectors @ question).tolist(), strict=True))
@@ -396,15 +449,62 @@ class Library:
     def index(self) -> FaissIndex:
         """The vector index of the present generation."""
         with self.snapshot():
-            return self._nearest.at(*self._state())
+            return self._index.at(*self._state())
 
     def index_facts(self) -> IndexFacts | None:
         """What is known of the index in its file, without reading it; None where it has yet to be made."""
-        return self._nearest.facts(self._meta("uid") or "")
+        return self._index.facts(self._meta("uid") or "")
 
     def _state(self) -> tuple[str, int, int]:
         """What an index must be of: the library, its generation, the dimension of its vectors."""
         return self._meta("uid") or "", self.generation, self.identity.dimension
+
+
+_NUMBERS = ("id", "size", "characters", "pages")
+_TEXTS = ("root", "path", "file", "title", "sha256", "author", "date", "language")
+
+
+def _document(row: sqlite3.Row) -> Document:
+    """Raises ValueError, TypeError or KeyError, as all here, where a row is not what was written."""
+    values = dict(row)
+    _are(int, values, _NUMBERS)
+    _are(str, values, _TEXTS)
+    values["skipped"] = tuple(SkippedPage(*item) for item in json.loads(values["skipped"]))
+    values["remarks"] = tuple(Remark(*item) for item in json.loads(values["remarks"]))
+    return Document(**{**values, "paged": bool(values["paged"])})
+
+
+def _chunk(row: sqlite3.Row) -> StoredChunk:
+    values = dict(row)
+    _are(int, values, ("start", "end"))
+    _are(str, values, ("document", "title", "header", "spot", "text"))
+    return StoredChunk(**{**values, "heading": tuple(json.loads(values["heading"]))})
+
+
+def _page(row: sqlite3.Row) -> Page:
+    headings, anchors, words = json.loads(row["layout"])
+    _are(str, dict(row), ("text", "unit"))
+    return Page(
+        row["text"], row["number"], row["label"], tuple(Heading(*item) for item in headings), row["unit"],
+        tuple(Anchor(*item) for item in anchors), tuple(Word(*item) for item in words),
+    )  # fmt: skip
+
+
+def _overview_of(rows: Sequence[sqlite3.Row]) -> Overview:
+    for row in rows:
+        _are(int, dict(row), ("id", "characters"))
+        _are(str, dict(row), ("language", "date"))
+    return Overview(
+        tuple(name for name, _ in Counter(row["language"] for row in rows).most_common()),
+        {row["id"]: row["date"] for row in rows},
+        {row["id"]: row["characters"] for row in rows},
+    )
+
+
+def _are(kind: type, values: Mapping[str, Any], names: Sequence[str]) -> None:
+    for name in names:
+        if type(values[name]) is not kind:
+            raise TypeError(f"{name} is {values[name]!r:.40}")
 
 
 def _described(identity: EmbedderIdentity) -> str:

@@ -13,7 +13,11 @@ from pathlib import Path
 
 from localrag.errors import LibraryError, NotFoundError, UsageError
 from localrag.settings import Settings
-from localrag.store.schema import DATABASE
+
+SCHEMA = 3
+DATABASE = "library.db"
+INDEX = "vectors.index"
+LOCK = "library.lock"
 
 
 def check_name(name: str) -> str:
@@ -91,6 +95,12 @@ def no_library(folder: Path, name: str) -> NotFoundError:
         f"{hint}`localrag libraries` lists them (those in ./indexes if there is such a folder). "
         f"To make it: localrag ingest FOLDER --name {name}",
     )
+
+
+def is_own(folder: Path) -> bool:
+    """Whether a folder is a library or localrag's data folder, whose files are not documents."""
+    names = ((DATABASE, LOCK), ("indexes", "general"))
+    return any(all((folder / name).exists() for name in both) for both in names)
 
 
 # --- whose a library is ----------------------------------------------------------------------------------------

@@ -1,37 +1,275 @@
-"""The vector index of one library: held in memory, kept in a file, brought level with the database.
+"""Nearest passages by inner product: a flat FAISS index, kept in a file that can be rebuilt from the database.
 
-The file is derived. It names the library and the generation of the database that it was made from; where it is missing,
-damaged, foreign, of another dimension or of a kind that does not fit the number of vectors, it is made again from the
-vectors beside their passages, without embedding anything. Where only the generation differs, what was added and removed
-since is taken in: ids are never given twice and the vector under an id never changes. Vectors are read in pieces, so
-that a million take no more memory than the index itself.
+Up to FLAT_ROWS rows FAISS searches float vectors exactly. Beyond that it searches vectors rounded to one byte a number,
+and scores the best again with the vectors in the database, so that only the choice of candidates is approximate
+(docs/decisions/0015-vector-index.md). The kind depends on the number of rows alone and the rounding on each vector
+alone: the same rows make the same bytes in whatever order they came, and nothing of a removed row is left.
+
+The file names the library and the generation of the database it was made from. If only the generation differs, the
+rows added and removed since are applied, since passage ids are never reused. If it is missing, damaged or does not fit,
+it is rebuilt from the vectors stored with the passages. Vectors are read in blocks, so that a million of them take no
+more memory than the index.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
 from localrag.errors import IntegrityError, LibraryError
 from localrag.security import storage
 from localrag.security.storage import sqlite3
-from localrag.store.vectors import FaissIndex, IndexFacts, Recall, best, facts, kind_for
 
 if TYPE_CHECKING:
-    from localrag.store.vectors import Ids, Vectors
+    from numpy.typing import NDArray
 
-_ROWS_AT_ONCE = 8192
-# Passages that serve as questions when an index is measured, and how many of their nearest are looked for.
-_QUESTIONS = 32
-_AT = 100
+    Ids = NDArray[np.int64]
+    Vectors = NDArray[np.float32]
+
+Kind = Literal["flat", "sq8"]
+# At 100,000 rows of 384 numbers, exact search takes 17 ms of a processor, rounded search with rescoring 6 ms.
+FLAT_ROWS = 50_000
+# Candidates for each result; 1.5 was enough for every one of the exact 100 best of 100,000 and 1,000,000 rows.
+_CANDIDATES = 3
+_MAGIC = b"localrag-vectors-3\n"
+_MAX_HEADER = 1 << 16
+_BLOCK = 1 << 24
+_ROWS_PER_READ = 8192
 
 
-class Nearest:
-    """The index of the library whose database `select` reads, in the file at `path`."""
+@dataclass(frozen=True, slots=True)
+class IndexFacts:
+    """What the header of an index file says, and the size of the file."""
+
+    kind: Kind
+    rows: int
+    bytes: int
+
+    def __str__(self) -> str:
+        exact = f"exact search (up to {FLAT_ROWS:,} vectors)"
+        rounded = f"one byte a number, the best rescored exactly (beyond {FLAT_ROWS:,} vectors)"
+        how = exact if self.kind == "flat" else rounded
+        return f"{how}: {self.rows:,} vectors, {self.bytes / 1e6:,.1f} MB"
+
+
+def kind_for(rows: int) -> Kind:
+    return "flat" if rows <= FLAT_ROWS else "sq8"
+
+
+def best(ids: Ids, rows: Vectors, question: Vectors, k: int) -> tuple[Ids, Vectors]:
+    """The k best of these rows by exact inner product; equal scores in order of id."""
+    # Row by row: BLAS sums some rows in another order, so that equal rows would get unequal scores.
+    scores: Vectors = np.einsum("ij,j->i", rows, question)
+    order = np.lexsort((ids, -scores))[:k]
+    return ids[order], scores[order]
+
+
+class FaissIndex:
+    """Flat search by FAISS, over float vectors or rounded ones.
+
+    Args:
+        dimension: of the vectors.
+        kind: how they are stored here.
+        originals: returns the known ones of some ascending ids and their float vectors; without it, scores come from
+            the rounded vectors.
+    """
+
+    def __init__(
+        self, dimension: int, kind: Kind = "flat", originals: Callable[[Ids], tuple[Ids, Vectors]] | None = None
+    ) -> None:
+        import faiss
+
+        # One thread answers a question; with more, FAISS keeps the others spinning.
+        faiss.omp_set_num_threads(1)
+        self.kind: Kind = kind
+        self.dimension = dimension
+        self._originals = originals
+        self._ids: Ids = np.empty(0, np.int64)
+        # Numbers of a unit vector are about 1/sqrt(dimension); the largest of 2.3 million by MiniLM was 5.1 times that.
+        self._step = np.float32(min(1.0, 8 / dimension**0.5) / 127)
+        if kind == "flat":
+            self._index: Any = faiss.IndexFlatIP(dimension)
+        else:
+            signed = faiss.ScalarQuantizer.QT_8bit_direct_signed
+            self._index = faiss.IndexScalarQuantizer(dimension, signed, faiss.METRIC_INNER_PRODUCT)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def ids(self) -> Ids:
+        """All ids, ascending."""
+        return self._ids
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Add unit vectors of shape (n, dimension); their ids must ascend and lie above all ids so far."""
+        if not len(ids):
+            return
+        ids = ids.astype(np.int64)
+        if not (np.diff(ids) > 0).all() or (len(self) and ids[0] <= self._ids[-1]):
+            raise ValueError("ids must ascend and lie above the ids of the index")
+        rows = np.ascontiguousarray(vectors, np.float32)
+        if self.kind == "sq8":
+            rows = np.clip(np.rint(rows / self._step), -127, 127)
+        self._index.add(rows)
+        self._ids = np.concatenate([self._ids, ids])
+
+    def remove(self, ids: Ids) -> None:
+        """Remove rows for good; unknown ids are ignored."""
+        import faiss
+
+        rows = self._rows_of(ids)
+        if len(rows):
+            self._index.remove_ids(faiss.IDSelectorBatch(rows))
+            self._ids = np.delete(self._ids, rows)
+
+    def search(self, question: Vectors, k: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
+        """The ids and cosines of the k nearest to `question`, of shape (dimension,), best first.
+
+        `allowed` is applied before the search, so that a narrow filter still gives k results.
+        """
+        rows = None if allowed is None else self._rows_of(allowed)
+        available = len(self) if rows is None else len(rows)
+        rescore = self.kind == "sq8" and self._originals is not None
+        wanted = min(available, k * _CANDIDATES if rescore else k)
+        if wanted <= 0:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        if not rescore:
+            found, scores = self._scan(question, wanted, rows)
+            order = np.lexsort((found, -scores))  # FAISS returns equal scores in the order of its heap
+            return self._ids[found[order]], scores[order]
+        assert self._originals is not None
+        if rows is None or len(rows) > wanted:
+            rows, _ = self._scan(question, wanted, rows)
+        return best(*self._originals(np.sort(self._ids[rows])), question, k)
+
+    def _rows_of(self, ids: Ids) -> Ids:
+        """The row numbers of these ids, ascending; unknown ids are ignored."""
+        # np.unique hashes, which took 330 ms for half a million ids; they mostly come sorted, which np.sort is fast at.
+        ids = np.sort(np.asarray(ids, np.int64))
+        ids = ids[np.diff(ids, prepend=-1) > 0]
+        rows = np.searchsorted(self._ids, ids)
+        found = rows < len(self)
+        found[found] = self._ids[rows[found]] == ids[found]
+        return rows[found].astype(np.int64)
+
+    def _scan(self, question: Vectors, k: int, rows: Ids | None) -> tuple[Ids, Vectors]:
+        """Row numbers and scores of the k best by the vectors stored here."""
+        import faiss
+
+        row = np.ascontiguousarray(question[None, :], np.float32)
+        scale = np.float32(1)
+        if self.kind == "sq8":
+            # FAISS rounds the question to bytes as well, so it is scaled to the whole range of a byte.
+            spread = np.float32(max(float(np.abs(row).max()), 1e-9) / 127)
+            row, scale = np.rint(row / spread), spread * self._step
+        parameters = None
+        if rows is not None:
+            # One bit a row: building FAISS's set of ids takes longer than the search if a filter passes half of them.
+            bits = np.zeros(len(self), np.uint8)
+            bits[rows] = 1
+            packed = np.packbits(bits, bitorder="little")
+            bitmap: Any = faiss.IDSelectorBitmap  # takes an array, which its type stub denies
+            selector = bitmap(packed)
+            parameters = faiss.SearchParameters()
+            parameters.sel = selector
+        scores, found = self._index.search(row, k, params=parameters)
+        hits = found[0] >= 0
+        return found[0][hits], scores[0][hits] * scale
+
+    # --- as a file ------------------------------------------------------------------------------------------
+
+    def write(self, stream: BinaryIO, library: str, generation: int) -> None:
+        """Write the index with the library and the generation it belongs to."""
+        header = {
+            "library": library, "generation": generation, "rows": len(self), "dimension": self.dimension,
+            "kind": self.kind, "crc32": self._checksum(),
+        }  # fmt: skip
+        stream.write(_MAGIC + json.dumps(header).encode() + b"\n")
+        for block in self._blocks():
+            stream.write(block)
+
+    def _blocks(self) -> Iterator[bytes]:
+        import faiss
+
+        yield self._ids.astype("<i8").tobytes()
+        size = len(self) * int(self._index.code_size)
+        codes = faiss.rev_swig_ptr(self._index.codes.data(), size) if size else np.empty(0, np.uint8)
+        for first in range(0, size, _BLOCK):
+            yield codes[first : first + _BLOCK].tobytes()
+
+    def _checksum(self) -> int:
+        value = 0
+        for block in self._blocks():
+            value = zlib.crc32(block, value)
+        return value
+
+    @classmethod
+    def read(
+        cls, stream: BinaryIO, library: str, dimension: int,
+        originals: Callable[[Ids], tuple[Ids, Vectors]] | None = None,
+    ) -> tuple[int, FaissIndex]:  # fmt: skip
+        """Read back what `write` wrote: its generation, and the index.
+
+        Raises:
+            LibraryError: it is damaged, or belongs to another library; the caller rebuilds it.
+        """
+        stale = LibraryError("the vector index does not match its library", "It is rebuilt automatically.")
+        header = _header(stream)
+        if header is None or header["library"] != library or header["dimension"] != dimension:
+            raise stale
+        index = cls(dimension, header["kind"], originals)
+        rows = header["rows"]
+        ids = _exactly(stream, rows * 8)
+        if ids is None:
+            raise stale
+        checksum = zlib.crc32(ids)
+        size = int(index._index.code_size)
+        for first in range(0, rows, count := max(1, _BLOCK // size)):
+            codes = _exactly(stream, min(count, rows - first) * size)
+            if codes is None:
+                raise stale
+            checksum = zlib.crc32(codes, checksum)
+            index._index.add_sa_codes(np.frombuffer(codes, np.uint8).reshape(-1, size))
+        if checksum != header["crc32"] or stream.read(1):
+            raise stale
+        index._ids = np.frombuffer(ids, "<i8").astype(np.int64)
+        return header["generation"], index
+
+
+def _header(stream: BinaryIO) -> dict[str, Any] | None:
+    """The header of an index file with its types checked; None if it is none."""
+    if stream.read(len(_MAGIC)) != _MAGIC:
+        return None
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
+        header = json.loads(stream.readline(_MAX_HEADER))
+        numbers = [header[name] for name in ("generation", "rows", "dimension", "crc32")]
+        valid = header["kind"] in ("flat", "sq8") and isinstance(header["library"], str)
+        if valid and all(type(number) is int and number >= 0 for number in numbers):
+            return dict(header)
+    return None
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes | None:
+    """This many bytes, None if there are fewer; read in blocks, since the header may state any size."""
+    parts = []
+    while size:
+        part = stream.read(min(size, _BLOCK))
+        if not part:
+            return None
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+class LibraryIndex:
+    """The index of one library, held in memory and in the file at `path`; `select` runs SQL on its database."""
 
     def __init__(self, path: Path, select: Callable[..., list[sqlite3.Row]]) -> None:
         self._path = path
@@ -45,13 +283,14 @@ class Nearest:
         held, index = self._held or (None, None)
         if index is None or index.dimension != dimension:
             held, index = self._read(library, dimension) or (None, None)
-        if index is None or (held != generation and not self._bring_level(index)):
-            index = self._made(dimension)
+        if index is None or (held != generation and not self._update(index)):
+            index = FaissIndex(dimension, kind_for(self._count()), self.vectors)
+            self._add_after(0, index)
         self._held = generation, index
         return index
 
-    def keep(self, library: str, generation: int, dimension: int) -> bool:
-        """Write the file of this generation; False where it is there."""
+    def save(self, library: str, generation: int, dimension: int) -> bool:
+        """Write the file of this generation; returns False if it exists."""
         if self._held is None:
             read = self._read(library, dimension)
             if read is not None and read[0] == generation:
@@ -61,25 +300,26 @@ class Nearest:
             index.write(stream, library, generation)
         return True
 
-    def forget(self) -> None:
-        """Hold nothing and keep no file: the next index comes from the database alone."""
+    def clear(self) -> None:
+        """Drop the index and its file: the next one comes from the database alone."""
         self._held = None
         storage.remove(self._path)
 
     def facts(self, library: str) -> IndexFacts | None:
-        """What the file says of itself, without reading its vectors; None where there is none to use."""
+        """What the file's header says, without reading vectors; None if there is no usable file."""
         try:
             with storage.open_stream(self._path) as stream:
-                return facts(stream, storage.size(self._path), library)
+                header = _header(stream)
+                if header is None or header["library"] != library:
+                    return None
+                return IndexFacts(header["kind"], header["rows"], storage.size(self._path))
         except (OSError, IntegrityError):
             return None
 
     def vectors(self, ids: Ids) -> tuple[Ids, Vectors]:
-        """Of these passages those that are there, in order of their ids, and their vectors as they are kept."""
+        """The known ones of these passages, ascending, and their vectors as stored."""
         sql = "SELECT id, vector FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-        return _rows(self._select(sql, (json.dumps(ids.tolist()),)))
-
-    # --- making ---------------------------------------------------------------------------------------------
+        return _arrays(self._select(sql, (json.dumps(ids.tolist()),)))
 
     def _read(self, library: str, dimension: int) -> tuple[int, FaissIndex] | None:
         try:
@@ -91,74 +331,34 @@ class Nearest:
     def _count(self) -> int:
         return int(self._select("SELECT count(*) FROM passages")[0][0])
 
-    def _bring_level(self, index: FaissIndex) -> bool:
-        """Take in what was added and removed since; False where the index has to be made anew."""
+    def _update(self, index: FaissIndex) -> bool:
+        """Apply what was added and removed since; returns False if the index has to be rebuilt."""
         count = self._count()
         if kind_for(count) != index.kind:
             return False
         held = index.ids()
         last = int(held[-1]) if len(held) else 0
-        fresh = int(self._select("SELECT count(*) FROM passages WHERE id > ?", (last,))[0][0])
-        if count - fresh != len(held):
-            # One JSON text, read from the narrow index of digests: the rows with their vectors are 40 times as much.
-            listed = json.loads(self._select("SELECT json_group_array(id) FROM passages")[0][0])
-            index.remove(np.setdiff1d(held, np.array(listed, np.int64), assume_unique=True))
+        added = int(self._select("SELECT count(*) FROM passages WHERE id > ?", (last,))[0][0])
+        if count - added != len(held):
+            # One JSON text, read from the narrow index of digests: rows with vectors are 40 times as large.
+            stored = json.loads(self._select("SELECT json_group_array(id) FROM passages")[0][0])
+            index.remove(np.setdiff1d(held, np.array(stored, np.int64), assume_unique=True))
         self._add_after(last, index)
         return True
 
-    def _made(self, dimension: int) -> FaissIndex:
-        """A new index from the database alone, measured against exact search where it is not exact itself."""
-        count = self._count()
-        index = FaissIndex(dimension, kind_for(count), self.vectors)
-        oracle = None if index.kind == "flat" else _Oracle(*self._sample(count))
-        self._add_after(0, index, oracle)
-        if oracle is not None:
-            index.recall = oracle.recall(index)
-        return index
-
-    def _sample(self, count: int) -> tuple[Ids, Vectors]:
-        """Some passages, spread evenly."""
-        listed = np.sort(json.loads(self._select("SELECT json_group_array(id) FROM passages")[0][0]))
-        return self.vectors(listed[:: max(1, count // _QUESTIONS)][:_QUESTIONS])
-
-    def _add_after(self, last: int, index: FaissIndex, oracle: _Oracle | None = None) -> None:
+    def _add_after(self, last: int, index: FaissIndex) -> None:
         sql = "SELECT id, vector FROM passages WHERE id > ? ORDER BY id LIMIT ?"
-        while rows := self._select(sql, (last, _ROWS_AT_ONCE)):
-            ids, vectors = _rows(rows)
+        while rows := self._select(sql, (last, _ROWS_PER_READ)):
+            ids, vectors = _arrays(rows)
             index.add(ids, vectors)
-            if oracle is not None:
-                oracle.see(ids, vectors)
             last = int(ids[-1])
 
 
-class _Oracle:
-    """Exact search for some questions over rows that pass by once."""
-
-    def __init__(self, _: Ids, questions: Vectors) -> None:
-        self._questions = questions
-        self._best: list[tuple[Ids, Vectors]] = [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in questions]
-
-    def see(self, ids: Ids, vectors: Vectors) -> None:
-        for i, question in enumerate(self._questions):
-            held, scores = self._best[i]
-            more, theirs = best(ids, vectors, question, _AT)
-            both, all_scores = np.concatenate([held, more]), np.concatenate([scores, theirs])
-            order = np.lexsort((both, -all_scores))[:_AT]
-            self._best[i] = both[order], all_scores[order]
-
-    def recall(self, index: FaissIndex) -> Recall:
-        shares = [
-            len(np.intersect1d(ids, index.search(question, _AT)[0])) / len(ids)
-            for question, (ids, _) in zip(self._questions, self._best, strict=True)
-        ]
-        return Recall(round(sum(shares) / len(shares), 5), _AT, len(shares))
-
-
-def _rows(rows: list[sqlite3.Row]) -> tuple[Ids, Vectors]:
+def _arrays(rows: list[sqlite3.Row]) -> tuple[Ids, Vectors]:
     try:
         flat = np.frombuffer(b"".join(row[1] for row in rows), "<f4").astype(np.float32)
         return np.array([row[0] for row in rows], np.int64), flat.reshape(len(rows), -1)
     except (ValueError, TypeError) as error:
         raise LibraryError(
-            f"the vectors of a library are damaged: {error}", "Make them anew: localrag ingest FOLDER --re-embed."
+            f"the vectors of a library are damaged: {error}", "Make new ones: localrag ingest FOLDER --re-embed."
         ) from None

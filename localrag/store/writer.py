@@ -6,11 +6,15 @@ was after the last one. Deleted rows are overwritten (secure_delete).
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
+import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,21 +22,83 @@ import numpy as np
 
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import NotFoundError, UsageError
-from localrag.ingest import chunking
 from localrag.security import storage
 from localrag.security.storage import sqlite3
-from localrag.store import locations, minhash, text_analysis, tombstones
+from localrag.store import locations, minhash, text_analysis
 from localrag.store.full_text import DOCUMENTS, PASSAGES, Indexer
 from localrag.store.library import PATH, Library, permitted
-from localrag.store.names import check_name
-from localrag.store.schema import DATABASE, SCHEMA, TABLES
-from localrag.store.tombstones import Tombstones
+from localrag.store.names import DATABASE, SCHEMA, check_name
 from localrag.types import Chunk, Document, Ocr, Page, Part, StoredFile
 
 if TYPE_CHECKING:
     from localrag.store.minhash import Sketches
-    from localrag.store.vectors import Vectors
+    from localrag.store.vector_index import Vectors
 
+
+# Names how `ingest.chunking` cuts text; a library with another number is chunked again at the next ingest.
+CHUNKING_VERSION = 3
+
+# Pages hold the text and chunks point into it, so that a quote cannot differ from its page. A passage is what is
+# embedded: chunks with equal text under equal titles share one, so that copies cost nothing. `passages.words` and
+# `documents.naming` list the word ids of the full text that each holds, in order, so that they can be removed again.
+# AUTOINCREMENT: an id is never given twice, so a stale vector index can never point at another passage, and the
+# vector under an id never changes.
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE roots (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    root_id INTEGER NOT NULL REFERENCES roots ON DELETE CASCADE,
+    path TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    sha256 TEXT NOT NULL, stamp TEXT NOT NULL,
+    UNIQUE (root_id, path));
+CREATE INDEX files_by_content ON files (sha256);
+CREATE TABLE documents (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    member TEXT NOT NULL, title TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
+    paged INTEGER NOT NULL, characters INTEGER NOT NULL, author TEXT NOT NULL, date TEXT NOT NULL,
+    skipped TEXT NOT NULL, remarks TEXT NOT NULL, sketch BLOB NOT NULL,
+    language TEXT NOT NULL, naming BLOB NOT NULL DEFAULT x'',
+    UNIQUE (file_id, member));
+CREATE TABLE pages (
+    document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    position INTEGER NOT NULL, number INTEGER, label TEXT, unit TEXT NOT NULL, text TEXT NOT NULL,
+    layout TEXT NOT NULL, PRIMARY KEY (document_id, position));
+CREATE TABLE passages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE, vector BLOB NOT NULL,
+    words BLOB NOT NULL DEFAULT x'');
+CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    passage_id INTEGER NOT NULL REFERENCES passages,
+    document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    position INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL,
+    heading TEXT NOT NULL, header_start INTEGER, header_end INTEGER, spot TEXT NOT NULL);
+CREATE INDEX chunks_of_document ON chunks (document_id, position, start);
+CREATE INDEX chunks_of_passage ON chunks (passage_id);
+CREATE TABLE terms (id INTEGER PRIMARY KEY, term TEXT NOT NULL UNIQUE);
+-- A word as it is written, its term, and how many passages and documents hold it.
+CREATE TABLE words (
+    id INTEGER PRIMARY KEY, word TEXT NOT NULL, term_id INTEGER NOT NULL REFERENCES terms, held INTEGER NOT NULL,
+    UNIQUE (word, term_id));
+CREATE INDEX words_of_term ON words (term_id);
+-- space 0: passages, 1: names of documents. data: n uint16 ids inside the block of 4,096, then n uint8 counts.
+CREATE TABLE postings (
+    term_id INTEGER NOT NULL REFERENCES terms, space INTEGER NOT NULL, block INTEGER NOT NULL, n INTEGER NOT NULL,
+    data BLOB NOT NULL, PRIMARY KEY (term_id, space, block));
+-- How many words each passage of a block has (uint16); 0 where there is none.
+CREATE TABLE lengths (block INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE near (
+    document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    other_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    similarity REAL NOT NULL, PRIMARY KEY (document_id, other_id)) WITHOUT ROWID;
+CREATE INDEX near_other ON near (other_id);
+-- Vectors of another embedder, or of other chunks, while they are being made beside those in use.
+CREATE TABLE staged (digest BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE failures (
+    root_id INTEGER NOT NULL REFERENCES roots ON DELETE CASCADE,
+    path TEXT NOT NULL, file TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (root_id, path));
+"""
 
 # With a thousand letters of one form, all pairs would be half a million rows.
 _MOST_NEAR = 32
@@ -43,6 +109,67 @@ _NAMED = 1500
 _APART = re.compile(r"[_/.\-]+")
 # "report.pdf" is called "report", "Minutes No. 5" and "v1.2" by all of it.
 _FILE_END = re.compile(r"\.(?=\w*[a-z])\w{1,8}$", re.I)
+
+
+# --- what was forgotten --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstones:
+    """Marks of forgotten documents, by place and by content, so that they are not ingested again.
+
+    A mark is an HMAC under a key of the library, so that the marks alone do not tell which files were forgotten. With
+    the whole library, and so the key, anybody can test whether a file at hand was forgotten, as an ingest does.
+    """
+
+    key: bytes
+    marks: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.marks)
+
+    @classmethod
+    def new(cls) -> Tombstones:
+        return cls(os.urandom(32))
+
+    @classmethod
+    def from_json(cls, text: str) -> Tombstones:
+        """Read back what `to_json` wrote; raises ValueError, KeyError or TypeError if it is something else."""
+        found = json.loads(text)
+        return cls(bytes.fromhex(found["key"]), frozenset(map(str, found["marks"])))
+
+    def to_json(self) -> str:
+        return json.dumps({"key": self.key.hex(), "marks": sorted(self.marks)})
+
+    def cover(self, root: str, path: str, sha256: str = "") -> bool:
+        """Whether a document at this place, or with this content, was forgotten."""
+        return bool(self.marks) and (
+            self._place(root, path) in self.marks or (bool(sha256) and self._content(sha256) in self.marks)
+        )
+
+    def add(self, documents: Iterable[Document]) -> Tombstones:
+        """These and the marks of more documents."""
+        more = {
+            mark
+            for document in documents
+            for mark in (self._place(document.root, document.path), self._content(document.sha256))
+        }
+        return replace(self, marks=self.marks | more)
+
+    def _place(self, root: str, path: str) -> str:
+        return self._mark(f"place\0{root}\0{path}")
+
+    def _content(self, sha256: str) -> str:
+        return self._mark(f"content\0{sha256}")
+
+    def _mark(self, text: str) -> str:
+        return hmac.new(self.key, text.encode("utf-8", "surrogatepass"), "sha256").hexdigest()[:32]
+
+
+def passage_digest(title: str, chunk: Chunk) -> bytes:
+    """16 bytes that are equal for chunks that are embedded and indexed alike."""
+    words = json.dumps([title, chunk.heading, chunk.header_text, chunk.text], ensure_ascii=False)
+    return hashlib.blake2b(words.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class Editor(Library):
@@ -74,7 +201,7 @@ class Editor(Library):
         with storage.storage_errors(path):
             values = {
                 "schema": str(SCHEMA), "uid": uuid.uuid4().hex, "generation": "0",
-                "embedder": json.dumps(identity.to_dict()), "staging": "", "chunking": str(chunking.VERSION),
+                "embedder": json.dumps(identity.to_dict()), "staging": "", "chunking": str(CHUNKING_VERSION),
             }  # fmt: skip
             connection.executescript(f"BEGIN; {TABLES}")
             connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
@@ -287,12 +414,12 @@ class Editor(Library):
     def tombstones(self) -> Tombstones:
         """The marks of what was forgotten and shall not come back."""
         kept = self._meta("forgotten")
-        return tombstones.from_json(kept) if kept else tombstones.new()
+        return Tombstones.from_json(kept) if kept else Tombstones.new()
 
     def bury(self, stones: Tombstones) -> None:
         """Keep these marks in place of those kept before; none of them lets everything back in."""
         with self.transaction():
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (tombstones.to_json(stones),))
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (stones.to_json(),))
 
     # --- other vectors, made beside those in use --------------------------------------------------------------
 
@@ -329,41 +456,14 @@ class Editor(Library):
                 self._put_chunks(document.id, document.title, document.language, pages, chunks, _Staged(self))
             self._db.execute("DELETE FROM staged")
             values = {"staging": "", "embedder": json.dumps(identity.to_dict())}
-            values["chunking"] = str(chunking.VERSION)
+            values["chunking"] = str(CHUNKING_VERSION)
             self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
-
-    # --- rows of another database -----------------------------------------------------------------------------
-
-    def fill(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Put in rows of another library's database, which the caller has checked; `index_words` belongs to it."""
-        names = ", ".join(f'"{name}"' for name in columns)
-        marks = ", ".join("?" * len(columns))
-        clash = "REPLACE" if table == "meta" else "ABORT"
-        with self.transaction():
-            self._db.executemany(f"INSERT OR {clash} INTO {table} ({names}) VALUES ({marks})", rows)
-
-    def index_words(self) -> Iterator[None]:
-        """Make the full text of what was filled in, a passage or document at a time, in the caller's transaction."""
-        sql = """SELECT c.passage_id, d.title, d.language, c.heading,
-            coalesce(substr(p.text, c.header_start + 1, c.header_end - c.header_start), '') AS header,
-            substr(p.text, c.start + 1, c."end" - c.start) AS text
-            FROM (SELECT min(id) AS id FROM chunks GROUP BY passage_id) AS first
-            JOIN chunks c ON c.id = first.id JOIN documents d ON d.id = c.document_id
-            JOIN pages p ON p.document_id = c.document_id AND p.position = c.position ORDER BY c.passage_id"""
-        for id_, title, language, heading, header, text in self._db.execute(sql):
-            said = "\n".join((title, *json.loads(heading), header, text))
-            words = self._indexer.add(PASSAGES, id_, text_analysis.tokens(said, language))
-            self._db.execute("UPDATE passages SET words = ? WHERE id = ?", (words, id_))
-            yield
-        for (id_,) in self._db.execute("SELECT id FROM documents ORDER BY id").fetchall():
-            self._name(id_)
-            yield
 
     # --- the index ------------------------------------------------------------------------------------------
 
     def save_index(self) -> None:
         """Write the vector index of the present generation, and fold the write-ahead log into the database."""
-        if self._nearest.keep(*self._state()):
+        if self._index.save(*self._state()):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def compact(self) -> None:
@@ -371,7 +471,7 @@ class Editor(Library):
         with storage.storage_errors(self.folder), self._sound():
             self._db.execute("VACUUM")
         # From the database alone, so that no deleted vector is left in its file.
-        self._nearest.forget()
+        self._index.clear()
         self.save_index()
 
     # --- rows -----------------------------------------------------------------------------------------------
@@ -400,7 +500,7 @@ class Editor(Library):
 
     def _passage(self, title: str, language: str, chunk: Chunk, vectors: Mapping[bytes, Vectors]) -> int:
         """The passage that says this, made where there is none."""
-        key = chunking.digest(title, chunk)
+        key = passage_digest(title, chunk)
         row = self._db.execute("SELECT id FROM passages WHERE digest = ?", (key,)).fetchone()
         if row is not None:
             return int(row[0])

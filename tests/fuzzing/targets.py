@@ -35,8 +35,8 @@ from localrag.sessions.export import writing
 from localrag.settings import GROUPS, Settings, load_settings, user_file
 from localrag.store import minhash
 from localrag.store.library import open_library
-from localrag.store.schema import DATABASE, INDEX, SCHEMA
-from localrag.store.writer import Editor
+from localrag.store.names import DATABASE, INDEX, SCHEMA
+from localrag.store.writer import Editor, passage_digest
 from localrag.types import MODES, Answer, Citation, Page, Part, Plan, Reading, SkippedPage
 from localrag.worker import engine as calls
 
@@ -70,14 +70,14 @@ class Home:
                 pages = tuple(Page(text, number) for number, text in enumerate(texts, 1))
                 chunks = chunking.split(pages, count=EMBEDDER.count, title=path, limit=120)
                 vectors = EMBEDDER.embed_documents([chunking.embedded_text(path, chunk) for chunk in chunks])
-                keys = [chunking.digest(path, chunk) for chunk in chunks]
+                keys = [passage_digest(path, chunk) for chunk in chunks]
                 reading_ = Reading(pages, path, (SkippedPage(9, "blank"),), date="2024-03-02")
                 library.begin("/papers", path)
                 library.put("/papers", path, Part("", "ab" * 32, 9, reading_), chunks,
                             dict(zip(keys, vectors, strict=True)), minhash.sketch(" ".join(texts)))  # fmt: skip
                 library.finish("/papers", path, 9, 1, "ab" * 32, "stamp")
             library.instruct("Be brief.")
-            library.bury(library.tombstones.over(library.documents()[:1]))
+            library.bury(library.tombstones.add(library.documents()[:1]))
             library.save_index()
         return (folder / DATABASE).read_bytes()
 

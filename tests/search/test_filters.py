@@ -18,7 +18,7 @@ from localrag.search.filters import checked
 from localrag.settings import Settings
 from localrag.store import minhash
 from localrag.store.library import Library
-from localrag.store.writer import Editor
+from localrag.store.writer import Editor, passage_digest
 from localrag.types import EVERYTHING, Filter, Page, Part, Plan, Reading
 
 EMBEDDER = HashingEmbedder()
@@ -45,7 +45,7 @@ def made(settings: Settings) -> Any:
             texts = [f"The notice stands on page {n} of {path}, said {name}." for n in range(1, max(pages, 1) + 1)]
             read = tuple(Page(text, n if pages else None) for n, text in enumerate(texts, 1))
             chunks = chunking.split(read, count=EMBEDDER.count, title="", limit=254)
-            keys = [chunking.digest("", chunk) for chunk in chunks]
+            keys = [passage_digest("", chunk) for chunk in chunks]
             vectors = EMBEDDER.embed_documents([chunking.embedded_text("", chunk) for chunk in chunks])
             part = Part("", f"hash of {path}", 1, Reading(read, author=author, date=date))
             with library.transaction():

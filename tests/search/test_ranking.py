@@ -14,8 +14,8 @@ from fakes import HashingEmbedder
 from localrag.ingest import chunking
 from localrag.search import ranking
 from localrag.search.ranking import Hit, Place, in_turn, passages
-from localrag.store.rows import Standing
-from localrag.store.writer import Editor
+from localrag.store.library import Standing
+from localrag.store.writer import Editor, passage_digest
 from localrag.types import Anchor, Page, Part, Reading
 
 Shelf = Callable[..., Editor]
@@ -120,7 +120,7 @@ def long(shelf: Shelf) -> Editor:
     pages = (Page(TEXT, 1, "Sheet1", (), "sheet", anchors), Page(TEXT[:900], 2, "Sheet2", (), "sheet", anchors[:1]))
     chunks = chunking.split(pages, count=HashingEmbedder().count, limit=254)
     vectors = HashingEmbedder().embed_documents([chunk.text for chunk in chunks])
-    keys = [chunking.digest("", chunk) for chunk in chunks]
+    keys = [passage_digest("", chunk) for chunk in chunks]
     library.begin("/root", "long.xlsx")
     library.put(
         "/root", "long.xlsx", Part("", "hash", 1, Reading(pages)), chunks, dict(zip(keys, vectors, strict=True))

@@ -16,9 +16,8 @@ from localrag.errors import LibraryError
 from localrag.security.storage import sqlite3
 from localrag.store import full_text
 from localrag.store.full_text import DOCUMENTS, PASSAGES, FullText, Indexer
-from localrag.store.schema import TABLES
 from localrag.store.text_analysis import Token, tokens, written
-from localrag.store.writer import Editor
+from localrag.store.writer import TABLES, Editor
 
 
 @dataclass

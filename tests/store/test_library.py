@@ -18,8 +18,7 @@ from localrag import policy
 from localrag.errors import EmbedderMismatch, LibraryError, NotFoundError, StorageError, UsageError
 from localrag.security.storage import sqlite3
 from localrag.store.library import Library
-from localrag.store.names import check_name, matches
-from localrag.store.schema import DATABASE
+from localrag.store.names import DATABASE, check_name, matches
 from localrag.store.writer import Editor
 from localrag.types import Anchor, Chunk, Heading, Page, Part, Reading, Remark, SkippedPage, Word
 

@@ -9,7 +9,7 @@ from fakes import HashingEmbedder
 from papers import full_text_is_whole, sound, with_words
 
 from localrag.ingest import chunking
-from localrag.store.writer import Editor
+from localrag.store.writer import Editor, passage_digest
 
 Put = Callable[..., None]
 
@@ -49,7 +49,7 @@ def test_other_chunks_leave_the_full_text_whole(library: Editor, put: Put) -> No
         pages = library.pages(document.id)
         chunks = chunking.split(pages, count=embedder.count, limit=128, target=90)
         vectors = embedder.embed_documents([chunk.text for chunk in chunks])
-        keys = [chunking.digest("", chunk) for chunk in chunks]
+        keys = [passage_digest("", chunk) for chunk in chunks]
         library.stage("other chunks", dict(zip(keys, vectors, strict=True)))
         chunked.append((document, pages, chunks))
     before = library.counts()["chunks"]

@@ -15,7 +15,7 @@ from localrag.errors import LibraryError
 from localrag.ingest import sync
 from localrag.settings import Settings, load_settings
 from localrag.store.library import Library, open_library
-from localrag.store.schema import DATABASE
+from localrag.store.names import DATABASE
 from localrag.store.writer import Editor
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="owners and rights are not checked on Windows")

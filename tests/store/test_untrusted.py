@@ -28,7 +28,7 @@ from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key
 from localrag.sessions import store_of
 from localrag.settings import Settings
-from localrag.store.schema import DATABASE
+from localrag.store.names import DATABASE
 from localrag.store.writer import Editor
 from localrag.types import MODES, Answer, Plan, Turn
 

@@ -1,21 +1,232 @@
-"""The vector index of a library: chosen by the number of vectors, level with the database, nothing left of the gone."""
+"""FAISS finds what exact search finds, and a library's index follows its database."""
 
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from exact_index import ExactIndex
 from fakes import HashingEmbedder
 from papers import all_vectors
 
-from localrag.store import vector_index, vectors
+from localrag.errors import LibraryError
+from localrag.store import vector_index
 from localrag.store.library import Library
-from localrag.store.schema import INDEX
-from localrag.store.vectors import ExactIndex, FaissIndex
+from localrag.store.names import INDEX
+from localrag.store.vector_index import FaissIndex, Kind
 from localrag.store.writer import Editor
+
+if TYPE_CHECKING:
+    from localrag.store.vector_index import Ids, Vectors
+
+DIMENSION = 24
+
+
+def unit(rng: np.random.Generator, rows: int) -> Vectors:
+    vectors = rng.standard_normal((rows, DIMENSION)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+KINDS: tuple[Kind, ...] = ("flat", "sq8")
+
+
+def pair(ids: Ids, rows: Vectors, kind: Kind = "flat") -> tuple[ExactIndex, FaissIndex]:
+    """The oracle, and FAISS over the same rows; the oracle's rows are what FAISS scores its candidates by."""
+    exact = ExactIndex(DIMENSION)
+
+    def originals(wanted: Ids) -> tuple[Ids, Vectors]:
+        there = np.isin(exact._ids, wanted)
+        return exact._ids[there], exact._rows[there]
+
+    native = FaissIndex(DIMENSION, kind, originals)
+    exact.add(ids, rows)
+    native.add(ids, rows)
+    return exact, native
+
+
+def written(index: FaissIndex, library: str = "mine", generation: int = 7) -> bytes:
+    stream = io.BytesIO()
+    index.write(stream, library, generation)
+    return stream.getvalue()
+
+
+def read(data: bytes, library: str = "mine", dimension: int = DIMENSION) -> tuple[int, FaissIndex]:
+    return FaissIndex.read(io.BytesIO(data), library, dimension)
+
+
+def agree(exact: ExactIndex, native: FaissIndex, question: Vectors, k: int, allowed: Ids | None = None) -> Ids:
+    ids, scores = exact.search(question, k, allowed)
+    found, cosines = native.search(question, k, allowed)
+    assert found.tolist() == ids.tolist()
+    np.testing.assert_allclose(cosines, scores, atol=1e-5)
+    assert found.dtype == np.int64 and len(native) == len(exact)
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(8))
+def test_faiss_finds_what_exact_search_finds(seed: int, kind: Kind) -> None:
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(1, 400))
+    ids = np.sort(rng.choice(10_000, size, replace=False)).astype(np.int64)
+    exact, native = pair(ids, unit(rng, size), kind)
+    for _ in range(10):
+        question = unit(rng, 1)[0]
+        k = int(rng.integers(1, size + 10))
+        assert len(agree(exact, native, question, k)) == min(k, size)
+        allowed = rng.choice(ids, int(rng.integers(1, size + 1)), replace=False)
+        found = agree(exact, native, question, k, allowed)
+        assert set(found.tolist()) <= set(allowed.tolist()) and len(found) == min(k, len(allowed))
+    gone = np.sort(rng.choice(ids, size // 2, replace=False))
+    exact.remove(gone)
+    native.remove(gone)
+    found = agree(exact, native, unit(rng, 1)[0], size)
+    assert not set(found.tolist()) & set(gone.tolist()) and len(found) == size - size // 2
+    exact.add(gone[:3] + 20_000, more := unit(rng, len(gone[:3])))
+    native.add(gone[:3] + 20_000, more)
+    agree(exact, native, unit(rng, 1)[0], 5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_filter_with_unknown_ids_gives_those_that_are_there(kind: Kind) -> None:
+    rng = np.random.default_rng(1)
+    exact, native = pair(np.arange(1, 11), unit(rng, 10), kind)
+    assert len(agree(exact, native, unit(rng, 1)[0], 5, np.array([3, 77, 4, 1 << 40]))) == 2
+    assert len(agree(exact, native, unit(rng, 1)[0], 5, np.array([4, 3, 4, 0, -1, 3]))) == 2
+    assert len(agree(exact, native, unit(rng, 1)[0], 5, np.array([], np.int64))) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_in_gives_nothing_out(kind: Kind) -> None:
+    rng = np.random.default_rng(1)
+    exact, native = pair(np.empty(0, np.int64), np.empty((0, DIMENSION), np.float32), kind)
+    assert len(agree(exact, native, unit(rng, 1)[0], 5)) == 0
+    native.remove(np.array([1, 2]))
+    exact.remove(np.array([1, 2]))
+    assert len(native) == len(exact) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_vectors_come_in_order_of_their_ids(kind: Kind) -> None:
+    rng = np.random.default_rng(1)
+    same = np.repeat(unit(rng, 1), 20, axis=0)
+    exact, native = pair(np.arange(20), same, kind)
+    assert agree(exact, native, same[0], 20).tolist() == list(range(20))
+    assert agree(exact, native, same[0], 5).tolist() == list(range(5))
+    assert agree(exact, native, same[0], 3, np.arange(19, 6, -1)).tolist() == [7, 8, 9]
+
+
+def test_equal_rows_get_equal_scores_whatever_their_number() -> None:
+    rng = np.random.default_rng(1)
+    rows = unit(rng, 2)
+    for n in range(1, 40):
+        ids, found = vector_index.best(np.arange(n), np.repeat(rows[:1], n, axis=0), rows[1], n)
+        assert ids.tolist() == list(range(n)) and len(set(found.tolist())) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_rows_make_the_same_file_however_they_came_in(kind: Kind) -> None:
+    rng = np.random.default_rng(5)
+    rows, ids = unit(rng, 90), np.arange(1, 91)
+    at_once = pair(ids[30:], rows[30:], kind)[1]
+    piecemeal = FaissIndex(DIMENSION, kind)
+    for first in range(0, 90, 7):
+        piecemeal.add(ids[first : first + 7], rows[first : first + 7])
+        piecemeal.remove(ids[max(0, first - 7) : first][ids[max(0, first - 7) : first] <= 30])
+    piecemeal.remove(ids[:30])
+    assert written(piecemeal) == written(at_once)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_removed_vector_is_in_no_byte_of_the_file(kind: Kind) -> None:
+    rng = np.random.default_rng(6)
+    rows, ids = unit(rng, 40), np.arange(1, 41)
+    alone = FaissIndex(DIMENSION, kind)
+    alone.add(ids[:1], rows[7:8])
+    code = written(alone)[-DIMENSION * (4 if kind == "flat" else 1) :]
+    index = pair(ids, rows, kind)[1]
+    assert code in written(index)
+    index.remove(ids[7:8])
+    assert code not in written(index) and len(index) == 39
+
+
+def test_rounded_vectors_alone_give_nearly_the_cosine() -> None:
+    rng = np.random.default_rng(7)
+    exact, _ = pair(np.arange(60), rows := unit(rng, 60))
+    rounded = FaissIndex(DIMENSION, "sq8")
+    rounded.add(np.arange(60), rows)
+    np.testing.assert_allclose(rounded.search(rows[3], 5)[1], exact.search(rows[3], 5)[1], atol=0.02)
+
+
+def test_what_is_gone_from_the_database_is_not_found() -> None:
+    rng = np.random.default_rng(8)
+    exact, native = pair(np.arange(60), rows := unit(rng, 60), "sq8")
+    exact.remove(np.array([3]))
+    assert 3 not in native.search(rows[3], 10)[0]
+
+
+def test_ids_that_do_not_rise_are_refused() -> None:
+    rng = np.random.default_rng(9)
+    native = pair(np.array([5, 9]), unit(rng, 2))[1]
+    for ids in ([9], [3], [12, 11], [11, 11]):
+        with pytest.raises(ValueError):
+            native.add(np.array(ids), unit(rng, len(ids)))
+    assert native.ids().tolist() == [5, 9]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bytes_and_back(kind: Kind) -> None:
+    rng = np.random.default_rng(4)
+    exact, native = pair(np.arange(100, 150), unit(rng, 50), kind)
+    data = written(native)
+    generation, again = read(data)
+    assert generation == 7 and again.ids().tolist() == list(range(100, 150)) and again.dimension == DIMENSION
+    assert again.kind == kind
+    again._originals = native._originals
+    for _ in range(5):
+        agree(exact, again, unit(rng, 1)[0], 9)
+    assert written(again) == data
+    again.remove(np.array([100]))
+    assert len(again) == 49
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_does_not_belong_or_is_damaged_is_refused(kind: Kind) -> None:
+    rng = np.random.default_rng(4)
+    data = written(pair(np.arange(50), unit(rng, 50), kind)[1])
+    head = data.index(b"\n", data.index(b"\n") + 1) + 1
+    start = data.index(b"{")
+    header = json.loads(data[start:head])
+
+    def saying(**other: object) -> bytes:
+        return data[:start] + json.dumps({**header, **other}).encode() + b"\n" + data[head:]
+
+    assert read(saying())[0] == 7
+    flipped = bytearray(data)
+    flipped[-3] ^= 1
+    bad = [
+        b"", b"\n", b"not an index", data[:10], data[:30], data[:head], data[: head + 1], data[: head + 40],
+        data[: len(data) // 2], data[:-1], data + b"x", data[head:], data[:head] + b"\x00" * 500, bytes(flipped),
+        data.replace(b'"mine"', b'"hers"'), data.replace(b'{"library"', b'["library"'), data[:start] + b"[]\n",
+        saying(rows=49), saying(rows=51), saying(rows=-1), saying(rows=2**62), saying(rows="50"), saying(kind="ivf"),
+        saying(kind="sq8" if kind == "flat" else "flat"), saying(generation=None),
+        data.replace(b'"library"', b'"librarx"'), data[:start] + b"[" * 60_000 + b"\n", saying(library=None),
+        saying(dimension=DIMENSION + 1), saying(crc32=1),
+    ]  # fmt: skip
+    for content in bad:
+        with pytest.raises(LibraryError):
+            read(content)
+    for library, dimension in (("hers", DIMENSION), ("mine", DIMENSION + 1)):
+        with pytest.raises(LibraryError):
+            read(data, library, dimension)
+
+
+# --- the index of a library ---------------------------------------------------------------------------------
 
 Put = Callable[..., None]
 IDENTITY = HashingEmbedder().identity
@@ -24,8 +235,8 @@ IDENTITY = HashingEmbedder().identity
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Editor]:
     """A library whose index is exact up to five vectors."""
-    monkeypatch.setattr(vectors, "FLAT_ROWS", 5)
-    monkeypatch.setattr(vector_index, "_ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(vector_index, "FLAT_ROWS", 5)
+    monkeypatch.setattr(vector_index, "_ROWS_PER_READ", 3)
     made = Editor.create(tmp_path / "home" / "indexes" / "papers", "papers", IDENTITY)
     yield made
     made.close()
@@ -70,8 +281,8 @@ def test_an_index_of_rounded_vectors_is_brought_level_and_not_remade(
     fill(library, put, 0, 20)
     library.save_index()
     reader = Library.open(library.folder, "papers")
-    monkeypatch.setattr(vector_index.Nearest, "_made", lambda *_: pytest.fail("it was made again"))
     assert len(reader.index()) == 20
+    monkeypatch.setattr(vector_index, "FaissIndex", lambda *_: pytest.fail("it was rebuilt"))
     fill(library, put, 20, 30)
     library.remove([library.document("4.txt"), library.document("25.txt")])
     for each in (reader, library):
@@ -83,7 +294,6 @@ def test_an_index_of_rounded_vectors_is_brought_level_and_not_remade(
 def test_the_same_state_has_the_same_index_whether_grown_or_remade(library: Editor, put: Put) -> None:
     def written(index: FaissIndex) -> bytes:
         stream = io.BytesIO()
-        index.recall = None  # measured when it was made
         index.write(stream, "", 0)
         return stream.getvalue()
 
@@ -117,7 +327,7 @@ def test_a_removed_vector_is_not_left_rounded_either(
     added: list[int] = []
     add = FaissIndex.add
 
-    def watched(self: FaissIndex, ids: vectors.Ids, rows: vectors.Vectors) -> None:
+    def watched(self: FaissIndex, ids: Ids, rows: Vectors) -> None:
         added.extend(ids.tolist())
         add(self, ids, rows)
 
@@ -125,37 +335,6 @@ def test_a_removed_vector_is_not_left_rounded_either(
     library.compact()
     assert added == all_vectors(library)[0]  # from the database alone
     assert code not in (library.folder / INDEX).read_bytes() and len(library.index()) == 20
-
-
-def test_recall_is_measured_when_it_is_made_and_kept_in_the_file(library: Editor, put: Put) -> None:
-    assert library.index_facts() is None
-    fill(library, put, 0, 4)
-    library.save_index()
-    told = library.index_facts()
-    assert told is not None and (told.kind, told.rows, told.recall) == ("flat", 4, None)
-    fill(library, put, 4, 40)
-    library.save_index()
-    told = library.index_facts()
-    assert told is not None and told.recall is not None
-    assert (told.kind, told.rows, told.recall.share) == ("sq8", 40, 1.0) and told.recall.questions == 32
-    assert told.bytes == (library.folder / INDEX).stat().st_size
-    fill(library, put, 40, 42)
-    library.save_index()
-    again = library.index_facts()
-    assert again is not None and (again.rows, again.recall) == (42, told.recall)
-
-
-def test_recall_says_what_a_lame_index_misses(library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vector_index, "_AT", 4)
-    scan = FaissIndex._scan
-
-    def lame(self: FaissIndex, question: vectors.Vectors, k: int, places: vectors.Ids | None) -> object:
-        return tuple(part[:2] for part in scan(self, question, k, places))
-
-    monkeypatch.setattr(FaissIndex, "_scan", lame)
-    fill(library, put, 0, 40)
-    recall = library.index().recall
-    assert recall is not None and 0.25 < recall.share <= 0.5
 
 
 def test_a_filter_is_applied_before_the_search_of_rounded_vectors(library: Editor, put: Put) -> None:
@@ -172,9 +351,9 @@ def test_an_index_is_read_in_pieces_and_vectors_from_the_database_too(
     library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(library, put, 0, 20)
-    monkeypatch.setattr(vectors, "_PIECE", 1000)
+    monkeypatch.setattr(vector_index, "_BLOCK", 1000)
     most = 0
-    select = library._nearest._select
+    select = library._index._select
 
     def watched(sql: str, values: object = ()) -> object:
         nonlocal most
@@ -183,7 +362,7 @@ def test_an_index_is_read_in_pieces_and_vectors_from_the_database_too(
             most = max(most, len(rows))
         return rows
 
-    library._nearest._select = watched  # type: ignore[assignment]
+    library._index._select = watched  # type: ignore[assignment]
     library.save_index()
     assert most == 3
     same_as_exact(reader := Library.open(library.folder, "papers"))

@@ -13,7 +13,7 @@ from localrag.errors import Cancelled
 from localrag.events import IngestProgress, IngestReport
 from localrag.security import storage
 from localrag.settings import Settings
-from localrag.store.schema import LOCK
+from localrag.store.names import LOCK
 from localrag.store.writer import Editor
 from localrag.worker.local import LocalEngine
 

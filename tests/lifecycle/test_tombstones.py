@@ -10,8 +10,7 @@ import pytest
 
 from localrag import api
 from localrag.settings import Settings
-from localrag.store import tombstones
-from localrag.store.tombstones import Tombstones
+from localrag.store.writer import Tombstones
 
 Folder = Callable[..., Path]
 
@@ -67,11 +66,11 @@ def test_marks_tell_neither_names_nor_contents_and_differ_from_library_to_librar
 ) -> None:
     library = api.open_library("papers", settings=settings)
     (document,) = library.documents(["a.txt"])
-    one, other = (tombstones.new().over([document]) for _ in range(2))
-    assert one.hold(document.root, "a.txt") and one.hold("/elsewhere", "x", document.sha256)
-    assert not one.hold("/elsewhere", "a.txt") and not one.hold(document.root, "b.txt", "0" * 64)
+    one, other = (Tombstones.new().add([document]) for _ in range(2))
+    assert one.cover(document.root, "a.txt") and one.cover("/elsewhere", "x", document.sha256)
+    assert not one.cover("/elsewhere", "a.txt") and not one.cover(document.root, "b.txt", "0" * 64)
     assert len(one.marks) == 2 and not one.marks & other.marks
-    kept = tombstones.to_json(one)
+    kept = one.to_json()
     assert "a.txt" not in kept and document.sha256 not in kept
-    assert tombstones.from_json(kept) == one
-    assert not Tombstones(b"key").hold("", "")
+    assert Tombstones.from_json(kept) == one
+    assert not Tombstones(b"key").cover("", "")

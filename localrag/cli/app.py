@@ -1,7 +1,7 @@
-"""The `localrag` command: its table of commands, and how errors end it.
+"""The `localrag` command: the table of commands, shell completion, and how errors end a command.
 
-Commands are imported when called, so that `--help` and `--version` answer at once. stdout carries the answer,
-stderr everything else. Exit codes are those of `errors.py`; 0 is success, 130 a stop by Ctrl-C.
+Each command is imported when it is called, so that `--help` and `--version` are instant. Answers go to stdout,
+everything else to stderr. Exit codes are those of `errors.py`; 0 is success, 130 a stop by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import click
 
 from localrag import __version__, policy
 from localrag.cli import unlocking
-from localrag.errors import LocalragError, OfflineRefused
+from localrag.errors import LocalragError, OfflineRefused, UsageError
 from localrag.security import offline
 from localrag.security.encryption import unlocked
 from localrag.security.offline import viewer_process
@@ -27,40 +27,40 @@ from localrag.security.offline import viewer_process
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# name -> (module below localrag.cli, one-line help). The help stands here so that the list needs no import.
+# name -> (module in localrag.cli, one-line help). The help is here so that listing the commands imports none.
 COMMANDS = {
     "ask": ("ask", "Answer a question from a library, with page and quote."),
-    "audit": ("audit", "Look at the record of who asked what, and check that it is whole."),
-    "backup": ("backup", "Carry a library whole in one file."),
+    "audit": ("audit", "Show who asked what, and verify the audit log."),
+    "backup": ("backup", "Write a library to one file."),
     "calibrate": ("calibrate", "Measure how much text a model can use here, and how fast it is."),
     "chat": ("chat", "Open the terminal app over a folder or library."),
-    "completion": ("completion", "Print the shell completion script."),
+    "completion": ("app", "Print the shell completion script."),
     "config": ("config", "Show and change settings."),
-    "doctor": ("doctor", "Check this installation; each finding comes with its remedy."),
+    "doctor": ("doctor", "Check this installation, and say how to fix what is wrong."),
     "eval": ("evaluate", "Measure retrieval and answers on questions with known answers."),
-    "forget": ("libraries", "Delete a library, or documents of it, for good."),
-    "ingest": ("ingest", "Read a folder into a library, or bring the library level with it."),
+    "forget": ("libraries", "Delete a library or documents for good."),
+    "ingest": ("ingest", "Read a folder into a library, or update the library."),
     "instruct": ("libraries", "Set how answers from a library are worded."),
     "libraries": ("libraries", "List the libraries."),
-    "models": ("models", "Install, check, choose and carry models."),
-    "prove": ("prove", "Prove what localrag promises, on this machine."),
-    "restore": ("backup", "Make a library of a backup, or of a folder that somebody sent."),
-    "search": ("search", "Find passages; no model is loaded to answer."),
+    "models": ("models", "Install, verify, choose and export models."),
+    "prove": ("prove", "Test on this machine what localrag promises."),
+    "restore": ("backup", "Restore a library from a backup or a folder."),
+    "search": ("search", "Find passages, without a model that answers."),
     "sessions": ("sessions", "List, search, rename, branch, export and delete conversations."),
     "show": ("libraries", "Print a page as it is stored."),
-    "status": ("libraries", "Tell what a library holds."),
-    "vault": ("vault", "Encrypt libraries on the disk, and say who may open them."),
+    "status": ("libraries", "Show what a library holds."),
+    "vault": ("vault", "Encrypt libraries, and choose who can open them."),
     "warm": ("ingest", "Read documents into the prompt cache, so that answers start at once."),
 }
 
-# These open no library, so that no key is asked of them.
+# These open no library and need no key.
 WITHOUT_LIBRARIES = {"completion", "doctor", "models"}
-# Their arguments are words of questions and documents, which a list of processes would show to all users.
+# Their arguments contain words of questions and documents, which every user could read in a list of processes.
 WORDY = {"ask", "search", "sessions", "show", "forget", "prove"}
 
 
 class Commands(click.Group):
-    """A group that imports a command's module when the command is used."""
+    """A group that imports the module of a command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -77,7 +77,7 @@ class Commands(click.Group):
             formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """The table's names: completing a word must not import every command."""
+        """Complete command names without importing the commands."""
         from click.shell_completion import CompletionItem
 
         names = [CompletionItem(name, help=COMMANDS[name][1]) for name in COMMANDS if name.startswith(incomplete)]
@@ -104,10 +104,10 @@ class Commands(click.Group):
     epilog="Start with: localrag models install && localrag ingest ./contracts && localrag chat contracts",
 )
 @click.version_option(__version__, "--version", message="localrag %(version)s")
-@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@click.option("--debug", is_flag=True, help="Print the traceback of an error.")
 @click.pass_context
 def localrag(ctx: click.Context, debug: bool) -> None:
-    """Ask questions of private documents. They never leave this machine.
+    """Ask questions about private documents. They never leave this machine.
 
     Without a command, opens the terminal app.
     """
@@ -117,8 +117,31 @@ def localrag(ctx: click.Context, debug: bool) -> None:
         ctx.invoke(chat_command)
 
 
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(shell: str) -> None:
+    """Print the shell completion script for SHELL.
+
+    \b
+    bash  localrag completion bash > ~/.local/share/bash-completion/completions/localrag
+    zsh   localrag completion zsh > "${fpath[1]}/_localrag"
+    fish  localrag completion fish > ~/.config/fish/completions/localrag.fish
+
+    It takes effect in the next shell. The bash script needs bash 4.4 or later, which
+    macOS does not include.
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise UsageError(f"no completion for {shell!r}", "Choose bash, zsh or fish.")
+    # `kind.source()` would ask the system's bash for its version first.
+    script = kind(localrag, {}, "localrag", "_LOCALRAG_COMPLETE")
+    click.echo(script.source_template % script.source_vars())
+
+
 def main() -> None:
-    """Entry point: confine first, run the command, end with its exit code."""
+    """Confine the process, run the command, and exit with its code."""
     hide_arguments(sys.argv[1:])
     if code := _confine(sys.argv[1:]):
         sys.exit(code)
@@ -127,7 +150,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGINT, _stop)
     try:
-        # The name is given so that `python -m localrag` shows the same help, and finds the same completion.
+        # `python -m localrag` needs the name for the same help and completion.
         code = localrag.main(prog_name="localrag", standalone_mode=False)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
@@ -142,14 +165,14 @@ def main() -> None:
             raise
         code = report(error)
     except BrokenPipeError:
-        # The reader of our output (`| head`) has left; say nothing, also not at shutdown.
+        # The reader of our output (`| head`) is gone; print nothing, not even at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def hide_arguments(arguments: list[str]) -> None:
-    """Take the words of a question out of what the system shows of this process. Linux only; until here they show."""
+    """Erase the words of a question from the list of processes. Linux only; they are visible until then."""
     command = next((at for at, word in enumerate(arguments) if not word.startswith("-")), None)
     if sys.platform != "linux" or command is None or arguments[command] not in WORDY:
         return
@@ -164,11 +187,11 @@ def hide_arguments(arguments: list[str]) -> None:
 
 
 def _confine(arguments: list[str]) -> int:
-    """Shut out the network, for good. Returns an exit code.
+    """Block the network for good; returns an exit code.
 
-    Not so an install, whose work it is to fetch, and a proof, which plays the outside to a process that confines
-    itself. The words are looked at before click reads them, so that nothing at all runs unconfined; an install that is
-    put so oddly that it is not seen is confined, and fails.
+    `models install` is exempt because it downloads, and `prove offline` because it plays the outside of a process that
+    confines itself. This reads the arguments before click does, so that nothing runs unconfined; an install that it
+    does not recognise is confined, and fails.
     """
     offline.confine_python()
     words = [word for word in arguments if not word.startswith("-")]
@@ -189,7 +212,7 @@ def _confine(arguments: list[str]) -> int:
 
 
 def _refused(refusal: policy.Refusal) -> None:
-    """Record what the policy refused; what that takes is imported only then."""
+    """Log what the policy refused."""
     from localrag.security import audit
     from localrag.settings import load_settings
 
@@ -197,17 +220,17 @@ def _refused(refusal: policy.Refusal) -> None:
 
 
 def _show(file: Path, page: int | None) -> bool:
-    """What the process outside does for the terminal app; it imports what it needs only when a file is to be shown."""
+    """Open a file for the terminal app, from the unconfined process."""
     from localrag.tui import viewing
 
     return viewing.show(file, page)
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
-    """Ctrl-C: an exception, but not out of an import, which is left as if killed.
+    """Raise KeyboardInterrupt, or exit at once during an import.
 
-    Of extension modules some abort the process at an exception while they are loaded, others turn it into an
-    ImportError, and in the importer itself it can be lost.
+    While they load, some extension modules abort at an exception, others turn it into an ImportError, and the importer
+    itself can lose it.
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
@@ -218,7 +241,7 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 
 
 def report(error: LocalragError) -> int:
-    """Print an error and its hint to stderr; returns its exit code."""
+    """Print an error and its hint to stderr, and return its exit code."""
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(error.message, err=True)
     if error.hint:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they name and complete libraries and documents."""
+"""Options that several commands share, and how these complete and check libraries and documents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def complete_library(ctx: click.Context, param: click.Parameter, incomplete: str
     try:
         folder = load_settings().indexes_dir
     except LocalragError:
-        return []  # a broken settings file must not break the shell
+        return []  # a broken settings file does not break the shell
     names = sorted(path.parent.name for path in folder.glob(f"*/{DATABASE}"))
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
@@ -32,12 +32,12 @@ def complete_library(ctx: click.Context, param: click.Parameter, incomplete: str
 def library_option(command: F) -> F:
     return click.option(
         "-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=complete_library,
-        help="Look in this library; may be given several times. The only one there is, if left out.",
+        help="Search this library; may be repeated. Needed only if there are several.",
     )(command)  # fmt: skip
 
 
 def complete_document(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Paths of documents in the libraries named so far, or in the only one there is."""
+    """Complete paths of documents in the libraries named so far, or in the only one."""
     from localrag import policy
     from localrag.store.library import open_library
 
@@ -51,7 +51,7 @@ def complete_document(ctx: click.Context, param: click.Parameter, incomplete: st
             paths |= {document.path for document in library.documents()}
             library.close()
     except LocalragError:
-        return []  # what is wrong is told by the command itself
+        return []  # the command itself reports the error
     return [CompletionItem(path) for path in sorted(paths) if path.startswith(incomplete)]
 
 
@@ -68,7 +68,7 @@ def complete_folder(ctx: click.Context, param: click.Parameter, incomplete: str)
 def document_option(command: F) -> F:
     return click.option(
         "-d", "--document", "documents", multiple=True, metavar="GLOB", shell_complete=complete_document,
-        help="Look only in documents whose path matches, such as 'leases/*.pdf'; may be given several times.",
+        help="Search only documents whose path matches, such as 'leases/*.pdf'; may be repeated.",
     )(command)  # fmt: skip
 
 
@@ -76,30 +76,30 @@ _NARROWING = (
     document_option,
     click.option(
         "--folder", metavar="DIR", shell_complete=complete_folder,
-        help="Look only below this folder, as the library names it or as it lies on the disk.",
+        help="Search only below this folder, by its path in the library or on the disk.",
     ),
     click.option(
         "--type", "types", multiple=True, metavar="TYPE", shell_complete=complete_type,
-        help="Look only in documents of this type: pdf, word, sheet, slides, mail, web, text, image ... or a suffix "
-        "such as docx; may be given several times.",
+        help="Search only documents of this type: pdf, word, sheet, slides, mail, web, text, image ..., or a suffix "
+        "such as docx; may be repeated.",
     ),
     click.option(
         "--since", metavar="DATE",
-        help="Look only in documents that their file dates then or later: 2023, 2023-06, 2023-06-30.",
+        help="Search only documents dated then or later: 2023, 2023-06, 2023-06-30.",
     ),
-    click.option("--until", metavar="DATE", help="Look only in documents that their file dates then or earlier."),
+    click.option("--until", metavar="DATE", help="Search only documents dated then or earlier."),
     click.option(
-        "--from", "sender", metavar="NAME", help="Look only in what was written or sent by NAME, or a part of it."
+        "--from", "sender", metavar="NAME", help="Search only documents written or sent by NAME."
     ),
     click.option(
         "--pages", metavar="RANGE",
-        help="Look only at these pages of the file, counted from 1: 3-7, 5, or 3- for all from the third on.",
+        help="Search only these pages of each file, from 1: 3-7, 5, or 3- for the third and later.",
     ),
 )  # fmt: skip
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that narrow a question; the command is given them as one `only`, a Filter."""
+    """Add the options that narrow a search; the command gets them as one Filter, `only`."""
 
     @functools.wraps(command)
     def narrowed(
@@ -150,7 +150,7 @@ def _page_range(text: str | None) -> tuple[int, int | None] | None:
         return None
     found = re.fullmatch(r"\s*(\d{1,9})\s*(?:([-–])\s*(\d{1,9})?)?\s*", text)
     if found is None:
-        raise UsageError(f"{text!r} is no range of pages", "For example: --pages 3-7, --pages 5, --pages 3-")
+        raise UsageError(f"{text!r} is not a range of pages", "For example: --pages 3-7, --pages 5, --pages 3-")
     first = int(found[1])
     return first, (int(found[3]) if found[3] else None if found[2] else first)
 
@@ -160,8 +160,10 @@ def json_option(command: F) -> F:
 
 
 def words_of(given: str) -> str:
-    """What was typed as an argument; for "-", what comes in by standard input: arguments can be seen by all users of
-    the machine, and are kept in the shell's history."""
+    """Return an argument, or the words on standard input for "-".
+
+    Other users can see arguments in the list of processes, and the shell keeps them in its history.
+    """
     if given != "-":
         return given
     if sys.stdin.isatty():
@@ -170,7 +172,7 @@ def words_of(given: str) -> str:
 
 
 def keep_to_retention(settings: Settings) -> None:
-    """Have go what is too old, of all libraries, while this process may still reach them."""
+    """Delete what `retention_days` makes too old, before this process is confined to some libraries."""
     if settings.retention_days:
         from localrag.lifecycle import retention
 
@@ -178,10 +180,11 @@ def keep_to_retention(settings: Settings) -> None:
 
 
 def chosen_libraries(names: Sequence[str], settings: Settings) -> list[str]:
-    """The libraries named, or the only one there is.
+    """Return the libraries named, or the only one.
 
     Raises:
-        NotFoundError, UsageError: there is none, or it is not clear which is meant.
+        NotFoundError: there is no library.
+        UsageError: none is named, and there are several.
     """
     from localrag.store.names import library_names
 
@@ -189,20 +192,18 @@ def chosen_libraries(names: Sequence[str], settings: Settings) -> list[str]:
         return list(dict.fromkeys(names))
     there = library_names(settings.indexes_dir)
     if not there:
-        raise NotFoundError(
-            f"there is no library yet in {str(settings.indexes_dir)!r}", "Make one: localrag ingest FOLDER"
-        )
+        raise NotFoundError(f"there is no library in {str(settings.indexes_dir)!r}", "Make one: localrag ingest FOLDER")
     if len(there) > 1:
         raise UsageError(f"there are {len(there)} libraries: {', '.join(there)}", "Name one (or more) with --library.")
     return there
 
 
 def print_json(value: Any) -> None:
-    # A terminal that cannot show a character must not lose the output.
+    # Escape what the terminal cannot encode, so that printing never fails.
     text = json.dumps(value, ensure_ascii=(sys.stdout.encoding or "").lower().replace("-", "") != "utf8", indent=2)
     click.echo(text)
 
 
 def shown(text: str) -> str:
-    """Text of documents and models as a terminal may show it: without control characters and escape sequences."""
+    """Return text without the control characters and escape sequences that a terminal would obey."""
     return "".join(letter if letter in "\n\t" or letter.isprintable() else " " for letter in text)

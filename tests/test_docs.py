@@ -112,11 +112,11 @@ def test_the_help_does_not_depend_on_the_terminal(build: ModuleType, monkeypatch
 
 
 def test_every_setting_is_documented() -> None:
-    from localrag.settings import explain
+    from localrag.settings import setting_infos
 
     page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
-    for name, _, about in explain():
-        assert f"| `{name}` | `LOCALRAG_{name.upper()}` |" in page and about in page
+    for one in setting_infos():
+        assert f"| `{one.name}` | `LOCALRAG_{one.name.upper()}` |" in page and one.about in page
 
 
 def test_the_architecture_names_every_room_and_their_order() -> None:

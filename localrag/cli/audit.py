@@ -13,7 +13,7 @@ import click
 
 from localrag.cli.options import complete_library, json_option, print_json, shown
 from localrag.cli.sealing import sealing_options
-from localrag.errors import UsageError, VaultLocked
+from localrag.errors import KeyRequired, UsageError
 from localrag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _entries(
     """Return the entries of all logs by time, and add logs whose key is missing to `locked`.
 
     Raises:
-        VaultLocked: a key is missing and `locked` is None.
+        KeyRequired: a key is missing and `locked` is None.
     """
     from localrag.security import audit
 
@@ -218,7 +218,7 @@ def _entries(
     for name, file in _files(settings, libraries):
         try:
             found += [(name, file, entry) for entry in (audit.entries(file) if file.is_file() else ())]
-        except VaultLocked:
+        except KeyRequired:
             if locked is None:
                 raise
             locked.append(name)

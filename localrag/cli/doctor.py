@@ -24,7 +24,7 @@ import click
 from localrag import policy
 from localrag.cli.options import print_json, shown
 from localrag.cli.output import counted, size
-from localrag.errors import LocalragError, PolicyUnreadable, SettingsError, VaultLocked
+from localrag.errors import KeyRequired, LocalragError, PolicyUnreadable, SettingsError
 from localrag.settings import Settings, config_files, load_settings
 from localrag.store.names import library_names
 
@@ -401,7 +401,7 @@ def _audit(settings: Settings) -> Iterator[Finding]:
     for of, file in files:
         try:
             problems = audit.verify(file)
-        except VaultLocked:
+        except KeyRequired:
             yield Finding("audit", "ok", f"the log{of} is encrypted and was not checked")
             continue
         except LocalragError as error:

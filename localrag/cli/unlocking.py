@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrag.errors import StorageError, UsageError, VaultLocked
+from localrag.errors import KeyRequired, StorageError, UsageError
 
 if TYPE_CHECKING:
     from localrag.security.encryption.keyring import Credential, Key, Keyring
@@ -62,7 +62,7 @@ def asked_for(folder: Path, keyring: Keyring, person: bool) -> Key:
     """The key of an encrypted folder, by whatever there is; `person` says whether somebody may be asked.
 
     Raises:
-        VaultLocked: nothing opens it.
+        KeyRequired: nothing opens it.
     """
     file = key_file()
     if file is not None:
@@ -85,7 +85,7 @@ def _by_file(file: Path, folder: Path, keyring: Keyring, person: bool) -> Key:
         raise locked_error(folder)
     try:
         return keyring.unlock(credential_in(file))
-    except VaultLocked:
+    except KeyRequired:
         _fits_not.add(keyring.key_id)
         raise
 
@@ -108,7 +108,7 @@ def typed(name: str, keyring: Keyring) -> Credential:
     """A passphrase or recovery key that opens the keyring, asked for until one does.
 
     Raises:
-        VaultLocked: three times none did.
+        KeyRequired: three times none did.
     """
     from localrag.security.encryption import keyring as keyrings
     from localrag.security.encryption.keyring import Passphrase
@@ -120,7 +120,7 @@ def typed(name: str, keyring: Keyring) -> Credential:
             credential = keyrings.recovery(text)
         try:
             keyring.unlock(credential)
-        except VaultLocked as error:
+        except KeyRequired as error:
             if not left:
                 raise
             click.echo(f"{error.message}; try again.", err=True)

@@ -11,7 +11,7 @@ import click
 from localrag.cli import unlocking
 from localrag.cli.eval_setup import bar, interruptible
 from localrag.cli.options import complete_library, json_option, print_json, shown
-from localrag.errors import NotFoundError, UsageError, VaultLocked
+from localrag.errors import KeyRequired, NotFoundError, UsageError
 from localrag.settings import load_settings
 
 if TYPE_CHECKING:
@@ -304,9 +304,9 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
     def unlock(keyring: Keyring) -> Key:
         try:
             return unlocking.asked_for(file, keyring, True)
-        except VaultLocked as error:
+        except KeyRequired as error:
             holders = ", ".join(f"{shown(one.name)} ({one.kind})" for one in keyring.holders)
-            raise VaultLocked(error.message, f"It was sealed for: {holders}. A key is given with --key-file.") from None
+            raise KeyRequired(error.message, f"It was sealed for: {holders}. A key is given with --key-file.") from None
 
     content = age.opened(data, unlock)
     if printed:

@@ -223,7 +223,7 @@ def check(file: Path, unlock: Unlock, *, stop: Stop = lambda: False) -> Backup:
 
     Raises:
         UsageError: it is not a backup.
-        IntegrityError, VaultDamaged: it was changed or cut short.
+        IntegrityError, KeyringDamaged: it was changed or cut short.
     """
     with opened(file, lambda keyring: unlock(file, keyring)) as (body, _, _):
         return read(body, stop, lambda path: None)

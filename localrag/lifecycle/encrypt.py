@@ -46,7 +46,7 @@ def encrypt(folder: Path, hand_out: Callable[[Keyring, Key], Keyring], stop: Cal
 
     Raises:
         UsageError: it is encrypted already, or `hand_out` named nobody.
-        VaultLocked: it goes on, and its key is not here.
+        KeyRequired: it goes on, and its key is not here.
     """
     if not is_encrypted(folder):
         key = Key.new()
@@ -89,7 +89,7 @@ def change(folder: Path, changed: Callable[[Keyring, Key], Keyring]) -> Keyring:
     """Change who holds the key of a folder; returns the new keyring.
 
     Raises:
-        VaultLocked: its key is not here.
+        KeyRequired: its key is not here.
     """
     held = unlocked.keys_for(folder / keyrings.FILE)
     if held is None:

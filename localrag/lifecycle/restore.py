@@ -68,7 +68,7 @@ def inspect(settings: Settings, source: Path, name: str | None, unlock: Unlock, 
     """Look at a backup or a folder before it is restored; asks for its key, and reads a backup in clear whole.
 
     Raises:
-        NotFoundError, UsageError, IntegrityError, VaultLocked: see `restore`.
+        NotFoundError, UsageError, IntegrityError, KeyRequired: see `restore`.
     """
     if not source.exists():
         raise NotFoundError(f"there is no {str(source)!r}", "Give a backup, or the folder of a library.")
@@ -98,8 +98,8 @@ def restore(
 
     Raises:
         UsageError: a library of that name exists, the source is no backup or library, or it is not trusted.
-        IntegrityError, VaultDamaged: the backup was changed or cut short.
-        VaultLocked: its key is not here.
+        IntegrityError, KeyringDamaged: the backup was changed or cut short.
+        KeyRequired: its key is not here.
         LibraryError: its database is damaged or of another schema.
         Cancelled: `stop` returned True; nothing was changed.
     """

@@ -108,7 +108,7 @@ def record(file: Path, event: AuditEvent, library: str | None, **details: Any) -
 
     Raises:
         StorageError: the disk is full or the record cannot be written.
-        VaultLocked: the record lies in an encrypted folder whose key is not here.
+        KeyRequired: the record lies in an encrypted folder whose key is not here.
     """
     with storage.lock(file.with_suffix(".lock"), "the audit record"), storage.storage_errors(file):
         key = _key(file, make=True)

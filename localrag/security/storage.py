@@ -109,7 +109,7 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
     can be made again. `plain` is for what tells nothing of the documents and is needed before there is a key.
 
     Raises:
-        VaultLocked: it lies in an encrypted folder whose key is not here.
+        KeyRequired: it lies in an encrypted folder whose key is not here.
     """
     make_dir(path.parent)
     held = None if plain else unlocked.keys_for(path)
@@ -168,7 +168,7 @@ def decrypt_line(path: Path, raw: bytes) -> bytes:
     """A line of a file that `append_line` wrote, without its end.
 
     Raises:
-        VaultLocked: it is encrypted, and its key is not here.
+        KeyRequired: it is encrypted, and its key is not here.
         IntegrityError: it is not what was written.
     """
     held = unlocked.keys_for(path)
@@ -193,7 +193,7 @@ def open_stream(path: Path) -> Iterator[BufferedReader]:
     """Read back in pieces what `create` wrote: for files that should not lie in memory twice.
 
     Raises:
-        VaultLocked: it is encrypted, and its key is not here.
+        KeyRequired: it is encrypted, and its key is not here.
         IntegrityError: it is not what was written; also while it is read.
     """
     with path.open("rb") as stream:
@@ -296,7 +296,7 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
     caller begins and ends transactions itself.
 
     Raises:
-        VaultLocked: it lies in an encrypted folder whose key is not here.
+        KeyRequired: it lies in an encrypted folder whose key is not here.
         sqlite3.DatabaseError: it is no database, or not under the key of its folder.
     """
     held = unlocked.keys_for(path)

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from localrag.cli.app import localrag
-from localrag.errors import NotFoundError, UsageError, VaultLocked
+from localrag.errors import KeyRequired, NotFoundError, UsageError
 from localrag.lifecycle import encrypt
 from localrag.security import audit
 from localrag.security.encryption import keyring as keyrings
@@ -114,5 +114,5 @@ def test_the_record_of_a_locked_library_is_named_and_keeps_no_other_from_being_s
     assert "people" in shown.stderr
     assert json.loads(run("audit", "show", "--json").stdout)["locked"] == ["people"]
     for command in (("show", "-l", "people"), ("export", str(settings.home / "all.csv"))):
-        with pytest.raises(VaultLocked):
+        with pytest.raises(KeyRequired):
             run("audit", *command)

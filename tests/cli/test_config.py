@@ -57,7 +57,7 @@ def test_saving_what_a_variable_sets_says_that_it_has_no_effect(run, monkeypatch
 def test_show_lists_groups_values_and_origins(run, tmp_path):
     run("set", "passages", "3")
     told = run("show").stdout
-    assert "How answers are" in told and f"passages = 3  ({tmp_path / 'config' / 'localrag.toml'})" in told
+    assert "Answers" in told and f"passages = 3  ({tmp_path / 'config' / 'localrag.toml'})" in told
     assert "generator = not set  (default)" in told
     assert [row["name"] for row in json.loads(run("show", "--changed", "--json").stdout)["settings"]] == ["passages"]
     assert "theme = " in run("show", "colours").stdout and "passages" not in run("show", "colours").stdout

@@ -44,9 +44,8 @@ def test_a_command_against_the_policy_ends_with_its_name_and_is_recorded(main, r
     assert main("ingest", str(papers))[0] == 0
     rule("require_encryption = true")
     code, _, told = main("ask", "When does it end?")
-    assert code == 9 and f"refused by the policy '{policy.SYSTEM}' (require_encryption)" in told
-    assert "hint: Encrypt it: localrag vault encrypt papers" in told
-    assert main("ingest", str(papers), "--name", "new")[2].endswith("Add --encrypt: localrag ingest FOLDER --encrypt\n")
+    assert code == 9 and "(require_encryption)" in told and "localrag vault encrypt papers" in told
+    assert "--encrypt" in main("ingest", str(papers), "--name", "new")[2]
     rows = [entry for entry in audit.entries(settings.audit_file) if entry.event == "refused"]
     assert [(row.library, row.details["rule"]) for row in rows] == [("papers", "require_encryption"),
                                                                    ("new", "require_encryption")]  # fmt: skip

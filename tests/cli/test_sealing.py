@@ -13,7 +13,7 @@ from conversations import WHOLE
 
 from localrag.cli import unlocking
 from localrag.cli.app import localrag
-from localrag.errors import LocalragError, UsageError, VaultLocked
+from localrag.errors import KeyRequired, LocalragError, UsageError
 from localrag.security import audit
 from localrag.security.encryption import keyring
 from localrag.sessions import store_of
@@ -62,8 +62,8 @@ def test_a_conversation_is_sealed_for_a_public_key_and_opened_by_its_identity(
     (entry,) = audit.entries(settings.audit_file)
     assert entry.details["sealed_for"] == [public[:12]]
     run("vault", "key-file", "other.key")
-    error = run("vault", "open", sealed.name, "-o", "-", "--key-file", "other.key", fails=VaultLocked).exception
-    assert isinstance(error, VaultLocked) and public[:12] in error.hint
+    error = run("vault", "open", sealed.name, "-o", "-", "--key-file", "other.key", fails=KeyRequired).exception
+    assert isinstance(error, KeyRequired) and public[:12] in error.hint
 
 
 def test_a_passphrase_is_asked_for_twice_and_opens_it(

@@ -15,7 +15,7 @@ from localrag import api
 from localrag.answer.survey import table_files
 from localrag.cli import unlocking
 from localrag.cli.app import localrag
-from localrag.errors import LocalragError, UsageError, VaultLocked
+from localrag.errors import KeyRequired, LocalragError, UsageError
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring, unlocked
 from localrag.sessions import store_of
@@ -111,7 +111,7 @@ def test_a_library_that_is_encrypted_from_the_first_never_lay_in_clear(
     assert "lease.txt" in fine("search", CANARY, "-l", "contracts", "--key-file", str(key))
     lock()
     error = refused("search", CANARY, "-l", "contracts")
-    assert isinstance(error, VaultLocked) and "--key-file" in error.hint and error.exit_code == 5
+    assert isinstance(error, KeyRequired) and "--key-file" in error.hint and error.exit_code == 5
 
 
 def test_a_library_in_clear_is_encrypted_in_place_by_a_passphrase_typed_twice(
@@ -136,7 +136,7 @@ def test_three_wrong_passphrases_end_it(papers: Path, typing: Callable[..., list
     fine("ingest", str(papers), "--name", "contracts", "--encrypt")
     lock()
     asked = typing("one", "two", "three", "correct horse")
-    assert isinstance(refused("search", CANARY, "-l", "contracts"), VaultLocked)
+    assert isinstance(refused("search", CANARY, "-l", "contracts"), KeyRequired)
     assert len(asked) == 3
 
 
@@ -170,7 +170,7 @@ def test_others_are_let_in_by_their_own_means_and_taken_out_again(papers: Path, 
     fine("vault", "remove", "contracts", "anna")
     fine("vault", "rotate", "contracts", *opens)
     lock()
-    assert isinstance(refused("search", CANARY, "-l", "contracts", "--key-file", str(anna)), VaultLocked)
+    assert isinstance(refused("search", CANARY, "-l", "contracts", "--key-file", str(anna)), KeyRequired)
     assert "lease.txt" in fine("search", CANARY, "-l", "contracts", *opens)
 
 
@@ -200,7 +200,7 @@ def test_an_encrypted_library_is_listed_without_its_key_and_deleted_with_it(
     assert "encrypted" in fine("status", "contracts") and "encrypted" in fine("libraries")
     lock()
     assert "its key is not here" in fine("libraries")
-    assert isinstance(refused("forget", "contracts", "--yes"), VaultLocked)
+    assert isinstance(refused("forget", "contracts", "--yes"), KeyRequired)
     fine("forget", "contracts", "--yes", "--key-file", str(key))
     assert not (home / "indexes" / "contracts").exists()
 

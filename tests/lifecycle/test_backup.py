@@ -13,13 +13,13 @@ from papers import contents, sound, with_words
 from localrag.errors import (
     Cancelled,
     IntegrityError,
+    KeyRequired,
+    KeyringDamaged,
     LibraryError,
     LibraryLocked,
     NotFoundError,
     PolicyRefused,
     UsageError,
-    VaultDamaged,
-    VaultLocked,
 )
 from localrag.lifecycle import backup, encrypt, restore
 from localrag.llm.batching import Prefix
@@ -58,7 +58,7 @@ def ours(place: Path, keyring: bytes) -> Key:
 
 
 def nobody(place: Path, keyring: bytes) -> Key:
-    raise VaultLocked("no key")
+    raise KeyRequired("no key")
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_sealed_backup_shows_nothing_and_opens_for_nobody_else(library: Path, 
     backup.write(settings, "contracts", file, FOR_US)
     assert CANARY.encode() not in file.read_bytes()
     other = keyrings.Random(b"o" * 32, "key file")
-    with pytest.raises(VaultLocked):
+    with pytest.raises(KeyRequired):
         restore.restore(
             settings, file, "again", unlock=lambda place, keyring: keyrings.from_json(keyring).unlock(other)
         )
@@ -144,7 +144,7 @@ def test_an_encrypted_library_goes_and_comes_under_its_own_key(library: Path, se
     keyring = (library / keyrings.FILE).read_bytes()
     storage.remove(library)
     unlocked.forget()
-    with pytest.raises(VaultLocked):
+    with pytest.raises(KeyRequired):
         restore.restore(settings, file, unlock=nobody)
     done = restore.restore(settings, file, unlock=ours)
     assert done.encrypted and (library / keyrings.FILE).read_bytes() == keyring
@@ -199,11 +199,11 @@ def test_every_change_of_a_sealed_backup_is_found_and_makes_nothing(
     whole = file.read_bytes()
     for at in range(0, len(whole), len(whole) // 60):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        with pytest.raises((IntegrityError, UsageError, VaultDamaged, VaultLocked)):
+        with pytest.raises((IntegrityError, UsageError, KeyringDamaged, KeyRequired)):
             restore.restore(settings, file, "again", unlock=ours)
     for cut in (0, 10, 500, len(whole) // 2, len(whole) - 1):
         file.write_bytes(whole[:cut])
-        with pytest.raises((IntegrityError, UsageError, VaultDamaged)):
+        with pytest.raises((IntegrityError, UsageError, KeyringDamaged)):
             backup.check(file, ours)
     assert [path.name for path in settings.indexes_dir.iterdir()] == ["contracts"]
 
@@ -348,7 +348,7 @@ def test_an_encrypted_folder_is_trusted_by_its_key_alone(library: Path, settings
     encrypted(library)
     stick = library.rename(tmp_path / "stick")
     unlocked.forget()
-    with pytest.raises(VaultLocked):
+    with pytest.raises(KeyRequired):
         restore.restore(settings, stick, "again", trust=True, unlock=nobody)
     done = restore.restore(settings, stick, "again", unlock=ours)
     assert done.encrypted and done.documents == 2

@@ -10,7 +10,7 @@ import pytest
 
 from localrag import api
 from localrag.answer.assistant import Assistant
-from localrag.errors import VaultLocked
+from localrag.errors import KeyRequired
 from localrag.events import Answered
 from localrag.lifecycle import encrypt
 from localrag.security import audit
@@ -141,7 +141,7 @@ def test_conversations_of_an_encrypted_library_are_encrypted_and_listed_without_
     try:
         (listed,) = store.list()
         assert "its key is not here" in listed.problem and asked == [] and store.all() == ()
-        with pytest.raises(VaultLocked):
+        with pytest.raises(KeyRequired):
             store.load(session.id)
     finally:
         unlocked.set_key_source(None)

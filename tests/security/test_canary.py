@@ -50,7 +50,7 @@ class Run:
         away = ("LOCALRAG_", "XDG_", "TMP", "TEMP", "HF_", "PYTEST")
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith(away)}
         self.environ |= {"HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp")}
-        self.environ |= {"PYTHONPATH": str(Path(__file__).parents[2]), "LOCALRAG_LEAST_SURENESS": "0"}
+        self.environ |= {"PYTHONPATH": str(Path(__file__).parents[2]), "LOCALRAG_MIN_CONFIDENCE": "0"}
         self.environ |= {"LOCALRAG_GENERATOR": "smollm2-135m-instruct", "LOCALRAG_THREADS": "1"}
         (self.folder / "papers/lease.txt").write_text(LEASE * 12)
         with zipfile.ZipFile(self.folder / "papers/more.zip", "w", zipfile.ZIP_DEFLATED) as archive:

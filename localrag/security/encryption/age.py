@@ -69,11 +69,11 @@ def opened(data: bytes, unlock: Callable[[Keyring], Key]) -> bytes:
     """What `Recipients.seal` sealed.
 
     Args:
-        unlock: comes by the key of a keyring, or raises VaultLocked.
+        unlock: comes by the key of a keyring, or raises KeyRequired.
 
     Raises:
         UsageError: it is no such file.
-        VaultDamaged, IntegrityError: it was changed, or cut short.
+        KeyringDamaged, IntegrityError: it was changed, or cut short.
     """
     stream = io.BytesIO(data)
     if stream.read(len(MAGIC)) != MAGIC:

@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from localrag.errors import UsageError, VaultDamaged, VaultLocked
+from localrag.errors import KeyRequired, KeyringDamaged, UsageError
 
 SIZE = 32
 FILE = "vault.json"
@@ -166,14 +166,14 @@ class Keyring:
         """The key, for one who holds it.
 
         Raises:
-            VaultLocked: the credential opens nothing here.
-            VaultDamaged: the keyring was changed by somebody who does not hold the key.
+            KeyRequired: the credential opens nothing here.
+            KeyringDamaged: the keyring was changed by somebody who does not hold the key.
         """
         for holder in self.holders:
             secret = _unwrap(holder, credential, self.key_id)
             if secret is not None:
                 return Key(secret)
-        raise VaultLocked(_REFUSED[type(credential)], "`localrag vault status` lists who holds the key.")
+        raise KeyRequired(_REFUSED[type(credential)], "`localrag vault status` lists who holds the key.")
 
     def opens(self, holder: Holder, credential: Credential) -> bool:
         """Whether the credential is this holder's."""
@@ -267,7 +267,7 @@ def from_json(data: bytes) -> Keyring:
     """Read back what `to_json` made; whether its proof holds is for `check`.
 
     Raises:
-        VaultDamaged: it is something else.
+        KeyringDamaged: it is something else.
     """
     try:
         body = json.loads(data)
@@ -287,7 +287,7 @@ def from_json(data: bytes) -> Keyring:
 
 
 def check(data: bytes, key: Key) -> None:
-    """Raises VaultDamaged where the keyring was not made by one who holds the key."""
+    """Raises KeyringDamaged where the keyring was not made by one who holds the key."""
     body = json.loads(data)
     proof = body.pop("proof", "")
     if not isinstance(proof, str) or not hmac.compare_digest(proof.encode(), _proof(body, key).encode()):
@@ -453,8 +453,8 @@ def _groups(text: str, size: int) -> Sequence[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
-def _damaged(why: str) -> VaultDamaged:
-    return VaultDamaged(
+def _damaged(why: str) -> KeyringDamaged:
+    return KeyringDamaged(
         f"the keyring {FILE!r} cannot be used: {why}",
         "Restore it from a backup; it lies in the folder that it belongs to.",
     )

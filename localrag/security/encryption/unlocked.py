@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-from localrag.errors import VaultLocked
+from localrag.errors import KeyRequired
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import streams
 from localrag.security.encryption.keyring import Key, Keyring, no_dumps
@@ -44,7 +44,7 @@ _may_ask: ContextVar[bool] = ContextVar("may_ask", default=True)
 
 def set_key_source(asks: Asks | None) -> None:
     """Say how this process comes by the key of a folder: called with the folder, its keyring, and whether the
-    person may be asked, it returns the key or raises VaultLocked."""
+    person may be asked, it returns the key or raises KeyRequired."""
     global _asks
     _asks = asks
 
@@ -74,8 +74,8 @@ def keys_for(path: Path) -> FolderKeys | None:
     """The key that a file at this path is under, or None where it lies in no encrypted folder.
 
     Raises:
-        VaultLocked: there is no key for it here.
-        VaultDamaged: the keyring is damaged, or was changed by somebody who does not hold the key.
+        KeyRequired: there is no key for it here.
+        KeyringDamaged: the keyring is damaged, or was changed by somebody who does not hold the key.
     """
     folder = encrypted_folder(path)
     if folder is None:
@@ -99,14 +99,14 @@ def add_key(folder: Path, key: Key) -> FolderKeys:
     """Take the key of a folder, so that it need not be asked for.
 
     Raises:
-        VaultLocked: it is the key of another folder, or the folder is not encrypted.
-        VaultDamaged: see `keys_for`.
+        KeyRequired: it is the key of another folder, or the folder is not encrypted.
+        KeyringDamaged: see `keys_for`.
     """
     folder = folder.absolute()
     try:
         data = (folder / keyrings.FILE).read_bytes()
     except OSError:
-        raise VaultLocked(f"{str(folder)!r} is not encrypted", "Encrypt it: localrag vault encrypt NAME.") from None
+        raise KeyRequired(f"{str(folder)!r} is not encrypted", "Encrypt it: localrag vault encrypt NAME.") from None
     with _one_at_a_time:
         return _keep(folder, data, keyrings.from_json(data), key)
 
@@ -146,8 +146,8 @@ def allow_prompt(allowed: bool) -> Iterator[None]:
         _may_ask.reset(token)
 
 
-def locked_error(folder: Path) -> VaultLocked:
-    return VaultLocked(
+def locked_error(folder: Path) -> KeyRequired:
+    return KeyRequired(
         f"{folder.name!r} is encrypted, and its key is not here",
         "Give it with --key-file FILE, or type the command in a terminal, where the passphrase is asked for.",
     )

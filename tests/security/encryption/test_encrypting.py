@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from localrag.errors import Cancelled, IntegrityError, LibraryError, LibraryLocked, UsageError, VaultLocked
+from localrag.errors import Cancelled, IntegrityError, KeyRequired, LibraryError, LibraryLocked, UsageError
 from localrag.lifecycle import encrypt
 from localrag.llm.batching import Prefix
 from localrag.llm.prompt_cache import PrefixCache
@@ -86,7 +86,7 @@ def test_without_the_key_nothing_is_read_and_the_error_says_what_to_do(plain: Pa
         lambda: Library.open(plain, "contracts"), lambda: storage.read_bytes(plain / "sessions" / "one.json"),
         lambda: storage.write_bytes(plain / "sessions" / "two.json", b"x"),
     ):  # fmt: skip
-        with pytest.raises(VaultLocked) as raised:
+        with pytest.raises(KeyRequired) as raised:
             attempt()
         assert "--key-file" in raised.value.hint
     unlocked.set_key_source(asking)
@@ -96,9 +96,9 @@ def test_without_the_key_nothing_is_read_and_the_error_says_what_to_do(plain: Pa
 def test_a_wrong_key_opens_nothing(plain: Path) -> None:
     run(encrypt.encrypt(plain, handing_out, never))
     unlocked.forget()
-    with pytest.raises(VaultLocked):
+    with pytest.raises(KeyRequired):
         unlocked.add_key(plain, Key.new())
-    with pytest.raises(VaultLocked):
+    with pytest.raises(KeyRequired):
         keyring = encrypt.keyring_of(plain)
         keyring.unlock(Passphrase("wrong words here"))
 
@@ -134,7 +134,7 @@ def test_the_record_of_what_was_asked_goes_with_its_library_into_encryption_and_
     file.write_bytes(b"".join([*lines[:3], *lines[4:]]))
     assert [problem.kind for problem in audit.verify(file)] == ["gap"]
     unlocked.forget()
-    with pytest.raises(VaultLocked):
+    with pytest.raises(KeyRequired):
         audit.verify(file)
 
 
@@ -209,9 +209,9 @@ def test_a_new_key_takes_everything_over_and_whoever_was_taken_out_reads_nothing
     unlocked.forget()
     keyring = encrypt.keyring_of(plain)
     assert {holder.name for holder in keyring.holders} == {"office", "anna"}
-    with pytest.raises(VaultLocked):
+    with pytest.raises(KeyRequired):
         keyring.unlock(Passphrase("another passphrase"))
-    with pytest.raises(VaultLocked):
+    with pytest.raises(KeyRequired):
         unlocked.add_key(plain, old)
     unlocked.add_key(plain, keyring.unlock(anna))
     works(plain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.errors import LocalragError, UsageError, VaultLocked
+from localrag.errors import KeyRequired, LocalragError, UsageError
 from localrag.security.encryption import age
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption.age import Recipients
@@ -28,7 +28,7 @@ def test_each_who_was_named_opens_it(content: bytes) -> None:
     for credential in (ANNA, SERVER, Passphrase("correct horse")):
         assert opened(data, credential) == content
     for stranger in (keyrings.credential(keyrings.new_identity()), Passphrase("wrong horses")):
-        with pytest.raises(VaultLocked):
+        with pytest.raises(KeyRequired):
             opened(data, stranger)
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from localrag.errors import UsageError, VaultDamaged, VaultLocked
+from localrag.errors import KeyRequired, KeyringDamaged, UsageError
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption.keyring import Identity, Key, Keyring, Passphrase, Random
 
@@ -38,7 +38,7 @@ def test_each_holder_opens_the_key_by_their_own_means(credential: keyrings.Crede
     ],
 )  # fmt: skip
 def test_nobody_else_opens_it(credential: keyrings.Credential) -> None:
-    with pytest.raises(VaultLocked) as raised:
+    with pytest.raises(KeyRequired) as raised:
         full().unlock(credential)
     assert raised.value.hint
 
@@ -58,7 +58,7 @@ def test_a_holder_who_was_written_in_without_the_key_is_found() -> None:
             "holders"
         ][0]
     )
-    with pytest.raises(VaultDamaged, match="changed it"):
+    with pytest.raises(KeyringDamaged, match="changed it"):
         keyrings.check(json.dumps(forged).encode(), KEY)
     keyrings.check(keyrings.to_json(full(), KEY), KEY)
 
@@ -67,7 +67,7 @@ def test_a_holder_who_was_written_in_without_the_key_is_found() -> None:
     "data", [b"", b"{}", b"[]", b"null", b"\xff", b'{"localrag-vault": 2}', b"[" * 100_000, b'{"localrag-vault": 1}']
 )
 def test_a_damaged_ring_is_an_error_with_a_hint(data: bytes) -> None:
-    with pytest.raises(VaultDamaged) as raised:
+    with pytest.raises(KeyringDamaged) as raised:
         keyrings.from_json(data)
     assert raised.value.hint
 
@@ -78,7 +78,7 @@ def test_a_damaged_ring_is_an_error_with_a_hint(data: bytes) -> None:
 def test_a_ring_cannot_ask_for_endless_memory_or_time(made: dict[str, object]) -> None:
     body = json.loads(keyrings.to_json(full(), KEY))
     body["holders"][0]["made"] |= made
-    with pytest.raises(VaultDamaged):
+    with pytest.raises(KeyringDamaged):
         keyrings.from_json(json.dumps(body).encode()).unlock(Passphrase("correct horse"))
 
 
@@ -90,7 +90,7 @@ def test_the_last_holder_cannot_be_taken_away_and_two_cannot_share_a_name() -> N
         one.with_passphrase(KEY, "office", "other words")
     with pytest.raises(UsageError, match="nobody named"):
         one.without("anna")
-    with pytest.raises(VaultLocked):
+    with pytest.raises(KeyRequired):
         full().without("anna").unlock(ANNA)
 
 
@@ -120,6 +120,6 @@ def test_the_key_before_is_known_to_the_holder_of_the_new_one() -> None:
     old = Key.new()
     keyring = keyrings.from_json(keyrings.to_json(keyrings.new_keyring(KEY, old), KEY))
     assert keyring.former_key(KEY) == old
-    with pytest.raises(VaultDamaged):
+    with pytest.raises(KeyringDamaged):
         keyring.former_key(Key.new())
     assert keyring.settled().former_key(KEY) is None

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from localrag.errors import VaultLocked
+from localrag.errors import KeyRequired
 from localrag.lifecycle import encrypt
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
@@ -27,5 +27,5 @@ def test_a_worker_opens_what_its_parent_has_the_key_of(shelf: Callable[..., Edit
     with closing(remote_engine(settings)) as engine:
         assert engine.page("contracts", "a.txt").page.text == "The lease ends in May."
     unlocked.forget()
-    with closing(remote_engine(settings)) as engine, pytest.raises(VaultLocked, match="its key is not here"):
+    with closing(remote_engine(settings)) as engine, pytest.raises(KeyRequired, match="its key is not here"):
         engine.page("contracts", "a.txt")

@@ -21,7 +21,7 @@ from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.odf_styles import Styles, count, to_int
 from localrag.ingest.readers.package import DAMAGED, damaged, iso_date, parse_xml
-from localrag.ingest.readers.slides import in_order
+from localrag.ingest.readers.slides import in_reading_order
 from localrag.ingest.readers.source import Budget, Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
@@ -147,7 +147,7 @@ class _Walker:
         return tuple(pages), tuple(skipped), tuple(remarks)
 
     def _slide(self, slide: Element, number: int) -> Page:
-        shapes = in_order([(_place(shape), shape) for shape in slide])
+        shapes = in_reading_order([(_place(shape), shape) for shape in slide])
         title, blocks = "", []
         notes = slide.find(f"{_SHOW}notes")
         spoken = [frame for frame in (notes if notes is not None else ()) if frame.get(f"{_SHOW}class") == "notes"]

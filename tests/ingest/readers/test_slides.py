@@ -68,7 +68,7 @@ def only(*args, **options):
     return page.text
 
 
-def test_slides_come_in_the_order_of_the_show_each_with_its_title_first():
+def test_slides_come_in_the_order_of_the_show_title_first():
     reading = deck(
         shape("Body", (3, 1)) + shape("Plan", (9, 1), 'type="title"'), shape("Costs", kind='type="ctrTitle"')
     )
@@ -88,7 +88,7 @@ def test_shapes_are_read_by_rows_and_groups_stay_together():
     ]  # fmt: skip
 
 
-def test_a_placeholder_has_its_place_and_its_bullets_from_the_layout():
+def test_a_placeholder_inherits_place_and_bullets_from_its_layout():
     low = shape("x", (9, 1), 'type="body" idx="1"')
     master = part("sldMaster", shape("x", (1, 1), 'type="body"')).replace(
         "</p:sldMaster>",
@@ -174,21 +174,34 @@ def test_formulas_are_typed_out():
     assert only(shape("y =").replace("</a:p>", inside)) == "y =(x^2)/(√x)"
 
 
-def test_notes_stand_behind_the_slide():
+def test_notes_follow_the_slide():
     notes = part("notes", shape("Say this.", kind='type="body"') + shape("3", kind='type="sldNum"'))
     text = only(shape("Plan"), relations_of={1: [("notesSlide", "../n.xml")]}, parts={"ppt/n.xml": notes})
     assert text == "Plan\n\nNotes:\nSay this."
 
 
-def test_hidden_slides_are_remarked_on_and_hidden_shapes_kept_out():
+def test_comments_come_last_with_author_and_date():
+    authors = f'<p:cmAuthorLst {SPACES}><p:cmAuthor id="3" name="Jo Doe"/></p:cmAuthorLst>'
+    comment = '<p:cm authorId="3" dt="2024-03-02T10:00:00.000"><p:text>Too dear?</p:text></p:cm>'
+    text = only(
+        shape("Plan"),
+        relations_of={1: [("comments", "../c.xml")]},
+        parts={
+            "ppt/c.xml": f"<p:cmLst {SPACES}>{comment}</p:cmLst>",
+            "ppt/authors.xml": authors,
+            "ppt/_rels/presentation.xml.rels": relations(("slide", "slides/s9.xml"), ("commentAuthors", "authors.xml")),
+        },
+    )
+    assert text == "Plan\n\n[Comment by Jo Doe, 2024-03-02: Too dear?]"
+
+
+def test_hidden_slides_are_reported_and_hidden_shapes_kept_out():
     reading = deck(shape("A"), shape("B") + shape("secret", hidden='hidden="1"'), attributes={1: 'show="0"'})
     assert [page.text for page in reading.pages] == ["A", "B"]
-    assert [(item.number, item.text) for item in reading.remarks] == [
-        (1, "is hidden"), (2, "hidden shapes were kept out: 1"),
-    ]  # fmt: skip
+    assert [item.number for item in reading.remarks] == [1, 2]
 
 
-def test_slides_without_text_keep_their_numbers_and_say_why():
+def test_slides_without_text_keep_their_numbers():
     reading = deck("<p:pic/>", "", shape("Text"), shape("gone"), drop=("ppt/slides/s6.xml",))
     assert [page.text for page in reading.pages] == ["", "", "Text", ""]
     assert [(item.number, item.reason) for item in reading.skipped] == [
@@ -205,7 +218,7 @@ def test_author_date_and_title_come_from_the_properties():
     assert (reading.title, reading.author, reading.date) == ("The Plan", "Jane Doe", "2024-03-02T10:11:12+00:00")
 
 
-def test_what_is_no_presentation_is_named():
+def test_other_files_are_refused_by_name():
     for data, reason in (
         (b"%PDF-1.7", "is not a PowerPoint presentation but a PDF"),
         (b"PK\x03\x04 cut", "is damaged"),

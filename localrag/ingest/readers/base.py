@@ -60,11 +60,11 @@ _MODULES = {
     "mailbox": ".mbox",
     "markdown": ".markdown .md",
     "word": ".docm .docx .dotm .dotx",
-    "opendocument": ".odp .odt .ott .otp",
+    "opendocument": ".fodp .fodt .odp .odt .ott .otp",
     "outlook": ".msg",
     "pdf": ".pdf",
     "rtf": ".rtf",
-    "sheets": ".ods .ots .xls .xlsb .xlsm .xlsx .xltx .xltm",
+    "sheets": ".fods .ods .ots .xls .xlsb .xlsm .xlsx .xltx .xltm",
     "slides": ".potm .potx .pptm .pptx .ppsx .ppsm",
     "text": ".text .txt .log .rst .org "
     ".py .js .ts .java .c .h .cpp .hpp .cs .go .rs .rb .php .sh .bat .ps1 .sql .r .tex .toml .ini .cfg .conf",

@@ -1,10 +1,10 @@
-"""OpenDocument: texts (ODT, OTT) as flowing text, presentations (ODP, OTP) with a page for each slide.
+"""Read OpenDocument texts (ODT, OTT, FODT) as flowing text, and presentations (ODP, OTP, FODP) slide by slide.
 
-Texts: headings and lists with the numbers that are printed, tables as Markdown rows, text boxes, charts and footnotes
-behind the paragraph that holds them. Presentations: title first, then top to bottom and left to right, the speaker's
-notes behind a line "Notes:". Tracked deletions, comments, headers and footers are left out, hidden text and sections
-kept out and reported (white or tiny text is not told apart here). Scripts are not looked at, links and embedded files
-not followed.
+Texts have headings and lists with their printed numbers, tables as Markdown, and behind the paragraph that holds them
+text boxes, charts, footnotes, and comments with author and date. Slides have the title first, then top to bottom and
+left to right, then the speaker's notes behind a line "Notes:". Tracked deletions, hidden text and hidden sections are
+kept out and reported; white or tiny text is not recognised here. Headers, footers, scripts, links and embedded files
+are left out.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import posixpath
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows
+from localrag.ingest.readers.blocks import Blocks, HiddenText, format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.odf_styles import Styles, count, to_int
 from localrag.ingest.readers.package import DAMAGED, damaged, iso_date, parse_xml
 from localrag.ingest.readers.slides import in_reading_order
 from localrag.ingest.readers.source import Budget, Options, Source
@@ -34,40 +34,50 @@ _DC = "{http://purl.org/dc/elements/1.1/}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _MATH = "{http://www.w3.org/1998/Math/MathML}"
 _MAX_DEPTH = 40
-_MOST_REPEATED = 1_000_000  # characters of a table that are there by repetition: few bytes can ask for billions
-_WIDEST = 1_000  # cells of a row
-_SPACES = re.compile(r"[ \t\r\n]+")
+_MAX_REPEATED = 1_000_000  # characters that a table has by repetition: few bytes can ask for billions
+_MAX_CELLS = 1_000  # of a row
 _FRAMES = {"footer", "header", "date-time", "page-number"}
+_ROW_GROUPS = frozenset(f"{_TABLE}table-{name}" for name in ("header-rows", "row-group", "rows"))
+_SHAPES = frozenset(
+    f"{_DRAW}{name}"
+    for name in "frame text-box g a custom-shape rect ellipse circle line connector polygon polyline path caption "
+    "regular-polygon measure".split()
+)
+_CONTAINERS = frozenset(
+    f"{_TEXT}{name}"
+    for name in "section index-body index-title table-of-content illustration-index table-index object-index "
+    "user-index alphabetical-index bibliography numbered-paragraph list-item list-header".split()
+)
+_LEFT_OUT = frozenset((f"{_TEXT}ruby-text", f"{_TEXT}tracked-changes", f"{_TEXT}note-citation", f"{_TEXT}script"))
 
 
 def read(source: Source, options: Options) -> Reading:
     try:
+        if source.suffix in (".fodt", ".fodp"):
+            flat = parse_xml(source.read())
+            return _read(flat, flat, flat, None)
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
-            return _read(_Archive(archive, options))
+            parts = _Parts(archive, options)
+            content = parts.xml("content.xml")
+            if content is None:
+                raise ValueError("it has no content")
+            return _read(content, parts.xml("styles.xml"), parts.xml("meta.xml"), parts)
     except DAMAGED as error:
         raise damaged(source, error, "an OpenDocument text or presentation") from error
 
 
-def _read(archive: _Archive) -> Reading:
-    if archive.encrypted():
-        raise ReadError("is encrypted", "Save a copy without a password.")
-    content = archive.xml("content.xml")
-    if content is None:
-        raise ValueError("it has no content")
-    walker = _Walker(archive, content)
-    meta = archive.xml("meta.xml")
-    author = _property(meta, f"{_META}initial-creator") or _property(meta, f"{_DC}creator")
-    date = iso_date(_property(meta, f"{_DC}date") or _property(meta, f"{_META}creation-date"))
-    title = clean_title(_property(meta, f"{_DC}title"))
+def _read(content: Element, styles: Element | None, meta: Element | None, parts: _Parts | None) -> Reading:
+    document = _Document(content, styles, parts)
+    title, author, date = properties(meta)
     body = content.find(f"{_OFFICE}body")
     for part in body if body is not None else ():
         if part.tag == f"{_OFFICE}text":
-            text, headings = walker.flowing(part)
+            text, headings = document.text(part)
             headings = headings or find_headings(text)
-            title = title or walker.title or (headings[0].title if headings else "")
-            return Reading((Page(text, headings=headings),), title, (), walker.hidden.remarks(), author, date)
+            title = title or document.title or (headings[0].title if headings else "")
+            return Reading((Page(text, headings=headings),), title, (), document.hidden.remarks(), author, date)
         if part.tag == f"{_OFFICE}presentation":
-            pages, skipped, remarks = walker.slides(part)
+            pages, skipped, remarks = document.slides(part)
             title = title or next((page.headings[0].title for page in pages if page.headings), "")
             return Reading(pages, title, skipped, remarks, author, date)
     raise ReadError(
@@ -75,21 +85,31 @@ def _read(archive: _Archive) -> Reading:
     )
 
 
-class _Archive:
-    """The parts of a document; what is unpacked is bounded all together."""
+def properties(meta: Element | None) -> tuple[str, str, str]:
+    """Return title, author and date."""
+
+    def text(*names: str) -> str:
+        found = (meta.find(f".//{name}") for name in names) if meta is not None else ()
+        texts = (" ".join(clean(item.text or "").split())[:200] for item in found if item is not None)
+        return next(filter(None, texts), "")
+
+    date = iso_date(text(f"{_DC}date", f"{_META}creation-date"))
+    return clean_title(text(f"{_DC}title")), text(f"{_META}initial-creator", f"{_DC}creator"), date
+
+
+class _Parts:
+    """The parts of a document, which may unpack to so much all together."""
 
     def __init__(self, archive: zipfile.ZipFile, options: Options) -> None:
         self._archive = archive
         self._names = set(archive.namelist())
         self._budget = Budget(options)
-
-    def encrypted(self) -> bool:
-        """LibreOffice encrypts each part, or (newer) the whole package as one."""
-        manifest = self._bytes("META-INF/manifest.xml") or b""
-        return b"encryption-data" in manifest or "encrypted-package" in self._names
+        # LibreOffice encrypts each part, or (newer) the whole package as one.
+        if "encrypted-package" in self._names or b"encryption-data" in (self._bytes("META-INF/manifest.xml") or b""):
+            raise ReadError("is encrypted", "Save a copy without a password.")
 
     def xml(self, name: str) -> Element | None:
-        """A part's root; None where there is no such part, or a damaged one beside the content."""
+        """Return a part's root; None if there is no such part, or it is damaged and not the content."""
         try:
             data = self._bytes(name)
             return parse_xml(data) if data is not None else None
@@ -105,29 +125,28 @@ class _Archive:
             return self._budget.unpack(stream)  # type: ignore[arg-type]
 
 
-def _property(meta: Element | None, name: str) -> str:
-    found = next(meta.iter(name), None) if meta is not None else None
-    return " ".join(clean(found.text or "").split())[:200] if found is not None else ""
+class _Document:
+    """Walks the content and collects its blocks."""
 
-
-class _Walker:
-    """Walks one document's content and collects its blocks."""
-
-    def __init__(self, archive: _Archive, content: Element) -> None:
-        self._archive = archive
-        self._styles = Styles([content, archive.xml("styles.xml")])
+    def __init__(self, content: Element, styles: Element | None, parts: _Parts | None) -> None:
+        self._parts = parts
+        self._styles = _Styles([content, *([styles] if styles is not None and styles is not content else [])])
         self._outline: dict[int, int] = {}
         self._lists: dict[str, dict[int, int]] = {}
-        self._flow = Blocks()
-        self._noted = 0
-        self._inside = 0  # of cells
+        self._blocks = Blocks()
+        self._note_count = 0
+        self._cell_depth = 0
         self._pictures = 0
         self.hidden = HiddenText()
         self.title = ""
 
-    def flowing(self, body: Element) -> tuple[str, tuple[Heading, ...]]:
-        self._blocks(body, 0)
-        return self._flow.text()
+    def text(self, body: Element) -> tuple[str, tuple[Heading, ...]]:
+        for region in body.iterfind(f"{_TEXT}tracked-changes/{_TEXT}changed-region/{_TEXT}deletion"):
+            author = region.findtext(f"{_OFFICE}change-info/{_DC}creator") or "somebody"
+            words = " ".join("".join(item.itertext()) for item in region if item.tag != f"{_OFFICE}change-info")
+            self.hidden.add(f"text deleted by {author} (tracked change)", words)
+        self._walk(body, 0)
+        return self._blocks.text()
 
     def slides(self, body: Element) -> tuple[tuple[Page, ...], tuple[SkippedPage, ...], tuple[Remark, ...]]:
         pages: list[Page] = []
@@ -143,47 +162,47 @@ class _Walker:
                 remarks.append(Remark(number, "is hidden"))
             remarks += self.hidden.remarks(number)
         if not pages:
-            raise ReadError("has no slides", "A template may have layouts only: there is nothing to read in it.")
+            raise ReadError("has no slides", "A template may have only layouts, which have no text.")
         return tuple(pages), tuple(skipped), tuple(remarks)
 
     def _slide(self, slide: Element, number: int) -> Page:
-        shapes = in_reading_order([(_place(shape), shape) for shape in slide])
-        title, blocks = "", []
-        notes = slide.find(f"{_SHOW}notes")
-        spoken = [frame for frame in (notes if notes is not None else ()) if frame.get(f"{_SHOW}class") == "notes"]
-        for shape in shapes:
+        notes_page = slide.find(f"{_SHOW}notes")
+        title, blocks, notes = "", [], ""
+        for shape in in_reading_order([(_place(shape), shape) for shape in slide if shape is not notes_page]):
             kind = shape.get(f"{_SHOW}class", "")
-            if shape is notes or kind in _FRAMES:
-                continue
-            lines = self._apart(shape, 1)
-            if kind == "title" and not title and lines:
-                title = " ".join(" ".join(lines).split())
-            elif lines:
-                blocks.append("\n".join(lines))
-        said = "\n".join(line for frame in spoken for line in self._apart(frame, 1))
-        pieces = [title, *blocks, f"Notes:\n{said}" if said else ""]
+            if shape.tag == f"{_OFFICE}annotation":
+                blocks.append(self._comment(shape))
+            elif kind not in _FRAMES and (lines := self._separately(shape, 1)):
+                if kind == "title" and not title:
+                    title = " ".join(" ".join(lines).split())
+                else:
+                    blocks.append("\n".join(lines))
+        for frame in notes_page if notes_page is not None else ():
+            if frame.get(f"{_SHOW}class") == "notes":
+                notes = "\n".join(filter(None, (notes, *self._separately(frame, 1))))
         headings = (Heading(0, 1, title[:200]),) if title else ()
-        return Page("\n\n".join(filter(None, pieces)), number, headings=headings, unit="slide")
+        text = "\n\n".join(filter(None, (title, *blocks, f"Notes:\n{notes}" if notes else "")))
+        return Page(text, number, headings=headings, unit="slide")
 
     # --- blocks
 
-    def _apart(self, element: Element, depth: int) -> list[str]:
-        """The blocks of an element by themselves: a cell, a note, a shape of a slide."""
-        flow, self._flow = self._flow, Blocks()
+    def _separately(self, element: Element, depth: int) -> list[str]:
+        """Return the blocks of a cell, a note or a shape without adding them to the text."""
+        blocks, self._blocks = self._blocks, Blocks()
         try:
-            self._block(element, depth) if element.tag in _SHAPES else self._blocks(element, depth)
-            return self._flow.lines()
+            self._block(element, depth) if element.tag in _SHAPES else self._walk(element, depth)
+            return self._blocks.lines()
         finally:
-            self._flow = flow
+            self._blocks = blocks
 
     def _flat(self, element: Element, depth: int) -> str:
-        self._inside += 1
+        self._cell_depth += 1
         try:
-            return " ".join(" ".join(self._apart(element, depth)).split())
+            return " ".join(" ".join(self._separately(element, depth)).split())
         finally:
-            self._inside -= 1
+            self._cell_depth -= 1
 
-    def _blocks(self, element: Element, depth: int) -> None:
+    def _walk(self, element: Element, depth: int) -> None:
         for child in element if depth <= _MAX_DEPTH else ():
             self._block(child, depth)
 
@@ -204,93 +223,121 @@ class _Walker:
         elif tag == f"{_DRAW}object":
             self._object(child)
         elif tag in _SHAPES or tag in _CONTAINERS:
-            self._blocks(child, depth + 1)
+            self._walk(child, depth + 1)
 
     def _paragraph(self, element: Element, depth: int, number: str = "", level: int | None = None) -> None:
-        inline = _Inline(self._styles, self.hidden, self._noted)
-        inline.walk(element, 0)
-        self._noted += len(inline.notes)
-        text = inline.text.strip()
-        style = element.get(f"{_TEXT}style-name", "")
-        if text and self._styles.is_title(style):
+        behind: list[Element] = []  # notes, comments and shapes
+        first_note = self._note_count + 1
+        text = "".join(self._inline(element, behind, 0)).strip()
+        if text and self._styles.is_title(element.get(f"{_TEXT}style-name", "")):
             self.title = self.title or clean_title(text)
             level = 1 if level is None else level
-        self._flow.add(f"{number} {text}" if number and text else text, level, bool(number) and level is None)
-        for mark, note in inline.notes:
-            self._flow.add(f"[{mark}] {self._flat(note, depth + 1)}")
-        for shape in inline.shapes:
-            self._block(shape, depth + 1)
+        self._blocks.add(f"{number} {text}" if number and text else text, level, bool(number) and level is None)
+        for item in behind:
+            if item.tag == f"{_TEXT}note-body":
+                self._blocks.add(f"[{first_note}] {self._flat(item, depth + 1)}")
+                first_note += 1
+            elif item.tag == f"{_OFFICE}annotation":
+                self._blocks.add(self._comment(item))
+            else:
+                self._block(item, depth + 1)
+
+    def _comment(self, annotation: Element) -> str:
+        author, date = annotation.findtext(f"{_DC}creator") or "", (annotation.findtext(f"{_DC}date") or "")[:10]
+        words = self._flat(annotation, 1)
+        by = f" by {author}" if author else ""
+        return f"[Comment{by}{f', {date}' if date else ''}: {words}]" if words else ""
+
+    def _inline(self, element: Element, behind: list[Element], depth: int) -> Iterator[str]:
+        if depth > _MAX_DEPTH:
+            return
+        style = element.get(f"{_TEXT}style-name", "")
+        if self._styles.hides_text(style) or element.get(f"{_TEXT}is-hidden") == "true":
+            self.hidden.add("hidden text", "".join(element.itertext()))
+            return
+        yield _one_space(element.text)
+        for child in element:
+            tag = child.tag
+            if tag == f"{_TEXT}s":
+                yield " " * min(_int(child.get(f"{_TEXT}c"), 1), 1000)
+            elif tag in (f"{_TEXT}tab", f"{_TEXT}line-break"):
+                yield "\t" if tag.endswith("tab") else "\n"
+            elif tag == f"{_TEXT}note":
+                if (body := child.find(f"{_TEXT}note-body")) is not None:
+                    behind.append(body)
+                    self._note_count += 1
+                    yield f" [{self._note_count}]"
+            elif tag in _SHAPES or tag == f"{_OFFICE}annotation":
+                behind.append(child)
+            elif tag not in _LEFT_OUT:
+                yield from self._inline(child, behind, depth + 1)
+            yield _one_space(child.tail)
 
     def _heading(self, element: Element, depth: int, number: str = "") -> None:
-        level = max(1, min(to_int(element.get(f"{_TEXT}outline-level"), 1), 10))
-        own = element.get(f"{_TEXT}is-list-header") != "true" and "".join(element.itertext()).strip()
-        if not number and own:
-            form = self._styles.outline.get(level)
-            start = element.get(f"{_TEXT}start-value") if element.get(f"{_TEXT}restart-numbering") == "true" else None
-            number = count(self._outline, level, form, self._styles.outline, start)
+        level = max(1, min(_int(element.get(f"{_TEXT}outline-level"), 1), 10))
+        is_numbered = element.get(f"{_TEXT}is-list-header") != "true" and "".join(element.itertext()).strip()
+        if not number and is_numbered:
+            restarts = element.get(f"{_TEXT}restart-numbering") == "true"
+            start = element.get(f"{_TEXT}start-value") if restarts else None
+            number = _count(self._outline, level, self._styles.outline, start)
         self._paragraph(element, depth, number, level)
 
     def _list(self, element: Element, depth: int, style: str, level: int, counts: dict[int, int]) -> None:
-        own = element.get(f"{_TEXT}style-name", "")
-        style = own or style
+        style = element.get(f"{_TEXT}style-name", "") or style
         if level == 1:
-            again = element.get(f"{_TEXT}continue-numbering") == "true" or f"{_TEXT}continue-list" in element.attrib
-            counts = self._lists.get(style, {}) if again else {}
-            self._lists[style] = counts
-        levels = self._styles.lists.get(style, {})
+            goes_on = element.get(f"{_TEXT}continue-numbering") == "true" or f"{_TEXT}continue-list" in element.attrib
+            counts = self._lists[style] = self._lists.get(style, {}) if goes_on else {}
         for item in element if depth <= _MAX_DEPTH else ():
             number = ""
             if item.tag == f"{_TEXT}list-item" and any(child.tag != f"{_TEXT}list" for child in item):
-                number = count(counts, level, levels.get(level), levels, item.get(f"{_TEXT}start-value"))
+                number = _count(counts, level, self._styles.lists.get(style, {}), item.get(f"{_TEXT}start-value"))
             for child in item:
                 if child.tag == f"{_TEXT}list":
                     self._list(child, depth + 1, style, level + 1, counts)
-                elif child.tag == f"{_TEXT}p":
-                    self._paragraph(child, depth, number)
-                    number = ""  # it stands before the first paragraph of the item only
-                elif child.tag == f"{_TEXT}h":
-                    self._heading(child, depth, number)
-                    number = ""
+                elif child.tag in (f"{_TEXT}p", f"{_TEXT}h"):
+                    add = self._paragraph if child.tag == f"{_TEXT}p" else self._heading
+                    add(child, depth, number)
+                    number = ""  # only the first paragraph of an item has it
                 else:
                     self._block(child, depth + 1)
 
     def _object(self, element: Element) -> None:
-        """A chart as the table of its numbers, a formula as it was typed; other embedded files are left."""
+        """Add a chart as the table of its numbers, a formula as it was typed; other objects are left out."""
         folder = posixpath.normpath(element.get(_HREF, ""))
-        root = self._archive.xml(f"{folder}/content.xml")
+        root = self._parts.xml(f"{folder}/content.xml") if self._parts is not None else next(iter(element), None)
         if root is None:
             return
-        self._flow.add(" ".join(text for note in root.iter(f"{_MATH}annotation") if (text := note.text)))
-        for drawn in root.iterfind(f"{_OFFICE}body/{_OFFICE}chart/{_CHART}chart"):
-            titles = ("".join(title.itertext()).strip() for title in drawn.iterfind(f"{_CHART}title"))
-            table = drawn.find(f"{_TABLE}table")
+        self._blocks.add(" ".join(text for note in root.iter(f"{_MATH}annotation") if (text := note.text)))
+        for chart in root.iterfind(f"{_OFFICE}body/{_OFFICE}chart/{_CHART}chart"):
+            titles = ("".join(title.itertext()).strip() for title in chart.iterfind(f"{_CHART}title"))
+            table = chart.find(f"{_TABLE}table")
             rows = self._rows(table, 0) if table is not None else []
-            self._flow.add("\n".join([*titles, *markdown_rows(rows)]))
+            self._blocks.add("\n".join([*titles, *markdown_rows(rows)]))
 
     def _table(self, table: Element, depth: int) -> None:
         rows = [row for row in self._rows(table, depth) if any(row)]
-        if max(map(len, rows), default=0) > 1 and not self._inside:
-            self._flow.add("\n".join(markdown_rows(rows)))
-        else:  # a frame around text, no table; or one inside a cell
+        if max(map(len, rows), default=0) > 1 and not self._cell_depth:
+            self._blocks.add("\n".join(markdown_rows(rows)))
+        else:  # a frame around text, or a table inside a cell
             for row in rows:
-                self._flow.add(" ".join(filter(None, row)))
+                self._blocks.add(" ".join(filter(None, row)))
 
     def _rows(self, table: Element, depth: int) -> list[list[str]]:
         rows: list[list[str]] = []
-        left = _MOST_REPEATED
+        left = _MAX_REPEATED
         for element in _table_rows(table, 0):
             cells: list[str] = []
             for cell in element:
                 if cell.tag in (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"):
                     text = self._flat(cell, depth + 1).removeprefix("- ") if cell.tag.endswith("}table-cell") else ""
-                    times = to_int(cell.get(f"{_TABLE}number-columns-repeated"), 1)
-                    times = max(1, min(times, _WIDEST - len(cells), left // (len(text) + 1)))
+                    times = _int(cell.get(f"{_TABLE}number-columns-repeated"), 1)
+                    times = max(1, min(times, _MAX_CELLS - len(cells), left // (len(text) + 1)))
                     cells += [text] * times
                     left -= (times - 1) * (len(text) + 1)
             while cells and not cells[-1]:
                 cells.pop()
             size = sum(len(text) + 1 for text in cells)
-            times = max(1, min(to_int(element.get(f"{_TABLE}number-rows-repeated"), 1), left // size)) if cells else 1
+            times = max(1, min(_int(element.get(f"{_TABLE}number-rows-repeated"), 1), left // size)) if cells else 1
             rows += [cells] * times
             left -= (times - 1) * size
         return rows
@@ -304,95 +351,116 @@ def _table_rows(table: Element, depth: int) -> Iterator[Element]:
             yield from _table_rows(child, depth + 1)
 
 
-_ROW_GROUPS = frozenset(f"{_TABLE}table-{name}" for name in ("header-rows", "row-group", "rows"))
-_SHAPES = frozenset(
-    f"{_DRAW}{name}"
-    for name in "frame text-box g a custom-shape rect ellipse circle line connector polygon polyline path caption "
-    "regular-polygon measure".split()
-)
-_CONTAINERS = frozenset(
-    f"{_TEXT}{name}"
-    for name in "section index-body index-title table-of-content illustration-index table-index object-index "
-    "user-index alphabetical-index bibliography numbered-paragraph list-item list-header".split()
-)
-_LEFT_OUT = frozenset(
-    [f"{_OFFICE}annotation", f"{_TEXT}ruby-text", f"{_TEXT}tracked-changes", f"{_TEXT}note-citation", f"{_TEXT}script"]
-)
+def _one_space(text: str | None) -> str:
+    return re.sub(r"[ \t\r\n]+", " ", text or "")
 
 
-class _Inline:
-    """The text of a paragraph, with the notes and shapes that hang on it."""
-
-    def __init__(self, styles: Styles, hidden: HiddenText, noted: int) -> None:
-        self._styles = styles
-        self._hidden = hidden
-        self._noted = noted
-        self._pieces: list[str] = []
-        self.notes: list[tuple[int, Element]] = []
-        self.shapes: list[Element] = []
-
-    @property
-    def text(self) -> str:
-        return "".join(self._pieces)
-
-    def walk(self, element: Element, depth: int) -> None:
-        if depth > _MAX_DEPTH:
-            return
-        if self._styles.hides_text(element.get(f"{_TEXT}style-name", "")) or element.get(f"{_TEXT}is-hidden") == "true":
-            self._hidden.add("hidden text", "".join(element.itertext()))
-            return
-        self._say(element.text)
-        for child in element:
-            self._child(child, depth)
-            self._say(child.tail)
-
-    def _child(self, child: Element, depth: int) -> None:
-        tag = child.tag
-        if tag == f"{_TEXT}s":
-            self._pieces.append(" " * min(to_int(child.get(f"{_TEXT}c"), 1), 1000))
-        elif tag == f"{_TEXT}tab":
-            self._pieces.append("\t")
-        elif tag == f"{_TEXT}line-break":
-            self._pieces.append("\n")
-        elif tag == f"{_TEXT}note":
-            body = child.find(f"{_TEXT}note-body")
-            if body is not None:
-                self.notes.append((self._noted + len(self.notes) + 1, body))
-                self._pieces.append(f" [{self.notes[-1][0]}]")
-        elif tag in _SHAPES:
-            self.shapes.append(child)
-        elif tag not in _LEFT_OUT:
-            self.walk(child, depth + 1)
-
-    def _say(self, text: str | None) -> None:
-        if text:
-            self._pieces.append(_SPACES.sub(" ", text))
+def _int(value: str | None, default: int) -> int:
+    return int(value) if value and value.isdecimal() and len(value) < 10 else default
 
 
-# --- places on a slide
+# --- places on a slide ------------------------------------------------------------------------------------------
 
-_LENGTH = re.compile(r"(-?[\d.]+)(cm|mm|in|pt|px)")
 _EMU = {"cm": 360_000, "mm": 36_000, "in": 914_400, "pt": 12_700, "px": 9_525}
-_MOVED = re.compile(r"translate\s*\(\s*(\S+?)[\s,]+(\S+?)\s*\)")
+_TRANSLATE = re.compile(r"translate\s*\(\s*(\S+?)[\s,]+(\S+?)\s*\)")
 
 
 def _place(shape: Element) -> tuple[int, int]:
-    """Top and left; of a group, those of what stands highest in it."""
+    """Return top and left; of a group, those of its highest shape."""
     if shape.tag == f"{_DRAW}g":
         return min((_place(child) for child in shape if child.tag != shape.tag), default=(1 << 40, 0))
-    if moved := _MOVED.search(shape.get(f"{_DRAW}transform", "")):
+    if moved := _TRANSLATE.search(shape.get(f"{_DRAW}transform", "")):
         return _length(moved[2]), _length(moved[1])
     top = shape.get(f"{_SVG}y", shape.get(f"{_SVG}y1", ""))
     return (_length(top), _length(shape.get(f"{_SVG}x", shape.get(f"{_SVG}x1", "")))) if top else (1 << 40, 0)
 
 
 def _length(text: str) -> int:
-    match = _LENGTH.match(text)
-    return int(float(match[1]) * _EMU[match[2]]) if match and match[1].count(".") < 2 and match[1] != "." else 0
+    match = re.match(r"(-?\d{1,9}(?:\.\d*)?|-?\.\d+)(cm|mm|in|pt|px)", text)
+    return int(float(match[1]) * _EMU[match[2]]) if match else 0
 
 
-def properties(meta: Element | None) -> tuple[str, str, str]:
-    """Return title, author and date."""
-    author = _property(meta, f"{_META}initial-creator") or _property(meta, f"{_DC}creator")
-    date = iso_date(_property(meta, f"{_DC}date") or _property(meta, f"{_META}creation-date"))
-    return clean_title(_property(meta, f"{_DC}title")), author, date
+# --- styles and numbers -----------------------------------------------------------------------------------------
+
+_FORMATS = {"1": "decimal", "a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """How one level of a list is numbered; `kind` is "" if nothing is printed."""
+
+    kind: str
+    prefix: str = ""
+    suffix: str = ""
+    start: int = 1
+    shown: int = 1
+
+
+class _Styles:
+    """What styles say: hidden text and slides, titles, numbers."""
+
+    def __init__(self, roots: list[Element]) -> None:
+        self.lists: dict[str, dict[int, _Level]] = {}
+        self.outline: dict[int, _Level] = {}
+        self._parents: dict[str, str] = {}
+        self._hidden: set[str] = set()
+        self._hidden_slides: set[str] = set()
+        for style in (element for root in roots for element in root.iter()):
+            name = style.get(f"{_STYLE}name", "")
+            if style.tag == f"{_STYLE}style":
+                self._parents[name] = style.get(f"{_STYLE}parent-style-name", "")
+                for item in style:
+                    if item.tag == f"{_STYLE}text-properties" and item.get(f"{_TEXT}display") == "none":
+                        self._hidden.add(name)
+                    if item.get(f"{_SHOW}visibility") == "hidden":
+                        self._hidden_slides.add(name)
+            elif style.tag == f"{_TEXT}list-style":
+                self.lists[name] = dict(map(_level, style))
+            elif style.tag == f"{_TEXT}outline-style":
+                self.outline = dict(map(_level, style))
+
+    def hides_text(self, name: str) -> bool:
+        return any(style in self._hidden for style in self._line(name))
+
+    def hides_slide(self, name: str) -> bool:
+        return name in self._hidden_slides
+
+    def is_title(self, name: str) -> bool:
+        return "Title" in self._line(name)
+
+    def _line(self, name: str) -> list[str]:
+        """Return a style and those it inherits from."""
+        found: list[str] = []
+        while name and name not in found:
+            found.append(name)
+            name = self._parents.get(name, "")
+        return found
+
+
+def _level(element: Element) -> tuple[int, _Level]:
+    depth = _int(element.get(f"{_TEXT}level"), 1)
+    if "bullet" in element.tag or "image" in element.tag:
+        return depth, _Level("bullet" if element.get(f"{_TEXT}bullet-char", "-").strip(" \u200b") else "")
+    form = element.get(f"{_STYLE}num-format", "")
+    prefix, suffix = element.get(f"{_STYLE}num-prefix", ""), element.get(f"{_STYLE}num-suffix", "")
+    start, shown = _int(element.get(f"{_TEXT}start-value"), 1), _int(element.get(f"{_TEXT}display-levels"), 1)
+    return depth, _Level(_FORMATS.get(form, "decimal") if form else "", prefix, suffix, start, shown)
+
+
+def _count(counts: dict[int, int], level: int, levels: dict[int, _Level], start: str | None) -> str:
+    """Count one more at `level`, and return what is printed before it."""
+    for deeper in [depth for depth in counts if depth > level]:
+        del counts[deeper]
+    form = levels.get(level)
+    counts[level] = _int(start, 1) if start else counts.get(level, (form.start if form else 1) - 1) + 1
+    if form is None or not form.kind:
+        return ""
+    if form.kind == "bullet":
+        return "-"
+    above = ((depth, levels.get(depth)) for depth in range(max(1, level - form.shown + 1), level + 1))
+    numbers = [
+        format_number(counts.get(depth, other.start), other.kind)
+        for depth, other in above
+        if other is not None and other.kind not in ("", "bullet")
+    ]
+    return f"{form.prefix}{'.'.join(numbers)}{form.suffix}".strip()

@@ -1,4 +1,4 @@
-"""Read workbooks (XLSX, XLSM, XLTX, XLTM, XLSB, XLS, ODS, OTS): a page for each sheet, a cell name for each row.
+"""Read workbooks (XLSX, XLSM, XLTX, XLTM, XLSB, XLS, ODS, OTS, FODS): a page for each sheet, a cell name for each row.
 
 calamine gives the values as they were last calculated. For XLSX the sheets' XML adds what calamine leaves out: errors,
 percentages, leading zeros, formulas without a value, text boxes and comments. Hidden sheets, rows and columns are read.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import io
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ _XDR = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _OLE = b"\xd0\xcf\x11\xe0"
 _EXCEL_4 = (b"\x09\x00\x04\x00", b"\x09\x02\x06\x00", b"\x09\x04\x06\x00")  # and Excel 2 and 3
+_ODS = "application/vnd.oasis.opendocument.spreadsheet"
+_MANIFEST = "<m:manifest xmlns:m='urn:oasis:names:tc:opendocument:xmlns:manifest:1.0'/>"
 _MAX_CELLS = 40_000_000  # of a sheet's rectangle: calamine takes 24 bytes for each
 
 
@@ -65,7 +68,7 @@ class _About:
 
 
 def read(source: Source, options: Options) -> Reading:
-    source = decrypted(source, options.passwords) or source
+    source = _zipped(source) if source.suffix == ".fods" else decrypted(source, options.passwords) or source
     with source.open() as stream:
         head = stream.read(4)
     if head in _EXCEL_4:
@@ -87,6 +90,17 @@ def read(source: Source, options: Options) -> Reading:
         raise _damaged(source, error) from error
     except OverBudget as error:  # the limit of this file, not of the one it may be in
         raise ReadError(error.message, error.hint) from error
+
+
+def _zipped(source: Source) -> Source:
+    """Return a flat OpenDocument spreadsheet in the package that calamine expects."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("mimetype", _ODS)
+        archive.writestr("META-INF/manifest.xml", _MANIFEST)
+        archive.writestr("content.xml", source.read())
+        archive.writestr("meta.xml", source.read())
+    return Source(source.name, data=data.getvalue())
 
 
 def _damaged(source: Source, error: BaseException) -> ReadError:

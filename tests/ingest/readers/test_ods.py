@@ -82,3 +82,9 @@ def test_title_author_and_date_are_in_the_properties():
 def test_encrypted_ones_are_refused():
     with pytest.raises(ReadError, match="is encrypted"):
         read(files={"META-INF/manifest.xml": "<m><encryption-data/></m>"})
+
+
+def test_flat_files_are_read():
+    content = f"{HEAD}><office:body><office:spreadsheet>{table(row(cell('a')))}</office:spreadsheet></office:body>"
+    data = f"{content}</office:document-content>".replace("document-content", "document").encode()
+    assert sheets.read(Source("a.fods", data=data), Options()).pages[0].text == "a"

@@ -79,7 +79,7 @@ def test_lists_and_headings_keep_the_numbers_that_are_printed():
     ]  # fmt: skip
 
 
-def test_tables_repeat_cells_and_rows_as_the_file_says_but_not_without_end():
+def test_tables_repeat_cells_and_rows_up_to_a_limit():
     cell = '<table:table-cell table:number-columns-repeated="{}"><text:p>{}</text:p></table:table-cell>'
     table = (
         "<table:table><table:table-header-rows><table:table-row>" + cell.format(1, "Item") + cell.format(2, "Fee|x")
@@ -101,13 +101,26 @@ def test_a_table_in_a_cell_is_part_of_the_cell():
     assert text_of(f"<table:table>{row % (cell % p('a') + cell % inner)}</table:table>").startswith("| a | x y |")
 
 
-def test_notes_follow_their_paragraph_and_comments_and_deletions_are_out():
+def test_notes_and_comments_follow_their_paragraph_and_deletions_are_reported():
     note = "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>Net of tax.</text:p></text:note-body></text:note>"
-    comment = "<office:annotation><dc:creator>x</dc:creator><text:p>comment</text:p></office:annotation>"
-    deleted = f"<text:tracked-changes><text:changed-region><text:deletion>{p('deleted')}</text:deletion></text:changed-region></text:tracked-changes>"
-    assert text_of(f"{deleted}{p(f'The fee{note}{comment} is due.')}{p('After.')}") == (
-        "The fee [1] is due.\n\n[1] Net of tax.\n\nAfter."
+    comment = "<office:annotation><dc:creator>Jo</dc:creator><dc:date>2024-03-02T10:00:00</dc:date><text:p>Why?</text:p></office:annotation>"
+    deleted = (
+        "<text:tracked-changes><text:changed-region><text:deletion><office:change-info><dc:creator>Al</dc:creator>"
+        f"</office:change-info>{p('gone')}</text:deletion></text:changed-region></text:tracked-changes>"
     )
+    reading = document(f"{deleted}{p(f'The fee{note}{comment} is due.')}{p('After.')}")
+    assert reading.pages[0].text.split("\n\n") == [
+        "The fee [1] is due.", "[1] Net of tax.", "[Comment by Jo, 2024-03-02: Why?]", "After.",
+    ]  # fmt: skip
+    assert len(reading.remarks) == 1 and "Al" in reading.remarks[0].text and "gone" in reading.remarks[0].text
+
+
+def test_flat_files_are_read():
+    body = f"<office:body><office:text>{p('Text')}</office:text></office:body>"
+    meta = "<office:meta><dc:title>The Plan</dc:title></office:meta>"
+    flat = f"<office:document {SPACES}>{meta}{body}</office:document>"
+    reading = opendocument.read(Source("a.fodt", data=flat.encode()), Options())
+    assert (reading.title, reading.pages[0].text) == ("The Plan", "Text")
 
 
 def test_hidden_text_is_kept_out_and_reported():
@@ -116,12 +129,10 @@ def test_hidden_text_is_kept_out_and_reported():
     body += f'<text:section text:display="none">{p("secret")}</text:section>'
     reading = document(body, styles=styles + style("T", "", "H"))
     assert reading.pages[0].text == "Seen."
-    assert [item.text for item in reading.remarks] == [
-        "hidden text was kept out (15 characters): “ghostall hidden”", "a hidden section was kept out (6 characters): “secret”",
-    ]  # fmt: skip
+    assert ["ghostall hidden" in item.text or "secret" in item.text for item in reading.remarks] == [True, True]
 
 
-def test_text_boxes_and_charts_stand_behind_their_paragraph():
+def test_text_boxes_and_charts_follow_their_paragraph():
     box = f"<draw:frame><draw:text-box>{p('In the box.')}</draw:text-box></draw:frame>"
     graph = '<draw:frame><draw:object xlink:href="./Object 1"/></draw:frame>'
     cells = ["<table:table-cell>%s</table:table-cell>" % p(text) for text in ("", "2024", "Rent", "7")]  # noqa: UP031
@@ -174,12 +185,12 @@ def test_title_author_and_date_come_from_the_properties():
 @pytest.mark.parametrize("parts", [
     {"META-INF/manifest.xml": "<m><manifest:encryption-data/></m>", "content.xml": "\x8f\x01"}, {"encrypted-package": "x"},
 ])  # fmt: skip
-def test_encrypted_documents_are_named(parts):
+def test_encrypted_documents_are_refused(parts):
     with pytest.raises(ReadError, match="is encrypted"):
         document(p("x"), parts=parts)
 
 
-def test_what_is_no_text_and_no_presentation_is_named():
+def test_other_files_are_refused_by_name():
     with pytest.raises(ReadError, match="no text or presentation"):
         document("", "spreadsheet")
     with pytest.raises(ReadError, match="is damaged, or not an OpenDocument"):

@@ -10,7 +10,7 @@ import re
 from calendar import monthrange
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import MAXYEAR, MINYEAR, date
+from datetime import MAXYEAR, MINYEAR, date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -170,6 +170,35 @@ def months_and_days(first: date, last: date) -> tuple[int, int]:
     if add_months(first, months) > last:
         months -= 1
     return months, (last - add_months(first, months)).days
+
+
+def shift_date(day: date, count: int, unit: str) -> date:
+    """Return the date so many days, weeks, months or years later.
+
+    Raises:
+        OverflowError: the calendar ends before.
+    """
+    if unit in ("month", "year"):
+        return add_months(day, count * (12 if unit == "year" else 1))
+    return day + timedelta(days=count * (7 if unit == "week" else 1))
+
+
+def time_between(first: date, last: date, unit: str = "day") -> str:
+    """Describe the time from one date to a later one in a unit and what is left: "6 weeks and 3 days".
+
+    The first date does not count, the last does; a month ends on the same day of the next month.
+    """
+    days = (last - first).days
+    if unit in ("month", "year"):
+        months, rest = months_and_days(first, last)
+        years, months = divmod(months, 12) if unit == "year" else (0, months)
+        parts = [(years, "year"), (months, "month"), (rest, "day")]
+    elif unit == "week":
+        parts = [(days // 7, "week"), (days % 7, "day")]
+    else:
+        return plural(days, "day")
+    named = [plural(count, name) for count, name in parts if count] or [plural(0, "day")]
+    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
 
 
 # --- currencies, scales, units ------------------------------------------------------------------------------

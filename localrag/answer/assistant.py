@@ -25,7 +25,8 @@ from localrag.answer import (
     warming,
 )
 from localrag.answer.context import Unit
-from localrag.answer.exact import parsing, reckoning
+from localrag.answer.exact import parsing
+from localrag.answer.exact import search as exact_search
 from localrag.answer.question import Prompted, Question
 from localrag.answer.survey import summarising, surveying
 from localrag.answer.survey.tools import Tools
@@ -410,7 +411,7 @@ class Assistant:
         task = parsing.parse(asked.text, date.today())
         if task is None:
             raise UsageError("this question cannot be answered exactly by code", "Ask it in another mode.")
-        done = reckoning.answer(task, asked.documents, asked.only, asked.stop)
+        done = exact_search.run(task, asked.documents, asked.only, asked.stop)
         yield Answered(
             self._answer(asked, done.text, done.found, citations=done.citations, table=done.rows, stopped=done.stopped)
         )

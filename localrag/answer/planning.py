@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from localrag.answer import context, followups, intent, prompts, routing
-from localrag.answer.exact import parsing, reckoning
+from localrag.answer.exact import parsing
+from localrag.answer.exact import search as exact_search
 from localrag.answer.intent import Intent
 from localrag.answer.question import Question
 from localrag.errors import EmbedderMismatch, ModelError, NotFoundError
@@ -63,7 +64,7 @@ def plan(asked: Question, mode: Mode, means: Means) -> None:
     )  # fmt: skip
     task = parsing.parse(asked.text, date.today())
     if task is not None and mode != "exact":
-        task = reckoning.settled(task, asked.documents)
+        task = task if exact_search.applicable(task, asked.documents) else None
     verb = None if task is None else task.verb
     if mode == "exact" or (task is not None and mode == "auto"):
         signals = replace(signals, exact=verb)

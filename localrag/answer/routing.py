@@ -92,8 +92,7 @@ def choose(question: str, mode: Mode, signals: Signals, seconds: Seconds = _unkn
         raise UsageError(
             "this question cannot be answered exactly by code",
             'Leave out the mode, or ask what code can count, find, list or calculate: How many times does "notice" '
-            'occur? Which documents mention "force majeure"? List all dates in the lease. What date is 90 days after '
-            "3 March 2025?",
+            'occur? Which documents mention "force majeure"? List the documents by date. What is 15 % of 2,400 euros?',
         )
     kind, reason = (mode, f"You asked for {mode!r}.") if mode != "auto" else _chosen(signals)
     facts = {name: value for name, value in asdict(signals).items() if value not in (None, (), "")}

@@ -1,392 +1,467 @@
-"""What code answers better than a model: count, find, spell, calculate, list. Pure: what a question asks for.
+"""Turn a question that code answers better than a model into a task: count, find, list, calculate.
 
-Only a question that plainly asks for it is taken (`parse` returns None otherwise), so that a question about a document
-is never answered by arithmetic on its words. A word without quotation marks is taken where the question says that it
-means a word ("the word notice"), or asks where something is mentioned; "How often does fever occur?" is for a reader.
-`reckoning` runs the tasks that need documents.
+A pattern must match the whole question, and anything in doubt is left to the model: a word without quotation marks
+counts as a term only if the question says that it means a word ("the word notice") or asks where it is mentioned; "How
+often does fever occur?" is about fever. `search` and `documents` run the tasks.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
-from localrag.answer.exact import arithmetic, identifiers, inventory, spans
-from localrag.answer.exact.scopes import PLAIN, scope
-from localrag.answer.exact.tasks import Every, Identifier, Task, Term, Worked
+from localrag.answer.exact import calculator
+from localrag.quantities import parse_date, parse_month
 
-_LONGEST = 600
+Order = Literal["path", "date", "size", "pages", "length", "type"]
+
+
+@dataclass(frozen=True, slots=True)
+class Calculation:
+    """A calculation that needs no document, with its result."""
+
+    text: str
+    verb = "calculate"
+
+
+@dataclass(frozen=True, slots=True)
+class TermSearch:
+    """A word or phrase: count it, find its places, or list the documents that have it or lack it."""
+
+    term: str
+    kind: Literal["count", "find", "documents", "without"] = "count"
+    within: str = ""
+
+    @property
+    def verb(self) -> str:
+        return {"count": "count", "find": "find"}.get(self.kind, "look up")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierSearch:
+    """A number or code, however it is grouped; `label` is its name in the question ("invoice number")."""
+
+    value: str
+    label: str = ""
+    within: str = ""
+    verb = "find"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentList:
+    """The documents themselves: counted, listed in an order, or the first `limit` of them.
+
+    `noun` is the question's word for them, `types` the file types that it names; `since` and `until` as in Filter.
+    """
+
+    kind: Literal["count", "list"]
+    noun: str = "documents"
+    types: tuple[str, ...] = ()
+    order: Order = "path"
+    descending: bool = False
+    limit: int = 0
+    since: str = ""
+    until: str = ""
+    within: str = ""
+
+    @property
+    def verb(self) -> str:
+        return "count" if self.kind == "count" else "sort" if self.order != "path" else "list"
+
+
+Task = Calculation | TermSearch | IdentifierSearch | DocumentList
+
+_MAX_QUESTION = 600
 _POLITE = re.compile(
-    (
-        r"^(?:(?:please|hey|ok|bitte)[, ]+|(?:can|could|would) you (?:please )?(?:tell me |find out |check )?|"
-        r"(?:please )?tell me,? |i (?:want|need) to know |do you know )+"
-    ),
+    r"^(?:(?:please|hey|ok|bitte)[, ]+|(?:can|could|would) you (?:please )?(?:tell me |find out |check )?|"
+    r"(?:please )?tell me,? |i (?:want|need) to know |do you know )+",
     re.I,
 )
-_END = r"[?.! ]*$"
-# Quotation marks of all kinds; an apostrophe inside a word ends nothing.
+
+
+def parse(question: str, today: date | None = None) -> Task | None:
+    """Return the task that a question plainly asks for, or None.
+
+    Args:
+        question: in plain words.
+        today: the meaning of "today" in a question about dates.
+    """
+    text = " ".join(question.split())
+    if not text or len(text) > _MAX_QUESTION:
+        return None
+    text = _POLITE.sub("", text)
+    if found := _term(text) or _identifier(text) or _documents(text):
+        return found
+    result = calculator.answer(text, today)
+    return None if result is None else Calculation(result)
+
+
+def _patterns(*forms: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(rf"^{form}[?.! ]*$", re.I) for form in forms)
+
+
+# --- the document that a question names ---------------------------------------------------------------------
+
+# Few and closed, so that "in children" or "in the play" is not taken for a document.
+_NOUNS = (
+    "document file paper record contract agreement report policy letter invoice lease filing minute memo memorandum "
+    "text statement article email mail note source"
+).split()
+_PLURALS = {"policy": "policies", "memorandum": "memoranda", "email": "emails", "mail": "mails"}
+_FORMS = [form for one in _NOUNS for form in (_PLURALS.get(one, f"{one}s"), one)]
+_NOUN = "|".join(sorted(_FORMS, key=len, reverse=True))
+_GERMAN_NOUN = "dokumenten?|dateien?|unterlagen|verträgen?|vertrag|texten?|texte|dokumente|datei|akten?|berichten?"
+_PLACE = r"library|folder|directory|collection|archive|corpus|database|data ?room|index"
+_ALL = re.compile(
+    rf"(?:(?:all|any|each|every|one|some)(?: of)? )?(?:(?:the|my|our|these|those|this|that) )?(?:whole |entire )?"
+    rf"(?:{_NOUN}|{_PLACE}|it|them|everything|total)(?: (?:in|of) (?:the|my|this|our) (?:{_PLACE}))?"
+    rf"|(?:(?:allen?|den|der|dem|die|das|meinen?|unseren?|diesem|dieser|diesen) )*"
+    rf"(?:{_GERMAN_NOUN}|bibliothek|ordner|sammlung|archiv|bestand)",
+    re.I,
+)
+# "The lease" is a document of that name; "this lease" is the one that was chosen.
+_THE_ONE = re.compile(rf"(?:the|der|die|das|dem) (?:{'|'.join(_NOUNS)}|vertrag|mietvertrag|bericht)", re.I)
+_NO_DOCUMENT = re.compile(
+    r"\b(?:sections?|clauses?|articles? \d|paragraphs?|chapters?|pages?|tables?|lines?|rows?|columns?|years?|months?|"
+    r"quarters?|§+|absatz|abschnitt|seite|kapitel|which|that|who|whose|where|when|is|are|was|were|has|have|had|did|"
+    r"does|do|can|must|shall|may|will|from|since|before|after|between|during|about|regarding|concerning|with|without|"
+    r"than|per|average|english|german|world)\b|[?;:!]",
+    re.I,
+)
+_IS_A_DOCUMENT = re.compile(
+    r"(?:^|[\s_-])(?:[\w-]*(?:documents?|files?|contracts?|agreements?|reports?|policy|policies|letters?|invoices?|"
+    r"leases?|filings?|minutes|memo|handbook|manual|plan|notice|amendment|nda|msa|budget|schedule|paper|e-?mail|deed|"
+    r"will|order|brief|statement|10-[kq]|vertrag|handbuch|bericht))$|\.[a-z]{1,5}$",
+    re.I,
+)
+_MAX_NAME_WORDS = 10
+
+
+def document_name(words: str | None, *, sure: bool = False) -> str | None:
+    """Return the document that words name, "" for all documents, or None if they name no document.
+
+    Args:
+        words: what follows "in".
+        sure: accept only a name that says it is a document ("the Orlo lease", "lease.pdf").
+    """
+    name = (words or "").strip().strip("\"“”„'‘’").rstrip("?.! ")
+    if not name:
+        return ""
+    if _THE_ONE.fullmatch(name) and not re.search(r"\b(?:document|file|text|paper)$", name, re.I):
+        return re.sub(r"^\w+ ", "", name)
+    if _ALL.fullmatch(name):
+        return ""
+    lead = r"^(?:(?:the|my|our|der|die|das|dem|den) )?(?:(?:document|file|contract) (?:called|named|titled) )?"
+    name = re.sub(lead, "", name, flags=re.I).strip("\"“”„'‘’")
+    if not re.search(r"[^\W\d]", name) or len(name.split()) > _MAX_NAME_WORDS or _NO_DOCUMENT.search(name):
+        return None
+    return name if not sure or _IS_A_DOCUMENT.search(name) else None
+
+
+# --- words and phrases --------------------------------------------------------------------------------------
+
+# An apostrophe inside a word does not end a quote.
 _QUOTED = (
     r"(?:[\"“”„«»](?P<quoted>[^\"“”„«»]{1,200})[\"“”„«»]|[‘'‚](?P<single>(?:[^'’‘]|(?<=\w)['’](?=\w)){1,200})['’‘])"
 )
-_SAID = r"(?:the )?(?:exact )?(?:word|words|phrase|term|expression|string|name|text)"
-_SAID_GERMAN = r"(?:das |der |die |den |dem )?(?:wort|begriff|ausdruck|phrase|name|namen)"
-_QUOTE = rf"(?:(?:{_SAID}|{_SAID_GERMAN}) )?{_QUOTED}"
-# "the term Confidential Information": all of its capitals.
-_WORD = (
-    rf"(?:{_SAID}|{_SAID_GERMAN}) "
-    r"(?P<word>(?-i:[A-ZÄÖÜ][\w.&’'-]*(?: [A-ZÄÖÜ][\w.&’'-]*)+)|[^\s\"“”?]+)"
+_A_WORD = (
+    r"(?:(?:the )?(?:exact )?(?:word|words|phrase|term|expression|string|name|text)|"
+    r"(?:das |der |die |den |dem )?(?:wort|begriff|ausdruck|phrase|name|namen))"
 )
+# "the term Confidential Information": all words with capitals.
+_WORD = rf"{_A_WORD} (?P<word>(?-i:[A-ZÄÖÜ][\w.&’'-]*(?: [A-ZÄÖÜ][\w.&’'-]*)+)|[^\s\"“”?]+)"
+_QUOTE = rf"(?:{_A_WORD} )?{_QUOTED}"
 _BARE = (
-    r"(?P<bare>(?!(?:the|a|an|this|that|it|they|there|he|she|we|you|i|what|these|those|his|her|its|our|my|die|der|"
-    r"das|es|sie|er|man)\b)[^\s\"“”?,]+)"
+    r"(?P<bare>(?!(?:the|a|an|this|that|it|they|there|he|she|we|you|i|what|these|those|his|her|its|our|my|die|der|das|es|"
+    r"sie|er|man)\b)[^\s\"“”?,]+)"
 )
-# A name: several words with capitals, whatever the case of the rest of the pattern.
 _NAME = r"(?P<name>(?-i:[A-ZÄÖÜ0-9][\w&.'’-]*(?: (?:(?:of|and|the|for|de|van|von|und|&) )?[A-ZÄÖÜ0-9][\w&.'’-]*){0,6}))"
-_SURE = rf"(?:{_QUOTE}|{_WORD})"
+_SURE, _NAMED = rf"(?:{_QUOTE}|{_WORD})", rf"(?:{_QUOTE}|{_WORD}|{_NAME})"
 _ANY = rf"(?:{_QUOTE}|{_WORD}|{_NAME}|{_BARE})"
-_NAMED = rf"(?:{_QUOTE}|{_WORD}|{_NAME})"
-
-_STANDS = (
-    r"(?:occurs?|appears?|mentioned|named|used|come up|comes up|show up|shows up|turn up|found|written|referred to|"
-    r"referenced|cited|said)"
-)
 _MENTIONED = r"(?:mentioned|named|referred to|referenced|cited)"
+_OCCURS = rf"(?:{_MENTIONED}|occurs?|appears?|used|(?:comes?|shows?|turns?) up|found|written|said)"
 _IN = (
-    r"(?:,? (?:anywhere |somewhere )?(?:in|within|inside|across|throughout) (?P<in>.+?))?(?: (?:anywhere|at all|"
-    r"altogether|in total))?"
+    r"(?:,? (?:anywhere |somewhere )?(?:in|within|inside|across|throughout) (?P<in>.+?))?"
+    r"(?: (?:anywhere|at all|altogether|in total))?"
 )
-_DOCUMENTS = rf"(?:of )?(?:(?:all|the|my|our|these|those|any) )*(?:{PLAIN}|pdfs?)"
-_HOLD = r"(?:mentions?|contains?|includes?|uses?|says?|names?|refers? to|references?|cites?|has|have)"
-_NAMES = r"(?:mentions?|names?|refers? to|references?|cites?)"
+_IM = r"(?: (?:im|in) (?P<in>.+?))?"
+_DOCUMENTS = rf"(?:of )?(?:(?:all|the|my|our|these|those|any) )*(?:{_NOUN}|pdfs?)"
+_MENTIONS = r"(?:mentions?|names?|refers? to|references?|cites?)"
+_HOLDS = rf"(?:{_MENTIONS}|contains?|includes?|uses?|says?|has|have)"
 _HITS = r"(?:occurrences?|mentions?|instances?|appearances?|hits?|places?)"
-
-_COUNTED = tuple(
-    re.compile(pattern, re.I)
-    for pattern in (
-        rf"^how (?:often|frequently|many times) (?:does|do|is|are|was|were|has|have|did) {_SURE} (?:been )?"
-        rf"{_STANDS}{_IN}{_END}",
-        rf"^how (?:often|many times) (?:is|are|was|were|has|have) {_ANY} (?:been )?{_MENTIONED}{_IN}{_END}",
-        (
-            rf"^(?:what is |count |give me )?(?:the )?(?:how many |(?:total )?number of |all )?{_HITS} (?:of|for) "
-            rf"{_ANY}(?: are there| do (?:we|i) have)?{_IN}{_END}"
-        ),
-        rf"^(?:the )?number of times (?:that )?{_SURE} (?:is |are |was )?{_STANDS}{_IN}{_END}",
-        rf"^count (?:how often |(?:all )?the times )?{_SURE}(?: (?:is |are )?{_STANDS})?{_IN}{_END}",
-        rf"^how (?:often|many times) (?:does|do) (?P<in>.+?) (?:say|mention|use|contain|have) {_SURE}{_END}",
-        rf"^(?:is|are|was|does|do) {_SURE} (?:ever )?{_STANDS}{_IN}{_END}",
-        rf"^is there (?:any |an? )?{_HITS} of {_ANY}{_IN}{_END}",
-        rf"^(?:does|do) (?P<in>.+?) (?:ever )?(?:mention|contain|say|use|include|name|refer to) {_SURE}{_END}",
-        rf"^is {_NAMED} (?:ever )?{_MENTIONED}{_IN}{_END}",
-        rf"^how many (?:times )?{_QUOTE} (?:are|is) (?:there|used){_IN}{_END}",
-        (
-            rf"^wie (?:oft|häufig) (?:kommt|kommen|steht|erscheint|taucht|wird|werden) {_SURE}(?: (?:im|in) "
-            rf"(?P<in>.+?))?(?: (?:vor|auf|erwähnt|genannt|verwendet|benutzt))?{_END}"
-        ),
-        rf"^wie (?:oft|häufig) (?:wird|werden) {_ANY}(?: (?:im|in) (?P<in>.+?))? (?:erwähnt|genannt){_END}",
-    )
+_COUNT = _patterns(
+    rf"how (?:often|frequently|many times) (?:does|do|is|are|was|were|has|have|did) {_SURE} (?:been )?{_OCCURS}{_IN}",
+    rf"how (?:often|many times) (?:is|are|was|were|has|have) {_ANY} (?:been )?{_MENTIONED}{_IN}",
+    rf"(?:what is |count |give me )?(?:the )?(?:how many |(?:total )?number of |all )?{_HITS} (?:of|for) {_ANY}"
+    rf"(?: are there| do (?:we|i) have)?{_IN}",
+    rf"(?:count (?:how often |(?:all )?the times )?|number of times ){_SURE}(?: (?:is |are )?{_OCCURS})?{_IN}",
+    rf"how (?:often|many times) (?:does|do) (?P<in>.+?) (?:say|mention|use|contain|have) {_SURE}",
+    rf"(?:is|are|was|does|do) {_SURE} (?:ever )?{_OCCURS}{_IN}",
+    rf"is there (?:any |an? )?{_HITS} of {_ANY}{_IN}",
+    rf"(?:does|do) (?P<in>.+?) (?:ever )?(?:mention|contain|say|use|include|name|refer to) {_SURE}",
+    rf"is {_NAMED} (?:ever )?{_MENTIONED}{_IN}",
+    rf"wie (?:oft|häufig) (?:kommt|kommen|steht|erscheint|wird|werden) {_SURE}{_IM}(?: (?:vor|erwähnt|genannt))?",
+    rf"wie (?:oft|häufig) (?:wird|werden) {_ANY}{_IM} (?:erwähnt|genannt)",
 )
-# A lone word that "appears" or "occurs": only in what is plainly a document.
-_COUNTED_IN = re.compile(
-    (
-        rf"^how (?:often|many times) (?:does|do) {_ANY} (?:occur|appear|come up|show up|turn up)(?: (?:in|within|"
-        rf"across|throughout) (?P<in>.+?))?{_END}"
-    ),
-    re.I,
+# A bare word that "appears" counts only in what is plainly a document.
+_COUNT_IN = _patterns(
+    rf"how (?:often|many times) (?:does|do) {_ANY} (?:occur|appear|come up|show up|turn up)"
+    rf"(?: (?:in|within|across|throughout) (?P<in>.+?))?"
 )
-_FOUND = tuple(
-    re.compile(pattern, re.I)
-    for pattern in (
-        (
-            rf"^(?:find|search(?: for)?|look for|look up|locate|show|list|highlight|get)(?: me)?(?: (?:every|all|"
-            rf"each|any|the|places?|where|it|says))* (?:{_HITS} (?:of|where|with) )?{_SURE}(?: "
-            rf"{_STANDS})?{_IN}{_END}"
-        ),
-        (
-            rf"^(?:find|search(?: for)?|look for|locate|show|list|highlight|get)(?: me)? (?:every |all |each |any |"
-            rf"the )*{_HITS} of {_ANY}{_IN}{_END}"
-        ),
-        (
-            rf"^where (?:does|do|is|are|was|were|can i find|do (?:we|i|they) find|exactly does) {_SURE}(?: "
-            rf"{_STANDS})?{_IN}{_END}"
-        ),
-        rf"^where (?:is|are|was|were) {_ANY} {_MENTIONED}{_IN}{_END}",
-        rf"^where (?:does|do) {_NAMED} appear{_IN}{_END}",
-        rf"^on (?:which|what) pages? (?:does|do|is|are|can i find) {_SURE}(?: {_STANDS})?{_IN}{_END}",
-        rf"^(?:which|what) pages? (?:of (?P<in>.+?) )?(?:mentions?|contains?|has|have|says?) {_SURE}{_END}",
-        (
-            rf"^(?:finde|such|suche|zeige?)(?: mir)?(?: nach)?(?: alle)?(?: (?:stellen|vorkommen|erwähnungen) "
-            rf"(?:mit|von))? {_SURE}(?: (?:im|in) (?P<in>.+?))?{_END}"
-        ),
-        (
-            rf"^wo (?:steht|kommt|kommen|wird|werden|erscheint|findet sich) {_SURE}(?: (?:im|in) (?P<in>.+?))?(?: "
-            rf"(?:vor|erwähnt|genannt|auf))?{_END}"
-        ),
-        rf"^wo (?:wird|werden) {_ANY}(?: (?:im|in) (?P<in>.+?))? (?:erwähnt|genannt){_END}",
-    )
+_GET = r"(?:find|search(?: for)?|look (?:for|up)|locate|show|list|get)(?: me)?"
+_FIND = _patterns(
+    rf"{_GET}(?: (?:every|all|each|any|the|places?|where))* (?:{_HITS} (?:of|where|with) )?{_SURE}(?: {_OCCURS})?{_IN}",
+    rf"{_GET} (?:every |all |each |any |the )*{_HITS} of {_ANY}{_IN}",
+    rf"where (?:does|do|is|are|was|were|can i find|do (?:we|i|they) find|exactly does) {_SURE}(?: {_OCCURS})?{_IN}",
+    rf"where (?:is|are|was|were) {_ANY} {_MENTIONED}{_IN}",
+    rf"where (?:does|do) {_NAMED} appear{_IN}",
+    rf"on (?:which|what) pages? (?:does|do|is|are|can i find) {_SURE}(?: {_OCCURS})?{_IN}",
+    rf"(?:which|what) pages? (?:of (?P<in>.+?) )?(?:mentions?|contains?|has|have|says?) {_SURE}",
+    rf"(?:finde|such|suche|zeige?)(?: mir)?(?: nach)?(?: alle)?(?: (?:stellen|vorkommen) (?:mit|von))? {_SURE}{_IM}",
+    rf"wo (?:steht|kommt|wird|werden|erscheint) {_SURE}{_IM}(?: (?:vor|erwähnt|genannt))?",
+    rf"wo (?:wird|werden) {_ANY}{_IM} (?:erwähnt|genannt)",
 )
 _NOT = r"(?P<not>(?:(?:do|does)(?: not|n['’]t)|never|lacks?|without) )?"
 _WHERE = (
     r"(?:which|what|how many|in which|in what|in how many|list|find|show(?: me)?|name|give me)(?: (?:all|every|each))?"
 )
-_HOLDING = tuple(
-    re.compile(pattern, re.I)
-    for pattern in (
-        (
-            rf"^{_WHERE} {_DOCUMENTS} (?:(?:that|which) )?(?:(?:{_NOT}{_HOLD}|containing|mentioning|with|including) "
-            rf")?{_SURE}(?: in (?:it|them))?{_END}"
-        ),
-        rf"^{_WHERE} {_DOCUMENTS} (?:(?:that|which) )?(?:{_NOT}{_NAMES}|mentioning|naming) {_ANY}{_END}",
-        rf"^{_WHERE} {_DOCUMENTS} (?:(?:that|which) )?(?:{_NOT}(?:contains?|includes?)|containing) {_NAMED}{_END}",
-        rf"^{_DOCUMENTS} (?:containing|mentioning|including|with|that (?:contain|mention|include)) {_SURE}{_END}",
-        rf"^in (?:which|what|how many) {_DOCUMENTS} (?:does|do|is|are|can i find|was) {_SURE}(?: {_STANDS})?{_END}",
-        rf"^in (?:which|what|how many) {_DOCUMENTS} (?:is|are|was|were) {_ANY} {_MENTIONED}{_END}",
-        r"^(?:in )?(?:welche[nrms]?|wie ?viele[nr]?) (?:dokumenten?|dateien?|verträgen?|texten?|berichten?|"
-        r"datei|dokument|vertrag) "
-        rf"(?:steht|kommt|wird|enthält|enthalten|erwähnt|erwähnen|nennt|nennen) {_SURE}(?: (?:vor|erwähnt|"
-        rf"genannt))?{_END}",
-        r"^(?:in )?(?:welche[nrms]?|wie ?viele[nr]?) (?:dokumenten?|dateien?|verträgen?|texten?|berichten?|"
-        r"datei|dokument|vertrag) "
-        rf"(?:erwähnt|erwähnen|nennt|nennen) {_ANY}{_END}",
-    )
+_WELCHE = (
+    r"(?:in )?(?:welche[nrms]?|wie ?viele[nr]?) "
+    r"(?:dokumenten?|dateien?|verträgen?|texten?|berichten?|datei|dokument|vertrag)"
+)
+_HOLDING = _patterns(
+    rf"{_WHERE} {_DOCUMENTS} (?:(?:that|which) )?(?:(?:{_NOT}{_HOLDS}|containing|mentioning|with|including) )?{_SURE}"
+    rf"(?: in (?:it|them))?",
+    rf"{_WHERE} {_DOCUMENTS} (?:(?:that|which) )?(?:{_NOT}{_MENTIONS}|mentioning|naming) {_ANY}",
+    rf"{_WHERE} {_DOCUMENTS} (?:(?:that|which) )?(?:{_NOT}(?:contains?|includes?)|containing) {_NAMED}",
+    rf"{_DOCUMENTS} (?:containing|mentioning|including|with|that (?:contain|mention|include)) {_SURE}",
+    rf"in (?:which|what|how many) {_DOCUMENTS} (?:does|do|is|are|can i find|was) {_SURE}(?: {_OCCURS})?",
+    rf"in (?:which|what|how many) {_DOCUMENTS} (?:is|are|was|were) {_ANY} {_MENTIONED}",
+    rf"{_WELCHE} (?:steht|kommt|wird|enthält|enthalten|erwähnt|erwähnen|nennt|nennen) {_SURE}"
+    r"(?: (?:vor|erwähnt|genannt))?",
+    rf"{_WELCHE} (?:erwähnt|erwähnen|nennt|nennen) {_ANY}",
 )
 
 
-def parse(question: str, today: date | None = None) -> Task | None:
-    """The task that a question plainly asks for, or None.
-
-    Args:
-        question: in plain words.
-        today: what "today" means in a question about dates; without, one that says it is not taken.
-    """
-    text = " ".join(question.split())
-    if not text or len(text) > _LONGEST:
-        return None
-    text = _POLITE.sub("", text)
-    return (
-        _letters(text)
-        or _term(text)
-        or _every(text)
-        or _identifier(text)
-        or inventory.asked(text)
-        or _dates(text, today)
-        or _sum(text)
-    )
-
-
-def _sum(text: str) -> Worked | None:
-    told = arithmetic.answer(text)
-    return None if told is None else Worked("calculate", told)
-
-
-def _dates(text: str, today: date | None) -> Worked | None:
-    told = spans.answer(text, today)
-    return None if told is None else Worked("dates", told)
-
-
-# --- words and phrases --------------------------------------------------------------------------------------
-
-
-def _term(text: str) -> Term | None:
-    if (match := _COUNTED_IN.match(text)) and (found := _understood(match, "count", sure=True)):
-        return found
-    kinds = ((_COUNTED, "count"), (_FOUND, "find"), (_HOLDING, "documents"))
+def _term(text: str) -> TermSearch | None:
+    kinds: tuple[tuple[tuple[re.Pattern[str], ...], Literal["count", "find", "documents"]], ...] = (
+        (_COUNT_IN, "count"), (_COUNT, "count"), (_FIND, "find"), (_HOLDING, "documents"),
+    )  # fmt: skip
     for patterns, kind in kinds:
         for pattern in patterns:
-            if (match := pattern.match(text)) and (found := _understood(match, kind)):
+            if (match := pattern.match(text)) and (found := _term_search(match, kind, in_doubt=patterns is _COUNT_IN)):
                 return found
     return None
 
 
-def _understood(match: re.Match[str], kind: str, *, sure: bool = False) -> Term | None:
+def _term_search(
+    match: re.Match[str], kind: Literal["count", "find", "documents"], *, in_doubt: bool
+) -> TermSearch | None:
     groups = match.groupdict()
-    quoted = groups.get("quoted") or groups.get("single")
-    term = (quoted or groups.get("word") or groups.get("name") or groups.get("bare") or "").strip(" .,;:?!")
-    if not re.search(r"\w", term):
-        return None
-    literal = bool(quoted or groups.get("word"))
+    literal = groups.get("quoted") or groups.get("single") or groups.get("word")
+    term = (literal or groups.get("name") or groups.get("bare") or "").strip(" .,;:?!")
     place = groups.get("in")
-    if sure and not literal:
-        # "How often does fever occur in children?" is no question of words.
-        if not place or (within := scope(place, sure=True)) is None:
-            return None
-    elif (within := scope(place, sure=not literal)) is None:
+    if not re.search(r"\w", term) or (in_doubt and not literal and not place):
+        return None  # "How often does fever occur?"
+    within = document_name(place, sure=not literal)
+    if within is None:
         return None
-    if kind == "documents" and groups.get("not"):
-        kind = "without"
-    return Term(term, kind, within)  # type: ignore[arg-type]
-
-
-# --- letters ------------------------------------------------------------------------------------------------
-
-_ONE_WORD = rf"(?:(?:{_SAID}|{_SAID_GERMAN}) )?(?:{_QUOTED}|(?P<word>[^\W\d_]+(?:-[^\W\d_]+)*))"
-_LETTER = r"[\"“'‘]?(?P<letter>[^\W\d_])[\"”'’]?"
-_SPELLED = tuple(
-    re.compile(pattern, re.I)
-    for pattern in (
-        (
-            rf"^(?:how many|count the|(?:what is )?the number of|number of) (?P<sure>letters? "
-            rf")?{_LETTER}(?P<s>['’]?s)?(?P<sure2> letters?)?(?: (?:are|is|do you (?:see|find)))?(?: there)? in "
-            rf"{_ONE_WORD}{_END}"
-        ),
-        rf"^how many {_LETTER}(?P<s>['’]?s)?(?: letters?)? (?:does|do) {_ONE_WORD} (?:have|contain){_END}",
-        (
-            rf"^how (?:many times|often) (?:does|is) (?P<sure>the letter )?{_LETTER} (?:occur|appear|used|found|"
-            rf"come up) in {_ONE_WORD}{_END}"
-        ),
-        (
-            rf"^wie ?viele {_LETTER}(?P<s>['’]?s)? (?:sind|stehen|stecken|gibt es|hat|enthält)(?: es)?(?: in)? "
-            rf"{_ONE_WORD}{_END}"
-        ),
-        rf"^wie oft (?:kommt|steht) (?P<sure>der buchstabe )?{_LETTER} in {_ONE_WORD}(?: vor)?{_END}",
-    )
-)
-_LENGTH = re.compile(
-    (
-        rf"^how many (?P<unit>letters|characters|words) (?:(?:are|is)(?: there)? in|does|do) (?P<what>(?:{_SAID} "
-        rf")?{_QUOTED}|{_WORD})(?: have| contain)?{_END}"
-    ),
-    re.I,
-)
-_NO_WORD = frozenset("total all english german french spanish it them this that there general latin".split())
-
-
-def _letters(text: str) -> Worked | None:
-    for pattern in _SPELLED:
-        if (match := pattern.match(text)) is None:
-            continue
-        groups = match.groupdict()
-        word = groups.get("quoted") or groups.get("single") or groups.get("word") or ""
-        said = (
-            text[match.start("letter") - 1] in "\"“'‘" or groups.get("s") or groups.get("sure") or groups.get("sure2")
-        )
-        quoted = (
-            groups.get("quoted")
-            or groups.get("single")
-            or re.search(rf"(?:{_SAID}|{_SAID_GERMAN}) {re.escape(word)}", text, re.I)
-        )
-        if not (said or quoted) or word.lower() in _NO_WORD or len(word) < 2:
-            continue
-        letter, times = groups["letter"], count_letter(word, groups["letter"])
-        return Worked("letters", f"The letter “{letter}” stands {_times(times)} in “{word}”.{_where(word, letter)}")
-    match = _LENGTH.match(text)
-    if match is None:
-        return None
-    word = match["quoted"] or match["single"] or match["word"]
-    if match["unit"].lower() == "words":
-        count = len(word.split())
-        return Worked("letters", f"“{word}” has {count:,} word{'' if count == 1 else 's'}.")
-    letters, signs = sum(c.isalpha() for c in word), len(word)
-    more = f", and {signs:,} characters with spaces and marks" if signs != letters else ""
-    return Worked("letters", f"“{word}” has {letters:,} letters{more}.")
-
-
-def count_letter(word: str, letter: str) -> int:
-    """How often a letter stands in a word, whatever its case."""
-    return word.casefold().count(letter.casefold())
-
-
-def _where(word: str, letter: str) -> str:
-    """At which places of a short word the letter stands, so that everyone can check."""
-    places = [str(n) for n, sign in enumerate(word, 1) if sign.casefold() == letter.casefold()]
-    if not places or len(word) > 40 or len(places) != count_letter(word, letter):
-        return ""
-    last = f"{', '.join(places[:-1])} and {places[-1]}" if len(places) > 1 else places[0]
-    return f" Place{'s' if len(places) > 1 else ''} {last} of {len(word)}."
-
-
-def _times(count: int) -> str:
-    return f"{count:,} time{'' if count == 1 else 's'}"
+    return TermSearch(term, "without" if groups.get("not") else kind, within)
 
 
 # --- identifiers --------------------------------------------------------------------------------------------
 
 _LABEL = (
-    r"(?P<label>(?:invoice|case|file|account|contract|order|purchase order|po|reference|ref\.?|policy|customer|"
-    r"client|matter|claim|ticket|"
-    r"serial|registration|company|vat|tax|passport|phone|telephone|fax|mobile|docket|patent|project|part|"
-    r"article|clause|section|paragraph|document|"
-    r"iban|isin|lei|isbn|bic|swift|doi|e-?mail(?: address)?|url|rechnung|rechnungsnummer|aktenzeichen|"
-    r"kundennummer|vertragsnummer|konto|kontonummer)"
+    r"(?P<label>(?:invoice|case|file|account|contract|(?:purchase )?order|po|reference|ref\.?|policy|customer|client|"
+    r"matter|claim|ticket|serial|registration|company|vat|tax|passport|(?:tele)?phone|fax|docket|patent|project|part|article|"
+    r"clause|section|paragraph|document|iban|isin|lei|isbn|bic|swift|doi|e-?mail(?: address)?|url|rechnung|"
+    r"rechnungsnummer|aktenzeichen|kundennummer|vertragsnummer|kontonummer)"
     r"(?: (?:number|numbers|no\.?|nr\.?|nummer|id|code|file|#))?|§|#|no\.) ?"
 )
-_VALUE = r"(?P<value>(?-i:[^\s\"“”?]+(?: (?:[^\s\"“”?a-z]*\d[^\s\"“”?a-z]*|[A-Z]{1,4}(?= \d)))*))"
-_CODE = r"[\"“”]?" + _VALUE + r"[\"“”]?"
+_CODE = r"[\"“”]?(?P<value>(?-i:[^\s\"“”?]+(?: (?:[^\s\"“”?a-z]*\d[^\s\"“”?a-z]*|[A-Z]{1,4}(?= \d)))*))[\"“”]?"
 _SEEK = (
-    r"(?:find|search(?: for)?|look for|look up|locate|show(?: me)?|where (?:is|are|does|do|can i find)|(?:which|"
-    r"what) (?:documents?|files?|pages?|invoices?|contracts?|letters?) (?:has|have|contains?|mentions?|is|are)|"
+    r"(?:find|search(?: for)?|look (?:for|up)|locate|show(?: me)?|where (?:is|are|does|do|can i find)|"
+    r"(?:which|what) (?:documents?|files?|pages?|invoices?|contracts?|letters?) (?:has|have|contains?|mentions?)|"
     r"finde|suche|wo (?:ist|steht))"
 )
-_IDENTIFIED = tuple(
-    re.compile(pattern, re.I)
-    for pattern in (
-        rf"^{_SEEK} (?:the |any |all |every |me )*{_LABEL}:? ?{_CODE}(?: {_STANDS})?{_IN}{_END}",
-        rf"^{_SEEK} (?:the )?{_CODE}(?: {_STANDS})?{_IN}{_END}",
-    )
+_IDENTIFIED = _patterns(
+    rf"{_SEEK} (?:the |any |all |every |me )*{_LABEL}:? ?{_CODE}(?: {_OCCURS})?{_IN}",
+    rf"{_SEEK} (?:the )?{_CODE}(?: {_OCCURS})?{_IN}",
 )
-_SINGULAR = re.compile(
-    r"(?:address|adresse|number|nummer|code|iban|isin|lei|isbn|doi|url|amount|amount of money|id)$", re.I
-)
-_NUMBERED_PART = re.compile(r"(?:clause|section|paragraph|article)\b|§", re.I)
-_ALL_OF = (
-    re.compile(
-        rf"^(?:list|find|show(?: me)?|extract|get|give me|name|collect)(?: me)?(?: (?:all|every|the|any|of))* "
-        rf"(?P<sort>{identifiers.SPOKEN})(?: (?:that (?:are )?)?(?:mentioned|listed|found|contained|occurring|given|"
-        rf"used|appearing))?(?: there are)?(?: (?:in|from|of|within) (?P<in>.+?))?{_END}",
-        re.I,
-    ),
-    re.compile(
-        rf"^(?:what|which|how many) (?P<sort>{identifiers.SPOKEN}) (?:are|were|do|occur|appear|stand)(?: there| "
-        rf"mentioned| listed| contained| found| given| used| occur| appear| we have| i have)*(?: in "
-        rf"(?P<in>.+?))?{_END}",
-        re.I,
-    ),
-    re.compile(
-        rf"^(?:liste|zeige?|finde|nenne)(?: mir)?(?: alle| die)* (?P<sort>{identifiers.SPOKEN})(?: (?:in|aus|im) "
-        rf"(?P<in>.+?))?(?: auf)?{_END}",
-        re.I,
-    ),
-)  # fmt: skip
+_PART = re.compile(r"(?:clause|section|paragraph|article)\b|§", re.I)
 
 
-def _every(text: str) -> Every | None:
-    for pattern in _ALL_OF:
-        # "The phone number of the clinic" is one, and for a reader.
-        if (match := pattern.match(text)) and not _SINGULAR.search(match["sort"]):
-            sort, within = identifiers.kind_named(match["sort"]), scope(match["in"])
-            if sort is not None and within is not None:
-                return Every(sort, within)
-    return None
-
-
-def _identifier(text: str) -> Identifier | Term | None:
+def _identifier(text: str) -> IdentifierSearch | TermSearch | None:
     for pattern in _IDENTIFIED:
         if (match := pattern.match(text)) is None:
             continue
-        value = match["value"].strip(".,;:!?\"“”'’")
+        value = match["value"].strip(" .,;:?!")
         label = (match.groupdict().get("label") or "").strip()
-        within = scope(match["in"])
+        within = document_name(match["in"])
         if within is None or not (re.search(r"\d", value) or "@" in value):
             continue
-        if label and _NUMBERED_PART.match(label) and text.lower().startswith("show"):
-            continue  # its text is wanted, not its places
-        if label and _NUMBERED_PART.match(label) and not re.search(r"\d[.(]", value):
-            return Term(f"{label} {value}", "find", within)  # a lone 7 stands everywhere
-        if label or _tells(value):
-            return Identifier(value, label, within)
+        if _PART.match(label):
+            if text.lower().startswith("show"):
+                continue  # its text is wanted, not its places
+            if not re.search(r"\d[.(]", value):
+                return TermSearch(f"{label} {value}", "find", within)  # a lone 7 is everywhere
+        if label or _looks_like_code(value):
+            return IdentifierSearch(value, label, within)
     return None
 
 
-def _tells(value: str) -> bool:
-    """Whether a value looks like an identifier: a mail address, or signs that no word or number is written with."""
+def _looks_like_code(value: str) -> bool:
+    """Whether a value is a mail address, or has signs that no word, number or date is written with."""
     if re.fullmatch(r"[^\s@]+@[^\s@]+\.[^\s@]+", value):
         return True
-    signs = identifiers.plain(value)
-    if re.search(r"(?:^| )[a-zäöü]{2,}(?: |$)", value):  # "room 101"
+    signs = re.sub(r"[\s/‐-―−-]", "", value)
+    digits = sum(sign.isdigit() for sign in signs)
+    if len(signs) < 6 or re.fullmatch(r"[\d.,]+", value) or re.search(r"(?:^| )[a-zäöü]{2,}(?: |$)", value):
         return False
-    if not any(c.isdigit() for c in signs) or len(signs) < 6 or re.fullmatch(r"[\d.,]+", value):
-        return False
-    return bool(re.search(r"[A-Za-z]", signs) and sum(c.isdigit() for c in signs) >= 3) or (
-        bool(re.match(r"\+?\d", value))
-        and sum(c.isdigit() for c in signs) >= 7
-        and not re.search(r"\d[-/.]\d\d?[-/.]\d", value)
-    )
+    if re.search(r"[A-Za-z]", signs):
+        return digits >= 3
+    return bool(re.match(r"\+?\d", value)) and digits >= 7 and not re.search(r"\d[-/.]\d\d?[-/.]\d", value)
+
+
+# --- documents as files -------------------------------------------------------------------------------------
+
+_TYPES = {
+    "pdf": r"pdfs?(?: files?| documents?)?", "csv": r"csvs?(?: files?)?", "mail": r"e-?mails?|mails?|messages?",
+    "word": r"(?:ms )?word (?:files?|documents?)|docx?(?: files?)?|word-?dateien",
+    "sheet": r"(?:ms )?excel (?:files?|sheets?)|spreadsheets?|xlsx?(?: files?)?|excel-?dateien",
+    "slides": r"powerpoints?(?: files?| presentations?)?|slide ?decks?|presentations?|pptx?(?: files?)?",
+    "image": r"image files?|images?|pictures?|photos?|scans?|bilder", "text": r"text files?|txt files?|textdateien",
+    "web": r"web ?pages?|html files?", "book": r"e-?books?|epubs?", "markdown": r"markdown files?",
+}  # fmt: skip
+_FILE = rf"(?P<noun>documents?|files?|dokumente?n?|dateien?|unterlagen|{'|'.join(_TYPES.values())})"
+# Words for documents that are hardly ever words for their content, as "articles" and "policies" are.
+_ANY_FILE = (
+    rf"{_FILE[:-1]}|papers?|contracts?|agreements?|reports?|letters?|invoices?|leases?|filings?|memos?|verträge)"
+)
+_HERE = (
+    rf"(?: (?:(?:are |is )?there|here|do (?:i|we|you) have|(?:i|we) have|(?:are )?(?:indexed|stored)|"
+    rf"(?:are )?(?:in|of) (?:the|this|my|our) (?:{_PLACE})|in (?:total|all)|altogether|overall)){{0,3}}"
+)
+_DAY = r"[\w.,/ äÄ-]*?\d{4}[\d/.-]*"
+_PERIOD = (
+    rf"(?: (?:that |which )?(?:are |is |were |was )?(?:dated |written |created |made )?"
+    rf"(?:(?:between|from) (?P<first>{_DAY}) (?:and|to|until) (?P<last>{_DAY})"
+    rf"|(?P<way>from|in|of|since|until|up to|before|after|dated|aus|seit|vor|nach) (?:the year )?(?P<day>{_DAY})))?"
+)
+_FIRST = r"newest|latest|most recent|oldest|earliest|largest|biggest|smallest|longest|shortest"
+_SORTED = (
+    r"(?:,? (?:(?:and )?(?:sort(?:ed)?|order(?:ed)?|rank(?:ed)?|arrange(?:d)?|sortiert)(?: them)? )?"
+    r"(?:by|nach|in order of) (?:their )?(?P<by>date|age|time|file size|size|length|number of pages|page count|pages|"
+    r"number of words|words|name|title|path|type|file type|alphabet|datum|größe|seitenzahl)"
+    rf"(?:,? \(?(?P<turn>descending|ascending|desc|asc|in reverse|reversed|(?:{_FIRST}) first)\)?)?"
+    rf"|,? (?:with the )?\(?(?P<lead>{_FIRST}) (?:ones )?first\)?|,? (?P<alphabetically>alphabetically))?"
+)
+_NUMBERS = {word: n for n, word in enumerate("two three four five six seven eight nine ten".split(), 2)}
+_LIMIT = rf"(?P<limit>\d{{1,3}}|{'|'.join(_NUMBERS)})"
+_SUPERLATIVE = rf"(?P<super>{_FIRST}|neueste|älteste|größte|kleinste|längste|kürzeste)n?s?"
+_COUNT_FILES = _patterns(
+    rf"(?:how many |(?:what is |what's )?(?:the )?(?:total )?number of |count (?:all )?(?:the |my |our )?){_ANY_FILE}"
+    rf"{_HERE}{_PERIOD}{_HERE}",
+    rf"wie ?viele {_ANY_FILE} (?:gibt es|habe ich|haben wir|sind (?:es|da|vorhanden))(?: insgesamt)?{_PERIOD}",
+)
+_LIST_FILES = _patterns(
+    rf"(?:list|show|name|display|print|sort|order|rank|give(?: me)? (?:a )?list(?: of)?|give|what are)(?: me)?"
+    rf"(?: a list of)?(?: all| every| each)?(?: of)?(?: the| my| our| these)? {_ANY_FILE}{_HERE}{_PERIOD}{_SORTED}",
+    rf"(?:liste|zeige?|nenne)(?: mir)?(?: bitte)? (?:alle |die )*{_ANY_FILE}(?: auf)?{_PERIOD}{_SORTED}(?: auf)?",
+)
+# "Contracts" alone, or "which documents", asks for nothing: a period, an order or a place must be there.
+_LIST_SOME = _patterns(
+    rf"(?:what|which) {_ANY_FILE}(?P<there>{_HERE}){_PERIOD}{_SORTED}",
+    rf"(?:all )?(?:the |my )?{_ANY_FILE}(?P<there>){_PERIOD}{_SORTED}",
+)
+_FIRST_FILES = _patterns(
+    rf"(?:(?:which|what|welche[rs]?)(?: one)?(?: (?:is|are|was|were|ist|sind))?|list|show(?: me)?|find|give me|name)?"
+    rf"(?: ?(?:the|my|our|das|die|der))?(?: {_LIMIT})? ?{_SUPERLATIVE} {_FILE}{_HERE}",
+    rf"(?:which|what)(?: of)?(?: the| my| our| these)? {_FILE} (?:is|are|was)(?: the)? {_SUPERLATIVE}{_HERE}",
+)
+_PAGES = _patterns(
+    r"how many pages (?:does|do|has|have) (?P<of>.+?) (?:have|contain|comprise|run to)(?: in total)?",
+    r"how many pages (?:is|are) (?P<of>(?!there\b).+?)(?: long)?",
+    r"(?:what is |what's )?the (?:number of pages|page count) (?:in|of|for) (?P<of>.+?)",
+    r"wie ?viele seiten (?:hat|haben|umfasst|umfassen) (?P<of>.+?)",
+)
+_ORDERS: Mapping[str, tuple[Order, bool]] = {
+    **dict.fromkeys(("newest", "latest", "most recent", "neueste"), ("date", True)),
+    **dict.fromkeys(("oldest", "earliest", "älteste"), ("date", False)),
+    **dict.fromkeys(("largest", "biggest", "größte"), ("size", True)),
+    **dict.fromkeys(("smallest", "kleinste"), ("size", False)),
+    **dict.fromkeys(("longest", "längste"), ("length", True)),
+    **dict.fromkeys(("shortest", "kürzeste"), ("length", False)),
+}
+_KEYS: Mapping[str, Order] = {
+    "date": "date", "age": "date", "time": "date", "datum": "date", "size": "size", "file size": "size",
+    "größe": "size", "number of pages": "pages", "page count": "pages", "pages": "pages", "seitenzahl": "pages",
+    "length": "length", "number of words": "length", "words": "length", "type": "type", "file type": "type",
+}  # fmt: skip
+
+
+def _documents(text: str) -> DocumentList | None:
+    for pattern in _FIRST_FILES:
+        if match := pattern.match(text):
+            order, descending = _ORDERS[match["super"].lower()]
+            noun, number = match["noun"].lower(), (match.groupdict().get("limit") or "").lower()
+            limit = _NUMBERS.get(number) or int(number or (5 if noun.endswith("s") else 1))
+            return DocumentList("list", noun, _types(noun), order, descending, limit)
+    for patterns in (_COUNT_FILES, _LIST_FILES, _LIST_SOME):
+        for pattern in patterns:
+            if (match := pattern.match(text)) and (period := _period(match)) is not None:
+                noun, types = match["noun"].lower(), _types(match["noun"])
+                if patterns is _COUNT_FILES:
+                    return DocumentList("count", noun, types, since=period[0], until=period[1])
+                if patterns is _LIST_FILES or any(period) or match["there"] or match["by"] or match["lead"]:
+                    return DocumentList("list", noun, types, *_order(match), 0, *period)
+    for pattern in _PAGES:
+        # "How many pages is the limit" names no document.
+        if (match := pattern.match(text)) and (within := document_name(match["of"], sure=True)):
+            return DocumentList("list", order="pages", descending=True, within=within)
+    return None
+
+
+def _types(noun: str) -> tuple[str, ...]:
+    return next(((name,) for name, words in _TYPES.items() if re.fullmatch(words, noun, re.I)), ())
+
+
+def _order(match: re.Match[str]) -> tuple[Order, bool]:
+    by = _KEYS.get((match["by"] or "").lower(), "path")
+    turn = (match["lead"] or match["turn"] or "").lower().removesuffix(" first")
+    if turn in _ORDERS:
+        order, descending = _ORDERS[turn]
+        return (by if match["by"] else order), descending
+    if turn:
+        return by, turn in ("descending", "desc", "in reverse", "reversed")
+    return by, by in ("date", "size", "pages", "length")
+
+
+def _period(match: re.Match[str]) -> tuple[str, str] | None:
+    """Return the first and last day of a period as a filter takes them, or None if its words are not dates."""
+    if match["first"]:
+        first, last = _day(match["first"]), _day(match["last"])
+        return (first, last) if first and last else None
+    if not match["way"]:
+        return "", ""
+    way, day = match["way"].lower(), _day(match["day"])
+    if way in ("before", "after", "vor", "nach"):
+        if not day.isdecimal():
+            return None  # only a year has a plain neighbour
+        day, way = (str(int(day) - 1), "until") if way in ("before", "vor") else (str(int(day) + 1), "since")
+    if not day:
+        return None
+    return ("" if way in ("until", "up to") else day), ("" if way in ("since", "seit") else day)
+
+
+def _day(text: str) -> str:
+    text = text.strip(" ,")
+    if re.fullmatch(r"(?:19|20)\d\d", text):
+        return text
+    if month := parse_month(text):
+        return f"{month[0]}-{month[1]:02}"
+    written = parse_date(text)
+    return written.certain.isoformat() if written is not None and written.certain else ""

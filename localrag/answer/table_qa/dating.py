@@ -5,8 +5,8 @@ ends.
     "When does the lease end?"                                    1 May 2024 + 3 years: 1 May 2027
 
 An event is found by its words in the sentence of a date; where two dates fit it alike, or none does, nothing is
-counted. A term is added to its start only where one sentence gives both and no sentence states the end. Counted as
-`exact.spans` counts: the first date is not counted, the last is; a month later is the same day of the next month.
+counted. A term is added to its start only where one sentence gives both and no sentence states the end. The
+first date is not counted, the last is; a month later is the same day of the next month.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from localrag.answer.exact import spans
-from localrag.quantities import find_dates, find_number_words, format_date, parse_date
+from localrag.quantities import find_dates, find_number_words, format_date, parse_date, shift_date, time_between
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Passage
@@ -135,11 +134,8 @@ def _between(events: tuple[str, str], unit: str, passages: Sequence[Passage], sp
     if not found or days[0] == days[1]:
         return None
     first, second = sorted(days)
-    asked = f"how many {unit} are there" if unit else "how long is it"
-    told = spans.answer(f"{asked} between {format_date(first)} and {format_date(second)}?")
-    if told is None:
-        return None
-    result = re.split(r", which is| \(|; that is|, \d|\.", told.partition(": ")[2])[0]
+    result = time_between(first, second, unit.removesuffix("s") or "day")
+    told = f"From {format_date(first)} to {format_date(second)}: {result} (the first date is not counted, the last is)"
     ordered = tuple(sorted(found, key=lambda place: place.day))
     return Counted(ordered, f"{format_date(first)} → {format_date(second)}", result, (second - first).days, told)
 
@@ -223,12 +219,10 @@ def _end(what: str, passages: Sequence[Passage], spoken: str) -> Counted | None:
     if len({(place.day, count, unit) for place, count, unit in found}) != 1:
         return None
     place, count, unit = found[0]
-    told = spans.answer(f"What date is {count} {unit} after {format_date(place.day)}?")
-    last = next(find_dates(told.partition(" is ")[2]), None) if told else None
-    if told is None or last is None or last.certain is None:
-        return None
-    days = (last.certain - place.day).days
-    return Counted((place,), f"{format_date(place.day)} + {count} {unit}", format_date(last.certain), days, told)
+    last = shift_date(place.day, count, unit.removesuffix("s"))
+    told = f"{count} {unit} after {format_date(place.day)} is {format_date(last)}"
+    days = (last - place.day).days
+    return Counted((place,), f"{format_date(place.day)} + {count} {unit}", format_date(last), days, told)
 
 
 def _length(term: re.Match[str]) -> tuple[int, str] | None:

@@ -1,6 +1,6 @@
 """From figures to a result, worked out by code (pure): an expression over the figures, and what it comes to.
 
-Calculated in decimal by `exact.arithmetic`, which reads the very expression that is shown. A change is the later less
+Calculated in decimal by `exact.calculator`, which reads the very expression that is shown. A change is the later less
 the earlier, a decrease the other way round; a percentage change is that by the earlier (by its size, where it was
 negative and has changed its sign); a difference is the greater less the lesser. Percentages have two decimals at most,
 other results up to two more than their figures.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from localrag.answer.exact.arithmetic import calculate
+from localrag.answer.exact.calculator import calculate
 from localrag.answer.table_qa.asking import Kind
 from localrag.answer.table_qa.cells import Cell
 from localrag.quantities import CURRENCY_SIGNS, SCALES, format_number

@@ -1,0 +1,236 @@
+"""Calculate what a question spells out, without a document: an expression, or the time between two dates.
+
+    "What is 15 % of 2,400 euros?"  "350 EUR + 19 %"  "How many days between 3 March 2024 and 17 May 2025?"
+
+Python's own parser reads an expression; its values are decimals of 28 digits. Nothing is executed. Every answer shows
+its working. A question with any other word, or whose numbers may be years, is left to the documents.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from datetime import date
+from decimal import Decimal, DecimalException, localcontext
+
+from localrag.quantities import (
+    QUANTITY,
+    DateMention,
+    Quantity,
+    convert,
+    format_date,
+    parse_date,
+    parse_quantity,
+    round_quantity,
+    time_between,
+)
+
+_MAX_QUESTION, _MAX_EXPRESSION = 600, 4000  # characters
+_MAX_TOKENS = 400
+_MAX_DIGITS = 400
+_MAX_EXPONENT = 1000
+_END = r"\s*[?.!]*$"
+_ASKING = re.compile(
+    r"^(?:(?:what(?:'s| is| are)|how much (?:is|are)|calculate|compute|work out|was (?:ist|sind)|"
+    r"wie ?viel (?:ist|sind)|berechne)\s*:?\s+)?(?:the (?:result|value) of )?",
+    re.I,
+)
+_RESULT = re.compile(r"\s*(?:=|equals?)?\s*[?.!]*$", re.I)
+_GERMAN = re.compile(r"\b(?:was|wie|wieviel|ist|sind|von|prozent|auf|durch|mal|berechne)\b", re.I)
+_WORDS = (
+    (r"(?<=% )of\b|(?<=percent )of\b|(?<=per cent )of\b|(?<=(?:%|t) )von\b", "*"),
+    (r"\bmultiplied by\b|\btimes\b|\bmal\b|(?<=[\d)\s])x(?=[\d(\s])", "*"),
+    (r"\bdivided by\b|\bgeteilt durch\b|\bdurch\b|\bover\b", "/"),
+    (r"\bplus\b", "+"),
+    (r"\bminus\b|\bless\b", "-"),
+)
+# Numbers with a hyphen and nothing around it are a range, a clause or a code; with slashes alone they may be a date.
+_CALCULATES = re.compile(r"[\d)%a-z€$£]\s*(?:[+*^]|\s-\s|/)\s*[-+(]*\s*[€$£]?\(*\d", re.I)
+_SLASHES = re.compile(r"\d{1,4}(?:/\d{1,4}){1,2}")
+_TOKEN = re.compile(rf"\s*(?:(?P<operator>\*\*|[-+*/^()])|(?P<quantity>{QUANTITY.pattern}))", re.I | re.X)
+_SIGNS = str.maketrans("×÷−–·", "*/--*")
+_BETWEEN = (
+    r"(?:between|from|zwischen|vom|von)(?: dem)? (?P<first>[^?]+?) (?:and|to|until|till|und|bis)(?: dem| zum)? "
+    r"(?P<last>[^?]+?)"
+)
+_TIME = (
+    re.compile(
+        r"^(?:how many |number of |wie ?viele )(?P<unit>days|weeks|months|years|tage|wochen|monate|jahre) "
+        rf"(?:are there |is it |are |lie |passed |liegen |sind es |vergehen )?{_BETWEEN}{_END}",
+        re.I,
+    ),
+    re.compile(rf"^(?:how long is it|what is the time) {_BETWEEN}{_END}", re.I),
+    re.compile(
+        r"^how many (?P<unit>days|weeks|months|years)(?: are there| are left| is it| left| remain)? "
+        rf"(?:until|till) (?P<last>.+?){_END}",
+        re.I,
+    ),
+)
+_UNITS = {"tage": "day", "wochen": "week", "monate": "month", "jahre": "year"}
+
+
+def answer(question: str, today: date | None = None) -> str | None:
+    """Return the result that a question asks for with its working, or None if it spells out no calculation.
+
+    Args:
+        question: one line.
+        today: the meaning of "today"; without it, a question that says "today" is not answered.
+    """
+    if len(question) > _MAX_QUESTION:
+        return None
+    try:
+        with localcontext() as context:
+            context.prec = 28
+            return _time(question, today) or _expression(question)
+    except (DecimalException, OverflowError, ValueError):
+        return None
+
+
+def calculate(expression: str) -> Decimal:
+    """Return the value of an arithmetic expression without units.
+
+    Raises:
+        ValueError: it is not an expression, divides by zero, or is too large.
+    """
+    try:
+        with localcontext() as context:
+            context.prec = 28
+            return _evaluate(_tokens(expression.translate(_SIGNS), decimal_comma=False)).value
+    except (DecimalException, OverflowError) as error:
+        raise ValueError(f"cannot calculate {expression[:80]!r}") from error
+
+
+# --- expressions --------------------------------------------------------------------------------------------
+
+
+def _expression(question: str) -> str | None:
+    text = _ASKING.sub("", _RESULT.sub("", question).strip()).strip()
+    decimal_comma = len(_GERMAN.findall(question)) >= 2
+    plain = text
+    for words, sign in _WORDS:
+        plain = re.sub(words, sign, plain, flags=re.I)
+    plain = plain.translate(_SIGNS)
+    if not _CALCULATES.search(plain):
+        return None
+    if _SLASHES.fullmatch(plain) and text == plain:
+        return None  # 24/7, 2018/19, 3/4/2024
+    tokens = _tokens(plain, decimal_comma)
+    if any(isinstance(token, Quantity) and token.unit not in ("", "%") and not token.is_money for token in tokens):
+        return None
+    value = _evaluate(tokens)
+    result = round_quantity(value)
+    return f"{_shown(tokens)} {'=' if result.value == value.value else '≈'} {result}"
+
+
+def _tokens(text: str, decimal_comma: bool) -> list[str | Quantity]:
+    text = text.strip()
+    if len(text) > _MAX_EXPRESSION:
+        raise ValueError("the expression is too long")
+    found: list[str | Quantity] = []
+    at = 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None or len(match["digits"] or "") > _MAX_DIGITS or len(found) > _MAX_TOKENS:
+            raise ValueError(f"not an expression: {text[at:][:40]!r}")
+        found.append(parse_quantity(match, decimal_comma) if match["quantity"] else match["operator"])
+        at = match.end()
+    return found
+
+
+def _shown(tokens: list[str | Quantity]) -> str:
+    signs = {"*": "×", "-": "−", "**": "^"}
+    text = " ".join(signs.get(token, token) if isinstance(token, str) else str(token) for token in tokens)
+    text = re.sub(r"(?<=%) ×", " of", text)
+    return re.sub(r"\( | (?=\))|(?<=^)− | ?(\^) ?", lambda match: match[0].strip(), text)
+
+
+def _evaluate(tokens: list[str | Quantity]) -> Quantity:
+    values = {f"q{at}": token for at, token in enumerate(tokens) if isinstance(token, Quantity)}
+    source = "".join(f" q{at} " if isinstance(token, Quantity) else token for at, token in enumerate(tokens))
+    try:
+        result = _value(ast.parse(source.replace("^", "**").strip(), mode="eval").body, values)
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError("not an expression") from error
+    if not result.value.is_finite():
+        raise ValueError("the result is too large")
+    return result
+
+
+def _value(node: ast.expr, values: dict[str, Quantity]) -> Quantity:
+    match node:
+        case ast.Name(id=name):
+            return values[name]
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
+            one = _value(operand, values)
+            return Quantity(-one.value, one.unit) if isinstance(sign, ast.USub) else one
+        case ast.BinOp(left=left, op=op, right=right):
+            return _combine(_value(left, values), op, _value(right, values))
+    raise ValueError("not an expression")
+
+
+def _combine(one: Quantity, op: ast.operator, two: Quantity) -> Quantity:
+    """Apply an operator to two quantities; 350 EUR + 19 % adds 19 % of 350 EUR.
+
+    Raises:
+        ValueError: their units do not go together, or the exponent is too large.
+    """
+    if isinstance(op, ast.Add | ast.Sub):
+        if two.unit == "%" and one.unit != "%":
+            two = Quantity(one.value * two.value / 100, one.unit)
+        elif one.unit != two.unit:
+            same = convert(two, one.unit)
+            if same is None:
+                raise ValueError(f"{one} and {two} cannot be added")
+            two = same
+        return Quantity(one.value + (two.value if isinstance(op, ast.Add) else -two.value), one.unit)
+    if isinstance(op, ast.Pow):
+        if one.unit or two.unit or abs(two.value) > _MAX_EXPONENT:
+            raise ValueError("the exponent is too large or has a unit")
+        return Quantity(one.value**two.value)
+    if "%" in (one.unit, two.unit):
+        one, two = (Quantity(item.value / 100) if item.unit == "%" else item for item in (one, two))
+    if isinstance(op, ast.Mult) and not (one.unit and two.unit):
+        return Quantity(one.value * two.value, one.unit or two.unit)
+    if isinstance(op, ast.Div) and (not two.unit or one.unit == two.unit):
+        return Quantity(one.value / two.value, "" if two.unit else one.unit)
+    raise ValueError(f"{one} and {two} cannot be combined")
+
+
+# --- the time between two dates -----------------------------------------------------------------------------
+
+
+def _time(question: str, today: date | None) -> str | None:
+    match = next((match for pattern in _TIME if (match := pattern.match(question))), None)
+    if match is None:
+        return None
+    named = match.groupdict()
+    first, last = _date(named.get("first") or "today", today), _date(match["last"], today)
+    if first is None or last is None:
+        return None
+    unit = (named.get("unit") or "day").lower()
+    unit = _UNITS.get(unit, unit.removesuffix("s"))
+    answers: dict[str, str] = {}  # by result, so that equal readings are told once
+    for order in ("day/month", "month/day"):
+        days = [day for one in (first, last) for name, day in one.readings if name in ("", order)]
+        if len(days) == 2:
+            answers.setdefault(_between(days[0], days[1], unit), order)
+    if len(answers) < 2:
+        return next(iter(answers), None)
+    lines = [f"- {order}: {text}" for text, order in answers.items()]
+    return "\n".join(["The dates can be read in two ways:", *lines])
+
+
+def _date(text: str, today: date | None) -> DateMention | None:
+    if text.lower() in ("today", "now", "heute"):
+        return DateMention(0, len(text), text, (("", today),)) if today else None
+    return parse_date(text)
+
+
+def _between(first: date, last: date, unit: str) -> str:
+    first, last = min(first, last), max(first, last)
+    days = time_between(first, last)
+    text = time_between(first, last, unit)
+    return (
+        f"From {format_date(first)} to {format_date(last)}: {text}{f' ({days})' if text != days else ''}. "
+        "The first date is not counted, the last is."
+    )

@@ -1,0 +1,205 @@
+"""Find documents by the name that a question gives them, and list them by date, size, length or type.
+
+Dates are those that files give of themselves; a file without one is reported and never comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import Any
+
+from localrag.answer.exact.parsing import DocumentList, document_name
+from localrag.errors import NotFoundError
+from localrag.quantities import plural
+from localrag.search import filters
+from localrag.store import text_analysis
+from localrag.store.library import Library
+from localrag.types import Citation, Document, Filter
+
+Pairs = Sequence[tuple[Library, Document]]
+Row = Mapping[str, Any]
+
+MAX_LINES = 50
+# A word of at least so many letters may be part of a longer one in a document's name.
+_MIN_PART = 4
+_GENERAL = frozenset("document documents file files dokument dokumente dokumenten datei dateien unterlagen".split())
+
+
+@dataclass(frozen=True, slots=True)
+class ExactAnswer:
+    """The answer in words, its places, and the rows of its table; `stopped` if it is not complete."""
+
+    text: str
+    found: bool
+    citations: tuple[Citation, ...] = ()
+    rows: tuple[Row, ...] = ()
+    stopped: bool = False
+
+
+# --- by name ------------------------------------------------------------------------------------------------
+
+
+def named(documents: Pairs, name: str) -> list[tuple[Library, Document]]:
+    """Return the documents of a name: by file name, or by all words of the name in path or title.
+
+    If the name says that it is one of a document ("the Adams Golf agreement"), its words may also be parts of longer
+    ones ("ADAMSGOLFINC"), or come from the document's first lines.
+    """
+    lower = name.lower()
+    exactly = [pair for pair in documents if lower in (pair[1].path.lower(), PurePosixPath(pair[1].path).name.lower())]
+    if exactly:
+        return exactly
+    found = [(library, document) for library, document in documents if _words(document, name) <= _words(document)]
+    if found or document_name(name, sure=True) is None:
+        return found
+    if inside := [pair for pair in documents if _is_part_of_name(pair[1], name)]:
+        return inside
+    ids = {
+        name_of: _by_first_lines(library, name)
+        for name_of, library in {library.name: library for library, _ in documents}.items()
+    }
+    return [(library, document) for library, document in documents if document.id in ids[library.name]]
+
+
+def _words(document: Document, name: str | None = None) -> frozenset[str]:
+    """Return the terms of a document's path and title, or of a name in its language."""
+    text = f"{document.path}\n{document.title}" if name is None else name
+    return _terms(text.replace("_", " "), document.language or text_analysis.FALLBACK)
+
+
+@lru_cache(maxsize=100_000)
+def _terms(text: str, language: str) -> frozenset[str]:
+    return frozenset(token.term for token in text_analysis.tokens(text, language))
+
+
+def _is_part_of_name(document: Document, name: str) -> bool:
+    own = _words(document)
+    called = text_analysis.folded(f"{document.path} {document.title}")
+    words = text_analysis.tokens(name, document.language or text_analysis.FALLBACK)
+    return all(token.term in own or (len(token.word) >= _MIN_PART and token.word in called) for token in words)
+
+
+def _by_first_lines(library: Library, name: str) -> set[int]:
+    languages = library.overview().languages or (text_analysis.FALLBACK,)
+    common: set[int] | None = None
+    for word in text_analysis.written(name):
+        terms = {text_analysis.stem(word, language) for language in languages}
+        ids = {int(i) for term in terms for i in library.text.called(term)}
+        common = ids if common is None else common & ids
+    return common or set()
+
+
+# --- lists --------------------------------------------------------------------------------------------------
+
+
+def listing(task: DocumentList, documents: Pairs) -> ExactAnswer:
+    """Count the documents, or list them in an order, all or the first of them."""
+    chosen, left_out = _narrow(task, named(documents, task.within) if task.within else documents)
+    dated = [pair for pair in chosen if pair[1].date or task.order != "date"]
+    ordered = sorted(dated, key=lambda pair: _key(task.order, pair[1]), reverse=task.descending)
+    undated = [pair for pair in chosen if pair not in dated]
+    lines = [_heading(task, len(chosen), len(documents)), *_notes(task, chosen, len(undated), left_out)]
+    if task.limit:
+        if not ordered:
+            lines[0] = f"None of {plural(len(chosen), 'document')} has a known date."
+        elif ties := _ties(task, ordered):
+            lines.insert(1, ties)
+        rows = [_row(*pair) for pair in ordered[: task.limit]]
+    else:
+        rows = [_row(*pair) for pair in (*ordered, *undated)]
+    if task.kind == "list":
+        lines += [f"- {row['document']}{_facts(row)}" for row in rows[:MAX_LINES]] + more(rows)
+    return ExactAnswer("\n".join(lines), bool(rows), (), tuple(rows))
+
+
+def more(rows: Sequence[Row]) -> list[str]:
+    """Return the line about rows that an answer has no room for."""
+    left = len(rows) - MAX_LINES
+    return [f"and {left:,} more, listed in the table."] if left > 0 else []
+
+
+def _narrow(task: DocumentList, documents: Pairs) -> tuple[list[tuple[Library, Document]], str]:
+    """Return the documents of the types and dates asked for, and a remark about those without a date."""
+    if not (task.types or task.since or task.until):
+        return list(documents), ""
+    libraries = list({library.name: library for library, _ in documents}.values())
+    try:
+        passed = filters.chosen(libraries, Filter(types=task.types, since=task.since, until=task.until))
+    except NotFoundError as error:
+        return [], error.hint
+    there = {(library.name, document.id) for library, document in passed.documents}
+    notes = " ".join(f"{left.reason[0].upper()}{left.reason[1:]}." for left in passed.left_out)
+    return [(library, document) for library, document in documents if (library.name, document.id) in there], notes
+
+
+def _key(order: str, document: Document) -> Any:
+    if order == "type":
+        return PurePosixPath(document.path).suffix.lower(), document.path
+    pages = document.pages if document.paged else 0
+    own = {"date": document.date[:10], "size": document.size, "pages": pages, "length": document.characters}
+    return own.get(order, document.path)
+
+
+def _heading(task: DocumentList, count: int, total: int) -> str:
+    if task.limit:
+        which = {
+            ("date", True): "newest", ("date", False): "oldest", ("size", True): "largest",
+            ("size", False): "smallest", ("length", True): "longest", ("length", False): "shortest",
+        }[task.order, task.descending]  # fmt: skip
+        kind = filters.described(Filter(types=task.types))
+        by = ", by characters" if task.order == "length" else ""
+        return f"The {which} of {plural(count, 'document')}{f' that {kind}' if kind else ''}{by}:"
+    if task.within:
+        return f"{plural(count, 'document')} of the name “{task.within}”:"
+    narrowed = filters.described(Filter(types=task.types, since=task.since, until=task.until))
+    if narrowed:
+        return f"Documents that {narrowed}: {f'{count:,}' if count else 'none'} of {total:,}."
+    return f"There {'is' if count == 1 else 'are'} {plural(count, 'document')}."
+
+
+def _ties(task: DocumentList, ordered: Pairs) -> str:
+    last = _key(task.order, ordered[: task.limit][-1][1])
+    ties = sum(_key(task.order, document) == last for _, document in ordered[task.limit :])
+    what = {"date": "of the same date", "size": "of the same size"}.get(task.order, "as long")
+    return f"{plural(ties, 'more document')} {'is' if ties == 1 else 'are'} {what}." if ties else ""
+
+
+def _notes(task: DocumentList, chosen: Pairs, undated: int, left_out: str) -> list[str]:
+    """Return what a person should know about how the question was understood."""
+    notes = []
+    if task.noun not in _GENERAL and not task.types and chosen:
+        count = sum(bool(_words(document, task.noun) & _words(document)) for _, document in chosen)
+        own = f" {count:,} of them {'has' if count == 1 else 'have'} the word in path or title." if count else ""
+        notes.append(f"“{task.noun}” is taken to mean all documents.{own}")
+    if undated:
+        place = "not compared" if task.limit else "listed last"
+        notes.append(
+            f"{plural(undated, 'document')} {'has' if undated == 1 else 'have'} no known date and "
+            f"{'is' if undated == 1 else 'are'} {place}."
+        )
+    if task.order == "date" or task.since or task.until:
+        notes.append("Dates are those that the files give of themselves.")
+    return [*notes, left_out] if left_out else notes
+
+
+def _row(library: Library, document: Document) -> Row:
+    return {
+        "library": library.name, "document": document.path, "title": document.title, "date": document.date,
+        "type": PurePosixPath(document.path).suffix.lower().lstrip("."), "bytes": document.size,
+        "pages": document.pages if document.paged else None, "characters": document.characters,
+    }  # fmt: skip
+
+
+def _facts(row: Row) -> str:
+    pages = "" if row["pages"] is None else plural(row["pages"], "page")
+    facts = [row["date"][:10] or "no date", pages, _bytes(row["bytes"]), f"{row['characters']:,} characters"]
+    return f" ({', '.join(fact for fact in facts if fact)})"
+
+
+def _bytes(size: int) -> str:
+    if size < 1000:
+        return plural(size, "byte")
+    return f"{size / 1000:,.0f} kB" if size < 1_000_000 else f"{size / 1_000_000:,.1f} MB"

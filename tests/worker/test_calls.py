@@ -57,7 +57,7 @@ def test_every_dataclass_that_travels_is_frozen_and_runs_no_code() -> None:
     [
         ("load", "qwen"), ("ask", Answered(ANSWER)), ("ask", Delta("x\udcff 𝔸\n\x00")), ("look_at", Folder("a", True, 3)),
         ("ingest", IngestReport("a", "/r", ("x",), moved=(("a", "b"),), ignored={".x": 2})),
-        ("page", Opened(DOCUMENT, Page("text", 1), 3, "/root/a")), ("libraries", ("a", "b")), ("configure", None),
+        ("page", Opened(DOCUMENT, Page("text", 1), 3, "/papers/a")), ("libraries", ("a", "b")), ("configure", None),
         ("page_image", PageImage(1, 2, "AAEC", ((0.0, 0.5, 1.0, 1.0),))),
     ],
 )  # fmt: skip

@@ -46,7 +46,7 @@ class Reader(Protocol):
 
 
 # Another number here means that files read under an older one are read again.
-VERSION = 3
+VERSION = 4
 
 # Modules by name, so that a worker loads only the libraries of the formats it meets.
 _MODULES = {

@@ -10,7 +10,6 @@ reported. Not done: files pinned to a page as a comment, reading order within dr
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,14 +20,14 @@ from localrag.errors import ReadError
 from localrag.ingest.readers import pdf_native as native
 from localrag.ingest.readers.blocks import HiddenText
 from localrag.ingest.readers.cleaning import clean, clean_title
-from localrag.ingest.readers.naming import Names, safe
+from localrag.ingest.readers.headings import drop_running, find_headings
+from localrag.ingest.readers.pdf_annotations import Quads, attached_files, iso_date, read_extras
 from localrag.ingest.readers.pdf_bidi import has_right_to_left, is_visual, plain, with_ligatures
 from localrag.ingest.readers.pdf_hidden import Looked, hide
 from localrag.ingest.readers.pdf_layout import page_text
-from localrag.ingest.readers.pdf_outline import headings
 from localrag.ingest.readers.pdf_running import drop_running_lines
 from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind
-from localrag.types import Page, Reading, Remark, SkippedPage, Word
+from localrag.types import Heading, Page, Reading, Remark, SkippedPage, Word
 
 _SCAN = "no text; probably a scan"
 _BLANK = "no text; blank"
@@ -36,7 +35,7 @@ _UNRECOGNISED = "no text; nothing was recognised in the picture"
 _DAMAGED = "damaged; it could not be loaded"
 # A page number or a stamp beside a picture is no text of the page.
 _LEAST_LETTERS = 8
-_MOST_PAGES = 20_000
+_MAX_PAGES = 20_000
 _WRONG_PASSWORD, _UNSUPPORTED_SECURITY = 4, 5
 _REPRINT = "Open it in a viewer and print it to a new PDF."
 _DOTS_PER_POINT = 300 / 72
@@ -55,50 +54,51 @@ class _Read:
 
 def read(source: Source, options: Options) -> Reading:
     with contextlib.closing(open_document(source, options.passwords)) as document:
-        if len(document) > _MOST_PAGES:
+        if len(document) > _MAX_PAGES:
             raise ReadError(
-                f"has {len(document):,} pages, more than the {_MOST_PAGES:,} that are read",
+                f"has {len(document):,} pages, more than the {_MAX_PAGES:,} that are read",
                 "Split it into smaller files.",
             )
-        found = _said_once(list(_pages(document, options)))
+        found = _without_running_lines(list(_pages(document, options)))
         if not found:
             raise ReadError("is damaged: it has no pages", _REPRINT)
+        extras = read_extras(source, options.passwords, lambda index, quads: _marked_text(document, index, quads))
+        found = [_with_notes(page, extras.notes.get(index, ())) for index, page in enumerate(found)]
         if not any(page.text for page in found):
             raise _without_text([page.reason for page in found], options)
-        heads = headings(document, [page.text for page in found])
+        heads = _headings(document, [page.text for page in found])
         pages = [
             Page(page.text, number, _label(document, number - 1), heads[number - 1], words=page.words)
             for number, page in enumerate(found, 1)
         ]
+        dates = iso_date(_fact(document, "CreationDate")), extras.date, iso_date(_fact(document, "ModDate"))
         return Reading(
             tuple(pages),
-            clean_title(_fact(document, "Title")),
+            clean_title(_fact(document, "Title")) or clean_title(extras.title),
             tuple(SkippedPage(number, page.reason) for number, page in enumerate(found, 1) if page.reason),
-            tuple(remark for page in found for remark in page.remarks),
-            _author(document),
-            _date(_fact(document, "CreationDate")) or _date(_fact(document, "ModDate")),
+            tuple(remark for page in found for remark in page.remarks) + tuple(extras.remarks),
+            _author(_fact(document, "Author")) or _author(extras.author),
+            next(filter(None, dates), ""),
         )
 
 
 def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
-    """The files that are attached to the document."""
-    try:
-        document = open_document(source, options.passwords)
-    except ReadError:
-        return  # `read` has said why
-    with contextlib.closing(document):
-        names = Names()
-        for index in range(document.count_attachments()):
-            name = names.unique(f"attachment {index + 1}")
-            try:
-                attachment = document.get_attachment(index)
-                name = names.unique(safe(attachment.get_name().replace("\\", "/").rsplit("/", 1)[-1]) or name)
-                data = bytes(attachment.get_data())
-            except Exception as error:
-                refused = ReadError(f"is damaged in the PDF ({type(error).__name__})", "Save it from a PDF viewer.")
-                yield Member(name, refused=refused)
-                continue
-            yield Member(name, Source(name, data=budget.unpack(io.BytesIO(data))))
+    return attached_files(source, options.passwords, budget)
+
+
+def _with_notes(page: _Read, notes: Sequence[str]) -> _Read:
+    """Add comments and form fields to the end of a page, except comments that the page shows anyway."""
+    shown = " ".join(page.text.split())
+    new = [note for note in notes if note.partition(": ")[2].rstrip("]") not in shown or "Form field" in note]
+    if not new:
+        return page
+    text = "\n\n".join(filter(None, (page.text, "\n".join(new))))
+    return replace(page, text=text, reason="" if page.reason == _BLANK else page.reason)
+
+
+def _marked_text(document: Any, index: int, quads: Quads) -> str:
+    with contextlib.closing(document[index]) as page, contextlib.closing(page.get_textpage()) as textpage:
+        return " ".join(textpage.get_text_bounded(*quad) for quad in quads)
 
 
 def _without_text(reasons: Sequence[str], options: Options) -> ReadError:
@@ -232,7 +232,7 @@ def _recognised(page: Any, options: Options) -> _Read:
     return _Read(found.text, "" if found.text else _UNRECOGNISED, found.words)
 
 
-def _said_once(found: list[_Read]) -> list[_Read]:
+def _without_running_lines(found: list[_Read]) -> list[_Read]:
     """Without running headers and footers; recognised pages stay whole, since their words have places."""
     texts = drop_running_lines([page.text if not page.words else "" for page in found])
     return [page if page.words else replace(page, text=text) for page, text in zip(found, texts, strict=True)]
@@ -279,8 +279,6 @@ def _joined(left: str, right: str, page: str) -> str:
 
 # --- facts ---------------------------------------------------------------------------------------------------
 
-_DATE = re.compile(r"(?:D:)?\s*(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?\s*(?:([Zz])|([+-])(\d\d)'?(\d\d)?)?")
-
 
 def _fact(document: Any, name: str) -> str:
     with contextlib.suppress(Exception):  # a broken entry costs the fact, not the file
@@ -288,27 +286,56 @@ def _fact(document: Any, name: str) -> str:
     return ""
 
 
-def _author(document: Any) -> str:
-    author = " ".join(clean(_fact(document, "Author")).split())[:200]
+def _author(name: str) -> str:
+    author = " ".join(clean(name).split())[:200]
     return "" if author.lower() in ("anonymous", "unknown", "user", "admin", "administrator", "author") else author
-
-
-def _date(text: str) -> str:
-    """A PDF date ("D:20240302101500+01'00'") in ISO 8601, as exact as it says; empty where it is none."""
-    match = _DATE.match(text.strip())
-    if match is None:
-        return ""
-    year, month, day, hour, minute, second, zulu, sign, hours, minutes = match.groups()
-    if not (month and day and 1 <= int(month) <= 12 and 1 <= int(day) <= 31 and 1900 <= int(year) <= 2100):
-        return year if 1900 <= int(year) <= 2100 else ""
-    date = f"{year}-{month}-{day}"
-    if not (hour and minute) or int(hour) > 23 or int(minute) > 59:
-        return date
-    zone = "Z" if zulu else f"{sign}{hours}:{minutes or '00'}" if sign else ""
-    return f"{date}T{hour}:{minute}:{second or '00'}{zone}"
 
 
 def _label(document: Any, index: int) -> str | None:
     with contextlib.suppress(Exception):
         return clean(document.get_page_label(index)).strip() or None
     return None
+
+
+# --- headings ------------------------------------------------------------------------------------------------
+
+_MAX_OUTLINE = 5000
+
+
+def _headings(document: Any, texts: Sequence[str]) -> list[tuple[Heading, ...]]:
+    """From the outline where it covers the document, else from the text."""
+    outline = _outline(document, texts)
+    if sum(map(len, outline)) >= max(3, len(texts) // 8):
+        return outline
+    return drop_running([(text, find_headings(text)) for text in texts])
+
+
+def _outline(document: Any, texts: Sequence[str]) -> list[tuple[Heading, ...]]:
+    pages: list[list[Heading]] = [[] for _ in texts]
+    with contextlib.suppress(Exception):
+        for count, bookmark in enumerate(document.get_toc(max_depth=8)):
+            if count >= _MAX_OUTLINE:
+                break
+            title = " ".join(clean(bookmark.get_title()).split())[:200]
+            target = bookmark.get_dest()
+            index = target.get_index() if target is not None else None
+            if title and index is not None and 0 <= index < len(texts):
+                start = _place(texts[index], title, pages[index][-1].start + 1 if pages[index] else 0)
+                pages[index].append(Heading(start, bookmark.level + 1, title))
+    return [tuple(sorted(page, key=lambda item: item.start)) for page in pages]
+
+
+_NUMBER = r"(?-i:(?:\d[\d.]*[A-Z]?|[A-Z]{1,7})[.):]?[ \t]+)?"
+
+
+def _place(text: str, title: str, after: int) -> int:
+    """Where an outline's title stands in its page; 0 where it is not found.
+
+    On a line of its own first, behind the heading before it: running text may name the title as well.
+    """
+    words = r"\s+".join(map(re.escape, title.split()))
+    for pattern in (rf"^[ \t]*{_NUMBER}{words}[ \t.:]*$", rf"^[ \t]*{_NUMBER}{words}(?!\w)", rf"(?<!\w){words}(?!\w)"):
+        compiled = re.compile(pattern, re.I | re.M)
+        if match := compiled.search(text, after) or compiled.search(text):
+            return match.start()
+    return 0

@@ -166,15 +166,6 @@ def test_author_and_date_are_facts(tmp_path):
     assert (reading.author, reading.date) == ("Marguerite Duval", "2024-03-02T10:15:00+01:00")
 
 
-@pytest.mark.parametrize("raw, date", [
-    ("D:20240302", "2024-03-02"), ("D:20240302101500Z", "2024-03-02T10:15:00Z"), ("D:2024", "2024"), ("", ""),
-    ("D:20240302101500", "2024-03-02T10:15:00"), ("D:20241399", "2024"), ("yesterday", ""), ("00000000", ""),
-    ("D:20240302101500-05", "2024-03-02T10:15:00-05:00"),
-])  # fmt: skip
-def test_dates_become_iso(raw, date):
-    assert pdf._date(raw) == date
-
-
 def test_attached_files_are_members_with_safe_names(tmp_path):
     path = write(tmp_path / "a.pdf", [[TEXT]])
     writer = pypdf.PdfWriter(clone_from=path)
@@ -251,7 +242,7 @@ def test_too_many_pages_or_characters_are_refused(tmp_path, monkeypatch):
     path = write(tmp_path / "a.pdf", [[TEXT]] * 3)
     with pytest.raises(ReadError, match="more than the 50 characters"):
         read(path, characters=50)
-    monkeypatch.setattr(pdf, "_MOST_PAGES", 2)
+    monkeypatch.setattr(pdf, "_MAX_PAGES", 2)
     assert "has 3 pages" in refused(path)
 
 

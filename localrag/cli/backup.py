@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from localrag.cli import unlocking
-from localrag.cli.eval_setup import bar, interruptible
 from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.cli.output import bar, interruptible
 from localrag.cli.sealing import sealing_options
 from localrag.errors import StorageError, UsageError
 from localrag.security import sandbox

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from localrag.cli import eval_setup
+from localrag.cli import output
 from localrag.cli.options import complete_library, json_option, print_json
 from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.settings import Settings, load_settings
@@ -100,7 +100,7 @@ def calibrate_command(
     settings = load_settings().with_options(generator=model)
     chosen = ModelStore(settings).default("generator")
     with (
-        eval_setup.interruptible() as stop,
+        output.interruptible() as stop,
         priority.asking(settings.questions_dir),
         closing(loading.load_generator(settings)) as running,
     ):
@@ -248,7 +248,7 @@ def _parts(
 def _follow(steps: Iterator[Step]) -> bool:
     """Go through one part, on a terminal with a bar; True where it was done to its end."""
     last = None
-    with eval_setup.bar() as update:
+    with output.bar() as update:
         for last in steps:
             update(last.done, last.total, f"{_PARTS[last.part]}: {last.about}")
     return last is not None and last.done == last.total

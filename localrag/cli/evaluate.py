@@ -1,169 +1,362 @@
-"""`localrag eval`: measure retrieval and answers on questions with known answers."""
+"""`localrag eval`: the group, and the commands `make`, `judge`, `arena` and `forget`."""
 
 from __future__ import annotations
 
-import sys
+import random
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli import eval_setup, eval_tables
-from localrag.cli.eval_answers import answers_command
-from localrag.cli.eval_arena import arena_command
-from localrag.cli.eval_injections import injections_command
-from localrag.cli.eval_judge import judge_command
-from localrag.cli.eval_report import read_command, report_command
-from localrag.cli.eval_routes import routes_command
-from localrag.cli.eval_surveys import surveys_command
-from localrag.cli.options import complete_library, json_option, print_json
-from localrag.settings import load_settings
+from localrag.cli import eval_dataset
+from localrag.cli.calibrate import complete_model
+from localrag.cli.eval_dataset import finish, interval
+from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.cli.output import Stop, bar, interruptible, table
+from localrag.errors import NotFoundError, UsageError
+from localrag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from localrag.api import Library
-    from localrag.cli.eval_setup import Asked, Chosen, Stop
-    from localrag.evaluation.comparing import Variant
-    from localrag.evaluation.runs import Row
+    from localrag.evaluation.arena import Match, Side
+    from localrag.evaluation.judge import Agreement, Given, Judge
+
+# With fewer labels of one's own, the shipped sample decides how far a judge can be trusted.
+_MIN_LABELS = 30
+_AS_IT_IS = "as-it-is"
+_BASELINES = ("plain", "closed-book")
+_KEYS = "1 the first is better, 2 the second, = neither, s skip, q stop"
 
 
 @click.group("eval")
 def eval_command() -> None:
     """Measure retrieval and answers on questions with known answers.
 
-    DATASET is a file that holds a question a line: question, answer, doc (a path), evidence, page and id;
-    docs/evaluation.md tells the whole form. Its documents are read into a library kept for evaluation; or name one of
-    your own with --library (localrag ingest FOLDER --name NAME).
+    DATASET is a file with one question per line: question, answer, doc (a path), evidence, page and id;
+    docs/evaluation.md describes it. Its documents are ingested into a library kept for evaluation; or name your own
+    with --library (localrag ingest FOLDER --name NAME).
     """
 
 
-eval_command.add_command(answers_command)
-eval_command.add_command(arena_command)
-eval_command.add_command(injections_command)
-eval_command.add_command(judge_command)
-eval_command.add_command(report_command)
-eval_command.add_command(read_command)
-eval_command.add_command(routes_command)
-eval_command.add_command(surveys_command)
+eval_command.add_command(eval_dataset.retrieval_command)
+eval_command.add_command(eval_dataset.answers_command)
 
 
-# --- retrieval ----------------------------------------------------------------------------------------------
+# --- judge --------------------------------------------------------------------------------------------------
+
+
+def _complete_judge(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    code = [click.shell_completion.CompletionItem("code")] if "code".startswith(incomplete) else []
+    return [*code, *complete_model(ctx, param, incomplete)]
+
+
+def _judge_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--judge", "--model", "judge", metavar="code|ID", default="code", show_default=True,
+        shell_complete=_complete_judge, help="Who judges: code, or an installed model by its id.",
+    )(command)  # fmt: skip
+
+
+@contextmanager
+def _opened_judge(name: str, settings: Settings) -> Iterator[Judge]:
+    from localrag.evaluation.judge import CODE, ByCode, ByModel
+    from localrag.llm import loading
+
+    if name == CODE:
+        yield ByCode()
+        return
+    settings = settings.with_options(generator=name)
+    model = loading.load_generator(settings)
+    try:
+        yield ByModel(model, loading.generator_identity(settings).split("\n")[0][:12])
+    finally:
+        model.close()
 
 
 @eval_command.command(
-    "retrieval",
+    "judge",
     epilog="""\b
 Examples:
-  localrag eval retrieval examples/qa.jsonl
-  localrag eval retrieval qa.jsonl --documents ./contracts --within-document --limit 200
-  localrag eval retrieval qa.jsonl --library contracts --out results.jsonl --misses misses.md
-  localrag eval retrieval qa.jsonl --library contracts --compare fusion=convex fusion=rrf
-  localrag eval retrieval scifact --json | jq .levels.document""",
+  localrag eval answers qa.jsonl --out answers.jsonl
+  localrag eval judge answers.jsonl
+  localrag eval judge answers.jsonl --judge qwen2.5-coder-1.5b-instruct --out grades.jsonl
+  localrag eval judge answers.jsonl --labels labels.jsonl --json | jq .agreement""",
 )
-@eval_setup.dataset_options
-@click.option("-k", "k", type=click.IntRange(1, 1000), default=20, show_default=True,
-              help="How many passages (of a BEIR folder, documents).")  # fmt: skip
-@click.option("--misses", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.md",
-              help="Write down the questions not found by rank 5: what was wanted, what was found.")  # fmt: skip
-@click.option("--compare", nargs=2, metavar="A B",
-              help="Two settings on the same questions, each as setting=value,setting=value of `localrag.toml`, k and "
-              "within_document, or as-it-is.")  # fmt: skip
+@click.argument("answers", metavar="RUN.jsonl", type=click.Path(path_type=Path))
+@_judge_option
+@click.option("--labels", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl",
+              help='Your labels: {"id": "q1", "label": "right"}; or partly, wrong, declined.')  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Grade only a random N answers of each run.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
+              help="Seed of the choice and of the intervals.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl",
+              help="Keep grades; answers with a grade are not graded again.")  # fmt: skip
 @json_option
-def retrieval_command(
-    dataset: Path, documents: Path | None, library: str | None, within_document: bool, limit: int | None, seed: int,
-    out: Path | None, k: int, misses: Path | None, compare: tuple[str, str] | None, as_json: bool,
-) -> None:  # fmt: skip
-    """Is the right document, page and text among the passages found?
+def judge_command(
+    answers: Path, judge: str, labels: Path | None, limit: int | None, seed: int, out: Path | None, as_json: bool
+) -> None:
+    """Grade answers against the known ones: right, partly, wrong, declined.
 
-    Prints the share of questions for which it is, by depth, with 95 % intervals. Questions that the documents do not
-    answer are left out. DATASET may be a folder in the form of BEIR too (corpus.jsonl, queries.jsonl, qrels.tsv). No
-    model that answers is loaded.
+    RUN.jsonl was written by `localrag eval answers --out`; each run in it is graded separately. The judge sees
+    question, known answer and answer, never who wrote it. The report shows how far the judge agrees with people
+    (Cohen's kappa): on your labels if there are 30, else on a sample that comes with localrag. Below 0.6 the score
+    decides nothing, even if the judge is a model.
     """
-    from localrag.evaluation import comparing
-    from localrag.evaluation.comparing import Variant
-
-    settings = load_settings()
-    asked = eval_setup.read_dataset(dataset, library, documents, beir=True, other=(out, misses))
-    if compare is not None:
-        sides = [comparing.variant(text, settings, k, within_document) for text in compare]
-        _compare(asked, sides, limit, seed, out, misses, as_json)
-        return
-    side = Variant(comparing.AS_IT_IS, settings, k, within_document)
-    with eval_setup.interruptible() as stop:
-        report = _retrieve(asked, side, limit, seed, out, misses, stop)
-    eval_setup.finish(report, as_json, eval_tables.print_retrieval, stop.asked)
-
-
-def _retrieve(
-    asked: Asked, side: Variant, limit: int | None, seed: int, out: Path | None, misses: Path | None, stop: Stop
-) -> dict[str, Any]:
-    from localrag.evaluation import retrieval
-
-    with eval_setup.opened(asked, side.settings, stop) as library:
-        chosen = eval_setup.choose(asked, library, limit, seed, answerable_only=True)
-        made, rows = _search(library, chosen, side, out, stop)
-        _write_misses(rows, library, misses)
-        return {**chosen.about(asked, library, made), **retrieval.summarize(rows, side.k, seed)}
-
-
-def _search(
-    library: Library, chosen: Chosen, side: Variant, out: Path | None, stop: Stop
-) -> tuple[dict[str, Any], list[Row]]:
-    from localrag.evaluation import retrieval
+    from localrag.evaluation import arena
+    from localrag.evaluation import judge as judging
     from localrag.evaluation.runs import Run
 
-    made = {
-        "measure": "retrieval", "k": side.k, "within_document": side.within_document,
-        **eval_setup.state(library, side.settings),
+    settings = load_settings()
+    sides = arena.read(answers)
+    known = judging.labels(labels) if labels is not None else {}
+    runs: list[dict[str, Any]] = []
+    pairs: list[tuple[str, str]] = []
+    taken = [list(side.answers.values()) for side in sides]
+    if limit is not None:
+        taken = [random.Random(seed).sample(own, min(limit, len(own))) for own in taken]
+    done, total = 0, sum(map(len, taken))
+    with interruptible() as stop, _opened_judge(judge, settings) as who, bar(total) as progress:
+        for side, own in zip(sides, taken, strict=True):
+            results = Run(out, {"measure": "judge", "judge": who.identity, "of": side.run})
+            graded = []
+            for given, row in judging.run(own, who, results, stop=lambda: stop.asked):
+                graded.append((given, row))
+                done += 1
+                progress(done, total, given.question)
+                if given.id in known:
+                    pairs.append((known[given.id] if given.found else "declined", str(row["grade"])))
+            runs.append({"setting": side.name, "run": side.run, **judging.summarize(graded, seed)})
+        trust = _agreement(who, settings, stop, seed)
+    if len(pairs) >= _MIN_LABELS:
+        trust = {"agreement_on": "labels", "agreement": judging.agreement(pairs, seed)}
+    report = {
+        "answers": str(answers), "judge": who.name, "seed": seed, "questions": done, "chosen": total, "runs": runs,
+        **_plain(trust),
     }  # fmt: skip
-    results = retrieval.run(
-        chosen.questions, chosen.matched, library, Run(out, made), k=side.k, within_document=side.within_document,
-        stop=lambda: stop.asked,
-    )  # fmt: skip
-    return made, eval_setup.gather(results, len(chosen.questions))
+    finish(report, as_json, _print_grades, stop.asked)
 
 
-def _write_misses(rows: list[Row], library: Library, path: Path | None) -> None:
-    if path is None:
+def _agreement(judge: Judge, settings: Settings, stop: Stop, seed: int) -> dict[str, Any]:
+    """Measure a judge on the shipped sample, once; the results are kept in the data folder."""
+    from localrag.evaluation import judge as judging
+    from localrag.evaluation.runs import Run
+
+    path = None if judge.name == judging.CODE else settings.evaluation_dir / "judges.jsonl"
+    results = Run(path, {"measure": "sample", "judge": judge.identity})
+    pairs, total = [], len(judging.shipped())
+    for pair in judging.on_sample(judge, results, stop=lambda: stop.asked):
+        pairs.append(pair)
+    return {"agreement_on": "sample", "agreement": judging.agreement(pairs, seed) if len(pairs) == total else None}
+
+
+def _plain(trust: Mapping[str, Any]) -> dict[str, Any]:
+    agreed: Agreement | None = trust["agreement"]
+    return {**trust, "agreement": agreed and agreed.to_dict(), "decides": agreed is not None and agreed.decides}
+
+
+def _print_grades(report: Mapping[str, Any]) -> None:
+    click.echo(shown(f"Judged by {report['judge']}: {report['questions']} answers, 95 % intervals in brackets\n"))
+    table(["", "answers", "score", "right", "partly", "wrong", "declined"], [
+        [
+            run["setting"], str(run["answers"]), interval(run["score"]) if run["score"] else "-",
+            *map(str, run["grades"].values()),
+        ]
+        for run in report["runs"]
+    ])  # fmt: skip
+    _print_trust(report)
+
+
+def _print_trust(report: Mapping[str, Any]) -> None:
+    agreed = report["agreement"]
+    if agreed is None:
+        click.echo("\nThe judge's agreement with people was not measured: this decides nothing.")
         return
-    from localrag.evaluation import misses
-    from localrag.security import storage as vault
+    whose = "your labels" if report["agreement_on"] == "labels" else "the sample that comes with localrag"
+    kappa = f"kappa {agreed['kappa']:.2f} [{agreed['low']:.2f}, {agreed['high']:.2f}]"
+    click.echo(f"\n{kappa} against {whose}, {agreed['agreed']:.0%} the same, of {agreed['n']}")
+    if not report["decides"]:
+        click.echo(shown(f"Decides nothing: kappa is below 0.6. Do not rely on {report['judge']}; read for yourself."))
 
-    vault.write_bytes(path, misses.page(rows, library).encode("utf-8", "replace"))
-    click.echo(f"{len(misses.missed(rows))} of {len(rows)} questions missed: {str(path)!r}", err=True)
+
+# --- arena --------------------------------------------------------------------------------------------------
 
 
-def _compare(
-    asked: Asked, sides: list[Variant], limit: int | None, seed: int, out: Path | None, misses: Path | None,
-    as_json: bool,
+@eval_command.command(
+    "arena",
+    epilog="""\b
+Examples:
+  localrag eval arena as-it-is plain qa.jsonl --limit 30 --out arena.jsonl
+  localrag eval arena as-it-is "generator=qwen2.5-coder-0.5b-instruct" qa.jsonl -l contracts --person --out arena.jsonl
+  localrag eval arena before.jsonl after.jsonl --judge qwen2.5-coder-1.5b-instruct
+  localrag eval arena before.jsonl after.jsonl --json | jq .strengths""",
+)
+@click.argument("sides", metavar="A B... [DATASET]", nargs=-1, required=True)
+@eval_dataset.dataset_options
+@_judge_option
+@click.option("--person", is_flag=True, help="You judge, at the terminal.")
+@json_option
+def arena_command(
+    sides: tuple[str, ...], documents: Path | None, library: str | None, within_document: bool, limit: int | None,
+    seed: int, out: Path | None, judge: str, person: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    from localrag.errors import UsageError
-    from localrag.evaluation import comparing, kept, retrieval
+    """Which way of answering is better, judged blind on the same questions?
 
-    if misses is not None:
-        raise UsageError("--misses was given with --compare", "Run the side whose misses you want to read by itself.")
-    if asked.library is not None:
-        kept.refuse_settings_of_reading(name for side in sides for name in side.changed)
-    found, reports = [], []
-    with eval_setup.interruptible() as stop:
-        for side in sides:
-            with eval_setup.opened(asked, side.settings, stop) as library:
-                chosen = eval_setup.choose(asked, library, limit, seed, answerable_only=True)
-                made, rows = _search(library, chosen, side, out, stop)
-                about = chosen.about(asked, library, made)
-            found.append(retrieval.per_question(rows, side.k))
-            reports.append({**retrieval.summarize(rows, side.k, seed), "settings": made})
+    A side is setting=value,setting=value as in `localrag.toml`, as-it-is, plain (one plain prompt, no checks) or
+    closed-book (no documents), asked of DATASET; or a file written by `localrag eval answers --out`. A judge grades
+    each answer and prefers the better grade; a person sees pairs in random order. Prints wins and strengths
+    (Bradley-Terry) with 95 % intervals, and how far the judge agrees with people: below 0.6 it decides nothing.
+    """
+    from localrag.evaluation import arena
+    from localrag.evaluation.runs import Run
+
+    if person and out is None:
+        raise UsageError("--person was given without --out", "Your votes are kept there: --out FILE.jsonl")
+    settings = load_settings()
+    *parts, last = sides
+    dataset = None if _is_side(last) else eval_dataset.read_dataset(Path(last), library, documents, out)
+    with interruptible() as stop:
+        found: list[Side] = []
+        for text in parts if dataset is not None else sides:
             if stop.asked:
                 break
-    complete = len(found) == len(sides)
+            if Path(text).is_file():
+                found += arena.read(Path(text))
+            else:
+                found.append(_asked(text, dataset, settings, limit, seed, out, within_document, stop))
+        found = found if stop.asked else arena.with_distinct_names(found)
+        bouts = [] if stop.asked else arena.matches(found, seed, limit)
+        judged: list[tuple[Match, str]] = []
+        trust: dict[str, Any] = {"agreement_on": "sample", "agreement": None}
+        if person:
+            judged = list(_by_person(bouts, Run(out, {"measure": "arena", "judge": "person"}), stop))
+        else:
+            with _opened_judge(judge, settings) as who, bar(len(bouts)) as progress:
+                for pair in arena.by_grades(
+                    bouts, who, Run(out, {"measure": "judge", "judge": who.identity}), stop=lambda: stop.asked
+                ):
+                    judged.append(pair)
+                    progress(len(judged), len(bouts), pair[0].first.question)
+                trust = _agreement(who, settings, stop, seed)
     report = {
-        **about, "questions": min(one["questions"] for one in reports) if complete else 0,
-        "compare": {"a": sides[0].name, "b": sides[1].name}, **dict(zip("ab", reports, strict=False)),
-        "differences": comparing.compare(found[0], found[1], seed) if complete else {},
+        "judge": "person" if person else judge, "seed": seed, "chosen": len({bout.question for bout in bouts}),
+        **arena.summarize(judged, found, seed), **_plain(trust),
     }  # fmt: skip
-    eval_setup.finish(report, as_json, eval_tables.print_comparison, stop.asked)
+    finish({**report, "decides": person or report["decides"]}, as_json, _print_arena, stop.asked)
 
 
-# --- questions of one's own ---------------------------------------------------------------------------------
+def _is_side(text: str) -> bool:
+    """Return whether an argument is a side, and not the dataset that comes last.
+
+    Raises:
+        NotFoundError: it is neither a setting nor a file.
+    """
+    from localrag.evaluation import runs
+
+    if "=" in text or text in (*_BASELINES, _AS_IT_IS):
+        return True
+    if not Path(text).exists():
+        raise NotFoundError(
+            f"{text!r} is neither a file nor a setting with a value",
+            "A side is a file of answers, setting=value, as-it-is, plain or closed-book; the dataset is last.",
+        )
+    try:
+        return bool(runs.past(Path(text)))
+    except UsageError:
+        return False
+
+
+def _asked(
+    text: str, dataset: eval_dataset.Dataset | None, settings: Settings, limit: int | None, seed: int,
+    out: Path | None, within_document: bool, stop: Stop,
+) -> Side:  # fmt: skip
+    """Ask the dataset with the settings of a side."""
+    from localrag.evaluation import arena, datasets
+    from localrag.evaluation.runs import Run
+
+    if not _is_side(text):
+        raise UsageError(f"{text!r} holds no answers", "The dataset is the last argument.")
+    if dataset is None:
+        raise UsageError("there is no dataset to ask", "Give it last: localrag eval arena A B qa.jsonl")
+    first, _, rest = text.partition(",")
+    baseline = first if first in _BASELINES else None
+    given: dict[str, str] = {}
+    for part in (rest if baseline else "" if text == _AS_IT_IS else text).split(","):
+        name, sign, value = (piece.strip() for piece in part.partition("="))
+        if sign:
+            given[name.replace("-", "_")] = value
+        elif name:
+            raise UsageError(f"{part!r} in {text!r} is not a setting with a value", 'Such as: "fusion=rrf,passages=8"')
+    if dataset.library is not None:
+        datasets.refuse_ingest_settings(given)
+    click.echo(f"Asking: {shown(text)}", err=True)
+    settings = settings.with_options(**given)
+    with eval_dataset.opened(dataset, settings, stop) as library:
+        sample = eval_dataset.choose(dataset, library, limit, seed)
+        made, rows = eval_dataset.ask(dataset, library, sample, settings, out, "auto", baseline, within_document, stop)
+    return arena.side_of(text, rows, Run(None, made).id)
+
+
+def _by_person(bouts: Sequence[Match], votes: Any, stop: Stop) -> Iterator[tuple[Match, str]]:
+    """Show pairs at the terminal and yield the votes; votes cast before are not asked for again."""
+    click.echo(f"{len(bouts)} pairs at most. {_KEYS}.", err=True)
+    for bout in bouts:
+        row = votes.done(bout.step)
+        if row is None:
+            verdict = _vote(bout)
+            if not verdict:
+                stop.asked = True
+                return
+            row = votes.add(bout.step, {"verdict": verdict})
+        if row["verdict"] != "skipped":
+            yield bout, str(row["verdict"])
+
+
+def _vote(bout: Match) -> str:
+    known = bout.first.known or "the documents do not say"
+    click.echo(shown(f"\n{bout.first.question}\n  known: {known}\n"), err=True)
+    for number, given in enumerate((bout.first, bout.second), 1):
+        click.echo(shown(f"  {number}  {_without_markers(given) or '(nothing)'}"), err=True)
+    while True:
+        click.echo("\n1, 2, =, s, q? ", err=True, nl=False)
+        try:
+            key = click.getchar().lower()
+        except (EOFError, KeyboardInterrupt):
+            key = "q"
+        click.echo(key if key.isprintable() else "", err=True)
+        if key in ("q", "\x03", "\x04", ""):
+            return ""
+        if key in "12=s":
+            return {"1": "first", "2": "second", "=": "tie", "s": "skipped"}[key]
+
+
+def _without_markers(given: Given) -> str:
+    from localrag.evaluation.metrics import MARKER
+
+    return " ".join(MARKER.sub("", given.answer).split())
+
+
+def _print_arena(report: Mapping[str, Any]) -> None:
+    head = f"{report['votes']} pairs of {report['questions']} questions"
+    click.echo(shown(f"Judged by {report['judge']}: {head}; 95 % intervals in brackets\n"))
+    table(["", "", "first better", "same", "second better"], [
+        [one["first"], one["second"], str(one["wins"]), str(one["ties"]), str(one["losses"])] for one in report["pairs"]
+    ])  # fmt: skip
+    click.echo()
+    words = {side["side"]: side["words"] for side in report["sides"]}
+    table(["", "words", "strength", "expected wins"], [
+        [
+            one["side"], f"{words[one['side']]:.0f}",
+            f"{one['strength']:+.2f} [{one['low']:+.2f}, {one['high']:+.2f}]", f"{one['beats']:.0%}",
+        ]
+        for one in report["strengths"]
+    ])  # fmt: skip
+    if report["judge"] != "person":
+        _print_trust(report)
+
+
+# --- make, forget -------------------------------------------------------------------------------------------
 
 
 @eval_command.command(
@@ -179,9 +372,9 @@ Examples:
 @click.option("-d", "--document", "documents", multiple=True, metavar="GLOB",
               help="Only about documents whose path matches; may be given several times.")  # fmt: skip
 @click.option("-n", "wanted", type=click.IntRange(1), default=40, show_default=True, metavar="N",
-              help="How many questions the file is to hold.")  # fmt: skip
+              help="The number of questions in the file.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE.jsonl",
-              help="Where to write them; what it holds stays, and is gone on from.")  # fmt: skip
+              help="The file to write to; questions in it stay.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
               help="Seed of the choice of passages.")  # fmt: skip
 @click.option("--model", "generator", metavar="ID", help="Draft with this installed model.")
@@ -191,66 +384,68 @@ def make_command(
 ) -> None:
     """Draft questions about your own documents, for you to correct.
 
-    Takes passages spread over the documents, has the model write a question and an answer to each, and keeps those
-    whose answer stands in the passage, word for word. Look at every one: correct it or delete its line, and take
-    "draft": true away. Then measure with them: localrag eval retrieval FILE.jsonl --library NAME. Some seconds a
-    question; Ctrl-C keeps what is written, and the same command goes on.
+    The model writes a question and an answer to passages spread over the documents; those whose answer is verbatim in
+    the passage are kept. Review each: correct it or delete its line, and remove "draft": true. Then measure with them:
+    localrag eval retrieval FILE.jsonl --library NAME. Ctrl-C keeps the drafts, and the same command continues.
     """
     from localrag.evaluation import drafting
     from localrag.llm import loading
     from localrag.store.library import open_library
 
     settings = load_settings().with_options(generator=generator)
-    storage = open_library(settings, library)
+    source = open_library(settings, library)
     try:
         model = loading.load_generator(settings)
         try:
-            with eval_setup.interruptible() as stop, eval_setup.bar(wanted) as update:
+            with interruptible() as stop, bar(wanted) as progress:
                 for tally in drafting.make(
-                    storage, model, out, wanted=wanted, seed=seed, documents=documents or None,
+                    source, model, out, wanted=wanted, seed=seed, documents=documents or None,
                     stop=lambda: stop.asked,
                 ):  # fmt: skip
-                    update(tally.there + tally.kept, wanted, f"{sum(tally.dropped.values())} dropped")
+                    progress(tally.existing + tally.kept, wanted, f"{sum(tally.dropped.values())} dropped")
         finally:
             model.close()
     finally:
-        storage.close()
+        source.close()
     report = {
-        "out": str(out), "library": library, "model": model.model, "questions": tally.there + tally.kept,
-        "drafted": tally.kept, "dropped": dict(tally.dropped.most_common()), "wanted": wanted,
-        "complete": not stop.asked,
+        "out": str(out), "library": library, "model": model.model, "questions": tally.existing + tally.kept,
+        "drafted": tally.kept, "dropped": dict(tally.dropped.most_common()), "chosen": wanted,
     }  # fmt: skip
-    if as_json:
-        print_json(report)
-    else:
-        eval_tables.print_drafted(report)
-    if stop.asked:
-        sys.exit(130)
+    if not as_json:
+        _print_drafted(report)
+    finish(report, as_json, lambda report: None, stop.asked)
 
 
-# --- libraries kept for evaluation --------------------------------------------------------------------------
+def _print_drafted(report: Mapping[str, Any]) -> None:
+    click.echo(f"Drafted {report['drafted']} questions; {report['out']!r} holds {report['questions']}.")
+    for reason, count in report["dropped"].items():
+        click.echo(f"  dropped {count}: {reason}")
+    if report["questions"] < report["chosen"]:
+        click.echo(f"  {report['chosen']} were wanted.")
+    command = f"localrag eval retrieval {shlex.quote(report['out'])} --library {shlex.quote(report['library'])}"
+    click.echo(f'Next: correct each or delete its line, remove "draft": true, then {command}')
 
 
-@eval_command.command("libraries", epilog="\b\nExamples:\n  localrag eval libraries\n  localrag eval libraries --json")
+@eval_command.command("forget", epilog="\b\nExamples:\n  localrag eval forget\n  localrag eval forget scifact-1f0c9a2b")
+@click.argument("names", metavar="[NAME...]", nargs=-1)
 @json_option
-def libraries_command(as_json: bool) -> None:
-    """List the libraries that are kept for evaluation, each with the folder that it was read from."""
-    from localrag.evaluation import kept
-
-    rows = kept.listed(load_settings())
-    if as_json:
-        print_json({"libraries": rows})
-    else:
-        eval_tables.print_kept(rows)
-
-
-@eval_command.command("forget", epilog="\b\nExamples:\n  localrag eval forget scifact-1f0c9a2b")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
-def forget_command(names: tuple[str, ...]) -> None:
-    """Delete libraries that are kept for evaluation, for good. The documents themselves stay where they are."""
-    from localrag.evaluation import kept
+def forget_command(names: tuple[str, ...], as_json: bool) -> None:
+    """Delete libraries kept for evaluation; without NAME, list them. The documents themselves stay."""
+    from localrag.evaluation import datasets
 
     settings = load_settings()
     for name in names:
-        kept.forget(name, settings)
+        datasets.forget(name, settings)
         click.echo(f"Deleted {name!r}.", err=True)
+    if names:
+        return
+    rows = datasets.listed(settings)
+    if as_json:
+        print_json({"libraries": rows})
+    elif rows:
+        table(["", "documents", "MB", "read from"], [
+            [row["name"], str(row["documents"]), f"{row['bytes'] / 1e6:.1f}", ", ".join(map(str, row["roots"]))]
+            for row in rows
+        ])  # fmt: skip
+    else:
+        click.echo("No library is kept for evaluation.", err=True)

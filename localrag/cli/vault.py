@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag.cli import unlocking
-from localrag.cli.eval_setup import bar, interruptible
 from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.cli.output import bar, interruptible
 from localrag.errors import KeyRequired, NotFoundError, UsageError
 from localrag.settings import load_settings
 

@@ -1,19 +1,20 @@
-"""Is the answer right, and do its quotes stand where they are said to stand?
+"""Is the answer right, and do its quotes occur in the documents?
 
 Only what code can decide: whether it answers where there is an answer and declines where there is none, its words and
-numbers against the known answer, its citations against the known place, and each quote against the stored text. It
-does not judge free text: a right answer in other words has a low F1. What the rows of a run come to is told by
-totals.py.
+numbers against the known answer, its citations against the known location, and each quote against the stored text. It
+does not judge free text: a right answer in other words has a low F1 (judge.py grades those).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from localrag.api import Library
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, UsageError
-from localrag.evaluation import metrics, worth
+from localrag.evaluation import metrics
 from localrag.evaluation.datasets import Matched, Question
 from localrag.evaluation.metrics import MARKER
 from localrag.evaluation.runs import Row, Run
@@ -21,12 +22,22 @@ from localrag.events import Answered, Event
 from localrag.store.sentences import sentences
 from localrag.types import Answer, Citation, Mode, Plan
 
-_OF_THE_RUN = ("run", "id", "digest")
-_OF_CHECKS = ("sentences", "flags")
+# Fields of a result that identify it, and those that only a checked answer has.
+_IDENTITY = ("run", "id", "digest")
+_CHECKS = ("sentences", "flags")
+# A known answer of at most this many words can be a number with its unit.
+_MAX_FIGURE_WORDS = 4
+_RIGHT, _TOUCHES = 0.5, 1e-9
+_DATE = re.compile(r"\d\s*/|/\s*\d")
+# Figures that an answer has only if the question has something to compare with.
+FIGURES = (
+    "right", "exact", "f1", "numeric", "unit", "choice", "cited", "cited_document", "cited_page", "evidence",
+    "evidence_given", "evidence_shown",
+)  # fmt: skip
 
 
 class Asker(Protocol):
-    """What is needed of an Assistant."""
+    """The part of an Assistant that is needed."""
 
     def ask(
         self, question: str, *, libraries: Sequence[str], documents: Sequence[str] | None, mode: Mode,
@@ -34,41 +45,43 @@ class Asker(Protocol):
     ) -> Iterator[Event]: ...  # fmt: skip
 
 
-def score(question: Question, documents: Sequence[str], answer: Answer, choices: Sequence[str]) -> dict[str, Any]:
-    """The figures of one answer, those that the question gives something to compare with.
+# --- one answer ---------------------------------------------------------------------------------------------
 
-    Of a question without an answer (and where the right choice is "Not mentioned") only whether it was declined.
+
+def score(question: Question, documents: Sequence[str], answer: Answer, choices: Sequence[str]) -> dict[str, Any]:
+    """Return the figures of one answer that the question allows.
+
+    A question without an answer (or whose right choice is "Not mentioned") only tells whether it was declined.
 
     Args:
         question: with its known answer.
-        documents: the paths, in the library, of the documents it is about.
-        answer: what was answered.
-        choices: the answers there are to questions with a label.
+        documents: the library paths of the documents it is about.
+        answer: the answer to score.
+        choices: the possible answers to questions with a label.
     """
     figures: dict[str, Any] = {}
     text = MARKER.sub("", answer.answer)
-    said = text if answer.found else ""
+    given = text if answer.found else ""
     if question.label:
         figures["choice"] = float(chose(answer, choices) == question.answer)
     elif question.answerable:
-        figures |= _words(said, question.answer)
+        figures |= _text_figures(given, question.answer)
     if question.answerable and not declining(question.label, question.answer):
-        figures |= _places(question, documents, answer, said)
-    value, is_right = worth.judged(question, documents, answer, figures)
-    return {**figures, "worth": round(value, 4), "right": float(is_right)}
+        figures |= _location_figures(question, documents, answer, given)
+    value, least = _worth(question, documents, answer, figures)
+    return {**figures, "worth": round(value, 4), "right": float(value >= least)}
 
 
-def _words(said: str, known: str) -> dict[str, float]:
-    """An answer's words and numbers beside those of the known one."""
-    figures = {"exact": float(metrics.exact_match(said, known)), "f1": round(metrics.f1(said, known), 4)}
+def _text_figures(given: str, known: str) -> dict[str, float]:
+    figures = {"exact": float(metrics.exact_match(given, known)), "f1": round(metrics.f1(given, known), 4)}
     for name, match in (("numeric", metrics.numeric_match), ("unit", metrics.unit_match)):
-        if (same := match(said, known)) is not None:
+        if (same := match(given, known)) is not None:
             figures[name] = float(same)
     return figures
 
 
-def _places(question: Question, documents: Sequence[str], answer: Answer, said: str) -> dict[str, float]:
-    """What an answer cites, quotes and was written from, beside the known place and evidence."""
+def _location_figures(question: Question, documents: Sequence[str], answer: Answer, given: str) -> dict[str, float]:
+    """Compare what an answer cites, quotes and was written from with the known location and evidence."""
     right = [citation for citation in answer.citations if citation.document in documents]
     figures = {"cited": float(bool(answer.citations)), "cited_document": float(bool(right))}
     if question.page is not None:
@@ -78,7 +91,7 @@ def _places(question: Question, documents: Sequence[str], answer: Answer, said: 
     if covered is None:
         return figures
     figures["evidence"] = round(covered, 4)
-    figures["evidence_given"] = round(metrics.covered(question.evidence, [*quotes, said]) or 0.0, 4)
+    figures["evidence_given"] = round(metrics.covered(question.evidence, [*quotes, given]) or 0.0, 4)
     figures["quotes_touching"] = sum(bool(metrics.covered(question.evidence, [quote])) for quote in quotes)
     if answer.passages:
         shown = [passage.text for passage in answer.passages if passage.document in documents]
@@ -86,20 +99,60 @@ def _places(question: Question, documents: Sequence[str], answer: Answer, said: 
     return figures
 
 
+def _worth(
+    question: Question, documents: Sequence[str], answer: Answer, figures: Mapping[str, Any]
+) -> tuple[float, float]:
+    """Return one figure for an answer, from 0 to 1, and the least that counts as right. The first rule that fits holds.
+
+    - a `label` (Yes, No, Not mentioned): 1 for the right choice; declining is "Not mentioned",
+    - no answer in the documents: 1 for declining,
+    - a declined answer: 0,
+    - a bare number ("12.5 %", "46,000"): 1 if the answer has it,
+    - evidence in other words than the known answer (a clause for "Yes"): the share of the evidence's words that the
+      answer and its quotes contain, since saying yes shows nothing; right from three words in a row,
+    - anything else: the greater of F1 and the share of the known answer's words that the answer contains, so that a
+      sentence around the right name is right; with numbers, the mean of that and of the share of numbers given.
+    """
+    if question.label:
+        return float(figures["choice"]), _RIGHT
+    if not question.answerable:
+        return float(not answer.found), _RIGHT
+    if not answer.found:
+        return 0.0, _RIGHT
+    known, given = MARKER.sub("", question.answer), MARKER.sub("", answer.answer)
+    numbers = [] if _DATE.search(known) else metrics.numbers(known)
+    if len(numbers) == 1 and len(metrics.words(known)) <= _MAX_FIGURE_WORDS and not metrics.exact_match(given, known):
+        return float(bool(metrics.numeric_match(given, known))), _RIGHT
+    if question.evidence and not _is_verbatim(known, question.evidence):
+        quotes = [citation.quote for citation in answer.citations if citation.document in documents]
+        return metrics.covered(question.evidence, [given, *quotes]) or 0.0, _TOUCHES
+    words = max(metrics.f1(given, known), metrics.covered(known, [given]) or 0.0)
+    if not numbers:
+        return words, _RIGHT
+    there = metrics.numbers(given)
+    right = sum(any(metrics.same_number(one, wanted) for one in there) for wanted in numbers)
+    return (words + right / len(numbers)) / 2, _RIGHT
+
+
+def _is_verbatim(known: str, evidence: str) -> bool:
+    """Return whether the evidence gives the known answer in its own words."""
+    return (metrics.covered(known, [evidence]) or 0.0) >= metrics.COVERED and known.lower() not in ("yes", "no")
+
+
 def chose(answer: Answer, choices: Sequence[str]) -> str | None:
-    """The choice an answer makes; declining is the choice "Not mentioned" where there is one."""
+    """Return the choice an answer makes; declining is the choice "Not mentioned" if there is one."""
     if not answer.found:
         return next((choice for choice in choices if declining(choice, choice)), None)
     return metrics.chosen(MARKER.sub("", answer.answer), choices)
 
 
 def declining(label: str | None, known: str) -> bool:
-    """True where the right answer to a question with a label is that the text does not say."""
+    """Return whether the right answer to a question with a label is that the text does not say."""
     return bool(label) and known.lower().startswith("not ")
 
 
 def verbatim(library: Library, citation: Citation) -> bool:
-    """True where a quote stands, character for character, at its stated place in the stored text."""
+    """Return whether a quote is, character for character, at its stated location in the stored text."""
     try:
         text = library.page_text(citation.document, citation.page)
     except NotFoundError:
@@ -107,13 +160,16 @@ def verbatim(library: Library, citation: Citation) -> bool:
     return bool(citation.quote) and text[citation.start : citation.end] == citation.quote
 
 
+# --- many answers -------------------------------------------------------------------------------------------
+
+
 def run(
     questions: Sequence[Question], matched: Matched, library: Library, assistant: Asker, results: Run, *, mode: Mode,
     within_document: bool, choices: Sequence[str] = (), stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[Question, Row]]:  # fmt: skip
-    """Ask each question and score its answer; what `results` holds already is not asked again, but scored anew.
+    """Ask each question and score its answer; answers in `results` are not asked again, but scored again.
 
-    An answer that `stop` cut short is not kept. A question that this model cannot take is kept with its error.
+    An answer cut short by `stop` is not kept. A question that the model cannot take is kept with its error.
 
     Raises:
         ModelMissing, ModelDamaged: no question could be answered.
@@ -124,8 +180,8 @@ def run(
         if row is not None:
             kept, row = row, _checked(rescored(row, question, documents, choices), results)
             if row != kept:
-                # The file has the newer figures too: the later line holds.
-                row = results.add(question, {name: row[name] for name in row if name not in _OF_THE_RUN})
+                # Write the newer figures too: the later line counts.
+                row = results.add(question, {name: row[name] for name in row if name not in _IDENTITY})
         else:
             if stop():
                 return
@@ -135,7 +191,7 @@ def run(
             except (ModelMissing, ModelDamaged):
                 raise
             except (ModelError, UsageError) as error:
-                row = results.add(question, _failed(question, error.message))
+                row = results.add(question, {**_about(question), "error": error.message})
             else:
                 if stop() or answer is None:
                     return
@@ -145,8 +201,8 @@ def run(
 
 
 def _checked(row: Row, results: Run) -> Row:
-    """A result without what is only known of a checked answer, where a baseline gave it: nobody looked for it there."""
-    return {name: row[name] for name in row if name not in _OF_CHECKS} if "baseline" in results.settings else row
+    """Return a result without the figures of checks if a baseline gave it, since baselines check nothing."""
+    return {name: row[name] for name in row if name not in _CHECKS} if "baseline" in results.settings else row
 
 
 def _ask(
@@ -160,29 +216,20 @@ def _ask(
     return answer
 
 
-def about(question: Question) -> dict[str, Any]:
-    """What every result says of its question."""
+def _about(question: Question) -> dict[str, Any]:
     about = {
-        "question": question.question,
-        "known": question.answer,
-        "category": question.category,
-        "answerable": question.answerable,
-        "label": question.label,
-        "documents": list(question.documents),
+        "question": question.question, "known": question.answer, "category": question.category,
+        "answerable": question.answerable, "label": question.label, "documents": list(question.documents),
         "evidence": question.evidence,
-    }
+    }  # fmt: skip
     return {name: value for name, value in about.items() if value not in (None, [])}
-
-
-def _failed(question: Question, message: str) -> dict[str, Any]:
-    return {**about(question), "error": message}
 
 
 def _result(
     question: Question, documents: Sequence[str], answer: Answer, library: Library, choices: Sequence[str]
 ) -> dict[str, Any]:
     return {
-        **about(question),
+        **_about(question),
         "answer": answer.answer,
         "found": answer.found,
         "figures": score(question, documents, answer, choices),
@@ -214,18 +261,145 @@ def _result(
 
 
 def rescored(row: Row, question: Question, documents: Sequence[str], choices: Sequence[str]) -> Row:
-    """A kept result with the figures that this version gives its answer."""
+    """Return a kept result with the figures that this version gives its answer."""
     if "error" in row:
         return row
     citations = tuple(
         Citation("", c["document"], c["page"], None, "", c["quote"], c["start"], c["end"], 0) for c in row["citations"]
     )
     answer = Answer(question.question, row["answer"], row["found"], Plan(row["plan"], ""), citations)
-    # The passages shown are kept without their words, so what was found in them stays.
+    # Results hold no text of the passages shown, so keep the figure made from it.
     kept = {name: row["figures"][name] for name in ("evidence_shown",) if name in row["figures"]}
     return {
         **row,
-        **about(question),
+        **_about(question),
         "figures": {**kept, **score(question, documents, answer, choices)},
         "chose": chose(answer, choices) if question.label else None,
+    }
+
+
+# --- totals -------------------------------------------------------------------------------------------------
+
+
+def summarize(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
+    """Return the figures over all rows and by category, as plain values; failed questions are counted apart.
+
+    Intervals resample whole documents (`metrics.clustered`). The share of quotes found verbatim means little without
+    the share of questions answered and of evidence quoted.
+    """
+    done = [row for row in rows if "error" not in row]
+    return {
+        "questions": len(done),
+        "failed": len(rows) - len(done),
+        **_figures(done, seed),
+        "choices": _choices(done, seed),
+        "quotes": {
+            "shown": sum(row["quotes"] for row in done),
+            "verbatim": sum(row["verbatim"] for row in done),
+            "dropped": sum(row["dropped"] for row in done),
+            "unsupported_sentences": sum(row["unsupported"] for row in done),
+        },
+        "flags": dict(Counter(flag["kind"] for row in done for flag in row.get("flags", ()))),
+        "workings": sum(bool(row.get("workings")) for row in done),
+        "categories": {
+            name: {"questions": len(own), **_figures(own, seed)}
+            for name in sorted({row["category"] for row in done})
+            if name and (own := [row for row in done if row["category"] == name])
+        },
+        "seconds": {
+            "p50": metrics.percentile([row["seconds"] for row in done], 50),
+            "p95": metrics.percentile([row["seconds"] for row in done], 95),
+            "first_token_p50": metrics.percentile(
+                [row["first_token"] for row in done if row["first_token"] is not None], 50
+            ),
+        },
+    }
+
+
+def _share(
+    rows: Sequence[Row], of: Callable[[Row], float], over: Callable[[Row], float] = lambda row: 1.0, seed: int = 0
+) -> dict[str, float | int] | None:
+    """Return the ratio of two sums over rows, clustered by document; None without a denominator."""
+    # A question about a whole library is a cluster of its own.
+    clusters = ["\n".join(row.get("documents", ())) or str(row["id"]) for row in rows]
+    found = metrics.clustered([float(of(row)) for row in rows], clusters, [float(over(row)) for row in rows], seed)
+    return None if found is None else found.to_dict()
+
+
+def _mean(rows: Sequence[Row], name: str, seed: int) -> dict[str, float | int] | None:
+    return _share([row for row in rows if name in row["figures"]], lambda row: row["figures"][name], seed=seed)
+
+
+def _present(row: Row) -> bool:
+    """Return whether the text holds an answer: for a question with a label, any but "Not mentioned"."""
+    return bool(row["answerable"]) and not declining(row.get("label"), str(row["known"]))
+
+
+def _figures(rows: Sequence[Row], seed: int) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for name in FIGURES:
+        if found := _mean(rows, name, seed):
+            figures[name] = found
+    with_evidence = [row for row in rows if "evidence" in row["figures"]]
+    if found := _share(with_evidence, lambda row: row["figures"]["evidence"] > 0, seed=seed):
+        figures["evidence_touched"] = found
+    counts = Counter((bool(row["found"]), _present(row)) for row in rows)
+    abstention = {
+        "answered_present": counts[True, True], "declined_present": counts[False, True],
+        "answered_absent": counts[True, False], "declined_absent": counts[False, False],
+    }  # fmt: skip
+    return {"abstention": abstention, "rates": _rates(rows, seed), "figures": figures}
+
+
+def _rates(rows: Sequence[Row], seed: int) -> dict[str, Any]:
+    """Return shares of questions, quotes and sentences, leaving out those without a denominator."""
+    present, absent = [row for row in rows if _present(row)], [row for row in rows if not _present(row)]
+    known = [row for row in present if "evidence_given" in row["figures"]]
+    shown = [row for row in known if "evidence_shown" in row["figures"]]
+    declined = [row for row in rows if not row["found"]]
+    answered = [row for row in rows if row["found"]]
+    flagged = [row for row in answered if "flags" in row]
+
+    def share(own: Sequence[Row], of: Callable[[Row], float], over: Callable[[Row], float] = lambda row: 1.0) -> Any:
+        return _share(own, of, over, seed)
+
+    rates = {
+        "answered_present": share(present, lambda row: row["found"]),
+        "answered_with_evidence": share(known, lambda row: row["found"] and row["figures"]["evidence_given"] > 0),
+        "answered_from_evidence": share(shown, lambda row: row["found"] and row["figures"]["evidence_shown"] > 0),
+        "declined_absent": share(absent, lambda row: not row["found"]),
+        "declined_rightly": share(declined, lambda row: not _present(row)) if absent else None,
+        "wrong_when_answered": share(answered, lambda row: 1 - row["figures"]["right"]),
+        "citation_precision": share(known, lambda row: row["figures"]["quotes_touching"], lambda row: row["quotes"]),
+        "citation_recall": share(known, lambda row: row["figures"]["evidence"]),
+        "quotes_verbatim": share(answered, lambda row: row["verbatim"], lambda row: row["quotes"]),
+        "unsupported_sentences": share(
+            answered, lambda row: row["unsupported"], lambda row: max(row.get("sentences", 0), row["unsupported"])
+        ),
+        "flagged_answers": share(flagged, lambda row: bool(row["flags"])),
+    }
+    return {name: found for name, found in rates.items() if found is not None}
+
+
+def _choices(rows: Sequence[Row], seed: int) -> dict[str, Any] | None:
+    """Return the confusion table of questions with a label, and how the most common choice alone would do.
+
+    `table` is by right choice, then by the one made; "none" is an answer without a choice.
+    """
+    labelled = [row for row in rows if row.get("label")]
+    if not labelled:
+        return None
+    known = Counter(row["known"] for row in labelled)
+    common, count = known.most_common(1)[0]
+    made: dict[str, Counter[str]] = {name: Counter() for name in sorted(known)}
+    for row in labelled:
+        made[row["known"]][row.get("chose") or "none"] += 1
+    given = Counter(name for counts in made.values() for name in counts.elements())
+    f1 = [2 * made[name][name] / (known[name] + given[name]) for name in known]
+    return {
+        "table": {name: dict(counts) for name, counts in made.items()},
+        "accuracy": _share(labelled, lambda row: row["figures"]["choice"], seed=seed),
+        "majority": {"choice": common, "accuracy": round(count / len(labelled), 4)},
+        "above_majority": _share(labelled, lambda row: row["figures"]["choice"] - (row["known"] == common), seed=seed),
+        "macro_f1": round(sum(f1) / len(f1), 4),
     }

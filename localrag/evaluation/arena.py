@@ -1,9 +1,8 @@
-"""Two or more ways of answering on the same questions, blind: whose answers are better, and is it only their length?
+"""Compare two or more ways of answering on the same questions, without showing who wrote what.
 
-Each pair of answers is shown in an order that a seed draws, without who wrote them; who judges says which is better, or
-neither. A judge that is a model is asked in both orders, and a verdict that turns with the order is a tie. The votes
-are kept a line each, so that judging goes on where it stopped, and are fitted by `strengths.py`. The same words are a
-tie without a vote. A question that a side failed on, or was not asked, is left out for its pairs.
+A judge (code or a model) grades each answer alone and prefers the better grade; a person sees both answers in a seeded
+order. Strengths follow Bradley and Terry (1952, "Rank analysis of incomplete block designs"): side i beats side j with
+the odds exp(s_i - s_j); a tie is half a win each way. Intervals resample questions.
 """
 
 from __future__ import annotations
@@ -15,22 +14,29 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from localrag.errors import UsageError
-from localrag.evaluation import metrics, rubric, strengths
-from localrag.evaluation.agreement import DECIDES, Agreement, Given
-from localrag.evaluation.judge import SIDES, Judge, prefer_once
-from localrag.evaluation.runs import Row, Run, past
-from localrag.evaluation.strengths import Vote
+import numpy as np
 
-_FORM = "It is written by: localrag eval answers DATASET --out FILE.jsonl"
-_NEEDED = frozenset(("question", "known", "answer", "found"))
-# What a run's settings say of the moment, which tells no two sides apart for a reader.
-_UNTOLD = frozenset(("measure", "library", "contents", "generation", "version", "embedder"))
+from localrag.errors import UsageError
+from localrag.evaluation import judge as judging
+from localrag.evaluation import metrics
+from localrag.evaluation.datasets import Question
+from localrag.evaluation.judge import Given, Grade, Judge
+from localrag.evaluation.runs import Row, Run, past
+
+RESAMPLES = 1000
+_STEPS = 500
+_REQUIRED = frozenset(("question", "known", "answer", "found"))
+# Settings of a run that do not tell two sides apart for a reader.
+_UNNAMED = frozenset(("measure", "library", "contents", "generation", "version", "embedder"))
+# Better grades are higher: a wrong answer is worse than none.
+_ORDER: Mapping[Grade, int] = {"right": 3, "partly": 2, "declined": 1, "wrong": 0}
+# What a verdict on the shown order is worth to the answer shown first.
+VERDICTS: Mapping[str, float] = {"first": 1.0, "tie": 0.5, "second": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One way of answering, with its answers by the id of the question; `run` names its lines in a file."""
+    """One way of answering, with its answers by question id."""
 
     name: str
     answers: Mapping[str, Given]
@@ -39,7 +45,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Two answers to one question, in the order in which they are shown; `swapped`: the second side's stands first."""
+    """Two answers to one question as shown; `swapped`: the second side's answer is first."""
 
     question: str
     first: Given
@@ -47,64 +53,62 @@ class Match:
     sides: tuple[str, str]
     swapped: bool
 
-    @property
-    def id(self) -> str:
-        return f"{self.question} | {self.sides[0]} | {self.sides[1]}"
-
     def score(self, verdict: str) -> float:
-        """What a verdict on the shown order is worth to the first of the sides."""
-        return 1 - SIDES[verdict] if self.swapped else SIDES[verdict]
+        """Return what a verdict on the shown order is worth to the first side."""
+        return 1 - VERDICTS[verdict] if self.swapped else VERDICTS[verdict]
+
+    @property
+    def step(self) -> Question:
+        """The key of a person's vote; another answer gets another key."""
+        return Question(
+            id=f"{self.question} | {self.sides[0]} | {self.sides[1]}", question=self.first.question,
+            answer=self.first.known, doc="", evidence=f"{self.first.answer}\n{self.second.answer}",
+        )  # fmt: skip
 
 
-# --- answers that are there ---------------------------------------------------------------------------------
-
-
-def given_of(row: Row) -> Given:
-    """A result of `eval answers` as a judge is told of it."""
-    return Given(
-        str(row["id"]), str(row["question"]), str(row["known"]), str(row["answer"]), str(row.get("evidence") or ""),
-        bool(row.get("answerable", True)), bool(row["found"]),
-    )  # fmt: skip
+# --- sides --------------------------------------------------------------------------------------------------
 
 
 def side_of(name: str, rows: Sequence[Row], run: str = "") -> Side:
-    """Results of one run as a side; failed questions are left out."""
-    return Side(name, {str(row["id"]): given_of(row) for row in rows if "error" not in row}, run)
+    """Return the results of one run of `eval answers` as a side, without failed questions."""
+    return Side(name, {
+        str(row["id"]): Given(
+            str(row["id"]), str(row["question"]), str(row["known"]), str(row["answer"]), str(row.get("evidence") or ""),
+            bool(row.get("answerable", True)), bool(row["found"]),
+        )
+        for row in rows
+        if row.keys() >= _REQUIRED
+    }, run)  # fmt: skip
 
 
 def read(path: Path) -> list[Side]:
-    """The runs of `eval answers` that a file holds, each a side; a line cut off by a crash is passed over.
+    """Read the runs of `eval answers` in a file, each as a side.
 
     Raises:
-        NotFoundError: there is no such file.
+        NotFoundError: the file is missing.
         UsageError: it holds no answers.
     """
-    found = {run.id: run for run in past(path) if run.settings.get("measure") == "answers"}
-    rows = {id: [row for row in run.rows if row.keys() >= _NEEDED] for id, run in found.items()}
-    if not any(rows.values()):
-        raise UsageError(f"{str(path)!r} holds no answers", _FORM)
-    names = _names(path, {id: run.settings for id, run in found.items() if rows[id]})
-    return [side_of(names[id], own, id) for id, own in rows.items() if own]
+    runs = [run for run in past(path) if run.settings.get("measure") == "answers"]
+    runs = [run for run in runs if any(row.keys() >= _REQUIRED for row in run.rows)]
+    if not runs:
+        raise UsageError(
+            f"{str(path)!r} holds no answers", "It is written by: localrag eval answers DATASET --out FILE.jsonl"
+        )
+    keys = sorted({key for run in runs for key in run.settings} - _UNNAMED)
+    differing = [key for key in keys if len({str(run.settings.get(key)) for run in runs}) > 1]
+    found = []
+    for run in runs:
+        words = ", ".join(f"{key}={str(run.settings[key])[:24]}" for key in differing if run.settings.get(key))
+        name = path.stem if len(runs) == 1 else f"{path.stem}: {words or run.id}".replace("\n", " ")
+        found.append(side_of(name, run.rows, run.id))
+    return found
 
 
-def _names(path: Path, made: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """The file's name for its only run; of several, what tells them apart too."""
-    if len(made) == 1:
-        return dict.fromkeys(made, path.stem)
-    keys = sorted({key for settings in made.values() for key in settings} - _UNTOLD)
-    telling = [key for key in keys if len({str(settings.get(key)) for settings in made.values()}) > 1]
-    names = {}
-    for run, settings in made.items():
-        said = ", ".join(f"{key}={str(settings[key])[:24]}" for key in telling if settings.get(key) is not None)
-        names[run] = f"{path.stem}: {said or run}".replace("\n", " ")
-    return names if len(set(names.values())) == len(names) else {run: f"{names[run]} ({run})" for run in names}
-
-
-def told_apart(sides: Sequence[Side]) -> list[Side]:
-    """The sides with names unlike each other.
+def with_distinct_names(sides: Sequence[Side]) -> list[Side]:
+    """Number sides with the same name.
 
     Raises:
-        UsageError: there are fewer than two.
+        UsageError: there are fewer than two sides.
     """
     if len(sides) < 2:
         raise UsageError(
@@ -114,25 +118,24 @@ def told_apart(sides: Sequence[Side]) -> list[Side]:
     seen: dict[str, int] = {}
     named = []
     for side in sides:
-        seen[side.name] = seen.get(side.name, 0) + 1
-        number = seen[side.name]
+        number = seen[side.name] = seen.get(side.name, 0) + 1
         named.append(side if number == 1 else replace(side, name=f"{side.name} ({number})"))
     return named
 
 
-# --- matches and votes --------------------------------------------------------------------------------------
+# --- matches ------------------------------------------------------------------------------------------------
 
 
 def matches(sides: Sequence[Side], seed: int, limit: int | None = None) -> list[Match]:
-    """Every pair of sides on every question that both answered, question by question in an order that the seed draws.
+    """Return every pair of sides on every question that both answered, in a seeded order.
 
     Args:
         sides: at least two.
-        seed: of the order of the questions and of the two answers of each match.
-        limit: how many questions; None takes all.
+        seed: for the order of questions, and of the answers in each match.
+        limit: the number of questions; None takes all.
 
     Raises:
-        UsageError: no question was answered by two of them.
+        UsageError: no question was answered by two sides.
     """
     questions = list(dict.fromkeys(name for side in sides for name in side.answers))
     shared = [name for name in questions if sum(name in side.answers for side in sides) > 1]
@@ -142,71 +145,95 @@ def matches(sides: Sequence[Side], seed: int, limit: int | None = None) -> list[
     found = []
     for name in shared[:limit]:
         for one, two in combinations([side for side in sides if name in side.answers], 2):
-            # Drawn for each match by itself, so that a further side changes no order that was there.
+            # Each match draws its own order, so that a further side changes no other match.
             swapped = random.Random(f"{seed} {name} {one.name} {two.name}").random() < 0.5
             first, second = (two, one) if swapped else (one, two)
             found.append(Match(name, first.answers[name], second.answers[name], (one.name, two.name), swapped))
     return found
 
 
-def run(
+def by_grades(
     bouts: Sequence[Match], judge: Judge, results: Run, *, stop: Callable[[], bool] = lambda: False
-) -> Iterator[tuple[Match, Row]]:
-    """Judge each match; what `results` holds already is not judged again, and nothing that `stop` cut short is kept."""
+) -> Iterator[tuple[Match, str]]:
+    """Yield the verdict of each match from the grades of its two answers."""
     for bout in bouts:
-        if metrics.normalized(_shown(bout.first)) == metrics.normalized(_shown(bout.second)):
-            yield bout, {"verdict": "tie", "turned": False, "same": True}
+        if _text(bout.first) == _text(bout.second):
+            yield bout, "tie"
             continue
-        row = prefer_once(bout.id, bout.first, bout.second, judge, results, stop=stop)
-        if row is None:
+        graded = list(judging.run([bout.first, bout.second], judge, results, stop=stop))
+        if len(graded) < 2:
             return
-        if row["verdict"] in SIDES:  # a person may pass one over
-            yield bout, row
+        first, second = (_ORDER[row["grade"]] for _, row in graded)
+        yield bout, "tie" if first == second else "first" if first > second else "second"
 
 
-def _shown(given: Given) -> str:
-    return rubric.MARKER.sub("", given.answer) if given.found else ""
+def _text(given: Given) -> str:
+    return metrics.normalized(metrics.MARKER.sub("", given.answer)) if given.found else ""
 
 
-def vote(bout: Match, row: Row) -> Vote:
-    lengths = tuple(len(metrics.words(_shown(given))) for given in (bout.first, bout.second))
-    one, two = lengths[::-1] if bout.swapped else lengths
-    return Vote(bout.question, *bout.sides, bout.score(row["verdict"]), (one, two))
+# --- strengths ----------------------------------------------------------------------------------------------
 
 
-# --- what came of it ----------------------------------------------------------------------------------------
-
-
-def summarize(
-    judged: Sequence[tuple[Match, Row]], sides: Sequence[Side], agreed: Agreement | None, seed: int = 0
-) -> dict[str, Any]:
-    """Counts, strengths with and without length, and whether who judged may decide; as plain values.
-
-    Args:
-        judged: what `run` yielded.
-        sides: all that took part.
-        agreed: how far the judge agrees with labels; None where a person judged.
-        seed: of the bootstrap.
-    """
-    votes = [vote(bout, row) for bout, row in judged]
-    asked = [row for _, row in judged if not row.get("same")]
-    turned = sum(bool(row["turned"]) for row in asked)
+def summarize(judged: Sequence[tuple[Match, str]], sides: Sequence[Side], seed: int = 0) -> dict[str, Any]:
+    """Return votes by pair of sides, and the strength of each side in log odds, as plain values."""
+    lengths = {
+        side.name: [len(_text(given).split()) for given in side.answers.values() if given.found] for side in sides
+    }
+    pairs: dict[tuple[str, str], list[int]] = {}
+    for bout, verdict in judged:
+        pairs.setdefault(bout.sides, [0, 0, 0])[int(2 - 2 * bout.score(verdict))] += 1
     return {
-        "questions": len({one.question for one in votes}),
-        "votes": len(votes),
-        "same": len(votes) - len(asked),
-        "turned": turned,
-        "turned_share": round(turned / len(asked), 4) if asked else 0.0,
-        "sides": [{"side": side.name, "answers": len(side.answers), "words": _words(side)} for side in sides],
-        "pairs": strengths.counts(votes),
-        "plain": strengths.fit(votes, seed).to_dict() if votes else None,
-        "length_controlled": strengths.fit(votes, seed, length=True).to_dict() if votes else None,
-        "agreement": None if agreed is None else agreed.to_dict(),
-        "decides": agreed is None or agreed.decides,
-        "decides_from": DECIDES,
+        "questions": len({bout.question for bout, _ in judged}),
+        "votes": len(judged),
+        "sides": [
+            {"side": name, "answers": len(side.answers), "words": round(float(np.mean(own)), 1) if own else 0.0}
+            for side in sides
+            for name, own in [(side.name, lengths[side.name])]
+        ],
+        "pairs": [
+            {"first": first, "second": second, "wins": wins, "ties": ties, "losses": losses}
+            for (first, second), (wins, ties, losses) in pairs.items()
+        ],
+        "strengths": strengths([(bout.question, *bout.sides, bout.score(verdict)) for bout, verdict in judged], seed),
     }
 
 
-def _words(side: Side) -> float:
-    counts = [len(metrics.words(_shown(given))) for given in side.answers.values() if given.found]
-    return round(sum(counts) / len(counts), 1) if counts else 0.0
+def strengths(votes: Sequence[tuple[str, str, str, float]], seed: int = 0) -> list[dict[str, Any]]:
+    """Fit strengths to votes (question, first side, second side, score of the first), strongest first.
+
+    Strengths are log odds that sum to 0. `beats` is the expected share of questions won against another side.
+    """
+    names = list(dict.fromkeys(side for vote in votes for side in vote[1:3]))
+    questions = {name: i for i, name in enumerate(dict.fromkeys(vote[0] for vote in votes))}
+    wins = np.zeros((len(questions), len(names), len(names)))
+    for question, first, second, score in votes:
+        i, j = names.index(first), names.index(second)
+        wins[questions[question], i, j] += score
+        wins[questions[question], j, i] += 1 - score
+    if not len(wins):
+        return []
+    # One tie for each pair that met, so that a side that won everything has a finite strength.
+    prior = 0.5 * (wins.sum(axis=0) + wins.sum(axis=0).T > 0)
+    draws = np.random.default_rng(seed).multinomial(len(wins), [1 / len(wins)] * len(wins), RESAMPLES)
+    fitted = _fit(wins.sum(axis=0) + prior)
+    low, high = np.percentile(_fit(np.einsum("dq,qij->dij", draws, wins) + prior), (2.5, 97.5), axis=0)
+    odds = 1 / (1 + np.exp(fitted[None, :] - fitted[:, None]))
+    beats = (odds.sum(axis=1) - 0.5) / max(1, len(names) - 1)
+    found = [
+        {
+            "side": name, "strength": round(float(fitted[i]), 4), "low": round(float(low[i]), 4),
+            "high": round(float(high[i]), 4), "beats": round(float(beats[i]), 4),
+        }
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+    return sorted(found, key=lambda one: -one["strength"])
+
+
+def _fit(wins: Any) -> Any:
+    """Maximise the likelihood by minorization (Hunter 2004), for a stack of win tables (..., sides, sides)."""
+    total = wins + np.swapaxes(wins, -1, -2)
+    odds = np.ones(wins.shape[:-1])
+    for _ in range(_STEPS):
+        odds = wins.sum(axis=-1) / (total / (odds[..., :, None] + odds[..., None, :])).sum(axis=-1)
+        odds /= np.exp(np.log(odds).mean(axis=-1, keepdims=True))
+    return np.log(odds)

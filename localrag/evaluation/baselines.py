@@ -1,11 +1,9 @@
-"""What localrag is compared with: one plain prompt over five passages, and the question alone.
+"""Baselines to compare with: one plain prompt over five passages, and the question alone.
 
-- **Plain** is what somebody would write first: the five passages that the same search finds, the best first, one
-  instruction, and whatever the model replies. Nothing is weighed, joined, cited or checked.
-- **ClosedBook** shows the model no document at all: what it gets right so, it remembers or guesses.
-
-Neither tells apart whether it answered or declined, as localrag does; `declines` reads that from the reply's words, in
-English and, less surely, in German, Spanish and Chinese.
+Plain is what anybody would write first: the five passages that the same search finds, one instruction, and whatever
+the model replies. ClosedBook shows no document at all: what it gets right, it remembers or guesses. Neither reports
+whether it declined; `declines` reads that from the reply, in English and, less reliably, in German, French, Spanish and
+Chinese.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ _CHOICES = "Reply with one of: {choices}."
 
 
 class Searcher(Protocol):
-    """What is needed of an Assistant."""
+    """The part of an Assistant that is needed."""
 
     def search(
         self, question: str, *, libraries: Sequence[str], k: int, documents: Sequence[str] | None, join: bool
@@ -46,10 +44,10 @@ class Plain:
     """An `Asker` that puts the five best passages and the question into one prompt.
 
     Args:
-        searcher: finds the passages, as they stand in the library: neighbours are not joined.
-        load: gives the model; called when there is something to ask it.
-        choices: the replies that a question with a label may have.
-        labelled: the questions that have one, by their words.
+        searcher: finds the passages; neighbours are not joined.
+        load: loads the model at the first question.
+        choices: the possible replies to questions with a label.
+        labelled: the questions with a label.
     """
 
     searcher: Searcher
@@ -63,14 +61,13 @@ class Plain:
         self, question: str, *, libraries: Sequence[str], documents: Sequence[str] | None, mode: Mode,
         stop: Callable[[], bool],
     ) -> Iterator[Event]:  # fmt: skip
-        """The mode is not looked at."""
         began = time.monotonic()
         passages = self._passages(question, libraries, documents)
         retrieve = time.monotonic() - began
         yield Found(tuple(passages))
         if self._model is None:
             self._model = self.load()
-            # No question pays for the loading of the model.
+            # Loading the model is not part of a question's time.
             began = time.monotonic() - retrieve
         choices = self.choices if question in self.labelled else ()
         done, first = Completed("", Usage(), "stopped"), None
@@ -105,7 +102,7 @@ class Plain:
         text = "\n\n".join(f"[{number}] {passage.text}" for number, passage in enumerate(passages, 1))
         return [
             Message("system", PLAIN_RULES),
-            Message("user", f"Passages:\n\n{text}\n\nQuestion: {question}{_told(choices)}"),
+            Message("user", f"Passages:\n\n{text}\n\nQuestion: {question}{_choice_rule(choices)}"),
         ]
 
 
@@ -119,10 +116,10 @@ class ClosedBook(Plain):
         return ()
 
     def _messages(self, question: str, passages: Sequence[Passage], choices: Sequence[str]) -> list[Message]:
-        return [Message("system", CLOSED_RULES), Message("user", f"Question: {question}{_told(choices)}")]
+        return [Message("system", CLOSED_RULES), Message("user", f"Question: {question}{_choice_rule(choices)}")]
 
 
-def _told(choices: Sequence[str]) -> str:
+def _choice_rule(choices: Sequence[str]) -> str:
     return "\n\n" + _CHOICES.format(choices="; ".join(choices)) if choices else ""
 
 
@@ -140,7 +137,7 @@ _SOFTLY = r"(?:(?:explicitly|directly|specifically|clearly|expressly|further|cur
 _DECLINES = (
     rf"^(?:it |this |that |the answer |the information )?(?:is |was |are )?not {_SOFTLY}{_SEEN}\b",
     r"^(?:n/?a|none|unknown|no answer|no information|no mention|not applicable|unanswerable)(?:\W*$|[.,;:])",
-    # Not every information: what "confidential information does not include" is an answer.
+    # Not any information: "confidential information does not include ..." is an answer.
     r"^(?:the )?(?:provided |given |available )?information(?: \w+){0,4} (?:do(?:es)?|did) ?n[o'’]t ",
     rf"\b{_WHAT}(?: \w+){{0,4}} (?:do(?:es)?|did) ?n[o'’]t {_SOFTLY}"
     r"(?:say|mention|contain|provide|specify|state|include|answer|give|address|define|describe|discuss|list|indicate|"
@@ -171,9 +168,9 @@ _FIRST = re.compile(r".{1,240}?(?:[.!?](?=\s|$)|[。！？\n]|$)", re.S)
 
 
 def declines(reply: str, choices: Sequence[str] = ()) -> bool:
-    """True where a reply says, in its first sentence, that the answer is not there; and where it says nothing.
+    """Return whether a reply is empty or says in its first sentence that the answer is not there.
 
-    Of a question with choices, the choice made decides: that of "Not mentioned" declines.
+    For a question with choices, the choice decides: "Not mentioned" declines.
     """
     reply = reply.strip()
     if not re.search(r"\w", reply):

@@ -1,36 +1,44 @@
-"""Questions with known answers, one JSON object a line, and the documents of a library that they are about.
+"""Questions with known answers, one JSON object per line, and the library kept for their documents.
 
-Each line has `question`, `answer`, `doc`, `evidence`, `page` and `id`; `evidence` may be empty and `page` null.
-It may have `answerable` (false: the documents do not say; `doc` may then be null, for all of them), `label` (the answer
-is one of a few choices), `category`, `lang`, `docs` (several documents are needed) and `draft` (true: written by a
-model, and nobody has looked at it yet). Others are kept as text, to choose questions by. BEIR folders are read by
-beir.py.
+A line has `question`, `answer`, `doc`, `evidence`, `page` and `id`; `evidence` may be empty and `page` null. Optional:
+`answerable` (false: the documents do not say; `doc` may be null), `label` (the answer is one of a few choices),
+`category`, `lang`, `docs` (several documents are needed), `grades` (how useful each document is, by path) and `draft`
+(true: written by a model, not reviewed yet).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from localrag.api import Library, library_names, open_library
 from localrag.errors import NotFoundError, UsageError
+from localrag.ingest.scan import root_of
+from localrag.settings import Settings
 from localrag.types import Document
 
 _FORM = "Each line is a JSON object with question, answer, doc, evidence, page and id; see docs/evaluation.md."
-# Fields of the development sets that say the same as `category`.
+# Fields that development sets use in place of `category`.
 _CATEGORIES = ("category", "question_type", "answer_type", "label")
-# What no question is chosen by.
+# Fields too long to select questions by.
 _LONG = ("question", "answer", "evidence")
-_NAMED = 12
+_MAX_NAMED = 12
+
+# Settings that decide what a library contains; another value needs another library.
+_INGEST_SETTINGS = ("embedder", "ocr", "ocr_languages", "archive_depth")
+_GLANCE = 65_536  # bytes of a JSONL file that show whether it holds questions
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question, its known answer and where that stands; `page` is 1-based."""
+    """A question, its known answer and where the answer is; `page` counts from 1."""
 
     id: str
     question: str
@@ -44,24 +52,24 @@ class Question:
     lang: str = ""
     docs: tuple[str, ...] = ()
     draft: bool = False
-    # How useful each document is, where people have judged that (BEIR): pairs of a path and a grade, 0 for no use.
+    # How useful each document is, if people have graded them: (path, grade); 0 is useless.
     grades: tuple[tuple[str, int], ...] = ()
-    # All that the line says in a word, for `where`; the last one, so that it is no part of the digest.
+    # Every short field of the line, for `where`. Keep it last: the digest leaves it out.
     fields: tuple[tuple[str, str], ...] = ()
 
     @property
     def documents(self) -> tuple[str, ...]:
-        """All documents that the answer needs, or that do not say; empty where that is the whole library."""
+        """The documents that the answer needs; empty means the whole library."""
         return self.docs or ((self.doc,) if self.doc else ())
 
     @property
     def digest(self) -> str:
-        """Changes when anything that is scored does, so that an old result is not taken for a new one."""
-        # Looking at a draft and leaving it as it is changes no result.
+        """A digest of everything that is scored, so that old results are not taken for new ones."""
+        # Reviewing a draft changes no result.
         return hashlib.sha256(repr(astuple(replace(self, draft=False))[:-1]).encode()).hexdigest()[:12]
 
     def field(self, name: str) -> str | None:
-        """What the line says under this name, as text ("true" and "false" of a truth value); None where nothing."""
+        """Return the line's value of this name as text, or None."""
         return dict(self.fields).get(name)
 
 
@@ -69,8 +77,8 @@ def load(path: Path) -> list[Question]:
     """Read a file of questions.
 
     Raises:
-        NotFoundError: there is no such file.
-        UsageError: a line is not a question, or two have one id; the line's number is said.
+        NotFoundError: the file is missing.
+        UsageError: a line is not a question, or two lines have the same id.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -101,34 +109,31 @@ def _question(row: Any) -> Question:
     if not isinstance(row, Mapping):
         raise TypeError("it is not a JSON object")
     page, docs, answerable = row.get("page"), row.get("docs") or (), row.get("answerable", True)
-    draft = row.get("draft", False)
+    draft, grades = row.get("draft", False), row.get("grades") or {}
     if page is not None and (isinstance(page, bool) or not isinstance(page, int) or page < 1):
         raise ValueError(f"page is {page!r}, not a number from 1 or null")
     if not isinstance(docs, list | tuple) or not all(isinstance(doc, str) for doc in docs):
         raise ValueError(f"docs is {docs!r}, not a list of paths")
-    if not isinstance(answerable, bool):
-        raise ValueError(f"answerable is {answerable!r}, not true or false")
-    if not isinstance(draft, bool):
-        raise ValueError(f"draft is {draft!r}, not true or false")
-    no_doc = not answerable or bool(docs)
+    if not isinstance(grades, dict) or not all(isinstance(grade, int) for grade in grades.values()):
+        raise ValueError(f"grades is {grades!r}, not a grade for each path")
+    docs = docs or [doc for doc, grade in grades.items() if grade > 0]
+    for name, value in (("answerable", answerable), ("draft", draft)):
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is {value!r}, not true or false")
+    short = {"answerable": True, **row}.items()
     return Question(
-        id=_text(row, "id"), question=_text(row, "question"), answer=_text(row, "answer", empty=not answerable),
-        doc=_text(row, "doc", empty=no_doc), evidence=_text(row, "evidence", empty=True), page=page,
-        answerable=answerable,
-        label=_text(row, "label", empty=True) or None,
+        id=_text(row, "id"), question=_text(row, "question"),
+        answer=_text(row, "answer", empty=not answerable or bool(grades)),
+        doc=_text(row, "doc", empty=not answerable or bool(docs)), evidence=_text(row, "evidence", empty=True),
+        page=page, answerable=answerable, label=_text(row, "label", empty=True) or None,
         category=next((found for name in _CATEGORIES if (found := _text(row, name, empty=True))), ""),
-        lang=_text(row, "lang", empty=True), docs=tuple(docs), draft=draft, fields=_fields(row),
+        lang=_text(row, "lang", empty=True), docs=tuple(docs), draft=draft, grades=tuple(grades.items()),
+        fields=tuple(
+            (name, value if isinstance(value, str) else json.dumps(value))
+            for name, value in short
+            if name not in _LONG and isinstance(value, str | int | float)
+        ),
     )  # fmt: skip
-
-
-def _fields(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """What is said in a word or a number; whether it is answerable is always said."""
-    said = {"answerable": True, **row}
-    return tuple(
-        (name, value if isinstance(value, str) else json.dumps(value))
-        for name, value in said.items()
-        if name not in _LONG and isinstance(value, str | int | float)
-    )
 
 
 def _text(row: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
@@ -142,37 +147,34 @@ def _text(row: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
     return value
 
 
-# --- a sample -----------------------------------------------------------------------------------------------
+# --- samples ------------------------------------------------------------------------------------------------
 
 
 def where(questions: Sequence[Question], wanted: Mapping[str, str]) -> list[Question]:
-    """The questions whose lines say all of this; case does not count.
+    """Return the questions whose fields have these values, ignoring case.
 
     Raises:
-        UsageError: no line has a field of this name, or none with this value; what there is instead is said.
+        UsageError: no question has such a field, or none has this value; the hint lists what there is.
     """
     found = list(questions)
     for name, value in wanted.items():
-        values = dict.fromkeys(said for question in found if (said := question.field(name)) is not None)
+        values = dict.fromkeys(own for question in found if (own := question.field(name)) is not None)
         if not values:
             names = sorted({name for question in found for name, _ in question.fields})
             raise UsageError(f"no question has the field {name!r}", f"There are: {', '.join(names)}.")
         found = [question for question in found if (question.field(name) or "").lower() == value.lower()]
         if not found:
-            some = ", ".join(map(repr, list(values)[:_NAMED])) + (" ..." if len(values) > _NAMED else "")
+            some = ", ".join(map(repr, list(values)[:_MAX_NAMED])) + (" ..." if len(values) > _MAX_NAMED else "")
             raise UsageError(f"no question has {name} = {value!r}", f"There are: {some}")
     return found
 
 
 def sample(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
-    """A seeded sample in which each category, answerable and not, has its share; in the order of the file.
+    """Return a seeded sample, stratified by category and answerability, in the order of the file.
 
-    The same questions, limit and seed give the same sample, and a smaller limit a part of it: what was asked of fifty
-    questions serves the first fifty of a hundred. None as limit takes all.
-
-    Each stratum is put into a random order and spread evenly over the interval from 0 to 1, from a random start (a
-    systematic sample: Cochran 1977, "Sampling Techniques", 8); the first of all are taken. A stratum so has its share
-    to within one question, and on the average exactly.
+    A smaller limit gives a part of a larger sample, so that results for 50 questions serve the first 50 of 100. Each
+    stratum is shuffled and spread evenly over 0 to 1 from a random start (systematic sampling: Cochran 1977, "Sampling
+    Techniques", 8), and the first of all are taken: each stratum has its share to within one question.
     """
     if limit is None or limit >= len(questions):
         return list(questions)
@@ -188,44 +190,12 @@ def sample(questions: Sequence[Question], limit: int | None, seed: int) -> list[
     return [questions[i] for i in sorted(i for _, i in sorted(places)[:limit])]
 
 
-def sample_documents(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
-    """The questions about a seeded sample of documents, in the order of the file; None as limit takes all.
-
-    Where a document must be read before anything is asked of it, many questions about few documents cost less than few
-    about many. Questions about several documents belong to that set of documents. A smaller limit gives a part.
-    """
-    about = list(dict.fromkeys(question.documents for question in questions))
-    if limit is None or limit >= len(about):
-        return list(questions)
-    chosen = set(random.Random(seed).sample(about, len(about))[:limit])
-    return [question for question in questions if question.documents in chosen]
-
-
-def joined(sets: Sequence[tuple[Path, Sequence[Question]]]) -> list[Question]:
-    """The questions of several files as one set, told apart by the folder of each: ids, documents and categories."""
-    names = [path.resolve().parent.name for path, _ in sets]
-    if len(set(names)) < len(names):
-        names = [f"{name}-{path.stem}" for name, (path, _) in zip(names, sets, strict=True)]
-    return [
-        replace(
-            question, id=f"{name}/{question.id}", category=name,
-            doc=_below(path, question.doc), docs=tuple(_below(path, doc) for doc in question.docs),
-        )
-        for name, (path, questions) in zip(names, sets, strict=True)
-        for question in questions
-    ]  # fmt: skip
-
-
-def _below(path: Path, doc: str) -> str:
-    return f"{path.resolve().parent.name}/{_plain(doc)}" if doc else ""
-
-
 # --- documents ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Questions whose documents are all in the library, with their paths there; the others stay aside."""
+    """Questions whose documents are all in the library, with the paths there, and those with a missing document."""
 
     questions: tuple[Question, ...]
     missing: tuple[Question, ...]
@@ -236,19 +206,19 @@ class Matched:
         return sorted({doc for question in self.missing for doc in question.documents if doc not in self.paths})
 
     def documents(self, question: Question) -> list[str]:
-        """The paths, within the library, of the documents that a question is about."""
+        """Return the library paths of the documents that a question is about."""
         return [self.paths[doc] for doc in question.documents]
 
 
 def match(questions: Sequence[Question], documents: Sequence[Document]) -> Matched:
-    """Find the documents of the questions in a library, which may have been read from a folder further down.
+    """Find the documents of the questions in a library, which may have been ingested from a subfolder.
 
-    A document is found by the end of its whole path. Where none fits, a library's path that is the end of a
-    question's will do, if no other document of the questions has a claim to it.
+    A document is found by the end of its full path. If none fits, a library path that is the end of a question's path
+    will do, unless another document of the questions has a claim to it.
     """
     wanted = list(dict.fromkeys(doc for question in questions for doc in question.documents))
     places = {f"{document.root}/{document.path}": document.path for document in documents}
-    # By file name first: comparing every document with every question's takes minutes over ten thousand.
+    # Group by file name: comparing every pair takes minutes for ten thousand documents.
     named: dict[str, list[str]] = {}
     for place in places:
         named.setdefault(_name(place), []).append(place)
@@ -266,16 +236,16 @@ def match(questions: Sequence[Question], documents: Sequence[Document]) -> Match
         claimants = [doc for doc in left.get(_name(path), ()) if path not in taken and _ends(doc, path)]
         if len(claimants) == 1:
             paths[claimants[0]] = path
-    inside: Callable[[Question], bool] = lambda question: all(doc in paths for doc in question.documents)  # noqa: E731
+    complete = [all(doc in paths for doc in question.documents) for question in questions]
     return Matched(
-        tuple(question for question in questions if inside(question)),
-        tuple(question for question in questions if not inside(question)),
+        tuple(question for question, all_found in zip(questions, complete, strict=True) if all_found),
+        tuple(question for question, all_found in zip(questions, complete, strict=True) if not all_found),
         paths,
     )
 
 
 def _ends(path: str, end: str) -> bool:
-    """True where a path ends with another, by whole names."""
+    """Return whether a path ends with another, by whole names."""
     path, end = _plain(path), _plain(end).strip("/")
     return path == end or path.endswith(f"/{end}")
 
@@ -286,3 +256,119 @@ def _plain(path: str) -> str:
 
 def _name(path: str) -> str:
     return _plain(path).rpartition("/")[2]
+
+
+# --- the library of a dataset's documents -------------------------------------------------------------------
+#
+# It is stored apart from the user's libraries (`<data>/evaluation/NAME`), so no ordinary question is answered from it.
+# It belongs to a folder of documents and to the settings it was ingested with, and is updated at every run.
+
+
+class _EvaluationSettings(Settings):
+    """The same settings, with libraries in the evaluation folder."""
+
+    __slots__ = ()
+
+    @property
+    def indexes_dir(self) -> Path:
+        return self.evaluation_dir
+
+
+def apart(settings: Settings) -> Settings:
+    """Return settings whose libraries are those kept for evaluation."""
+    return _EvaluationSettings(**{item.name: getattr(settings, item.name) for item in fields(Settings)})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The folder of a dataset's documents, and files in it that are none."""
+
+    folder: Path
+    leave_out: frozenset[Path] = frozenset()
+
+
+def source_of(
+    dataset: Path, questions: Sequence[Question], documents: Path | None, other: Iterable[Path] = ()
+) -> Source:
+    """Return the folder of a dataset's documents, without files of questions, which would be cited as answers.
+
+    Args:
+        dataset: the file of questions.
+        questions: its questions.
+        documents: a folder given by the user; by default, the smallest that holds the named documents.
+        other: further files to leave out, such as results.
+
+    Raises:
+        NotFoundError: no folder was given, and no document is below the dataset's own folder.
+    """
+    folder = root_of(documents)[0] if documents is not None else _common_folder(dataset, questions)
+    keys = [path for path in folder.rglob("*.jsonl") if _holds_questions(path)]
+    # Leave out a link under its own name too, since that is how the scan finds it.
+    left = {place for path in (*keys, dataset, *other) for place in (path.resolve(), path.parent.resolve() / path.name)}
+    return Source(folder, frozenset(left))
+
+
+def _common_folder(dataset: Path, questions: Sequence[Question]) -> Path:
+    base = dataset.resolve().parent
+    named = dict.fromkeys(doc for question in questions for doc in question.documents)
+    there = [found for doc in named if (found := (base / doc).resolve()).is_file() and found.is_relative_to(base)]
+    if not there:
+        raise NotFoundError(
+            f"the documents of {str(dataset)!r} are not below its folder",
+            "Name their folder with --documents DIR, or a library that has them with --library NAME.",
+        )
+    return Path(os.path.commonpath([path.parent for path in there]))
+
+
+def _holds_questions(path: Path) -> bool:
+    """Return whether a file holds questions, drafts or results of an evaluation."""
+    try:
+        with path.open("rb") as stream:
+            first = json.loads(stream.read(_GLANCE).split(b"\n", 1)[0])
+    except (OSError, ValueError):
+        return False
+    return isinstance(first, dict) and (
+        {"question", "answer", "id"} <= first.keys() or {"run", "settings"} <= first.keys()
+    )
+
+
+def library_of(source: Source, settings: Settings) -> Library:
+    """Open the library kept for these documents and settings; it may be empty."""
+    decides = [str(source.folder), *(repr(getattr(settings, name)) for name in _INGEST_SETTINGS)]
+    digest = hashlib.sha256("\n".join(decides).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    legible = re.sub(r"[^\w.-]+", "-", "-".join(source.folder.parts[-2:])).strip(".-")[:60] or "documents"
+    return open_library(f"{legible}-{digest}", settings=apart(settings), create=True)
+
+
+def listed(settings: Settings) -> list[dict[str, Any]]:
+    """Return name, folder, roots, documents and bytes of every library kept for evaluation."""
+    rows = []
+    for name in library_names(apart(settings)):
+        library = open_library(name, settings=apart(settings))
+        try:
+            status = library.status()
+        finally:
+            library.close()
+        rows.append({key: status[key] for key in ("name", "folder", "roots", "documents", "bytes")})
+    return rows
+
+
+def forget(name: str, settings: Settings) -> None:
+    """Delete a library kept for evaluation."""
+    if name not in library_names(apart(settings)):
+        raise NotFoundError(f"no library {name!r} is kept for evaluation", "List them: localrag eval forget")
+    open_library(name, settings=apart(settings)).forget()
+
+
+def refuse_ingest_settings(changed: Iterable[str]) -> None:
+    """Refuse to compare settings of ingestion on a library that has been ingested already.
+
+    Raises:
+        UsageError: one of these settings decides what a library contains.
+    """
+    for name in changed:
+        if name in _INGEST_SETTINGS:
+            raise UsageError(
+                f"{name} decides how documents are ingested, and --library names a library that has been ingested",
+                "Give the folder of documents with --documents DIR instead.",
+            )

@@ -1,8 +1,7 @@
-"""Questions drafted from a person's own documents, for them to correct.
+"""Draft questions from a person's own documents, for them to correct.
 
-A model writes a question and an answer to a passage; code decides whether that may stand. What it cannot decide is
-whether the question is a good one, or whether other passages answer it as well: every draft says `draft: true` until
-somebody has looked at it.
+A model writes a question and an answer to a passage; code decides whether they may stay. Code cannot decide whether the
+question is good, or whether other passages answer it too: each draft has `draft: true` until somebody reviews it.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ from localrag.store.sentences import sentences
 from localrag.types import Passage
 
 _TOKENS = 160
-_FEWEST_WORDS = 25  # of a passage worth a question
-_LONGEST_ANSWER = 25
-_QUESTION = (4, 45)
+_MIN_WORDS = 25  # of a passage
+_MAX_ANSWER = 25
+_MIN_QUESTION, _MAX_QUESTION = 4, 45
 _POINTS_AT_PASSAGE = re.compile(
     r"\b(?:this|the|that|above|given|provided|following)\s+(?:\w+\s+)?"
     r"(?:passage|text|excerpt|paragraph|section above|snippet|sentence)\b|\baccording to the (?:document|text)\b",
@@ -40,7 +39,7 @@ _POINTS_AT_PASSAGE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A question with its answer and where that stands, as the line of a dataset."""
+    """A question with its answer and location, as a line of a dataset."""
 
     id: str
     question: str
@@ -55,15 +54,15 @@ class Draft:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the passages tried; `dropped` counts drafts by the check that they failed."""
+    """What happened to the passages tried; `dropped` counts drafts by the check they failed."""
 
     kept: int = 0
-    there: int = 0
+    existing: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
 
 def passages(library: Library, globs: Sequence[str] | None, seed: int) -> Iterator[tuple[str, StoredChunk]]:
-    """Passages worth a question, each with its id: one of each document in turn, both in a seeded order.
+    """Yield passages worth a question with their draft ids, one of each document in turn, in a seeded order.
 
     Raises:
         NotFoundError: the globs match no document.
@@ -84,9 +83,9 @@ def passages(library: Library, globs: Sequence[str] | None, seed: int) -> Iterat
 
 
 def _worth_asking(text: str) -> bool:
-    """Whether there is enough to read in it: tables of contents and rows of figures are mostly no words."""
+    """Return whether a text has enough words; tables of contents and rows of figures have not."""
     found = metrics.words(text)
-    return len(found) >= _FEWEST_WORDS and sum(word.isalpha() for word in found) >= 0.6 * len(found)
+    return len(found) >= _MIN_WORDS and sum(word.isalpha() for word in found) >= 0.6 * len(found)
 
 
 def _id(chunk: StoredChunk) -> str:
@@ -95,54 +94,54 @@ def _id(chunk: StoredChunk) -> str:
 
 
 def check(reply: str, text: str, others: Sequence[str]) -> tuple[str, str, str] | str:
-    """A model's reply as question, answer and evidence (both as they stand in the text), or why it is dropped.
+    """Return question, answer and evidence (both verbatim from the text), or the reason to drop a reply.
 
     Args:
         reply: JSON with question and answer.
-        text: of the passage.
-        others: questions that are there already.
+        text: the passage.
+        others: the questions so far.
     """
     try:
         row = json.loads(reply)
         question, answer = " ".join(row["question"].split()), row["answer"].strip(" .\n\t")
     except (ValueError, TypeError, KeyError, AttributeError):
         return "the reply was cut off"
-    asked, said = metrics.words(question), metrics.words(answer)
-    place = _place(answer, text) if said else None
+    question_words, answer_words = metrics.words(question), metrics.words(answer)
+    place = _place(answer, text) if answer_words else None
     if place is None:
-        return "the answer does not stand in the passage"
-    if len(said) > _LONGEST_ANSWER or len(said) > 0.5 * len(metrics.words(text)):
+        return "the answer is not in the passage"
+    if len(answer_words) > _MAX_ANSWER or len(answer_words) > 0.5 * len(metrics.words(text)):
         return "the answer is too long"
-    if not _QUESTION[0] <= len(asked) <= _QUESTION[1] or not question.endswith(("?", "？")):
-        return "it is no question"
+    if not _MIN_QUESTION <= len(question_words) <= _MAX_QUESTION or not question.endswith(("?", "？")):
+        return "it is not a question"
     if _POINTS_AT_PASSAGE.search(question):
         return "the question points at the passage"
-    if f" {' '.join(asked)} " in f" {' '.join(metrics.words(text))} ":
+    if f" {' '.join(question_words)} " in f" {' '.join(metrics.words(text))} ":
         return "the question is the passage"
-    if f" {' '.join(said)} " in f" {' '.join(asked)} ":
+    if f" {' '.join(answer_words)} " in f" {' '.join(question_words)} ":
         return "the question gives the answer away"
-    if not _content(asked) & _content(metrics.words(text)):
+    if not _content(question_words) & _content(metrics.words(text)):
         return "the question is about something else"
-    if any(_content(asked) == _content(metrics.words(other)) for other in others):
-        return "there is such a question already"
+    if any(_content(question_words) == _content(metrics.words(other)) for other in others):
+        return "there is already such a question"
     start, end = _sentence(text, *place)
     return question, text[place[0] : place[1]], text[start:end]
 
 
 def _place(words: str, text: str) -> tuple[int, int] | None:
-    """Where an answer stands; in scripts without spaces between words, it may stand in the middle of a row of them."""
+    """Locate an answer; in scripts without spaces it may be inside a run of characters."""
     place = locate(words, text)
     start = -1 if place or words.isascii() else text.find(words)
     return place or ((start, start + len(words)) if start >= 0 else None)
 
 
 def _content(words: Sequence[str]) -> set[str]:
-    """The words by which questions are told apart: none of the short ones, but numbers."""
+    """Return the words that tell questions apart: long ones and numbers."""
     return {word for word in words if len(word) > 3 or not word.isascii() or not word.isalpha()}
 
 
 def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
-    """The sentence, or the sentences, that a span lies in."""
+    """Return the bounds of the sentences that a span touches."""
     own = [(first, last) for first, last in sentences(text) if first < end and last > start]
     return (min(first for first, _ in own), max(last for _, last in own)) if own else (start, end)
 
@@ -151,23 +150,23 @@ def make(
     library: Library, generator: Generator, path: Path, *, wanted: int, seed: int = 0,
     documents: Sequence[str] | None = None, stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Tally]:  # fmt: skip
-    """Draft questions until the file holds as many as are wanted, or no passage is left; tells of each passage tried.
+    """Draft questions until the file holds `wanted` of them or no passage is left; yields after each passage.
 
-    Each draft is on the disk before the next is begun. A passage that the file has a draft of is not tried again, nor
-    any that came before it, so the same command goes on where it stopped.
+    Each draft is on the disk before the next begins. The passages up to the last one with a draft in the file are not
+    tried again, so the same command continues.
 
     Raises:
         NotFoundError: the globs match no document.
         UsageError: the file holds something else.
     """
-    there = _read(path)
-    questions = list(there.values())
-    tally = Tally(there=len(there))
+    existing = _read(path)
+    questions = list(existing.values())
+    tally = Tally(existing=len(existing))
     yield tally
     candidates = list(passages(library, documents, seed))
-    done = max((number for number, (name, _) in enumerate(candidates, 1) if name in there), default=0)
+    done = max((number for number, (name, _) in enumerate(candidates, 1) if name in existing), default=0)
     for name, chunk in candidates[done:]:
-        if tally.there + tally.kept >= wanted or stop():
+        if tally.existing + tally.kept >= wanted or stop():
             return
         reply = _ask(generator, _passage(library.name, chunk), stop)
         if reply is None:
@@ -185,7 +184,7 @@ def make(
 
 
 def _ask(generator: Generator, passage: Passage, stop: Callable[[], bool]) -> str | None:
-    """The model's reply; None where it was stopped."""
+    """Return the model's reply, or None if it was stopped."""
     messages = prompts.draft_prompt(passage)
     for event in generator.generate(messages, max_tokens=_TOKENS, grammar=prompts.DRAFT_GRAMMAR, stop=stop):
         if isinstance(event, Completed):
@@ -201,7 +200,7 @@ def _passage(library: str, chunk: StoredChunk) -> Passage:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """The questions that the file holds already, by id; those that a person wrote or corrected are among them."""
+    """Return the questions in the file by id, including those that a person wrote or corrected."""
     try:
         data = storage.read_bytes(path)
     except FileNotFoundError:
@@ -214,11 +213,11 @@ def _read(path: Path) -> dict[str, str]:
                 found[str(row["id"])] = str(row["question"])
         except (ValueError, KeyError, TypeError):
             if found and number == len(data.splitlines()) and not data.endswith(b"\n"):
-                # Cut off by a crash; its passage is tried again.
+                # Cut off by a crash: try its passage again.
                 storage.write_bytes(path, data[: data.rindex(b"\n") + 1])
                 return found
             raise UsageError(
-                f"line {number} of {str(path)!r} is no question", "Give another file to --out, or mend that line."
+                f"line {number} of {str(path)!r} is not a question", "Give another file to --out, or correct that line."
             ) from None
     if data and not data.endswith(b"\n"):
         storage.append_line(path, "")

@@ -1,16 +1,16 @@
-"""The figures of an evaluation. Pure: words and numbers in, numbers out; nothing here knows a library or a model.
+"""The figures of an evaluation. Pure: words, numbers and ranks in, numbers out.
 
-Exact match and F1 are those of SQuAD (Rajpurkar et al. 2016, "SQuAD: 100,000+ Questions for Machine Comprehension of
-Text", and its script evaluate-v1.1.py): lower case, without punctuation and the articles a, an, the; F1 counts words
-that answer and known answer share. Words of Chinese and Japanese are single characters here, which SQuAD leaves open.
+Exact match and F1 are those of SQuAD (Rajpurkar et al. 2016, script evaluate-v1.1.py): lower case, without punctuation
+and the articles a, an, the. Each Chinese or Japanese character counts as a word here, which SQuAD leaves open.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,11 +18,11 @@ import numpy as np
 from localrag.quantities import CURRENCIES, SCALES
 
 RESAMPLES = 2000
-# The number of a citation in an answer, which is none of its words.
+# The number of a citation in an answer, which is not one of its words.
 MARKER = re.compile(r"\s*\[\d{1,3}\]")
-# Evidence counts as found when this share of its words stands in what was found.
+# Evidence counts as found when this share of its words is in what was found.
 COVERED = 0.7
-_RUN = 3  # words in a row that must be the same before they count as the evidence's own
+_RUN = 3  # consecutive words that must match to count as the evidence's own
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation + "“”‘’«»„…–—•·、。，；：？！（）")
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
@@ -44,7 +44,7 @@ def exact_match(answer: str, known: str) -> bool:
 
 
 def f1(answer: str, known: str) -> float:
-    """Harmonic mean of the shares of words in common; 1 where both are empty."""
+    """Return the harmonic mean of the shares of common words; 1 if both are empty."""
     given, wanted = words(normalized(answer)), words(normalized(known))
     if not given or not wanted:
         return float(given == wanted)
@@ -57,9 +57,9 @@ def words(text: str) -> list[str]:
 
 
 def chosen(answer: str, choices: Iterable[str]) -> str | None:
-    """The choice that an answer makes: the one that stands first in it, the longer of two at one place.
+    """Return the choice that comes first in an answer, the longer of two at one place.
 
-    What a choice adds in brackets need not be said: "No" is "No (contradicted)".
+    A remark in brackets is optional: "No" selects "No (contradicted)".
     """
     places = []
     for choice in choices:
@@ -71,10 +71,10 @@ def chosen(answer: str, choices: Iterable[str]) -> str | None:
 
 
 class Coverage:
-    """How many of the evidence's words stand in texts, in runs of three, as one text after the other is added.
+    """The share of the evidence's words found in texts, in runs of three, as texts are added one by one.
 
-    Pieces of evidence are parted by "[...]"; a piece of fewer words must stand there as a whole. Runs, since single
-    words of a contract stand on most of its pages.
+    "[...]" separates pieces of evidence; a shorter piece must match as a whole. Runs, because single words of a
+    contract occur on most of its pages.
     """
 
     def __init__(self, evidence: str) -> None:
@@ -83,11 +83,11 @@ class Coverage:
         self._sizes = {min(len(piece), _RUN) for piece in self._pieces}
 
     def __bool__(self) -> bool:
-        """False where there is no evidence."""
+        """Return False without evidence."""
         return bool(self._pieces)
 
     def add(self, text: str) -> float:
-        """The share covered by this text and those before it."""
+        """Return the share covered by this text and those before it."""
         read = words(text)
         there = {size: {tuple(read[i : i + size]) for i in range(len(read) - size + 1)} for size in self._sizes}
         for piece, marked in zip(self._pieces, self._marked, strict=True):
@@ -103,7 +103,7 @@ class Coverage:
 
 
 def covered(evidence: str, texts: Iterable[str]) -> float | None:
-    """The share of the evidence's words that stand in the texts; None without evidence."""
+    """Return the share of the evidence's words found in the texts; None without evidence."""
     coverage = Coverage(evidence)
     if not coverage:
         return None
@@ -138,7 +138,7 @@ _DECREASE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number as it is written: its digits' value, the worth of its last place, and what stands around it."""
+    """A number as written: its value, the value of its last digit, and its scale and unit."""
 
     value: float
     step: float
@@ -148,7 +148,7 @@ class Number:
 
 
 def numbers(text: str) -> list[Number]:
-    """The numbers of a text; numbers written as words ("thirty") are not seen."""
+    """Return the numbers of a text, except those written as words ("thirty")."""
     return [_number(match) for match in _NUMBER.finditer(text)]
 
 
@@ -158,7 +158,7 @@ def _number(match: re.Match[str]) -> Number:
         digits = digits.replace(".", "").replace(",", ".")
     digits = digits.replace(",", "")
     value = float(digits)
-    # Accounts write a negative number in brackets; a list item "(3)" holds no currency, comma or decimal.
+    # Accounts write negative numbers in brackets; a list item "(3)" has no currency, comma or decimal.
     bracket = (match["open"] or match["open2"]) and match["close"]
     money = match["before"] or match["before2"] or match["after"]
     amount = bool(money or match["percent"] or re.search(r"[.,]", match["digits"]))
@@ -172,9 +172,9 @@ def _number(match: re.Match[str]) -> Number:
 
 
 def same_number(given: Number, wanted: Number, tolerance: float = 0.01) -> bool:
-    """True where two numbers are equal as far as the coarser of them is written, and within the tolerance.
+    """Return whether two numbers are equal to the precision of the coarser one, and within the tolerance.
 
-    A unit or a per cent sign that only one of them has does not part them: a table in millions writes 82,959.
+    A unit or per cent sign that only one of them has is ignored: a table in millions says 82,959.
     """
     if given.currency and wanted.currency and given.currency != wanted.currency:
         return False
@@ -195,26 +195,26 @@ def _near(given: Number, wanted: Number, first: float, second: float, tolerance:
 
 
 def numeric_match(answer: str, known: str, tolerance: float = 0.01) -> bool | None:
-    """True where every number of the known answer stands in the answer; None where it has none.
+    """Return whether the answer has every number of the known answer; None if that has none.
 
-    A known decrease ("-6.7 percent") may be told in words ("fell by 6.7 %").
+    A known decrease ("-6.7 percent") may be given in words ("fell by 6.7 %").
     """
     wanted = numbers(known)
     if not wanted:
         return None
-    given = _told(answer)
+    given = _signed(answer)
     return all(any(same_number(one, other, tolerance) for one in given) for other in wanted)
 
 
 def unit_match(answer: str, known: str, tolerance: float = 0.01) -> bool | None:
-    """True where every number of the known answer stands in the answer with its unit (per cent, scale, currency).
+    """Return whether the answer has every number of the known answer with its unit (per cent, scale, currency).
 
-    $73,000 is 73 thousand; a currency that the known answer leaves out may be given. None where it has no unit.
+    $73,000 equals 73 thousand; the answer may add a currency. None if the known answer has no unit.
     """
     wanted = numbers(known)
     if not any(number.percent or number.currency or number.scale != 1 for number in wanted):
         return None
-    given = _told(answer)
+    given = _signed(answer)
     return all(any(_same_unit(one, other, tolerance) for one in given) for other in wanted)
 
 
@@ -224,12 +224,59 @@ def _same_unit(given: Number, wanted: Number, tolerance: float) -> bool:
     return _near(given, wanted, given.scale, wanted.scale, tolerance)
 
 
-def _told(answer: str) -> list[Number]:
-    """The numbers of an answer; where it tells of a decrease, also as negative ones."""
+def _signed(answer: str) -> list[Number]:
+    """Return the numbers of an answer, also as negative ones if it describes a decrease."""
     given = numbers(answer)
     if _DECREASE.search(answer):
         given += [replace(one, value=-one.value) for one in given if one.value > 0]
     return given
+
+
+# --- rankings -----------------------------------------------------------------------------------------------
+
+DEPTHS = (1, 3, 5, 10, 20)
+NDCG = 10
+# measure -> question -> figure
+Figures = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The gains of what was found for a question, best first, and in `judged` those of everything there is to find."""
+
+    gains: tuple[int, ...]
+    judged: tuple[int, ...]
+
+    @classmethod
+    def at(cls, rank: int | None) -> Ranked:
+        """Return the ranking of one wanted thing, found at this rank (from 1) or not at all."""
+        return cls((0,) * (rank - 1) + (1,) if rank else (), (1,))
+
+
+def ranking(rankings: Mapping[str, Ranked], depths: Sequence[int] = DEPTHS, mrr: int | None = None) -> Figures:
+    """Return recall, nDCG and MRR of each question, as trec_eval computes them (gains are used as they are).
+
+    Args:
+        rankings: by question.
+        depths: for recall.
+        mrr: count a first hit only down to this rank; None has no limit.
+    """
+    first = "mrr" if mrr is None else f"mrr@{mrr}"
+    table: Figures = {name: {} for name in (*(f"recall@{depth}" for depth in depths), f"ndcg@{NDCG}", first)}
+    for question, ranked in rankings.items():
+        useful = sum(gain > 0 for gain in ranked.judged)
+        for depth in depths:
+            hits = sum(gain > 0 for gain in ranked.gains[:depth])
+            table[f"recall@{depth}"][question] = hits / useful if useful else 0.0
+        best = _dcg(sorted(ranked.judged, reverse=True))
+        table[f"ndcg@{NDCG}"][question] = _dcg(ranked.gains) / best if best else 0.0
+        rank = next((i for i, gain in enumerate(ranked.gains[:mrr], 1) if gain > 0), None)
+        table[first][question] = 1 / rank if rank else 0.0
+    return table
+
+
+def _dcg(gains: Sequence[int]) -> float:
+    return sum(max(gain, 0) / math.log2(rank + 1) for rank, gain in enumerate(gains[:NDCG], 1))
 
 
 # --- over all questions -------------------------------------------------------------------------------------
@@ -249,7 +296,7 @@ class Estimate:
 
 
 def estimate(values: Sequence[float], seed: int = 0) -> Estimate | None:
-    """Mean and percentile bootstrap interval (Efron 1979), the same for the same seed; None of no values."""
+    """Return mean and percentile bootstrap interval (Efron 1979); None without values."""
     if not values:
         return None
     given = np.asarray(values, np.float64)
@@ -261,11 +308,11 @@ def estimate(values: Sequence[float], seed: int = 0) -> Estimate | None:
 def clustered(
     values: Sequence[float], clusters: Sequence[str], over: Sequence[float] | None = None, seed: int = 0
 ) -> Estimate | None:
-    """The mean of values, or the ratio of their sum to that of `over`, with an interval that knows of clusters.
+    """Return the mean of values, or the ratio of their sum to that of `over`, with a cluster bootstrap interval.
 
-    Whole clusters (the questions about one document) are drawn anew (the cluster bootstrap: Davison and Hinkley 1997,
-    "Bootstrap Methods and their Application", 3.8), since questions about one document stand or fall together. With few
-    clusters the interval is too narrow; with one it is a point. None of no values, or where `over` sums to nothing.
+    Whole clusters (the questions about one document) are resampled (Davison and Hinkley 1997, "Bootstrap Methods and
+    their Application", 3.8), because their answers depend on each other. With few clusters the interval is too narrow;
+    with one it is a point. None without values, or if `over` sums to nothing.
     """
     if not values or (over is not None and not sum(over)):
         return None
@@ -283,22 +330,3 @@ def clustered(
 
 def percentile(values: Sequence[float], share: float) -> float | None:
     return float(np.percentile(np.asarray(values, np.float64), share)) if values else None
-
-
-@dataclass(frozen=True, slots=True)
-class Abstention:
-    """How many questions were answered and declined, of those that have an answer and those that do not."""
-
-    answered_present: int = 0
-    declined_present: int = 0
-    answered_absent: int = 0
-    declined_absent: int = 0
-
-    def to_dict(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-def abstention(outcomes: Iterable[tuple[bool, bool]]) -> Abstention:
-    """Counts of pairs (answered, answerable)."""
-    counts = Counter(outcomes)
-    return Abstention(counts[True, True], counts[False, True], counts[True, False], counts[False, False])

@@ -1,15 +1,14 @@
-"""Are the right document, page and words among the passages that a search finds?
+"""Are the right document, page and text among the passages that a search finds?
 
-A question gives a rank for each level that it has a known answer for: the number of passages after which it is found.
+A question gets a rank for each level that it has a known answer for: the number of passages after which it is found.
 
     document   the first passage of a document that the question names
-    documents  every document, where it names several
+    documents  every document, if it names several
     page       the first passage of the known page
     evidence   70 % of the evidence's words are covered, in runs, by passages of the right documents
-    answer     the known answer stands, word for word, in a passage of the right documents; only where it stands so
-               in the document at all
+    answer     a passage of the right documents contains the known answer verbatim (if the documents do at all)
 
-Where people have graded documents (BEIR), documents are ranked instead, each where its best passage stands.
+If people have graded documents (BEIR), documents are ranked instead, each by its best passage.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from localrag.api import Library
-from localrag.evaluation import metrics, ranking
+from localrag.evaluation import metrics
 from localrag.evaluation.datasets import Matched, Question
-from localrag.evaluation.ranking import Figures, Ranked
+from localrag.evaluation.metrics import Figures, Ranked
 from localrag.evaluation.runs import Row, Run
 from localrag.types import Passage
 
 LEVELS = ("document", "documents", "page", "evidence", "answer")
-# Of graded documents, a first one below this rank counts nothing, as BEIR has it.
+# A first graded document below this rank does not count, as in BEIR.
 _MRR = 10
-# Passages looked up at most to find enough documents.
-_MOST_PASSAGES = 640
+# Limit of passages retrieved to find enough documents.
+_MAX_PASSAGES = 640
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The rank of each level that the question has, counting from 1; None was not among the passages."""
+    """The rank of each level that the question has, from 1, or None if it was not found."""
 
     ranks: Mapping[str, int | None]
     coverage: float | None
@@ -45,10 +44,10 @@ def score(question: Question, documents: Sequence[str], passages: Sequence[Passa
     """Score the passages found for a question.
 
     Args:
-        question: with what is known of it.
-        documents: the paths, in the library, of the documents it is about.
+        question: with its known answer.
+        documents: the library paths of the documents it is about.
         passages: best first.
-        verbatim: the answer stands word for word in one of those documents.
+        verbatim: one of those documents contains the answer verbatim.
     """
     wanted = set(documents)
     right = [passage if passage.document in wanted else None for passage in passages]
@@ -64,27 +63,24 @@ def score(question: Question, documents: Sequence[str], passages: Sequence[Passa
         shares = [coverage.add(text) for text in texts]
         ranks["evidence"] = _first(share >= metrics.COVERED for share in shares)
     if verbatim:
-        answer = _row_of_words(question.answer)
-        ranks["answer"] = _first(answer in _row_of_words(text) for text in texts)
+        answer = _joined_words(question.answer)
+        ranks["answer"] = _first(answer in _joined_words(text) for text in texts)
     return Found(ranks, coverage.share if coverage else None)
 
 
 def graded(grades: Mapping[str, int], passages: Sequence[Passage], depth: int) -> tuple[list[str], Ranked]:
-    """The documents found, each where its best passage stands, and their ranking by what they are worth.
-
-    A document whose passage the search holds back, since another says the same, stands behind that one.
-    """
-    found = list(dict.fromkeys(document for passage in passages for document in _documents(passage)))[:depth]
+    """Return the documents found, in the order of their best passages, and their ranking by grade."""
+    # A passage also counts for the documents it was merged with: `also` names each, with its location.
+    found = list(dict.fromkeys(
+        document
+        for passage in passages
+        for document in (passage.document, *(other.split(", ", 1)[0] for other in passage.also))
+    ))[:depth]  # fmt: skip
     gains = tuple(grades.get(document, 0) for document in found)
     return found, Ranked(gains, tuple(grade for grade in grades.values() if grade > 0))
 
 
-def _documents(passage: Passage) -> list[str]:
-    """The document of a passage, then those that it stands for (`also` names each, with its place)."""
-    return [passage.document, *(other.split(", ", 1)[0] for other in passage.also)]
-
-
-def _row_of_words(text: str) -> str:
+def _joined_words(text: str) -> str:
     return f" {' '.join(metrics.words(text))} "
 
 
@@ -96,15 +92,15 @@ def run(
     questions: Sequence[Question], matched: Matched, library: Library, results: Run, *, k: int, within_document: bool,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[Question, Row]]:  # fmt: skip
-    """Search for each question and score it; what `results` holds already is not searched again.
+    """Search for each question and score it, unless `results` has it already.
 
     Args:
-        questions: of which all documents are in the library.
-        matched: where they are.
-        library: what is searched.
+        questions: those whose documents are all in the library.
+        matched: their paths.
+        library: the library to search.
         results: where results are kept.
-        k: passages looked up.
-        within_document: look only in the documents that a question names.
+        k: passages per search.
+        within_document: search only the documents that a question names.
         stop: polled between questions.
     """
     texts = _Texts(library)
@@ -115,32 +111,32 @@ def run(
         row = results.done(question)
         if row is None:
             documents = matched.documents(question)
-            if not warm:  # the first search loads the embedder, which is no part of the latency
+            if not warm:  # the first search loads the embedder, which is not part of the latency
                 library.search(question.question, k=1)
                 warm = True
             globs = (documents or None) if within_document else None
             began = time.perf_counter()
-            passages = _look_up(library, question, k, globs)
+            passages = _search(library, question, k, globs)
             seconds = time.perf_counter() - began
             if question.grades:
                 figures = _graded_result(question, matched, passages, k)
             else:
-                figures = _result(question, documents, passages, texts.hold(documents, question.answer))
+                figures = _result(question, documents, passages, texts.contain(documents, question.answer))
             row = results.add(question, {**_about(question, documents, passages, seconds), **figures})
         yield question, row
 
 
-def _look_up(library: Library, question: Question, k: int, globs: Sequence[str] | None) -> list[Passage]:
-    """The k best passages; where documents are ranked, enough of them for k documents, if there are so many."""
+def _search(library: Library, question: Question, k: int, globs: Sequence[str] | None) -> list[Passage]:
+    """Return the k best passages; to rank documents, enough passages for k documents if there are as many."""
     if not question.grades:
         return library.search(question.question, k=k, documents=globs)
-    asked = 2 * k
+    count = 2 * k
     while True:
-        passages = library.search(question.question, k=asked, documents=globs)
+        passages = library.search(question.question, k=count, documents=globs)
         enough = len({passage.document for passage in passages}) >= k
-        if enough or len(passages) < asked or asked >= _MOST_PASSAGES:
+        if enough or len(passages) < count or count >= _MAX_PASSAGES:
             return passages
-        asked *= 2
+        count *= 2
 
 
 def _about(question: Question, documents: Sequence[str], passages: Sequence[Passage], seconds: float) -> dict[str, Any]:
@@ -181,16 +177,16 @@ def _graded_result(question: Question, matched: Matched, passages: Sequence[Pass
 
 
 class _Texts:
-    """The words of documents, read once."""
+    """The words of documents, cached."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
         self._pages = {document.path: document.pages if document.paged else None for document in library.documents()}
         self._words: dict[str, str] = {}
 
-    def hold(self, documents: Sequence[str], answer: str) -> bool:
-        """True where the words of an answer stand in a row in one of the documents."""
-        wanted = _row_of_words(answer)
+    def contain(self, documents: Sequence[str], answer: str) -> bool:
+        """Return whether one of the documents contains the words of an answer in a row."""
+        wanted = _joined_words(answer)
         return bool(wanted.strip()) and any(wanted in self._of(document) for document in documents)
 
     def _of(self, document: str) -> str:
@@ -198,19 +194,19 @@ class _Texts:
             pages = self._pages[document]
             numbers = [None] if pages is None else range(1, pages + 1)
             texts = [self._library.page_text(document, number) for number in numbers]
-            self._words[document] = _row_of_words("\n".join(texts))
+            self._words[document] = _joined_words("\n".join(texts))
         return self._words[document]
 
 
 def per_question(rows: Sequence[Row], k: int) -> dict[str, Figures]:
-    """The figures of each question, by level and measure."""
+    """Return the figures of each question, by level and measure."""
     levels: dict[str, Figures] = {}
     for level in LEVELS:
         rankings = {row["id"]: _ranked(row, level) for row in rows if level in row["ranks"]}
         if rankings:
             is_graded = any("gains" in row for row in rows)
-            depths = [depth for depth in ranking.DEPTHS if depth <= k]
-            levels[level] = ranking.figures(rankings, depths, _MRR if is_graded else None)
+            depths = [depth for depth in metrics.DEPTHS if depth <= k]
+            levels[level] = metrics.ranking(rankings, depths, _MRR if is_graded else None)
     return levels
 
 
@@ -221,7 +217,7 @@ def _ranked(row: Row, level: str) -> Ranked:
 
 
 def summarize(rows: Sequence[Row], k: int, seed: int = 0) -> dict[str, Any]:
-    """The figures over all rows and by category, as plain values."""
+    """Return the figures over all rows and by category, as plain values."""
     seconds = [row["seconds"] for row in rows]
     levels = per_question(rows, k)
     categories: dict[str, set[str]] = {}

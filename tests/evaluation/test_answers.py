@@ -10,7 +10,7 @@ import pytest
 from localrag import api
 from localrag.answer.assistant import Assistant
 from localrag.errors import ModelError, ModelMissing
-from localrag.evaluation import answers, totals
+from localrag.evaluation import answers
 from localrag.evaluation.datasets import Question, load, match
 from localrag.evaluation.runs import Run
 from localrag.settings import Settings
@@ -65,7 +65,7 @@ def run(settings: Settings, dataset: Path, results: Run, assistant: Any = None, 
 
 def test_answers_are_scored_and_their_quotes_checked(settings: Settings, dataset: Path) -> None:
     rows = run(settings, dataset, Run(None, {}))
-    report = totals.summarize(rows)
+    report = answers.summarize(rows)
     assert report["questions"] == 4 and report["failed"] == 0
     assert report["abstention"] == {
         "answered_present": 3, "declined_present": 0, "answered_absent": 0, "declined_absent": 1,
@@ -120,10 +120,181 @@ class Failing:
 
 def test_a_question_too_long_for_the_model_is_counted_and_the_rest_go_on(settings: Settings, dataset: Path) -> None:
     rows = run(settings, dataset, Run(None, {}), Failing(ModelError("too long")))
-    report = totals.summarize(rows)
+    report = answers.summarize(rows)
     assert (report["questions"], report["failed"]) == (0, 4)
 
 
 def test_a_missing_model_ends_the_run(settings: Settings, dataset: Path) -> None:
     with pytest.raises(ModelMissing):
         run(settings, dataset, Run(None, {}), Failing(ModelMissing("none")))
+
+
+# --- worth ------
+
+CHOICES = ("No", "Not mentioned", "Yes")
+
+
+def scored(question: Question, text: str, *, found: bool = True, quote: str = "", document: str = "a.txt") -> float:
+    cited = (Citation("lib", document, None, None, "", quote, 0, len(quote), 1),) if quote else ()
+    answer = Answer(question.question, text, found, Plan("retrieve", ""), cited)
+    return float(answers.score(question, ["a.txt"], answer, CHOICES)["worth"])
+
+
+def asked(known: str, evidence: str = "", **more: object) -> Question:
+    return replace(Question("1", "What?", known, "a.txt", evidence), **more)  # type: ignore[arg-type]
+
+
+def test_a_label_is_right_or_wrong_and_declining_says_not_mentioned() -> None:
+    absent = asked("Not mentioned", label="NotMentioned")
+    assert scored(absent, "The documents do not say.", found=False) == 1.0
+    assert scored(absent, "Yes, it does.") == 0.0
+    assert scored(asked("Yes", label="Entailment"), "Yes, it does.") == 1.0
+
+
+def test_an_absent_answer_is_worth_declining() -> None:
+    absent = asked("", answerable=False)
+    assert scored(absent, "The documents do not say.", found=False) == 1.0
+    assert scored(absent, "It is forty.") == 0.0
+    assert scored(asked("forty"), "The documents do not say.", found=False) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("known", "said", "value"),
+    [
+        ("12.5 %", "It grew by 12.5 % [1].", 1.0),
+        ("12.5 %", "It grew by 13.5 %.", 0.0),
+        ("46,000", "About 46 thousand people", 1.0),
+        ("central nervous system", "The virus reaches the central nervous system [2].", 1.0),
+        ("central nervous system", "The liver.", 0.0),
+        ("two", "two", 1.0),
+    ],
+)
+def test_figures_must_be_equal_and_words_must_stand_in_the_answer(known: str, said: str, value: float) -> None:
+    assert scored(asked(known, f"It is said that {known} was seen."), said) == value
+
+
+def test_saying_yes_shows_nothing_and_the_clause_does() -> None:
+    clause = asked("Yes", "Neither party may assign this agreement without consent")
+    assert scored(clause, "Yes.") == 0.0
+    assert scored(clause, "Yes.", quote="may assign this agreement without consent") == 0.75
+    assert scored(clause, "Yes.", quote="may assign this agreement without consent", document="b.txt") == 0.0
+    assert scored(clause, "Neither party may assign this agreement without consent.") == 1.0
+
+
+def test_a_date_in_other_words_is_shown_by_its_evidence() -> None:
+    dated = asked("1/13/05", "January 13, 2005")
+    assert scored(dated, "It was signed on January 13, 2005.") == 1.0
+    assert scored(dated, "It was signed on 1 May 2013.") == 0.0
+
+
+def test_of_a_long_answer_words_and_numbers_count_alike() -> None:
+    known = asked("Net sales were 82,959 million in the third quarter and 81,797 million a year later")
+    right_words = scored(known, "Net sales were 11,111 million in the third quarter and 22,222 million a year later")
+    half = scored(known, "Net sales were 82,959 million in the third quarter and 22,222 million a year later")
+    assert right_words < half < scored(known, known.answer) == 1.0
+
+
+# --- totals ----
+
+
+def row(id: str, found: bool, answerable: bool, figures: dict[str, float], **more: Any) -> dict[str, Any]:
+    return {
+        "id": id, "question": "?", "known": "x", "category": "", "answerable": answerable, "documents": [f"{id}.txt"],
+        "found": found, "figures": {"right": 0.0, **figures}, "quotes": 0, "verbatim": 0, "dropped": 0, "unsupported": 0,
+        "sentences": 1, "seconds": 1.0, "first_token": None, **more,
+    }  # fmt: skip
+
+
+def mean(report: dict[str, Any], name: str) -> float:
+    return float(report["rates"][name]["mean"])
+
+
+def with_evidence(quoted: float, given: float, touching: int = 0) -> dict[str, float]:
+    return {"evidence": quoted, "evidence_given": given, "quotes_touching": touching}
+
+
+def test_declining_has_a_precision_and_a_recall() -> None:
+    rows = [
+        row("1", False, False, {"right": 1.0}), row("2", False, False, {"right": 1.0}), row("3", True, False, {}),
+        row("4", False, True, {}), row("5", True, True, {"right": 1.0}),
+    ]  # fmt: skip
+    report = answers.summarize(rows)
+    assert mean(report, "declined_absent") == pytest.approx(2 / 3, abs=1e-4)
+    assert mean(report, "declined_rightly") == pytest.approx(2 / 3, abs=1e-4)
+    assert mean(report, "answered_present") == 0.5 and mean(report, "wrong_when_answered") == 0.5
+
+
+def test_an_answer_beside_the_evidence_is_answered_and_no_more() -> None:
+    rows = [row("1", True, True, with_evidence(0.0, 0.0)), row("2", True, True, with_evidence(0.0, 0.3)),
+            row("3", False, True, with_evidence(0.0, 0.0))]  # fmt: skip
+    report = answers.summarize(rows)
+    assert mean(report, "answered_present") == pytest.approx(2 / 3, abs=1e-4)
+    assert mean(report, "answered_with_evidence") == pytest.approx(1 / 3, abs=1e-4)
+
+
+def test_an_answer_rests_on_the_evidence_only_where_the_model_was_shown_some() -> None:
+    shown = [row("1", True, True, {**with_evidence(0.0, 0.0), "evidence_shown": 0.4}),
+             row("2", True, True, {**with_evidence(0.0, 0.0), "evidence_shown": 0.0}),
+             row("3", False, True, {**with_evidence(0.0, 0.0), "evidence_shown": 1.0}),
+             row("4", True, True, with_evidence(0.0, 0.0))]  # fmt: skip
+    assert mean(answers.summarize(shown), "answered_from_evidence") == pytest.approx(1 / 3, abs=1e-4)
+
+
+def test_citations_have_precision_over_quotes_and_recall_over_evidence() -> None:
+    rows = [row("1", True, True, with_evidence(1.0, 1.0, 1), quotes=3, verbatim=3),
+            row("2", True, True, with_evidence(0.5, 0.5, 1), quotes=1, verbatim=1),
+            row("3", True, False, {}, quotes=4, verbatim=4)]  # fmt: skip
+    report = answers.summarize(rows)
+    assert mean(report, "citation_precision") == 0.5
+    assert mean(report, "citation_recall") == 0.75
+    assert mean(report, "quotes_verbatim") == 1.0
+
+
+def test_no_quotes_have_no_share_of_verbatim_ones() -> None:
+    report = answers.summarize([row("1", True, True, with_evidence(0.0, 0.0))])
+    assert "quotes_verbatim" not in report["rates"] and "citation_precision" not in report["rates"]
+
+
+def test_unsupported_sentences_are_counted_among_those_written() -> None:
+    rows = [row("1", True, True, {}, sentences=3, unsupported=1), row("2", True, True, {}, sentences=1)]
+    assert mean(answers.summarize(rows), "unsupported_sentences") == 0.25
+
+
+def test_questions_about_one_document_are_drawn_together() -> None:
+    alike = [row(str(i), True, True, {"right": float(i < 10)}) for i in range(20)]
+    apart = answers.summarize(alike)["figures"]["right"]
+    for one in alike:
+        one["documents"] = ["a.txt" if int(one["id"]) < 10 else "b.txt"]
+    together = answers.summarize(alike)["figures"]["right"]
+    assert apart["mean"] == together["mean"] == 0.5
+    assert together["high"] - together["low"] > apart["high"] - apart["low"]
+
+
+def labelled(id: str, known: str, chose: str | None, **more: Any) -> dict[str, Any]:
+    return row(
+        id, True, True, {"choice": float(chose == known)}, label="L", **more, chose=chose
+    ) | {"known": known}  # fmt: skip
+
+
+def test_choices_are_compared_with_the_most_common_one() -> None:
+    rows = [labelled("1", "Yes", "Yes"), labelled("2", "Yes", "Not mentioned"), labelled("3", "No", "Yes"),
+            labelled("4", "Yes", "Yes"), labelled("5", "No", None)]  # fmt: skip
+    found = answers.summarize(rows)["choices"]
+    assert found["table"] == {"No": {"Yes": 1, "none": 1}, "Yes": {"Yes": 2, "Not mentioned": 1}}
+    assert found["accuracy"]["mean"] == 0.4 and found["majority"] == {"choice": "Yes", "accuracy": 0.6}
+    assert found["above_majority"]["mean"] == -0.2
+    assert found["macro_f1"] == pytest.approx((2 * 2 / 6 + 0) / 2, abs=1e-4)
+    assert answers.summarize([row("1", True, True, {})])["choices"] is None
+
+
+def test_declining_is_right_where_nothing_is_mentioned() -> None:
+    rows = [labelled("1", "Not mentioned", "Not mentioned") | {"found": False}, labelled("2", "Yes", "Yes")]
+    report = answers.summarize(rows)
+    assert report["abstention"]["declined_absent"] == report["abstention"]["answered_present"] == 1
+    assert mean(report, "declined_rightly") == 1.0
+
+
+def test_old_rows_without_the_newer_counts_are_summarized_too() -> None:
+    old = row("1", True, True, {}, unsupported=2)
+    del old["sentences"], old["documents"]
+    assert mean(answers.summarize([old]), "unsupported_sentences") == 1.0

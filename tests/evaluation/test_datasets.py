@@ -5,11 +5,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from office import QUESTIONS, write
 
+from localrag import api
 from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation import datasets
 from localrag.evaluation.datasets import Question, load, match, sample
+from localrag.events import IngestReport
 from localrag.ingest.scan import walk
+from localrag.settings import Settings
 from localrag.types import Document
 
 ROOT = Path(__file__).parents[2]
@@ -194,18 +198,88 @@ def test_looking_at_a_draft_does_not_make_it_another_question() -> None:
     assert question("1", draft=True).digest == question("1").digest
 
 
-def test_a_sample_of_documents_takes_all_questions_about_each_and_is_the_same_for_the_same_seed() -> None:
-    questions = [Question(f"{doc}{n}", "Why?", "So.", doc) for doc in "abcdef" for n in range(3)]
-    some = datasets.sample_documents(questions, 2, 7)
-    assert len(some) == 6 and len({question.doc for question in some}) == 2
-    assert some == datasets.sample_documents(questions, 2, 7) != datasets.sample_documents(questions, 2, 1)
-    assert datasets.sample_documents(questions, None, 7) == questions == datasets.sample_documents(questions, 6, 7)
+# --- libraries ----
 
 
-def test_joined_sets_are_told_apart_by_their_folders() -> None:
-    same = Question("1", "Why?", "So.", "docs/a.txt", category="x", docs=("docs/a.txt", "docs/b.txt"))
-    nowhere = Question("2", "Who?", "", "", answerable=False)
-    joined = datasets.joined([(Path("/data/one/qa.jsonl"), [same, nowhere]), (Path("/data/two/qa.jsonl"), [same])])
-    assert [question.id for question in joined] == ["one/1", "one/2", "two/1"]
-    assert joined[0].docs == ("one/docs/a.txt", "one/docs/b.txt") and joined[2].doc == "two/docs/a.txt"
-    assert joined[1].doc == "" and [question.category for question in joined] == ["one", "one", "two"]
+def update(library: api.Library, source: datasets.Source) -> IngestReport:
+    return library.ingest(source.folder, leave_out=source.leave_out)
+
+
+def test_the_folder_is_the_smallest_that_holds_the_documents_named(tmp_path: Path) -> None:
+    (tmp_path / "docs/en").mkdir(parents=True)
+    for name in ("docs/en/a.txt", "docs/b.txt", "private.txt"):
+        (tmp_path / name).write_text("words")
+    rows = [{**QUESTIONS[0], "id": name, "doc": name} for name in ("docs/en/a.txt", "docs/b.txt", "docs/gone.txt")]
+    dataset = write(tmp_path / "qa.jsonl", rows)
+    assert datasets.source_of(dataset, load(dataset), None).folder == tmp_path / "docs"
+    only = write(tmp_path / "one.jsonl", rows[:1])
+    assert datasets.source_of(only, load(only), None).folder == tmp_path / "docs/en"
+
+
+def test_documents_elsewhere_are_asked_for(tmp_path: Path) -> None:
+    dataset = write(tmp_path / "qa.jsonl", QUESTIONS)
+    with pytest.raises(NotFoundError) as caught:
+        datasets.source_of(dataset, load(dataset), None)
+    assert "--documents" in caught.value.hint and "--library" in caught.value.hint
+
+
+def test_files_of_questions_and_results_are_no_documents(settings: Settings, dataset: Path, documents: Path) -> None:
+    write(documents / "contracts/drafts.jsonl", QUESTIONS)
+    (documents / "results.jsonl").write_text(json.dumps({"run": "1", "settings": {}}) + "\n")
+    (documents / "data.jsonl").write_text(json.dumps({"rent": 2450}) + "\n")
+    other = documents / "misses.md"
+    other.write_text("# The monthly rent is EUR 2,450")
+    source = datasets.source_of(dataset, load(dataset), documents, [other])
+    library = datasets.library_of(source, settings)
+    report = update(library, source)
+    read = {document.path for document in library.documents()}
+    assert read == {"contracts/lease.txt", "policy.txt", "minutes.txt", "data.jsonl"} and report.complete
+
+
+def test_a_link_to_the_questions_is_no_document_either(settings: Settings, documents: Path, tmp_path: Path) -> None:
+    dataset = write(tmp_path / "elsewhere.jsonl", QUESTIONS)
+    (documents / "qa.jsonl").symlink_to(dataset)
+    for path in (dataset, documents / "qa.jsonl"):
+        source = datasets.source_of(path, load(path), documents)
+        library = datasets.library_of(source, settings)
+        update(library, source)
+        assert "qa.jsonl" not in {document.path for document in library.documents()}
+
+
+def test_a_second_run_reads_only_what_changed(settings: Settings, dataset: Path, documents: Path) -> None:
+    source = datasets.source_of(dataset, load(dataset), None)
+    first = update(datasets.library_of(source, settings), source)
+    (documents / "policy.txt").write_text("Buses are free.")
+    second = update(datasets.library_of(source, settings), source)
+    assert len(first.read) == 3 and second.read == ("policy.txt",) and second.unchanged == 2
+
+
+def test_a_kept_library_lies_apart_from_those_of_the_user(settings: Settings, dataset: Path) -> None:
+    source = datasets.source_of(dataset, load(dataset), None)
+    library = datasets.library_of(source, settings)
+    update(library, source)
+    assert library.folder.parent == settings.evaluation_dir
+    assert library.name not in api.library_names(settings)
+    assert [row["name"] for row in datasets.listed(settings)] == [library.name]
+    datasets.forget(library.name, settings)
+    assert datasets.listed(settings) == [] and not library.folder.exists()
+    with pytest.raises(NotFoundError, match="kept for evaluation"):
+        datasets.forget(library.name, settings)
+
+
+def test_settings_that_decide_what_is_read_have_a_library_of_their_own(settings: Settings, dataset: Path) -> None:
+    source = datasets.source_of(dataset, load(dataset), None)
+    names = {
+        datasets.library_of(source, settings.with_options(**more)).name
+        for more in ({}, {"embedder": "other"}, {"ocr": "off"}, {"passages": 3})
+    }
+    assert len(names) == 3
+    datasets.refuse_ingest_settings(["passages"])
+    with pytest.raises(UsageError, match="embedder decides"):
+        datasets.refuse_ingest_settings(["passages", "embedder"])
+
+
+def test_settings_stay_what_they_are_apart(settings: Settings) -> None:
+    changed = datasets.apart(settings).with_options(passages=3)
+    assert (changed.passages, changed.indexes_dir) == (3, settings.evaluation_dir)
+    assert changed.models_dir == settings.models_dir

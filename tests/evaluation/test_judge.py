@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import ScriptedGenerator
 
+from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation import judge
-from localrag.evaluation.agreement import Given
-from localrag.evaluation.judge import ByCode, ByModel
+from localrag.evaluation.judge import GRADES, ByModel, Given
 from localrag.evaluation.runs import Run
 from localrag.llm.generation import Weighed
 from localrag.types import Message, Usage
@@ -79,40 +81,6 @@ def test_code_tells_what_declines_and_what_is_made_up_so_no_model_is_asked() -> 
     assert model.prompts == []
 
 
-def test_a_pair_is_asked_in_both_orders_and_the_better_wins_whichever_stands_first() -> None:
-    right = lambda last: "Answer 1: It is EUR 2,450" in last  # noqa: E731
-    who = ByModel(leaning(lambda last: (0.5, 0.5) if "N/A" in last else (0.9, 0.1) if right(last) else (0.2, 0.8)))
-    one, two = who.prefer(RENT, WRONG, never), who.prefer(WRONG, RENT, never)
-    assert one is not None and two is not None
-    assert (one.side, one.turned, two.side, two.turned) == ("first", False, "second", False)
-
-
-def test_a_verdict_that_turns_with_the_order_is_a_tie() -> None:
-    # Of nothing it says 1 and 2 alike, so this is no leaning that calibration takes away.
-    who = ByModel(leaning(lambda last: (0.5, 0.5) if "N/A" in last else (0.7, 0.3)))
-    preferred = who.prefer(RENT, WRONG, never)
-    assert preferred is not None and preferred.side == "tie" and preferred.turned
-
-
-def test_leaning_to_the_first_place_is_calibrated_away() -> None:
-    right = lambda last: "Answer 1: It is EUR 2,450" in last  # noqa: E731
-    who = ByModel(leaning(lambda last: (0.8, 0.2) if "N/A" in last else (0.95, 0.05) if right(last) else (0.7, 0.3)))
-    preferred = who.prefer(RENT, WRONG, never)
-    assert preferred is not None and preferred.side == "first" and not preferred.turned
-
-
-def test_the_same_words_are_a_tie_without_asking() -> None:
-    model = ScriptedGenerator()
-    preferred = ByModel(model).prefer(RENT, Given("1", RENT.question, RENT.known, "It is EUR 2,450."), never)
-    assert preferred is not None and preferred.side == "tie" and model.prompts == []
-
-
-def test_code_prefers_the_better_grade_and_a_wrong_answer_is_worse_than_none() -> None:
-    none = Given("1", "What is the rent?", "EUR 2,450", "The documents do not say.")
-    verdicts = [ByCode().prefer(*pair, never) for pair in ((RENT, WRONG), (WRONG, none), (none, RENT), (RENT, RENT))]
-    assert [verdict.side for verdict in verdicts if verdict] == ["first", "second", "second", "tie"]
-
-
 def test_what_was_graded_is_not_graded_again_and_another_answer_is(tmp_path: Path) -> None:
     model = ScriptedGenerator()
     who, path = ByModel(model), tmp_path / "grades.jsonl"
@@ -148,19 +116,9 @@ def test_a_judge_of_other_words_is_another_judge(monkeypatch: pytest.MonkeyPatch
 
 def test_a_judge_that_says_the_same_of_everything_agrees_with_nobody() -> None:
     found = list(judge.on_sample(ByModel(ScriptedGenerator()), Run(None, {})))
-    agreed = judge.of_grades(found)
+    agreed = judge.agreement(found)
     assert agreed is not None and not agreed.decides
     assert agreed.table["right", "right"] > 0 and agreed.table["wrong", "right"] > 20
-
-
-def test_pairs_of_the_sample_are_one_question_each_and_the_same_for_a_seed() -> None:
-    pairs = judge.sample_pairs()
-    assert pairs == judge.sample_pairs() and len(pairs) == judge.SAMPLE_PAIRS
-    assert all(one.question == two.question and one.id != two.id for one, two, _ in pairs)
-    assert {label for _, _, label in pairs} == {"first", "second", "tie"}
-    verdicts = list(judge.pairs_on_sample(ByCode(), Run(None, {})))
-    agreed = judge.of_verdicts(verdicts)
-    assert agreed is not None and agreed.n == judge.SAMPLE_PAIRS
 
 
 def test_a_run_is_summed_up_by_score_and_grades() -> None:
@@ -168,3 +126,167 @@ def test_a_run_is_summed_up_by_score_and_grades() -> None:
     found = judge.summarize(rows)
     assert found["score"]["mean"] == 0.5 and found["grades"] == {"right": 1, "partly": 0, "wrong": 1, "declined": 0}
     assert judge.summarize([])["score"] is None
+
+
+# --- agreement ---
+
+
+def pairs(*counts: tuple[str, str, int]) -> list[tuple[str, str]]:
+    return [(label, grade) for label, grade, number in counts for _ in range(number)]
+
+
+def test_kappa_of_a_known_table() -> None:
+    """The example of Cohen's kappa with 50 grants: 20 and 15 the same, 5 and 10 not; 0.7 agreed, 0.5 by chance."""
+    found = judge.agreement(
+        pairs(("right", "right", 20), ("right", "wrong", 5), ("wrong", "right", 10), ("wrong", "wrong", 15))
+    )
+    assert found is not None
+    assert found.kappa == pytest.approx(0.4) and found.agreed == pytest.approx(0.7) and found.n == 50
+    assert found.low < 0.4 < found.high and not found.decides
+
+
+def test_kappa_is_1_where_all_agree_and_0_for_a_judge_that_always_says_the_same() -> None:
+    same = judge.agreement([("right", "right"), ("wrong", "wrong"), ("partly", "partly")])
+    blind = judge.agreement(pairs(("right", "right", 5), ("wrong", "right", 5)))
+    assert same is not None and same.kappa == 1.0 and same.decides
+    assert blind is not None and blind.kappa == 0.0
+    assert judge.agreement([]) is None
+
+
+def test_the_sample_has_enough_of_every_label_and_no_answer_twice() -> None:
+    sample = judge.shipped()
+    counts = Counter(label for _, label in sample)
+    assert len(sample) >= 80 and set(counts) == set(GRADES) and min(counts.values()) >= 10
+    assert len({given.id for given, _ in sample}) == len(sample) == len({(g.question, g.answer) for g, _ in sample})
+    for given, label in sample:
+        assert given.answerable == bool(given.known)
+        assert label in ("declined", "wrong") or given.answerable, given.id
+
+
+def test_labels_are_read_and_the_last_of_a_question_counts(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_text('{"id": "1", "label": "right"}\n\n{"id": "1", "label": "wrong"}\n{"id": "2", "label": "partly"}\n')
+    assert judge.labels(path) == {"1": "wrong", "2": "partly"}
+
+
+def test_what_is_no_label_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    with pytest.raises(NotFoundError):
+        judge.labels(path)
+    for text, said in (('{"id": "1", "label": "good"}\n', "'good'"), ("right\n", "line 1"), ('["1"]\n', "line 1")):
+        path.write_text(text)
+        with pytest.raises(UsageError, match=said) as error:
+            judge.labels(path)
+        assert '"label": "right"' in (error.value.hint or "")
+
+
+def test_what_a_judge_is_told_names_nobody() -> None:
+    assert set(Given.__slots__) == {"id", "question", "known", "answer", "evidence", "answerable", "found"}
+
+
+# --- by code ---
+
+MONEY = Given("1", "What is the monthly rent?", "EUR 2,450", "", "The monthly rent is EUR 2,450, due on the first day.")
+TERM = Given("2", "When does the lease end?", "31 March 2027", "", "The lease ends on 31 March 2027.")
+WHO = Given("3", "Who was chosen as treasurer?", "Ada Quill", "", "The board chose Ada Quill as its treasurer.")
+SEASON = Given("7", "What is the season?", "From November to March", "", "The season is from November to March.")
+BY = Given("8", "By when is the seed delivered?", "By 15 April at the latest", "", "By 15 April at the latest.")
+CROSS = Given("4", "How is the fee divided?", "70 % to Orlo, 30 % to Tess", "", "70 % to Orlo and 30 % to Tess.")
+
+
+def graded(given: Given, answer: str, **more: object) -> str:
+    return judge.grade_by_code(Given(given.id, given.question, given.known, answer, given.evidence, **more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "answer", "grade"),
+    [
+        (MONEY, "It is 2.450 € a month [1].", "right"),
+        (MONEY, "The rent is EUR 2,450, due on the first day of each month.", "right"),
+        (MONEY, "EUR 2,540", "wrong"),
+        (MONEY, "USD 2,450", "wrong"),
+        (MONEY, "EUR 2,450 and EUR 90 for heating", "partly"),
+        (MONEY, "The documents do not say.", "declined"),
+        (TERM, "On 2027-03-31.", "right"),
+        (TERM, "It ends on March 31st, 2027.", "right"),
+        (TERM, "It ends on 31 March 2026.", "wrong"),
+        (WHO, "It chose Ada Quill.", "right"),
+        (WHO, "Ada Quill was not chosen.", "wrong"),
+        (WHO, "The treasurer is Ben Tarrow.", "wrong"),
+        (WHO, "Ada Quill and Ben Tarrow", "partly"),
+        (CROSS, "30 % to Tess, 70 % to Orlo", "right"),
+        (CROSS, "70 % to Tess, 30 % to Orlo", "wrong"),
+        (CROSS, "70 % to Orlo", "partly"),
+        (SEASON, "From November until the end of March.", "right"),
+        (SEASON, "From April to October.", "wrong"),
+        (BY, "After 15 April.", "wrong"),
+        (BY, "By 15 August at the latest.", "wrong"),
+        (WHO, "Ada Quill; Ben Tarrow was not chosen.", "partly"),
+    ],
+)
+def test_facts_decide_the_grade(given: Given, answer: str, grade: str) -> None:
+    assert graded(given, answer) == grade
+
+
+def test_detail_of_another_kind_may_well_stand_in_the_document() -> None:
+    assert graded(MONEY, "EUR 2,450, by Section 4.1 of the lease between Orlo and Tess of 3 May 2020.") == "right"
+    assert graded(WHO, "At the meeting in Varnholm the board chose Ada Quill.") == "right"
+    assert graded(WHO, "The board chose Ben Tarrow and Ada Quill.") == "partly"
+
+
+def test_an_answer_that_was_not_found_has_declined_whatever_it_says() -> None:
+    assert graded(MONEY, "EUR 2,450", found=False) == "declined"
+
+
+def test_where_there_is_no_answer_only_declining_is_none_wrong() -> None:
+    none = Given("1", "How many parking spaces are there?", "", "")
+    assert graded(none, "Twelve.", answerable=False) == "wrong"
+    assert graded(none, "The documents do not say.", answerable=False) == "declined"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2 years", "24 months", True),
+        ("half of 500 m.", "500 metres", True),
+        ("1,200", "1,200 tonnes", True),
+        ("15 April", "April 15th", True),
+        ("15 April", "15 May", False),
+        ("10/2/17", "2 October 2017", True),
+        ("10/2/17", "19 October 2017", False),
+        ("two hundred and fourteen", "214", True),
+        ("EUR 12.6 million", "12,600 thousand euros", True),
+        ("three weeks", "3 months", False),
+        ("5 °C", "5 °F", False),
+        ("-8 °C", "8 °C", False),
+        ("ninety (90) days", "90 days", True),
+        ("6,4 %", "6.4 per cent", True),
+        ("10 March 2024", "10 March 2025", False),
+    ],
+)
+def test_quantities_are_the_same_however_written(one: str, other: str, same: bool) -> None:
+    [first], [second] = judge.facts(one), judge.facts(other)
+    assert judge.same(first, second) is same
+
+
+def test_one_of_them_is_no_number() -> None:
+    assert judge.facts("It is one of the terms.") == []
+    assert [fact.value for fact in judge.facts("one month")] == [Decimal(1)]
+
+
+def test_no_later_than_denies_nothing() -> None:
+    deadline = Given("5", "By when must notice be given?", "Within 30 days", "", "Notice is given within 30 days.")
+    assert graded(deadline, "No later than 30 days.") != "wrong"
+    assert graded(deadline, "Notice is never given within 30 days.") == "wrong"
+
+
+def test_of_two_things_in_the_question_the_first_named_is_chosen() -> None:
+    more = Given("6", "Which used more water, Lowfield or Highmoor?", "Lowfield", "")
+    assert graded(more, "Lowfield used more than Highmoor.") == "right"
+    assert graded(more, "Highmoor used more than Lowfield.") == "wrong"
+
+
+def test_code_may_decide_on_the_sample_that_comes_with_localrag() -> None:
+    pairs = [(label, judge.grade_by_code(given)) for given, label in judge.shipped()]
+    found = judge.agreement(pairs)
+    assert found is not None and found.decides

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from localrag.evaluation import metrics
-from localrag.evaluation.metrics import Abstention, Estimate
+from localrag.evaluation.metrics import Estimate
 
 # --- words --------------------------------------------------------------------------------------------------
 
@@ -137,11 +137,6 @@ def test_an_estimate_of_nothing_is_none_and_of_equal_values_is_a_point() -> None
     assert metrics.estimate([1.0, 1.0]) == Estimate(1.0, 1.0, 1.0, 2)
 
 
-def test_abstention_counts_the_four_outcomes() -> None:
-    outcomes = [(True, True), (True, True), (False, True), (True, False), (False, False)]
-    assert metrics.abstention(outcomes) == Abstention(2, 1, 1, 1)
-
-
 def test_an_interval_over_clusters_is_wider_where_a_cluster_stands_or_falls_together() -> None:
     values = [1.0] * 10 + [0.0] * 10
     together = metrics.clustered(values, ["a"] * 10 + ["b"] * 10)
@@ -178,3 +173,25 @@ def test_a_decrease_may_be_told_in_words() -> None:
     assert metrics.numeric_match("It decreased by 6.7 percent.", "-6.7 percent")
     assert not metrics.numeric_match("It increased by 6.7 percent.", "-6.7 percent")
     assert metrics.numeric_match("It decreased from 5 to 3.", "3")
+
+
+def test_one_thing_wanted_is_found_at_its_rank() -> None:
+    found = metrics.ranking(
+        {"a": metrics.Ranked.at(1), "b": metrics.Ranked.at(4), "c": metrics.Ranked.at(None)}, (1, 5)
+    )
+    assert list(found) == ["recall@1", "recall@5", "ndcg@10", "mrr"]
+    assert found["recall@5"] == {"a": 1.0, "b": 1.0, "c": 0.0}
+    assert found["mrr"] == {"a": 1.0, "b": 0.25, "c": 0.0}
+    assert found["ndcg@10"]["b"] == pytest.approx(0.4307, abs=1e-4)
+
+
+def test_grades_count_in_ndcg_and_what_was_missed_in_recall() -> None:
+    found = metrics.ranking({"q": metrics.Ranked((0, 1, 2), (1, 2, 2, 0))}, (3,), mrr=10)
+    assert found["recall@3"]["q"] == pytest.approx(2 / 3)
+    assert found["ndcg@10"]["q"] == pytest.approx((1 / 1.58496 + 2 / 2) / (2 + 2 / 1.58496 + 1 / 2), abs=1e-4)
+
+
+def test_a_first_hit_below_the_cut_counts_nothing() -> None:
+    assert metrics.ranking({"q": metrics.Ranked.at(11)}, (20,), mrr=10) == {
+        "recall@20": {"q": 1.0}, "ndcg@10": {"q": 0.0}, "mrr@10": {"q": 0.0},
+    }  # fmt: skip

@@ -1,0 +1,439 @@
+"""`localrag eval retrieval` and `answers`, and what every command that asks a dataset needs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.cli.output import Stop, bar, interruptible, table
+from localrag.errors import Cancelled, NotFoundError, UsageError
+from localrag.settings import Settings, load_settings
+from localrag.types import MODES, Mode
+
+if TYPE_CHECKING:
+    from localrag.api import Library
+    from localrag.evaluation.datasets import Matched, Question, Source
+    from localrag.evaluation.runs import Row
+
+_MAX_NAMED = 5
+# Settings that a search does not depend on; every other one, also a new one, keeps results apart.
+_NOT_OF_SEARCH = frozenset((
+    "home", "generator", "embedder", "sources", "passages", "prompt_tokens", "read_tokens", "answer_tokens",
+    "context_tokens", "threads", "gpu_layers", "temperature", "seed", "cache_bytes", "read_seconds", "read_memory_mb",
+    "read_unpacked_mb", "archive_depth", "workers", "ocr", "ocr_languages",
+))  # fmt: skip
+_OF_ANSWERS = (
+    "passages", "prompt_tokens", "read_tokens", "answer_tokens", "answer_form", "context_tokens", "temperature", "seed",
+)  # fmt: skip
+# Settings named in a run only if they are not the default, so that older runs can be continued.
+_OF_ANSWERS_IF_CHANGED = ("think", "think_tokens", "votes")
+_FIGURES = {
+    "answered_present": "questions with an answer: answered",
+    "answered_with_evidence": "of these, with some of the evidence in answer or quotes",
+    "answered_from_evidence": "of these, with some of the evidence in the prompt",
+    "declined_absent": "questions without an answer: declined (recall)",
+    "declined_rightly": "declined questions: without an answer (precision)",
+    "wrong_when_answered": "answered questions: wrong",
+    "citation_recall": "words of the evidence: quoted",
+    "citation_precision": "quotes: touch the evidence",
+    "unsupported_sentences": "sentences: without support",
+    "flagged_answers": "answers: say something that their quotes do not",
+    "right": "right, as far as code can tell",
+    "exact": "equal to the known answer",
+    "f1": "words in common with the known answer",
+    "numeric": "all numbers of the known answer given",
+    "unit": "all of them with their units",
+    "choice": "right choice",
+    "cited": "has a citation",
+    "cited_document": "cites the right document",
+    "cited_page": "cites the right page",
+    "evidence": "words of the evidence quoted",
+    "evidence_given": "words of the evidence quoted or said",
+    "evidence_shown": "words of the evidence in the prompt",
+    "evidence_touched": "quotes some of the evidence",
+}
+
+
+def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument and options of commands that ask a dataset."""
+    options = [
+        click.option("--documents", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
+                     help="The folder of the documents; by default the smallest that holds those in the dataset."),
+        click.option("-l", "--library", metavar="NAME", shell_complete=complete_library,
+                     help="Ask this library instead, as it is (localrag ingest)."),
+        click.option("--within-document", is_flag=True, help="Look only in the documents that a question names."),
+        click.option("--limit", type=click.IntRange(1), metavar="N", help="A sample of N questions."),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
+                     help="Seed of the sample and of the intervals."),
+        click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl",
+                     help="Keep results; questions with a result for these settings are not asked again."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+# --- datasets and their libraries ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset and where its documents are."""
+
+    path: Path
+    questions: Sequence[Question]
+    library: str | None
+    documents: Path | None
+    results: Path | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The questions to ask, and what was left out."""
+
+    questions: Sequence[Question]
+    matched: Matched
+    choices: Sequence[str]
+    unanswerable: int
+
+    def about(self, dataset: Dataset, library: Library, made: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a report says before its figures."""
+        return {
+            "dataset": str(dataset.path),
+            "library": library.name,
+            "library_folder": str(library.folder),
+            "settings": dict(made),
+            "left_out": {
+                "not_in_library": len(self.matched.missing),
+                "questions_not_in_library": [question.id for question in self.matched.missing],
+                "documents_not_in_library": self.matched.missing_documents,
+                "unanswerable": self.unanswerable,
+            },
+            "drafts": sum(question.draft for question in self.questions),
+            "chosen": len(self.questions),
+        }
+
+
+def read_dataset(path: Path, library: str | None, documents: Path | None, results: Path | None) -> Dataset:
+    """Read the questions, and refuse options that do not go together."""
+    from localrag.evaluation import datasets
+
+    if library is not None and documents is not None:
+        raise UsageError("--library and --documents were both given", "Give one of the two.")
+    return Dataset(path, datasets.load(path), library, documents, results)
+
+
+@contextmanager
+def opened(dataset: Dataset, settings: Settings, stop: Stop) -> Iterator[Library]:
+    """Open the named library, or the one kept for these documents, and update it."""
+    from localrag.api import open_library
+    from localrag.evaluation import datasets
+
+    if dataset.library is None:
+        other = [] if dataset.results is None else [dataset.results]
+        source = datasets.source_of(dataset.path, dataset.questions, dataset.documents, other)
+        library = datasets.library_of(source, settings)
+        _update(library, source, stop)
+    else:
+        library = open_library(dataset.library, settings=settings)
+    try:
+        yield library
+    finally:
+        library.close()
+
+
+def _update(library: Library, source: Source, stop: Stop) -> None:
+    forget = f"localrag eval forget {library.name}"
+    click.echo(f"Documents: {shown(str(source.folder))}, kept in {str(library.folder)!r} (delete: {forget})", err=True)
+    with bar() as progress:
+        report = library.ingest(
+            source.folder, leave_out=source.leave_out,
+            progress=lambda now: progress(now.done, now.total or None, f"{now.stage} {now.document}"),
+            stop=lambda: stop.asked, on_wait=lambda holder: click.echo(holder, err=True),
+        )  # fmt: skip
+    if report.read or report.removed:
+        counts = f"Read {len(report.read)} document(s), {report.unchanged} unchanged, {len(report.removed)} removed"
+        click.echo(f"{counts}, in {report.seconds:.1f} s.", err=True)
+    for failure in report.failed[:_MAX_NAMED]:
+        click.echo(shown(f"  failed: {failure.document}: {failure.reason}"), err=True)
+    if len(report.failed) > _MAX_NAMED:
+        click.echo(f"  and {len(report.failed) - _MAX_NAMED} more that could not be read", err=True)
+    if report.kept:
+        click.echo(f"  {len(report.kept)} files are gone; their text was kept. To drop it: {forget}", err=True)
+    if not report.complete:
+        raise Cancelled("stopped while reading the documents", "The same command continues.")
+
+
+def choose(
+    dataset: Dataset, library: Library, limit: int | None, seed: int, *, answerable_only: bool = False,
+    where: Mapping[str, str] | None = None,
+) -> Sample:  # fmt: skip
+    """Return a sample of the questions about documents of the library."""
+    from localrag.evaluation import datasets
+
+    choices = sorted({question.answer for question in dataset.questions if question.label})
+    kept = datasets.where(dataset.questions, where or {})
+    wanted = [question for question in kept if question.answerable or not answerable_only]
+    matched = datasets.match(wanted, library.documents())
+    missing = matched.missing_documents
+    if not matched.questions:
+        raise NotFoundError(
+            f"none of the {len(missing)} documents of {str(dataset.path)!r} is in {library.name!r}",
+            f"Ingest them first: localrag ingest {str(dataset.path.parent)!r} --name {library.name!r}",
+        )
+    if missing:
+        named = ", ".join(repr(shown(document)) for document in missing[:_MAX_NAMED])
+        more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
+        count = f"{len(matched.missing)} questions about {len(missing)} documents"
+        click.echo(f"Left out: {count} that are not in {library.name!r}: {named}{more}.", err=True)
+    chosen = datasets.sample(matched.questions, limit, seed)
+    if drafts := sum(question.draft for question in chosen):
+        click.echo(f"{drafts} of {len(chosen)} questions are drafts that nobody has reviewed.", err=True)
+    return Sample(chosen, matched, choices, len(kept) - len(wanted))
+
+
+def state(library: Library, settings: Settings) -> dict[str, Any]:
+    """Return what results depend on besides the options: the library's contents, search settings, this version."""
+    from localrag import __version__
+
+    changed = {
+        item.name: str(getattr(settings, item.name))
+        for item in fields(Settings)
+        if item.name not in _NOT_OF_SEARCH and getattr(settings, item.name) != item.default
+    }
+    return {
+        "library": library.name, "contents": library.digest(), "embedder": library.status()["embedder"],
+        "version": __version__, **({"search": changed} if changed else {}),
+    }  # fmt: skip
+
+
+def gather(results: Iterable[tuple[Question, Row]], total: int) -> list[Row]:
+    """Return all rows, with a progress bar."""
+    rows: list[Row] = []
+    with bar(total) as progress:
+        for question, row in results:
+            rows.append(row)
+            progress(len(rows), total, question.question)
+    return rows
+
+
+def finish(report: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[str, Any]], None], stopped: bool) -> None:
+    """Print a report, and exit with 130 if it was stopped."""
+    if as_json:
+        print_json({**report, "complete": not stopped})
+    elif report["questions"]:
+        show(report)
+    if stopped:
+        click.echo(f"Stopped after {report['questions']} of {report['chosen']} questions.", err=True)
+        sys.exit(130)
+
+
+# --- retrieval ----------------------------------------------------------------------------------------------
+
+
+@click.command(
+    "retrieval",
+    epilog="""\b
+Examples:
+  localrag eval retrieval examples/qa.jsonl
+  localrag eval retrieval qa.jsonl --documents ./contracts --within-document --limit 200
+  localrag eval retrieval qa.jsonl --library contracts --out results.jsonl
+  localrag eval retrieval qa.jsonl --json | jq .levels.document""",
+)
+@click.argument("dataset", type=click.Path(path_type=Path))
+@dataset_options
+@click.option("-k", "k", type=click.IntRange(1, 1000), default=20, show_default=True,
+              help="Number of passages, or of documents where people have graded them.")  # fmt: skip
+@json_option
+def retrieval_command(
+    dataset: Path, documents: Path | None, library: str | None, within_document: bool, limit: int | None, seed: int,
+    out: Path | None, k: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Are the right document, page and text among the passages found?
+
+    Prints the share of questions for which they are, by depth, with 95 % intervals. Leaves out questions that the
+    documents do not answer. Loads no model that answers.
+    """
+    from localrag.evaluation import retrieval
+    from localrag.evaluation.runs import Run
+
+    settings = load_settings()
+    asked = read_dataset(dataset, library, documents, out)
+    with interruptible() as stop, opened(asked, settings, stop) as searched:
+        sample = choose(asked, searched, limit, seed, answerable_only=True)
+        made = {"measure": "retrieval", "k": k, "within_document": within_document, **state(searched, settings)}
+        results = retrieval.run(
+            sample.questions, sample.matched, searched, Run(out, made), k=k, within_document=within_document,
+            stop=lambda: stop.asked,
+        )  # fmt: skip
+        rows = gather(results, len(sample.questions))
+        report = {**sample.about(asked, searched, made), **retrieval.summarize(rows, k, seed)}
+    finish(report, as_json, _print_retrieval, stop.asked)
+
+
+def _print_retrieval(report: Mapping[str, Any]) -> None:
+    left, levels = report["left_out"]["unanswerable"], report["levels"]
+    without = f" ({left} without an answer left out)" if left else ""
+    click.echo(f"{report['questions']} questions{without}, 95 % intervals in brackets\n")
+    names = list(next(iter(levels.values())))
+    counts = ["questions", *(str(figures[names[0]]["n"]) for figures in levels.values())]
+    table(["", *levels], [counts, *([name, *(interval(own[name]) for own in levels.values())] for name in names)])
+    if len(report["categories"]) > 1:
+        depth = "recall@5" if "recall@5" in names else names[0]
+        click.echo(f"\n{depth} by category\n")
+        table(["", "n", *levels], [
+            [name, str(own["questions"]), *(_mean(own["levels"].get(level, {}).get(depth)) for level in levels)]
+            for name, own in report["categories"].items()
+        ])  # fmt: skip
+    click.echo(f"\na search: {_seconds(report['seconds'])}")
+
+
+# --- answers ------------------------------------------------------------------------------------------------
+
+
+def _where(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        name, sign, wanted = (part.strip() for part in value.partition("="))
+        if not sign or not name:
+            raise click.BadParameter(f"{value!r} does not have the form FIELD=VALUE")
+        pairs[name] = wanted
+    return pairs
+
+
+@click.command(
+    "answers",
+    epilog="""\b
+Examples:
+  localrag eval answers examples/qa.jsonl --limit 10
+  localrag eval answers qa.jsonl --library contracts --within-document --out answers.jsonl
+  localrag eval answers qa.jsonl --where answer_type=arithmetic --limit 50 --plain --out answers.jsonl
+  localrag eval answers qa.jsonl --library contracts --json | jq .figures""",
+)
+@click.argument("dataset", type=click.Path(path_type=Path))
+@dataset_options
+@click.option("--where", multiple=True, callback=_where, metavar="FIELD=VALUE",
+              help="Only questions with this value in a field; may be given several times.")  # fmt: skip
+@click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look it up.")
+@click.option("--plain", is_flag=True, help="Instead, one plain prompt over the five best passages, without checks.")
+@click.option("--closed-book", is_flag=True, help="Instead, the question alone: what the model remembers.")
+@click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
+@json_option
+def answers_command(
+    dataset: Path, documents: Path | None, library: str | None, within_document: bool, limit: int | None, seed: int,
+    out: Path | None, where: dict[str, str], mode: Mode, plain: bool, closed_book: bool, generator: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Are the answers right, and do their quotes occur in the documents?
+
+    Counts answered and declined questions, compares words and numbers with the known answer, citations with the known
+    location, and every quote with the stored text. Seconds to minutes a question; Ctrl-C keeps the results, and the
+    same command with the same --out continues, also with a higher --limit.
+    """
+    from localrag.evaluation import answers
+
+    if plain + closed_book + (mode != "auto") > 1:
+        raise UsageError("--plain, --closed-book and --mode exclude each other", "One --out keeps several runs apart.")
+    settings = load_settings().with_options(generator=generator)
+    baseline = "plain" if plain else "closed-book" if closed_book else None
+    asked = read_dataset(dataset, library, documents, out)
+    with interruptible() as stop, opened(asked, settings, stop) as searched:
+        sample = choose(asked, searched, limit, seed, where=where)
+        made, rows = ask(asked, searched, sample, settings, out, mode, baseline, within_document, stop)
+        report = {**sample.about(asked, searched, made), **answers.summarize(rows, seed)}
+    finish(report, as_json, _print_answers, stop.asked)
+
+
+def ask(
+    dataset: Dataset, library: Library, sample: Sample, settings: Settings, out: Path | None, mode: Mode,
+    baseline: str | None, within_document: bool, stop: Stop,
+) -> tuple[dict[str, Any], list[Row]]:  # fmt: skip
+    """Ask all questions; return what decides the results, and a result for each question."""
+    from localrag.answer.assistant import Assistant
+    from localrag.evaluation import answers, datasets
+    from localrag.evaluation.baselines import ClosedBook, Plain
+    from localrag.evaluation.runs import Run
+    from localrag.llm import loading
+
+    changed = [name for name in _OF_ANSWERS_IF_CHANGED if getattr(settings, name) != getattr(Settings(), name)]
+    made = {
+        "measure": "answers", "mode": mode, "within_document": within_document,
+        **({"baseline": baseline} if baseline else {}), **state(library, settings),
+        "model": None if mode == "exact" else loading.generator_identity(settings),
+        **{name: getattr(settings, name) for name in (*_OF_ANSWERS, *changed)},
+    }  # fmt: skip
+    assistant = Assistant(settings if dataset.library is not None else datasets.apart(settings))
+    asker: Assistant | Plain = assistant
+    if baseline:
+        kind = Plain if baseline == "plain" else ClosedBook
+        labelled = {question.question for question in sample.questions if question.label}
+        asker = kind(assistant, lambda: loading.load_generator(settings), settings, sample.choices, labelled)
+    try:
+        rows = gather(
+            answers.run(
+                sample.questions, sample.matched, library, asker, Run(out, made), mode=mode,
+                within_document=within_document, choices=sample.choices, stop=lambda: stop.asked,
+            ),
+            len(sample.questions),
+        )  # fmt: skip
+    finally:
+        asker.close()
+        assistant.close()
+    return made, rows
+
+
+def _print_answers(report: Mapping[str, Any]) -> None:
+    counts = report["abstention"]
+    failed = f", {report['failed']} failed" if report["failed"] else ""
+    click.echo(f"{report['questions']} questions{failed}, 95 % intervals in brackets\n")
+    table(["", "answered", "declined"], [
+        ["has an answer", str(counts["answered_present"]), str(counts["declined_present"])],
+        ["has none", str(counts["answered_absent"]), str(counts["declined_absent"])],
+    ])  # fmt: skip
+    for figures in (report["rates"], report["figures"]):
+        click.echo()
+        rows = [[name, str(one["n"]), interval(one), _FIGURES.get(name, "")] for name, one in figures.items()]
+        table(["", "n", "", ""], rows)
+    if (choices := report["choices"]) is not None:
+        made = list(dict.fromkeys([*choices["table"], *(name for row in choices["table"].values() for name in row)]))
+        click.echo("\nright choice, and by column the one made\n")
+        table(["", *made], [[name, *(str(row.get(one, 0)) for one in made)] for name, row in choices["table"].items()])
+        common, above = choices["majority"], choices["above_majority"]
+        click.echo(
+            f"\naccuracy {interval(choices['accuracy'])}, macro F1 {choices['macro_f1']:.3f}; always "
+            f"{common['choice']!r}: {common['accuracy']:.3f} (difference {interval(above)})"
+        )
+    if len(report["categories"]) > 1:
+        click.echo("\nby category\n")
+        table(["", "n", "right", "f1", "answered", "declined", "answered, has none", "declined, has none"], [
+            [
+                name, str(own["questions"]), _mean(own["figures"].get("right")), _mean(own["figures"].get("f1")),
+                *map(str, own["abstention"].values()),
+            ]
+            for name, own in report["categories"].items()
+        ])  # fmt: skip
+    quotes = report["quotes"]
+    flags = ", ".join(f"{count} {kind}" for kind, count in sorted(report["flags"].items())) or "none"
+    click.echo(f"\nquotes: {quotes['verbatim']} of {quotes['shown']} verbatim, {quotes['dropped']} dropped")
+    click.echo(f"checks: {quotes['unsupported_sentences']} sentences without support, flags: {flags}")
+    click.echo(f"an answer: {_seconds(report['seconds'])}")
+
+
+def interval(figure: Mapping[str, float]) -> str:
+    return f"{figure['mean']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
+
+
+def _mean(figure: Mapping[str, float] | None) -> str:
+    return "" if figure is None else f"{figure['mean']:.3f}"
+
+
+def _seconds(times: Mapping[str, float | None]) -> str:
+    median, p95 = ("no time" if value is None else f"{value:.3g} s" for value in (times["p50"], times["p95"]))
+    return f"{median} (median), {p95} (p95)"

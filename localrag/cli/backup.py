@@ -1,4 +1,4 @@
-"""`localrag backup` and `localrag restore`: a library carried whole."""
+"""`localrag backup` and `localrag restore`: write a library to one file, and restore it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 from localrag.cli import unlocking
 from localrag.cli.options import complete_library, json_option, print_json, shown
-from localrag.cli.output import bar, interruptible
+from localrag.cli.output import bar, counted, interruptible, size
 from localrag.cli.sealing import sealing_options
 from localrag.errors import StorageError, UsageError
 from localrag.security import sandbox
@@ -40,33 +40,33 @@ Examples:
 @click.argument("name", shell_complete=complete_library)
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @sealing_options
-@click.option("--clear", is_flag=True, help="Write it in clear: whoever has the file can read it.")
-@click.option("--replace", is_flag=True, help="Replace a file that is there.")
-@click.option("--check", is_flag=True, help="Read a backup, given in place of NAME, and say whether it is whole.")
+@click.option("--clear", is_flag=True, help="Do not encrypt: anyone with the file can read it.")
+@click.option("--replace", is_flag=True, help="Replace an existing file.")
+@click.option("--check", is_flag=True, help="Only check a backup, given in place of NAME.")
 @json_option
 def backup_command(
     name: str, file: Path | None, recipients: Recipients | None, clear: bool, replace: bool, check: bool, as_json: bool
 ) -> None:  # fmt: skip
-    """Carry the library NAME whole in FILE: documents' text, vectors, conversations, the record of who asked what.
+    """Write the library NAME to FILE: text, vectors, conversations and audit log.
 
-    The backup of an encrypted library is opened as the library is. Of one in clear say who may open it: --encrypt asks
-    for a passphrase, --encrypt-for takes public keys and key files, --clear leaves it open. It is of one moment, also
-    while an ingest runs, and is read back before it counts. Ctrl-C stops it and leaves no file. What is forgotten
-    later stays in it.
+    The backup of an encrypted library opens with its keys. For one in clear choose who can open it: --encrypt asks for
+    a passphrase, --encrypt-for takes public keys and key files, --clear leaves it open. The backup is a snapshot, even
+    during an ingest, and is read back before it counts. Ctrl-C stops it and leaves no file. Documents that you forget
+    later stay in it.
     """
     settings = load_settings()
     if check:
         _check(Path(name), as_json)
         return
     if file is None:
-        raise UsageError("no file was named", f"For example: localrag backup {name} {name}.backup --encrypt")
+        raise UsageError("no file is named", f"For example: localrag backup {name} {name}.backup --encrypt")
     if not file.absolute().parent.is_dir():
-        raise StorageError(f"there is no folder {str(file.parent)!r}", "Make it first, or give another path.")
-    # Before numpy is imported, which starts threads.
+        raise StorageError(f"there is no folder {str(file.parent)!r}", "Create it, or give another path.")
+    # Before numpy starts threads.
     sandbox.restrict(settings, [check_name(name)], file.absolute().parent, reads=unlocking.key_files())
     from localrag.lifecycle import backup
 
-    # Whoever is to be asked is asked before the bar.
+    # Questions come before the progress bar.
     replace = replace or _sure(file.exists() and f"Replace {str(file)!r}?")
     unlocked.keys_for(settings.library_dir(name) / DATABASE)
     with interruptible() as stop, bar() as tell:
@@ -77,8 +77,8 @@ def backup_command(
         print_json({"file": str(file), "size": file.stat().st_size, **asdict(made)})
         return
     how = "in clear" if clear else "encrypted"
-    click.echo(f"Wrote {made.files} files, {made.bytes / 1e6:.1f} MB, to {file} ({how}), and read them back.", err=True)
-    click.echo(f"Back from it: localrag restore {file}", err=True)
+    click.echo(f"Wrote and verified {counted(made.files, 'file')} ({size(made.bytes)}) in {file}, {how}.", err=True)
+    click.echo(f"To restore it: localrag restore {file}", err=True)
 
 
 def _check(file: Path, as_json: bool) -> None:
@@ -91,9 +91,8 @@ def _check(file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), **asdict(found)})
         return
-    click.echo(
-        f"{file} is whole: {shown(found.library)!r} of {found.made}, {found.files} files, {found.bytes / 1e6:.1f} MB."
-    )
+    contents = f"{counted(found.files, 'file')} ({size(found.bytes)})"
+    click.echo(f"{file} is intact: {shown(found.library)!r} of {found.made}, {contents}.")
 
 
 @click.command(
@@ -106,19 +105,19 @@ Examples:
   localrag restore matter-17.backup --key-file owner.key --replace""",
 )
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--name", metavar="NAME", help="Name of the library that is made; else as it was called.")
-@click.option("--replace", is_flag=True, help="Replace a library of that name, with its conversations and its record.")
+@click.option("--name", metavar="NAME", help="Name of the restored library; its old name by default.")
+@click.option("--replace", is_flag=True, help="Replace a library of that name, with its conversations and audit log.")
 @click.option("--yes", is_flag=True, help="Trust a source that is not encrypted and was not made here.")
 @json_option
 def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as_json: bool) -> None:
-    """Make a library from SOURCE: a backup, or a copy of a library's folder.
+    """Restore a library from SOURCE: a backup, or a copy of a library's folder.
 
-    A backup is checked against its digest, and an encrypted one opens only with its key. Anything that is not encrypted
-    and was not made here asks first: whoever wrote it decides what its documents say and what it tells the model.
-    Ctrl-C stops it and changes nothing.
+    A backup is checked against its digest, and an encrypted one opens only with its key. localrag asks before it trusts
+    a source that is not encrypted and was not made here: its author decides what the documents say and how answers are
+    worded. Ctrl-C stops it and changes nothing.
     """
     settings = load_settings()
-    # It puts a folder among the libraries, and looks for conversations that are there already.
+    # It creates a library, and looks for existing conversations.
     sandbox.restrict(settings, None, reads=[source.absolute(), *unlocking.key_files()])
     from localrag.lifecycle import restore
 
@@ -128,7 +127,7 @@ def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as
     # Questions come before the progress bar.
     trust = yes or _sure(not found.trusted and f"{str(source)!r} is not encrypted and was not made here. Trust it?")
     exists = (settings.indexes_dir / name).exists() and not replace
-    replace = replace or _sure(exists and f"Replace the library {name!r}, with its conversations and its record?")
+    replace = replace or _sure(exists and f"Replace the library {name!r}, with its conversations and audit log?")
     with interruptible() as stop, bar() as tell:
         made = restore.restore(
             settings, source, name, trust=trust, replace=replace, unlock=_unlock, stop=lambda: stop.asked,
@@ -139,18 +138,18 @@ def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as
         return
     how = " (encrypted)" if made.encrypted else ""
     click.echo(
-        f"Restored {made.library!r}{how}: {made.documents} documents, {made.passages} passages, "
-        f"{made.conversations} conversations.", err=True,
+        f"Restored {made.library!r}{how}: {counted(made.documents, 'document')}, {counted(made.passages, 'passage')}, "
+        f"{counted(made.conversations, 'conversation')}.", err=True,
     )  # fmt: skip
     for line in made.left_out:
-        click.echo(f"Left out: {shown(line)}", err=True)
+        click.echo(f"Not restored: {shown(line)}", err=True)
     if made.instructions:
-        click.echo(f"It tells the model: {shown(made.instructions)!r} (localrag instruct)", err=True)
+        click.echo(f"Its answers follow these instructions: {shown(made.instructions)!r} (localrag instruct)", err=True)
     click.echo(f'Next: localrag ask "…" --library {made.library}', err=True)
 
 
 def _unlock(place: Path, ring: bytes) -> Key:
-    """The key of a ring, asked for once."""
+    """Return the key of a keyring, asking at most once."""
     from localrag.security.encryption import keyring as keyrings
 
     if ring not in _known:
@@ -159,5 +158,5 @@ def _unlock(place: Path, ring: bytes) -> Key:
 
 
 def _sure(question: str | bool) -> bool:
-    """Whether the person says yes, where there is one to ask."""
+    """Return whether the user agrees; False without a terminal."""
     return bool(question) and sys.stdin.isatty() and click.confirm(str(question), abort=True, err=True)

@@ -38,13 +38,13 @@ def refused(*arguments: object) -> LocalragError:
     return error
 
 
-def test_there_and_back_with_a_key_file(library: None, tmp_path: Path, settings: Settings) -> None:
+def test_a_backup_is_restored_with_a_key_file(library: None, tmp_path: Path, settings: Settings) -> None:
     key, file = tmp_path / "backup.key", tmp_path / "contracts.backup"
     key.write_bytes(keyrings.new_key_file())
     made = run("backup", "contracts", file, "--encrypt-for", key, "--json")
     assert made.exit_code == 0 and json.loads(made.stdout)["files"] == 3
     whole = run("backup", "--check", file, "--key-file", key)
-    assert whole.exit_code == 0 and "is whole: 'contracts'" in whole.stdout
+    assert whole.exit_code == 0 and "is intact: 'contracts'" in whole.stdout
     done = run("restore", file, "--key-file", key, "--name", "again", "--json")
     assert json.loads(done.stdout)["documents"] == 1
     assert (settings.indexes_dir / "again" / "library.db").is_file()
@@ -59,9 +59,9 @@ def test_what_is_there_is_not_replaced_unless_said(library: None, tmp_path: Path
     assert run("restore", file, "--replace").exit_code == 0
 
 
-def test_what_is_put_wrongly_is_said(library: None, tmp_path: Path) -> None:
+def test_malformed_commands_are_refused(library: None, tmp_path: Path) -> None:
     assert "--encrypt" in refused("backup", "contracts", tmp_path / "a.backup").hint
-    assert "no file was named" in refused("backup", "contracts").message
+    assert "no file" in refused("backup", "contracts").message
     assert "no folder" in refused("backup", "contracts", tmp_path / "no" / "a.backup", "--clear").message
     assert "no library" in refused("backup", "contract", tmp_path / "a.backup", "--clear").message
     (tmp_path / "text").write_text("text")

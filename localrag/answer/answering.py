@@ -12,7 +12,7 @@ from localrag.answer import answerability, intent, prompts, shortening, translat
 from localrag.answer import context as material
 from localrag.answer.answerability import Verdict
 from localrag.answer.question import Prompted, Question
-from localrag.answer.table_qa import calculating
+from localrag.answer.table_qa import calculation
 from localrag.answer.verify import checking
 from localrag.answer.verify.conflicts import finding as conflicts
 from localrag.errors import ModelError
@@ -68,7 +68,7 @@ def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings
     )  # of passages that did not answer, where the document is now read whole
     orders = material.orders_in(prompted.passages)
     asked.not_read = [*orders, *(item for item in asked.not_read if item not in orders)]
-    calculated = calculating.answered(asked, prompted, short=settings.answer_form == "short")
+    calculated = calculation.answer(asked, prompted, short=settings.answer_form == "short")
     if calculated is not None:
         yield Answered(conflicts.shown(asked, calculated))
         return

@@ -1,1 +1,1 @@
-"""Calculations over figures that stand in the text: what is asked for, of which figures, and what they come to."""
+"""Calculate with figures and dates of the text, each cited."""

@@ -1,10 +1,8 @@
-"""The figures in the tables of passages, each where it stands and with the labels of its row and column (pure).
+"""Find the figures in the tables of passages, with the labels of their rows and columns.
 
-A table is a run of lines that begin with "|". Its header is what stands above the first row of figures, or between two
-groups of them; a row whose only cell is its label names a section. A year is a label wherever it stands in a header.
-
-Limits: what a header spans is taken from where its words stand (a cell without words has those to its left, or, in a
-centred header, to its right); a table of running text, without marks between its cells, is not seen.
+A table is a run of lines that begin with "|". Its header is what is above the first row of figures, or between two
+groups of them; a row whose only cell is its label names a section. A year is a label anywhere in a header. Limits: a
+header cell without words takes those to its left (or right, if it is centred); a table without marks is not seen.
 """
 
 from __future__ import annotations
@@ -32,15 +30,15 @@ _YEAR_ALONE = re.compile(rf"^(?:19|20)\d\d(?:\s?(?:\(\w{{1,2}}\)|[*†‡]+|{_MO
 YEAR = re.compile(
     r"(?<![\d.])(?:(?P<year>(?:19|20)\d\d)|(?:FY|F|fiscal |['’])(?P<short>\d\d))(?![\d%]|\.\d|,\d{3}(?!\d))", re.I
 )
-# A column that compares others: its figures were calculated from theirs.
+# A column calculated from others.
 _DERIVED = re.compile(
     r"%|\b(?:change|variance|increase|decrease|difference|growth|vs|versus|veränderung|abweichung|variation|variación)\b",
     re.I,
 )
-# What a row of figures without a label is: accounts put the sum of the rows above there.
+# The label of a row of figures without one: accounts put the sum of the rows above there.
 UNNAMED = "total"
-_LONGEST_CAPTION = 200
-_LONG_LABEL = 50  # a column of running text that stands beside a table on its page
+_MAX_CAPTION = 200
+_LONG_LABEL = 50  # longer: a column of running text beside a table on its page
 _SCALED = tuple(
     (name, re.compile(pattern, re.I))
     for name, pattern in (
@@ -51,7 +49,7 @@ _SCALED = tuple(
 )  # fmt: skip
 _UNIT_ALONE = re.compile(rf"^(?:{_MONEY}|EUR|USD|GBP|CHF)?\s?(?:m|mn|mm|bn|k|[’'‘`]?000s?|%)?$", re.I)
 _CURRENCY = re.compile(rf"{_MONEY}|\b{CURRENCY_CODE}\b")
-# What is counted one by one, whatever the table's amounts are in.
+# Counted one by one, even in a table of thousands.
 _SINGLE = re.compile(r"\bper (?:\w+ )?(?:share|unit|day|employee|ton)\b|\bje aktie\b|\bpar action\b", re.I)
 _DECIMAL_COMMA = re.compile(r"\d\.\d{3},\d|(?<![\d.])\d{1,3},\d{1,2}(?![\d,])")
 _DECIMAL_POINT = re.compile(r"\d,\d{3}(?:\.\d|\b)|(?<![\d,])\d{1,3}\.\d{1,2}(?![\d.])")
@@ -61,9 +59,8 @@ _DECIMAL_POINT = re.compile(r"\d,\d{3}(?:\.\d|\b)|(?<![\d,])\d{1,3}\.\d{1,2}(?![
 class Cell:
     """A figure of a table. `start` and `end` are its offsets in the passage, `line` and `stop` those of its row.
 
-    `unit` is "%", a currency or empty, `scale` "thousand", "million", "billion" or empty; `years` are those of its row
-    and column, `across` says whether of its column; `derived` is True in a column that compares others. `caption` is
-    the line above the table.
+    `unit` is "%", a currency or empty, `scale` "thousand", "million", "billion" or empty. `years` are those of its
+    column if `across`, else of its row; `derived` marks a column that compares others; `caption` is the line above.
     """
 
     passage: int
@@ -87,13 +84,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The cell as a person would name it: "Total assets, 2019"."""
+        """The name of the cell: "Total assets, 2019"."""
         return ", ".join(dict.fromkeys(part for part in (plain(self.row), plain(self.column)) if part))
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of a table: its offsets, and its cells with theirs; without offsets where it is a header from before."""
+    """A line of a table and its cells, with offsets; a header from before the passage has negative ones."""
 
     start: int
     end: int
@@ -101,17 +98,17 @@ class _Line:
 
 
 def plain(label: str) -> str:
-    """A label without the marks of its footnotes."""
+    """Return a label without footnote marks."""
     return " ".join(re.sub(r"(?:\s?\(\w{1,2}\)|[*†‡]+)+$", "", label).split())
 
 
 def years(text: str) -> frozenset[int]:
-    """The years that a label names: "2019", "FY19", "F19"."""
+    """Return the years that a label names: "2019", "FY19", "F19"."""
     return frozenset(int(m["year"] or f"20{m['short']}") for m in YEAR.finditer(text))
 
 
 def find(passages: Sequence[Passage]) -> list[Cell]:
-    """The figures in the tables of all passages, in their order."""
+    """Return the figures in the tables of all passages, in order."""
     cells: list[Cell] = []
     table = 0
     for at, passage in enumerate(passages):
@@ -128,15 +125,14 @@ def _has_decimal_commas(text: str) -> bool:
 
 
 def _scale(text: str) -> str:
-    """In what amounts are given, if a text says so in brackets or in its first cells, and only one thing."""
-    said = re.findall(r"\(([^()]{3,60})\)", text)
-    meant = [part for part in said if re.match(r"(?:\S+ ){0,4}in |[$€£]", part)]
-    found = {name for part in meant for name, pattern in _SCALED if pattern.search(part)}
+    """Return the scale of amounts that a text names in brackets, if it names only one."""
+    asides = [part for part in re.findall(r"\(([^()]{3,60})\)", text) if re.match(r"(?:\S+ ){0,4}in |[$€£]", part)]
+    found = {name for part in asides for name, pattern in _SCALED if pattern.search(part)}
     return found.pop() if len(found) == 1 else ""
 
 
 def _tables(passage: Passage) -> Iterator[tuple[str, list[_Line]]]:
-    """Each table with the line above it."""
+    """Yield each table with the line above it."""
     lines: list[_Line] = []
     before = [_line(-1, text) for text in passage.header.split("\n") if text.startswith("|")]
     start, caption, last = 0, "", ""
@@ -168,12 +164,12 @@ def _line(start: int, text: str) -> _Line:
 
 
 class _Table:
-    """One table on its way to its cells."""
+    """A table while its cells are read."""
 
     def __init__(
         self, passage: int, number: int, lines: Sequence[_Line], decimal_comma: bool, around: str, caption: str
     ) -> None:  # fmt: skip
-        self._caption = caption[-_LONGEST_CAPTION:]
+        self._caption = caption[-_MAX_CAPTION:]
         self._passage, self._number, self._decimal_comma, self._around = passage, number, decimal_comma, around
         self._lines = lines
         self._width = max(len(line.cells) for line in lines)
@@ -200,22 +196,22 @@ class _Table:
                 yield from self._of(row, line, columns, header, section)
 
     def _heads(self, words: Sequence[str]) -> bool:
-        """Whether a line heads columns: what stands behind its label are words or years, and not just one number."""
+        """Whether a line heads columns: after its label it has words or years, and not just one number."""
         rest = [word for word in words[1:] if word]
         if not rest:
             return False
         return all(_YEAR_ALONE.match(word) or not (FIGURE.match(word) or _NIL.match(word)) for word in rest) and (
             any(not _words_only(word) or not words[0] or _YEAR_ALONE.match(word) for word in rest)
-            or self._number_of_figures_below(words) > 0
+            or self._figures_below(words) > 0
         )
 
-    def _number_of_figures_below(self, words: Sequence[str]) -> int:
+    def _figures_below(self, words: Sequence[str]) -> int:
         at = next(i for i, line in enumerate(self._lines) if [cell[2] for cell in line.cells] == list(words))
         below = self._lines[at + 1 : at + 4]
         return sum(bool(FIGURE.match(cell[2])) for line in below for cell in line.cells[1:])
 
     def _columns(self, header: Sequence[_Line]) -> list[str]:
-        """The label of each column: its words in every line of the header, from above."""
+        """Return the label of each column: its words in every header line, from the top."""
         labels: list[list[str]] = [[] for _ in range(self._width)]
         for line in header:
             words = [cell[2] for cell in line.cells] + [""] * (self._width - len(line.cells))
@@ -256,7 +252,7 @@ class _Table:
 
 
 def _label(line: _Line, decimal_comma: bool) -> str:
-    """A row's words before its first figure; of two cells of words the second, where the first is long."""
+    """Return a row's words before its first figure; of two cells of words the second, if the first is long."""
     words: list[str] = []
     for at, (_, _, text) in enumerate(line.cells):
         if at and (_YEAR_ALONE.match(text) or read(text, decimal_comma) is not None):
@@ -272,7 +268,7 @@ def _words_only(word: str) -> bool:
 
 
 def _spread(words: Sequence[str]) -> list[str]:
-    """A header line with its words over all the columns that they span."""
+    """Repeat the words of a header line over all the columns that they span."""
     filled: list[str] = []
     for word in words:
         filled.append(word or (filled[-1] if filled else ""))
@@ -281,7 +277,7 @@ def _spread(words: Sequence[str]) -> list[str]:
 
 
 def _unit_of(head: str, around: str = "") -> tuple[str, str]:
-    """Scale and currency that the words of a header say; no scale where they say two."""
+    """Return the scale and currency in the words of a header; no scale if they name two."""
     found = [name for name, pattern in _SCALED if pattern.search(head)]
     scale = found[0] if len(found) == 1 else "" if found else around
     money = {CURRENCIES.get(m[0].lower(), m[0]) for m in _CURRENCY.finditer(head)}
@@ -289,7 +285,7 @@ def _unit_of(head: str, around: str = "") -> tuple[str, str]:
 
 
 def read(text: str, decimal_comma: bool = False) -> tuple[Decimal, str] | None:
-    """The value of a cell and its unit; a dash is 0, a number in brackets negative. None where it is no figure."""
+    """Return the value and unit of a cell, or None; a dash is 0, a number in brackets negative."""
     if _NIL.match(text):
         return Decimal(0), ""
     match = FIGURE.match(text)

@@ -1,0 +1,307 @@
+"""Answer a question with a calculation over figures of its passages, each figure cited.
+
+    "What was the percentage change in net sales from 2018 to 2019?"
+    -> "The percentage change is −5.3 %, from Net sales: 5,875.0 (2018) and 5,563.7 (2019) [1]."
+       (5,563.7 − 5,875.0) / 5,875.0 = −5.3 %, from p. 60
+
+Only if every figure is in the text, under labels that say what the question says. A result that the text itself states
+("net sales fell by 5.3 %") is left to the model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import PurePosixPath
+
+from localrag.answer import context
+from localrag.answer.exact.calculator import calculate
+from localrag.answer.question import Prompted, Question
+from localrag.answer.table_qa import cells, date_calculation
+from localrag.answer.table_qa.cell_selection import Selector
+from localrag.answer.table_qa.cells import Cell, plain
+from localrag.answer.table_qa.date_calculation import DateResult
+from localrag.answer.table_qa.questions import Kind, Request, parse_question
+from localrag.answer.verify import links
+from localrag.quantities import CURRENCY_SIGNS, SCALES, format_number
+from localrag.store import text_analysis
+from localrag.store.sentences import sentences
+from localrag.types import Answer, Citation, Figure, Passage, Working
+
+_MAX_QUOTE = 320
+_MAX_NAME = 90
+_MAX_PASSAGES = 24
+_FORMS = {
+    "english": ("The {0} is {1}, from {2}", "and"),
+    "german": ("{0}: {1}, aus {2}", "und"),
+    "french": ("{0} : {1}, d’après {2}", "et"),
+    "spanish": ("{0}: {1}, según {2}", "y"),
+}
+_KINDS: tuple[Kind, ...] = (
+    "change", "percentage change", "decrease", "percentage decrease", "difference", "sum", "average", "share", "ratio",
+)  # fmt: skip
+_NAMES: dict[str, dict[Kind, str]] = {
+    language: dict(zip(_KINDS, names.split(", "), strict=True))
+    for language, names in {
+        "german": "Veränderung, Prozentuale Veränderung, Abnahme, Prozentuale Abnahme, Differenz, Summe, Durchschnitt, "
+        "Anteil, Verhältnis",
+        "french": "Variation, Variation en pourcentage, Baisse, Baisse en pourcentage, Différence, Somme, Moyenne, "
+        "Part, Rapport",
+        "spanish": "Variación, Variación porcentual, Disminución, Disminución porcentual, Diferencia, Suma, Promedio, "
+        "Parte, Razón",
+    }.items()
+}
+_STATES_A_RESULT = re.compile(
+    r"increas|decreas|declin|grew|grow|rose|fell|drop|chang|reduc|higher|lower|percent|%|average|ratio|gestiegen|gesunken|"
+    r"erhöh|veränder|prozent|augment|diminu|baiss|hauss|aument|dismin",
+    re.I,
+)
+
+
+def answer(asked: Question, prompted: Prompted, *, short: bool = False) -> Answer | None:
+    """Return the calculated answer, or None if the question asks for none or its figures are in doubt.
+
+    Args:
+        asked: the question.
+        prompted: with the passages whose figures may be taken.
+        short: answer with the result alone; the working explains it.
+    """
+    prompted = _with_unprompted_hits(asked, prompted)
+    passages = prompted.passages
+    language = text_analysis.language(" ".join(passage.text[:4000] for passage in passages))
+    if (dates := date_calculation.calculate(asked.text, passages, language)) is not None:
+        return _date_answer(asked, prompted, dates, short)
+    request = parse_question(asked.text)
+    found = cells.find(passages) if request is not None else []
+    if request is None or not found:
+        return None
+    selected = Selector(found, [_about(passage) for passage in passages], language).select(request)
+    if selected is None or any(passages[cell.passage].text[cell.start : cell.end] != cell.text for cell in selected):
+        return None
+    result = work_out(request.kind, selected)
+    if result is None or _is_stated(request, selected, passages, language):
+        return None
+    return _table_answer(asked, prompted, request, selected, result, short)
+
+
+def _with_unprompted_hits(asked: Question, prompted: Prompted) -> Prompted:
+    """Add the passages that were found and did not fit the prompt: code reads them at once."""
+    if asked.plan.kind != "retrieve":
+        return prompted
+    more = [hit for hit in asked.hits[:_MAX_PASSAGES] if hit not in prompted.passages]
+    return replace(prompted, passages=[*prompted.passages, *more])
+
+
+def _about(passage: Passage) -> str:
+    return " ".join([re.sub(r"[_\-.]", " ", PurePosixPath(passage.document).stem), *passage.heading])
+
+
+def _is_stated(request: Request, selected: Sequence[Cell], passages: Sequence[Passage], language: str) -> bool:
+    """Whether a sentence states the result for a name in the question that the labels lack."""
+    if request.kind in ("sum", "average"):
+        return False
+    labels = " ".join(f"{cell.row} {cell.column} {cell.section}" for cell in selected)
+    named = _terms(request.words, language)
+    names = " ".join(re.findall(r"(?<=\s)[A-ZÄÖÜ][\w&’'-]*", request.words))
+    missing = (_terms(names, language) & named) - _terms(labels, language)
+    if not missing:
+        return False
+    for passage in passages:
+        for start, end in sentences(passage.text):
+            text = passage.text[start:end]
+            if "|" in text or not _STATES_A_RESULT.search(text) or not re.search(r"\d", text):
+                continue
+            terms = _terms(text, language)
+            if missing <= terms and 2 * len(named & terms) > len(named):
+                return True
+    return False
+
+
+def _terms(text: str, language: str) -> set[str]:
+    common = text_analysis.COMMON.get(language, text_analysis.COMMON["english"])
+    return {token.term for token in text_analysis.tokens(text, language) if token.word not in common}
+
+
+# --- the calculation ----------------------------------------------------------------------------------------
+
+_MINUS = "−"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An expression over figures, its value as shown and as a number."""
+
+    expression: str
+    shown: str
+    value: Decimal
+
+
+def work_out(kind: Kind, selected: Sequence[Cell]) -> Result | None:
+    """Calculate with figures: the earlier before the later, the part before the whole.
+
+    A change is later less earlier, a decrease the reverse; a percentage change is relative to the earlier (to its size,
+    if it was negative and the sign changed); a difference is greater less lesser. The expression shown is the one that
+    is computed. None if the figures do not go together: other units, division by zero.
+    """
+    if not any(cell.value for cell in selected):
+        return None  # dashes alone: not reported, rather than nothing
+    units = {cell.unit for cell in selected if cell.unit}
+    scales = {cell.scale for cell in selected}
+    if len(units) > 1 or (len(scales) > 1 and kind not in ("share", "ratio")):
+        return None
+    values = [cell.value for cell in selected]
+    if len(scales) > 1:
+        values = [cell.value.scaleb(SCALES.get(cell.scale, 0)) for cell in selected]
+    expression = _expression(kind, values)
+    if expression is None:
+        return None
+    try:
+        value = calculate(expression)
+    except ValueError:
+        return None
+    if kind in ("percentage change", "percentage decrease", "share"):
+        return Result(expression, f"{_number(_round(value * 100, 2))} %", value * 100)
+    if kind == "ratio":
+        return Result(expression, _number(_round(value, 2)), value)
+    places = max(_places(cell.value) for cell in selected)
+    value = _round(value, places + 2 if kind == "average" else places)
+    unit, scale = next(iter(units), ""), selected[0].scale
+    if unit == "%":
+        points = "percentage point" if kind in ("change", "decrease", "difference") else "%"
+        plural = "s" if points != "%" and abs(value) != 1 else ""
+        return Result(expression, f"{_number(value)} {points}{plural}", value)
+    sign = CURRENCY_SIGNS.get(unit, f"{unit} " if unit else "")
+    minus, amount = (_MINUS, -value) if value < 0 else ("", value)
+    return Result(expression, f"{minus}{sign}{format_number(amount)}{f' {scale}' if scale else ''}", value)
+
+
+def _expression(kind: Kind, values: Sequence[Decimal]) -> str | None:
+    shown = [_operand(value) for value in values]
+    first, last = values[0], values[-1]
+    if kind == "sum":
+        return " + ".join(shown)
+    if kind == "average":
+        return f"({' + '.join(shown)}) / {len(shown)}"
+    if kind == "share" and last:
+        part = " + ".join(shown[:-1])
+        return f"{f'({part})' if len(shown) > 2 else part} / {shown[-1]}"
+    if len(values) != 2:
+        return None
+    if kind == "change":
+        return f"{shown[1]} − {shown[0]}"
+    if kind == "decrease":
+        return f"{shown[0]} − {shown[1]}"
+    if kind == "percentage decrease":
+        return f"({shown[0]} − {shown[1]}) / {shown[0]}" if first else None
+    if kind == "difference":
+        return f"{shown[0]} − {shown[1]}" if first >= last else f"{shown[1]} − {shown[0]}"
+    if kind == "percentage change":
+        base = _operand(abs(first)) if first < 0 < last else shown[0]
+        return f"({shown[1]} − {shown[0]}) / {base}" if first else None
+    return f"{shown[0]} / {shown[1]}" if last else None
+
+
+def _operand(value: Decimal) -> str:
+    return f"({_MINUS}{abs(value):,f})" if value < 0 else f"{abs(value):,f}"
+
+
+def _places(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def _round(value: Decimal, places: int) -> Decimal:
+    """Round to so many decimals, or to two figures if it is smaller than those show."""
+    if value and abs(value) < Decimal(1).scaleb(1 - places):
+        places = max(places, 1 - value.adjusted())
+    return round(value, places)
+
+
+def _number(value: Decimal) -> str:
+    return f"{_MINUS if value < 0 else ''}{format_number(abs(value))}"
+
+
+# --- the answer ---------------------------------------------------------------------------------------------
+
+
+def _table_answer(
+    asked: Question, prompted: Prompted, request: Request, selected: Sequence[Cell], result: Result, short: bool
+) -> Answer:  # fmt: skip
+    figures = [
+        (cell.text, _citation(prompted.passages[cell.passage], cell.line, cell.stop, cell.end)) for cell in selected
+    ]
+    text = result.shown if short else _sentence(asked.text, request, selected, result)
+    working = Working(result.expression, result.shown, float(result.value))
+    return _answer(asked, prompted, text, working, figures, request.kind)
+
+
+def _date_answer(asked: Question, prompted: Prompted, dates: DateResult, short: bool) -> Answer:
+    figures = [(at.text, _citation(prompted.passages[at.passage], at.first, at.stop, at.end)) for at in dates.mentions]
+    working = Working(dates.expression, dates.result, float(dates.days))
+    return _answer(asked, prompted, dates.result if short else dates.sentence, working, figures, "dates")
+
+
+def _answer(
+    asked: Question, prompted: Prompted, text: str, working: Working, figures: Sequence[tuple[str, Citation]], kind: str
+) -> Answer:
+    """Return a sentence with the markers of its figures, and the working."""
+    citations: list[Citation] = []
+    markers = [_marker(citation, citations) for _, citation in figures]
+    cited = context.placed(citations, prompted.passages, asked.libraries)
+    shown = tuple(Figure(text, cited[mark - 1].place, mark) for (text, _), mark in zip(figures, markers, strict=True))
+    marks = "".join(f"[{mark}]" for mark in sorted(set(markers)))
+    asked.plan = replace(asked.plan, signals={**asked.plan.signals, "calculated": kind})
+    return asked.answer(
+        f"{text} {marks}.", True, model=None, citations=cited, context=prompted.context,
+        passages=tuple(context.cited_only(prompted.passages, cited)), workings=(replace(working, figures=shown),),
+    )  # fmt: skip
+
+
+def _sentence(question: str, request: Request, selected: Sequence[Cell], result: Result) -> str:
+    language = text_analysis.language(question)
+    form, joint = _FORMS.get(language, _FORMS["english"])
+    name = _NAMES.get(language, {}).get(request.kind, request.name)
+    years = {cell.years for cell in selected if len(cell.years) == 1}
+    if len({(cell.row, cell.table) for cell in selected}) == 1 and len(years) == len(selected):
+        values = [f"{cell.text} ({next(iter(cell.years))})" for cell in selected]
+        return form.format(name, result.shown, f"{_shorten(plain(selected[0].row))}: {_join(values, joint)}")
+    values = [f"{_shorten(cell.name)}: {cell.text}" for cell in selected]
+    return form.format(name, result.shown, _join(values, joint, "; "))
+
+
+def _shorten(label: str) -> str:
+    """Return a label without what reads as a citation's number or a Markdown link, cut to a length."""
+    text = re.sub(r"\s?\[\d+\]", "", links.written_out(label))
+    return text if len(text) <= _MAX_NAME else f"{text[:_MAX_NAME].rsplit(' ', 1)[0]} …"
+
+
+def _join(parts: Sequence[str], joint: str, between: str = ", ") -> str:
+    if len(parts) == 1:
+        return parts[0]
+    return f"{between.join(parts[:-1])}{';' if between == '; ' else ''} {joint} {parts[-1]}"
+
+
+def _citation(passage: Passage, start: int, stop: int, figure_end: int) -> Citation:
+    """Cite the row or sentence of a figure; of a long one the part up to the figure."""
+    first, end = start, stop
+    if end - start > _MAX_QUOTE:
+        end = min(end, max(figure_end, start + _MAX_QUOTE))
+        end = max(figure_end, passage.text.rfind(" ", start, end))
+        start = max(start, end - _MAX_QUOTE)
+        while start > first and not passage.text[start - 1].isspace():
+            start += 1
+    return Citation(
+        passage.library, passage.document, passage.page, passage.label, passage.place, passage.text[start:end],
+        passage.start + start, passage.start + end, 0, unit=passage.unit,
+    )  # fmt: skip
+
+
+def _marker(citation: Citation, citations: list[Citation]) -> int:
+    """Return the number of a citation, adding it if it is new."""
+    for known in citations:
+        if replace(known, marker=0) == citation:
+            return known.marker
+    citations.append(replace(citation, marker=len(citations) + 1))
+    return len(citations)

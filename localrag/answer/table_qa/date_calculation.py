@@ -1,0 +1,232 @@
+"""Calculate with the dates of passages: the time between two events, or the end of a term.
+
+    "How many days passed between the signing and the handover?"  3 May 2024 -> 17 June 2024: 45 days
+    "When does the lease end?"                                    1 May 2024 + 3 years: 1 May 2027
+
+An event is found by its words in the sentence of a date; if two dates fit it alike, or none does, nothing is
+calculated. A term is added to its start only if one sentence gives both and no sentence states the end.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from localrag.quantities import (
+    TIME_UNITS,
+    find_dates,
+    find_number_words,
+    format_date,
+    parse_date,
+    shift_date,
+    time_between,
+)
+from localrag.store import text_analysis
+from localrag.store.sentences import sentences
+from localrag.types import Passage
+
+# Share of an event's words that a date's sentence must have, and what a word beside the date adds.
+_ENOUGH, _NEAR = 0.6, 0.15
+_UNIT = r"(?P<unit>(?:calendar )?(?:days?|weeks?|months?|years?))"
+_PAST = r"(?:(?:are|were|is|was|lie|lay|passed|elapsed|went by|did it take|does it take|there|it|have|has) )*"
+_FROM_TO = r"(?:between|from) (?P<a>.+?) (?:and|to|until|till) (?P<b>.+)$"
+_BETWEEN = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        rf"^how many {_UNIT} {_PAST}{_FROM_TO}",
+        rf"^how (?:long|much time) {_PAST}{_FROM_TO}",
+        rf"^what (?:is|was) the (?:(?:number of |time in ){_UNIT}|time|period|interval) {_FROM_TO}",
+        r"^wie viele (?P<unit>tage|wochen|monate|jahre) (?:(?:liegen|lagen|vergingen|sind es|waren es) )?zwischen "
+        r"(?P<a>.+?) und (?P<b>.+)$",
+    )
+)
+_AFTER = re.compile(rf"^how (?:long|many {_UNIT}) (?:after|before) (?P<rest>.+)$", re.I)
+_VERB = re.compile(r" (?:did|does|do|was|is|were|are|will) ", re.I)
+_END = re.compile(
+    r"^(?:when|until when|on (?:what|which) (?:date|day)) (?:does|do|did|will|is|was) (?P<what>.+?) "
+    r"(?:end|expire|terminate|run out|lapse|due to end|set to expire)\b",
+    re.I,
+)
+_STATED_END = re.compile(r"\b(?:end(?:s|ed|ing)?|expir\w+|terminat\w+|until|laps\w+|through)\b", re.I)
+_COUNT = r"(?:(?P<word>[a-z]+(?:-[a-z]+)?)(?: ?\((?P<digits>\d{1,3})\))?|(?P<plain>\d{1,3}))"
+_TERMS = (
+    re.compile(rf"\b(?:term|period|duration) of {_COUNT}[ -](?P<unit>day|week|month|year)s?\b", re.I),
+    re.compile(
+        r"\b(?:(?P<plain>\d{1,3})|(?P<word>[a-z]+))[ -](?P<unit>day|week|month|year)[ -](?:term|period)\b", re.I
+    ),
+    re.compile(rf"\bfor {_COUNT} (?P<unit>day|week|month|year)s?\b", re.I),
+)
+_STARTS = re.compile(r"\b(?:commenc\w*|start\w*|begin\w*|began|effective|from|dated|as of)\b[^.;]{0,40}$", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A date in a passage with one reading: half-open offsets, and those of its sentence (`first`, `stop`)."""
+
+    passage: int
+    start: int
+    end: int
+    first: int
+    stop: int
+    text: str
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class DateResult:
+    """The dates used, the expression, the result in short, in days, and as a sentence without its full stop."""
+
+    mentions: tuple[Mention, ...]
+    expression: str
+    result: str
+    days: int
+    sentence: str
+
+
+def calculate(question: str, passages: Sequence[Passage], language: str) -> DateResult | None:
+    """Return what a question asks to be calculated from dates, or None if it asks for none or they are in doubt."""
+    text = " ".join(question.split()).rstrip("?.! ")
+    for pattern in _BETWEEN:
+        if match := pattern.match(text):
+            return _between((match["a"], match["b"]), match.groupdict().get("unit"), passages, language)
+    if match := _AFTER.match(text):
+        # "after the lease was signed were the premises": each verb may begin the second event.
+        for verb in _VERB.finditer(match["rest"]):
+            pair = (match["rest"][: verb.start()], match["rest"][verb.end() :])
+            if found := _between(pair, match["unit"], passages, language):
+                return found
+        return None
+    match = _END.match(text)
+    return _end(match["what"], passages, language) if match else None
+
+
+def _mentions(passages: Sequence[Passage]) -> Iterator[Mention]:
+    for at, passage in enumerate(passages):
+        spans = sentences(passage.text)
+        for found in find_dates(passage.text):
+            if found.certain is not None:
+                first, stop = next(((a, b) for a, b in spans if a <= found.start < b), (found.start, found.end))
+                yield Mention(at, found.start, found.end, first, max(stop, found.end), found.text, found.certain)
+
+
+# --- from one event to another ------------------------------------------------------------------------------
+
+
+def _between(
+    events: tuple[str, str], unit: str | None, passages: Sequence[Passage], language: str
+) -> DateResult | None:
+    known = _Events(passages, language)
+    days: list[date] = []
+    found: list[Mention] = []
+    for words in events:
+        written = parse_date(words)
+        if written is not None and written.certain is not None:
+            days.append(written.certain)
+            continue
+        mention = known.find(words)
+        if mention is None:
+            return None
+        days.append(mention.day)
+        found.append(mention)
+    if not found or days[0] == days[1]:
+        return None
+    first, last = sorted(days)
+    result = time_between(first, last, TIME_UNITS[unit.lower().split()[-1]] if unit else "day")
+    return DateResult(
+        tuple(sorted(found, key=lambda mention: mention.day)), f"{format_date(first)} → {format_date(last)}", result,
+        (last - first).days,
+        f"From {format_date(first)} to {format_date(last)}: {result} (the first date is not counted, the last is)",
+    )  # fmt: skip
+
+
+class _Events:
+    """Finds the date of an event by its words."""
+
+    def __init__(self, passages: Sequence[Passage], language: str) -> None:
+        self.mentions = list(_mentions(passages))
+        self._passages, self._language = passages, language
+        self._common = text_analysis.COMMON.get(language, text_analysis.COMMON["english"]) | {
+            "date", "day", "took", "place",
+        }  # fmt: skip
+        self._terms_of = [self.terms(passages[at.passage].text[at.first : at.stop]) for at in self.mentions]
+        self._counts = Counter(term for terms in self._terms_of for term in terms)
+
+    def find(self, words: str) -> Mention | None:
+        """Return the date whose sentence has most of the words; None if they are too few, or another fits alike."""
+        wanted = self.terms(words)
+        if not wanted:
+            return None
+        whole = sum(map(self._weight, wanted))
+        scored = []
+        for mention, terms in zip(self.mentions, self._terms_of, strict=True):
+            share = sum(map(self._weight, wanted & terms)) / whole
+            if share >= _ENOUGH:
+                scored.append((share + _NEAR * self._nearness(mention, wanted), mention))
+        scored.sort(key=lambda pair: -pair[0])
+        if not scored or any(
+            score > scored[0][0] - 0.03 and mention.day != scored[0][1].day for score, mention in scored[1:]
+        ):
+            return None
+        return scored[0][1]
+
+    def _nearness(self, mention: Mention, wanted: frozenset[str]) -> float:
+        """1 if a word of the event is beside the date, towards 0 if it is far."""
+        text = self._passages[mention.passage].text
+        gaps = []
+        for match in re.finditer(r"[^\W\d_]+", text[mention.first : mention.stop]):
+            if self.terms(match[0]) & wanted:
+                start, end = mention.first + match.start(), mention.first + match.end()
+                gaps.append(mention.start - end if end <= mention.start else start - mention.end)
+        return 1 / (1 + min(gaps, default=1000) / 40)
+
+    def terms(self, text: str) -> frozenset[str]:
+        tokens = text_analysis.tokens(text, self._language)
+        return frozenset(token.term for token in tokens if token.word not in self._common and token.word.isalpha())
+
+    def _weight(self, term: str) -> float:
+        return math.log(2 + len(self.mentions)) - math.log(1 + self._counts.get(term, 0))
+
+
+# --- the end of a term --------------------------------------------------------------------------------------
+
+
+def _end(what: str, passages: Sequence[Passage], language: str) -> DateResult | None:
+    known = _Events(passages, language)
+    wanted = known.terms(what)
+    found: list[tuple[Mention, int, str]] = []
+    for mention in known.mentions:
+        passage = passages[mention.passage]
+        before, sentence = passage.text[mention.first : mention.start], passage.text[mention.first : mention.stop]
+        term = next((match for pattern in _TERMS if (match := pattern.search(sentence))), None)
+        if term is None:
+            if _STATED_END.search(sentence) and wanted & known.terms(sentence):
+                return None  # the end itself seems to be stated
+            continue
+        about = known.terms(f"{sentence} {re.sub(r'[_.-]', ' ', passage.document)}")
+        if not wanted or len(wanted & about) < _ENOUGH * len(wanted):
+            continue
+        if _STARTS.search(before) and (count := _count(term)):
+            found.append((mention, count, term["unit"].lower()))
+        elif _STATED_END.search(before):
+            return None
+    if len({(mention.day, count, unit) for mention, count, unit in found}) != 1:
+        return None
+    mention, count, unit = found[0]
+    last, length = shift_date(mention.day, count, unit), f"{count} {unit}{'' if count == 1 else 's'}"
+    start = format_date(mention.day)
+    return DateResult(
+        (mention,), f"{start} + {length}", format_date(last), (last - mention.day).days,
+        f"{length} after {start} is {format_date(last)}",
+    )  # fmt: skip
+
+
+def _count(term: re.Match[str]) -> int:
+    groups = term.groupdict()
+    if digits := groups.get("digits") or groups["plain"]:
+        return int(digits)
+    found = next(find_number_words(term["word"]), None)
+    return found.value if found is not None and found.end - found.start == len(term["word"]) else 0

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from localrag.cli.options import complete_library, json_option, print_json, shown
-from localrag.cli.output import Stop, bar, interruptible, table
+from localrag.cli.output import Stop, bar, interruptible, remarks, table
 from localrag.errors import Cancelled, NotFoundError, UsageError
 from localrag.settings import Settings, load_settings
 from localrag.types import MODES, Mode
@@ -23,18 +23,13 @@ if TYPE_CHECKING:
     from localrag.evaluation.runs import Row
 
 _MAX_NAMED = 5
-# Settings that a search does not depend on; every other one, also a new one, keeps results apart.
-_NOT_OF_SEARCH = frozenset((
-    "home", "generator", "embedder", "sources", "passages", "prompt_tokens", "read_tokens", "answer_tokens",
-    "context_tokens", "threads", "gpu_layers", "temperature", "seed", "cache_bytes", "read_seconds", "read_memory_mb",
-    "read_unpacked_mb", "archive_depth", "workers", "ocr", "ocr_languages",
-))  # fmt: skip
+# Settings that decide what is found, and what is answered: results are kept apart by them.
+_OF_SEARCH = ("fusion", "dense_weight", "reranker")
 _OF_ANSWERS = (
-    "passages", "prompt_tokens", "read_tokens", "answer_tokens", "answer_form", "context_tokens", "temperature", "seed",
+    "passages", "prompt_tokens", "read_tokens", "answer_tokens", "answer_form", "context_tokens", "min_confidence",
+    "temperature", "seed", "think", "think_tokens", "votes",
 )  # fmt: skip
-# Settings named in a run only if they are not the default, so that older runs can be continued.
-_OF_ANSWERS_IF_CHANGED = ("think", "think_tokens", "votes")
-_FIGURES = {
+_RATES = {
     "answered_present": "questions with an answer: answered",
     "answered_with_evidence": "of these, with some of the evidence in answer or quotes",
     "answered_from_evidence": "of these, with some of the evidence in the prompt",
@@ -45,19 +40,6 @@ _FIGURES = {
     "citation_precision": "quotes: touch the evidence",
     "unsupported_sentences": "sentences: without support",
     "flagged_answers": "answers: say something that their quotes do not",
-    "right": "right, as far as code can tell",
-    "exact": "equal to the known answer",
-    "f1": "words in common with the known answer",
-    "numeric": "all numbers of the known answer given",
-    "unit": "all of them with their units",
-    "choice": "right choice",
-    "cited": "has a citation",
-    "cited_document": "cites the right document",
-    "cited_page": "cites the right page",
-    "evidence": "words of the evidence quoted",
-    "evidence_given": "words of the evidence quoted or said",
-    "evidence_shown": "words of the evidence in the prompt",
-    "evidence_touched": "quotes some of the evidence",
 }
 
 
@@ -161,10 +143,8 @@ def _update(library: Library, source: Source, stop: Stop) -> None:
     if report.read or report.removed:
         counts = f"Read {len(report.read)} document(s), {report.unchanged} unchanged, {len(report.removed)} removed"
         click.echo(f"{counts}, in {report.seconds:.1f} s.", err=True)
-    for failure in report.failed[:_MAX_NAMED]:
-        click.echo(shown(f"  failed: {failure.document}: {failure.reason}"), err=True)
-    if len(report.failed) > _MAX_NAMED:
-        click.echo(f"  and {len(report.failed) - _MAX_NAMED} more that could not be read", err=True)
+    failed = [f"  failed: {failure.document}: {failure.reason}" for failure in report.failed]
+    remarks(failed, _MAX_NAMED, "could not be read")
     if report.kept:
         click.echo(f"  {len(report.kept)} files are gone; their text was kept. To drop it: {forget}", err=True)
     if not report.complete:
@@ -203,15 +183,18 @@ def state(library: Library, settings: Settings) -> dict[str, Any]:
     """Return what results depend on besides the options: the library's contents, search settings, this version."""
     from localrag import __version__
 
-    changed = {
-        item.name: str(getattr(settings, item.name))
-        for item in fields(Settings)
-        if item.name not in _NOT_OF_SEARCH and getattr(settings, item.name) != item.default
-    }
     return {
         "library": library.name, "contents": library.digest(), "embedder": library.status()["embedder"],
-        "version": __version__, **({"search": changed} if changed else {}),
+        "version": __version__, **_values(settings, _OF_SEARCH),
     }  # fmt: skip
+
+
+def _values(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
+    return {
+        name: value if isinstance(value, int | float | None) else str(value)
+        for name in names
+        for value in [getattr(settings, name)]
+    }
 
 
 def gather(results: Iterable[tuple[Question, Row]], total: int) -> list[Row]:
@@ -362,12 +345,10 @@ def ask(
     from localrag.evaluation.runs import Run
     from localrag.llm import loading
 
-    changed = [name for name in _OF_ANSWERS_IF_CHANGED if getattr(settings, name) != getattr(Settings(), name)]
     made = {
-        "measure": "answers", "mode": mode, "within_document": within_document,
-        **({"baseline": baseline} if baseline else {}), **state(library, settings),
+        "measure": "answers", "mode": mode, "within_document": within_document, "baseline": baseline,
         "model": None if mode == "exact" else loading.generator_identity(settings),
-        **{name: getattr(settings, name) for name in (*_OF_ANSWERS, *changed)},
+        **state(library, settings), **_values(settings, _OF_ANSWERS),
     }  # fmt: skip
     assistant = Assistant(settings if dataset.library is not None else datasets.apart(settings))
     asker: Assistant | Plain = assistant
@@ -399,7 +380,7 @@ def _print_answers(report: Mapping[str, Any]) -> None:
     ])  # fmt: skip
     for figures in (report["rates"], report["figures"]):
         click.echo()
-        rows = [[name, str(one["n"]), interval(one), _FIGURES.get(name, "")] for name, one in figures.items()]
+        rows = [[name, str(one["n"]), interval(one), _RATES.get(name, "")] for name, one in figures.items()]
         table(["", "n", "", ""], rows)
     if (choices := report["choices"]) is not None:
         made = list(dict.fromkeys([*choices["table"], *(name for row in choices["table"].values() for name in row)]))

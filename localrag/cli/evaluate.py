@@ -21,7 +21,7 @@ from localrag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from localrag.evaluation.arena import Match, Side
-    from localrag.evaluation.judge import Agreement, Given, Judge
+    from localrag.evaluation.judge import Agreement, Judge
 
 # With fewer labels of one's own, the shipped sample decides how far a judge can be trusted.
 _MIN_LABELS = 30
@@ -47,15 +47,10 @@ eval_command.add_command(eval_dataset.answers_command)
 # --- judge --------------------------------------------------------------------------------------------------
 
 
-def _complete_judge(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-    code = [click.shell_completion.CompletionItem("code")] if "code".startswith(incomplete) else []
-    return [*code, *complete_model(ctx, param, incomplete)]
-
-
 def _judge_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--judge", "--model", "judge", metavar="code|ID", default="code", show_default=True,
-        shell_complete=_complete_judge, help="Who judges: code, or an installed model by its id.",
+        shell_complete=complete_model, help="Who judges: code, or an installed model by its id.",
     )(command)  # fmt: skip
 
 
@@ -272,7 +267,7 @@ def _asked(
     out: Path | None, within_document: bool, stop: Stop,
 ) -> Side:  # fmt: skip
     """Ask the dataset with the settings of a side."""
-    from localrag.evaluation import arena, datasets
+    from localrag.evaluation import arena
     from localrag.evaluation.runs import Run
 
     if not _is_side(text):
@@ -288,8 +283,6 @@ def _asked(
             given[name.replace("-", "_")] = value
         elif name:
             raise UsageError(f"{part!r} in {text!r} is not a setting with a value", 'Such as: "fusion=rrf,passages=8"')
-    if dataset.library is not None:
-        datasets.refuse_ingest_settings(given)
     click.echo(f"Asking: {shown(text)}", err=True)
     settings = settings.with_options(**given)
     with eval_dataset.opened(dataset, settings, stop) as library:
@@ -314,10 +307,13 @@ def _by_person(bouts: Sequence[Match], votes: Any, stop: Stop) -> Iterator[tuple
 
 
 def _vote(bout: Match) -> str:
+    from localrag.evaluation.metrics import MARKER
+
     known = bout.first.known or "the documents do not say"
     click.echo(shown(f"\n{bout.first.question}\n  known: {known}\n"), err=True)
     for number, given in enumerate((bout.first, bout.second), 1):
-        click.echo(shown(f"  {number}  {_without_markers(given) or '(nothing)'}"), err=True)
+        text = " ".join(MARKER.sub("", given.answer).split())  # markers would show who wrote it
+        click.echo(shown(f"  {number}  {text or '(nothing)'}"), err=True)
     while True:
         click.echo("\n1, 2, =, s, q? ", err=True, nl=False)
         try:
@@ -329,12 +325,6 @@ def _vote(bout: Match) -> str:
             return ""
         if key in "12=s":
             return {"1": "first", "2": "second", "=": "tie", "s": "skipped"}[key]
-
-
-def _without_markers(given: Given) -> str:
-    from localrag.evaluation.metrics import MARKER
-
-    return " ".join(MARKER.sub("", given.answer).split())
 
 
 def _print_arena(report: Mapping[str, Any]) -> None:

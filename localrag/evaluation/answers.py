@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from localrag.api import Library
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, UsageError
@@ -18,13 +18,14 @@ from localrag.evaluation import metrics
 from localrag.evaluation.datasets import Matched, Question
 from localrag.evaluation.metrics import MARKER
 from localrag.evaluation.runs import Row, Run
-from localrag.events import Answered, Event
+from localrag.events import Answered
 from localrag.store.sentences import sentences
-from localrag.types import Answer, Citation, Mode, Plan
+from localrag.types import Answer, Citation, Mode
 
-# Fields of a result that identify it, and those that only a checked answer has.
-_IDENTITY = ("run", "id", "digest")
-_CHECKS = ("sentences", "flags")
+if TYPE_CHECKING:
+    from localrag.answer.assistant import Assistant
+    from localrag.evaluation.baselines import Plain
+
 # A known answer of at most this many words can be a number with its unit.
 _MAX_FIGURE_WORDS = 4
 _RIGHT, _TOUCHES = 0.5, 1e-9
@@ -34,15 +35,6 @@ FIGURES = (
     "right", "exact", "f1", "numeric", "unit", "choice", "cited", "cited_document", "cited_page", "evidence",
     "evidence_given", "evidence_shown",
 )  # fmt: skip
-
-
-class Asker(Protocol):
-    """The part of an Assistant that is needed."""
-
-    def ask(
-        self, question: str, *, libraries: Sequence[str], documents: Sequence[str] | None, mode: Mode,
-        stop: Callable[[], bool],
-    ) -> Iterator[Event]: ...  # fmt: skip
 
 
 # --- one answer ---------------------------------------------------------------------------------------------
@@ -164,10 +156,10 @@ def verbatim(library: Library, citation: Citation) -> bool:
 
 
 def run(
-    questions: Sequence[Question], matched: Matched, library: Library, assistant: Asker, results: Run, *, mode: Mode,
-    within_document: bool, choices: Sequence[str] = (), stop: Callable[[], bool] = lambda: False,
+    questions: Sequence[Question], matched: Matched, library: Library, assistant: Assistant | Plain, results: Run, *,
+    mode: Mode, within_document: bool, choices: Sequence[str] = (), stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[Question, Row]]:  # fmt: skip
-    """Ask each question and score its answer; answers in `results` are not asked again, but scored again.
+    """Ask each question and score its answer, unless `results` has it already.
 
     An answer cut short by `stop` is not kept. A question that the model cannot take is kept with its error.
 
@@ -175,16 +167,11 @@ def run(
         ModelMissing, ModelDamaged: no question could be answered.
     """
     for question in questions:
-        documents = matched.documents(question)
         row = results.done(question)
-        if row is not None:
-            kept, row = row, _checked(rescored(row, question, documents, choices), results)
-            if row != kept:
-                # Write the newer figures too: the later line counts.
-                row = results.add(question, {name: row[name] for name in row if name not in _IDENTITY})
-        else:
+        if row is None:
             if stop():
                 return
+            documents = matched.documents(question)
             globs = (documents or None) if within_document else None
             try:
                 answer = _ask(assistant, question, library.name, globs, mode, stop)
@@ -196,17 +183,14 @@ def run(
                 if stop() or answer is None:
                     return
                 found = _result(question, documents, answer, library, choices)
-                row = results.add(question, _checked(found, results))
+                if results.settings.get("baseline"):  # which checks nothing
+                    del found["sentences"], found["flags"]
+                row = results.add(question, found)
         yield question, row
 
 
-def _checked(row: Row, results: Run) -> Row:
-    """Return a result without the figures of checks if a baseline gave it, since baselines check nothing."""
-    return {name: row[name] for name in row if name not in _CHECKS} if "baseline" in results.settings else row
-
-
 def _ask(
-    assistant: Asker, question: Question, library: str, documents: Sequence[str] | None, mode: Mode,
+    assistant: Assistant | Plain, question: Question, library: str, documents: Sequence[str] | None, mode: Mode,
     stop: Callable[[], bool],
 ) -> Answer | None:  # fmt: skip
     answer = None
@@ -257,24 +241,6 @@ def _result(
             {"document": c.document, "page": c.page, "start": c.start, "end": c.end, "quote": c.quote}
             for c in answer.citations
         ],
-    }
-
-
-def rescored(row: Row, question: Question, documents: Sequence[str], choices: Sequence[str]) -> Row:
-    """Return a kept result with the figures that this version gives its answer."""
-    if "error" in row:
-        return row
-    citations = tuple(
-        Citation("", c["document"], c["page"], None, "", c["quote"], c["start"], c["end"], 0) for c in row["citations"]
-    )
-    answer = Answer(question.question, row["answer"], row["found"], Plan(row["plan"], ""), citations)
-    # Results hold no text of the passages shown, so keep the figure made from it.
-    kept = {name: row["figures"][name] for name in ("evidence_shown",) if name in row["figures"]}
-    return {
-        **row,
-        **_about(question),
-        "figures": {**kept, **score(question, documents, answer, choices)},
-        "chose": chose(answer, choices) if question.label else None,
     }
 
 

@@ -115,12 +115,11 @@ def with_distinct_names(sides: Sequence[Side]) -> list[Side]:
             f"there is {len(sides)} side, and an arena needs two",
             "Give two settings and a dataset, or files of answers: localrag eval arena a.jsonl b.jsonl",
         )
-    seen: dict[str, int] = {}
-    named = []
-    for side in sides:
-        number = seen[side.name] = seen.get(side.name, 0) + 1
-        named.append(side if number == 1 else replace(side, name=f"{side.name} ({number})"))
-    return named
+    names = [side.name for side in sides]
+    return [
+        side if side.name not in names[:i] else replace(side, name=f"{side.name} ({names[: i + 1].count(side.name)})")
+        for i, side in enumerate(sides)
+    ]
 
 
 # --- matches ------------------------------------------------------------------------------------------------
@@ -128,11 +127,6 @@ def with_distinct_names(sides: Sequence[Side]) -> list[Side]:
 
 def matches(sides: Sequence[Side], seed: int, limit: int | None = None) -> list[Match]:
     """Return every pair of sides on every question that both answered, in a seeded order.
-
-    Args:
-        sides: at least two.
-        seed: for the order of questions, and of the answers in each match.
-        limit: the number of questions; None takes all.
 
     Raises:
         UsageError: no question was answered by two sides.

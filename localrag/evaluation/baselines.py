@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING
 
 from localrag.answer import prompts
 from localrag.evaluation import metrics
@@ -21,7 +21,9 @@ from localrag.llm.generation import Completed, Generator
 from localrag.settings import Settings
 from localrag.types import Answer, Message, Mode, Passage, Plan, Seconds, Usage
 
-Baseline = Literal["plain", "closed-book"]
+if TYPE_CHECKING:
+    from localrag.answer.assistant import Assistant
+
 PASSAGES = 5
 
 PLAIN_RULES = (
@@ -31,17 +33,9 @@ CLOSED_RULES = "Answer the question, briefly. If you do not know the answer, say
 _CHOICES = "Reply with one of: {choices}."
 
 
-class Searcher(Protocol):
-    """The part of an Assistant that is needed."""
-
-    def search(
-        self, question: str, *, libraries: Sequence[str], k: int, documents: Sequence[str] | None, join: bool
-    ) -> list[Passage]: ...
-
-
 @dataclass(slots=True)
 class Plain:
-    """An `Asker` that puts the five best passages and the question into one prompt.
+    """Answers as an `Assistant` does, but puts the five best passages and the question into one prompt.
 
     Args:
         searcher: finds the passages; neighbours are not joined.
@@ -50,7 +44,7 @@ class Plain:
         labelled: the questions with a label.
     """
 
-    searcher: Searcher
+    searcher: Assistant
     load: Callable[[], Generator]
     settings: Settings
     choices: Sequence[str] = ()
@@ -108,7 +102,7 @@ class Plain:
 
 @dataclass(slots=True)
 class ClosedBook(Plain):
-    """An `Asker` that asks the model without any document."""
+    """Asks the model without any document."""
 
     _reason = "No document was shown, for comparison."
 

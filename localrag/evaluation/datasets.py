@@ -68,10 +68,6 @@ class Question:
         # Reviewing a draft changes no result.
         return hashlib.sha256(repr(astuple(replace(self, draft=False))[:-1]).encode()).hexdigest()[:12]
 
-    def field(self, name: str) -> str | None:
-        """Return the line's value of this name as text, or None."""
-        return dict(self.fields).get(name)
-
 
 def load(path: Path) -> list[Question]:
     """Read a file of questions.
@@ -158,11 +154,11 @@ def where(questions: Sequence[Question], wanted: Mapping[str, str]) -> list[Ques
     """
     found = list(questions)
     for name, value in wanted.items():
-        values = dict.fromkeys(own for question in found if (own := question.field(name)) is not None)
+        values = dict.fromkeys(own for question in found if (own := dict(question.fields).get(name)) is not None)
         if not values:
             names = sorted({name for question in found for name, _ in question.fields})
             raise UsageError(f"no question has the field {name!r}", f"There are: {', '.join(names)}.")
-        found = [question for question in found if (question.field(name) or "").lower() == value.lower()]
+        found = [question for question in found if (dict(question.fields).get(name) or "").lower() == value.lower()]
         if not found:
             some = ", ".join(map(repr, list(values)[:_MAX_NAMED])) + (" ..." if len(values) > _MAX_NAMED else "")
             raise UsageError(f"no question has {name} = {value!r}", f"There are: {some}")
@@ -358,17 +354,3 @@ def forget(name: str, settings: Settings) -> None:
     if name not in library_names(apart(settings)):
         raise NotFoundError(f"no library {name!r} is kept for evaluation", "List them: localrag eval forget")
     open_library(name, settings=apart(settings)).forget()
-
-
-def refuse_ingest_settings(changed: Iterable[str]) -> None:
-    """Refuse to compare settings of ingestion on a library that has been ingested already.
-
-    Raises:
-        UsageError: one of these settings decides what a library contains.
-    """
-    for name in changed:
-        if name in _INGEST_SETTINGS:
-            raise UsageError(
-                f"{name} decides how documents are ingested, and --library names a library that has been ingested",
-                "Give the folder of documents with --documents DIR instead.",
-            )

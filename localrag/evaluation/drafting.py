@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from localrag.answer import prompts
 from localrag.answer.verify.quoting import locate
@@ -35,21 +34,6 @@ _POINTS_AT_PASSAGE = re.compile(
     r"(?:passage|text|excerpt|paragraph|section above|snippet|sentence)\b|\baccording to the (?:document|text)\b",
     re.I,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A question with its answer and location, as a line of a dataset."""
-
-    id: str
-    question: str
-    answer: str
-    doc: str
-    page: int | None
-    evidence: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**{name: getattr(self, name) for name in self.__slots__}, "draft": True}
 
 
 @dataclass(slots=True)
@@ -96,10 +80,7 @@ def _id(chunk: StoredChunk) -> str:
 def check(reply: str, text: str, others: Sequence[str]) -> tuple[str, str, str] | str:
     """Return question, answer and evidence (both verbatim from the text), or the reason to drop a reply.
 
-    Args:
-        reply: JSON with question and answer.
-        text: the passage.
-        others: the questions so far.
+    `text` is the passage, `others` are the questions so far.
     """
     try:
         row = json.loads(reply)
@@ -168,7 +149,7 @@ def make(
     for name, chunk in candidates[done:]:
         if tally.existing + tally.kept >= wanted or stop():
             return
-        reply = _ask(generator, _passage(library.name, chunk), stop)
+        reply = _ask(generator, library.name, chunk, stop)
         if reply is None:
             return
         checked = check(reply, chunk.text, questions)
@@ -176,27 +157,27 @@ def make(
             tally.dropped[checked] += 1
         else:
             question, answer, evidence = checked
-            draft = Draft(name, question, answer, chunk.document, chunk.page, evidence)
-            storage.append_line(path, json.dumps(draft.to_dict(), ensure_ascii=False))
+            draft = {
+                "id": name, "question": question, "answer": answer, "doc": chunk.document, "page": chunk.page,
+                "evidence": evidence, "draft": True,
+            }  # fmt: skip
+            storage.append_line(path, json.dumps(draft, ensure_ascii=False))
             questions.append(question)
             tally.kept += 1
         yield tally
 
 
-def _ask(generator: Generator, passage: Passage, stop: Callable[[], bool]) -> str | None:
+def _ask(generator: Generator, library: str, chunk: StoredChunk, stop: Callable[[], bool]) -> str | None:
     """Return the model's reply, or None if it was stopped."""
+    passage = Passage(
+        library, chunk.document, chunk.page, chunk.label, chunk.heading, chunk.text, chunk.start, chunk.end, 0.0,
+        chunk.document_id, chunk.position, unit=chunk.unit, spot=chunk.spot, header=chunk.header,
+    )  # fmt: skip
     messages = prompts.draft_prompt(passage)
     for event in generator.generate(messages, max_tokens=_TOKENS, grammar=prompts.DRAFT_GRAMMAR, stop=stop):
         if isinstance(event, Completed):
             return None if event.ended == "stopped" else event.text
     return None
-
-
-def _passage(library: str, chunk: StoredChunk) -> Passage:
-    return Passage(
-        library, chunk.document, chunk.page, chunk.label, chunk.heading, chunk.text, chunk.start, chunk.end, 0.0,
-        chunk.document_id, chunk.position, unit=chunk.unit, spot=chunk.spot, header=chunk.header,
-    )  # fmt: skip
 
 
 def _read(path: Path) -> dict[str, str]:

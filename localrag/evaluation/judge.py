@@ -21,7 +21,7 @@ from decimal import Decimal
 from importlib import resources
 from itertools import permutations
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -87,22 +87,6 @@ class Graded:
 
 def _graded(grade: Grade, answerable: bool) -> Graded:
     return Graded(grade, WORTH[grade] if answerable else float(grade == "declined"))
-
-
-class Judge(Protocol):
-    """Grades an answer."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def identity(self) -> str:
-        """Changes when the same answer may be graded differently."""
-        ...
-
-    def grade(self, given: Given, stop: Stop) -> Graded | None:
-        """Return the grade, or None if it was stopped."""
-        ...
 
 
 def run(
@@ -342,7 +326,6 @@ _OPPOSITES = [
 ]  # fmt: skip
 _BASE_UNITS = ("m", "sq m", "kg", "l", "second", "month")
 _LEGAL = frozenset("llp llc ltd gmbh ag inc corp plc sa kg co dr mr mrs ms".split())
-_PIECE = re.compile(r"[,;]\s|\s(?:and|und|et|y|while)\s")
 _CAPITALISED = re.compile(r"(?<=[^.!?:\s])\s+([^\W\d_a-z][\w&'’-]*)")
 _JOINED = r"(?:\W|\b(?:and|und|et|y|e|or|oder|as well as)\b)+"
 
@@ -517,36 +500,18 @@ def _without_quantities(text: str) -> str:
 
 
 def _contradicts(given: Given, text: str) -> bool:
-    """Return whether only one of the two negates, one says the opposite, or numbers are exchanged."""
+    """Return whether only one of the two negates, or one says the opposite."""
     start, end = next(iter(sentences(text)), (0, len(text)))
     first = text[start:end].split(";")[0]
     asked = {match[0].lower() for match in _NOT.finditer(given.question)}
     negated = [any(match[0].lower() not in asked for match in _NOT.finditer(one)) for one in (given.known, first)]
     if negated[0] != negated[1] or any(a.match(given.known) and b.match(text) for a, b in ((_YES, _NO), (_NO, _YES))):
         return True
-    for pair in _OPPOSITES:
-        for one, other in (pair, pair[::-1]):
-            if one.search(given.known) and other.search(first) and not one.search(first):
-                return True
-    return _exchanged(given.known, text)
-
-
-def _exchanged(known: str, text: str) -> bool:
-    """Return whether a number is next to the words that belong to another ("60 % to A, 40 % to B")."""
-    pieces = [(facts(piece), set(_terms(_without_quantities(piece)))) for piece in _PIECE.split(known)]
-    whole = [piece for piece in pieces if piece[0]]
-    if len(whole) < 2:
-        return False
-    for piece in _PIECE.split(text):
-        terms = _terms(_without_quantities(piece))
-        for fact in facts(piece):
-            own = [words for numbers, words in whole if any(same(one, fact) for one in numbers)]
-            others = {word for numbers, words in whole if not any(same(one, fact) for one in numbers) for word in words}
-            if len(own) != 1 or any(_has(terms, term) for term in own[0]):
-                continue
-            if any(_has(terms, term) for term in others - own[0]):
-                return True
-    return False
+    return any(
+        one.search(given.known) and other.search(first) and not one.search(first)
+        for pair in _OPPOSITES
+        for one, other in (pair, pair[::-1])
+    )
 
 
 def _adds(given: Given, text: str) -> bool:
@@ -586,3 +551,6 @@ class ByCode:
 
     def grade(self, given: Given, stop: Stop) -> Graded | None:
         return _graded(grade_by_code(given), given.answerable)
+
+
+Judge = ByCode | ByModel

@@ -256,10 +256,7 @@ class Ranked:
 def ranking(rankings: Mapping[str, Ranked], depths: Sequence[int] = DEPTHS, mrr: int | None = None) -> Figures:
     """Return recall, nDCG and MRR of each question, as trec_eval computes them (gains are used as they are).
 
-    Args:
-        rankings: by question.
-        depths: for recall.
-        mrr: count a first hit only down to this rank; None has no limit.
+    `mrr` is the lowest rank at which a first hit counts; None has no limit.
     """
     first = "mrr" if mrr is None else f"mrr@{mrr}"
     table: Figures = {name: {} for name in (*(f"recall@{depth}" for depth in depths), f"ndcg@{NDCG}", first)}

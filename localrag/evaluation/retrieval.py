@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from localrag.api import Library
 from localrag.evaluation import metrics
 from localrag.evaluation.datasets import Matched, Question
-from localrag.evaluation.metrics import Figures, Ranked
+from localrag.evaluation.metrics import Ranked
 from localrag.evaluation.runs import Row, Run
 from localrag.types import Passage
 
@@ -32,22 +32,10 @@ _MRR = 10
 _MAX_PASSAGES = 640
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The rank of each level that the question has, from 1, or None if it was not found."""
+def score(question: Question, documents: Sequence[str], passages: Sequence[Passage], verbatim: bool = False) -> Row:
+    """Return the rank of each level (from 1, or None if not found), and the share of the evidence covered.
 
-    ranks: Mapping[str, int | None]
-    coverage: float | None
-
-
-def score(question: Question, documents: Sequence[str], passages: Sequence[Passage], verbatim: bool = False) -> Found:
-    """Score the passages found for a question.
-
-    Args:
-        question: with its known answer.
-        documents: the library paths of the documents it is about.
-        passages: best first.
-        verbatim: one of those documents contains the answer verbatim.
+    `verbatim`: one of the documents contains the answer verbatim.
     """
     wanted = set(documents)
     right = [passage if passage.document in wanted else None for passage in passages]
@@ -65,19 +53,22 @@ def score(question: Question, documents: Sequence[str], passages: Sequence[Passa
     if verbatim:
         answer = _joined_words(question.answer)
         ranks["answer"] = _first(answer in _joined_words(text) for text in texts)
-    return Found(ranks, coverage.share if coverage else None)
+    return {"ranks": ranks, "coverage": round(coverage.share, 4) if coverage else None}
 
 
-def graded(grades: Mapping[str, int], passages: Sequence[Passage], depth: int) -> tuple[list[str], Ranked]:
-    """Return the documents found, in the order of their best passages, and their ranking by grade."""
+def graded(grades: Mapping[str, int], passages: Sequence[Passage], depth: int) -> Row:
+    """Rank the documents found, in the order of their best passages, by their grades."""
     # A passage also counts for the documents it was merged with: `also` names each, with its location.
     found = list(dict.fromkeys(
         document
         for passage in passages
         for document in (passage.document, *(other.split(", ", 1)[0] for other in passage.also))
     ))[:depth]  # fmt: skip
-    gains = tuple(grades.get(document, 0) for document in found)
-    return found, Ranked(gains, tuple(grade for grade in grades.values() if grade > 0))
+    gains = [grades.get(document, 0) for document in found]
+    return {
+        "ranks": {"document": _first(gain > 0 for gain in gains)}, "coverage": None, "gains": gains,
+        "judged": [grade for grade in grades.values() if grade > 0], "found": found,
+    }  # fmt: skip
 
 
 def _joined_words(text: str) -> str:
@@ -92,18 +83,8 @@ def run(
     questions: Sequence[Question], matched: Matched, library: Library, results: Run, *, k: int, within_document: bool,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[Question, Row]]:  # fmt: skip
-    """Search for each question and score it, unless `results` has it already.
-
-    Args:
-        questions: those whose documents are all in the library.
-        matched: their paths.
-        library: the library to search.
-        results: where results are kept.
-        k: passages per search.
-        within_document: search only the documents that a question names.
-        stop: polled between questions.
-    """
-    texts = _Texts(library)
+    """Search k passages for each question and score them, unless `results` has the score already."""
+    words = _words_of(library)
     warm = False
     for question in questions:
         if stop():
@@ -119,9 +100,11 @@ def run(
             passages = _search(library, question, k, globs)
             seconds = time.perf_counter() - began
             if question.grades:
-                figures = _graded_result(question, matched, passages, k)
+                figures = graded({matched.paths.get(doc, doc): grade for doc, grade in question.grades}, passages, k)
             else:
-                figures = _result(question, documents, passages, texts.contain(documents, question.answer))
+                answer = _joined_words(question.answer)
+                verbatim = bool(answer.strip()) and any(answer in words(document) for document in documents)
+                figures = score(question, documents, passages, verbatim)
             row = results.add(question, {**_about(question, documents, passages, seconds), **figures})
         yield question, row
 
@@ -141,72 +124,52 @@ def _search(library: Library, question: Question, k: int, globs: Sequence[str] |
 
 def _about(question: Question, documents: Sequence[str], passages: Sequence[Passage], seconds: float) -> dict[str, Any]:
     return {
-        "question": question.question,
-        "category": question.category,
-        "documents": list(documents),
-        "page": question.page,
-        "evidence": question.evidence,
-        "seconds": round(seconds, 5),
+        "question": question.question, "category": question.category, "documents": list(documents),
+        "page": question.page, "evidence": question.evidence, "seconds": round(seconds, 5),
         "passages": [
             {"document": p.document, "page": p.page, "start": p.start, "end": p.end, "score": round(p.score, 4)}
             for p in passages
         ],
-    }
+    }  # fmt: skip
 
 
-def _result(
-    question: Question, documents: Sequence[str], passages: Sequence[Passage], verbatim: bool
-) -> dict[str, Any]:
-    found = score(question, documents, passages, verbatim)
+def _words_of(library: Library) -> Callable[[str], str]:
+    """Return a cached function from a document to its words."""
+    pages = {document.path: document.pages if document.paged else None for document in library.documents()}
+
+    @cache
+    def words(document: str) -> str:
+        count = pages[document]
+        numbers = [None] if count is None else range(1, count + 1)
+        return _joined_words("\n".join(library.page_text(document, number) for number in numbers))
+
+    return words
+
+
+def summarize(rows: Sequence[Row], k: int, seed: int = 0) -> dict[str, Any]:
+    """Return the figures over all rows and by category, as plain values."""
+    seconds = [row["seconds"] for row in rows]
     return {
-        "ranks": dict(found.ranks),
-        "coverage": None if found.coverage is None else round(found.coverage, 4),
+        "questions": len(rows),
+        "levels": _levels(rows, k, seed),
+        "categories": {
+            name: {"questions": len(own), "levels": _levels(own, k, seed)}
+            for name in sorted({row["category"] for row in rows})
+            if name and (own := [row for row in rows if row["category"] == name])
+        },
+        "seconds": {"p50": metrics.percentile(seconds, 50), "p95": metrics.percentile(seconds, 95)},
     }
 
 
-def _graded_result(question: Question, matched: Matched, passages: Sequence[Passage], k: int) -> dict[str, Any]:
-    grades = {matched.paths.get(document, document): grade for document, grade in question.grades}
-    found, ranked = graded(grades, passages, k)
-    return {
-        "ranks": {"document": _first(gain > 0 for gain in ranked.gains)},
-        "coverage": None,
-        "gains": list(ranked.gains),
-        "judged": list(ranked.judged),
-        "found": found,
-    }
-
-
-class _Texts:
-    """The words of documents, cached."""
-
-    def __init__(self, library: Library) -> None:
-        self._library = library
-        self._pages = {document.path: document.pages if document.paged else None for document in library.documents()}
-        self._words: dict[str, str] = {}
-
-    def contain(self, documents: Sequence[str], answer: str) -> bool:
-        """Return whether one of the documents contains the words of an answer in a row."""
-        wanted = _joined_words(answer)
-        return bool(wanted.strip()) and any(wanted in self._of(document) for document in documents)
-
-    def _of(self, document: str) -> str:
-        if document not in self._words:
-            pages = self._pages[document]
-            numbers = [None] if pages is None else range(1, pages + 1)
-            texts = [self._library.page_text(document, number) for number in numbers]
-            self._words[document] = _joined_words("\n".join(texts))
-        return self._words[document]
-
-
-def per_question(rows: Sequence[Row], k: int) -> dict[str, Figures]:
-    """Return the figures of each question, by level and measure."""
-    levels: dict[str, Figures] = {}
+def _levels(rows: Sequence[Row], k: int, seed: int) -> dict[str, Any]:
+    mrr = _MRR if any("gains" in row for row in rows) else None
+    depths = [depth for depth in metrics.DEPTHS if depth <= k]
+    levels: dict[str, Any] = {}
     for level in LEVELS:
         rankings = {row["id"]: _ranked(row, level) for row in rows if level in row["ranks"]}
-        if rankings:
-            is_graded = any("gains" in row for row in rows)
-            depths = [depth for depth in metrics.DEPTHS if depth <= k]
-            levels[level] = metrics.ranking(rankings, depths, _MRR if is_graded else None)
+        for name, own in (metrics.ranking(rankings, depths, mrr) if rankings else {}).items():
+            if (estimate := metrics.estimate(list(own.values()), seed)) is not None:
+                levels.setdefault(level, {})[name] = estimate.to_dict()
     return levels
 
 
@@ -214,32 +177,3 @@ def _ranked(row: Row, level: str) -> Ranked:
     if "gains" in row:
         return Ranked(tuple(row["gains"]), tuple(row["judged"]))
     return Ranked.at(row["ranks"][level])
-
-
-def summarize(rows: Sequence[Row], k: int, seed: int = 0) -> dict[str, Any]:
-    """Return the figures over all rows and by category, as plain values."""
-    seconds = [row["seconds"] for row in rows]
-    levels = per_question(rows, k)
-    categories: dict[str, set[str]] = {}
-    for row in rows:
-        categories.setdefault(row["category"], set()).add(row["id"])
-    return {
-        "questions": len(rows),
-        "levels": _estimates(levels, None, seed),
-        "categories": {
-            name: {"questions": len(own), "levels": _estimates(levels, own, seed)}
-            for name, own in sorted(categories.items())
-            if name
-        },
-        "seconds": {"p50": metrics.percentile(seconds, 50), "p95": metrics.percentile(seconds, 95)},
-    }
-
-
-def _estimates(levels: Mapping[str, Figures], ids: set[str] | None, seed: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for level, figures in levels.items():
-        for name, own in figures.items():
-            estimate = metrics.estimate([value for i, value in own.items() if ids is None or i in ids], seed)
-            if estimate is not None:
-                found.setdefault(level, {})[name] = estimate.to_dict()
-    return found

@@ -102,13 +102,6 @@ def test_an_answer_cut_short_by_the_person_is_not_kept(settings: Settings, datas
     assert rows == [] and not (tmp_path / "out").exists()
 
 
-def test_what_was_answered_is_scored_anew(settings: Settings, dataset: Path, tmp_path: Path) -> None:
-    rows = run(settings, dataset, Run(tmp_path / "out", {}))
-    wrong = (tmp_path / "out").read_text(encoding="utf-8").replace('"numeric": 1.0', '"numeric": 0.0')
-    (tmp_path / "out").write_text(wrong, encoding="utf-8")
-    assert run(settings, dataset, Run(tmp_path / "out", {})) == rows
-
-
 class Failing:
     def __init__(self, error: Exception) -> None:
         self.error = error

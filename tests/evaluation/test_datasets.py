@@ -274,9 +274,6 @@ def test_settings_that_decide_what_is_read_have_a_library_of_their_own(settings:
         for more in ({}, {"embedder": "other"}, {"ocr": "off"}, {"passages": 3})
     }
     assert len(names) == 3
-    datasets.refuse_ingest_settings(["passages"])
-    with pytest.raises(UsageError, match="embedder decides"):
-        datasets.refuse_ingest_settings(["passages", "embedder"])
 
 
 def test_settings_stay_what_they_are_apart(settings: Settings) -> None:

@@ -215,7 +215,6 @@ def graded(given: Given, answer: str, **more: object) -> str:
         (WHO, "The treasurer is Ben Tarrow.", "wrong"),
         (WHO, "Ada Quill and Ben Tarrow", "partly"),
         (CROSS, "30 % to Tess, 70 % to Orlo", "right"),
-        (CROSS, "70 % to Tess, 30 % to Orlo", "wrong"),
         (CROSS, "70 % to Orlo", "partly"),
         (SEASON, "From November until the end of March.", "right"),
         (SEASON, "From April to October.", "wrong"),

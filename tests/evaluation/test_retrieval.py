@@ -28,25 +28,25 @@ FOUND = [
 
 def test_each_level_has_the_rank_at_which_it_is_found_in_the_right_document() -> None:
     found = retrieval.score(KNOWN, ["a.txt"], FOUND, verbatim=True)
-    assert found.ranks == {"document": 2, "page": 3, "evidence": 3, "answer": 3}
-    assert found.coverage == 1.0
+    assert found["ranks"] == {"document": 2, "page": 3, "evidence": 3, "answer": 3}
+    assert found["coverage"] == 1.0
 
 
 def test_a_level_that_nothing_is_known_of_is_left_out() -> None:
     found = retrieval.score(replace(KNOWN, evidence="", page=None), ["a.txt"], FOUND)
-    assert found.ranks == {"document": 2} and found.coverage is None
+    assert found["ranks"] == {"document": 2} and found["coverage"] is None
 
 
 def test_what_is_not_found_has_no_rank() -> None:
     found = retrieval.score(KNOWN, ["c.txt"], FOUND, verbatim=True)
-    assert set(found.ranks.values()) == {None} and found.coverage == 0.0
-    assert retrieval.score(KNOWN, ["a.txt"], []).ranks["document"] is None
+    assert set(found["ranks"].values()) == {None} and found["coverage"] == 0.0
+    assert retrieval.score(KNOWN, ["a.txt"], [])["ranks"]["document"] is None
 
 
 def test_several_documents_are_found_when_the_last_of_them_is() -> None:
     both = replace(KNOWN, docs=("a.txt", "b.txt"))
-    assert retrieval.score(both, ["a.txt", "b.txt"], FOUND).ranks["documents"] == 2
-    assert retrieval.score(both, ["a.txt", "c.txt"], FOUND).ranks["documents"] is None
+    assert retrieval.score(both, ["a.txt", "b.txt"], FOUND)["ranks"]["documents"] == 2
+    assert retrieval.score(both, ["a.txt", "c.txt"], FOUND)["ranks"]["documents"] is None
 
 
 def test_a_library_is_searched_and_a_second_run_searches_nothing(

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
-from localrag.answer import answerability, intent, prompts, shortening, translation, writing
+from localrag.answer import answerability, checking, intent, prompts, shortening, translation, writing
 from localrag.answer import context as material
 from localrag.answer.answerability import Verdict
 from localrag.answer.question import Prompted, Question
 from localrag.answer.table_qa import calculation
-from localrag.answer.verify import checking
 from localrag.answer.verify.conflicts import finding as conflicts
 from localrag.errors import ModelError
 from localrag.events import Answered, Event

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
-from localrag.answer import intent, prompts, rechecking
+from localrag.answer import checking, intent, prompts, rechecking
 from localrag.answer.question import Prompted, Question
-from localrag.answer.verify import checking
 from localrag.answer.voting import LONGEST, Ballot, too_long
 from localrag.events import Delta, Event, Notice, Replaced, VoteProgress
 from localrag.llm.generation import Completed

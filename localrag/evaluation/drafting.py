@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localrag.answer import prompts
-from localrag.answer.verify.quoting import locate
+from localrag.answer.verify.locate import locate
 from localrag.errors import UsageError
 from localrag.evaluation import metrics
 from localrag.llm.generation import Completed, Generator

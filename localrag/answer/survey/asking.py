@@ -19,7 +19,7 @@ from typing import Any, Literal
 from localrag.answer.survey import prompts
 from localrag.answer.survey.leaf import LeafQuestion
 from localrag.answer.verify.citations import cite
-from localrag.answer.verify.quoting import locate
+from localrag.answer.verify.locate import locate
 from localrag.llm.generation import Completed, Generator, StateStore, Weighed
 from localrag.store.sentences import sentences
 from localrag.store.text_analysis import COMMON, FALLBACK, tokens

@@ -18,7 +18,7 @@ from localrag.answer.survey.asking import Leaf, Material
 from localrag.answer.survey.leaf import LeafQuestion
 from localrag.answer.survey.sections import Section
 from localrag.answer.survey.tools import Pair, Tools
-from localrag.answer.verify.quoting import locate
+from localrag.answer.verify.locate import locate
 from localrag.events import Answered, Event, Surveyed
 from localrag.types import Answer, NotRead, Passage, Usage
 

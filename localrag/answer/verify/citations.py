@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from localrag.answer.verify.quoting import Folded, fold, quoted, within
+from localrag.answer.verify.locate import Folded, fold, quoted, within
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Citation, Passage

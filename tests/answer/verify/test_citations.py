@@ -8,7 +8,7 @@ import re
 import pytest
 
 from localrag.answer.verify.citations import LONGEST_QUOTE, Cited, cite, terms
-from localrag.answer.verify.quoting import locate
+from localrag.answer.verify.locate import locate
 from localrag.types import Passage
 
 PAGE = (

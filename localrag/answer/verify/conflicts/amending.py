@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from localrag.answer.verify.citations import terms
-from localrag.answer.verify.quoting import locate
+from localrag.answer.verify.locate import locate
 from localrag.store.sentences import sentences
 
 _ID = r"[A-Z]?\d{1,3}(?:\.\d{1,3})*(?:\s?\([a-z0-9]{1,4}\))*"

@@ -16,7 +16,7 @@ from localrag.answer.verify.conflicts import amending, relating
 from localrag.answer.verify.conflicts.amending import Spot
 from localrag.answer.verify.conflicts.differing import Difference, difference, same
 from localrag.answer.verify.conflicts.relating import Related
-from localrag.answer.verify.quoting import locate
+from localrag.answer.verify.locate import locate
 from localrag.store import locations as places
 from localrag.store import text_analysis
 from localrag.store.library import Library

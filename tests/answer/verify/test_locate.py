@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from localrag.answer.verify.quoting import fold, locate, quoted
+from localrag.answer.verify.locate import fold, locate, quoted
 
 RENT = (
     "The Tenant shall pay the yearly rent of EUR 48,000 in advance to the Landlord not later than 30 days after receipt "

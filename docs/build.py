@@ -1,10 +1,8 @@
-"""Generates `docs/commands.md` from the commands' own help, `docs/settings.md` from the settings, and
-`docs/keys.md` from the key bindings of the terminal app.
+"""Generate `docs/commands.md` from the help of each command, `docs/settings.md` from the settings, and `docs/keys.md`
+from the key bindings of the terminal app.
 
-    make docs          writes both
-    make docs-check    writes nothing; names the stale ones and fails (--check)
-
-For those who work on localrag; it is no part of the package.
+    make docs          write them
+    make docs-check    name stale ones and fail (--check)
 """
 
 from __future__ import annotations
@@ -62,11 +60,10 @@ def settings_page() -> str:
         "",
         "# Settings",
         "",
-        f"Each can be written in `{FILE_NAME}` (in the user's configuration folder or the current folder) or",
-        f"given as a variable. Later ones win: default, the user's `{FILE_NAME}`, the current folder's",
-        f"`{FILE_NAME}` (or the file that `LOCALRAG_CONFIG` names, instead of both), variable, option on the",
-        'command line. A list is written `["a", "b"]` in the file and `a,b` in a variable. Unknown names are',
-        "refused. `localrag doctor --settings` shows the values that hold and where each comes from.",
+        f"Write a setting in `{FILE_NAME}` or give it as a variable. Later ones override earlier ones: the default, your",
+        f"`{FILE_NAME}`, the one in the current folder (or the file that `LOCALRAG_CONFIG` names, instead of both), a",
+        'variable, an option. Write a list as `["a", "b"]` in the file and as `a,b` in a variable. Unknown settings in a file are',
+        "errors, unknown `LOCALRAG_` variables warnings. `localrag config show` shows every value and where it comes from.",
         "",
         "| Setting | Variable | Default | What it does |",
         "|---|---|---|---|",
@@ -84,20 +81,19 @@ def settings_page() -> str:
 POLICY = """\
 ## An administrator's policy
 
-On a machine that several people use, or that somebody looks after, a policy says what all of them must keep to. It is
-read from one place that no setting and no variable changes:
+A policy sets what every user of a machine must keep to. Its path is fixed:
 
 - Linux: `/etc/localrag/policy.toml`
 - macOS: `/Library/Application Support/localrag/policy.toml`
 - Windows: `localrag\\policy.toml` in the folder of program data (`C:\\ProgramData`)
 
-It goes before everything above. `localrag config policy` shows what it says, and `localrag doctor` warns where others
-than its owner can change it. `LOCALRAG_POLICY` names one more file, which can forbid more and never allow more. Where a
-policy cannot be read or has an unknown key, every command that needs settings ends with exit code 9, as does one that
-is against it; the latter is recorded (`localrag audit show --event refused`).
+A policy overrides every setting. `localrag config policy` shows it, and `localrag doctor` warns if others than its owner can change
+it. `LOCALRAG_POLICY` names a second file, which can forbid more but never allow more. If a policy cannot be read or has an unknown key,
+every command that needs settings ends with exit code 9, as does a command that a policy forbids; refusals are logged
+(`localrag audit show --event refused`).
 
-Let it belong to an administrator (on Linux `root`, mode 0644, in a folder of mode 0755). The hashes of models are told
-by `localrag models list --json`. For example:
+Make an administrator its owner (on Linux root, mode 0644, in a folder of mode 0755). `localrag models list --json` shows the hashes of
+models. For example:
 
 ```toml
 require_encryption = true

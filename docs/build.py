@@ -60,10 +60,11 @@ def settings_page() -> str:
         "",
         "# Settings",
         "",
-        f"Write a setting in `{FILE_NAME}` or give it as a variable. Later ones override earlier ones: the default,",
-        f"your `{FILE_NAME}`, the one in the current folder (or the file that `LOCALRAG_CONFIG` names, instead of both),",
-        'a variable, an option. Write a list as `["a", "b"]` in the file and as `a,b` in a variable. Unknown settings in a',
-        "file are errors, unknown `LOCALRAG_` variables warnings. `localrag config show` shows every value and its origin.",
+        f"Write a setting in `{FILE_NAME}` or give it as a variable. Later ones override earlier ones:",
+        f"the default, your `{FILE_NAME}`, the one in the current folder (or the file that `LOCALRAG_CONFIG`",
+        'names, instead of both), a variable, an option. Write a list as `["a", "b"]` in the file and as',
+        "`a,b` in a variable. Unknown settings in a file are errors, unknown `LOCALRAG_` variables warnings.",
+        "`localrag config show` shows every value and its origin.",
         "",
         "| Setting | Variable | Default | What it does |",
         "|---|---|---|---|",
@@ -87,13 +88,13 @@ A policy sets what every user of a machine must keep to. Its path is fixed:
 - macOS: `/Library/Application Support/localrag/policy.toml`
 - Windows: `localrag\\policy.toml` in the folder of program data (`C:\\ProgramData`)
 
-A policy overrides every setting. `localrag config policy` shows it, and `localrag doctor` warns if others than its owner can change
-it. `LOCALRAG_POLICY` names a second file, which can forbid more but never allow more. If a policy cannot be read or has an unknown key,
-every command that needs settings ends with exit code 9, as does a command that a policy forbids; refusals are logged
-(`localrag audit show --event refused`).
+A policy overrides every setting. `localrag config policy` shows it, and `localrag doctor` warns if others than its
+owner can change it. `LOCALRAG_POLICY` names a second file, which can forbid more but never allow more. If a policy
+cannot be read or has an unknown key, every command that needs settings ends with exit code 9, as does a command that a
+policy forbids; refusals are logged (`localrag audit show --event refused`).
 
-Make an administrator its owner (on Linux root, mode 0644, in a folder of mode 0755). `localrag models list --json` shows the hashes of
-models. For example:
+Make an administrator its owner (on Linux root, mode 0644, in a folder of mode 0755). `localrag models list --json`
+shows the hashes of models. For example:
 
 ```toml
 require_encryption = true

@@ -12,13 +12,13 @@ TEST_MODEL := smollm2-135m-instruct
 QUESTION_1 ?= For how long is former pay protected after redeployment to a lower band?
 QUESTION_2 ?= Within how many days must the Trust now pay Quillfen's invoices?
 
-.PHONY: help demo test lint types imports docs docs-check pictures bench licences sbom lock clean
+.PHONY: help demo test test-fast lint types imports docs docs-check pictures bench licences sbom lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-# One install while nothing changed. Versions come from the lock, pip's own among them (--group needs pip 25.1).
+# Runs when pyproject.toml or the lock changed. The lock also pins pip (--group needs pip 25.1).
 $(INSTALLED): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "localrag needs Python 3.11 or later; name one with: make PYTHON=python3.12 ..."; exit 1; }
@@ -46,6 +46,9 @@ test: $(INSTALLED) ## Set up, take the two small test models, run the tests
 	@$(BIN)/localrag models install $(TEST_MODEL)
 	$(BIN)/pytest
 
+test-fast: $(INSTALLED) ## Run the tests without weights and without the terminal app
+	$(BIN)/pytest -m "not model" --ignore tests/tui
+
 lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -53,17 +56,16 @@ lint: $(INSTALLED) ## Check style and format
 types: $(INSTALLED) ## Check the types
 	$(BIN)/mypy
 
-imports: $(INSTALLED) ## Check the order of imports
+imports: $(INSTALLED) ## Check the order of imports between rooms
 	$(BIN)/lint-imports
 
 docs: $(INSTALLED) ## Regenerate docs/commands.md, docs/settings.md and docs/keys.md
 	$(BIN)/python docs/build.py
 
-docs-check: $(INSTALLED) ## Fail when the generated docs or the pictures are stale
+docs-check: $(INSTALLED) ## Fail when the generated docs are stale
 	$(BIN)/python docs/build.py --check
-	$(BIN)/python docs/pictures.py --check
 
-pictures: $(INSTALLED) ## Draw docs/pictures/ anew, by the terminal app itself
+pictures: $(INSTALLED) ## Draw docs/pictures/: the terminal app, with the demo model over examples/
 	$(BIN)/python docs/pictures.py
 
 bench: $(INSTALLED) ## Run every script in benchmarks/
@@ -73,15 +75,14 @@ bench: $(INSTALLED) ## Run every script in benchmarks/
 		test -e "$$script" || { echo "benchmarks/ holds no script yet"; exit 0; }; \
 		echo "== $$script"; $(BIN)/python "$$script"; done
 
-licences: $(INSTALLED) ## List the licences of all that runs with localrag; fail where one binds
+licences: $(INSTALLED) ## List the licences of all packages; fail if one is not permissive
 	@$(BIN)/python release/packages.py licences
 
 sbom: $(INSTALLED) ## Write a bill of materials to localrag.cdx.json (CycloneDX)
 	@$(BIN)/python release/packages.py sbom localrag.cdx.json
 
-# Takes the newest versions that pyproject.toml allows and writes down what is then installed: versions only, no
-# address, no hash, and no local suffix (+cpu), so that the lock fits every platform's build of the same release.
-lock: $(INSTALLED) ## Remake requirements.lock with the newest versions allowed
+# Versions only: no address, no hash, and no local suffix (+cpu), so that the lock fits every platform.
+lock: $(INSTALLED) ## Update requirements.lock to the newest versions allowed
 	$(BIN)/python -m pip install --upgrade pip
 	$(BIN)/python -m pip install --upgrade --upgrade-strategy eager --editable . --group dev
 	@{ echo "# The versions that make and CI install, used as constraints. Remade by: make lock"; \

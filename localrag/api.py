@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from localrag import embeddings, policy
 from localrag.answer import instructions
@@ -99,7 +99,6 @@ def ask(
     reproducible: bool = False,
     think: Think | None = None,
     votes: int | None = None,
-    retry: Literal["on", "off"] | None = None,
     settings: Settings | None = None,
 ) -> Asking:
     """Ask a question; iterate over the events, then take `.answer`. See `Assistant.ask` for arguments and errors.
@@ -115,10 +114,10 @@ def ask(
         sender: a part of the name of an author or sender, whatever its case.
         pages: the first and the last page that are looked at; None as the last stands for the end.
 
-    How much thought it is given, where that is not to be as the settings say (`Settings`): `think`, `votes`, `retry`.
+    `think` and `votes` override the settings of these names.
     """
     only = filters.checked(documents, folder, types, since, until, sender, pages)
-    settings = (settings or load_settings()).with_options(think=think, votes=votes, retry=retry)
+    settings = (settings or load_settings()).with_options(think=think, votes=votes)
     retention.keep_to(settings)
     assistant = Assistant(settings)
     return Asking(

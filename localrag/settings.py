@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 from localrag import policy
 from localrag.errors import SettingsError, StorageError
-from localrag.types import FlashAttention, Fusion, KvType, Ocr, Weights
+from localrag.types import FlashAttention, KvType, Ocr, Weights
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -74,20 +74,12 @@ class Settings:
     )
     think_tokens: int = _setting(512, "Maximum tokens of reasoning before the answer.", 1, 100_000)
     votes: int = _setting(1, "Tries at a short answer; the most frequent one is shown.", 1, 25)
-    retry: Literal["on", "off"] = _setting(
-        "off", "Write an answer that fails a check once more, and show the better of the two."
-    )
     temperature: float = _setting(0.0, "0 always takes the likeliest word, which makes answers repeatable.", 0, 2)
     seed: int = _setting(7, "Seed of the sampling; has no effect at temperature 0.", 0, 2**32 - 1)
 
     passages: int = _setting(8, "Passages retrieved for a question.", 1, 100, group="Searching and reading")
     prompt_tokens: int = _setting(1000, "Maximum tokens of passages in a prompt (`retrieve`).", 128, 1_000_000)
     read_tokens: int = _setting(8000, "Maximum tokens of documents in a prompt (`read`).", 128, 10_000_000)
-    followups: Literal["join", "rewrite"] = _setting(
-        "join", "Search for a follow-up joined to the question before it, or rewritten by the model."
-    )
-    fusion: Fusion = _setting("convex", "How vectors and words are joined: convex, rrf, dense, lexical.")
-    dense_weight: float = _setting(0.5, "Weight of vectors against words in search, from 0 to 1.", 0, 1)
 
     ocr: Ocr = _setting(
         "auto", "Recognise text in pictures: auto (pages without text), force (all pages), off.", group="Reading files"

@@ -6,15 +6,14 @@ no pages). `to_dict` gives the JSON that the command line prints; fields may be 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 PlanKind = Literal["retrieve", "read", "survey", "exact"]
 Mode = Literal["auto", "retrieve", "read", "survey", "exact"]
 Unit = Literal["page", "slide", "sheet", "chapter", "mail"]
 Ocr = Literal["auto", "off", "force"]
-Fusion = Literal["convex", "rrf", "dense", "lexical"]
 FlashAttention = Literal["auto", "on", "off"]
 KvType = Literal["f16", "q8_0"]
 Weights = Literal["map", "lock", "load"]
@@ -453,6 +452,21 @@ class Plan:
     reason: str
     signals: Mapping[str, Any] = field(default_factory=dict)
     costs: tuple[Cost, ...] = ()
+
+    def with_signals(self, **signals: Any) -> Plan:
+        """Return the plan with more signals."""
+        return replace(self, signals={**self.signals, **signals})
+
+    def another(self, tried: Collection[PlanKind]) -> Cost | None:
+        """Return the way to try next where an answer was not enough; None where none is left.
+
+        A survey of one document says nothing new of it, unless it is a summary.
+        """
+        left = {cost.kind: cost for cost in self.costs if not cost.why_not and cost.kind not in tried}
+        if self.signals.get("documents", 0) == 1 and self.signals.get("kind") != "summary":
+            left.pop("survey", None)
+        order: tuple[PlanKind, ...] = ("exact", "read", "retrieve", "survey")
+        return next((left[kind] for kind in order if kind in left), None)
 
     def to_dict(self) -> dict[str, Any]:
         return {

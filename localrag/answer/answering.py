@@ -1,145 +1,273 @@
-"""From a prompt to an answer: is it in the text at all, what does the model write, where does each claim stand.
+"""Turn a prompt into an answer: calculate it, or weigh whether the text holds it, have it written, and check it.
 
-Used by the plans that have the model write freely (retrieve, read). Yields events and prints nothing.
+Used by the plans in which the model writes freely (retrieve, read).
+
+Answerability is judged apart from writing. The model weighs "Do the passages contain the answer?" behind the prompt
+that the answer is written to as well; code knows how well the best passage fits the question. A logistic regression
+(Platt 1999) makes one likelihood of both. Beyond a fair fit a better one says nothing more: across a library, scores
+also tell how surely the question names a document. Figures and fitting: docs/decisions/0034-sufficiency.md. Limits:
+fitted on one model of 1.5B; another model has its own threshold (`calibration.py`) in the place of the first one's.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
-from localrag.answer import answerability, checking, intent, prompts, shortening, translation, writing
-from localrag.answer import context as material
-from localrag.answer.answerability import Verdict
-from localrag.answer.question import Prompted, Question
-from localrag.answer.table_qa import calculation
-from localrag.answer.verify.conflicts import finding as conflicts
+from localrag.answer import context, intent, prompts
+from localrag.answer.stages import Draft, Prompt, Query, Route
+from localrag.answer.voting import MAX_WORDS, Ballot, too_long
 from localrag.errors import ModelError
-from localrag.events import Answered, Event
+from localrag.events import Answered, Delta, Event, Notice, Replaced, VoteProgress
 from localrag.llm import calibration
-from localrag.llm.generation import Completed
+from localrag.llm.generation import Completed, Weighed
 from localrag.llm.generation import Generator as Model
 from localrag.settings import Settings
-from localrag.types import Turn, Usage
+from localrag.store import text_analysis
+from localrag.types import Answer, Turn, Usage
 
-# Fewer tokens than these are no room for a passage.
-_LEAST = 64
+# The fewest tokens that are room for a passage.
+_MIN_ROOM = 64
+# Log odds beyond the first say nothing more, nor does a score beyond the second.
+_MAX_LOG_ODDS, _FAIR_SCORE = 4.6, 0.4
+# Coefficients: of the log odds above the model's threshold, of the score, and of having searched at all.
+_HOLDS, _FITS, _SEARCHED = 1.44, 18.2, -6.84
+# Tries must differ to tell anything. The first is written as the settings say.
+_VOTE_TEMPERATURE = 0.7
 
 
-def budget(model: Model, settings: Settings, asked: Question, wanted: int) -> int:
-    """Tokens for text and history: what is wanted, or what the window leaves.
+def budget(model: Model, settings: Settings, query: Query, wanted: int) -> int:
+    """Return the tokens for text and history: those wanted, or what the window leaves.
 
     Raises:
         ModelError: the question alone is longer than the window.
     """
     fixed = (
-        model.overhead(1 + 2 * len(asked.history))
+        model.overhead(1 + 2 * len(query.history))
         + model.count(prompts.PASSAGE_RULES)
-        + model.count(asked.text + asked.instructions)
+        + model.count(query.text + query.instructions)
         + min(settings.answer_tokens, model.window // 4)
     )
     left = model.window - fixed
-    if left < _LEAST:
+    if left < _MIN_ROOM:
         raise ModelError(
-            f"the question has {model.count(asked.text):,} tokens, the window of {model.model!r} {model.window:,}",
+            f"the question has {model.count(query.text):,} tokens, the window of {model.model!r} {model.window:,}",
             "Ask a shorter question, set context_tokens higher, or choose a model with a larger window.",
         )
     return min(wanted, left)
 
 
-def context(model: Model, documents: int, history: Sequence[Turn], asked: Question) -> dict[str, int]:
-    """Of how many tokens a prompt consists, for whoever wants to see what fills the window."""
+def window_use(model: Model, documents: int, history: Sequence[Turn], query: Query) -> dict[str, int]:
+    """Return the tokens of a prompt by part, with what is free in the window."""
     parts = {
-        "rules": model.count(f"{prompts.PASSAGE_RULES} {asked.instructions}") + model.overhead(1 + 2 * len(history)),
+        "rules": model.count(f"{prompts.PASSAGE_RULES} {query.instructions}") + model.overhead(1 + 2 * len(history)),
         "documents": documents,
         "history": sum(model.count(turn.question) + model.count(turn.answer) for turn in history),
-        "question": model.count(asked.text),
+        "question": model.count(query.text),
     }
     return {**parts, "free": max(0, model.window - sum(parts.values()))}
 
 
-def answer(asked: Question, prompted: Prompted, model: Model, settings: Settings) -> Iterator[Event]:
-    """Calculate the answer, or weigh whether the text holds it and have it written and cited; `Answered` comes last."""
-    asked.split, asked.thought, asked.confidence = (
-        None,
-        "",
-        None,
-    )  # of passages that did not answer, where the document is now read whole
-    orders = material.orders_in(prompted.passages)
-    asked.not_read = [*orders, *(item for item in asked.not_read if item not in orders)]
-    calculated = calculation.answer(asked, prompted, short=settings.answer_form == "short")
-    if calculated is not None:
-        yield Answered(conflicts.shown(asked, calculated))
-        return
-    verdict = yield from _judge(asked, prompted, model, settings)
-    if verdict is not None and not _enough(asked, verdict, settings):
-        weighed = verdict.confidence is not None
-        done = Completed(prompts.NOT_FOUND if weighed else "", verdict.usage, "end" if weighed else "stopped")
-        yield Answered(checking.checked(asked, done, prompted, model.model))
-        return
-    if asked.instructions:
-        # What an answer came about by is told with it, and these may be others tomorrow.
-        asked.plan = replace(asked.plan, signals={**asked.plan.signals, "instructions": asked.instructions})
+def answer(query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings) -> Iterator[Event]:
+    """Answer from a prompt; the last event is `Answered`."""
+    from localrag.answer.verify.conflicts import finding as conflicts
+
+    found = yield from _answer(query, route, prompt, model, settings)
+    found = conflicts.shown(found, query.documents)
+    yield Answered(replace(found, not_read=context.injections_in(prompt.passages)))
+
+
+def _answer(
+    query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings
+) -> Generator[Event, None, Answer]:
+    from localrag.answer import checking
+    from localrag.answer.table_qa import calculation
+
     short = settings.answer_form == "short"
-    # With words put right; a follow-up is looked up with the words of the question before it, which may want more.
-    full = intent.explains(asked.text if asked.history else asked.looked_for)
-    told = replace(prompted, messages=prompts.worded(prompted.messages, asked.instructions, short, full))
-    done = yield from writing.write(asked, told, model, settings)
-    if short:
-        done = replace(done, text=shortening.shortened(done.text, asked.text))
-    if verdict is not None:
-        # What the check read was not there before this question, so it does not count as kept.
-        done = replace(done, usage=replace(done.usage, reused=verdict.usage.reused))
-    _learn(verdict, done, model, settings)
-    done, twin = _in_their_language(asked, done, prompted, model, settings)
-    yield Answered(conflicts.shown(asked, checking.checked(asked, done, prompted, model.model, twin)))
+    if (calculated := calculation.answer(query, route, prompt, short=short)) is not None:
+        return calculated
+    plan = route.plan
+    weighed = confidence = None
+    if plan.kind != "read" or intent.of(query.text).kind not in ("summary", "compare", "whole"):
+        weighed = yield from _weigh(query, prompt, model)
+        if not weighed.shares:
+            return checking.checked(query, plan, Draft(Completed("", weighed.usage, "stopped")), prompt, model.model)
+        answer_from = calibration.load(settings.calibration_file, model.model).answer_from
+        confidence = answerability(weighed.shares[0], answer_from, plan.signals.get("score"))
+        plan = plan.with_signals(holds_answer=round(weighed.shares[0], 3))
+        if confidence < settings.min_confidence:
+            draft = Draft(Completed(prompts.NOT_FOUND, weighed.usage, "end"), confidence=confidence)
+            return checking.checked(query, plan, draft, prompt, model.model)
+    if query.instructions:
+        # They belong to the record of this answer, because they may be others tomorrow.
+        plan = plan.with_signals(instructions=query.instructions)
+    # Spelled right; a follow-up is looked up with the words of the question before it, which may want more.
+    full = intent.explains(query.text if query.history else query.search_text)
+    messages = prompts.worded(prompt.messages, query.instructions, short, full)
+    draft = yield from _write(query, replace(prompt, messages=messages), model, settings)
+    done = replace(draft.done, text=shortened(draft.done.text, query.text)) if short else draft.done
+    if weighed is not None:
+        # What the check read was new, so it does not count as cached.
+        done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))
+    _record_speeds(weighed, done, model, settings)
+    return checking.checked(query, plan, Draft(done, draft.split, confidence), prompt, model.model)
 
 
-def _in_their_language(
-    asked: Question, done: Completed, prompted: Prompted, model: Model, settings: Settings
-) -> tuple[Completed, str | None]:
-    """Where an answer is in another language than the documents, the same in theirs, to be cited; else None.
-
-    An answer that turns out to say that it is not there is put into the words by which that is known.
-    """
-    languages = translation.differing(done.text, prompted.passages) if done.ended != "stopped" else None
-    if languages is None:
-        return done, None
-    twin = Completed("", Usage(), "stopped")
-    messages = prompts.worded(prompted.messages, f"Answer in {languages.documents.capitalize()}.")
-    for event in model.generate(
-        messages, max_tokens=settings.answer_tokens, seed=settings.seed, stop=asked.stop, states=prompted.states
-    ):
-        if isinstance(event, Completed):
-            twin = event
-    usage = replace(done.usage, generated=done.usage.generated + twin.usage.generated)
-    text = prompts.NOT_FOUND if prompts.says_nothing(twin.text) else done.text
-    return replace(done, text=text, usage=usage), twin.text
-
-
-def _judge(
-    asked: Question, prompted: Prompted, model: Model, settings: Settings
-) -> Generator[Event, None, Verdict | None]:
-    """Weigh whether the text holds the answer; None where no single place of it would."""
-    if asked.plan.kind == "read" and intent.of(asked.text).kind in ("summary", "compare", "whole"):
-        return None
-    answer_from = calibration.load(settings.calibration_file, model.model).answer_from
-    return (yield from answerability.judge(asked, prompted, model, answer_from))
-
-
-def _enough(asked: Question, verdict: Verdict, settings: Settings) -> bool:
-    """Whether it is sure enough that the text holds the answer; noted in the question and among the plan's signals."""
-    if verdict.confidence is None:
-        return False
-    asked.confidence = verdict.confidence
-    asked.plan = replace(asked.plan, signals={**asked.plan.signals, "holds_answer": round(verdict.holds, 3)})
-    return verdict.confidence >= settings.min_confidence
-
-
-def _learn(verdict: Verdict | None, done: Completed, model: Model, settings: Settings) -> None:
-    """Keep the speeds that were seen."""
-    read = (done.usage.prompt - done.usage.reused, done.prompt_seconds)
-    if verdict is not None:
-        read = (verdict.usage.prompt - verdict.usage.reused, verdict.prompt_seconds)
+def _record_speeds(weighed: Weighed | None, done: Completed, model: Model, settings: Settings) -> None:
+    reading = done if weighed is None else weighed
+    read = (reading.usage.prompt - reading.usage.reused, reading.prompt_seconds)
     written = (done.usage.generated, done.answer_seconds)
     calibration.record(settings.calibration_file, model.model, read=read, written=written, after=done.usage.reused)
+
+
+# --- answerability ------------------------------------------------------------------------------------------
+
+
+def _weigh(query: Query, prompt: Prompt, model: Model) -> Generator[Event, None, Weighed]:
+    """Weigh whether the text holds the answer, behind the prompt, which is read once for this and for the answer."""
+    weighed = Weighed((), Usage())
+    messages = prompts.check_prompt(prompt.messages)
+    for event in model.weigh(messages, prompts.CHECK_OPTIONS, stop=query.stop, states=prompt.states):
+        if isinstance(event, Weighed):
+            weighed = event
+        else:
+            yield event
+    return weighed
+
+
+def answerability(holds: float, answer_from: float, score: float | None) -> float:
+    """Return the likelihood that the text holds the answer.
+
+    Args:
+        holds: the model's share of "yes".
+        answer_from: the share from which this model is more often right than not.
+        score: of the best passage found; None where none was searched.
+    """
+    fits = 0.0 if score is None else _SEARCHED + _FITS * min(max(score, 0.0), _FAIR_SCORE)
+    return 1 / (1 + math.exp(-(_HOLDS * (_log_odds(holds) - _log_odds(answer_from)) + fits)))
+
+
+def _log_odds(share: float) -> float:
+    share = min(max(share, 1e-9), 1 - 1e-9)
+    return min(max(math.log(share / (1 - share)), -_MAX_LOG_ODDS), _MAX_LOG_ODDS)
+
+
+# --- writing ------------------------------------------------------------------------------------------------
+
+
+def _write(query: Query, prompt: Prompt, model: Model, settings: Settings) -> Generator[Event, None, Draft]:
+    """Have the answer written, after reasoning and by a vote where the settings ask for them."""
+    if settings.think == "on" and not model.thinks:
+        yield Notice(f"The model {model.model} has no thinking mode that localrag knows, so it answers at once.")
+    first = Completed("", Usage(), "stopped")
+    for event in _generate(query, prompt, model, settings, settings.seed, settings.temperature):
+        if isinstance(event, Completed):
+            first = event
+        else:
+            yield event
+    if settings.votes < 2 or first.ended == "stopped":
+        return Draft(first)
+    return (yield from _vote(query, prompt, model, settings, first))
+
+
+def _generate(
+    query: Query, prompt: Prompt, model: Model, settings: Settings, seed: int, temperature: float
+) -> Iterator[Event | Completed]:
+    thinks = settings.think == "on" or (settings.think == "auto" and intent.needs_reasoning(query.text))
+    return model.generate(
+        prompt.messages, max_tokens=settings.answer_tokens, temperature=temperature, seed=seed, stop=query.stop,
+        states=prompt.states, think=settings.think_tokens if thinks and model.thinks else 0,
+    )  # fmt: skip
+
+
+def _vote(
+    query: Query, prompt: Prompt, model: Model, settings: Settings, first: Completed
+) -> Generator[Event, None, Draft]:
+    """Make more tries until they cannot change the outcome, or until stopped; count the cost of all of them."""
+    if too_long(first.text):
+        yield Notice(f"Not voted on: tries are compared where the answer has at most {MAX_WORDS} words.")
+        return Draft(first)
+    ballot, tries = Ballot(query.text), [first]
+    ballot.add(first.text)
+    temperature = max(settings.temperature, _VOTE_TEMPERATURE)
+    while not ballot.decided(settings.votes - len(tries)):
+        yield VoteProgress(len(tries), settings.votes)
+        seed = settings.seed + len(tries)
+        *_, done = _generate(query, prompt, model, settings, seed, temperature)
+        if not isinstance(done, Completed) or done.ended == "stopped":
+            break
+        tries.append(done)
+        ballot.add(done.text)
+    chosen = tries[ballot.winner]
+    if ballot.winner != 0:
+        yield Replaced("Most tries say something else.")
+        yield Delta(chosen.text)
+    usage = Usage(first.usage.prompt, first.usage.reused, sum(done.usage.generated for done in tries))
+    seconds = sum(done.answer_seconds for done in tries)
+    done = replace(chosen, usage=usage, prompt_seconds=first.prompt_seconds, answer_seconds=seconds)
+    return Draft(done, ballot.split)
+
+
+# --- short answers (pure) -----------------------------------------------------------------------------------
+
+_WORD = re.compile(r"[^\W_]+(?:['’.,:/-][^\W_]+)*")
+_END = re.compile(r"\.?((?:\s*\[\d+\])*)[.\s]*$")  # what is left is no sentence, so its full stop goes
+_SEVERAL = re.compile(r"[.!?;:]\s+\S|[\n\[]")  # sentences, lines, or citations in the middle
+# Where one of these is, the words around it decide what is said.
+_TURNING = frozenset(
+    """no not never none neither nor nothing nobody without unless except only yes cannot unknown nein nicht kein keine
+    keinen ja nie weder ohne non pas ne jamais oui sans aucun aucune nunca sin ningun ninguna si ni mai senza nao sem
+    sim niet geen nee""".split()
+)
+_MAX_SHORTENED = 40  # words; a longer answer was never meant to be short
+
+
+def shortened(answer: str, question: str) -> str:
+    """Return the answer without what it repeats of the question before and behind what is new.
+
+    Small models that are asked for few words still write "The treaty was signed in 1648." Citation markers are kept. An
+    answer stays as it is where nothing in it is new, it is more than one sentence, or it says yes, no or not.
+    """
+    end = _END.search(answer)
+    assert end is not None  # it also matches nothing
+    body = answer[: end.start()]
+    words = list(_WORD.finditer(body))
+    folded = [text_analysis.folded(word[0]) for word in words]
+    turning = any(word in _TURNING or word.endswith(("n't", "n’t")) for word in folded)
+    if not 3 <= len(words) <= _MAX_SHORTENED or _SEVERAL.search(body) or turning:
+        return answer
+    language = text_analysis.language(f"{question} {body}")
+    common = text_analysis.COMMON[language]
+    asked = {token.term for token in text_analysis.tokens(question, language)} - common
+    plain = [word in common for word in folded]
+    repeated = [
+        not plain[at] and all(token.term in asked for token in text_analysis.tokens(word[0], language))
+        for at, word in enumerate(words)
+    ]
+    new = [at for at in range(len(words)) if not plain[at] and not repeated[at]]
+    if not new:
+        return answer
+    first, last = new[0], new[-1]
+    while first > 1 and _one_name(body, words[first - 1], words[first]):
+        first -= 1
+    # What is cut off ends in a word that joins it to the rest; the first half of a name has none.
+    if not (any(repeated[:first]) and any(plain[:first])):
+        first = 0
+    if not (any(repeated[last + 1 :]) and any(plain[last + 1 :]) and _may_end(body, words, last, plain)):
+        last = len(words) - 1
+    if (first, last) == (0, len(words) - 1):
+        return answer
+    return body[words[first].start() : words[last].end()] + end[1]
+
+
+def _may_end(body: str, words: list[re.Match[str]], last: int, plain: list[bool]) -> bool:
+    """Return whether a part of the sentence ends here: "99 | connects Fresno", not "Convention | on Human Rights"."""
+    after = words[last + 1]
+    return "," in body[words[last].end() : after.start()] or (after[0].islower() and not plain[last + 1])
+
+
+def _one_name(body: str, before: re.Match[str], word: re.Match[str]) -> bool:
+    apart = body[before.end() : word.start()]
+    return apart == " " and before[0][0].isupper() and word[0][0].isupper()

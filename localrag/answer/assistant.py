@@ -1,8 +1,8 @@
-"""Answer a question: the only composition of the rooms. It yields typed events and prints nothing.
+"""Answer a question, from top to bottom. It yields events and prints nothing.
 
-    question -> plan -> retrieve | read | survey | exact -> prompt -> generate -> cite -> Answer
+    prepare -> complete a follow-up -> plan -> exact | survey | read | retrieve -> check -> record
 
-An Assistant keeps what is dear to load: the model, the embedders, open libraries. It is used from one thread at a time.
+The values handed on are in `stages.py`; how each plan answers is in `exact/`, `survey/` and `answering.py`.
 """
 
 from __future__ import annotations
@@ -10,49 +10,37 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING
 
-from localrag.answer import (
-    answering,
-    context,
-    decomposition,
-    followups,
-    instructions,
-    planning,
-    prompts,
-    routing,
-    warming,
-)
+from localrag.answer import answering, context, decomposition, followups, instructions, planning, prompts
 from localrag.answer.context import Unit
-from localrag.answer.exact import parsing
-from localrag.answer.exact import search as exact_search
-from localrag.answer.question import Prompted, Question
-from localrag.answer.survey import summarising, surveying
-from localrag.answer.survey.tools import Tools
+from localrag.answer.planning import BACKGROUND
+from localrag.answer.stages import Pair, Prompt, Query, Route
 from localrag.errors import ModelError, StorageError, UsageError
-from localrag.events import Answered, Event, Found, Notice, Planned, Warmed
+from localrag.events import Answered, Delta, Event, Found, Notice, Planned, Surveyed, Warmed
 from localrag.llm import calibration, loading, priority, prompt_cache
 from localrag.llm.generation import Generator as Model
 from localrag.llm.generation import StateStore
 from localrag.llm.prompt_cache import PrefixCache
-from localrag.search import document_targets, filters, retrieval
-from localrag.search.searcher import Searcher
+from localrag.search import filters, retrieval
+from localrag.search.retrieval import Searcher
 from localrag.security import audit
-from localrag.security.encryption import unlocked
 from localrag.settings import Settings
 from localrag.store.library import Library
-from localrag.types import MODES, Answer, Document, Filter, Mode, NotRead, Passage, Turn
+from localrag.types import MODES, Answer, Filter, Mode, NotRead, Passage, Seconds, Turn, Usage
 
-PART_READ = "It is too long to be read at once, so the part of it that fits the question best is read."
+if TYPE_CHECKING:
+    from localrag.answer.survey.survey import Tools
+
+_PART_READ = "It is too long to be read at once, so the part of it that fits the question best is read."
 
 
 class Assistant:
-    """Answers questions with the models and libraries that the settings name.
+    """Answers questions, and keeps the model, the embedders and open libraries loaded. Use it from one thread.
 
     Args:
-        settings: where things lie and how the model runs.
-        generator: the model that answers, where it is not to be loaded as the settings say.
+        settings: where things are and how the model runs.
+        generator: the model that answers, instead of the one in the settings.
     """
 
     def __init__(self, settings: Settings, generator: Model | None = None) -> None:
@@ -60,62 +48,6 @@ class Assistant:
         self._settings = settings
         self._generator = generator
         self._searcher = Searcher(settings)
-
-    # --- what is kept ---------------------------------------------------------------------------------------
-
-    def load(self) -> str:
-        """Load the model that answers ahead of time (seconds); returns its id.
-
-        Raises:
-            ModelError: none is installed, it is damaged, or it does not fit.
-        """
-        return self._model().model
-
-    def _model(self) -> Model:
-        if self._generator is None:
-            self._generator = loading.load_generator(self._settings)
-        return self._generator
-
-    def library(self, name: str) -> Library:
-        """An open library, for reading."""
-        return self._searcher.library(name)
-
-    def search(
-        self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Filter | Sequence[str] | None = None,
-        join: bool = True,
-    ) -> list[Passage]:  # fmt: skip
-        """The k best passages, best first, those beside each other joined; no model that answers is loaded.
-
-        Raises:
-            NotFoundError: a library is not there, or the globs or the filter let nothing through.
-        """
-        with priority.asking(self._settings.questions_dir):
-            opened = [self.library(name) for name in libraries]
-            return self._searcher.find(opened, retrieval.spelled(opened, question), k, documents, join=join)
-
-    def spelled(self, question: str, libraries: Sequence[str]) -> str:
-        """The question as `search` looks for it: with words put right that none of the libraries holds."""
-        return retrieval.spelled([self.library(name) for name in libraries], question)
-
-    def left_out(self, libraries: Sequence[str], only: Filter) -> tuple[NotRead, ...]:
-        """How many documents a filter leaves out only because their date, or their pages, are not known."""
-        return filters.chosen([self.library(name) for name in libraries], only).left_out
-
-    def close(self) -> None:
-        """Give memory and files back."""
-        if self._generator is not None:
-            self._generator.close()
-        self._generator = None
-        self._searcher.close()
-
-    def configure(self, settings: Settings) -> None:
-        """Take other settings from the next question on; the model stays in memory where they leave it as it is."""
-        before, self._settings = self._settings, settings
-        if not loading.same_model(before, settings):
-            self.close()
-        self._searcher.configure(settings)
-
-    # --- asking ---------------------------------------------------------------------------------------------
 
     def ask(
         self,
@@ -136,9 +68,9 @@ class Assistant:
             documents: globs over document paths within them, or a filter; None looks in all.
             mode: forces a plan, or "auto".
             history: earlier turns, oldest first.
-            reproducible: choose the plan without a look at what the model has read before and how fast it is here, so
-                that the same question, model, build, settings and seed give the same answer.
-            stop: polled throughout; True ends the answer with what there is of it.
+            reproducible: plan without regard to the prompt cache and the speed of this machine, so that the same
+                question, model, build, settings and seed give the same answer.
+            stop: polled throughout; True ends the answer early.
 
         Raises:
             UsageError: an empty question, no library, or a mode that cannot be.
@@ -146,18 +78,27 @@ class Assistant:
             ModelError: no model, or the question does not fit its window.
         """
         with priority.asking(self._settings.questions_dir):
-            asked = self._prepare(question, libraries, filters.of(documents), mode, history, stop)
-            yield from self._plan(asked, mode, reproducible)
-            ways = {"retrieve": self._retrieve, "read": self._read, "survey": self._survey, "exact": self._exact}
-            for event in ways[asked.plan.kind](asked):
+            query = self._prepare(question, libraries, filters.of(documents), mode, history, stop)
+            query = self._complete_followup(query)
+            route = self._plan(query, reproducible)
+            yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
+            first_token: float | None = None
+            for event in self._answer(query, route):
+                if first_token is None and isinstance(event, Delta | Surveyed):
+                    first_token = query.elapsed()
                 if isinstance(event, Answered):
-                    yield from self._record(asked, event.answer)
+                    answer = self._finished(query, route, event.answer, first_token)
+                    yield from self._record(query, answer)
+                    event = Answered(answer)
                 yield event
+
+    # --- prepare and plan -----------------------------------------------------------------------------------
 
     def _prepare(
         self, question: str, libraries: Sequence[str], only: Filter, mode: Mode, history: Sequence[Turn],
         stop: Callable[[], bool],
-    ) -> Question:  # fmt: skip
+    ) -> Query:  # fmt: skip
+        """Check what was asked, open the libraries, and choose the documents that the filter lets through."""
         if not question.strip():
             raise UsageError("the question is empty", 'Put it in quotes: localrag ask "When does the lease end?"')
         if not libraries:
@@ -166,218 +107,292 @@ class Assistant:
             raise UsageError(f"unknown mode {mode!r}", f"Modes: {', '.join(MODES)}.")
         opened = [self.library(name) for name in libraries]
         chosen = filters.chosen(opened, only)
-        asked = Question(question.strip(), opened, only, chosen.documents, history, stop, mode)
-        asked.instructions = instructions.of(opened)
-        asked.not_read = [*chosen.left_out, *context.not_read(asked.documents, opened, only)]
-        return asked
+        return Query(
+            question.strip(), opened, only, chosen.documents, history, mode,
+            instructions=instructions.of(opened),
+            not_read=(*chosen.left_out, *context.not_read(chosen.documents, opened, only)), stop=stop,
+        )  # fmt: skip
 
-    def _plan(self, asked: Question, mode: Mode, reproducible: bool) -> Iterator[Event]:
-        """Settle what is looked for, then how."""
-        self._settle(asked)
-        known = self._known()
-        means = planning.Means(
+    def _complete_followup(self, query: Query) -> Query:
+        """Set what is looked up: the question, joined to those before it where it leans on them, spelled right."""
+        text = query.text
+        if followups.leans(text, query.history):
+            text = followups.joined(text, query.history)
+        return replace(query, search_text=retrieval.spelled(query.libraries, text))
+
+    def _plan(self, query: Query, reproducible: bool) -> Route:
+        known = self._calibration()
+        resources = planning.Resources(
             search=self._search, model=self._model,
-            warm=(lambda documents: 0) if reproducible else self._warm,
+            cached=(lambda documents: 0) if reproducible else self._cached_tokens,
             seconds=(lambda tokens, behind: None) if reproducible else known.seconds_to_read,
             retrieve_tokens=self._settings.prompt_tokens,
             read_tokens=min(self._settings.read_tokens, known.effective_tokens),
         )  # fmt: skip
-        planning.plan(asked, mode, means)
-        asked.route_seconds = asked.elapsed() - asked.retrieve_seconds
-        yield Planned(asked.plan, asked.looked_for if asked.looked_for != asked.text else "")
+        return planning.route(query, resources)
 
-    def _settle(self, asked: Question) -> None:
-        """Find the words to look up: the question, where it leans on the conversation together with those before."""
-        asked.looked_for = asked.text
-        if followups.leans(asked.text, asked.history):
-            if self._settings.followups == "rewrite":
-                self._rewrite(asked)
-            if asked.looked_for == asked.text:
-                asked.looked_for = followups.joined(asked.text, asked.history)
-        asked.looked_for = retrieval.spelled(asked.libraries, asked.looked_for)
+    # --- answer ---------------------------------------------------------------------------------------------
 
-    def _rewrite(self, asked: Question) -> None:
-        """Have the model say what a follow-up asks; kept only where code finds nothing lost or made up."""
-        text, spent = followups.rewritten(asked.text, asked.history, self._model(), stop=asked.stop)
-        asked.spent += spent
-        if text:
-            asked.looked_for = retrieval.spelled(asked.libraries, text)
+    def _answer(self, query: Query, route: Route) -> Iterator[Event]:
+        if route.plan.kind == "exact":
+            return self._exact(query, route)
+        if route.plan.kind == "survey":
+            return self._survey(query, route)
+        if route.plan.kind == "read":
+            return self._read(query, route)
+        return self._retrieve(query, route)
 
-    def _known(self) -> calibration.Calibration:
-        """What is known of the model that answers; it need not be loaded for that."""
-        return calibration.load(self._settings.calibration_file, loading.generator_name(self._settings))
+    def _exact(self, query: Query, route: Route) -> Iterator[Event]:
+        """Count, find, list or calculate by code, without a model."""
+        from datetime import date
 
-    def _search(self, asked: Question, k: int) -> list[Passage]:
-        began = time.monotonic()
-        try:
-            return self._searcher.find(asked.libraries, asked.looked_for, k, asked.only)
-        finally:
-            asked.retrieve_seconds += time.monotonic() - began
+        from localrag.answer.exact import parsing, search
 
-    # --- retrieve -------------------------------------------------------------------------------------------
+        task = parsing.parse(query.text, date.today())
+        if task is None:
+            raise UsageError("this question cannot be answered exactly by code", "Ask it in another mode.")
+        done = search.run(task, query.documents, query.only, query.stop)
+        yield Answered(
+            Answer(
+                query.text, done.text, done.found, route.plan, citations=done.citations, table=done.rows,
+                stopped=done.stopped,
+            )
+        )  # fmt: skip
 
-    def _retrieve(self, asked: Question) -> Iterator[Event]:
-        parts = decomposition.parts(asked.text)
-        for event in decomposition.answer(asked, parts, self._part) if parts else self._from_passages(asked):
-            if isinstance(event, Answered) and self._escalates(asked, event.answer):
-                asked.spent += event.answer.tokens
-                yield Planned(asked.plan)
-                yield from self._read(asked)
-                return
-            yield event
+    def _survey(self, query: Query, route: Route) -> Iterator[Event]:
+        """Ask each document by itself, or summarise from the bottom up."""
+        from localrag.answer.survey import survey
 
-    def _part(self, asked: Question) -> Iterator[Event]:
-        """Answer one of the questions of a question that asks several."""
-        asked.looked_for = retrieval.spelled(asked.libraries, asked.looked_for)
-        asked.hits = self._search(asked, planning.BACKGROUND)
-        planning.fitted(asked)
-        yield from self._from_passages(asked)
+        usage = Usage()
+        if followups.leans(query.text, query.history):
+            # The documents of a survey are asked without the conversation, so the question must be complete.
+            text, usage = followups.rewritten(query.text, query.history, self._model(), stop=query.stop)
+            query = replace(query, search_text=retrieval.spelled(query.libraries, text) if text else query.search_text)
+        if route.plan.signals.get("kind") == "summary" and route.reading:
+            # One of many documents that is too long to be read at once: its parts are summarised, not all the others.
+            query = replace(query, documents=route.reading)
+        answer = yield from survey.answer(query, route.plan, self._survey_tools(query))
+        yield Answered(replace(answer, tokens=answer.tokens + usage))
 
-    def _from_passages(self, asked: Question) -> Iterator[Event]:
-        model = self._model()
-        prompted = self._passages(asked, model)
-        if prompted is None:
-            yield Answered(self._nothing(asked))
+    def _read(self, query: Query, route: Route) -> Iterator[Event]:
+        """Answer from whole documents, or from the best part of one; from passages where they do not fit."""
+        model, plan = self._model(), route.plan
+        limit = answering.budget(model, self._settings, query, model.window)
+        units = _units(query, route)
+        tokens = _tokens(units, model)
+        if tokens > limit and len(units) == 1:
+            units = self._best_part(query, route, units[0])
+            tokens = _tokens(units, model)
+            plan = replace(plan, reason=f"{plan.reason} {_PART_READ}")
+            yield Planned(plan)
+        if not units:
+            yield Answered(Answer(query.text, prompts.NOT_FOUND, False, plan, model=model.model))
             return
-        yield Found(tuple(prompted.passages))
-        yield from answering.answer(asked, prompted, model, self._settings)
+        if tokens > limit:
+            yield Notice(
+                f"The documents have {tokens:,} tokens and {limit:,} fit the window: looking up passages instead."
+            )
+            plan = replace(plan, kind="retrieve", reason=f"{plan.reason} It did not fit the window.")
+            yield Planned(plan)
+            yield from self._retrieve(query, replace(route, plan=plan))
+            return
+        prompt = self._document_prompt(query, units, tokens, limit)
+        yield from answering.answer(query, replace(route, plan=plan), prompt, model, self._settings)
 
-    def _passages(self, asked: Question, model: Model) -> Prompted | None:
-        """The prompt with the passages for a question; None where there is none."""
-        hits = (asked.hits or self._search(asked, planning.BACKGROUND))[: self._settings.passages]
+    def _retrieve(self, query: Query, route: Route) -> Iterator[Event]:
+        """Answer from passages; a question that asks several things part by part."""
+        parts = decomposition.parts(query.text)
+        if parts:
+            yield from decomposition.answer(query, route, parts, self._retrieve_part)
+        else:
+            yield from self._from_passages(query, route)
+
+    def _retrieve_part(self, query: Query, route: Route) -> Iterator[Event]:
+        """Answer one part of a question that asks several things."""
+        query = replace(query, search_text=retrieval.spelled(query.libraries, query.search_text))
+        began = time.monotonic()
+        hits = self._search(query, BACKGROUND)
+        seconds = Seconds(retrieve=time.monotonic() - began)
+        plan = route.plan.with_signals(**planning.fit_signals(hits))
+        for event in self._from_passages(query, Route(plan, hits=tuple(hits))):
+            yield Answered(replace(event.answer, seconds=seconds)) if isinstance(event, Answered) else event
+
+    def _from_passages(self, query: Query, route: Route) -> Iterator[Event]:
+        model = self._model()
+        prompt = self._passage_prompt(query, route)
+        if prompt is None:
+            yield Answered(Answer(query.text, prompts.NOT_FOUND, False, route.plan, model=model.model))
+            return
+        yield Found(tuple(prompt.passages))
+        yield from answering.answer(query, route, prompt, model, self._settings)
+
+    # --- finish and record ----------------------------------------------------------------------------------
+
+    def _finished(self, query: Query, route: Route, answer: Answer, first_token: float | None) -> Answer:
+        """Return the answer with what it took, and with what was not read."""
+        return replace(
+            answer,
+            tokens=answer.tokens + route.usage,
+            seconds=Seconds(
+                route.seconds.route, route.seconds.retrieve + answer.seconds.retrieve, first_token, query.elapsed()
+            ),
+            embedder=", ".join(sorted({library.identity.model for library in query.libraries})),
+            looked_for=answer.looked_for or query.search_text,
+            not_read=tuple(dict.fromkeys((*answer.not_read, *query.not_read))),
+        )
+
+    def _record(self, query: Query, answer: Answer) -> Iterator[Event]:
+        """Record the answer; its words were shown while they were written, so a failure does not withhold it."""
+        from localrag.security.encryption import unlocked
+
+        try:
+            # What is answered from an encrypted library, too, is not kept in clear beside another.
+            encrypted = [library for library in query.libraries if unlocked.encrypted_folder(library.folder)]
+            for library in query.libraries:
+                file = self._settings.library_audit_file(library.name)
+                number = audit.record(
+                    file, "ask", library.name,
+                    question=query.text, answer=answer.answer, plan=answer.plan.kind, found=answer.found,
+                    model=answer.model or "", settings=self._settings.digest, shown=_shown(query, library, answer),
+                )  # fmt: skip
+                if self._settings.audit_words == "full" and (not encrypted or library in encrypted):
+                    audit.keep_words(file, number, query.text, answer.answer)
+        except StorageError as error:
+            yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
+
+    # --- prompts --------------------------------------------------------------------------------------------
+
+    def _passage_prompt(self, query: Query, route: Route) -> Prompt | None:
+        """Return the prompt with the best passages; None where there is none."""
+        hits = (route.hits or self._search(query, BACKGROUND))[: self._settings.passages]
         if not hits:
             return None
-        budget = answering.budget(model, self._settings, asked, self._settings.prompt_tokens)
-        fitted = prompts.fit(hits, asked.history, budget, model.count)
-        passages = retrieval.in_reading_order(fitted.taken, asked.libraries)
-        asked.looked_at = context.share_read(passages, asked.documents, asked.only)
-        asked.looked_at += context.remembered(fitted.shortened, fitted.forgotten)
-        messages = prompts.passages_prompt(asked.text, passages, fitted.history)
-        return Prompted(messages, passages, context=answering.context(model, fitted.tokens, fitted.history, asked))
-
-    def _escalates(self, asked: Question, answer: Answer) -> bool:
-        """Whether the best document is now read whole, because its passages fit the question and did not answer it."""
-        if asked.mode != "auto" or answer.found or answer.stopped or not asked.hits:
-            return False
-        reading = asked.reading or list(document_targets.of_passage(asked.hits[0], asked.documents))
-        tokens = sum(planning.tokens(asked, document) for _, document in reading)
-        plan = routing.escalated(asked.plan, tuple(document.path for _, document in reading), tokens)
-        if plan is not None:
-            asked.reading, asked.plan = reading, plan
-        return plan is not None
-
-    # --- read -----------------------------------------------------------------------------------------------
-
-    def _read(self, asked: Question) -> Iterator[Event]:
         model = self._model()
-        most = answering.budget(model, self._settings, asked, model.window)
-        units = [unit for pair in asked.reading or asked.documents for unit in context.whole(pair, asked.only)]
-        tokens = _tokens(units, model)
-        if tokens > most and len(units) == 1:
-            units = self._best_part(asked, units[0])
-            tokens = _tokens(units, model)
-            asked.plan = replace(asked.plan, reason=f"{asked.plan.reason} {PART_READ}")
-            yield Planned(asked.plan)
-        if not units:
-            yield Answered(self._nothing(asked))
-            return
-        if tokens > most:
-            yield Notice(
-                f"The documents have {tokens:,} tokens and {most:,} fit the window: looking up passages instead."
-            )
-            asked.plan = replace(asked.plan, kind="retrieve", reason=f"{asked.plan.reason} It did not fit the window.")
-            yield Planned(asked.plan)
-            yield from self._retrieve(asked)
-            return
-        fitted = prompts.fit([], asked.history, max(0, most - tokens), model.count)
-        asked.looked_at = context.whole_read(units, asked.documents, asked.only)
-        asked.looked_at += context.remembered(fitted.shortened, fitted.forgotten)
-        messages = prompts.documents_prompt(asked.text, [(unit.name, unit.text) for unit in units], fitted.history)
-        used = answering.context(model, tokens, fitted.history, asked)
-        passages = [passage for unit in units for passage in unit.passages]
-        part = units[-1].name if units[-1].section else context.pages_named(asked.only)
-        prompted = Prompted(messages, passages, self._states([unit.pair for unit in units], part), used)
-        yield from answering.answer(asked, prompted, model, self._settings)
+        budget = answering.budget(model, self._settings, query, self._settings.prompt_tokens)
+        fitted = prompts.fit(hits, query.history, budget, model.count)
+        passages = retrieval.in_reading_order(fitted.taken, query.libraries)
+        return Prompt(
+            prompts.passages_prompt(query.text, passages, fitted.history), passages,
+            context=answering.window_use(model, fitted.tokens, fitted.history, query),
+            looked_at=context.share_read(passages, query.documents, query.only)
+            + context.history_read(fitted.shortened, fitted.left_out),
+        )  # fmt: skip
 
-    def _best_part(self, asked: Question, whole: Unit) -> list[Unit]:
-        """The section of a document that holds the passage that fits best, or the two that it reaches into."""
+    def _document_prompt(self, query: Query, units: Sequence[Unit], tokens: int, limit: int) -> Prompt:
+        model = self._model()
+        fitted = prompts.fit([], query.history, max(0, limit - tokens), model.count)
+        part = units[-1].name if units[-1].section else context.pages_named(query.only)
+        return Prompt(
+            prompts.documents_prompt(query.text, [(unit.name, unit.text) for unit in units], fitted.history),
+            [passage for unit in units for passage in unit.passages],
+            self._states([unit.pair for unit in units], part),
+            context=answering.window_use(model, tokens, fitted.history, query),
+            looked_at=context.whole_read(units, query.documents, query.only)
+            + context.history_read(fitted.shortened, fitted.left_out),
+        )  # fmt: skip
+
+    def _best_part(self, query: Query, route: Route, whole: Unit) -> list[Unit]:
+        """Return the section that holds the best passage of a document, or the two that it reaches into."""
+        from localrag.answer.survey import sections
+
         library, document = whole.pair
-        hits = asked.hits or self._search(asked, planning.BACKGROUND)
+        hits = route.hits or self._search(query, BACKGROUND)
         own = [hit for hit in hits if (hit.library, hit.document_id) == (library.name, document.id)]
-        room = summarising.room_for(self._model(), self._settings, self._known())
+        room = sections.room(self._model(), self._settings, self._calibration())
         # Each is half of what the model can use.
-        parts = summarising.units_of(whole.pair, asked, self._model(), room)
+        parts = sections.units_of(whole.pair, query.only, self._model(), room)
         return [part for part in parts if own and part.holds(own[0])][:2] or parts[:1]
 
-    def _states(self, documents: Sequence[tuple[Library, Document]], part: str = "") -> StateStore | None:
-        """Where the states of these documents are kept, or of a part of them."""
+    def _survey_tools(self, query: Query) -> Tools:
+        from localrag.answer.survey.survey import Tools
+
+        budget = answering.budget(self._model(), self._settings, query, self._settings.prompt_tokens)
+        return Tools(self._model(), self._searcher.find, self._states, self._cached_tokens, self._settings, budget)
+
+    # --- models, libraries and the prompt cache -------------------------------------------------------------
+
+    def load(self) -> str:
+        """Load the model that answers ahead of time (seconds); return its id.
+
+        Raises:
+            ModelError: none is installed, it is damaged, or it does not fit.
+        """
+        return self._model().model
+
+    def _model(self) -> Model:
+        if self._generator is None:
+            self._generator = loading.load_generator(self._settings)
+        return self._generator
+
+    def _calibration(self) -> calibration.Calibration:
+        """Return what is known of the model that answers, without loading it."""
+        return calibration.load(self._settings.calibration_file, loading.generator_name(self._settings))
+
+    def library(self, name: str) -> Library:
+        """Return an open library, for reading."""
+        return self._searcher.library(name)
+
+    def close(self) -> None:
+        """Free memory and files."""
+        if self._generator is not None:
+            self._generator.close()
+        self._generator = None
+        self._searcher.close()
+
+    def configure(self, settings: Settings) -> None:
+        """Take other settings from the next question on; the model stays loaded where they do not change it."""
+        before, self._settings = self._settings, settings
+        if not loading.same_model(before, settings):
+            self.close()
+        self._searcher.configure(settings)
+
+    def _states(self, documents: Sequence[Pair], part: str = "") -> StateStore | None:
+        """Return the prompt cache of these documents, or of a part of them."""
         if len({library.name for library, _ in documents}) > 1:
-            # A state of several libraries would lie in one of them, and outlive what is deleted from another.
+            # It would lie in one of the libraries, and outlive what is deleted from another.
             return None
         hashes = [document.sha256 for _, document in documents]
         identity = loading.generator_identity(self._settings)
         return PrefixCache(documents[0][0].folder, identity, hashes, self._settings.cache_bytes, part=part)
 
-    def _warm(self, documents: Sequence[tuple[Library, Document]]) -> int:
-        """Tokens that the model has kept of just these documents; 0 where it has not read them all."""
+    def _cached_tokens(self, documents: Sequence[Pair]) -> int:
+        """Return the tokens in the prompt cache of exactly these documents, or 0."""
         if len({library.name for library, _ in documents}) > 1:
             return 0
         try:
             identity = loading.generator_identity(self._settings)
         except ModelError:
-            return 0  # there is none, which is said once one is needed
-        kept = prompt_cache.warm(documents[0][0].folder, identity)
-        return kept.get(tuple(document.sha256 for _, document in documents), 0)
+            return 0  # reported once a model is needed
+        cached = prompt_cache.warm(documents[0][0].folder, identity)
+        return cached.get(tuple(document.sha256 for _, document in documents), 0)
+
+    # --- search without an answer ---------------------------------------------------------------------------
+
+    def _search(self, query: Query, k: int) -> list[Passage]:
+        return self._searcher.find(query.libraries, query.search_text, k, query.only)
+
+    def search(
+        self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Filter | Sequence[str] | None = None,
+        join: bool = True,
+    ) -> list[Passage]:  # fmt: skip
+        """Return the k best passages, best first, adjacent ones joined; no model that answers is loaded.
+
+        Raises:
+            NotFoundError: a library is not there, or the globs or the filter let nothing through.
+        """
+        with priority.asking(self._settings.questions_dir):
+            opened = [self.library(name) for name in libraries]
+            return self._searcher.find(opened, retrieval.spelled(opened, question), k, documents, join=join)
+
+    def spelled(self, question: str, libraries: Sequence[str]) -> str:
+        """Return the question as `search` looks for it, with words corrected that none of the libraries holds."""
+        return retrieval.spelled([self.library(name) for name in libraries], question)
+
+    def left_out(self, libraries: Sequence[str], only: Filter) -> tuple[NotRead, ...]:
+        """Count the documents that a filter leaves out only because their date, or their pages, are not known."""
+        return filters.chosen([self.library(name) for name in libraries], only).left_out
 
     # --- ahead of the question ------------------------------------------------------------------------------
-
-    def read_ahead(
-        self, *, libraries: Sequence[str], documents: Filter | Sequence[str] | None = None,
-        likely: Sequence[tuple[str, str]] = (), draft: str = "", mode: Mode = "auto", history: Sequence[Turn] = (),
-        stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Warmed]:  # fmt: skip
-        """Read what the next question is likely to be answered from, while the person types it.
-
-        With a `draft` of a question, that is what the draft would be answered from as it stands: its passages, or the
-        document it points to. Else it is the only document there is, or the first of `likely` (library and path, as the
-        last answer cites them) that the filter lets through. Nothing is read that could not be read whole later, or
-        is as short as its passages. Nothing of a draft is recorded.
-        """
-        if draft.strip():
-            with priority.asking(self._settings.questions_dir, priority.Rank.TYPING):
-                urgent = priority.watch(self._settings.questions_dir, priority.Rank.TYPING)
-                halt = lambda: stop() or urgent()  # noqa: E731
-                self._read_for(self._prepare(draft, libraries, filters.of(documents), mode, history, halt), mode)
-            return
-        only = filters.of(documents)
-        pairs = filters.chosen([self.library(name) for name in libraries], only).documents
-        by_name = {(library.name, document.path): (library, document) for library, document in pairs}
-        named = [by_name[name] for name in likely if name in by_name]
-        for library, document in (pairs if len(pairs) == 1 else named)[:1]:
-            tokens = document.characters // planning.CHARACTERS_PER_TOKEN
-            most = min(self._settings.read_tokens, self._known().effective_tokens)
-            if only.pages is None and self._settings.prompt_tokens < tokens <= most:
-                found = warming.pieces(library, [document], self._model(), self._settings, stop)
-                yield from warming.warm(
-                    library, found, self._model(), self._settings, stop=stop, rank=priority.Rank.TYPING
-                )
-
-    def _read_for(self, asked: Question, mode: Mode) -> None:
-        """Have the model read what a draft would be answered from, into its memory or the kept states."""
-        for _ in self._plan(asked, mode, reproducible=False):
-            pass
-        model = self._model()
-        if asked.stop():
-            return
-        if asked.plan.kind == "retrieve" and (prompted := self._passages(asked, model)) is not None:
-            # In the batches of the question itself: the batches that a longer question shares are not read again.
-            list(model.weigh(prompts.check_prompt(prompted.messages), prompts.CHECK_OPTIONS, stop=asked.stop))
-        elif asked.plan.kind == "read":
-            units = [unit for pair in asked.reading or asked.documents for unit in context.whole(pair, asked.only)]
-            if _tokens(units, model) <= answering.budget(model, self._settings, asked, model.window):
-                messages = prompts.documents_prompt("", [(unit.name, unit.text) for unit in units])
-                part = context.pages_named(asked.only)
-                list(model.read(messages, stop=asked.stop, states=self._states([unit.pair for unit in units], part)))
 
     def warm(
         self, library: str, documents: Sequence[str] = (), *, stop: Callable[[], bool] = lambda: False
@@ -388,67 +403,72 @@ class Assistant:
             NotFoundError: there is no such library.
             ModelError: no model.
         """
+        from localrag.answer import warming
+
         opened, wanted = self.library(library), frozenset(documents)
         chosen = [document for document in opened.documents() if not wanted or document.path in wanted]
         yield from warming.one_by_one(opened, chosen, self._model(), self._settings, stop)
 
-    # --- survey ---------------------------------------------------------------------------------------------
+    def read_ahead(
+        self, *, libraries: Sequence[str], documents: Filter | Sequence[str] | None = None,
+        likely: Sequence[tuple[str, str]] = (), draft: str = "", mode: Mode = "auto", history: Sequence[Turn] = (),
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Warmed]:  # fmt: skip
+        """Read what the next question is likely to be answered from, while the person types it.
 
-    def _survey(self, asked: Question) -> Iterator[Event]:
-        if followups.leans(asked.text, asked.history):
-            # A document of a survey is asked without the conversation, so there the question itself must be whole.
-            self._rewrite(asked)
-        if asked.plan.signals.get("kind") == "summary" and asked.reading:
-            # One of many documents that is too long to be read at once: its parts are summarised, not all the others.
-            asked.documents = asked.reading
-        budget = answering.budget(self._model(), self._settings, asked, self._settings.prompt_tokens)
-        tools = Tools(self._model(), self._searcher.find, self._states, self._warm, self._settings, budget)
-        yield from surveying.survey_all(asked, tools)
+        A `draft` of a question selects what it would be answered from as it stands: passages, or a document. Else it is
+        the only document, or the first of `likely` (library and path, as the last answer cites them) that passes the
+        filter. Documents that could not be read whole later, or are as short as their passages, are skipped. Nothing of
+        a draft is recorded.
+        """
+        from localrag.answer import warming
 
-    # --- exact ----------------------------------------------------------------------------------------------
+        typing = priority.Rank.TYPING
+        if draft.strip():
+            with priority.asking(self._settings.questions_dir, typing):
+                urgent = priority.watch(self._settings.questions_dir, typing)
+                halt = lambda: stop() or urgent()  # noqa: E731
+                self._read_for_draft(self._prepare(draft, libraries, filters.of(documents), mode, history, halt))
+            return
+        only = filters.of(documents)
+        pairs = filters.chosen([self.library(name) for name in libraries], only).documents
+        by_name = {(library.name, document.path): (library, document) for library, document in pairs}
+        named = [by_name[name] for name in likely if name in by_name]
+        for library, document in (pairs if len(pairs) == 1 else named)[:1]:
+            tokens = document.characters // planning.CHARACTERS_PER_TOKEN
+            limit = min(self._settings.read_tokens, self._calibration().effective_tokens)
+            if only.pages is None and self._settings.prompt_tokens < tokens <= limit:
+                found = warming.pieces(library, [document], self._model(), self._settings, stop)
+                yield from warming.warm(library, found, self._model(), self._settings, stop=stop, rank=typing)
 
-    def _exact(self, asked: Question) -> Iterator[Event]:
-        task = parsing.parse(asked.text, date.today())
-        if task is None:
-            raise UsageError("this question cannot be answered exactly by code", "Ask it in another mode.")
-        done = exact_search.run(task, asked.documents, asked.only, asked.stop)
-        yield Answered(
-            self._answer(asked, done.text, done.found, citations=done.citations, table=done.rows, stopped=done.stopped)
-        )
-
-    # --- the answer -----------------------------------------------------------------------------------------
-
-    def _nothing(self, asked: Question) -> Answer:
-        return self._answer(asked, prompts.NOT_FOUND, False)
-
-    def _answer(self, asked: Question, text: str, found: bool, **rest: Any) -> Answer:
-        used_model = asked.plan.kind != "exact" and self._generator is not None
-        return asked.answer(text, found, model=self._model().model if used_model else None, **rest)
-
-    def _record(self, asked: Question, answer: Answer) -> Iterator[Event]:
-        """Note the answer; its words were shown while they were written, so it is given without a record too."""
-        try:
-            # What is answered from an encrypted library, too, is not kept in clear beside another.
-            sealed = [library for library in asked.libraries if unlocked.encrypted_folder(library.folder)]
-            for library in asked.libraries:
-                file = self._settings.library_audit_file(library.name)
-                number = audit.record(
-                    file, "ask", library.name,
-                    question=asked.text, answer=answer.answer, plan=answer.plan.kind, found=answer.found,
-                    model=answer.model or "", settings=self._settings.digest, shown=_shown(asked, library, answer),
-                )  # fmt: skip
-                if self._settings.audit_words == "full" and (not sealed or library in sealed):
-                    audit.keep_words(file, number, asked.text, answer.answer)
-        except StorageError as error:
-            yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
+    def _read_for_draft(self, query: Query) -> None:
+        """Have the model read what a draft would be answered from, into its memory or the prompt cache."""
+        query = self._complete_followup(query)
+        route = self._plan(query, reproducible=False)
+        model = self._model()
+        if query.stop():
+            return
+        if route.plan.kind == "retrieve" and (prompt := self._passage_prompt(query, route)) is not None:
+            # In the batches of the question itself: a longer question then shares them and need not read them again.
+            list(model.weigh(prompts.check_prompt(prompt.messages), prompts.CHECK_OPTIONS, stop=query.stop))
+        elif route.plan.kind == "read":
+            units = _units(query, route)
+            if _tokens(units, model) <= answering.budget(model, self._settings, query, model.window):
+                messages = prompts.documents_prompt("", [(unit.name, unit.text) for unit in units])
+                part = context.pages_named(query.only)
+                list(model.read(messages, stop=query.stop, states=self._states([unit.pair for unit in units], part)))
 
 
-def _shown(asked: Question, library: Library, answer: Answer) -> list[str]:
-    """The pages of a library that an answer cites: content hash and page, since names of documents may change."""
-    hashes = {document.path: document.sha256 for held, document in asked.documents if held.name == library.name}
-    cited = {(item.document, item.page or 0) for item in answer.citations if item.library == library.name}
-    return [f"{hashes.get(document, document)}#{page}" for document, page in sorted(cited)]
+def _units(query: Query, route: Route) -> list[Unit]:
+    return [unit for pair in route.reading or query.documents for unit in context.whole(pair, query.only)]
 
 
 def _tokens(units: Sequence[Unit], model: Model) -> int:
     return sum(model.count(prompts.document_block(unit.name, unit.text)) for unit in units)
+
+
+def _shown(query: Query, library: Library, answer: Answer) -> list[str]:
+    """Return the pages of a library that an answer cites by content hash, since names of documents may change."""
+    hashes = {document.path: document.sha256 for held, document in query.documents if held.name == library.name}
+    cited = {(item.document, item.page or 0) for item in answer.citations if item.library == library.name}
+    return [f"{hashes.get(document, document)}#{page}" for document, page in sorted(cited)]

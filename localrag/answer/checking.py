@@ -1,4 +1,4 @@
-"""From what the model wrote to an answer that was checked against the text: its quotes, and its other words (pure)."""
+"""From what the model wrote to an answer that is checked against the text: its quotes, and its other words (pure)."""
 
 from __future__ import annotations
 
@@ -6,54 +6,48 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from localrag.answer import context, intent, prompts, translation
-from localrag.answer.question import Prompted, Question
+from localrag.answer import context, intent, prompts
+from localrag.answer.stages import Draft, Prompt, Query
 from localrag.answer.verify import fact_checks, links, relevance
-from localrag.answer.verify.citations import Cited, cite, claims, true_quotes
-from localrag.llm.generation import Completed
-from localrag.types import Answer, Flag
+from localrag.answer.verify.citations import Cited, cite, claims
+from localrag.store.text_analysis import COMMON
+from localrag.types import Answer, Flag, Passage, Plan
+
+# The least share, and number, of a text's words that are a language's commonest, for the language to be known.
+_MIN_SHARE, _MIN_COMMON_WORDS = 0.15, 2
+_SAMPLE = 2000
+_LATIN_ENDS = "\u0250"
 
 
-def checked(asked: Question, done: Completed, prompted: Prompted, model: str, twin: str | None = None) -> Answer:
-    """The answer with its citations, and with what was found in it that the text does not bear.
-
-    Args:
-        asked, done, prompted, model: the question, what was written, the prompt it was written to, and by whom.
-        twin: the same answer in the language of the documents, where it is in another.
-    """
-    passages = prompted.passages
+def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) -> Answer:
+    """Return the answer with its citations, and with flags on what the text does not support."""
+    passages, done = prompt.passages, draft.done
     text = links.written_out(done.text)
-    languages = translation.differing(text, passages)
-    flags: tuple[Flag, ...] = ()
-    if languages is not None and twin is not None:
-        text, dropped = true_quotes(text, asked.text, passages)
-        cited = translation.carried(text, twin, asked.text, passages)
-        cited = replace(cited, dropped=cited.dropped + dropped)
-    else:
-        cited = cite(text, asked.text, passages)
+    language = language_flag(text, passages)
+    cited, flags = cite(text, query.text, passages), tuple[Flag, ...]()
     found = bool(re.search(r"\w", cited.text)) and not prompts.says_nothing(cited.text)
+    # Stopped before a word was written is not the same as not being in the documents.
+    stopped = not found and done.ended == "stopped"
     if not found:
-        # Stopped before a word was written is not the same as not being in the documents.
-        stopped = done.ended == "stopped"
         cited = Cited(prompts.STOPPED if stopped else prompts.NOT_FOUND, (), 0, ())
-        if stopped:
-            asked.looked_at = ""
     else:
-        cited, flags = fact_checks.check(cited, asked.text, passages, foreign=languages is not None)
-        if languages is not None:
-            flags = (languages.flag, *flags)
-        elif intent.of(asked.text).kind in ("look-up", "existence"):
-            flags += relevance.check(cited.text, asked.text, passages)
-        if languages is None and _baseless(cited, flags):
-            # No answer, then. What was withheld stays among what has no source, and the reader sees it there.
+        cited, flags = fact_checks.check(cited, query.text, passages, foreign=language is not None)
+        if language is not None:
+            flags = (language, *flags)
+        elif intent.of(query.text).kind in ("look-up", "existence"):
+            flags += relevance.check(cited.text, query.text, passages)
+        if language is None and _baseless(cited, flags):
+            # No answer, then. What was withheld is listed among the unsupported sentences.
             found, cited = False, replace(cited, text=prompts.NOT_FOUND)
-    whole = asked.plan.kind == "read"
-    return asked.answer(
-        cited.text, found, model=model,
-        citations=context.placed(cited.citations, passages, asked.libraries),
+    whole = plan.kind == "read"
+    return Answer(
+        query.text, cited.text, found, plan, model=model,
+        citations=context.placed(cited.citations, passages, query.libraries),
         citations_dropped=cited.dropped, unsupported=cited.unsupported, flags=flags,
         passages=tuple(context.cited_only(passages, cited.citations) if whole else passages),
-        tokens=done.usage, stopped=done.ended != "end", context=prompted.context,
+        tokens=done.usage, stopped=done.ended != "end", context=prompt.context,
+        looked_at="" if stopped else prompt.looked_at, split=draft.split, confidence=draft.confidence,
+        reasoning=done.thought,
     )  # fmt: skip
 
 
@@ -63,3 +57,41 @@ def _baseless(cited: Cited, flags: Sequence[Flag]) -> bool:
         flag for flag in flags if flag.kind in ("number", "amount", "date") and flag.reason == fact_checks.NOWHERE
     ]
     return bool(figures) and not cited.citations and len(cited.unsupported) == len(claims(cited.text))
+
+
+def language_flag(answer: str, passages: Sequence[Passage]) -> Flag | None:
+    """Return a flag where an answer is plainly in another language than its documents: its words are not in them.
+
+    Limits: languages are known by their commonest words, so a few words without any count as the documents' language.
+    """
+    text = " ".join(passage.text[:_SAMPLE] for passage in passages)
+    own, theirs = _language(answer), _language(text)
+    if not theirs or own == theirs:
+        return None
+    if own:
+        differs = _share(answer, theirs) * 2 <= _share(answer, own)
+    else:
+        written = any(letter.isalpha() for letter in answer)  # a figure alone is in no script
+        differs = written and _latin(answer) < 0.5 < _latin(text)
+    return Flag(
+        "language", own.capitalize() or "another script",
+        f"the documents are in {theirs.capitalize()}, so only figures, dates and names could be compared with them",
+    ) if differs else None  # fmt: skip
+
+
+def _language(text: str) -> str:
+    """Return the language of a text; empty where none stands out."""
+    best = max(COMMON, key=lambda name: _share(text, name))
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    known = sum(word in COMMON[best] for word in words) >= _MIN_COMMON_WORDS and _share(text, best) >= _MIN_SHARE
+    return best if known else ""
+
+
+def _share(text: str, language: str) -> float:
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    return sum(word in COMMON[language] for word in words) / max(1, len(words))
+
+
+def _latin(text: str) -> float:
+    letters = [letter for letter in text if letter.isalpha()]
+    return sum(letter < _LATIN_ENDS for letter in letters) / max(1, len(letters))

@@ -1,4 +1,4 @@
-"""The documents that a question is about, as material: what of them cannot be read, their text, places cited."""
+"""The text of documents as a prompt and an answer use it: whole documents, pages, citations, and what was not read."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from localrag.answer import prompt_injection
+from localrag.answer.stages import Pair
 from localrag.search import filters
-from localrag.store import locations as places
+from localrag.store import locations
 from localrag.store.library import Library
 from localrag.types import Citation, Document, Filter, NotRead, Page, Passage, place
 
-_MOST_NOT_READ = 50
-# Characters shown of what gives orders to the model.
-_ORDER_SHOWN = 80
-# Characters shown on each side of a term that was searched for.
-_AROUND = 80
+_MAX_NOT_READ = 50
+# Characters shown of a prompt injection, and on each side of a term that was searched for.
+_INJECTION_SHOWN, _AROUND = 80, 80
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is put before the model at once: a document, or a section of one."""
+    """What the model reads at once: a document, or a section of one."""
 
-    pair: tuple[Library, Document]
+    pair: Pair
     name: str
     place: str
     text: str
@@ -30,29 +29,70 @@ class Unit:
     section: bool = False
 
     def holds(self, passage: Passage) -> bool:
-        """Whether some of a passage of the same document lies in it."""
+        """Return whether a passage of the same document overlaps it."""
         return any(
             item.position == passage.position and item.start < passage.end and passage.start < item.end
             for item in self.passages
         )
 
 
-def whole(pair: tuple[Library, Document], only: Filter) -> list[Unit]:
-    """A document as one unit, however long; none where it has no text."""
+# --- text of documents --------------------------------------------------------------------------------------
+
+
+def whole(pair: Pair, only: Filter) -> list[Unit]:
+    """Return a document as one unit, however long; none where it has no text."""
     library, document = pair
     pages = pages_of(library, document, only)
     text = whole_text([page for _, page in pages])
-    return (
-        [Unit(pair, document.path, "", text, tuple(page_passages(library.name, document, pages)))]
-        if text.strip()
-        else []
-    )
+    passages = tuple(page_passages(library.name, document, pages))
+    return [Unit(pair, document.path, "", text, passages)] if text.strip() else []
 
 
-def not_read(
-    documents: Sequence[tuple[Library, Document]], libraries: Sequence[Library], only: Filter
-) -> list[NotRead]:
-    """What could not be looked at: pages without text, and files that failed and that the filter might let through."""
+def pages_of(library: Library, document: Document, only: Filter) -> list[tuple[int, Page]]:
+    """Return the pages of a document that are looked at, each with its position."""
+    pages = enumerate(library.pages(document.id))
+    return [(position, page) for position, page in pages if filters.has_page(only, page.number)]
+
+
+def whole_text(pages: Sequence[Page]) -> str:
+    """Return a document as one text, with its pages marked where it has several."""
+    if len(pages) == 1:
+        return pages[0].text
+    return "\n\n".join(f"[{_page_name(page)}]\n{page.text}" for page in pages if page.text.strip())
+
+
+def _page_name(page: Page) -> str:
+    named = page.label if page.unit in ("sheet", "chapter") and page.label else page.number
+    return f"{page.unit} {named}"
+
+
+def page_passages(library: str, document: Document, pages: Sequence[tuple[int, Page]]) -> list[Passage]:
+    """Return whole pages as passages, so that an answer from a whole text is cited like any other."""
+    return [
+        Passage(
+            library=library, document=document.path, page=page.number, label=page.label, heading=(), text=page.text,
+            start=0, end=len(page.text), score=1.0, document_id=document.id, position=position, unit=page.unit,
+            spot=locations.spot(page.text, page.anchors, 0, len(page.text)),
+        )
+        for position, page in pages
+        if page.text.strip()
+    ]  # fmt: skip
+
+
+def characters(document: Document, only: Filter) -> int:
+    """Estimate how many characters of a document are looked at, where only some of its pages are."""
+    if only.pages is None:
+        return document.characters
+    first, last = only.pages
+    pages = min(last or document.pages, document.pages) - first + 1
+    return document.characters * pages // max(1, document.pages)
+
+
+# --- what was read and what was not -------------------------------------------------------------------------
+
+
+def not_read(documents: Sequence[Pair], libraries: Sequence[Library], only: Filter) -> tuple[NotRead, ...]:
+    """Return what cannot be looked at: pages without text, and failed files that the filter might let through."""
     missing = [
         NotRead(library.name, document.path, skipped.reason, skipped.number)
         for library, document in documents
@@ -66,41 +106,32 @@ def not_read(
         for failure in library.failures(root)
         if filters.may_hold(only, library.name, root, failure.document)
     ]
-    if len(missing) > _MOST_NOT_READ:
-        name = missing[_MOST_NOT_READ].library
-        more = f"and {len(missing) - _MOST_NOT_READ} more: see `localrag status {name}`"
-        return [*missing[:_MOST_NOT_READ], NotRead(name, "", more)]
-    return missing
+    if len(missing) > _MAX_NOT_READ:
+        name = missing[_MAX_NOT_READ].library
+        more = f"and {len(missing) - _MAX_NOT_READ} more: see `localrag status {name}`"
+        missing = [*missing[:_MAX_NOT_READ], NotRead(name, "", more)]
+    return tuple(missing)
 
 
-def orders_in(passages: Sequence[Passage]) -> list[NotRead]:
-    """What of these passages gives orders to the model, and so was not put before it; one line for each page."""
+def injections_in(passages: Sequence[Passage]) -> tuple[NotRead, ...]:
+    """Return the prompt injections in these passages, which are kept from the model; one line for each page."""
     found: dict[NotRead, list[str]] = {}
     for passage in passages:
-        texts = [passage.text[order.start : order.end] for order in prompt_injection.orders(passage.text)]
-        texts += [part for part in (passage.document, *passage.heading[-2:]) if prompt_injection.ordering(part)]
+        texts = [passage.text[one.start : one.end] for one in prompt_injection.find(passage.text)]
+        texts += [part for part in (passage.document, *passage.heading[-2:]) if prompt_injection.in_name(part)]
         if texts:
             found.setdefault(NotRead(passage.library, passage.document, "", passage.page), []).extend(texts)
-    return [replace(where, reason=_ordered(list(dict.fromkeys(texts)))) for where, texts in found.items()]
+    return tuple(replace(where, reason=_injected(list(dict.fromkeys(texts)))) for where, texts in found.items())
 
 
-def _ordered(texts: Sequence[str]) -> str:
+def _injected(texts: Sequence[str]) -> str:
     first = " ".join(texts[0].split())
-    first = first if len(first) <= _ORDER_SHOWN else f"{first[:_ORDER_SHOWN]}…"
-    return f"speaks to the assistant, and this was not given to it ({_number(len(texts), 'place')}): “{first}”"
+    first = first if len(first) <= _INJECTION_SHOWN else f"{first[:_INJECTION_SHOWN]}…"
+    return f"speaks to the assistant, so it was left out of the prompt ({_number(len(texts), 'place')}): “{first}”"
 
 
-def characters(document: Document, only: Filter) -> int:
-    """About how many characters of a document are looked at, where only some of its pages are."""
-    if only.pages is None:
-        return document.characters
-    first, last = only.pages
-    pages = min(last or document.pages, document.pages) - first + 1
-    return document.characters * pages // max(1, document.pages)
-
-
-def share_read(passages: Sequence[Passage], documents: Sequence[tuple[Library, Document]], only: Filter) -> str:
-    """How much of the documents these passages are, as a sentence."""
+def share_read(passages: Sequence[Passage], documents: Sequence[Pair], only: Filter) -> str:
+    """Say how much of the documents these passages are."""
     of = len({(passage.library, passage.document_id) for passage in passages})
     everything = sum(characters(document, only) for _, document in documents)
     share = 100 * sum(len(passage.text) for passage in passages) / max(1, everything)
@@ -111,8 +142,8 @@ def share_read(passages: Sequence[Passage], documents: Sequence[tuple[Library, D
     )
 
 
-def whole_read(units: Sequence[Unit], documents: Sequence[tuple[Library, Document]], only: Filter) -> str:
-    """Which documents were read whole, or which part of one, and how many were not, as a sentence."""
+def whole_read(units: Sequence[Unit], documents: Sequence[Pair], only: Filter) -> str:
+    """Say which documents, or which part of one, were read whole, and how many were not."""
     read = {unit.pair[1].id for unit in units}
     named = f"“{units[0].pair[1].path}”" if len(read) == 1 else _number(len(read), "document")
     what = "All of the text" if only.pages is None else "The pages asked about"
@@ -123,65 +154,33 @@ def whole_read(units: Sequence[Unit], documents: Sequence[tuple[Library, Documen
     return f"{what} of {named}{left}."
 
 
-def pages_named(only: Filter) -> str:
-    """The pages that a question is narrowed to, for what must be told apart from the whole; empty without."""
-    return "" if only.pages is None else f"pages {only.pages[0]}-{only.pages[1] or ''}"
-
-
-def remembered(shortened: int, forgotten: int) -> str:
-    """What of the conversation was left out of a prompt, as the end of a sentence; empty where nothing was."""
-    parts = [
-        text
-        for count, text in ((shortened, f"{_number(shortened, 'earlier turn')} shortened"),
-                            (forgotten, f"{_number(forgotten, 'earlier turn')} left out"))
-        if count
-    ]  # fmt: skip
+def history_read(shortened: int, left_out: int) -> str:
+    """Say what of the conversation a prompt leaves out, as the end of a sentence; empty where nothing."""
+    counts = ((shortened, "shortened"), (left_out, "left out"))
+    parts = [f"{_number(count, 'earlier turn')} {what}" for count, what in counts if count]
     return f" Of the conversation: {', '.join(parts)}." if parts else ""
+
+
+def pages_named(only: Filter) -> str:
+    """Name the pages that a question is narrowed to, in the prompt cache; empty without."""
+    return "" if only.pages is None else f"pages {only.pages[0]}-{only.pages[1] or ''}"
 
 
 def _number(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def pages_of(library: Library, document: Document, only: Filter) -> list[tuple[int, Page]]:
-    """The pages of a document that are looked at, each with its position."""
-    pages = enumerate(library.pages(document.id))
-    return [(position, page) for position, page in pages if filters.has_page(only, page.number)]
-
-
-def whole_text(pages: Sequence[Page]) -> str:
-    """A document as one text, its pages marked where it has several."""
-    if len(pages) == 1:
-        return pages[0].text
-    return "\n\n".join(f"[{_name(page)}]\n{page.text}" for page in pages if page.text.strip())
-
-
-def _name(page: Page) -> str:
-    named = page.label if page.unit in ("sheet", "chapter") and page.label else page.number
-    return f"{page.unit} {named}"
-
-
-def page_passages(library: str, document: Document, pages: Sequence[tuple[int, Page]]) -> list[Passage]:
-    """Whole pages as passages, so that an answer from a whole text is cited like any other."""
-    return [
-        Passage(
-            library=library, document=document.path, page=page.number, label=page.label, heading=(), text=page.text,
-            start=0, end=len(page.text), score=1.0, document_id=document.id, position=position, unit=page.unit,
-            spot=places.spot(page.text, page.anchors, 0, len(page.text)),
-        )
-        for position, page in pages
-        if page.text.strip()
-    ]  # fmt: skip
+# --- citations ----------------------------------------------------------------------------------------------
 
 
 def cited_only(passages: Sequence[Passage], citations: Sequence[Citation]) -> list[Passage]:
-    """The passages that hold a citation, since whole documents are too long to repeat."""
-    places = {(citation.library, citation.document, citation.page) for citation in citations}
-    return [passage for passage in passages if (passage.library, passage.document, passage.page) in places]
+    """Return the passages that hold a citation, since whole documents are too long to repeat."""
+    cited = {(citation.library, citation.document, citation.page) for citation in citations}
+    return [passage for passage in passages if (passage.library, passage.document, passage.page) in cited]
 
 
 def around(library: str, document: Document, page: Page, start: int, end: int, marker: int) -> Citation:
-    """A place as a citation: its words with some of their line on both sides, from word to word."""
+    """Cite a span with some of its line on both sides, cut between words."""
     text = page.text
     first = max(text.rfind("\n", 0, start) + 1, start - _AROUND)
     stop = text.find("\n", end)
@@ -190,7 +189,7 @@ def around(library: str, document: Document, page: Page, start: int, end: int, m
         first += 1
     while end < last < len(text) and not text[last].isspace():
         last -= 1
-    spot = places.spot(text, page.anchors, start, end)
+    spot = locations.spot(text, page.anchors, start, end)
     where = place(page.number, page.label, (), page.unit, spot)
     return Citation(
         library, document.path, page.number, page.label, where, text[first:last], first, last, marker, unit=page.unit
@@ -200,7 +199,7 @@ def around(library: str, document: Document, page: Page, start: int, end: int, m
 def placed(
     citations: Sequence[Citation], passages: Sequence[Passage], libraries: Sequence[Library]
 ) -> tuple[Citation, ...]:
-    """Citations with the cells, or the time, of just their words, where their page knows of such places."""
+    """Return citations with the cells, or the time, of just their words, where their page knows such places."""
     stores = {library.name: library for library in libraries}
     return tuple(_placed(citation, passages, stores) for citation in citations)
 
@@ -215,8 +214,7 @@ def _placed(citation: Citation, passages: Sequence[Passage], stores: Mapping[str
         ):
             page = stores[passage.library].page(passage.document_id, passage.position)
             if page is not None:
-                spot = places.spot(page.text, page.anchors, citation.start, citation.end)
-                return replace(
-                    citation, place=place(citation.page, citation.label, passage.heading, citation.unit, spot)
-                )
+                spot = locations.spot(page.text, page.anchors, citation.start, citation.end)
+                where = place(citation.page, citation.label, passage.heading, citation.unit, spot)
+                return replace(citation, place=where)
     return citation

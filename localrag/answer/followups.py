@@ -1,8 +1,9 @@
-"""A question that leans on the conversation, made to stand by itself, so that it can be looked up.
+"""Make a question that leans on the conversation complete, so that it can be looked up.
 
-Whether it leans is decided by rules (pronouns, "and for ...", half sentences, too few words), so that a question that
-stands alone is never touched. It is joined to those before it, or the model rewrites it; then code checks that nothing
-was lost or made up, and joins what does not pass. Knows English: in other languages only very short questions lean.
+Rules decide whether it leans (pronouns, "and for ...", half sentences, too few words), so that a question that stands
+alone is never touched. It is joined to the questions before it. For a survey, whose documents are asked without the
+conversation, the model rewrites it, and code checks that nothing was lost or made up. Limits: the rules are English; in
+other languages only very short questions lean.
 """
 
 from __future__ import annotations
@@ -16,21 +17,20 @@ from localrag.llm.generation import Completed, Generator
 from localrag.store.text_analysis import COMMON
 from localrag.types import Turn, Usage
 
-STOP_WORDS = COMMON["english"]
-MOST_TOKENS = 48
-# Longer questions bring their own words with them.
-_LONGEST = 60
-_FARTHEST = 3
+_STOP_WORDS = COMMON["english"]
+# Tokens of a rewritten question, and of one that is rewritten: longer ones bring their own words.
+_MAX_REWRITTEN, _MAX_QUESTION = 48, 60
+_MAX_TURNS_BACK = 3
 
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
 _ASKING = (
     "what|which|who|whom|whose|when|where|why|how|is|are|was|were|am|do|does|did|can|could|may|might|must|shall|should|"
     "will|would|has|have|had|name|list|give|tell|show|find|explain|describe|summarise|summarize|compare"
 )
-# Begins in the middle of a sentence: "And for Hall 4?", "In the lease?", "Or a child?"
-_GOES_ON = re.compile(r"^\W*(?:and|or|but|so|also|plus|what about|how about|same)\b\W*", re.I)
+# Begins in mid-sentence: "And for Hall 4?", "Or a child?"
+_CONTINUES = re.compile(r"^\W*(?:and|or|but|so|also|plus|what about|how about|same)\b\W*", re.I)
 _ABOUT = re.compile(r"^\W*(?:(?:and|or|but|so)\b\W*)?(?:what about|how about|same|why not|what if)\b", re.I)
-# Words that stand for something said before, wherever they are.
+# Words that refer back to what was said.
 _BACK = re.compile(
     r"\b(?:what|who|where|when|how|anything|nothing|anyone|any) else\b"
     r"|\bthe (?:latter|former|others?|rest)\b(?!\s+(?:of|than|side|part))"
@@ -48,24 +48,24 @@ _OWNING = frozenset({"its", "their", "his", "her"})
 _CLAUSE = re.compile(
     r"\b(?:when|if|before|after|who|which|that|while|because|unless|until|where|as|so|but)\b|[,;:]", re.I
 )
-# "Is it possible to ...", "How long does it take to ...": stands for nothing.
+# "Is it possible to ...", "How long does it take to ...": "it" refers to nothing.
 _DUMMY = re.compile(
     r"\bit (?:possible|necessary|allowed|required|legal|true|mandatory|permitted|ok|okay|take|takes|cost|costs|rain|"
     r"be (?:possible|necessary|allowed))\b.*\b(?:to|that|if|for|on)\b",
     re.I,
 )
 _NOUN_PHRASE = re.compile(r"\b(?:the|an?|each|every|any|our|my|your|this)\s+\w{3,}|(?<=\w )[A-Z]\w+")
-_LIGHT = STOP_WORDS | set(
+_LIGHT = _STOP_WORDS | set(
     "we us i one ones else same there then first second third fourth fifth last next former latter previous "
     "theirs hers whose many much long often us get gets got".split()
 )
 
 
 def leans(question: str, history: Sequence[Turn]) -> bool:
-    """Whether a question says only together with those before it what it asks."""
+    """Return whether a question can only be understood with those before it."""
     if not history:
         return False
-    content = _content(question, STOP_WORDS)
+    content = _content(question, _STOP_WORDS)
     if len(content) < 2 or (len(content) == 2 and not _named(question)):
         return True
     if not _english(question):
@@ -74,25 +74,25 @@ def leans(question: str, history: Sequence[Turn]) -> bool:
 
 
 def repeats(question: str, history: Sequence[Turn]) -> bool:
-    """Whether a question only names another thing and means what was asked of the first: "And the Tess contract?"."""
+    """Return whether a question asks the same of another thing: "And the Tess contract?"."""
     return bool(history) and bool(_ABOUT.match(question) or _half(question))
 
 
 def _english(question: str) -> bool:
     words = [word.lower() for word in _WORD.findall(question)]
-    return len(words) <= 3 or len(STOP_WORDS.intersection(words)) >= 2
+    return len(words) <= 3 or len(_STOP_WORDS.intersection(words)) >= 2
 
 
 def _half(question: str) -> bool:
-    """Whether no word of it asks: "For employees in band H?", "And in the lease of Hall 3?"."""
-    rest = _GOES_ON.sub("", question.strip())
+    """Return whether no word of it asks: "For employees in band H?", "And in the lease of Hall 3?"."""
+    rest = _CONTINUES.sub("", question.strip())
     if re.search(rf"\b(?:{_ASKING})\b", rest, re.I):
         return False
     return rest != question.strip() or (question.rstrip().endswith("?") and len(rest.split()) <= 12)
 
 
 def _refers(question: str) -> bool:
-    """Whether a pronoun stands for something that the question does not name itself."""
+    """Return whether a pronoun stands for something that the question does not name itself."""
     plain = _DUMMY.sub(" ", question)
     for match in _PERSONAL.finditer(plain):
         before = plain[: match.start()]
@@ -108,14 +108,14 @@ def _refers(question: str) -> bool:
 
 
 def _named(question: str) -> bool:
-    """A name, a number or words in quotes: what a short question stands on its own with."""
+    """Return whether it holds a name, a number or words in quotes, which make a short question complete."""
     return bool(re.search(r"[\"“]|\d|(?<=[\w,] )[A-Z]\w", question))
 
 
 def joined(question: str, history: Sequence[Turn]) -> str:
-    """The question together with those it follows, back to one that stands alone."""
+    """Return the question behind those it follows, back to one that stands alone."""
     first = len(history) - 1
-    while first > 0 and len(history) - first < _FARTHEST and leans(history[first].question, history[:first]):
+    while first > 0 and len(history) - first < _MAX_TURNS_BACK and leans(history[first].question, history[:first]):
         first -= 1
     return " ".join([*(turn.question for turn in history[first:]), question])
 
@@ -123,16 +123,15 @@ def joined(question: str, history: Sequence[Turn]) -> str:
 def rewritten(
     question: str, history: Sequence[Turn], model: Generator, *, stop: Callable[[], bool]
 ) -> tuple[str, Usage]:
-    """The question as the model puts it, or an empty text where it lost or made up something; and what that cost."""
-    if model.count(question) > _LONGEST:
-        return "", Usage()
+    """Return the question as the model completes it, or "" where it lost or made up something; and what that cost."""
     messages = prompts.followup_prompt(question, history, model.count)
-    if model.overhead(len(messages)) + sum(model.count(message.text) for message in messages) > model.window // 2:
+    size = model.overhead(len(messages)) + sum(model.count(message.text) for message in messages)
+    if model.count(question) > _MAX_QUESTION or size > model.window // 2:
         return "", Usage()
     written: list[str] = []
     done = Completed("", Usage(), "stopped")
     for event in model.generate(
-        messages, max_tokens=MOST_TOKENS, stop=lambda: stop() or "\n" in "".join(written).strip()
+        messages, max_tokens=_MAX_REWRITTEN, stop=lambda: stop() or "\n" in "".join(written).strip()
     ):
         if isinstance(event, Delta):
             written.append(event.text)
@@ -141,25 +140,25 @@ def rewritten(
     lines = done.text.strip().splitlines()
     whole = done.ended == "end" or len(lines) > 1
     text = lines[0].strip() if lines and whole else ""
-    return (text if holds(text, question, history) else ""), done.usage
+    return (text if keeps_meaning(text, question, history) else ""), done.usage
 
 
-def holds(text: str, question: str, history: Sequence[Turn]) -> bool:
-    """Whether a rewritten question asks what was asked: no word of it lost, no name and no number from elsewhere."""
+def keeps_meaning(text: str, question: str, history: Sequence[Turn]) -> bool:
+    """Return whether a rewritten question has every content word of the original, and no new name or number."""
     if not text or (question.rstrip().endswith("?") and not text.endswith("?")):
         return False
-    said = _words([question, *(f"{turn.question} {turn.answer}" for turn in history)])
-    asked = {word.lower() for word in _WORD.findall(text)}
-    kept = all(any(_alike(word, other) for other in asked) for word in _content(question, _LIGHT))
-    return kept and all(word.lower() in said for word in _telling(text))
+    known = _words([question, *(f"{turn.question} {turn.answer}" for turn in history)])
+    words = {word.lower() for word in _WORD.findall(text)}
+    kept = all(any(_alike(word, other) for other in words) for word in _content(question, _LIGHT))
+    return kept and all(word.lower() in known for word in _names(text))
 
 
 def _content(text: str, light: Iterable[str]) -> list[str]:
     return [word.lower() for word in _WORD.findall(text) if word.lower() not in light]
 
 
-def _telling(text: str) -> list[str]:
-    """The words that would be made up if they were new: names (but for a sentence's first word) and numbers."""
+def _names(text: str) -> list[str]:
+    """Return the words that would be made up if they were new: names (except a first word) and numbers."""
     return [
         match[0]
         for match in _WORD.finditer(text)
@@ -173,6 +172,6 @@ def _words(texts: Iterable[str]) -> set[str]:
 
 
 def _alike(one: str, other: str) -> bool:
-    """The same word but for its ending: record and records, confidential and confidentiality."""
+    """Return whether two words differ only in their ending: record and records, confidential and confidentiality."""
     size = max(4, min(len(one), len(other)) - 2)
     return one == other or (one[:size] == other[:size] and min(len(one), len(other)) >= size)

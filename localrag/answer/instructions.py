@@ -1,9 +1,8 @@
-"""What the owner of a library says of how answers shall be worded: "Answer in German; cite clause numbers."
+"""How the owner of a library wants answers worded: "Answer in German; cite clause numbers."
 
-Instructions are kept in the library, a few hundred characters long. They shape an answer's words and nothing else: the
-model reads them behind the documents and the question, and only where it writes, so that whether the text holds the
-answer is weighed without them, and what was read of a document serves whatever they say
-(docs/decisions/0033-instructions-and-conflicts.md). The rows of a survey and what code answers are told by code.
+The model reads them behind the documents and the question, and only where it writes. So they change neither what is
+searched nor whether the text holds the answer, and the prompt cache of a document serves whatever they say
+(docs/decisions/0033-instructions-and-conflicts.md). Survey rows and answers by code ignore them.
 """
 
 from __future__ import annotations
@@ -14,32 +13,32 @@ from localrag.errors import UsageError
 from localrag.ingest.readers.cleaning import clean
 from localrag.store.library import Library
 
-LONGEST = 600
+MAX_LENGTH = 600
 
 
 def checked(text: str) -> str:
-    """Instructions as they are kept: on one line, without control characters.
+    """Return instructions on one line, without control characters.
 
     Raises:
-        UsageError: they are empty, or longer than LONGEST characters.
+        UsageError: they are empty, or longer than MAX_LENGTH characters.
     """
     text = " ".join(clean(text).split())
     if not text:
         raise UsageError(
             "the instructions are empty",
-            "Give some words, such as 'Answer in German; cite clause numbers.', or take away those there are: --clear.",
+            "Write some, such as 'Answer in German; cite clause numbers.', or remove them with --clear.",
         )
-    if len(text) > LONGEST:
+    if len(text) > MAX_LENGTH:
         raise UsageError(
-            f"the instructions have {len(text):,} characters, and at most {LONGEST} are read with every question",
-            "Say how answers shall be worded, in a few sentences. What they shall know belongs into a document.",
+            f"the instructions have {len(text):,} characters, and at most {MAX_LENGTH} are read with every question",
+            "Say how answers should be worded, in a few sentences. Put facts into a document instead.",
         )
     return text
 
 
 def of(libraries: Sequence[Library]) -> str:
-    """The instructions of these libraries together, each under its library's name where several differ."""
-    told = [(library.name, library.instructions) for library in libraries if library.instructions]
-    if len({text for _, text in told}) < 2 and len(told) in (0, len(libraries)):
-        return told[0][1] if told else ""
-    return " ".join(f"For documents of {name!r}: {text}" for name, text in told)
+    """Return the instructions of these libraries, each under its library's name where several differ."""
+    given = [(library.name, library.instructions) for library in libraries if library.instructions]
+    if len({text for _, text in given}) < 2 and len(given) in (0, len(libraries)):
+        return given[0][1] if given else ""
+    return " ".join(f"For documents of {name!r}: {text}" for name, text in given)

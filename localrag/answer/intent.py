@@ -1,4 +1,4 @@
-"""What kind of question it is, by its words (pure): of one fact, of a text as a whole, or of each of many documents.
+"""What kind of question it is, by its words (pure): about one fact, about a text as a whole, or about each document.
 
 Rules, not a model: they cost nothing and can be read. Where none fits and yet the question speaks of documents in the
 plural, `sure` is False, and the caller may ask the model. Limits: English is known best; of German, French and Spanish
@@ -13,8 +13,8 @@ from typing import Literal
 
 Kind = Literal["look-up", "existence", "summary", "compare", "whole", "each"]
 
-# Nouns for documents. "plan", "record" and the like are left out, since text is full of them; so it is of the loose
-# ones, unless the question says whose they are ("which of our cases").
+# Nouns for documents. "plan", "record" and the like are missing, since text is full of them. The loose ones count only
+# where the question says whose they are ("which of our cases").
 _FIRM = (
     "documents?|contracts?|agreements?|files?|reports?|polic(?:y|ies)|letters?|invoices?|leases?|filings?|papers?|ndas?|"
     "e-?mails?|mails?|handbooks?|memos?|memorand(?:um|a)|deeds?|licen[cs]es?|brochures?|presentations?|spreadsheets?|"
@@ -28,14 +28,14 @@ _MANY = (
 )
 _PARTS = "chapters?|sections?|parts?|pages?|slides?|sheets?"
 _OWN = "(?:the|these|those|this|my|our|your|all|both)"
-# Up to two words that tell more of the documents: "license agreements", "signed supply contracts".
+# Up to two words that describe the documents: "license agreements", "signed supply contracts".
 _SUCH = r"(?:[\w-]+[ ]){0,2}"  # "[ ]" is a space in verbose patterns, too
 _DOCUMENT = rf"(?:{_SUCH}(?:{_FIRM})|{_OWN}[ ]{_SUCH}(?:{_LOOSE}))"
 _DOCUMENTS = rf"(?:{_SUCH}(?:{_MANY})|{_OWN}[ ]{_SUCH}(?:{_LOOSE}))"
-_ASKED = r"(?:^\W*|[.;:,!?]\s+|\b(?:please|you|to|and|then|also|me)\s+)"
+_IMPERATIVE = r"(?:^\W*|[.;:,!?]\s+|\b(?:please|you|to|and|then|also|me)\s+)"
 
 _SUMMARY = re.compile(
-    rf"""{_ASKED}(?P<verb>summari[sz]e | outline | recap | sum\ up)\b
+    rf"""{_IMPERATIVE}(?P<verb>summari[sz]e | outline | recap | sum\ up)\b
       | \b(?:a|an|the|short|brief|quick|executive|one-page)\ (?:summary|overview|outline|abstract|recap)\ of\b
       | \b(?:give|write|make|get|need|want)\ (?:me\ )?(?:an?\ )?(?:[\w-]+\ )?(?:summary|overview|outline|abstract)\b
       | \b(?:key|main|most\ important|essential)\ (?:points|terms|topics|findings|provisions|conclusions)\b
@@ -45,13 +45,13 @@ _SUMMARY = re.compile(
       | ^\W*fass\w*\b.*\bzusammen\b | \bzusammenfassung\b | ^\W*résume\w* | ^\W*resum[ea]\b""",
     re.I | re.X,
 )
-# What is to be summarised is a document, or all there is, and not a subject in it ("summarise the risk factors").
+# The object of a summary is a document, or all of them, and not a subject in it ("summarise the risk factors").
 _ALL_OF_IT = re.compile(
     rf"\b(?:(?:it|this|these|them|all)(?!\s+\w)|everything|folder|library|collection|book|{_FIRM}|{_PARTS}|vertrag\w*|dokument\w*|contrat\w*)\b|^\W*$",
     re.I,
 )
 _COMPARE = re.compile(
-    rf"""{_ASKED}(?:compare|contrast)\b
+    rf"""{_IMPERATIVE}(?:compare|contrast)\b
       | \b(?:what\ are|are\ there|any|list|show|explain)\ (?:me\ )?(?:the\ )?(?:\w+\ )?differences\b
       | \bdifferences?\ between\ (?:{_DOCUMENT}|{_OWN}\ two\b)
       | \bhow\ (?:do|does)\ {_DOCUMENTS}\b.*\bdiffer\b | \bhow\ (?:do|does)\b[^?]*\bdiffer\W*$
@@ -64,8 +64,8 @@ _WHOLE = re.compile(
     rf"""\b(?:what|anything|something)\ (?:is\ |are\ |that\ is\ |else\ is\ )?(?:missing|unusual|lacking|left\ out)\b
       | \b(?:any|what|which|list|all|the)\ (?:are\ )?(?:the\ )?(?:\w+\ )?(?:risks|red\ flags|inconsistencies|
         contradictions|obligations|duties|deadlines)\ (?:in|under|of)\ {_OWN}\ {_SUCH}(?:{_FIRM})\b
-      | {_ASKED}(?:list|name|find|show|extract|give)\ (?:me\ )?(?:all|every|each)\b
-      | {_ASKED}(?:review|analy[sz]e|proofread)\ {_OWN}\ {_SUCH}(?:{_FIRM})\b""",
+      | {_IMPERATIVE}(?:list|name|find|show|extract|give)\ (?:me\ )?(?:all|every|each)\b
+      | {_IMPERATIVE}(?:review|analy[sz]e|proofread)\ {_OWN}\ {_SUCH}(?:{_FIRM})\b""",
     re.I | re.X,
 )
 _DO = (
@@ -80,13 +80,13 @@ _EACH = re.compile(
       | \bhow\ many\ (?:of\ )?(?:{_OWN}\ )?{_SUCH}(?:{_MANY})\ {_DO}
       | \b(?:each|every)\ (?:one\ )?(?:of\ (?:the|these|those|my|our)\ )?{_SUCH}(?:{_FIRM}|{_PARTS})\b
       | \bper\ (?:{_FIRM})\b | \b(?:document|contract|file)\ by\ (?:document|contract|file)\b
-      | {_ASKED}(?:list|name|find|show|identify|give)\ (?:me\ )?(?:all|every|the|any|those)\ (?:of\ )?(?:{_OWN}\ )?
+      | {_IMPERATIVE}(?:list|name|find|show|identify|give)\ (?:me\ )?(?:all|every|the|any|those)\ (?:of\ )?(?:{_OWN}\ )?
         {_SUCH}(?:{_FIRM})\ (?:that|which|with|without|where|whose|in\ which|over|under|above|below|from|before|after|
         governed|signed|expiring)\b
       | \b(?:do|are|have|can|did|will|must)\ (?:all|any|both|most|some)\ (?:of\ )?(?:{_OWN}\ )?{_SUCH}(?:{_MANY})\b
       | \ball\ (?:of\ )?(?:{_OWN}\ )?{_SUCH}(?:{_MANY})\ {_DO}
       | \bacross\ (?:all\ )?(?:of\ )?{_OWN}\ {_SUCH}(?:{_MANY})\b
-      | {_ASKED}(?:make|build|create|give|produce|draw\ up|fill)\ (?:me\ )?(?:a\ |the\ )?table\b
+      | {_IMPERATIVE}(?:make|build|create|give|produce|draw\ up|fill)\ (?:me\ )?(?:a\ |the\ )?table\b
       | ^\W*(?:a\ )?table\ of\b
       | ^\W*(?:in\ )?welche[nr]?\ (?:der\ |dieser\ |unserer\ )?(?:verträge|dokumente|berichte|rechnungen|dateien)n?\b
         (?=.*\b(?:enthalten|haben|nennen|erwähnen|erlauben|verlängern|regeln|verbieten|enden|laufen|sehen)\b)
@@ -98,7 +98,7 @@ _EXISTENCE = re.compile(
     r"(?:is there|are there|does|do|did|has|have|is|are|was|were|can|may|must|will|shall|should)\b",
     re.I,
 )
-# What has to be worked out from several places, and is not only looked up.
+# The answer has to be worked out from several places.
 _WORKED_OUT = re.compile(
     r"""\b(?:difference|differs?|ratio|average|mean|total|sum|altogether|combined|percentage|per\ ?cent|more|less|fewer|
         longer|shorter|higher|lower|larger|smaller|greater|earlier|later)\b
@@ -110,8 +110,8 @@ _WORKED_OUT = re.compile(
         promedio)\b""",
     re.I | re.X,
 )
-# What is to be told or explained, and is not one fact: "how does", "what are the steps", "what is prior authorization".
-_EXPLAINED = re.compile(
+# The answer is an explanation and not one fact: "how does", "what are the steps", "what is prior authorization".
+_EXPLANATION = re.compile(
     r"""\bhow\ (?:do|does|did|can|could|should|must|will|would|may|is|are|was|were|has|have)\b
       | \bhow\ to\b | \bwhat\ to\ do\b | \binformation\ (?:about|on)\b
       | \bwhy\b | \b(?:explain|describe|discuss|outline|tell\ (?:me|us)\ (?:more\ )?about)\b
@@ -124,8 +124,8 @@ _EXPLAINED = re.compile(
       | ^\W*what\ is\ (?:\(are\)\ )?(?!the\b|my\b|our\b|your\b|his\b|her\b|its\b|their\b)""",
     re.I | re.X,
 )
-# "What were the revenues of 2019?" wants a figure.
-_OF_A_FIGURE = re.compile(r"(?<![\w-])\d+(?![\w-])|\b(?:amounts?|numbers?|totals?|rates?|dates?|names?)\b", re.I)
+# "What were the revenues of 2019?" asks for a figure.
+_FIGURE = re.compile(r"(?<![\w-])\d+(?![\w-])|\b(?:amounts?|numbers?|totals?|rates?|dates?|names?)\b", re.I)
 _PLURAL = re.compile(
     rf"\b(?:in|across|from|among|of|under|by|do) (?:the|these|those|my|our|all|both) {_SUCH}(?:{_MANY})\b", re.I
 )
@@ -133,10 +133,10 @@ _PLURAL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """The kind of a question and the words of it that say so.
+    """The kind of a question and the words that show it.
 
-    "look-up": one fact; "existence": whether something is there; "summary", "compare" and "whole" need the text as a
-    whole; "each" is asked of every document on its own.
+    "look-up" asks for one fact, "existence" whether something is there; "summary", "compare" and "whole" need the whole
+    text; "each" asks every document on its own.
     """
 
     kind: Kind
@@ -145,10 +145,10 @@ class Intent:
 
 
 def of(question: str) -> Intent:
-    """The kind of a question, by the first rule that fits."""
+    """Return the kind of a question, by the first rule that fits."""
     text = " ".join(question.split())
     if each := _EACH.search(text):
-        # "Summarise every chapter" is a summary of each, which a survey makes as well.
+        # "Summarise every chapter" is a summary of each, which a survey makes too.
         return Intent("each", _words(each))
     if (summary := _SUMMARY.search(text)) is not None:
         rest = text[summary.end() :] if summary["verb"] else text
@@ -162,14 +162,14 @@ def of(question: str) -> Intent:
 
 
 def explains(question: str) -> bool:
-    """Whether all that the text says of something is asked for, and not one fact."""
+    """Return whether a question asks for everything that the text says about something."""
     text = " ".join(question.split())
-    asked = _EXPLAINED.search(text)
-    return asked is not None and not (asked[0].lower().startswith("what") and _OF_A_FIGURE.search(text))
+    found = _EXPLANATION.search(text)
+    return found is not None and not (found[0].lower().startswith("what") and _FIGURE.search(text))
 
 
-def needs_thought(question: str) -> bool:
-    """Whether an answer has to be worked out, so that a model which can think first had better do so."""
+def needs_reasoning(question: str) -> bool:
+    """Return whether an answer has to be worked out, so that a model that can reason first should."""
     return of(question).kind == "compare" or bool(_WORKED_OUT.search(" ".join(question.split())))
 
 

@@ -1,173 +1,311 @@
-"""From a question to its plan: gathers the signals, cheapest first, and lets `routing` choose.
+"""Choose how a question is answered: gather signals, cheapest first, and apply rules to them.
 
-What code answers needs no search; a text as short as its passages needs none either; all else is searched first, since
-the scores tell which document is meant. The model is asked only where the words of a question leave open whether it is
-put to every document, and then for one word.
+What code answers needs no search. A text as short as its passages needs none either. Everything else is searched first,
+because the scores show which document is meant. The model is asked for one word, only where the wording leaves open
+whether every document is asked. The rules take the cheapest way that can answer: code, each document by itself, the
+whole text if the model can use it, else passages. Figures: docs/decisions/0026-routes.md.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
+from typing import Any, Literal
 
-from localrag.answer import context, followups, intent, prompts, routing
-from localrag.answer.exact import parsing
-from localrag.answer.exact import search as exact_search
-from localrag.answer.intent import Intent
-from localrag.answer.question import Question
-from localrag.errors import EmbedderMismatch, ModelError, NotFoundError
+from localrag.answer import context, followups, intent, prompts
+from localrag.answer.intent import Intent, Kind
+from localrag.answer.stages import Pair, Query, Route
+from localrag.errors import EmbedderMismatch, ModelError, NotFoundError, UsageError
 from localrag.llm.generation import Generator, Weighed
-from localrag.search import document_targets, filters
-from localrag.search.document_targets import Pointed
-from localrag.store.library import Library
-from localrag.types import Document, Mode, Passage
+from localrag.search import document_matching, filters
+from localrag.search.document_matching import Pointed
+from localrag.types import Cost, Document, Mode, Passage, Plan, PlanKind, Seconds, Usage
 
-# Characters of a token of English text, for sizes before anything is tokenized.
+# Characters per token of English text, for sizes before anything is tokenized.
 CHARACTERS_PER_TOKEN = 4
-# From which likelihood of "many" on every document is asked: in doubt passages, which are sooner there.
-_MANY = 0.6
-# Passages looked up, so that the best can be told from the background.
+# Passages looked up, so that the best stand out from the background.
 BACKGROUND = 40
+# The likelihood of "many" from which every document is asked; in doubt passages, which are faster.
+_MANY = 0.6
+# Tokens of rules, question and answer without any text; of a question behind a cached text; of one survey document.
+_FRAME, _TAIL, _LEAF = 160, 60, 450
+
+SecondsToRead = Callable[[int, int], float | None]  # of reading tokens behind so many that are cached
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class Resources:
     """What planning needs of the assistant.
 
-    Args:
-        search: the so many best passages for the question.
+    Attributes:
+        search: the k best passages for a query.
         model: the model that answers, loaded on the first call.
-        warm: tokens that the model has kept of these documents, read one after the other; 0 for none.
-        seconds: of reading so many tokens behind so many that are kept, or None.
-        retrieve_tokens, read_tokens: see `routing.Signals`.
+        cached: tokens of exactly these documents in the prompt cache, or 0.
+        seconds: the time to read so many tokens behind so many cached ones; None if unknown.
+        retrieve_tokens, read_tokens: see `Signals`.
     """
 
-    search: Callable[[Question, int], list[Passage]]
+    search: Callable[[Query, int], Sequence[Passage]]
     model: Callable[[], Generator]
-    warm: Callable[[Sequence[tuple[Library, Document]]], int]
-    seconds: routing.Seconds
+    cached: Callable[[Sequence[Pair]], int]
+    seconds: SecondsToRead
     retrieve_tokens: int
     read_tokens: int
 
 
-def plan(asked: Question, mode: Mode, means: Means) -> None:
-    """Give a question its plan, and with it the documents to read and the passages found on the way.
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What the rules know of a question. Tokens are estimates until the model counts them.
+
+    Attributes:
+        retrieve_tokens: tokens that a look-up by passages puts before the model.
+        read_tokens: the most that `read` may take: the lesser of the setting and the model's effective length.
+        kind, words: the intent of the question.
+        exact: the verb of what code can do exactly ("count"), or None.
+        pointed, pointed_by, pointed_tokens: the documents that the question points to, how that is known, their size.
+        warm_tokens: tokens of these documents in the prompt cache; 0 unless all of them are.
+        nearest, nearest_tokens: where it points to none, the document of the best passage.
+        score, margin: of the best passage, and how far it stands out from the rest.
+        fit: how well a passage fits by words and meaning alone, whatever its document's name.
+    """
+
+    documents: int
+    tokens: int
+    retrieve_tokens: int
+    read_tokens: int
+    kind: Kind = "look-up"
+    words: str = ""
+    exact: str | None = None
+    pointed: tuple[str, ...] = ()
+    pointed_by: Literal["", "only", "name", "scores"] = ""
+    pointed_tokens: int = 0
+    warm_tokens: int = 0
+    nearest: str = ""
+    nearest_tokens: int = 0
+    score: float | None = None
+    margin: float | None = None
+    fit: float | None = None
+
+    @property
+    def fits(self) -> bool:
+        return bool(self.pointed) and self.pointed_tokens <= self.read_tokens
+
+    @property
+    def warm(self) -> bool:
+        return bool(self.pointed) and self.warm_tokens > 0
+
+
+# --- gathering signals --------------------------------------------------------------------------------------
+
+
+def route(query: Query, resources: Resources) -> Route:
+    """Return the plan for a query, with the documents to read and the passages found on the way.
 
     Raises:
-        UsageError: `mode` asks for an exact answer to a question that code cannot answer.
+        UsageError: the mode is "exact" and code cannot answer the question.
     """
-    sizes = [tokens(asked, document) for _, document in asked.documents]
-    signals = routing.Signals(
-        documents=len(asked.documents), tokens=sum(sizes),
-        retrieve_tokens=means.retrieve_tokens, read_tokens=means.read_tokens,
+    signals = Signals(
+        documents=len(query.documents), tokens=sum(tokens(query, document) for _, document in query.documents),
+        retrieve_tokens=resources.retrieve_tokens, read_tokens=resources.read_tokens,
+        exact=_exact_verb(query),
     )  # fmt: skip
-    task = parsing.parse(asked.text, date.today())
-    if task is not None and mode != "exact":
-        task = task if exact_search.applicable(task, asked.documents) else None
-    verb = None if task is None else task.verb
-    if mode == "exact" or (task is not None and mode == "auto"):
-        signals = replace(signals, exact=verb)
-    else:
-        meant = _intent(asked, mode, means)
-        pointed = _pointed(asked, mode, meant, signals, means)
-        # One order whatever the question's is, so that what has been read of them serves again.
-        asked.reading = sorted(pointed.documents, key=lambda pair: (pair[0].name, pair[1].path))
-        nearest = (
-            document_targets.of_passage(asked.hits[0], asked.documents) if asked.hits and not asked.reading else ()
-        )
-        signals = replace(
-            signals, kind=meant.kind, words=meant.words, exact=verb,
-            pointed=tuple(document.path for _, document in asked.reading), pointed_by=pointed.by,
-            pointed_tokens=sum(tokens(asked, document) for _, document in pointed.documents),
-            warm_tokens=means.warm(asked.reading) if asked.reading and asked.only.pages is None else 0,
-            nearest="".join(document.path for _, document in nearest),
-            nearest_tokens=sum(tokens(asked, document) for _, document in nearest),
-        )  # fmt: skip
-        score, margin, fit = _fit(asked.hits)
-        signals = replace(signals, score=score, margin=margin, fit=fit)
-    chosen = routing.choose(asked.text, mode, signals, means.seconds)
-    asked.plan = filters.named_in(chosen, asked.only)
+    if query.mode == "exact" or (signals.exact is not None and query.mode == "auto"):
+        plan = choose(query.mode, signals, resources.seconds)
+        return Route(filters.named_in(plan, query.only), seconds=Seconds(route=query.elapsed()))
+    meant, usage = _intent(query, resources)
+    began = time.monotonic()
+    pointed, hits = _pointed(query, meant, signals, resources)
+    searching = time.monotonic() - began if hits else 0.0
+    # One order whatever the question's is, so that their prompt cache serves again.
+    reading = tuple(sorted(pointed.documents, key=lambda pair: (pair[0].name, pair[1].path)))
+    nearest = document_matching.of_passage(hits[0], query.documents) if hits and not reading else ()
+    signals = replace(
+        signals, kind=meant.kind, words=meant.words,
+        pointed=tuple(document.path for _, document in reading), pointed_by=pointed.by,
+        pointed_tokens=sum(tokens(query, document) for _, document in reading),
+        warm_tokens=resources.cached(reading) if reading and query.only.pages is None else 0,
+        nearest="".join(document.path for _, document in nearest),
+        nearest_tokens=sum(tokens(query, document) for _, document in nearest),
+        **fit_signals(hits),
+    )  # fmt: skip
+    plan = filters.named_in(choose(query.mode, signals, resources.seconds), query.only)
+    seconds = Seconds(route=query.elapsed() - searching, retrieve=searching)
+    return Route(plan, reading, tuple(hits), usage, seconds)
 
 
-def tokens(asked: Question, document: Document) -> int:
-    """About how many tokens of a document are looked at."""
-    return context.characters(document, asked.only) // CHARACTERS_PER_TOKEN
+def _exact_verb(query: Query) -> str | None:
+    from localrag.answer.exact import parsing, search
+
+    task = parsing.parse(query.text, date.today())
+    if task is None or (query.mode != "exact" and not search.applicable(task, query.documents)):
+        return None
+    return task.verb
 
 
-def fitted(asked: Question) -> None:
-    """Let the plan say how well what was found for this question fits it."""
-    fits = zip(("score", "margin", "fit"), _fit(asked.hits), strict=True)
-    asked.plan = replace(asked.plan, signals={**asked.plan.signals, **dict(fits)})
+def tokens(query: Query, document: Document) -> int:
+    """Estimate the tokens of a document that are looked at."""
+    return context.characters(document, query.only) // CHARACTERS_PER_TOKEN
 
 
-def _fit(hits: Sequence[Passage]) -> tuple[float | None, float | None, float | None]:
-    """Score of the best passage, how far it stands out, how well one fits; see `routing.Signals`."""
-    return round(hits[0].score, 4) if hits else None, document_targets.margin(hits), document_targets.fit(hits)
+def fit_signals(hits: Sequence[Passage]) -> dict[str, Any]:
+    """Return the score, margin and fit of the passages found; see `Signals`."""
+    score = round(hits[0].score, 4) if hits else None
+    return {"score": score, "margin": document_matching.margin(hits), "fit": document_matching.fit(hits)}
 
 
-# --- what is asked ------------------------------------------------------------------------------------------
-
-
-def _intent(asked: Question, mode: Mode, means: Means) -> Intent:
-    """The kind of the question; a follow-up that only names something else is of the kind of the one before."""
-    meant = intent.of(asked.text)
-    if meant.kind == "look-up" and followups.repeats(asked.text, asked.history):
-        before = intent.of(asked.history[-1].question)
+def _intent(query: Query, resources: Resources) -> tuple[Intent, Usage]:
+    """Return the kind of the question; a follow-up that only names something else is of the kind of the one before."""
+    meant = intent.of(query.text)
+    if meant.kind == "look-up" and followups.repeats(query.text, query.history):
+        before = intent.of(query.history[-1].question)
         meant = meant if before.kind == "each" else before
-    if meant.sure or mode != "auto" or len(asked.documents) < 2:
-        return meant
-    return _weighed(asked, meant, means.model())
-
-
-def _weighed(asked: Question, meant: Intent, model: Generator) -> Intent:
-    """Have the model say in one word whether the question is put to every document."""
-    shares: tuple[float, ...] = ()
-    for event in model.weigh(prompts.kind_prompt(asked.text), prompts.KIND_OPTIONS, stop=asked.stop):
+    if meant.sure or query.mode != "auto" or len(query.documents) < 2:
+        return meant, Usage()
+    weighed = Weighed((), Usage())
+    for event in resources.model().weigh(prompts.kind_prompt(query.text), prompts.KIND_OPTIONS, stop=query.stop):
         if isinstance(event, Weighed):
-            shares, asked.spent = event.shares, asked.spent + event.usage
-    if shares and shares[0] >= _MANY:
-        return Intent("each", asked.text.rstrip("?"), sure=False)
-    return meant
+            weighed = event
+    if weighed.shares and weighed.shares[0] >= _MANY:
+        meant = Intent("each", query.text.rstrip("?"), sure=False)
+    return meant, weighed.usage
 
 
-# --- which documents it points to ---------------------------------------------------------------------------
-
-
-def _pointed(asked: Question, mode: Mode, meant: Intent, signals: routing.Signals, means: Means) -> Pointed:
-    """The documents to read, if it comes to reading; `asked.hits` is filled where they had to be searched."""
-    only = Pointed(tuple(asked.documents), "only")
-    few = len(asked.documents) <= document_targets.MOST or signals.tokens <= signals.read_tokens
+def _pointed(
+    query: Query, meant: Intent, signals: Signals, resources: Resources
+) -> tuple[Pointed, Sequence[Passage]]:  # fmt: skip
+    """Return the documents to read, if it comes to reading, and the passages where they had to be searched."""
+    only = Pointed(tuple(query.documents), "only")
+    few = len(query.documents) <= document_matching.MAX_READ or signals.tokens <= signals.read_tokens
     short = few and signals.tokens <= signals.retrieve_tokens
     if meant.kind == "each" or (meant.kind in ("look-up", "existence") and short):
-        return only if few else Pointed()
-    named = document_targets.by_name(asked.text, asked.documents)
-    if not named.documents and asked.looked_for != asked.text:
-        named = document_targets.by_name(asked.looked_for, asked.documents)
+        return (only if few else Pointed()), ()
+    named = document_matching.by_name(query.text, query.documents)
+    if not named.documents and query.search_text != query.text:
+        named = document_matching.by_name(query.search_text, query.documents)
     if meant.kind in ("summary", "compare", "whole"):
         if named.documents or few:
-            return named if named.documents else only
+            return (named if named.documents else only), ()
         if meant.kind == "summary":
-            return Pointed()
-    asked.hits = _searched(asked, mode, means)
-    if len(asked.documents) == 1:
-        return only
-    best = document_targets.of_passage(asked.hits[0], asked.documents) if asked.hits else ()
+            return Pointed(), ()
+    hits = _searched(query, resources)
+    if len(query.documents) == 1:
+        return only, hits
+    best = document_matching.of_passage(hits[0], query.documents) if hits else ()
     if meant.kind in ("look-up", "existence") and named.documents and best != named.documents:
         # Words of a question often stand in a document's name by chance; what is found there must agree.
         named = Pointed()
     if named.documents or not best:
-        return named
-    return Pointed(best, "scores") if mode == "read" else document_targets.by_scores(asked.hits, asked.documents)
+        return named, hits
+    by_scores = document_matching.by_scores(hits, query.documents)
+    return (Pointed(best, "scores") if query.mode == "read" else by_scores), hits
 
 
-def _searched(asked: Question, mode: Mode, means: Means) -> list[Passage]:
+def _searched(query: Query, resources: Resources) -> Sequence[Passage]:
     try:
-        return means.search(asked, BACKGROUND)
+        return resources.search(query, BACKGROUND)
     except NotFoundError:
-        return []
+        return ()
     except (ModelError, EmbedderMismatch):
-        # What is to be read whole needs no search; that it says how faint the question's traces are is an extra.
-        if mode != "read":
+        if query.mode != "read":  # which needs no search
             raise
-        return []
+        return ()
+
+
+# --- the rules (pure) ---------------------------------------------------------------------------------------
+
+
+def choose(mode: Mode, signals: Signals, seconds: SecondsToRead = lambda tokens, behind: None) -> Plan:
+    """Return the plan that the signals call for, or the one that `mode` forces.
+
+    Raises:
+        UsageError: the mode is "exact" and code cannot answer the question.
+    """
+    if mode == "exact" and signals.exact is None:
+        raise UsageError(
+            "this question cannot be answered exactly by code",
+            'Leave out the mode, or ask what code can count, find, list or calculate: How many times does "notice" '
+            'occur? Which documents mention "force majeure"? List the documents by date. What is 15 % of 2,400 euros?',
+        )
+    kind, reason = (mode, f"You asked for {mode!r}.") if mode != "auto" else _chosen(signals)
+    facts = {name: value for name, value in asdict(signals).items() if value not in (None, (), "")}
+    facts["pointed"] = list(signals.pointed)
+    everything = costs(signals, seconds)
+    own = [cost for cost in everything if cost.kind == kind]
+    return Plan(kind, reason, facts, (*own, *(cost for cost in everything if cost.kind != kind)))
+
+
+def costs(signals: Signals, seconds: SecondsToRead) -> tuple[Cost, ...]:
+    """Return what each plan would take, and why it cannot be taken where that is so."""
+    passages = min(signals.retrieve_tokens, signals.tokens) + _FRAME
+    leaf = min(_LEAF, max(1, signals.tokens // max(1, signals.documents))) + _FRAME
+    each = seconds(leaf, 0)
+    return (
+        Cost("retrieve", passages, seconds(passages, 0)),
+        _read_cost(signals, seconds),
+        Cost("survey", leaf * signals.documents, None if each is None else each * signals.documents),
+        Cost("exact", 0, 0.0, "" if signals.exact else "code can only count, find, list and calculate"),
+    )
+
+
+def _read_cost(signals: Signals, seconds: SecondsToRead) -> Cost:
+    if not signals.pointed and signals.nearest and signals.nearest_tokens <= signals.read_tokens:
+        size = signals.nearest_tokens + _FRAME
+        return Cost("read", size, seconds(size, 0))
+    if not signals.pointed:
+        return Cost("read", signals.tokens, None, "the question points to no document that could be read whole")
+    if not signals.fits:
+        most = f"{signals.pointed_tokens:,} tokens are more than the {signals.read_tokens:,} that the model can use"
+        return Cost("read", signals.pointed_tokens, seconds(signals.pointed_tokens, 0), most)
+    size, behind = (_TAIL, signals.warm_tokens) if signals.warm else (signals.pointed_tokens + _FRAME, 0)
+    return Cost("read", size, seconds(size, behind))
+
+
+def _chosen(signals: Signals) -> tuple[PlanKind, str]:
+    if signals.exact is not None:
+        return "exact", f"Code can {signals.exact} this exactly; a model would guess."
+    if signals.kind == "each" and signals.documents > 1:
+        return "survey", (
+            f"“{signals.words}” asks about each document, so each of the {signals.documents} is asked by itself."
+        )
+    if signals.kind in ("summary", "compare", "whole"):
+        return _whole_text(signals)
+    if signals.pointed_by == "only" and signals.fits and signals.tokens <= signals.retrieve_tokens:
+        return "read", f"{_capital(_named(signals))} is read as quickly as passages of it, and nothing is missed."
+    if signals.warm and signals.fits:
+        return "read", f"{_capital(_named(signals))} has been read before, so there is no need to look for passages."
+    return "retrieve", (
+        f"A look-up in about {signals.tokens:,} tokens of text: the passages that fit the question best are enough."
+    )
+
+
+def _whole_text(signals: Signals) -> tuple[PlanKind, str]:
+    summary, limit = signals.kind == "summary", f"{signals.read_tokens:,}"
+    if signals.fits:
+        return "read", f"“{signals.words}” needs the whole text, and {_named(signals)} can be read whole."
+    if signals.pointed and summary:
+        return "survey", (
+            f"“{signals.words}” needs the whole text. {_capital(_named(signals))} is more than the model can use at "
+            f"once ({limit}), so it is summarised part by part, and then the summaries are joined."
+        )
+    if summary:
+        return "survey", (
+            f"“{signals.words}” asks about all {signals.documents} documents, so each is summarised, then all together."
+        )
+    why = f"{_named(signals)} is more than the model can use ({limit})"
+    if not signals.pointed:
+        why = f"the question names none of the {signals.documents} documents"
+    return "retrieve", f"“{signals.words}” would need the whole text, but {why}, so passages are looked up."
+
+
+def _named(signals: Signals) -> str:
+    """Name what is read, in a sentence: "“lease.pdf” (about 2,000 tokens)"."""
+    size = f"(about {signals.pointed_tokens:,} tokens)"
+    if len(signals.pointed) == 1:
+        return f"“{signals.pointed[0]}” {size}"
+    return f"the text of {len(signals.pointed)} documents {size}"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -1,9 +1,9 @@
-"""Documents read ahead of time, so that the first question on them finds them read (`prefix_cache.py`).
+"""Read documents ahead of time into the prompt cache, so that the first question about them need not.
 
-What is read is exactly what `read` and a summary put before the model: a whole document, or, where it is longer than
-the model can use, its sections one by one. More urgent work comes first (`precedence.py`): warming stops within a
-fraction of a second and goes on behind it. What is kept is passed over, so a warming that was stopped goes on where it
-was; of the document at hand only what was read since the process began is lost.
+It reads exactly what `read` and a summary put before the model: a whole document, or the sections of one that is longer
+than the model can use. More urgent work comes first (`priority.py`): warming pauses within a fraction of a second.
+Cached documents are skipped, so a stopped warming continues where it was; of the document at hand only what was read
+since the process began is lost.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 
 from localrag.answer import prompts
 from localrag.answer.context import Unit
-from localrag.answer.question import Question
-from localrag.answer.survey import summarising
+from localrag.answer.survey import sections
 from localrag.events import Piece, Warmed
 from localrag.llm import calibration, loading, priority
 from localrag.llm.generation import Generator as Model
@@ -27,9 +26,9 @@ from localrag.types import EVERYTHING, Document
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a warming would take: pieces to read, their tokens, seconds (None where speeds are not known), and bytes.
+    """What a warming would take: pieces to read, their tokens, seconds (None where speeds are unknown), and bytes.
 
-    `bound` is the most bytes that the library's states may take together.
+    `bound` is the maximum size of the library's prompt cache in bytes.
     """
 
     pieces: int
@@ -44,25 +43,25 @@ def pieces(
     library: Library, documents: Sequence[Document], model: Model, settings: Settings,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Piece]:  # fmt: skip
-    """What there is to read of these documents, in order; nothing is read. Ends early where `stop` says so."""
+    """Return what there is to read of these documents, in order, without reading it; shorter where stopped."""
     found: list[Piece] = []
     for document in documents:
         if stop():
             break
-        for unit in _units(library, document, model, settings):
-            found.append(_piece(library, unit, model, settings))
+        found += [_piece(library, unit, model, settings) for unit in _units(library, document, model, settings)]
     return found
 
 
 def estimate(library: Library, found: Sequence[Piece], model: Model, settings: Settings) -> Estimate:
-    """What reading the rest of these would take here."""
+    """Return what reading the rest of these would take on this machine."""
     known = calibration.load(settings.calibration_file, model.model)
     rest = [piece for piece in found if not piece.kept and not piece.why_not]
     seconds = [known.seconds_to_read(piece.tokens) for piece in rest]
+    tokens = sum(piece.tokens for piece in rest)
     return Estimate(
-        pieces=len(rest), kept=sum(piece.kept for piece in found), tokens=sum(piece.tokens for piece in rest),
+        pieces=len(rest), kept=sum(piece.kept for piece in found), tokens=tokens,
         seconds=None if None in seconds else sum(value for value in seconds if value is not None),
-        bytes=sum(piece.tokens for piece in rest) * model.bytes_per_token,
+        bytes=tokens * model.bytes_per_token,
         bound=bound(library.folder / "cache", settings.cache_bytes),
     )  # fmt: skip
 
@@ -71,7 +70,7 @@ def warm(
     library: Library, found: Sequence[Piece], model: Model, settings: Settings, *,
     stop: Callable[[], bool] = lambda: False, rank: Rank = Rank.WARMING,
 ) -> Iterator[Warmed]:  # fmt: skip
-    """Read these, and keep their states; no state of anything else goes for them.
+    """Read these into the prompt cache, from which nothing else is dropped for them.
 
     Args:
         stop: polled while reading; True ends it within a fraction of a second.
@@ -85,18 +84,17 @@ def warm(
             if piece.kept or piece.why_not:
                 continue
             unit = next((u for u in _units(library, piece.document, model, settings) if u.name == piece.name), None)
-            if unit is None:  # the library was changed meanwhile
-                continue
-            yield from _warm(library, unit, piece, number, len(found), model, settings, stop, rank)
+            if unit is not None:  # the library may have changed meanwhile
+                yield from _warm(library, unit, piece, number, len(found), model, settings, stop, rank)
 
 
 def one_by_one(
     library: Library, documents: Sequence[Document], model: Model, settings: Settings,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Warmed]:  # fmt: skip
-    """Read documents in order, each looked at only when its turn comes, so that a thousand of them begin at once.
+    """Read documents in order, each examined only when its turn comes, so that a thousand of them begin at once.
 
-    What is kept already, or cannot be read, is told as well.
+    Also reports those that are cached already or cannot be read.
     """
     for number, document in enumerate(documents, 1):
         if stop():
@@ -108,8 +106,7 @@ def one_by_one(
         whole = sum(piece.tokens for piece in found) or 1
         before = 0
         for piece in found:
-            events = _told(piece) if piece.kept or piece.why_not else warm(library, [piece], model, settings, stop=stop)
-            for event in events:
+            for event in _piece_events(library, piece, model, settings, stop):
                 over = event.state in ("kept", "no room", "not read")
                 done = before + (piece.tokens if over else event.done)
                 yield replace(event, number=number, total=len(documents), share=done / whole)
@@ -118,9 +115,13 @@ def one_by_one(
             before += piece.tokens
 
 
-def _told(piece: Piece) -> Iterator[Warmed]:
-    """That there is nothing to read."""
-    yield Warmed(piece, 1, 1, piece.tokens if piece.kept else 0, "kept" if piece.kept else "not read")
+def _piece_events(
+    library: Library, piece: Piece, model: Model, settings: Settings, stop: Callable[[], bool]
+) -> Iterator[Warmed]:
+    if piece.kept or piece.why_not:
+        yield Warmed(piece, 1, 1, piece.tokens if piece.kept else 0, "kept" if piece.kept else "not read")
+    else:
+        yield from warm(library, [piece], model, settings, stop=stop)
 
 
 def _warm(
@@ -144,10 +145,8 @@ def _warm(
 
 
 def _units(library: Library, document: Document, model: Model, settings: Settings) -> list[Unit]:
-    """What of a document is put before the model at once."""
     known = calibration.load(settings.calibration_file, model.model)
-    asked = Question("", [library], EVERYTHING, [(library, document)], (), lambda: False)
-    return summarising.units_of((library, document), asked, model, summarising.room_for(model, settings, known))
+    return sections.units_of((library, document), EVERYTHING, model, sections.room(model, settings, known))
 
 
 def _piece(library: Library, unit: Unit, model: Model, settings: Settings) -> Piece:

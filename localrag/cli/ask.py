@@ -90,11 +90,11 @@ def ask_command(
     neither the shell's history nor other users of the machine see it. The answer goes to stdout, everything else to
     stderr. Ctrl-C stops the answer and prints what there is of it.
     """
-    from localrag.answer.survey import table_files
+    from localrag.answer.survey import table_export
 
     question = words_of(question)
     if file is not None:
-        table_files.check(file)
+        table_export.check(file)
     elif recipients is not None:
         raise UsageError("there is no file to encrypt", "Name one: --table FILE.")
     settings = load_settings().with_options(
@@ -125,7 +125,7 @@ def ask_command(
 
 
 def _save_table(answer: Answer, path: Path, settings: Settings, recipients: Recipients | None) -> None:
-    from localrag.answer.survey import table_files
+    from localrag.answer.survey import table_export
 
     if not answer.table and answer.stopped:
         click.echo(f"Stopped before the first row, so {path} was not written.", err=True)
@@ -135,7 +135,7 @@ def _save_table(answer: Answer, path: Path, settings: Settings, recipients: Reci
             f"cannot write {str(path)!r}: an answer in mode {answer.plan.kind!r} has no rows",
             "Ask each document: --mode survey.",
         )
-    path = table_files.save(answer.table, path, answer.question, settings.library_audit_file, recipients)
+    path = table_export.save(answer.table, path, answer.question, settings.library_audit_file, recipients)
     click.echo(f"Wrote {counted(len(answer.table), 'row')} to {path}.", err=True)
 
 
@@ -275,11 +275,11 @@ def _other_modes(answer: Answer) -> str:
 
 def print_table(answer: Answer) -> None:
     """Print the rows of a survey, each answer with the number of its quote."""
-    from localrag.answer.survey import table_files
+    from localrag.answer.survey import table_export
 
     libraries = {row.get("library") for row in answer.table}
     hidden = _HIDDEN - ({"library"} if len(libraries) > 1 else set())
-    names = [name for name in table_files.columns(answer.table) if name not in hidden]
+    names = [name for name in table_export.columns(answer.table) if name not in hidden]
     if set(names) - {"library", "document", "part", "answer", "place"}:
         names.remove("answer")  # the fields say the same
     markers = {(one.document, one.place, one.quote): one.marker for one in answer.citations}
@@ -287,9 +287,9 @@ def print_table(answer: Answer) -> None:
 
 
 def _cell(name: str, row: Mapping[str, Any], markers: Mapping[tuple[str, str, str], int]) -> str:
-    from localrag.answer.survey import table_files
+    from localrag.answer.survey import table_export
 
-    text = " ".join(table_files.cell(row.get(name)).split())
+    text = " ".join(table_export.cell(row.get(name)).split())
     if name == "answer" and not row.get("found"):
         return "nothing found"
     marker = markers.get((str(row.get("document")), str(row.get("place")), str(row.get("quote"))))

@@ -148,7 +148,7 @@ Examples:
 @sealing_options
 def export_command(out: Path, libraries: Sequence[str], recipients: Recipients | None) -> None:
     """Write the logs to a new FILE: .csv, .xlsx or .jsonl."""
-    from localrag.answer.survey import table_files
+    from localrag.answer.survey import table_export
     from localrag.security import audit, storage
     from localrag.security.encryption.age import decrypted_name
 
@@ -161,7 +161,9 @@ def export_command(out: Path, libraries: Sequence[str], recipients: Recipients |
     settings = load_settings()
     rows = [_row(name, file, entry) for name, file, entry in _entries(settings, libraries)]
     lines = form.suffix.lower() == ".jsonl"
-    data = _json_lines(rows).encode() if lines else table_files.written([_flat(row) for row in rows], form, "Audit log")
+    data = (
+        _json_lines(rows).encode() if lines else table_export.written([_flat(row) for row in rows], form, "Audit log")
+    )
     storage.write_bytes(out, data if recipients is None else recipients.seal(data))
     sealed = {"sealed_for": list(recipients.names)} if recipients else {}
     audit.record(settings.audit_file, "export", None, what="audit", lines=len(rows), **sealed)

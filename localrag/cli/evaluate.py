@@ -282,7 +282,9 @@ def _asked(
         if sign:
             given[name.replace("-", "_")] = value
         elif name:
-            raise UsageError(f"{part!r} in {text!r} is not a setting with a value", 'Such as: "fusion=rrf,passages=8"')
+            raise UsageError(
+                f"{part!r} in {text!r} is not a setting with a value", 'Such as: "passages=8,prompt_tokens=2000"'
+            )
     click.echo(f"Asking: {shown(text)}", err=True)
     settings = settings.with_options(**given)
     with eval_dataset.opened(dataset, settings, stop) as library:

@@ -125,10 +125,6 @@ _THOUGHT = (
         "--votes", type=int, metavar="N",
         help="Try a short answer N times and show the one that most tries give, and how they are divided.",
     ),
-    click.option(
-        "--retry/--no-retry", default=None,
-        help="Have an answer that fails a check written once more, and show the better of the two.",
-    ),
 )  # fmt: skip
 
 
@@ -136,9 +132,8 @@ def thought_options(command: Callable[..., None]) -> Callable[..., None]:
     """Options that give more thought to an answer; the command is given those that were set as `thought`."""
 
     @functools.wraps(command)
-    def given(*args: Any, think: Think | None, votes: int | None, retry: bool | None, **others: Any) -> None:
-        words = None if retry is None else "on" if retry else "off"
-        command(*args, thought={"think": think, "votes": votes, "retry": words}, **others)
+    def given(*args: Any, think: Think | None, votes: int | None, **others: Any) -> None:
+        command(*args, thought={"think": think, "votes": votes}, **others)
 
     for option in reversed(_THOUGHT):
         given = option(given)

@@ -1,12 +1,11 @@
-"""Which documents a question mentions, and what it asks once they are left out.
+"""Which documents a question mentions or points to, and what it asks once their names are left out.
 
 A document is called by the words of its path, its title and its first lines. A question's words count by how few
-documents they tell apart; those that look like names (a number, a capital inside the sentence) count most, since
-"Apple", "Q3" or "Hall 4" name a document where "lease" only fits one. Words that name the documents meant say nothing
-of where in them the answer stands, and pages that repeat the name would win by it: so the question is read a second
-time without.
+documents they tell apart. Words that look like names (a number, a capital inside the sentence) count most, since
+"Apple", "Q3" or "Hall 4" name a document where "lease" only fits one. Names of documents say nothing of where in them
+the answer is, and pages that repeat a name would win by it, so the question is read a second time without them.
 
-Limits: names are told by capitals, so German, which writes all nouns so, has only those with numbers.
+Limits: names are known by capitals, so German, which capitalises all nouns, has only those with numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from localrag.search import query as queries
 from localrag.search.query import Query
 from localrag.store.library import Library
 from localrag.store.text_analysis import FALLBACK, tokens
+from localrag.types import Document, Passage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,25 +30,37 @@ if TYPE_CHECKING:
 
     Shares = NDArray[np.float32]
 
-# A word that is part of more than this share of all names tells no document from another.
-_TELLING = 0.7
-# What a name counts beside any word.
+Group = tuple[str, ...]
+Pairs = Sequence[tuple[Library, Document]]
+
+# A word in more than this share of all names tells no document from another.
+_MAX_SHARE = 0.7
+# The weights of a name, and of any word.
 _NAME, _WORD = 0.8, 0.1
-# Which documents are named best, and which words name most of those.
+# The share of the best from which documents are named best, and of those from which a word names them.
 _BEST, _MOST = 0.99, 0.6
-_LEAST_CONTENT = 2
-# Names count where documents are long, in pages on the average: page 40 does not say the company's name again, but what
-# names a document of half a page stands in the very passage that answers, or stands there in other words.
+_MIN_CONTENT = 2
+# Names count where documents are long (pages on average, of so many characters): page 40 does not say the company's
+# name again, but what names a document of half a page is in the very passage that answers.
 _PAGE, _SHORT, _LONG = 2000, 0.8, 4.0
+# Documents that are read together, at most.
+MAX_READ = 4
+# A document that holds so many of the best passages, of this many, is the one meant.
+_MIN_OF_BEST, _OF = 4, 5
+
+
+# --- for a search -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Mentions:
     """What a question says of a library's documents.
 
-    `named[i]`: how far document i is called by the question's words, from 0 to 1 (empty where that cannot be told);
-    `meant`: those that its names point to; `newest`: the latest of them, where the question wants that; `content`: the
-    question without the names of those meant, or None where nothing is left out.
+    Attributes:
+        named: how far each document is called by the question's words, by id, from 0 to 1; empty where unknown.
+        meant: those that its names point to.
+        newest: the latest of them, where the question asks for it.
+        content: the question without the names of those meant; None where nothing is left out.
     """
 
     named: Shares = field(default_factory=lambda: np.empty(0, np.float32))
@@ -59,26 +71,26 @@ class Mentions:
     def share(self, document: int) -> float:
         return float(self.named[document]) if document < len(self.named) else 0.0
 
-    def best(self, most: int) -> list[int]:
-        """The documents that are named at all, best first."""
+    def best(self, limit: int) -> list[int]:
+        """Return the documents that are named at all, best first."""
         ids = np.flatnonzero(self.named)
-        return [int(i) for i in ids[np.lexsort((ids, -self.named[ids]))][:most]]
+        return [int(i) for i in ids[np.lexsort((ids, -self.named[ids]))][:limit]]
 
 
 def find(library: Library, documents: Sequence[int] | None, query: Query) -> Mentions:
-    """What a question mentions of these documents (all without)."""
+    """Return what a question mentions of these documents (without, of all)."""
     overview = library.overview()
     there = np.array(sorted(overview.dates if documents is None else documents), np.int64)
     if len(there) < 2:
         return Mentions()
     size = int(there[-1]) + 1
-    called: dict[tuple[str, ...], Ids] = {}
-    everywhere: set[tuple[str, ...]] = set()
+    called: dict[Group, Ids] = {}
+    everywhere: set[Group] = set()
     for group in query.groups:
         own = np.unique(np.concatenate([library.text.called(term) for term in group]))
         if documents is not None:
             own = np.intersect1d(own, there, assume_unique=True)
-        if len(own) > _TELLING * len(there):
+        if len(own) > _MAX_SHARE * len(there):
             everywhere.add(group)
         elif len(own):
             called[group] = own
@@ -92,51 +104,14 @@ def find(library: Library, documents: Sequence[int] | None, query: Query) -> Men
     meant = _best(by_names) if apart else _best(np.zeros(0, np.float32))
     naming = {group for group, own in names.items() if 0 < _MOST * len(meant) <= len(np.intersect1d(own, meant))}
     content = queries.without(query, naming, overview.languages) if naming else None
-    if content is not None and len(content.groups) < _LEAST_CONTENT:
+    if content is not None and len(content.groups) < _MIN_CONTENT:
         content = None
     newest = _newest(library, there, _best(named)) if query.latest else frozenset[int]()
     return Mentions(named, frozenset(meant.tolist()), newest, content)
 
 
-def called(library: Library, paths: Mapping[int, str], query: Query, most: int = 4) -> list[int]:
-    """The documents that a question calls by words of their names, in the order in which it calls them best.
-
-    The one that most of its words call comes first, those words are then taken as said, and the rest may call another:
-    "compare the Orlo lease with the Tess contract". Of several that are called alike, those are meant that have the
-    most of these words in their path, since the first lines of an amendment name its contract too. Words that call
-    more than `most` documents call none.
-    """
-    there = paths.keys()
-    if len(there) < 2:
-        return []
-    telling: dict[tuple[str, ...], set[int]] = {}
-    for group in query.groups:
-        own = {int(i) for term in group for i in library.text.called(term)}.intersection(there)
-        if 0 < len(own) < len(there):
-            telling[group] = own
-    found: list[int] = []
-    while telling:
-        weights: dict[int, float] = {}
-        for own in telling.values():
-            for i in own:
-                weights[i] = weights.get(i, 0.0) + log(len(there) / len(own))
-        best = sorted(i for i, weight in weights.items() if weight >= _BEST * max(weights.values()))
-        in_path = {i: sum(_in_path(group, paths[i], library) for group in telling) for i in best}
-        best = [i for i in best if in_path[i] == max(in_path.values())]
-        if len(best) + len(found) > most:
-            break
-        found += best
-        telling = {group: own for group, own in telling.items() if not own.intersection(best)}
-    return found
-
-
-def _in_path(group: tuple[str, ...], path: str, library: Library) -> bool:
-    spoken = library.overview().languages or (FALLBACK,)
-    return any(token.term in group for name in spoken for token in tokens(path, name))
-
-
-def _shares(called: dict[tuple[str, ...], Ids], size: int, count: int, unknown: int = 0) -> Shares:
-    """Of all that these words tell (their idf among documents), what falls to each document, by its id.
+def _shares(called: dict[Group, Ids], size: int, count: int, unknown: int = 0) -> Shares:
+    """Return each document's share, by id, of all that these words tell (their idf among documents).
 
     A word that no document is called by tells the most: with it, none of them is named as a whole.
     """
@@ -154,8 +129,94 @@ def _best(shares: Shares) -> Ids:
 
 
 def _newest(library: Library, there: Ids, group: Ids) -> frozenset[int]:
-    """Of the documents that are named best (of all, if none is) those with the latest date."""
+    """Return the documents with the latest date of those that are named best, or of all if none is."""
     known = library.overview().dates
     dates = {int(i): known[int(i)] for i in (group if len(group) else there) if known.get(int(i))}
     last = max(dates.values(), default="")
     return frozenset(i for i, date in dates.items() if date == last)
+
+
+# --- to read documents whole --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pointed:
+    """The documents that a question points to and how that is known; empty where to none, or to too many."""
+
+    documents: tuple[tuple[Library, Document], ...] = ()
+    by: Literal["", "only", "name", "scores"] = ""
+
+
+def by_name(question: str, documents: Pairs) -> Pointed:
+    """Return the documents that the question calls by words of their names."""
+    found: list[tuple[Library, Document]] = []
+    for library in dict.fromkeys(library for library, _ in documents):
+        own = {document.id: document for store, document in documents if store is library}
+        query = queries.understand(question, library.overview().languages)
+        paths = {i: own[i].path for i in sorted(own)}
+        found += [(library, own[i]) for i in called(library, paths, query)]
+    return Pointed(tuple(found), "name") if 0 < len(found) <= MAX_READ else Pointed()
+
+
+def called(library: Library, paths: Mapping[int, str], query: Query, limit: int = MAX_READ) -> list[int]:
+    """Return the documents that a question calls by words of their names, in the order in which it calls them best.
+
+    The one that most words call comes first; the words left may call another: "compare the Orlo lease with the Tess
+    contract". Of several that are called alike, those with the most of these words in their path are meant, since the
+    first lines of an amendment name its contract too. Words that call more than `limit` documents call none.
+    """
+    there = paths.keys()
+    if len(there) < 2:
+        return []
+    telling: dict[Group, set[int]] = {}
+    for group in query.groups:
+        own = {int(i) for term in group for i in library.text.called(term)}.intersection(there)
+        if 0 < len(own) < len(there):
+            telling[group] = own
+    found: list[int] = []
+    while telling:
+        weights: dict[int, float] = {}
+        for own in telling.values():
+            for i in own:
+                weights[i] = weights.get(i, 0.0) + log(len(there) / len(own))
+        best = sorted(i for i, weight in weights.items() if weight >= _BEST * max(weights.values()))
+        in_path = {i: sum(_in_path(group, paths[i], library) for group in telling) for i in best}
+        best = [i for i in best if in_path[i] == max(in_path.values())]
+        if len(best) + len(found) > limit:
+            break
+        found += best
+        telling = {group: own for group, own in telling.items() if not own.intersection(best)}
+    return found
+
+
+def _in_path(group: Group, path: str, library: Library) -> bool:
+    languages = library.overview().languages or (FALLBACK,)
+    return any(token.term in group for name in languages for token in tokens(path, name))
+
+
+def by_scores(passages: Sequence[Passage], documents: Pairs) -> Pointed:
+    """Return the document that holds most of the best passages (best first)."""
+    best = [(passage.library, passage.document_id) for passage in passages[:_OF]]
+    if len(best) < _OF or best.count(best[0]) < _MIN_OF_BEST:
+        return Pointed()
+    return Pointed(of_passage(passages[0], documents), "scores")
+
+
+def of_passage(passage: Passage, documents: Pairs) -> tuple[tuple[Library, Document], ...]:
+    """Return the document of a passage, where it is among these."""
+    key = (passage.library, passage.document_id)
+    return tuple(pair for pair in documents if (pair[0].name, pair[1].id) == key)[:1]
+
+
+def fit(passages: Sequence[Passage]) -> float | None:
+    """Return how well the best of them fits by words and meaning, from 0 to 1; None where unknown."""
+    known = [passage.signals for passage in passages if "dense" in passage.signals]
+    return round(max((of["dense"] + of["lexical"]) / 2 for of in known), 4) if known else None
+
+
+def margin(passages: Sequence[Passage]) -> float | None:
+    """Return how far the best passage is above the median of the rest; None with fewer than three passages."""
+    if len(passages) < 3:
+        return None
+    scores = [passage.score for passage in passages]
+    return round(scores[0] - float(np.median(scores[1:])), 4)

@@ -1,46 +1,49 @@
-"""Hits put in order and made passages: what is known of documents, fairness among them, copies, and neighbours.
+"""Sort hits and make passages of them: what is known of documents, fairness, copies, and neighbours.
 
-To the joined score of a hit comes what the question says of its document: that it is called so (its path, title or
-first lines), that it is the newest of those, that the answer stands where it begins. Then the best hit is taken again
-and again, and each one taken costs the others of its page, and of a document that the question names, a little: so
-that one long document of several named does not crowd out the rest. Neighbours among the hits become one passage,
-copies and drafts stand behind the best of them. The weights were measured (docs/decisions/0020-ranking.md).
+To the score of a hit comes what the question says of its document: that it is called so (its path, title or first
+lines), that it is the newest of those, that the answer is where it begins. Then the best hit is taken repeatedly, and
+each one taken lowers the others of its page, and of its document where the question names several, so that one long
+document does not crowd out the rest. Adjacent hits become one passage; copies and drafts are listed with the best of
+them. The weights were measured (docs/decisions/0020-ranking.md).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from localrag.store import locations as places
+from localrag.store import locations
 from localrag.store.library import Library, Standing, StoredChunk
-from localrag.types import Passage
+from localrag.store.text_analysis import COMMON, folded, tokens
+from localrag.types import Passage, source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-NAMED, NEWEST, OPENING, ROW = 0.5, 0.2, 0.25, 0.15
-# Whoever puts words in quotes wants the passages that hold them, before all others.
+DENSE, NAMED, NEWEST, OPENING, ROW = 0.5, 0.5, 0.2, 0.25, 0.15
+# Passages that hold the words in quotes come before all others.
 PHRASED = 1.0
 # What a hit costs the next ones of its document (where that is one of several named), and of its page.
 CROWDED_DOCUMENT, CROWDED_PAGE = 0.03, 0.015
-# Hits looked through for each passage wanted, and the most characters of neighbours that become one.
-_DEPTH, _MOST_JOINED = 3, 2400
-# The share of their words that passages of two drafts have in common where one stands for both.
+# Hits examined for each passage wanted, and the maximum characters of neighbours that become one.
+_DEPTH, _MAX_JOINED = 3, 2400
+# The share of common words from which a passage of one draft stands for that of another.
 _ALIKE = 0.9
 _GAP = 80  # characters between two neighbours: white space, since all else is in some chunk
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a hit stands, and what the question says of its document.
+    """Where a hit is, and what the question says of its document.
 
-    `named`: how far it is called so, from 0 to 1; `newest`: it is the latest of those; `one_of`: the question names
-    several documents, and this is one of them.
+    Attributes:
+        named: how far the document is called so, from 0 to 1.
+        newest: it is the latest of those.
+        one_of: the question names several documents, and this is one of them.
     """
 
     row: Standing
@@ -51,11 +54,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage of one library with its scores, and the places where it stands, the best first."""
+    """A passage of one library with its scores, and the places where it is, the best first."""
 
     library: Library
     passage: int
-    joined: float
     dense: float
     lexical: float
     places: tuple[Place, ...]
@@ -66,24 +68,23 @@ class Hit:
     @property
     def score(self) -> float:
         place = self.places[0]
+        found = DENSE * self.dense + (1 - DENSE) * self.lexical
         known = NAMED * place.named + NEWEST * place.newest + OPENING * self.opens + PHRASED * self.phrased
-        return self.joined + known + ROW * self.row
+        return found + known + ROW * self.row
 
 
-def in_turn(hits: Sequence[Hit], most: int, *, fair: bool = True) -> list[tuple[Hit, float]]:
-    """The best hits, best first, and what each was worth in its turn: less where its page or document was there."""
+def in_turn(hits: Sequence[Hit], limit: int) -> list[tuple[Hit, float]]:
+    """Return the best hits, best first, each with its score when it was taken."""
     hits = sorted(hits, key=lambda hit: (hit.library.name, hit.passage))
     worth = np.array([hit.score for hit in hits])
     one_of = np.array([hit.places[0].one_of for hit in hits])
     documents = _numbered([(hit.library.name, hit.places[0].row.document_id) for hit in hits])
     pages = _numbered([(hit.library.name, *hit.places[0].row[1:3]) for hit in hits])
     taken: list[tuple[Hit, float]] = []
-    for _ in range(min(most, len(hits))):
+    for _ in range(min(limit, len(hits))):
         best = int(np.argmax(worth))
         taken.append((hits[best], float(worth[best])))
         worth[best] = -np.inf
-        if not fair:
-            continue
         worth -= CROWDED_DOCUMENT * (one_of & (documents == documents[best]))
         if hits[best].places[0].row.number is not None:
             worth -= CROWDED_PAGE * (pages == pages[best])
@@ -95,27 +96,20 @@ def _numbered(keys: Sequence[tuple[object, ...]]) -> NDArray[np.int64]:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
 
 
-def passages(hits: Sequence[Hit], k: int, *, join: bool = True, fair: bool = True) -> list[Passage]:
-    """The k best passages, best first.
-
-    Args:
-        hits: of one search.
-        k: most passages.
-        join: neighbours on one page become one passage.
-        fair: a hit costs the next ones of its page and document a little.
-    """
+def passages(hits: Sequence[Hit], k: int, *, join: bool = True) -> list[Passage]:
+    """Return the k best passages of one search, best first; with `join`, neighbours on one page become one."""
     found: list[Passage] = []
     drafts = _drafts(hits)
-    taken = in_turn(hits, _DEPTH * k, fair=fair)
+    taken = in_turn(hits, _DEPTH * k)
     read = _read([hit for hit, _ in taken])
     for (hit, worth), passage in zip(taken, read, strict=True):
-        if not _taken_in(found, passage, hit.library, drafts, join) and len(found) < k:
+        if not _absorbed(found, passage, hit.library, drafts, join) and len(found) < k:
             found.append(replace(passage, score=worth))
     return found
 
 
 def _read(hits: Sequence[Hit]) -> list[Passage]:
-    """The hits with their text, and the names of the other places where it stands."""
+    """Return the hits with their text, and the names of the other places where it is."""
     chunks: dict[tuple[str, int], list[StoredChunk]] = {}
     for name in dict.fromkeys(hit.library.name for hit in hits):
         own = [hit for hit in hits if hit.library.name == name]
@@ -125,36 +119,27 @@ def _read(hits: Sequence[Hit]) -> list[Passage]:
     read = []
     for hit in hits:
         by_place = {(row.document_id, row.position, row.start): row for row in chunks[hit.library.name, hit.passage]}
-        stands = [by_place[place.row.document_id, place.row.position, place.row.start] for place in hit.places]
-        first, *others = (_at(hit, row) for row in stands)
-        read.append(replace(first, also=tuple(map(_named, others))))
+        rows = [by_place[place.row.document_id, place.row.position, place.row.start] for place in hit.places]
+        first, *others = (_at(hit, row) for row in rows)
+        read.append(replace(first, also=tuple(source(other.document, other.place) for other in others)))
     return read
 
 
 def _at(hit: Hit, row: StoredChunk) -> Passage:
+    signals = {"dense": round(hit.dense, 6), "lexical": round(hit.lexical, 6)}
     return Passage(
         library=hit.library.name, document=row.document, page=row.page, label=row.label, heading=row.heading,
         text=row.text, start=row.start, end=row.end, score=hit.score, document_id=row.document_id,
-        position=row.position, signals=_signals(hit),
+        position=row.position, signals={**signals, "phrase": 1.0} if hit.phrased else signals,
         unit=row.unit, spot=row.spot, header=row.header,
     )  # fmt: skip
 
 
-def _signals(hit: Hit) -> dict[str, float]:
-    """Both scores, and whether words in quotes stand here."""
-    signals = {"dense": round(hit.dense, 6), "lexical": round(hit.lexical, 6)}
-    return {**signals, "phrase": 1.0} if hit.phrased else signals
-
-
-def _named(passage: Passage) -> str:
-    return ", ".join(part for part in (passage.document, passage.place) if part)
-
-
-# --- what is said already -----------------------------------------------------------------------------------
+# --- copies and neighbours ----------------------------------------------------------------------------------
 
 
 def _drafts(hits: Sequence[Hit]) -> set[tuple[str, int, int]]:
-    """The pairs of documents among the hits that say nearly the same, each with its library, in both orders."""
+    """Return the pairs of documents among the hits that say nearly the same, with their library, in both orders."""
     documents: dict[str, tuple[Library, set[int]]] = {}
     for hit in hits:
         documents.setdefault(hit.library.name, (hit.library, set()))[1].add(hit.places[0].row.document_id)
@@ -166,44 +151,44 @@ def _drafts(hits: Sequence[Hit]) -> set[tuple[str, int, int]]:
     }
 
 
-def _taken_in(
+def _absorbed(
     found: list[Passage], passage: Passage, library: Library, drafts: set[tuple[str, int, int]], join: bool
 ) -> bool:
-    """True where one of the better passages says this already, or has become one with it."""
+    """Return whether one of the better passages says this already, or has become one with it."""
     for i, better in enumerate(found):
         pair = better.library, better.document_id, passage.document_id
         if pair in drafts and better.library == passage.library and _same(better, passage):
-            also = dict.fromkeys([*better.also, _named(passage), *passage.also])
+            also = dict.fromkeys([*better.also, source(passage.document, passage.place), *passage.also])
             found[i] = replace(better, also=tuple(also))
             return True
-        if join and _may_be_one(better, passage):
-            found[i] = one(better, passage, library)
+        if join and _joinable(better, passage):
+            found[i] = joined(better, passage, library)
             _close_up(found, i, library)
             return True
     return False
 
 
-def _may_be_one(first: Passage, second: Passage) -> bool:
+def _joinable(first: Passage, second: Passage) -> bool:
     length = max(first.end, second.end) - min(first.start, second.start)
-    return neighbours(first, second, _GAP) and length <= _MOST_JOINED
+    return neighbours(first, second, _GAP) and length <= _MAX_JOINED
 
 
 def _close_up(found: list[Passage], i: int, library: Library) -> None:
-    """What has grown may have reached another of those found: the better of the two takes the other in."""
-    while (j := next((j for j, at in enumerate(found) if j != i and _may_be_one(found[i], at)), None)) is not None:
+    """Join a passage that has grown with others that it now reaches."""
+    while (j := next((j for j, at in enumerate(found) if j != i and _joinable(found[i], at)), None)) is not None:
         first, second = sorted((i, j))
-        found[first] = one(found[first], found.pop(second), library)
+        found[first] = joined(found[first], found.pop(second), library)
         i = first
 
 
 def neighbours(first: Passage, second: Passage, gap: int) -> bool:
-    """True where two passages of one page overlap, or are parted by no more than `gap` characters."""
+    """Return whether two passages of one page overlap, or are at most `gap` characters apart."""
     one, other = ((passage.library, passage.document_id, passage.position) for passage in (first, second))
     return one == other and second.start <= first.end + gap and first.start <= second.end + gap
 
 
-def one(better: Passage, other: Passage, library: Library) -> Passage:
-    """Two neighbours as one passage, with the score and heading of the better one."""
+def joined(better: Passage, other: Passage, library: Library) -> Passage:
+    """Return two neighbours as one passage, with the score and heading of the better one."""
     start, end = min(better.start, other.start), max(better.end, other.end)
     first = min(better, other, key=lambda passage: passage.start)
     page = library.page(better.document_id, better.position)
@@ -211,7 +196,7 @@ def one(better: Passage, other: Passage, library: Library) -> Passage:
         return better
     return replace(
         better, start=start, end=end, text=page.text[start:end], header=first.header,
-        spot=places.spot(page.text, page.anchors, start, end) if page.anchors else "",
+        spot=locations.spot(page.text, page.anchors, start, end) if page.anchors else "",
     )  # fmt: skip
 
 
@@ -220,8 +205,44 @@ _WORD = re.compile(r"\w+")
 
 
 def _same(better: Passage, passage: Passage) -> bool:
-    """Whether two passages of drafts say the same: nearly all words, and every number."""
+    """Return whether two passages of drafts share nearly all words, and every number."""
     if _NUMBER.findall(better.text) != _NUMBER.findall(passage.text):
         return False
     one, other = set(_WORD.findall(better.text.lower())), set(_WORD.findall(passage.text.lower()))
     return len(one & other) >= _ALIKE * len(one | other)
+
+
+# --- table rows (pure) --------------------------------------------------------------------------------------
+
+_COMMON = {name: frozenset(map(folded, words)) for name, words in COMMON.items()}
+
+
+def row_fit(text: str, groups: Sequence[tuple[str, ...]], language: str) -> float:
+    """Return how well a table row's label fits the question, at best: F1 of their words, from 0 to 1.
+
+    A row hardly changes a passage's vector, but a label with nearly all words of the question and few others is the
+    answer's own line: "What was the gross margin?", "| Gross margin | 36 |".
+
+    Args:
+        text: rows as Markdown.
+        groups: the content words of the question, each as the terms that stand for it.
+        language: of the text.
+    """
+    wanted = {term: i for i, group in enumerate(groups) for term in group}
+    common = _COMMON.get(language, _COMMON["english"])
+    found = 0.0
+    for label in row_labels(text):
+        terms = {token.term for token in tokens(label, language) if token.word not in common}
+        if terms and len(terms) <= 2 * len(groups):
+            met = {wanted[term] for term in terms if term in wanted}
+            found = max(found, 2 * len(met) / (len(terms) + len(groups)))
+    return found
+
+
+def row_labels(text: str) -> Iterator[str]:
+    """Yield the label of each row that holds figures: its first cell, if that is no figure itself."""
+    for line in text.split("\n"):
+        if line.startswith("| ") and _NUMBER.search(line):
+            label = line[2:].split(" | ", 1)[0].rstrip(" |")
+            if label and sum(c.isalpha() for c in label) >= 3:
+                yield label

@@ -1,67 +1,105 @@
-"""Find passages: full text and vectors, joined, over one or several libraries. No model that answers is loaded here.
+"""Find passages by full text and vectors, over one or several libraries. No model that answers is loaded here.
 
-Every candidate of either ranker gets both scores, each on a scale of its own that is the same for every question: the
-cosine, and BM25 over what a passage could reach that holds every word of the question. They are added (a convex
-combination: Bruch, Gai and Ingber 2022, "An Analysis of Fusion Functions for Hybrid Retrieval"). A question whose words
-stand in a passage is so led by the words, one in other words by the vectors. `ranking` adds what is known of the
-documents and puts the hits in order (docs/decisions/0020-ranking.md). Filters apply before the search.
+Every candidate of either ranker gets both scores, each on a scale that is the same for every question: the cosine, and
+BM25 over what a passage with every word of the question could reach. Their mean is the score (a convex combination:
+Bruch, Gai and Ingber 2022, "An Analysis of Fusion Functions for Hybrid Retrieval"), so words lead where they occur in a
+passage, and vectors where they do not. `ranking` adds what is known of the documents and sorts the hits
+(docs/decisions/0020-ranking.md). Filters apply before the search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from localrag import embeddings
 from localrag.ingest.readers.cleaning import clean
-from localrag.search import document_matching, filters, ranking, spelling, table_rows
+from localrag.search import document_matching, filters, ranking, spelling
 from localrag.search import query as queries
 from localrag.search.document_matching import Mentions
 from localrag.search.ranking import Hit, Place
+from localrag.settings import Settings
 from localrag.store.full_text import Scores
-from localrag.store.library import Library
+from localrag.store.library import Library, open_library
 from localrag.store.text_analysis import FALLBACK
-from localrag.types import Filter, Fusion, Pages, Passage
+from localrag.types import Filter, Pages, Passage
 
 if TYPE_CHECKING:
-    from localrag.embeddings import Embedder
+    from localrag.embeddings import Embedder, EmbedderIdentity
     from localrag.search.query import Query
+    from localrag.search.reranking import Reranker
     from localrag.store.full_text import Ids
     from localrag.store.vector_index import Vectors
 
 CANDIDATES = 100
-_RRF_K = 60  # Cormack, Clarke and Buettcher 2009
-# Documents whose beginnings are looked at for a question about a document as a whole.
-_MOST_OPENINGS = 32
-# Documents that a question names and that are then searched by themselves as well.
-_MOST_MEANT = 64
+# Documents whose beginnings are candidates for a question about a document as a whole.
+_MAX_OPENINGS = 32
+# Documents that a question names and that are then also searched by themselves.
+_MAX_MEANT = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """How the two rankers are joined. The others than "convex" are there to be compared with it, and are left bare."""
+class Searcher:
+    """Holds the embedders, the reranker and the open libraries that searches need. Use it from one thread."""
 
-    fusion: Fusion = "convex"
-    dense_weight: float = 0.5
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._embedders: dict[EmbedderIdentity, Embedder] = {}
+        self._reranker: Reranker | None = None
+        self._libraries: dict[str, Library] = {}
 
-    @property
-    def bare(self) -> bool:
-        return self.fusion != "convex"
+    def library(self, name: str) -> Library:
+        """Return an open library, for reading."""
+        if name not in self._libraries:
+            self._libraries[name] = open_library(self._settings, name)
+        return self._libraries[name]
 
+    def find(
+        self, libraries: Sequence[Library], question: str, k: int, documents: Filter | Sequence[str] | None, *,
+        document_ids: Sequence[int] | None = None, join: bool = False,
+    ) -> list[Passage]:  # fmt: skip
+        """Return the k best passages, in the order of the reranker where the settings name one.
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """What of one library is searched; None stands for all."""
+        Raises:
+            NotFoundError: the globs or the filter let nothing through.
+        """
+        wanted = k
+        if self._settings.reranker is not None:
+            from localrag.search import reranking
 
-    library: Library
-    documents: Sequence[int] | None
-    pages: Pages | None
+            self._reranker = self._reranker or reranking.load_reranker(self._settings)
+            wanted = max(k, reranking.CANDIDATES)
+        with self._held(libraries) as embedders:
+            hits = search(
+                libraries, embedders, question, k=wanted, documents=documents, document_ids=document_ids, join=join
+            )
+        return hits if self._reranker is None else reranking.rerank(question, hits, self._reranker)[:k]
 
-    def passages(self) -> Ids | None:
-        return None if self.documents is None else self.library.passage_ids(self.documents, self.pages)
+    @contextmanager
+    def _held(self, libraries: Sequence[Library]) -> Iterator[dict[str, Embedder]]:
+        """Hold one generation of each library while its embedder loads, which takes seconds."""
+        with ExitStack() as stack:
+            for library in libraries:
+                stack.enter_context(library.snapshot())
+            yield {library.name: self._embedder(library.identity) for library in libraries}
+
+    def _embedder(self, identity: EmbedderIdentity) -> Embedder:
+        if identity not in self._embedders:
+            self._embedders[identity] = embeddings.load_embedder(self._settings, identity)
+        return self._embedders[identity]
+
+    def close(self) -> None:
+        """Close the libraries."""
+        for library in self._libraries.values():
+            library.close()
+        self._libraries = {}
+
+    def configure(self, settings: Settings) -> None:
+        """Search with other settings from now on."""
+        self._settings, self._reranker = settings, None
 
 
 def search(
@@ -72,26 +110,21 @@ def search(
     k: int = 10,
     documents: Filter | Sequence[str] | None = None,
     document_ids: Sequence[int] | None = None,
-    method: Method = Method(),
     join: bool = True,
 ) -> list[Passage]:
-    """The k best passages, best first.
+    """Return the k best passages, best first.
 
     Args:
-        libraries: where to look.
         embedders: for each library's name, the embedder that made its vectors.
-        question: the words to look for.
-        k: most passages.
         documents: globs over document paths, or a filter; None looks in all.
         document_ids: documents of the one library given, instead of those that the filter lets through; its pages
-            still hold.
-        method: how the rankers are joined.
-        join: neighbours among the hits become one passage; else each is as it was indexed.
+            still apply.
+        join: adjacent hits become one passage; else each is as it was indexed.
 
     Raises:
         NotFoundError: the filter lets no document of any of the libraries through.
     """
-    # Half characters and NUL, which a command line or a program may hand over, upset tokenizers and SQLite.
+    # Lone surrogates and NUL, which a command line or a program may pass, upset tokenizers and SQLite.
     question = clean(question)
     with ExitStack() as stack:
         for library in libraries:
@@ -103,56 +136,70 @@ def search(
         for library, allowed in narrowed:
             scope = _Scope(library, allowed, only.pages)
             query = queries.understand(question, library.overview().languages)
-            hits += _hits(scope, embedders[library.name], query, method)
-        return ranking.passages(hits, k, join=join, fair=not method.bare)
+            hits += _hits(scope, embedders[library.name], query)
+        return ranking.passages(hits, k, join=join)
 
 
 def spelled(libraries: Sequence[Library], question: str) -> str:
-    """The question with words put right that no library holds, against those that they do hold."""
+    """Return the question with words that no library holds corrected against those that they do hold."""
     return spelling.corrected(clean(question), [(library.text, library.overview().languages) for library in libraries])
 
 
 # --- candidates and their scores ----------------------------------------------------------------------------
 
 
-def _hits(scope: _Scope, embedder: Embedder, query: Query, method: Method) -> list[Hit]:
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What of one library is searched; None is all."""
+
+    library: Library
+    documents: Sequence[int] | None
+    pages: Pages | None
+
+    def passages(self) -> Ids | None:
+        return None if self.documents is None else self.library.passage_ids(self.documents, self.pages)
+
+
+def _hits(scope: _Scope, embedder: Embedder, query: Query) -> list[Hit]:
     library, allowed = scope.library, scope.passages()
     if allowed is not None and not len(allowed):
         return []
-    said = Mentions() if method.bare else document_matching.find(library, scope.documents, query)
-    vector, scores = _read_twice(scope, embedder, query, said.content)
+    mentions = document_matching.find(library, scope.documents, query)
+    vector, scores = _question_scores(scope, embedder, query, mentions.content)
     nearest, worded = _candidates(scope, vector, scores, allowed, CANDIDATES)
     others: set[int] = set()
-    if 0 < len(said.meant) <= _MOST_MEANT:
-        inside = library.passage_ids(sorted(said.meant), scope.pages)
+    if 0 < len(mentions.meant) <= _MAX_MEANT:
+        inside = library.passage_ids(sorted(mentions.meant), scope.pages)
         others.update(*_candidates(scope, vector, scores, inside, CANDIDATES // 2))
-    opening = set() if method.bare else set(_openings(scope, query, said))
-    phrased = set() if method.bare else {i for phrase in query.phrases for i in library.text.holding(phrase)}
+    opening = set(_openings(scope, query, mentions))
+    phrased = {i for phrase in query.phrases for i in library.text.holding(phrase)}
     if allowed is not None:
         phrased &= set(allowed.tolist())
     quoted = sorted(phrased, key=lambda i: (-scores.of[i], i))[:CANDIDATES]
     found = sorted({*nearest, *worded, *others, *opening, *quoted})
     dense = library.cosines(found, vector)
-    lexical = {i: float(scores.of[i]) for i in found}
-    joined = _joined(dense, lexical, nearest, worded, method)
-    standing: dict[int, list[Place]] = {}
+    places: dict[int, list[Place]] = {}
     for row in library.standing(found, scope.documents, scope.pages):
-        one_of = len(said.meant) > 1 and row.document_id in said.meant
-        place = Place(row, said.share(row.document_id), row.document_id in said.newest, one_of)
-        standing.setdefault(row.passage_id, []).append(place)
-    rows = {} if method.bare else _row_fits(library, sorted(standing), said.content or query)
+        one_of = len(mentions.meant) > 1 and row.document_id in mentions.meant
+        place = Place(row, mentions.share(row.document_id), row.document_id in mentions.newest, one_of)
+        places.setdefault(row.passage_id, []).append(place)
+    language = (library.overview().languages or (FALLBACK,))[0]
+    groups = (mentions.content or query).groups
+    rows = {i: ranking.row_fit(text, groups, language) for i, text in library.table_texts(sorted(places))}
     return [
         Hit(
-            library, i, joined[i], dense[i], lexical[i], tuple(sorted(standing[i], key=lambda place: -place.named)),
+            library, i, dense[i], float(scores.of[i]), tuple(sorted(places[i], key=lambda place: -place.named)),
             opens=i in opening, phrased=i in phrased, row=rows.get(i, 0.0),
         )
         for i in found
-        if i in standing
+        if i in places
     ]  # fmt: skip
 
 
-def _read_twice(scope: _Scope, embedder: Embedder, query: Query, content: Query | None) -> tuple[Vectors, Scores]:
-    """The question's vector and the scores of its words; where it names documents, half of each without the names."""
+def _question_scores(
+    scope: _Scope, embedder: Embedder, query: Query, content: Query | None
+) -> tuple[Vectors, Scores]:  # fmt: skip
+    """Return the question's vector and the scores of its words; where it names documents, half without the names."""
     text, generation = scope.library.text, scope.library.generation
     vector, scores = embedder.embed_question(query.text), text.scores(query.groups, generation).scaled()
     if content is None:
@@ -163,52 +210,25 @@ def _read_twice(scope: _Scope, embedder: Embedder, query: Query, content: Query 
 
 
 def _candidates(
-    scope: _Scope, vector: Vectors, scores: Scores, allowed: Ids | None, most: int
+    scope: _Scope, vector: Vectors, scores: Scores, allowed: Ids | None, limit: int
 ) -> tuple[list[int], list[int]]:
-    """The passages nearest to the question, and those that hold most of its words, best first."""
-    ids, _ = scope.library.index().search(vector, most, allowed)
-    return ids.tolist(), _best(scores, allowed, most)
-
-
-def _row_fits(library: Library, ids: Sequence[int], query: Query) -> dict[int, float]:
-    """How well the label of a table row in each passage fits the question."""
-    spoken = (library.overview().languages or (FALLBACK,))[0]
-    return {i: table_rows.best(text, query.groups, spoken) for i, text in library.table_texts(ids)}
-
-
-def _best(scores: Scores, allowed: Ids | None, most: int) -> list[int]:
-    """The passages that hold most of the question's words, best first."""
+    """Return the passages nearest to the question, and those that hold most of its words, best first."""
+    nearest, _ = scope.library.index().search(vector, limit, allowed)
     ids = np.flatnonzero(scores.of) if allowed is None else allowed[allowed < len(scores.of)]
     of = scores.of[ids]
-    if len(ids) > most:
-        kept = np.argpartition(-of, most - 1)[:most]
+    if len(ids) > limit:
+        kept = np.argpartition(-of, limit - 1)[:limit]
         ids, of = ids[kept], of[kept]
     order = np.lexsort((ids, -of))
-    return [int(i) for i in ids[order] if scores.of[i] > 0]
+    return nearest.tolist(), [int(i) for i in ids[order] if scores.of[i] > 0]
 
 
-def _joined(
-    dense: Mapping[int, float], lexical: Mapping[int, float], nearest: Sequence[int], worded: Sequence[int],
-    method: Method,
-) -> dict[int, float]:  # fmt: skip
-    """One score for each candidate; of two rankers that agree, 1 is the most."""
-    if method.fusion == "rrf":
-        ranks = [{i: n for n, i in enumerate(ids, 1)} for ids in (nearest, worded)]
-        most = 2 / (_RRF_K + 1)
-        return {i: sum(1 / (_RRF_K + rank[i]) for rank in ranks if i in rank) / most for i in dense}
-    weight = {"dense": 1.0, "lexical": 0.0}.get(method.fusion, method.dense_weight)
-    return {i: weight * dense[i] + (1 - weight) * lexical[i] for i in dense}
-
-
-# --- what the question says of documents --------------------------------------------------------------------
-
-
-def _openings(scope: _Scope, query: Query, said: Mentions) -> list[int]:
-    """The first passages of the documents that a question about a document as a whole may mean."""
+def _openings(scope: _Scope, query: Query, mentions: Mentions) -> list[int]:
+    """Return the first passages of the documents that a question about a document as a whole may mean."""
     if not query.about_whole:
         return []
     there = list(scope.library.overview().dates) if scope.documents is None else scope.documents
-    documents = said.best(_MOST_OPENINGS) or (there if len(there) <= _MOST_OPENINGS else [])
+    documents = mentions.best(_MAX_OPENINGS) or (there if len(there) <= _MAX_OPENINGS else [])
     return scope.library.openings(documents)
 
 
@@ -216,9 +236,9 @@ def _openings(scope: _Scope, query: Query, said: Mentions) -> list[int]:
 
 
 def in_reading_order(passages: Sequence[Passage], libraries: Sequence[Library], *, join: bool = True) -> list[Passage]:
-    """Passages back in document order, the best document first; overlapping or touching ones become one.
+    """Return passages in document order, the best document first; overlapping or touching ones become one.
 
-    Keeping the order of the document reads better than rank order (Yu et al. 2024, OP-RAG).
+    The order of the document reads better than rank order (Yu et al. 2024, OP-RAG).
     """
     stores = {library.name: library for library in libraries}
     best: dict[tuple[str, int], float] = {}
@@ -233,7 +253,7 @@ def in_reading_order(passages: Sequence[Passage], libraries: Sequence[Library], 
     for passage in ordered:
         last = merged[-1] if merged else None
         if join and last is not None and ranking.neighbours(last, passage, 2):
-            one = ranking.one(last, passage, stores[last.library])
+            one = ranking.joined(last, passage, stores[last.library])
             merged[-1] = replace(one, score=max(last.score, passage.score))
         else:
             merged.append(passage)

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 # Settings that shape an answer, and so belong to a conversation; the others are the machine's or the person's.
 SHAPING = (
     "generator", "passages", "prompt_tokens", "read_tokens", "answer_tokens", "answer_form", "context_tokens",
-    "followups", "fusion", "dense_weight", "temperature", "seed", "min_confidence", "think", "think_tokens", "votes",
-    "retry",
+    "temperature", "seed", "min_confidence", "think", "think_tokens", "votes",
 )  # fmt: skip
 
 

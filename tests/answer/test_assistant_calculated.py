@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from localrag.answer import answering
 from localrag.answer.assistant import Assistant
-from localrag.answer.question import Prompted, Question
 from localrag.events import Answered, Delta
 from localrag.settings import Settings
 from localrag.store.library import Library
-from localrag.types import EVERYTHING, Answer
+from localrag.types import Answer
 
 Shelf = Callable[..., Library]
 TABLE = """Results
@@ -60,16 +58,6 @@ def test_what_code_cannot_calculate_is_written_by_the_model(assistant: Assistant
     models.generator.script = [("largest brand", "Kestrel is the largest brand.")]
     written, answer = ask(assistant, "What is the largest brand?")
     assert written and not answer.workings and answer.model is not None
-
-
-def test_a_calculation_does_not_carry_how_unsure_the_passages_before_it_were(
-    assistant: Assistant, models: Any, mill: Library, settings: Settings
-) -> None:
-    question = "What was the percentage change in total revenue from 2020 to 2021?"
-    passages = assistant.search(question, libraries=["mill"], documents=["accounts.md"])
-    asked = Question(question, [mill], EVERYTHING, [], (), lambda: False, confidence=0.2)
-    *_, last = answering.answer(asked, Prompted([], passages), models.generator, settings)
-    assert isinstance(last, Answered) and last.answer.workings and last.answer.confidence is None
 
 
 def test_a_short_answer_is_the_result_alone(settings: Settings, models: Any, mill: Library) -> None:

@@ -11,7 +11,6 @@ from asking import DOGS, FILLER, LEASE, ask
 
 from localrag.answer.assistant import Assistant
 from localrag.events import Planned
-from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import Filter, NotRead, Turn
 
@@ -94,22 +93,6 @@ def test_a_follow_up_is_looked_for_with_the_question_before_and_that_is_shown(
     assert [event.looked_for for event in events if isinstance(event, Planned)] == [JOINED]
     assert models.generator.prompts[-1][-1].text.endswith("Question: And its rent?")
     assert not any("Follow-up" in prompt[-1].text for prompt in models.generator.prompts)
-
-
-def test_where_the_settings_say_so_the_model_puts_a_follow_up_and_its_tokens_count(
-    settings: Settings, models: Any, large: Library
-) -> None:
-    whole = "What is the yearly rent of Hall 3?"
-    assistant = Assistant(settings.with_options(followups="rewrite"))
-    models.generator.script = [("Follow-up: And its rent", whole), ("Question:", "The yearly rent is EUR 48,000.")]
-    _, answer = ask(assistant, "And its rent?", "large", history=BEFORE)
-    assert answer.looked_for == whole and models.generator.prompts[-1][-1].text.endswith("Question: And its rent?")
-    rewriting, *_, answering = (sum(models.generator.count(m.text) for m in p) for p in models.generator.prompts)
-    assert answer.tokens.prompt == rewriting + answering
-    for reply in ("It is EUR 9.", "And its rent?"):  # not a question; no better than it was
-        models.generator.script = [("Follow-up", reply), ("", "The yearly rent is EUR 48,000.")]
-        assert ask(assistant, "And its rent?", "large", history=BEFORE)[1].looked_for == JOINED
-    assistant.close()
 
 
 def test_a_question_that_stands_alone_is_looked_for_as_it_is(assistant: Assistant, models: Any, large: Library) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from asking import DOGS, FILLER, LEASE, Keeping, Shelf, ask, verified
 
-from localrag.answer import answerability, routing
+from localrag.answer import answering
 from localrag.answer.assistant import Assistant
-from localrag.events import Planned
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import Filter, Turn
@@ -42,28 +41,6 @@ def test_what_is_priced_where_no_document_is_pointed_to_is_what_is_read_when_it_
     assert not price.why_not
     _, whole = ask(assistant, question, "large", mode="read")
     assert whole.plan.signals["pointed"] == [nearest]
-
-
-def test_passages_that_do_not_answer_though_they_fit_lead_to_their_document_once(
-    assistant: Assistant, models: Any, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(routing, "ESCALATE_FROM", 0.3)  # the fake embedder finds little alike
-    text = f"{LEASE} {FILLER[:9000]}"
-    library = shelf("long", {"leases/hall 3.txt": text, "dogs.pdf": DOGS, "filler.txt": FILLER})
-    question = "When does the lease of Hall 3 end?"
-    models.generator.weights = [("Passages:", "no"), ("", "yes")]
-    models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
-    events, answer = ask(assistant, question, "long")
-    assert [event.plan.kind for event in events if isinstance(event, Planned)] == ["retrieve", "read"]
-    assert answer.found and answer.plan.signals["escalated_from"] == "retrieve" and "is read" in answer.plan.reason
-    assert answer.tokens.prompt > models.generator.count(text)
-    verified(answer, library)
-    models.generator.weights = [("", "no")]
-    events, answer = ask(assistant, question, "long")
-    assert not answer.found and len([event for event in events if isinstance(event, Planned)]) == 2
-    assert [e.plan.kind for e in ask(assistant, question, "long", mode="retrieve")[0] if isinstance(e, Planned)] == [
-        "retrieve"
-    ]
 
 
 def test_every_answer_says_what_was_looked_at_and_what_fills_the_window(
@@ -242,9 +219,7 @@ def test_how_sure_it_is_that_the_text_holds_the_answer_is_told(
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
     answer = ask(assistant, "When does the lease of Hall 3 end?", "large")[1]
     assert answer.plan.signals["holds_answer"] == 1
-    assert answer.confidence == pytest.approx(
-        answerability.confidence(1.0, 0.5, answer.plan.signals["score"]), abs=1e-6
-    )
+    assert answer.confidence == pytest.approx(answering.answerability(1.0, 0.5, answer.plan.signals["score"]), abs=1e-6)
 
 
 def test_the_setting_decides_how_sure_it_must_be(models: Any, settings: Settings, large: Library) -> None:

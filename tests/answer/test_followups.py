@@ -82,7 +82,7 @@ def test_questions_are_joined_back_to_one_that_stands_alone() -> None:
     ],
 )
 def test_a_rewritten_question_that_keeps_what_was_asked_is_taken(text: str, question: str) -> None:
-    assert followups.holds(text, question, HISTORY)
+    assert followups.keeps_meaning(text, question, HISTORY)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_rewritten_question_that_keeps_what_was_asked_is_taken(text: str, ques
     ],
 )
 def test_a_rewritten_question_that_lost_or_made_up_something_is_refused(text: str, question: str) -> None:
-    assert not followups.holds(text, question, HISTORY)
+    assert not followups.keeps_meaning(text, question, HISTORY)
 
 
 def rewritten(reply: str, question: str = "And for Hall 4?", **more: object) -> str:

@@ -53,10 +53,10 @@ def ask(settings: Settings, question: str, *libraries: str, **options: Any) -> A
 
 
 def test_they_are_kept_shown_and_taken_back(papers: Editor) -> None:
-    assert run("instruct", "papers").stdout == "" and "as the model words them" in run("status", "papers").stdout
+    assert run("instruct", "papers").stdout == ""
     assert run("instruct", "papers", "Answer in\n German.").stdout == "Answer in German.\n"
     assert run("instruct", "papers").stdout == "Answer in German.\n"
-    assert "answers   Answer in German.\n" in run("status", "papers").stdout
+    assert "Answer in German." in run("status", "papers").stdout
     assert json.loads(run("status", "papers", "--json").stdout)["instructions"] == "Answer in German."
     value = json.loads(run("instruct", "papers", "--clear", "--json").stdout)
     assert value == {"library": "papers", "instructions": "", "before": "Answer in German."}

@@ -119,13 +119,13 @@ LOOKED_UP = [
 
 
 @pytest.mark.parametrize("question", WORKED_OUT)
-def test_what_has_to_be_worked_out_is_worth_a_thought(question: str) -> None:
-    assert intent.needs_thought(question)
+def test_what_has_to_be_worked_out_is_worth_reasoning(question: str) -> None:
+    assert intent.needs_reasoning(question)
 
 
 @pytest.mark.parametrize("question", LOOKED_UP)
 def test_what_is_only_looked_up_is_not(question: str) -> None:
-    assert not intent.needs_thought(question)
+    assert not intent.needs_reasoning(question)
 
 
 EXPLAINED = [

@@ -33,7 +33,6 @@ def test_what_fits_is_within_the_budget_but_for_a_single_passage() -> None:
         history = [Turn("q " * dice.randrange(1, 30), "a " * dice.randrange(1, 60)) for _ in range(dice.randrange(4))]
         budget = dice.randrange(1, 300)
         fitted = prompts.fit(passages, history, budget, count)
-        assert len(fitted.taken) + len(fitted.left_out) == len(passages)
         messages = prompts.passages_prompt("", fitted.taken, fitted.history)
         size = count(told(messages)) - count(told(prompts.passages_prompt("", [])))
         assert size <= budget or len(fitted.taken) == 1
@@ -44,13 +43,13 @@ def test_what_fits_is_within_the_budget_but_for_a_single_passage() -> None:
 
 def test_the_best_passage_is_taken_whatever_its_size() -> None:
     fitted = prompts.fit([passage(500), passage(3)], [], 50, count)
-    assert fitted.taken == (passage(500),) and fitted.left_out == (passage(3),)
+    assert fitted.taken == (passage(500),)
 
 
 def test_a_smaller_passage_fills_what_a_large_one_would_not_fit() -> None:
     small, large = passage(10), passage(200)
     fitted = prompts.fit([small, large, small], [], 60, count)
-    assert fitted.taken == (small, small) and fitted.left_out == (large,)
+    assert fitted.taken == (small, small)
 
 
 def test_the_latest_turns_stand_as_they_were_said_and_those_before_in_a_few_words() -> None:
@@ -60,7 +59,7 @@ def test_the_latest_turns_stand_as_they_were_said_and_those_before_in_a_few_word
     said = [turn for turn in fitted.history if turn in history]
     short = [turn for turn in fitted.history if turn not in history]
     assert said and short and (*short, *said) == fitted.history and said == history[-len(said) :]
-    assert fitted.shortened == len(short) and fitted.forgotten == 10 - len(fitted.history) > 0
+    assert fitted.shortened == len(short) and fitted.left_out == 10 - len(fitted.history) > 0
     for turn in short:
         assert turn.question.startswith("question") and turn.answer.endswith("(fees.pdf, p. 3; b.pdf)")
         assert "[2]" not in turn.answer and count(turn.answer) < 50
@@ -69,7 +68,7 @@ def test_the_latest_turns_stand_as_they_were_said_and_those_before_in_a_few_word
 
 def test_a_conversation_that_leaves_no_room_is_forgotten() -> None:
     fitted = prompts.fit([passage(5)], [Turn("question", "word " * 20)], 30, count)
-    assert fitted.history == () and fitted.forgotten == 1 and len(fitted.taken) == 1
+    assert fitted.history == () and fitted.left_out == 1 and len(fitted.taken) == 1
 
 
 # --- the order ----------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ RENT, END, WHO = "What is the yearly rent of Hall 3?", "When does the lease of H
 SAME = [
     (RENT, "The yearly rent is EUR 48,000 [1].", "It is €48.000,00, payable in advance."),
     (RENT, "48000", "The yearly rent of Hall 3 is 48,000 euros."),
-    (RENT, "$1.25 million", "The rent is USD 1,250,000."),
     (END, "The lease ends on 31 May 2030.", "May 31, 2030"),
     (END, "It ends in May 2030.", "The lease of Hall 3 ends on 31 May 2030 [2]."),
     (END, "After thirty days.", "After 30 days."),
@@ -19,7 +18,6 @@ SAME = [
     (WHO, "jane doe", "The JANE DOE."),
     (WHO, "The documents do not say.", "The passages do not mention who signed."),
     (WHO, "", "The documents do not say."),
-    ("谁签署了租约？", "租约由王小明签署。", "王小明"),
 ]
 OTHER = [
     (RENT, "The yearly rent is EUR 48,000.", "The yearly rent is EUR 84,000."),
@@ -29,7 +27,6 @@ OTHER = [
     (WHO, "Jane Doe signed the lease.", "Peter Roe signed the lease."),
     ("Is smoking allowed?", "Yes, smoking is allowed.", "No, smoking is not allowed."),
     ("May the tenant sublet?", "The tenant may sublet.", "The tenant may not sublet."),
-    ("谁签署了租约？", "租约由王小明签署。", "租约由李大海签署。"),
 ]
 
 
@@ -45,31 +42,28 @@ def test_another_value_name_or_sign_does_not(question: str, one: str, other: str
 
 def test_long_answers_are_not_compared() -> None:
     assert too_long("word " * 61) and not too_long("word " * 60)
-    assert too_long("长" * 130) and not too_long("长" * 60)
 
 
-def ballot(most: int, *answers: str) -> Ballot:
-    votes = Ballot(RENT, most)
+def ballot(*answers: str) -> Ballot:
+    votes = Ballot(RENT)
     for answer in answers:
         votes.add(answer)
     return votes
 
 
 def test_a_vote_is_decided_once_the_rest_cannot_change_it() -> None:
-    assert not ballot(3, "48,000").decided
-    assert ballot(3, "48,000", "EUR 48,000").decided
-    assert not ballot(3, "48,000", "84,000").decided
-    assert ballot(5, "1", "1", "1").decided and not ballot(5, "1", "1", "2", "2").decided
-    assert ballot(3, "1", "2", "9").decided
+    assert not ballot("48,000").decided(2)
+    assert ballot("48,000", "EUR 48,000").decided(1)
+    assert not ballot("48,000", "84,000").decided(1)
+    assert ballot("1", "1", "1").decided(2) and not ballot("1", "1", "2", "2").decided(1)
+    assert ballot("1", "2", "9").decided(0)
 
 
-def test_the_largest_group_leads_and_ties_lead_together() -> None:
-    assert list(ballot(3, "1", "2", "2").leading()) == [1]
-    assert list(ballot(3, "1", "2", "9").leading()) == [0, 1, 2]
+def test_the_largest_group_wins_and_of_a_tie_the_earliest() -> None:
+    assert ballot("1", "2", "2").winner == 1
+    assert ballot("1", "2", "9").winner == 0
 
 
-def test_the_split_names_the_shown_answer_first_and_each_as_it_was_first_written() -> None:
-    split = ballot(5, "It is 84,000.", "48,000", "EUR 48,000", "48.000 €", "The documents do not say.").split(1)
+def test_the_split_names_the_winner_first_and_each_as_it_was_first_written() -> None:
+    split = ballot("It is 84,000.", "48,000", "EUR 48,000", "48.000 €", "The documents do not say.").split
     assert split.votes == (("48,000", 3), ("It is 84,000.", 1), ("The documents do not say.", 1))
-    assert split.shown == "3 of 5 tries agree; 1 said: It is 84,000.; 1 said: The documents do not say."
-    assert ballot(3, "1", "1").split(0).shown == "2 of 2 tries agree."

@@ -1,9 +1,9 @@
-"""More thought: a thought before the answer, a vote over several tries, one more try where a check failed."""
+"""Reasoning before the answer, a vote over several tries, and the wording of the answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -125,12 +125,6 @@ def test_the_answer_there_would_be_without_a_vote_is_shown_where_it_wins(setting
     assert answer.split is not None and answer.split.shown == "2 of 2 tries agree."
 
 
-def test_a_tie_is_won_by_what_the_text_supports(settings: Settings, library: Library) -> None:
-    made_up = "A wholly invented penthouse costs nothing whatsoever."
-    _, answer = ask(settings, Trying(answers=[made_up, RIGHT]), votes=2)
-    assert answer.answer.startswith("The yearly rent is EUR 48,000")
-
-
 def test_a_vote_that_is_stopped_keeps_the_tries_there_are(settings: Settings, library: Library) -> None:
     _, answer = ask(settings, Trying(answers=[RIGHT, WRONG, WRONG], halt=1), votes=3)
     assert answer.answer == "The yearly rent is EUR 48,000 [1]." and not answer.stopped
@@ -147,66 +141,6 @@ def test_all_tries_are_paid_for_and_the_prompt_once(settings: Settings, library:
     one = ask(settings, Trying(answers=[RIGHT]))[1].tokens
     two = ask(settings, Trying(answers=[RIGHT, RIGHT]), votes=3)[1].tokens
     assert (two.prompt, two.generated) == (one.prompt, 2 * one.generated)
-
-
-# --- once more ----------------------------------------------------------------------------------------------
-
-
-def test_an_answer_that_fails_a_check_is_written_once_more_with_what_failed(
-    settings: Settings, library: Library
-) -> None:
-    model = ScriptedGenerator(script=[("A first answer was", RIGHT)], otherwise=BAD)
-    events, answer = ask(settings, model, retry="on")
-    assert answer.answer == "The yearly rent is EUR 48,000 [1]." and not answer.citations_dropped
-    (again,) = kinds(events, Replaced)
-    assert "quotation marks" in again.why
-    first, second = model.prompts[-2], model.prompts[-1]
-    assert replace(second[-1], tail="") == replace(first[-1], tail="") and second[:-1] == first[:-1]
-    assert BAD in second[-1].tail and "quotation marks that are not in the documents" in second[-1].tail
-
-
-def test_it_is_tried_once_more_only_once_and_the_first_stays_where_the_second_is_no_better(
-    settings: Settings, library: Library
-) -> None:
-    model = ScriptedGenerator(
-        script=[("A first answer was", f"{BAD} “And a fee of nine per cent is due”.")], otherwise=BAD
-    )
-    events, answer = ask(settings, model, retry="on")
-    assert answer.answer.startswith("A deposit of two rents") and "nine per cent" not in answer.answer
-    assert len([asked for asked in model.prompts if "A first answer was" in asked[-1].tail]) == 1
-    assert "first answer stays" in kinds(events, Replaced)[-1].why
-
-
-def test_a_second_try_that_is_stopped_leaves_the_first(settings: Settings, library: Library) -> None:
-    model = ScriptedGenerator(script=[("A first answer was", RIGHT)], otherwise=BAD)
-    assistant = Assistant(settings.with_options(retry="on"), model)
-    began: list[Event] = []
-
-    def stop() -> bool:
-        return any(isinstance(event, Replaced) for event in began)
-
-    for event in assistant.ask(ASKED, libraries=["papers"], stop=stop):
-        began.append(event)
-    last = began[-1]
-    assert isinstance(last, Answered) and last.answer.answer.startswith("A deposit of two rents")
-    assert last.answer.looked_at and not last.answer.stopped
-
-
-def test_what_passes_is_not_written_again_nor_is_anything_with_it_off(settings: Settings, library: Library) -> None:
-    for text, retry in ((RIGHT, "on"), (BAD, "off"), (prompts.NOT_FOUND, "on")):
-        model = ScriptedGenerator(otherwise=text)
-        assert not kinds(ask(settings, model, retry=retry)[0], Replaced)
-
-
-def test_an_answer_that_says_nothing_does_not_replace_one_with_a_doubt(settings: Settings, library: Library) -> None:
-    model = ScriptedGenerator(script=[("A first answer was", prompts.NOT_FOUND)], otherwise=BAD)
-    assert ask(settings, model, retry="on")[1].found
-
-
-def test_a_librarys_instructions_hold_for_the_second_try(settings: Settings, library: Library) -> None:
-    asked = prompts.worded([Message("user", "Question?")], "Answer in German.")
-    again = prompts.again_prompt(asked, BAD, [prompts.Complaint("empty")])
-    assert again[-1].whole.startswith(asked[-1].whole) and "It is empty." in again[-1].tail
 
 
 def test_what_wants_an_explanation_is_asked_for_in_full_before_the_librarys_own_wording(

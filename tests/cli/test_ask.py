@@ -81,7 +81,6 @@ def test_the_search_text_is_shown_where_it_differs(papers: Library, monkeypatch:
     assert "Searched for" not in run("When does the lease end?", "--mode", "retrieve").stderr
     monkeypatch.setattr(followups, "leans", lambda question, history: True)
     monkeypatch.setattr(followups, "joined", lambda question, history: "When does the lease of Hall 3 end?")
-    monkeypatch.setenv("LOCALRAG_FOLLOWUPS", "join")
     result = run("When does the lease end?", "--mode", "retrieve")
     assert "Searched for: When does the lease of Hall 3 end?" in result.stderr and "Searched" not in result.stdout
 
@@ -142,15 +141,6 @@ def test_the_division_of_votes_is_shown(papers: Library) -> None:
     assert "2 of 2 tries agree." in run("When does the lease end?", "--votes", "3").stderr
     split = json.loads(run("When does the lease end?", "--votes", "3", "--json").stdout)["split"]
     assert split == {"tries": 2, "votes": [{"answer": "The lease ends on 31 May 2030.", "count": 2}]}
-
-
-def test_a_second_try_says_why(papers: Library, models: Any) -> None:
-    bad = "“The tenant pays a deposit of nine rents” is what it says."
-    models.generator.script = [("A first answer", "The lease ends on 31 May 2030."), ("lease end", bad)]
-    result = run("When does the lease end?", "--retry")
-    assert "Written again: It puts words in quotation marks" in result.stderr
-    assert result.stdout.startswith("The lease ends on 31 May 2030 [1].")
-    assert "Written again" not in run("When does the lease end?", "--no-retry").stderr
 
 
 def test_too_many_votes_are_refused(papers: Library) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from conversations import WHOLE
 
 from localrag import api
-from localrag.answer.survey import table_files
+from localrag.answer.survey import table_export
 from localrag.cli import unlocking
 from localrag.cli.app import localrag
 from localrag.errors import KeyRequired, LocalragError, UsageError
@@ -237,7 +237,7 @@ def test_what_an_export_is_called_stands_in_the_record_of_the_encrypted_library_
     store = store_of(settings)
     store.append(store.new(("contracts",), f"Of the {CANARY}"), WHOLE)
     fine("sessions", "export", "last", "-o", str(tmp_path / f"{CANARY}.md"))
-    table_files.save(
+    table_export.save(
         [{"library": "contracts", "answer": "x"}], tmp_path / f"{CANARY}.csv", "?", settings.library_audit_file
     )
     assert in_clear(home) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localrag.answer import answerability
+from localrag.answer.answering import answerability
 from localrag.llm import calibration
 from localrag.llm.calibration import Calibration
 
@@ -215,5 +215,5 @@ def test_a_folder_is_estimated_by_the_one_read_last_here_and_models_keep_their_f
 def test_a_model_that_says_yes_less_readily_answers_where_the_text_fits(tmp_path: Path) -> None:
     # Shares of "yes" and scores of passages that do and do not hold the answer, as the 0.5B model gave them.
     small = calibration.load(tmp_path / "calibration.json", "qwen2.5-coder-0.5b-instruct").answer_from
-    assert all(answerability.confidence(holds, small, score) >= 0.5 for holds, score in ((0.38, 0.63), (0.44, 0.57)))
-    assert all(answerability.confidence(holds, small, score) < 0.5 for holds, score in ((0.48, 0.30), (0.36, 0.25)))
+    assert all(answerability(holds, small, score) >= 0.5 for holds, score in ((0.38, 0.63), (0.44, 0.57)))
+    assert all(answerability(holds, small, score) < 0.5 for holds, score in ((0.48, 0.30), (0.36, 0.25)))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from localrag.answer.prompts import check_prompt, documents_prompt
-from localrag.answer.survey.prompts import LEAF_GRAMMAR
+from localrag.answer.survey.leaf import LEAF_GRAMMAR
 from localrag.errors import ModelError
 from localrag.events import Delta, PromptRead
 from localrag.llm.batching import Prefix

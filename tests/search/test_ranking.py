@@ -23,15 +23,15 @@ LIBRARY: Any = SimpleNamespace(name="papers")
 
 
 def hit(
-    passage: int, joined: float, document: int = 1, position: int = 0, *, named: float = 0.0, newest: bool = False,
+    passage: int, found: float, document: int = 1, position: int = 0, *, named: float = 0.0, newest: bool = False,
     number: int | None = 1, library: Any = LIBRARY, **more: Any,
 ) -> Hit:  # fmt: skip
     row = Standing(passage, document, position, 0, 10, number)
-    return Hit(library, passage, joined, joined, 0.0, (Place(row, named, newest, one_of=named > 0),), **more)
+    return Hit(library, passage, found, found, (Place(row, named, newest, one_of=named > 0),), **more)
 
 
-def order(hits: list[Hit], most: int = 99, *, fair: bool = True) -> list[int]:
-    return [hit.passage for hit, _ in in_turn(hits, most, fair=fair)]
+def order(hits: list[Hit], most: int = 99) -> list[int]:
+    return [hit.passage for hit, _ in in_turn(hits, most)]
 
 
 # --- the order ----------------------------------------------------------------------------------------------
@@ -61,14 +61,6 @@ def test_equal_hits_come_in_the_order_of_their_ids_whatever_order_they_were_foun
         )
 
 
-def test_what_is_not_fair_is_the_order_of_scores() -> None:
-    dice = random.Random(2)
-    for _ in range(30):
-        hits = [hit(n, dice.random(), dice.randrange(4), dice.randrange(3), named=dice.random()) for n in range(30)]
-        by_score = [h.passage for h in sorted(hits, key=lambda h: -h.score)]
-        assert order(hits, fair=False) == by_score and order(hits, 7, fair=False) == by_score[:7]
-
-
 def test_every_hit_is_taken_once_and_worth_falls() -> None:
     dice = random.Random(3)
     for _ in range(30):
@@ -85,7 +77,6 @@ def test_of_several_documents_named_each_has_a_place_before_a_long_one_takes_all
     hits += [hit(100 + n, 0.50 - n / 1000, 2, n, named=0.5) for n in range(3)]
     hits += [hit(200 + n, 0.48 - n / 1000, 3, n, named=0.5) for n in range(3)]
     assert {n // 100 for n in order(hits, 15)} == {0, 1, 2}
-    assert {n // 100 for n in order(hits, 15, fair=False)} == {0}
 
 
 def test_a_document_that_is_not_named_may_have_all_places() -> None:
@@ -96,7 +87,7 @@ def test_a_document_that_is_not_named_may_have_all_places() -> None:
 def test_a_second_hit_of_a_page_costs_a_little_but_not_where_there_are_no_pages() -> None:
     pages = [hit(1, 0.5, 1, 0), hit(2, 0.499, 1, 0), hit(3, 0.49, 1, 1, number=2)]
     assert order(pages) == [1, 3, 2]
-    assert order([hit(h.passage, h.joined, 1, 0, number=None) for h in pages]) == [1, 2, 3]
+    assert order([hit(h.passage, h.score, 1, 0, number=None) for h in pages]) == [1, 2, 3]
 
 
 def test_a_place_in_another_library_is_another_page() -> None:
@@ -134,7 +125,7 @@ def hits_of(library: Editor, scores: dict[int, float]) -> list[Hit]:
     made = []
     for n, score in scores.items():
         places = [row for row in library.standing([chunks[n].passage_id]) if row.start == chunks[n].start]
-        made.append(Hit(library, chunks[n].passage_id, score, score, 0.0, tuple(map(Place, places[:1]))))
+        made.append(Hit(library, chunks[n].passage_id, score, score, tuple(map(Place, places[:1]))))
     return made
 
 
@@ -152,15 +143,15 @@ def test_neighbours_become_one_passage_with_the_text_of_the_page_and_its_spot(lo
 def test_neighbours_are_one_in_whatever_order_they_come_and_never_longer_than_is_read_well(
     long: Editor, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    assert ranking._MOST_JOINED == 2400
-    monkeypatch.setattr(ranking, "_MOST_JOINED", most)
+    assert ranking._MAX_JOINED == 2400
+    monkeypatch.setattr(ranking, "_MAX_JOINED", most)
     count = len([chunk for chunk in long.chunks_of(1) if chunk.position == 0])
     assert count > 12
     for seed in range(40):
         dice = random.Random(seed)
         chosen = dice.sample(range(count), dice.randrange(1, count + 1))
         hits = hits_of(long, {n: dice.random() for n in chosen})
-        found = passages(hits, 40, fair=False)
+        found = passages(hits, 40)
         for passage in found:
             assert passage.text == TEXT[passage.start : passage.end]
             assert passage.end - passage.start <= most
@@ -173,7 +164,7 @@ def test_neighbours_are_one_in_whatever_order_they_come_and_never_longer_than_is
 
 
 def test_what_joins_leaves_its_place_to_another(long: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranking, "_MOST_JOINED", 5000)
+    monkeypatch.setattr(ranking, "_MAX_JOINED", 5000)
     found = passages(hits_of(long, {0: 0.9, 2: 0.8, 1: 0.7, 8: 0.1}), 2)
     assert len(found) == 2 and found[0].score == 0.9
     assert found[1].start == long.chunks_of(1)[8].start

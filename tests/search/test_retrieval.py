@@ -5,14 +5,12 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
-from typing import Literal
 
 import pytest
 from asking import EMBEDDER, search
 
 from localrag.errors import NotFoundError
 from localrag.search import retrieval
-from localrag.search.retrieval import Method
 from localrag.store.library import Library
 from localrag.types import Passage
 
@@ -56,20 +54,6 @@ def test_every_passage_has_the_score_of_both_rankers(shelf: Shelf) -> None:
             abs=1e-5,
         )
         assert (passage.signals["lexical"] > 0) == (passage.document == "fish.txt")
-
-
-@pytest.mark.parametrize("name", ["dense", "lexical"])
-def test_one_ranker_alone_decides_where_it_is_asked_to(shelf: Shelf, name: Literal["dense", "lexical"]) -> None:
-    library = shelf("plain", {f"{n}.txt": f"{'heron ' * n} {'ibis ' * (9 - n)} {'owl ' * n * n}" for n in range(1, 9)})
-    found = search(library, "heron heron ibis", method=Method(name))
-    assert len({p.signals[name] for p in found}) > 4
-    assert [p.signals[name] for p in found] == sorted((p.signals[name] for p in found), reverse=True)
-
-
-def test_ranks_alone_decide_in_reciprocal_rank_fusion(shelf: Shelf) -> None:
-    library = shelf("zoo", ANIMALS)
-    found = search(library, "salmon stream", method=Method("rrf"))
-    assert found[0].document == "fish.txt" and found[0].score >= 1
 
 
 def test_a_stem_is_found_by_its_other_forms(shelf: Shelf) -> None:

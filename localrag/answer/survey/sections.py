@@ -1,7 +1,7 @@
-"""A long document cut into sections that a model can read whole: along headings, then pages, then paragraphs (pure).
+"""Cut a long document into sections that the model can read whole: along headings, then pages, then paragraphs.
 
-The same document and limit give the same sections. Sections follow each other without a gap; none is longer than the
-limit, as far as the text can be cut at white space.
+The same document and limit give the same sections. They follow each other without a gap; none is longer than the limit,
+as far as the text can be cut at white space.
 """
 
 from __future__ import annotations
@@ -9,18 +9,53 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from localrag.types import Page, place
+from localrag.answer import context
+from localrag.answer.context import Unit
+from localrag.answer.stages import Pair
+from localrag.llm.calibration import Calibration
+from localrag.llm.generation import Generator
+from localrag.settings import Settings
+from localrag.types import Filter, Page, Passage, place
 
 Count = Callable[[str], int]
 Apart = Literal["", "page", "chapter"]
 # What a question may call a part of a document, and how such parts are told apart.
 PARTS: Mapping[str, Apart] = {"chapter": "chapter", "section": "chapter", "page": "page"}
-# A piece of no heading of its own joins whatever stands before it.
+# Tokens that a summary takes, and that a prompt needs beside the text: rules, question, template.
+SUMMARY_TOKENS, _FRAME = 280, 256
+_MIN_ROOM = 128
+# The level of a piece without a heading, which joins whatever is before it.
 _NO_LEVEL = 99
+
+
+def room(model: Generator, settings: Settings, known: Calibration) -> int:
+    """Return the tokens of text that the model can use at once, by its calibration, its window and the settings."""
+    fits = model.window - SUMMARY_TOKENS - _FRAME
+    return max(_MIN_ROOM, min(settings.read_tokens, known.effective_tokens, fits))
+
+
+def units_of(pair: Pair, only: Filter, model: Generator, limit: int, parts: Apart = "") -> list[Unit]:
+    """Return a document as one unit where it fits, else as sections; always as sections where `parts` are wanted."""
+    library, document = pair
+    pages = context.pages_of(library, document, only)
+    text = context.whole_text([page for _, page in pages])
+    if not text.strip():
+        return []
+    passages = {passage.position: passage for passage in context.page_passages(library.name, document, pages)}
+    if model.count(text) <= limit and not parts:
+        return [Unit(pair, document.path, "", text, tuple(passages.values()))]
+    # Two sections that just do not fit together are worse than three of one size.
+    size = limit if parts else max(_MIN_ROOM, limit // 2)
+    sections = cut(pages, size, model.count, apart=parts)
+    return [
+        Unit(pair, f"{document.path}, {section.name or section.place or f'part {n} of {len(sections)}'}", section.place,
+             section.text, tuple(part(passages[span.position], span) for span in section.spans), section=True)
+        for n, section in enumerate(sections, 1)
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +67,14 @@ class Span:
     end: int
 
 
+def part(page: Passage, span: Span) -> Passage:
+    """Return a span of a page as a passage."""
+    return replace(page, text=page.text[span.start : span.end], start=span.start, end=span.end)
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A run of text: what it is called (its first heading, or ""), where it stands, its spans, text and tokens."""
+    """A run of text: its name (its first heading, or ""), its place, its spans, text and tokens."""
 
     name: str
     place: str
@@ -43,7 +83,7 @@ class Section:
     tokens: int
 
     def holds(self, position: int, start: int, end: int) -> bool:
-        """Whether more than half of a span lies in this section."""
+        """Return whether more than half of a span lies in this section."""
         own = [span for span in self.spans if span.position == position]
         return 2 * sum(max(0, min(end, span.end) - max(start, span.start)) for span in own) > end - start
 
@@ -57,25 +97,25 @@ class _Piece:
     level: int = _NO_LEVEL
 
 
-def cut(pages: Sequence[tuple[int, Page]], most: int, count: Count, *, apart: Apart = "") -> list[Section]:
-    """The sections of a document, in order.
+def cut(pages: Sequence[tuple[int, Page]], limit: int, count: Count, *, apart: Apart = "") -> list[Section]:
+    """Return the sections of a document, in order.
 
     Args:
         pages: (position, page) pairs, in order.
-        most: most tokens of a section.
-        count: tokens of a text.
-        apart: what never shares a section with what stands before it, however short: each "page", or each "chapter": a
-            page that is one, or else what stands under a heading of the highest rank that several have.
+        limit: maximum tokens of a section.
+        count: counts the tokens of a text.
+        apart: what always begins a section: each "page", or each "chapter", which is a page that is one, or else what
+            is under a heading of the highest level that several have.
     """
-    if most < 1:
-        raise ValueError(f"sections of {most} tokens hold no text")
+    if limit < 1:
+        raise ValueError(f"sections of {limit} tokens hold no text")
     by_position = dict(pages)
     pieces = [small for position, page in pages for piece in _by_heading(position, page, count)
-              for small in _fitting(piece, most, count)]  # fmt: skip
+              for small in _fitting(piece, limit, count)]  # fmt: skip
     begins = _begins(by_position, pieces, apart)
     sections: list[list[_Piece]] = []
     for piece in pieces:
-        if sections and piece not in begins and _joins(sections[-1], piece, most, bool(apart)):
+        if sections and piece not in begins and _joins(sections[-1], piece, limit, bool(apart)):
             sections[-1].append(piece)
         else:
             sections.append([piece])
@@ -83,7 +123,7 @@ def cut(pages: Sequence[tuple[int, Page]], most: int, count: Count, *, apart: Ap
 
 
 def _begins(pages: Mapping[int, Page], pieces: Sequence[_Piece], apart: Apart) -> set[_Piece]:
-    """The pieces that a section begins with in any case."""
+    """Return the pieces that always begin a section."""
     firsts = {piece for piece in pieces if piece.span.start == 0}
     if apart != "chapter":
         return firsts if apart == "page" else set()
@@ -95,26 +135,21 @@ def _begins(pages: Mapping[int, Page], pieces: Sequence[_Piece], apart: Apart) -
 
 
 def _by_heading(position: int, page: Page, count: Count) -> list[_Piece]:
-    """A page cut where its headings begin."""
-    heads = sorted((heading for heading in page.headings if 0 <= heading.start < len(page.text)),
-                   key=lambda heading: heading.start)  # fmt: skip
-    borders = sorted({0, *(heading.start for heading in heads), len(page.text)})
-    at = {heading.start: heading for heading in reversed(heads)}
+    """Cut a page where its headings begin."""
+    heads = {head.start: head for head in reversed(page.headings) if 0 <= head.start < len(page.text)}
     pieces = []
-    for start, end in pairwise(borders):
+    for start, end in pairwise(sorted({0, *heads, len(page.text)})):
         text = page.text[start:end]
         if text.strip():
-            head = at.get(start)
-            span = Span(position, start, end)
-            pieces.append(
-                _Piece(span, text, count(text), head.title if head else "", head.level if head else _NO_LEVEL)
-            )
+            head = heads.get(start)
+            title, level = (head.title, head.level) if head else ("", _NO_LEVEL)
+            pieces.append(_Piece(Span(position, start, end), text, count(text), title, level))
     return pieces
 
 
-def _fitting(piece: _Piece, most: int, count: Count) -> list[_Piece]:
-    """A piece that is too long, cut in halves at the paragraph, line, or space nearest to its middle, until all fit."""
-    if piece.tokens <= most or len(piece.text) < 2:
+def _fitting(piece: _Piece, limit: int, count: Count) -> list[_Piece]:
+    """Cut a piece that is too long in halves at the paragraph, line, or space nearest to its middle, until all fit."""
+    if piece.tokens <= limit or len(piece.text) < 2:
         return [piece]
     middle = _border(piece.text)
     first, second = piece.text[:middle], piece.text[middle:]
@@ -123,7 +158,7 @@ def _fitting(piece: _Piece, most: int, count: Count) -> list[_Piece]:
         _Piece(Span(piece.span.position, start, start + middle), first, count(first), piece.title, piece.level),
         _Piece(Span(piece.span.position, start + middle, piece.span.end), second, count(second)),
     )
-    return [small for half in halves for small in _fitting(half, most, count)]
+    return [small for half in halves for small in _fitting(half, limit, count)]
 
 
 def _border(text: str) -> int:
@@ -137,12 +172,12 @@ def _border(text: str) -> int:
     return middle
 
 
-def _joins(section: Sequence[_Piece], piece: _Piece, most: int, always: bool) -> bool:
-    """Whether a piece still belongs to the section before it: it fits, and begins nothing of the same rank."""
+def _joins(section: Sequence[_Piece], piece: _Piece, limit: int, always: bool) -> bool:
+    """Return whether a piece belongs to the section before it: it fits, and begins nothing of the same level."""
     tokens = sum(own.tokens for own in section)
-    if tokens + piece.tokens > most:
+    if tokens + piece.tokens > limit:
         return False
-    return always or piece.level > section[0].level or piece.level == _NO_LEVEL or 2 * tokens < most
+    return always or piece.level > section[0].level or piece.level == _NO_LEVEL or 2 * tokens < limit
 
 
 def _section(pieces: Sequence[_Piece], pages: Mapping[int, Page]) -> Section:
@@ -157,10 +192,6 @@ def _section(pieces: Sequence[_Piece], pages: Mapping[int, Page]) -> Section:
     name = next((piece.title for piece in pieces if piece.title), "")
     if first.unit == "chapter" and spans[0].start == 0:
         name = first.label or name
-    return Section(name, _place(pages[spans[0].position], pages[spans[-1].position]), tuple(spans), text,
-                   sum(piece.tokens for piece in pieces))  # fmt: skip
-
-
-def _place(first: Page, last: Page) -> str:
-    begins, ends = (place(page.number, page.label, (), page.unit) for page in (first, last))
-    return begins if begins == ends else f"{begins} to {ends}"
+    ends = [place(page.number, page.label, (), page.unit) for page in (first, pages[spans[-1].position])]
+    where = ends[0] if ends[0] == ends[1] else " to ".join(ends)
+    return Section(name, where, tuple(spans), text, sum(piece.tokens for piece in pieces))

@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 
 from localrag.answer import context
 from localrag.answer.exact.calculator import calculate
-from localrag.answer.question import Prompted, Question
+from localrag.answer.stages import Prompt, Query, Route
 from localrag.answer.table_qa import cells, date_calculation
 from localrag.answer.table_qa.cell_selection import Selector
 from localrag.answer.table_qa.cells import Cell, plain
@@ -60,20 +60,20 @@ _STATES_A_RESULT = re.compile(
 )
 
 
-def answer(asked: Question, prompted: Prompted, *, short: bool = False) -> Answer | None:
+def answer(query: Query, route: Route, prompt: Prompt, *, short: bool = False) -> Answer | None:
     """Return the calculated answer, or None if the question asks for none or its figures are in doubt.
 
     Args:
-        asked: the question.
-        prompted: with the passages whose figures may be taken.
+        query, route: the question, and the passages found for it.
+        prompt: with the passages whose figures may be taken.
         short: answer with the result alone; the working explains it.
     """
-    prompted = _with_unprompted_hits(asked, prompted)
-    passages = prompted.passages
+    prompt = _with_unprompted_hits(route, prompt)
+    passages = prompt.passages
     language = text_analysis.language(" ".join(passage.text[:4000] for passage in passages))
-    if (dates := date_calculation.calculate(asked.text, passages, language)) is not None:
-        return _date_answer(asked, prompted, dates, short)
-    request = parse_question(asked.text)
+    if (dates := date_calculation.calculate(query.text, passages, language)) is not None:
+        return _date_answer(query, route, prompt, dates, short)
+    request = parse_question(query.text)
     found = cells.find(passages) if request is not None else []
     if request is None or not found:
         return None
@@ -83,15 +83,15 @@ def answer(asked: Question, prompted: Prompted, *, short: bool = False) -> Answe
     result = work_out(request.kind, selected)
     if result is None or _is_stated(request, selected, passages, language):
         return None
-    return _table_answer(asked, prompted, request, selected, result, short)
+    return _table_answer(query, route, prompt, request, selected, result, short)
 
 
-def _with_unprompted_hits(asked: Question, prompted: Prompted) -> Prompted:
+def _with_unprompted_hits(route: Route, prompt: Prompt) -> Prompt:
     """Add the passages that were found and did not fit the prompt: code reads them at once."""
-    if asked.plan.kind != "retrieve":
-        return prompted
-    more = [hit for hit in asked.hits[:_MAX_PASSAGES] if hit not in prompted.passages]
-    return replace(prompted, passages=[*prompted.passages, *more])
+    if route.plan.kind != "retrieve":
+        return prompt
+    more = [hit for hit in route.hits[:_MAX_PASSAGES] if hit not in prompt.passages]
+    return replace(prompt, passages=[*prompt.passages, *more])
 
 
 def _about(passage: Passage) -> str:
@@ -227,35 +227,41 @@ def _number(value: Decimal) -> str:
 
 
 def _table_answer(
-    asked: Question, prompted: Prompted, request: Request, selected: Sequence[Cell], result: Result, short: bool
+    query: Query, route: Route, prompt: Prompt, request: Request, selected: Sequence[Cell], result: Result, short: bool
 ) -> Answer:  # fmt: skip
     figures = [
-        (cell.text, _citation(prompted.passages[cell.passage], cell.line, cell.stop, cell.end)) for cell in selected
+        (cell.text, _citation(prompt.passages[cell.passage], cell.line, cell.stop, cell.end)) for cell in selected
     ]
-    text = result.shown if short else _sentence(asked.text, request, selected, result)
+    text = result.shown if short else _sentence(query.text, request, selected, result)
     working = Working(result.expression, result.shown, float(result.value))
-    return _answer(asked, prompted, text, working, figures, request.kind)
+    return _answer(query, route, prompt, text, working, figures, request.kind)
 
 
-def _date_answer(asked: Question, prompted: Prompted, dates: DateResult, short: bool) -> Answer:
-    figures = [(at.text, _citation(prompted.passages[at.passage], at.first, at.stop, at.end)) for at in dates.mentions]
+def _date_answer(query: Query, route: Route, prompt: Prompt, dates: DateResult, short: bool) -> Answer:
+    figures = [(at.text, _citation(prompt.passages[at.passage], at.first, at.stop, at.end)) for at in dates.mentions]
     working = Working(dates.expression, dates.result, float(dates.days))
-    return _answer(asked, prompted, dates.result if short else dates.sentence, working, figures, "dates")
+    return _answer(query, route, prompt, dates.result if short else dates.sentence, working, figures, "dates")
 
 
 def _answer(
-    asked: Question, prompted: Prompted, text: str, working: Working, figures: Sequence[tuple[str, Citation]], kind: str
+    query: Query,
+    route: Route,
+    prompt: Prompt,
+    text: str,
+    working: Working,
+    figures: Sequence[tuple[str, Citation]],
+    kind: str,
 ) -> Answer:
     """Return a sentence with the markers of its figures, and the working."""
     citations: list[Citation] = []
     markers = [_marker(citation, citations) for _, citation in figures]
-    cited = context.placed(citations, prompted.passages, asked.libraries)
+    cited = context.placed(citations, prompt.passages, query.libraries)
     shown = tuple(Figure(text, cited[mark - 1].place, mark) for (text, _), mark in zip(figures, markers, strict=True))
     marks = "".join(f"[{mark}]" for mark in sorted(set(markers)))
-    asked.plan = replace(asked.plan, signals={**asked.plan.signals, "calculated": kind})
-    return asked.answer(
-        f"{text} {marks}.", True, model=None, citations=cited, context=prompted.context,
-        passages=tuple(context.cited_only(prompted.passages, cited)), workings=(replace(working, figures=shown),),
+    return Answer(
+        query.text, f"{text} {marks}.", True, route.plan.with_signals(calculated=kind),
+        citations=cited, context=prompt.context, looked_at=prompt.looked_at,
+        passages=tuple(context.cited_only(prompt.passages, cited)), workings=(replace(working, figures=shown),),
     )  # fmt: skip
 
 

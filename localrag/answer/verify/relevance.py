@@ -84,5 +84,5 @@ def _spans(passage: Passage) -> list[_Span]:
     for at, one in enumerate(found):
         beside = [i for i in (at - 1, at, at + 1) if 0 <= i < len(found) and found[i].paragraph == one.paragraph]
         near = frame.union(*(own[i] for i in beside))
-        spans.append(_Span(own[at], near, one.ordering, one.speaking, passage.text.startswith("|", one.start)))
+        spans.append(_Span(own[at], near, one.suspicious, one.speaking, passage.text.startswith("|", one.start)))
     return spans

@@ -15,7 +15,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import DataTable, Input, Static
 
-from localrag.answer.survey import survey_table, table_files
+from localrag.answer.survey import survey_table, table_export
 from localrag.answer.survey.survey_table import Line, Results
 from localrag.errors import LocalragError
 from localrag.tui.core import Core
@@ -251,7 +251,7 @@ class ResultsScreen(Screen[None]):
         )
 
         def write() -> None:
-            table_files.save(rows, path, question, record_of)
+            table_export.save(rows, path, question, record_of)
             deliver(self, self.Exported(f"Wrote {len(rows):,} row{'' if len(rows) == 1 else 's'} to {path}"))
 
         self.app.lanes["pages"].submit(write, lambda error: deliver(self, self.Exported("", error)))

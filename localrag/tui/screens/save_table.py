@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from localrag.answer.survey import table_files
+from localrag.answer.survey import table_export
 from localrag.errors import LocalragError
 from localrag.tui.inert import clean_line
 
@@ -33,7 +33,7 @@ class SaveTableScreen(ModalScreen[Path | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(Content.styled("Export the table", "bold"), classes="dialog-title")
-            yield Static(Content(f"{self._what}. The ending says as what: {', '.join(table_files.SUFFIXES)}"))
+            yield Static(Content(f"{self._what}. The ending says as what: {', '.join(table_export.SUFFIXES)}"))
             yield self._file
             yield self._problem
             yield Static(
@@ -50,7 +50,7 @@ class SaveTableScreen(ModalScreen[Path | None]):
             return
         path = Path(typed).expanduser()
         try:
-            table_files.check(path)
+            table_export.check(path)
         except LocalragError as error:
             self._say(f"{error.message}. {error.hint}")
             return

@@ -70,15 +70,13 @@ class Last:
     def ways(self) -> frozenset[PlanKind]:
         """All ways by which it was looked up."""
         plan = self.asked.view.plan
-        return self.tried if plan is None else self.tried | {plan.kind, plan.signals.get("escalated_from", plan.kind)}
+        return self.tried if plan is None else self.tried | {plan.kind}
 
     @property
     def next(self) -> Cost | None:
         """The way to try next."""
-        from localrag.answer import routing  # its patterns take the first frame 15 ms
-
         plan = self.asked.view.plan
-        return None if plan is None else routing.another(plan, self.ways)
+        return None if plan is None else plan.another(self.ways)
 
 
 class Asking(Vertical):

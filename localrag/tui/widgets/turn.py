@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 def get_ready() -> None:
     """Import what the first answer needs, which the first screen would have to wait for."""
-    import localrag.answer.routing
     import localrag.answer.survey.quantities
     import localrag.answer.verify.annotations
     import localrag.tui.screens.results

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from localrag.answer.survey.asking import Leaf
-from localrag.answer.survey.joining import join
-from localrag.answer.survey.leaf import leaf_question
+from localrag.answer.survey.leaf import Leaf
+from localrag.answer.survey.leaf_question import leaf_question
+from localrag.answer.survey.survey import join
 from localrag.types import Citation, Document
 
 

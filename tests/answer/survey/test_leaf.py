@@ -1,162 +1,232 @@
-"""From the question of the whole to that of one document: a table of forms, and what must stand in a document."""
+"""One document of a survey: its verdict is weighed before anything is written, and quotes are looked up."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
 import pytest
+from fakes import ScriptedGenerator
 
-from localrag.answer.survey.leaf import LeafQuestion, leaf_question, nations, required
+from localrag.answer.survey import leaf as leaves
+from localrag.answer.survey.leaf import Leaf, Material, Verdict
+from localrag.answer.survey.leaf_question import leaf_question
+from localrag.llm.generation import Weighed
+from localrag.llm.llama import LlamaGenerator
+from localrag.models.store import ModelStore
+from localrag.settings import load_settings
+from localrag.types import Document, Message, Passage, Usage
 
-EXISTENCE = [
-    ("Which contracts have a non-compete clause?", "Does this contract have a non-compete clause?"),
-    ("Which contracts renew automatically?", "Does this contract renew automatically?"),
-    ("Which contract renews automatically?", "Does this contract renew automatically?"),
-    ("Which policy applies to contractors?", "Does this policy apply to contractors?"),
-    ("Which of these agreements were signed in 2019?", "Was this agreement signed in 2019?"),
-    ("Which agreements are governed by the law of Delaware?", "Is this agreement governed by the law of Delaware?"),
-    ("Which contracts can be terminated for convenience?", "Can this contract be terminated for convenience?"),
-    ("Which employment contracts contain a bonus clause?", "Does this employment contract contain a bonus clause?"),
-    ("List all contracts that mention arbitration.", "Does this contract mention arbitration?"),
-    ("Find every agreement governed by German law.", "Is this agreement governed by German law?"),
-    ("Show me all letters from Jane Doe.", "Is this letter from Jane Doe?"),
-    ("Are there any leases that allow pets?", "Does this lease allow pets?"),
-    ("Do any of the contracts have an audit clause?", "Does this contract have an audit clause?"),
-    ("In which contracts is there a penalty?", "Is there a penalty in this contract?"),
-    ("Could you tell me which NDAs cover affiliates?", "Does this NDA cover affiliates?"),
-    ("Which contracts expiring soon?", "Does this contract expire soon?"),
-    ("Which contracts obtained consent?", "Is this one of the contracts that obtained consent?"),
-]
-VALUE = [
-    ("What is the governing law of each contract?", "What is the governing law of this contract?"),
-    ("What does each lease say about pets?", "What does this lease say about pets?"),
-    ("When does each contract expire?", "When does this contract expire?"),
-    ("Who signed each of the agreements?", "Who signed this agreement?"),
-    ("For each contract, what is the notice period?", "What is the notice period in this contract?"),
-    ("List the rent of every lease", "What is the rent of this lease?"),
-]
-ORDERED = [
-    ("Which contract has the longest notice period?", "What is the notice period of this contract?", "greatest"),
-    ("Which contract has the highest fee?", "What is the fee of this contract?", "greatest"),
-    ("Which lease sets the lowest rent?", "What is the rent of this lease?", "least"),
-    ("Which contract expires first?", "When does this contract expire?", "least"),
-    ("Which agreement is the oldest?", "What is the date of this agreement?", "least"),
-    ("Which contract runs the longest?", "How long does this contract run?", "greatest"),
-]
+PLAIN = Verdict(least=0.0, standing=1.0, certain=4.0)
+RENEWS = leaf_question("Which contracts renew each year?")
+LAW = leaf_question("What is the governing law of each contract?")
+DOCUMENT = Document(1, "/root", "a.txt", "", "hash", 1, 1, 1, 1, False)
 
 
-@pytest.mark.parametrize(("whole", "one"), EXISTENCE)
-def test_a_question_for_those_that_do_becomes_a_question_of_yes_and_no(whole: str, one: str) -> None:
-    leaf = leaf_question(whole)
-    assert (leaf.kind, leaf.text, leaf.negated, leaf.count) == ("existence", one, False, False)
+@dataclass(slots=True)
+class Sure(ScriptedGenerator):
+    """Weighs by the words of the passage: how sure it is of yes, from 0 to 1."""
+
+    shares: dict[str, float] = field(default_factory=dict)
+
+    def weigh(self, messages: Sequence[Message], options: Sequence[str], **rest: Any) -> Iterator[Any]:
+        self.prompts.append(tuple(messages))
+        told = "".join(message.whole for message in messages)
+        share = next((share for words, share in self.shares.items() if words in told), 0.05)
+        yield Weighed((share, 1 - share), Usage(prompt=10))
 
 
-@pytest.mark.parametrize(("whole", "one"), VALUE)
-def test_a_question_of_each_becomes_a_question_of_this_one(whole: str, one: str) -> None:
-    leaf = leaf_question(whole)
-    assert (leaf.kind, leaf.text, leaf.order) == ("value", one, "")
-
-
-@pytest.mark.parametrize(("whole", "one", "order"), ORDERED)
-def test_which_comes_first_is_asked_as_a_value_and_sorted_by_code(whole: str, one: str, order: str) -> None:
-    leaf = leaf_question(whole)
-    assert (leaf.kind, leaf.text, leaf.order) == ("value", one, order)
-
-
-def test_how_many_counts() -> None:
-    leaf = leaf_question("How many of the leases allow subletting?")
-    assert leaf == LeafQuestion(
-        "existence", "Does this lease allow subletting?", "allow subletting", "lease", count=True
+def passages(*texts: str) -> tuple[Passage, ...]:
+    return tuple(
+        Passage("papers", "a.txt", n, None, (), text, 100, 100 + len(text), 1.0, 1) for n, text in enumerate(texts, 1)
     )
 
 
-@pytest.mark.parametrize(
-    ("whole", "one"),
-    [
-        ("Which leases do not allow pets?", "Does this lease allow pets?"),
-        ("Which contracts haven't been signed?", "Has this contract been signed?"),
-        ("Which contracts have no termination clause?", "Does this contract have a termination clause?"),
-        ("Which contracts lack an indemnity?", "Does this contract have an indemnity?"),
-    ],
-)
-def test_a_question_for_those_that_do_not_is_asked_straight_and_turned_round_by_code(whole: str, one: str) -> None:
-    leaf = leaf_question(whole)
-    assert (leaf.text, leaf.negated) == (one, True)
+def reply(found: bool = True, answer: str = "yes", quote: str = "") -> str:
+    return json.dumps({"found": found, "answer": answer, "quote": quote})
 
 
-def test_limits_are_taken_out_of_the_question_for_code_to_compare() -> None:
-    for whole, one, how in [
-        (
-            "Which contracts have a notice period of more than 60 days?",
-            "What is the notice period of this contract?",
-            "more",
-        ),
-        ("List all invoices over 500 euros.", "What is the total amount of this invoice?", "more"),
-        ("Which NDAs last at least 3 years?", "How long does this NDA last?", "at least"),
-        ("Which contracts expire before 2025?", "When does this contract expire?", "less"),
-        ("Which agreements were signed after May 2020?", "When was this agreement signed?", "more"),
-    ]:
-        leaf = leaf_question(whole)
-        assert leaf.test is not None, whole
-        assert (leaf.kind, leaf.text, leaf.test.how) == ("value", one, how)
-    assert leaf_question("Which contracts have at least two parties?").test is None
+def told(model: ScriptedGenerator) -> list[str]:
+    return ["".join(message.whole for message in prompt) for prompt in model.prompts]
 
 
-def test_several_fields_make_a_table() -> None:
-    leaf = leaf_question("List the parties, effective date and term of every contract.")
-    assert (leaf.kind, leaf.columns, leaf.noun) == ("fields", ("parties", "effective date", "term"), "contract")
-    leaf = leaf_question("Make a table of parties, dates and amounts")
-    assert (leaf.kind, leaf.columns, leaf.noun) == ("fields", ("parties", "dates", "amounts"), "document")
+def run(leaf: Any, material: Material, model: ScriptedGenerator, **rest: Any) -> Leaf:
+    made = leaves.ask(leaf, "papers", DOCUMENT, material, model, verdict=PLAIN, **rest)
+    assert made is not None
+    return made
 
 
-def test_summaries_are_told_apart_by_whether_each_is_wanted() -> None:
-    assert (leaf_question("Summarise every chapter").kind, leaf_question("Summarise every chapter").each) == (
-        "summary",
-        True,
-    )
-    assert leaf_question("Summarise every chapter").noun == "chapter"
-    assert not leaf_question("Please summarize this contract.").each
-    assert not leaf_question("Give me a short summary of this folder").each
+def test_nothing_is_written_where_no_passage_says_so() -> None:
+    model = Sure(script=[("", reply())])
+    leaf = run(RENEWS, Material(passages("It ends in May.", "Rent is due.")), model)
+    assert (leaf.found, leaf.answer, leaf.citation) == (False, "", None)
+    assert len(model.prompts) == 2 and not any("JSON" in text for text in told(model))
+    assert leaf.likelihood == pytest.approx(0.05)
 
 
-def test_a_question_of_another_form_is_put_as_it_is() -> None:
-    for question in ("Welche Verträge enden 2024?", "Compare the notice periods of the contracts", "Pets?"):
-        leaf = leaf_question(question)
-        assert (leaf.kind, leaf.text, leaf.topic) == ("open", question, question)
+def test_each_passage_is_judged_by_itself_and_the_best_one_is_quoted() -> None:
+    model = Sure(shares={"renews each year": 0.9}, script=[("", reply(quote="renews each year"))])
+    leaf = run(RENEWS, Material(passages("It ends in May.", "It renews each year.")), model)
+    assert leaf.found and leaf.citation is not None
+    assert (leaf.citation.page, leaf.citation.quote) == (2, "renews each year")
+    judged, second, writing = told(model)
+    assert "It ends" in judged and "renews each year." not in judged and "It ends" not in second
+    assert "It ends" not in writing and "JSON" in writing
 
 
-def test_names_years_and_quoted_words_must_stand_there() -> None:
-    assert required('Which contracts mention "force majeure"?') == ("force majeure",)
-    assert required("Which contracts were signed by Tess Orlo in 2019?") == ("Tess Orlo", "2019")
-    assert required("Which agreements are governed by the law of New York?") == ("New York",)
-    assert required("Which Northwind policies cover dental care?") == ("Northwind",)
-    assert required("Which invoices bill 12,500 euros?") == ("12,500",)
+def test_a_sure_passage_ends_the_reading() -> None:
+    model = Sure(shares={"renews each year": 0.99}, script=[("", reply())])
+    run(RENEWS, Material(passages("It renews each year.", "It ends in May.")), model)
+    assert len(model.prompts) == 2
 
 
-def test_what_a_document_may_write_otherwise_is_not_required() -> None:
-    for question in (
-        "Which contracts are governed by German law?",  # the laws of Germany
-        "Which contracts follow the GDPR?",  # General Data Protection Regulation
-        "Which contracts have a notice period of 30 days?",  # one month
-        "Which letters were sent in May?",
-        "Which Contracts Have A Non-Compete Clause?",
-    ):
-        assert required(question) == (), question
+def test_where_a_document_stands_among_the_others_moves_its_verdict() -> None:
+    for standing, found in ((-2.0, False), (0.0, False), (2.0, True)):
+        model = Sure(shares={"May": 0.3}, script=[("", reply())])
+        assert run(RENEWS, Material(passages("It ends in May."), standing=standing), model).found is found
 
 
-def test_only_yes_and_no_requires_names() -> None:
-    assert leaf_question("What does each contract say about Delaware?").required == ()
-    assert leaf_question("Which contracts mention Delaware?").required == ("Delaware",)
+def test_what_is_read_and_asked_shares_all_but_its_end() -> None:
+    model = Sure(shares={"year": 0.99}, script=[("", reply())])
+    run(RENEWS, Material(passages("It renews each year.")), model)
+    weighed, written = model.prompts
+    assert weighed[:-1] == written[:-1] and weighed[-1].text == written[-1].text
+    assert weighed[-1].tail != written[-1].tail
 
 
-def test_words_to_look_up_leave_out_the_frame() -> None:
-    assert leaf_question("Which contracts have a non-compete clause?").topic == "non-compete clause"
-    assert leaf_question("What is the governing law of each contract?").topic == "governing law"
+def test_a_value_is_read_from_all_passages_together() -> None:
+    model = Sure(shares={"Kansas": 0.8}, script=[("", reply(answer="Kansas", quote="the laws of Kansas"))])
+    leaf = run(LAW, Material(passages("It ends in May.", "Governed by the laws of Kansas.")), model)
+    assert (leaf.found, leaf.answer) == (True, "Kansas") and len(model.prompts) == 2
+    assert not run(LAW, Material(passages("Governed by the laws of Kansas.")), model, answer_from=0.9).found
 
 
-def test_a_nation_may_stand_by_its_adjective_or_its_name() -> None:
-    made = leaf_question("Which contracts are governed by Irish law?")
-    assert made.required == () and made.either == (("Irish", "Ireland"),)
-    assert nations("Which contracts are under English law or Dutch courts?") == (
-        ("English", "England"), ("Dutch", "Netherlands", "Holland"),
-    )  # fmt: skip
-    assert leaf_question("Which contracts are in English?").either == ()
-    assert leaf_question("Which contracts renew?").either == ()
+def test_a_quote_is_the_documents_own_at_its_place() -> None:
+    model = Sure(shares={"year": 0.9}, script=[("", reply(quote="RENEWS  each\nyear."))])
+    leaf = run(RENEWS, Material(passages("It renews each year for one year.")), model)
+    assert leaf.citation is not None and leaf.citation.quote == "renews each year" and not leaf.dropped
+    assert (leaf.citation.start, leaf.citation.end) == (103, 119)
+
+
+def test_an_invented_quote_is_dropped_and_code_shows_the_sentence_instead() -> None:
+    model = Sure(shares={"year": 0.9}, script=[("", reply(answer="renews each year", quote="renews every day"))])
+    leaf = run(RENEWS, Material(passages("Rent is due. It renews each year for one year.")), model)
+    assert leaf.found and leaf.dropped
+    assert leaf.citation is not None and leaf.citation.quote == "It renews each year for one year."
+
+
+def test_a_required_name_stands_in_or_beside_the_quote() -> None:
+    question = leaf_question("Which contracts are governed by the law of Delaware?")
+    text = "Governed by these laws. They are those of Delaware. Rent is due. Buyer shall pay. Seller shall ship."
+    for quote, shown in (("Governed by these laws", "Governed by these laws"),
+                         ("Seller shall ship", "They are those of Delaware.")):  # fmt: skip
+        model = Sure(shares={"Delaware": 0.9}, script=[("", reply(quote=quote))])
+        leaf = run(question, Material(passages(text)), model)
+        assert leaf.citation is not None and leaf.citation.quote == shown
+
+
+def test_a_name_that_stands_apart_from_what_is_sought_costs_likelihood() -> None:
+    sought = "governed by the law of Delaware"
+    assert leaves.together(["Delaware"], sought, "Construed under the laws of Delaware. Rent is due.")
+    assert not leaves.together(["Delaware"], sought, "Acme, a Delaware corporation. The law is kind.")
+    assert leaves.together(["Delaware"], "Delaware", "Acme, a Delaware corporation.")
+    question = leaf_question("Which contracts are governed by the law of Delaware?")
+    for loose, found in ((False, True), (True, False)):
+        model = Sure(shares={"Delaware": 0.7}, script=[("", reply())])
+        assert run(question, Material(passages("A Delaware corporation."), loose=loose), model).found is found
+
+
+def test_what_is_no_answer_in_the_shape_counts_as_nothing_found() -> None:
+    for text in ("not json", '{"found": true', "[]", '{"found": true, "answer": "x"}', '"text"', ""):
+        model = Sure(shares={"year": 0.9}, script=[("", text)])
+        leaf = run(RENEWS, Material(passages("It renews each year.")), model)
+        assert (leaf.found, leaf.citation) == (False, None), text
+
+
+def test_a_written_no_takes_the_yes_back() -> None:
+    for answer, found in (("No.", False), ("No renewal without notice", True)):
+        model = Sure(shares={"year": 0.9}, script=[("", reply(answer=answer))])
+        assert run(RENEWS, Material(passages("It renews each year.")), model).found is found
+
+
+def test_a_document_without_text_is_not_put_before_the_model() -> None:
+    model = Sure()
+    leaf = run(RENEWS, Material((), "whole"), model)
+    assert (leaf.found, leaf.read, leaf.likelihood) == (False, "whole", None) and model.prompts == []
+
+
+def test_a_warm_document_is_laid_out_as_read_lays_it_out() -> None:
+    from localrag.answer import prompts as prompt
+
+    text = "It renews each year."
+    model = Sure(shares={"year": 0.9}, script=[("", reply())])
+    run(RENEWS, Material(passages(text), "whole", text), model)
+    (expected, *_) = prompt.documents_prompt("Anything?", [("a.txt", text)])
+    assert all(prompt[0].stable == expected.stable for prompt in model.prompts)
+
+
+def test_a_table_keeps_only_values_that_stand_in_the_text() -> None:
+    question = leaf_question("List the tenant, rent and deposit of each lease")
+    text = "The tenant is Tess Orlo. The rent is EUR 48,000 a year."
+    values = json.dumps({"tenant": "Tess Orlo", "rent": "EUR 48,000", "deposit": "nine pelicans"})
+    model = Sure(script=[("", values)])
+    leaf = run(question, Material(passages(text)), model)
+    assert dict(leaf.fields) == {"tenant": "Tess Orlo", "rent": "EUR 48,000", "deposit": ""}
+    assert leaf.found and leaf.dropped and leaf.citation is not None
+    assert leaf.citation.quote == "The tenant is Tess Orlo."
+    columns = [
+        "library",
+        "document",
+        "found",
+        "answer",
+        "tenant",
+        "rent",
+        "deposit",
+        "place",
+        "quote",
+        "read",
+        "likelihood",
+        "why_not",
+        "page",
+        "start",
+        "end",
+    ]
+    assert list(leaf.to_row()) == columns
+
+
+def test_stopped_there_is_no_leaf() -> None:
+    class Stopped(Sure):
+        def weigh(self, messages: Sequence[Message], options: Sequence[str], **rest: Any) -> Iterator[Any]:
+            yield Weighed((), Usage())
+
+    assert leaves.ask(RENEWS, "papers", DOCUMENT, Material(passages("x")), Stopped()) is None
+
+
+def test_scores_count_against_the_background_of_the_other_documents() -> None:
+    best, *rest = leaves.standings([0.9, *[0.3, 0.31, 0.29] * 10])
+    assert best > 1.5 and all(value < 0 for value in rest)
+    assert leaves.standings([0.9, 0.1, 0.1]) == [0.0] * 3  # of so few there is none
+    assert leaves.standings([0.4] * 6) == [0.0] * 6
+    few, many = (leaves.standings([9.0, *[0.1] * n])[0] for n in (4, 50))
+    assert 0 < few < many <= 2.0
+
+
+# --- with a real model --------------------------------------------------------------------------------------
+
+
+@pytest.mark.model
+def test_a_real_model_keeps_to_the_shape_and_reads_a_passage_once() -> None:
+    installed = ModelStore(load_settings()).get("smollm2-135m-instruct")
+    model = LlamaGenerator(installed.id, installed.path, threads=1)
+    text = "The tenant is Tess Orlo. The rent is EUR 48,000 a year. The lease renews each year for one year."
+    table = run(leaf_question("List the tenant and rent of each lease"), Material(passages(text)), model)
+    assert set(table.fields) == {"tenant", "rent"}
+    # This model knows nothing of contracts, so it is let say yes to anything.
+    easy = Verdict(least=-20.0, standing=0.0, certain=30.0)
+    leaf = leaves.ask(RENEWS, "papers", DOCUMENT, Material(passages(text)), model, verdict=easy)
+    assert leaf is not None and leaf.likelihood is not None and leaf.usage.generated > 0
+    fresh = leaf.usage.prompt - leaf.usage.reused
+    assert leaf.usage.reused >= model.count(text) and fresh < leaf.usage.prompt / 2 + 60
+    model.close()

@@ -1,232 +1,238 @@
-"""One document of a survey: its verdict is weighed before anything is written, and quotes are looked up."""
+"""A survey from its question to its answer, over libraries on the disk, with fakes in place of models."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 from fakes import ScriptedGenerator
 
-from localrag.answer.survey import asking
-from localrag.answer.survey.asking import Leaf, Material, Verdict
-from localrag.answer.survey.leaf import leaf_question
-from localrag.llm.generation import Weighed
-from localrag.llm.llama import LlamaGenerator
-from localrag.models.store import ModelStore
-from localrag.settings import load_settings
-from localrag.types import Document, Message, Passage, Usage
+from localrag.answer.assistant import Assistant
+from localrag.events import Answered, Delta, Event, Surveyed
+from localrag.store.library import Library
+from localrag.types import Answer, Filter, Message
 
-PLAIN = Verdict(least=0.0, standing=1.0, certain=4.0)
-RENEWS = leaf_question("Which contracts renew each year?")
-LAW = leaf_question("What is the governing law of each contract?")
-DOCUMENT = Document(1, "/root", "a.txt", "", "hash", 1, 1, 1, 1, False)
+Shelf = Callable[..., Library]
+FILLER = " ".join(f"Clause {n} settles matter number {n} between the parties and nothing else." for n in range(400))
 
 
-@dataclass(slots=True)
-class Sure(ScriptedGenerator):
-    """Weighs by the words of the passage: how sure it is of yes, from 0 to 1."""
-
-    shares: dict[str, float] = field(default_factory=dict)
-
-    def weigh(self, messages: Sequence[Message], options: Sequence[str], **rest: Any) -> Iterator[Any]:
-        self.prompts.append(tuple(messages))
-        told = "".join(message.whole for message in messages)
-        share = next((share for words, share in self.shares.items() if words in told), 0.05)
-        yield Weighed((share, 1 - share), Usage(prompt=10))
-
-
-def passages(*texts: str) -> tuple[Passage, ...]:
-    return tuple(
-        Passage("papers", "a.txt", n, None, (), text, 100, 100 + len(text), 1.0, 1) for n, text in enumerate(texts, 1)
-    )
+def ask(assistant: Assistant, question: str, library: str, **options: Any) -> tuple[list[Event], Answer]:
+    events = list(assistant.ask(question, libraries=[library], mode="survey", **options))
+    last = events[-1]
+    assert isinstance(last, Answered)
+    return events, last.answer
 
 
 def reply(found: bool = True, answer: str = "yes", quote: str = "") -> str:
     return json.dumps({"found": found, "answer": answer, "quote": quote})
 
 
-def told(model: ScriptedGenerator) -> list[str]:
-    return ["".join(message.whole for message in prompt) for prompt in model.prompts]
+def told(models: Any) -> list[str]:
+    return ["".join(message.whole for message in prompt) for prompt in models.generator.prompts]
 
 
-def run(leaf: Any, material: Material, model: ScriptedGenerator, **rest: Any) -> Leaf:
-    made = asking.ask(leaf, "papers", DOCUMENT, material, model, verdict=PLAIN, **rest)
-    assert made is not None
-    return made
+def test_a_required_name_that_stands_nowhere_costs_no_model(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("law", {"a.txt": "Governed by the law of Kansas.", "b.txt": f"{FILLER} Governed by the law of Delaware."})
+    models.generator.script = [("", reply(quote="Governed by the law of Delaware"))]
+    _, answer = ask(assistant, "Which agreements are governed by the law of Delaware?", "law")
+    assert [(row["document"], row["found"], row["read"]) for row in answer.table] == [
+        ("a.txt", False, "whole"), ("b.txt", True, "passages"),
+    ]  # fmt: skip
+    assert not any("Kansas" in text for text in told(models))
+    assert [citation.document for citation in answer.citations] == ["b.txt"]
 
 
-def test_nothing_is_written_where_no_passage_says_so() -> None:
-    model = Sure(script=[("", reply())])
-    leaf = run(RENEWS, Material(passages("It ends in May.", "Rent is due.")), model)
-    assert (leaf.found, leaf.answer, leaf.citation) == (False, "", None)
-    assert len(model.prompts) == 2 and not any("JSON" in text for text in told(model))
-    assert leaf.likelihood == pytest.approx(0.05)
+def test_the_law_of_a_nation_that_is_named_nowhere_costs_no_model(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("law", {"a.txt": "Governed by the law of Kansas.", "b.txt": "Governed by the laws of Ireland."})
+    yes = json.dumps({"found": True, "answer": "Irish law", "quote": "Governed by the laws of Ireland"})
+    models.generator.script = [("", yes)]
+    _, answer = ask(assistant, "Which contracts are governed by Irish law?", "law")
+    assert [row["found"] for row in answer.table] == [False, True]
+    assert not any("Kansas" in message.whole for told in models.generator.prompts for message in told)
 
 
-def test_each_passage_is_judged_by_itself_and_the_best_one_is_quoted() -> None:
-    model = Sure(shares={"renews each year": 0.9}, script=[("", reply(quote="renews each year"))])
-    leaf = run(RENEWS, Material(passages("It ends in May.", "It renews each year.")), model)
-    assert leaf.found and leaf.citation is not None
-    assert (leaf.citation.page, leaf.citation.quote) == (2, "renews each year")
-    judged, second, writing = told(model)
-    assert "It ends" in judged and "renews each year." not in judged and "It ends" not in second
-    assert "It ends" not in writing and "JSON" in writing
-
-
-def test_a_sure_passage_ends_the_reading() -> None:
-    model = Sure(shares={"renews each year": 0.99}, script=[("", reply())])
-    run(RENEWS, Material(passages("It renews each year.", "It ends in May.")), model)
-    assert len(model.prompts) == 2
-
-
-def test_where_a_document_stands_among_the_others_moves_its_verdict() -> None:
-    for standing, found in ((-2.0, False), (0.0, False), (2.0, True)):
-        model = Sure(shares={"May": 0.3}, script=[("", reply())])
-        assert run(RENEWS, Material(passages("It ends in May."), standing=standing), model).found is found
-
-
-def test_what_is_read_and_asked_shares_all_but_its_end() -> None:
-    model = Sure(shares={"year": 0.99}, script=[("", reply())])
-    run(RENEWS, Material(passages("It renews each year.")), model)
-    weighed, written = model.prompts
-    assert weighed[:-1] == written[:-1] and weighed[-1].text == written[-1].text
-    assert weighed[-1].tail != written[-1].tail
-
-
-def test_a_value_is_read_from_all_passages_together() -> None:
-    model = Sure(shares={"Kansas": 0.8}, script=[("", reply(answer="Kansas", quote="the laws of Kansas"))])
-    leaf = run(LAW, Material(passages("It ends in May.", "Governed by the laws of Kansas.")), model)
-    assert (leaf.found, leaf.answer) == (True, "Kansas") and len(model.prompts) == 2
-    assert not run(LAW, Material(passages("Governed by the laws of Kansas.")), model, answer_from=0.9).found
-
-
-def test_a_quote_is_the_documents_own_at_its_place() -> None:
-    model = Sure(shares={"year": 0.9}, script=[("", reply(quote="RENEWS  each\nyear."))])
-    leaf = run(RENEWS, Material(passages("It renews each year for one year.")), model)
-    assert leaf.citation is not None and leaf.citation.quote == "renews each year" and not leaf.dropped
-    assert (leaf.citation.start, leaf.citation.end) == (103, 119)
-
-
-def test_an_invented_quote_is_dropped_and_code_shows_the_sentence_instead() -> None:
-    model = Sure(shares={"year": 0.9}, script=[("", reply(answer="renews each year", quote="renews every day"))])
-    leaf = run(RENEWS, Material(passages("Rent is due. It renews each year for one year.")), model)
-    assert leaf.found and leaf.dropped
-    assert leaf.citation is not None and leaf.citation.quote == "It renews each year for one year."
-
-
-def test_a_required_name_stands_in_or_beside_the_quote() -> None:
-    question = leaf_question("Which contracts are governed by the law of Delaware?")
-    text = "Governed by these laws. They are those of Delaware. Rent is due. Buyer shall pay. Seller shall ship."
-    for quote, shown in (("Governed by these laws", "Governed by these laws"),
-                         ("Seller shall ship", "They are those of Delaware.")):  # fmt: skip
-        model = Sure(shares={"Delaware": 0.9}, script=[("", reply(quote=quote))])
-        leaf = run(question, Material(passages(text)), model)
-        assert leaf.citation is not None and leaf.citation.quote == shown
-
-
-def test_a_name_that_stands_apart_from_what_is_sought_costs_likelihood() -> None:
-    sought = "governed by the law of Delaware"
-    assert asking.together(["Delaware"], sought, "Construed under the laws of Delaware. Rent is due.")
-    assert not asking.together(["Delaware"], sought, "Acme, a Delaware corporation. The law is kind.")
-    assert asking.together(["Delaware"], "Delaware", "Acme, a Delaware corporation.")
-    question = leaf_question("Which contracts are governed by the law of Delaware?")
-    for loose, found in ((False, True), (True, False)):
-        model = Sure(shares={"Delaware": 0.7}, script=[("", reply())])
-        assert run(question, Material(passages("A Delaware corporation."), loose=loose), model).found is found
-
-
-def test_what_is_no_answer_in_the_shape_counts_as_nothing_found() -> None:
-    for text in ("not json", '{"found": true', "[]", '{"found": true, "answer": "x"}', '"text"', ""):
-        model = Sure(shares={"year": 0.9}, script=[("", text)])
-        leaf = run(RENEWS, Material(passages("It renews each year.")), model)
-        assert (leaf.found, leaf.citation) == (False, None), text
-
-
-def test_a_written_no_takes_the_yes_back() -> None:
-    for answer, found in (("No.", False), ("No renewal without notice", True)):
-        model = Sure(shares={"year": 0.9}, script=[("", reply(answer=answer))])
-        assert run(RENEWS, Material(passages("It renews each year.")), model).found is found
-
-
-def test_a_document_without_text_is_not_put_before_the_model() -> None:
-    model = Sure()
-    leaf = run(RENEWS, Material((), "whole"), model)
-    assert (leaf.found, leaf.read, leaf.likelihood) == (False, "whole", None) and model.prompts == []
-
-
-def test_a_warm_document_is_laid_out_as_read_lays_it_out() -> None:
-    from localrag.answer import prompts as prompt
-
-    text = "It renews each year."
-    model = Sure(shares={"year": 0.9}, script=[("", reply())])
-    run(RENEWS, Material(passages(text), "whole", text), model)
-    (expected, *_) = prompt.documents_prompt("Anything?", [("a.txt", text)])
-    assert all(prompt[0].stable == expected.stable for prompt in model.prompts)
-
-
-def test_a_table_keeps_only_values_that_stand_in_the_text() -> None:
-    question = leaf_question("List the tenant, rent and deposit of each lease")
-    text = "The tenant is Tess Orlo. The rent is EUR 48,000 a year."
-    values = json.dumps({"tenant": "Tess Orlo", "rent": "EUR 48,000", "deposit": "nine pelicans"})
-    model = Sure(script=[("", values)])
-    leaf = run(question, Material(passages(text)), model)
-    assert dict(leaf.fields) == {"tenant": "Tess Orlo", "rent": "EUR 48,000", "deposit": ""}
-    assert leaf.found and leaf.dropped and leaf.citation is not None
-    assert leaf.citation.quote == "The tenant is Tess Orlo."
-    columns = [
-        "library",
-        "document",
-        "found",
-        "answer",
-        "tenant",
-        "rent",
-        "deposit",
-        "place",
-        "quote",
-        "read",
-        "likelihood",
-        "why_not",
-        "page",
-        "start",
-        "end",
+def test_short_documents_are_read_whole_and_long_ones_in_passages_which_is_said(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("two", {"long.txt": FILLER, "short.txt": "Rent is due. Dogs are welcome."})
+    models.generator.weights = [("", "no")]
+    _, answer = ask(assistant, "Which leases allow dogs?", "two")
+    assert {row["document"]: row["read"] for row in answer.table} == {"long.txt": "passages", "short.txt": "whole"}
+    assert [item.reason for item in answer.not_read] == [
+        "1 document was not read whole, only the passages that fit best"
     ]
-    assert list(leaf.to_row()) == columns
+    assert any("Rent is due. Dogs are welcome." in text for text in told(models))
 
 
-def test_stopped_there_is_no_leaf() -> None:
-    class Stopped(Sure):
-        def weigh(self, messages: Sequence[Message], options: Sequence[str], **rest: Any) -> Iterator[Any]:
-            yield Weighed((), Usage())
-
-    assert asking.ask(RENEWS, "papers", DOCUMENT, Material(passages("x")), Stopped()) is None
-
-
-def test_scores_count_against_the_background_of_the_other_documents() -> None:
-    best, *rest = asking.standings([0.9, *[0.3, 0.31, 0.29] * 10])
-    assert best > 1.5 and all(value < 0 for value in rest)
-    assert asking.standings([0.9, 0.1, 0.1]) == [0.0] * 3  # of so few there is none
-    assert asking.standings([0.4] * 6) == [0.0] * 6
-    few, many = (asking.standings([9.0, *[0.1] * n])[0] for n in (4, 50))
-    assert 0 < few < many <= 2.0
+def test_the_likeliest_document_is_asked_first_and_the_table_keeps_the_librarys_order(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    texts = {f"{n}.txt": f"{FILLER[: 4000 + n]}" for n in range(4)} | {"zz.txt": FILLER + " Dogs and cats may be kept."}
+    shelf("pets", texts)
+    models.generator.weights = [("", "no")]
+    events, answer = ask(assistant, "Which leases say that dogs and cats may be kept?", "pets")
+    asked = [event.row["document"] for event in events if isinstance(event, Surveyed)]
+    assert asked[0] == "zz.txt" and [row["document"] for row in answer.table] == sorted(texts)
 
 
-# --- with a real model --------------------------------------------------------------------------------------
+def test_stopped_in_the_middle_it_says_what_was_asked_and_what_was_not(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    shelf("many", {f"{n}.txt": "Dogs are welcome." for n in range(4)})
+    models.generator.script = [("", reply())]
+    done: list[Event] = []
+    last: Event | None = None
+    for event in assistant.ask(
+        "Which leases allow dogs?", libraries=["many"], mode="survey", stop=lambda: len(done) >= 2
+    ):
+        if isinstance(event, Surveyed):
+            done.append(event)
+        last = event
+    assert isinstance(last, Answered)
+    answer = last.answer
+    assert answer.stopped and answer.answer.startswith("2 of 4 documents were asked. 2 of 2 leases answer")
+    assert len(answer.table) == 2
+    assert sorted(item.document for item in answer.not_read) == ["2.txt", "3.txt"]
 
 
-@pytest.mark.model
-def test_a_real_model_keeps_to_the_shape_and_reads_a_passage_once() -> None:
-    installed = ModelStore(load_settings()).get("smollm2-135m-instruct")
-    model = LlamaGenerator(installed.id, installed.path, threads=1)
-    text = "The tenant is Tess Orlo. The rent is EUR 48,000 a year. The lease renews each year for one year."
-    table = run(leaf_question("List the tenant and rent of each lease"), Material(passages(text)), model)
-    assert set(table.fields) == {"tenant", "rent"}
-    # This model knows nothing of contracts, so it is let say yes to anything.
-    easy = Verdict(least=-20.0, standing=0.0, certain=30.0)
-    leaf = asking.ask(RENEWS, "papers", DOCUMENT, Material(passages(text)), model, verdict=easy)
-    assert leaf is not None and leaf.likelihood is not None and leaf.usage.generated > 0
-    fresh = leaf.usage.prompt - leaf.usage.reused
-    assert leaf.usage.reused >= model.count(text) and fresh < leaf.usage.prompt / 2 + 60
-    model.close()
+def test_a_warm_document_is_read_whole_from_its_state(
+    assistant: Assistant, models: Any, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf("warm", {"long.txt": FILLER})
+    monkeypatch.setattr(assistant, "_cached_tokens", lambda documents: 5000)
+    models.generator.weights = [("", "no")]
+    models.generator.window = 100_000
+    _, answer = ask(assistant, "Which leases allow dogs?", "warm")
+    assert answer.table[0]["read"] == "whole" and not any("were not read" in item.reason for item in answer.not_read)
+    assert all(FILLER in "".join(prompt[0].stable) for prompt in models.generator.prompts)
+
+
+def test_a_table_of_fields_looks_each_field_up(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("leases", {"a.txt": f"The tenant is Tess Orlo. {FILLER} The deposit is EUR 900."})
+    models.generator.script = [("", json.dumps({"tenant": "Tess Orlo", "deposit": "EUR 900"}))]
+    _, answer = ask(assistant, "List the tenant and deposit of every lease", "leases")
+    (row,) = answer.table
+    assert (row["tenant"], row["deposit"]) == ("Tess Orlo", "EUR 900")
+    (text,) = told(models)
+    assert "The tenant is Tess Orlo." in text and "The deposit is EUR 900." in text
+
+
+def test_only_the_pages_asked_about_are_searched_for_a_name(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("paged", {"a.pdf": ["The law of Delaware.", "The law of Kansas."]})
+    models.generator.script = [("", reply())]
+    question = "Which agreements are governed by the law of Delaware?"
+    assert ask(assistant, question, "paged", documents=Filter(pages=(1, 1)))[1].found
+    assert not ask(assistant, question, "paged", documents=Filter(pages=(2, 2)))[1].found
+
+
+def test_chapters_are_asked_where_the_question_is_about_chapters(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    library = shelf("book", {"a.pdf": ["Dogs bark.", "Cats sleep.", "Dogs run."]})
+    models.generator.weights = [("Cats", "no")]
+    models.generator.script = [("bark", reply(quote="Dogs bark.")), ("run", reply(quote="Dogs run."))]
+    _, answer = ask(assistant, "Which pages mention dogs?", "book")
+    assert [(row["part"], row["found"], row["quote"]) for row in answer.table] == [
+        ("p. 1", True, "Dogs bark"), ("p. 2", False, ""), ("p. 3", True, "Dogs run"),
+    ]  # fmt: skip
+    assert answer.answer.startswith("2 of 3 pages answer") and "- a.pdf, p. 1: yes [1]" in answer.answer
+    for citation in answer.citations:
+        page = library.pages(library.document("a.pdf").id)[(citation.page or 0) - 1]
+        assert page.text[citation.start : citation.end] == citation.quote
+
+
+# --- summaries ----------------------------------------------------------------------------------------------
+
+
+class Reader(ScriptedGenerator):
+    """Answers by the first pattern found in all that it was told: a document stands in the first message."""
+
+    def generate(self, messages: Sequence[Message], **rest: Any) -> Iterator[Any]:
+        yield from super().generate([Message("user", "".join(message.whole for message in messages))], **rest)
+
+
+CHAPTERS = ["One. Dogs are kept on a lead.", "Two. Cats are not admitted."]
+
+
+def test_a_document_that_fits_is_summarised_whole(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("book", {"a.pdf": CHAPTERS})
+    models.generator.script = [("", "Dogs are kept on a lead and cats are not admitted.")]
+    events, answer = ask(assistant, "Summarise this document", "book")
+    assert len(models.generator.prompts) == 1 and answer.found
+    assert answer.answer.startswith("Dogs are kept on a lead and cats are not admitted")
+    assert {citation.page for citation in answer.citations} <= {1, 2} and answer.citations
+    assert "".join(event.text for event in events if isinstance(event, Delta)).strip() == (
+        "Dogs are kept on a lead and cats are not admitted."
+    )
+    assert [event.total for event in events if isinstance(event, Surveyed)] == [1]
+
+
+def test_key_points_are_a_summary_too(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("book", {"a.pdf": CHAPTERS})
+    models.generator.script = [("", "Dogs are kept on a lead.")]
+    _, answer = ask(assistant, "What are the key points of this document?", "book")
+    assert "Summarise this document" in told(models)[0] and "key points" in told(models)[0]
+    assert answer.answer == "Dogs are kept on a lead [1]."
+
+
+def test_a_long_document_is_summarised_by_sections_and_these_are_joined(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    pages = [f"Dogs of hall {n} are kept on a lead. " + FILLER[:2500] for n in range(8)]
+    shelf("book", {"a.pdf": pages})
+    models.generator = Reader(window=1400, script=[("Summaries of the parts", "Dogs are kept on a lead."),
+                               ("hall 0", "Dogs of hall 0 are kept on a lead."), ("", "Clauses settle matters.")])  # fmt: skip
+    events, answer = ask(assistant, "Summarise this document", "book")
+    sections = [event for event in events if isinstance(event, Surveyed)]
+    assert len(sections) > 1 and len(answer.table) == len(sections)
+    assert answer.table[0]["place"].startswith("p. 1")
+    assert answer.answer.startswith("Dogs are kept on a lead [1]")
+    assert [(citation.page, citation.quote) for citation in answer.citations] == [
+        (1, "Dogs of hall 0 are kept on a lead.")
+    ]
+    joined = told(models)[-1]
+    assert "Summaries of the parts" in joined and FILLER[:200] not in joined
+
+
+def test_a_folder_is_summarised_from_its_documents_and_every_quote_stands_in_them(
+    assistant: Assistant, models: Any, shelf: Shelf
+) -> None:
+    library = shelf("book", {"dogs.txt": "Dogs are kept on a lead.", "cats.txt": "Cats are not admitted."})
+    models.generator = Reader(script=[("Summaries of the parts", "Dogs are kept on a lead. Cats are not admitted."),
+                               ("Document: dogs", "Dogs are kept on a lead."), ("", "Cats are not admitted.")])  # fmt: skip
+    _, answer = ask(assistant, "Summarise this folder", "book")
+    first, *rest = answer.answer.split("\n\n")
+    assert first == "Dogs are kept on a lead [1]. Cats are not admitted [2]." and len(rest) == 2
+    assert [citation.marker for citation in answer.citations] == [1, 2, 3, 4]
+    for citation in answer.citations:
+        page = library.pages(library.document(citation.document).id)[0]
+        assert page.text[citation.start : citation.end] == citation.quote
+
+
+def test_each_document_by_itself_gets_no_summary_of_all(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("book", {"dogs.txt": "Dogs are kept on a lead.", "cats.txt": "Cats are not admitted."})
+    models.generator = Reader(script=[("Document: dogs", "Dogs are kept on a lead."), ("", "Cats are not admitted.")])
+    _, answer = ask(assistant, "Summarise each of these documents", "book")
+    assert answer.answer.split("\n\n") == [
+        "cats.txt: Cats are not admitted [1].",
+        "dogs.txt: Dogs are kept on a lead [2].",
+    ]
+    assert not any("Summaries of the parts" in text for text in told(models))
+
+
+def test_a_stopped_summary_says_which_parts_are_missing(assistant: Assistant, models: Any, shelf: Shelf) -> None:
+    shelf("book", {"a.txt": "Dogs are kept.", "b.txt": "Cats are kept.", "c.txt": "Mice are kept."})
+    models.generator.script = [("", "Animals are kept.")]
+    done: list[Event] = []
+    last: Event | None = None
+    for event in assistant.ask("Summarise this folder", libraries=["book"], mode="survey", stop=lambda: len(done) >= 2):
+        if isinstance(event, Surveyed):
+            done.append(event)
+        last = event
+    assert isinstance(last, Answered) and last.answer.stopped
+    assert last.answer.answer.startswith("2 of 3 parts were read")
+    assert [item.document for item in last.answer.not_read] == ["c.txt"]

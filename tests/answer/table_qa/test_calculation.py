@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from localrag.answer.question import Prompted, Question
+from localrag.answer.stages import Prompt, Query, Route
 from localrag.answer.table_qa import calculation, cells
 from localrag.answer.table_qa.calculation import work_out
 from localrag.answer.table_qa.cell_selection import Selector
@@ -47,8 +47,8 @@ def passage(text: str = REPORT, document: str = "harrow.md", header: str = "") -
 
 
 def ask(question: str, *passages: Passage) -> Answer | None:
-    asked = Question(question, [], Filter(), [], (), lambda: False, plan=Plan("retrieve", ""))
-    return calculation.answer(asked, Prompted([], passages or (passage(),)))
+    query, route = Query(question, [], Filter(), []), Route(Plan("retrieve", ""))
+    return calculation.answer(query, route, Prompt([], passages or (passage(),)))
 
 
 CALCULATED = {
@@ -221,9 +221,9 @@ def test_the_line_above_a_table_names_its_rows() -> None:
 
 
 def test_passages_that_did_not_fit_the_prompt_are_read() -> None:
-    asked = Question("What was the change in yarn from 2020 to 2021?", [], Filter(), [], (), lambda: False)
-    asked.hits = [passage("Nothing of the kind.", "letter.md"), passage()]
-    answer = calculation.answer(asked, Prompted([], asked.hits[:1]))
+    query = Query("What was the change in yarn from 2020 to 2021?", [], Filter(), [])
+    route = Route(Plan("retrieve", ""), hits=(passage("Nothing of the kind.", "letter.md"), passage()))
+    answer = calculation.answer(query, route, Prompt([], route.hits[:1]))
     assert answer is not None and [item.document for item in answer.passages] == ["harrow.md"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.answer.question import Prompted, Question
+from localrag.answer.stages import Prompt, Query, Route
 from localrag.answer.table_qa import calculation, date_calculation
 from localrag.types import Answer, Filter, Passage, Plan
 
@@ -19,8 +19,8 @@ def passage(text: str = LEASE) -> Passage:
 
 
 def ask(question: str, text: str = LEASE) -> Answer | None:
-    asked = Question(question, [], Filter(), [], (), lambda: False, plan=Plan("retrieve", ""))
-    return calculation.answer(asked, Prompted([], (passage(text),)))
+    query, route = Query(question, [], Filter(), []), Route(Plan("retrieve", ""))
+    return calculation.answer(query, route, Prompt([], (passage(text),)))
 
 
 COUNTED = {

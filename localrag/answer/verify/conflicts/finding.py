@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from localrag.answer.question import Question
+from localrag.answer.stages import Pair
 from localrag.answer.verify.citations import LONGEST_QUOTE
 from localrag.answer.verify.conflicts import amending, relating
 from localrag.answer.verify.conflicts.amending import Spot
@@ -42,7 +42,7 @@ class _Told:
         return (self.date if dated else "", self.rank)
 
 
-def shown(asked: Question, answer: Answer) -> Answer:
+def shown(answer: Answer, documents: Sequence[Pair]) -> Answer:
     """The answer with its conflicts, and with a citation for each side of them.
 
     Where it rests on the earlier alone, its text says so too.
@@ -53,10 +53,10 @@ def shown(asked: Question, answer: Answer) -> Answer:
     conflicts: list[Conflict] = []
     seen: list[frozenset[tuple[int, Spot]]] = []
     of: dict[str, Related] = {}
-    for library, document, own in _cited(asked, answer.citations):
+    for library, document, own in _cited(documents, answer.citations):
         with library.snapshot():
             if library.name not in of:
-                among = [other for where, other in asked.documents if where is library]
+                among = [other for where, other in documents if where is library]
                 of[library.name] = Related(library, among)
             for sides in _conflicts(library, document, of[library.name], own):
                 places = frozenset((side.document.id, side.spot) for side in sides)
@@ -70,9 +70,11 @@ def shown(asked: Question, answer: Answer) -> Answer:
     return replace(answer, answer=text, citations=tuple(citations), conflicts=tuple(conflicts))
 
 
-def _cited(asked: Question, citations: Sequence[Citation]) -> Iterator[tuple[Library, Document, list[Citation]]]:
+def _cited(
+    documents: Sequence[Pair], citations: Sequence[Citation]
+) -> Iterator[tuple[Library, Document, list[Citation]]]:
     """The documents that are cited, each with its citations."""
-    named = {(library.name, document.path): (library, document) for library, document in asked.documents}
+    named = {(library.name, document.path): (library, document) for library, document in documents}
     for key in list(dict.fromkeys((citation.library, citation.document) for citation in citations))[:_MOST_DOCUMENTS]:
         if key in named:
             yield *named[key], [item for item in citations if (item.library, item.document) == key]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from localrag.answer.survey.table_files import valued, written
+from localrag.answer.survey.table_export import valued, written
 from localrag.errors import UsageError
 
 ROWS = [

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.answer.survey import prompts
-from localrag.answer.survey.leaf import leaf_question
+from localrag.answer.survey import leaf as prompts
+from localrag.answer.survey import summary
+from localrag.answer.survey.leaf_question import leaf_question
 from localrag.types import Passage
 
 PASSAGE = Passage("papers", "a.txt", 1, None, (), "It renews each year.", 0, 20, 1.0, header="| Term |")
@@ -16,7 +17,7 @@ def test_the_question_stands_only_at_the_end() -> None:
     told = prompts.passage_prompt(leaf.noun, [PASSAGE])
     assert told[-1].text.endswith("| Term |\nIt renews each year.") and not told[-1].tail
     for tail in (prompts.says_so(leaf, "this passage"), prompts.write(leaf, "this passage")):
-        asked = prompts.asking(told, tail)
+        asked = prompts.with_tail(told, tail)
         assert asked[-1].text == told[-1].text and "Does this lease renew?" in asked[-1].tail
         assert asked[-1].whole.endswith(tail)
 
@@ -35,9 +36,9 @@ def test_a_columns_key_can_stand_in_a_grammar() -> None:
 @pytest.mark.parametrize("form", ["summary", "joined"])
 def test_a_summary_keeps_to_what_was_asked_for(form: str) -> None:
     if form == "summary":
-        told = prompts.summary_prompt("this document", "a.txt", "Text.", "two sentences", "Summarise the risks")
+        told = summary.summary_prompt("this document", "a.txt", "Text.", "two sentences", "Summarise the risks")
         assert told[0].stable[0].endswith("Document: a.txt\n\nText.\n\n")
     else:
-        told = prompts.joined_prompt("a.txt", [("p. 1", "One."), ("p. 2", "Two.")], "two sentences", "Summarise")
+        told = summary.joined_prompt("a.txt", [("p. 1", "One."), ("p. 2", "Two.")], "two sentences", "Summarise")
         assert "p. 1: One.\n\np. 2: Two." in told[-1].text
     assert "two sentences" in told[-1].text and "Summarise" in told[-1].text

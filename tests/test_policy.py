@@ -199,9 +199,9 @@ def test_a_half_encrypted_library_counts_as_plain(rule, models, folder, settings
 
     api.open_library("papers", settings=settings, create=True).ingest(folder({"a.txt": "one"}))
     rule("require_encryption = true")
-    _, secret = keyrings.new_recovery()
+    secret = keyrings.RecoveryKey.new()
     steps = encrypt.encrypt(
-        settings.library_dir("papers"), lambda keyring, key: keyring.with_random(key, "me", secret), lambda: False
+        settings.library_dir("papers"), lambda keyring, key: keyring.with_credential(key, "me", secret), lambda: False
     )
     next(steps)
     with pytest.raises(PolicyRefused):

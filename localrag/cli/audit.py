@@ -164,8 +164,8 @@ def export_command(out: Path, libraries: Sequence[str], recipients: Recipients |
     data = (
         _json_lines(rows).encode() if lines else table_export.written([_flat(row) for row in rows], form, "Audit log")
     )
-    storage.write_bytes(out, data if recipients is None else recipients.seal(data))
-    sealed = {"sealed_for": list(recipients.names)} if recipients else {}
+    storage.write_bytes(out, data if recipients is None else recipients.encrypt(data))
+    sealed = {"encrypted_for": list(recipients.names)} if recipients else {}
     audit.record(settings.audit_file, "export", None, what="audit", lines=len(rows), **sealed)
     click.echo(f"Wrote {len(rows):,} entries to {str(out)!r}.", err=True)
 

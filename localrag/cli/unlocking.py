@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from localrag.security.encryption.keyring import Credential, Key, Keyring
 
 TRIES = 3
+Result = TypeVar("Result")
 _given: Path | None = None
 _fits_not: set[bytes] = set()  # keys that the key file does not open; a passphrase in it takes half a second to try
 
@@ -96,36 +98,45 @@ def credential_in(file: Path) -> Credential:
     Raises:
         StorageError, UsageError: it cannot be read, or holds nothing.
     """
-    from localrag.security.encryption.keyring import credential
+    from localrag.security.encryption.keyring import parse_key_file
 
     try:
-        return credential(file.read_bytes())
+        return parse_key_file(file.read_bytes())
     except OSError as error:
         raise StorageError(f"the key file {str(file)!r} cannot be read: {error.strerror}", "Check the path.") from None
 
 
 def typed(name: str, keyring: Keyring) -> Credential:
-    """A passphrase or recovery key that opens the keyring, asked for until one does.
+    """A passphrase or recovery key that opens the keyring, asked for at the terminal.
 
     Raises:
-        KeyRequired: three times none did.
+        KeyRequired: none of three did.
     """
-    from localrag.security.encryption import keyring as keyrings
-    from localrag.security.encryption.keyring import Passphrase
+    from localrag.security.encryption.keyring import Passphrase, RecoveryKey
 
-    for left in reversed(range(TRIES)):
-        text = getpass.getpass(f"Passphrase or recovery key of {name!r}: ")
+    def opens(text: str) -> Credential:
         credential: Credential = Passphrase(text)
         with suppress(UsageError):
-            credential = keyrings.recovery(text)
+            credential = RecoveryKey.parse(text)
+        keyring.unlock(credential)
+        return credential
+
+    return tried(f"Passphrase or recovery key of {name!r}: ", opens)
+
+
+def tried(prompt: str, use: Callable[[str], Result]) -> Result:
+    """Ask for a passphrase, up to three times, until `use` accepts it; return its result.
+
+    Raises:
+        KeyRequired: it accepted none.
+    """
+    for left in reversed(range(TRIES)):
         try:
-            keyring.unlock(credential)
+            return use(getpass.getpass(prompt))
         except KeyRequired as error:
             if not left:
                 raise
             click.echo(f"{error.message}; try again.", err=True)
-        else:
-            return credential
     raise AssertionError("the last try returns or raises")
 
 

@@ -60,7 +60,7 @@ def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> 
     """Encrypt a library's folder, or go on with that; returns a new recovery key, where one was made."""
     from localrag.ingest import sync as ingesting
     from localrag.lifecycle import encrypt
-    from localrag.security.encryption import keyring as keyrings
+    from localrag.security.encryption.keyring import Passphrase, RecoveryKey
 
     words: str | None = None
     file = unlocking.key_file()
@@ -70,13 +70,10 @@ def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> 
 
     def hand_out(keyring: Keyring, key: Key) -> Keyring:
         nonlocal words
-        if credential is not None:
-            keyring = keyring.with_credential(key, _FIRST, credential)
-        else:
-            keyring = keyring.with_passphrase(key, _FIRST, passphrase)
+        keyring = keyring.with_credential(key, _FIRST, credential or Passphrase(passphrase))
         if recovery:
-            words, secret = keyrings.new_recovery()
-            keyring = keyring.with_random(key, "recovery", secret)
+            made = RecoveryKey.new()
+            words, keyring = str(made), keyring.with_credential(key, "recovery", made)
         return keyring
 
     with ingesting.writing(folder, name), interruptible() as stop:
@@ -137,7 +134,7 @@ def _status_line(row: dict[str, Any]) -> str:
     "add",
     epilog="""\b
 Examples:
-  localrag vault add contracts anna --public lr1-…
+  localrag vault add contracts anna --public age1…
   localrag vault add contracts server --with-key server.key
   localrag vault add contracts deputy --passphrase
   localrag vault add contracts paper --recovery""",
@@ -155,7 +152,7 @@ def add_command(
 ) -> None:  # fmt: skip
     """Let HOLDER open the encrypted library NAME, by a means of their own."""
     from localrag.lifecycle import encrypt
-    from localrag.security.encryption import keyring as keyrings
+    from localrag.security.encryption.keyring import Passphrase, RecoveryKey
 
     if sum((public is not None, with_key is not None, passphrase, recovery)) != 1:
         raise UsageError("how shall they open it?", "Give one of --public, --with-key, --passphrase, --recovery.")
@@ -164,13 +161,14 @@ def add_command(
     def changed(keyring: Keyring, key: Key) -> Keyring:
         nonlocal words
         if public is not None:
-            return keyring.with_person(key, holder, public)
+            return keyring.with_public_key(key, holder, public)
         if with_key is not None:
             return keyring.with_credential(key, holder, unlocking.credential_in(with_key))
         if passphrase:
-            return keyring.with_passphrase(key, holder, unlocking.new_passphrase(holder))
-        words, secret = keyrings.new_recovery()
-        return keyring.with_random(key, holder, secret)
+            return keyring.with_credential(key, holder, Passphrase(unlocking.new_passphrase(holder)))
+        made = RecoveryKey.new()
+        words = str(made)
+        return keyring.with_credential(key, holder, made)
 
     encrypt.change(_folder(name), changed)
     if as_json:
@@ -254,18 +252,19 @@ def key_file_command(file: Path) -> None:
 @vault_command.command("identity", epilog="\b\nExamples:\n  localrag vault identity ~/.localrag.identity")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def identity_command(file: Path) -> None:
-    """Print the public key of the identity in FILE, which is made where it is missing.
+    """Print the public key of the key file FILE, which is made if it is missing.
 
-    Whoever holds a library's key can add you by the public key; the file, as --key-file, then opens it.
+    Others can encrypt exports for the public key, or add it to a library; FILE, as --key-file, then opens both. It is a
+    key of the tool `age`, too.
     """
     from localrag.security.encryption import keyring as keyrings
-    from localrag.security.encryption.keyring import Identity
+    from localrag.security.encryption.keyring import SecretKey
 
     if not file.exists():
-        _new(file, keyrings.new_identity())
+        _new(file, keyrings.new_key_file())
     credential = unlocking.credential_in(file)
-    if not isinstance(credential, Identity):
-        raise UsageError(f"{str(file)!r} holds no identity", "Name a file that is not there yet.")
+    if not isinstance(credential, SecretKey):
+        raise UsageError(f"{str(file)!r} holds no key", "Name a file that is not there yet.")
     click.echo(credential.public)
 
 
@@ -273,18 +272,18 @@ def identity_command(file: Path) -> None:
     "open",
     epilog="""\b
 Examples:
-  localrag vault open notice.docx.sealed
-  localrag vault open audit.csv.sealed --key-file ~/.localrag.identity
-  localrag vault open audit.csv.sealed -o - | head""",
+  localrag vault open notice.docx.age
+  localrag vault open audit.csv.age --key-file ~/.localrag.identity
+  localrag vault open audit.csv.age -o - | head""",
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("-o", "--output", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True),
-              help="Where to write it; - prints it. Beside FILE, without .sealed, if left out.")  # fmt: skip
+              help="Where to write it; - prints it. Beside FILE, without .age, if left out.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace the file if it is there already.")
 def open_command(file: Path, output: Path | None, force: bool) -> None:
-    """Decrypt FILE, an export that was made with --encrypt or --encrypt-for.
+    """Decrypt FILE, an export made with --encrypt or --encrypt-for, or another file in the age format.
 
-    With --key-file by a key or your identity, else by its passphrase, which is asked for.
+    Give the key with --key-file; a passphrase is asked for.
     """
     from localrag.errors import StorageError
     from localrag.security import storage
@@ -301,19 +300,24 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
     except OSError as error:
         raise StorageError(f"{str(file)!r} cannot be read: {error.strerror}", "Check the path.") from None
 
-    def unlock(keyring: Keyring) -> Key:
-        try:
-            return unlocking.asked_for(file, keyring, True)
-        except KeyRequired as error:
-            holders = ", ".join(f"{shown(one.name)} ({one.kind})" for one in keyring.holders)
-            raise KeyRequired(error.message, f"It was sealed for: {holders}. A key is given with --key-file.") from None
-
-    content = age.opened(data, unlock)
+    content = _decrypted(file.name, data)
     if printed:
         click.echo(content, nl=False)
         return
     storage.write_bytes(target, content)
     click.echo(f"Wrote {target}", err=True)
+
+
+def _decrypted(name: str, data: bytes) -> bytes:
+    from localrag.security.encryption import age
+    from localrag.security.encryption.keyring import Passphrase
+
+    key_file = unlocking.key_file()
+    if key_file is not None:
+        return age.decrypt(data, unlocking.credential_in(key_file))
+    if not age.needs_passphrase(data):
+        raise KeyRequired(f"{name!r} is encrypted for a key", "Give the key with --key-file FILE.")
+    return unlocking.tried(f"Passphrase of {name!r}: ", lambda text: age.decrypt(data, Passphrase(text)))
 
 
 def _new(file: Path, data: bytes) -> None:

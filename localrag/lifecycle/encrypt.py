@@ -69,8 +69,8 @@ def rotate(folder: Path, credential: Credential, stop: Callable[[], bool]) -> It
         key = Key.new()
         fresh = keyrings.new_keyring(key, old)
         for holder in before.holders:
-            if holder.kind == "person":
-                fresh = fresh.with_person(key, holder.name, str(holder.made["public"]))
+            if holder.kind == "public key":
+                fresh = fresh.with_public_key(key, holder.name, str(holder.made["public"]))
             elif before.opens(holder, credential):
                 fresh = fresh.with_credential(key, holder.name, credential)
         _write(folder, _some(fresh), key)
@@ -81,7 +81,9 @@ def rotate(folder: Path, credential: Credential, stop: Callable[[], bool]) -> It
 def left_behind(keyring: Keyring, credential: Credential) -> tuple[str, ...]:
     """The holders who have to be added again after a rotation by the one with this credential."""
     return tuple(
-        holder.name for holder in keyring.holders if holder.kind != "person" and not keyring.opens(holder, credential)
+        holder.name
+        for holder in keyring.holders
+        if holder.kind != "public key" and not keyring.opens(holder, credential)
     )
 
 

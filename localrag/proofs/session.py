@@ -80,11 +80,12 @@ def _encrypt(folder: Path) -> None:
     """Encrypt the library to be, by a key that nobody keeps, where the policy wants it so."""
     from localrag.lifecycle import encrypt
     from localrag.security import storage
-    from localrag.security.encryption import keyring as keyrings
+    from localrag.security.encryption.keyring import RecoveryKey
 
     storage.make_dir(folder)
-    _, secret = keyrings.new_recovery()
-    for _ in encrypt.encrypt(folder, lambda keyring, key: keyring.with_random(key, "proof", secret), lambda: False):
+    for _ in encrypt.encrypt(
+        folder, lambda keyring, key: keyring.with_credential(key, "proof", RecoveryKey.new()), lambda: False
+    ):
         pass
 
 

@@ -104,9 +104,9 @@ def test_the_record_of_a_locked_library_is_named_and_keeps_no_other_from_being_s
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
-    _, secret = keyrings.new_recovery()
+    secret = keyrings.RecoveryKey.new()
     people = settings.library_dir("people")
-    for _ in encrypt.encrypt(people, lambda keyring, key: keyring.with_random(key, "me", secret), lambda: False):
+    for _ in encrypt.encrypt(people, lambda keyring, key: keyring.with_credential(key, "me", secret), lambda: False):
         pass
     unlocked.forget()
     shown = run("audit", "show")

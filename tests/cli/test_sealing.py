@@ -41,7 +41,7 @@ def run(*words: str, fails: type[LocalragError] | None = None) -> Result:
 
 @pytest.fixture
 def public(here: Path) -> str:
-    return run("vault", "identity", "anna.identity").stdout.strip()
+    return run("vault", "identity", "anna.key").stdout.strip()
 
 
 @pytest.fixture
@@ -54,16 +54,16 @@ def test_a_conversation_is_sealed_for_a_public_key_and_opened_by_its_identity(
     conversation: None, public: str, here: Path, settings: Settings
 ) -> None:
     run("sessions", "export", "last", "--encrypt-for", public)
-    (sealed,) = here.glob("*.sealed")
+    (sealed,) = here.glob("*.age")
     assert "merger" not in sealed.name and b"31 May 2030" not in sealed.read_bytes()
-    run("vault", "open", sealed.name, "--key-file", "anna.identity")
+    run("vault", "open", sealed.name, "--key-file", "anna.key")
     assert "31 May 2030" in sealed.with_name(sealed.stem).read_text() and sealed.stem.endswith(".md")
     assert "is there already" in str(run("vault", "open", sealed.name, fails=UsageError).exception)
     (entry,) = audit.entries(settings.audit_file)
-    assert entry.details["sealed_for"] == [public[:12]]
+    assert entry.details["encrypted_for"] == [public[:12]]
     run("vault", "key-file", "other.key")
-    error = run("vault", "open", sealed.name, "-o", "-", "--key-file", "other.key", fails=KeyRequired).exception
-    assert isinstance(error, KeyRequired) and public[:12] in error.hint
+    run("vault", "open", sealed.name, "-o", "-", "--key-file", "other.key", fails=KeyRequired)
+    run("vault", "open", sealed.name, "-o", "-", fails=KeyRequired)
 
 
 def test_a_passphrase_is_asked_for_twice_and_opens_it(
@@ -74,8 +74,8 @@ def test_a_passphrase_is_asked_for_twice_and_opens_it(
     typed = iter(["correct horse"] * 3)
     monkeypatch.setattr(getpass, "getpass", lambda prompt: next(typed))
     run("sessions", "export", "last", "-o", "notice.json", "--encrypt")
-    assert [path.name for path in here.iterdir()] == ["notice.json.sealed"]
-    assert json.loads(run("vault", "open", "notice.json.sealed", "-o", "-").stdout)["title"]
+    assert [path.name for path in here.iterdir()] == ["notice.json.age"]
+    assert json.loads(run("vault", "open", "notice.json.age", "-o", "-").stdout)["title"]
 
 
 def test_tables_and_records_are_sealed_too(
@@ -84,21 +84,21 @@ def test_tables_and_records_are_sealed_too(
     shelf("contracts", {"a.txt": "The lease ends in May 2030. The lease is long.", "b.txt": "No lease."})
     run("ask", "How often does the word lease occur?", "--table", "count.csv", "--encrypt-for", public)
     run("audit", "export", "record.jsonl", "--encrypt-for", public)
-    assert {path.name for path in here.iterdir()} == {"anna.identity", "count.csv.sealed", "record.jsonl.sealed"}
+    assert {path.name for path in here.iterdir()} == {"anna.key", "count.csv.age", "record.jsonl.age"}
     for name, words in (("count.csv", "a.txt"), ("record.jsonl", '"event": "ask"')):
-        run("vault", "open", f"{name}.sealed", "--key-file", "anna.identity")
+        run("vault", "open", f"{name}.age", "--key-file", "anna.key")
         assert words in (here / name).read_text("utf-8-sig")
 
 
 def test_who_is_neither_key_nor_file_is_told_before_anything_is_done(conversation: None, here: Path) -> None:
-    for who, words in (("anna", "neither a public key"), ("lr1-abc", "public key")):
+    for who, words in (("anna", "neither a public key"), ("age1abc", "public key")):
         error = run("sessions", "export", "last", "--encrypt-for", who, fails=UsageError).exception
         assert words in str(error)
     assert list(here.iterdir()) == []
 
 
 def test_what_is_no_sealed_file_is_told(here: Path) -> None:
-    (here / "a.sealed").write_bytes(b"something else")
-    assert "localrag sealed" in str(run("vault", "open", "a.sealed", fails=UsageError).exception)
-    assert "cannot be read" in str(run("vault", "open", "b.sealed", fails=LocalragError).exception)
+    (here / "a.age").write_bytes(b"something else")
+    run("vault", "open", "a.age", "--key-file", "a.age", fails=UsageError)
+    run("vault", "open", "b.age", fails=LocalragError)
     assert "-o OUT" in getattr(run("vault", "open", "a.txt", fails=UsageError).exception, "hint", "")

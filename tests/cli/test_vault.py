@@ -162,7 +162,7 @@ def test_others_are_let_in_by_their_own_means_and_taken_out_again(papers: Path, 
     assert recovery.count("-") > 10
     lock()
     assert "lease.txt" in fine("search", CANARY, "-l", "contracts", "--key-file", str(anna))
-    assert "anna (person)" in fine("vault", "status")
+    assert "anna (public key)" in fine("vault", "status")
     left = json.loads(fine("vault", "rotate", "contracts", "--json", *opens))["left_behind"]
     assert left == ["recovery", "paper"]
     lock()

@@ -97,7 +97,7 @@ class Home:
         keyrings._ARGON2 = {"memory_kib": 64, "passes": 1, "lanes": 1}
         key = Key(bytes(32))
         held: list[keyrings.Credential] = [
-            keyrings.Passphrase("correct horse"), keyrings.Random(bytes(32), "key file"), keyrings.Identity(bytes(range(32))),
+            keyrings.Passphrase("correct horse"), keyrings.RecoveryKey(bytes(32)), keyrings.parse_key_file(keyrings.new_key_file()),
         ]  # fmt: skip
         ring = keyrings.new_keyring(key, Key(b"\x01" * 32))
         for number, one in enumerate(held):
@@ -238,7 +238,7 @@ def session(home: Home, random: Random) -> None:
 
 
 def ring(home: Home, random: Random) -> None:
-    """A key ring: read, opened by each who holds it, checked."""
+    """A keyring: read, opened by each who holds it, checked."""
     data, held = home.ring()
     if random.random() < 0.6:
         data = json.dumps(mutating.of_json(json.loads(data), random)).encode("utf-8", "replace")

@@ -149,14 +149,14 @@ def test_encryption_holders_and_another_key_are_on_record_and_readable_by_it(pap
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     papers.close()
     folder = settings.library_dir("papers")
-    key_file = keyrings.credential(keyrings.new_key_file())
+    key_file = keyrings.parse_key_file(keyrings.new_key_file())
 
     def go(steps):
         for _ in steps:
             pass
 
     go(encrypt.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "owner", key_file), lambda: False))
-    encrypt.change(folder, lambda keyring, key: keyring.with_random(key, "paper", keyrings.new_recovery()[1]))
+    encrypt.change(folder, lambda keyring, key: keyring.with_credential(key, "paper", keyrings.RecoveryKey.new()))
     encrypt.change(folder, lambda keyring, key: keyring.without("paper"))
     go(encrypt.rotate(folder, key_file, lambda: False))
     rows = [entry.details for entry in lines(settings, "vault", "papers")]

@@ -41,8 +41,9 @@ DOCUMENTS = {
     "lease.pdf": ["The lease of Orlo House ends on 31 May 2031.", f"The {CANARY} rent is 4,100 a month."],
     "notes.txt": "Elephants are grey, and never forget a rent.",
 }
-HELD = keyrings.Random(b"k" * 32, "key file")
-FOR_US = Recipients((("office", HELD),))
+HELD = keyrings.parse_key_file(keyrings.new_key_file())
+assert isinstance(HELD, keyrings.SecretKey)
+FOR_US = Recipients((("office", HELD.public),))
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +129,7 @@ def test_a_library_comes_back_as_it_was(library: Path, settings: Settings, file:
 def test_a_sealed_backup_shows_nothing_and_opens_for_nobody_else(library: Path, settings: Settings, file: Path) -> None:
     backup.write(settings, "contracts", file, FOR_US)
     assert CANARY.encode() not in file.read_bytes()
-    other = keyrings.Random(b"o" * 32, "key file")
+    other = keyrings.RecoveryKey(b"o" * 32)
     with pytest.raises(KeyRequired):
         restore.restore(
             settings, file, "again", unlock=lambda place, keyring: keyrings.from_json(keyring).unlock(other)

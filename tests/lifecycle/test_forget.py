@@ -23,7 +23,7 @@ from localrag.store.writer import Editor
 from localrag.types import Answer
 
 CANARY = "zanzibarquill"
-SECRET = keyrings.new_recovery()[1]
+SECRET = keyrings.RecoveryKey.new()
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +123,7 @@ def test_conversations_of_an_encrypted_library_are_encrypted_and_listed_without_
 ) -> None:
     session = talk(store, settings, LEASE)
     folder = settings.library_dir("papers")
-    for _ in encrypt.encrypt(folder, lambda keyring, key: keyring.with_random(key, "me", SECRET), lambda: False):
+    for _ in encrypt.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "me", SECRET), lambda: False):
         pass
     session = store.append(session, ask(settings, LEASE))
     store.keep_draft(session.id, f"more of {CANARY}?")
@@ -153,7 +153,9 @@ def test_a_conversation_that_goes_on_with_an_encrypted_library_moves_to_it(
     session = talk(store, settings, KENNEL)
     secret = shelf("secret", {"s.txt": f"The {CANARY} clause."})
     secret.close()
-    for _ in encrypt.encrypt(secret.folder, lambda keyring, key: keyring.with_random(key, "me", SECRET), lambda: False):
+    for _ in encrypt.encrypt(
+        secret.folder, lambda keyring, key: keyring.with_credential(key, "me", SECRET), lambda: False
+    ):
         pass
     from dataclasses import replace
 

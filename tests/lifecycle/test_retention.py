@@ -99,8 +99,8 @@ def test_those_of_an_encrypted_library_go_without_its_key(settings, aged, models
     then = (NOW - timedelta(days=40)).timestamp()
     os.utime(store._path(one), (then, then))
     library = settings.library_dir("papers")
-    _, secret = keyrings.new_recovery()
-    for _ in encrypt.encrypt(library, lambda keyring, key: keyring.with_random(key, "me", secret), lambda: False):
+    secret = keyrings.RecoveryKey.new()
+    for _ in encrypt.encrypt(library, lambda keyring, key: keyring.with_credential(key, "me", secret), lambda: False):
         pass
     unlocked.forget()
     assert retention.keep_to(settings.with_options(retention_days=30), NOW) == 1

@@ -22,7 +22,7 @@ from localrag.settings import Settings
 from localrag.store.writer import Editor
 
 LEASE = "The Zanzibar lease of Harbour House ends in May 2031.\nShared with every other letter of ours.\n"
-SECRET = keyrings.new_recovery()[1]
+SECRET = keyrings.RecoveryKey.new()
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def original(folder: Callable[..., Path], models: Any, settings: Settings) -> Pa
 
 def encrypt(settings: Settings) -> None:
     folder = settings.library_dir("papers")
-    for _ in encrypting.encrypt(folder, lambda keyring, key: keyring.with_random(key, "me", SECRET), lambda: False):
+    for _ in encrypting.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "me", SECRET), lambda: False):
         pass
 
 
@@ -102,7 +102,7 @@ def test_what_is_locked_is_not_said_to_be_free_of_it(
     other = shelf("other", {"a.txt": "Words."})
     other.close()
     for _ in encrypting.encrypt(
-        other.folder, lambda keyring, key: keyring.with_random(key, "me", SECRET), lambda: False
+        other.folder, lambda keyring, key: keyring.with_credential(key, "me", SECRET), lambda: False
     ):
         pass
     unlocked.forget()

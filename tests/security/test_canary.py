@@ -189,7 +189,7 @@ def test_a_whole_run_of_an_encrypted_library_leaves_no_word_in_clear(run: Run) -
         run.fine("sessions", "export", "last", "--format", "docx")
         run.fine("sessions", "export", "last", "--encrypt-for", str(run.folder / "key"))
     (export,) = run.here.glob("*.docx")
-    assert len(list(run.here.glob("*.md.sealed"))) == 1
+    assert len(list(run.here.glob("*.md.age"))) == 1
     assert run.searched() == [f"{export} (its name)", str(export)], "an export that was asked for, and nothing else"
     assert watched.found == set() and any("localrag ask" in said for said in watched.looked_at)
     new = shared() - before

@@ -89,7 +89,7 @@ def answered(assistant: Assistant, question: str, *libraries: str, **how: Any) -
 
 
 def encrypted(folder: Path) -> None:
-    credential = keyrings.Random(b"k" * 32, "key file")
+    credential = keyrings.RecoveryKey(b"k" * 32)
     for _ in encrypt.encrypt(
         folder, lambda keyring, key: keyring.with_credential(key, "us", credential), lambda: False
     ):

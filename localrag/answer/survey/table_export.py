@@ -81,7 +81,7 @@ def save(
     made = written(rows, decrypted_name(path), question)
     sealed = {}
     if recipients is not None:
-        path, made, sealed = recipients.path(path), recipients.seal(made), {"sealed_for": list(recipients.names)}
+        path, made, sealed = recipients.path(path), recipients.encrypt(made), {"encrypted_for": list(recipients.names)}
     # Recorded first: what cannot be recorded is not written.
     for library in sorted({str(row.get("library")) for row in rows}):
         if (record := record_of(library)) is not None:

@@ -1,95 +1,109 @@
-"""A file sealed for certain people, that lies in no library: an export on its way.
+"""Files encrypted for people in the age format (age-encryption.org), which the tool `age` opens too.
 
-    "localrag-parcel-1\\n" | length of the keyring (4) | keyring (JSON, as vault.json) | sealed file (`streams`)
-
-The key is made for this file alone and wrapped for each who may open it, as a library's is (`keyring`). Pure: bytes in,
-bytes out. Limits: who may open it and how long it is can be read by all; whoever may open it may pass it on in clear.
+Limits: everybody can read how long such a file is; whoever can open it can pass it on decrypted.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
+import base64
+import binascii
 from dataclasses import dataclass
 from pathlib import Path
 
-from localrag.errors import IntegrityError, UsageError
-from localrag.security.encryption import keyring as keyrings
-from localrag.security.encryption import streams
-from localrag.security.encryption.keyring import Credential, Key, Keyring
+from localrag.errors import IntegrityError, KeyRequired, UsageError
+from localrag.security.encryption.keyring import (
+    Credential,
+    Key,
+    Keyring,
+    Passphrase,
+    SecretKey,
+    check_passphrase,
+    check_public_key,
+    new_keyring,
+)
 
-MAGIC = b"localrag-parcel-1\n"
-SUFFIX = ".sealed"
-_NAME = "parcel"  # the file may be renamed on its way
-_MOST_RING = 1 << 20
+SUFFIX = ".age"
+_ARMOR = b"-----BEGIN AGE ENCRYPTED FILE-----"
+# What pyrage says of a key or passphrase that does not fit; its other errors are damage.
+_DOES_NOT_FIT = ("No matching keys found", "Decryption failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """Who may open a file: names, each with a public key, or what they open it with. At least one."""
+    """Who can open a file: public keys by name, or a passphrase. An age file cannot have both."""
 
-    holders: tuple[tuple[str, Credential | str], ...]
+    public_keys: tuple[tuple[str, str], ...] = ()
+    passphrase: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(name for name, _ in self.holders)
+        return (*(name for name, _ in self.public_keys), *(("passphrase",) if self.passphrase else ()))
 
     def path(self, path: Path) -> Path:
-        """What a file sealed for them is called."""
+        """The name of a file encrypted for them."""
         return path if path.name.endswith(SUFFIX) else path.with_name(path.name + SUFFIX)
 
     def keyring(self, key: Key) -> Keyring:
-        """A keyring of a new key with all of them; raises as `seal`."""
-        keyring = keyrings.new_keyring(key)
-        for name, holder in self.holders:
-            if isinstance(holder, str):
-                keyring = keyring.with_person(key, name, holder)
-            else:
-                keyring = keyring.with_credential(key, name, holder)
+        """A keyring of a new key with all of them. Raises UsageError as `encrypt`."""
+        keyring = new_keyring(key)
+        for name, public in self.public_keys:
+            keyring = keyring.with_public_key(key, name, public)
+        if self.passphrase:
+            keyring = keyring.with_credential(key, "passphrase", Passphrase(self.passphrase))
         return keyring
 
-    def seal(self, content: bytes) -> bytes:
-        """Raises UsageError where a public key is none, or a passphrase too short."""
-        key = Key.new()
-        head = keyrings.to_json(self.keyring(key), key)
-        out = io.BytesIO()
-        out.write(MAGIC + len(head).to_bytes(4, "big") + head)
-        writer = streams.EncryptedWriter(out, key, _NAME)
-        writer.write(content)
-        writer.finish()
-        return out.getvalue()
+    def encrypt(self, content: bytes) -> bytes:
+        """Raises UsageError where a public key is none, or the passphrase too short."""
+        import pyrage
+
+        if self.passphrase:
+            return bytes(pyrage.passphrase.encrypt(content, check_passphrase(self.passphrase)))
+        keys = [pyrage.x25519.Recipient.from_str(check_public_key(public)) for _, public in self.public_keys]
+        return bytes(pyrage.encrypt(content, keys))
 
 
 def decrypted_name(path: Path) -> Path:
-    """What a file was called before it was sealed."""
+    """The name that a file had before it was encrypted."""
     return path.with_name(path.name.removesuffix(SUFFIX))
 
 
-def opened(data: bytes, unlock: Callable[[Keyring], Key]) -> bytes:
-    """What `Recipients.seal` sealed.
+def needs_passphrase(data: bytes) -> bool:
+    """True if an age file was encrypted with a passphrase, False if for public keys."""
+    return _binary(data).split(b"\n", 2)[1:2] != [] and _binary(data).split(b"\n", 2)[1].startswith(b"-> scrypt ")
 
-    Args:
-        unlock: comes by the key of a keyring, or raises KeyRequired.
+
+def decrypt(data: bytes, credential: Credential) -> bytes:
+    """Decrypt an age file.
 
     Raises:
-        UsageError: it is no such file.
-        KeyringDamaged, IntegrityError: it was changed, or cut short.
+        UsageError: it is no age file.
+        KeyRequired: the credential does not open it.
+        IntegrityError: it was changed or cut short.
     """
-    stream = io.BytesIO(data)
-    if stream.read(len(MAGIC)) != MAGIC:
-        raise UsageError(
-            "this is no file that localrag sealed", f"Exports made with --encrypt or --encrypt-for end in {SUFFIX}."
-        )
-    size = int.from_bytes(stream.read(4), "big")
-    if size > _MOST_RING:
-        raise _broken()
-    head = stream.read(size)
-    key = unlock(keyrings.from_json(head))
-    keyrings.check(head, key)
-    if streams.key_id(stream) != key.id:
-        raise _broken()
-    return io.BufferedReader(streams.EncryptedReader(stream, key, _NAME)).read()
+    import pyrage
+
+    data = _binary(data)
+    if not data.startswith(b"age-encryption.org/v1\n"):
+        raise UsageError("this is not an age file", f"Exports made with --encrypt or --encrypt-for end in {SUFFIX}.")
+    try:
+        if isinstance(credential, Passphrase):
+            return bytes(pyrage.passphrase.decrypt(data, credential.text))
+        secrets = [pyrage.x25519.Identity.from_str(credential.text)] if isinstance(credential, SecretKey) else []
+        return bytes(pyrage.decrypt(data, secrets))
+    except pyrage.DecryptError as error:
+        if str(error) in _DOES_NOT_FIT:
+            what = "the passphrase is wrong" if isinstance(credential, Passphrase) else "the key does not open the file"
+            raise KeyRequired(what, "Give the key that the file was encrypted for with --key-file.") from None
+        raise IntegrityError(
+            "the file is not what was written: it was changed or cut short", "Ask for another copy of it."
+        ) from None
 
 
-def _broken() -> IntegrityError:
-    return IntegrityError("the file is not what was written: it was changed or cut short", "Have it sent once more.")
+def _binary(data: bytes) -> bytes:
+    """An age file without its armor, if it has one."""
+    if not data.startswith(_ARMOR):
+        return data
+    try:
+        return base64.b64decode(b"".join(data.split(b"-----")[2].split()), validate=True)
+    except (IndexError, binascii.Error):
+        return b""

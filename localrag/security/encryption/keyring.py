@@ -1,13 +1,12 @@
-"""Who may use the key of a folder: the keyring, kept beside what it locks as `vault.json`.
+"""The key of an encrypted folder, and its keyring: the file `vault.json`, which says who may use the key.
 
-The key is wrapped (AES-256-GCM) once for each holder: for a passphrase, by Argon2id (RFC 9106) of it; for a key file
-or a recovery key, by HKDF of their random bytes; for a person's public key, by X25519 with a key made for that (as age
-does). The keyring is authenticated by the key itself, so that nobody who does not hold it can add a holder to be taken
-over at the next rotation. While a folder is being encrypted, or its key changed, the keyring says what its files may
-still be under.
+The keyring holds the key once for each holder, encrypted with Argon2id (RFC 9106) of a passphrase, with HKDF of a
+recovery key, or in the age format for a public key. An HMAC under the key itself authenticates it, so that only a
+holder can add another. While a folder is encrypted, or its key replaced, `former` says what its files may still be
+under.
 
-Pure: it neither reads nor writes files. Limits: whoever once held the key may have kept it; taking a holder away ends
-their access only with a rotation. Who the holders are can be read by all.
+Nothing here reads or writes files. Limits: everybody can read who the holders are. Somebody who held the key may have
+kept it; removing a holder ends their access only together with a rotation.
 """
 
 from __future__ import annotations
@@ -20,28 +19,34 @@ import mmap
 import os
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from localrag.errors import KeyRequired, KeyringDamaged, UsageError
 
-SIZE = 32
+SIZE = 32  # bytes of a key
 FILE = "vault.json"
-KEY_FILE_MARK = "localrag-key-1:"
-IDENTITY_MARK = "localrag-identity-1:"
-PUBLIC_MARK = "lr1-"
-_PLAIN = "plain"
-# RFC 9106's second recommended option has 64 MiB and 3 passes; four times the memory still takes half a second.
+PUBLIC_KEY_MARK = "age1"
+_SECRET_KEY_MARK = "AGE-SECRET-KEY-1"
+_OLD_MARKS = ("localrag-key-1:", "localrag-identity-1:")
+_MIN_PASSPHRASE = 8
+# The second recommended option of RFC 9106 has 64 MiB and 3 passes; four times the memory still takes half a second.
 _ARGON2 = {"memory_kib": 262_144, "passes": 3, "lanes": 4}
-# A keyring of somebody else must not take all memory, or minutes.
-_MOST_ARGON2 = {"memory_kib": 1_048_576, "passes": 8, "lanes": 16}
-Kind = Literal["passphrase", "key file", "recovery", "person"]
+# A keyring from somebody else must not take all memory, or minutes.
+_MAX_ARGON2 = {"memory_kib": 1_048_576, "passes": 8, "lanes": 16}
+Kind = Literal["passphrase", "recovery", "public key"]
+
+
+# --- the key ------------------------------------------------------------------------------------------------
 
 
 class Key:
-    """The key of a folder."""
+    """32 random bytes, in memory that is not swapped out or dumped where the system allows it.
+
+    The keys in use are derived from it (HKDF-SHA256, RFC 5869) and live in ordinary memory of OpenSSL and SQLCipher.
+    """
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != SIZE:
@@ -55,12 +60,12 @@ class Key:
 
     @property
     def secret(self) -> bytes:
-        """The 32 bytes themselves, to be wrapped or handed to another process of localrag's own."""
+        """The bytes, to be wrapped or sent to another process of localrag."""
         return self._page[:SIZE]
 
     def derive(self, purpose: str, salt: bytes = b"", length: int = SIZE) -> bytes:
-        """A key for one purpose."""
-        return derived(self.secret, purpose, salt, length)
+        """Derive a key for one purpose."""
+        return _derived(self.secret, purpose, salt, length)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Key) and hmac.compare_digest(self.secret, other.secret)
@@ -72,8 +77,7 @@ class Key:
         return f"<Key {self.id.hex()[:8]}>"
 
 
-def derived(secret: bytes, purpose: str, salt: bytes = b"", length: int = SIZE) -> bytes:
-    """HKDF-SHA256 of a secret that is random already."""
+def _derived(secret: bytes, purpose: str, salt: bytes = b"", length: int = SIZE) -> bytes:
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -85,7 +89,7 @@ def _locked_page(secret: bytes) -> mmap.mmap:
     if sys.platform == "linux":
         with suppress(OSError, ValueError, AttributeError):
             page.madvise(mmap.MADV_DONTDUMP)
-        # Many users may lock 64 KB and more; where not even that, the key is no worse off than the documents.
+        # Most users may lock 64 KB and more. Where they may not, the key is as exposed as the documents.
         with suppress(OSError, AttributeError):
             address = ctypes.addressof(ctypes.c_char.from_buffer(page))
             ctypes.CDLL(None).mlock(ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE))
@@ -94,19 +98,19 @@ def _locked_page(secret: bytes) -> mmap.mmap:
 
 
 def no_dumps() -> None:
-    """Have the system write no memory of this process to a crash dump, nor let another process of the user read it.
-
-    Called once a key is held. Linux only; elsewhere crash dumps are the administrator's to turn off.
-    """
+    """Keep this process's memory out of crash dumps and other processes of the user. Linux only."""
     if sys.platform != "linux":
         return
     import resource
 
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # A dump that the system hands to a program (systemd-coredump) ignores that limit, but not this.
+    # A dump that the system pipes to a program (systemd-coredump) ignores that limit, but not this.
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+
+
+# --- what people hold ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,32 +119,114 @@ class Passphrase:
 
 
 @dataclass(frozen=True, slots=True)
-class Random:
-    """The random bytes of a key file or a recovery key."""
-
+class RecoveryKey:
     secret: bytes
-    kind: Kind
+
+    @classmethod
+    def new(cls) -> RecoveryKey:
+        return cls(os.urandom(SIZE))
+
+    @classmethod
+    def parse(cls, text: str) -> RecoveryKey:
+        """Read a recovery key as it is written on paper. Raises UsageError where it is none, or not whole."""
+        import binascii
+        import zlib
+
+        letters = "".join(text.split()).replace("-", "").upper()
+        try:
+            data = base64.b32decode(letters + "=" * (-len(letters) % 8))
+        except (binascii.Error, ValueError):
+            data = b""
+        if len(data) != SIZE + 4 or zlib.crc32(data[:SIZE]).to_bytes(4, "big") != data[SIZE:]:
+            raise UsageError("this is not a whole recovery key", "A letter may be wrong or missing.")
+        return cls(data[:SIZE])
+
+    def __str__(self) -> str:
+        """The key in groups of four letters, with a check sum, because people copy it by hand."""
+        import zlib
+
+        data = self.secret + zlib.crc32(self.secret).to_bytes(4, "big")
+        text = base64.b32encode(data).decode().rstrip("=").lower()
+        return "-".join(text[start : start + 4] for start in range(0, len(text), 4))
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """A person's own private key (X25519, 32 bytes)."""
+class SecretKey:
+    """An age secret key (X25519), the content of a key file."""
 
-    private: bytes
+    text: str
 
     @property
     def public(self) -> str:
-        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+        import pyrage
 
-        return PUBLIC_MARK + _base32(X25519PrivateKey.from_private_bytes(self.private).public_key().public_bytes_raw())
+        return str(pyrage.x25519.Identity.from_str(self.text).to_public())
 
 
-Credential = Passphrase | Random | Identity
+Credential = Passphrase | RecoveryKey | SecretKey
+
+
+def new_key_file() -> bytes:
+    """The content of a new key file, as `age-keygen` writes it."""
+    import pyrage
+
+    secret = pyrage.x25519.Identity.generate()
+    return f"# public key: {secret.to_public()}\n{secret}\n".encode()
+
+
+def parse_key_file(data: bytes) -> SecretKey | Passphrase:
+    """The age secret key in a file given as `--key-file`, or else its text as a passphrase.
+
+    Raises:
+        UsageError: the file is empty, its key is damaged, or an older localrag made it.
+    """
+    import pyrage
+
+    text = data.decode("utf-8", "surrogateescape").strip()
+    if text.startswith(_OLD_MARKS):
+        raise UsageError(
+            "this key file was made by an older localrag, and opens nothing here",
+            "Open the library with its passphrase or recovery key, make a new key (localrag vault key-file FILE), and "
+            "add it (localrag vault add NAME HOLDER --with-key FILE).",
+        )
+    found = next((line.strip() for line in text.splitlines() if line.strip().startswith(_SECRET_KEY_MARK)), None)
+    if found is not None:
+        try:
+            pyrage.x25519.Identity.from_str(found)
+        except pyrage.IdentityError:
+            raise UsageError("the key in the key file is damaged", "A letter is wrong or missing.") from None
+        return SecretKey(found)
+    if not text:
+        raise UsageError("the key file is empty", "`localrag vault key-file FILE` makes one.")
+    return Passphrase(text)
+
+
+def check_public_key(public: str) -> str:
+    """Return an age public key. Raises UsageError where it is none."""
+    import pyrage
+
+    try:
+        pyrage.x25519.Recipient.from_str(public)
+    except pyrage.RecipientError:
+        hint = f"A public key begins with {PUBLIC_KEY_MARK}: localrag vault identity FILE prints one."
+        raise UsageError(f"{public!r} is not a public key", hint) from None
+    return public
+
+
+def check_passphrase(text: str) -> str:
+    """Return a passphrase. Raises UsageError where it is too short to withstand guessing."""
+    if len(text) < _MIN_PASSPHRASE:
+        hint = f"Use at least {_MIN_PASSPHRASE} characters; several words are best."
+        raise UsageError("the passphrase is too short", hint)
+    return text
+
+
+# --- the keyring --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who may use the key: `made` is what their wrapping needs besides their own secret."""
+    """One who may use the key. `made` holds what their credential needs to unwrap it: a salt, or the public key."""
 
     name: str
     kind: Kind
@@ -150,24 +236,21 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """The holders of a folder's key.
+    """The holders of a folder's key. Its methods return a new keyring, which the caller writes.
 
-    `former` says what files may still be under: None where all are under the key, "plain", or the key before this one,
-    wrapped by it.
+    `former` is what files may still be under: None if all are under the key, "plain", or the previous key, wrapped.
     """
 
     key_id: bytes
     holders: tuple[Holder, ...] = ()
     former: bytes | Literal["plain"] | None = None
 
-    # --- opening --------------------------------------------------------------------------------------------
-
     def unlock(self, credential: Credential) -> Key:
-        """The key, for one who holds it.
+        """The key, for a credential of one of its holders.
 
         Raises:
-            KeyRequired: the credential opens nothing here.
-            KeyringDamaged: the keyring was changed by somebody who does not hold the key.
+            KeyRequired: no holder has this credential.
+            KeyringDamaged: the entry of a holder is damaged.
         """
         for holder in self.holders:
             secret = _unwrap(holder, credential, self.key_id)
@@ -176,95 +259,81 @@ class Keyring:
         raise KeyRequired(_REFUSED[type(credential)], "`localrag vault status` lists who holds the key.")
 
     def opens(self, holder: Holder, credential: Credential) -> bool:
-        """Whether the credential is this holder's."""
+        """True if the credential is this holder's."""
         return _unwrap(holder, credential, self.key_id) is not None
 
     def former_key(self, key: Key) -> Key | None:
-        """The key before this one, while files may still be under it."""
+        """The previous key, while files may still be under it."""
         if not isinstance(self.former, bytes):
             return None
-        secret = _opened(key.derive("former"), self.former, self.key_id)
+        secret = _decrypted(key.derive("former"), self.former, self.key_id)
         if secret is None:
-            raise _damaged("the former key in it cannot be opened")
+            raise _damaged("its former key cannot be decrypted")
         return Key(secret)
 
-    # --- changing; the caller writes the keyring down ----------------------------------------------------------
-
-    def with_passphrase(self, key: Key, name: str, text: str) -> Keyring:
-        """Raises UsageError where the passphrase is too short to withstand guessing."""
-        if len(text) < 8:
-            raise UsageError("the passphrase is too short", "Take at least 8 characters; several words are best.")
-        made = {"salt": _b64(os.urandom(16)), **_ARGON2}
-        return self._with(key, name, "passphrase", _stretched(text, made), made)
-
-    def with_random(self, key: Key, name: str, credential: Random) -> Keyring:
-        made = {"salt": _b64(os.urandom(16))}
-        return self._with(key, name, credential.kind, derived(credential.secret, "holder", _raw(made["salt"])), made)
-
     def with_credential(self, key: Key, name: str, credential: Credential) -> Keyring:
-        match credential:
-            case Passphrase(text):
-                return self.with_passphrase(key, name, text)
-            case Random():
-                return self.with_random(key, name, credential)
-            case Identity():
-                return self.with_person(key, name, credential.public)
+        """Add a holder. Raises UsageError where the name is taken, or a passphrase is too short."""
+        if isinstance(credential, SecretKey):
+            return self.with_public_key(key, name, credential.public)
+        made: dict[str, Any] = {"salt": _b64(os.urandom(16))}
+        kind: Kind = "recovery"
+        if isinstance(credential, Passphrase):
+            check_passphrase(credential.text)
+            kind, made = "passphrase", {**made, **_ARGON2}
+        wrapped = _encrypted(_wrapping(credential, made), key.secret, self.key_id + kind.encode())
+        return self._with(Holder(name, kind, wrapped, made))
 
-    def with_person(self, key: Key, name: str, public: str) -> Keyring:
-        """Raises UsageError where `public` is no public key."""
-        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+    def with_public_key(self, key: Key, name: str, public: str) -> Keyring:
+        """Add a holder by a public key. Raises UsageError where it is none, or the name is taken."""
+        import pyrage
 
-        once = X25519PrivateKey.generate()
-        theirs = public_bytes(public)
-        made = {"public": public, "once": _b64(once.public_key().public_bytes_raw())}
-        return self._with(key, name, "person", _agreed(once.private_bytes_raw(), theirs, made), made)
+        recipient = pyrage.x25519.Recipient.from_str(check_public_key(public))
+        wrapped = pyrage.encrypt(self.key_id + key.secret, [recipient])
+        return self._with(Holder(name, "public key", wrapped, {"public": public}))
 
     def without(self, name: str) -> Keyring:
-        """Raises UsageError where nobody has that name, or nobody would be left."""
+        """Remove a holder. Raises UsageError where there is no such holder, or no other."""
         left = tuple(holder for holder in self.holders if holder.name != name)
         if len(left) == len(self.holders):
             known = ", ".join(holder.name for holder in self.holders)
             raise UsageError(f"nobody named {name!r} holds the key", f"Holders: {known}.")
         if not left:
-            raise UsageError(f"{name!r} is the last who holds the key", "Add another first; without one all is lost.")
+            raise UsageError(f"{name!r} is the last holder of the key", "Add another first; without one all is lost.")
         return replace(self, holders=left)
 
     def settled(self) -> Keyring:
-        """Every file is under the key now."""
+        """Declare that every file is under the key."""
         return replace(self, former=None)
 
-    def _with(self, key: Key, name: str, kind: Kind, wrapping: bytes, made: Mapping[str, Any]) -> Keyring:
-        if any(holder.name == name for holder in self.holders):
-            raise UsageError(f"somebody named {name!r} holds the key already", "Take another name, or remove that one.")
-        holder = Holder(name, kind, _closed(wrapping, key.secret, self.key_id + kind.encode()), made)
+    def _with(self, holder: Holder) -> Keyring:
+        if any(one.name == holder.name for one in self.holders):
+            raise UsageError(f"{holder.name!r} already holds the key", "Use another name, or remove that holder first.")
         return replace(self, holders=(*self.holders, holder))
 
 
 def new_keyring(key: Key, former: Key | Literal["plain"] | None = None) -> Keyring:
-    """A keyring without holders; `former` says what the files of the folder are under so far."""
-    kept = _closed(key.derive("former"), former.secret, key.id) if isinstance(former, Key) else former
+    """A keyring without holders; `former` is what the files of the folder are under so far."""
+    kept = _encrypted(key.derive("former"), former.secret, key.id) if isinstance(former, Key) else former
     return Keyring(key.id, (), kept)
 
 
-# --- as a file ----------------------------------------------------------------------------------------------
-
-
 def to_json(keyring: Keyring, key: Key) -> bytes:
-    """The keyring as it is kept, with the proof that one who holds the key made it."""
+    """The file, with a proof that whoever wrote it holds the key."""
+    former = keyring.former
     body = {
         "localrag-vault": 1,
         "key": keyring.key_id.hex(),
-        "former": _b64(keyring.former) if isinstance(keyring.former, bytes) else keyring.former,
+        "former": _b64(former) if isinstance(former, bytes) else former,
         "holders": [
-            {"name": holder.name, "kind": holder.kind, "wrapped": _b64(holder.wrapped), "made": dict(holder.made)}
-            for holder in keyring.holders
+            {"name": one.name, "kind": one.kind, "wrapped": _b64(one.wrapped), "made": dict(one.made)}
+            for one in keyring.holders
         ],
     }
     return json.dumps({**body, "proof": _proof(body, key)}, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
 def from_json(data: bytes) -> Keyring:
-    """Read back what `to_json` made; whether its proof holds is for `check`.
+    """Read back what `to_json` made; `check` verifies its proof.
 
     Raises:
         KeyringDamaged: it is something else.
@@ -272,7 +341,7 @@ def from_json(data: bytes) -> Keyring:
     try:
         body = json.loads(data)
         if body["localrag-vault"] != 1:
-            raise ValueError(f"its version is {body['localrag-vault']!r}, this localrag reads 1")
+            raise ValueError(f"its version is {body['localrag-vault']!r}, and this localrag reads 1")
         former = body["former"]
         return Keyring(
             bytes.fromhex(body["key"]),
@@ -280,134 +349,84 @@ def from_json(data: bytes) -> Keyring:
                 Holder(str(one["name"]), one["kind"], _raw(one["wrapped"]), dict(one["made"]))
                 for one in body["holders"]
             ),
-            former if former in (None, _PLAIN) else _raw(former),
+            former if former in (None, "plain") else _raw(former),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(str(error)) from None
 
 
 def check(data: bytes, key: Key) -> None:
-    """Raises KeyringDamaged where the keyring was not made by one who holds the key."""
+    """Raise KeyringDamaged unless a holder of the key made the keyring."""
     body = json.loads(data)
     proof = body.pop("proof", "")
     if not isinstance(proof, str) or not hmac.compare_digest(proof.encode(), _proof(body, key).encode()):
-        raise _damaged("somebody who does not hold the key has changed it")
+        raise _damaged("somebody without the key has changed it")
 
 
 def _proof(body: Mapping[str, Any], key: Key) -> str:
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
-    return hmac.new(key.derive("keyring"), canonical, "sha256").hexdigest()
-
-
-# --- what people hold ---------------------------------------------------------------------------------------
-
-
-def new_key_file() -> bytes:
-    """The content of a new key file."""
-    return f"{KEY_FILE_MARK}{_base32(os.urandom(SIZE))}\n".encode()
-
-
-def new_identity() -> bytes:
-    """The content of a file with a person's private key."""
-    return f"{IDENTITY_MARK}{_base32(os.urandom(SIZE))}\n".encode()
-
-
-def new_recovery() -> tuple[str, Random]:
-    """A recovery key as it is written on paper, and what it stands for."""
-    secret = os.urandom(SIZE)
-    return "-".join(_groups(_base32(secret), 4)), Random(secret, "recovery")
-
-
-def recovery(text: str) -> Random:
-    """What a recovery key on paper stands for.
-
-    Raises:
-        UsageError: it is none.
-    """
-    return Random(_from_base32(text, "recovery key"), "recovery")
-
-
-def credential(data: bytes) -> Credential:
-    """What a file given as `--key-file` holds: a key, a person's private key, or else a passphrase.
-
-    Raises:
-        UsageError: it is empty, or a key that was cut short.
-    """
-    text = data.decode("utf-8", "surrogateescape").strip()
-    if text.startswith(KEY_FILE_MARK):
-        return Random(_from_base32(text.removeprefix(KEY_FILE_MARK), "key file"), "key file")
-    if text.startswith(IDENTITY_MARK):
-        return Identity(_from_base32(text.removeprefix(IDENTITY_MARK), "identity file"))
-    if not text:
-        raise UsageError("the key file is empty", "`localrag vault key-file FILE` makes one.")
-    return Passphrase(text)
-
-
-def public_bytes(public: str) -> bytes:
-    """The bytes of a public key as `Identity.public` writes it.
-
-    Raises:
-        UsageError: it is none.
-    """
-    if not public.startswith(PUBLIC_MARK):
-        raise UsageError(f"{public!r} is no public key", f"One begins with {PUBLIC_MARK!r}: localrag vault identity.")
-    return _from_base32(public.removeprefix(PUBLIC_MARK), "public key")
+    return hmac.new(key.derive("ring"), canonical, "sha256").hexdigest()
 
 
 # --- wrapping -----------------------------------------------------------------------------------------------
 
 _REFUSED: Mapping[type, str] = {
-    Passphrase: "the passphrase is not right",
-    Random: "the key file or recovery key does not fit",
-    Identity: "this person does not hold the key",
+    Passphrase: "the passphrase is wrong",
+    RecoveryKey: "the recovery key does not fit",
+    SecretKey: "the key file does not fit",
 }
 
 
 def _unwrap(holder: Holder, credential: Credential, key_id: bytes) -> bytes | None:
+    """The key that a holder's entry wraps; None if the credential is not theirs."""
     try:
         match credential:
-            case Passphrase(text) if holder.kind == "passphrase":
-                wrapping = _stretched(text, holder.made)
-            case Random(secret, kind) if holder.kind == kind:
-                wrapping = derived(secret, "holder", _raw(holder.made["salt"]))
-            case Identity() if holder.kind == "person" and holder.made["public"] == credential.public:
-                wrapping = _agreed(credential.private, _raw(holder.made["once"]), holder.made)
+            case SecretKey() if holder.kind == "public key" and holder.made["public"] == credential.public:
+                return _unwrap_age(holder.wrapped, credential, key_id)
+            case Passphrase() if holder.kind == "passphrase":
+                wrapping = _wrapping(credential, holder.made)
+            case RecoveryKey() if holder.kind == "recovery":
+                wrapping = _wrapping(credential, holder.made)
             case _:
                 return None
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(f"the entry of {holder.name!r}: {error}") from None
-    return _opened(wrapping, holder.wrapped, key_id + holder.kind.encode())
+    return _decrypted(wrapping, holder.wrapped, key_id + holder.kind.encode())
 
 
-def _stretched(text: str, made: Mapping[str, Any]) -> bytes:
+def _unwrap_age(wrapped: bytes, credential: SecretKey, key_id: bytes) -> bytes | None:
+    import pyrage
+
+    with suppress(pyrage.DecryptError):
+        content = bytes(pyrage.decrypt(wrapped, [pyrage.x25519.Identity.from_str(credential.text)]))
+        if content.startswith(key_id) and len(content) == len(key_id) + SIZE:  # not the entry of another keyring
+            return content[len(key_id) :]
+    return None
+
+
+def _wrapping(credential: Passphrase | RecoveryKey, made: Mapping[str, Any]) -> bytes:
+    """The key that wraps, derived from a passphrase or recovery key."""
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-    for name, most in _MOST_ARGON2.items():
-        # A keyring from a stick could ask for all the memory there is.
+    salt = _raw(made["salt"])
+    if isinstance(credential, RecoveryKey):
+        return _derived(credential.secret, "holder", salt)
+    for name, most in _MAX_ARGON2.items():
         if not isinstance(made[name], int) or not 1 <= made[name] <= most:
             raise ValueError(f"{name} is {made[name]!r}")
     return Argon2id(
-        salt=_raw(made["salt"]), length=SIZE, iterations=made["passes"], lanes=made["lanes"],
-        memory_cost=made["memory_kib"],
-    ).derive(text.encode("utf-8", "surrogateescape"))  # fmt: skip
+        salt=salt, length=SIZE, iterations=made["passes"], lanes=made["lanes"], memory_cost=made["memory_kib"]
+    ).derive(credential.text.encode("utf-8", "surrogateescape"))
 
 
-def _agreed(private: bytes, public: bytes, made: Mapping[str, Any]) -> bytes:
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-
-    shared = X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(public))
-    # Both public keys are part of it, as in age, so that what is wrapped for one cannot be passed off on another.
-    return derived(shared, "person", _raw(made["once"]) + public_bytes(made["public"]))
-
-
-def _closed(wrapping: bytes, secret: bytes, bound: bytes) -> bytes:
+def _encrypted(wrapping: bytes, secret: bytes, bound: bytes) -> bytes:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = secrets.token_bytes(12)
     return nonce + AESGCM(wrapping).encrypt(nonce, secret, bound)
 
 
-def _opened(wrapping: bytes, wrapped: bytes, bound: bytes) -> bytes | None:
+def _decrypted(wrapping: bytes, wrapped: bytes, bound: bytes) -> bytes | None:
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -415,9 +434,6 @@ def _opened(wrapping: bytes, wrapped: bytes, bound: bytes) -> bytes | None:
         return AESGCM(wrapping).decrypt(wrapped[:12], wrapped[12:], bound)
     except (InvalidTag, ValueError):
         return None
-
-
-# --- letters ------------------------------------------------------------------------------------------------
 
 
 def _b64(data: bytes) -> str:
@@ -428,33 +444,7 @@ def _raw(text: str) -> bytes:
     return base64.b64decode(text, validate=True)
 
 
-def _base32(data: bytes) -> str:
-    """With a check sum, because people copy it by hand."""
-    import zlib
-
-    return base64.b32encode(data + zlib.crc32(data).to_bytes(4, "big")).decode().rstrip("=").lower()
-
-
-def _from_base32(text: str, what: str) -> bytes:
-    import binascii
-    import zlib
-
-    letters = "".join(text.split()).replace("-", "").upper()
-    try:
-        data = base64.b32decode(letters + "=" * (-len(letters) % 8))
-    except (binascii.Error, ValueError):
-        data = b""
-    if len(data) != SIZE + 4 or zlib.crc32(data[:SIZE]).to_bytes(4, "big") != data[SIZE:]:
-        raise UsageError(f"this is not a whole {what}", "A letter may be wrong or missing.")
-    return data[:SIZE]
-
-
-def _groups(text: str, size: int) -> Sequence[str]:
-    return [text[start : start + size] for start in range(0, len(text), size)]
-
-
 def _damaged(why: str) -> KeyringDamaged:
     return KeyringDamaged(
-        f"the keyring {FILE!r} cannot be used: {why}",
-        "Restore it from a backup; it lies in the folder that it belongs to.",
+        f"the keyring {FILE!r} cannot be used: {why}", "Restore it from a backup into the folder that it belongs to."
     )

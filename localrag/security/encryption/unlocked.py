@@ -1,8 +1,8 @@
-"""Which folders this process has the keys of, and how it comes by more.
+"""The keys of encrypted folders that this process holds, and how it gets others.
 
-A folder is encrypted where it holds a keyring (`keyring.py`), with everything below it. The faces say how a key is come
-by (`set_key_source`: a key file, the system's keyring, a prompt); a worker gets keys from its parent (`add_key`). A key
-is asked for once, at the first file that needs it.
+A folder is encrypted if it holds a keyring; so is everything below it. The command line sets where keys come from
+(`set_key_source`: a key file, the system's keyring, a prompt); a worker gets them from its parent (`add_key`). A key is
+asked for once, at the first file that needs it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from localrag.security.encryption.keyring import Key, Keyring, no_dumps
 
 @dataclass(frozen=True, slots=True)
 class FolderKeys:
-    """The key of a folder; `former` is one that files may still be under, `plain` says that some may be in clear."""
+    """The key of a folder. Files may also be under `former` or, if `plain`, in clear."""
 
     key: Key
     former: Key | None = None
@@ -32,21 +32,20 @@ class FolderKeys:
         return next((key for key in (self.key, self.former) if key is not None and key.id == key_id), None)
 
 
-# Where the keys of single files lie, sealed as other files are.
-KEYS_FOLDER = "keys"
-Asks = Callable[[Path, Keyring, bool], Key]
+KEYS_FOLDER = "keys"  # holds the keys of single files, encrypted
+# Takes a folder, its keyring, and whether the person may be asked; returns the key or raises KeyRequired.
+KeySource = Callable[[Path, Keyring, bool], Key]
 
 _held: dict[Path, tuple[bytes, FolderKeys]] = {}
-_asks: Asks | None = None
-_one_at_a_time = threading.RLock()
-_may_ask: ContextVar[bool] = ContextVar("may_ask", default=True)
+_source: KeySource | None = None
+_lock = threading.RLock()
+_may_prompt: ContextVar[bool] = ContextVar("may_prompt", default=True)
 
 
-def set_key_source(asks: Asks | None) -> None:
-    """Say how this process comes by the key of a folder: called with the folder, its keyring, and whether the
-    person may be asked, it returns the key or raises KeyRequired."""
-    global _asks
-    _asks = asks
+def set_key_source(source: KeySource | None) -> None:
+    """Set how this process gets the key of a folder."""
+    global _source
+    _source = source
 
 
 def encrypted_folder(path: Path) -> Path | None:
@@ -56,13 +55,13 @@ def encrypted_folder(path: Path) -> Path | None:
 
 
 def key_file(path: Path, key_id: bytes) -> Path | None:
-    """Where the key of a single file of an encrypted folder would lie; None outside of one."""
+    """The file for a single file's key; None outside of encrypted folders."""
     folder = encrypted_folder(path)
     return folder / KEYS_FOLDER / f"{key_id.hex()}.key" if folder is not None else None
 
 
 def key_file_of(path: Path) -> Path | None:
-    """Where the key lies that is this file's own, or None where it has none. It is found without any key."""
+    """The existing file that holds this file's own key, or None. Needs no key."""
     with suppress(OSError), path.open("rb") as stream:
         key_id = streams.key_id(stream)
         file = key_file(path, key_id) if key_id is not None else None
@@ -71,32 +70,32 @@ def key_file_of(path: Path) -> Path | None:
 
 
 def keys_for(path: Path) -> FolderKeys | None:
-    """The key that a file at this path is under, or None where it lies in no encrypted folder.
+    """The keys of the folder that a path lies in; None if it is not encrypted.
 
     Raises:
-        KeyRequired: there is no key for it here.
-        KeyringDamaged: the keyring is damaged, or was changed by somebody who does not hold the key.
+        KeyRequired: the key is not here.
+        KeyringDamaged: the keyring is damaged, or somebody without the key changed it.
     """
     folder = encrypted_folder(path)
     if folder is None:
         return None
     data = (folder / keyrings.FILE).read_bytes()
-    with _one_at_a_time:
+    with _lock:
         before, known = _held.get(folder, (b"", None))
         if known is not None and before == data:
             return known
-        found = keyrings.from_json(data)
         # Another process may have changed the holders, or the key.
+        found = keyrings.from_json(data)
         key = known.of(found.key_id) if known is not None else None
         if key is None:
-            if _asks is None:
+            if _source is None:
                 raise locked_error(folder)
-            key = _asks(folder, found, _may_ask.get())
+            key = _source(folder, found, _may_prompt.get())
         return _keep(folder, data, found, key)
 
 
 def add_key(folder: Path, key: Key) -> FolderKeys:
-    """Take the key of a folder, so that it need not be asked for.
+    """Hold the key of a folder, so that it need not be asked for.
 
     Raises:
         KeyRequired: it is the key of another folder, or the folder is not encrypted.
@@ -107,29 +106,29 @@ def add_key(folder: Path, key: Key) -> FolderKeys:
         data = (folder / keyrings.FILE).read_bytes()
     except OSError:
         raise KeyRequired(f"{str(folder)!r} is not encrypted", "Encrypt it: localrag vault encrypt NAME.") from None
-    with _one_at_a_time:
+    with _lock:
         return _keep(folder, data, keyrings.from_json(data), key)
 
 
-def _keep(folder: Path, data: bytes, found: Keyring, key: Key) -> FolderKeys:
-    if key.id != found.key_id:
+def _keep(folder: Path, data: bytes, keyring: Keyring, key: Key) -> FolderKeys:
+    if key.id != keyring.key_id:
         raise locked_error(folder)
     keyrings.check(data, key)
     no_dumps()
-    value = FolderKeys(key, found.former_key(key), found.former == "plain")
-    _held[folder] = (data, value)
-    return value
+    keys = FolderKeys(key, keyring.former_key(key), keyring.former == "plain")
+    _held[folder] = (data, keys)
+    return keys
 
 
 def keys() -> dict[Path, Key]:
-    """The keys that are held, by folder, to be handed to a worker."""
-    with _one_at_a_time:
+    """The keys held, by folder, to be sent to a worker."""
+    with _lock:
         return {folder: value.key for folder, (_, value) in _held.items()}
 
 
 def forget(folder: Path | None = None) -> None:
-    """Hold the key of a folder, or of all, no longer."""
-    with _one_at_a_time:
+    """Drop the key of a folder, or all keys."""
+    with _lock:
         if folder is None:
             _held.clear()
         else:
@@ -138,16 +137,16 @@ def forget(folder: Path | None = None) -> None:
 
 @contextmanager
 def allow_prompt(allowed: bool) -> Iterator[None]:
-    """Whether the person may be asked for a key that is not held, in this thread and for a while."""
-    token = _may_ask.set(_may_ask.get() and allowed)
+    """Allow or forbid asking the person for a key, in this thread and for a while."""
+    token = _may_prompt.set(_may_prompt.get() and allowed)
     try:
         yield
     finally:
-        _may_ask.reset(token)
+        _may_prompt.reset(token)
 
 
 def locked_error(folder: Path) -> KeyRequired:
     return KeyRequired(
         f"{folder.name!r} is encrypted, and its key is not here",
-        "Give it with --key-file FILE, or type the command in a terminal, where the passphrase is asked for.",
+        "Give it with --key-file FILE, or run the command in a terminal, which asks for the passphrase.",
     )

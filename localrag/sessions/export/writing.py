@@ -106,11 +106,11 @@ def exported(
     policy.check_export("a conversation")
     made = written(session, form)
     if recipients is not None:
-        made = recipients.seal(made)
+        made = recipients.encrypt(made)
     # Recorded first: what cannot be recorded is not written.
     if record is not None:
         library = session.libraries[0] if len(session.libraries) == 1 else None
-        sealed = {"sealed_for": list(recipients.names)} if recipients else {}
+        sealed = {"encrypted_for": list(recipients.names)} if recipients else {}
         audit.record(
             record, "export", library,
             conversation=session.id, turns=len(session.turns), form=form, path=place, **sealed,

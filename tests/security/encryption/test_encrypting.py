@@ -28,7 +28,7 @@ PREFIX = Prefix((1, 2, 3), (3,), 1)
 
 
 def handing_out(keyring: Keyring, key: Key) -> Keyring:
-    return keyring.with_passphrase(key, "office", WORDS)
+    return keyring.with_credential(key, "office", keyrings.Passphrase(WORDS))
 
 
 def asking(folder: Path, keyring: Keyring, person: bool) -> Key:
@@ -179,7 +179,7 @@ def killing(self, target):
         os.kill(os.getpid(), signal.SIGKILL)
     return replace(self, target)
 Path.replace = killing
-for _ in encrypting.encrypt(Path({str(plain)!r}), lambda r, k: r.with_passphrase(k, "office", {WORDS!r}), lambda: False):
+for _ in encrypting.encrypt(Path({str(plain)!r}), lambda r, k: r.with_credential(k, "office", keyring.Passphrase({WORDS!r})), lambda: False):
     pass
 """
     done = subprocess.run([sys.executable, "-c", script], check=False)
@@ -193,12 +193,12 @@ for _ in encrypting.encrypt(Path({str(plain)!r}), lambda r, k: r.with_passphrase
 
 
 def test_a_new_key_takes_everything_over_and_whoever_was_taken_out_reads_nothing(plain: Path) -> None:
-    anna = keyrings.credential(keyrings.new_identity())
-    assert isinstance(anna, keyrings.Identity)
+    anna = keyrings.parse_key_file(keyrings.new_key_file())
+    assert isinstance(anna, keyrings.SecretKey)
 
     def two(keyring: Keyring, key: Key) -> Keyring:
-        keyring = handing_out(keyring, key).with_person(key, "anna", anna.public)
-        return keyring.with_passphrase(key, "bert", "another passphrase")
+        keyring = handing_out(keyring, key).with_public_key(key, "anna", anna.public)
+        return keyring.with_credential(key, "bert", keyrings.Passphrase("another passphrase"))
 
     run(encrypt.encrypt(plain, two, never))
     old = unlocked.keys()[plain]

@@ -23,12 +23,12 @@ from localrag.settings import Settings
 from localrag.store.writer import Editor
 
 STATE = b"zanzibarquill" * 1000
-SECRET = keyrings.new_recovery()[1]
+SECRET = keyrings.RecoveryKey.new()
 PREFIX = Prefix((1, 2, 3), (3,), 1)
 
 
 def handing_out(keyring: Keyring, key: Key) -> Keyring:
-    return keyring.with_random(key, "me", SECRET)
+    return keyring.with_credential(key, "me", SECRET)
 
 
 def run(steps: object) -> None:

@@ -19,9 +19,9 @@ from localrag.worker.client import remote_engine
 def test_a_worker_opens_what_its_parent_has_the_key_of(shelf: Callable[..., Editor], settings: Settings) -> None:
     library = shelf("contracts", {"a.txt": "The lease ends in May."})
     library.close()
-    secret = keyrings.new_recovery()[1]
+    secret = keyrings.RecoveryKey.new()
     for _ in encrypt.encrypt(
-        library.folder, lambda keyring, key: keyring.with_random(key, "me", secret), lambda: False
+        library.folder, lambda keyring, key: keyring.with_credential(key, "me", secret), lambda: False
     ):
         pass
     with closing(remote_engine(settings)) as engine:

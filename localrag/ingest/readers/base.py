@@ -58,7 +58,6 @@ _MODULES = {
     "legacy": ".doc .dot .ppt .pps .pot",
     "mail": ".eml",
     "mailbox": ".mbox",
-    "markdown": ".markdown .md",
     "word": ".docm .docx .dotm .dotx",
     "opendocument": ".fodp .fodt .odp .odt .ott .otp",
     "outlook": ".msg",
@@ -66,7 +65,7 @@ _MODULES = {
     "rtf": ".rtf",
     "sheets": ".fods .ods .ots .xls .xlsb .xlsm .xlsx .xltx .xltm",
     "slides": ".potm .potx .pptm .pptx .ppsx .ppsm",
-    "text": ".text .txt .log .rst .org "
+    "text": ".text .txt .log .md .markdown .rst .org "
     ".py .js .ts .java .c .h .cpp .hpp .cs .go .rs .rb .php .sh .bat .ps1 .sql .r .tex .toml .ini .cfg .conf",
     "times": ".ics .srt .vtt",
     "web": ".htm .html .mht .mhtml .xhtml",

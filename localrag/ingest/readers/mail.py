@@ -1,9 +1,9 @@
-"""Mails (EML): headers and body as one page, attachments and forwarded mails as members.
+"""Read mails (EML): headers and body as one page, attachments and forwarded mails as members.
 
-MIME is read as leniently as mail programs do: a wrong encoding, boundary or header costs what cannot be told, never
-the mail. Signed mails are read (the signature is not verified), encrypted ones refused. Pictures that belong to the
-body, logos and signatures are no members. Limits: a mail is parsed in memory; what a mail only points to (external
-bodies, cloud links) is not fetched.
+MIME is read as leniently as mail programs do: a wrong encoding, boundary or header costs only itself. Plain text is
+preferred to HTML unless it only says that there is HTML. Signed mails are read without verifying the signature,
+encrypted ones refused. Pictures in the body, logos and signatures are no members. A mail is parsed in memory; external
+bodies and cloud links are not fetched.
 """
 
 from __future__ import annotations
@@ -12,60 +12,131 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email._policybase import Compat32
 from email.message import Message
 from email.parser import BytesParser
 from email.utils import collapse_rfc2231_value, getaddresses, parsedate_to_datetime
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import flowed, letter, signed, tnef
-from localrag.ingest.readers.letter import Letter
+from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.naming import Names, attached, safe
 from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind
-from localrag.types import Reading
+from localrag.ingest.readers.text import decode_named
+from localrag.types import Heading, Page, Reading, Remark
 
-_LONGEST = 1_000  # characters of a header with one name; `getaddresses` takes long for long ones
+_MAX_HEADER = 1_000  # characters of an address header; `getaddresses` is slow on long ones
 _MAX_DEPTH = 50  # of multiparts inside multiparts; real mails need six
+_STUB = 300  # characters; a shorter plain part may only point at the HTML
+_LOGO = 10_000  # bytes; smaller pictures are logos, lines and faces
 _WORD = re.compile(r"=\?([\w.:+-]+)(?:\*[\w-]+)?\?([bqBQ])\?([^?]*)\?=")
 _CID = re.compile(r"cid:([^\"'\s>)]+)", re.I)
 _ALSO_TEXT = ("message/delivery-status", "message/disposition-notification", "text/rfc822-headers")
 
 
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail from any kind of file; `bodies` are pairs of plain text and HTML that say the same."""
+
+    sender: str = ""  # "Jane Doe <jane@example.org>"
+    author: str = ""  # "Jane Doe", or the address
+    to: str = ""
+    cc: str = ""
+    bcc: str = ""
+    sent: str = ""  # as written
+    date: str = ""  # ISO 8601
+    subject: str = ""
+    bodies: tuple[tuple[str, str], ...] = ()
+    lost: int = 0  # characters that could not be decoded
+
+    def headers(self) -> list[tuple[str, str]]:
+        named = (("From", self.sender), ("To", self.to), ("Cc", self.cc), ("Bcc", self.bcc), ("Date", self.sent),
+                 ("Subject", self.subject))  # fmt: skip
+        return [(name, " ".join(value.split())) for name, value in named if value.strip()]
+
+    def reading(self) -> Reading:
+        text = clean("\n".join(f"{name}: {value}" for name, value in self.headers()))
+        headings: list[Heading] = []
+        remarks: list[Remark] = []
+        for plain, html in self.bodies:
+            body, found, said = _body(plain, html)
+            if not body:
+                continue
+            text = f"{text}\n\n" if text else ""
+            headings += (replace(item, start=item.start + len(text)) for item in found)
+            remarks += said
+            text += body
+        if self.lost:
+            count = f"{self.lost} characters" if self.lost > 1 else "One character"
+            remarks.append(Remark(None, f"{count} could not be decoded and were replaced by \ufffd."))
+        day = self.date[:10]
+        label = f"{day} from {self.author}" if day and self.author else day or self.author
+        page = Page(text, None, label or None, tuple(headings), unit="mail")
+        return Reading((page,), self.subject, remarks=tuple(remarks), author=self.author, date=self.date)
+
+
+def _body(plain: str, html: str) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
+    text = re.sub(r"\n(?:[ \t]*\n){3,}", "\n\n", clean(plain)).strip("\n").rstrip()
+    if html and len(text) < _STUB:
+        from localrag.ingest.readers import web
+
+        shown, headings, remarks = web.text_of(html)
+        if shown.strip() and (not text.strip() or len(shown) > 4 * len(text)):
+            return shown, headings, remarks
+    return text, (), ()
+
+
+def is_decoration(name: str, content_type: str, size: int, *, shown: bool) -> bool:
+    """Return whether an attachment is a picture in the body (`shown`), a logo, or a signature for programs."""
+    if content_type.startswith("image/"):
+        return shown or size < _LOGO
+    kind = content_type.removeprefix("application/").removeprefix("x-")
+    return kind in ("pkcs7-signature", "pgp-signature", "pgp-keys", "applefile") or name.lower().endswith(".p7s")
+
+
+def encrypted() -> ReadError:
+    return ReadError("is encrypted", "Save a decrypted copy with the mail program that has the key.")
+
+
 def read(source: Source, options: Options) -> Reading:
     mail = _open(source)
-    return letter.reading(_letter(mail))
+    headers = mail.headers
+    sent = _header(headers, "Date")
+    return Letter(
+        sender=_header(headers, "From") or _header(headers, "Sender"),
+        author=author_of(headers.get("From", "") or headers.get("Sender", "")),
+        to=_header(headers, "To"),
+        cc=_header(headers, "Cc"),
+        bcc=_header(headers, "Bcc"),
+        sent=sent,
+        date=iso_date(sent),
+        subject=_header(headers, "Subject"),
+        bodies=tuple(mail.bodies),
+        lost=mail.lost,
+    ).reading()
 
 
 def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
-    # A mail is larger than all that is in it: there is nothing to count before it is unpacked.
+    # Attachments are smaller than the mail they are in, so the budget need not count them.
     names = Names()
     for part in _open(source).files:
         for name, data in _files(part):
             name = names.unique(name)
-            if isinstance(data, ReadError):
-                yield Member(name, refused=data)
-            else:
-                yield Member(name, Source(name, data=data))
+            refused = data if isinstance(data, ReadError) else None
+            yield Member(name, None if isinstance(data, ReadError) else Source(name, data=data), refused)
 
 
-# --- the structure of a mail ---------------------------------------------------------------------------------
+# --- the structure of a mail ------------------------------------------------------------------------------------
 
 
 class _Lenient(Compat32):
-    """Headers as text whatever their bytes, and written again as they were.
-
-    The newer policies parse headers into objects, and raise where a header is broken.
-    """
+    """Headers as text whatever their bytes, written back unchanged; newer policies raise on broken headers."""
 
     mangle_from_ = False
     max_line_length = 0
 
     def header_fetch_parse(self, name: str, value: str) -> str:
-        if value.isascii():
-            return value
-        data = value.encode("utf-8", "surrogateescape")
-        return letter.decode(data, "")[0]
+        return value if value.isascii() else decode_named(value.encode("utf-8", "surrogateescape"), "")[0]
 
 
 _POLICY = _Lenient()
@@ -73,8 +144,6 @@ _POLICY = _Lenient()
 
 @dataclass(slots=True)
 class _Mail:
-    """A mail taken apart: pairs of plain text and HTML that say the same, and the parts that are files."""
-
     headers: Message
     bodies: list[tuple[str, str]] = field(default_factory=list)
     files: list[Message] = field(default_factory=list)
@@ -90,42 +159,36 @@ def _open(source: Source) -> _Mail:
         _sort(mail.headers, mail, 0)
     except RecursionError as error:
         raise ReadError("is nested too deeply to be a real mail", "Do not trust this file.") from error
-    mail.files = [part for part in mail.files if not _is_shown(part, mail)]
+    mail.files = [part for part in mail.files if not _is_decoration(part, mail)]
     return mail
 
 
 def _sort(part: Message, mail: _Mail, depth: int) -> None:
-    """Put a part, and the parts in it, where they belong."""
+    """Add a part, and the parts in it, to the bodies or the files of a mail."""
     kind = part.get_content_type()
     if depth > _MAX_DEPTH:
         return
     if kind == "multipart/encrypted":
-        raise signed.encrypted()
-    if kind == "multipart/alternative":
-        _alternative(part, mail, depth)
+        raise encrypted()
+    if kind == "multipart/alternative":  # its parts say the same
+        inside = _Mail(part)
+        for child in _children(part):
+            if child.get_content_type() != "text/x-amp-html":
+                _sort(child, inside, depth + 1)
+        plain, html = zip(*inside.bodies, strict=True) if inside.bodies else ((), ())
+        mail.bodies.append(("\n\n".join(filter(None, plain)), "\n".join(filter(None, html))))
+        mail.files += inside.files
+        mail.lost += inside.lost
     elif kind.startswith("multipart/") and part.is_multipart():
         for child in _children(part):
             _sort(child, mail, depth + 1)
     elif kind.endswith("pkcs7-mime") and not _is_signed_file(part):
-        content = signed.content(_data(part))
-        _sort(BytesParser(policy=_POLICY).parsebytes(content), mail, depth + 1)
+        _sort(BytesParser(policy=_POLICY).parsebytes(signed_content(_data(part))), mail, depth + 1)
     elif _is_file(part, kind):
         mail.files.append(part)
     else:
         text = _text(part, mail)
         mail.bodies.append(("", text) if kind == "text/html" else (text, ""))
-
-
-def _alternative(part: Message, mail: _Mail, depth: int) -> None:
-    """Parts that say the same make one pair, whatever lies around or between them."""
-    inside = _Mail(part)
-    for child in _children(part):
-        if child.get_content_type() != "text/x-amp-html":
-            _sort(child, inside, depth + 1)
-    plain, html = zip(*inside.bodies, strict=True) if inside.bodies else ((), ())
-    mail.bodies.append(("\n\n".join(filter(None, plain)), "\n".join(filter(None, html))))
-    mail.files += inside.files
-    mail.lost += inside.lost
 
 
 def _children(part: Message) -> list[Message]:
@@ -136,22 +199,19 @@ def _children(part: Message) -> list[Message]:
 def _is_file(part: Message, kind: str) -> bool:
     if kind in _ALSO_TEXT:
         return False
-    if not kind.startswith("text/") and not kind.startswith("multipart/"):  # a multipart here has no parts: it is text
+    if not kind.startswith(("text/", "multipart/")):  # a multipart without parts is text
         return True
-    return part.get_content_disposition() == "attachment" or bool(_filename(part)) or kind in ("text/calendar",)
+    return part.get_content_disposition() == "attachment" or bool(_filename(part)) or kind == "text/calendar"
 
 
-def _is_shown(part: Message, mail: _Mail) -> bool:
+def _is_decoration(part: Message, mail: _Mail) -> bool:
     kind = part.get_content_type()
     identity = part.get("Content-ID", "").strip(" <>")
     shown = bool(identity) and any(
         identity in _CID.findall(html) or f"cid:{identity}" in html for _, html in mail.bodies
     )
     size = len(_data(part)) if kind.startswith("image/") else 0
-    return letter.is_decoration(_filename(part), kind, size, shown=shown)
-
-
-# --- bytes and text of a part --------------------------------------------------------------------------------
+    return is_decoration(_filename(part), kind, size, shown=shown)
 
 
 def _data(part: Message) -> bytes:
@@ -168,13 +228,32 @@ def _text(part: Message, mail: _Mail) -> str:
         data, charset = b"\n".join(child.as_bytes() for child in _children(part)), ""
     else:
         data, charset = _data(part), _parameter(part, "charset")
-    text, lost = letter.decode(data, charset)
+    text, lost = decode_named(data, charset)
     mail.lost += lost
     if "-----BEGIN PGP MESSAGE-----" in text[:1000]:
-        raise signed.encrypted()
+        raise encrypted()
     if _parameter(part, "format").lower() == "flowed" and part.get_content_type() == "text/plain":
-        return flowed.joined(text, delsp=_parameter(part, "delsp").lower() == "yes")
+        return _join_flowed(text, delsp=_parameter(part, "delsp").lower() == "yes")
     return text
+
+
+def _join_flowed(text: str, *, delsp: bool) -> str:
+    """Join lines that end in a space with the next, at the same depth of quoting (RFC 3676)."""
+    lines: list[str] = []
+    depth, is_open = 0, False
+    for raw in text.splitlines():
+        stripped = raw.lstrip(">")
+        quoted = len(raw) - len(stripped)
+        line = stripped.removeprefix(" ")
+        flows = line.endswith(" ") and line != "-- "
+        if delsp and flows:
+            line = line[:-1]
+        if is_open and quoted == depth and line != "-- ":
+            lines[-1] += line
+        else:
+            lines.append(">" * quoted + (" " if quoted else "") + line)
+        depth, is_open = quoted, flows
+    return "\n".join(lines)
 
 
 def _parameter(part: Message, name: str, header: str = "content-type") -> str:
@@ -183,15 +262,14 @@ def _parameter(part: Message, name: str, header: str = "content-type") -> str:
 
 
 def _filename(part: Message) -> str:
-    name = _parameter(part, "filename", "content-disposition") or _parameter(part, "name")
-    return words(name).strip()
+    return header_text(_parameter(part, "filename", "content-disposition") or _parameter(part, "name")).strip()
 
 
-# --- attachments ---------------------------------------------------------------------------------------------
+# --- attachments ------------------------------------------------------------------------------------------------
 
 
 def _files(part: Message) -> Iterator[tuple[str, bytes | ReadError]]:
-    """The attachments that a part is: one, or what was packed into it."""
+    """Yield the attachment that a part is, or the files packed into it."""
     kind, name = part.get_content_type(), _filename(part)
     if kind == "message/rfc822":
         yield _forwarded(part, name)
@@ -199,10 +277,12 @@ def _files(part: Message) -> Iterator[tuple[str, bytes | ReadError]]:
     data = _data(part)
     name = attached(name, kind)
     if kind == "application/ms-tnef" or name.lower() == "winmail.dat":
-        yield from tnef.files(data)
+        from localrag.ingest.readers.outlook import tnef_files
+
+        yield from tnef_files(data)
     elif _is_signed_file(part):
         try:
-            yield name[:-4], signed.content(data)
+            yield name[:-4], signed_content(data)
         except ReadError as error:
             yield name, error
     else:
@@ -214,16 +294,16 @@ def _forwarded(part: Message, name: str) -> tuple[str, bytes]:
     if inner is None:
         return attached(name, "message/rfc822"), _data(part)
     if not inner.keys() and "base64" in part.get("Content-Transfer-Encoding", "").lower():
-        data = _unpacked(str(inner.get_payload()))  # against the rules, but some servers do it
+        data = _unpack_base64(str(inner.get_payload()))  # against the rules, but some servers do it
     else:
         try:
             data = inner.as_bytes()
         except (UnicodeError, LookupError, ValueError, AttributeError, TypeError):
             data = str(inner).encode("utf-8", "replace")
-    return attached(name or subject_name(words(inner.get("Subject", ""))), "message/rfc822"), data
+    return attached(name or subject_name(header_text(inner.get("Subject", ""))), "message/rfc822"), data
 
 
-def _unpacked(text: str) -> bytes:
+def _unpack_base64(text: str) -> bytes:
     try:
         return base64.b64decode(text)
     except (ValueError, binascii.Error):
@@ -231,51 +311,40 @@ def _unpacked(text: str) -> bytes:
 
 
 def _is_signed_file(part: Message) -> bool:
-    """A file signed by itself, such as an Italian invoice; not a mail signed as a whole."""
+    """Return whether a part is a file signed by itself, such as an Italian invoice, not a signed mail."""
     name = _filename(part).lower()
     return name.endswith(".p7m") and name not in ("smime.p7m", ".p7m")
 
 
 def subject_name(subject: str) -> str:
-    """The name that a mail without a file of its own goes by."""
+    """Return the name of a mail that is not a file of its own."""
     return f"{safe(subject)[:100].strip() or 'mail'}.eml"
 
 
-# --- headers -------------------------------------------------------------------------------------------------
-
-
-def _letter(mail: _Mail) -> Letter:
-    headers = mail.headers
-    sender = _header(headers, "From") or _header(headers, "Sender")
-    sent = _header(headers, "Date")
-    return Letter(
-        sender, author_of(headers.get("From", "") or headers.get("Sender", "")), _header(headers, "To"),
-        _header(headers, "Cc"), _header(headers, "Bcc"), sent, iso_date(sent), _header(headers, "Subject"),
-        tuple(mail.bodies), mail.lost,
-    )  # fmt: skip
+# --- headers ----------------------------------------------------------------------------------------------------
 
 
 def _header(message: Message, name: str) -> str:
-    return ", ".join(filter(None, map(words, message.get_all(name, []))))
+    return ", ".join(filter(None, map(header_text, message.get_all(name, []))))
 
 
-def words(raw: str) -> str:
-    """A header on one line, with its encoded words decoded, also where a character is cut in two between them."""
+def header_text(raw: str) -> str:
+    """Return a header on one line with its encoded words decoded, also when they cut a character in two."""
     text = re.sub(r"(\?=)\s+(?==\?)", r"\1", " ".join(raw.split()))
     pieces: list[str] = []
     data, charset, end = b"", "", 0
     for match in _WORD.finditer(text):
         if match.start() > end or match[1].lower() != charset:
-            pieces.append(letter.decode(data, charset)[0])
+            pieces.append(decode_named(data, charset)[0])
             data = b""
         pieces.append(text[end : match.start()])
         charset, end = match[1].lower(), match.end()
-        data += _word(match[2].lower(), match[3])
-    pieces += (letter.decode(data, charset)[0], text[end:])
+        data += _encoded_word(match[2].lower(), match[3])
+    pieces += (decode_named(data, charset)[0], text[end:])
     return " ".join("".join(pieces).split())
 
 
-def _word(form: str, text: str) -> bytes:
+def _encoded_word(form: str, text: str) -> bytes:
     try:
         if form == "q":
             return binascii.a2b_qp(text.encode("utf-8", "replace"), header=True)
@@ -285,17 +354,18 @@ def _word(form: str, text: str) -> bytes:
 
 
 def author_of(raw: str) -> str:
-    """The name of the first person, or the address."""
-    raw = " ".join(raw[:_LONGEST].split())
+    """Return the name of the first person, or the address."""
+    raw = " ".join(raw[:_MAX_HEADER].split())
     try:
         people = getaddresses([raw])
-    except RecursionError:  # it follows comments in comments
+    except RecursionError:  # comments inside comments
         people = []
     for name, address in people:
-        if said := words(name).strip(" \"'") or (words(address) if not address.startswith("@") else ""):
-            return said
+        address = "" if address.startswith("@") else address
+        if author := header_text(name).strip(" \"'") or header_text(address):
+            return author
     found = re.search(r"[^\s<>,;]+@[^\s<>,;]+", raw)
-    return found[0] if found else words(raw)
+    return found[0] if found else header_text(raw)
 
 
 def iso_date(sent: str) -> str:
@@ -303,3 +373,29 @@ def iso_date(sent: str) -> str:
         return parsedate_to_datetime(sent).isoformat()
     except (ValueError, TypeError, IndexError, OverflowError):
         return ""
+
+
+# --- signatures (CMS SignedData, *.p7m) -------------------------------------------------------------------------
+
+
+def signed_content(data: bytes) -> bytes:
+    """Return the bytes inside a signature, which is not verified.
+
+    Raises:
+        ReadError: they are encrypted, or missing.
+    """
+    from asn1crypto import cms
+
+    if data[:1] != b"\x30":
+        data = _unpack_base64(b"".join(line for line in data.split() if not line.startswith(b"-")).decode("latin-1"))
+    try:
+        info = cms.ContentInfo.load(data)
+        kind = info["content_type"].native
+        content = info["content"]["encap_content_info"]["content"].native if kind == "signed_data" else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        kind, content = "", None
+    if isinstance(content, bytes):
+        return content
+    if kind in ("enveloped_data", "authenticated_enveloped_data", "encrypted_data"):
+        raise encrypted()
+    raise ReadError("is signed in a form that is not understood", "Save a copy without the signature.")

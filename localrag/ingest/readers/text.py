@@ -1,9 +1,9 @@
-"""Plain text, source code and logs, reStructuredText and Org: form feeds make pages, headings are recognised.
+"""Read plain text, Markdown, reStructuredText, Org, source code and logs; decode bytes of any encoding.
 
-Encodings: UTF-8, UTF-16 with a byte order mark (or so regular that it needs none), Windows-1252, and the other 8-bit
-and East Asian encodings where they can be told apart with confidence; a remark says when that was a guess. Files that
-are not text are refused, and so are those whose encoding cannot be told. Code has no headings; lines are kept as they
-are, but for words that were broken with a hyphen at the end of a line.
+Text is stored as written, so a quote may hold marks of Markdown. Form feeds make pages, headings are recognised, and
+words hyphenated at the end of a line are joined. Encodings: UTF-8, UTF-16, Windows-1252, and other 8-bit and East Asian
+ones where they can be recognised with confidence; a remark says when that was a guess. Files that are not text, or in
+an unknown encoding, are refused.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
+from itertools import pairwise
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.base import blank
@@ -21,29 +22,29 @@ from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _NO_TITLE = re.compile(r"[.,;:]$|: |/s/|^(?:exhibit|schedule|annex|appendix|page)\s+[\w.-]+$", re.I)
-_PROSE = frozenset((".txt", ".text", ""))
+_MARKED = (".md", ".markdown", ".rst", ".org")
+_PROSE = (".txt", ".text", "")
 
 
 def read(source: Source, options: Options) -> Reading:
-    raw, guessed = decode_guessing(source.read())
-    remarks = (*guess_remark(guessed), *tag_text(raw))
-    if source.suffix in (".rst", ".org"):
+    raw, encoding = decode_guessing(source.read())
+    remarks = (*guess_remark(encoding), *tag_text(raw))
+    if source.suffix in _MARKED:
         text = clean(raw)
-        headings = _underlined(text) if source.suffix == ".rst" else _starred(text)
-        title = _org_title(text) if source.suffix == ".org" else ""
-        return Reading((Page(text, headings=headings),), title or (headings[0].title if headings else ""), (), remarks)
+        headings = _org_headings(text) if source.suffix == ".org" else markdown_headings(text)
+        named = re.search(r"^#\+title:[ \t]*(.+)$", text, re.M | re.I) if source.suffix == ".org" else None
+        title = named[1].strip() if named else next((item.title for item in headings if item.level == 1), "")
+        return Reading((Page(text, headings=headings),), title, (), remarks)
     if source.suffix not in _PROSE:
         return Reading((Page(clean(raw)),), remarks=remarks)
-    if "\f" not in raw.strip("\f"):
-        text = _unbroken(clean(raw))
-        return Reading((Page(text, headings=find_headings(text)),), _title(text), (), remarks)
+    # A form feed at the very end closes the last page.
+    parts = raw.removesuffix("\f").split("\f") if "\f" in raw.strip("\f") else [raw]
     pages: list[Page] = []
     skipped: list[SkippedPage] = []
-    # A form feed at the very end closes the last page; it does not open another.
-    for number, part in enumerate(raw.removesuffix("\f").split("\f"), 1):
-        text = _unbroken(clean(part))
-        if text.strip():
-            pages.append(Page(text, number, headings=find_headings(text)))
+    for number, part in enumerate(parts, 1):
+        text = _join_hyphenated(clean(part))
+        if text.strip() or len(parts) == 1:
+            pages.append(Page(text, number if len(parts) > 1 else None, headings=find_headings(text)))
         else:
             page, skip = blank(number, "no text")
             pages.append(page)
@@ -53,18 +54,18 @@ def read(source: Source, options: Options) -> Reading:
 
 
 def _title(text: str) -> str:
-    """The first line, where it stands alone and is short enough to be a title."""
+    """Return the first line if it stands alone and is short enough for a title."""
     lines = text.lstrip().split("\n", 2)
     first = lines[0].strip()
     alone = len(lines) == 1 or not lines[1].strip()
     return first if alone and len(first) <= 100 and not _NO_TITLE.search(first) else ""
 
 
-_BROKEN = re.compile(r"([^\W\d_]{2,})-\n[ \t]*([^\W\d_]+)(?!-)")
+_HYPHENATED = re.compile(r"([^\W\d_]{2,})-\n[ \t]*([^\W\d_]+)(?!-)")
 
 
-def _unbroken(text: str) -> str:
-    """Words that were broken at the end of a line, where the same text has them whole and never with a hyphen."""
+def _join_hyphenated(text: str) -> str:
+    """Join words broken at the end of a line if the text also has them whole, and never with a hyphen."""
     if "-\n" not in text:
         return text
     words = set(re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", text.lower()))
@@ -74,68 +75,49 @@ def _unbroken(text: str) -> str:
         sure = match[2].islower() and first + second in words and f"{first}-{second}" not in words
         return f"{match[1]}{match[2]}\n" if sure else match[0]
 
-    return _BROKEN.sub(joined, text)
+    return _HYPHENATED.sub(joined, text)
 
 
 # --- headings that are marked -----------------------------------------------------------------------------------
 
-_RULE = re.compile(r"([!-/:-@\[-`{-~])\1+\s*$")
-_ROLE = re.compile(  # the words inside marks; of a link, without its target
-    r"``(.+?)``|(?::[\w:.-]+:)?`([^`<]+?)(?:\s*<[^`]*>)?`_{0,2}|\*{1,2}(\S[^*]*)\*{1,2}|\|([^|]+)\|"
-)
+_FRONT_MATTER = re.compile(r"---\n(?:.*\n)*?---(?=\n|$)")
+_ORG_HEADING = re.compile(r"^(\*+)[ \t]+(?:(?:TODO|DONE|NEXT|WAITING)[ \t]+)?(?:\[#[A-Z]\][ \t]*)?(\S.*)$", re.M)
+_ORG_LINK = re.compile(r"\[\[[^\]\n]*\](?:\[([^\]\n]*)\])?\]")
 
 
-def _underlined(text: str) -> tuple[Heading, ...]:
-    """The sections of reStructuredText; a level is known by its mark, in the order in which the marks come."""
-    lines = text.split("\n")
+def markdown_headings(text: str) -> tuple[Heading, ...]:
+    """Return the headings of Markdown or reStructuredText, where they are underlined alike."""
+    from markdown_it import MarkdownIt
+
+    matter = _FRONT_MATTER.match(text)  # its rules would read as headings
+    skip = matter[0].count("\n") + 1 if matter else 0
+    starts = [0]
+    for line in text.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
+    tokens = MarkdownIt("commonmark").parse(text[starts[skip] :] if skip else text)
     found: list[Heading] = []
-    levels: list[tuple[str, bool]] = []
-    start = before = 0  # of this line, and of the line before it
-    for index, line in enumerate(lines):
-        words = lines[index - 1] if index else ""
-        mark = _RULE.match(line)
-        above = _RULE.match(lines[index - 2]) if index > 1 else None
-        over = above is not None and mark is not None and above[1] == mark[1]
-        alone = over or (index > 0 and not words[:1].isspace() and (index < 2 or not lines[index - 2].strip()))
-        if mark and alone and words.strip() and not _RULE.match(words) and _width(line) >= _width(words):
-            kind = (mark[1], over)
-            if kind not in levels:
-                levels.append(kind)
-            title = _ROLE.sub(lambda role: role[1] or role[2] or role[3] or role[4] or "", words[:500]).strip()
-            found.append(Heading(before, levels.index(kind) + 1, title[:200]))
-        before, start = start, start + len(line) + 1
+    for opened, inline in pairwise(tokens):
+        if opened.type == "heading_open" and opened.map and opened.level == 0:
+            words = "".join(child.content or " " for child in inline.children or () if child.nesting == 0)
+            if title := " ".join(words[:500].split()).strip(" =-"):
+                found.append(Heading(starts[opened.map[0] + skip], int(opened.tag[1]), title[:200]))
     return tuple(found)
 
 
-def _width(line: str) -> int:
-    line = line.rstrip()
-    return len(line) + sum(unicodedata.east_asian_width(character) in "WF" for character in line)
-
-
-_STARS = re.compile(r"^(\*+)[ \t]+(\S.*)$", re.M)
-_ORG_MARKS = re.compile(r"^(?:(?:TODO|DONE|NEXT|WAITING)[ \t]+)?(?:\[#[A-Z]\][ \t]*)?|[ \t]+:[\w@#%:]+:[ \t]*$")
-_ORG_LINK = re.compile(r"\[\[[^\]]*\](?:\[([^\]]*)\])?\]")
-
-
-def _starred(text: str) -> tuple[Heading, ...]:
-    """The headings of Org, without their states, priorities and tags; in its code blocks stars are escaped."""
+def _org_headings(text: str) -> tuple[Heading, ...]:
+    """Return the headings of Org without states, priorities and tags; in its code blocks stars are escaped."""
+    found = ((match, re.sub(r"[ \t]+:[\w@#%:]+:[ \t]*$", "", match[2][:300])) for match in _ORG_HEADING.finditer(text))
     return tuple(
-        Heading(match.start(), len(match[1]), title[:200])
-        for match in _STARS.finditer(text)
-        if (title := _ORG_LINK.sub(lambda link: link[1] or "", _ORG_MARKS.sub("", match[2][:300])).strip())
+        Heading(match.start(), len(match[1]), _ORG_LINK.sub(lambda link: link[1] or "", title).strip()[:200])
+        for match, title in found
     )
-
-
-def _org_title(text: str) -> str:
-    match = re.search(r"^#\+title:[ \t]*(.+)$", text, re.M | re.I)
-    return match[1].strip() if match else ""
 
 
 # --- encodings --------------------------------------------------------------------------------------------------
 
 
 def decode(data: bytes) -> str:
-    """The text of a file's bytes.
+    """Return the text of a file's bytes.
 
     Raises:
         ReadError: the bytes are not text.
@@ -150,7 +132,7 @@ def guess_remark(encoding: str) -> tuple[Remark, ...]:
 
 
 def decode_as(data: bytes, name: str) -> str | None:
-    """The text in an encoding that a page or a mail names, as browsers take the name; None where it is not that."""
+    """Return the text in an encoding that a page names, as browsers read the name; None if it is not that."""
     name = _ALIASES.get(name.strip().lower(), name.strip().lower())
     try:
         return None if not name or name in _NOT_TRUSTED else data.decode(name)
@@ -158,12 +140,41 @@ def decode_as(data: bytes, name: str) -> str | None:
         return None
 
 
-# Names that are used for more than they say; and those that say nothing, or that could hide text.
+def decode_named(data: bytes, charset: str) -> tuple[str, int]:
+    """Return text in the encoding that its mail names, else in the likeliest, and how many characters are lost."""
+    name = charset.strip(" \"'").lower()
+    codec = _codec(_MAIL_ALIASES.get(name, _ALIASES.get(name, name)))
+    if codec and not (codec == "utf-8" and b"\x1b$" in data):
+        try:
+            return data.decode(codec), 0
+        except UnicodeError:
+            text = data.decode(codec, "replace")
+            if codec != "utf-8" and text.count("\ufffd") <= 1 + len(text) // 50:
+                return text, text.count("\ufffd")
+    try:
+        text = data.decode("iso2022_jp_ext") if b"\x1b$" in data else decode(data)
+    except (ReadError, UnicodeError):
+        text = data.decode(codec or "utf-8", "replace")
+    return text, text.count("\ufffd")
+
+
+def _codec(name: str) -> str:
+    """Return Python's name of a text encoding; it has other codecs, which turn bytes into bytes."""
+    try:
+        info = codecs.lookup(name)
+    except (LookupError, ValueError):
+        return ""
+    return info.name if getattr(info, "_is_text_encoding", True) and info.name != "undefined" else ""
+
+
+# Names used for more than they say, and names that could hide text.
 _ALIASES = dict.fromkeys(("iso-8859-1", "latin1", "us-ascii", "ascii"), "cp1252") | {
     "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "x-sjis": "cp932", "shift-jis": "cp932",
     "euc-kr": "cp949", "ks_c_5601-1987": "cp949", "iso-8859-9": "cp1254", "iso-8859-11": "cp874", "tis-620": "cp874",
     "big5": "big5hkscs", "x-mac-roman": "mac_roman", "macintosh": "mac_roman", "iso-8859-8-i": "iso-8859-8",
+    "ansi": "cp1252", "utf8mb4": "utf-8", "x-gbk": "gb18030",
 }  # fmt: skip
+_MAIL_ALIASES = {"unicode-1-1-utf-7": "utf-7", "us-ascii": "utf-8", "ascii": "utf-8"}
 _NOT_TRUSTED = frozenset(
     "utf-7 utf-16 utf-16le utf-16be utf-32 idna punycode unicode_escape raw_unicode_escape".split()
 )
@@ -171,9 +182,9 @@ _CHARSET = re.compile(rb"""<(?:meta\b[^>]*?\bcharset|\?xml\b[^>]*?\bencoding)\s*
 
 
 def decode_html(data: bytes, declared: str = "") -> tuple[str, str]:
-    """A page's text, and its encoding where that had to be guessed; `declared` is what came with it from outside.
+    """Return a page's text, and its encoding if that was guessed; `declared` comes from outside the page.
 
-    A page that is sound UTF-8 with letters beyond ASCII is UTF-8, whatever it says of itself.
+    Valid UTF-8 with letters beyond ASCII is UTF-8, whatever the page says.
     """
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:4096]:
         return decode_guessing(data)
@@ -188,10 +199,10 @@ def decode_html(data: bytes, declared: str = "") -> tuple[str, str]:
 
 
 def decode_guessing(data: bytes) -> tuple[str, str]:
-    """The text of a file's bytes, and the name of its encoding where that had to be guessed.
+    """Return the text of a file's bytes, and the name of its encoding if that was guessed.
 
     Raises:
-        ReadError: the bytes are not text, or in an encoding that cannot be told.
+        ReadError: the bytes are not text, or in an encoding that is not recognised.
     """
     if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return data.decode("utf-32", "replace"), ""
@@ -210,7 +221,7 @@ def decode_guessing(data: bytes) -> tuple[str, str]:
 
 
 def _wide(data: bytes) -> str:
-    """UTF-16 without its mark: nearly every second byte of Western text is zero, and always on one side."""
+    """Decode UTF-16 without a byte order mark: in Western text nearly every second byte is zero, on one side."""
     sample = data[:4096]
     even, odd = sample[0::2].count(0), sample[1::2].count(0)
     half = len(sample) // 2
@@ -221,15 +232,15 @@ def _wide(data: bytes) -> str:
 
 
 def _narrow(data: bytes) -> tuple[str, str]:
-    """Damaged UTF-8, or an older encoding: whichever explains more of the bytes above 127."""
+    """Decode damaged UTF-8 or an older encoding, whichever explains more of the bytes above 127."""
     text = data.decode("utf-8", "replace")
     broken = text.count("\ufffd")
     good = sum(ord(character) > 127 for character in text) - broken
     if good > 4 * broken:
         return text, ""
-    sample = _telling(data)
+    sample = _sample(data)
     scores = {encoding: _score(sample.decode(encoding, "replace")) for encoding in _LATIN}
-    best = max(scores, key=lambda encoding: scores[encoding])  # the first, where several are as good
+    best = max(scores, key=lambda encoding: scores[encoding])  # the first of equals
     western = scores["cp1252"]
     rare = len(sample) > 200 and sum(byte > 127 for byte in sample) < len(sample) * 0.015
     if (best == "cp1252" and western >= 0.97) or (rare and western >= 0.5):
@@ -246,12 +257,12 @@ def _narrow(data: bytes) -> tuple[str, str]:
 def _western(data: bytes) -> str:
     try:
         return data.decode("cp1252")
-    except UnicodeDecodeError:  # five bytes have no meaning in it
+    except UnicodeDecodeError:  # it leaves five bytes undefined
         return data.decode("latin-1")
 
 
-def _telling(data: bytes, most: int = 60_000) -> bytes:
-    """A piece of the data in which there is something to tell an encoding by, in whole lines where it can be."""
+def _sample(data: bytes, most: int = 60_000) -> bytes:
+    """Return a piece of the data that shows its encoding, in whole lines if possible."""
     if len(data) <= most:
         return data
     first = next((index for index, byte in enumerate(data) if byte > 127), 0)
@@ -261,7 +272,7 @@ def _telling(data: bytes, most: int = 60_000) -> bytes:
     return piece[:end] if end > most // 2 else piece
 
 
-# Encodings of the Latin alphabet, the likelier first, and the letters beyond ASCII of the languages written in them.
+# Encodings of the Latin alphabet, the likelier first, and the letters beyond ASCII of the languages that use them.
 _LATIN = ("cp1252", "cp1250", "iso8859-2", "cp1254", "cp1257", "cp850", "cp852", "mac_roman", "iso8859-15")
 _ALPHABETS = tuple(
     frozenset(letters)
@@ -275,7 +286,7 @@ _ALPHABETS = tuple(
 
 
 def _score(text: str) -> float:
-    """How much of what is beyond ASCII is letters of one language in their places, from 0 to 1."""
+    """Return the share of characters beyond ASCII that are letters of one language in plausible places."""
     letters: dict[str, int] = {}
     strange = 0
     for match in re.finditer("[^\0-\x7f]", text):
@@ -302,7 +313,7 @@ _MIXED = re.compile(r"[A-Za-z](?=[^\W\d_A-Za-z])|[^\W\d_A-Za-z](?=[A-Za-z])")
 
 
 def _other_script(sample: bytes) -> str:
-    """The encoding of another alphabet or of East Asian writing, where one is likely; else nothing."""
+    """Return the encoding of another alphabet or of East Asian writing if one is likely, else ""."""
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample, cp_isolation=_SCRIPTS).best()
@@ -310,7 +321,7 @@ def _other_script(sample: bytes) -> str:
         return ""
     text = str(best)
     letters = sum(character.isalpha() and character > "\x7f" for character in text)
-    # Latin words in which some letters were taken for another script are mixed in nearly every place.
+    # Latin words with some letters taken for another script mix scripts nearly everywhere.
     if letters < 8 or len(_MIXED.findall(text)) > letters * 0.1:
         return ""
     return best.encoding

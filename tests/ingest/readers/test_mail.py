@@ -6,7 +6,7 @@ from email.message import EmailMessage
 import pytest
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import mail, mailbox, signed, tnef
+from localrag.ingest.readers import mail, mailbox, outlook
 from localrag.ingest.readers.source import Budget, Options, Source
 
 HEAD = b"From: Jane Doe <jane@example.org>\nTo: tim@example.org\nDate: Sat, 2 Mar 2024 10:15:00 +0100\nSubject: The lease\n"
@@ -58,11 +58,11 @@ def test_a_mail_is_one_page_of_headers_and_body():
     (b"Subject: x", None), (b"From: =?utf-8?q?J=C3=BCrgen?= <j@x.org>\nDate: soon", "Jürgen"),
     (b'From: "Doe, Jane" <j@x.org>', "Doe, Jane"), (b"From: jane@x.org tim@x.org", "jane@x.org"),
 ])  # fmt: skip
-def test_what_a_mail_does_not_say_is_left_out_of_its_label(head, label):
+def test_missing_headers_are_left_out_of_the_label(head, label):
     assert read(head + b"\n\nText.").pages[0].label == label
 
 
-@pytest.mark.parametrize("raw, said", [
+@pytest.mark.parametrize("raw, expected", [
     ("=?utf-8?Q?Angebot_f=C3=BCr_=E2=82=AC?=", "Angebot für €"),
     ("=?iso-8859-1?q?Gr=FC=DFe?= an =?utf-8?b?w5Zzc2k=?=", "Grüße an Össi"),
     ("=?utf-8?b?w5Y=?=\n =?utf-8?b?bA==?=", "Öl"),
@@ -70,8 +70,8 @@ def test_what_a_mail_does_not_say_is_left_out_of_its_label(head, label):
     ("=?iso-2022-jp?B?GyRCJUYlOSVIGyhC?=", "テスト"),
     ("=?x-no-such?q?abc?=", "abc"), ("=?utf-8?b?!!!?=", ""), ("two\n words", "two words"), ("5 =? 3 ?=", "5 =? 3 ?="),
 ])  # fmt: skip
-def test_encoded_words_are_decoded(raw, said):
-    assert mail.words(raw) == said
+def test_encoded_words_are_decoded(raw, expected):
+    assert mail.header_text(raw) == expected
 
 
 def test_headers_in_raw_bytes_are_read_in_the_encoding_they_seem_to_have():
@@ -85,7 +85,7 @@ def test_plain_text_is_preferred_to_html():
 
 
 @pytest.mark.parametrize("stub", [b"", b"Your mail program cannot show this."])
-def test_html_is_read_where_the_plain_part_says_nothing(stub):
+def test_html_is_read_if_the_plain_part_says_nothing(stub):
     html = (
         b"Content-Type: text/html\n\n<h1>Rent</h1><p>"
         + b"The rent is due on Tuesday. " * 8
@@ -98,36 +98,36 @@ def test_html_is_read_where_the_plain_part_says_nothing(stub):
     assert page.text.startswith("Rent", heading.start)
 
 
-def test_parts_behind_an_attachment_are_read_as_well():
+def test_parts_behind_an_attachment_are_read():
     assert (
         body(multipart(b"mixed", PLAIN, PDF, b"Content-Type: text/plain\n\nFooter."))
         == "The rent is due on Monday.\n\nFooter."
     )
 
 
-def test_flowed_lines_are_put_together():
+def test_flowed_lines_are_joined():
     data = HEAD + b"Content-Type: text/plain; format=flowed\n\nThe rent \nis due.\n> So \n> it is.\n-- \nJane\n"
     assert body(data) == "The rent is due.\n> So it is.\n-- \nJane"
     assert body(HEAD + b"Content-Type: text/plain; format=flowed; delsp=yes\n\nRech \nnung\n") == "Rechnung"
 
 
-@pytest.mark.parametrize("charset, raw, said", [
+@pytest.mark.parametrize("charset, raw, expected", [
     ("windows-1252", "Größe – 5 €".encode("cp1252"), "Größe – 5 €"), ("iso-8859-1", b"5 \x80", "5 €"),
     ("gb2312", "鎔基".encode("gb18030"), "鎔基"), ("x-unknown", "Größe".encode(), "Größe"), ("us-ascii", "Größe".encode("cp1252"), "Größe"),
     ("utf-8", "Größe".encode("cp1252"), "Größe"), ("ks_c_5601-1987", "한글".encode("cp949"), "한글"), ("rot13", b"abc", "abc"),
     ("", "テスト".encode("iso2022_jp"), "テスト"),
 ])  # fmt: skip
-def test_encodings_are_found_whatever_the_mail_says(charset, raw, said):
+def test_encodings_are_found_whatever_the_mail_says(charset, raw, expected):
     head = f"Content-Type: text/plain; charset={charset}\n\n" if charset else "\n"
-    assert body(HEAD + head.encode() + raw) == said
+    assert body(HEAD + head.encode() + raw) == expected
 
 
-def test_what_cannot_be_decoded_is_counted():
+def test_characters_that_cannot_be_decoded_are_reported():
     raw = "これはテスト用のメールです。".encode("cp932") * 5
     reading = read(HEAD + b"Content-Type: text/plain; charset=shift_jis\n\n" + raw[:20] + b"\x85\xff" + raw[20:])
     assert "テスト" in reading.pages[0].text
     (remark,) = reading.remarks
-    assert remark.text.endswith("could not be decoded and stand as \ufffd.")
+    assert "\ufffd" in remark.text
 
 
 @pytest.mark.parametrize("data", [
@@ -150,7 +150,7 @@ def test_hostile_headers_take_no_time(where, odd):
     assert time.perf_counter() - started < 2
 
 
-def test_what_is_no_mail_is_named():
+def test_other_files_are_refused_by_name():
     with pytest.raises(ReadError, match="is not a mail but a PDF"):
         read(b"%PDF-1.7")
     deep = HEAD + b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(3000))
@@ -173,7 +173,7 @@ def test_what_is_no_mail_is_named():
     ("Content-Type: application/pdf; name=..", "attachment.pdf"), ("Content-Type: text/calendar", "attachment.ics"),
     ("Content-Type: text/plain; name=notes.txt", "notes.txt"), ("Content-Type: text/plain; charset=utf-8\nContent-Disposition: attachment", "attachment.txt"),
 ])  # fmt: skip
-def test_attachments_are_named_by_what_the_mail_says_of_them(head, name):
+def test_attachments_have_the_names_in_the_mail(head, name):
     found = members(
         multipart(
             b"mixed", PLAIN, head.encode() + b"\nContent-Transfer-Encoding: base64\n\n" + base64.b64encode(b"data")
@@ -283,7 +283,7 @@ def test_damaged_signatures_are_refused():
     whole = cms(b"words of a mail" * 20)
     for data in (b"", b"x", whole[:80], b"\x30\x80" * 500, whole[:15] + b"\x30\x80" * 3000):
         with pytest.raises(ReadError):
-            signed.content(data)
+            mail.signed_content(data)
 
 
 def test_attachments_are_taken_out_of_a_winmail_package():
@@ -297,13 +297,13 @@ def test_attachments_are_taken_out_of_a_winmail_package():
             + attribute(0x00018010, title.encode("cp1252") + b"\0")
             + attribute(0x0006800F, b"data")
         )
-    assert dict(tnef.files(package)) == {"Größe.pdf": b"data", "b.txt": b"data"}
+    assert dict(outlook.tnef_files(package)) == {"Größe.pdf": b"data", "b.txt": b"data"}
     part = b"Content-Type: application/ms-tnef; name=winmail.dat\nContent-Transfer-Encoding: base64\n\n"
     assert list(members(multipart(b"mixed", PLAIN, part + base64.encodebytes(package)))) == ["Größe.pdf", "b.txt"]
     assert "not a winmail.dat package" in members(multipart(b"mixed", PLAIN, part + b"eHh4"))["winmail.dat"]
 
 
-def test_what_python_writes_is_read_back():
+def test_a_mail_written_by_python_is_read_back():
     message = EmailMessage()
     message["From"], message["Subject"] = "Jürgen Groß <j@x.org>", "Größe " * 30
     message.set_content("Körper")
@@ -326,7 +326,7 @@ def test_the_mails_of_a_mailbox_are_members_in_order():
     assert [body(one) or one for one in found.values()][:2] == ["One.", "Two."]
 
 
-def test_a_sentence_that_begins_with_from_does_not_part_a_mail():
+def test_a_sentence_that_begins_with_from_does_not_split_a_mail():
     data = boxed(HEAD + b"\nOne.\n\nFrom here on we pay.\n\n>From there.\n>>From far.", HEAD + b"\nTwo.")
     one, two = members(data, mailbox, "a.mbox").values()
     assert body(one) == "One.\n\nFrom here on we pay.\n\nFrom there.\n>From far." and body(two) == "Two."
@@ -336,7 +336,7 @@ def test_a_sentence_that_begins_with_from_does_not_part_a_mail():
     "line",
     [b"From - Sat Mar  2 10:15:00 2024\r\n", b"From MAILER-DAEMON\n", b"From x@y.org Sat, 02 Mar 2024 10:15 +0100\n"],
 )
-def test_mails_are_parted_as_all_programs_write_it(line):
+def test_all_forms_of_the_from_line_split_mails(line):
     assert len(members((line + HEAD + b"\nText.\n\n") * 2, mailbox, "a.mbox")) == 2
 
 
@@ -355,6 +355,6 @@ def test_a_mailbox_is_read_as_a_stream():
     assert opened[0].tell() < 500
 
 
-def test_what_is_no_mailbox_is_named():
+def test_other_files_are_no_mailbox():
     with pytest.raises(ReadError, match="is not a mailbox but a GZIP archive"):
         members(gzip.compress(b"x"), mailbox, "a.mbox")

@@ -115,14 +115,14 @@ def test_one_bad_member_costs_itself_only(read, monkeypatch):
     def fail(*args):
         raise ZeroDivisionError("a fault\x07 of ours")
 
-    monkeypatch.setattr("localrag.ingest.readers.markdown.read", fail)
+    monkeypatch.setattr("localrag.ingest.readers.delimited.read", fail)
     found = said(
         read(
             "a.zip",
-            zipped(("a.md", b"x"), ("b.pdf", b"no"), ("empty.txt", b""), ("blank.txt", b" "), ("c.txt", b"kept")),
+            zipped(("a.csv", b"x"), ("b.pdf", b"no"), ("empty.txt", b""), ("blank.txt", b" "), ("c.txt", b"kept")),
         )
     )
-    assert "(ZeroDivisionError: a fault of ours)" in found["a.md"] and "not a PDF" in found["b.pdf"]
+    assert "(ZeroDivisionError: a fault of ours)" in found["a.csv"] and "not a PDF" in found["b.pdf"]
     assert (
         "is empty (0 bytes)" in found["empty.txt"] and "has no text" in found["blank.txt"] and found["c.txt"] == "kept"
     )
@@ -132,9 +132,9 @@ def test_memory_that_is_not_there_is_no_fault_of_one_member(read, monkeypatch):
     def fail(*args):
         raise MemoryError
 
-    monkeypatch.setattr("localrag.ingest.readers.markdown.read", fail)
+    monkeypatch.setattr("localrag.ingest.readers.delimited.read", fail)
     with pytest.raises(MemoryError):
-        read("a.zip", zipped(("a.md", b"x")))
+        read("a.zip", zipped(("a.csv", b"x")))
 
 
 def test_an_archive_that_holds_nothing_is_said(read):

@@ -4,7 +4,7 @@ from datetime import datetime
 import pytest
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import compressed_rtf, mail, outlook
+from localrag.ingest.readers import mail, outlook
 from localrag.ingest.readers.source import Budget, Options, OverBudget, Source
 
 _END, _FREE = 0xFFFFFFFE, 0xFFFFFFFF
@@ -111,7 +111,7 @@ def test_a_mail_is_one_page_of_headers_and_body():
     assert (reading.title, reading.author, reading.date) == ("The lease", "Jane Doe", "2024-03-02T09:15:00+00:00")
 
 
-def test_the_headers_of_the_way_win_over_outlooks_own():
+def test_transport_headers_win_over_properties():
     headers = "From: =?utf-8?q?J=C3=BCrgen?= <j@x.org>\r\nDate: Sat, 2 Mar 2024 10:15:00 +0100\r\n"
     reading = read({**LEASE, 0x007D: headers})
     assert (reading.author, reading.date) == ("Jürgen", "2024-03-02T10:15:00+01:00")
@@ -125,7 +125,7 @@ def test_narrow_text_is_read_in_its_code_page():
     assert outlook.read(Source("a.msg", data=ole(tree)), Options()).pages[0].text == "Subject: Договор\n\nТекст"
 
 
-def test_html_is_read_where_there_is_no_plain_text():
+def test_html_is_read_without_plain_text():
     html = "<h1>Rent</h1><p>Größe</p>"
     text = read({0x0037: "x", 0x1013: html.encode("cp1252"), 0x3FDE: 1252}).pages[0].text
     assert text == "Subject: x\n\nRent\n\nGröße"
@@ -139,15 +139,7 @@ HELLO = bytes.fromhex(
 )
 
 
-def test_compressed_rtf_is_unpacked():
-    assert compressed_rtf.unpacked(HELLO) == b"{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n"
-    assert compressed_rtf.unpacked(HELLO[:-6]).startswith(b"{\\rtf1\\ansi\\ansicpg1252\\pard hello")
-    assert compressed_rtf.unpacked(struct.pack("<4I", 18, 7, 0x414C454D, 0) + b"{\\rtf1}") == b"{\\rtf1}"
-    with pytest.raises(ValueError):
-        compressed_rtf.unpacked(b"x" * 20)
-
-
-def test_rtf_is_read_where_there_is_nothing_else():
+def test_rtf_is_read_without_plain_text_and_html():
     assert read({0x0037: "x", 0x1009: HELLO}).pages[0].text == "Subject: x\n\nhello world"
     rich = (
         rb"{\rtf1\ansi\fromhtml1 {\*\htmltag64 <ul>}{\*\htmltag64 <li>}one{\*\htmltag72 </li>}{\*\htmltag64 <li>}two}"
@@ -181,7 +173,7 @@ def test_attachments_are_members():
 
 
 def test_pictures_of_the_body_are_no_attachments(monkeypatch):
-    monkeypatch.setattr("localrag.ingest.readers.letter._TINY", 10)
+    monkeypatch.setattr("localrag.ingest.readers.mail._LOGO", 10)
     pictures = [{0x3707: f"{name}.png", 0x3712: f"{name}@x", 0x3701: b"x" * 99} for name in ("shown", "scan")]
     assert list(members(ole(message({**LEASE, 0x1013: b'<img src="cid:shown@x">'}, [], pictures)))) == ["scan.png"]
 
@@ -197,7 +189,7 @@ def test_an_attached_mail_becomes_a_mail_with_its_own_attachments():
     assert [one.name for one in mail.members(source, Options(), Budget(Options()))] == ["Größe.pdf"]
 
 
-def test_what_attachments_unpack_to_is_counted():
+def test_attachments_count_against_the_budget():
     with pytest.raises(OverBudget):
         members(ole(message(LEASE, [], [{0x3707: "a.pdf", 0x3701: b"x" * 99}])), unpacked=50)
 
@@ -205,7 +197,7 @@ def test_what_attachments_unpack_to_is_counted():
 # --- damage ----------------------------------------------------------------------------------------------------
 
 
-def test_a_mail_without_its_properties_is_read_from_what_is_left():
+def test_a_mail_without_its_properties_is_read():
     tree = message(LEASE)
     del tree["__properties_version1.0"]
     text = outlook.read(Source("a.msg", data=ole(tree)), Options()).pages[0].text
@@ -216,7 +208,7 @@ def test_a_mail_without_its_properties_is_read_from_what_is_left():
     (b"%PDF-1.7", "is not an Outlook mail but a PDF"), (b"words", "is damaged, or not"),
     (ole(message(LEASE))[:600], "is damaged, or not"), (ole({"WordDocument": b"x"}), "but not an Outlook mail"),
 ])  # fmt: skip
-def test_what_is_no_mail_is_named(data, reason):
+def test_other_files_are_refused_by_name(data, reason):
     with pytest.raises(ReadError) as caught:
         outlook.read(Source("a.msg", data=data), Options())
     assert reason in caught.value.message and caught.value.hint

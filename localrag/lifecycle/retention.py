@@ -17,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from localrag.security import audit, sandbox, storage
-from localrag.sessions import store_of
 from localrag.settings import Settings
 from localrag.store.names import library_names
 
@@ -38,6 +37,8 @@ def keep_to(settings: Settings, now: datetime | None = None) -> int:
     done = {"day": now.date().isoformat(), "retention_days": days}
     if _last(settings.retention_file) == done:
         return 0
+    from localrag.sessions import store_of
+
     before = now - timedelta(days=days)
     conversations = store_of(settings).expire(before)
     erased = sum(
@@ -54,6 +55,8 @@ def keep_to(settings: Settings, now: datetime | None = None) -> int:
 
 def due(settings: Settings, now: datetime | None = None) -> int:
     """How many conversations would go now."""
+    from localrag.sessions import store_of
+
     if not settings.retention_days:
         return 0
     return len(store_of(settings).older((now or datetime.now(UTC)) - timedelta(days=settings.retention_days)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -450,3 +452,12 @@ def test_a_misspelt_question_for_an_explanation_is_one_as_well(assistant: Assist
     models.generator.script = [("", "Tenants should call the office.")]
     ask(assistant, "What shuold tenants leave?", "rules", mode="retrieve")
     assert "Explain it with all" in models.generator.prompts[-1][-1].tail
+
+
+def test_asking_imports_at_most_80_modules_of_ours() -> None:
+    code = (
+        "import sys, localrag.api, localrag.answer.assistant\n"
+        "print(sum(name.split('.')[0] == 'localrag' for name in sys.modules))"
+    )
+    counted = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(counted.stdout) <= 80

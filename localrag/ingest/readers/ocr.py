@@ -1,13 +1,14 @@
-"""Text recognition (OCR): the text of a picture in reading order, and where each word stands.
+"""Text recognition (OCR): the text of a picture in reading order, and the box of each word.
 
-Two engines, both on this machine only. The PP-OCR networks (in the `rapidocr` wheel, readers/ppocr.py) read languages
-in Latin script, Chinese and Japanese. Tesseract, an external program, reads those that the networks cannot, where it is
-installed; it gets the picture through a pipe and writes no file. Why: docs/decisions/0011. Pictures that lie on a side
-or stand on their head are turned. Handwriting is not read, and what is recognised with little confidence is left out.
+Two engines, both local. rapidocr runs the PP-OCR networks of its wheel for languages in Latin script, Chinese and
+Japanese. Tesseract, an external program, reads other languages where it is installed; it gets the picture through a
+pipe and writes no file (docs/decisions/0011). Pages on their side or upside down are turned. Handwriting is not read,
+and text recognised with little confidence is left out.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import re
@@ -16,23 +17,29 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import ppocr
-from localrag.ingest.readers.reading_order import Line, Marks, Spot, arrange, words
+from localrag.ingest.readers.ocr_layout import Box, Line, arrange
 from localrag.ingest.readers.source import page_done
 from localrag.types import Word
 
-MOST_PIXELS = 178_000_000  # Pillow's own bound; A0 at 300 dpi has 140 million
-_KEPT_PIXELS = 25_000_000  # A4 at 600 dpi is 35 million, and no better than at 450
-_LEAST_CONFIDENCE = 0.6
-_LEAST_LETTERS = 3  # fewer on a whole page are specks, staples and the edge of the scanner
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_PIXELS = 178_000_000  # Pillow's own limit; A0 at 300 dpi has 140 million
+_USEFUL_PIXELS = 25_000_000  # A4 at 600 dpi has 35 million, and reads no better than at 450
+_MIN_CONFIDENCE = 0.6
+_MIN_LETTERS = 3  # fewer on a whole page are specks, staples and the edge of the scanner
 
 
 class NoEngine(ReadError):
-    """There is nothing installed that could recognise this language."""
+    """No installed engine recognises this language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,74 +51,191 @@ class Recognised:
 
 
 def recognise(image: Image.Image, languages: Sequence[str] = ("en",)) -> Recognised:
-    """The text of a picture that stands as it is to be seen (EXIF is not looked at).
+    """Return the text of a picture (EXIF is ignored).
 
     Args:
         languages: ISO 639-1 codes.
 
     Raises:
-        NoEngine: no engine that is installed reads these languages.
+        NoEngine: no installed engine reads these languages.
         ReadError: the picture is too large.
     """
     check_size(image.size)
     engine = _engine(tuple(languages))
     picture = _prepared(image)
-    lines, turns = ppocr.lines(picture, engine) if not isinstance(engine, str) else _tesseract(picture, engine)
+    lines, turns = _tesseract(picture, engine) if isinstance(engine, str) else _networks(picture)
     page_done()
-    lines = [line for line in lines if line.confidence >= _LEAST_CONFIDENCE]
-    if sum(character.isalnum() for line in lines for character in line.text) < _LEAST_LETTERS:
+    lines = [line for line in lines if line.confidence >= _MIN_CONFIDENCE]
+    if sum(character.isalnum() for line in lines for character in line.text) < _MIN_LETTERS:
         return Recognised("")
-    marks = arrange(lines)
-    size = picture.size if turns % 2 == 0 else picture.size[::-1]
-    return Recognised("".join(character for character, _ in marks), _words(marks, size, turns))
+    text, words = arrange(lines)
+    width, height = picture.size if turns % 2 == 0 else picture.size[::-1]
+    return Recognised(
+        text, tuple(Word(start, end, *_fractions(box, width, height, turns)) for start, end, box in words)
+    )
 
 
 def check_size(size: tuple[int, int]) -> None:
-    """Refuse a picture by its stated size, before it is unpacked.
+    """Refuse a picture by its stated size, before it is decoded.
 
     Raises:
         ReadError: it is too large.
     """
-    if size[0] * size[1] > MOST_PIXELS:
+    if size[0] * size[1] > MAX_PIXELS:
         raise ReadError(
-            f"is too large a picture ({size[0]:,} x {size[1]:,} pixels)", "Save it anew with fewer pixels (300 dpi)."
+            f"is too large a picture ({size[0]:,} x {size[1]:,} pixels)", "Save it with fewer pixels (300 dpi)."
         )
 
 
 def _prepared(image: Image.Image) -> Image.Image:
-    """In colour, on white, and no larger than is useful."""
+    """Return the picture in colour, on white, neither larger nor smaller than useful."""
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    if image.mode.startswith("I;16"):  # 16 bits of grey; Pillow would cut off, not scale
+    if image.mode.startswith("I;16"):  # 16 bits of grey; Pillow would clip instead of scaling
         image = image.point(lambda value: value / 256)
         image = image.convert("L")
     pixels = image.width * image.height
-    if pixels > _KEPT_PIXELS:
-        factor = (_KEPT_PIXELS / pixels) ** 0.5
+    if pixels > _USEFUL_PIXELS:
+        factor = (_USEFUL_PIXELS / pixels) ** 0.5
         size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
         image = image.convert("RGB" if image.mode != "L" and image.mode != "1" else "L")
         image = image.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+    elif min(image.size) < _MIN_SIDE:  # a strip of one line
+        image = image.convert("RGB")
+        image = image.resize((2 * image.width, 2 * image.height))
     return image.convert("RGB")
 
 
-def _words(marks: Marks, size: tuple[int, int], turns: int) -> tuple[Word, ...]:
-    """Boxes as fractions of the picture as it was given, before it was turned; `size` is that of the upright one."""
-    width, height = size
+def _fractions(box: Box, width: float, height: float, turns: int) -> tuple[float, float, float, float]:
+    """Return a box of the upright picture as fractions of the picture before it was turned."""
+    left, top, right, bottom = box.left / width, box.top / height, box.right / width, box.bottom / height
+    for _ in range(turns):  # clockwise
+        left, top, right, bottom = 1 - bottom, left, 1 - top, right
+    left, top, right, bottom = (round(min(1.0, max(0.0, value)), 5) for value in (left, top, right, bottom))
+    return left, top, right, bottom
 
-    def word(start: int, end: int, spot: Spot) -> Word:
-        left, top, right, bottom = spot.left / width, spot.top / height, spot.right / width, spot.bottom / height
-        for _ in range(turns):  # clockwise, back to how the picture lay
-            left, top, right, bottom = 1 - bottom, left, 1 - top, right
-        left, top, right, bottom = (round(min(1.0, max(0.0, value)), 5) for value in (left, top, right, bottom))
-        return Word(start, end, left, top, right, bottom)
 
-    return tuple(word(*item) for item in words(marks))
+# --- the PP-OCR networks -------------------------------------------------------------------------------------
+
+# The languages the networks were trained for, without those that failed in measurements (docs/decisions/0011).
+LANGUAGES = frozenset(
+    "af az bs ca cs cy da de en es et eu fi fr ga gl hr hu id is it ja ku la lb lt lv mi ms mt nl no oc pl pt qu rm ro "
+    "sk sl sq sv sw tl tr uz zh".split()
+)
+THREADS = 1  # the reader pool has a process for each core
+_FILES = {
+    "Det": "PP-OCRv6_det_small.onnx",
+    "Rec": "PP-OCRv6_rec_small.onnx",
+    "Cls": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
+}
+_SEARCH_SIDE = 1280  # longest side on which lines are searched; 2200 takes 3 times as long and finds the same lines
+_SMALL = 9  # lines lower than this many pixels at that size are searched again at twice the size
+_MIN_SIDE = 48
+_MAX_LINES = 3000
+
+
+def networks() -> Path | None:
+    """Return the folder of the networks, or None where rapidocr is not installed."""
+    found = importlib.util.find_spec("rapidocr")
+    folder = Path(found.origin).parent / "models" if found is not None and found.origin else None
+    return folder if folder is not None and all((folder / name).is_file() for name in _FILES.values()) else None
+
+
+@cache
+def _rapidocr() -> Any:
+    """Load the networks once a process. With their paths given, rapidocr downloads nothing."""
+    from rapidocr import RapidOCR
+
+    folder = networks()
+    assert folder is not None  # `_engine` has looked
+    options: dict[str, Any] = {f"{part}.model_path": str(folder / name) for part, name in _FILES.items()}
+    options |= {
+        # The whole picture is kept: lines are found on a smaller one and cut from the full one.
+        "Global.use_preprocess_img": False, "Global.use_vertical_padding": False, "Global.log_level": "critical",
+        "Global.return_word_box": True, "Global.return_single_char_box": True, "Global.model_root_dir": str(folder),
+        "EngineConfig.onnxruntime.intra_op_num_threads": THREADS,
+        "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+        "Det.limit_side_len": _SEARCH_SIDE, "Det.limit_type": "max", "Det.max_candidates": _MAX_LINES,
+        "Rec.rec_batch_num": 1,  # a batch is as wide as its widest line
+    }  # fmt: skip
+    return RapidOCR(params=options)
+
+
+def _networks(image: Image.Image) -> tuple[list[Line], int]:
+    """Return the lines of a picture, and the quarter turns (counterclockwise) that set it upright."""
+    import numpy as np
+
+    engine = _rapidocr()
+    pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])  # blue, green, red
+    turns = 0
+    boxes = _find(engine, pixels)
+    if boxes is not None and _mostly_tall(boxes):
+        pixels, turns = np.ascontiguousarray(np.rot90(pixels)), 1
+        boxes = _find(engine, pixels)
+    if boxes is not None and _upside_down(engine, engine.crop_text_regions(pixels, boxes)):
+        pixels, turns = np.ascontiguousarray(np.rot90(pixels, 2)), (turns + 2) % 4
+        boxes = _find(engine, pixels)
+    if boxes is None:
+        return [], turns
+    crops = engine.crop_text_regions(pixels, boxes)
+    found = engine.recognize_txt(crops)
+    places = engine.cal_rec_boxes(crops, boxes, found, True).word_results
+    lines = zip(found.txts, found.scores, places, strict=True)
+    return [line for text, score, cells in lines if (line := _recognised_line(text, score, cells))], turns
+
+
+def _find(engine: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """Return the corners of each line (top left first, clockwise); None where there are none."""
+    import numpy as np
+
+    boxes = engine(pixels, use_det=True, use_cls=False, use_rec=False).boxes
+    scale = _SEARCH_SIDE / max(pixels.shape)
+    if boxes is not None and scale < 1 and float(np.median(_sides(boxes)[1])) * scale < _SMALL:
+        engine.text_det.limit_side_len = 2 * _SEARCH_SIDE
+        boxes = engine(pixels, use_det=True, use_cls=False, use_rec=False).boxes
+        engine.text_det.limit_side_len = _SEARCH_SIDE
+    return None if boxes is None or not len(boxes) else np.asarray(boxes, dtype=np.float32)
+
+
+def _sides(boxes: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the widths and heights of boxes."""
+    import numpy as np
+
+    return np.linalg.norm(boxes[:, 1] - boxes[:, 0], axis=1), np.linalg.norm(boxes[:, 3] - boxes[:, 0], axis=1)
+
+
+def _mostly_tall(boxes: NDArray[np.float32]) -> bool:
+    """Whether the page lies on its side: most lines run down."""
+    widths, heights = _sides(boxes)
+    tall = heights[heights > 1.5 * widths].sum()
+    return bool(tall > 2 * widths[widths > 1.5 * heights].sum())
+
+
+def _upside_down(engine: Any, crops: list[Any]) -> bool:
+    """Let the starts of the twelve longest lines vote; the network squeezes longer pictures."""
+    longest = sorted(crops, key=lambda crop: -crop.shape[1])[:12]
+    starts = [crop[:, : 4 * crop.shape[0]] for crop in longest]
+    labels = engine.cls_and_rotate(starts)[1].cls_res
+    return fmean(score if label == "180" else 1 - score for label, score in labels) > 0.5
+
+
+def _recognised_line(text: str, confidence: float, cells: Sequence[tuple[str, float, Any]]) -> Line | None:
+    """Return a line with a box for each character; `cells` leave out spaces."""
+    boxes = [
+        Box(min(x for x, _ in cell), min(y for _, y in cell), max(x for x, _ in cell), max(y for _, y in cell))
+        for _, _, cell in cells
+    ]
+    visible = [index for index, character in enumerate(text) if not character.isspace()]
+    if not boxes or len(boxes) != len(visible):
+        return None
+    of = dict(zip(visible, boxes, strict=True))
+    return Line(text, tuple(of.get(index) for index in range(len(text))), confidence)
 
 
 # --- the choice of the engine --------------------------------------------------------------------------------
 
-# The names of Tesseract's languages are ISO 639-2 ones, but for Chinese.
+# Tesseract names languages by ISO 639-2, except Chinese.
 _TESSERACT = dict(
     pair.split("=")
     for pair in (
@@ -126,26 +250,26 @@ _TESSERACT = dict(
 )
 
 
-def _engine(languages: tuple[str, ...]) -> ppocr.Weights | str:
-    """The networks' weights, or Tesseract's name for the languages."""
+def _engine(languages: tuple[str, ...]) -> Path | str:
+    """Return the folder of the networks, or Tesseract's name for the languages."""
     wanted = tuple(dict.fromkeys(language.lower() for language in languages)) or ("en",)
-    unknown = [language for language in wanted if language not in ppocr.LANGUAGES and language not in _TESSERACT]
+    unknown = [language for language in wanted if language not in LANGUAGES and language not in _TESSERACT]
     if unknown:
         raise NoEngine(
             f"is a picture, and its language {unknown[0]!r} is not known to text recognition",
             'Give ISO 639-1 codes, such as "de".',
         )
-    weights = ppocr.weights()
-    if weights is not None and ppocr.LANGUAGES.issuperset(wanted):
-        return weights
+    folder = networks()
+    if folder is not None and LANGUAGES.issuperset(wanted):
+        return folder
     names = [_TESSERACT[language] for language in wanted if language in _TESSERACT]
     missing = sorted(set(names) - _installed())
     if not missing:
         return "+".join(names)
     packages = " ".join(f"tesseract-ocr-{name.replace('_', '-')}" for name in missing)
-    if weights is None and ppocr.LANGUAGES.issuperset(wanted):
+    if folder is None and LANGUAGES.issuperset(wanted):
         raise NoEngine("is a picture, and text recognition is not installed", "Run: pip install rapidocr.")
-    strange = ", ".join(language for language in wanted if language not in ppocr.LANGUAGES or weights is None)
+    strange = ", ".join(language for language in wanted if language not in LANGUAGES or folder is None)
     raise NoEngine(
         f"is a picture, and recognising {strange!r} takes Tesseract, which is not installed with that language",
         f"Install it (on Debian: apt install {packages}), or change ocr_languages.",
@@ -161,7 +285,7 @@ def _program() -> str | None:
 
 @cache
 def _installed() -> frozenset[str]:
-    """The languages that Tesseract has; none where it is not installed."""
+    """Return the languages that Tesseract has; none where it is not installed."""
     if (program := _program()) is None:
         return frozenset()
     try:
@@ -180,7 +304,7 @@ def _run(arguments: list[str], picture: Image.Image) -> str:
         [program, "stdin", "stdout", "--dpi", "200", *arguments],
         input=stream.getvalue(),
         capture_output=True,
-        # Workers run side by side; threads inside each only slow them down.
+        # Readers run side by side; threads inside each slow them down.
         env={**os.environ, "OMP_THREAD_LIMIT": "1"},
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
@@ -195,20 +319,21 @@ def _tesseract(picture: Image.Image, languages: str) -> tuple[list[Line], int]:
     if match := _ROTATE.search(_run(["--psm", "0", "-l", "osd"], picture)):
         turns = -int(match[1]) // 90 % 4
         picture = picture.rotate(90 * turns, expand=True)
-    collected: dict[tuple[str, ...], list[tuple[str, Spot, float]]] = {}
+    collected: dict[tuple[str, ...], list[tuple[str, Box, float]]] = {}
     for row in _run(["--psm", "3", "-l", languages, "tsv"], picture).split("\n"):
         fields = row.split("\t")
         if len(fields) == 12 and fields[0] == "5" and fields[11].strip():
             left, top, width, height = map(float, fields[6:10])
-            spot = Spot(left, top, left + width, top + height)
-            collected.setdefault(tuple(fields[1:5]), []).append((fields[11].strip(), spot, float(fields[10]) / 100))
-    return [_line(found) for found in collected.values()], turns
+            box = Box(left, top, left + width, top + height)
+            collected.setdefault(tuple(fields[1:5]), []).append((fields[11].strip(), box, float(fields[10]) / 100))
+    return [_tesseract_line(found) for found in collected.values()], turns
 
 
-def _line(found: list[tuple[str, Spot, float]]) -> Line:
-    text, spots = "", list[Spot]()
-    for word, spot, _ in found:
-        gap = " " if text else ""
-        text += gap + word
-        spots += [spot] * len(gap + word)
-    return Line(text, tuple(spots), sum(sure * len(word) for word, _, sure in found) / sum(len(w) for w, _, _ in found))
+def _tesseract_line(found: list[tuple[str, Box, float]]) -> Line:
+    boxes: list[Box | None] = []
+    for word, box, _ in found:
+        boxes += [None] if boxes else []
+        step = (box.right - box.left) / len(word)
+        boxes += [box._replace(left=box.left + i * step, right=box.left + (i + 1) * step) for i in range(len(word))]
+    confidence = sum(sure * len(word) for word, _, sure in found) / sum(len(word) for word, _, _ in found)
+    return Line(" ".join(word for word, _, _ in found), tuple(boxes), confidence)

@@ -24,7 +24,7 @@ from localrag.ingest.readers.headings import drop_running, find_headings
 from localrag.ingest.readers.pdf_annotations import Quads, attached_files, iso_date, read_extras
 from localrag.ingest.readers.pdf_bidi import has_right_to_left, is_visual, plain, with_ligatures
 from localrag.ingest.readers.pdf_hidden import Looked, hide
-from localrag.ingest.readers.pdf_layout import page_text
+from localrag.ingest.readers.pdf_layout import join_hyphen, page_text
 from localrag.ingest.readers.pdf_running import drop_running_lines
 from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage, Word
@@ -251,10 +251,6 @@ def has_form(document: Any) -> bool:
 
 # PDFium writes U+FFFE (U+0002 in older builds) for a hyphen at the end of a line, and joins the lines.
 _HYPHEN = re.compile(r"(\w*)[\ufffe\x02][ \r\n]*(\w*)")
-_KEEP_HYPHEN = frozenset(
-    "all anti best co cross ex full half high inter long low mid multi non on post pre re self semi short sub third "
-    "two well year zero".split()
-)
 _LINE_END_SPACES = re.compile(r"[ \t]+(?=\n|$)")
 _MANY_BLANKS = re.compile(r"\n{4,}")
 
@@ -262,19 +258,8 @@ _MANY_BLANKS = re.compile(r"\n{4,}")
 def _tidy(raw: str) -> str:
     text = raw
     if "\ufffe" in raw or "\x02" in raw:  # rare, and the search for words around them is slow
-        text = _HYPHEN.sub(lambda match: _joined(match[1], match[2], raw), raw)
+        text = _HYPHEN.sub(lambda match: join_hyphen(match[1], match[2], raw), raw)
     return _MANY_BLANKS.sub("\n\n\n", _LINE_END_SPACES.sub("", clean(text))).strip("\n")
-
-
-def _joined(left: str, right: str, page: str) -> str:
-    """The halves of a word cut at a line's end: "con", "tract" joined, "Non", "Interested" with their hyphen."""
-    if not left or not right:
-        return f"{left}-{right}"
-    if f"{left}-{right}".lower() in page.lower():
-        return f"{left}-{right}"
-    if not right[0].islower() or not left[-1].isalpha() or left.lower() in _KEEP_HYPHEN:
-        return f"{left}-{right}"
-    return left + right
 
 
 # --- facts ---------------------------------------------------------------------------------------------------

@@ -28,6 +28,11 @@ _COLUMN_GAP = 0.9  # heights
 _LEAST_BAND = 8  # lines side by side
 _DEEPEST = 2  # gutters in gutters: three or four columns
 
+_KEEP_HYPHEN = frozenset(
+    "all anti best co cross full half high inter long low mid multi non on post pre re self semi short third "
+    "two well year zero".split()
+)
+
 
 def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item], ruled: bool) -> str:
     """The page's raw text with its tables and columns in order.
@@ -86,8 +91,7 @@ def _blocks(words: Sequence[Word], rules: Rules) -> list[Block]:
     used = {word for grid in grids for word in grid.words}
     free = [word for word in words if word not in used] if used else words
     blocks: list[Block] = [(grid.words, _markdown(grid.rows)) for grid in grids]
-    for region in _regions(find_lines(free), 0):
-        lines, mixed = region
+    for lines, mixed in find_regions(find_lines(free)):
         tables = find_tables(lines, rules.flat)
         if mixed and not tables:
             blocks.append(([word for line in lines for word in line.words], _prose(lines)))
@@ -129,8 +133,8 @@ def _replaced(raw: str, blocks: Sequence[Block]) -> str:
 # --- columns -------------------------------------------------------------------------------------------------
 
 
-def _regions(lines: Sequence[Line], depth: int) -> list[tuple[list[Line], bool]]:
-    """The page in parts that are read one after the other, and whether the file mixes one with its neighbour."""
+def find_regions(lines: Sequence[Line], depth: int = 0) -> list[tuple[list[Line], bool]]:
+    """Part a page into regions in reading order; True where the file mixes a region with its neighbour."""
     regions: list[tuple[list[Line], bool]] = []
     rest: list[Line] = []
     at = 0
@@ -140,7 +144,7 @@ def _regions(lines: Sequence[Line], depth: int) -> list[tuple[list[Line], bool]]
         regions.append(([*rest, *lines[at:first]], False))
         rest, at = [], last
         for side in (left, right):
-            regions += [(part, mixed or inner) for part, inner in _regions(side, depth + 1)]
+            regions += [(part, mixed or inner) for part, inner in find_regions(side, depth + 1)]
     regions.append(([*rest, *lines[at:]], False))
     return [region for region in regions if region[0]]
 
@@ -209,3 +213,17 @@ def _mixed(left: Sequence[Line], right: Sequence[Line]) -> bool:
     order = [side for _, side in sorted(sides)]
     changes = sum(a != b for a, b in pairwise(order))
     return changes > max(4, 0.3 * min(len(left), len(right)))
+
+
+# --- words cut at a line's end -------------------------------------------------------------------------------
+
+
+def join_hyphen(left: str, right: str, page: str) -> str:
+    """The halves of a word cut at a line's end: "con", "tract" joined, "Non", "Interested" with their hyphen."""
+    if not left or not right:
+        return f"{left}-{right}"
+    if f"{left}-{right}".lower() in page.lower():
+        return f"{left}-{right}"
+    if not right[0].islower() or not left[-1].isalpha() or left.lower() in _KEEP_HYPHEN:
+        return f"{left}-{right}"
+    return left + right

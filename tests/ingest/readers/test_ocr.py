@@ -10,9 +10,9 @@ import reportlab
 from PIL import Image, ImageDraw, ImageFont
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import ocr, ppocr
+from localrag.ingest.readers import ocr
 from localrag.ingest.readers.cleaning import clean
-from localrag.ingest.readers.reading_order import Line, Spot, arrange, words
+from localrag.ingest.readers.ocr_layout import Box, Line, arrange
 
 SENTENCE = "The tenant shall pay the rent monthly in advance."
 
@@ -27,12 +27,12 @@ def picture(*texts, size=(900, 120), font=26):
 
 
 def line(text, x, y, width=10, height=20):
-    spots = tuple(Spot(x + i * width, y, x + (i + 1) * width, y + height) for i in range(len(text)))
-    return Line(text, spots, 1.0)
+    boxes = tuple(Box(x + i * width, y, x + (i + 1) * width, y + height) for i in range(len(text)))
+    return Line(text, boxes, 1.0)
 
 
 def text_of(*lines):
-    return "".join(mark for mark, _ in arrange(lines))
+    return arrange(lines)[0]
 
 
 # --- the engine -----------------------------------------------------------------------------------------------
@@ -108,17 +108,16 @@ def test_a_picture_too_large_is_refused_before_it_is_unpacked():
 def test_a_large_picture_is_made_smaller_but_words_stay_in_place(monkeypatch):
     image = picture((50, 40, SENTENCE))
     before = ocr.recognise(image)
-    monkeypatch.setattr(ocr, "_KEPT_PIXELS", image.width * image.height * 0.5)
+    monkeypatch.setattr(ocr, "_USEFUL_PIXELS", image.width * image.height * 0.5)
     after = ocr.recognise(image)
     assert after.text == before.text
     assert all(abs(a.left - b.left) < 0.01 for a, b in zip(before.words, after.words, strict=True))
 
 
-def test_the_downloading_code_of_the_wheel_is_never_imported():
+def test_nothing_is_downloaded_and_nothing_heavy_is_loaded_before_use():
     code = (
-        "import sys; from localrag.ingest.readers import ocr; heavy = {'onnxruntime', 'scipy.ndimage'} & set(sys.modules);"
-        "assert not heavy, heavy; from PIL import Image; ocr.recognise(Image.new('L', (200, 60), 255));"
-        "bad = {'rapidocr', 'requests', 'cv2', 'omegaconf'} & set(sys.modules); assert not bad, bad"
+        "import sys, socket; from localrag.ingest.readers import ocr; heavy = {'onnxruntime', 'rapidocr', 'cv2', 'numpy'} & set(sys.modules);"
+        "assert not heavy, heavy; socket.socket.connect = None; from PIL import Image; ocr.recognise(Image.new('L', (200, 60), 255))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -137,7 +136,7 @@ def test_a_language_that_nothing_reads_is_refused_with_what_to_install(monkeypat
 
 def test_without_the_wheel_the_person_is_told_to_install_it(monkeypatch):
     monkeypatch.setattr(ocr, "_installed", lambda: frozenset())
-    monkeypatch.setattr(ppocr, "weights", lambda: None)
+    monkeypatch.setattr(ocr, "networks", lambda: None)
     with pytest.raises(ocr.NoEngine) as caught:
         ocr.recognise(Image.new("L", (100, 50), 255))
     assert "pip install rapidocr" in caught.value.hint
@@ -145,7 +144,7 @@ def test_without_the_wheel_the_person_is_told_to_install_it(monkeypatch):
 
 @pytest.mark.skipif(shutil.which("tesseract") is None, reason="Tesseract is not installed")
 def test_tesseract_reads_without_a_file_and_says_where_words_stand(monkeypatch):
-    monkeypatch.setattr(ppocr, "weights", lambda: None)
+    monkeypatch.setattr(ocr, "networks", lambda: None)
     monkeypatch.setattr(builtins, "open", None)
     found = ocr.recognise(picture((50, 40, SENTENCE)))
     assert found.text == SENTENCE
@@ -184,10 +183,9 @@ def test_figures_in_columns_become_a_table_and_dollar_signs_stay_with_their_figu
 
 
 def test_a_bar_in_a_cell_is_escaped_and_offsets_hold():
-    marks = arrange([line(cell, x, 30 * y) for y in range(3) for cell, x in (("a|b", 0), (f"{y},5", 200))])
-    text = "".join(mark for mark, _ in marks)
-    assert text.startswith("| a\\|b | 0,5 |")
-    assert {text[start:end] for start, end, _ in words(marks)} >= {"0,5", "1,5", "2,5"}
+    text, words = arrange([line(cell, x, 30 * y) for y in range(3) for cell, x in (("a|b", 0), (f"{y},5", 200))])
+    assert "| a\\|b | 0,5 |" in text
+    assert {text[start:end] for start, end, _ in words} >= {"0,5", "1,5", "2,5"}
 
 
 def test_paragraphs_are_parted_and_cut_words_joined():
@@ -220,17 +218,15 @@ def test_a_sentence_goes_on_in_the_next_column_without_a_new_paragraph():
 
 
 def test_a_word_cut_by_a_line_end_has_a_box_on_each_line():
-    marks = arrange([line("an agree-", 300, 0), line("ment of all", 0, 30)])
-    text = "".join(mark for mark, _ in marks)
-    found = [(text[start:end], spot.top) for start, end, spot in words(marks)]
+    text, words = arrange([line("an agree-", 300, 0), line("ment of all", 0, 30)])
+    found = [(text[start:end], box.top) for start, end, box in words]
     assert text == "an agreement of all"
     assert found == [("an", 0), ("agree", 0), ("ment", 30), ("of", 30), ("all", 30)]
 
 
 def test_each_chinese_character_is_a_word_of_its_own():
-    marks = arrange([line("合同 A4", 0, 0)])
-    text = "".join(mark for mark, _ in marks)
-    assert [text[start:end] for start, end, _ in words(marks)] == ["合", "同", "A4"]
+    text, words = arrange([line("合同 A4", 0, 0)])
+    assert text == "合同 A4" and [text[start:end] for start, end, _ in words] == ["合", "同", "A4"]
 
 
 def test_recognised_text_is_clean():

@@ -1,0 +1,283 @@
+"""The text of a scanned page from its recognised lines: columns, tables, paragraphs, words cut at line ends.
+
+The page is levelled first; columns and tables are found as in a PDF (`pdf_layout`, `pdf_tables`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import NamedTuple
+
+from localrag.ingest.readers import pdf_words
+from localrag.ingest.readers.blocks import markdown_rows
+from localrag.ingest.readers.cleaning import clean
+from localrag.ingest.readers.pdf_cells import Table
+from localrag.ingest.readers.pdf_layout import find_regions, join_hyphen
+from localrag.ingest.readers.pdf_tables import find_tables
+
+_PARAGRAPH = 1.45  # line distances above this many usual ones part paragraphs
+_MIN_ROWS = 3  # of a column
+_MAX_DEPTH = 3  # of columns in columns
+_HYPHENS = "-\u2010\u00ad"
+# Characters that are written without spaces are words of their own.
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+
+
+class Box(NamedTuple):
+    """A box in pixels from the top left."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A recognised line; `boxes` has one for each character, None for spaces."""
+
+    text: str
+    boxes: tuple[Box | None, ...]
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """A line of the levelled page, with the numbers of its words."""
+
+    box: Box
+    words: tuple[pdf_words.Word, ...]
+
+    @property
+    def middle(self) -> float:
+        return (self.box.top + self.box.bottom) / 2
+
+    @property
+    def characters(self) -> int:
+        return sum(len(word.text) + 1 for word in self.words)
+
+
+def arrange(lines: Sequence[Line]) -> tuple[str, list[tuple[int, int, Box]]]:
+    """Return the text of a page, and the offsets and boxes of its words."""
+    boxes: dict[int, Box] = {}
+    joined: set[int] = set()
+    slope = _slope(lines)
+    levelled = [level for line in lines if (level := _level(line, slope, boxes, joined)) is not None]
+    text = _Text("\n".join(clean(line.text) for line in lines), boxes, joined)
+    for column in _columns(levelled):
+        # Where lines were recognised across a narrow gutter, gaps between words still show it.
+        for region, _ in find_regions(pdf_words.find_lines(word for line in column for word in line.words)):
+            _add_column(text, region)
+    return text.finished()
+
+
+def _level(line: Line, slope: float, boxes: dict[int, Box], joined: set[int]) -> _Level | None:
+    """Return a line of the levelled page; note the boxes of its words, and which words follow without a space."""
+    words: list[pdf_words.Word] = []
+    last = None
+    for match in _WORD.finditer(line.text):
+        inside = [box for box in line.boxes[match.start() : match.end()] if box is not None]
+        text = clean(match[0])
+        if not inside or not text.strip():
+            continue
+        number = len(boxes)
+        boxes[number] = _around(inside)
+        words.append(pdf_words.Word(number, number, text, *_around(_levelled(box, slope) for box in inside)))
+        if last == match.start():
+            joined.add(number)
+        last = match.end()
+    if not words:
+        return None
+    return _Level(_around(Box(*word[3:]) for word in words), tuple(words))
+
+
+def _around(boxes: Iterable[Box]) -> Box:
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return Box(min(lefts), min(tops), max(rights), max(bottoms))
+
+
+def _levelled(box: Box, slope: float) -> Box:
+    across, down = (box.top + box.bottom) / 2 * slope, (box.left + box.right) / 2 * slope
+    return Box(box.left + across, box.top - down, box.right + across, box.bottom - down)
+
+
+def _slope(lines: Sequence[Line]) -> float:
+    """Return how far lines fall for each pixel to the right; 0 where unclear."""
+    slopes = []
+    for line in lines:
+        inside = [box for box in line.boxes if box is not None]
+        first, last = inside[0], inside[-1]
+        width, height = last.left - first.left, first.bottom - first.top
+        if width > 8 * height:
+            slopes.append((last.top + last.bottom - first.top - first.bottom) / 2 / width)
+    return median(slopes) if len(slopes) >= 3 else 0.0
+
+
+# --- columns -------------------------------------------------------------------------------------------------
+
+
+def _columns(lines: list[_Level], depth: int = 0) -> Iterator[list[_Level]]:
+    """Yield the parts of a page in reading order: columns, and what is not set in columns."""
+    if not lines:
+        return
+    gutter = _gutter(lines) if depth < _MAX_DEPTH and len(lines) >= 2 * _MIN_ROWS else None
+    if gutter is None:
+        yield lines
+        return
+    # A line across the gutter (a title, a wide table) parts the columns above it from those below.
+    whole: list[_Level] = []
+    for crosses, band in _bands(lines, gutter):
+        left = [line for line in band if line.box.right <= gutter]
+        right = [line for line in band if line.box.left >= gutter]
+        if crosses or not _is_prose(left) or not _is_prose(right):
+            whole += band
+            continue
+        if whole:
+            yield whole
+            whole = []
+        yield from _columns(left, depth + 1)
+        yield from _columns(right, depth + 1)
+    if whole:
+        yield whole
+
+
+def _gutter(lines: Sequence[_Level]) -> float | None:
+    """Return where the fewest lines cross, near the middle; None where too many do for two columns."""
+    first, last = min(line.box.left for line in lines), max(line.box.right for line in lines)
+    best: tuple[int, float, float] | None = None
+    for step in range(20, 81):
+        x = first + (last - first) * step / 100
+        crossing = sum(line.box.left < x < line.box.right for line in lines)
+        before = sum(line.box.right <= x for line in lines)
+        if min(before, len(lines) - crossing - before) < _MIN_ROWS:
+            continue
+        if best is None or (crossing, abs(step - 50)) < (best[0], best[1]):
+            best = crossing, abs(step - 50), x
+    return best[2] if best is not None and best[0] <= len(lines) / 4 else None
+
+
+def _bands(lines: Sequence[_Level], gutter: float) -> Iterator[tuple[bool, list[_Level]]]:
+    """Yield runs of rows from top to bottom, and whether they cross the gutter."""
+    band: list[_Level] = []
+    kind = False
+    for row in _rows(lines):
+        crosses = any(line.box.left < gutter < line.box.right for line in row)
+        if band and crosses != kind:
+            yield kind, band
+            band = []
+        kind = crosses
+        band.extend(row)
+    if band:
+        yield kind, band
+
+
+def _rows(lines: Sequence[_Level]) -> list[list[_Level]]:
+    rows: list[list[_Level]] = []
+    for line in sorted(lines, key=lambda line: line.middle):
+        height = line.box.bottom - line.box.top
+        if rows and abs(line.middle - rows[-1][0].middle) < 0.5 * height:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return rows
+
+
+def _is_prose(lines: Sequence[_Level]) -> bool:
+    """Whether these are lines of text in columns: most of them long, and of one width."""
+    if len(lines) < _MIN_ROWS:
+        return False
+    widths = sorted(line.box.right - line.box.left for line in lines)
+    usual = widths[len(widths) * 3 // 4]
+    wide = sum(width > 0.6 * usual for width in widths)
+    return wide >= 0.5 * len(lines) and median(line.characters for line in lines) >= 15
+
+
+# --- text ----------------------------------------------------------------------------------------------------
+
+
+def _add_column(text: _Text, lines: Sequence[pdf_words.Line]) -> None:
+    """Add a column or another part of a page."""
+    tables = find_tables(lines, ())
+    table_of = {word.start: table for table in tables for word in table.words}
+    pitch = _pitch(lines)
+    before: pdf_words.Line | None = None
+    done: set[int] = set()
+    for line in lines:
+        table = table_of.get(line.words[0].start)
+        if table is None:
+            near = before is not None and line.middle - before.middle <= _PARAGRAPH * pitch
+            text.add_line(line, near or (before is None and text.continues(line)))
+        elif id(table) not in done:
+            done.add(id(table))
+            text.add_table(table)
+        before = line if table is None else None
+
+
+def _pitch(lines: Sequence[pdf_words.Line]) -> float:
+    """Return the usual distance of lines in a paragraph."""
+    height = median(line.height for line in lines)
+    steps = [step for a, b in pairwise(lines) if (step := b.middle - a.middle) < 2.2 * height]
+    return median(steps) if steps else 1.3 * height
+
+
+class _Text:
+    """The text so far, and where its words are in it."""
+
+    def __init__(self, raw: str, boxes: dict[int, Box], joined: set[int]) -> None:
+        self._raw, self._boxes, self._joined = raw, boxes, joined
+        self._text = ""
+        self._words: list[tuple[int, int, Box]] = []
+
+    def finished(self) -> tuple[str, list[tuple[int, int, Box]]]:
+        return self._text, self._words
+
+    def continues(self, line: pdf_words.Line) -> bool:
+        """Whether a sentence continues in a line at the top of the next column."""
+        last = self._text[-1:]
+        return (last.isalnum() or last in _HYPHENS + ",") and bool(last) and line.words[0].text[0].islower()
+
+    def add_line(self, line: pdf_words.Line, near: bool) -> None:
+        """Add a line; `near` says that it belongs to the paragraph before."""
+        if self._text:
+            first = line.words[0].text
+            if not (near and self._join_cut_word(first)):
+                self._text += "\n" if near else "\n\n"
+        for place, word in enumerate(line.words):
+            self._text += " " if place and word.start not in self._joined else ""
+            self._add_word(word, len(self._text))
+            self._text += word.text
+
+    def add_table(self, table: Table) -> None:
+        self._text += "\n\n" if self._text else ""
+        start = len(self._text)
+        self._text += "\n".join(markdown_rows(list(table.rows)))
+        at = start
+        for word in sorted(table.words, key=lambda word: word.start):
+            text = word.text.replace("|", "\\|")
+            found = self._text.find(text, at)
+            if found < 0:
+                found = self._text.find(text, start)
+            if found >= 0:
+                self._add_word(word, found, len(text))
+                at = found + len(text)
+
+    def _add_word(self, word: pdf_words.Word, start: int, length: int | None = None) -> None:
+        self._words.append((start, start + (length or len(word.text)), self._boxes[word.start]))
+
+    def _join_cut_word(self, following: str) -> bool:
+        """Join a word that is cut at the end of the last line with its other half."""
+        if len(self._text) < 2 or self._text[-1] not in _HYPHENS or not self._text[-2].isalpha():
+            return False
+        if not following[0].islower():
+            return False
+        left = re.search(r"\w*$", self._text[:-1])
+        right = re.match(r"\w*", following)
+        if "-" not in join_hyphen(left[0] if left else "", right[0] if right else "", self._raw):
+            self._text = self._text[:-1]
+            start, end, box = self._words[-1]
+            self._words[-1] = (start, end - 1, box)
+        return True

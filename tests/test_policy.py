@@ -243,16 +243,15 @@ def test_a_refusal_holds_if_it_cannot_be_recorded(rule, settings):
 
 def test_no_table_or_conversation_is_exported_where_that_is_forbidden(rule, tmp_path, settings):
     from localrag.answer.survey import table_export
-    from localrag.sessions import store_of
-    from localrag.sessions.export import writing
+    from localrag.sessions import export, store_of
 
     rule("allow_exports = false")
     audit.record_refusals(settings.audit_file)
     session = store_of(settings).new(("papers",), "A title")
     for attempt in (
         lambda: table_export.save([{"a": 1}], tmp_path / "t.csv", "q", settings.audit_file),
-        lambda: writing.write(session, tmp_path / "c.md", "md", settings.audit_file),
-        lambda: writing.exported(session, "md", settings.audit_file, "-"),
+        lambda: export.write(session, tmp_path / "c.md", "md", settings.audit_file),
+        lambda: export.exported(session, "md", settings.audit_file, "-"),
     ):
         with pytest.raises(PolicyRefused, match="allow_exports"):
             attempt()

@@ -252,7 +252,7 @@ class PlainChat:
         say(f"Questions are looked up by {self.mode}.")
 
     def _export(self, file: str) -> None:
-        from localrag.sessions.export import writing
+        from localrag.sessions import export
 
         if self._session is None:
             raise UsageError("there is nothing to export yet", "Ask a question first.")
@@ -262,7 +262,7 @@ class PlainChat:
         if path.exists():
             raise UsageError(f"{str(path)!r} is there already", "Give another name: :export FILE")
         record = self.store.record_of(*self._session.libraries)
-        writing.write(self._session, path, writing.form_of(path), record)
+        export.write(self._session, path, export.form_of(path), record)
         say(f"Wrote {len(self._session.turns)} questions and answers to {path}.")
 
 

@@ -73,10 +73,10 @@ def list_command(as_json: bool) -> None:
 @json_option
 def show_command(named: str, as_json: bool) -> None:
     """Print a conversation, with quotes and sources, as Markdown."""
-    from localrag.sessions.export import writing
+    from localrag.sessions import export
 
     session = _load(named)
-    text = writing.written(session, "json" if as_json else "md").decode()
+    text = export.written(session, "json" if as_json else "md").decode()
     click.echo(text if as_json else shown(text), nl=False)
 
 
@@ -87,7 +87,7 @@ def show_command(named: str, as_json: bool) -> None:
 @json_option
 def search_command(words: tuple[str, ...], as_json: bool) -> None:
     """Find all WORDS in titles, questions, answers and quotes."""
-    from localrag.sessions.searching import Searched
+    from localrag.sessions.session_search import Searched
 
     hits = Searched(_store().all()).find(" ".join(words))
     if as_json:
@@ -176,25 +176,25 @@ def export_command(
     named: str, form: str | None, output: Path | None, force: bool, recipients: Recipients | None
 ) -> None:  # fmt: skip
     """Write a conversation with its answers, quotes, marks and sources to a file that only you can read."""
-    from localrag.sessions.export import writing
+    from localrag.sessions import export
 
     session = _load(named)
-    chosen = next((one for one in writing.FORMS if one == form), None)
+    chosen = next((one for one in export.FORMS if one == form), None)
     if chosen is None:
-        chosen = writing.form_of(output) if output and str(output) != "-" else "md"
+        chosen = export.form_of(output) if output and str(output) != "-" else "md"
     if output is not None and str(output) == "-":
         if (chosen == "docx" or recipients) and sys.stdout.isatty():
             what = "an encrypted file" if recipients else "a Word document"
             raise UsageError(f"cannot print {what} to a terminal", "Name a file: -o FILE.docx")
-        click.echo(writing.exported(session, chosen, _store().record_of(*session.libraries), "-", recipients), nl=False)
+        click.echo(export.exported(session, chosen, _store().record_of(*session.libraries), "-", recipients), nl=False)
         return
-    path = output or Path(writing.file_name(session, chosen))
+    path = output or Path(export.file_name(session, chosen))
     if recipients is not None:
         # A name made of the title would reveal what it encrypts.
         path = recipients.path(output or Path(f"localrag-{session.id}.{chosen}"))
     record = _store().record_of(*session.libraries)
     try:
-        writing.write(session, path, chosen, record, replace=force, recipients=recipients)
+        export.write(session, path, chosen, record, replace=force, recipients=recipients)
     except UsageError as error:
         if path.is_file() and not force:
             raise UsageError(error.message, "Name another file with -o, or add --force.") from None

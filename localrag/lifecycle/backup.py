@@ -35,7 +35,7 @@ from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import streams, unlocked
 from localrag.security.encryption.age import Recipients
 from localrag.security.encryption.keyring import Key
-from localrag.sessions.store import FOLDER as CONVERSATIONS
+from localrag.sessions.session_store import FOLDER as CONVERSATIONS
 from localrag.settings import Settings
 from localrag.store.library import open_library
 from localrag.store.names import DATABASE, SCHEMA, check_name

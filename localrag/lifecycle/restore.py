@@ -23,8 +23,9 @@ from localrag.security import audit, sandbox, storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.security.encryption.keyring import Key
-from localrag.sessions import SessionStore, files, store_of
-from localrag.sessions.store import FOLDER as CONVERSATIONS
+from localrag.sessions import SessionStore, store_of
+from localrag.sessions.session import to_json
+from localrag.sessions.session_store import FOLDER as CONVERSATIONS
 from localrag.settings import Settings
 from localrag.store.names import DATABASE, check_name
 from localrag.store.writer import Editor
@@ -223,7 +224,7 @@ def _conversations(settings: Settings, staging: Path, old: str, new: str, replac
             for each in (path, path.with_suffix(".said"), path.with_suffix(".draft")):
                 storage.remove(each)
         elif old != new:
-            value = _renamed(files.to_json(store.load(one.id)), old, new)
+            value = _renamed(to_json(store.load(one.id)), old, new)
             storage.write_bytes(path, json.dumps(value).encode())
     return tuple(left_out)
 

@@ -17,8 +17,8 @@ from localrag.tui.preferences import Preferences
 from localrag.tui.talk import Scope, Talk
 
 if TYPE_CHECKING:
-    from localrag.sessions.export.writing import Form
-    from localrag.sessions.values import Session, Value
+    from localrag.sessions.export import Form
+    from localrag.sessions.session import Session, Value
 
 # Settings that shape an answer, and so belong to a conversation; the others are the machine's or the person's.
 SHAPING = (
@@ -75,7 +75,7 @@ def ready_with(there: Sequence[str], models: Sequence[str], session: Session, tu
 
 def wanted_form(name: str) -> Form:
     """The format of an export by its name or ending; Markdown, if it is neither."""
-    from localrag.sessions.export.writing import FORMS, NAMES
+    from localrag.sessions.export import FORMS, NAMES
 
     return next((one for one in FORMS if name.lower() in (one, NAMES[one].lower())), FORMS[0])
 

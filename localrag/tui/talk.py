@@ -26,7 +26,7 @@ from localrag.tui.jobs import deliver
 from localrag.types import EVERYTHING, Answer, Filter, Mode, Turn
 
 if TYPE_CHECKING:
-    from localrag.sessions.values import Session, Value
+    from localrag.sessions.session import Session, Value
     from localrag.tui.widgets.turn import TurnView
     from localrag.worker.engine import Shelf
 
@@ -176,7 +176,7 @@ class _Words:
         self._said += event.text
         if time.monotonic() - self._kept >= KEEP and (session := self._asked.talk.session) is not None:
             with suppress(LocalragError):
-                self._core.store.keep_said(session.id, self._asked.question, self._said)
+                self._core.store.keep_partial(session.id, self._asked.question, self._said)
             self._kept = time.monotonic()
 
 

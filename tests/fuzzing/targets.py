@@ -30,8 +30,8 @@ from localrag.llm import loading
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption.keyring import Key
-from localrag.sessions import SessionStore, files
-from localrag.sessions.export import writing
+from localrag.sessions import SessionStore, export
+from localrag.sessions.session import to_json
 from localrag.settings import GROUPS, Settings, load_settings, user_file
 from localrag.store import minhash
 from localrag.store.library import open_library
@@ -90,7 +90,7 @@ class Home:
                         table=({"document": "lease.pdf", "answer": "yes"},))  # fmt: skip
         session = store.append(store.ask(session, "When?"), answer)
         storage.remove(self.folder / "sessions")
-        return files.to_json(session)
+        return to_json(session)
 
     @cache  # noqa: B019
     def ring(self) -> tuple[bytes, list[keyrings.Credential]]:
@@ -230,8 +230,8 @@ def session(home: Home, random: Random) -> None:
     path.with_suffix(".said").write_bytes(mutating.of_bytes(b'{"question": "When?", "said": "On"}', random))
     store.list()
     loaded = store.load(given["id"])
-    for form in writing.FORMS:
-        writing.written(loaded, form)
+    for form in export.FORMS:
+        export.written(loaded, form)
     store.forget([("made", "lease.pdf")])
     store.ask(store.load(given["id"]), "And then?")
     store.branch(given["id"], 1)

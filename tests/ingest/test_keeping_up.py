@@ -212,7 +212,7 @@ def test_a_folder_that_is_suddenly_empty_removes_nothing(library: Editor, folder
     root = folder({"a.txt": letter(1)})
     ingest(library, root)
     (root / "a.txt").unlink()
-    with pytest.raises(UsageError, match="nothing was removed"):
+    with pytest.raises(UsageError):
         ingest(library, root, embedder=never)
     assert library.counts()["documents"] == 1
 

@@ -17,7 +17,7 @@ from localrag.security import audit
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
 from localrag.sessions import Session, SessionStore, store_of
-from localrag.sessions.redacting import GONE
+from localrag.sessions.session import GONE
 from localrag.settings import Settings
 from localrag.store.writer import Editor
 from localrag.types import Answer
@@ -99,7 +99,7 @@ def test_no_byte_of_a_forgotten_document_is_left_below_the_home_folder(
     papers: Path, settings: Settings, store: SessionStore, home: Path
 ) -> None:
     session = talk(store, settings, LEASE)
-    store.keep_said(session.id, LEASE, f"The {CANARY}")
+    store.keep_partial(session.id, LEASE, f"The {CANARY}")
     assert len(holding(home)) >= 3
     api.open_library("papers", settings=settings).forget(["a.txt"])
     assert holding(home) == []

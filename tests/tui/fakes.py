@@ -404,7 +404,7 @@ class FakeStore:
         self.kept[session.id] = replace(session, turns=(*session.turns, turn))
         return self.kept[session.id]
 
-    def keep_said(self, session_id: str, question: str, said: str) -> None:
+    def keep_partial(self, session_id: str, question: str, said: str) -> None:
         pass
 
     def keep_draft(self, session_id: str, draft: str) -> None:

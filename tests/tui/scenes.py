@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 
 from localrag.errors import ModelError, ModelMissing
 from localrag.events import Delta, Failure, Found, Notice, Planned, PromptRead
-from localrag.sessions.values import SavedTurn, Session
+from localrag.sessions.session import SavedTurn, Session
 from localrag.settings import Settings
 from localrag.tui.preferences import Preferences
 from localrag.tui.widgets.source import SourceText

@@ -295,7 +295,7 @@ async def test_a_missing_library_is_said_and_the_others_are_asked(store):
 
 async def test_a_question_without_an_answer_is_shown_with_what_was_said_of_it(store):
     session = store.ask(store.new(("contracts",)), "How long is it?")
-    store.keep_said(session.id, "How long is it?", "Thirty d")
+    store.keep_partial(session.id, "How long is it?", "Thirty d")
     store.keep_draft(session.id, "And what of")
     app = world_with(store).app()
     async with app.run_test(size=(100, 40)) as pilot:

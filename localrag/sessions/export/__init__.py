@@ -1,4 +1,115 @@
-"""A conversation as a file for other programs: Markdown, HTML, DOCX or JSON (`writing` chooses, `vault` writes).
+"""Export a conversation as Markdown, HTML, DOCX or JSON."""
 
-`contents` says what of it is told, so that every format tells the same; each format has its module.
-"""
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Literal, get_args
+
+from localrag import policy
+from localrag.errors import StorageError, UsageError
+from localrag.security import audit, storage
+from localrag.security.encryption.age import Recipients, decrypted_name
+from localrag.sessions.export.contents import contents, sources
+from localrag.sessions.session import Session, to_json
+
+Form = Literal["md", "html", "docx", "json"]
+FORMS: tuple[Form, ...] = get_args(Form)
+NAMES: dict[Form, str] = {"md": "Markdown", "html": "HTML", "docx": "Word (DOCX)", "json": "JSON"}
+_MAX_NAME = 60
+
+
+def written(session: Session, form: Form) -> bytes:
+    """The conversation in a format."""
+    if form == "json":
+        return _json(session)
+    exported = contents(session)
+    if form == "docx":
+        from localrag.sessions.export.word import docx
+
+        return docx(exported)
+    from localrag.sessions.export.text_formats import html, markdown
+
+    return (html if form == "html" else markdown)(exported).encode()
+
+
+def _json(session: Session) -> bytes:
+    """The conversation as it is stored, and the cited documents."""
+    cited = sources(turn.answer for turn in session.turns if turn.answer)
+    value = to_json(session) | {
+        "sources": [{"document": one.document, "library": one.library, "places": list(one.places)} for one in cited]
+    }
+    # A file name that is not UTF-8 holds lone surrogates, which are valid JSON only when escaped.
+    return json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def form_of(path: Path) -> Form:
+    """The format of a file name's suffix.
+
+    Raises:
+        UsageError: it is unknown.
+    """
+    ending = decrypted_name(path).suffix.lower()[1:]
+    suffix = {"markdown": "md", "htm": "html"}.get(ending, ending)
+    for form in FORMS:
+        if suffix == form:
+            return form
+    endings = ", ".join(f".{form}" for form in FORMS)
+    raise UsageError(f"the format of {path.name!r} is unknown", f"Use one of these suffixes: {endings}.")
+
+
+def file_name(session: Session, form: Form) -> str:
+    """A file name valid on every system: the title, and the day the conversation began."""
+    words = re.sub(r"[^\w]+", "-", session.title).strip("-_").lower()[:_MAX_NAME].rstrip("-_")
+    day = re.match(r"\d{4}-\d{2}-\d{2}", session.created)
+    return f"{'-'.join(filter(None, [words or 'conversation', day[0] if day else '']))}.{form}"
+
+
+def write(
+    session: Session, path: Path, form: Form, record: Path | None, *, replace: bool = False,
+    recipients: Recipients | None = None,
+) -> Path:  # fmt: skip
+    """Write the conversation to a file and record it; returns the path, which has a suffix of its own if encrypted.
+
+    Args:
+        recipients: who may open it; without any it is not encrypted, and only its owner may read it.
+
+    Raises:
+        UsageError: the file exists and `replace` is not given, or it is a folder.
+        StorageError: it cannot be written or recorded.
+        PolicyRefused: the policy forbids exports.
+    """
+    path = path if recipients is None else recipients.path(path)
+    if path.is_dir():
+        raise UsageError(f"{str(path)!r} is a folder", "Give the name of a file in it.")
+    if path.exists() and not replace:
+        raise UsageError(f"the file {str(path)!r} exists already", "Give another name, or let it be replaced.")
+    if not path.parent.is_dir():
+        raise StorageError(f"there is no folder {str(path.parent)!r}", "Create it first, or give another path.")
+    storage.write_bytes(path, exported(session, form, record, str(path), recipients))
+    return path
+
+
+def exported(
+    session: Session, form: Form, record: Path | None, place: str, recipients: Recipients | None = None
+) -> bytes:
+    """The conversation in a format, encrypted for its recipients if any, recorded as exported to `place`.
+
+    Raises:
+        PolicyRefused: the policy forbids exports.
+        StorageError: it cannot be recorded.
+    """
+    policy.check_export("a conversation")
+    made = written(session, form)
+    if recipients is not None:
+        made = recipients.encrypt(made)
+    # Recorded first: an export that cannot be recorded is not written.
+    if record is not None:
+        library = session.libraries[0] if len(session.libraries) == 1 else None
+        sealed = {"encrypted_for": list(recipients.names)} if recipients else {}
+        audit.record(
+            record, "export", library,
+            conversation=session.id, turns=len(session.turns), form=form, path=place, **sealed,
+        )  # fmt: skip
+    return made

@@ -1,8 +1,8 @@
-"""What an export tells of a conversation, in the words and the order that every format has (pure).
+"""What an export holds, in the same words and order for every format.
 
-Each answer comes with its marks, what the marks mean, calculations, conflicts, verbatim quotes with their places, and
-what was not read; at the end stands every document that was cited, with its pages. Characters that no text file should
-carry (control characters, direction overrides, halves of characters) are replaced by �.
+Each answer comes with its marks and what they mean, calculations, conflicts, quotes with their places, and what was not
+read; the cited documents follow at the end. Control characters, direction overrides and lone surrogates are replaced by
+�. Answers are Markdown in which no link, image or HTML is live.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from localrag.answer.verify import annotations as marking
 from localrag.search import filters
-from localrag.sessions.values import SavedTurn, Session
+from localrag.sessions.session import SavedTurn, Session
 from localrag.types import Answer
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
@@ -22,8 +26,8 @@ _UNSAFE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Quoted:
-    """A quote of an answer: its number there, where it stands, and the words as the document has them."""
+class Quote:
+    """A quote of an answer: its number, its place, and its words as in the document."""
 
     marker: int
     where: str
@@ -31,20 +35,20 @@ class Quoted:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A question and all that is told of its answer; `answer` is Markdown as the model wrote it, with marks."""
+class ExportedTurn:
+    """A question and its answer; `answer` is the model's Markdown, with marks."""
 
     question: str
     answer: str
     notes: tuple[str, ...] = ()
-    quotes: tuple[Quoted, ...] = ()
+    quotes: tuple[Quote, ...] = ()
     limits: tuple[str, ...] = ()
     how: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Cited:
-    """A document that was cited, and the places in it, in the order of the answers."""
+class Source:
+    """A cited document and the places in it, in the order of the answers."""
 
     document: str
     library: str
@@ -53,12 +57,12 @@ class Cited:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A conversation as it is told: `about` are lines on what it was asked of and how."""
+    """A conversation; `about` lists its libraries, filter and models."""
 
     title: str
     about: tuple[str, ...]
-    turns: tuple[Told, ...]
-    sources: tuple[Cited, ...]
+    turns: tuple[ExportedTurn, ...]
+    sources: tuple[Source, ...]
 
 
 def contents(session: Session) -> Contents:
@@ -66,19 +70,19 @@ def contents(session: Session) -> Contents:
     return Contents(
         line(session.title) or "Conversation",
         tuple(map(line, _about(session, answers))),
-        tuple(map(_told, session.turns)),
+        tuple(map(_turn, session.turns)),
         tuple(sources(answers)),
     )
 
 
-def sources(answers: Iterable[Answer]) -> list[Cited]:
-    """Every document cited, by library and name."""
+def sources(answers: Iterable[Answer]) -> list[Source]:
+    """Every cited document, by library and name."""
     places: dict[tuple[str, str], dict[str, None]] = {}
     for answer in answers:
         for one in answer.citations:
             places.setdefault((one.library, one.document), {})[line(one.place)] = None
     return [
-        Cited(line(document), line(library), tuple(filter(None, found)))
+        Source(line(document), line(library), tuple(filter(None, found)))
         for (library, document), found in sorted(places.items())
     ]
 
@@ -94,10 +98,12 @@ def _about(session: Session, answers: list[Answer]) -> Iterable[str]:
         yield f"Branched from “{session.origin.title}” after turn {session.origin.turns}."
 
 
-def _told(saved: SavedTurn) -> Told:
+def _turn(saved: SavedTurn) -> ExportedTurn:
     answer = saved.answer
     if answer is None:
-        return Told(line(saved.question), clean(saved.said), ("This question has no answer.",), how=line(saved.time))
+        return ExportedTurn(
+            line(saved.question), clean(saved.partial), ("This question has no answer.",), how=line(saved.time)
+        )
     notes = [
         *marking.told(answer.unsupported, answer.flags, answer.confidence if answer.found else None),
         *(working.shown for working in answer.workings),
@@ -105,12 +111,12 @@ def _told(saved: SavedTurn) -> Told:
     ]
     if answer.split and len(answer.split.votes) > 1:
         notes.append(answer.split.shown)
-    return Told(
+    return ExportedTurn(
         line(saved.question),
         clean(marking.marked(answer.answer.strip(), answer.unsupported, answer.flags)),
         tuple(map(line, notes)),
         tuple(
-            Quoted(one.marker, line(_where(one.document, one.place, one.library)), clean(one.quote))
+            Quote(one.marker, line(_where(one.document, one.place, one.library)), clean(one.quote))
             for one in answer.citations
         ),
         tuple(map(line, _limits(answer))),
@@ -123,9 +129,9 @@ def _where(document: str, place: str, library: str) -> str:
 
 
 def _limits(answer: Answer) -> Iterable[str]:
-    """What a reader must know to trust the answer no further than it goes."""
+    """What a reader must know before relying on the answer."""
     if answer.stopped:
-        yield "This answer is not complete: it was stopped or reached its longest length."
+        yield "This answer is not complete: it was stopped or reached its maximum length."
     if not answer.found and not answer.stopped and "do not say" not in answer.answer:
         yield "The documents do not say."
     if answer.citations_dropped:
@@ -142,10 +148,18 @@ def _how(saved: SavedTurn, answer: Answer) -> str:
 
 
 def clean(text: str) -> str:
-    """The text without characters that are not text; line breaks and everything else stay."""
+    """The text without unsafe characters; line breaks stay."""
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def line(text: str) -> str:
     """The text on one line."""
     return " ".join(clean(text).split())
+
+
+def markdown_parser() -> MarkdownIt:
+    """A parser to which links, images and HTML are plain text."""
+    from markdown_it import MarkdownIt
+
+    inert = ["link", "image", "autolink", "html_inline", "html_block", "reference"]
+    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable(inert)

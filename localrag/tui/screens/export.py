@@ -15,8 +15,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 
 from localrag.errors import LocalragError
-from localrag.sessions.export import writing
-from localrag.sessions.export.writing import FORMS, NAMES, Form
+from localrag.sessions import export
+from localrag.sessions.export import FORMS, NAMES, Form
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
 from localrag.tui.jobs import deliver
@@ -54,7 +54,7 @@ class ExportScreen(ModalScreen[Path | None]):
         self._folder = folder or usual_folder()
         self._list = OptionList(*(Content(f"{NAMES[one]}") for one in FORMS))
         self._list.can_focus = False  # the path keeps the keyboard
-        self._path = Input(str(self._folder / writing.file_name(session, form)), id="export-path")
+        self._path = Input(str(self._folder / export.file_name(session, form)), id="export-path")
         self._path.cursor_blink = False
         self._said = Static(id="export-said")
         self._replacing: Path | None = None
@@ -118,9 +118,9 @@ class ExportScreen(ModalScreen[Path | None]):
         )
 
     def _write(self, path: Path, replace: bool) -> None:
-        form = writing.form_of(path)
+        form = export.form_of(path)
         session = self._core.store.load(self._session.id)
-        writing.write(session, path, form, self._core.store.record_of(*session.libraries), replace=replace)
+        export.write(session, path, form, self._core.store.record_of(*session.libraries), replace=replace)
         deliver(self, self.Written(path, remark=self._remark(path)))
 
     def _remark(self, path: Path) -> str:

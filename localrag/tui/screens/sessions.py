@@ -21,8 +21,8 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from localrag.errors import LocalragError
-from localrag.sessions.searching import Hit, Searched
-from localrag.sessions.values import Listed, Session
+from localrag.sessions.session import Listed, Session
+from localrag.sessions.session_search import Hit, Searched
 from localrag.tui.core import Core
 from localrag.tui.inert import clean_line, error_content
 from localrag.tui.jobs import deliver

@@ -24,7 +24,7 @@ from localrag.tui.widgets.past import PastTurn, said_by
 from localrag.tui.widgets.turn import TurnView
 
 if TYPE_CHECKING:
-    from localrag.sessions.values import SavedTurn, Session
+    from localrag.sessions.session import SavedTurn, Session
 
 # Of a saved conversation, the turns that are drawn at once.
 NEWEST = 2

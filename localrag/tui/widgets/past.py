@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from localrag.answer.survey.survey_table import Results
-from localrag.sessions.values import SavedTurn
+from localrag.sessions.session import SavedTurn
 from localrag.tui.widgets.notes import unread
 from localrag.tui.widgets.turn import asked_line, shown_citations
 

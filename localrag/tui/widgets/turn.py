@@ -40,7 +40,7 @@ _LOOKED_FOR = 300
 _MOST_CITED = 20
 
 if TYPE_CHECKING:
-    from localrag.sessions.values import SavedTurn
+    from localrag.sessions.session import SavedTurn
     from localrag.tui.widgets.answer import AnswerText
 
 
@@ -146,11 +146,11 @@ class TurnView(Vertical):
         if saved.answer is not None:
             await self._finish(saved.answer)
             return
-        if saved.said:
-            await self._answer.finish(saved.said)
+        if saved.partial:
+            await self._answer.finish(saved.partial)
         got = (
             "localrag ended before its answer was whole; nothing of it was checked"
-            if saved.said
+            if saved.partial
             else "It was not answered"
         )
         await self._notes.add(f"{got}. Ask it again for an answer.")

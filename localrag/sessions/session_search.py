@@ -1,7 +1,7 @@
-"""Where words were said in conversations: titles, questions, answers and quotes, with a few words around (pure).
+"""Find words in conversations: titles, questions, answers and quotes, each hit with a few words around it.
 
-A turn fits where each word stands in it somewhere, as a part of a word too, whatever the case and accents; a title of
-itself. Of each turn the first place is shown.
+A turn matches if each word is somewhere in it, also as part of a word, regardless of case and accents; a title matches
+on its own. The first place of each turn is shown.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from localrag.sessions.values import Listed, SavedTurn, Session, listed
+from localrag.sessions.session import Listed, SavedTurn, Session, listed
 from localrag.store.text_analysis import folded
 
-_AROUND = 50
+_CONTEXT = 50  # characters before a hit
 Where = Literal["title", "question", "answer", "quote"]
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A place where the words were said; `turn` counts from 1 and is 0 for the title."""
+    """A place with the words; `turn` counts from 1 and is 0 for the title."""
 
     session: Listed
     turn: int
@@ -29,33 +29,33 @@ class Hit:
 
 
 class Searched:
-    """Conversations made ready to be searched many times, as while someone types."""
+    """Conversations prepared to be searched many times, as while someone types."""
 
     def __init__(self, sessions: Iterable[Session]) -> None:
-        self._places = [(listed(one), list(_texts(one))) for one in sessions]
+        self._texts = [(listed(one), list(_texts(one))) for one in sessions]
 
     def find(self, words: str) -> list[Hit]:
-        """Every turn and title that has all the words, in the order of the conversations; all titles for no words."""
+        """Every turn and title with all the words, in the order of the conversations; all titles without words."""
         wanted = [folded(word) for word in words.split()]
         hits = []
-        for session, groups in self._places:
+        for session, groups in self._texts:
             for turn, texts in groups:
-                together = " ".join(even for _, _, even in texts)
+                together = " ".join(plain for _, _, plain in texts)
                 if all(word in together for word in wanted) and (found := _first(session, turn, texts, wanted)):
                     hits.append(found)
         return hits
 
 
-_Text = tuple[Where, str, str]
+_Text = tuple[Where, str, str]  # the text on one line, and the same folded
 
 
 def _texts(session: Session) -> Iterable[tuple[int, list[_Text]]]:
     yield 0, [_text("title", session.title)]
     for number, saved in enumerate(session.turns, 1):
-        yield number, list(_said(saved))
+        yield number, list(_texts_of_turn(saved))
 
 
-def _said(saved: SavedTurn) -> Iterable[_Text]:
+def _texts_of_turn(saved: SavedTurn) -> Iterable[_Text]:
     yield _text("question", saved.question)
     if saved.answer is not None:
         yield _text("answer", saved.answer.answer)
@@ -69,20 +69,20 @@ def _text(where: Where, text: str) -> _Text:
 
 
 def _first(session: Listed, turn: int, texts: list[_Text], wanted: list[str]) -> Hit | None:
-    """The place with most of the words; of several, the first."""
+    """The text with most of the words, and the first of several."""
     if not wanted:
         return Hit(session, turn, "title", session.title) if turn == 0 else None
-    where, flat, even = max(texts, key=lambda text: sum(word in text[2] for word in wanted))
-    at = min((even.find(word) for word in wanted if word in even), default=0)
+    where, flat, plain = max(texts, key=lambda text: sum(word in text[2] for word in wanted))
+    at = min((plain.find(word) for word in wanted if word in plain), default=0)
     return Hit(session, turn, where, _snippet(flat, at))
 
 
 def _snippet(text: str, at: int) -> str:
-    """Some words of a text around a place. Folding can move places by a letter or two, which words round it hide."""
-    start, end = max(0, at - _AROUND), min(len(text), at + 2 * _AROUND)
-    piece = text[start:end]
+    """Some words around an offset, which folding may have moved by a letter or two."""
+    start, end = max(0, at - _CONTEXT), min(len(text), at + 2 * _CONTEXT)
+    snippet = text[start:end]
     if start:
-        piece = "…" + re.sub(r"^\S*\s", "", piece)
+        snippet = "…" + re.sub(r"^\S*\s", "", snippet)
     if end < len(text):
-        piece = re.sub(r"\s\S*$", "", piece) + "…"
-    return piece
+        snippet = re.sub(r"\s\S*$", "", snippet) + "…"
+    return snippet

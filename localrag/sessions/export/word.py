@@ -1,7 +1,6 @@
-"""A conversation as a Word document, with Word's own styles for headings, lists, quotes and tables.
+"""A conversation as a Word document with Word's own styles for headings, lists, quotes and tables.
 
-The quotes of an answer follow it, numbered as in its text ([1]); all sources stand at the end. There is no link, field
-or macro in the file, and nothing in it names the person or the machine.
+The file has no links, fields or macros, and nothing in it names the user or the machine.
 """
 
 from __future__ import annotations
@@ -10,33 +9,32 @@ import io
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from localrag.sessions.export import inert
-from localrag.sessions.export.contents import Contents, Told
+from localrag.sessions.export.contents import Contents, ExportedTurn, markdown_parser
 
 if TYPE_CHECKING:
     from docx.document import Document
     from docx.text.paragraph import Paragraph
     from markdown_it.token import Token
 
-_DEEPEST_LIST = 3  # styles that Word has for lists within lists
+_MAX_LIST_DEPTH = 3  # of Word's list styles
 
 
-def docx(told: Contents) -> bytes:
-    """The conversation: each answer with its quotes, their places and what limits it; all sources at the end."""
+def docx(exported: Contents) -> bytes:
+    """The conversation: each answer with its quotes and limits, and all sources at the end."""
     import docx as library
 
     document = library.Document()
     about = document.core_properties
-    about.author, about.title, about.comments, about.last_modified_by = "localrag", told.title[:255], "", "localrag"
+    about.author, about.title, about.comments, about.last_modified_by = "localrag", exported.title[:255], "", "localrag"
     about.created = about.modified = datetime.now(UTC).replace(tzinfo=None)
-    document.add_heading(told.title, 0)
-    for text in told.about:
+    document.add_heading(exported.title, 0)
+    for text in exported.about:
         document.add_paragraph(text, style="Subtitle")
-    for turn in told.turns:
+    for turn in exported.turns:
         _turn(document, turn)
-    if told.sources:
+    if exported.sources:
         document.add_heading("Sources", 1)
-        for number, one in enumerate(told.sources, 1):
+        for number, one in enumerate(exported.sources, 1):
             places = f": {'; '.join(one.places)}" if one.places else ""
             document.add_paragraph(f"{number}. {one.document}{places} (library {one.library})")
     written = io.BytesIO()
@@ -44,7 +42,7 @@ def docx(told: Contents) -> bytes:
     return written.getvalue()
 
 
-def _turn(document: Document, turn: Told) -> None:
+def _turn(document: Document, turn: ExportedTurn) -> None:
     document.add_heading(turn.question, 1)
     _Answer(document).add(turn.answer)
     for text in turn.notes:
@@ -60,16 +58,16 @@ def _turn(document: Document, turn: Told) -> None:
 
 
 class _Answer:
-    """The Markdown of one answer, written token by token into a document."""
+    """Writes the Markdown of one answer into a document, token by token."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._lists: list[list[Any]] = []  # of each list that is open: its style, and the number of its next item
+        self._lists: list[list[Any]] = []  # the style and the next number of each open list
         self._quotes = 0
         self._number = ""
 
     def add(self, text: str) -> None:
-        tokens = inert.parser().parse(text)
+        tokens = markdown_parser().parse(text)
         at = 0
         while at < len(tokens):
             token = tokens[at]
@@ -90,7 +88,7 @@ class _Answer:
             case "bullet_list_close" | "ordered_list_close":
                 self._lists.pop()
             case "list_item_open" if self._lists[-1][1]:
-                # Written out, since Word would number all lists of a document through.
+                # As text, since Word would number all lists of a document in one sequence.
                 self._number = f"{self._lists[-1][1]}. "
                 self._lists[-1][1] += 1
             case "blockquote_open" | "blockquote_close":
@@ -98,7 +96,7 @@ class _Answer:
             case "inline":
                 paragraph = self._document.add_paragraph(self._number, style=self._style())
                 self._number = ""
-                # A heading of an answer is no heading of the document: it must not pass for a question.
+                # Bold, not a heading, which could pass for a question.
                 _runs(paragraph, token, bold=before is not None and before.type == "heading_open")
             case "fence" | "code_block":
                 _code(self._document.add_paragraph().add_run(token.content.rstrip("\n")))
@@ -107,7 +105,7 @@ class _Answer:
 
     def _style(self) -> str | None:
         if self._lists:
-            depth = min(len(self._lists), _DEEPEST_LIST)
+            depth = min(len(self._lists), _MAX_LIST_DEPTH)
             return f"{self._lists[-1][0]} {depth}" if depth > 1 else str(self._lists[-1][0])
         return "Quote" if self._quotes else None
 
@@ -125,7 +123,7 @@ class _Answer:
 
 
 def _runs(paragraph: Paragraph, token: Token, bold: bool = False) -> None:
-    """The words of a paragraph, each run with its weight and slant."""
+    """Add the words of a paragraph with their formatting."""
     strong, slanted, struck = int(bold), 0, 0
     for piece in token.children or ():
         match piece.type:

@@ -1,0 +1,168 @@
+"""A conversation as Markdown and as HTML."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from html import escape
+
+from localrag.sessions.export.contents import Contents, ExportedTurn, Source, markdown_parser
+
+# --- Markdown ------------------------------------------------------------------------------------------------
+
+
+def markdown(exported: Contents) -> str:
+    """The conversation as Markdown in which no link, image, HTML or heading of an answer or document is live.
+
+    Viewers may turn a bare address into a link; localrag breaks addresses that no source has before they get here.
+    """
+    parts = [f"# {_inert(exported.title)}", *map(_inert, exported.about)]
+    for turn in exported.turns:
+        parts += _markdown_turn(turn)
+    if exported.sources:
+        parts.append("## Sources")
+        parts.append(
+            "\n".join(
+                f"{number}. {_inert(one.document)}{_inert(_places(one.places))} (library {_inert(one.library)})"
+                for number, one in enumerate(exported.sources, 1)
+            )
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_turn(turn: ExportedTurn) -> list[str]:
+    parts = [f"## {_inert(turn.question)}"]
+    if turn.answer.strip():
+        parts.append(_inert_block(turn.answer.strip()))
+    parts += map(_inert, turn.notes)
+    if turn.quotes:
+        parts.append("**Quotes**")
+    for one in turn.quotes:
+        parts.append(_inert(f"[{one.marker}] {one.where}"))
+        parts.append(_fenced(one.quote))
+    parts += map(_inert, turn.limits)
+    parts.append(f"*{_inert(turn.how).replace('*', chr(92) + '*')}*")
+    return parts
+
+
+def _places(places: tuple[str, ...]) -> str:
+    return f": {'; '.join(places)}" if places else ""
+
+
+def _inert(text: str) -> str:
+    # An image's address could carry words of the answer to a server. Backslashes before a bracket are doubled, since
+    # otherwise one of them would take the escape for itself.
+    return re.sub(r"(\\*)([<\[\]])", r"\1\1\\\2", text)
+
+
+def _inert_block(text: str) -> str:
+    """An answer's Markdown without headings, which could pass for a question."""
+    text = re.sub(r"(?m)^((?:[ \t>*+-]|\d+[.)])*)(#{1,6}(?=\s|$))", r"\1\\\2", text)
+    text = re.sub(r"(?m)^([ \t>]*)(=+|-+)(?=[ \t]*$)", r"\1\\\2", text)
+    return _inert(text) + _closing(text)
+
+
+def _closing(text: str) -> str:
+    """The end of a code block that an answer left open."""
+    fence = ""
+    for found in re.finditer(r"(?m)^ {0,3}(`{3,}|~{3,})([^\n]*)$", text):
+        run = found[1]
+        if not fence:
+            fence = run if run[0] == "~" or "`" not in found[2] else ""
+        elif run[0] == fence[0] and len(run) >= len(fence) and not found[2].strip():
+            fence = ""
+    return f"\n{fence}" if fence else ""
+
+
+def _fenced(quote: str) -> str:
+    """A quote in a code block, which needs no escapes."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", quote)), default=0))
+    return f"{fence}text\n{quote}\n{fence}"
+
+
+# --- HTML ----------------------------------------------------------------------------------------------------
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.55 Georgia, serif; }
+h1, h2, .about, .notes, .how, .quotes figcaption, .sources { font-family: system-ui, sans-serif; }
+h1 { font-size: 1.6rem; }
+h2 { font-size: 1.2rem; margin-top: 2.5rem; border-top: 1px solid; padding-top: 1rem; }
+.about, .how { font-size: .85rem; opacity: .8; }
+.answer h1, .answer h2, .answer h3, .answer h4, .answer h5, .answer h6 { font: bold 1rem/1.55 Georgia, serif; border: 0; margin: 1rem 0; padding: 0; }
+.answer table { border-collapse: collapse; }
+.answer th, .answer td { border: 1px solid; padding: .2rem .5rem; text-align: left; }
+.answer pre { white-space: pre-wrap; }
+.notes { font-weight: bold; font-size: .9rem; padding-left: 1.2rem; }
+.quotes figure { margin: .8rem 0; }
+.quotes figcaption { font-size: .85rem; font-weight: bold; }
+.quotes blockquote { margin: .2rem 0 0 0; padding: .2rem 0 .2rem .8rem; border-left: 3px solid; white-space: pre-wrap; overflow-wrap: anywhere; }
+@media print {
+  body { max-width: none; margin: 0; font-size: 10.5pt; }
+  h2, figure, tr { break-inside: avoid; }
+  h2, figcaption { break-after: avoid; }
+}
+"""  # noqa: E501
+
+
+def html(exported: Contents) -> str:
+    """The conversation as one HTML file without scripts, addresses or outside resources.
+
+    Everything is escaped, and a policy in the file (CSP) makes the browser refuse any style but this one.
+    """
+    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return "\n".join([
+        "<!DOCTYPE html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        '<meta name="referrer" content="no-referrer">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(exported.title)}</title>",
+        f"<style>{STYLE}</style>",
+        "</head>",
+        "<body>",
+        f"<h1>{escape(exported.title)}</h1>",
+        *(f'<p class="about">{escape(text)}</p>' for text in exported.about),
+        *(part for number, turn in enumerate(exported.turns, 1) for part in _html_turn(number, turn)),
+        *_sources(exported.sources),
+        "</body>",
+        "</html>",
+        "",
+    ])  # fmt: skip
+
+
+def _html_turn(number: int, turn: ExportedTurn) -> Iterator[str]:
+    yield f'<section aria-labelledby="q{number}">'
+    yield f'<h2 id="q{number}">{escape(turn.question)}</h2>'
+    yield f'<div class="answer">{markdown_parser().render(turn.answer)}</div>'
+    yield from _list("notes", turn.notes)
+    if turn.quotes:
+        yield '<div class="quotes">'
+        for one in turn.quotes:
+            caption = f"<figcaption>[{one.marker}] {escape(one.where)}</figcaption>"
+            yield f"<figure>{caption}<blockquote>{escape(one.quote)}</blockquote></figure>"
+        yield "</div>"
+    yield from _list("notes", turn.limits)
+    yield f'<p class="how">{escape(turn.how)}</p>'
+    yield "</section>"
+
+
+def _list(kind: str, texts: Iterable[str]) -> Iterator[str]:
+    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    if items:
+        yield f'<ul class="{kind}">{items}</ul>'
+
+
+def _sources(sources: Iterable[Source]) -> Iterator[str]:
+    items = "".join(
+        f"<li>{escape(one.document)}{escape(': ' + '; '.join(one.places)) if one.places else ''}"
+        f" (library {escape(one.library)})</li>"
+        for one in sources
+    )
+    if items:
+        yield f'<section class="sources"><h2>Sources</h2><ol>{items}</ol></section>'

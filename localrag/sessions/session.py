@@ -1,0 +1,169 @@
+"""A conversation: its turns, how its questions are asked, its JSON, and its removal of forgotten documents."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from localrag import protocol
+from localrag.types import EVERYTHING, Answer, Filter, Mode, Plan, Turn
+
+SCHEMA = 1
+GONE = "[This answer was deleted with a document that it was made from.]"
+# What a setting can be after a round trip through JSON.
+Value = str | int | float | bool
+Place = tuple[str, str]  # library and path of a document
+
+
+@dataclass(frozen=True, slots=True)
+class SavedTurn:
+    """One question, when it was asked (UTC), and its whole answer, None if there is none.
+
+    `partial` is the unchecked beginning of an answer whose process ended.
+    """
+
+    question: str
+    time: str
+    answer: Answer | None = None
+    partial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The conversation that this one was branched from: its id, its title then, and how many turns were taken."""
+
+    id: str
+    title: str
+    turns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A conversation; `id` sorts by the time it began, `created` is that time in UTC.
+
+    `libraries`, `only`, `mode` and `settings` (the model's id as "generator" among them) say how its last question was
+    asked, so that it can be resumed. `draft` is a question that was typed and not asked.
+    """
+
+    id: str
+    title: str
+    libraries: tuple[str, ...]
+    created: str
+    turns: tuple[SavedTurn, ...] = ()
+    only: Filter = EVERYTHING
+    mode: Mode = "auto"
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    origin: Origin | None = None
+    draft: str = ""
+
+    @property
+    def history(self) -> tuple[Turn, ...]:
+        """The answered turns, which the next question is asked with."""
+        answers = (saved.answer for saved in self.turns)
+        return tuple(Turn(one.question, one.answer, one.sources) for one in answers if one and one.answer.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A line of the list; `changed` is the time of the last turn. If `problem` is set, the file cannot be read."""
+
+    id: str
+    title: str = ""
+    libraries: tuple[str, ...] = ()
+    created: str = ""
+    turns: int = 0
+    changed: str = ""
+    problem: str = ""
+
+
+def listed(session: Session) -> Listed:
+    last = session.turns[-1].time if session.turns else session.created
+    return Listed(session.id, session.title, session.libraries, session.created, len(session.turns), last)
+
+
+# --- JSON ----------------------------------------------------------------------------------------------------
+
+
+def to_json(session: Session) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "id": session.id,
+        "title": session.title,
+        "libraries": list(session.libraries),
+        "created": session.created,
+        "only": asdict(session.only),
+        "mode": session.mode,
+        "settings": dict(session.settings),
+        "origin": asdict(session.origin) if session.origin else None,
+        "turns": [
+            {"question": one.question, "time": one.time, "answer": one.answer.to_dict() if one.answer else None}
+            for one in session.turns
+        ],
+    }
+
+
+def from_json(data: bytes) -> Session:
+    """Read back a conversation; fields it lacks take their defaults, unknown ones are ignored.
+
+    Raises:
+        ValueError: it is not a conversation.
+    """
+    value = protocol.decode(data, dict[str, Any])
+    if value.get("schema") != SCHEMA:
+        raise ValueError(f"its schema is {value.get('schema')!r:.40}, this version reads {SCHEMA}")
+    session: Session = protocol.from_plain(value | {"turns": [_votes_as_pairs(turn) for turn in _list(value)]}, Session)
+    return session
+
+
+def _list(value: dict[str, Any]) -> list[Any]:
+    turns = value.get("turns")
+    if not isinstance(turns, list):
+        raise ValueError("its turns are not a list")
+    return turns
+
+
+def _votes_as_pairs(turn: Any) -> Any:
+    """A turn's JSON with the votes of its answer as `Split` holds them."""
+    try:
+        votes = [[vote["answer"], vote["count"]] for vote in turn["answer"]["split"]["votes"]]
+    except (KeyError, TypeError):  # there is no vote, or something that `from_plain` refuses
+        return turn
+    return turn | {"answer": turn["answer"] | {"split": {"votes": votes}}}
+
+
+# --- forgetting ----------------------------------------------------------------------------------------------
+
+
+def redacted(session: Session, gone: Collection[Place]) -> Session:
+    """The conversation without the answers made from these documents, and the same object if there are none.
+
+    An answer is removed whole, since its parts cannot be traced to documents. So are all answers after it, which were
+    written with it in view. Questions stay.
+    """
+    places = set(gone)
+    touched = [bool(turn.answer and _places(turn.answer, session.libraries) & places) for turn in session.turns]
+    if not any(touched):
+        return session
+    first = touched.index(True)
+    return replace(session, turns=(*session.turns[:first], *map(_without_answer, session.turns[first:])))
+
+
+def _without_answer(turn: SavedTurn) -> SavedTurn:
+    if turn.answer is None:
+        return replace(turn, partial="")
+    # The plan's reason and signals may name the document.
+    plan = Plan(turn.answer.plan.kind, "")
+    return replace(turn, partial="", answer=Answer(turn.question, GONE, False, plan, stopped=turn.answer.stopped))
+
+
+def _places(answer: Answer, libraries: Sequence[str]) -> set[Place]:
+    """The documents that anything of an answer came from, or that it names."""
+    # A document that was read whole need not be cited, and its library is not recorded.
+    pointed = answer.plan.signals.get("pointed")
+    names = pointed if isinstance(pointed, list | tuple) else ()
+    places = {(library, str(name)) for library in libraries for name in names}
+    places |= {(one.library, one.document) for one in answer.citations}
+    places |= {(one.library, one.document) for one in answer.passages}
+    places |= {(one.library, one.document) for one in answer.not_read}
+    return places | {(str(row.get("library", "")), str(row.get("document", ""))) for row in answer.table}

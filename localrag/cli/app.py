@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from localrag import __version__, policy
-from localrag.cli import unlocking
+from localrag.cli import keys
 from localrag.errors import LocalragError, OfflineRefused, UsageError
 from localrag.security import offline
 from localrag.security.encryption import unlocked
@@ -70,7 +70,7 @@ class Commands(click.Group):
             return None
         module = import_module(f"localrag.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
-        return command if cmd_name in WITHOUT_LIBRARIES else unlocking.with_key_file(command)
+        return command if cmd_name in WITHOUT_LIBRARIES else keys.with_key_file(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -145,7 +145,7 @@ def main() -> None:
     hide_arguments(sys.argv[1:])
     if code := _confine(sys.argv[1:]):
         sys.exit(code)
-    unlocked.set_key_source(unlocking.asked_for)
+    unlocked.set_key_source(keys.library_key)
     policy.on_refusal(_refused)
     _warn_of_unknown_variables()
     debug = "--debug" in sys.argv

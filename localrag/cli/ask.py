@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli import unlocking
+from localrag.cli import keys
+from localrag.cli.keys import recipient_options
 from localrag.cli.options import (
     chosen_libraries,
     filter_options,
@@ -23,7 +24,6 @@ from localrag.cli.options import (
     words_of,
 )
 from localrag.cli.output import Pace, counted, duration, table
-from localrag.cli.sealing import sealing_options
 from localrag.errors import UsageError
 from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed, VoteProgress
 from localrag.security import sandbox
@@ -77,7 +77,7 @@ Examples:
     metavar="FILE",
     help="Also write the rows of a survey or count to FILE (.xlsx, .csv, .json, .md), replacing it.",
 )
-@sealing_options
+@recipient_options
 @json_option
 def ask_command(
     question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, reproducible: bool, generator: str | None,
@@ -103,7 +103,7 @@ def ask_command(
     names = chosen_libraries(libraries, settings)
     keep_to_retention(settings)
     exported = [] if file is None else [file.absolute().parent]
-    sandbox.restrict(settings, names, *exported, reads=unlocking.key_files())  # before numpy starts threads
+    sandbox.restrict(settings, names, *exported, reads=keys.key_files())  # before numpy starts threads
     from localrag.api import ask
 
     narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # "these" is the app's

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localrag.cli.keys import recipient_options
 from localrag.cli.options import complete_library, json_option, print_json, shown
-from localrag.cli.sealing import sealing_options
 from localrag.errors import KeyRequired, UsageError
 from localrag.settings import Settings, load_settings
 
@@ -145,7 +145,7 @@ Examples:
 )
 @click.argument("out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 @_library
-@sealing_options
+@recipient_options
 def export_command(out: Path, libraries: Sequence[str], recipients: Recipients | None) -> None:
     """Write the logs to a new FILE: .csv, .xlsx or .jsonl."""
     from localrag.answer.survey import table_export

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrag.cli import unlocking
+from localrag.cli import keys
+from localrag.cli.keys import recipient_options
 from localrag.cli.options import complete_library, json_option, print_json, shown
 from localrag.cli.output import bar, counted, interruptible, size
-from localrag.cli.sealing import sealing_options
 from localrag.errors import StorageError, UsageError
 from localrag.security import sandbox
 from localrag.security.encryption import unlocked
@@ -39,7 +39,7 @@ Examples:
 )
 @click.argument("name", shell_complete=complete_library)
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@sealing_options
+@recipient_options
 @click.option("--clear", is_flag=True, help="Do not encrypt: anyone with the file can read it.")
 @click.option("--replace", is_flag=True, help="Replace an existing file.")
 @click.option("--check", is_flag=True, help="Only check a backup, given in place of NAME.")
@@ -63,7 +63,7 @@ def backup_command(
     if not file.absolute().parent.is_dir():
         raise StorageError(f"there is no folder {str(file.parent)!r}", "Create it, or give another path.")
     # Before numpy starts threads.
-    sandbox.restrict(settings, [check_name(name)], file.absolute().parent, reads=unlocking.key_files())
+    sandbox.restrict(settings, [check_name(name)], file.absolute().parent, reads=keys.key_files())
     from localrag.lifecycle import backup
 
     # Questions come before the progress bar.
@@ -118,7 +118,7 @@ def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as
     """
     settings = load_settings()
     # It creates a library, and looks for existing conversations.
-    sandbox.restrict(settings, None, reads=[source.absolute(), *unlocking.key_files()])
+    sandbox.restrict(settings, None, reads=[source.absolute(), *keys.key_files()])
     from localrag.lifecycle import restore
 
     with interruptible() as stop:
@@ -148,13 +148,13 @@ def restore_command(source: Path, name: str | None, replace: bool, yes: bool, as
     click.echo(f'Next: localrag ask "…" --library {made.library}', err=True)
 
 
-def _unlock(place: Path, ring: bytes) -> Key:
+def _unlock(place: Path, keyring: bytes) -> Key:
     """Return the key of a keyring, asking at most once."""
     from localrag.security.encryption import keyring as keyrings
 
-    if ring not in _known:
-        _known[ring] = unlocking.asked_for(place, keyrings.from_json(ring), True)
-    return _known[ring]
+    if keyring not in _known:
+        _known[keyring] = keys.library_key(place, keyrings.from_json(keyring), True)
+    return _known[keyring]
 
 
 def _sure(question: str | bool) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli import unlocking
+from localrag.cli import keys
 from localrag.cli.options import (
     complete_document,
     complete_library,
@@ -296,7 +296,7 @@ def warm_command(
         os.nice(_NICE)
     settings = load_settings()
     keep_to_retention(settings)
-    sandbox.restrict(settings, [check_name(name)], reads=unlocking.key_files())
+    sandbox.restrict(settings, [check_name(name)], reads=keys.key_files())
     with interruptible() as stop:
         until = time.monotonic() + seconds if seconds is not None else float("inf")
         result = warm_library(

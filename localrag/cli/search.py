@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrag.cli import unlocking
+from localrag.cli import keys
 from localrag.cli.options import (
     chosen_libraries,
     filter_options,
@@ -52,7 +52,7 @@ def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Fil
     settings = load_settings()
     names = chosen_libraries(libraries, settings)
     keep_to_retention(settings)
-    sandbox.restrict(settings, names, reads=unlocking.key_files())  # before numpy is imported, which starts threads
+    sandbox.restrict(settings, names, reads=keys.key_files())  # before numpy is imported, which starts threads
     from localrag.answer.assistant import Assistant
     from localrag.errors import UsageError
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from localrag.cli.keys import recipient_options
 from localrag.cli.options import json_option, keep_to_retention, print_json, shown
 from localrag.cli.output import counted
-from localrag.cli.sealing import sealing_options
 from localrag.errors import LocalragError, UsageError
 from localrag.settings import load_settings
 
@@ -171,7 +171,7 @@ Examples:
     help="Where to write it; - prints it. By default a file named after the title, in this folder.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
-@sealing_options
+@recipient_options
 def export_command(
     named: str, form: str | None, output: Path | None, force: bool, recipients: Recipients | None
 ) -> None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""`localrag vault`: libraries encrypted on the disk, and who may open them."""
+"""`localrag vault`: encrypt libraries, and choose who can open them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli import unlocking
+from localrag.cli import keys
 from localrag.cli.options import complete_library, json_option, print_json, shown
 from localrag.cli.output import bar, interruptible
 from localrag.errors import KeyRequired, NotFoundError, UsageError
@@ -23,10 +23,10 @@ _FIRST = "owner"
 
 @click.group("vault")
 def vault_command() -> None:
-    """Encrypt libraries on the disk, and say who may open them.
+    """Encrypt libraries, and choose who can open them.
 
-    What localrag keeps of an encrypted library is encrypted: texts, full-text index, vectors, kept model states and
-    conversations. Names and sizes of its files, and when they were used, are not hidden.
+    Everything in an encrypted library is encrypted: text, full-text index, vectors, prompt cache, conversations and
+    audit log. Names, sizes and times of its files stay visible.
     """
 
 
@@ -38,37 +38,37 @@ Examples:
   localrag vault encrypt contracts --key-file contracts.key""",
 )
 @click.argument("name", shell_complete=complete_library)
-@click.option("--no-recovery", is_flag=True, help="Make no recovery key.")
+@click.option("--no-recovery", is_flag=True, help="Do not make a recovery key.")
 @json_option
 def encrypt_command(name: str, no_recovery: bool, as_json: bool) -> None:
     """Encrypt the library NAME in place.
 
-    With --key-file the file opens it from then on, else a passphrase that is asked for. A recovery key is printed once,
-    to be kept on paper: without passphrase, key file and recovery key all is lost. Ctrl-C stops it; the same command
-    goes on. What lay there in clear is deleted; what an SSD or a backup keeps of it is beyond localrag.
+    A key file (--key-file) opens it from then on, or a passphrase, which is asked for. A recovery key is printed once:
+    keep it on paper, since without passphrase, key file and recovery key the library is lost. Ctrl-C stops; the same
+    command continues. The files in clear are deleted; copies on an SSD or in a backup are out of reach.
     """
     folder = _folder(name)
     recovery = encrypt_library(folder, name, recovery=not no_recovery, quiet=as_json)
     if as_json:
         print_json({"library": name, "encrypted": True, "recovery_key": recovery})
     else:
-        click.echo(f"{name!r} is encrypted.", err=True)
+        click.echo(f"Encrypted {name!r}.", err=True)
         _print_recovery(name, recovery)
 
 
 def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> str | None:
-    """Encrypt a library's folder, or go on with that; returns a new recovery key, where one was made."""
+    """Encrypt a library's folder, or continue; returns the new recovery key, if one is made."""
     from localrag.ingest import sync as ingesting
     from localrag.lifecycle import encrypt
     from localrag.security.encryption.keyring import Passphrase, RecoveryKey
 
     words: str | None = None
-    file = unlocking.key_file()
-    going_on = encrypt.is_under_way(folder)
-    credential = unlocking.credential_in(file) if file is not None else None
-    passphrase = "" if credential is not None or going_on else unlocking.new_passphrase(name)
+    file = keys.key_file()
+    continues = encrypt.is_under_way(folder)
+    credential = keys.credential_in(file) if file is not None else None
+    passphrase = "" if credential is not None or continues else keys.new_passphrase(name)
 
-    def hand_out(keyring: Keyring, key: Key) -> Keyring:
+    def add_holders(keyring: Keyring, key: Key) -> Keyring:
         nonlocal words
         keyring = keyring.with_credential(key, _FIRST, credential or Passphrase(passphrase))
         if recovery:
@@ -77,12 +77,12 @@ def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> 
         return keyring
 
     with ingesting.writing(folder, name), interruptible() as stop:
-        _follow(encrypt.encrypt(folder, hand_out, lambda: stop.asked), quiet)
+        _follow(encrypt.encrypt(folder, add_holders, lambda: stop.asked), quiet)
     return words
 
 
 def encrypt_first(folder: Path, name: str) -> None:
-    """Before an ingest: encrypt the library where it is not, so that nothing of it is ever written in clear."""
+    """Encrypt a library before its first ingest, so that nothing of it is ever written in clear."""
     from localrag.lifecycle import encrypt
     from localrag.security import storage
 
@@ -101,7 +101,7 @@ Examples:
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_library)
 @json_option
 def status_command(names: Sequence[str], as_json: bool) -> None:
-    """Tell which libraries are encrypted, and who holds their keys. Needs no key."""
+    """Show which libraries are encrypted, and who can open them. Needs no key."""
     from localrag import api
     from localrag.lifecycle import encrypt
 
@@ -124,10 +124,10 @@ def status_command(names: Sequence[str], as_json: bool) -> None:
 
 def _status_line(row: dict[str, Any]) -> str:
     if not row["encrypted"]:
-        return f"{row['library']}: in clear"
+        return f"{row['library']}: not encrypted"
     holders = ", ".join(f"{shown(one['name'])} ({one['kind']})" for one in row["holders"])
-    left = "" if row["finished"] else "; NOT FINISHED: run `localrag vault encrypt` or `rotate` again"
-    return f"{row['library']}: encrypted, opened by {holders}{left}"
+    left = "" if row["finished"] else "; UNFINISHED: run `localrag vault encrypt` or `rotate` again"
+    return f"{row['library']}: encrypted for {holders}{left}"
 
 
 @vault_command.command(
@@ -141,21 +141,23 @@ Examples:
 )
 @click.argument("name", shell_complete=complete_library)
 @click.argument("holder")
-@click.option("--public", metavar="KEY", help="A person's public key (localrag vault identity).")
+@click.option("--public", metavar="KEY", help="A public key (localrag vault identity).")
 @click.option("--with-key", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
               help="A key file (localrag vault key-file).")  # fmt: skip
-@click.option("--passphrase", is_flag=True, help="A passphrase, asked for.")
+@click.option("--passphrase", is_flag=True, help="A passphrase, which is asked for.")
 @click.option("--recovery", is_flag=True, help="A recovery key, printed once.")
 @json_option
 def add_command(
     name: str, holder: str, public: str | None, with_key: Path | None, passphrase: bool, recovery: bool, as_json: bool
 ) -> None:  # fmt: skip
-    """Let HOLDER open the encrypted library NAME, by a means of their own."""
+    """Let HOLDER open the encrypted library NAME, with a key or passphrase of their own."""
     from localrag.lifecycle import encrypt
     from localrag.security.encryption.keyring import Passphrase, RecoveryKey
 
     if sum((public is not None, with_key is not None, passphrase, recovery)) != 1:
-        raise UsageError("how shall they open it?", "Give one of --public, --with-key, --passphrase, --recovery.")
+        raise UsageError(
+            "the key of the holder is missing", "Give one of --public, --with-key, --passphrase, --recovery."
+        )
     words: str | None = None
 
     def changed(keyring: Keyring, key: Key) -> Keyring:
@@ -163,9 +165,9 @@ def add_command(
         if public is not None:
             return keyring.with_public_key(key, holder, public)
         if with_key is not None:
-            return keyring.with_credential(key, holder, unlocking.credential_in(with_key))
+            return keyring.with_credential(key, holder, keys.credential_in(with_key))
         if passphrase:
-            return keyring.with_credential(key, holder, Passphrase(unlocking.new_passphrase(holder)))
+            return keyring.with_credential(key, holder, Passphrase(keys.new_passphrase(holder)))
         made = RecoveryKey.new()
         words = str(made)
         return keyring.with_credential(key, holder, made)
@@ -174,7 +176,7 @@ def add_command(
     if as_json:
         print_json({"library": name, "added": holder, "recovery_key": words})
     else:
-        click.echo(f"{shown(holder)} may open {name!r} now.", err=True)
+        click.echo(f"{shown(holder)} can now open {name!r}.", err=True)
         _print_recovery(name, words)
 
 
@@ -183,9 +185,9 @@ def add_command(
 @click.argument("holder")
 @json_option
 def remove_command(name: str, holder: str, as_json: bool) -> None:
-    """Take HOLDER from those who may open the library NAME.
+    """Remove HOLDER from the library NAME.
 
-    Whoever had it open may have kept its key: `localrag vault rotate` gives the library another.
+    A former holder may have kept the key: `localrag vault rotate` replaces it.
     """
     from localrag.lifecycle import encrypt
 
@@ -193,17 +195,17 @@ def remove_command(name: str, holder: str, as_json: bool) -> None:
     if as_json:
         print_json({"library": name, "removed": holder})
     else:
-        click.echo(f"{shown(holder)} was taken out. For a new key: localrag vault rotate {name}", err=True)
+        click.echo(f"Removed {shown(holder)}. To replace the key: localrag vault rotate {name}", err=True)
 
 
 @vault_command.command("rotate", epilog="\b\nExamples:\n  localrag vault rotate contracts")
 @click.argument("name", shell_complete=complete_library)
 @json_option
 def rotate_command(name: str, as_json: bool) -> None:
-    """Give the encrypted library NAME another key, and write everything anew under it.
+    """Replace the key of the encrypted library NAME, and encrypt everything again.
 
-    You keep access, and everybody who holds it by a public key. The other holders have to be added again; they are
-    named. Ctrl-C stops it; the same command goes on.
+    You and holders with a public key keep access. The others are listed, and must be added again. Ctrl-C stops; the
+    same command continues.
     """
     from localrag.ingest import sync as ingesting
     from localrag.lifecycle import encrypt
@@ -212,59 +214,59 @@ def rotate_command(name: str, as_json: bool) -> None:
     if not encrypt.is_encrypted(folder):
         raise UsageError(f"{name!r} is not encrypted", f"Encrypt it: localrag vault encrypt {name}.")
     keyring = encrypt.keyring_of(folder)
-    credential = unlocking.used(folder, keyring)
+    credential = keys.current_credential(folder, keyring)
     left = encrypt.left_behind(keyring, credential) if keyring.former is None else ()
     with ingesting.writing(folder, name), interruptible() as stop:
         _follow(encrypt.rotate(folder, credential, lambda: stop.asked), as_json)
     if as_json:
         print_json({"library": name, "rotated": True, "left_behind": list(left)})
         return
-    click.echo(f"{name!r} has another key.", err=True)
+    click.echo(f"Replaced the key of {name!r}.", err=True)
     for holder in left:
-        click.echo(f"To be added again: {shown(holder)}", err=True)
+        click.echo(f"Add again: {shown(holder)}", err=True)
 
 
 @vault_command.command("remember", epilog="\b\nExamples:\n  localrag vault remember contracts")
 @click.argument("name", shell_complete=complete_library)
-@click.option("--no", "not_any_more", is_flag=True, help="Take it out of the keyring.")
-def remember_command(name: str, not_any_more: bool) -> None:
-    """Keep the key of the library NAME in the system's keyring, so that it is not asked for while you are logged in."""
+@click.option("--no", "forget", is_flag=True, help="Delete it from the keyring.")
+def remember_command(name: str, forget: bool) -> None:
+    """Store the key of the library NAME in the system's keyring, which opens it while you are logged in."""
     from localrag.lifecycle import encrypt
     from localrag.security.encryption import unlocked
     from localrag.security.encryption.keyring import FILE
 
     folder = _folder(name)
-    held = None if not_any_more else unlocked.keys_for(folder / FILE)
-    unlocking.keep_in_keyring(held.key if held else None, encrypt.keyring_of(folder).key_id)
-    click.echo("Taken out of the keyring." if not_any_more else "Kept in the system's keyring.", err=True)
+    held = None if forget else unlocked.keys_for(folder / FILE)
+    keys.keep_in_keyring(held.key if held else None, encrypt.keyring_of(folder).key_id)
+    click.echo("Deleted from the system's keyring." if forget else "Stored in the system's keyring.", err=True)
 
 
 @vault_command.command("key-file", epilog="\b\nExamples:\n  localrag vault key-file contracts.key")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def key_file_command(file: Path) -> None:
-    """Make a new key in FILE. Keep it apart from the library, and a copy of it in a safe."""
+    """Write a new key to FILE. Keep it apart from the library, and a copy in a safe."""
     from localrag.security.encryption import keyring as keyrings
 
     _new(file, keyrings.new_key_file())
-    click.echo(f"A new key lies in {str(file)!r}.", err=True)
+    click.echo(f"Wrote a new key to {str(file)!r}.", err=True)
 
 
 @vault_command.command("identity", epilog="\b\nExamples:\n  localrag vault identity ~/.localrag.identity")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def identity_command(file: Path) -> None:
-    """Print the public key of the key file FILE, which is made if it is missing.
+    """Print the public key of the key file FILE, which is created if it is missing.
 
-    Others can encrypt exports for the public key, or add it to a library; FILE, as --key-file, then opens both. It is a
-    key of the tool `age`, too.
+    Others can encrypt exports for the public key, or add it to a library; FILE, as --key-file, then opens both. The
+    tool `age` reads the same keys.
     """
     from localrag.security.encryption import keyring as keyrings
     from localrag.security.encryption.keyring import SecretKey
 
     if not file.exists():
         _new(file, keyrings.new_key_file())
-    credential = unlocking.credential_in(file)
+    credential = keys.credential_in(file)
     if not isinstance(credential, SecretKey):
-        raise UsageError(f"{str(file)!r} holds no key", "Name a file that is not there yet.")
+        raise UsageError(f"{str(file)!r} has no key", "Name a new file.")
     click.echo(credential.public)
 
 
@@ -278,8 +280,8 @@ Examples:
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("-o", "--output", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True),
-              help="Where to write it; - prints it. Beside FILE, without .age, if left out.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace the file if it is there already.")
+              help="Where to write it; - prints it. By default beside FILE, without .age.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
 def open_command(file: Path, output: Path | None, force: bool) -> None:
     """Decrypt FILE, an export made with --encrypt or --encrypt-for, or another file in the age format.
 
@@ -292,13 +294,13 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
     target = output or age.decrypted_name(file)
     printed = str(target) == "-"
     if target == file:
-        raise UsageError(f"{file.name!r} does not end in {age.SUFFIX}", "Say where to write it: -o OUT.")
+        raise UsageError(f"{file.name!r} does not end in {age.SUFFIX}", "Name the output: -o OUT.")
     if target.exists() and not (force or printed):
-        raise UsageError(f"{str(target)!r} is there already", "Give another name with -o, or add --force.")
+        raise UsageError(f"{str(target)!r} exists", "Name another file with -o, or add --force.")
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise StorageError(f"{str(file)!r} cannot be read: {error.strerror}", "Check the path.") from None
+        raise StorageError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path.") from None
 
     content = _decrypted(file.name, data)
     if printed:
@@ -312,19 +314,19 @@ def _decrypted(name: str, data: bytes) -> bytes:
     from localrag.security.encryption import age
     from localrag.security.encryption.keyring import Passphrase
 
-    key_file = unlocking.key_file()
+    key_file = keys.key_file()
     if key_file is not None:
-        return age.decrypt(data, unlocking.credential_in(key_file))
+        return age.decrypt(data, keys.credential_in(key_file))
     if not age.needs_passphrase(data):
         raise KeyRequired(f"{name!r} is encrypted for a key", "Give the key with --key-file FILE.")
-    return unlocking.tried(f"Passphrase of {name!r}: ", lambda text: age.decrypt(data, Passphrase(text)))
+    return keys.tried(f"Passphrase of {name!r}: ", lambda text: age.decrypt(data, Passphrase(text)))
 
 
 def _new(file: Path, data: bytes) -> None:
     from localrag.security import storage
 
     if file.exists():
-        raise UsageError(f"{str(file)!r} is there already", "Name another; a key that is overwritten is lost.")
+        raise UsageError(f"{str(file)!r} exists", "Name another file: an overwritten key is lost.")
     storage.write_bytes(file, data, plain=True)
 
 
@@ -340,17 +342,13 @@ def _folder(name: str) -> Path:
 
 
 def _follow(steps: Iterator[Progress], quiet: bool) -> None:
-    if quiet:
-        for _ in steps:
-            pass
-        return
-    with bar() as tell:
+    with bar(quiet=quiet) as update:
         for step in steps:
-            tell(step.done, step.total, step.name)
+            update(step.done, step.total, step.name)
 
 
 def _print_recovery(name: str, words: str | None) -> None:
     if words is None:
         return
-    click.echo(f"\nRecovery key of {name!r}, shown only now. Write it down and keep it in a safe place:\n", err=True)
+    click.echo(f"\nRecovery key of {name!r}, shown only once. Write it down and keep it safe:\n", err=True)
     click.echo(f"  {words}\n")

@@ -13,7 +13,7 @@ from conversations import WHOLE
 
 from localrag import api
 from localrag.answer.survey import table_export
-from localrag.cli import unlocking
+from localrag.cli import keys
 from localrag.cli.app import localrag
 from localrag.errors import KeyRequired, LocalragError, UsageError
 from localrag.security import audit, storage
@@ -29,8 +29,8 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test is a process that has asked for no key yet, away from any terminal."""
     monkeypatch.setattr(keyring, "_ARGON2", {"memory_kib": 64, "passes": 1, "lanes": 1})
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
-    monkeypatch.setattr(unlocking, "_can_ask", lambda: False)
-    monkeypatch.setattr(unlocking, "from_keyring", lambda keyring: None)
+    monkeypatch.setattr(keys, "_can_ask", lambda: False)
+    monkeypatch.setattr(keys, "from_keyring", lambda keyring: None)
     lock()
     yield
     lock()
@@ -40,8 +40,8 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def lock() -> None:
     """As in a new process."""
     unlocked.forget()
-    unlocked.set_key_source(unlocking.asked_for)
-    unlocking._given = None
+    unlocked.set_key_source(keys.library_key)
+    keys._given = None
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def typing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
             asked.append(prompt)
             return next(answers)
 
-        monkeypatch.setattr(unlocking, "_can_ask", lambda: True)
+        monkeypatch.setattr(keys, "_can_ask", lambda: True)
         monkeypatch.setattr(getpass, "getpass", answer)
         return asked
 
@@ -140,13 +140,13 @@ def test_three_wrong_passphrases_end_it(papers: Path, typing: Callable[..., list
     assert len(asked) == 3
 
 
-def test_passphrases_that_differ_or_cannot_be_asked_for_encrypt_nothing(
+def test_differing_or_missing_passphrases_encrypt_nothing(
     papers: Path, home: Path, typing: Callable[..., list[str]]
 ) -> None:
     fine("ingest", str(papers), "--name", "contracts")
     assert "key-file" in refused("vault", "encrypt", "contracts").hint
     typing("correct horse", "correct hors")
-    assert "not the same" in refused("vault", "encrypt", "contracts").message
+    assert "differ" in refused("vault", "encrypt", "contracts").message
     assert json.loads(fine("vault", "status", "--json"))["libraries"][0]["encrypted"] is False
     assert in_clear(home)
 
@@ -174,9 +174,9 @@ def test_others_are_let_in_by_their_own_means_and_taken_out_again(papers: Path, 
     assert "lease.txt" in fine("search", CANARY, "-l", "contracts", *opens)
 
 
-def test_a_key_is_never_overwritten_and_its_owners_only(key: Path) -> None:
+def test_a_key_file_is_private_and_never_overwritten(key: Path) -> None:
     before = key.read_bytes()
-    assert "there already" in refused("vault", "key-file", str(key)).message
+    assert "exists" in refused("vault", "key-file", str(key)).message
     assert key.read_bytes() == before and key.stat().st_mode & 0o777 == 0o600
 
 
@@ -206,12 +206,12 @@ def test_an_encrypted_library_is_listed_without_its_key_and_deleted_with_it(
 
 
 @pytest.mark.parametrize("content", ["", "localrag-key-1:aaaa"])
-def test_a_key_file_that_holds_no_key_is_told(papers: Path, tmp_path: Path, content: str) -> None:
+def test_a_key_file_without_a_key_is_refused(papers: Path, tmp_path: Path, content: str) -> None:
     file = tmp_path / "k"
     storage.write_bytes(file, content.encode())
     fine("ingest", str(papers), "--name", "contracts")
     assert isinstance(refused("vault", "encrypt", "contracts", "--key-file", str(file)), UsageError)
-    assert "cannot be read" in refused("vault", "encrypt", "contracts", "--key-file", str(tmp_path / "none")).message
+    assert "cannot read" in refused("vault", "encrypt", "contracts", "--key-file", str(tmp_path / "none")).message
 
 
 def test_a_conversation_is_named_by_who_has_a_key_file_and_nobody_is_asked(

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from conversations import WHOLE
 
-from localrag.cli import unlocking
+from localrag.cli import keys
 from localrag.cli.app import localrag
 from localrag.errors import KeyRequired, LocalragError, UsageError
 from localrag.security import audit
@@ -23,9 +23,9 @@ from localrag.settings import Settings
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(keyring, "_ARGON2", {"memory_kib": 64, "passes": 1, "lanes": 1})
-    monkeypatch.setattr(unlocking, "_can_ask", lambda: False)
-    monkeypatch.setattr(unlocking, "from_keyring", lambda keyring: None)
-    monkeypatch.setattr(unlocking, "_given", None)
+    monkeypatch.setattr(keys, "_can_ask", lambda: False)
+    monkeypatch.setattr(keys, "from_keyring", lambda keyring: None)
+    monkeypatch.setattr(keys, "_given", None)
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -33,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*words: str, fails: type[LocalragError] | None = None) -> Result:
-    unlocking._given = None
+    keys._given = None
     result = CliRunner().invoke(localrag, list(words))
     assert isinstance(result.exception, fails) if fails else result.exit_code == 0, (result.output, result.exception)
     return result
@@ -50,7 +50,7 @@ def conversation(settings: Settings) -> None:
     store.append(store.new(("contracts",), "About the secret merger"), WHOLE)
 
 
-def test_a_conversation_is_sealed_for_a_public_key_and_opened_by_its_identity(
+def test_an_export_is_encrypted_for_a_public_key(
     conversation: None, public: str, here: Path, settings: Settings
 ) -> None:
     run("sessions", "export", "last", "--encrypt-for", public)
@@ -58,7 +58,7 @@ def test_a_conversation_is_sealed_for_a_public_key_and_opened_by_its_identity(
     assert "merger" not in sealed.name and b"31 May 2030" not in sealed.read_bytes()
     run("vault", "open", sealed.name, "--key-file", "anna.key")
     assert "31 May 2030" in sealed.with_name(sealed.stem).read_text() and sealed.stem.endswith(".md")
-    assert "is there already" in str(run("vault", "open", sealed.name, fails=UsageError).exception)
+    assert "exists" in str(run("vault", "open", sealed.name, fails=UsageError).exception)
     (entry,) = audit.entries(settings.audit_file)
     assert entry.details["encrypted_for"] == [public[:12]]
     run("vault", "key-file", "other.key")
@@ -70,7 +70,7 @@ def test_a_passphrase_is_asked_for_twice_and_opens_it(
     conversation: None, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "no terminal" in str(run("sessions", "export", "last", "--encrypt", fails=UsageError).exception)
-    monkeypatch.setattr(unlocking, "_can_ask", lambda: True)
+    monkeypatch.setattr(keys, "_can_ask", lambda: True)
     typed = iter(["correct horse"] * 3)
     monkeypatch.setattr(getpass, "getpass", lambda prompt: next(typed))
     run("sessions", "export", "last", "-o", "notice.json", "--encrypt")

@@ -1,0 +1,263 @@
+"""The keys of encrypted libraries and exports: `--key-file`, `--encrypt`, the system's keyring, and questions.
+
+Every command has `--key-file FILE`, so that scripts need no terminal; `LOCALRAG_KEY_FILE` does the same. Passphrases
+come from the terminal, never from arguments, which other users and the shell's history would see.
+"""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from localrag.errors import KeyRequired, StorageError, UsageError
+
+if TYPE_CHECKING:
+    from localrag.security.encryption.age import Recipients
+    from localrag.security.encryption.keyring import Credential, Key, Keyring
+
+Result = TypeVar("Result")
+MAX_TRIES = 3
+_given: Path | None = None
+_wrong_for: set[bytes] = set()  # key ids that the key file does not open; trying a passphrase takes half a second
+
+
+# --- --key-file ---------------------------------------------------------------------------------------------
+
+
+def with_key_file(command: click.Command) -> click.Command:
+    """Add the option `--key-file` to a command, or to each of a group."""
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            with_key_file(one)
+    elif not any(param.name == "key_file" for param in command.params):
+        command.params.append(
+            click.Option(
+                ["--key-file"], type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", expose_value=False,
+                is_eager=True, callback=_remember, help="A key or passphrase that opens encrypted libraries.",
+            )
+        )  # fmt: skip
+    return command
+
+
+def _remember(ctx: click.Context, param: click.Parameter, file: Path | None) -> None:
+    global _given
+    _given = file or _given
+
+
+def key_file() -> Path | None:
+    """Return the key file of the option or the setting."""
+    from localrag.settings import load_settings
+
+    return _given or load_settings().key_file
+
+
+def key_files() -> list[Path]:
+    """Return the key file as a list, for the sandbox."""
+    file = key_file()
+    return [] if file is None else [file]
+
+
+def library_key(folder: Path, keyring: Keyring, ask: bool) -> Key:
+    """Return the key of an encrypted folder: by key file, the system's keyring, or a question if `ask`.
+
+    Raises:
+        KeyRequired: nothing opens it.
+    """
+    from localrag.security.encryption.unlocked import locked_error
+
+    file = key_file()
+    if file is not None:
+        if keyring.key_id in _wrong_for and not ask:
+            raise locked_error(folder)
+        try:
+            return keyring.unlock(credential_in(file))
+        except KeyRequired:
+            _wrong_for.add(keyring.key_id)
+            raise
+    remembered = from_keyring(keyring.key_id)
+    if remembered is not None:
+        return remembered
+    if not (ask and _can_ask()):
+        raise locked_error(folder)
+    return keyring.unlock(typed(folder.name, keyring))
+
+
+def credential_in(file: Path) -> Credential:
+    """Return what a key file holds.
+
+    Raises:
+        StorageError: it cannot be read.
+        UsageError: it holds no key.
+    """
+    from localrag.security.encryption.keyring import parse_key_file
+
+    try:
+        return parse_key_file(file.read_bytes())
+    except OSError as error:
+        raise StorageError(f"cannot read the key file {str(file)!r}: {error.strerror}", "Check the path.") from None
+
+
+# --- passphrases --------------------------------------------------------------------------------------------
+
+
+def typed(name: str, keyring: Keyring) -> Credential:
+    """Ask for a passphrase or recovery key that opens the keyring.
+
+    Raises:
+        KeyRequired: none of three does.
+    """
+    from localrag.security.encryption.keyring import Passphrase, RecoveryKey
+
+    def opens(text: str) -> Credential:
+        credential: Credential = Passphrase(text)
+        with suppress(UsageError):
+            credential = RecoveryKey.parse(text)
+        keyring.unlock(credential)
+        return credential
+
+    return tried(f"Passphrase or recovery key of {name!r}: ", opens)
+
+
+def tried(prompt: str, use: Callable[[str], Result]) -> Result:
+    """Ask for a passphrase, up to three times, until `use` accepts it; return its result.
+
+    Raises:
+        KeyRequired: it accepts none.
+    """
+    for left in reversed(range(MAX_TRIES)):
+        try:
+            return use(getpass.getpass(prompt))
+        except KeyRequired as error:
+            if not left:
+                raise
+            click.echo(f"{error.message}; try again.", err=True)
+    raise AssertionError("the last try returns or raises")
+
+
+def current_credential(folder: Path, keyring: Keyring) -> Credential:
+    """Return the credential of this user, where the key alone is not enough (a rotation)."""
+    file = key_file()
+    return credential_in(file) if file is not None else typed(folder.name, keyring)
+
+
+def new_passphrase(name: str) -> str:
+    """Ask twice for a new passphrase.
+
+    Raises:
+        UsageError: there is no terminal, or the two differ.
+    """
+    if not _can_ask():
+        raise UsageError(
+            "a passphrase is needed, and there is no terminal to ask at",
+            "Give a key instead: localrag vault key-file FILE, then --key-file FILE.",
+        )
+    text = getpass.getpass(f"New passphrase for {name!r} (several words are best): ")
+    if getpass.getpass("Once more: ") != text:
+        raise UsageError("the two passphrases differ", "Run the command again.")
+    return text
+
+
+def _can_ask() -> bool:
+    with suppress(OSError):
+        # The terminal can be asked even if standard input is a pipe.
+        Path("/dev/tty" if os.name == "posix" else "CONIN$").open("rb", buffering=0).close()
+        return True
+    return False
+
+
+# --- the system's keyring -----------------------------------------------------------------------------------
+
+_SERVICE = "localrag"
+
+
+def from_keyring(key_id: bytes) -> Key | None:
+    """Return a key that the system's keyring holds, or None."""
+    from localrag.security.encryption.keyring import Key
+
+    with suppress(Exception):  # no keyring, no session or a locked one: the user is asked
+        import keyring
+
+        kept = keyring.get_password(_SERVICE, key_id.hex())
+        return Key(bytes.fromhex(kept)) if kept else None
+    return None
+
+
+def keep_in_keyring(key: Key | None, key_id: bytes) -> None:
+    """Store a key in the system's keyring, or delete it (None).
+
+    Raises:
+        UsageError: there is no keyring.
+    """
+    try:
+        import keyring
+        from keyring.errors import KeyringError, PasswordDeleteError
+    except ImportError:
+        raise UsageError(
+            "the package for the system's keyring is not installed", "Install it: pip install 'localrag[keyring]'."
+        ) from None
+    try:
+        if key is not None:
+            keyring.set_password(_SERVICE, key_id.hex(), key.secret.hex())
+        else:
+            with suppress(PasswordDeleteError):
+                keyring.delete_password(_SERVICE, key_id.hex())
+    except KeyringError as error:
+        raise UsageError(f"the system's keyring does not work: {error}", "Use a key file instead.") from None
+
+
+# --- --encrypt and --encrypt-for ----------------------------------------------------------------------------
+
+_RECIPIENTS = (
+    click.option("--encrypt", is_flag=True, help="Encrypt the file with a passphrase, which is asked for."),
+    click.option(
+        "--encrypt-for", "encrypt_for", multiple=True, metavar="WHO",
+        help="Encrypt the file for an age public key (localrag vault identity) or a key file; may be repeated. "
+        "`localrag vault open FILE` and the tool `age` read it.",
+    ),
+)  # fmt: skip
+
+
+def recipient_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add options that encrypt what is written; the command gets `recipients`, None for a file in clear."""
+
+    @functools.wraps(command)
+    def given(*args: Any, encrypt: bool, encrypt_for: Sequence[str], **others: Any) -> None:
+        command(*args, recipients=_recipients(encrypt, encrypt_for), **others)
+
+    for option in reversed(_RECIPIENTS):
+        given = option(given)
+    return given
+
+
+def _recipients(encrypt: bool, encrypt_for: Sequence[str]) -> Recipients | None:
+    if not (encrypt or encrypt_for):
+        return None
+    from localrag.security.encryption.age import Recipients
+
+    if encrypt and encrypt_for:
+        raise UsageError("a file is encrypted with a passphrase or for keys", "Leave out --encrypt or --encrypt-for.")
+    if encrypt:
+        return Recipients(passphrase=new_passphrase("the file"))
+    return Recipients(tuple(_public_key(who) for who in dict.fromkeys(encrypt_for)))
+
+
+def _public_key(who: str) -> tuple[str, str]:
+    """Return the name and public key of a recipient."""
+    from localrag.security.encryption.keyring import PUBLIC_KEY_MARK, SecretKey, check_public_key
+
+    if who.startswith(PUBLIC_KEY_MARK):
+        return who[:12], check_public_key(who)
+    credential = credential_in(Path(who)) if Path(who).is_file() else None
+    if not isinstance(credential, SecretKey):
+        raise UsageError(
+            f"{who!r} is neither a public key nor a key file",
+            f"A public key begins with {PUBLIC_KEY_MARK}: localrag vault identity FILE prints one.",
+        )
+    return Path(who).name, credential.public

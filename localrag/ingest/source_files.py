@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from localrag.ingest.readers.isolate import Drawer
 
 FileState = Literal["same", "changed", "missing"]
-_PICTURED = frozenset(".pdf .png .jpg .jpeg .tif .tiff .webp .gif .bmp".split())
+_PICTURED = frozenset(".pdf .png .jpg .jpeg .jp2 .j2k .tif .tiff .webp .gif .bmp .heic .heif".split())
 
 
 @dataclass(frozen=True, slots=True)

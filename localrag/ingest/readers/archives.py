@@ -1,9 +1,9 @@
-"""Archives (ZIP, TAR, compressed TAR) and single compressed files (GZ, BZ2, XZ): what is inside, one by one.
+"""Archives (ZIP, TAR, compressed TAR) and single compressed files (GZ, BZ2, XZ): their members, one by one.
 
-Nothing is written to disk, no link is followed, and only members of types that are read are unpacked. Each member that
-is not read is one line with its reason: paths that lead out of the archive, links, devices, encryption that no password
-opens, bombs, damage. Bombs are met three times: by the sizes that are declared, by members that share their bytes, and
-by counting while they are unpacked. Limits: RAR, 7Z, Deflate64, Zstandard and AES encryption are not read.
+Nothing is written to disk, no link is followed, and only members of types that are read are unpacked. A member that
+cannot be read is one line with its reason: paths out of the archive, links, devices, encryption without a password,
+bombs, damage. Bombs are found by declared sizes, by members that share bytes, and by counting unpacked bytes. Not read:
+RAR, 7Z, Deflate64, Zstandard, AES encryption, split archives.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _DAMAGE = "Copy it again from where it came from, or unpack it with a repair too
 _DISTRUST = "Do not trust this archive."
 _UNICODE_NAME = 0x7075
 _AES = 99
+_SPLIT = b"PK\x07\x08"  # the first part of a split archive begins with it
 _STEP = 1 << 20
 _RATIO = 200
 _HARMLESS = 50_000_000
@@ -52,7 +53,7 @@ def members(source: Source, options: Options, budget: Budget) -> Iterator[Member
 
 
 def _inner_name(raw: str, names: Names) -> tuple[str, ReadError | None] | None:
-    """A member's path made safe, and why it is refused; None for what systems leave in archives and nobody means."""
+    """Return a member's path made safe, and why it is refused; None for files that systems leave in archives."""
     path = raw.replace("\\", "/")
     steps = [step for step in path.split("/") if step not in ("", ".")]
     if not steps or _OF_SYSTEMS.search("/".join(step for step in steps if step != "..")):
@@ -64,7 +65,7 @@ def _inner_name(raw: str, names: Names) -> tuple[str, ReadError | None] | None:
         refused = ReadError("has a path that leads out of the archive", _DISTRUST)
     name = "/".join(filter(None, map(safe, steps))) or "unnamed"
     if name in names and refused is None:
-        refused = ReadError("stands in the archive twice; the first one is read", "Unpack it to see both.")
+        refused = ReadError("is in the archive twice; the first one is read", "Unpack it to see both.")
     return names.unique(name), refused
 
 
@@ -77,14 +78,21 @@ def _zip_members(source: Source, options: Options, budget: Budget) -> Iterator[M
             archive = zipfile.ZipFile(stream)
             entries = archive.infolist()
         except (*_DAMAGED, NotImplementedError) as error:
+            stream.seek(0)
+            if stream.read(4) == _SPLIT:
+                raise _part_of_split() from error
             other = another_kind(source, "a ZIP archive", "a ZIP")
             raise (other or ReadError("is damaged, cut off, or not a ZIP archive", _DAMAGE)) from error
-        shared, names = _sharing(entries), Names()
+        if any(entry.volume for entry in entries):
+            raise _part_of_split()
+        if _overlap(entries):
+            raise ReadError("has members that share their bytes, as in a bomb", _DISTRUST)
+        names = Names()
         for entry in entries:
             if entry.is_dir() or (found := _inner_name(_zip_name(entry), names)) is None:
                 continue
             name, refused = found
-            refused = refused or _zip_refusal(entry, entry.header_offset in shared)
+            refused = refused or _zip_refusal(entry)
             if refused is None and reads(Path(name)):
                 try:
                     yield Member(name, Source(name, data=_zip_data(archive, entry, options, budget)))
@@ -96,28 +104,30 @@ def _zip_members(source: Source, options: Options, budget: Budget) -> Iterator[M
             yield Member(name, refused=refused if reads(Path(name)) else None)
 
 
-def _zip_refusal(entry: zipfile.ZipInfo, shares: bool) -> ReadError | None:
+def _part_of_split() -> ReadError:
+    return ReadError("is one part of a split archive", "Join the parts (zip -s 0 FILE.zip --out WHOLE.zip), or unpack.")
+
+
+def _zip_refusal(entry: zipfile.ZipInfo) -> ReadError | None:
     mode = entry.external_attr >> 16
     if stat.S_ISLNK(mode):
         return ReadError("is a link, which is not followed", "Pack the file itself.")
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         return ReadError("is a device or pipe, not a file", _DISTRUST)
-    if shares:
-        return ReadError("shares its bytes with another member, as in a bomb", _DISTRUST)
     return _bomb(entry.file_size, entry.compress_size)
 
 
 def _bomb(unpacked: int, packed: int) -> ReadError | None:
-    """Why bytes that unpack so well are no document; `zipfile` sees to it that no more come than were declared."""
+    """Refuse what unpacks too well for a document; `zipfile` gives no more bytes than declared."""
     if unpacked <= _HARMLESS or unpacked <= _RATIO * packed:
         return None
     return ReadError(f"unpacks to over {_RATIO} times its size, as a bomb does", _DISTRUST)
 
 
-def _sharing(entries: list[zipfile.ZipInfo]) -> set[int]:
-    """Where entries begin that lie in each other: how a small archive unpacks to a huge one without nesting."""
+def _overlap(entries: list[zipfile.ZipInfo]) -> bool:
+    """Whether entries lie in each other: so a small archive unpacks to a huge one without nesting."""
     spans = sorted((entry.header_offset, entry.header_offset + 30 + entry.compress_size) for entry in entries)
-    return {start for (one, end), (other, _) in pairwise(spans) if end > other for start in (one, other)}
+    return any(end > start for (_, end), (start, _) in pairwise(spans))
 
 
 def _zip_data(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, options: Options, budget: Budget) -> bytes:
@@ -140,7 +150,7 @@ def _zip_data(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, options: Options
 
 
 def _zip_name(entry: zipfile.ZipInfo) -> str:
-    """The name in Unicode where the archive has it, else in the code page that it seems to be in."""
+    """Return the name in Unicode where the archive has it, else decoded from its likely code page."""
     if entry.flag_bits & 0x800 or entry.filename.isascii():
         return entry.filename
     extra = entry.extra
@@ -200,10 +210,10 @@ def _tar_members(stream: _Stream, budget: Budget) -> Iterator[Member]:
     try:
         with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as archive:
             for entry in archive:
-                archive.members = []  # type: ignore[attr-defined]  # else it keeps all of them
+                archive.members = []  # type: ignore[attr-defined]  # else it keeps all of them in memory
                 if (member := _tar_member(archive, entry, names, budget)) is not None:
                     yield member
-        # tarfile takes a broken header for the end; the real end is a block of zeros, or nothing at all.
+        # tarfile takes a broken header for the end; the real end is a block of zeros, or nothing.
         if stream.last.strip(b"\0"):
             raise EOFError
     except OverBudget:
@@ -225,7 +235,7 @@ def _tar_member(archive: tarfile.TarFile, entry: tarfile.TarInfo, names: Names, 
         refused = refused or ReadError("is a link, which is not followed", "Pack the file itself.")
     elif not entry.isreg():
         refused = refused or ReadError("is a device or pipe, not a file", _DISTRUST)
-    elif entry.sparse is not None:  # holes take no place in the archive
+    elif entry.sparse is not None:  # holes take no space in the archive
         spans = cast(list[tuple[int, int]], entry.sparse)
         refused = refused or _bomb(entry.size, sum(size for _, size in spans))
     content = archive.extractfile(entry) if refused is None else None
@@ -235,7 +245,7 @@ def _tar_member(archive: tarfile.TarFile, entry: tarfile.TarInfo, names: Names, 
 
 
 class _Stream:
-    """An archive, or what it unpacks to: then it is counted, also where it is only skipped."""
+    """An archive, or what it unpacks to; unpacked bytes count even if they are skipped."""
 
     def __init__(self, stream: IO[bytes], packed: IO[bytes] | None = None) -> None:
         self._stream = stream

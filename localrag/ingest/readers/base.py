@@ -54,7 +54,7 @@ _MODULES = {
     "data": ".json .jsonl .ndjson .xml .yaml .yml",
     "delimited": ".csv .tsv",
     "ebooks": ".epub",
-    "images": ".png .jpg .jpeg .tif .tiff .webp .gif .bmp",
+    "images": ".png .jpg .jpeg .jp2 .j2k .tif .tiff .webp .gif .bmp .heic .heif",
     "legacy": ".doc .dot .ppt .pps .pot",
     "mail": ".eml",
     "mailbox": ".mbox",

@@ -1,7 +1,7 @@
-"""Pictures (PNG, JPEG, TIFF, WebP, GIF, BMP): the text that is recognised in them; each page of a TIFF is a page.
+"""Pictures (PNG, JPEG, JPEG 2000, TIFF, WebP, GIF, BMP, HEIC): recognised text; each page of a TIFF is a page.
 
-What cannot be recognised is said, never passed over. Of an animation only the first frame is read. Only these formats
-are tried, whatever else Pillow knows: some of its decoders start other programs.
+A picture without text is reported, never skipped silently. Only the first frame of an animation is read. Only these
+formats are tried: some other decoders of Pillow start programs. HEIC needs pillow-heif (the extra "heic").
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from localrag.ingest.readers.headings import drop_running, find_headings
 from localrag.ingest.readers.source import Options, Source, another_kind
 from localrag.types import Page, Reading, SkippedPage, Word
 
-_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
-# What Pillow raises over a broken file.
+_FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "WEBP", "GIF", "BMP", "HEIF")
+# Pillow raises any of these over a broken file.
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+_HEIC = (".heic", ".heif")
 _NOTHING = "no text; nothing was recognised in the picture"
 _BROKEN = "damaged; the picture could not be decoded"
-_SQUARE = 1.2  # fax machines scan up to twice as fine across as down; the engines expect letters in shape
+_SQUARE = 1.2  # fax machines scan up to twice as fine across as down, which distorts letters
 
 
 def read(source: Source, options: Options) -> Reading:
@@ -44,7 +45,7 @@ def read(source: Source, options: Options) -> Reading:
     if not any(texts):
         raise ReadError(
             "has no text that could be recognised",
-            "Open it to see whether it shows text. If it does, scan it again at 300 dpi, or set ocr_languages.",
+            "Open it to see whether it shows text. If it does, scan it at 300 dpi, or set ocr_languages.",
         )
     headings = drop_running([(text, find_headings(text)) for text in texts])
     pages = [
@@ -55,20 +56,32 @@ def read(source: Source, options: Options) -> Reading:
 
 
 def frames(source: Source) -> Iterator[Image.Image | None]:
-    """The pages as they are to be seen; None for one that is damaged."""
+    """Yield the pages upright; None for one that is damaged."""
+    if source.suffix in _HEIC:
+        _register_heic()
     with source.open() as stream:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of the size: `check_size` refuses it
+                warnings.simplefilter("ignore")  # about the size: `check_size` refuses it
                 image = Image.open(stream, formats=_FORMATS)
             count = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
         except Image.DecompressionBombError as error:
-            raise ReadError("is too large a picture", "Save it anew with fewer pixels (300 dpi).") from error
+            raise ReadError("is too large a picture", "Save it with fewer pixels (300 dpi).") from error
         except _DAMAGED as error:
             raise _damaged(source) from error
         with image:
             for index in range(count):
                 yield _frame(image, index)
+
+
+def _register_heic() -> None:
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ReadError(
+            "is a HEIC picture, and pillow-heif is not installed", "Run: pip install 'localrag[heic]'"
+        ) from None
+    pillow_heif.register_heif_opener()
 
 
 def _frame(image: Image.Image, index: int) -> Image.Image | None:
@@ -77,7 +90,7 @@ def _frame(image: Image.Image, index: int) -> Image.Image | None:
         ocr.check_size(image.size)
         across, down = _resolution(image)
         image.load()
-        # A copy: the first frame's own object changes with the next seek.
+        # A copy: the object of the first frame changes with the next seek.
         frame = ImageOps.exif_transpose(image) if index == 0 else image.copy()
     except Image.DecompressionBombError:
         return None
@@ -91,7 +104,7 @@ def _frame(image: Image.Image, index: int) -> Image.Image | None:
 
 
 def _resolution(image: Image.Image) -> tuple[float, float]:
-    """Dots per inch across and down, where the file says so in earnest."""
+    """Return dots per inch across and down, where the file has plausible ones."""
     try:
         across, down = (float(value) for value in image.info.get("dpi", (1, 1)))
     except (TypeError, ValueError, ZeroDivisionError):
@@ -102,4 +115,4 @@ def _resolution(image: Image.Image) -> tuple[float, float]:
 def _damaged(source: Source) -> ReadError:
     if other := another_kind(source, "a picture", "a PNG", "a JPEG", "a GIF", "a TIFF"):
         return other
-    return ReadError("is damaged, or not a picture", "Open it in a viewer and save it anew.")
+    return ReadError("is damaged, or not a picture", "Open it in a viewer and save it again.")

@@ -24,7 +24,7 @@ def read(source, **options):
     return images.read(source, Options(**options))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "JPEG2000", "TIFF", "WEBP", "GIF", "BMP"])
 def test_the_text_of_a_picture_is_read(kind):
     reading = read(source(drawn("The rent is 1,200"), kind))
     (page,) = reading.pages
@@ -82,7 +82,7 @@ def test_a_picture_without_text_is_refused():
         read(source(Image.new("RGB", (300, 200), "skyblue")))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "JPEG2000", "TIFF", "WEBP", "GIF", "BMP"])
 def test_a_damaged_picture_is_refused(kind):
     whole = source(drawn("The rent is 1,200"), kind)
     with pytest.raises(ReadError, match="is damaged, or not a picture"):
@@ -123,3 +123,10 @@ def test_no_decoder_that_starts_a_program_is_tried():
     drawn("Text").convert("RGB").save(stream, "EPS")
     with pytest.raises(ReadError, match="is not a picture but a PostScript file"):
         read(Source("scan.png", data=stream.getvalue()))
+
+
+def test_a_heic_picture_says_which_extra_reads_it(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
+    with pytest.raises(ReadError) as caught:
+        read(Source("a.heic", data=b"\0\0\0\x18ftypheic"))
+    assert "heic" in caught.value.hint

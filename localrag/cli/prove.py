@@ -12,7 +12,7 @@ from localrag.cli.options import complete_library, json_option, print_json, show
 from localrag.cli.output import counted, size
 
 if TYPE_CHECKING:
-    from localrag.proofs import Report, Run, Tried
+    from localrag.proofs.offline import Report, Run, Trial
 
 _GOT = {"through": "GOT THROUGH", "open": "OPEN", "refused": "refused", "absent": "not here"}
 
@@ -54,10 +54,11 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
     if file is not None:
         _verify(file, settings.proofs_dir, as_json)
         return
-    from localrag.proofs import prove_offline, signed
+    from localrag.proofs import signed
+    from localrag.proofs.offline import prove_offline
     from localrag.security import storage
 
-    found = prove_offline(settings, said=lambda line: click.echo(f"{line} ...", err=True))
+    found = prove_offline(settings, progress=lambda line: click.echo(f"{line} ...", err=True))
     document = signed(found, settings.proofs_dir)
     if report is not None:
         storage.write_json(report, document)
@@ -88,23 +89,23 @@ def _print_run(run: Run) -> None:
     click.secho(f"{run.name[0].upper()}{run.name[1:]}", bold=True)
     for layer in run.layers:
         click.echo(f"  layer {layer.name:9} {'holds' if layer.holds else f'does not hold: {layer.reason}'}")
-    width = max(len(one.name) for one in run.tried)
-    for one in run.tried:
-        _print_tried(one, width)
+    width = max(len(one.name) for one in run.trials)
+    for one in run.trials:
+        _print_trial(one, width)
     click.echo(f"  heard outside: {run.heard}")
     click.echo(f"  meanwhile: {run.documents} documents read, {run.passages} passages; {run.model} answered")
     click.echo(f"    {shown(run.answer)} ({run.citations} verified quote(s))\n")
 
 
-def _print_tried(one: Tried, width: int) -> None:
+def _print_trial(one: Trial, width: int) -> None:
     outcome = one.before if one.before.result != "refused" or one.after.result == "refused" else one.after
     by = f" by {outcome.by}" if outcome.by not in ("", "any") else ""
     free = {"through": "works unconfined", "absent": "", "open": "not tried unconfined"}.get(
-        one.unconfined.result, f"unconfined: {one.unconfined.said}"
+        one.unconfined.result, f"unconfined: {one.unconfined.detail}"
     )
     mark = " " if one.held else "!"
     click.echo(
-        f"{mark} {one.way:9} {one.name:{width}}  {_GOT[outcome.result]}{by} ({outcome.said})"
+        f"{mark} {one.way:9} {one.name:{width}}  {_GOT[outcome.result]}{by} ({outcome.detail})"
         + (f"; {free}" if free else "")
     )
 

@@ -1,13 +1,109 @@
-"""Proofs of what localrag promises, which anybody can run: `prove_offline`, and reports that are signed.
+"""Proofs of what localrag promises, which anybody can run, and the signature on their reports.
 
-    prove_offline -> session (a process that confines itself) -> attempts, a real ingest, a real answer -> Report
+`offline` starts processes that confine themselves and try every way out (`attempts`); `forgotten` searches everything
+for a deleted document.
 
-`offline` plays the outside: it listens where the attempts try to reach, holds no document and no model, and is not
-confined itself. `session` is what is proven. `forgotten` searches everything for a document that was deleted; it is not
-imported here, because it brings numpy, whose threads would keep the session from being confined.
+The signing key lies in localrag's home folder (0600). A signature shows that a report is what the holder of that key
+signed, not that the machine told the truth: whoever can read the key can sign anything. An auditor who runs the proof,
+or notes the key's fingerprint while it runs, knows more.
 """
 
-from localrag.proofs.offline import prove_offline
-from localrag.proofs.report import Report, Run, Tried, signed, verify
+from __future__ import annotations
 
-__all__ = ["Report", "Run", "Tried", "prove_offline", "signed", "verify"]
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from localrag.errors import LocalragError, NotFoundError, UsageError
+from localrag.security import storage
+
+FORMATS = ("localrag prove offline 1", "localrag prove forgotten 1")
+
+
+class Proof(Protocol):
+    """A report. Its dict has `format`, `made` (a time) and `proven`."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A checked report file: whether its signature is valid, whether by this machine's key, and what it says."""
+
+    good: bool
+    ours: bool
+    fingerprint: str
+    made: str
+    proven: bool
+
+
+def signed(proof: Proof, folder: Path) -> dict[str, Any]:
+    """The report with an Ed25519 signature by the key in `folder`, which is made if it is missing."""
+    report = proof.to_dict()
+    key = _key(folder)
+    public = key.public_key().public_bytes_raw()
+    report["signature"] = {
+        "algorithm": "Ed25519",
+        "key": public.hex(),
+        "fingerprint": _fingerprint(public),
+        "value": key.sign(_canonical(report)).hex(),
+    }
+    return report
+
+
+def verify(file: Path, folder: Path) -> Verified:
+    """Check the signature of a report file, and whether the key in `folder` made it.
+
+    Raises:
+        NotFoundError: there is no such file.
+        UsageError: it is not a report.
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    make_one = "localrag prove offline --report FILE"
+    try:
+        report = json.loads(file.read_text(encoding="utf-8"))
+        signature = report.pop("signature")
+        public, value = bytes.fromhex(signature["key"]), bytes.fromhex(signature["value"])
+        made, proven = str(report["made"]), bool(report["proven"])
+        if report["format"] not in FORMATS:
+            raise ValueError(report["format"])
+        key = Ed25519PublicKey.from_public_bytes(public)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {str(file)!r}", f"Make a report: {make_one}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        what = f"{str(file)!r} is not the report of a proof ({type(error).__name__})"
+        raise UsageError(what, f"Give a file that this wrote: {make_one}") from None
+    try:
+        key.verify(value, _canonical(report))
+        good = True
+    except InvalidSignature:
+        good = False
+    ours = good and (folder / "key").is_file() and _key(folder).public_key().public_bytes_raw() == public
+    return Verified(good, ours, _fingerprint(public), made, proven)
+
+
+def _key(folder: Path) -> Any:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    file = folder / "key"
+    if not file.is_file():
+        storage.write_bytes(file, Ed25519PrivateKey.generate().private_bytes_raw())
+    try:
+        return Ed25519PrivateKey.from_private_bytes(storage.read_bytes(file))
+    except ValueError:
+        hint = "Delete it; the next proof makes a new one, with another fingerprint."
+        raise LocalragError(f"{str(file)!r} is not a signing key", hint) from None
+
+
+def _canonical(report: dict[str, Any]) -> bytes:
+    """The bytes that are signed: JSON with sorted keys and no spaces."""
+    return json.dumps(report, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def _fingerprint(public: bytes) -> str:
+    digest = hashlib.sha256(public).hexdigest()
+    return " ".join(digest[at : at + 4] for at in range(0, 32, 4))

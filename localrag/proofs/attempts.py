@@ -1,17 +1,20 @@
-"""What a proof tries: every way out that we know of, from Python, native code, started programs and by files.
+"""Every known way out of a confined process: from Python, native code, started programs, and by files.
 
-Each attempt says which layer is there to refuse it. An attempt that returns got through; one that ends with an error
-says by which layer it was refused. Nothing is aimed beyond this machine: targets are a listener of the proof's own, and
-names that cannot exist. What would leave the machine where nothing keeps it (a look-up of a name) is not tried there:
-it is "open", which is no better than got through.
+An attempt that returns got through; one that raises was refused, and the error tells by which layer. Targets are a
+listener of the proof's own and names that cannot exist. What would leave the machine if nothing refused it (a name
+look-up) is not tried then, and counts as "open".
 
-Limits: these are the ways that are known here. A proof shows that they are closed, not that there is no other.
+Run as a module, this is the process under test: it confines itself as `localrag ask` does, makes every attempt, reads
+documents and answers, and makes every attempt again, when native libraries are loaded and their threads run.
+
+Limits: these are the ways known here. A proof shows that they are closed, not that there is no other.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import os
 import shutil
 import socket
@@ -20,23 +23,31 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from localrag.errors import OfflineRefused, StorageError
-from localrag.security import offline, storage
+from localrag import policy
+from localrag.errors import LocalragError, OfflineRefused, StorageError
+from localrag.security import offline, sandbox, storage
 from localrag.security.offline import LayerName, landlock, seccomp
+from localrag.settings import Settings, load_settings
 
 Way = Literal["python", "native", "program", "names", "files", "processes"]
 Refuser = LayerName | Literal["any", ""]
-_NOWHERE = ("192.0.2.1", 443)  # TEST-NET-1, which is routed nowhere
+OTHER_LIBRARY = Path("indexes/another/library.db")  # below the home, and not the library of the proof
+_LIBRARY = "proof"
+_QUESTION = "When does the lease of Harbour House end?"
+_TEST_NET = ("192.0.2.1", 443)  # TEST-NET-1, which is routed nowhere
 _NO_NAME = "localrag-proof.invalid"
+_CURL = ("-sS", "--noproxy", "*", "--max-time", "5")
+_NR_IO_URING_SETUP, _NR_PIDFD_GETFD, _X32 = 425, 438, 0x40000000
+_TIOCSTI, _PTRACE_SEIZE, _PTRACE_DETACH = 0x5412, 0x4206, 17
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the attempts aim at, all of it held by the process that proves."""
+    """What the attempts aim at, held by the process that proves."""
 
     port: int
     unix: str
@@ -47,7 +58,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One way out; `layer` is who has to refuse it, "any" where several may be first and cannot be told apart."""
+    """One way out. `layer` has to refuse it; "any" where several may, and cannot be told apart."""
 
     name: str
     way: Way
@@ -57,48 +68,49 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it: it got through, it was refused by a layer ("any": it failed, and by whom cannot be told), it
-    cannot be tried on this system, or it was not tried since nothing would have kept it from leaving.
+    """The result of an attempt. `by`: the layer that refused it, "any" if that cannot be told.
+
+    `absent`: this system has no such way. `open`: not tried, because nothing would have stopped it.
     """
 
     result: Literal["through", "refused", "absent", "open"]
     by: Refuser
-    said: str
+    detail: str
 
 
 class _Absent(Exception):
-    """It cannot be tried on this system."""
+    """This system has no such way."""
 
 
 class _Open(Exception):
-    """It was not tried, for it would leave this machine."""
+    """Not tried, because it would leave this machine."""
 
 
 class _Failed(Exception):
-    """It failed, and nothing tells by whom it was refused."""
+    """It failed, and nothing tells which layer refused it."""
 
 
 def attempt(one: Attempt, target: Target) -> Outcome:
+    """Make an attempt."""
     try:
         one.run(target)
     except _Absent as error:
         return Outcome("absent", "", str(error))
     except _Open:
-        return Outcome("open", "", "not tried: nothing would keep it")
+        return Outcome("open", "", "not tried: nothing would stop it")
     except _Failed as error:
         return Outcome("refused", "any", str(error))
     except OfflineRefused as error:
         return Outcome("refused", "hook", error.message)
     except OSError as error:
-        named = errno.errorcode.get(error.errno or 0, type(error).__name__)
-        return Outcome("refused", _who(one, error), named)
-    except Exception as error:  # what a library makes of being told to stay offline
+        return Outcome("refused", _refuser(one, error), errno.errorcode.get(error.errno or 0, type(error).__name__))
+    except Exception as error:  # a library's own error when it is told to stay offline
         by: Refuser = "switches" if "Offline" in type(error).__name__ else "any"
         return Outcome("refused", by, type(error).__name__)
     return Outcome("through", "", "it worked")
 
 
-def _who(one: Attempt, error: OSError) -> Refuser:
+def _refuser(one: Attempt, error: OSError) -> Refuser:
     if "Offline" in type(error).__name__:
         return "switches"
     if one.layer == "landlock":
@@ -107,21 +119,21 @@ def _who(one: Attempt, error: OSError) -> Refuser:
         return "files" if error.errno in (errno.EACCES, errno.EXDEV) else "any"
     if error.errno != errno.EACCES:
         return "any"
-    return "seccomp" if seccomp.holds() else "landlock"  # which refuses TCP in the same words
+    return "seccomp" if seccomp.holds() else "landlock"  # Landlock refuses TCP with the same error
 
 
 # --- Python -------------------------------------------------------------------------------------------------
 
 
 def _disguised() -> socket.socket:
-    """A Unix socket that says it is one of the network: it passes the filter, so that the hook stands alone."""
+    """A Unix socket that claims to be an IP socket: it passes the seccomp filter, so that only the hook can refuse."""
     one, _ = socket.socketpair()
     return socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=one.detach())
 
 
 def _python_connect(target: Target) -> None:
     with _disguised() as mine:
-        mine.connect(_NOWHERE)
+        mine.connect(_TEST_NET)
 
 
 def _python_bind(target: Target) -> None:
@@ -129,20 +141,13 @@ def _python_bind(target: Target) -> None:
         mine.bind(("0.0.0.0", 0))
 
 
-def _python_socket(target: Target) -> None:
-    with socket.create_connection(("127.0.0.1", target.port), timeout=5):
-        pass
+def _connects(target: Target) -> None:
+    socket.create_connection(("127.0.0.1", target.port), timeout=5).close()
 
 
 def _python_unix(target: Target) -> None:
     with socket.socket(socket.AF_UNIX) as mine:
         mine.connect(target.unix)
-
-
-def _python_http(target: Target) -> None:
-    import urllib.request
-
-    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{target.port}/", timeout=5)
 
 
 def _hub(target: Target) -> None:
@@ -155,7 +160,7 @@ def _hub(target: Target) -> None:
 
 
 def _native(function: str, *arguments: object) -> int:
-    """A function of the C library; its error as an OSError."""
+    """Call a function of the C library; raise its error as an OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     result = int(getattr(libc, function)(*arguments))
     if result < 0:
@@ -163,40 +168,41 @@ def _native(function: str, *arguments: object) -> int:
     return result
 
 
+@contextmanager
+def _native_socket(family: int, kind: int) -> Iterator[int]:
+    descriptor = _native("socket", family, kind, 0)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _opens(family: int, kind: int) -> Callable[[Target], None]:
     def run(target: Target) -> None:
-        os.close(_native("socket", family, kind, 0))
+        with _native_socket(family, kind):
+            pass
 
     return run
 
 
-def _address(port: int) -> ctypes.Array[ctypes.c_char]:
+def _loopback(port: int) -> ctypes.Array[ctypes.c_char]:
     return ctypes.create_string_buffer(struct.pack("=HH4s8x", 2, socket.htons(port), bytes((127, 0, 0, 1))), 16)
 
 
 def _native_tcp(target: Target) -> None:
-    descriptor = _native("socket", 2, 1, 0)
-    try:
-        _native("connect", descriptor, _address(target.port), 16)
-    finally:
-        os.close(descriptor)
+    with _native_socket(2, 1) as descriptor:
+        _native("connect", descriptor, _loopback(target.port), 16)
 
 
 def _native_udp(target: Target) -> None:
-    descriptor = _native("socket", 2, 2, 0)
-    try:
-        _native("sendto", descriptor, b"x", 1, 0, _address(target.port), 16)
-    finally:
-        os.close(descriptor)
+    with _native_socket(2, 2) as descriptor:
+        _native("sendto", descriptor, b"x", 1, 0, _loopback(target.port), 16)
 
 
 def _native_unix(target: Target) -> None:
-    descriptor = _native("socket", 1, 1, 0)
-    try:
+    with _native_socket(1, 1) as descriptor:
         path = os.fsencode(target.unix) + b"\0"
         _native("connect", descriptor, struct.pack("=H", 1) + path, 2 + len(path))
-    finally:
-        os.close(descriptor)
 
 
 def _machine() -> seccomp.Machine:
@@ -205,57 +211,53 @@ def _machine() -> seccomp.Machine:
     return machine
 
 
-def _raw(target: Target) -> None:
-    os.close(_native("syscall", _machine().socket, 2, 1, 0))
+def _by_number(number: int) -> None:
+    os.close(_native("syscall", number, 2, 1, 0))
 
 
 def _x32(target: Target) -> None:
     if os.uname().machine != "x86_64":
-        raise _Absent("x32 is a door of x86-64")
-    _machine()
-    os.close(_native("syscall", 0x40000000 | 41, 2, 1, 0))
+        raise _Absent("only x86-64 has x32 calls")
+    _by_number(_X32 | _machine().socket)
 
 
 def _io_uring(target: Target) -> None:
     _machine()
-    os.close(_native("syscall", 425, 1, ctypes.create_string_buffer(120)))
+    os.close(_native("syscall", _NR_IO_URING_SETUP, 1, ctypes.create_string_buffer(120)))
 
 
 def _terminal(target: Target) -> None:
     _machine()
     pair = os.openpty()
     try:
-        _native("ioctl", pair[1], 0x5412, b"x")
+        _native("ioctl", pair[1], _TIOCSTI, b"x")
     finally:
         os.close(pair[0])
         os.close(pair[1])
 
 
 def _pidfd(target: Target) -> None:
-    machine = _machine()
-    assert 438 in machine.refused
+    _machine()
     held = os.pidfd_open(target.process) if sys.platform == "linux" else -1
     try:
-        os.close(_native("syscall", 438, held, 0, 0))
+        os.close(_native("syscall", _NR_PIDFD_GETFD, held, 0, 0))
     finally:
         os.close(held)
 
 
 def _ptrace(target: Target) -> None:
     _machine()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.ptrace(0x4206, target.process, None, None) < 0:  # seize: it does not stop
-        raise OSError(ctypes.get_errno(), "ptrace")
-    libc.ptrace(17, target.process, None, None)
+    _native("ptrace", _PTRACE_SEIZE, target.process, None, None)  # does not stop the process
+    _native("ptrace", _PTRACE_DETACH, target.process, None, None)
 
 
 def _signal(target: Target) -> None:
     if landlock.abi() < 6:
-        raise _Absent(f"Landlock keeps signals inside from ABI 6 on; this kernel has {landlock.abi()}")
+        raise _Absent(f"Landlock refuses signals from ABI 6 on; this kernel has {landlock.abi()}")
     os.kill(target.process, 0)
 
 
-# --- names --------------------------------------------------------------------------------------------------
+# --- names and programs -------------------------------------------------------------------------------------
 
 
 def _python_name(target: Target) -> None:
@@ -270,12 +272,10 @@ def _native_name(target: Target) -> None:
     found = ctypes.c_void_p()
     code = ctypes.CDLL(None).getaddrinfo(_NO_NAME.encode(), b"443", None, ctypes.byref(found))
     if code:
-        raise _Failed(f"getaddrinfo gave {code}")
+        raise _Failed(f"getaddrinfo returned {code}")
 
 
-# --- programs -----------------------------------------------------------------------------------------------
-
-_SAYS = """
+_CONNECT = """
 import errno, socket, sys
 try:
     socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=5)
@@ -287,10 +287,10 @@ else:
 
 
 def _started_python(target: Target) -> None:
-    code = [sys.executable, "-I", "-S", "-c", _SAYS, str(target.port)]
-    said = subprocess.run(code, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
-    if said != "through":
-        raise OSError(getattr(errno, said, 0), said)
+    code = [sys.executable, "-I", "-S", "-c", _CONNECT, str(target.port)]
+    printed = subprocess.run(code, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
+    if printed != "through":
+        raise OSError(getattr(errno, printed, 0), printed)
 
 
 def _run(program: str, *arguments: str) -> None:
@@ -304,15 +304,7 @@ def _run(program: str, *arguments: str) -> None:
     if done.returncode:
         if "Permission denied" in done.stderr:
             raise PermissionError(errno.EACCES, "Permission denied")
-        raise _Failed(f"{program} ended with {done.returncode}")
-
-
-def _curl(target: Target) -> None:
-    _run("curl", "-sS", "--noproxy", "*", "--max-time", "5", f"http://127.0.0.1:{target.port}/")
-
-
-def _bash(target: Target) -> None:
-    _run("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{target.port}")
+        raise _Failed(f"{program} exited with {done.returncode}")
 
 
 def _getent(target: Target) -> None:
@@ -321,16 +313,12 @@ def _getent(target: Target) -> None:
     _run("getent", "ahosts", _NO_NAME)
 
 
-# A library that the proof does not work on, below its home.
-OTHER_LIBRARY = Path("indexes/another/library.db")
-
-
 # --- files --------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _bare_errors() -> Iterator[None]:
-    """The vault's errors are worded for people; here the system's own are wanted."""
+def _system_errors() -> Iterator[None]:
+    """Raise the system's error behind a StorageError."""
     try:
         yield
     except StorageError as error:
@@ -339,43 +327,25 @@ def _bare_errors() -> Iterator[None]:
         raise
 
 
-def _reads(target: Target) -> None:
-    (target.outside / "secret").read_bytes()
-
-
 def _writes(target: Target) -> None:
-    with _bare_errors():
+    with _system_errors():
         storage.append_line(target.outside / "left", "x")
 
 
-def _native_writes(target: Target) -> None:
-    path = os.fsencode(target.outside / "left")
-    os.close(_native("open", path, os.O_CREAT | os.O_WRONLY, 0o600))
+def _creates(path: Path, flags: int = 0) -> None:
+    os.close(_native("open", os.fsencode(path), os.O_CREAT | os.O_WRONLY | flags, 0o600))
 
 
 def _moves(target: Target) -> None:
     ours = target.inside / "general" / "moved"  # writable, whichever library is asked
     storage.write_bytes(ours, b"x")
-    with _bare_errors():
+    with _system_errors():
         storage.move(ours, target.outside / "moved")
-
-
-def _reads_a_library(target: Target) -> None:
-    (target.inside / OTHER_LIBRARY).read_bytes()
-
-
-def _writes_to_a_library(target: Target) -> None:
-    os.close(_native("open", os.fsencode(target.inside / OTHER_LIBRARY), os.O_WRONLY))
-
-
-def _shell_writes(target: Target) -> None:
-    _run("sh", "-c", f"echo x > '{target.outside}/left'")
 
 
 def _home(target: Target) -> None:
     path = Path.home() / f".localrag-proof-{os.getpid()}"
-    descriptor = _native("open", os.fsencode(path), os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
-    os.close(descriptor)
+    _creates(path, os.O_EXCL)
     storage.remove(path)
 
 
@@ -383,8 +353,7 @@ ATTEMPTS = (
     Attempt("the hub's library asks for a model", "python", "switches", _hub),
     Attempt("a connection to an address of the network", "python", "hook", _python_connect),
     Attempt("listening to the network", "python", "hook", _python_bind),
-    Attempt("a connection within this machine", "python", "seccomp", _python_socket),
-    Attempt("a page by urllib", "python", "any", _python_http),
+    Attempt("a connection within this machine", "python", "seccomp", _connects),
     Attempt("another program's Unix socket", "python", "seccomp", _python_unix),
     Attempt("TCP", "native", "seccomp", _native_tcp),
     Attempt("UDP, as a question to a name server is sent", "native", "seccomp", _native_udp),
@@ -394,8 +363,8 @@ ATTEMPTS = (
     Attempt("a packet socket", "native", "seccomp", _opens(17, 3)),
     Attempt("a socket to the host of a virtual machine", "native", "seccomp", _opens(40, 1)),
     Attempt("another program's Unix socket", "native", "seccomp", _native_unix),
-    Attempt("a socket by the number of the system call", "native", "seccomp", _raw),
-    Attempt("a socket by the x32 door", "native", "seccomp", _x32),
+    Attempt("a socket by the number of the system call", "native", "seccomp", lambda at: _by_number(_machine().socket)),
+    Attempt("a socket by an x32 call", "native", "seccomp", _x32),
     Attempt("io_uring", "native", "seccomp", _io_uring),
     Attempt("typing into a terminal", "processes", "seccomp", _terminal),
     Attempt("taking an open file of another process", "processes", "seccomp", _pidfd),
@@ -404,15 +373,92 @@ ATTEMPTS = (
     Attempt("a name, by Python", "names", "hook", _python_name),
     Attempt("a name, by the C library", "names", "any", _native_name),
     Attempt("a name, by getent", "names", "any", _getent),
-    Attempt("a Python that knows nothing of localrag", "program", "seccomp", _started_python),
-    Attempt("curl", "program", "any", _curl),
-    Attempt("bash", "program", "seccomp", _bash),
-    Attempt("reading a file elsewhere", "files", "files", _reads),
+    Attempt("a Python without localrag", "program", "seccomp", _started_python),
+    Attempt("curl", "program", "any", lambda at: _run("curl", *_CURL, f"http://127.0.0.1:{at.port}/")),
+    Attempt("bash", "program", "seccomp", lambda at: _run("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{at.port}")),
+    Attempt("reading a file elsewhere", "files", "files", lambda at: (at.outside / "secret").open("rb").close()),
     Attempt("writing a file elsewhere", "files", "files", _writes),
-    Attempt("writing a file elsewhere, by native code", "files", "files", _native_writes),
-    Attempt("writing a file elsewhere, by a shell", "files", "files", _shell_writes),
-    Attempt("moving a file of ours elsewhere", "files", "files", _moves),
-    Attempt("reading another library", "files", "files", _reads_a_library),
-    Attempt("writing to another library, by native code", "files", "files", _writes_to_a_library),
+    Attempt("writing a file elsewhere, by native code", "files", "files", lambda at: _creates(at.outside / "left")),
+    Attempt(
+        "writing a file elsewhere, by a shell",
+        "files",
+        "files",
+        lambda at: _run("sh", "-c", f"echo x > '{at.outside}/left'"),
+    ),
+    Attempt("moving an own file elsewhere", "files", "files", _moves),
+    Attempt("reading another library", "files", "files", lambda at: (at.inside / OTHER_LIBRARY).open("rb").close()),
+    Attempt(
+        "writing to another library, by native code", "files", "files", lambda at: _creates(at.inside / OTHER_LIBRARY)
+    ),
     Attempt("a new file in the home folder", "files", "files", _home),
 )
+
+
+# --- the process under test ---------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Read an order (JSON) from standard input and write the outcomes (JSON) to standard output."""
+    order = json.load(sys.stdin)
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # discards what libraries print
+    target = Target(
+        order["port"], order["unix"], order["process"], outside=Path(order["outside"]), inside=Path(order["home"])
+    )
+    offline.close_sockets()
+    settings = load_settings().with_options(home=target.inside, generator=order["generator"])
+    if not order["control"]:
+        offline.confine(without=order["without"])
+        if "files" not in order["without"]:
+            sandbox.make_library_folder(settings, _LIBRARY)
+            sandbox.restrict(settings, [_LIBRARY], reads=[Path(order["documents"])], without=order["without"])
+    result: dict[str, Any] = {"before": _attempt_all(target), "layers": [asdict(layer) for layer in offline.layers()]}
+    if order["work"]:
+        result["work"] = _work(settings, Path(order["documents"]))
+    result["after"] = _attempt_all(target) if order["work"] else result["before"]
+    replies.write(json.dumps(result))
+    replies.close()
+    os._exit(0)  # models are slow to unload
+
+
+def _attempt_all(target: Target) -> list[dict[str, str]]:
+    return [asdict(attempt(one, target)) for one in ATTEMPTS]
+
+
+def _work(settings: Settings, documents: Path) -> dict[str, Any]:
+    """Read the documents into a library and answer a question, with the person's models."""
+    from localrag import api
+
+    try:
+        library = api.open_library(_LIBRARY, settings=settings, create=True)
+        if any(one.require_encryption for one in policy.active()):
+            _encrypt(library.folder)
+        try:
+            report = library.ingest(documents)
+        finally:
+            library.close()
+        asking = api.ask(_QUESTION, libraries=[_LIBRARY], settings=settings)
+        for _ in asking:
+            pass
+        answer = asking.answer
+    except LocalragError as error:
+        return {"error": error.message, "hint": error.hint}
+    return {
+        "read": len(report.read), "passages": report.chunks, "answer": answer.answer,
+        "citations": len(answer.citations), "model": answer.model,
+    }  # fmt: skip
+
+
+def _encrypt(folder: Path) -> None:
+    """Encrypt the new library with a key that nobody keeps, where a policy requires encryption."""
+    from localrag.lifecycle import encrypt
+    from localrag.security.encryption.keyring import RecoveryKey
+
+    storage.make_dir(folder)
+    secret = RecoveryKey.new()
+    for _ in encrypt.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "proof", secret), lambda: False):
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,11 @@
-"""Proves that nothing leaves: starts a process that confines itself, has it try every way out, and listens.
+"""Prove that nothing leaves: start processes that confine themselves, let them try every way out, and listen.
 
-Each attempt is made three times: by a process that is not confined (so that it is known to be a way out), by one that
-is, and by that one again after it has read documents and answered. What the attempts aim at is here: a listener for
-TCP and UDP within this machine, a Unix socket, a file; whatever it hears from a confined process got through. Where the
-system lets a user make one, the same runs once more in a network namespace without interfaces, which shows that
-nothing of the work needs a network.
+Every attempt is made by an unconfined process (which shows that it is a way out), by a confined one, and by that one
+again after it has read documents and answered. The targets are here: a listener for TCP and UDP on this machine, a Unix
+socket, a file. Whatever the listener hears from a confined process got through. Where the system lets a user make one,
+the same runs again in a network namespace without interfaces, which shows that the work needs no network.
 
-Limits: see `attempts`, and `report` for what its signature means. The proof's documents are made up; its models are
-the person's.
+Limits: see `attempts`. The documents are made up; the models are the person's.
 """
 
 from __future__ import annotations
@@ -24,58 +22,126 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from localrag import __version__
 from localrag.errors import LocalragError, ModelError
-from localrag.proofs.attempts import ATTEMPTS, OTHER_LIBRARY, Outcome
-from localrag.proofs.report import Report, Run, Tried
+from localrag.proofs import FORMATS
+from localrag.proofs.attempts import ATTEMPTS, OTHER_LIBRARY, Outcome, Refuser, Way
 from localrag.security import offline, storage
 from localrag.security.offline import Layer, LayerName
 from localrag.settings import Settings
 
-_SECONDS = 900
-_HERE = str(Path(__file__).resolve().parents[2])
+_MAX_SECONDS = 900
+_PACKAGE = str(Path(__file__).resolve().parents[2])
 _DOCUMENTS = {
     "lease.txt": "Lease of Harbour House\n\nThe lease of Harbour House ends on 14 March 2031. Rent is due on the first "
     "working day of each month. The tenant keeps the roof in repair.\n",
     "minutes.txt": "Minutes of the board\n\nThe board agreed to ask three firms for an offer for the new boiler.\n",
 }  # fmt: skip
 _NO_WORK = {"read": 0, "passages": 0, "answer": "", "citations": 0, "model": ""}
-_AS_EVERY_COMMAND = "confined as `localrag ask` is"
-_NO_INTERFACES = "the same, in a network namespace without interfaces"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The outcomes of one attempt: unconfined, confined, and confined after the work."""
+
+    name: str
+    way: Way
+    layer: Refuser
+    unconfined: Outcome
+    before: Outcome
+    after: Outcome
+
+    @property
+    def held(self) -> bool:
+        """True if the layer in charge refused it both times, or this system has no such way."""
+        return all(
+            one.result == "absent" or (one.result == "refused" and self.layer in ("any", one.by))
+            for one in (self.before, self.after)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One confined process: its layers, its attempts, what the listener heard, and its work."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    trials: tuple[Trial, ...]
+    heard: int
+    documents: int
+    passages: int
+    answer: str
+    citations: int
+    model: str
+
+    @property
+    def proven(self) -> bool:
+        return not self.heard and all(one.held for one in self.trials) and self.documents > 0 and bool(self.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A proof. `left_out`: what could not be run on this machine, and why."""
+
+    version: str
+    made: str
+    system: str
+    runs: tuple[Run, ...]
+    left_out: str
+
+    @property
+    def proven(self) -> bool:
+        return bool(self.runs) and all(run.proven for run in self.runs)
+
+    def to_dict(self) -> dict[str, Any]:
+        result = {"format": FORMATS[0], "proven": self.proven, **asdict(self)}
+        for run, row in zip(self.runs, result["runs"], strict=True):
+            row["proven"] = run.proven
+            for one, line in zip(run.trials, row["trials"], strict=True):
+                line["held"] = one.held
+        return result
 
 
 def prove_offline(
     settings: Settings, *, without: Collection[LayerName] = (), work: bool = True,
-    said: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Report:  # fmt: skip
-    """Run the whole proof; some ten seconds beside loading the models twice.
+    """Run the proof; it takes some ten seconds beside loading the models twice.
 
     Args:
-        without: layers left out of the confined processes; only tests of the proof do that.
-        work: read documents and answer meanwhile; without, nothing is proven, and there is one run.
-        said: called with a line for each step.
+        without: layers left out of the confined processes, for tests of the proof.
+        work: read documents and answer; without it nothing is proven, and there is one run.
+        progress: called with a line for each step.
 
     Raises:
         LocalragError: the work could not be done: no model is installed, or a process ended early.
     """
     runs: list[Run] = []
-    with _place(settings) as place, _Listener(place / "outside" / "s") as listener:
-        said("trying everything in a process that is not confined, to see what would get out")
+    with _workspace() as place, _Listener(place / "outside" / "s") as listener:
+        order = {
+            "control": False, "work": False, "without": sorted(without), "port": listener.port, "unix": listener.unix,
+            "process": os.getpid(), "home": str(place / "home"), "documents": str(place / "documents"),
+            "outside": str(place / "outside"), "generator": settings.generator,
+        }  # fmt: skip
+        progress("making every attempt in an unconfined process, to see what would get out")
         with _home(settings, place):
-            control = _session(_order(settings, place, listener, without) | {"control": True}, [])
+            control = _session({**order, "control": True}, [])
         prefix, why = _namespace() if work else ([], "nothing was read and answered")
-        for name, command in ((_AS_EVERY_COMMAND, []), (_NO_INTERFACES, prefix)):
-            if command or name == _AS_EVERY_COMMAND:
-                said(f"trying it {name}; reading and answering meanwhile")
-                listener.forget()
-                with _home(settings, place):
-                    told = _session(_order(settings, place, listener, without) | {"work": work}, command)
-                runs.append(_run(name, control, told, listener.heard()))
+        confined: list[tuple[str, list[str]]] = [("confined as `localrag ask` is", [])]
+        if prefix:
+            confined.append(("the same, in a network namespace without interfaces", prefix))
+        for name, command in confined:
+            progress(f"making every attempt {name}, while reading and answering")
+            listener.reset()
+            with _home(settings, place):
+                result = _session({**order, "work": work}, command)
+            runs.append(_run(name, control, result, listener.heard()))
     return Report(
         version=__version__,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -86,8 +152,8 @@ def prove_offline(
 
 
 @contextmanager
-def _place(settings: Settings) -> Iterator[Path]:
-    """A folder for the proof: documents and a home of its own inside, a secret outside what may be read."""
+def _workspace() -> Iterator[Path]:
+    """A temporary folder with documents, and a secret outside of what may be read."""
     place = storage.make_dir(Path(tempfile.gettempdir()).resolve() / f"localrag-{uuid.uuid4().hex[:12]}")
     try:
         for name, text in _DOCUMENTS.items():
@@ -101,7 +167,7 @@ def _place(settings: Settings) -> Iterator[Path]:
 
 @contextmanager
 def _home(settings: Settings, place: Path) -> Iterator[None]:
-    """A new home folder in it, with the person's models and nothing else."""
+    """A new home in the workspace, with the person's models and one other library."""
     storage.make_dir(place / "home")
     storage.link(place / "home" / "models", settings.models_dir.resolve())
     storage.write_bytes(place / "home" / OTHER_LIBRARY, b"another matter\n")
@@ -111,54 +177,43 @@ def _home(settings: Settings, place: Path) -> Iterator[None]:
         storage.remove(place / "home")
 
 
-def _order(settings: Settings, place: Path, listener: _Listener, without: Collection[LayerName]) -> dict[str, Any]:
-    return {
-        "control": False,
-        "work": False,
-        "without": sorted(without), "port": listener.port, "unix": listener.unix,
-        "process": os.getpid(), "home": str(place / "home"), "documents": str(place / "documents"),
-        "outside": str(place / "outside"), "generator": settings.generator,
-    }  # fmt: skip
-
-
 def _session(order: dict[str, Any], prefix: list[str]) -> dict[str, Any]:
-    """What a process of `session` tells that was given this order."""
-    kept = {name: value for name, value in os.environ.items() if name not in offline.SWITCHES}
+    """Run the process under test (`attempts.main`) with an order; return what it reports."""
+    inherited = {name: value for name, value in os.environ.items() if name not in offline.SWITCHES}
     environment = {
-        **kept, "PYTHONPATH": os.pathsep.join(filter(None, (_HERE, kept.get("PYTHONPATH")))),
+        **inherited, "PYTHONPATH": os.pathsep.join(filter(None, (_PACKAGE, inherited.get("PYTHONPATH")))),
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(Path(order["home"]).parent / "tmp")),
     }  # fmt: skip
-    command = [*prefix, sys.executable, "-P", "-m", "localrag.proofs.session"]
+    command = [*prefix, sys.executable, "-P", "-m", "localrag.proofs.attempts"]
     try:
         done = subprocess.run(
-            command, input=json.dumps(order).encode(), capture_output=True, env=environment, timeout=_SECONDS,
+            command, input=json.dumps(order).encode(), capture_output=True, env=environment, timeout=_MAX_SECONDS,
             check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise LocalragError(
-            f"the process that is proven took longer than {_SECONDS} s", "Try it with a smaller model."
-        ) from None
+        message = f"the process under test took longer than {_MAX_SECONDS} s"
+        raise LocalragError(message, "Try it with a smaller model.") from None
     try:
-        told: dict[str, Any] = json.loads(done.stdout)
+        result: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         last = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"])[-1]
         raise LocalragError(
-            f"the process that is proven ended early, with {done.returncode}: {last}",
-            "Please report this, with what `localrag doctor` says.",
+            f"the process under test ended early, with exit code {done.returncode}: {last}",
+            "Please report this, with the output of `localrag doctor`.",
         ) from None
-    if "error" in told.get("work", {}):
-        raise ModelError(f"the proof could not do its work: {told['work']['error']}", told["work"]["hint"])
-    return told
+    if "error" in result.get("work", {}):
+        raise ModelError(f"the proof could not do its work: {result['work']['error']}", result["work"]["hint"])
+    return result
 
 
-def _run(name: str, control: dict[str, Any], told: dict[str, Any], heard: int) -> Run:
-    outcomes = zip(ATTEMPTS, control["before"], told["before"], told["after"], strict=True)
-    work = told.get("work", _NO_WORK)
+def _run(name: str, control: dict[str, Any], result: dict[str, Any], heard: int) -> Run:
+    outcomes = zip(ATTEMPTS, control["before"], result["before"], result["after"], strict=True)
+    work = result.get("work", _NO_WORK)
     return Run(
         name=name,
-        layers=tuple(Layer(**layer) for layer in told["layers"]),
-        tried=tuple(
-            Tried(one.name, one.way, one.layer, Outcome(**free), Outcome(**before), Outcome(**after))
+        layers=tuple(Layer(**layer) for layer in result["layers"]),
+        trials=tuple(
+            Trial(one.name, one.way, one.layer, Outcome(**free), Outcome(**before), Outcome(**after))
             for one, free, before, after in outcomes
         ),
         heard=heard,
@@ -168,7 +223,7 @@ def _run(name: str, control: dict[str, Any], told: dict[str, Any], heard: int) -
 
 
 def _namespace() -> tuple[list[str], str]:
-    """What to put before a command so that it has no network interface; else why that cannot be."""
+    """The words before a command that give it no network interface, or why that is not possible."""
     unshare = shutil.which("unshare") if sys.platform == "linux" else None
     if unshare is None:
         return [], "network namespaces need Linux and its program `unshare`"
@@ -180,7 +235,7 @@ def _namespace() -> tuple[list[str], str]:
 
 
 class _Listener:
-    """Hears whatever reaches it: TCP and UDP on a port of the loopback interface, and a Unix socket."""
+    """Counts what reaches it: TCP and UDP on a port of the loopback interface, and a Unix socket."""
 
     def __init__(self, unix: Path) -> None:
         self.unix = str(unix)
@@ -189,16 +244,16 @@ class _Listener:
         self._ended = threading.Event()
 
     def __enter__(self) -> _Listener:
-        self._tcp = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._tcp.getsockname()[1]
+        tcp = socket.create_server(("127.0.0.1", 0))
+        self.port: int = tcp.getsockname()[1]
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind(("127.0.0.1", self.port))
-        self._sockets = [self._tcp, self._udp]
+        self._sockets = [tcp, self._udp]
         if hasattr(socket, "AF_UNIX"):
-            self._unix = socket.socket(socket.AF_UNIX)
-            self._unix.bind(self.unix)
-            self._unix.listen()
-            self._sockets.append(self._unix)
+            unix = socket.socket(socket.AF_UNIX)
+            unix.bind(self.unix)
+            unix.listen()
+            self._sockets.append(unix)
         for one in self._sockets:
             one.setblocking(False)
         self._thread = threading.Thread(target=self._listen, name="localrag-listener", daemon=True)
@@ -216,19 +271,18 @@ class _Listener:
             for one in self._sockets:
                 ready.register(one, selectors.EVENT_READ)
             while not self._ended.is_set():
-                if not ready.select(0.05):
-                    continue
-                with self._lock:
-                    self._hear()
+                if ready.select(0.05):
+                    with self._lock:
+                        self._receive()
 
-    def _hear(self) -> None:
-        """Take what waits: count it, and answer a request so that its sender knows that it got through."""
+    def _receive(self) -> None:
+        """Count what waits; answer connections, so that their sender knows it got through."""
         for one in self._sockets:
             try:
                 if one is self._udp:
                     one.recv(2048)
                 else:
-                    with one.accept()[0] as caller:
+                    with one.accept()[0] as caller, suppress(OSError):
                         caller.settimeout(0.2)
                         caller.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n")
             except BlockingIOError:
@@ -237,16 +291,16 @@ class _Listener:
                 pass
             self._heard += 1
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         with self._lock:
-            self._hear()
+            self._receive()
             self._heard = 0
 
     def heard(self) -> int:
-        """How many connections and datagrams came since `forget`; what still waits in the kernel is counted."""
+        """Connections and datagrams since `reset`, those that still wait in the kernel included."""
         with self._lock:
             before = -1
             while before != self._heard:
                 before = self._heard
-                self._hear()
+                self._receive()
             return self._heard

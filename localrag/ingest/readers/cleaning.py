@@ -1,14 +1,14 @@
-"""What is done to all text alike: no control characters, no ligatures, no halves of characters; titles fit to be shown.
+"""Clean text for storage: no control characters, ligatures or halves of characters; and titles fit to be shown.
 
-`clean` must be called by a reader on its raw text before it makes offsets: it changes lengths.
+A reader calls `clean` on its raw text before it makes offsets, because cleaning changes lengths.
 """
 
 from __future__ import annotations
 
 import re
 
-# NUL ends SQLite's substr; other control characters upset terminals. Spaces of odd widths and ligatures look
-# like the plain letters and would only keep words from being found.
+# NUL ends SQLite's substr, other control characters upset terminals, and odd spaces and ligatures keep words from being
+# found.
 _TRANSLATION: dict[int, str | None] = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)])
 _TRANSLATION |= {ord(mark): "\n" for mark in "\v\f\x1c\x1d\x1e\x85\u2028\u2029"}
 _TRANSLATION |= {ord(mark): mark for mark in "\t\n"}
@@ -16,26 +16,15 @@ _TRANSLATION |= {
     ord(mark): " " for mark in "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f"
 }
 _TRANSLATION |= {ord(mark): None for mark in "\u00ad\u2060\ufeff\ufffe\uffff"}
-_TRANSLATION |= {
-    0xFB00: "ff",
-    0xFB01: "fi",
-    0xFB02: "fl",
-    0xFB03: "ffi",
-    0xFB04: "ffl",
-    0xFB05: "st",
-    0xFB06: "st",
-}
-# Tags: letters that nobody sees, in which a text can carry another. (They also make the flags of England and Scotland.)
+_TRANSLATION |= dict(zip(range(0xFB00, 0xFB07), ("ff", "fi", "fl", "ffi", "ffl", "st", "st"), strict=True))
+# Tags: invisible letters in which a text can carry another; they also make the flags of England and Scotland.
 _TRANSLATION |= dict.fromkeys([0xE0001, *range(0xE0020, 0xE0080)])
 _ODD = re.compile("[" + "".join(f"\\U{code:08x}" for code in _TRANSLATION if code not in (9, 10)) + "\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
-    """The text as it is stored: line ends are \\n, no control characters, no halves of characters.
-
-    Cleaning twice changes nothing.
-    """
+    """Return the text as it is stored. Cleaning twice changes nothing."""
     if _ODD.search(text) is None:
         return text
     text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -49,9 +38,9 @@ _JUNK = re.compile(r"^(?:untitled.*|title|document\d*|doc\d*|slide ?\d+|presenta
 
 
 def clean_title(title: str) -> str:
-    """A title fit to be shown and embedded, on one line; empty where it says nothing about the document."""
+    """Return a title on one line; "" if it says nothing about the document."""
     title = _SPACES.sub(" ", clean(title)).strip(" \"'-_")
-    # A title that names a file was put there by a program; the file's real name is the better one.
+    # A program wrote a title that names a file; the file's real name is better.
     if _PRODUCER.match(title) or _FILE_END.search(title) or _JUNK.match(title):
         return ""
     if sum(character.isalpha() for character in title) < 3 and not any(ord(c) > 0x2E7F for c in title):

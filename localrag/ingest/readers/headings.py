@@ -1,7 +1,7 @@
-"""Headings of text that has no marks for them: contracts, filings and handbooks as plain text or PDF.
+"""Find headings in text that does not mark them: contracts, filings and handbooks as plain text or PDF.
 
-Conservative: a heading that is missed costs little, a table row or an address taken for one spoils every place
-that is cited below it. Four kinds are seen, each only where the lines around it agree:
+Conservative, because a table row or an address taken for a heading spoils every location cited below it. Four kinds are
+recognised, each only if the lines around it agree:
 
     ARTICLE V, Section 3.2 Fees, Item 1A. Risk Factors     a word that numbers parts
     12. TERMINATION, 3.2 Payment Terms                     a number and words in title case
@@ -9,7 +9,7 @@ that is cited below it. Four kinds are seen, each only where the lines around it
     RECITALS                                               capitals on a line of their own
     Next Steps                                             title case above running text
 
-Levels: a part's word decides, else the depth of the number; capitals are 1, plain title case is 5.
+The level follows from the word of a part, else from the depth of the number; capitals are 1, plain title case is 5.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from localrag.types import Heading
 
-_LONGEST = 100
+_MAX_HEADING = 100
 _LONG_LINE = 200
 _GAP = re.compile(r"(?<!\d)(?<!\d\.)(?<! ) {3,}(?=\S)|(?<=\d )(?<!  ) {3,}(?=\S)|(?<=\d\. )(?<!  ) {3,}(?=\S)")
 _KEYWORD_LEVELS = {
@@ -43,23 +43,23 @@ _COMPANY = re.compile(r"\b(?:INC|LLC|L\.L\.C|LTD|CORP|L\.P|LP|GMBH|PLC|N\.A)\b|\
 
 
 def find_headings(text: str) -> tuple[Heading, ...]:
-    """The headings of one page, or of a text without pages."""
+    """Return the headings of a page, or of a text without pages."""
     starts, lines = _lines(text)
     found: list[Heading] = []
-    joined = False
+    named_above = False
     for index, line in enumerate(lines):
         words = line.strip()
-        if joined and words:  # this line was the name of the part above it
-            joined = False
+        if named_above and words:  # this line is the name of the part above it
+            named_above = False
         elif len(words) > 1 and (heading := _heading(lines, index, words)):
             level, title = heading
             found.append(Heading(starts[index] + line.index(words[0]), level, title[:200]))
-            joined = len(title) > len(words)
+            named_above = len(title) > len(words)
     return tuple(found)
 
 
 def _lines(text: str) -> tuple[list[int], list[str]]:
-    """Lines and where they start. In a very long line, wide gaps are line ends that some converter took out."""
+    """Return lines and their starts; in a very long line, wide gaps stand for line ends that a converter removed."""
     starts: list[int] = []
     lines: list[str] = []
     start = 0
@@ -82,7 +82,7 @@ def _heading(lines: Sequence[str], index: int, line: str) -> tuple[int, str] | N
     before, after = _neighbour(lines, index, -1), _neighbour(lines, index, 1)
     if not _opens(before, lines[index - 1] if index else ""):
         return None
-    if len(line) > _LONGEST:
+    if len(line) > _MAX_HEADING:
         return _run_in(line)
     return (
         _by_keyword(line, after)
@@ -94,7 +94,7 @@ def _heading(lines: Sequence[str], index: int, line: str) -> tuple[int, str] | N
 
 
 def _neighbour(lines: Sequence[str], index: int, step: int) -> str:
-    """The next line that is not blank, in one direction."""
+    """Return the next line in one direction that is not blank."""
     index += step
     while 0 <= index < len(lines):
         if line := lines[index].strip():
@@ -104,7 +104,7 @@ def _neighbour(lines: Sequence[str], index: int, step: int) -> str:
 
 
 def _opens(before: str, line_above: str) -> bool:
-    """Whether a new paragraph can begin here: behind a blank line, a full stop, or another short line."""
+    """Return whether a paragraph can begin here: behind a blank line, a full stop, or another short line."""
     if not line_above.strip():
         return True
     return before.endswith((".", "!", "?", ":", ";", "”", '"', ")")) or len(before) < 60
@@ -127,7 +127,7 @@ def _by_keyword(line: str, after: str) -> tuple[int, str] | None:
 
 
 def _names(line: str) -> bool:
-    """Whether a line in capitals is itself a part, or names a company."""
+    """Return whether a line in capitals is itself a part, or names a company."""
     return bool(_KEYWORD.match(line) or _COMPANY.search(line))
 
 
@@ -143,7 +143,7 @@ def _by_number(line: str, before: str, after: str) -> tuple[int, str] | None:
     if _is_capitals(rest) and _is_capitals(after) and not _NUMBERED.match(after):
         return None  # a clause in capitals, wrapped
     depth = match["number"].count(".") + 1
-    # Items of a list stand in a row; a section has text of its own, or a deeper number, below it.
+    # Items of a list follow each other; a section has text, or a deeper number, below it.
     for neighbour in (before, after):
         other = _NUMBERED.match(neighbour)
         if other and len(neighbour) < 60 and other["number"].count(".") + 1 == depth and not _run_in(neighbour):
@@ -182,7 +182,7 @@ def _by_capitals(lines: Sequence[str], index: int, line: str, before: str, after
         or letters < 0.7 * len(line.replace(" ", ""))
     ):
         return None
-    # Capitals above and below are a title page, a warning in capitals, or a signature.
+    # Capitals above or below make it a title page, a warning, or a signature.
     around = [lines[place] for place in (index - 1, index + 1) if 0 <= place < len(lines)]
     if any(_is_capitals(other) for other in around if other.strip()) or not after:
         return None
@@ -201,7 +201,7 @@ def _by_title_case(line: str, before: str, after: str) -> tuple[int, str] | None
         return None
     if before and not before.endswith((".", "!", "?", ".”", '."', ".)")):
         return None
-    # Running text must follow: a long line, begun like a sentence, of mostly small words.
+    # Running text must follow: a long line that begins like a sentence, mostly of small words.
     small = sum(word[0].islower() for word in after.split())
     if len(after) < 60 or not after[0].isupper() or small < 0.55 * len(after.split()):
         return None
@@ -209,7 +209,7 @@ def _by_title_case(line: str, before: str, after: str) -> tuple[int, str] | None
 
 
 def _is_title(words: str) -> bool:
-    """Title case or capitals: every word that matters is written large."""
+    """Return whether words are in title case or capitals."""
     tokens = words.split()
     if not tokens or len(tokens) > 14 or not words[0].isalpha() or _is_figures(words):
         return False
@@ -224,12 +224,12 @@ def _is_capitals(line: str) -> bool:
 
 
 def _is_figures(line: str) -> bool:
-    """A row of a table: at least two words that are figures."""
+    """Return whether a line is a row of figures: at least two of its words are."""
     return sum(word.strip("()$€£%,.—–-").replace(",", "").replace(".", "").isdigit() for word in line.split()) >= 2
 
 
 def drop_running(pages: Sequence[tuple[str, tuple[Heading, ...]]]) -> list[tuple[Heading, ...]]:
-    """Each page's headings without those that are printed on page after page: running headers and footers."""
+    """Return each page's headings without running headers and footers, which are printed on page after page."""
     if len(pages) < 4:
         return [headings for _, headings in pages]
     times: dict[str, int] = {}
@@ -243,5 +243,5 @@ def drop_running(pages: Sequence[tuple[str, tuple[Heading, ...]]]) -> list[tuple
 
 
 def _on_edge(text: str, heading: Heading) -> bool:
-    """Whether a heading is among the first or last three lines of its page."""
+    """Return whether a heading is among the first or last three lines of its page."""
     return text.count("\n", 0, heading.start) < 3 or text.rstrip().count("\n", heading.start) < 3

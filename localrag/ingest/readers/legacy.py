@@ -1,23 +1,32 @@
-"""Read old Word and PowerPoint files (DOC, DOT, PPT, PPS, POT) through LibreOffice, where it is installed.
+"""Read older word processor formats: RTF, and DOC, DOT, PPT, PPS, POT through LibreOffice where it is installed.
 
 The content decides what a file is, not its name: RTF, HTML, a newer Office file or plain text named .doc is read as
 what it is. Without LibreOffice an old file is refused, with what to do.
+
+RTF becomes flowing text. striprtf turns its tokens into text; headings, tables, footnotes, text boxes and comments are
+marked for it before. Hidden text is kept out and reported. Deleted revisions, pictures, embedded files, headers and
+footers are left out; a table in a cell becomes part of the cell's text.
 """
 
 from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import opendocument, rtf, slides, text, web, word
+from localrag.ingest.readers import opendocument, slides, web, word
+from localrag.ingest.readers import text as plain_text
+from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows, symbol
+from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.conversion import CannotConvert, convert
+from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.package import OLE, SAVE_AGAIN, decrypted
-from localrag.ingest.readers.source import Options, Source, another_kind
-from localrag.types import Reading
+from localrag.ingest.readers.source import Options, Source, another_kind, looks_like
+from localrag.types import Page, Reading, Remark
 
 # Other files in the same container, by a stream that only they have.
 _OTHER_STREAMS = {
@@ -33,6 +42,8 @@ _RIGHT_SUFFIX = "Give the file the suffix of its real type."
 
 
 def read(source: Source, options: Options) -> Reading:
+    if source.suffix == ".rtf":
+        return read_rtf(source)
     with source.open() as stream:
         head = stream.read(4096)
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -41,7 +52,7 @@ def read(source: Source, options: Options) -> Reading:
     if head.startswith(b"PK\x03\x04"):
         return _read_newer(source, options)
     if start.startswith(b"{\\rtf"):
-        return rtf.read(source, options)
+        return read_rtf(source)
     if head.startswith(_OLDER) or _WORD_XML.search(head):
         return _convert(source, options, "docx")
     if _HTML.match(start) or _MHTML.match(start):
@@ -50,7 +61,7 @@ def read(source: Source, options: Options) -> Reading:
     if other := another_kind(source, _kind(source)):
         raise other
     try:
-        return text.read(source, options)
+        return plain_text.read(source, options)
     except ReadError as error:
         raise ReadError(f"is damaged, or not {_kind(source)}", SAVE_AGAIN) from error
 
@@ -122,3 +133,188 @@ def _read_newer(source: Source, options: Options) -> Reading:
 
 def _kind(source: Source) -> str:
     return "a Word document" if source.suffix in (".doc", ".dot") else "a PowerPoint presentation"
+
+
+# --- RTF --------------------------------------------------------------------------------------------------------
+
+# Control characters take the place of words that striprtf drops.
+_CELL, _ROW, _TABLE, _PARAGRAPH, _HEADING, _NOTE = "\x01", "\x02", "\x03", "\x04", "\x05", "\x06"
+_WORDS = tuple(
+    (re.compile(rf"(?<!\\)\\(?:{word})"), mark)
+    for word, mark in (
+        (r"(?:par|sect|page|column)(?![a-z])[ ]?|[\r\n]+", _PARAGRAPH), (r"cell(?![a-z])[ ]?", _CELL),
+        (r"row(?![a-z])[ ]?", _ROW), (r"trowd(?![a-z])[ ]?", _TABLE), (r"nestcell(?![a-z])[ ]?", " "),
+        (r"pntext(?![a-z])", r"\\listtext"), ("-", ""), ("_", "-"), (r"(?:object|result)(?![a-z])", ""),
+    )
+)  # fmt: skip
+_RTF_HIDDEN = re.compile(r"\\(v|deleted)1?(?![a-z0-9])[ ]?((?:[^{}\\]|\\(?!v0|deleted0|plain|pard)[^{}])*)")
+_RTF_STYLE = re.compile(r"\{\\s(\d+)([^{};]*?)[ ]([^{};\\]+);\}")
+_OUTLINE = re.compile(r"(?<!\\)\\(s|outlinelevel)(\d+)[ ]?")
+_FONTS = re.compile(r"\{\\fonttbl(?:[^{}]|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})*\}")
+_ASIDES = re.compile(r"\{(?:\\\*)?\\(footnote|shp|do|annotation)(?![a-z])")
+_BOX_TEXT = re.compile(r"\{\\(?:shptxt|dptxbxtext)(?![a-z])")
+_COMMENT_AUTHOR = re.compile(r"\{\\\*\\atnauthor ([^{}]*)\}")
+_BRACE = re.compile(r"\\.|[{}]", re.S)
+_PRIVATE = re.compile("[\uf020-\uf0ff]")  # characters of the Symbol font
+_BULLET = re.compile(r"^[·•§o\uf0b7\uf0a7-]\t\s*")
+_NUMBER = re.compile(r"^(\(?\w{1,6}(?:\.\w{1,3})*[.)]?)\t\s*(?=\S)")
+
+
+def read_rtf(source: Source) -> Reading:
+    data = source.read().lstrip(b"\xef\xbb\xbf \t\r\n\0")
+    if not data.startswith(b"{\\rtf"):
+        kind = looks_like(source)
+        raise ReadError(f"is not an RTF text{f' but {kind}' if kind else ''}", _RIGHT_SUFFIX)
+    data = re.sub(rb"[\x80-\xff]", lambda match: b"\\'%02x" % match[0][0], data)
+    return _Rtf(data.decode("latin-1")).reading()
+
+
+class _Rtf:
+    """One document; `_asides` are the notes, boxes and comments that still wait for the end of their paragraph."""
+
+    def __init__(self, rtf: str) -> None:
+        self._rtf = rtf
+        default_font = re.search(r"\\deff(\d+)", rtf)
+        self._font = f"\\f{default_font[1]} " if default_font else ""
+        start = re.match(r"\{\\rtf\d*(?:\\[a-z]+-?\d*){0,30}", rtf)
+        fonts = _FONTS.search(rtf)
+        head = start[0] if start else "{"
+        self._head = f"{head} {fonts[0] if fonts else ''}{self._font}"
+        self._body = fonts.end() if fonts else len(head)
+        self._levels: dict[str, int] = {}
+        self._title_style = ""
+        for number, properties, name in _RTF_STYLE.findall(rtf):
+            heading = re.match(r"heading (\d)|(title)$", name.lower())
+            outline = re.search(r"\\outlinelevel([0-8])", properties)
+            if heading or outline:
+                self._levels[number] = int(heading[1] or 1) if heading else int(outline[1]) + 1 if outline else 1
+            self._title_style = number if heading and heading[2] else self._title_style
+        self._blocks = Blocks()
+        self._hidden = HiddenText()
+        self._asides: list[str] = []
+        self._rows: list[list[str]] = []
+        self._below = 0  # asides of the open table
+        self._notes = 0
+
+    def reading(self) -> Reading:
+        title = self._property("title")
+        text = self._text(self._head + self._cut_asides(self._rtf[self._body :]))
+        for piece in re.split(f"(?<={_ROW})", text):
+            before, _, row = piece.partition(_TABLE) if _TABLE in piece or _ROW not in piece else ("", "", piece)
+            if before.strip(f"{_PARAGRAPH} \n"):
+                self._end_table()
+                for paragraph in before.split(_PARAGRAPH):
+                    self._paragraph(paragraph)
+            if row:
+                self._row(row)
+        self._end_table()
+        self._add_asides(len(self._asides))
+        content, headings = self._blocks.text()
+        headings = headings or find_headings(content)
+        remarks = self._hidden.remarks()
+        if _group_end(self._rtf, 0) < 0:
+            remarks += (Remark(None, "ends in the middle of a group: it may have been cut off"),)
+        title = title or (headings[0].title if headings else "")
+        author = " ".join(clean(self._property("author")).split())[:200]
+        return Reading((Page(content, headings=headings),), title, (), remarks, author, self._date())
+
+    def _property(self, name: str) -> str:
+        match = re.search(rf"\{{\\{name}(?![a-z]) ?([^{{}}]*)\}}", self._rtf)
+        text = self._text(f"{self._head}{{ {match[1]}}}}}") if match else ""
+        return clean_title(text) if name == "title" else text
+
+    def _date(self) -> str:
+        """Return when the text was last changed, or made."""
+        for name in ("revtim", "creatim"):
+            match = re.search(rf"\\{name}((?:\\[a-z]+\d+)+)", self._rtf)
+            parts = {word: int(number) for word, number in re.findall(r"([a-z]+)(\d{1,4})", match[1])} if match else {}
+            year, month, day = (parts.get(part, 0) for part in ("yr", "mo", "dy"))
+            if 1980 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= 31:
+                time = (
+                    f"T{parts['hr']:02d}:{parts.get('min', 0):02d}:{parts.get('sec', 0):02d}" if "hr" in parts else ""
+                )
+                return f"{year:04d}-{month:02d}-{day:02d}{time}"
+        return ""
+
+    def _text(self, rtf: str) -> str:
+        from striprtf import striprtf
+
+        rtf_to_text: Callable[..., str] = striprtf.rtf_to_text
+        rtf = _OUTLINE.sub(self._mark_heading, _RTF_HIDDEN.sub(self._hide, rtf))
+        rtf = re.sub(r"(?<!\\)\\plain(?![a-z])[ ]?", lambda _: self._font or "\\plain ", rtf)
+        for pattern, mark in _WORDS:
+            rtf = pattern.sub(mark, rtf)
+        text = _PRIVATE.sub(lambda match: symbol(ord(match[0]), "symbol"), rtf_to_text(rtf, errors="replace"))
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # joins halves of characters
+
+    def _hide(self, match: re.Match[str]) -> str:
+        if match[1] == "v" and match[2].strip():
+            self._hidden.add("hidden text", self._text(f"{self._head}{{ {match[2]}}}}}"))
+        return ""
+
+    def _mark_heading(self, match: re.Match[str]) -> str:
+        level = self._levels.get(match[2]) if match[1] == "s" else int(match[2]) + 1
+        return f"{_HEADING}{level}" if level and level < 10 else ""
+
+    def _cut_asides(self, rtf: str) -> str:
+        """Cut out notes, text boxes and comments; each leaves a mark."""
+        pieces: list[str] = []
+        at = 0
+        while match := _ASIDES.search(rtf, at):
+            end = _group_end(rtf, match.start())
+            end = len(rtf) if end < 0 else end
+            group = rtf[match.end() : end]
+            if match[1] in ("shp", "do"):
+                boxes = [group[box.end() : _group_end(group, box.start())] for box in _BOX_TEXT.finditer(group)]
+                group = "\\par ".join(boxes)
+            text = " ".join(re.sub(r"[\x01-\x06]\d?", " ", self._text(f"{self._head}{{ {group}}}}}")).split())
+            mark = _NOTE
+            if match[1] == "footnote":
+                self._notes += 1
+                text, mark = f"[{self._notes}] {text}", f"{{}} [{self._notes}]{_NOTE}"
+            elif match[1] == "annotation" and text:
+                authors = _COMMENT_AUTHOR.findall(rtf, 0, match.start())
+                text = f"[Comment by {authors[-1].strip()}: {text}]" if authors else f"[Comment: {text}]"
+            self._asides.append(text)
+            pieces += (rtf[at : match.start()], mark)
+            at = end
+        return "".join((*pieces, rtf[at:]))
+
+    def _row(self, row: str) -> None:
+        self._below += row.count(_NOTE)
+        cells = [" ".join(re.sub(r"[\x02-\x06]\d?", " ", cell).split()) for cell in row.split(_CELL)[:-1]]
+        if any(cells):
+            self._rows.append(cells)
+
+    def _end_table(self) -> None:
+        if max(map(len, self._rows), default=0) > 1:
+            self._blocks.add("\n".join(markdown_rows(self._rows)))
+        else:  # a frame around text
+            for row in self._rows:
+                self._blocks.add(row[0])
+        self._rows = []
+        self._add_asides(self._below)
+        self._below = 0
+
+    def _paragraph(self, text: str) -> None:
+        levels = re.findall(f"{_HEADING}(\\d)", text)
+        words = re.sub(f"{_HEADING}\\d|{_NOTE}", "", text).strip()
+        item = _BULLET.match(words) or _NUMBER.match(words)
+        words = _NUMBER.sub(r"\1 ", _BULLET.sub("- ", words))
+        self._blocks.add(words, int(levels[-1]) if levels else None, item is not None and not levels)
+        self._add_asides(text.count(_NOTE))
+
+    def _add_asides(self, count: int) -> None:
+        for aside in self._asides[:count]:
+            self._blocks.add(aside)
+        del self._asides[:count]
+
+
+def _group_end(rtf: str, start: int) -> int:
+    """Return where the group that begins at `start` ends; -1 if it was cut off."""
+    depth = 0
+    for brace in _BRACE.finditer(rtf, start):
+        depth += (brace[0] == "{") - (brace[0] == "}")
+        if not depth and brace[0] == "}":
+            return brace.end()
+    return -1

@@ -1,7 +1,7 @@
-"""Names of what lies inside a file: relative paths with forward slashes, safe to show and store, each only once.
+"""Name the members of a file: relative paths with forward slashes, safe to show and store, each only once.
 
-Names in archives and mails are chosen by strangers. Nothing is written to disk under them, but people see them,
-quotes cite them, and the library keys documents by them.
+Strangers choose the names in archives and mails. Nothing is written to the disk under them, but people see them, quotes
+cite them, and the library keys documents by them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from localrag.ingest.readers.base import SUFFIXES, reads
 from localrag.ingest.readers.cleaning import clean
 
-_LONGEST = 150
-_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069]")  # could make "exe.txt" of "txt.exe"
+_MAX_LENGTH = 150
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069]")  # could show "txt.exe" as "exe.txt"
 _MIME = mimetypes.MimeTypes()  # the table of Python, not of this machine
 _SUFFIX_OF = {
     "application/epub+zip": ".epub",
@@ -39,19 +39,19 @@ _SUFFIX_OF = {
 
 
 def safe(name: str) -> str:
-    """One step of a path, made of whatever a stranger called it; empty where nothing is left."""
+    """Return one step of a path, made safe; "" if nothing is left."""
     name = "".join(" " if mark in "\n\t" else mark for mark in _INVISIBLE.sub("", clean(name)))
     name = " ".join(re.sub(r"[/\\:]", "_", name.replace(": ", " ")).split())
     if name.strip(". ") == "":
         return ""
-    if len(name) <= _LONGEST:
+    if len(name) <= _MAX_LENGTH:
         return name
     suffix = PurePosixPath(name).suffix[:20]
-    return name[: _LONGEST - len(suffix)].rstrip() + suffix
+    return name[: _MAX_LENGTH - len(suffix)].rstrip() + suffix
 
 
 def attached(filename: str, content_type: str) -> str:
-    """The name of an attachment; a suffix that says nothing is mended from the content type."""
+    """Return the name of an attachment, with a suffix from the content type if its own is not read."""
     name = safe(filename) or "attachment"
     if reads(Path(name)):
         return name
@@ -62,12 +62,12 @@ def attached(filename: str, content_type: str) -> str:
 
 
 def content_type(name: str) -> str:
-    """What a file called so should hold."""
+    """Return the content type that a name suggests."""
     return _MIME.guess_type(name)[0] or ""
 
 
 class Names:
-    """Gives each name once: the second "a.pdf" is "a (2).pdf"."""
+    """Makes names unique: the second "a.pdf" is "a (2).pdf"."""
 
     def __init__(self) -> None:
         self._given: set[str] = set()
@@ -89,14 +89,14 @@ _RUSSIAN = re.compile("[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+")
 
 
 def old_name(data: bytes) -> str:
-    """A name whose encoding was not written down: UTF-8, or the code page that makes whole words of it."""
+    """Decode a name of unknown encoding: UTF-8, or the code page that makes whole words of it."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         pass
     russian = data.decode("cp866")
-    foreign = [word for word in re.findall(r"[^\W\d_]+|[^\0-\x7f]", russian) if not word.isascii()]
-    if all(map(_RUSSIAN.fullmatch, foreign)) and any(len(word) > 2 for word in foreign):
+    others = [word for word in re.findall(r"[^\W\d_]+|[^\0-\x7f]", russian) if not word.isascii()]
+    if all(map(_RUSSIAN.fullmatch, others)) and any(len(word) > 2 for word in others):
         return russian
     for encoding in ("cp932", "gb18030"):
         wide = data.decode(encoding, "replace")

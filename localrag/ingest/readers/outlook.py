@@ -216,11 +216,11 @@ def _rtf_body(data: bytes | None) -> str:
         return ""
     from compressed_rtf import decompress
 
-    from localrag.ingest.readers import rtf
+    from localrag.ingest.readers.legacy import read_rtf
 
     try:
         rich = _BLOCK_TAG.sub(rb"\\line ", decompress(data))
-        return rtf.read(Source("body.rtf", data=rich), Options()).pages[0].text
+        return read_rtf(Source("body.rtf", data=rich)).pages[0].text
     except Exception:  # compressed_rtf raises plain Exceptions on damaged data
         return ""
 

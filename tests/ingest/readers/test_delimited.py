@@ -1,14 +1,12 @@
 import pytest
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import delimited
+from localrag.ingest.readers import sheets
 from localrag.ingest.readers.source import Options, Source
 
 
 def read(text, name="a.csv", encoding="utf-8", **options):
-    return delimited.read(
-        Source(name, data=text.encode(encoding) if isinstance(text, str) else text), Options(**options)
-    )
+    return sheets.read(Source(name, data=text.encode(encoding) if isinstance(text, str) else text), Options(**options))
 
 
 def page(text, name="a.csv"):

@@ -56,12 +56,12 @@ def test_chapters_come_in_the_order_of_reading_each_once_with_its_title():
     assert [item.title for item in reading.pages[1].headings] == ["Chapter 1"]
 
 
-def test_the_table_of_contents_of_an_older_book_names_the_chapters_too():
+def test_the_table_of_contents_of_epub_2_names_the_chapters():
     reading = read(**{"OEBPS/nav.xhtml": None, "OEBPS/toc.ncx": NCX})
     assert [page.label for page in reading.pages] == ["Foreword", "First"]
 
 
-def test_what_a_book_says_of_itself():
+def test_title_author_and_date_come_from_the_package():
     reading = read()
     assert (reading.title, reading.author, reading.date) == ("The Mill", "Jo Li; Al Ba", "1904-05-06")
 
@@ -70,12 +70,10 @@ def test_invisible_text_is_reported_with_its_chapter():
     assert [(item.number, item.text[:2]) for item in read().remarks] == [(1, "12")]
 
 
-def test_a_missing_chapter_keeps_its_place_and_is_said_to_be_missing():
+def test_a_missing_chapter_keeps_its_place():
     reading = read(more='<itemref idref="gone"/>')
     assert [page.number for page in reading.pages] == [1, 2, 3] and reading.pages[2].text == ""
-    assert reading.skipped == (
-        SkippedPage(3, "this part of the book is damaged or missing ('OEBPS/gone.xhtml is missing')"),
-    )
+    assert reading.skipped == (SkippedPage(3, "this chapter is damaged or missing ('OEBPS/gone.xhtml is missing')"),)
 
 
 def test_a_protected_book_is_refused_and_one_with_obfuscated_fonts_read():
@@ -94,12 +92,12 @@ def test_a_bomb_is_stopped_while_it_unpacks():
     ({"META-INF/container.xml": "<container/>"}, "names no package document"),
     ({"OEBPS/book.opf": "<!DOCTYPE x [<!ENTITY a 'b'>]><package/>"}, "declares XML entities"),
 ])  # fmt: skip
-def test_a_book_that_is_not_sound_is_refused(changed, reason):
+def test_a_damaged_book_is_refused(changed, reason):
     with pytest.raises(ReadError, match=reason):
         read(**changed)
 
 
-def test_another_file_under_the_name_of_a_book_is_told():
+def test_other_files_are_refused_by_name():
     with pytest.raises(ReadError, match="is not an EPUB book but a PDF"):
         ebooks.read(Source("a.epub", data=b"%PDF-1.7 ..."), Options())
 

@@ -115,7 +115,7 @@ def test_one_bad_member_costs_itself_only(read, monkeypatch):
     def fail(*args):
         raise ZeroDivisionError("a fault\x07 of ours")
 
-    monkeypatch.setattr("localrag.ingest.readers.delimited.read", fail)
+    monkeypatch.setattr("localrag.ingest.readers.sheets.read", fail)
     found = said(
         read(
             "a.zip",
@@ -132,7 +132,7 @@ def test_memory_that_is_not_there_is_no_fault_of_one_member(read, monkeypatch):
     def fail(*args):
         raise MemoryError
 
-    monkeypatch.setattr("localrag.ingest.readers.delimited.read", fail)
+    monkeypatch.setattr("localrag.ingest.readers.sheets.read", fail)
     with pytest.raises(MemoryError):
         read("a.zip", zipped(("a.csv", b"x")))
 

@@ -1,13 +1,13 @@
 import pytest
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import rtf
+from localrag.ingest.readers import legacy
 from localrag.ingest.readers.source import Options, Source
 
 
 def read(body, head=r"\ansi\ansicpg1252"):
     data = body if isinstance(body, bytes) else body.encode("ascii")
-    return rtf.read(Source("a.rtf", data=b"{\\rtf1" + head.encode() + b" " + data + b"}"), Options())
+    return legacy.read(Source("a.rtf", data=b"{\\rtf1" + head.encode() + b" " + data + b"}"), Options())
 
 
 def text_of(body, head=r"\ansi\ansicpg1252"):
@@ -108,7 +108,7 @@ def test_title_author_and_date_come_from_the_properties():
 
 
 def test_a_text_that_was_cut_off_is_read_and_reported():
-    reading = rtf.read(Source("a.rtf", data=rb"{\rtf1\ansi Some {\b text{\footnote and a no"), Options())
+    reading = legacy.read(Source("a.rtf", data=rb"{\rtf1\ansi Some {\b text{\footnote and a no"), Options())
     assert reading.pages[0].text == "Some text [1]\n\n[1] and a no" and "cut off" in reading.remarks[0].text
 
 
@@ -128,9 +128,9 @@ def test_a_text_that_was_cut_off_is_read_and_reported():
     ],
 )
 def test_broken_words_do_not_break_the_reader(body):
-    rtf.read(Source("a.rtf", data=b"{\\rtf1 a" + body), Options())
+    legacy.read(Source("a.rtf", data=b"{\\rtf1 a" + body), Options())
 
 
 def test_another_kind_of_file_is_named():
     with pytest.raises(ReadError, match="but a PDF"):
-        rtf.read(Source("a.rtf", data=b"%PDF-1.7"), Options())
+        legacy.read(Source("a.rtf", data=b"%PDF-1.7"), Options())

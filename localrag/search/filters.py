@@ -1,8 +1,8 @@
-"""What a question is narrowed to: which documents pass, and what to say where some cannot pass, or none does.
+"""Narrow a question to some documents, and explain what a filter leaves out.
 
-Applied to what the library knows of its documents (path, type, date, author, number of pages) before anything is
-searched. A filter need only match in one of several libraries. Dates are compared as exactly as both sides are known:
-a document of "2023" passes for June 2023, because it may be of that month; one without a date never passes.
+A filter applies to what the library knows of its documents (path, type, date, author, number of pages) before anything
+is searched. It need match in only one of several libraries. Dates are compared as exactly as both sides are known: a
+document of "2023" passes for June 2023, because it may be of that month; one without a date never passes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Pairs = list[tuple[Library, Document]]
 
-# Words for kinds of documents. Every suffix, without its dot, is the name of a type as well.
+# Words for kinds of documents. Every suffix, without its dot, names a type as well.
 FAMILIES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         family: frozenset(suffixes.split())
@@ -37,36 +37,18 @@ FAMILIES: Mapping[str, frozenset[str]] = MappingProxyType(
             "image": "bmp gif jpeg jpg png tif tiff webp",
             "mail": "eml mbox msg",
             "pdf": "pdf",
-            "sheet": "csv ods ots tsv xls xlsb xlsm xlsx xltm xltx",
-            "slides": "odp otp pot potm potx pps ppsm ppsx ppt pptm pptx",
+            "sheet": "csv fods ods ots tsv xls xlsb xlsm xlsx xltm xltx",
+            "slides": "fodp odp otp pot potm potx pps ppsm ppsx ppt pptm pptx",
             "text": "log markdown md org rst text txt",
             "transcript": "srt vtt",
             "web": "htm html mht mhtml xhtml",
-            "word": "doc docm docx dot dotm dotx odt ott rtf",
+            "word": "doc docm docx dot dotm dotx fodt odt ott rtf",
         }.items()
     }
 )
 TYPES = tuple(sorted({*FAMILIES, *(suffix for suffixes in FAMILIES.values() for suffix in suffixes)}))
 _DAY = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
-_MOST_NAMED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """The documents that pass, and what a person should know of those left out."""
-
-    documents: Pairs
-    left_out: tuple[NotRead, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Condition:
-    """One part of a filter: in words ("match 'a*'", "matches 'a*'"), what passes, and what helps if nothing does."""
-
-    they: str
-    it: str
-    passing: Callable[[Pairs], Pairs]
-    help: Callable[[Pairs], str]
+_MAX_NAMED = 5
 
 
 def checked(
@@ -74,10 +56,10 @@ def checked(
     since: str | None = None, until: str | None = None, sender: str | None = None,
     pages: tuple[int | None, int | None] | None = None,
 ) -> Filter:  # fmt: skip
-    """A filter of what a person gave.
+    """Return a filter of what a person gave.
 
     Raises:
-        UsageError: an unknown type, a date that is none, or a range that ends before it begins.
+        UsageError: an unknown type, an invalid date, or a range that ends before it begins.
     """
     since, until = _day("since", since), _day("until", until)
     if since and until and not _within(since, "", until):
@@ -88,14 +70,14 @@ def checked(
     )  # fmt: skip
 
 
-def _day(which: str, given: str | None) -> str:
+def _day(name: str, given: str | None) -> str:
     given = (given or "").strip()
     try:
         if given:
             date.fromisoformat((given + "-01-01")[:10] if _DAY.fullmatch(given) else "no date")
     except ValueError:
         raise UsageError(
-            f"{which} = {given!r} is not a date", "Give a year, a month or a day: 2023, 2023-06 or 2023-06-30."
+            f"{name} = {given!r} is not a date", "Give a year, a month or a day: 2023, 2023-06 or 2023-06-30."
         ) from None
     return given
 
@@ -121,17 +103,17 @@ def _page_range(given: tuple[int | None, int | None] | None) -> tuple[int, int |
 
 
 def of(documents: Filter | Sequence[str] | None) -> Filter:
-    """A filter as it is, globs as a filter of just them."""
+    """Return a filter as it is, and globs as a filter."""
     return documents if isinstance(documents, Filter) else Filter(documents=tuple(documents or ()))
 
 
 def described(only: Filter) -> str:
-    """The filter in words: "match 'leases/*', are dated 2024 or later"; empty where it narrows nothing."""
-    return ", ".join(condition.they for condition in _conditions(only))
+    """Describe the documents that a filter lets through: "matching 'leases/*', dated 2024 or later"; empty for all."""
+    return ", ".join(condition.words for condition in _conditions(only))
 
 
 def named_in(plan: Plan, only: Filter) -> Plan:
-    """The plan with what it was narrowed to among its signals, and pages that were passed over in its reason."""
+    """Return the plan with the filter among its signals, and a range of pages in its reason."""
     if not only:
         return plan
     reason = plan.reason
@@ -141,7 +123,7 @@ def named_in(plan: Plan, only: Filter) -> Plan:
 
 
 def has_page(only: Filter, number: int | None) -> bool:
-    """Whether a page is to be looked at; what has no number is not, where a range of pages is given."""
+    """Return whether a page is looked at; a page without a number never is, where a range is given."""
     if only.pages is None:
         return True
     first, last = only.pages
@@ -151,8 +133,25 @@ def has_page(only: Filter, number: int | None) -> bool:
 # --- which documents ----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The documents that pass, and notes on those left out only because something of them is unknown."""
+
+    documents: Pairs
+    left_out: tuple[NotRead, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """One part of a filter: in words ("matching 'a*'"), what passes, and a hint if nothing does."""
+
+    words: str
+    passing: Callable[[Pairs], Pairs]
+    hint: Callable[[Pairs], str]
+
+
 def scopes(libraries: Sequence[Library], only: Filter) -> list[tuple[Library, list[int] | None]]:
-    """Each library with the ids of the documents to look in; None stands for all.
+    """Return each library with the ids of the documents to look in; None is all.
 
     Raises:
         NotFoundError: nothing passes in any of the libraries.
@@ -166,7 +165,7 @@ def scopes(libraries: Sequence[Library], only: Filter) -> list[tuple[Library, li
 
 
 def chosen(libraries: Sequence[Library], only: Filter) -> Chosen:
-    """The documents of these libraries that pass, and how many could not since their date or pages are not known.
+    """Return the documents of these libraries that pass.
 
     Raises:
         NotFoundError: the libraries are empty, or nothing passes; the hint says which part of the filter it was.
@@ -175,56 +174,55 @@ def chosen(libraries: Sequence[Library], only: Filter) -> Chosen:
     where = ", ".join(repr(library.name) for library in libraries)
     if not left:
         raise NotFoundError(f"there are no documents in {where}", "Bring some in: localrag ingest FOLDER --name NAME")
-    passed: list[_Condition] = []
+    passed: list[str] = []
     left_out: list[NotRead] = []
     for condition in _conditions(only):
         passing = condition.passing(left)
         if not passing:
-            raise _nothing(where, left, passed, condition)
-        left_out += _unknown(left, only, condition)
+            count = f"{_documents(len(left))} {' and '.join(passed)}, but none {condition.words}. " if passed else ""
+            what = "passes the whole filter" if passed else condition.words
+            raise NotFoundError(f"no document in {where} {what}", f"{count}{condition.hint(left)}".strip())
+        left_out += _unknown(left, condition)
         left = passing
-        passed.append(condition)
+        passed.append(condition.words)
     return Chosen(left, tuple(left_out))
 
 
 def _conditions(only: Filter) -> Iterator[_Condition]:
-    """The parts of a filter, in the order in which they are applied: what everyone can see first."""
+    """Yield the parts of a filter in the order in which they apply: what everyone can see first."""
     if these := frozenset(only.these):
-        words = _listed([path for _, path in only.these[:_MOST_NAMED]])
-        if len(these) > _MOST_NAMED:
-            words += f" and {len(these) - _MOST_NAMED:,} more"
+        words = _listed([path for _, path in only.these[:_MAX_NAMED]])
+        if len(these) > _MAX_NAMED:
+            words += f" and {len(these) - _MAX_NAMED:,} more"
         yield _Condition(
-            f"are among {words}",
-            f"is among {words}",
-            lambda left: [pair for pair in left if (pair[0].name, pair[1].path) in these],
+            f"among {words}", lambda left: [pair for pair in left if (pair[0].name, pair[1].path) in these],
             lambda left: "They are no longer there, under these names: choose again.",
-        )
+        )  # fmt: skip
     if globs := only.documents:
-        words = _listed(globs)
-        yield _Condition(f"match {words}", f"matches {words}", lambda left: _named(left, globs), _near_path(globs))
-    if folder := only.folder:
-        words, inside = f"in the folder {folder!r}", _inside(folder)
         yield _Condition(
-            f"lie {words}",
-            f"lies {words}",
-            _each(lambda doc: inside(doc.root, doc.path)),
-            _near_folder(folder),
+            f"matching {_listed(globs)}", lambda left: _named(left, globs),
+            lambda left: names.did_you_mean(globs[0], [doc.path for _, doc in left], left[0][0].name),
+        )  # fmt: skip
+    if folder := only.folder:
+        inside = _inside(folder)
+        yield _Condition(
+            f"in the folder {folder!r}", _each(lambda doc: inside(doc.root, doc.path)), _folders_near(folder)
         )
     if types := only.types:
-        words = f"of the type {' or '.join(types)}"
         suffixes = _suffixes(types)
-        yield _Condition(f"are {words}", f"is {words}", _each(lambda doc: _suffix(doc.path) in suffixes), _types_there)
-    if sender := only.sender:
-        words = f"from {sender!r}"
-        folded = sender.casefold()
-        yield _Condition(f"are {words}", f"is {words}", _each(lambda doc: folded in doc.author.casefold()), _authors)
+        yield _Condition(
+            f"of the type {' or '.join(types)}", _each(lambda doc: _suffix(doc.path) in suffixes), _types_there
+        )
+    if sender := only.sender.casefold():
+        yield _Condition(f"from {only.sender!r}", _each(lambda doc: sender in doc.author.casefold()), _authors)
     if only.since or only.until:
-        words = f"dated {_period(only.since, only.until)}"
-        passing = _each(lambda doc: bool(doc.date) and _within(only.since, doc.date, only.until))
-        yield _Condition(f"are {words}", f"is {words}", passing, _dates_there)
+        yield _Condition(
+            f"dated {_period(only.since, only.until)}",
+            _each(lambda doc: bool(doc.date) and _within(only.since, doc.date, only.until)), _dates_there,
+        )  # fmt: skip
     if only.pages:
-        first, words = only.pages[0], f"something on {_span(only.pages)}"
-        yield _Condition(f"have {words}", f"has {words}", _each(lambda d: d.paged and d.pages >= first), _longest)
+        first = only.pages[0]
+        yield _Condition(f"with {_span(only.pages)}", _each(lambda doc: doc.paged and doc.pages >= first), _longest)
 
 
 def _each(passes: Callable[[Document], bool]) -> Callable[[Pairs], Pairs]:
@@ -240,8 +238,10 @@ def _named(left: Pairs, globs: Sequence[str]) -> Pairs:
 
 
 def may_hold(only: Filter, library: str, root: str, path: str) -> bool:
-    """Whether a file that could not be read might have passed: nothing is known of it but its path."""
-    if only.these and not any(_at_or_in(path, one) for name, one in only.these if name == library):
+    """Return whether a file that could not be read might have passed: only its path is known."""
+    if only.these and not any(
+        path == one or path.startswith(f"{one}/") for name, one in only.these if name == library
+    ):  # an attachment lies in its mail
         return False
     if only.documents and not names.named({path}, only.documents):
         return False
@@ -250,13 +250,8 @@ def may_hold(only: Filter, library: str, root: str, path: str) -> bool:
     return not only.types or _suffix(path) in _suffixes(only.types)
 
 
-def _at_or_in(path: str, document: str) -> bool:
-    """Whether a path is a document's, or of what lies inside it, such as a mail's attachment."""
-    return path == document or path.startswith(f"{document}/")
-
-
 def _inside(folder: str) -> Callable[[str, str], bool]:
-    """A folder is named as the library names it ("leases"), or as it lies on the disk ("./papers/leases")."""
+    """Match a folder as the library names it ("leases"), or as it is on the disk ("./papers/leases")."""
     inner, place = f"{PurePosixPath(folder)}/", f"{str(Path(folder).expanduser().resolve()).rstrip('/')}/"
     return lambda root, path: path.startswith(inner) or f"{root}/{path}".startswith(place)
 
@@ -270,29 +265,20 @@ def _suffix(path: str) -> str:
 
 
 def _within(since: str, day: str, until: str) -> bool:
-    """Whether a date may lie between two: each pair is compared as far as both go, and an hour counts for nothing."""
+    """Return whether a date may lie between two: each pair is compared as far as both go; hours count for nothing."""
     day = day or since
     return day[: len(since)] >= since[: len(day)] and day[: len(until)] <= until[: len(day)]
 
 
-# --- what is said -------------------------------------------------------------------------------------------
+# --- words --------------------------------------------------------------------------------------------------
 
 
-def _nothing(where: str, left: Pairs, passed: Sequence[_Condition], failed: _Condition) -> NotFoundError:
-    if not passed:
-        return NotFoundError(f"no document in {where} {failed.it}", failed.help(left))
-    count = len(left)
-    so_far = " and ".join(condition.they if count > 1 else condition.it for condition in passed)
-    said = f"{_documents(count)} {so_far}, {'none of them' if count > 1 else 'of which none'} {failed.it}."
-    return NotFoundError(f"no document in {where} passes the whole filter", f"{said} {failed.help(left)}".strip())
-
-
-def _unknown(left: Pairs, only: Filter, condition: _Condition) -> Iterator[NotRead]:
-    """How many of those left could not pass only because nothing is known of them, a line for each library."""
-    if condition.help is _dates_there:
+def _unknown(left: Pairs, condition: _Condition) -> Iterator[NotRead]:
+    """Count those left that cannot pass only because something of them is unknown, one line for each library."""
+    if condition.hint is _dates_there:
         blind = Counter(library.name for library, document in left if not document.date)
-        why = "{}, of which no date is known: left out by the date that was asked for"
-    elif condition.help is _longest:
+        why = "{} without a known date: left out by the date that was asked for"
+    elif condition.hint is _longest:
         blind = Counter(library.name for library, document in left if not document.paged)
         why = "{} without pages: left out by the range of pages that was asked for"
     else:
@@ -301,11 +287,7 @@ def _unknown(left: Pairs, only: Filter, condition: _Condition) -> Iterator[NotRe
         yield NotRead(name, "", why.format(_documents(count)))
 
 
-def _near_path(globs: Sequence[str]) -> Callable[[Pairs], str]:
-    return lambda left: names.did_you_mean(globs[0], [doc.path for _, doc in left], left[0][0].name)
-
-
-def _near_folder(folder: str) -> Callable[[Pairs], str]:
+def _folders_near(folder: str) -> Callable[[Pairs], str]:
     def near(left: Pairs) -> str:
         there = {str(parent) for _, doc in left for parent in PurePosixPath(doc.path).parents} - {"."}
         return names.did_you_mean(folder, sorted(there), left[0][0].name)
@@ -314,23 +296,23 @@ def _near_folder(folder: str) -> Callable[[Pairs], str]:
 
 
 def _types_there(left: Pairs) -> str:
-    there = Counter(_suffix(document.path) for _, document in left).most_common(_MOST_NAMED)
+    there = Counter(_suffix(document.path) for _, document in left).most_common(_MAX_NAMED)
     return f"Types that are there: {', '.join(f'{suffix} ({count})' for suffix, count in there)}."
 
 
 def _authors(left: Pairs) -> str:
-    there = Counter(document.author for _, document in left if document.author).most_common(_MOST_NAMED)
+    there = Counter(document.author for _, document in left if document.author).most_common(_MAX_NAMED)
     if not there:
-        return "Of none of them an author or sender is known."
+        return "None of them has a known author or sender."
     return f"Authors and senders that are there: {', '.join(name for name, _ in there)}."
 
 
 def _dates_there(left: Pairs) -> str:
     dates = sorted(document.date[:10] for _, document in left if document.date)
     if not dates:
-        return "Of none of them a date is known."
+        return "None of them has a known date."
     unknown = len(left) - len(dates)
-    return f"Their dates run from {dates[0]} to {dates[-1]}" + (f"; of {unknown} none is known." if unknown else ".")
+    return f"Their dates run from {dates[0]} to {dates[-1]}" + (f"; {unknown} have none." if unknown else ".")
 
 
 def _longest(left: Pairs) -> str:

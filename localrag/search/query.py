@@ -1,7 +1,7 @@
-"""What a question says to a search, before anything is looked up (pure): its terms, phrases, and what it asks about.
+"""Read a question before anything is looked up (pure): its terms, phrases, and what it asks about.
 
-Rules, not a model: they cost nothing, can be read, and hold for any question of their form. Limits: the rules for
-`about_whole` and `latest` know English, German, French and Spanish.
+Rules, not a model: they cost nothing and can be read. Limits: the rules for `about_whole` and `latest` know English,
+German, French and Spanish.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from localrag.store.text_analysis import COMMON, FALLBACK, folded, language, tokens, written
 
-_MOST_TERMS = 48
+_MAX_TERMS = 48
 _DIGIT = re.compile(r"\d")
 _QUOTED = re.compile(r'"([^"]+)"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»')
 
-# A short question for one of these is answered where a document begins: its cover, its letterhead, its parties.
+# A short question for one of these is answered at the beginning of a document: its cover, letterhead or parties.
 _WHOLE = re.compile(
     r"""\b(?: names? | title[ds]? | date[ds]? | part(?:y|ies) | sign(?:ed|ator(?:y|ies)) | author[s]? | wrote | written
       | effective | subject | sender | issued | published
@@ -25,7 +25,7 @@ _WHOLE = re.compile(
       | título | fecha | partes | firm(?:ó|ado|aron) | autor(?:es)? | remitente )\b""",
     re.I | re.X,
 )
-_MOST_WORDS_ABOUT_WHOLE, _MOST_WORDS_ABOUT_CLAUSE = 5, 4
+_MAX_WHOLE_WORDS, _MAX_CLAUSE_WORDS = 5, 4
 _CLAUSE = re.compile(
     r"(?<![\w.,])\d+(?:\.\d+)+(?:\([a-z0-9]{1,4}\))*(?![\w,])|(?<![\w.,])\d+(?:\([a-z0-9]{1,4}\))+", re.I
 )
@@ -41,9 +41,12 @@ _LATEST = re.compile(
 class Query:
     """A question as a search takes it.
 
-    `groups` are its content words, each as the terms that stand for it; `names` those of them that look like names;
-    `phrases` words that must stand in a row, as they are written; `about_whole`: it asks for the name, the date, the
-    parties of a document; `latest`: it wants the newest of several documents.
+    Attributes:
+        groups: its content words, each as the terms that stand for it.
+        names: those of them that look like names.
+        phrases: words that must follow each other, as they are written.
+        about_whole: it asks for the name, the date, the parties of a document.
+        latest: it asks for the newest of several documents.
     """
 
     text: str
@@ -55,7 +58,7 @@ class Query:
 
 
 def understand(question: str, languages: Sequence[str]) -> Query:
-    """Read a question against documents in these languages."""
+    """Read a question for a search in documents of these languages."""
     groups = _groups(question, languages)
     quoted = [part for match in _QUOTED.finditer(question) for part in match.groups() if part]
     phrases = [tuple(written(part)) for part in quoted]
@@ -64,57 +67,57 @@ def understand(question: str, languages: Sequence[str]) -> Query:
         groups,
         _names(question, groups, languages),
         (*(phrase for phrase in phrases if phrase), *_clauses(question, groups)),
-        about_whole=len(groups) <= _MOST_WORDS_ABOUT_WHOLE and bool(_WHOLE.search(question)),
+        about_whole=len(groups) <= _MAX_WHOLE_WORDS and bool(_WHOLE.search(question)),
         latest=bool(_LATEST.search(question)),
     )
 
 
 def _clauses(question: str, groups: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Numbers of clauses and amounts ("12.3", "4.1(b)") that a short question asks for: as if they stood in quotes."""
-    if len(groups) > _MOST_WORDS_ABOUT_CLAUSE:
+    """Return numbers of clauses ("12.3", "4.1(b)") in a short question, which count as phrases in quotes."""
+    if len(groups) > _MAX_CLAUSE_WORDS:
         return []
     return [(folded(match[0]),) for match in _CLAUSE.finditer(question)]
 
 
 def without(query: Query, groups: Set[tuple[str, ...]], languages: Sequence[str]) -> Query:
-    """The question without some of its words, in its text as well."""
+    """Return the question without some of its words, also in its text."""
     terms = {term for group in groups for term in group}
 
     def left(word: str) -> bool:
-        spoken = {tuple(token.term for token in tokens(word, name)) for name in languages or [FALLBACK]}
-        return not any(own and terms.issuperset(own) for own in spoken)
+        by_language = {tuple(token.term for token in tokens(word, name)) for name in languages or [FALLBACK]}
+        return not any(own and terms.issuperset(own) for own in by_language)
 
     text = " ".join(word for word in query.text.split() if left(word))
     return replace(query, text=text, groups=tuple(group for group in query.groups if group not in groups))
 
 
 def _names(question: str, groups: Sequence[tuple[str, ...]], languages: Sequence[str]) -> frozenset[tuple[str, ...]]:
-    """The words with a number in them, and those with a capital that does not begin a sentence."""
+    """Return the words with a digit, and those with a capital that does not begin a sentence."""
     capitals = language(question) != "german"
     terms: set[str] = set()
     for match in re.finditer(r"\w[\w.'’-]*", question):
         word, before = match[0], question[max(0, match.start() - 16) : match.start()].rstrip("\"'“„«( ")
         begins = not before or before[-1] in ".?!:"
         if _DIGIT.search(word) or (capitals and (word[:2].isupper() or (word[0].isupper() and not begins))):
-            terms |= {token.term for spoken in languages or [FALLBACK] for token in tokens(word, spoken)}
+            terms |= {token.term for name in languages or [FALLBACK] for token in tokens(word, name)}
     return frozenset(group for group in groups if set(group) <= terms)
 
 
 def _groups(question: str, languages: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     common = _common(question, languages)
     terms: dict[str, dict[str, None]] = {}
-    for spoken in languages or [FALLBACK]:
-        for token in tokens(question, spoken):
+    for name in languages or [FALLBACK]:
+        for token in tokens(question, name):
             terms.setdefault(token.word, {})[token.term] = None
-    # "qu'est": what says nothing may be written together.
+    # "qu'est": a common word may be attached to another.
     content = {word: own for word, own in terms.items() if word.rpartition("'")[2] not in common} or terms
-    # Two forms of one word are one word: the second says nothing new.
+    # Two forms of one word are one word.
     distinct = {tuple(own): None for own in content.values()}
-    return tuple(distinct)[:_MOST_TERMS]
+    return tuple(distinct)[:_MAX_TERMS]
 
 
 def _common(question: str, languages: Sequence[str]) -> frozenset[str]:
-    """The words that say nothing: those of the question's language, or of all the library's where it is too short."""
-    spoken = language(question)
-    chosen = [spoken] if spoken in languages else languages or [FALLBACK]
+    """Return the stop words of the question's language, or of all the library's where that is not one of them."""
+    own = language(question)
+    chosen = [own] if own in languages else languages or [FALLBACK]
     return frozenset(folded(word) for name in chosen for word in COMMON[name])

@@ -1,8 +1,7 @@
-"""A cross-encoder puts the best passages in order: it reads question and passage together, which a vector cannot.
+"""Order the best passages with a cross-encoder, which reads question and passage together.
 
-Optional: the folder of one (as sentence-transformers saves it) is named by the setting `reranker`. Only files of that
-folder are read, no code of it is run, and weights that would be unpickled are refused. Limits: passages longer than the
-model's own limit are cut by it; a model that was not trained to rank gives an order as good as its training.
+Optional: the setting `reranker` names its folder, as sentence-transformers saves it. Only files of that folder are
+read, no code of it runs, and only safetensors weights load. Limits: the model cuts passages longer than its own limit.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from localrag.models.manifest import sha256_of
 from localrag.settings import Settings
 from localrag.types import Passage
 
-# Passages that are scored; each costs about as much as embedding it anew.
+# Passages that are scored; each costs about as much as embedding it.
 CANDIDATES = 30
 _BATCH = 8
 
 
 class Reranker:
-    """A cross-encoder of one output, run by sentence-transformers on the processor.
+    """A cross-encoder with one output, run by sentence-transformers on the CPU.
 
     Args:
         folder: its files: config.json, model.safetensors, the tokenizer.
@@ -52,7 +51,7 @@ class Reranker:
         transformers_logging.set_verbosity_error()
         torch.set_num_threads(machine.cores())
         try:
-            # Raw outputs are ordered: a sigmoid rounds the best of them onto the same number.
+            # Raw outputs: a sigmoid rounds the best of them to the same number.
             self._model = CrossEncoder(
                 str(folder), device="cpu", local_files_only=True, trust_remote_code=False,
                 activation_fn=torch.nn.Identity(), model_kwargs={"dtype": torch.float32, "use_safetensors": True},
@@ -60,30 +59,30 @@ class Reranker:
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             raise ModelError(
                 f"cannot load the cross-encoder from {str(folder)!r}: {error}",
-                "Take another folder, or leave the setting reranker out.",
+                "Choose another folder, or remove the setting reranker.",
             ) from error
         if self._model.num_labels != 1:
             raise ModelError(
-                f"the model in {str(folder)!r} gives {self._model.num_labels} scores and not one",
-                "It sorts into classes. Take a cross-encoder that was made to rank passages.",
+                f"the model in {str(folder)!r} has {self._model.num_labels} outputs instead of one",
+                "It is a classifier. Choose a cross-encoder trained to rank passages.",
             )
 
     def scores(self, question: str, texts: Sequence[str]) -> list[float]:
-        """How well each text answers the question; higher is better, without a scale."""
-        # In a thread of its own, since torch may set up the processor otherwise than the model that answers (llama.py).
+        """Return how well each text answers the question; higher is better, without a scale."""
+        # In its own thread, since torch may change CPU flags that the model that answers relies on (llama.py).
         with ThreadPoolExecutor(1, "rerank") as pool:
             pairs = [(question, text) for text in texts]
             scored = pool.submit(self._model.predict, pairs, batch_size=_BATCH, show_progress_bar=False).result()
         return [float(score) for score in scored]
 
 
-def rerank(question: str, passages: Sequence[Passage], reranker: Reranker, *, most: int = CANDIDATES) -> list[Passage]:
-    """The passages, best first, in the order of the cross-encoder; those behind the first `most` stay behind.
+def rerank(question: str, passages: Sequence[Passage], reranker: Reranker, *, limit: int = CANDIDATES) -> list[Passage]:
+    """Return the passages in the order of the cross-encoder; those behind the first `limit` stay behind.
 
-    The new score is the model's own between 0 and 1, and among the signals as it was.
+    The new score is the model's, mapped to 0 to 1; the signals keep both raw scores.
     """
-    scored = reranker.scores(question, [_read(passage) for passage in passages[:most]])
-    # Ties are left in the order of the search.
+    scored = reranker.scores(question, [_text(passage) for passage in passages[:limit]])
+    # Ties keep the order of the search.
     order = sorted(range(len(scored)), key=lambda i: (-scored[i], i))
     best = [
         replace(
@@ -94,11 +93,11 @@ def rerank(question: str, passages: Sequence[Passage], reranker: Reranker, *, mo
         for i in order
     ]
     lowest = best[-1].score if best else 1.0
-    return [*best, *(replace(passage, score=min(passage.score, lowest)) for passage in passages[most:])]
+    return [*best, *(replace(passage, score=min(passage.score, lowest)) for passage in passages[limit:])]
 
 
-def _read(passage: Passage) -> str:
-    """The passage with what it stands under, since a row or a sentence alone often does not say what it is about."""
+def _text(passage: Passage) -> str:
+    """Return the passage under its headings, since a row or a sentence alone often does not say what it is about."""
     return "\n".join(part for part in (" › ".join(passage.heading), passage.header, passage.text) if part)
 
 

@@ -1,11 +1,9 @@
-"""Words of a question that no library holds, put right against the words that they do hold.
+"""Correct words of a question that no library holds, against the words that they do hold.
 
-A word is taken for a slip of the keyboard only where nothing in any library is written so or stems from it, and a word
-that is there differs by one letter, or by two in a long word (optimal string alignment: a letter left out, added,
-changed, or two changed about). Numbers, identifiers, short words, the commonest words of a language and words in quotes
-are left alone. What was put right is said wherever the result is shown.
-
-Limits: the first letter is taken to be right. What is put in is as the full text keeps it: without diacritics.
+A word counts as a typing error only where no library has it or its stem, and has a word that differs by one letter, or
+by two in a long word (optimal string alignment: a letter missing, added, changed, or two swapped). Numbers,
+identifiers, short words, the commonest words of a language and words in quotes stay. A correction is shown with the
+result. Limits: the first letter must be right; corrections have no diacritics, as in the full text.
 """
 
 from __future__ import annotations
@@ -20,43 +18,43 @@ Shelf = tuple[FullText, Sequence[str]]
 
 _WORD = re.compile(r'"[^"]*"|“[^“”]*”|«[^«»]*»|„[^„“”]*[“”]|\b[^\W\d_]{5,}\b')
 _LONG = 8
-# What nobody types, but somebody may paste: each slip is compared with every word of its first letter.
-_MOST_SLIPS = 16
+# For pasted text: each error is compared with every word of its first letter.
+_MAX_ERRORS = 16
 _COMMON = frozenset(folded(word) for words in COMMON.values() for word in words)
 
 
 def corrected(question: str, shelves: Sequence[Shelf]) -> str:
-    """The question with its slips put right.
+    """Return the question with its typing errors corrected.
 
     Args:
         question: any text.
         shelves: the full text of each library, and the languages of its documents.
     """
     seen: dict[str, str | None] = {}
-    slips = 0
+    errors = 0
 
-    def right(match: re.Match[str]) -> str:
-        nonlocal slips
+    def corrected_word(match: re.Match[str]) -> str:
+        nonlocal errors
         word = match[0]
         plain = folded(word)
         if not word[0].isalpha() or not plain.isalpha() or plain in _COMMON:
             return word
         if plain not in seen:
-            slip = slips < _MOST_SLIPS and not any(_held(word, plain, shelf) for shelf in shelves)
-            slips += slip
-            seen[plain] = _nearest(plain, shelves) if slip else None
+            error = errors < _MAX_ERRORS and not any(_held(word, plain, shelf) for shelf in shelves)
+            errors += error
+            seen[plain] = _nearest(plain, shelves) if error else None
         found = seen[plain]
         if found is None:
             return word
         return found.capitalize() if word[0].isupper() else found
 
-    return _WORD.sub(right, question)
+    return _WORD.sub(corrected_word, question)
 
 
 def _held(word: str, plain: str, shelf: Shelf) -> bool:
-    """A hyphen or an apostrophe may have cut the word off; what is a word of the language stands there by its stem."""
+    """Return whether a library has a word or its stem; a hyphen or an apostrophe may have cut it off."""
     text, languages = shelf
-    return text.knows(plain, {stem(word.lower(), spoken) for spoken in (*languages, "")})
+    return text.knows(plain, {stem(word.lower(), language) for language in (*languages, "")})
 
 
 def _nearest(plain: str, shelves: Sequence[Shelf]) -> str | None:

@@ -132,14 +132,14 @@ def test_a_filter_need_fit_in_one_library_only(made: Made) -> None:
 @pytest.mark.parametrize(
     ("only", "said"),
     [
-        ({"documents": ["leases/*"], "since": "2024"}, "3 documents match 'leases/*', none of them is dated 2024 or later. Their dates run from 2019-01-02 to 2023-06-30."),
-        ({"since": "2030"}, "Their dates run from 2019-01-02 to 2024-02-01; of 2 none is known."),
-        ({"documents": ["notes.txt"], "until": "2024-01"}, "1 document matches 'notes.txt', of which none is dated 2024-01 or earlier. Of none of them a date is known."),
+        ({"documents": ["leases/*"], "since": "2024"}, "3 documents matching 'leases/*', but none dated 2024 or later. Their dates run from 2019-01-02 to 2023-06-30."),
+        ({"since": "2030"}, "Their dates run from 2019-01-02 to 2024-02-01; 2 have none."),
+        ({"documents": ["notes.txt"], "until": "2024-01"}, "1 document matching 'notes.txt', but none dated 2024-01 or earlier. None of them has a known date."),
         ({"folder": "lease"}, "Did you mean 'leases'?"),
         ({"documents": ["nots.txt"]}, "Did you mean 'notes.txt'?"),
-        ({"folder": "leases", "types": ["mail"]}, "3 documents lie in the folder 'leases', none of them is of the type mail. Types that are there: pdf (2), docx (1)."),
-        ({"types": ["pdf"], "sender": "bob"}, "none of them is from 'bob'. Authors and senders that are there: Jane Doe, Ann Ox."),
-        ({"types": ["pdf"], "sender": "doe", "pages": (10, None)}, "1 document is of the type pdf and is from 'doe', of which none has something on pages from 10 on. The longest has 9 pages."),
+        ({"folder": "leases", "types": ["mail"]}, "3 documents in the folder 'leases', but none of the type mail. Types that are there: pdf (2), docx (1)."),
+        ({"types": ["pdf"], "sender": "bob"}, "but none from 'bob'. Authors and senders that are there: Jane Doe, Ann Ox."),
+        ({"types": ["pdf"], "sender": "doe", "pages": (10, None)}, "1 document of the type pdf and from 'doe', but none with pages from 10 on. The longest has 9 pages."),
         ({"documents": ["notes.txt"], "pages": (1, 2)}, "None of them has pages."),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
@@ -213,8 +213,8 @@ def test_a_passage_that_stands_on_several_pages_is_shown_where_it_was_asked_for(
 def test_a_filter_is_told_in_words() -> None:
     only = checked(["a*"], "leases", ["pdf", "mail"], "2023", "2024-06", "Doe", (3, 7))
     assert filters.described(only) == (
-        "match 'a*', lie in the folder 'leases', are of the type pdf or mail, are from 'Doe', "
-        "are dated 2023 to 2024-06, have something on pages 3-7"
+        "matching 'a*', in the folder 'leases', of the type pdf or mail, from 'Doe', dated 2023 to 2024-06, "
+        "with pages 3-7"
     )
     plan = Plan("read", "It fits.", {"documents": 1})
     assert filters.named_in(plan, EVERYTHING) == plan
@@ -236,7 +236,7 @@ def test_single_documents_are_just_those_whatever_signs_stand_in_their_names(mad
 
 
 def test_single_documents_that_are_gone_are_said_to_be(made: Made) -> None:
-    with pytest.raises(NotFoundError, match=r"is among 'gone\.pdf'") as raised:
+    with pytest.raises(NotFoundError, match=r"among 'gone\.pdf'") as raised:
         filters.chosen([made("one")], Filter(these=(("one", "gone.pdf"),)))
     assert "choose again" in raised.value.hint
 
@@ -244,7 +244,7 @@ def test_single_documents_that_are_gone_are_said_to_be(made: Made) -> None:
 def test_many_single_documents_are_told_by_a_few() -> None:
     only = Filter(these=tuple(("one", f"{number}.pdf") for number in range(1200)))
     assert filters.described(only) == (
-        "are among '0.pdf', '1.pdf', '2.pdf', '3.pdf', '4.pdf' and 1,195 more"
+        "among '0.pdf', '1.pdf', '2.pdf', '3.pdf', '4.pdf' and 1,195 more"
     )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def test_ties_keep_the_order_of_the_search() -> None:
 def test_what_is_behind_the_candidates_stays_behind_and_is_not_read() -> None:
     found = [passage("a" * n, 0.9) for n in range(1, 6)]
     reader = ByLength()
-    ranked = rerank("?", found, reader, most=3)
+    ranked = rerank("?", found, reader, limit=3)
     assert [len(p.text) for p in ranked] == [3, 2, 1, 4, 5] and len(reader.read) == 3
     assert [p.score for p in ranked] == sorted((p.score for p in ranked), reverse=True)
     assert rerank("?", [], reader) == []
@@ -112,7 +112,7 @@ def test_code_in_the_folder_is_not_run(tmp_path: Path) -> None:
 
 
 def test_a_model_that_sorts_into_classes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="3 scores"):
+    with pytest.raises(ModelError, match="3 outputs"):
         Reranker(cross_encoder(tmp_path, labels=3))
 
 

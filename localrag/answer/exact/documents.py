@@ -151,12 +151,12 @@ def _heading(task: DocumentList, count: int, total: int) -> str:
         }[task.order, task.descending]  # fmt: skip
         kind = filters.described(Filter(types=task.types))
         by = ", by characters" if task.order == "length" else ""
-        return f"The {which} of {plural(count, 'document')}{f' that {kind}' if kind else ''}{by}:"
+        return f"The {which} of {plural(count, 'document')}{f' {kind}' if kind else ''}{by}:"
     if task.within:
         return f"{plural(count, 'document')} of the name “{task.within}”:"
     narrowed = filters.described(Filter(types=task.types, since=task.since, until=task.until))
     if narrowed:
-        return f"Documents that {narrowed}: {f'{count:,}' if count else 'none'} of {total:,}."
+        return f"Documents {narrowed}: {f'{count:,}' if count else 'none'} of {total:,}."
     return f"There {'is' if count == 1 else 'are'} {plural(count, 'document')}."
 
 

@@ -91,7 +91,7 @@ def _about(session: Session, answers: list[Answer]) -> Iterable[str]:
     models = list(dict.fromkeys(answer.model for answer in answers if answer.model))
     yield f"Begun {session.created}. Libraries: {', '.join(session.libraries) or 'none'}."
     if session.only:
-        yield f"Asked only of documents that {filters.described(session.only)}."
+        yield f"Asked only of documents {filters.described(session.only)}."
     if models:
         yield f"Answered by {', '.join(models)} with localrag, which checked every quote against the documents."
     if session.origin:

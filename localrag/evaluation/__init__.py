@@ -1,7 +1,6 @@
 """Measure retrieval and answers on questions with known answers.
 
-datasets.py   questions from a file or a BEIR folder, samples of them, their documents in a library
-libraries.py  the libraries that a dataset's documents are ingested into
+datasets.py   questions from a file, samples of them, the library kept for their documents
 metrics.py    words, numbers, rankings, intervals (pure)
 runs.py       results as JSON lines, so that an interrupted run continues
 retrieval.py  are the right document, page and text among the passages found?
@@ -10,4 +9,7 @@ baselines.py  one plain prompt, and the question alone
 judge.py      free text graded by code or a model, with kappa against labels
 arena.py      ways of answering compared on the same questions
 drafting.py   questions drafted from a person's own documents
+
+Measuring a model for `localrag calibrate`: calibration_run.py asks, needles.py hides facts in text, effective_length.py
+and answer_threshold.py make one figure each.
 """

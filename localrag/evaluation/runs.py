@@ -53,6 +53,10 @@ class Run:
             if "id" in row and "digest" in row:
                 self._rows[str(row["id"]), str(row["digest"])] = row
 
+    @property
+    def rows(self) -> list[Row]:
+        return list(self._rows.values())
+
     def done(self, question: Question) -> Row | None:
         """Return the result of a question if there is one."""
         return self._rows.get((question.id, question.digest))

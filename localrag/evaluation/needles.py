@@ -1,37 +1,41 @@
-"""Made-up facts hidden in real text, and what is asked about them (pure).
+"""Invented facts hidden in real text, and questions about them (pure).
 
-Every fact comes with a near miss: the same said of a name that differs by its ending, with another value. Both are
-asked about, once in the words of the text and once in others, and some pairs together. Names, codes and amounts are
-invented, so nothing but the text can tell them, and an answer is right when it holds the value and not the near miss's:
-no model judges.
+Every fact has a near miss: the same statement about a name with another ending, with another value. Both are asked
+about, once in the words of the text and once in others, and some pairs together. An answer is right if it has the value
+and not that of the near miss; no model judges.
 
-Facts stand at fixed places of one long text. A shorter text is its beginning, so what a model has read of it serves the
-longer one, and all lengths together cost one reading of the longest. The method is that of the needle in a haystack
-(Kamradt 2023) with RULER's several needles and hard distractors (Hsieh et al. 2024) and, after NoLiMa (Modarressi et
-al. 2025), questions that share only the name with their needle.
-
-Limit: the facts are English, and stand out a little in text of another language or kind.
+A shorter text is the beginning of the longest, so the prompt cache reads each part once. The method is the needle in a
+haystack (Kamradt 2023) with RULER's several needles and hard distractors (Hsieh et al. 2024), and questions that share
+only the name with the needle, after NoLiMa (Modarressi et al. 2025). Limit: the facts are English.
 """
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
+
+from localrag.errors import NotFoundError
+from localrag.store.library import Library
+from localrag.store.sentences import sentences
 
 Way = Literal["words", "other words", "two facts"]
 WAYS: tuple[Way, ...] = ("words", "other words", "two facts")
 _Value = Literal["code", "amount", "count", "person"]
+_MAX_SENTENCE = 600  # characters; longer ones are tables or lists
+_MIN_REPEATED = 20  # characters; shorter sentences may occur twice ("Yes.", "5.")
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How a fact is said, asked in its own words, in others, and of two names at once."""
+    """A statement of a fact, and questions in its words, in other words, and about two names at once."""
 
     value: _Value
-    said: str
+    statement: str
     words: str
     others: str
     two: str
@@ -64,20 +68,9 @@ _FORMS = (
     _Form("person", "The keys to the {} vault are kept by {}.", "Who keeps the keys to the {} vault?",
           "Who holds what is needed to unlock the {} strongroom?",
           "Who keeps the keys to the {} vault, and who those to the {} vault?"),
-    _Form("code", "The insurance policy of the vessel {} has the number {}.",
-          "Which number has the insurance policy of the vessel {}?",
-          "By which identifier does the cover for the ship {} go?",
-          "Which numbers have the insurance policies of the vessel {} and of the vessel {}?"),
     _Form("count", "The {} plant employs {} people.", "How many people does the {} plant employ?",
           "How large is the workforce of the {} factory?",
           "How many people do the {} plant and the {} plant employ?"),
-    _Form("amount", "The deductible in the {} claim was fixed at {} dollars.",
-          "At how many dollars was the deductible in the {} claim fixed?",
-          "Which part of the loss must the insured bear in the {} case?",
-          "At how many dollars were the deductibles in the {} claim and in the {} claim fixed?"),
-    _Form("person", "The audit of the {} fund was signed by {}.", "Who signed the audit of the {} fund?",
-          "Whose name stands under the review of the accounts of {}?",
-          "Who signed the audit of the {} fund, and who that of the {} fund?"),
 )  # fmt: skip
 
 _STEMS = (
@@ -98,7 +91,7 @@ _LAST = (
 
 @dataclass(frozen=True, slots=True)
 class Needle:
-    """A fact in the text: its first character and the one behind its last, and the tokens before it."""
+    """A fact in the text: its half-open offsets, and the number of tokens before it."""
 
     number: int
     name: str
@@ -109,10 +102,10 @@ class Needle:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question about a text of `length` tokens. `near` is the value of the near miss, "" where both are asked.
+class NeedleQuestion:
+    """A question about a text of `length` tokens; `near` is the value of the near miss, or "" if it asks for both.
 
-    `depth` is which part of the text the fact stands in, from 0; None where two were asked that stand apart.
+    `depth` is the part of the text with the fact, from 0; None if it asks for two.
     """
 
     id: str
@@ -126,9 +119,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Haystack:
-    """One text with its needles; those numbered 2n and 2n + 1 are each other's near miss.
+    """One text with its needles; 2n and 2n + 1 are each other's near miss.
 
-    `cuts` gives for each length where the text of that length ends: characters and tokens.
+    `cuts` has the characters and tokens at which the text of each length ends.
     """
 
     text: str
@@ -141,14 +134,14 @@ class Haystack:
     def beginning(self, length: int) -> str:
         return self.text[: self.cuts[length][0]]
 
-    def questions(self, length: int, together: int) -> list[Asked]:
-        """`each` facts of every part of the text in both ways, and of `together` pairs at once, far ones first."""
+    def questions(self, length: int, together: int) -> list[NeedleQuestion]:
+        """Ask about `each` facts of every part in both ways, and about `together` pairs, the most distant first."""
         end, tokens = self.cuts[length]
         inside = [needle for needle in self.needles if needle.end <= end]
         asked = []
         for depth in range(self.bins):
             here = [needle for needle in inside if min(needle.tokens * self.bins // tokens, self.bins - 1) == depth]
-            # Evenly over the part; of a longer text more of them stand in its first part than are asked.
+            # Spread them evenly: a longer text has more in its first part than are asked for.
             step = max(1.0, len(here) / self.each)
             chosen = [here[int(i * step)] for i in range(min(self.each, len(here)))]
             asked += [self._one(needle, way, length, depth) for needle in chosen for way in WAYS[:2]]
@@ -157,30 +150,26 @@ class Haystack:
                  if {a.number, b.number} <= there]  # fmt: skip
         pairs.sort(key=lambda pair: -abs(pair[0].tokens - pair[1].tokens))
         asked += [self._two(a, b, length) for a, b in pairs[:together]]
-        random.Random(length).shuffle(asked)  # so that those asked before a stop are a fair sample
+        random.Random(length).shuffle(asked)  # so that those before an interruption are a fair sample
         return asked
 
-    def _one(self, needle: Needle, way: Way, length: int, depth: int) -> Asked:
+    def _one(self, needle: Needle, way: Way, length: int, depth: int) -> NeedleQuestion:
         form = _FORMS[self.forms[needle.number // 2]]
         question = (form.words if way == "words" else form.others).format(needle.name)
         near = self.needles[needle.number ^ 1].value
-        return Asked(f"{length}/{needle.number}/{way}", way, length, depth, question, (needle.value,), near)
+        return NeedleQuestion(f"{length}/{needle.number}/{way}", way, length, depth, question, (needle.value,), near)
 
-    def _two(self, a: Needle, b: Needle, length: int) -> Asked:
+    def _two(self, a: Needle, b: Needle, length: int) -> NeedleQuestion:
         question = _FORMS[self.forms[a.number // 2]].two.format(a.name, b.name)
-        return Asked(f"{length}/{a.number}/two facts", "two facts", length, None, question, (a.value, b.value), "")
+        name = f"{length}/{a.number}/two facts"
+        return NeedleQuestion(name, "two facts", length, None, question, (a.value, b.value), "")
 
 
 def haystack(
     filler: Sequence[str], lengths: Sequence[int], count: Callable[[str], int], *, bins: int = 5, each: int = 2,
     seed: int = 0,
 ) -> Haystack:  # fmt: skip
-    """Hide needles in a text so that at every length each of `bins` parts holds at least `each` of them.
-
-    Args:
-        filler: sentences in order, each with the white space behind it; those behind the longest length are not used.
-        lengths: in tokens, ascending.
-        count: tokens of a text.
+    """Hide needles so that at every length (ascending) each of `bins` parts holds at least `each` of them.
 
     Raises:
         ValueError: the filler is shorter than the longest length.
@@ -201,7 +190,7 @@ def haystack(
             _, number = waiting.pop(0)
             name, value, said = facts[number]
             needles.append(Needle(number, name, value, characters, characters + len(said), tokens))
-            said += _space_behind(text)
+            said += _space_after(text)
             text.append(said)
             characters, tokens = characters + len(said), tokens + count(said)
         while ends and tokens + size > ends[0]:
@@ -217,7 +206,7 @@ def haystack(
 
 
 def _places(lengths: Sequence[int], bins: int, each: int) -> list[int]:
-    """Where needles stand, in tokens from the beginning: what a shorter text holds counts in the longer ones."""
+    """Return the positions of needles in tokens; those of a shorter text count in the longer ones."""
     places: list[int] = []
     before = 0
     for length in lengths:
@@ -235,7 +224,7 @@ def _places(lengths: Sequence[int], bins: int, each: int) -> list[int]:
 
 
 def _paired(places: Sequence[int], lengths: Sequence[int]) -> list[int]:
-    """A number for each place: near misses (2n, 2n + 1) stand apart, in the shortest text that holds either."""
+    """Number the positions so that near misses (2n, 2n + 1) are apart, in the shortest text that holds either."""
     numbers: list[int] = []
     before = 0
     for length in lengths:
@@ -247,7 +236,7 @@ def _paired(places: Sequence[int], lengths: Sequence[int]) -> list[int]:
 
 
 def _facts(forms: Sequence[int], filler: str, rng: random.Random) -> list[tuple[str, str, str]]:
-    """Name, value and sentence of each needle; none of the names stands in the filler."""
+    """Return name, value and sentence of each needle; no name occurs in the filler."""
     stems = [stem for stem in _STEMS if stem.casefold() not in filler] or list(_STEMS)
     rng.shuffle(stems)
     people = [f"{first} {last}" for first, last in zip(_FIRST, rng.sample(_LAST, len(_LAST)), strict=True)]
@@ -256,7 +245,7 @@ def _facts(forms: Sequence[int], filler: str, rng: random.Random) -> list[tuple[
     taken: set[str] = set()
     for i, form in enumerate(forms):
         stem, again = stems[i % len(stems)], i // len(stems)
-        endings = random.Random(stem).sample(_ENDINGS, len(_ENDINGS))  # a stem met again takes its next two
+        endings = random.Random(stem).sample(_ENDINGS, len(_ENDINGS))  # a stem used again takes the next two
         start = 2 * again % len(endings)
         for ending in endings[start : start + 2]:
             name = stem + ending
@@ -264,7 +253,7 @@ def _facts(forms: Sequence[int], filler: str, rng: random.Random) -> list[tuple[
             while not value or value in taken:
                 value = _value(_FORMS[form].value, rng)
             taken.add(value)
-            facts.append((name, value, _FORMS[form].said.format(name, value)))
+            facts.append((name, value, _FORMS[form].statement.format(name, value)))
     return facts
 
 
@@ -278,17 +267,71 @@ def _value(kind: _Value, rng: random.Random) -> str:
     return str(rng.randrange(113, 989))
 
 
-def _space_behind(text: Sequence[str]) -> str:
-    """The white space that the sentence before ends with, so that a needle keeps to the layout around it."""
+def _space_after(text: Sequence[str]) -> str:
+    """Return the white space at the end of the previous sentence, to keep the layout."""
     last = text[-1] if text else ""
     return last[len(last.rstrip()) :] or " "
+
+
+# --- the text ------
+
+
+@dataclass(frozen=True, slots=True)
+class Filler:
+    """Sentences in order, each with the white space after it; `digest` identifies the text."""
+
+    sentences: tuple[str, ...]
+    tokens: int
+    source: str
+    digest: str
+
+
+def gather(texts: Iterable[str], tokens: int, count: Callable[[str], int], source: str) -> Filler:
+    """Return sentences of this many tokens, or as many as there are, none of them twice.
+
+    A text that repeats itself is easier than a real one.
+
+    Raises:
+        NotFoundError: there is no text at all.
+    """
+    taken: list[str] = []
+    seen: set[str] = set()
+    have = 0
+    for text in texts:
+        for sentence in _pieces(text):
+            words = " ".join(sentence.split()).casefold()
+            if have >= tokens or (len(words) >= _MIN_REPEATED and words in seen):
+                continue
+            seen.add(words)
+            taken.append(sentence)
+            have += count(sentence)
+        if have >= tokens:
+            break
+    if not taken:
+        raise NotFoundError(f"there is no text in {source}", "Name a library with more text: --library NAME")
+    digest = hashlib.sha256("".join(taken).encode("utf-8", "replace")).hexdigest()[:16]
+    return Filler(tuple(taken), have, source, digest)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    starts = [start for start, _ in sentences(text)]
+    for start, after in pairwise([*starts, len(text)]):
+        piece = text[start:after]
+        if len(piece) <= _MAX_SENTENCE:
+            yield piece if piece[-1:].isspace() else piece + "\n\n"
+
+
+def of_library(library: Library) -> Iterator[str]:
+    """Yield the text of each document of a library, in order of their paths."""
+    for document in library.documents():
+        yield "\n\n".join(page.text for page in library.pages(document.id))
 
 
 # --- judging ------------------------------------------------------------------------------------------------
 
 
-def judge(answer: str, asked: Asked) -> Literal["right", "near miss", "wrong"]:
-    """Right: it holds every value, in whatever way it is written, and not the near miss's."""
+def judge(answer: str, asked: NeedleQuestion) -> Literal["right", "near miss", "wrong"]:
+    """Return whether an answer has every value, however written, and not that of the near miss."""
     said = _normal(answer)
     if asked.near and _holds(said, asked.near):
         return "near miss"
@@ -300,7 +343,7 @@ def _holds(said: str, value: str) -> bool:
 
 
 def _normal(text: str) -> str:
-    """Without case, and without what stands between the digits and letters of a number or code: “41,730”, “KD-4817”."""
+    """Drop case, and separators in numbers and codes: "41,730", "KD-4817"."""
     text = re.sub(r"(?<=\d)[,.'’\u00a0\u202f ](?=\d{3}\b)", "", text.casefold())
     text = re.sub(r"\b([a-z]{2})[-‐-―\s]?(\d{4})\b", r"\1\2", text)
     return " ".join(text.split())

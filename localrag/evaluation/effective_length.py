@@ -1,15 +1,13 @@
-"""How much text a model can use: from answers right and wrong, by length, to one figure (pure).
+"""From answers by length to one figure: how much text a model can use (pure).
 
-The effective length is the longest measured text up to which the model still finds what it finds in the shortest: the
-lower end of the 90 % interval of the share of right answers, over all depths, is at least 0.55 of the share at the
-shortest length, and at least 0.5. With 24 questions a length passes that loses one answer in ten of a model that finds
-all, and fails that loses one in five. Looking passages up loses about as many by leaving out the right one
-(docs/decisions/0020-ranking.md), so up to that length reading the whole is no worse. A model that finds fewer than two
-in three is not trusted with any length.
+The effective length is the longest measured text in which the model still finds what it finds in the shortest: the
+lower end of the 90 % interval of the share of right answers is at least 0.55 of the share at the shortest length, and
+at least 0.5. With 24 questions a length passes if it loses one answer in ten of a model that finds all, and fails if it
+loses one in five. A search loses about as many by missing the right passage (docs/decisions/0020-ranking.md), so up to
+that length reading the whole document is no worse.
 
-Nothing is read between or beyond the lengths that were measured. A longer text cannot be easier than a shorter one, so
-a length that does better than a shorter one is taken together with it (pool adjacent violators; Ayer et al. 1955).
-Intervals are Wilson's (1927), which hold for small samples and for shares near 0 and 1.
+A longer text cannot be easier, so a length that does better than a shorter one is pooled with it (pool adjacent
+violators; Ayer et al. 1955). Intervals are Wilson's (1927), which hold for small samples and shares near 0 and 1.
 """
 
 from __future__ import annotations
@@ -21,13 +19,13 @@ from dataclasses import dataclass
 KEEPS = 0.55
 FLOOR = 0.5
 _Z = 1.645  # of a two-sided 90 % interval
-# With fewer questions a length says nothing, such as one that was broken off.
-LEAST = 12
+# With fewer questions, such as after an interruption, a length says nothing.
+MIN_ASKED = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Of so many questions asked in a text of `length` tokens, so many were answered right."""
+    """The right answers among the questions asked in a text of `length` tokens."""
 
     length: int
     right: int
@@ -40,9 +38,9 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """The figure. `at_least`: it is the longest length tried. `enough`: the shortest text passes by itself.
+    """The figure. `at_least`: it is the longest length tried. `enough`: the shortest length passes.
 
-    Where it does not, `tokens` is the shortest length all the same, since something has to be asked of some text.
+    If it does not, `tokens` is the shortest length all the same, because something must be asked of some text.
     """
 
     tokens: int
@@ -51,7 +49,7 @@ class Effective:
 
 
 def interval(right: float, asked: float) -> tuple[float, float]:
-    """Wilson's 90 % interval of a share."""
+    """Return Wilson's 90 % interval of a share."""
     if not asked:
         return 0.0, 1.0
     share, square = right / asked, _Z * _Z
@@ -61,7 +59,7 @@ def interval(right: float, asked: float) -> tuple[float, float]:
 
 
 def pooled(tallies: Sequence[Tally]) -> list[Tally]:
-    """The same lengths with shares that never rise: neighbours that would are summed and share their counts."""
+    """Return the lengths with shares that never rise: neighbours that would are pooled."""
     blocks: list[tuple[list[int], int, int]] = []
     for tally in sorted(tallies, key=lambda tally: tally.length):
         block = ([tally.length], tally.right, tally.asked)
@@ -73,8 +71,8 @@ def pooled(tallies: Sequence[Tally]) -> list[Tally]:
 
 
 def effective(tallies: Sequence[Tally]) -> Effective | None:
-    """The effective length; None where no length has enough questions."""
-    rows = pooled([tally for tally in tallies if tally.asked >= LEAST])
+    """Return the effective length, or None if no length has enough questions."""
+    rows = pooled([tally for tally in tallies if tally.asked >= MIN_ASKED])
     if not rows:
         return None
     needed = max(FLOOR, KEEPS * rows[0].share)

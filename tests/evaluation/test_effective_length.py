@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.evaluation.calibrate.effective import LEAST, Effective, Tally, effective, interval, pooled
+from localrag.evaluation.effective_length import MIN_ASKED, Effective, Tally, effective, interval, pooled
 
 
 def _tallies(*rights: int, asked: int = 24) -> list[Tally]:
@@ -50,7 +50,7 @@ def test_a_model_that_misses_too_much_of_the_shortest_text_is_not_trusted() -> N
 
 
 def test_few_questions_say_nothing() -> None:
-    assert effective([Tally(1000, LEAST - 1, LEAST - 1)]) is None
+    assert effective([Tally(1000, MIN_ASKED - 1, MIN_ASKED - 1)]) is None
     broken_off = [*_tallies(24, 24), Tally(4000, 3, 3)]
     assert effective(broken_off) == Effective(2000, True, True)
     assert effective([]) is None

@@ -1,0 +1,242 @@
+"""Measure a model on this machine: in how long a text it finds facts, how fast it is, and when it should answer.
+
+Each answer is on the disk before the next question, so an interrupted run continues; only figures are kept, never text.
+Prompts are those of `read`, answers are greedy and short. Speeds come from the same readings, so other work on the
+machine makes them worse; what is found stays the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from localrag.answer import prompts
+from localrag.evaluation import answer_threshold, needles
+from localrag.evaluation.datasets import Question
+from localrag.evaluation.effective_length import Effective, Tally, effective, interval
+from localrag.evaluation.needles import Filler, NeedleQuestion
+from localrag.evaluation.runs import Row, Run
+from localrag.events import PromptRead
+from localrag.llm import calibration
+from localrag.llm.calibration import Calibration
+from localrag.llm.generation import Completed, Generator, Weighed
+from localrag.types import Message
+
+_NAME = "papers.txt"
+_MAX_ANSWER, _MAX_ANSWER_OF_TWO = 32, 56  # tokens
+_MIN_SAMPLE = 128  # fewer tokens read at once say little about speed
+ROOM = 400  # tokens of the window for rules, question and answer
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is asked: lengths in tokens, parts of a text, facts in each, and pairs of facts."""
+
+    lengths: tuple[int, ...]
+    bins: int = 5
+    each: int = 2
+    together: int = 4
+    seed: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Progress within one part."""
+
+    done: int
+    total: int
+    about: str
+
+
+def results_of(path: Path | None, weights: str, build: str, filler: Filler, scope: Scope) -> tuple[Run, Run]:
+    """Return the kept results of both parts: the threshold depends on the model, needles on text and scope too."""
+    model = {"weights": weights, "build": build, "version": 2}
+    return (
+        Run(path, {**model, "part": "threshold"}),
+        Run(path, {**model, "part": "needles", "filler": filler.digest, **asdict(scope)}),
+    )
+
+
+def _step(name: str) -> Question:
+    return Question(name, "", "", "")
+
+
+# --- asking -------------------------------------------------------------------------------------------------
+
+
+def ask_threshold(model: Generator, results: Run, stop: Stop) -> Iterator[Step]:
+    """Weigh whether each text of `answer_threshold.py` holds the answer."""
+    tasks = list(answer_threshold.tasks())
+    for number, task in enumerate(tasks, 1):
+        if results.done(_step(task.id)) is None:
+            messages = prompts.check_prompt(prompts.documents_prompt(task.question, [task.document]))
+            weighed = [event for event in model.weigh(messages, prompts.CHECK_OPTIONS, stop=stop)
+                       if isinstance(event, Weighed) and event.shares]  # fmt: skip
+            if not weighed:
+                return
+            results.add(_step(task.id), {"share": round(weighed[-1].shares[0], 3)})
+        yield Step(number, len(tasks), "whether a text holds the answer")
+
+
+def find_needles(
+    model: Generator, filler: Filler, scope: Scope, results: Run, stop: Stop,
+    seconds_left: Callable[[], float] = lambda: float("inf"),
+) -> Iterator[Step]:  # fmt: skip
+    """Ask for the hidden facts, from the shortest length to the longest that can be read in the time left."""
+    hay = needles.haystack(
+        filler.sentences, scope.lengths, model.count, bins=scope.bins, each=scope.each, seed=scope.seed
+    )
+    asked = {length: hay.questions(length, scope.together) for length in scope.lengths}
+    done, total = 0, sum(map(len, asked.values()))
+    for length in scope.lengths:
+        missing = [one for one in asked[length] if results.done(_step(one.id)) is None]
+        done += len(asked[length]) - len(missing)
+        if not missing:
+            yield Step(done, total, f"{length:,} tokens")
+        speed = calibration.fit(_readings(results))
+        known = Calibration() if speed is None else Calibration(speed[0], read_slowing=speed[1])
+        if missing and (known.seconds_to_read(length) or 0.0) > seconds_left():
+            return
+        for one in missing:
+            if not _ask(model, hay.beginning(length), one, results, stop):
+                return
+            done += 1
+            yield Step(done, total, f"{length:,} tokens")
+
+
+def _ask(model: Generator, text: str, one: NeedleQuestion, results: Run, stop: Stop) -> bool:
+    """Ask one question and keep the result; return False if it was stopped."""
+    limit = _MAX_ANSWER_OF_TWO if one.way == "two facts" else _MAX_ANSWER
+    answer = _answer(model, prompts.documents_prompt(one.question, [(_NAME, text)]), limit, stop)
+    if answer is None:
+        return False
+    results.add(_step(one.id), {
+        "length": one.length, "depth": one.depth, "way": one.way, "verdict": needles.judge(answer.text, one),
+        "read": answer.read, "write": [answer.after, answer.written, round(answer.seconds, 3)],
+    })  # fmt: skip
+    return True
+
+
+@dataclass(slots=True)
+class _Answer:
+    """An answer and its times; `read` has (tokens before, tokens, seconds)."""
+
+    text: str = ""
+    read: list[list[float]] = field(default_factory=list)
+    after: int = 0
+    written: int = 0
+    seconds: float = 0.0
+
+
+def _answer(model: Generator, messages: Sequence[Message], limit: int, stop: Stop) -> _Answer | None:
+    """Return the answer, or None if it was stopped. A reading lasts from one progress event to the next."""
+    answer = _Answer()
+    before, began = None, 0.0
+    for event in model.generate(messages, max_tokens=limit, stop=stop):
+        now = time.monotonic()
+        if isinstance(event, PromptRead):
+            if before is not None and event.done - before >= _MIN_SAMPLE:
+                answer.read.append([before, event.done - before, round(now - began, 3)])
+            before, began, answer.after = event.done, now, event.total
+        elif isinstance(event, Completed):
+            if event.ended == "stopped":
+                return None
+            answer.text, answer.written, answer.seconds = event.text, event.usage.generated, event.answer_seconds
+    return answer
+
+
+def warm_up(model: Generator, stop: Stop = lambda: False) -> None:
+    """Load the weights into memory before anything is timed: their first use reads them from the disk."""
+    _answer(model, [Message("user", "Say yes.")], 2, stop)
+
+
+# --- figures ------------------------------------------------------------------------------------------------
+
+
+def tally(rows: Sequence[Row], length: int, *, depth: int | None = None, way: str | None = None) -> Tally:
+    """Count right answers at a length, in one part of the text or of one kind of question."""
+    own = [
+        row for row in rows
+        if row["length"] == length and (depth is None or row["depth"] == depth) and (way is None or row["way"] == way)
+    ]  # fmt: skip
+    return Tally(length, sum(row["verdict"] == "right" for row in own), len(own))
+
+
+def effective_of(results: Run, scope: Scope) -> Effective | None:
+    """Return the effective length measured so far, or None if that is too little."""
+    return effective([tally(results.rows, length) for length in scope.lengths])
+
+
+def measured(threshold: Run, found: Run, scope: Scope, known: Calibration, weights: str, build: str) -> Calibration:
+    """Return what was measured, and for the rest what was known before."""
+    values: dict[str, Any] = asdict(known)
+    about = {"weights": weights, "build": build, "measured": date.today().isoformat()}
+    answer_from = answer_threshold.threshold({str(row["id"]): float(row["share"]) for row in threshold.rows})
+    if answer_from is not None:
+        values |= {"answer_from": answer_from, **about}
+    writings = [
+        calibration.writing_sample(after, tokens, seconds)
+        for after, tokens, seconds in (row["write"] for row in found.rows)
+        if tokens >= 4
+    ]
+    for name, speed in (("read", calibration.fit(_readings(found))), ("write", calibration.fit(writings))):
+        if speed is not None:
+            values[f"{name}_speed"], values[f"{name}_slowing"] = speed
+    if (length := effective_of(found, scope)) is not None:
+        values |= {"effective_tokens": length.tokens, "at_least": length.at_least, "calibrated": True, **about}
+    return Calibration(**values)
+
+
+def _readings(results: Run) -> list[tuple[float, float, float]]:
+    return [
+        calibration.reading_sample(int(after), int(tokens), seconds)
+        for row in results.rows
+        for after, tokens, seconds in row["read"]
+    ]
+
+
+def report(found: Run, scope: Scope, known: Calibration) -> dict[str, Any]:
+    """Return everything as plain values, for `--json` and the tables."""
+    rows, effective_length = found.rows, effective_of(found, scope)
+    verdicts = [row["verdict"] for row in rows]
+    return {
+        "lengths": [_length(rows, scope, length) for length in scope.lengths if tally(rows, length).asked],
+        "near_misses": verdicts.count("near miss"),
+        "wrong": len(verdicts) - verdicts.count("right"),
+        "effective": None if effective_length is None else asdict(effective_length),
+        "speed": _speed(known, scope),
+        "answer_from": known.answer_from,
+    }
+
+
+def _length(rows: Sequence[Row], scope: Scope, length: int) -> dict[str, Any]:
+    whole = tally(rows, length)
+    low, high = interval(whole.right, whole.asked)
+    depths = [tally(rows, length, depth=depth) for depth in range(scope.bins)]
+    ways = {way: tally(rows, length, way=way) for way in needles.WAYS}
+    return {
+        "right": whole.right, "asked": whole.asked, "length": length, "low": round(low, 3), "high": round(high, 3),
+        "depths": [{"right": one.right, "asked": one.asked} for one in depths],
+        "questions": {way: {"right": one.right, "asked": one.asked} for way, one in ways.items()},
+    }  # fmt: skip
+
+
+def _speed(known: Calibration, scope: Scope) -> dict[str, Any] | None:
+    if not known.read_speed or not known.write_speed:
+        return None
+    return {
+        "read_speed": known.read_speed, "read_slowing": known.read_slowing,
+        "write_speed": known.write_speed, "write_slowing": known.write_slowing,
+        "lengths": [
+            {
+                "length": length, "seconds_to_read": round(known.seconds_to_read(length) or 0.0, 1),
+                "written_per_second": round(1 / (known.seconds_to_write(1, length) or 1.0), 1),
+            }
+            for length in scope.lengths
+        ],
+    }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The few names that people import, and that the command line itself uses.
+"""The public functions and classes, which the command line uses too.
 
     library = localrag.open_library("contracts")
     library.ingest(Path("./contracts"))
@@ -7,7 +7,7 @@
     for event in asking: ...
     asking.answer
 
-Nothing here confines the process; call `localrag.security.offline.confine()` first.
+Nothing here confines the process: call `localrag.offline.confine()` first.
 """
 
 from __future__ import annotations
@@ -46,17 +46,18 @@ def open_library(name: str, *, settings: Settings | None = None, create: bool = 
 
     Args:
         name: as `localrag libraries` lists it.
-        settings: else those of the files and variables.
-        create: do not ask for it to be there; the first `ingest` makes it.
+        settings: by default, those of the settings files and variables.
+        create: the library need not exist; the first `ingest` creates it.
 
     Raises:
-        NotFoundError: there is none of this name.
+        NotFoundError: it does not exist.
+        LibraryError: others may have made or changed it, or it is damaged or of another version.
     """
     settings = settings or load_settings()
-    retention.keep_to(settings)
+    retention.apply(settings)
     library = Library(check_name(name), settings)
     if not create:
-        library._storage()  # raises where there is none
+        library._storage()  # raises if it does not exist
     elif (settings.indexes_dir / name).exists():
         check_trusted(settings, name)
     else:
@@ -65,7 +66,7 @@ def open_library(name: str, *, settings: Settings | None = None, create: bool = 
 
 
 def library_names(settings: Settings | None = None) -> list[str]:
-    """Names of all libraries, in order."""
+    """Names of all libraries, sorted."""
     return names.library_names((settings or load_settings()).indexes_dir)
 
 
@@ -75,10 +76,10 @@ def find_library(path: Path, settings: Settings | None = None) -> str | None:
 
 
 def name_for(path: Path, settings: Settings | None = None) -> str:
-    """The library's name for a folder: the one that has it, else the folder's own.
+    """The library's name for a folder: the one it was read into, else the folder's own name.
 
     Raises:
-        UsageError: another folder's library has that name already.
+        UsageError: another folder's library has that name.
     """
     return names.name_for(path, settings or load_settings())
 
@@ -103,22 +104,19 @@ def ask(
 ) -> Asking:
     """Ask a question; iterate over the events, then take `.answer`. See `Assistant.ask` for arguments and errors.
 
-    What the question is narrowed to, all of which must fit (`Library.search` takes the same):
-
     Args:
-        documents: globs over document paths, of which one must fit.
-        folder: a folder within the libraries, or on the disk.
-        types: "pdf", "mail", "sheet" ... or suffixes such as "docx".
-        since: the first year, month or day (ISO 8601): "2023", "2023-06", "2023-06-30".
-        until: the last.
-        sender: a part of the name of an author or sender, whatever its case.
-        pages: the first and the last page that are looked at; None as the last stands for the end.
-
-    `think` and `votes` override the settings of these names.
+        documents: globs; only documents whose path matches one of them.
+        folder: only documents in this folder of the libraries or the disk.
+        types: only these types: "pdf", "mail", "sheet" ... or suffixes such as "docx".
+        since: only documents from this year, month or day on (ISO 8601): "2023", "2023-06", "2023-06-30".
+        until: only documents up to this one.
+        sender: only documents with this part of a name, in any case, in their author or sender.
+        pages: only from the first to the last of these pages, None for the end.
+        think, votes: override the settings of these names.
     """
     only = filters.checked(documents, folder, types, since, until, sender, pages)
     settings = (settings or load_settings()).with_options(think=think, votes=votes)
-    retention.keep_to(settings)
+    retention.apply(settings)
     assistant = Assistant(settings)
     return Asking(
         assistant,
@@ -134,7 +132,7 @@ def ask(
 
 
 class Asking:
-    """An answer under way: an iterator of events."""
+    """An answer under way: an iterator over its events."""
 
     def __init__(self, assistant: Assistant, arguments: dict[str, Any]) -> None:
         self._assistant = assistant
@@ -157,14 +155,14 @@ class Asking:
         return event
 
     def stop(self) -> None:
-        """End the answer; what there is of it still comes as `Answered`."""
+        """End the answer; the part that exists still comes as `Answered`."""
         self._stopped = True
 
     def until_interrupted(self) -> Iterator[Event]:
-        """The events, where Ctrl-C stops the answer as `stop` does; a second Ctrl-C is raised.
+        """The events; Ctrl-C stops the answer like `stop`, and a second Ctrl-C is raised.
 
-        A KeyboardInterrupt in the middle of native code would end the generator and lose what was written, so the
-        signal only sets the flag that the model polls. Call from the main thread.
+        A KeyboardInterrupt inside native code would end the generator and lose the answer, so the signal only sets the
+        flag that the model polls. Call from the main thread.
         """
         import signal
 
@@ -182,16 +180,16 @@ class Asking:
 
     @property
     def answer(self) -> Answer:
-        """The whole answer; runs through the remaining events where there are any."""
+        """The whole answer, after any remaining events."""
         for _ in self:
             pass
         if self._answer is None:
-            raise UsageError("there is no answer", "An earlier error ended it.")
+            raise UsageError("there is no answer", "An earlier error ended the question.")
         return self._answer
 
 
 class Library:
-    """A library by name: search it, bring it level with a folder, look at what it holds."""
+    """A library: search it, ingest folders into it, look at its documents, change and delete it."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         audit.record_refusals(settings.audit_file)
@@ -213,14 +211,14 @@ class Library:
             self._assistant.close()
             self._assistant = None
 
-    # --- looking --------------------------------------------------------------------------------------------
+    # --- reading --------------------------------------------------------------------------------------------
 
     def search(
         self, question: str, k: int = 10, documents: Sequence[str] | None = None, *, folder: str | None = None,
         types: Sequence[str] | None = None, since: str | None = None, until: str | None = None,
         sender: str | None = None, pages: Pages | None = None,
     ) -> list[Passage]:  # fmt: skip
-        """The k best passages, best first; narrowed as `ask` is."""
+        """The k best passages, best first; filters as of `ask`."""
         only = filters.checked(documents, folder, types, since, until, sender, pages)
         self._storage()
         assert self._assistant is not None
@@ -233,11 +231,11 @@ class Library:
         return self._storage().roots()
 
     def failures(self) -> list[Failure]:
-        """What could not be read at the last ingest of each folder, and why."""
+        """What could not be read in the last ingest of each folder, and why."""
         return self._storage().failures()
 
     def page(self, document: str, page: int | None = None) -> tuple[Document, Page]:
-        """A document and one stored page of it (its whole text where it has no pages); that it was shown is recorded.
+        """A document and one of its pages (its whole text if it has no pages), to be shown; records that it was.
 
         Raises:
             NotFoundError: no such document or page.
@@ -248,14 +246,14 @@ class Library:
         return found, stored
 
     def find_page(self, document: str, page: int | None = None) -> tuple[Document, Page]:
-        """The same for who does not show it.
+        """The same without recording it.
 
         Raises:
             NotFoundError: no such document or page.
         """
         storage = self._storage()
         found = storage.document(document)
-        # Nearly always the n-th; a long document need not be read whole for one page of it.
+        # Page n is nearly always the n-th, so that a long document need not be read whole.
         if page is not None and (likely := storage.page(found.id, page - 1)) and likely.number == page:
             return found, likely
         pages = storage.pages(found.id)
@@ -266,19 +264,19 @@ class Library:
                 return found, candidate
         if not found.paged:
             raise NotFoundError(f"{found.path!r} has no pages", "Leave out --page to see its whole text.")
-        wanted = "no page was named" if page is None else f"there is no page {page}"
-        raise NotFoundError(f"{wanted} in {found.path!r}", f"Its pages run from 1 to {len(pages)}: --page N.")
+        wanted = "no page was given" if page is None else f"there is no page {page}"
+        raise NotFoundError(f"{wanted} in {found.path!r}", f"It has {len(pages)} pages: --page N.")
 
     def stored_file(self, document: Document) -> StoredFile | None:
-        """The file that a document was read from, as it was then."""
+        """The file that a document was read from, as it was at the time."""
         return self._storage().files(document.root).get(document.file or document.path)
 
     def page_text(self, document: str, page: int | None = None) -> str:
-        """The stored text that a citation's offsets count in."""
+        """The stored text to which a citation's offsets refer."""
         return self.page(document, page)[1].text
 
     def status(self) -> dict[str, Any]:
-        """Counts, roots, embedder, failures, skipped pages and sizes, as plain values."""
+        """Counts, roots, embedder, failures, skipped pages and sizes, ready for JSON."""
         storage = self._storage()
         documents = storage.documents()
         index = storage.index_facts()
@@ -315,7 +313,7 @@ class Library:
         }  # fmt: skip
 
     def digest(self) -> str:
-        """A digest of what answers can rest on; the same while no document and no instruction changes."""
+        """A digest that changes if any document or the instructions change."""
         return self._storage().digest()
 
     # --- changing -------------------------------------------------------------------------------------------
@@ -336,26 +334,26 @@ class Library:
         progress: Callable[[IngestProgress], None] | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> IngestReport:
-        """Read what is new or changed in a folder (or one file), drop what is gone.
+        """Read what is new or changed in a folder (or one file), and remove what is gone.
 
         Args:
             path: the folder; a library may have several.
-            prune: drop what is gone also where that is everything, or more than a fifth of the files.
-            include_forgotten: let back in what was forgotten, now and later.
-            leave_out: files, by their resolved paths, that are no documents.
-            moved_from: this folder was known under that path; what was read of it stays.
+            prune: remove what is gone even if that is everything, or more than a fifth of the files.
+            include_forgotten: read forgotten documents again, now and later.
+            leave_out: resolved paths of files that are not documents.
+            moved_from: the folder's former path; what was read of it stays.
             passwords: tried in turn on encrypted files.
-            ocr, ocr_languages: see `Settings`; once given, they hold for later runs on this library too.
+            ocr, ocr_languages: see `Settings`; kept for later runs on this library.
             wait: wait for another process that writes to the library, instead of failing.
-            on_wait: told once when waiting begins.
-            progress: told of every step.
-            stop: polled; True ends it with a report of what was done, and the next run goes on.
+            on_wait: called once when waiting begins.
+            progress: called at every step.
+            stop: polled; True ends it with a report of what was done, and the next run resumes.
 
         Raises:
-            NotFoundError: the path is not there.
-            LibraryLocked: another process is writing and `wait` is False.
-            EmbedderMismatch, ModelError, StorageError: see there.
-            PolicyRefused: the policy does not allow the library, its embedder, or the languages.
+            NotFoundError: the path does not exist.
+            LibraryLocked: another process is writing, and `wait` is False.
+            EmbedderMismatch, ModelError, StorageError: from loading the embedder and writing.
+            PolicyRefused: the policy forbids the library, its embedder, or the languages.
         """
         from localrag.ingest import reembed, scan, sync
         from localrag.store.writer import CHUNKING_VERSION, Tombstones
@@ -366,7 +364,7 @@ class Library:
         root, _ = scan.root_of(path)
         if not (self.folder / DATABASE).is_file() and not scan.readable_files(path):
             raise UsageError(
-                f"there is nothing to read in {str(path)!r}", "The types that are read: localrag ingest --help"
+                f"there is nothing to read in {str(path)!r}", "`localrag ingest --help` lists the readable types."
             )
         with sync.writing(self.folder, self.name, wait=wait, on_wait=on_wait):
             storage, embedder = self._for_writing()
@@ -376,7 +374,7 @@ class Library:
                     storage.move_root(moved_from, str(root))
                 storage.remember_reading(ocr, ocr_languages)
                 if include_forgotten and storage.tombstones:
-                    storage.bury(Tombstones.new())
+                    storage.save_tombstones(Tombstones.new())
                 if storage.chunking != str(CHUNKING_VERSION):
                     reembed.renew(storage, embedder(), stop=stop or (lambda: False))
                 report = sync.ingest(
@@ -396,10 +394,10 @@ class Library:
         progress: Callable[[int, int], None] = lambda done, total: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> int:
-        """Make all vectors anew with the default embedder, from the stored text; returns how many passages.
+        """Make new vectors of the stored text with the default embedder; returns the number of passages.
 
         Raises:
-            Cancelled: `stop` said so; the old vectors stay.
+            Cancelled: `stop` returned True; the old vectors stay.
         """
         from localrag.ingest import reembed, sync
         from localrag.store.writer import Editor
@@ -414,11 +412,11 @@ class Library:
 
     @property
     def instructions(self) -> str:
-        """How answers from this library shall be worded; empty where nothing is said."""
+        """How to word answers from this library; empty by default."""
         return self._storage().instructions
 
     def instruct(self, text: str) -> str:
-        """Say how answers from this library shall be worded; an empty text takes it back. Returns what is kept.
+        """Set how to word answers from this library, or reset it with an empty text; returns the stored text.
 
         Raises:
             UsageError: the text is longer than `instructions.MAX_LENGTH`.
@@ -436,12 +434,12 @@ class Library:
         return kept
 
     def forget(self, globs: Sequence[str] | None = None, *, conversations: Conversations = "redact") -> list[str]:
-        """Delete documents (or, without globs, the whole library) for good; returns their paths.
+        """Delete documents for good, or the whole library without globs; returns their paths.
 
         Args:
             globs: over document paths.
-            conversations: of those that hold answers made from them, take these answers out (redact), delete them whole
-                (remove), or leave them. A whole library takes its own with it in any case.
+            conversations: with answers made from these documents: remove the answers (redact), delete the whole
+                conversations (remove), or leave them (keep). A whole library's own conversations are always deleted.
         """
         from localrag.lifecycle import forget
 
@@ -451,7 +449,7 @@ class Library:
         return [document.path for document in documents]
 
     def _for_writing(self) -> tuple[Editor, Callable[[], Embedder]]:
-        """The storage, made where it is missing, and what loads the embedder that belongs to it."""
+        """The library opened for writing, created if missing, and a function that loads its embedder."""
         from localrag.store.writer import Editor
 
         if (self.folder / DATABASE).is_file():

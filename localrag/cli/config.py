@@ -213,7 +213,7 @@ def _report_older() -> None:
     """Say how many conversations the new setting will delete."""
     from localrag.lifecycle import retention
 
-    if count := retention.due(settings.load_settings()):
+    if count := retention.expired(settings.load_settings()):
         what = counted(count, "older conversation")
         click.echo(f"! The next command that opens a library or lists conversations deletes {what}.", err=True)
 

@@ -171,7 +171,7 @@ def keep_to_retention(settings: Settings) -> None:
     if settings.retention_days:
         from localrag.lifecycle import retention
 
-        retention.keep_to(settings)
+        retention.apply(settings)
 
 
 def chosen_libraries(names: Sequence[str], settings: Settings) -> list[str]:

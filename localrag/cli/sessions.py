@@ -55,7 +55,7 @@ def list_command(as_json: bool) -> None:
     from localrag.lifecycle import retention
 
     store, settings = _store(), load_settings()
-    there = [(one, retention.goes_after(one.changed, settings)) for one in store.list()]
+    there = [(one, retention.expiry(one.changed, settings)) for one in store.list()]
     if as_json:
         rows = [_row(one) | {"goes_after": then.isoformat() if then else None} for one, then in there]
         print_json({"conversations": rows, "folder": str(store.folder), "retention_days": settings.retention_days})

@@ -64,7 +64,7 @@ def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> 
 
     words: str | None = None
     file = keys.key_file()
-    continues = encrypt.is_under_way(folder)
+    continues = encrypt.in_progress(folder)
     credential = keys.credential_in(file) if file is not None else None
     passphrase = "" if credential is not None or continues else keys.new_passphrase(name)
 
@@ -86,7 +86,7 @@ def encrypt_first(folder: Path, name: str) -> None:
     from localrag.lifecycle import encrypt
     from localrag.security import storage
 
-    if not encrypt.is_encrypted(folder) or encrypt.is_under_way(folder):
+    if not encrypt.is_encrypted(folder) or encrypt.in_progress(folder):
         storage.make_dir(folder)
         _print_recovery(name, encrypt_library(folder, name, recovery=True, quiet=True))
 
@@ -172,7 +172,7 @@ def add_command(
         words = str(made)
         return keyring.with_credential(key, holder, made)
 
-    encrypt.change(_folder(name), changed)
+    encrypt.change_holders(_folder(name), changed)
     if as_json:
         print_json({"library": name, "added": holder, "recovery_key": words})
     else:
@@ -191,7 +191,7 @@ def remove_command(name: str, holder: str, as_json: bool) -> None:
     """
     from localrag.lifecycle import encrypt
 
-    encrypt.change(_folder(name), lambda keyring, key: keyring.without(holder))
+    encrypt.change_holders(_folder(name), lambda keyring, key: keyring.without(holder))
     if as_json:
         print_json({"library": name, "removed": holder})
     else:
@@ -215,7 +215,7 @@ def rotate_command(name: str, as_json: bool) -> None:
         raise UsageError(f"{name!r} is not encrypted", f"Encrypt it: localrag vault encrypt {name}.")
     keyring = encrypt.keyring_of(folder)
     credential = keys.current_credential(folder, keyring)
-    left = encrypt.left_behind(keyring, credential) if keyring.former is None else ()
+    left = encrypt.holders_to_add_again(keyring, credential) if keyring.former is None else ()
     with ingesting.writing(folder, name), interruptible() as stop:
         _follow(encrypt.rotate(folder, credential, lambda: stop.asked), as_json)
     if as_json:

@@ -1,7 +1,4 @@
-"""What the record of a library says of pages shown, files opened, and ingests.
-
-Recorded first: what cannot be recorded is not shown.
-"""
+"""Audit entries for pages shown, files opened, ingests, and models chosen; a page is shown only once it is recorded."""
 
 from __future__ import annotations
 
@@ -18,10 +15,7 @@ from localrag.types import Document
 
 
 def shown(file: Path, library: str, document: Document, page: int | None, *, opened: bool = False) -> None:
-    """A page of a document was shown or, `opened`, its file was, in the person's own viewer.
-
-    Args:
-        file: the record of the library.
+    """Record that a page was shown, or that the document's file was `opened` in the user's viewer.
 
     Raises:
         StorageError: it cannot be recorded.
@@ -31,7 +25,7 @@ def shown(file: Path, library: str, document: Document, page: int | None, *, ope
 
 
 def ingested(file: Path, report: IngestReport, before: Collection[str], after: Collection[str]) -> None:
-    """A folder was read into a library, which held contents of these hashes before and holds those after.
+    """Record an ingest with the content hashes that the library held before and after it.
 
     Raises:
         StorageError: it cannot be recorded.
@@ -48,14 +42,14 @@ def ingested(file: Path, report: IngestReport, before: Collection[str], after: C
 
 
 def save_setting(name: str, value: Any, environ: Mapping[str, str] | None = None) -> Path:
-    """Write a setting to the person's file, and record it if it chooses a model. Raises as `settings.save`."""
+    """Write a setting to the user's file, and record it if it chooses a model. Raises as `settings.save`."""
     path = settings.save(name, value, storage.write_bytes, environ)
     _record_choice(name, settings.as_text(settings.check(name, value, str(path))), environ)
     return path
 
 
 def unset_setting(name: str, environ: Mapping[str, str] | None = None) -> bool:
-    """Remove a setting from the person's file, and record it if it chose a model. Raises as `settings.unset`."""
+    """Remove a setting from the user's file, and record it if it chose a model. Raises as `settings.unset`."""
     removed = settings.unset(name, storage.write_bytes, environ)
     if removed:
         _record_choice(name, "", environ)

@@ -1,11 +1,11 @@
-"""Documents deleted for good, wherever localrag keeps anything of them.
+"""Delete documents for good.
 
-From text, full text and vectors (one transaction, then the database is compacted, so that no freed page is left), kept
-model states, conversations, and the words of questions where a record keeps them. A tombstone keeps them from coming
-back. The record says that they were deleted, not what they said.
+A forgotten document leaves the text, the full text and the vectors in one transaction, and the database is compacted so
+that no freed page keeps it; it also leaves the prompt cache, conversations, and the questions kept by the audit record.
+A tombstone keeps it from being ingested again. The record says that something was deleted, not what it said.
 
-Limits: what an SSD, a copying file system or a backup keeps is beyond localrag. Conversations of encrypted libraries
-whose key is not here are left alone.
+Limits: SSDs, copying file systems and backups may keep what was deleted, exports are the user's, and conversations of
+encrypted libraries whose key is not here are left alone.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from typing import Literal
 
 from localrag.ingest import sync
 from localrag.llm import prompt_cache
-from localrag.security import audit, sandbox
-from localrag.security import storage as vault
+from localrag.security import audit, sandbox, storage
 from localrag.sessions import store_of
 from localrag.settings import Settings
 from localrag.store.writer import Editor
@@ -30,23 +29,23 @@ Conversations = Literal["redact", "remove", "keep"]
 def forget(
     settings: Settings, name: str, documents: Sequence[Document], *, whole: bool, conversations: Conversations
 ) -> None:
-    """Delete these documents of a library, or the `whole` library.
+    """Delete documents of a library, or the `whole` library.
 
-    Conversations may lie with other libraries: a process that sees one alone (`limits`) leaves them to its parent.
+    A process that may see one library alone leaves the conversations to its parent.
 
     Raises:
-        LibraryError, StorageError: see there.
+        LibraryError, StorageError: from changing the library and its files.
     """
     folder, record = settings.library_dir(name), settings.library_audit_file(name)
     with sync.writing(folder, name):
         if not whole:
-            _take_out(name, folder, documents)
+            _delete_documents(name, folder, documents)
     if conversations != "keep" and not sandbox.is_restricted():
         places = [(name, document.path) for document in documents]
         store_of(settings).forget(places, remove=conversations == "remove")
     if whole:
         ended = asdict(audit.anchor(record)) if record.is_file() else None
-        vault.remove(folder)
+        storage.remove(folder)
         audit.record(settings.audit_file, "forget", name, documents=len(documents), record=ended)
     else:
         hashes = [document.sha256 for document in documents]
@@ -55,22 +54,22 @@ def forget(
         audit.record(record, "forget", name, documents=len(documents), sha256=hashes)
 
 
-def _take_out(name: str, folder: Path, documents: Sequence[Document]) -> None:
-    storage = Editor.open(folder, name)
+def _delete_documents(name: str, folder: Path, documents: Sequence[Document]) -> None:
+    library = Editor.open(folder, name)
     try:
-        # As they are now: an ingest may have read them anew while this waited for its turn.
+        # An ingest may have read them again while this waited for the lock.
         wanted = {(document.root, document.path) for document in documents}
-        found = [document for document in storage.documents() if (document.root, document.path) in wanted]
-        storage.bury(storage.tombstones.add([*documents, *found]))
-        storage.remove(found)
-        storage.compact()
-        prompt_cache.drop_missing(folder, {document.sha256 for document in storage.documents()})
+        found = [document for document in library.documents() if (document.root, document.path) in wanted]
+        library.save_tombstones(library.tombstones.add([*documents, *found]))
+        library.remove(found)
+        library.compact()
+        prompt_cache.drop_missing(folder, {document.sha256 for document in library.documents()})
     finally:
-        storage.close()
+        library.close()
 
 
 def _erase_words(record: Path, hashes: Collection[str]) -> None:
-    """Erase the words of questions that were answered from documents of these contents."""
+    """Erase the words of questions that were answered from documents with these hashes."""
     for entry in audit.entries(record) if record.is_file() else ():
         shown = entry.details.get("shown", ())
         if any(str(place).rpartition("#")[0] in hashes for place in shown):

@@ -1,12 +1,7 @@
-"""Conversations and kept words of questions that go by themselves after a number of days (`retention_days`).
+"""Delete conversations and recorded questions that are older than `retention_days`.
 
-A conversation goes that many days after its last question, with the answers, tables of surveys and drafts in it; words
-that the audit record keeps go that many days after they were written, and leave their marks. It is looked for once a
-day, when a command opens a library or lists conversations; nothing runs in the background. That something went is
-recorded, not what. Conversations of encrypted libraries go without their key: then by when their file was last written.
-
-Limits: a conversation that goes on keeps its old turns. Exports are the person's. What SSDs and backups keep is beyond
-localrag.
+Limits: a conversation that continues keeps its old turns. Exports are the user's; SSDs and backups may keep what was
+deleted. Conversations of encrypted libraries whose key is not here are deleted by the time of their file.
 """
 
 from __future__ import annotations
@@ -17,33 +12,34 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from localrag.security import audit, sandbox, storage
+from localrag.sessions import store_of
 from localrag.settings import Settings
 from localrag.store.names import library_names
 
 
-def keep_to(settings: Settings, now: datetime | None = None) -> int:
-    """Delete what has to go, unless that was done today; returns how many conversations and questions' words went.
+def apply(settings: Settings, now: datetime | None = None) -> int:
+    """Delete conversations and recorded questions older than `retention_days`, once a day; returns how many.
+
+    A conversation's age counts from its last question. Called when a command opens a library or lists conversations;
+    nothing runs in the background.
 
     Args:
-        now: with a time zone; else the clock's.
+        now: with a time zone; the current time if left out.
 
     Raises:
-        StorageError: something cannot be deleted, or that it was cannot be recorded.
+        StorageError: something cannot be deleted or recorded.
     """
     days = settings.retention_days
-    if not days or sandbox.is_restricted():  # who may see one library alone does nothing about all
+    if not days or sandbox.is_restricted():
         return 0
     now = now or datetime.now(UTC)
     done = {"day": now.date().isoformat(), "retention_days": days}
-    if _last(settings.retention_file) == done:
+    if _last_run(settings.retention_file) == done:
         return 0
-    from localrag.sessions import store_of
-
     before = now - timedelta(days=days)
     conversations = store_of(settings).expire(before)
-    erased = sum(
-        audit.expire_words(settings.library_audit_file(name), before) for name in library_names(settings.indexes_dir)
-    )  # fmt: skip
+    libraries = library_names(settings.indexes_dir)
+    erased = sum(audit.expire_words(settings.library_audit_file(name), before) for name in libraries)
     if conversations or erased:
         audit.record(
             settings.audit_file, "forget", None,
@@ -53,25 +49,22 @@ def keep_to(settings: Settings, now: datetime | None = None) -> int:
     return conversations + erased
 
 
-def due(settings: Settings, now: datetime | None = None) -> int:
-    """How many conversations would go now."""
-    from localrag.sessions import store_of
-
+def expired(settings: Settings, now: datetime | None = None) -> int:
+    """How many conversations retention would delete now."""
     if not settings.retention_days:
         return 0
     return len(store_of(settings).older((now or datetime.now(UTC)) - timedelta(days=settings.retention_days)))
 
 
-def goes_after(changed: str, settings: Settings) -> datetime | None:
-    """The moment after which a conversation goes that was last asked in at this time; None where it stays."""
+def expiry(changed: str, settings: Settings) -> datetime | None:
+    """When retention deletes a conversation with this last change; None if never."""
     with suppress(ValueError, OverflowError):
         if settings.retention_days:
             return datetime.fromisoformat(changed) + timedelta(days=settings.retention_days)
     return None
 
 
-def _last(file: Path) -> object:
-    """When it was last done, and with which number of days."""
+def _last_run(file: Path) -> object:
     with suppress(OSError, ValueError):
         return json.loads(file.read_bytes())
     return None

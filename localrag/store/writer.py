@@ -416,7 +416,7 @@ class Editor(Library):
         kept = self._meta("forgotten")
         return Tombstones.from_json(kept) if kept else Tombstones.new()
 
-    def bury(self, stones: Tombstones) -> None:
+    def save_tombstones(self, stones: Tombstones) -> None:
         """Keep these marks in place of those kept before; none of them lets everything back in."""
         with self.transaction():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (stones.to_json(),))

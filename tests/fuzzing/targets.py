@@ -77,7 +77,7 @@ class Home:
                             dict(zip(keys, vectors, strict=True)), minhash.sketch(" ".join(texts)))  # fmt: skip
                 library.finish("/papers", path, 9, 1, "ab" * 32, "stamp")
             library.instruct("Be brief.")
-            library.bury(library.tombstones.add(library.documents()[:1]))
+            library.save_tombstones(library.tombstones.add(library.documents()[:1]))
             library.save_index()
         return (folder / DATABASE).read_bytes()
 

@@ -156,8 +156,10 @@ def test_encryption_holders_and_another_key_are_on_record_and_readable_by_it(pap
             pass
 
     go(encrypt.encrypt(folder, lambda keyring, key: keyring.with_credential(key, "owner", key_file), lambda: False))
-    encrypt.change(folder, lambda keyring, key: keyring.with_credential(key, "paper", keyrings.RecoveryKey.new()))
-    encrypt.change(folder, lambda keyring, key: keyring.without("paper"))
+    encrypt.change_holders(
+        folder, lambda keyring, key: keyring.with_credential(key, "paper", keyrings.RecoveryKey.new())
+    )
+    encrypt.change_holders(folder, lambda keyring, key: keyring.without("paper"))
     go(encrypt.rotate(folder, key_file, lambda: False))
     rows = [entry.details for entry in lines(settings, "vault", "papers")]
     assert [row["deed"] for row in rows] == ["encrypt", "add", "remove", "rotate"]

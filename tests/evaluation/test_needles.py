@@ -58,7 +58,7 @@ def test_what_is_asked_is_in_the_text_with_its_near_miss(hay: Haystack) -> None:
         text = hay.beginning(length)
         for one in hay.questions(length, 4):
             assert all(value in text for value in one.values)
-            assert not one.near or text.count(one.near) == 1
+            assert one.near in text
 
 
 def test_needles_stand_where_they_say(hay: Haystack) -> None:

@@ -369,10 +369,10 @@ class Library:
         with sync.writing(self.folder, self.name, wait=wait, on_wait=on_wait):
             storage, embedder = self._for_writing()
             try:
-                before = storage.contents()
+                before = storage.content_hashes()
                 if moved_from is not None:
                     storage.move_root(moved_from, str(root))
-                storage.remember_reading(ocr, ocr_languages)
+                storage.save_ocr_choice(ocr, ocr_languages)
                 if include_forgotten and storage.tombstones:
                     storage.save_tombstones(Tombstones.new())
                 if storage.chunking != str(CHUNKING_VERSION):
@@ -381,7 +381,7 @@ class Library:
                     storage, path, embedder=embedder, options=self._options(storage, passwords), limits=self._limits(),
                     prune=prune, leave_out=leave_out, progress=progress, stop=stop, give_way=self._give_way(stop),
                 )  # fmt: skip
-                after = storage.contents()
+                after = storage.content_hashes()
                 prompt_cache.drop_missing(self.folder, after)
             finally:
                 storage.close()
@@ -469,7 +469,7 @@ class Library:
         from localrag.ingest.readers.source import Options
 
         settings = self._settings
-        ocr, kept = storage.reading
+        ocr, kept = storage.ocr_choice
         languages = policy.effective("ocr_languages", kept or settings.ocr_languages)
         return Options(
             passwords=tuple(passwords), ocr=ocr or settings.ocr, languages=languages,

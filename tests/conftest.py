@@ -138,7 +138,7 @@ def put() -> Callable[..., None]:
         part = Part("", sha256 or f"hash of {path}", len(text), Reading(pages, title, skipped, date=date))
         with library.transaction():
             library.begin(root, path)
-            library.put(root, path, part, chunks, vectors, minhash.sketch(" ".join(page.text for page in pages)))
+            library.put(root, path, part, chunks, vectors, minhash.signature(" ".join(page.text for page in pages)))
             library.finish(root, path, len(text), 1, part.sha256, "read by a test")
 
     return store

@@ -93,4 +93,4 @@ def full_text_is_whole(library: Library) -> None:
 
 def with_words(library: Library, words: str) -> list[int]:
     """The passages that hold these words in a row."""
-    return library.text.holding(written(words))
+    return library.text.with_phrase(written(words))

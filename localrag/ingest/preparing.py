@@ -118,7 +118,7 @@ class Preparer:
             part, tuple(chunks),
             tuple(passage_digest(reading.title, chunk) for chunk in chunks),
             tuple(chunking.embedded_text(reading.title, chunk) for chunk in chunks),
-            minhash.sketch("\n".join(page.text for page in reading.pages)),
+            minhash.signature("\n".join(page.text for page in reading.pages)),
             sum(len(page.text) for page in reading.pages),
         )  # fmt: skip
 

@@ -346,7 +346,7 @@ class _Run:
         by_path: dict[Path, tuple[Found, str]],
     ) -> _Embedding:  # fmt: skip
         texts = _texts(batch)
-        for key in (*self.library.known(list(texts)), *(before.keys if before else ())):
+        for key in (*self.library.known_digests(list(texts)), *(before.keys if before else ())):
             texts.pop(key, None)
         name = by_path[batch[-1][0]][0].path
         return _Embedding(batch, tuple(texts), ahead.submit(self._embed, list(texts.values()), name))
@@ -356,7 +356,7 @@ class _Run:
         batch = embedding.batch
         vectors = dict(zip(embedding.keys, embedding.vectors.result(), strict=True))
         texts = {key: text for key, text in _texts(batch).items() if key not in vectors}
-        for key in self.library.known(list(texts)):
+        for key in self.library.known_digests(list(texts)):
             del texts[key]
         # What an older version of a document held when this batch was begun may have gone with that version since.
         vectors |= zip(texts, self._embed(list(texts.values()), by_path[batch[-1][0]][0].path), strict=True)

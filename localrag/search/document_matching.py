@@ -87,7 +87,7 @@ def find(library: Library, documents: Sequence[int] | None, query: Query) -> Men
     called: dict[Group, Ids] = {}
     everywhere: set[Group] = set()
     for group in query.groups:
-        own = np.unique(np.concatenate([library.text.called(term) for term in group]))
+        own = np.unique(np.concatenate([library.text.documents_named(term) for term in group]))
         if documents is not None:
             own = np.intersect1d(own, there, assume_unique=True)
         if len(own) > _MAX_SHARE * len(there):
@@ -170,7 +170,7 @@ def called(library: Library, paths: Mapping[int, str], query: Query, limit: int 
         return []
     telling: dict[Group, set[int]] = {}
     for group in query.groups:
-        own = {int(i) for term in group for i in library.text.called(term)}.intersection(there)
+        own = {int(i) for term in group for i in library.text.documents_named(term)}.intersection(there)
         if 0 < len(own) < len(there):
             telling[group] = own
     found: list[int] = []

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from localrag.store import locations
-from localrag.store.library import Library, Standing, StoredChunk
+from localrag.store.library import Library, PassageSpan, StoredChunk
 from localrag.store.text_analysis import COMMON, folded, tokens
 from localrag.types import Passage, source
 
@@ -46,7 +46,7 @@ class Place:
         one_of: the question names several documents, and this is one of them.
     """
 
-    row: Standing
+    row: PassageSpan
     named: float = 0.0
     newest: bool = False
     one_of: bool = False
@@ -114,7 +114,7 @@ def _read(hits: Sequence[Hit]) -> list[Passage]:
     for name in dict.fromkeys(hit.library.name for hit in hits):
         own = [hit for hit in hits if hit.library.name == name]
         documents = sorted({place.row.document_id for hit in own for place in hit.places})
-        for passage, rows in own[0].library.places([hit.passage for hit in own], documents).items():
+        for passage, rows in own[0].library.chunks_of_passages([hit.passage for hit in own], documents).items():
             chunks[name, passage] = rows
     read = []
     for hit in hits:
@@ -146,7 +146,7 @@ def _drafts(hits: Sequence[Hit]) -> set[tuple[str, int, int]]:
     return {
         (name, *pair)
         for name, (library, ids) in documents.items()
-        for one, other in library.near(sorted(ids))
+        for one, other in library.near_pairs(sorted(ids))
         for pair in ((one, other), (other, one))
     }
 

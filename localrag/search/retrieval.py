@@ -172,20 +172,20 @@ def _hits(scope: _Scope, embedder: Embedder, query: Query) -> list[Hit]:
         inside = library.passage_ids(sorted(mentions.meant), scope.pages)
         others.update(*_candidates(scope, vector, scores, inside, CANDIDATES // 2))
     opening = set(_openings(scope, query, mentions))
-    phrased = {i for phrase in query.phrases for i in library.text.holding(phrase)}
+    phrased = {i for phrase in query.phrases for i in library.text.with_phrase(phrase)}
     if allowed is not None:
         phrased &= set(allowed.tolist())
     quoted = sorted(phrased, key=lambda i: (-scores.of[i], i))[:CANDIDATES]
     found = sorted({*nearest, *worded, *others, *opening, *quoted})
     dense = library.cosines(found, vector)
     places: dict[int, list[Place]] = {}
-    for row in library.standing(found, scope.documents, scope.pages):
+    for row in library.spans_of_passages(found, scope.documents, scope.pages):
         one_of = len(mentions.meant) > 1 and row.document_id in mentions.meant
         place = Place(row, mentions.share(row.document_id), row.document_id in mentions.newest, one_of)
         places.setdefault(row.passage_id, []).append(place)
     language = (library.overview().languages or (FALLBACK,))[0]
     groups = (mentions.content or query).groups
-    rows = {i: ranking.row_fit(text, groups, language) for i, text in library.table_texts(sorted(places))}
+    rows = {i: ranking.row_fit(text, groups, language) for i, text in library.tables_of(sorted(places))}
     return [
         Hit(
             library, i, dense[i], float(scores.of[i]), tuple(sorted(places[i], key=lambda place: -place.named)),
@@ -229,7 +229,7 @@ def _openings(scope: _Scope, query: Query, mentions: Mentions) -> list[int]:
         return []
     there = list(scope.library.overview().dates) if scope.documents is None else scope.documents
     documents = mentions.best(_MAX_OPENINGS) or (there if len(there) <= _MAX_OPENINGS else [])
-    return scope.library.openings(documents)
+    return scope.library.first_passages(documents)
 
 
 # --- for the model ------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def corrected(question: str, shelves: Sequence[Shelf]) -> str:
 def _held(word: str, plain: str, shelf: Shelf) -> bool:
     """Return whether a library has a word or its stem; a hyphen or an apostrophe may have cut it off."""
     text, languages = shelf
-    return text.knows(plain, {stem(word.lower(), language) for language in (*languages, "")})
+    return text.has_word(plain, {stem(word.lower(), language) for language in (*languages, "")})
 
 
 def _nearest(plain: str, shelves: Sequence[Shelf]) -> str | None:
@@ -63,7 +63,7 @@ def _nearest(plain: str, shelves: Sequence[Shelf]) -> str | None:
     most = 1 if len(plain) < _LONG else 2
     best: tuple[int, int, str] | None = None
     for text, _ in shelves:
-        for other, held in text.beginning(plain[0]):
+        for other, held in text.words_starting(plain[0]):
             if abs(len(other) - len(plain)) <= most and other.isalpha():
                 apart = OSA.distance(plain, other, score_cutoff=most)
                 if apart <= most and (best is None or (apart, -held, other) < best):

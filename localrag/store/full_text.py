@@ -97,12 +97,12 @@ class FullText:
             most += best
         return Scores(of, most)
 
-    def called(self, term: str) -> Ids:
+    def documents_named(self, term: str) -> Ids:
         """The ids of the documents that are called by a term: in their path, their title or their first lines."""
         known = self._ids([term])
         return self._postings(known[term], DOCUMENTS)[0] if term in known else np.empty(0, np.int64)
 
-    def holding(self, words: Sequence[str]) -> list[int]:
+    def with_phrase(self, words: Sequence[str]) -> list[int]:
         """The passages in which these words stand in a row, as they are written (folded)."""
         rows = self._select("SELECT id, word, term_id FROM words WHERE word IN (SELECT value FROM json_each(?))",
                             (json.dumps(list(words)),))  # fmt: skip
@@ -123,7 +123,7 @@ class FullText:
         sql = "SELECT id, words FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
         return [row[0] for row in self._select(sql, (json.dumps(both.tolist()),)) if _in_a_row(row[1], wanted)]
 
-    def containing(self, part: str) -> Ids | None:
+    def with_part(self, part: str) -> Ids | None:
         """The passages with a word that `part` (folded) stands in; None where too many have one to be worth knowing."""
         sql = "SELECT DISTINCT term_id FROM words WHERE instr(word, ?) > 0 LIMIT ?"
         terms = [row[0] for row in self._select(sql, (part, _MOST_TERMS + 1))]
@@ -134,13 +134,13 @@ class FullText:
         last = self._select("SELECT coalesce(max(id), 0) FROM passages")[0][0]
         return None if len(ids) > _WORTH * last else ids
 
-    def knows(self, word: str, terms: Iterable[str]) -> bool:
+    def has_word(self, word: str, terms: Iterable[str]) -> bool:
         """Whether a word stands anywhere, as it is written or by one of its terms."""
         if self._select("SELECT 1 FROM words WHERE word = ? LIMIT 1", (word,)):
             return True
         return bool(self._ids(terms))
 
-    def beginning(self, start: str) -> list[tuple[str, int]]:
+    def words_starting(self, start: str) -> list[tuple[str, int]]:
         """The words that begin so, and how many passages and documents hold each."""
         sql = "SELECT word, sum(held) FROM words WHERE word >= ? AND word < ? GROUP BY word"
         return [(row[0], row[1]) for row in self._select(sql, (start, start[:-1] + chr(ord(start[-1]) + 1)))]

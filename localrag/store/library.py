@@ -88,7 +88,7 @@ class Overview:
     characters: Mapping[int, int]
 
 
-class Standing(NamedTuple):
+class PassageSpan(NamedTuple):
     """Where a passage stands; `number` is that of the page, None in a document without pages."""
 
     passage_id: int
@@ -237,7 +237,7 @@ class Library:
         return self._meta("chunking") or ""
 
     @property
-    def reading(self) -> tuple[Ocr | None, tuple[str, ...]]:
+    def ocr_choice(self) -> tuple[Ocr | None, tuple[str, ...]]:
         """The choice of text recognition and its languages that was made for this library, if one was."""
         with self._legible():
             ocr, languages = json.loads(self._meta("reading") or "[null, []]")
@@ -296,7 +296,7 @@ class Library:
 
     # --- documents and pages --------------------------------------------------------------------------------
 
-    def contents(self) -> set[str]:
+    def content_hashes(self) -> set[str]:
         """SHA-256 of the contents of all documents."""
         return {row[0] for row in self._select("SELECT sha256 FROM documents")}
 
@@ -347,7 +347,7 @@ class Library:
         rows = self._select(sql, (document_id, position))
         return str(rows[0][0]) if rows else ""
 
-    def near(self, document_ids: Sequence[int]) -> set[tuple[int, int]]:
+    def near_pairs(self, document_ids: Sequence[int]) -> set[tuple[int, int]]:
         """Pairs among these documents that say nearly the same, the smaller id first."""
         ids = json.dumps([int(i) for i in document_ids])
         sql = """SELECT document_id, other_id FROM near WHERE document_id IN (SELECT value FROM json_each(?1))
@@ -375,11 +375,11 @@ class Library:
         """All chunks of a document, in reading order."""
         return self._chunks("c.document_id = ?", [document_id])
 
-    def places(
+    def chunks_of_passages(
         self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None, pages: Pages | None = None
     ) -> dict[int, list[StoredChunk]]:
         """Where each passage stands, among these documents and pages (all without), the first document first."""
-        where, extra = _standing(document_ids, pages)
+        where, extra = _where(document_ids, pages)
         found: dict[int, list[StoredChunk]] = {}
         for part in _parts(passage_ids):
             for chunk in self._chunks(f"c.passage_id IN ({_marks(part)}) AND {where}", [*part, *extra]):
@@ -388,7 +388,7 @@ class Library:
 
     def passage_ids(self, document_ids: Sequence[int] | None, pages: Pages | None = None) -> Ids:
         """The passages that stand in these documents, on these pages (None: in all, on any)."""
-        where, values = _standing(document_ids, pages)
+        where, values = _where(document_ids, pages)
         sql = f"SELECT DISTINCT passage_id FROM chunks c WHERE {where} ORDER BY 1"
         return np.array([row[0] for row in self._select(sql, values)], np.int64)
 
@@ -402,17 +402,17 @@ class Library:
             WHERE {where} ORDER BY c.document_id, c.position, c.start"""
         return self._made(_chunk, self._select(sql, values))
 
-    def standing(
+    def spans_of_passages(
         self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None, pages: Pages | None = None
-    ) -> list[Standing]:
+    ) -> list[PassageSpan]:
         """Where passages stand, without their text, among these documents and pages (all without); in reading order."""
-        where, values = _standing(document_ids, pages)
+        where, values = _where(document_ids, pages)
         sql = f"""SELECT c.passage_id, c.document_id, c.position, c.start, c."end", p.number FROM chunks c
             JOIN pages p ON p.document_id = c.document_id AND p.position = c.position
             WHERE c.passage_id IN (SELECT value FROM json_each(?)) AND {where} ORDER BY c.id"""
-        return [Standing(*row) for row in self._select(sql, [json.dumps([int(i) for i in passage_ids]), *values])]
+        return [PassageSpan(*row) for row in self._select(sql, [json.dumps([int(i) for i in passage_ids]), *values])]
 
-    def table_texts(self, passage_ids: Sequence[int]) -> list[tuple[int, str]]:
+    def tables_of(self, passage_ids: Sequence[int]) -> list[tuple[int, str]]:
         """The text of those of these passages that hold a table."""
         sql = """SELECT c.passage_id, substr(p.text, c.start + 1, c."end" - c.start) AS said, min(c.id) FROM chunks c
             JOIN pages p ON p.document_id = c.document_id AND p.position = c.position
@@ -420,7 +420,7 @@ class Library:
             HAVING said LIKE '%| %|%'"""
         return [(row[0], row[1]) for row in self._select(sql, (json.dumps([int(i) for i in passage_ids]),))]
 
-    def openings(self, document_ids: Sequence[int]) -> list[int]:
+    def first_passages(self, document_ids: Sequence[int]) -> list[int]:
         """The first passage of each of these documents."""
         sql = """SELECT passage_id, min(id) FROM chunks WHERE document_id IN (SELECT value FROM json_each(?))
             GROUP BY document_id"""
@@ -436,7 +436,7 @@ class Library:
             raise self._damaged(KeyError(f"{len(wanted) - len(ids)} passages that words lead to are missing"))
         return dict(zip(ids.tolist(), (vectors @ question).tolist(), strict=True))
 
-    def known(self, digests: Sequence[bytes]) -> set[bytes]:
+    def known_digests(self, digests: Sequence[bytes]) -> set[bytes]:
         """Which of these passages have their vector already."""
         found: set[bytes] = set()
         for first in range(0, len(digests), 500):
@@ -511,7 +511,7 @@ def _described(identity: EmbedderIdentity) -> str:
     return f"{identity.model} ({identity.precision}, {identity.engine}, {identity.sha256[:8]})"
 
 
-def _standing(document_ids: Sequence[int] | None, pages: Pages | None) -> tuple[str, list[Any]]:
+def _where(document_ids: Sequence[int] | None, pages: Pages | None) -> tuple[str, list[Any]]:
     """The SQL that a chunk `c` stands in these documents, on these pages, and its values."""
     parts: list[str] = ["1"]
     values: list[Any] = []

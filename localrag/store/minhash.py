@@ -28,7 +28,7 @@ _EMPTY = np.uint32(0xFFFFFFFF)
 _WORD = re.compile(r"\w+")
 
 
-def sketch(text: str) -> bytes:
+def signature(text: str) -> bytes:
     """The sketch of a text; empty where the text is too short to tell."""
     seen: dict[str, int] = {}
     hashes = []

@@ -396,11 +396,11 @@ class Editor(Library):
         with self.transaction():
             self._db.execute("UPDATE roots SET path = ? WHERE path = ?", (new, old))
 
-    def remember_reading(self, ocr: Ocr | None, languages: Sequence[str] | None) -> None:
+    def save_ocr_choice(self, ocr: Ocr | None, languages: Sequence[str] | None) -> None:
         """Keep how this library's files are to be read from now on; None leaves a choice as it is."""
         if ocr is None and languages is None:
             return
-        known, spoken = self.reading
+        known, spoken = self.ocr_choice
         value = json.dumps([ocr or known, list(languages if languages is not None else spoken)])
         with self.transaction():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('reading', ?)", (value,))

@@ -74,7 +74,7 @@ class Home:
                 reading_ = Reading(pages, path, (SkippedPage(9, "blank"),), date="2024-03-02")
                 library.begin("/papers", path)
                 library.put("/papers", path, Part("", "ab" * 32, 9, reading_), chunks,
-                            dict(zip(keys, vectors, strict=True)), minhash.sketch(" ".join(texts)))  # fmt: skip
+                            dict(zip(keys, vectors, strict=True)), minhash.signature(" ".join(texts)))  # fmt: skip
                 library.finish("/papers", path, 9, 1, "ab" * 32, "stamp")
             library.instruct("Be brief.")
             library.save_tombstones(library.tombstones.add(library.documents()[:1]))

@@ -50,7 +50,7 @@ def made(settings: Settings) -> Any:
             part = Part("", f"hash of {path}", 1, Reading(read, author=author, date=date))
             with library.transaction():
                 library.begin(root, path)
-                library.put(root, path, part, chunks, dict(zip(keys, vectors, strict=True)), minhash.sketch(path))
+                library.put(root, path, part, chunks, dict(zip(keys, vectors, strict=True)), minhash.signature(path))
                 library.finish(root, path, 1, 1, part.sha256, "read by a test")
         library.save_index()
         libraries.append(library)

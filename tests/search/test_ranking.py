@@ -14,7 +14,7 @@ from fakes import HashingEmbedder
 from localrag.ingest import chunking
 from localrag.search import ranking
 from localrag.search.ranking import Hit, Place, in_turn, passages
-from localrag.store.library import Standing
+from localrag.store.library import PassageSpan
 from localrag.store.writer import Editor, passage_digest
 from localrag.types import Anchor, Page, Part, Reading
 
@@ -26,7 +26,7 @@ def hit(
     passage: int, found: float, document: int = 1, position: int = 0, *, named: float = 0.0, newest: bool = False,
     number: int | None = 1, library: Any = LIBRARY, **more: Any,
 ) -> Hit:  # fmt: skip
-    row = Standing(passage, document, position, 0, 10, number)
+    row = PassageSpan(passage, document, position, 0, 10, number)
     return Hit(library, passage, found, found, (Place(row, named, newest, one_of=named > 0),), **more)
 
 
@@ -124,7 +124,7 @@ def hits_of(library: Editor, scores: dict[int, float]) -> list[Hit]:
     chunks = library.chunks_of(library.documents()[0].id)
     made = []
     for n, score in scores.items():
-        places = [row for row in library.standing([chunks[n].passage_id]) if row.start == chunks[n].start]
+        places = [row for row in library.spans_of_passages([chunks[n].passage_id]) if row.start == chunks[n].start]
         made.append(Hit(library, chunks[n].passage_id, score, score, tuple(map(Place, places[:1]))))
     return made
 

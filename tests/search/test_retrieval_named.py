@@ -173,7 +173,7 @@ def test_the_texts_of_tables_are_those_of_the_passages_that_hold_one(shelf: Shel
     rows = "\n".join(f"| Row {n} of the table | {n} | {n} |" for n in range(4))
     library = shelf("papers", {"mixed.md": " ".join(FILLER[:4]) + f"\n\n{rows}\n\n" + " ".join(FILLER[4:])})
     ids = library.passage_ids(None).tolist()
-    held = dict(library.table_texts(ids))
+    held = dict(library.tables_of(ids))
     chunks = {chunk.passage_id: chunk.text for chunk in library.chunks_of(1)}
     assert held == {i: text for i, text in chunks.items() if "| Row" in text} and 0 < len(held) < len(ids)
 

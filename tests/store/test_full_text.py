@@ -116,8 +116,8 @@ def test_no_passage_exceeds_what_is_said_to_be_the_most(held: Held) -> None:
 
 def test_an_empty_full_text_scores_nothing(held: Held) -> None:
     assert len(held.scores(("leas",)).of) == 0 and held.scores().most == 0
-    assert held.text.holding(["lease"]) == held.text.holding([]) == []
-    assert len(held.text.called("leas")) == 0 and not held.text.knows("lease", ["leas"])
+    assert held.text.with_phrase(["lease"]) == held.text.with_phrase([]) == []
+    assert len(held.text.documents_named("leas")) == 0 and not held.text.has_word("lease", ["leas"])
 
 
 def test_a_term_in_more_passages_than_a_block_holds_is_found_in_all(held: Held) -> None:
@@ -131,7 +131,7 @@ def test_a_term_in_more_passages_than_a_block_holds_is_found_in_all(held: Held) 
         held.remove(id_)
     held.commit()
     assert np.flatnonzero(held.scores(("common",)).of).tolist() == ids[1::2]
-    assert held.text.beginning("comm") == [("common", len(ids) // 2)]
+    assert held.text.words_starting("comm") == [("common", len(ids) // 2)]
 
 
 def test_a_term_counts_up_to_255_times_and_a_length_up_to_65535(held: Held) -> None:
@@ -162,14 +162,14 @@ def test_a_phrase_is_found_just_where_its_words_stand_in_a_row(held: Held) -> No
                 for i, own in held.words.items()
                 if any([t.word for t in own[n : n + length]] == phrase for n in range(len(own)))
             ]
-            assert held.text.holding(phrase) == expected
-    assert held.text.holding(["force", "nowhere"]) == []
+            assert held.text.with_phrase(phrase) == expected
+    assert held.text.with_phrase(["force", "nowhere"]) == []
 
 
 def test_the_apostrophe_of_a_phrase_may_be_another_than_that_of_the_text(held: Held) -> None:
     held.add(1, "He don’t know the tenant’s lease.")
     held.commit()
-    assert held.text.holding(written("don't know the tenant's")) == [1]
+    assert held.text.with_phrase(written("don't know the tenant's")) == [1]
 
 
 def test_one_word_of_two_stems_is_one_word_of_a_phrase(held: Held) -> None:
@@ -177,7 +177,7 @@ def test_one_word_of_two_stems_is_one_word_of_a_phrase(held: Held) -> None:
     held.add(2, tokens("die Rechte", "french"))
     held.commit()
     assert held.rows("words") > 2
-    assert held.text.holding(["die", "rechte"]) == [1, 2]
+    assert held.text.with_phrase(["die", "rechte"]) == [1, 2]
 
 
 # --- what is left, and what was never there -----------------------------------------------------------------
@@ -199,11 +199,11 @@ def test_a_word_goes_with_its_last_holder_and_comes_back(held: Held) -> None:
     held.commit()
     held.remove(1)
     held.commit()
-    assert held.text.knows("canary", []) and not held.text.knows("lease", ["leas"])
-    assert held.text.called("canari").tolist() == [7] and held.scores(("canari",)).of.max(initial=0) == 0
+    assert held.text.has_word("canary", []) and not held.text.has_word("lease", ["leas"])
+    assert held.text.documents_named("canari").tolist() == [7] and held.scores(("canari",)).of.max(initial=0) == 0
     held.add(2, "lease canary")
     held.commit()
-    assert held.scores(("leas",)).of[2] > 0 and held.text.beginning("canary") == [("canary", 2)]
+    assert held.scores(("leas",)).of[2] > 0 and held.text.words_starting("canary") == [("canary", 2)]
 
 
 def test_what_is_added_and_taken_out_before_it_was_written_was_never_there(held: Held) -> None:
@@ -211,7 +211,7 @@ def test_what_is_added_and_taken_out_before_it_was_written_was_never_there(held:
     held.add(2, "lease")
     held.remove(1)
     held.commit()
-    assert held.text.beginning("l") == [("lease", 1)] and not held.text.knows("hall", [])
+    assert held.text.words_starting("l") == [("lease", 1)] and not held.text.has_word("hall", [])
     assert np.flatnonzero(held.scores(("leas",)).of).tolist() == [2]
 
 
@@ -221,8 +221,8 @@ def test_another_name_of_a_document_takes_the_place_of_the_old(held: Held) -> No
     held.indexer.remove(DOCUMENTS, 1, first)
     held.indexer.add(DOCUMENTS, 1, tokens("hall purchase", "english"))
     held.commit()
-    assert held.text.called("hall").tolist() == held.text.called("purchas").tolist() == [1]
-    assert held.text.called("leas").tolist() == []
+    assert held.text.documents_named("hall").tolist() == held.text.documents_named("purchas").tolist() == [1]
+    assert held.text.documents_named("leas").tolist() == []
 
 
 def test_clearing_passages_keeps_the_names_of_documents(held: Held) -> None:
@@ -233,7 +233,7 @@ def test_clearing_passages_keeps_the_names_of_documents(held: Held) -> None:
     held.db.execute("DELETE FROM passages")
     held.commit()
     assert sorted(row[0] for row in held.db.execute("SELECT word FROM words")) == ["hall", "lease"]
-    assert held.text.called("hall").tolist() == [1] and held.rows("lengths") == 0
+    assert held.text.documents_named("hall").tolist() == [1] and held.rows("lengths") == 0
 
 
 def test_pending_changes_are_written_before_they_are_many(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +259,7 @@ def test_what_was_rolled_back_is_known_no_more(held: Held) -> None:
     del held.words[2], held.kept[2]
     held.add(3, "canary")
     held.commit()
-    assert held.text.beginning("c") == [("canary", 1)] and held.text.beginning("l") == [("lease", 1)]
+    assert held.text.words_starting("c") == [("canary", 1)] and held.text.words_starting("l") == [("lease", 1)]
     assert np.flatnonzero(held.scores(("canari",), ("leas",)).of).tolist() == [1, 3]
 
 
@@ -269,8 +269,8 @@ def test_words_of_any_script_are_kept_and_begin_as_they_begin(held: Held) -> Non
     held.commit()
     every = Counter(token.word for own in held.words.values() for token in dict.fromkeys(own))
     for word in every:
-        assert held.text.knows(word, [])
-        assert word in dict(held.text.beginning(word[0]))
+        assert held.text.has_word(word, [])
+        assert word in dict(held.text.words_starting(word[0]))
 
 
 @pytest.mark.parametrize(

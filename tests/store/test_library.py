@@ -134,12 +134,12 @@ def test_documents_that_say_the_same_share_their_passages(library: Editor, put: 
     put(library, "b.txt", "One clause that stands in both.", title="Terms")
     put(library, "c.txt", "One clause that stands in both.", title="Other")
     assert library.counts()["chunks"] == 3 and len(library.index()) == 2
-    both = library.places([1])[1]
+    both = library.chunks_of_passages([1])[1]
     assert [chunk.document for chunk in both] == ["a.txt", "b.txt"]
     library.remove([library.document("a.txt")])
-    assert [chunk.document for chunk in library.places([1])[1]] == ["b.txt"]
+    assert [chunk.document for chunk in library.chunks_of_passages([1])[1]] == ["b.txt"]
     library.remove([library.document("b.txt")])
-    assert library.places([1]) == {} and len(library.index()) == 1
+    assert library.chunks_of_passages([1]) == {} and len(library.index()) == 1
     sound(library)
 
 

@@ -16,8 +16,8 @@ def words(seed: int, count: int) -> list[str]:
 
 
 def alike(one: str, other: str) -> float:
-    rows = np.frombuffer(minhash.sketch(one), "<u4").reshape(1, -1)
-    return float(minhash.similarities(rows, minhash.sketch(other))[0])
+    rows = np.frombuffer(minhash.signature(one), "<u4").reshape(1, -1)
+    return float(minhash.similarities(rows, minhash.signature(other))[0])
 
 
 def runs(text: list[str]) -> set[tuple[str, ...]]:
@@ -50,10 +50,10 @@ def test_the_guess_is_near_the_truth(changed: int) -> None:
 
 
 def test_a_text_too_short_to_tell_has_no_sketch() -> None:
-    assert minhash.sketch("") == minhash.sketch("A short note. " * 3) == b""
-    assert len(minhash.sketch(" ".join(words(5, 100)))) == 4 * minhash.BINS
+    assert minhash.signature("") == minhash.signature("A short note. " * 3) == b""
+    assert len(minhash.signature(" ".join(words(5, 100)))) == 4 * minhash.BINS
 
 
 def test_nothing_is_like_anything_where_there_are_no_sketches() -> None:
     none = np.empty((0, minhash.BINS), np.uint32)
-    assert minhash.similarities(none, minhash.sketch(" ".join(words(6, 100)))).shape == (0,)
+    assert minhash.similarities(none, minhash.signature(" ".join(words(6, 100)))).shape == (0,)

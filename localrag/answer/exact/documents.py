@@ -87,7 +87,7 @@ def _by_first_lines(library: Library, name: str) -> set[int]:
     common: set[int] | None = None
     for word in text_analysis.written(name):
         terms = {text_analysis.stem(word, language) for language in languages}
-        ids = {int(i) for term in terms for i in library.text.called(term)}
+        ids = {int(i) for term in terms for i in library.text.documents_named(term)}
         common = ids if common is None else common & ids
     return common or set()
 

@@ -111,10 +111,14 @@ def pages_with(library: Library, runs: Sequence[str]) -> dict[int, list[int]] | 
     """Return the pages, by document, that can hold all these runs of letters; None if the full text cannot tell."""
     common: set[tuple[int, int]] | None = None
     for run in runs:
-        passages = library.text.containing(run)
+        passages = library.text.with_part(run)
         if passages is None:
             continue
-        own = {(at.document_id, at.position) for at in library.standing(passages.tolist())} if len(passages) else set()
+        own = (
+            {(at.document_id, at.position) for at in library.spans_of_passages(passages.tolist())}
+            if len(passages)
+            else set()
+        )
         common = own if common is None else common & own
         if not common:
             return {}

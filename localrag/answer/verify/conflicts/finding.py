@@ -189,7 +189,7 @@ def _likely(library: Library, document: Document, other: Document, sentence: str
     allowed = [int(i) for i in library.passage_ids([other.id]) if i < len(scores)]
     best = sorted(allowed, key=lambda i: (-scores[i], i))[:_PASSAGES]
     seen: set[Spot] = set()
-    for chunks in library.places(best, [other.id]).values():
+    for chunks in library.chunks_of_passages(best, [other.id]).values():
         for chunk in chunks:
             text = library.page_text(other.id, chunk.position)
             for start, end in sentences(text):

@@ -104,7 +104,7 @@ class Related:
 
     def versions(self, document: Document) -> list[Document]:
         """The other versions of a document."""
-        pairs = self._library.near([other.id for other in self._among])
+        pairs = self._library.near_pairs([other.id for other in self._among])
         linked = {i for pair in pairs if document.id in pair for i in pair}
         telling = max(_name(document.path)[0], key=len, default="")
         return [
@@ -120,11 +120,13 @@ class Related:
         """The amendments of a document."""
         allowed = {other.id: other for other in self._among}
         terms = {token.term for word in _AMENDING_WORDS for name in LANGUAGES for token in tokens(word, name)}
-        ids = {int(i) for term in terms for i in self._library.text.called(term)} & set(allowed) - {document.id}
+        ids = {int(i) for term in terms for i in self._library.text.documents_named(term)} & set(allowed) - {
+            document.id
+        }
         here = self.dated(document)
         telling = {token.term for token in tokens(" ".join(_names(here)), document.language or FALLBACK)}
         fits: Counter[int] = Counter()
-        for held in (ids & {int(i) for i in self._library.text.called(term)} for term in telling):
+        for held in (ids & {int(i) for i in self._library.text.documents_named(term)} for term in telling):
             fits.update(dict.fromkeys(held, 1))
         candidates = [self.dated(allowed[i]) for i in sorted(ids, key=lambda i: (-fits[i], i))[:_MOST]]
         return [

@@ -1,13 +1,12 @@
-"""Old Word and PowerPoint files, made new by LibreOffice where it is installed, and nothing left behind.
+"""Convert old Word and PowerPoint files with LibreOffice, where it is installed, and leave nothing behind.
 
-The document goes through a pipe to a supervisor (this module, run as a program), which gives LibreOffice a folder open
-to its owner only, in memory (/dev/shm) where the system has that, with a fresh profile in it: no macros, no Java, no
-links updated. The supervisor ends LibreOffice with its whole process group and deletes the folder when the document
-is converted, when time is up, and when the process that asked is gone, however that ended.
+The document goes through a pipe to a supervisor (this module, run as a program). It gives LibreOffice a private folder,
+in memory (/dev/shm) if possible, with a fresh profile: no macros, no Java, no updated links. It kills LibreOffice with
+its process group and deletes the folder when the document is converted, when time is up, or when its parent is gone.
 
-Limits: LibreOffice is native code with the rights of its user. On Linux it is run without a network where the system
-lets a user do that (`unshare`); elsewhere only its settings keep it from the network. Outside Linux the folder is on
-the disk. A supervisor killed by force leaves its folder.
+Limits: LibreOffice is native code with the rights of its user. On Linux it runs without a network where the system
+allows that (`unshare`); elsewhere only its settings keep it offline. Outside Linux the folder is on the disk. If the
+supervisor is killed, its folder stays.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _HERE = str(Path(__file__).resolve().parents[3])
 _SETTINGS = """<?xml version="1.0" encoding="UTF-8"?>
 <oor:items xmlns:oor="http://openoffice.org/2001/registry">%s</oor:items>
 """
-_KEPT_OFF = (
+_SETTINGS_OFF = (
     ("Common/Security/Scripting", "MacroSecurityLevel", "3"),
     ("Common/Security/Scripting", "DisableMacrosExecution", "true"),
     ("Common/Security/Scripting", "DisableActiveContent", "true"),
@@ -48,8 +47,8 @@ _KEPT_OFF = (
 
 
 def program() -> str | None:
-    """LibreOffice, if it is installed where it is looked for: the PATH, or the folders it installs itself in."""
-    if sys.platform == "win32":  # the PATH there begins with the current folder, which may hold documents
+    """Return the path of LibreOffice, from PATH or its usual folders; None if it is not installed."""
+    if sys.platform == "win32":  # PATH starts with the current folder there, which may hold documents
         folders = [os.environ[name] for name in ("PROGRAMFILES", "PROGRAMFILES(X86)") if name in os.environ]
         places = [Path(folder, "LibreOffice", "program", "soffice.exe") for folder in folders]
     else:
@@ -60,14 +59,14 @@ def program() -> str | None:
 
 
 def convert(data: bytes, suffix: str, to: str, most: int, seconds: float = SECONDS) -> bytes | None:
-    """The document as "docx" or "pptx"; None where LibreOffice is not installed.
+    """Return a document as "docx" or "pptx"; None if LibreOffice is not installed.
 
     Args:
-        suffix: what the file's name ends with (".doc").
-        most: bytes that the result may have.
+        suffix: of the file (".doc").
+        most: maximal bytes of the result.
 
     Raises:
-        ReadError: it could not be converted, and why.
+        ReadError: it could not be converted.
     """
     office = program()
     if office is None:
@@ -84,11 +83,11 @@ def convert(data: bytes, suffix: str, to: str, most: int, seconds: float = SECON
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     ) as supervisor:
         assert supervisor.stdin is not None and supervisor.stdout is not None
-        with contextlib.suppress(OSError):  # it may have ended, and its code says why
+        with contextlib.suppress(OSError):  # it has ended, and its exit code says why
             supervisor.stdin.write(json.dumps(order).encode() + b"\n" + data)
             supervisor.stdin.flush()
         result = supervisor.stdout.read()
-        code = supervisor.wait()  # its stdin is open until here: should we be killed, it sees that
+        code = supervisor.wait()  # its stdin stays open until here, so it notices if this process is killed
     if code == 0 and result:
         return result
     if code == _LATE:
@@ -101,7 +100,7 @@ def convert(data: bytes, suffix: str, to: str, most: int, seconds: float = SECON
 
 
 class CannotConvert(ReadError):
-    """LibreOffice made nothing of it."""
+    """LibreOffice could not open it."""
 
 
 # --- in the supervisor -----------------------------------------------------------------------------------------
@@ -125,7 +124,7 @@ def _root() -> Path:
 
 
 class _Conversion:
-    """LibreOffice at work in a folder that is deleted whatever happens."""
+    """LibreOffice in a folder that is always deleted."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -147,7 +146,7 @@ class _Conversion:
         settings = "".join(
             f'<item oor:path="/org.openoffice.Office.{path}"><prop oor:name="{name}" oor:op="fuse">'
             f"<value>{value}</value></prop></item>"
-            for path, name, value in _KEPT_OFF
+            for path, name, value in _SETTINGS_OFF
         )
         storage.write_bytes(document, data)
         storage.make_dir(result.parent)
@@ -189,7 +188,7 @@ class _Conversion:
         return True
 
     def end_with(self, pipe: int) -> None:
-        """End when the process that asked is gone: its end of the pipe closes."""
+        """End when the parent is gone: its end of the pipe closes."""
         with contextlib.suppress(OSError):
             os.read(pipe, 1)
         self._leave()
@@ -203,7 +202,7 @@ class _Conversion:
             self._ended = True
             if self._office is not None:
                 _kill(self._office)
-            for _ in range(20):  # what it was just writing may make a folder appear again
+            for _ in range(20):  # a late write may create a folder again
                 with contextlib.suppress(OSError, LocalragError):
                     storage.remove(self._folder)
                 if not self._folder.exists():
@@ -211,7 +210,7 @@ class _Conversion:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started."""
+    """Kill a process and everything it started."""
     if sys.platform == "win32":
         taskkill = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
         subprocess.run(taskkill, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
@@ -223,14 +222,14 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """No proxies, no display, no session bus; what programs leave in a home is left in the folder."""
+    """Return an environment without proxies, display and session bus; the home is the folder."""
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "WINDIR") if name in os.environ}
     homes = dict.fromkeys(("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR"), str(folder))
     return kept | homes | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "SAL_USE_VCLPLUGIN": "svp"}
 
 
 def _without_network() -> list[str]:
-    """What to put before a command so that it has no network; nothing where the system does not allow that."""
+    """Return a command prefix that takes the network away; empty where the system does not allow that."""
     unshare = shutil.which("unshare") if sys.platform == "linux" else None
     if unshare is None or not Path(unshare).is_absolute():
         return []
@@ -247,6 +246,6 @@ def _without_network() -> list[str]:
 
 if __name__ == "__main__":
     code = _FAILED
-    with contextlib.suppress(OSError, LocalragError):  # the disk is full, or the process that asked is gone
+    with contextlib.suppress(OSError, LocalragError):  # the disk is full, or the parent is gone
         code = _main()
     os._exit(code)  # a thread still waits for the pipe

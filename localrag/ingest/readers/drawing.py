@@ -1,8 +1,7 @@
-"""What Office draws, as text: charts as the table of their numbers, SmartArt as a list, formulas on one line.
+"""Office drawings as text: charts as tables of their numbers, SmartArt as lists, formulas on one line.
 
-The numbers of a chart are those kept in the file beside the picture; the workbook they came from is not opened.
-Dates and percentages are written as the chart shows them, other numbers in full. Axes and legends are left out but
-for the titles. A formula is written the way a person would type it: "a^2/(b+c)".
+The numbers of a chart are those cached in the file; its workbook is not opened. Dates and percentages are written as
+the chart shows them, other numbers in full. Of axes only the titles are kept. Formulas look as typed: "a^2/(b+c)".
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ _C = f"{{{_OPEN}/drawingml/2006/chart}}"
 _D = f"{{{_OPEN}/drawingml/2006/diagram}}"
 _M = f"{{{_OPEN}/officeDocument/2006/math}}"
 _CX = "{http://schemas.microsoft.com/office/drawing/2014/chartex}"
-_MOST_POINTS = 20_000
+_MAX_POINTS = 20_000
 _MAX_DEPTH = 40
 
 # --- charts
 
 
 def chart(root: Element) -> str:
-    """A chart part: its title, then a table with a row for each category and a column for each series."""
+    """Return a chart: its title, then a table with a row for each category and a column for each series."""
     series = list(_extended(root) if root.tag.startswith(_CX) else _classic(root))
     lines = [_chart_title(root)]
     shared = {tuple(categories) for _, categories, _ in series if categories}
@@ -40,7 +39,7 @@ def chart(root: Element) -> str:
 
 
 def _table(names: Sequence[str], categories: Sequence[str], columns: Sequence[dict[int, str]]) -> list[str]:
-    count = min(max([len(categories), *(max(values, default=-1) + 1 for values in columns)]), _MOST_POINTS)
+    count = min(max([len(categories), *(max(values, default=-1) + 1 for values in columns)]), _MAX_POINTS)
     rows = [
         [categories[index] if index < len(categories) else "", *(values.get(index, "") for values in columns)]
         for index in range(count)
@@ -49,7 +48,7 @@ def _table(names: Sequence[str], categories: Sequence[str], columns: Sequence[di
 
 
 def _chart_title(root: Element) -> str:
-    """The chart's title, and behind it those of its axes, which often name the unit."""
+    """Return the title, followed by those of the axes, which often name the unit."""
     own = next((root.find(f"{space}chart/{space}title") for space in (_C, _CX) if root.tag.startswith(space)), None)
     axes = [axis.find(f"{_C}title") for axis in root.iterfind(f"{_C}chart/{_C}plotArea/*")]
     named = [text for title in axes if title is not None and (text := _drawn(title))]
@@ -66,12 +65,12 @@ def _classic(root: Element) -> Iterator[tuple[str, list[str], dict[int, str]]]:
     for one in root.iter(f"{_C}ser"):
         parts = {child.tag.removeprefix(_C): child for child in one}
         categories = _points(parts.get("cat", parts.get("xVal")))
-        listed = [categories.get(index, "") for index in range(min(max(categories, default=-1) + 1, _MOST_POINTS))]
+        listed = [categories.get(index, "") for index in range(min(max(categories, default=-1) + 1, _MAX_POINTS))]
         yield _drawn(parts["tx"]) if "tx" in parts else "", listed, _points(parts.get("val", parts.get("yVal")))
 
 
 def _points(holder: Element | None) -> dict[int, str]:
-    """The cached values by their index; a category of several levels is joined, the outermost first."""
+    """Return the cached values by index; join categories of several levels, the outermost first."""
     if holder is None:
         return {}
     form = next((element.text or "" for element in holder.iter(f"{_C}formatCode")), "")
@@ -90,7 +89,7 @@ def _points(holder: Element | None) -> dict[int, str]:
 
 
 def _extended(root: Element) -> Iterator[tuple[str, list[str], dict[int, str]]]:
-    """The newer kinds of chart: waterfalls, funnels, treemaps."""
+    """Yield the series of newer charts: waterfalls, funnels, treemaps."""
     data = {one.get("id", ""): one for one in root.iter(f"{_CX}data")}
     for one in root.iter(f"{_CX}series"):
         identity = one.find(f"{_CX}dataId")
@@ -105,7 +104,7 @@ def _extended(root: Element) -> Iterator[tuple[str, list[str], dict[int, str]]]:
 
 
 def _shown(value: str, form: str) -> str:
-    """A cached value as its number format shows it, where that format changes its meaning."""
+    """Return a cached value as its number format shows it, if the format changes its meaning."""
     try:
         number = float(value)
     except ValueError:
@@ -123,7 +122,7 @@ def _shown(value: str, form: str) -> str:
 
 
 def diagram(root: Element) -> str:
-    """The data part of a SmartArt picture: its words as a list, indented as they hang on each other."""
+    """Return the texts of a SmartArt drawing as an indented list."""
     texts = {}
     top = []
     for point in root.iter(f"{_D}pt"):
@@ -140,7 +139,7 @@ def diagram(root: Element) -> str:
             below.setdefault(link.get("srcId", ""), []).append(place)
     lines: list[str] = []
     seen: set[str] = set()
-    for start in [*top, *texts]:  # those that hang on nothing come last
+    for start in [*top, *texts]:  # texts without a parent come last
         waiting = [(start, -1 if start in top else 0)]
         while waiting:
             identity, depth = waiting.pop()
@@ -156,11 +155,11 @@ def diagram(root: Element) -> str:
 # --- formulas
 
 
-_INVISIBLE = dict.fromkeys(range(0x2061, 0x2065))  # "apply", "times" and the like, never printed
+_INVISIBLE = dict.fromkeys(range(0x2061, 0x2065))  # operators such as "apply" and "times", never printed
 
 
 def formula(element: Element, depth: int = 0) -> str:
-    """An m:oMath as it would be typed."""
+    """Return an m:oMath as it would be typed."""
     if depth > _MAX_DEPTH or not element.tag.startswith(_M):
         return ""
     if element.tag == f"{_M}t":
@@ -180,7 +179,7 @@ def formula(element: Element, depth: int = 0) -> str:
         marks = {child.tag: child.get(f"{_M}val", "") for child in element.iterfind(f"{_M}dPr/*")}
         inside = [formula(child, depth + 1) for child in element.iterfind(f"{_M}e")]
         return f"{marks.get(f'{_M}begChr', '(')}{', '.join(inside)}{marks.get(f'{_M}endChr', ')')}"
-    between = " " if name == "oMathPara" else ""  # formulas of their own, not parts of one
+    between = " " if name == "oMathPara" else ""  # separate formulas, not parts of one
     return between.join(filter(None, (formula(child, depth + 1) for child in element)))
 
 

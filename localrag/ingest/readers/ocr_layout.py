@@ -15,9 +15,9 @@ from typing import NamedTuple
 from localrag.ingest.readers import pdf_words
 from localrag.ingest.readers.blocks import markdown_rows
 from localrag.ingest.readers.cleaning import clean
-from localrag.ingest.readers.pdf_cells import Table
-from localrag.ingest.readers.pdf_layout import find_regions, join_hyphen
-from localrag.ingest.readers.pdf_tables import find_tables
+from localrag.ingest.readers.pdf_layout import find_regions
+from localrag.ingest.readers.pdf_tables import Table, find_tables
+from localrag.ingest.readers.pdf_text import join_hyphen
 
 _PARAGRAPH = 1.45  # line distances above this many usual ones part paragraphs
 _MIN_ROWS = 3  # of a column

@@ -1,10 +1,9 @@
-"""PDF: the text of each page, its label, the outline as headings, passwords, attachments; all by PDFium.
+"""Read PDFs: page text, labels and the outline by PDFium, the rest by pypdf (`pdf_annotations`).
 
-PDFium reads an outline and page labels in milliseconds where pypdf takes up to a second for the same file, and it
-decrypts by itself (docs/decisions/0003). Tables become Markdown rows, interleaved columns are put in order
-(`pdf_layout`); text that is not shown is kept out and reported (`pdf_hidden`); running lines are said once
-(`pdf_running`). Pages that are pictures are recognised (`ocr`), if so wished. A page without text is kept, empty, and
-reported. Not done: files pinned to a page as a comment, reading order within drawings, mathematical notation.
+PDFium reads an outline and page labels in milliseconds where pypdf takes up to a second, and decrypts by itself
+(docs/decisions/0003). Tables become Markdown rows, interleaved columns are put in order (`pdf_layout`). Text that is
+not shown is left out and reported (`pdf_hidden`). Running lines are kept once (`pdf_text`). Pages that are pictures are
+recognised (`ocr`). A page without text stays, empty, and is reported. Not read: mathematical notation.
 """
 
 from __future__ import annotations
@@ -21,11 +20,17 @@ from localrag.ingest.readers import pdf_native as native
 from localrag.ingest.readers.blocks import HiddenText
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import drop_running, find_headings
-from localrag.ingest.readers.pdf_annotations import Quads, attached_files, iso_date, read_extras
-from localrag.ingest.readers.pdf_bidi import has_right_to_left, is_visual, plain, with_ligatures
-from localrag.ingest.readers.pdf_hidden import Looked, hide
-from localrag.ingest.readers.pdf_layout import join_hyphen, page_text
-from localrag.ingest.readers.pdf_running import drop_running_lines
+from localrag.ingest.readers.pdf_annotations import Note, Quads, attached_files, iso_date, read_extras
+from localrag.ingest.readers.pdf_hidden import PageObjects, hide
+from localrag.ingest.readers.pdf_layout import page_text
+from localrag.ingest.readers.pdf_text import (
+    drop_running_lines,
+    has_right_to_left,
+    is_visual,
+    plain,
+    tidy,
+    with_ligatures,
+)
 from localrag.ingest.readers.source import Budget, Member, Options, Source, another_kind
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage, Word
 
@@ -33,18 +38,18 @@ _SCAN = "no text; probably a scan"
 _BLANK = "no text; blank"
 _UNRECOGNISED = "no text; nothing was recognised in the picture"
 _DAMAGED = "damaged; it could not be loaded"
-# A page number or a stamp beside a picture is no text of the page.
-_LEAST_LETTERS = 8
+# Fewer are a page number or a stamp beside a picture.
+_MIN_LETTERS = 8
 _MAX_PAGES = 20_000
 _WRONG_PASSWORD, _UNSUPPORTED_SECURITY = 4, 5
 _REPRINT = "Open it in a viewer and print it to a new PDF."
 _DOTS_PER_POINT = 300 / 72
-_MOST_PIXELS = 25_000_000
+_MAX_PIXELS = 25_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """One page: its text, or why there is none; `words` where it was recognised."""
+    """One page: its text, or the reason why there is none; `words` if it was recognised."""
 
     text: str
     reason: str = ""
@@ -86,10 +91,10 @@ def members(source: Source, options: Options, budget: Budget) -> Iterator[Member
     return attached_files(source, options.passwords, budget)
 
 
-def _with_notes(page: _Read, notes: Sequence[str]) -> _Read:
+def _with_notes(page: _Read, notes: Sequence[Note]) -> _Read:
     """Add comments and form fields to the end of a page, except comments that the page shows anyway."""
     shown = " ".join(page.text.split())
-    new = [note for note in notes if note.partition(": ")[2].rstrip("]") not in shown or "Form field" in note]
+    new = [note.line for note in notes if not note.drawn or note.drawn not in shown]
     if not new:
         return page
     text = "\n\n".join(filter(None, (page.text, "\n".join(new))))
@@ -120,10 +125,10 @@ def _without_text(reasons: Sequence[str], options: Options) -> ReadError:
 
 
 def open_document(source: Source, passwords: Sequence[str]) -> Any:
-    """The document, decrypted by one of the passwords where it has to be.
+    """Open a document, with one of the passwords if it is encrypted.
 
     Raises:
-        ReadError: it cannot be opened, and why.
+        ReadError: it cannot be opened.
     """
     import pypdfium2
 
@@ -149,7 +154,7 @@ def open_document(source: Source, passwords: Sequence[str]) -> Any:
 
 
 def _pages(document: Any, options: Options) -> Iterator[_Read]:
-    """Each page in turn; every native handle is given back, a page that is damaged costs only itself."""
+    """Yield each page; close every native handle, and lose only the page that is damaged."""
     import pypdfium2
 
     filled = has_form(document)
@@ -158,7 +163,7 @@ def _pages(document: Any, options: Options) -> Iterator[_Read]:
         try:
             if filled:
                 with contextlib.closing(document[index]) as page:
-                    page.flatten()  # what was filled in becomes text of the page; only in memory
+                    page.flatten()  # filled fields become text of the page; only in memory
             with contextlib.closing(document[index]) as page:
                 found = _page(page, index + 1, options)
         except pypdfium2.PdfiumError:
@@ -178,52 +183,52 @@ def _page(page: Any, number: int, options: Options) -> _Read:
         text, remarks, kinds = _layer(page, number)
     except (pypdfium2.PdfiumError, MemoryError):
         raise
-    except Exception as error:  # boxes of strangers meet our arithmetic; the words are there all the same
+    except Exception as error:  # odd boxes break the layout, not the text
         with contextlib.closing(page.get_textpage()) as textpage:
-            text, kinds = _tidy(native.text(textpage)), {native.TEXT}
-        said = f"its layout is not understood ({type(error).__name__}): tables and hidden text are not told apart"
-        remarks = (Remark(number, said),)
-    letters = sum(1 for _ in islice(filter(str.isalnum, text), _LEAST_LETTERS))
+            text, kinds = tidy(native.text(textpage)), {native.TEXT}
+        what = f"its layout is not understood ({type(error).__name__}): tables and hidden text were not detected"
+        remarks = (Remark(number, what),)
+    letters = sum(1 for _ in islice(filter(str.isalnum, text), _MIN_LETTERS))
     pictured = native.IMAGE in kinds
-    bare = letters < _LEAST_LETTERS and (pictured or (not letters and bool(kinds - {native.TEXT})))
+    bare = letters < _MIN_LETTERS and (pictured or (not letters and bool(kinds - {native.TEXT})))
     if kinds and (options.ocr == "force" or (options.ocr == "auto" and bare)):
         found = _recognised(page, options)
         if found.text or not letters:
             return replace(found, remarks=remarks)
-    if letters >= _LEAST_LETTERS or (letters and not pictured):
+    if letters >= _MIN_LETTERS or (letters and not pictured):
         return _Read(text, remarks=remarks)
-    # Letters turned into outlines are drawings as well.
+    # Letters turned into outlines are drawings too.
     return _Read("", _SCAN if kinds - {native.TEXT} else _BLANK, remarks=remarks)
 
 
 def _layer(page: Any, number: int) -> tuple[str, tuple[Remark, ...], set[int]]:
-    """The text that the page shows, what it does not show, and the kinds of things drawn where there is little text."""
+    """Return the text that the page shows, remarks on what it does not show, and the kinds of its objects."""
     hidden = HiddenText()
     with contextlib.closing(page.get_textpage()) as textpage:
-        looked = hide(page, textpage, hidden)
-        if not looked.taken:
-            return _shown(page, textpage, looked), (), looked.kinds
+        found = hide(page, textpage, hidden)
+        if not found.removed:
+            return _shown(page, textpage, found), (), found.kinds
     with contextlib.closing(page.get_textpage()) as textpage:
-        return _shown(page, textpage, looked), hidden.remarks(number), looked.kinds
+        return _shown(page, textpage, found), hidden.remarks(number), found.kinds
 
 
-def _shown(page: Any, textpage: Any, looked: Looked) -> str:
+def _shown(page: Any, textpage: Any, found: PageObjects) -> str:
     raw = native.text(textpage)
     if not has_right_to_left(raw):
-        return _tidy(page_text(page, textpage, raw, looked.paths, looked.ruled))
+        return tidy(page_text(page, textpage, raw, found.paths, found.ruled))
     visual = is_visual(raw)
     raw = with_ligatures(raw, textpage, visual)
-    return plain(_tidy(page_text(page, textpage, raw, looked.paths, looked.ruled)), visual)
+    return plain(tidy(page_text(page, textpage, raw, found.paths, found.ruled)), visual)
 
 
 def _recognised(page: Any, options: Options) -> _Read:
-    """The page as a picture, read by text recognition."""
+    """Recognise the text of a page drawn as a picture."""
     from localrag.ingest.readers import ocr
 
     width, height = page.get_size()
     if width < 1 or height < 1:
         return _Read("", _BLANK)
-    scale = min(_DOTS_PER_POINT, (_MOST_PIXELS / (width * height)) ** 0.5)
+    scale = min(_DOTS_PER_POINT, (_MAX_PIXELS / (width * height)) ** 0.5)
     try:
         image = page.render(scale=scale).to_pil()
         found = ocr.recognise(image, options.languages)
@@ -233,13 +238,13 @@ def _recognised(page: Any, options: Options) -> _Read:
 
 
 def _without_running_lines(found: list[_Read]) -> list[_Read]:
-    """Without running headers and footers; recognised pages stay whole, since their words have places."""
+    """Drop running headers and footers; recognised pages stay whole, since their words have offsets."""
     texts = drop_running_lines([page.text if not page.words else "" for page in found])
     return [page if page.words else replace(page, text=text) for page, text in zip(found, texts, strict=True)]
 
 
 def has_form(document: Any) -> bool:
-    """Whether there are fields that were, or could be, filled in."""
+    """Whether there is a form."""
     with contextlib.suppress(Exception):  # a broken form costs its fields, not the file
         if document.get_formtype():
             document.init_forms()
@@ -247,22 +252,7 @@ def has_form(document: Any) -> bool:
     return False
 
 
-# --- text ----------------------------------------------------------------------------------------------------
-
-# PDFium writes U+FFFE (U+0002 in older builds) for a hyphen at the end of a line, and joins the lines.
-_HYPHEN = re.compile(r"(\w*)[\ufffe\x02][ \r\n]*(\w*)")
-_LINE_END_SPACES = re.compile(r"[ \t]+(?=\n|$)")
-_MANY_BLANKS = re.compile(r"\n{4,}")
-
-
-def _tidy(raw: str) -> str:
-    text = raw
-    if "\ufffe" in raw or "\x02" in raw:  # rare, and the search for words around them is slow
-        text = _HYPHEN.sub(lambda match: join_hyphen(match[1], match[2], raw), raw)
-    return _MANY_BLANKS.sub("\n\n\n", _LINE_END_SPACES.sub("", clean(text))).strip("\n")
-
-
-# --- facts ---------------------------------------------------------------------------------------------------
+# --- metadata ---------------------------------------------------------------------------------------------------
 
 
 def _fact(document: Any, name: str) -> str:
@@ -288,7 +278,7 @@ _MAX_OUTLINE = 5000
 
 
 def _headings(document: Any, texts: Sequence[str]) -> list[tuple[Heading, ...]]:
-    """From the outline where it covers the document, else from the text."""
+    """Return headings from the outline if it covers the document, else from the text."""
     outline = _outline(document, texts)
     if sum(map(len, outline)) >= max(3, len(texts) // 8):
         return outline
@@ -314,9 +304,9 @@ _NUMBER = r"(?-i:(?:\d[\d.]*[A-Z]?|[A-Z]{1,7})[.):]?[ \t]+)?"
 
 
 def _place(text: str, title: str, after: int) -> int:
-    """Where an outline's title stands in its page; 0 where it is not found.
+    """Return where a title of the outline is in its page; 0 where it is not found.
 
-    On a line of its own first, behind the heading before it: running text may name the title as well.
+    A line of its own after the heading before comes first: running text may contain the title too.
     """
     words = r"\s+".join(map(re.escape, title.split()))
     for pattern in (rf"^[ \t]*{_NUMBER}{words}[ \t.:]*$", rf"^[ \t]*{_NUMBER}{words}(?!\w)", rf"(?<!\w){words}(?!\w)"):

@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.cleaning import clean
@@ -37,11 +37,18 @@ Quads = list[tuple[float, float, float, float]]  # left, bottom, right, top of e
 MarkedText = Callable[[int, Quads], str]  # the text of a page (0-based) inside boxes
 
 
+class Note(NamedTuple):
+    """A line to add to a page; not if the page shows `drawn` (text that a viewer draws on the page)."""
+
+    line: str
+    drawn: str = ""
+
+
 @dataclass
 class Extras:
-    """`notes` has the lines to add to each page by its 0-based index; metadata is empty where there is none."""
+    """`notes` belong to pages by their 0-based index; metadata is empty where there is none."""
 
-    notes: dict[int, list[str]] = field(default_factory=dict)
+    notes: dict[int, list[Note]] = field(default_factory=dict)
     remarks: list[Remark] = field(default_factory=list)
     title: str = ""
     author: str = ""
@@ -129,15 +136,15 @@ def _annotations(reader: PdfReader) -> Iterator[tuple[int, Any]]:
 # --- comments ------------------------------------------------------------------------------------------------
 
 
-def _comment(annotation: Any, index: int, marked_text: MarkedText) -> str:
+def _comment(annotation: Any, index: int, marked_text: MarkedText) -> Note | None:
     kind = _COMMENTS.get(str(annotation.get("/Subtype")))
     if kind is None:
-        return ""
+        return None
     text = _text(annotation.get("/Contents"))
     quads = _quads(annotation) if annotation.get("/QuadPoints") else []
     marked = " ".join(clean(marked_text(index, quads)).split())[:_MAX_LENGTH] if quads else ""
     if not text and not marked:
-        return ""
+        return None
     if annotation.get("/IRT"):
         kind = "Reply"
     elif text and kind != "Insertion":
@@ -146,8 +153,8 @@ def _comment(annotation: Any, index: int, marked_text: MarkedText) -> str:
     head = f"{kind} by {author}" if author else kind
     head += f", {date}" if date else ""
     if text and marked and " ".join(text.split()) != marked:
-        return f"[{head}, on “{marked}”: {text}]"
-    return f"[{head}: {text or f'“{marked}”'}]"
+        return Note(f"[{head}, on “{marked}”: {text}]")
+    return Note(f"[{head}: {text or f'“{marked}”'}]", text if annotation["/Subtype"] == "/FreeText" else "")
 
 
 def _quads(annotation: Any) -> Quads:
@@ -183,7 +190,7 @@ def _read_fields(reader: PdfReader, pages: dict[int, int], extras: Extras) -> No
         label = _text(item.get("/TU")) or _INDEX.sub("", name.rsplit(".", 1)[-1])
         reference = item.indirect_reference
         index = _page_of(reference.get_object() if reference is not None else None, pages)
-        extras.notes.setdefault(index, []).append(f"[Form field {clean(label)}: {shown}]")
+        extras.notes.setdefault(index, []).append(Note(f"[Form field {clean(label)}: {shown}]"))
 
 
 def _field_value(kind: Any, value: Any, states: Sequence[Any]) -> str:

@@ -1,23 +1,21 @@
-"""Tables that are ruled: cells between lines that go down and across.
+"""Ruled tables: cells between lines that go down and across.
 
-Cells that are not parted by a line are one; over columns their words hold for each in the header, elsewhere they stand
-in the first. A label that goes over several rows is said in each of them. A grid that is mostly empty, or cut up like
-a form, is none.
+Cells without a line between them are merged. In the header, a merged cell counts for each of its columns, elsewhere for
+the first; a label over several rows is repeated in each. A grid that is mostly empty, or a form, is no table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from localrag.ingest.readers.pdf_cells import Table, is_figure, whole
-from localrag.ingest.readers.pdf_rules import Rule, Rules
-from localrag.ingest.readers.pdf_words import Word, find_lines, joined, pieces
+from localrag.ingest.readers.pdf_tables import Table, is_figure, whole
+from localrag.ingest.readers.pdf_words import Rule, Rules, Word, find_lines, joined, pieces
 
 _TOUCH = 3.0
-_MOST_SLOTS = 6000
-_LEAST_FILLED = 0.3
-_LEAST_REGULAR = 0.5
-_LONGEST_CELL = 700  # characters of a cell, on average
+_MAX_SLOTS = 6000
+_MIN_FILLED = 0.3
+_MIN_REGULAR = 0.5
+_MAX_CELL = 700  # characters, on average
 
 
 def find_grids(words: Sequence[Word], rules: Rules) -> list[Table]:
@@ -25,7 +23,7 @@ def find_grids(words: Sequence[Word], rules: Rules) -> list[Table]:
 
 
 def _groups(rules: Rules) -> list[Rules]:
-    """Rules that touch one another, directly or by others."""
+    """Group rules that touch, directly or through others."""
     ends: list[tuple[float, float, float, float]] = [
         *((rule.start, rule.at, rule.end, rule.at) for rule in rules.flat),
         *((rule.at, rule.start, rule.at, rule.end) for rule in rules.upright),
@@ -56,20 +54,20 @@ def _groups(rules: Rules) -> list[Rules]:
 def _table(words: Sequence[Word], rules: Rules) -> Table | None:
     xs = _places([r.at for r in rules.upright] + [v for r in rules.flat for v in (r.start, r.end)], rules.upright)
     ys = _places([r.at for r in rules.flat] + [v for r in rules.upright for v in (r.start, r.end)], rules.flat)
-    if len(xs) < 3 or len(ys) < 3 or (len(xs) - 1) * (len(ys) - 1) > _MOST_SLOTS:
+    if len(xs) < 3 or len(ys) < 3 or (len(xs) - 1) * (len(ys) - 1) > _MAX_SLOTS:
         return None
     grid = _Grid(xs, ys, rules)
-    if len(grid.cells) < _LEAST_REGULAR * grid.width * grid.height:
+    if len(grid.cells) < _MIN_REGULAR * grid.width * grid.height:
         return None
     inside = [word for word in words if grid.put(word)]
     rows = grid.rows()
     filled = [cell for cell in grid.cells.values() if cell]
-    if not inside or len(filled) < max(4, _LEAST_FILLED * len(grid.cells)):
+    if not inside or len(filled) < max(4, _MIN_FILLED * len(grid.cells)):
         return None
     if any(_is_frame(cell) for cell in filled):
         return None
     characters = sum(len(word.text) + 1 for word in inside)
-    if characters > _LONGEST_CELL * len(filled) or len(rows) < 2 or _used(rows) < 2:
+    if characters > _MAX_CELL * len(filled) or len(rows) < 2 or _used(rows) < 2:
         return None
     if any(_is_heap(text) for row in rows for text in row):
         return None
@@ -77,13 +75,13 @@ def _table(words: Sequence[Word], rules: Rules) -> Table | None:
 
 
 def _is_heap(text: str) -> bool:
-    """Whether a cell holds a column of figures: its rows are told by something else than rules."""
+    """Whether a cell holds a column of figures: something other than rules parts its rows."""
     tokens = text.split()
     return len(tokens) > 5 and sum(map(is_figure, tokens)) > 0.6 * len(tokens)
 
 
 def _is_frame(words: Sequence[Word]) -> bool:
-    """Whether a cell has columns of its own: then its rules are a frame around parts of a page."""
+    """Whether a cell has columns of its own: then the rules only frame parts of a page."""
     lines = find_lines(words)
     return len(lines) > 3 and sum(len(pieces(line)) > 1 for line in lines) > 0.5 * len(lines)
 
@@ -93,7 +91,7 @@ def _used(rows: Sequence[Sequence[str]]) -> int:
 
 
 def _places(values: Iterable[float], rules: Sequence[Rule]) -> list[float]:
-    """Where the lines of a grid stand: those of its rules, and its outer edges even if they are not drawn."""
+    """Return the positions of the lines of a grid, including outer edges that are not drawn."""
     values = sorted(values)
     places: list[float] = []
     for at in sorted([rule.at for rule in rules] + [values[0], values[-1]]):
@@ -103,7 +101,7 @@ def _places(values: Iterable[float], rules: Sequence[Rule]) -> list[float]:
 
 
 class _Grid:
-    """Slots between lines, joined to cells where no line parts them; each cell holds its words."""
+    """Slots between lines, merged to cells where no line parts them; each cell holds its words."""
 
     def __init__(self, xs: Sequence[float], ys: Sequence[float], rules: Rules) -> None:
         self.xs, self.ys = xs, ys
@@ -159,7 +157,7 @@ class _Grid:
         return tuple(row)
 
     def _header_depth(self) -> int:
-        """Rows of the header: more than one where its cells go over several columns, or down."""
+        """Return the number of header rows: several where header cells span columns or rows."""
         depth = 1
         while depth < min(4, self.height - 1):
             wide = (
@@ -173,7 +171,7 @@ class _Grid:
         return depth
 
     def _lined(self, j: int) -> list[tuple[str, ...]]:
-        """The rows within one row of the grid, where figures stand line by line without rules between them."""
+        """Return the rows inside one row of the grid, where figures are set line by line without rules."""
         firsts = [self._first[i, j] for i in range(self.width)]
         if any(first != (i, j) for i, first in enumerate(firsts)):
             return []

@@ -1,8 +1,8 @@
 """The order and form of a PDF page's text: tables as Markdown rows, interleaved columns one after the other.
 
-All else stays in the order in which the file draws it, which is the reading order in nearly every file. Most pages are
-passed through after a look at their runs of text: only where lines have gaps, or figures, or rules go down the page, is
-it taken apart. Columns are put in order only where both sides are prose and the file draws them line by line across.
+Everything else stays in the order of the file, which is the reading order in nearly every file. A page is taken apart
+only if lines have gaps or figures, or rules go down the page; most pages pass unchanged. Columns are reordered only if
+both sides are prose and the file draws them line by line across.
 """
 
 from __future__ import annotations
@@ -15,33 +15,26 @@ from typing import Any
 
 from localrag.ingest.readers import pdf_native as native
 from localrag.ingest.readers.blocks import markdown_rows
-from localrag.ingest.readers.pdf_cells import is_figure
 from localrag.ingest.readers.pdf_grid import find_grids
-from localrag.ingest.readers.pdf_rules import Rules, find_rules
-from localrag.ingest.readers.pdf_tables import find_tables
-from localrag.ingest.readers.pdf_words import Line, Piece, Word, find_lines, find_words, pieces
+from localrag.ingest.readers.pdf_tables import find_tables, is_figure
+from localrag.ingest.readers.pdf_words import Line, Piece, Rules, Word, find_lines, find_rules, find_words, pieces
 
-_MOST_RUNS = 700  # a page with more is taken apart anyway
-_MOST_LETTERS = 60_000
-_LEAST_LINES = 3
+_MAX_RUNS = 700  # a page with more is taken apart anyway
+_MAX_LETTERS = 60_000
+_MIN_LINES = 3
 _COLUMN_GAP = 0.9  # heights
-_LEAST_BAND = 8  # lines side by side
-_DEEPEST = 2  # gutters in gutters: three or four columns
-
-_KEEP_HYPHEN = frozenset(
-    "all anti best co cross full half high inter long low mid multi non on post pre re self semi short third "
-    "two well year zero".split()
-)
+_MIN_BAND = 8  # lines side by side
+_MAX_DEPTH = 2  # gutters in gutters: three or four columns
 
 
 def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item], ruled: bool) -> str:
-    """The page's raw text with its tables and columns in order.
+    """Return the page's raw text with tables and columns in order.
 
     Args:
         paths: the page's drawings.
-        ruled: whether there may be rules down the page among them.
+        ruled: whether some of them may be rules down the page.
     """
-    if not 3 < len(raw) < _MOST_LETTERS or not (ruled or _looks_set(textpage, raw)):
+    if not 3 < len(raw) < _MAX_LETTERS or not (ruled or _looks_set(textpage, raw)):
         return raw
     turns = native.turns_of_text(textpage, raw)
     matrix = native.view(page, turns)
@@ -51,42 +44,42 @@ def page_text(page: Any, textpage: Any, raw: str, paths: Sequence[native.Item], 
     return _replaced(raw, _blocks(words, rules))
 
 
-# --- the look that most pages get ----------------------------------------------------------------------------
+# --- is there anything to move? ----------------------------------------------------------------------------
 
 _FIGURE_TOKEN = re.compile(r"[($€£¥+-]*\d[\d,.]*[%)]*$|[—–%)]$")
 
 
 def _looks_set(textpage: Any, raw: str) -> bool:
-    """Whether a page may hold a table or columns that are drawn line by line."""
+    """Whether a page may have a table, or columns that are drawn line by line."""
     figured = lone = 0
     for line in raw.split("\n"):
         tokens = line[-60:].split()[-3:]
         found = sum(1 for token in tokens if _FIGURE_TOKEN.match(token))
         figured += found > 1
         lone += found == 1 and len(line) < 16
-    if figured >= _LEAST_LINES or lone >= 2 * _LEAST_LINES:
+    if figured >= _MIN_LINES or lone >= 2 * _MIN_LINES:
         return True
-    runs = native.runs(textpage, _MOST_RUNS)
+    runs = native.runs(textpage, _MAX_RUNS)
     if runs is None:
         return True
     gaps = 0
     for (start, top, right, bottom), (left, other_top, _, other_bottom) in pairwise(runs):
         height = max(top - bottom, other_top - other_bottom)
-        # Behind a bullet or a number there is a gap as well.
+        # A gap also follows a bullet or a number.
         if left - right > _COLUMN_GAP * height > 0 and right - start > 2.5 * height:
             gaps += abs(top + bottom - other_top - other_bottom) < height
-            if gaps >= _LEAST_LINES:
+            if gaps >= _MIN_LINES:
                 return True
     return False
 
 
-# --- what is moved -------------------------------------------------------------------------------------------
+# --- moving text -------------------------------------------------------------------------------------------
 
 Block = tuple[Sequence[Word], str]
 
 
 def _blocks(words: Sequence[Word], rules: Rules) -> list[Block]:
-    """Words that become tables or are put into another order, with the text that takes their place."""
+    """Return the words that become tables or are reordered, with the text that replaces them."""
     grids = find_grids(words, rules) if len(rules.upright) > 1 else []
     used = {word for grid in grids for word in grid.words}
     free = [word for word in words if word not in used] if used else words
@@ -104,7 +97,7 @@ def _markdown(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _prose(lines: Sequence[Line]) -> str:
-    """Lines of a column; a hyphen at a line's end is marked as PDFium marks it."""
+    """Return the text of a column; mark a hyphen at a line's end as PDFium does."""
     text = ""
     for line in lines:
         words = " ".join(word.text for word in line.words)
@@ -113,7 +106,7 @@ def _prose(lines: Sequence[Line]) -> str:
 
 
 def _replaced(raw: str, blocks: Sequence[Block]) -> str:
-    """The text with each block's words taken out and its text put where the first of them stood."""
+    """Return the text with the words of each block replaced by its text, at the place of the first word."""
     if not blocks:
         return raw
     owners = sorted((word.start, word.end, index) for index, (words, _) in enumerate(blocks) for word in words)
@@ -138,7 +131,7 @@ def find_regions(lines: Sequence[Line], depth: int = 0) -> list[tuple[list[Line]
     regions: list[tuple[list[Line], bool]] = []
     rest: list[Line] = []
     at = 0
-    for first, last, gutter in _bands(lines) if depth < _DEEPEST else ():
+    for first, last, gutter in _bands(lines) if depth < _MAX_DEPTH else ():
         left, right = _cut(lines[first:last], gutter)
         mixed = _mixed(left, right)
         regions.append(([*rest, *lines[at:first]], False))
@@ -150,8 +143,8 @@ def find_regions(lines: Sequence[Line], depth: int = 0) -> list[tuple[list[Line]
 
 
 def _bands(lines: Sequence[Line]) -> list[tuple[int, int, float]]:
-    """Stretches of lines with a gutter of white down their middle and prose on both sides."""
-    if len(lines) < _LEAST_BAND:
+    """Return stretches of lines with a white gutter down their middle and prose on both sides."""
+    if len(lines) < _MIN_BAND:
         return []
     left, right = min(line.left for line in lines), max(line.right for line in lines)
     parts = [pieces(line, _COLUMN_GAP) for line in lines]
@@ -161,11 +154,11 @@ def _bands(lines: Sequence[Line]) -> list[tuple[int, int, float]]:
         for a, b in pairwise(row)
         if left + 0.25 * (right - left) < (a.right + b.left) / 2 < right - 0.25 * (right - left)
     ]
-    if len(middles) < _LEAST_BAND:
+    if len(middles) < _MIN_BAND:
         return []
     centre = median(middles)
     near = [x for x in middles if abs(x - centre) < 0.06 * (right - left)]
-    if len(near) < _LEAST_BAND:
+    if len(near) < _MIN_BAND:
         return []
     gutter = median(near)
     bands: list[tuple[int, int, float]] = []
@@ -173,7 +166,7 @@ def _bands(lines: Sequence[Line]) -> list[tuple[int, int, float]]:
     for index in range(len(lines) + 1):
         if index < len(lines) and not any(piece.left < gutter < piece.right for piece in parts[index]):
             continue
-        if index - start >= _LEAST_BAND and _is_prose_band(parts[start:index], gutter):
+        if index - start >= _MIN_BAND and _is_prose_band(parts[start:index], gutter):
             bands.append((start, index, gutter))
         start = index + 1
     return bands
@@ -189,7 +182,7 @@ def _is_prose_band(parts: Sequence[Sequence[Piece]], gutter: float) -> bool:
 
 def _is_prose(rows: Sequence[Sequence[Piece]]) -> bool:
     rows = [row for row in rows if row]
-    if len(rows) < _LEAST_BAND // 2:
+    if len(rows) < _MIN_BAND // 2:
         return False
     width = max(row[-1].right for row in rows) - min(row[0].left for row in rows)
     lone = [row[0] for row in rows if len(row) == 1 and not is_figure(row[0].text)]
@@ -207,23 +200,9 @@ def _cut(lines: Sequence[Line], gutter: float) -> tuple[list[Line], list[Line]]:
 
 
 def _mixed(left: Sequence[Line], right: Sequence[Line]) -> bool:
-    """Whether the file goes back and forth between two columns."""
+    """Whether the file alternates between two columns."""
     sides = [(word.start, True) for line in left for word in line.words]
     sides += [(word.start, False) for line in right for word in line.words]
     order = [side for _, side in sorted(sides)]
     changes = sum(a != b for a, b in pairwise(order))
     return changes > max(4, 0.3 * min(len(left), len(right)))
-
-
-# --- words cut at a line's end -------------------------------------------------------------------------------
-
-
-def join_hyphen(left: str, right: str, page: str) -> str:
-    """The halves of a word cut at a line's end: "con", "tract" joined, "Non", "Interested" with their hyphen."""
-    if not left or not right:
-        return f"{left}-{right}"
-    if f"{left}-{right}".lower() in page.lower():
-        return f"{left}-{right}"
-    if not right[0].islower() or not left[-1].isalpha() or left.lower() in _KEEP_HYPHEN:
-        return f"{left}-{right}"
-    return left + right

@@ -1,8 +1,7 @@
-"""What the PDF reader asks of PDFium for every letter and every drawing of a page, as few calls as can be.
+"""Calls of PDFium for the letters and drawings of a page.
 
-pypdfium2's own functions check each argument; here the same functions are bound to plain addresses, which makes a
-call three times as fast. All coordinates that leave this module are points from the page's top left, downward, as the
-page is seen (rotated if it says so). Nothing here decides anything.
+The functions are bound to plain addresses, which makes a call three times as fast as pypdfium2's own, which check each
+argument. Coordinates that leave this module are points from the top left of the page, downward, rotated as it is shown.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from itertools import islice
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-_NOTHING = "\u2060"  # a character that `cleaning.clean` takes out
+_NOTHING = "\u2060"  # a character that `cleaning.clean` removes
 TEXT, PATH, IMAGE, SHADING, FORM = 1, 2, 3, 4, 5
-MOST_OBJECTS = 60_000  # of one page
-_DEEPEST_FORM = 6
+MAX_OBJECTS = 60_000  # of one page
+_MAX_FORM_DEPTH = 6
 
 
 class Box(NamedTuple):
@@ -58,7 +57,7 @@ class Matrix(NamedTuple):
         return Box(min(x0, x1, x2, x3), min(y0, y1, y2, y3), max(x0, x1, x2, x3), max(y0, y1, y2, y3))
 
     def after(self, inner: Matrix) -> Matrix:
-        """The transformation that does `inner` first, then this one."""
+        """Return the transformation that applies `inner` first, then this one."""
         a, b = self.a * inner.a + self.c * inner.b, self.b * inner.a + self.d * inner.b
         c, d = self.a * inner.c + self.c * inner.d, self.b * inner.c + self.d * inner.d
         e, f = self.at(inner.e, inner.f)
@@ -66,16 +65,16 @@ class Matrix(NamedTuple):
 
 
 _UNMOVED = Matrix(1, 0, 0, 1, 0, 0)
-_FAR = 1e5  # points; no page is as large, and what a broken file says may be anything
+_FAR = 1e5  # points; no page is as large, and broken files have any numbers
 
 
 def tame(box: Box) -> Box:
-    """A box whose edges are numbers that can be counted with."""
+    """Return a box with finite edges."""
     return Box(*(min(max(edge, -_FAR), _FAR) if edge == edge else _FAR for edge in box))
 
 
 class Item(NamedTuple):
-    """Something drawn on a page: its native handle, its kind, and the transformation that holds around it."""
+    """Something drawn on a page: its native handle, its kind, and the transformation around it."""
 
     handle: int
     kind: int
@@ -83,7 +82,7 @@ class Item(NamedTuple):
 
 
 def view(page: Any, turns: int = 0) -> Matrix:
-    """From the file's coordinates to points from the top left of the page after quarter turns clockwise."""
+    """Return the matrix from file coordinates to points from the top left after quarter turns clockwise."""
     left, bottom, right, top = page.get_cropbox()
     return (
         Matrix(1, 0, 0, -1, -left, top),
@@ -94,7 +93,7 @@ def view(page: Any, turns: int = 0) -> Matrix:
 
 
 def turned(page: Any, turns: int) -> Matrix:
-    """From points of the page as the file sets it to those after quarter turns clockwise."""
+    """Return the matrix from points of the unrotated page to those after quarter turns clockwise."""
     left, bottom, right, top = page.get_cropbox()
     width, height = right - left, top - bottom
     return (
@@ -105,7 +104,7 @@ def turned(page: Any, turns: int) -> Matrix:
     )[turns % 4]
 
 
-# The functions that are called, with their arguments: a is an address, i an int, l an unsigned long; then the result.
+# Functions with their arguments and result: a is an address, i an int, l an unsigned long, f a float.
 _SIGNATURES = {
     "FPDFText_CountChars": "a:i",
     "FPDFText_GetText": "aiia:i",
@@ -157,7 +156,7 @@ def _address(raw: Any) -> int:
 
 
 def text(textpage: Any) -> str:
-    """The page's text: one code point for each of PDFium's letters, so that places in it are numbers of letters."""
+    """Return the page's text with one code point for each of PDFium's letters, so offsets are letter numbers."""
     handle = _address(textpage.raw)
     count: int = _pdfium().FPDFText_CountChars(handle)
     if count <= 0:
@@ -171,16 +170,16 @@ def text(textpage: Any) -> str:
     units = [unicode(handle, index) for index in range(count)]
     letters = [chr(unit) if 0 < unit < 0x110000 else " " for unit in units]
     for index in range(count - 1):
-        if 0xD800 <= units[index] < 0xDC00 <= units[index + 1] < 0xE000:  # one character in two of PDFium's letters
+        if 0xD800 <= units[index] < 0xDC00 <= units[index + 1] < 0xE000:  # a surrogate pair in two letters
             letters[index] = chr(0x10000 + ((units[index] - 0xD800) << 10) + units[index + 1] - 0xDC00)
             letters[index + 1] = _NOTHING
     return "".join(letters).replace("\x02", "\ufffe")
 
 
 def end_boxes(textpage: Any, spans: Sequence[tuple[int, int]]) -> list[float]:
-    """Left, top, right, bottom of the first and of the last letter of each span, in the file's coordinates.
+    """Return left, top, right, bottom of the first and the last letter of each span, in file coordinates.
 
-    Boxes are of even height in one font. Eight numbers a span, one behind the other.
+    Eight numbers a span, in one list. Boxes have the same height in one font.
     """
     boxes = (ctypes.c_float * (8 * len(spans)))()
     handle, address = _address(textpage.raw), ctypes.addressof(boxes)
@@ -193,7 +192,7 @@ def end_boxes(textpage: Any, spans: Sequence[tuple[int, int]]) -> list[float]:
 
 
 def runs(textpage: Any, most: int) -> list[tuple[float, float, float, float]] | None:
-    """Left, top, right, bottom of each run of text in the file's coordinates; None where there are too many."""
+    """Return left, top, right, bottom of each run of text in file coordinates; None for more than `most`."""
     handle = _address(textpage.raw)
     count: int = _pdfium().FPDFText_CountRects(handle, 0, -1)
     if count > most:
@@ -209,7 +208,7 @@ def runs(textpage: Any, most: int) -> list[tuple[float, float, float, float]] | 
 
 
 def turns_of_text(textpage: Any, raw: str) -> int:
-    """Quarter turns that set most of the page's text upright; 0 where there is no agreement."""
+    """Return the quarter turns that set most of the text upright; 0 if unclear."""
     angle = _pdfium().FPDFText_GetCharAngle
     handle = _address(textpage.raw)
     letters = [index for index in range(0, len(raw), max(1, len(raw) // 60)) if raw[index].isalnum()]
@@ -222,10 +221,10 @@ def turns_of_text(textpage: Any, raw: str) -> int:
 
 
 def items(page: Any, matrix: Matrix) -> Iterator[Item]:
-    """What the page draws, in that order, into the forms on it; at most MOST_OBJECTS."""
+    """Yield what the page draws, in order, including the contents of its forms; at most MAX_OBJECTS."""
     handle = _address(page.raw)
     count = _pdfium().FPDFPage_CountObjects(handle)
-    return islice(_items(handle, count, _pdfium().FPDFPage_GetObject, matrix, 0), MOST_OBJECTS)
+    return islice(_items(handle, count, _pdfium().FPDFPage_GetObject, matrix, 0), MAX_OBJECTS)
 
 
 def _items(holder: int, count: int, get: Callable[..., Any], matrix: Matrix, depth: int) -> Iterator[Item]:
@@ -236,11 +235,11 @@ def _items(holder: int, count: int, get: Callable[..., Any], matrix: Matrix, dep
             continue
         kind = kind_of(handle)
         yield Item(handle, kind, matrix)
-        if kind == FORM and depth < _DEEPEST_FORM:
+        if kind == FORM and depth < _MAX_FORM_DEPTH:
             inside = _pdfium().FPDFFormObj_GetObject
             many = _pdfium().FPDFFormObj_CountObjects(handle)
             own = own_matrix(handle)
-            moved = matrix.after(own) if own and own != _UNMOVED else matrix  # the same object where nothing moves
+            moved = matrix.after(own) if own and own != _UNMOVED else matrix  # the same object if nothing moves
             yield from _items(handle, max(many, 0), inside, moved, depth + 1)
 
 
@@ -256,7 +255,7 @@ def own_matrix(handle: int) -> Matrix | None:
 
 
 def bounds(item: Item) -> Box | None:
-    """Where it stands on the page, as the page is seen."""
+    """Return its box on the page."""
     get = _pdfium().FPDFPageObj_GetBounds
     if not get(item.handle, *_FLOAT_AT[:4]):
         return None
@@ -267,7 +266,7 @@ Colour = tuple[int, int, int, int]  # red, green, blue, alpha (0 to 255)
 
 
 def fill_colour(handle: int) -> Colour | None:
-    """None for what is filled with a pattern."""
+    """Return None for a pattern."""
     if not _pdfium().FPDFPageObj_GetFillColor(handle, *_COLOUR_AT):
         return None
     return _COLOUR[0], _COLOUR[1], _COLOUR[2], _COLOUR[3]
@@ -280,7 +279,7 @@ def stroke_colour(handle: int) -> Colour | None:
 
 
 class Ink(NamedTuple):
-    """How a text object is drawn, and where, in the file's coordinates (before what holds around it)."""
+    """How a text object is drawn, and where, in file coordinates before the transformation around it."""
 
     mode: int
     fill: Colour | None
@@ -291,7 +290,7 @@ class Ink(NamedTuple):
 
 
 def ink(handle: int) -> Ink | None:
-    """None for what has no place, such as spaces."""
+    """Return None for text without a box, such as spaces."""
     pdfium = _pdfium()
     a, b, c, d = _FLOAT_AT[:4]
     if not pdfium.FPDFPageObj_GetBounds(handle, a, b, c, d):
@@ -305,7 +304,7 @@ def ink(handle: int) -> Ink | None:
 
 
 def text_size(item: Item) -> float:
-    """How large a text object's letters are on the page, in points."""
+    """Return the size of a text object's letters on the page, in points."""
     if not _pdfium().FPDFTextObj_GetFontSize(item.handle, _FLOAT_AT[0]):
         return 0.0
     size = _FLOATS[0]
@@ -315,7 +314,7 @@ def text_size(item: Item) -> float:
 
 
 def words_of(item: Item, textpage: Any) -> str:
-    """The text of one text object."""
+    """Return the text of one text object."""
     get = _pdfium().FPDFTextObj_GetText
     handle = _address(textpage.raw)
     size = get(item.handle, handle, None, 0)
@@ -325,12 +324,12 @@ def words_of(item: Item, textpage: Any) -> str:
 
 
 def show(handle: int, shown: bool) -> None:
-    """Let the page draw this object and have it in its text, or not; in memory only."""
+    """Show an object on the page and in its text, or hide it; in memory only."""
     _pdfium().FPDFPageObj_SetIsActive(handle, int(shown))
 
 
 def paint_of(handle: int) -> tuple[bool, bool]:
-    """Whether a path is filled, and whether it is stroked."""
+    """Return whether a path is filled, and whether it is stroked."""
     fill, stroke = (ctypes.c_int * 1)(), (ctypes.c_int * 1)()
     _pdfium().FPDFPath_GetDrawMode(handle, ctypes.addressof(fill), ctypes.addressof(stroke))
     return bool(fill[0]), bool(stroke[0])
@@ -342,7 +341,7 @@ def segment_count(handle: int) -> int:
 
 
 def strokes(item: Item, most: int) -> Iterator[tuple[float, float, float, float]]:
-    """The straight strokes of a path, as x0, y0, x1, y1 on the page; curves are passed over."""
+    """Yield the straight strokes of a path as x0, y0, x1, y1 on the page; skip curves."""
     get = _pdfium().FPDFPath_GetPathSegment
     kind_of = _pdfium().FPDFPathSegment_GetType
     point = _pdfium().FPDFPathSegment_GetPoint

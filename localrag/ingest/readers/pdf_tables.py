@@ -1,9 +1,9 @@
 """Tables that are set by alignment alone, as in filings: rows of figures under one another.
 
-A table begins where lines carry figures in columns: at least two such lines, parted by white from top to bottom. Its
-header is what stands over the columns, its section rows and labels over two lines are told apart by what would have
-fitted on the line. Conservative: prose in columns, lists and contents pages stay text. Not done: tables of words
-without figures in fewer than three columns, cells that run over several lines of words.
+A table starts where at least two lines have figures in columns that are parted by white from top to bottom. Its header
+is what is above the columns. A label over two lines is told from a section row by what would have fitted on the line.
+Conservative: prose in columns, lists and contents pages stay text. Not found: tables of words in fewer than three
+columns, cells of several lines of words.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
-from localrag.ingest.readers.pdf_cells import Table, column_of, find_columns, header, is_figure, is_unit, is_year, whole
-from localrag.ingest.readers.pdf_rules import Rule
-from localrag.ingest.readers.pdf_words import Line, Piece, joined, pieces
+from localrag.ingest.readers.pdf_words import Line, Piece, Rule, Word, joined, pieces
 
-_MOST_HEADER_LINES = 7
-_MOST_BETWEEN = 4  # lines without figures between two rows
-_FARTHEST = 3.2  # heights from one row to the next
-_LEAST_SHARE = 0.5  # of the cells behind the first column that are figures
+_MAX_HEADER_LINES = 7
+_MAX_BETWEEN = 4  # lines without figures between two rows
+_MAX_STEP = 3.2  # heights from one row to the next
+_MIN_FIGURES = 0.5  # share of the cells behind the first column
 
 
 class _Row(NamedTuple):
@@ -30,12 +28,12 @@ class _Row(NamedTuple):
 
     @property
     def has_figures(self) -> bool:
-        """Whether figures stand behind something else, or several in a row."""
+        """Whether a figure follows something else on the line."""
         return len(self.pieces) > 1 and any(is_figure(piece.text) for piece in self.pieces[1:])
 
 
 def find_tables(lines: Sequence[Line], flat: Sequence[Rule]) -> list[Table]:
-    """The tables among the lines of a page (of one column of it); `flat` are its horizontal rules."""
+    """Return the tables among the lines of a page or column; `flat` are the horizontal rules."""
     rows = [_Row(line, whole(pieces(line))) for line in lines]
     rows = [row for row in rows if row.pieces]
     tables: list[Table] = []
@@ -49,13 +47,13 @@ def find_tables(lines: Sequence[Line], flat: Sequence[Rule]) -> list[Table]:
 
 
 def _stretches(rows: Sequence[_Row]) -> list[tuple[int, int]]:
-    """First and last row of each stretch of lines with figures that may be a table."""
+    """Return the first and last row of each stretch of lines with figures that may be a table."""
     found: list[tuple[int, int]] = []
     last: int | None = None
     for index, row in enumerate(rows):
         if not row.has_figures:
             continue
-        if last is not None and index - last <= _MOST_BETWEEN + 1 and _near(rows, last, index):
+        if last is not None and index - last <= _MAX_BETWEEN + 1 and _near(rows, last, index):
             found[-1] = (found[-1][0], index)
         else:
             found.append((index, index))
@@ -64,7 +62,7 @@ def _stretches(rows: Sequence[_Row]) -> list[tuple[int, int]]:
 
 
 def _near(rows: Sequence[_Row], first: int, last: int) -> bool:
-    """Whether two lines with figures can be of one table: not far apart, and no prose between them."""
+    """Whether two lines with figures may be of one table: near, and no prose between them."""
     figures = min(rows[first].pieces[1].left, rows[last].pieces[1].left)
     if any(
         len(row.pieces) == 1 and row.pieces[0].left < figures - 30 < figures < row.pieces[0].right
@@ -72,16 +70,16 @@ def _near(rows: Sequence[_Row], first: int, last: int) -> bool:
     ):
         return False
     return all(
-        rows[index + 1].line.top - rows[index].line.bottom < _FARTHEST * rows[index].line.height
+        rows[index + 1].line.top - rows[index].line.bottom < _MAX_STEP * rows[index].line.height
         for index in range(first, last)
     )
 
 
 def _split(rows: Sequence[_Row], first: int, last: int) -> list[tuple[int, int]]:
-    """A stretch in parts, where prose or another header stands between its rows."""
+    """Split a stretch where prose or another header is between its rows."""
     core = [index for index in range(first, last + 1) if rows[index].has_figures]
     columns = _columns(rows, first, last)
-    if len(core) > 2:  # a page's foot, or a line of prose with a figure, may hang on
+    if len(core) > 2:  # a page number, or a line of prose with a figure, may follow
         for start, end in ((core[0], core[-2]), (core[1], core[-1])):
             if len(_columns(rows, start, end)) > len(columns):
                 return _split(rows, start, end)
@@ -103,7 +101,7 @@ def _split(rows: Sequence[_Row], first: int, last: int) -> list[tuple[int, int]]
 
 
 def _is_foot(rows: Sequence[_Row], core: Sequence[int], columns: Sequence[tuple[float, float]]) -> bool:
-    """Whether the last line with a figure is a page's foot: far below, and nearly empty."""
+    """Whether the last line with a figure is a page footer: far below, and nearly empty."""
     row, above = rows[core[-1]], rows[core[-2]]
     if len(columns) < 2:
         return False
@@ -120,7 +118,7 @@ def _only_years(rows: Sequence[_Row], index: int) -> bool:
 
 
 def _parts(row: _Row, columns: Sequence[tuple[float, float]]) -> bool:
-    """Whether a line without figures cannot be a row: it crosses columns, or stands above them like a header."""
+    """Whether a line without figures cannot be a row: it crosses columns, or is a header above them."""
     if any(is_unit(piece.text) for piece in row.pieces):
         return True
     first = row.pieces[0]
@@ -130,7 +128,7 @@ def _parts(row: _Row, columns: Sequence[tuple[float, float]]) -> bool:
 
 
 def _split_worst(rows: Sequence[_Row], first: int, last: int) -> list[tuple[int, int]]:
-    """No columns are common to all: part at the widest step, or give up where there is none."""
+    """Split a stretch without common columns at its widest step; return nothing if it is too short."""
     if last - first < 2:
         return []
     steps = [(rows[index + 1].line.top - rows[index].line.bottom, index) for index in range(first, last)]
@@ -150,7 +148,7 @@ def _columns(rows: Sequence[_Row], first: int, last: int) -> list[tuple[float, f
 
 
 def _table(rows: Sequence[_Row], free: int, first: int, last: int, flat: Sequence[Rule]) -> tuple[Table, int] | None:
-    """The table between two rows, with the header above it (not above row `free`), and the first row behind it."""
+    """Return the table between two rows, with its header (not above row `free`), and the first row after it."""
     columns = _columns(rows, first, last)
     body = first
     while body < last and _heads(rows[body]):
@@ -168,7 +166,7 @@ def _table(rows: Sequence[_Row], free: int, first: int, last: int, flat: Sequenc
 
 
 def _heads(row: _Row) -> bool:
-    """Whether a line with figures is of the header all the same: years only."""
+    """Whether a line with figures belongs to the header: years only."""
     figures = [piece.text for piece in row.pieces if is_figure(piece.text)]
     return len(figures) > 1 and all(map(is_year, figures))
 
@@ -178,7 +176,7 @@ def _is_table(core: Sequence[_Row], columns: Sequence[tuple[float, float]]) -> b
         return False
     behind = [piece.text for row in core for piece in row.pieces if column_of(piece, columns)]
     figures = sum(map(is_figure, behind))
-    if figures < _LEAST_SHARE * len(behind) or sum(map(_has_digit, behind)) < 0.5 * figures:
+    if figures < _MIN_FIGURES * len(behind) or sum(map(_has_digit, behind)) < 0.5 * figures:
         return False
     filled = sum(len({column_of(piece, columns) for piece in row.pieces}) for row in core)
     if filled < 0.4 * len(core) * len(columns):
@@ -194,7 +192,7 @@ _PAGE = re.compile(r"^(?:[A-Z]-?)?\d{1,4}$")
 
 
 def _is_contents(core: Sequence[_Row], columns: Sequence[tuple[float, float]]) -> bool:
-    """Page numbers that never fall, behind titles."""
+    """Whether this is a contents page: titles with page numbers that do not fall."""
     last = [row.pieces[-1].text for row in core]
     if not all(map(_PAGE.match, last)) or any(
         sum(is_figure(piece.text) for piece in row.pieces[1:]) > 1 for row in core
@@ -212,14 +210,14 @@ def _header_start(
     columns: Sequence[tuple[float, float]],
     flat: Sequence[Rule],
 ) -> tuple[int, int]:
-    """The first line of the header, and that of the rows: upward as long as lines stand over the columns."""
+    """Return the first line of the header and of the rows; go up as long as lines are over the columns."""
     top = first
-    for index in range(first - 1, max(free, first - _MOST_HEADER_LINES) - 1, -1):
+    for index in range(first - 1, max(free, first - _MAX_HEADER_LINES) - 1, -1):
         row, below = rows[index], rows[index + 1]
         if below.line.top - row.line.bottom > 1.8 * row.line.height:
             break
         if _is_label(row, columns):
-            if top == first == body and index > free:  # the beginning of a label, or a section, under the header
+            if top == first == body and index > free:  # the start of a label, or a section, under the header
                 continue
             break
         if not _is_head(row, below, columns, flat):
@@ -244,7 +242,7 @@ def _is_label(row: _Row, columns: Sequence[tuple[float, float]]) -> bool:
 
 
 def _is_head(row: _Row, below: _Row, columns: Sequence[tuple[float, float]], flat: Sequence[Rule]) -> bool:
-    """Whether a line can be of a header: over the columns, with at most a short label before them."""
+    """Whether a line may belong to a header: over the columns, with at most a short label before them."""
     zone = columns[1][0] - 0.5 * (columns[1][0] - columns[0][1])
     lone = row.pieces[0] if len(row.pieces) == 1 else None
     if lone is not None and is_unit(lone.text):
@@ -259,7 +257,7 @@ def _is_head(row: _Row, below: _Row, columns: Sequence[tuple[float, float]], fla
         return False
     if lone is not None and len(columns) > 2 and not _ruled_under(row.line, below.line, lone, flat):
         centre = (columns[0][0] + columns[-1][1]) / 2
-        return not (abs((lone.left + lone.right) / 2 - centre) < 6 or len(lone.text) > 70)  # a title over it all
+        return not (abs((lone.left + lone.right) / 2 - centre) < 6 or len(lone.text) > 70)  # a title over the table
     return True
 
 
@@ -271,7 +269,7 @@ def _ruled_under(line: Line, below: Line, piece: Piece, flat: Sequence[Rule]) ->
 
 
 def _end(rows: Sequence[_Row], last: int, columns: Sequence[tuple[float, float]]) -> int:
-    """The last row, with the rest of its label where that goes on below it."""
+    """Return the last row, including a line below that continues its label."""
     if last + 1 < len(rows):
         row, before = rows[last + 1], rows[last]
         lone = row.pieces[0]
@@ -285,12 +283,12 @@ def _end(rows: Sequence[_Row], last: int, columns: Sequence[tuple[float, float]]
 
 
 def _body(rows: Sequence[_Row], columns: Sequence[tuple[float, float]]) -> list[list[str]]:
-    """The cells of each row; a label over two lines is made one."""
+    """Return the cells of each row; join a label over two lines."""
     steps = [b.line.middle - a.line.middle for a, b in pairwise(rows)]
     pitch = median(steps) if steps else 0.0
     widest = max((row.pieces[0].right for row in rows if not column_of(row.pieces[0], columns)), default=0.0)
     cells: list[list[str]] = []
-    open_label = False  # whether the row above is the beginning of this row's label
+    open_label = False  # whether the row above starts this row's label
     for index, row in enumerate(rows):
         made = [""] * len(columns)
         for piece in row.pieces:
@@ -300,7 +298,7 @@ def _body(rows: Sequence[_Row], columns: Sequence[tuple[float, float]]) -> list[
         step = steps[index - 1] if index else 0.0
         if index and open_label:
             cells[-1] = [joined(cells[-1][0], made[0]), *made[1:]]
-        elif index and lone and any(cells[-1][1:]) and _goes_on(rows[index - 1], row, step, pitch):
+        elif index and lone and any(cells[-1][1:]) and _continues(rows[index - 1], row, step, pitch):
             cells[-1][0] = joined(cells[-1][0], made[0])
             continue
         else:
@@ -314,7 +312,7 @@ def _body(rows: Sequence[_Row], columns: Sequence[tuple[float, float]]) -> list[
 def _is_begun(
     row: _Row, below: _Row, step: float, pitch: float, columns: Sequence[tuple[float, float]], widest: float
 ) -> bool:
-    """Whether a label goes on in the line below: its next word would not have fitted, or begins small."""
+    """Whether a label continues in the line below: the next word would not have fitted, or is in lower case."""
     label, other = row.pieces[0], below.pieces[0]
     if is_figure(other.text) and not column_of(other, columns):
         return bool(re.search(r"(?:,| of| and| the| in| for| to)$", label.text))
@@ -331,9 +329,252 @@ def _is_begun(
     )
 
 
-def _goes_on(above: _Row, row: _Row, step: float, pitch: float) -> bool:
-    """Whether a line of a label alone is the rest of the label above it."""
+def _continues(above: _Row, row: _Row, step: float, pitch: float) -> bool:
+    """Whether a line with only a label continues the label above it."""
     label = row.pieces[0]
     if label.left < above.pieces[0].left - 2:
         return False
     return label.text[:1].islower() and step <= 1.05 * pitch
+
+
+# --- cells ---------------------------------------------------------------------------------------------------
+
+
+class Table(NamedTuple):
+    """The words of a table, and its rows; the first row is the header."""
+
+    words: tuple[Word, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+_CURRENCY = re.compile(r"^\(?(?:[A-Z]{1,3})?[$€£¥]\s*\(?$")
+_CLOSING = re.compile(r"^[)%]+$|^(?:bps|ppts?|pp|x)$")
+_OPEN_GAP = re.compile(r"(?<=[$€£¥(])\s+(?=[\d($€£¥.—–-])")
+_CLOSE_GAP = re.compile(r"(?<=[\d—–-])\s+(?=[)%])")
+_FIGURE = re.compile(
+    r"^(?:[-+–—−(]*(?:(?:[A-Z]{1,3})?[$€£¥])?[-–−(]*\.?\d(?:[\d,.]*\d)?\)?(?:\s?(?:%|x|bps|ppts?|pp|years?|yrs|months?|days?|million|billion))?\)?(?:\s?\(\w{1,3}\)|[*†‡]+)?"
+    r"|\(?[$€£¥]?\(?[—–−-]+\)?%?|N/?[AM]\.?|n/?[am]\.?)$"
+)
+_YEAR = re.compile(r"^(?:FY|Q[1-4]|Fiscal)?\s?'?(?:19|20)\d\d\*?(?:\s?\(\w{1,3}\))?$")
+_UNIT = re.compile(
+    r"^\(?unaudited\)?$|^\(?(?:dollars |amounts |\$ |u\.s\. dollars )?(?:in|unaudited)\b"
+    r".{0,60}(?:million|thousand|billion|unaudited)",
+    re.I,
+)
+_PERIOD = re.compile(
+    r"\b(?:ended|ending|as of|at|months|weeks|year|january|february|march|april|june|july|august|september"
+    r"|october|november|december|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?)\b",
+    re.I,
+)
+_LEADERS = re.compile(r"(?:\s?\.){4,}\s*$|(?:\s?_){4,}\s*$")
+
+
+def is_figure(text: str) -> bool:
+    return bool(_FIGURE.match(text))
+
+
+def is_year(text: str) -> bool:
+    return bool(_YEAR.match(text))
+
+
+def is_unit(text: str) -> bool:
+    """Whether a text is a unit: "(In millions, except per share data)"."""
+    return bool(_UNIT.match(text)) and len(text) < 100
+
+
+def whole(found: Sequence[Piece]) -> list[Piece]:
+    """Join "$", ")" and "%", which filings set apart, to their figures, and drop leader dots."""
+    pieces: list[Piece] = []
+    for piece in found:
+        text = piece.text
+        if " " in text or text.endswith((".", "_")):
+            text = _CLOSE_GAP.sub("", _OPEN_GAP.sub("", _LEADERS.sub("", text)))
+            if not text.strip(" ._"):
+                continue
+            piece = piece._replace(text=text)
+        before = pieces[-1] if pieces else None
+        if before and _belong(before.text, text):
+            pieces[-1] = _joined(before, piece)
+        else:
+            pieces.append(piece)
+    return pieces
+
+
+def _belong(left: str, right: str) -> bool:
+    """Whether a sign and a figure belong together."""
+    if _CURRENCY.match(left):
+        return is_figure(right)
+    return bool(_CLOSING.match(right)) and is_figure(left) and bool(re.search(r"[\d—–-]\)?$", left))
+
+
+def _joined(left: Piece, right: Piece) -> Piece:
+    return Piece(left.words + right.words, (left.text + right.text).replace(" ", ""), left.left, right.right)
+
+
+# --- columns -------------------------------------------------------------------------------------------------
+
+
+def find_columns(rows: Sequence[Sequence[Piece]], height: float) -> list[tuple[float, float]]:
+    """Return left and right of each column, parted by white from top to bottom; few pieces may stick out."""
+    edges = sorted([(p.left, 1) for row in rows for p in row] + [(p.right, -1) for row in rows for p in row])
+    few = int(len(rows) * 0.06)
+    columns: list[tuple[float, float]] = []
+    depth, start = 0, 0.0
+    for x, step in edges:
+        if depth <= few < depth + step:
+            if columns and x - columns[-1][1] < 0.2 * height:
+                start = columns.pop()[0]
+            else:
+                start = x
+        depth += step
+        if depth <= few < depth - step:
+            columns.append((start, x))
+    return columns
+
+
+def column_of(piece: Piece, columns: Sequence[tuple[float, float]]) -> int:
+    """Return the column that a piece overlaps most, else the nearest."""
+
+    def fit(index: int) -> float:
+        left, right = columns[index]
+        return min(piece.right, right) - max(piece.left, left)
+
+    return max(range(len(columns)), key=fit)
+
+
+# --- headers -------------------------------------------------------------------------------------------------
+
+Columns = Sequence[tuple[float, float]]
+Span = tuple[float, float]
+
+
+def header(
+    lines: Sequence[tuple[Line, Sequence[Piece]]], columns: Columns, flat: Sequence[Rule], below: float
+) -> list[str]:
+    """Return a header as one row: each column gets the text above it, from the top down."""
+    if not lines:
+        return [""] * len(columns)
+    columns = _widened(columns, [rule for rule in flat if lines[0][0].top < rule.at < below + lines[0][0].height])
+    cells: list[list[str]] = [[] for _ in columns]
+    spans: list[list[Span | None]] = []
+    over = [sum(column_of(piece, columns) > 0 for piece in found) for _, found in lines]
+    for index in reversed(range(len(lines))):
+        line, found = lines[index]
+        bottom = lines[index + 1][0].middle if index + 1 < len(lines) else below
+        ruled = [_ruled(piece, line, columns, flat, bottom) for piece in found]
+        if len(set(ruled) - {None}) < sum(span is not None for span in ruled):
+            ruled = [None] * len(found)  # a rule under several cells decides nothing
+        if not any(ruled) and spans and over[index] == over[index + 1]:
+            ruled = _inherited(found, lines[index + 1][1], spans[-1])
+        if index + 1 < len(lines) and (over[index] == 1 or not any(ruled)):
+            years = _over_years(found, lines[index + 1][1], columns)
+            ruled = years if any(years) else ruled
+        spans.append(ruled if any(ruled) else _shared(found, columns))
+    spans.reverse()
+    for index in range(1, len(lines)):
+        if not any(spans[index]) and over[index] == over[index - 1]:
+            spans[index] = _inherited(lines[index][1], lines[index - 1][1], spans[index - 1])
+    for (_, found), spans_of_line in zip(lines, spans, strict=True):
+        for piece, span in zip(found, spans_of_line, strict=True):
+            if len(found) == 1 and is_unit(piece.text):
+                cells[0].append(piece.text)
+                continue
+            for column in _covered(piece, span, columns):
+                cells[column].append(piece.text)
+    return [" ".join(words) for words in cells]
+
+
+def _ruled(piece: Piece, line: Line, columns: Columns, flat: Sequence[Rule], bottom: float) -> Span | None:
+    """Return the extent of the rule under a header cell: the columns it covers."""
+    under = [
+        rule for rule in flat
+        if line.middle < rule.at <= max(bottom, line.bottom + 2)
+        and min(rule.end, piece.right) - max(rule.start, piece.left) > 0.8 * (piece.right - piece.left)
+        and rule.start > (columns[0][0] + columns[0][1]) / 2
+    ]  # fmt: skip
+    if not under:
+        return None
+    rule = min(under, key=lambda rule: rule.at)
+    return min(rule.start, piece.left), max(rule.end, piece.right)
+
+
+def _widened(columns: Columns, flat: Sequence[Rule]) -> Columns:
+    """Widen columns to the rules that are over one column each."""
+    wide = list(columns)
+    for rule in flat:
+        under = [
+            index for index, (left, right) in enumerate(columns)
+            if min(right, rule.end) - max(left, rule.start) > 0.3 * (right - left)
+        ]  # fmt: skip
+        if len(under) == 1 and under[0]:
+            left, right = wide[under[0]]
+            wide[under[0]] = min(left, rule.start), max(right, rule.end)
+    return wide
+
+
+def _inherited(found: Sequence[Piece], other: Sequence[Piece], spans: Sequence[Span | None]) -> list[Span | None]:
+    """Give cells the spans of the cells above or below that share their middle or an edge."""
+    inherited: list[Span | None] = []
+    for a in found:
+        same = [
+            span for b, span in zip(other, spans, strict=True)
+            if min(abs(a.left + a.right - b.left - b.right) / 2, abs(a.left - b.left), abs(a.right - b.right)) < 4
+        ]  # fmt: skip
+        if not same:
+            return [None] * len(found)
+        inherited.append(same[0])
+    return inherited
+
+
+def _over_years(found: Sequence[Piece], below: Sequence[Piece], columns: Columns) -> list[Span | None]:
+    """Spread periods ("Nine Months Ended June 30,") above years: each year belongs to the nearest."""
+    none: list[Span | None] = [None] * len(found)
+    periods = [
+        piece for piece in found
+        if column_of(piece, columns) and _PERIOD.search(piece.text) and not re.search(r"\d{4}", piece.text)
+    ]  # fmt: skip
+    years = [piece for piece in below if is_year(piece.text)]
+    if len(periods) >= len(years):
+        return none
+    spans: dict[Piece, Span] = {}
+    for year in years:
+        nearest = min(
+            periods, key=lambda piece: max(piece.left - year.right, year.left - piece.right, 0.0), default=None
+        )
+        if nearest is not None:
+            left, right = columns[column_of(year, columns)]
+            old = spans.get(nearest, (left, right))
+            spans[nearest] = min(left, old[0]), max(right, old[1])
+    return [spans.get(piece) for piece in found]
+
+
+def _shared(found: Sequence[Piece], columns: Columns) -> list[Span | None]:
+    """Share columns evenly among fewer header cells without rules, if each is within its columns."""
+    over = [piece for piece in found if column_of(piece, columns)]
+    behind = columns[1:]
+    none: list[Span | None] = [None] * len(found)
+    if not over or len(over) == len(behind) or len(behind) % len(over):
+        return none
+    if not all(_PERIOD.search(piece.text) for piece in over) and all(
+        any(start - 2 <= piece.left and piece.right <= end + 2 for start, end in behind) for piece in over
+    ):
+        return none  # each has a column of its own
+    size = len(behind) // len(over)
+    groups = [(behind[i * size][0], behind[i * size + size - 1][1]) for i in range(len(over))]
+    for piece, (start, end) in zip(over, groups, strict=True):
+        off = abs((piece.left + piece.right) / 2 - (start + end) / 2)
+        if off > (8 if len(over) == 1 else 0.2 * (end - start)) and (abs(piece.right - end) > 6 or len(over) == 1):
+            return none
+    spans = dict(zip(over, groups, strict=True))
+    return [spans.get(piece) for piece in found]
+
+
+def _covered(piece: Piece, span: Span | None, columns: Columns) -> list[int]:
+    left, right = span or (piece.left, piece.right)
+    inside = [
+        index
+        for index, (start, end) in enumerate(columns)
+        if min(right, end) - max(left, start) > (0.5 if span else 0.6) * (end - start)
+        or (left <= start and end <= right)
+    ]
+    return inside or [column_of(piece, columns)]

@@ -1,6 +1,7 @@
-"""The words of a PDF page with the places they stand at, the lines they make, and the pieces of a line.
+"""The words and ruled lines of a PDF page: their boxes, the lines that words make, and the pieces of a line.
 
-A word keeps its place in the page's raw text, so that what is not moved into a table or a column stays as it was.
+A word keeps its place in the page's raw text, so text that is not moved into a table or column stays as it was. Ruled
+lines are strokes, edges of rectangles, or very thin filled boxes.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import Any, NamedTuple
 
 from localrag.ingest.readers import pdf_native as native
 
-# U+FFFE is PDFium's hyphen at the end of a line; the next line follows it without a break.
+# U+FFFE is PDFium's hyphen at a line's end; the next line follows without a break.
 _WORD = re.compile("[^\\s\ufffe]+\ufffe?|\ufffe")
-# A gap in a line, in heights of a letter, behind which something else begins; spaces of prose are at most 0.6.
+# A gap in a line, in heights of a letter, that parts pieces; spaces of prose are at most 0.6.
 _GAP = 0.75
 _FIGURE_GAP = 0.35
-_FAR = 1e5  # points; a broken file may say anything
+_FAR = 1e5  # points; broken files have any numbers
 _FIGURE = re.compile(r"^[($€£¥+\-–—]*[\d.,]*\d[\d.,]*[%)]*$|^[—–$€£-]+$")
 
 
@@ -32,7 +33,7 @@ class Word(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Words of one line that stand together."""
+    """Adjacent words of one line."""
 
     words: tuple[Word, ...]
     text: str
@@ -63,7 +64,7 @@ class Line(NamedTuple):
 
 
 def find_words(textpage: Any, raw: str, matrix: native.Matrix) -> list[Word]:
-    """The words of a page whose text is `raw`, seen through `matrix`."""
+    """Return the words of a page whose text is `raw`; `matrix` maps to the upright page."""
     spans = [match.span() for match in _WORD.finditer(raw)]
     # The box of a hyphen at a line's end may be empty.
     inked = [(start, end - (raw[end - 1] == "\ufffe" and end - start > 1)) for start, end in spans]
@@ -73,12 +74,12 @@ def find_words(textpage: Any, raw: str, matrix: native.Matrix) -> list[Word]:
     for start, end in spans:
         left, high, right_of_first, low, left_of_last, other_high, right, other_low = ends[at : at + 8]
         at += 8
-        if matrix.b:  # set sideways: its letters follow one another in the file's y
+        if matrix.b:  # set sideways: its letters run along the file's y
             left, right = min(left, left_of_last), max(right_of_first, right)
             low, high = min(low, other_low), max(high, other_high)
         elif right < left:
             left, right = left_of_last, right_of_first
-        if other_high - other_low > high - low:  # a word may begin with a small raised mark
+        if other_high - other_low > high - low:  # a word may begin with a small superscript
             low, high = other_low, other_high
         if high > low and -_FAR < left <= right < _FAR and -_FAR < low < high < _FAR:
             found.append(Word(start, end, raw[start:end], *matrix.box(left, low, right, high)))
@@ -86,7 +87,7 @@ def find_words(textpage: Any, raw: str, matrix: native.Matrix) -> list[Word]:
 
 
 def find_lines(words: Iterable[Word]) -> list[Line]:
-    """Words that stand at one height, from the top down, each line from left to right."""
+    """Group words of one height to lines, from the top down, each from left to right."""
     lines: list[tuple[float, float, list[Word]]] = []
     for word in sorted(words, key=lambda word: word.top + word.bottom):
         middle = (word.top + word.bottom) / 2
@@ -102,7 +103,7 @@ def find_lines(words: Iterable[Word]) -> list[Line]:
 
 
 def pieces(line: Line, least: float = _GAP) -> list[Piece]:
-    """The pieces of a line, parted by gaps that are wider than a space: `least` letters' heights."""
+    """Split a line at gaps wider than a space: `least` letters' heights."""
     found: list[list[Word]] = []
     for word in line.words:
         if found:
@@ -122,7 +123,7 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff]")
 def piece(words: Sequence[Word]) -> Piece:
     text = " ".join(word.text for word in words)
     if _RIGHT_TO_LEFT.search(text) and 2 * sum(a > b for a, b in pairwise(words)) > len(words) - 1:
-        text = " ".join(word.text for word in sorted(words))  # the file has them from the right
+        text = " ".join(word.text for word in sorted(words))  # stored right to left
     return Piece(
         tuple(words),
         text,
@@ -135,9 +136,82 @@ _WIDE = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\u3000-\u30ff]")
 
 
 def joined(left: str, right: str) -> str:
-    """Two lines of one cell as one: a space between words, none between characters that are written without."""
+    """Join two lines of a cell, with a space unless the script is written without."""
     if not left or not right:
         return left or right
     if left.endswith("\ufffe") or (_WIDE.match(left[-1]) and _WIDE.match(right[0])):
         return left + right
     return f"{left} {right}"
+
+
+# --- ruled lines ---------------------------------------------------------------------------------------------
+
+
+_THIN = 3.0  # points; a thinner filled box is a line
+_MIN_LENGTH = 4.0
+_MAX_STROKES = 400  # of one path; more are a drawing
+_MAX_RULES = 1500
+_SAME = 1.5  # nearer lines are one
+_JOINT = 1.0  # gap in one line; the rules under two headers are 2 points apart
+
+
+class Rule(NamedTuple):
+    """A line: its x or y, and where it starts and ends."""
+
+    at: float
+    start: float
+    end: float
+
+
+class Rules(NamedTuple):
+    flat: tuple[Rule, ...] = ()
+    upright: tuple[Rule, ...] = ()
+
+
+def find_rules(paths: Iterable[native.Item]) -> Rules:
+    """Return the rules among the paths of a page; none where there are so many that they are a drawing."""
+    flat: list[Rule] = []
+    upright: list[Rule] = []
+    for item in paths:
+        box = native.bounds(item)
+        if box is None:
+            continue
+        if box.height <= _THIN or box.width <= _THIN:
+            _add(flat, upright, box.left, box.top, box.right, box.bottom)
+        elif native.paint_of(item.handle)[1] and native.segment_count(item.handle) <= _MAX_STROKES:
+            for stroke in native.strokes(item, _MAX_STROKES):
+                _add(flat, upright, *stroke)
+        if len(flat) + len(upright) > _MAX_RULES:
+            return Rules()
+    return Rules(tuple(_merged(flat)), tuple(_merged(upright)))
+
+
+def _add(flat: list[Rule], upright: list[Rule], x0: float, y0: float, x1: float, y1: float) -> None:
+    width, height = abs(x1 - x0), abs(y1 - y0)
+    if height <= _THIN and width >= _MIN_LENGTH:
+        flat.append(Rule((y0 + y1) / 2, min(x0, x1), max(x0, x1)))
+    elif width <= _THIN and height >= _MIN_LENGTH:
+        upright.append(Rule((x0 + x1) / 2, min(y0, y1), max(y0, y1)))
+
+
+def _merged(rules: Sequence[Rule]) -> list[Rule]:
+    """Join the pieces of a line, and lines drawn twice."""
+    merged: list[Rule] = []
+    for level in _levels(rules):
+        at = sum(rule.at for rule in level) / len(level)
+        for rule in sorted(level, key=lambda rule: rule.start):
+            if merged and merged[-1].at == at and rule.start <= merged[-1].end + _JOINT:
+                merged[-1] = Rule(at, merged[-1].start, max(merged[-1].end, rule.end))
+            else:
+                merged.append(Rule(at, rule.start, rule.end))
+    return merged
+
+
+def _levels(rules: Sequence[Rule]) -> list[list[Rule]]:
+    levels: list[list[Rule]] = []
+    for rule in sorted(rules):
+        if levels and rule.at - levels[-1][0].at <= _SAME:
+            levels[-1].append(rule)
+        else:
+            levels.append([rule])
+    return levels

@@ -105,7 +105,7 @@ class _Work:
         if job.draw is None:
             yield from base.read_parts(job.path, self._options)
             return
-        from localrag.ingest.readers.picturing import draw_page
+        from localrag.ingest.readers.page_picture import draw_page
 
         yield draw_page(base.source_of(job.path, job.draw.name, self._options), job.draw, self._options)
 

@@ -7,6 +7,7 @@ from reportlab.pdfgen import canvas
 
 from localrag.errors import ReadError
 from localrag.ingest.readers import pdf
+from localrag.ingest.readers.pdf_text import tidy
 from localrag.ingest.readers.source import Budget, Options, OverBudget, Source
 from localrag.types import SkippedPage
 
@@ -146,15 +147,15 @@ def test_filled_in_form_fields_are_text(tmp_path):
     assert "Marguerite Duval" in read(write(tmp_path / "a.pdf", [[TEXT]], draw=draw)).pages[0].text
 
 
-@pytest.mark.parametrize("raw, tidy", [
+@pytest.mark.parametrize("raw, expected", [
     ("the con\ufffetract is", "the contract is"), ("a Non\ufffeInterested Trustee", "a Non-Interested Trustee"),
     ("a non\ufffeexclusive right", "a non-exclusive right"),
     ("a well-read, well\ufffe\r\nread", "a well-read, well-read"),
     ("cost-plus and cost\ufffeplus", "cost-plus and cost-plus"), ("iso\ufffe9001", "iso-9001"), ("end \ufffe", "end -"),
     ("a  \r\nb\t\r\nc", "a\nb\nc"), ("a\u00a0b", "a b"), ("soft\u00adly", "softly"), ("x\n\n\n\n\n\ny", "x\n\n\ny"),
 ])  # fmt: skip
-def test_text_is_tidied(raw, tidy):
-    assert pdf._tidy(raw) == tidy
+def test_text_is_tidied(raw, expected):
+    assert tidy(raw) == expected
 
 
 def test_author_and_date_are_facts(tmp_path):

@@ -5,7 +5,7 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen import canvas
 
 from localrag.ingest.readers import pdf
-from localrag.ingest.readers.pdf_cells import is_figure, is_unit, is_year
+from localrag.ingest.readers.pdf_tables import is_figure, is_unit, is_year
 from localrag.ingest.readers.source import Options, Source
 
 

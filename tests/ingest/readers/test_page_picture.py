@@ -11,9 +11,8 @@ from localrag.errors import ReadError
 from localrag.ingest import source_files
 from localrag.ingest.readers import base, isolate
 from localrag.ingest.readers.isolate import Drawer
+from localrag.ingest.readers.page_picture import draw_page, lines, locate
 from localrag.ingest.readers.pdf_words import Word
-from localrag.ingest.readers.picturing import draw_page
-from localrag.ingest.readers.quote_boxes import lines, locate
 from localrag.ingest.readers.source import Options, PagePicture, PageRequest, Source
 from localrag.types import Document
 
@@ -160,7 +159,7 @@ def test_file_that_is_another_by_now_is_not_drawn(tmp_path):
     (part,) = base.read_parts(path)
     document = Document(1, str(tmp_path), "a.pdf", "", "0" * 64, 1, 1, 1, True, "a.pdf")
     with Drawer() as drawer:
-        with pytest.raises(ReadError, match="not the file any more that was read"):
+        with pytest.raises(ReadError, match="has changed"):
             source_files.page_image(path, document, part.reading.pages[0], 300, (), drawer)
         path.unlink()
         with pytest.raises(ReadError, match="is not there any more"):

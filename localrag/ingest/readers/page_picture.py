@@ -1,0 +1,269 @@
+"""A page of a PDF, or a picture, as pixels, with the words of a quote boxed.
+
+Runs in a reader process, since it parses the same files. The file must be the one that was read (by its hash): a box
+on another version would mark other words. The result is plain pixels, so nobody has to decode what a subverted parser
+made.
+
+A quote is found by its letters and digits among the drawn words: the stored text differs from what the file draws
+(tables became rows, columns were put in order, hyphens removed, right-to-left lines turned). A quote that is not drawn
+in one piece is found piece by piece. If most of it is not found, nothing is boxed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from localrag.errors import ReadError
+from localrag.ingest.readers.pdf_words import Word
+from localrag.ingest.readers.source import MAX_PIXELS, MAX_WIDTH, Options, PagePicture, PageRequest, Source
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_MIN_WIDTH = 100
+_CHANGED = "has changed since it was read"
+_QUOTE, _OTHER, _TINT = (200, 20, 20), (110, 110, 110), (255, 243, 150)
+
+
+def draw_page(source: Source, wanted: PageRequest, options: Options) -> PagePicture:
+    """Draw a page.
+
+    Raises:
+        ReadError: it cannot be drawn.
+    """
+    from localrag.ingest.readers.base import sha256_of
+
+    if sha256_of(source) != wanted.sha256:
+        raise ReadError(_CHANGED, "Ingest again, then ask again.")
+    if source.suffix == ".pdf":
+        image, marks = _pdf(source, wanted, options)
+    else:
+        image, marks = _frame(source, wanted), _recognised(wanted)
+    for boxes in marks[1:]:
+        _mark(image, boxes, _OTHER, quiet=True)
+    quote = marks[0] if marks else []
+    _mark(image, quote, _QUOTE, quiet=False)
+    return PagePicture(image.width, image.height, image.tobytes(), tuple(quote))
+
+
+def _pdf(source: Source, wanted: PageRequest, options: Options) -> tuple[Image.Image, list[list[Box]]]:
+    import pypdfium2
+
+    from localrag.ingest.readers import pdf
+    from localrag.ingest.readers import pdf_native as native
+    from localrag.ingest.readers.pdf_words import find_words
+
+    with contextlib.closing(pdf.open_document(source, options.passwords)) as document:
+        if not 1 <= wanted.page <= len(document):
+            raise ReadError(f"has no page {wanted.page}", "Ingest again.")
+        try:
+            if pdf.has_form(document):
+                with contextlib.closing(document[wanted.page - 1]) as page:
+                    page.flatten()  # as for reading; only in memory
+            with contextlib.closing(document[wanted.page - 1]) as page:
+                across, down = page.get_size()
+                scale = _scale(across, down, wanted.width)
+                image = page.render(scale=scale).to_pil().convert("RGB")
+                if wanted.words or not wanted.spans:
+                    return image, _recognised(wanted)
+                with contextlib.closing(page.get_textpage()) as textpage:
+                    seen = native.view(page, page.get_rotation() // 90)
+                    words = find_words(textpage, native.text(textpage), seen)
+        except pypdfium2.PdfiumError as error:
+            raise ReadError("is damaged: the page could not be drawn", "Open it in a viewer.") from error
+    found = [locate(wanted.text, start, end, words) for start, end in wanted.spans]
+    return image, [
+        [(left / across, top / down, right / across, bottom / down) for left, top, right, bottom in boxes]
+        for boxes in found
+    ]
+
+
+def _scale(across: float, down: float, width: int) -> float:
+    """Return pixels per point for the requested width, within the limits of a picture."""
+    if not (across >= 1 and down >= 1):
+        raise ReadError("is damaged: its page has no size", "Open it in a viewer.")
+    wide = min(max(width, _MIN_WIDTH), MAX_WIDTH)
+    return float(min(wide / across, (MAX_PIXELS / (across * down)) ** 0.5))
+
+
+def _frame(source: Source, wanted: PageRequest) -> Image.Image:
+    from localrag.ingest.readers import images
+
+    for number, frame in enumerate(images.frames(source), 1):
+        if number == wanted.page:
+            if frame is None:
+                break
+            scale = _scale(frame.width, frame.height, wanted.width)
+            size = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+            return frame.convert("RGB").resize(size)
+    raise ReadError(f"is damaged: picture {wanted.page} could not be decoded", "Open it in a viewer.")
+
+
+def _recognised(wanted: PageRequest) -> list[list[Box]]:
+    """Return the boxes of the recognised words in each span, joined by lines."""
+    return [
+        lines(
+            [
+                Word(word.start, word.end, "", word.left, word.top, word.right, word.bottom)
+                for word in wanted.words
+                if word.start < last and word.end > first
+            ]
+        )
+        for first, last in wanted.spans
+    ]
+
+
+def _mark(image: Image.Image, boxes: Sequence[Box], colour: tuple[int, int, int], quiet: bool) -> None:
+    """Frame each box, a little outside of its letters; tint the quote's."""
+    from PIL import Image, ImageChops, ImageDraw
+
+    draw = ImageDraw.Draw(image)
+    line = max(1, image.width // (600 if quiet else 350))
+    for left, top, right, bottom in boxes:
+        pad = 2 + image.height * max(0.0, bottom - top) * 0.12
+        x0, y0 = max(0, round(left * image.width - pad)), max(0, round(top * image.height - pad))
+        x1, y1 = (
+            min(image.width - 1, round(right * image.width + pad)),
+            min(image.height - 1, round(bottom * image.height + pad)),
+        )
+        if x1 <= x0 or y1 <= y0:
+            continue
+        if not quiet:
+            part = image.crop((x0, y0, x1, y1))
+            image.paste(ImageChops.multiply(part, Image.new("RGB", part.size, _TINT)), (x0, y0))
+        draw.rectangle((x0, y0, x1, y1), outline=colour, width=line)
+
+
+# --- finding the words of a quote ----------------------------------------------------------------------------
+
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+_MIN_FOUND = 0.6  # share of the letters
+_MIN_PIECE = 4  # letters; shorter pieces are ambiguous
+_CONTEXT = 60  # letters on both sides that distinguish two places with the same words
+
+
+@dataclass(frozen=True, slots=True)
+class _Letters:
+    """The letters and digits of a text, and the offset or word number of each."""
+
+    text: str
+    owners: tuple[int, ...]
+
+
+def locate(text: str, start: int, end: int, words: Sequence[Word]) -> list[Box]:
+    """Return a box for each line of a span of a page's text, in the units of `words`; empty if not found."""
+    stored = _letters(enumerate(text))
+    drawn = _letters((number, letter) for number, word in enumerate(words) for letter in word.text)
+    inside = [index for index, owner in enumerate(stored.owners) if start <= owner < end]
+    if not inside:
+        return []
+    first, last = inside[0], inside[-1] + 1
+    spans = [one] if (one := _whole(stored, first, last, drawn)) else _pieces(stored, first, last, drawn)
+    if sum(end - start for start, end in spans) < _MIN_FOUND * (last - first):
+        return []
+    numbers = sorted({drawn.owners[index] for start, end in spans for index in range(start, end)})
+    return lines([words[number] for number in numbers])
+
+
+def _letters(marked: Iterator[tuple[int, str]] | enumerate[str]) -> _Letters:
+    kept: list[str] = []
+    owners: list[int] = []
+    for owner, letter in marked:
+        for sign in letter if letter.isascii() else unicodedata.normalize("NFKC", letter):
+            if sign.isalnum():
+                kept.append(sign.lower() if len(sign.lower()) == 1 else sign)
+                owners.append(owner)
+    return _Letters("".join(kept), tuple(owners))
+
+
+def _whole(stored: _Letters, first: int, last: int, drawn: _Letters) -> tuple[int, int] | None:
+    """Return where the span is drawn in one piece; of several places, the one with the same context."""
+    wanted = stored.text[first:last]
+    if places := _all(wanted, drawn.text):
+        before, after = stored.text[max(0, first - _CONTEXT) : first], stored.text[last : last + _CONTEXT]
+        at = max(places, key=lambda at: _alike(before, after, drawn.text, at, at + len(wanted)))
+        return at, at + len(wanted)
+    # A line in right-to-left script, drawn from the left.
+    turned = wanted[::-1]
+    at = drawn.text.find(turned) if len(wanted) >= _MIN_PIECE else -1
+    return (at, at + len(turned)) if at >= 0 else None
+
+
+def _all(wanted: str, text: str) -> list[int]:
+    places, at = list[int](), text.find(wanted)
+    while at >= 0 and len(places) < 1000:
+        places.append(at)
+        at = text.find(wanted, at + 1)
+    return places
+
+
+def _alike(before: str, after: str, text: str, start: int, end: int) -> int:
+    """Count the letters before and after a place that are the same."""
+    count = 0
+    while count < len(before) and start - count > 0 and before[-count - 1] == text[start - count - 1]:
+        count += 1
+    more = 0
+    while more < len(after) and end + more < len(text) and after[more] == text[end + more]:
+        more += 1
+    return count + more
+
+
+def _pieces(stored: _Letters, first: int, last: int, drawn: _Letters) -> list[tuple[int, int]]:
+    """Return the longest drawn pieces of the span in order, each the nearest to the one before.
+
+    A word begins where the offset of a letter does not follow the letter before.
+    """
+    begins = [at for at in range(first, last) if at == first or stored.owners[at] > stored.owners[at - 1] + 1]
+    ends = [*begins[1:], last]
+    found: list[tuple[int, int]] = []
+    near, index = 0, 0
+    while index < len(begins):
+        size, at = _longest(stored.text, begins[index], ends[index:], drawn.text, near)
+        if not size:
+            index += 1
+            continue
+        found.append((at, at + size))
+        near, reached = at + size, begins[index] + size
+        while index < len(begins) and begins[index] < reached:
+            index += 1
+    return found
+
+
+def _longest(text: str, begin: int, ends: Sequence[int], drawn: str, near: int) -> tuple[int, int]:
+    """Return how many letters from `begin` on are drawn together, and where; (0, 0) if too few."""
+    best = (0, 0)
+    for end in ends:
+        wanted = text[begin:end]
+        places = _all(wanted, drawn) or _all(wanted[::-1], drawn)
+        if not places:
+            break
+        at = min(places, key=lambda at: abs(at - near))
+        if len(wanted) >= _MIN_PIECE or at == near:
+            best = (end - begin, at)
+    return best
+
+
+def lines(words: Sequence[Word]) -> list[Box]:
+    """Join the boxes of adjacent words of a line; on a page on its side, lines run down."""
+    long = [word for word in words if len(word.text) > 2]
+    if sum(word.bottom - word.top > word.right - word.left for word in long) > 0.5 * len(long):
+        turned = [Word(one.start, one.end, "", one.top, one.left, one.bottom, one.right) for one in words]
+        return [(top, left, bottom, right) for left, top, right, bottom in lines(turned)]
+    boxes: list[Box] = []
+    for word in words:
+        box = (word.left, word.top, word.right, word.bottom)
+        if boxes:
+            left, top, right, bottom = boxes[-1]
+            height = min(bottom - top, word.bottom - word.top)
+            shared = min(bottom, word.bottom) - max(top, word.top)
+            gap = max(left, word.left) - min(right, word.right)
+            if shared > 0.5 * height and gap < 2.5 * height:
+                boxes[-1] = (min(left, box[0]), min(top, box[1]), max(right, box[2]), max(bottom, box[3]))
+                continue
+        boxes.append(box)
+    return boxes

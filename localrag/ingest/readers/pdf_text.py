@@ -1,0 +1,206 @@
+"""The text of PDF pages: cut words joined, running lines dropped, right-to-left script in reading order."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from localrag.ingest.readers import pdf_native as native
+from localrag.ingest.readers.cleaning import clean
+
+# --- lines and hyphens ------------------------------------------------------------------------------------------
+
+# PDFium writes U+FFFE (U+0002 in older builds) for a hyphen at a line's end, and joins the lines.
+_HYPHEN = re.compile(r"(\w*)[\ufffe\x02][ \r\n]*(\w*)")
+_LINE_END_SPACES = re.compile(r"[ \t]+(?=\n|$)")
+_MANY_BLANKS = re.compile(r"\n{4,}")
+
+
+def tidy(raw: str) -> str:
+    """Return a page's text clean, with cut words joined and without trailing spaces and blank lines."""
+    text = raw
+    if "\ufffe" in raw or "\x02" in raw:  # rare, and the search for words around them is slow
+        text = _HYPHEN.sub(lambda match: join_hyphen(match[1], match[2], raw), raw)
+    return _MANY_BLANKS.sub("\n\n\n", _LINE_END_SPACES.sub("", clean(text))).strip("\n")
+
+
+_KEEP_HYPHEN = frozenset(
+    "all anti best co cross full half high inter long low mid multi non on post pre re self semi short third "
+    "two well year zero".split()
+)
+
+
+def join_hyphen(left: str, right: str, page: str) -> str:
+    """Return a word cut at a line's end: "con" + "tract" joined, "Non" + "Interested" with its hyphen.
+
+    A word that has its hyphen elsewhere on the page keeps it.
+    """
+    if not left or not right:
+        return f"{left}-{right}"
+    if f"{left}-{right}".lower() in page.lower():
+        return f"{left}-{right}"
+    if not right[0].islower() or not left[-1].isalpha() or left.lower() in _KEEP_HYPHEN:
+        return f"{left}-{right}"
+    return left + right
+
+
+# --- running headers and footers -----------------------------------------------------------------------------
+
+
+_EDGE = 4  # lines at the top and bottom of a page that may be running
+_MIN_PAGES = 3
+_MIN_SHARE = 0.12
+_NUMBER = re.compile(r"\d+|\b[ivxlc]+\b")
+_MAX_NUMBERS = 3
+
+
+def drop_running_lines(texts: Sequence[str]) -> list[str]:
+    """Return the texts of all pages with each running header and footer kept once.
+
+    A line is running if it recurs on enough pages, word for word or with numbers that count the pages. A page never
+    loses all its text.
+    """
+    pages = [text.split("\n") for text in texts]
+    running = _running(pages)
+    if not running:
+        return list(texts)
+    kept: set[Key] = set()
+    return ["\n".join(_without(lines, running, kept)) for lines in pages]
+
+
+Key = tuple[bool, str]  # whether it is at the top, and the line with its numbers replaced
+
+
+def _running(pages: Sequence[Sequence[str]]) -> set[Key]:
+    places: dict[Key, list[tuple[int, str]]] = {}
+    for index, lines in enumerate(pages):
+        for top in (True, False):
+            for key, line in {_key(lines[place], top): lines[place] for place in _edge(lines, top)}.items():
+                places.setdefault(key, []).append((index, line))
+    least = max(_MIN_PAGES, _MIN_SHARE * sum(any(line.strip() for line in lines) for lines in pages))
+    return {
+        key for key, found in places.items()
+        if len(found) >= least and not key[1].startswith("|") and _counts(found)
+    }  # fmt: skip
+
+
+def _edge(lines: Sequence[str], top: bool) -> Iterator[int]:
+    """Yield the indices of the outermost lines that are not blank, from the edge inward."""
+    places = range(len(lines)) if top else range(len(lines) - 1, -1, -1)
+    count = 0
+    for place in places:
+        if lines[place].strip():
+            yield place
+            count += 1
+            if count == _EDGE:
+                return
+
+
+def _key(line: str, top: bool) -> Key:
+    return top, _NUMBER.sub("#", " ".join(line.split()))
+
+
+def _counts(found: Sequence[tuple[int, str]]) -> bool:
+    """Whether lines that differ in numbers only are the same line, or count the pages."""
+    first = found[0][1].strip()
+    same = sum(line.strip() == first for _, line in found)
+    if same == len(found):
+        return any(character.isalpha() for character in first) and len(first) > 2
+    numbers = [[int(n) for n in re.findall(r"\d+", line) if len(n) < 6] for _, line in found]
+    count = min(map(len, numbers))
+    if count == 0 or count > _MAX_NUMBERS:
+        return same > 0.8 * len(found)
+    for place in range(count):
+        steps = [row[place] - index for (index, _), row in zip(found, numbers, strict=True)]
+        if steps.count(max(set(steps), key=steps.count)) > 0.7 * len(steps):
+            return True
+    return False
+
+
+def _without(lines: list[str], running: set[Key], kept: set[Key]) -> list[str]:
+    drop: set[int] = set()
+    for top in (True, False):
+        for place in _edge(lines, top):
+            key = _key(lines[place], top)
+            if key not in running:
+                break
+            if key in kept:
+                drop.add(place)
+            kept.add(key)
+    left = [line for place, line in enumerate(lines) if place not in drop]
+    return "\n".join(left).strip("\n").split("\n") if any(line.strip() for line in left) else lines
+
+
+# --- right-to-left script ------------------------------------------------------------------------------------
+
+
+_RIGHT = "\u0590-\u05ff\u0600-\u065f\u066a-\u06ef\u06fa-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
+_ANY = re.compile(f"[{_RIGHT}]")
+_LAM_ALEF = re.compile("[\u0627\u0623\u0625\u0622\u0671]\u0644|\u0644[\u0627\u0623\u0625\u0622\u0671]")
+_WORD = re.compile("[\u0590-\u08ff]{2,}")
+_FORMS = re.compile("[\ufb1d-\ufdff\ufe70-\ufefc]+")
+_FINAL = "\u0629\u0649\u05da\u05dd\u05df\u05e3\u05e5"  # teh marbuta, alef maksura; the five Hebrew finals
+_RUN = re.compile(f"[{_RIGHT}](?:[^A-Za-z\\n|]*[{_RIGHT}])?")
+_LEFT = "A-Za-z0-9\u0660-\u0669\u06f0-\u06f9"
+_FROM_LEFT = re.compile(f"[{_LEFT}](?:[{_LEFT}.,:/%@_+-]*[{_LEFT}%])?")
+_MIRRORED = str.maketrans("()[]{}<>«»", ")(][}{><»«")
+
+
+def has_right_to_left(text: str) -> bool:
+    return bool(_ANY.search(text))
+
+
+def is_visual(text: str) -> bool:
+    """Whether the letters are in visual order, from the left; letters that only end words, and the article, tell."""
+    score = 0
+    for word in _WORD.findall(text):
+        score += (word[0] in _FINAL) - (word[-1] in _FINAL)
+        score += word.endswith("\u0644\u0627") - word.startswith("\u0627\u0644")
+    return score > 0
+
+
+def with_ligatures(raw: str, textpage: Any, visual: bool) -> str:
+    """Return the raw text, of the same length, with each lam-alef ligature in its right order.
+
+    PDFium turns the two letters of the ligature the wrong way round.
+    """
+    found = [match.start() for match in _LAM_ALEF.finditer(raw)]
+    boxes = native.end_boxes(textpage, [(start, start + 2) for start in found])
+    letters = list(raw)
+    for index, start in enumerate(found):
+        at = 8 * index
+        if boxes[at : at + 4] == boxes[at + 4 : at + 8] and (letters[start] == "\u0644") == visual:
+            letters[start], letters[start + 1] = letters[start + 1], letters[start]
+    return "".join(letters)
+
+
+def plain(text: str, visual: bool) -> str:
+    """Return the text in reading order, with presentation forms as plain letters."""
+    if visual:
+        text = "\n".join(_turned(line) if _ANY.search(line) else line for line in text.split("\n"))
+    return _FORMS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+
+
+def _turned(line: str) -> str:
+    """Return a line of visual order in reading order; in a table each cell by itself."""
+    if line.startswith("| "):
+        return re.sub(r"(?<=\| )[^|]+(?= \|)", lambda match: _turned(match[0]), line)
+    if not _ANY.search(line):
+        return line
+    right = len(_ANY.findall(line))
+    if right < sum(character.isascii() and character.isalpha() for character in line):
+        return _RUN.sub(lambda match: _reversed(match[0]), line)
+    return _reversed(line)
+
+
+def _reversed(text: str) -> str:
+    """Reverse a text, except what is read from the left inside it: figures, and words in other scripts."""
+    parts: list[str] = []
+    at = 0
+    for match in _FROM_LEFT.finditer(text):
+        parts += [text[at : match.start()][::-1].translate(_MIRRORED), match[0]]
+        at = match.end()
+    parts.append(text[at:][::-1].translate(_MIRRORED))
+    return "".join(reversed(parts))

@@ -4,11 +4,8 @@
     macOS    /Library/Application Support/localrag/policy.toml
     Windows  localrag\\policy.toml in the folder of program data
 
-LOCALRAG_POLICY names a second file, for tests and for machines without the first. Every check asks both, so a second
-policy can forbid more and never allow more. If one cannot be read or understood, nothing is allowed.
-
-Limits: a policy binds localrag, not its user, who can read the same files with other programs, change a copy of
-localrag of their own, or hide the policy in a namespace.
+LOCALRAG_POLICY names a second file, which can forbid more and never allow more. If one cannot be read or understood,
+nothing is allowed. Limits: a policy binds localrag, not its user, who can read the same files with other programs.
 """
 
 from __future__ import annotations
@@ -265,11 +262,7 @@ def limits_models() -> bool:
 
 
 def check_export(what: str) -> None:
-    """Check that something may be exported.
-
-    Raises:
-        PolicyRefused: it may not.
-    """
+    """Check that something may be exported. Raises PolicyRefused if it may not."""
     for one in active():
         if not one.allow_exports:
             raise _refused(one, "allow_exports", f"{what} is not exported", _ASK)
@@ -295,11 +288,7 @@ def origin(setting: str, value: Any) -> Path | None:
 
 
 def check_setting(setting: str, value: Any) -> None:
-    """Check that a setting may be given this value.
-
-    Raises:
-        PolicyRefused: a policy sets another.
-    """
+    """Check that a setting may be given this value. Raises PolicyRefused if a policy sets another."""
     if (ruled := effective(setting, value)) != value:
         what = "cannot be changed" if setting in FIXED else f"= {value} keeps longer than {ruled} days"
         hint = f"`localrag config policy` shows the policy. {_ASK}"

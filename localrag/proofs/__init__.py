@@ -1,11 +1,7 @@
 """Proofs of what localrag promises, which anybody can run, and the signature on their reports.
 
-`offline` starts processes that confine themselves and try every way out (`attempts`); `forgotten` searches everything
-for a deleted document.
-
-The signing key lies in localrag's home folder (0600). A signature shows that a report is what the holder of that key
-signed, not that the machine told the truth: whoever can read the key can sign anything. An auditor who runs the proof,
-or notes the key's fingerprint while it runs, knows more.
+A signature shows that a report is what the holder of the key in localrag's home signed, not that the machine told the
+truth. An auditor who runs the proof, or notes the key's fingerprint while it runs, knows more.
 """
 
 from __future__ import annotations

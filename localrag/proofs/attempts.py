@@ -1,13 +1,8 @@
 """Every known way out of a confined process: from Python, native code, started programs, and by files.
 
-An attempt that returns got through; one that raises was refused, and the error tells by which layer. Targets are a
-listener of the proof's own and names that cannot exist. What would leave the machine if nothing refused it (a name
-look-up) is not tried then, and counts as "open".
-
-Run as a module, this is the process under test: it confines itself as `localrag ask` does, makes every attempt, reads
-documents and answers, and makes every attempt again, when native libraries are loaded and their threads run.
-
-Limits: these are the ways known here. A proof shows that they are closed, not that there is no other.
+An attempt that returns got through; one that raises was refused. What would leave the machine if nothing refused it
+(a name look-up) is then not tried, and counts as "open". Run as a module, this is the process under test: it confines
+itself as `localrag ask` does, makes every attempt, reads documents and answers, and makes every attempt again.
 """
 
 from __future__ import annotations

@@ -1,13 +1,8 @@
-"""Prove that a document is gone: search everything that localrag keeps for its words.
+"""Prove that a document is gone: search every byte below the data folder for its words and content hash.
 
-Searched for are the document's content hash and the passages that no other document of the library holds: in every byte
-of every file below the data folder, which includes free pages and logs of databases, vectors, prompt caches,
-conversations and records. Encrypted files are also searched as they decrypt; of an encrypted database every value is
-searched, and it may have no free pages.
-
-Limits: words that were turned into something else (a model's paraphrase, a vector) cannot be recognised, only the rows
-that held them. What an SSD or a backup keeps is not searched. The audit record keeps the content hash of what was
-deleted, and is not searched for it.
+The words are passages that no other document of the library holds. Encrypted files are also searched as they decrypt;
+an encrypted database may have no free pages. Limits: a paraphrase or a vector cannot be recognised; backups and SSDs
+are not searched; the audit record keeps the content hash of what was deleted.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
 """Prove that nothing leaves: start processes that confine themselves, let them try every way out, and listen.
 
 Every attempt is made by an unconfined process (which shows that it is a way out), by a confined one, and by that one
-again after it has read documents and answered. The targets are here: a listener for TCP and UDP on this machine, a Unix
-socket, a file. Whatever the listener hears from a confined process got through. Where the system lets a user make one,
-the same runs again in a network namespace without interfaces, which shows that the work needs no network.
-
-Limits: see `attempts`. The documents are made up; the models are the person's.
+again after it has read documents and answered; and, where possible, once more in a network namespace without
+interfaces. Limits: the ways are those in `attempts`. The documents are made up; the models are the person's.
 """
 
 from __future__ import annotations

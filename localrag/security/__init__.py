@@ -1,1 +1,1 @@
-"""What keeps documents private."""
+"""What keeps documents private: storage and encryption, the sandbox, the offline layers, the audit record."""

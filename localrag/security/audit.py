@@ -1,16 +1,10 @@
 """The audit record: one JSON line for each question, page shown, export and deletion, chained by HMAC-SHA256.
 
-A line holds its number, the time in UTC, the user, the event, the library, details, the mark of the line before it, and
-its own mark: the HMAC of the line's canonical JSON under a key beside the record (`audit.key`). In an encrypted folder
-both files are encrypted. `verify` finds lines that were changed, removed, moved or inserted. Lines hold HMACs of
-questions and answers. The words, and the content hashes of an ingest, lie in files of their own, one for each line, so
-that they can be erased while the chain stays whole.
-
-A crash or a full disk can cut the last line short. The next record ends that line and carries the fragment's hash
-(`torn`), which makes the fragment part of the chain.
-
-Limits: anyone who can write the file and read the key can rewrite the chain or cut off its end. Only an anchor kept
-elsewhere (`anchor`) shows that. The user is the one the system reports for this process.
+A line's `mark` is the HMAC of its canonical JSON, which holds the mark of the line before it, under a key beside the
+record (`audit.key`). Lines hold HMACs of questions and answers; the words, and the content hashes of an ingest, lie in
+files of their own that can be erased while the chain stays whole. After a crash cut a line short, the next one carries
+the fragment's hash (`torn`). Limits: whoever can write the file and read the key can rewrite the chain or cut off its
+end, which only an anchor kept elsewhere shows.
 """
 
 from __future__ import annotations
@@ -156,11 +150,7 @@ def entries(file: Path) -> Iterator[Entry]:
 
 
 def anchor(file: Path) -> Anchor:
-    """The end of the record now.
-
-    Raises:
-        NotFoundError: there is no record yet.
-    """
+    """The end of the record now. Raises NotFoundError if there is no record yet."""
     last = _tail(file)[0] if file.is_file() else None
     if last is None:
         raise _no_record(file)

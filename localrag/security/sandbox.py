@@ -1,13 +1,8 @@
-"""Which files the processes that hold documents and models may touch: their library's, and what the person named.
+"""Limits on the files that processes with documents and models may touch: their library's, and those the user named.
 
-On Linux with Landlock the kernel holds it, for native code and started programs, too; elsewhere nothing does. So a
-document or model file that takes over its reader can leave nothing behind: no program, no start-up file, no copy among
-other people's files. And it reaches one matter: what other libraries and conversations hold is neither read nor
-written. Questions and searches read nothing else either.
-
-Limits: where documents are read (`ingest`, the app's worker) reading is not limited beyond that, since links lead out
-of folders; what is read cannot leave by the network (`offline`). Names of files can be listed. A table that is written
-into a folder which holds the libraries opens them to that process.
+On Linux with Landlock the kernel enforces them, for native code and started programs too; elsewhere nothing does.
+Other libraries and conversations are neither read nor written. Questions and searches read nothing else either; where
+documents are read, other reading is not limited, since links lead out of folders. Names of files can be listed.
 """
 
 from __future__ import annotations
@@ -28,8 +23,10 @@ from localrag.settings import Settings, config_files
 
 _PROGRAMS = "/usr /bin /sbin /lib /lib32 /lib64 /opt /nix/store /gnu/store /snap".split()
 _READS = "/etc /proc /sys /dev /run/current-system".split()
+# Devices that keep nothing: null, the terminal, memory files, graphics processors.
 _DEVICES = "/dev/null /dev/zero /dev/full /dev/tty /dev/pts /dev/ptmx /dev/shm /dev/dri /dev/kfd".split()
 
+Inode = tuple[int, int]  # device and number
 _restricted = False
 
 
@@ -37,20 +34,19 @@ def restrict(
     settings: Settings, libraries: Sequence[str] | None, *writes: Path, reads: Sequence[Path] | None = None,
     without: Collection[LayerName] = (),
 ) -> None:  # fmt: skip
-    """From here on this process, and all that it starts, writes to these libraries and `writes` only, and reads nothing
-    of others.
+    """Limit this process, and all it starts, to writing these libraries and `writes` and reading nothing of others.
 
-    Call it before threads start. It does nothing in a process that is not confined (`offline.confine`), and nothing is
-    taken back. Temporary files go to a folder of localrag's own.
+    Call it before threads start. It cannot be undone, and does nothing in a process that is not confined
+    (`offline.confine`). Temporary files go to a folder of localrag's own.
 
     Args:
-        libraries: by name; one that is to be made has its folder already (`make_library_folder`). None: all.
-        reads: what is read beside the system's files, localrag's own, those that settings name, and `writes`; None does
-            not limit reading, but for other libraries and conversations.
+        libraries: names; a new one has its folder already (`make_library_folder`). None: all of them.
+        reads: what may be read beside the system's files, localrag's own, those that settings name, and `writes`. None
+            limits reading only of other libraries and conversations.
         without: as `offline.confine`.
 
     Raises:
-        OfflineRefused: threads run already.
+        OfflineRefused: threads already run.
         StorageError: localrag's folders cannot be made.
     """
     global _restricted
@@ -70,53 +66,53 @@ def restrict(
     named += [settings.models_dir.resolve(), *config_files(), *policy.files()]
     around = tuple(readable(settings)) if reads is None else tuple(reads)
     lists = Path("/") if reads is None else settings.indexes_dir
-    files = system_files((*around, *named), writable)
-    offline.confine(_around_walls(replace(files, lists=(lists,)), settings), without=without)
+    files = replace(system_files((*around, *named), writable), lists=(lists,))
+    offline.confine(_without_hidden(files, settings), without=without)
     _restricted = "files" not in without and libraries is not None
 
 
 def restrict_reader() -> None:
-    """The same for a process that reads documents: it writes temporary files and nothing else."""
+    """Limit a process that reads documents to writing temporary files."""
     if offline.confined():
         offline.confine(system_files(reads=(Path("/"),), writes=(Path(tempfile.gettempdir()),)))
 
 
 def is_restricted() -> bool:
-    """Whether this process was limited to some libraries, so that what concerns all is not for it to do."""
+    """True if this process was limited to some libraries, so that it must leave what concerns all to its parent."""
     return _restricted
 
 
 def make_library_folder(settings: Settings, library: str) -> None:
-    """Make the folder of a library that is to be made, and note that it was made here."""
+    """Make the folder of a new library, marked as made here."""
     if not (settings.indexes_dir / library).exists():
         mark_as_own(settings, library)
         storage.make_dir(settings.indexes_dir / library)
 
 
 def mark_as_own(settings: Settings, library: str) -> None:
-    """Note that a library was made here, so that it is ours in ./indexes, too."""
+    """Mark a library as made on this machine, so that it is trusted in ./indexes too."""
     storage.write_bytes(settings.own_mark(library), b"", plain=True)
 
 
-Inode = tuple[int, int]  # device and number
+# --- what can be read ---------------------------------------------------------------------------------------
 
 
 def readable(settings: Settings) -> dict[Path, Inode]:
-    """All that can be read but what is behind walls, in as few paths as can be, each with its inode.
+    """Everything but other libraries and conversations, in as few paths as possible, each with its inode.
 
-    The kernel knows files by these: what is made or mounted later beside a folder that leads to the libraries is not
-    among them.
+    The kernel knows files by inode: what is made or mounted later beside a folder that leads to libraries is not
+    included.
     """
     return dict(_all_but(Path("/"), _hidden(settings)))
 
 
 def leads_to_walls(path: Path, settings: Settings) -> bool:
-    """Whether something behind walls lies below a folder, so that what is made later right in it cannot be read."""
+    """True if something hidden lies below a folder, so that files made later right in it cannot be read."""
     return any(each.is_relative_to(path.resolve()) for each in _hidden(settings))
 
 
 def still_covers(before: dict[Path, Inode], path: Path, settings: Settings) -> bool:
-    """Whether a process that was started when these were `readable` reads all of a path."""
+    """True if a process that was limited to these paths can read all of a path."""
     real = path.resolve()
     return all(
         before.get(each) == inode
@@ -131,7 +127,7 @@ def _hidden(settings: Settings) -> set[Path]:
 
 
 def _all_but(folder: Path, hidden: Collection[Path]) -> Iterator[tuple[Path, Inode]]:
-    """Links are left out: where they lead is either among the rest, or hidden."""
+    """Links are left out: their targets are either among the rest, or hidden."""
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -143,13 +139,13 @@ def _all_but(folder: Path, hidden: Collection[Path]) -> Iterator[tuple[Path, Ino
         if any(each.is_relative_to(path) for each in hidden):
             yield from _all_but(path, hidden)
         else:
-            with suppress(OSError):  # it is gone already; of a mounted folder the entry has the number below the mount
+            with suppress(OSError):  # deleted meanwhile; the entry of a mount has the inode below the mount
                 facts = entry.stat(follow_symlinks=False)
                 yield path, (facts.st_dev, facts.st_ino)
 
 
-def _around_walls(files: offline.Files, settings: Settings) -> offline.Files:
-    """The same, with folders that hold what is behind walls (a source tree with ./indexes) given as their parts."""
+def _without_hidden(files: offline.Files, settings: Settings) -> offline.Files:
+    """The same files, with folders that hold something hidden (a source tree with ./indexes) given by their parts."""
     hidden = _hidden(settings)
     lists = list(files.lists)
 
@@ -167,10 +163,10 @@ def _around_walls(files: offline.Files, settings: Settings) -> offline.Files:
 
 
 def system_files(reads: tuple[Path, ...] = (), writes: tuple[Path, ...] = ()) -> offline.Files:
-    """What the system, Python and its packages need, and besides it what is given."""
+    """The files that the system, Python and its packages need, and those given."""
     python = {Path(path) for path in (sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values())}
     python |= {Path(sys.executable).resolve().parent, Path(__file__).parents[2]}
-    linked = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)  # where a cluster keeps its libraries
+    linked = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)  # the libraries of a cluster
     packages = tuple(Path(path) for path in sys.path if path)
     graphics = tuple(Path("/dev").glob("nvidia*"))
     return offline.Files(

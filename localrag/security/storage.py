@@ -1,11 +1,9 @@
-"""The one file that decides what reaches the disk, and in what form.
+"""Every persistent write of localrag: databases, vectors, prompt caches, conversations, records, models.
 
-Every persistent write of localrag goes through here (a test holds it): databases, vectors, kept model states,
-sessions, the audit record, models. In an encrypted folder (`sealing/`) all of it is encrypted, and no caller knows:
-databases by SQLCipher, other files by `sealing.streams`; what can be made again (vectors, kept states) has a key of its
-own for each file, which is destroyed with it. Files are created 0600 and folders 0700 whatever the umask says.
-Replacing writes are atomic: a crash leaves the old file or the new one. Names and sizes of files are not hidden; the
-disk's own cache and copies made by backups are beyond it.
+In an encrypted folder everything is encrypted without its callers knowing: databases by SQLCipher, other files by
+`encryption.streams`. Files that can be rebuilt (vectors, prompt caches) have a key each, which is destroyed with them.
+Files are made 0600 and folders 0700 whatever the umask. Writes that replace a file are atomic: a crash leaves the old
+or the new one. Names and sizes of files are not hidden, and the disk's cache and backups are beyond it.
 """
 
 from __future__ import annotations
@@ -37,23 +35,21 @@ else:
     with closing(sqlite3.connect(":memory:")) as _engine:
         _engine.execute("PRAGMA cipher_log_level = NONE")
 
+LINES_SUFFIX = ".jsonl"  # files that are only appended to; each line is encrypted by itself
+REBUILDABLE = (".state", ".index")  # suffixes of files with a key each
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_PATIENCE = 30.0  # seconds for which one waits for another's transaction
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
+_PATIENCE = 30.0  # seconds to wait for another process's transaction
 _PARTIAL = ".partial"
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
 _PLAIN_DATABASE = b"SQLite format 3\0"
-# Fewer, larger pages are checked and opened faster: a whole library is read in 0.7 of the time that 4,096 take.
+# Fewer, larger pages are decrypted faster: a whole library is read in 0.7 of the time that 4,096 bytes take.
 _CIPHER_PAGE = 16_384
-# Files of lines that are only added to: each line is sealed by itself.
-LINES_SUFFIX = ".jsonl"
-# Files that can be made again; each has a key of its own.
-REBUILDABLE = (".state", ".index")
 
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn failures of the disk at `path` into a StorageError that says what to do."""
+    """Turn failures of the disk at `path` into a StorageError."""
     try:
         yield
     except sqlite3.Error as error:
@@ -76,12 +72,15 @@ def storage_errors(path: Path) -> Iterator[None]:
 def _full(path: Path) -> StorageError:
     return StorageError(
         f"the disk that holds {str(path)!r} is full",
-        "Free some space and run the same command again: it goes on where it stopped.",
+        "Free some space and run the same command again: it resumes where it stopped.",
     )
 
 
+# --- files --------------------------------------------------------------------------------------------------
+
+
 def make_dir(path: Path) -> Path:
-    """Create a folder (and its parents), open to its owner only; an existing one is left as it is."""
+    """Make a folder and its parents, for their owner only. An existing folder keeps its rights."""
     with storage_errors(path):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):  # mkdir(parents=True) would give its mode to the last one only
@@ -93,7 +92,7 @@ def make_dir(path: Path) -> Path:
 
 
 def _open(path: Path, flags: int) -> int:
-    """A descriptor of a file for its owner only, also where the umask would take the owner's own rights."""
+    """Open a file for its owner only, also where the umask would remove the owner's rights."""
     new = not path.exists()
     descriptor = os.open(path, flags | os.O_CREAT | _BINARY, 0o600)
     if new and hasattr(os, "fchmod"):
@@ -103,10 +102,11 @@ def _open(path: Path, flags: int) -> int:
 
 @contextmanager
 def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator[BinaryIO]:
-    """Write a file as a stream; it takes its name only when the block ends without an error.
+    """Write a file as a stream. It takes its name when the block ends without an error.
 
-    Without `durable` it is left to the system when its bytes reach the disk: for what is checked when it is read, and
-    can be made again. `plain` is for what tells nothing of the documents and is needed before there is a key.
+    Args:
+        durable: wait until it is on the disk; not needed for files that are checked when read and can be rebuilt.
+        plain: never encrypt it; for what tells nothing of the documents and is needed before there is a key.
 
     Raises:
         KeyRequired: it lies in an encrypted folder whose key is not here.
@@ -114,7 +114,7 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
     make_dir(path.parent)
     held = None if plain else unlocked.keys_for(path)
     key = None if held is None else _own_key(path) if path.suffix in REBUILDABLE else held.key
-    of_no_use = unlocked.key_file(path, key.id) if key is not None and path.suffix in REBUILDABLE else None
+    useless = unlocked.key_file(path, key.id) if key is not None and path.suffix in REBUILDABLE else None
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
     try:
         with storage_errors(path):
@@ -122,18 +122,18 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
                 if key is None:
                     yield stream
                 else:
-                    sealing = streams.EncryptedWriter(stream, key, streams.name_of(path))
-                    yield cast(BinaryIO, sealing)
-                    sealing.finish()
+                    writer = streams.EncryptedWriter(stream, key, streams.name_of(path))
+                    yield cast(BinaryIO, writer)
+                    writer.finish()
                 stream.flush()
                 if durable:
                     os.fsync(stream.fileno())
             before = unlocked.key_file_of(path)
             partial.replace(path)
-            of_no_use = before  # and not the new one any more
+            useless = before  # the replaced file's key, no longer the new one
     finally:
         partial.unlink(missing_ok=True)
-        destroy(of_no_use)
+        destroy(useless)
 
 
 def write_bytes(path: Path, data: bytes | memoryview, *, plain: bool = False) -> None:
@@ -143,15 +143,15 @@ def write_bytes(path: Path, data: bytes | memoryview, *, plain: bool = False) ->
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a file's content by `value` as readable JSON, atomically."""
-    # File names that are not UTF-8 travel as surrogates; `json.loads` reads them back from these bytes.
+    """Replace a file's content by readable JSON, atomically."""
+    # File names that are not UTF-8 hold surrogates; `json.loads` reads them back from these bytes.
     write_bytes(path, json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "surrogatepass") + b"\n")
 
 
 def append_line(path: Path, line: str, *, on_new_line: bool = False) -> None:
-    """Add one line to a file, on the disk before this returns; each is read back by `decrypt_line`.
+    """Append a line to a file, on the disk before this returns; `decrypt_line` reads it back.
 
-    `on_new_line` first ends the line before it, which was cut short.
+    `on_new_line` first ends a line that was cut short.
     """
     make_dir(path.parent)
     held = unlocked.keys_for(path)
@@ -165,7 +165,7 @@ def append_line(path: Path, line: str, *, on_new_line: bool = False) -> None:
 
 
 def decrypt_line(path: Path, raw: bytes) -> bytes:
-    """A line of a file that `append_line` wrote, without its end.
+    """Return a line that `append_line` wrote, without its line break.
 
     Raises:
         KeyRequired: it is encrypted, and its key is not here.
@@ -183,25 +183,22 @@ def decrypt_line(path: Path, raw: bytes) -> bytes:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read back what `write_bytes` wrote; errors as of `open_stream`."""
+    """Read what `write_bytes` wrote; raises as `open_stream`."""
     with open_stream(path) as stream:
         return stream.read()
 
 
 @contextmanager
 def open_stream(path: Path) -> Iterator[BufferedReader]:
-    """Read back in pieces what `create` wrote: for files that should not lie in memory twice.
+    """Read in pieces what `create` wrote, for files too large to hold twice in memory.
 
     Raises:
         KeyRequired: it is encrypted, and its key is not here.
-        IntegrityError: it is not what was written; also while it is read.
+        IntegrityError: it is not what was written; also raised while it is read.
     """
     with path.open("rb") as stream:
         held = unlocked.keys_for(path)
-        if held is None:
-            yield stream
-            return
-        key = _key_of(stream, held, path)
+        key = None if held is None else _key_of(stream, held, path)
         if key is None:
             stream.seek(0)
             yield stream
@@ -210,14 +207,14 @@ def open_stream(path: Path) -> Iterator[BufferedReader]:
 
 
 def size(path: Path) -> int:
-    """Bytes that `open_stream` gives of a file."""
+    """The number of bytes that `open_stream` gives."""
     whole = path.stat().st_size
     with path.open("rb") as stream:
         return whole if streams.key_id(stream) is None else streams.content_size(whole)
 
 
 def _key_of(stream: BinaryIO, held: unlocked.FolderKeys, path: Path) -> Key | None:
-    """The key that an open file is under, None where it is in clear and may be; the stream stands behind its mark."""
+    """The key of an open file, of which this reads the head; None if it is in clear and may be."""
     key_id = streams.key_id(stream)
     key = held.of(key_id) if key_id is not None else None
     if key is None and key_id is not None and (file := unlocked.key_file(path, key_id)) and file.is_file():
@@ -231,15 +228,18 @@ def _key_of(stream: BinaryIO, held: unlocked.FolderKeys, path: Path) -> Key | No
 
 
 def _own_key(path: Path) -> Key:
-    """A new key for one file of an encrypted folder, on the disk before anything is sealed with it."""
+    """Make a key for one file of an encrypted folder, on the disk before anything is encrypted with it."""
     key = Key.new()
     if file := unlocked.key_file(path, key.id):
         write_bytes(file, key.secret)
     return key
 
 
+# --- moving and deleting ------------------------------------------------------------------------------------
+
+
 def destroy(file: Path | None) -> None:
-    """Delete a key, if any. It is overwritten first, which reaches it on disks and file systems that write in place."""
+    """Delete a key file, if any. It is overwritten first, which works on file systems that write in place."""
     if file is None:
         return
     with suppress(FileNotFoundError), storage_errors(file):
@@ -259,13 +259,13 @@ def move(source: Path, target: Path) -> None:
 
 
 def link(path: Path, target: Path) -> None:
-    """Make a symbolic link, for a folder that is to be found in two places."""
+    """Make a symbolic link to a folder."""
     with storage_errors(path):
         path.symlink_to(target, target_is_directory=True)
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a whole folder, keys first; nothing happens where there is none."""
+    """Delete a file or a folder, keys first; a missing one is ignored."""
     with storage_errors(path):
         if path.is_dir() and not path.is_symlink():
             for file in path.rglob("*"):
@@ -279,9 +279,9 @@ def remove(path: Path) -> None:
 
 
 def sweep(folder: Path, idle: float = 0) -> None:
-    """Delete what an interrupted `create` left in a folder and nobody wrote to for `idle` seconds.
+    """Delete what interrupted `create` calls left in a folder, unless written to in the last `idle` seconds.
 
-    Without a lock of the folder, a `create` of another process may be under way: give it time, or expect it to fail.
+    Without a lock on the folder, another process may be in a `create`: give it time, or expect it to fail.
     """
     for leftover in folder.glob(f"*{_PARTIAL}"):
         with suppress(FileNotFoundError):
@@ -289,15 +289,17 @@ def sweep(folder: Path, idle: float = 0) -> None:
                 remove(leftover)
 
 
-def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
-    """Open a database: rows by name, foreign keys held, deleted content overwritten.
+# --- databases ----------------------------------------------------------------------------------------------
 
-    A reader opens without the right to write. With `write`, the file is created where it is missing, and the
-    caller begins and ends transactions itself.
+
+def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
+    """Open a database: rows by name, foreign keys enforced, deleted content overwritten.
+
+    Without `write` it is read-only. With it, a missing file is made, and the caller begins and ends transactions.
 
     Raises:
         KeyRequired: it lies in an encrypted folder whose key is not here.
-        sqlite3.DatabaseError: it is no database, or not under the key of its folder.
+        sqlite3.DatabaseError: it is not a database, or not under the key of its folder.
     """
     held = unlocked.keys_for(path)
     if write:
@@ -316,24 +318,61 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
 
 
 def is_database(path: Path) -> bool:
-    """Whether a file is a database, by its name: an encrypted one looks like chance."""
+    """True if a file is named like a database; an encrypted one looks like random bytes."""
     return path.suffix == ".db"
 
 
 def is_plain(path: Path) -> bool:
-    """Whether a database is in clear."""
+    """True if a database is in clear."""
     with path.open("rb") as stream:
         return stream.read(len(_PLAIN_DATABASE)) == _PLAIN_DATABASE
 
 
-def rekey(path: Path, *, stop: Callable[[], bool] = lambda: False) -> bool:
-    """Write a database anew under the key of its folder; False where it is under it already.
+def _connected(path: Path, write: bool, key: Key | None) -> sqlite3.Connection:
+    mode = "rw" if write else "ro"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE, isolation_level=None,
+        check_same_thread=False,
+    )  # fmt: skip
+    try:
+        if key is not None:
+            connection.execute(f'PRAGMA key = "{_raw_key(key)}"')
+            connection.execute(f"PRAGMA cipher_page_size = {_CIPHER_PAGE}")
+            connection.execute("SELECT count(*) FROM sqlite_master")
+        _prepare(connection, write)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
-    The new one takes its name only when it is whole. The caller holds the right to write.
+
+def _raw_key(key: Key) -> str:
+    """A key in the form that SQLCipher uses without stretching it."""
+    return f"x'{key.derive('database').hex()}'"
+
+
+def _prepare(connection: sqlite3.Connection, write: bool) -> None:
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA foreign_keys = ON")
+    # The file's own schema calls no function with side effects, and damaged pages are detected.
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    if write:
+        # Readers see the last committed state while a writer works; FULL survives a power cut.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
+
+
+# --- changing the key ---------------------------------------------------------------------------------------
+
+
+def rekey(path: Path, *, stop: Callable[[], bool] = lambda: False) -> bool:
+    """Rewrite a database under the key of its folder; False if it already is. The caller holds the write lock.
 
     Raises:
-        LibraryLocked: somebody reads from it just now.
-        Cancelled: `stop` said so; the old one stays.
+        LibraryLocked: somebody is reading from it.
+        Cancelled: `stop` returned True; the old database stays.
     """
     held = unlocked.keys_for(path)
     if held is None or _is_under(path, held.key):
@@ -342,13 +381,13 @@ def rekey(path: Path, *, stop: Callable[[], bool] = lambda: False) -> bool:
     fresh = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
     try:
         with storage_errors(path):
-            # All must stand in the database itself: what is left in its log would be lost, or be replayed over the new.
+            # Nothing may stay in the log: it would be lost, or be replayed over the new database.
             if source.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                raise LibraryLocked(f"somebody reads {str(path)!r} just now", "Close what uses it, and try again.")
+                raise LibraryLocked(f"somebody is reading {str(path)!r}", "Close what uses it, and try again.")
             os.close(_open(fresh, os.O_WRONLY))
             _export(source, fresh, held.key, stop)
             source.close()
-            # In the mode that libraries are in, which cannot be changed while somebody reads.
+            # Set the journal mode of libraries now: it cannot be changed while somebody reads.
             _connected(fresh, True, held.key).close()
             with fresh.open("rb+") as stream:
                 os.fsync(stream.fileno())
@@ -367,15 +406,25 @@ def _export(source: sqlite3.Connection, fresh: Path, key: Key, stop: Callable[[]
         source.execute("SELECT sqlcipher_export('fresh')")
     except sqlite3.OperationalError as error:
         if "interrupted" in str(error):
-            raise Cancelled("stopped; the database is as it was", "The same command goes on.") from None
+            raise Cancelled("stopped; the database is unchanged", "The same command resumes.") from None
         raise
     finally:
         source.set_progress_handler(None, 0)
     source.execute("DETACH DATABASE fresh")
 
 
+def _is_under(path: Path, key: Key) -> bool:
+    if is_plain(path):
+        return False
+    try:
+        _connected(path, False, key).close()
+    except sqlite3.DatabaseError:
+        return False
+    return True
+
+
 def reencrypt(path: Path) -> bool:
-    """Write a file anew under the key of its folder; False where it is under it already."""
+    """Rewrite a file under the key of its folder; False if it already is."""
     held = unlocked.keys_for(path)
     if held is None:
         return False
@@ -408,60 +457,16 @@ def _reencrypt_lines(path: Path, held: unlocked.FolderKeys) -> bool:
     return changed
 
 
-def _is_under(path: Path, key: Key) -> bool:
-    if is_plain(path):
-        return False
-    try:
-        _connected(path, False, key).close()
-    except sqlite3.DatabaseError:
-        return False
-    return True
-
-
-def _connected(path: Path, write: bool, key: Key | None) -> sqlite3.Connection:
-    mode = "rw" if write else "ro"
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE, isolation_level=None,
-        check_same_thread=False,
-    )  # fmt: skip
-    try:
-        if key is not None:
-            connection.execute(f'PRAGMA key = "{_raw_key(key)}"')
-            connection.execute(f"PRAGMA cipher_page_size = {_CIPHER_PAGE}")
-            connection.execute("SELECT count(*) FROM sqlite_master")
-        _prepare(connection, write)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _raw_key(key: Key) -> str:
-    """A key as SQLCipher takes it, so that it stretches nothing."""
-    return f"x'{key.derive('database').hex()}'"
-
-
-def _prepare(connection: sqlite3.Connection, write: bool) -> None:
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA foreign_keys = ON")
-    # What the file itself declares calls no function with side effects, and damage to a page is looked for.
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
-    if write:
-        # A reader sees the last committed state while a writer works; FULL survives a power cut.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = ON")
+# --- locks --------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def lock(path: Path, what: str, *, wait: bool = True, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold a lock between processes; it is freed by the system when its holder dies.
+    """Hold a lock between processes; the system frees it when its holder dies.
 
     Args:
         path: the lock's file; a second file beside it names the holder.
-        what: what is locked, for the message.
-        wait: whether to wait for the holder to finish.
+        what: what is locked, for messages.
         on_wait: called once with a message when waiting begins.
 
     Raises:
@@ -479,19 +484,18 @@ def lock(path: Path, what: str, *, wait: bool = True, on_wait: Callable[[str], N
             who = _holder(holder)
             if not wait:
                 raise LibraryLocked(
-                    f"{what} is being written by {who}",
-                    "Wait for it to finish, or leave out --no-wait to queue.",
+                    f"{what} is being written by {who}", "Wait for it to finish, or leave out --no-wait to queue."
                 ) from None
             if on_wait is not None:
                 on_wait(f"{what} is being written by {who}; waiting for it to finish")
-            while True:  # short waits, so that Ctrl-C is heard
+            while True:  # short waits, so that Ctrl-C works
                 try:
                     guard.acquire(timeout=0.5)
                     break
                 except Timeout:
                     continue
     try:
-        # Deleting needs the lock too, and must work on a full disk; and who writes to the folder may sweep this away.
+        # Deleting needs the lock too, and must work on a full disk; and a sweep of the folder may delete this note.
         with suppress(StorageError, FileNotFoundError):
             write_bytes(holder, str(os.getpid()).encode(), plain=True)
         yield

@@ -2,11 +2,7 @@
 
 The keyring holds the key once for each holder, encrypted with Argon2id (RFC 9106) of a passphrase, with HKDF of a
 recovery key, or in the age format for a public key. An HMAC under the key itself authenticates it, so that only a
-holder can add another. While a folder is encrypted, or its key replaced, `former` says what its files may still be
-under.
-
-Nothing here reads or writes files. Limits: everybody can read who the holders are. Somebody who held the key may have
-kept it; removing a holder ends their access only together with a rotation.
+holder can add another. Limits: everybody can read who the holders are; somebody who held the key may have kept it.
 """
 
 from __future__ import annotations
@@ -333,11 +329,7 @@ def to_json(keyring: Keyring, key: Key) -> bytes:
 
 
 def from_json(data: bytes) -> Keyring:
-    """Read back what `to_json` made; `check` verifies its proof.
-
-    Raises:
-        KeyringDamaged: it is something else.
-    """
+    """Read back what `to_json` made; `check` verifies its proof. Raises KeyringDamaged if it is something else."""
     try:
         body = json.loads(data)
         if body["localrag-vault"] != 1:

@@ -2,10 +2,9 @@
 
     "localrag-sealed-1\\n" | id of the key (16) | salt (16) | piece | piece | ... | last piece
 
-A piece is 1 MiB of content (the last one less) under AES-256-GCM. Its nonce is the number of the piece and a flag for
-the last one, its key is derived from the folder's key and the salt: the STREAM construction (Hoang, Reyhanitabar,
-Rogaway, Vizár 2015) that age and Tink use. The file's name is authenticated too. So a file that was changed, cut short,
-joined, or renamed over another is refused while it is read. The length of a file is not hidden.
+A piece is 1 MiB of content under AES-256-GCM, its nonce the number of the piece and a flag for the last one: the STREAM
+construction (Hoang, Reyhanitabar, Rogaway, Vizár 2015) that age and Tink use. The file's name is authenticated too. So
+a file that was changed, cut short, joined, or renamed over another is refused while it is read.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
-"""The libraries' own switches, and what Python can see: connections, name look-ups, addresses.
+"""The layers that work everywhere: the libraries' switches, and refusals to Python code.
 
-1. Switches: environment variables that tell the libraries not to look anything up and not to report
-   anything. They only work when set before those libraries are imported.
-2. An audit hook (`sys.addaudithook`) that refuses every connect, bind, send and name look-up of this process
-   that is not loopback or a Unix socket. It cannot be undone. It is no sandbox: native code that opens
-   sockets by itself and child processes pass it.
-3. A look at the address before `connect`, `bind` and the sends of `socket.socket`: given a name, their C
-   code asks the name server before the hook hears of it. Code that uses `_socket.socket` evades this layer.
+The audit hook refuses connects, binds, sends and name look-ups, except to loopback and Unix sockets. Methods of
+`socket.socket` are checked before it, because their C code would ask the name server first. Neither is a sandbox:
+native code and child processes bypass them.
 """
 
 from __future__ import annotations
@@ -27,19 +23,19 @@ SWITCHES = {
     "HF_DATASETS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
-    # Since 1.29 onnxruntime sends its maker what it runs on, on Linux and macOS too, in native code that the hook does
-    # not see, and keeps an identifier of the machine in the home folder. It reads this once, when it is loaded.
+    # Since 1.29 onnxruntime reports to its maker from native code, which the hook does not see, and keeps an identifier
+    # of the machine in the home folder. It reads this once, when it is loaded.
     "ORT_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
-    # Not the network, but the same moment: forked tokenizer threads warn and can hang.
+    # Not about the network, but due at the same time: forked tokenizer threads warn and can hang.
     "TOKENIZERS_PARALLELISM": "false",
 }
 
 _ADDRESSED = frozenset({"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"})
 _LOOKUPS = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
-# Methods of socket.socket, and where their address stands among the arguments.
+# Methods of socket.socket, and the position of the address among their arguments.
 _METHODS = {"connect": 0, "connect_ex": 0, "bind": 0, "sendto": -1, "sendmsg": 3}
-# The hook is called for every audited action of the process, so the common case must be one set look-up.
+# The hook runs for every audited action, so the common case must be one set look-up.
 _WATCHED = _ADDRESSED | _LOOKUPS | {"socket.getnameinfo"}
 
 _installed = False
@@ -47,27 +43,27 @@ _allowed = 0
 
 
 def set_switches(*names: str) -> None:
-    """Set the libraries' own offline switches, or those named; call before importing any of them."""
+    """Set the libraries' offline switches, or those named. Call it before importing any of them."""
     os.environ.update({name: SWITCHES[name] for name in names or SWITCHES})
 
 
 def install() -> None:
-    """Turn on the hook for this process. Calling it again changes nothing."""
+    """Turn on the hook for this process, once."""
     global _installed
     if not _installed:
         sys.addaudithook(_refuse_network)
-        _look_before_names()
+        _check_addresses()
         _installed = True
 
 
 def installed() -> bool:
-    """True once the audit hook holds in this process."""
+    """True once the hook holds in this process."""
     return _installed
 
 
 @contextmanager
 def network_for_install() -> Iterator[None]:
-    """The one exception: let this process reach the network while a model is being installed."""
+    """Let this process reach the network while a model is installed: the one exception."""
     global _allowed
     saved = {name: os.environ.pop(name, None) for name in SWITCHES if name.endswith("_OFFLINE")}
     _allowed += 1
@@ -86,8 +82,7 @@ def _refuse_network(event: str, args: tuple[Any, ...]) -> None:
     elif event == "socket.getnameinfo":
         target, fine = args[0], _is_loopback(args[0][0])
     else:
-        sock, address = args[0], args[1]
-        target, fine = address, _is_local_address(sock, address)
+        target, fine = args[1], _is_local_address(args[0], args[1])
     if not fine:
         raise OfflineRefused(
             f"refused to reach the network: {event} {target!r}",
@@ -95,22 +90,22 @@ def _refuse_network(event: str, args: tuple[Any, ...]) -> None:
         )
 
 
-def _look_before_names() -> None:
+def _check_addresses() -> None:
     import socket
 
     for name, position in _METHODS.items():
         if method := getattr(socket.socket, name, None):  # Windows has no sendmsg
-            setattr(socket.socket, name, _looking_first(method, position))
+            setattr(socket.socket, name, _checking_first(method, position))
 
 
-def _looking_first(method: Callable[..., Any], position: int) -> Callable[..., Any]:
+def _checking_first(method: Callable[..., Any], position: int) -> Callable[..., Any]:
     @functools.wraps(method)
-    def looking_first(sock: Any, *args: Any) -> Any:
+    def checked(sock: Any, *args: Any) -> Any:
         if len(args) > position:
             _refuse_network("socket.connect", (sock, args[position]))
         return method(sock, *args)
 
-    return looking_first
+    return checked
 
 
 def _is_local_address(sock: Any, address: Any) -> bool:
@@ -120,7 +115,7 @@ def _is_local_address(sock: Any, address: Any) -> bool:
         return True
     if sock.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple) and address:
         return _is_loopback(address[0])
-    # sendmsg without an address goes where connect went, and connect was checked.
+    # sendmsg without an address goes where connect went, which was checked.
     return address is None
 
 

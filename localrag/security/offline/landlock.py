@@ -1,12 +1,8 @@
-"""Linux: limits in the kernel on which files a process reads and writes, for what it starts, too.
+"""Linux: kernel limits on the files a process, and everything it starts, can read and write; they cannot be removed.
 
-Everything that is not allowed by name is refused, to native code as well. The limits are added to those that hold
-already and cannot be taken back. Newer kernels also refuse TCP (from 6.7), and abstract Unix sockets and signals to
-processes outside (from 6.12); `abi` says what this kernel has.
-
-Limits: it governs opening, making, renaming and deleting, not looking (`stat`), changing modes or what is open
-already. It holds for the thread that asks for it and what that starts, so it is refused where other threads run. A
-kernel before 5.13, or one started without it, has none; before 6.2 files can be cut short (`truncate`) anywhere.
+Newer kernels also refuse TCP (6.7), and abstract Unix sockets and signals to processes outside (6.12). Limits: looking
+(`stat`), changing modes and open files are not governed; before 6.2 any file can be truncated. It holds for the calling
+thread and what that starts, so it is refused where other threads run. Kernels before 5.13 have none.
 """
 
 from __future__ import annotations
@@ -41,10 +37,10 @@ _SCOPES = 0b11  # abstract Unix sockets, signals
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What may be run and read, what read, what read and written, of which folders the names may be listed, and where
-    sockets may be made: files, or folders with all that is in them.
+    """The files, or folders with everything below, that may be run and read, read, written, or listed by name, and
+    where sockets may be made.
 
-    Paths that are not there are left out; links are followed once, when the limits are set.
+    Missing paths are ignored; links are followed once, when the limits are set.
     """
 
     programs: tuple[Path, ...] = ()
@@ -55,24 +51,24 @@ class Files:
 
 
 def abi() -> int:
-    """What of it this kernel has, as it numbers it; 0 for nothing."""
+    """The version of Landlock in this kernel; 0 for none."""
     if seccomp.machine() is None:
         return 0
     return max(0, seccomp.call(_CREATE, None, 0, _VERSION))
 
 
 def restrict(files: Files | None, reach: bool = True) -> bool:
-    """Refuse, for good: with `files`, every file but these; with `reach`, TCP and what reaches other processes.
+    """Refuse for good every file but `files`, if given, and with `reach` TCP and ways to other processes.
 
     Returns:
-        False where this kernel cannot.
+        False if this kernel cannot.
 
     Raises:
-        OfflineRefused: other threads run, which would not be held by it.
-        OSError: the kernel can and refuses.
+        OfflineRefused: other threads run, which would not be restricted.
+        OSError: the kernel has Landlock and refuses.
     """
     version = abi()
-    # Rules that say nothing of it refuse to move anything from one folder to another, wherever.
+    # Even rules that do not mention it refuse to move anything from one folder to another.
     handled = _handled(version) if files is not None else _REFER if version >= 2 else 0
     network, scopes = (_TCP if reach and version >= 4 else 0), (_SCOPES if reach and version >= 6 else 0)
     if not version or not (files is not None or network or scopes):
@@ -80,7 +76,7 @@ def restrict(files: Files | None, reach: bool = True) -> bool:
     if threads() > 1:
         raise OfflineRefused(
             f"files cannot be limited while {threads()} threads run",
-            "Call localrag.security.offline.confine() first thing, before anything starts a thread.",
+            "Call localrag.security.offline.confine() first, before anything starts a thread.",
         )
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     attributes = struct.pack("=QQQ", handled, network, scopes)[:size]
@@ -102,12 +98,12 @@ def restrict(files: Files | None, reach: bool = True) -> bool:
 
 
 def threads() -> int:
-    """How many threads this process has, those of native code included."""
-    return Path("/proc/self/task").stat().st_nlink - 2  # asked of the folder, which may itself be closed to us by now
+    """The number of threads of this process, those of native code included."""
+    return Path("/proc/self/task").stat().st_nlink - 2  # by the folder's links: it may no longer be listed
 
 
 def _handled(version: int) -> int:
-    """The rights that this kernel knows to refuse."""
+    """The rights that this kernel can refuse."""
     known = (1 << 13) - 1
     for since, right in ((2, _REFER), (3, _TRUNCATE), (5, _DEVICE)):
         known |= right if version >= since else 0
@@ -119,7 +115,7 @@ def _allow(ruleset: int, paths: Iterable[Path], rights: int) -> None:
         try:
             descriptor = os.open(path, getattr(os, "O_PATH", 0) | os.O_CLOEXEC)
         except OSError:
-            continue  # what is not there, or not to be seen, needs no right
+            continue  # a path that is missing or hidden needs no right
         try:
             here = rights if path.is_dir() else rights & _OF_FILES
             rule = ctypes.create_string_buffer(struct.pack("=Qi", here, descriptor), 12)

@@ -1,19 +1,10 @@
-"""Linux: a filter in the kernel that refuses to open sockets, for the whole process, its threads and its children.
+"""Linux: a kernel filter that refuses sockets to the whole process, its threads and its children, for good.
 
-The filter is looked at on every system call, so it holds for native code and for programs that are started, too. It
-cannot be taken back, and gaining rights by a set-user-id program (`sudo`, `ping`) ends with it. It refuses
-
-- sockets of every family but Unix (IP, netlink, vsock, packets, ...), and Unix datagrams, which need no connecting;
-- `connect` altogether, and `sendto` with an address: a Unix socket of the machine leads to programs that have the
-  network (name service, D-Bus, docker), and localrag needs none of them. Pairs and listening sockets work;
-- io_uring, which opens sockets past every filter; `bpf`;
-- taking over other processes (`ptrace`, `process_vm_writev`, `pidfd_getfd`) and typing into the terminal as if the
-  person did (`TIOCSTI`), since those are not confined;
-- calls of another architecture (32 bit, x32), whose numbers mean something else.
-
-Limits: a filter sees numbers, not what pointers lead to. Sockets that are open already go on working, so `sockets`
-finds them before. A program outside that hands over an open socket is beyond it; so is root, who may load modules.
-Only x86-64 and 64-bit ARM are known here.
+It refuses sockets of every family but Unix, and Unix datagrams; `connect`, and `sendto` with an address, because the
+machine's Unix sockets lead to programs that have the network; io_uring and `bpf`; taking over other processes
+(`ptrace`, `process_vm_writev`, `pidfd_getfd`) and typing into the terminal (`TIOCSTI`); calls of another architecture
+(32 bit, x32), whose numbers mean something else. Limits: open sockets keep working, so `sockets` finds them first; a
+program outside can hand over an open socket; root can load modules. Only x86-64 and 64-bit ARM are known.
 """
 
 from __future__ import annotations
@@ -33,7 +24,7 @@ _LOAD, _EQUAL, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _X32 = 0x40000000
 _UNIX, _STREAM, _SEQPACKET, _TYPE = 1, 1, 5, 0xF
-_RELIABLE = 4  # messages, which Unix sockets do not have
+_RELIABLE = 4  # a kind that Unix sockets do not have
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 
 _IO_URING = {"io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427}
@@ -42,7 +33,7 @@ Instruction = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The numbers of system calls on a kind of processor, as the kernel's headers give them."""
+    """The numbers of system calls on a kind of processor, from the kernel's headers."""
 
     arch: int
     seccomp: int
@@ -67,7 +58,7 @@ MACHINES = {
 
 
 def program(machine: Machine) -> list[Instruction]:
-    """The filter: (code, jump if true, jump if false, value), in the kernel's classic BPF."""
+    """The filter in classic BPF: (code, jump if true, jump if false, value)."""
     refuse = (_RETURN, 0, 0, _ERRNO | errno.EACCES)
     allow = (_RETURN, 0, 0, _ALLOW)
     rules: list[Instruction] = [
@@ -110,22 +101,22 @@ def program(machine: Machine) -> list[Instruction]:
 
 
 def _argument(position: int) -> int:
-    """Where the lower half of an argument lies; the kernel takes no more than that of an `int`."""
+    """The offset of an argument's lower half; the kernel reads no more of an `int`."""
     return _ARGUMENTS + 8 * position
 
 
 def machine() -> Machine | None:
-    """The machine that this process runs on, if its numbers are known."""
+    """This process's machine, or None if its numbers are not known."""
     if sys.platform != "linux" or sys.maxsize < 2**32:
         return None
     return MACHINES.get({"arm64": "aarch64", "amd64": "x86_64"}.get(name := os.uname().machine.lower(), name))
 
 
 def install() -> bool:
-    """Put the filter on this process, every thread of it and all that it will start; for good.
+    """Put the filter on this process, all its threads and all it will start, for good.
 
     Returns:
-        False where this system has no such filters, or the machine's numbers are not known.
+        False if this system has no such filters, or the machine's numbers are not known.
 
     Raises:
         OSError: the kernel has filters and refuses this one.
@@ -145,13 +136,13 @@ def install() -> bool:
     done = call(known.seccomp, _SET_MODE_FILTER, _ALL_THREADS, ctypes.byref(given))
     if done == -1 and ctypes.get_errno() in (errno.ENOSYS, errno.EINVAL):
         return False
-    if done != 0:  # a positive number is a thread that could not be brought along
+    if done != 0:  # a positive number is a thread that could not be included
         raise OSError(ctypes.get_errno() or errno.ESRCH, "the kernel refused the filter of system calls")
     return True
 
 
 def holds() -> bool:
-    """Whether the filter is on this process, found by calls that fail in any case, and with another error under it."""
+    """True if the filter is on this process: calls that fail anyway fail with another error under it."""
     known = machine()
     if known is None:
         return False
@@ -162,13 +153,13 @@ def holds() -> bool:
 
 
 def no_new_privileges() -> bool:
-    """Give up gaining rights by starting programs, which the kernel asks of whoever confines itself."""
+    """Give up gaining rights by starting programs, which the kernel requires before a filter."""
     one, none = ctypes.c_ulong(1), ctypes.c_ulong(0)
     return bool(_libc().prctl(_NO_NEW_PRIVS, one, none, none, none) == 0)
 
 
 def call(number: int, *arguments: object) -> int:
-    """A system call by its number; -1 for an error, which `ctypes.get_errno` names."""
+    """Make a system call by number; -1 for an error, which `ctypes.get_errno` gives."""
     wide = (ctypes.c_long(each) if isinstance(each, int) else each for each in arguments)
     return int(_libc().syscall(ctypes.c_long(number), *wide))
 
@@ -180,7 +171,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def sockets() -> dict[int, int]:
-    """Sockets that are open in this process and are none of the Unix family: descriptor and family."""
+    """Open sockets of this process that are not Unix sockets: descriptor and family."""
     import socket
 
     found: dict[int, int] = {}

@@ -1,11 +1,8 @@
-"""One process that is not confined, for the one thing that needs it: showing a file in the person's own viewer.
+"""One unconfined process that opens files in the person's viewer, for the confined terminal app.
 
-A viewer needs connections that a confined process is refused (to the desktop, to a browser that runs already), and what
-is started inherits the confinement. So `start` forks a process before it, which waits; `show` asks it. It takes a file
-and a page and nothing else, holds no documents and no keys, and leaves when the process that asks is gone.
-
-Limits: it does what the viewer is asked to do, with any file; who has taken over the asking process may show files, and
-what shows them may load what they name. Linux only; elsewhere nothing is inherited, and `show` calls the viewer itself.
+A viewer needs connections, and what a process starts inherits its confinement. So `start` forks a process beforehand,
+which takes a file and a page from `show` and nothing else, and ends with the app. Limits: somebody who has taken over
+the app can show files, and a viewer may load what they name. Linux only; elsewhere `show` calls the viewer itself.
 """
 
 from __future__ import annotations
@@ -26,19 +23,19 @@ from localrag.errors import LocalragError
 Opener = Callable[[Path, int | None], bool]
 
 _pipes: tuple[int, int] | None = None
-_one_at_a_time = threading.Lock()
-_LONGEST = 100_000  # bytes of a request
+_lock = threading.Lock()
+_MAX_REQUEST = 100_000  # bytes
 
 
 def start(opener: Opener) -> None:
-    """Fork the process that opens files by `opener`. Call it before threads start and before `offline.confine`."""
+    """Fork the process that opens files with `opener`. Call it before threads start and before `offline.confine`."""
     global _pipes
     if sys.platform != "linux":
         return
     requests, replies = os.pipe(), os.pipe()
     try:
         forked = os.fork()
-    except OSError:  # no process more may be started; files are then opened from within
+    except OSError:  # no more processes are allowed; files are then opened from within
         return
     if forked:
         os.close(requests[0])
@@ -54,35 +51,35 @@ def start(opener: Opener) -> None:
 
 
 def show(file: Path, page: int | None, opener: Opener) -> bool:
-    """Open a file outside, or by `opener` where there is no such process; returns what `opener` does.
+    """Open a file outside, or with `opener` if there is no such process; return what `opener` does.
 
     Raises:
-        LocalragError: it could not be opened, and why.
+        LocalragError: it could not be opened.
     """
     if _pipes is None:
         return opener(file, page)
-    with _one_at_a_time:
+    with _lock:
         try:
             _write(_pipes[0], {"file": str(file), "page": page})
-            told = json.loads(_line(_pipes[1]))
+            reply = json.loads(_read_line(_pipes[1]))
         except (OSError, ValueError):
             raise LocalragError("the process that opens files has ended", f"Open it yourself: {file}") from None
-    if "error" in told:
-        raise LocalragError(str(told["error"]), str(told["hint"]))
-    return bool(told["at_page"])
+    if "error" in reply:
+        raise LocalragError(str(reply["error"]), str(reply["hint"]))
+    return bool(reply["at_page"])
 
 
 def _serve(requests: int, replies: int, opener: Opener) -> None:
-    """Answer requests until the asking process is gone; a wrong one ends it."""
-    os.setsid()  # keys of the terminal are not for it
+    """Answer requests until the asking process ends; an invalid one ends it."""
+    os.setsid()  # keys of the terminal are not meant for it
     for number in (signal.SIGINT, signal.SIGTSTP, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    while line := _line(requests):
-        asked = json.loads(line)
-        file, page = Path(asked["file"]), asked["page"]
+        os.dup2(null, descriptor)
+    while line := _read_line(requests):
+        request = json.loads(line)
+        file, page = Path(request["file"]), request["page"]
         if not (file.is_absolute() and (page is None or (isinstance(page, int) and page > 0))):
             return
         _write(replies, _answer(opener, file, page))
@@ -99,19 +96,19 @@ def _answer(opener: Opener, file: Path, page: int | None) -> dict[str, Any]:
         return {"error": f"it could not be opened ({type(error).__name__}: {error})", "hint": "Open it yourself."}
 
 
-def _write(descriptor: int, told: dict[str, Any]) -> None:
-    data = json.dumps(told).encode() + b"\n"
+def _write(descriptor: int, message: dict[str, Any]) -> None:
+    data = json.dumps(message).encode() + b"\n"
     while data:
         data = data[os.write(descriptor, data) :]
 
 
-def _line(descriptor: int) -> bytes:
-    """The next line, without its end; empty at the end."""
+def _read_line(descriptor: int) -> bytes:
+    """The next line; empty at the end."""
     line = bytearray()
     with suppress(OSError):
         while not line.endswith(b"\n"):
-            got = os.read(descriptor, _LONGEST)
-            if not got or len(line) > _LONGEST:
+            got = os.read(descriptor, _MAX_REQUEST)
+            if not got or len(line) > _MAX_REQUEST:
                 return b""
             line += got
     return bytes(line)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -36,9 +36,11 @@ _DAYS = {
     "MO": "Monday", "TU": "Tuesday", "WE": "Wednesday", "TH": "Thursday", "FR": "Friday", "SA": "Saturday",
     "SU": "Sunday",
 }  # fmt: skip
-_MONTHS = "January February March April May June July August September October November December".split()
-_ORDINALS = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth", "-1": "last"}
-_UNITS = {"YEARLY": "year", "MONTHLY": "month", "WEEKLY": "week", "DAILY": "day", "HOURLY": "hour"}
+_DAY = re.compile(r"^\+?(-?\d+)?(MO|TU|WE|TH|FR|SA|SU)$")
+_RULE_PARTS = {
+    "FREQ": "{}", "INTERVAL": "every {}", "BYDAY": "on {}", "BYMONTHDAY": "on day {}", "BYMONTH": "in month {}",
+    "COUNT": "{} times", "UNTIL": "until {}",
+}  # fmt: skip
 
 
 def _read_calendar(raw: str) -> Reading:
@@ -166,38 +168,21 @@ def _repeats(entry: Any) -> str:
 
 
 def _rule(rule: Any) -> str:
-    """Return a recurrence as "every 2 weeks on Monday and Friday, until 2024-12-31"; rare kinds stay as written."""
-    parts = {} if _is_broken(rule) else {name: [str(value) for value in values] for name, values in rule.items()}
-    unit = _UNITS.get(parts.get("FREQ", [""])[0])
-    if unit is None:
-        return str(rule) if _is_broken(rule) else str(rule.to_ical().decode())
-    interval = parts.get("INTERVAL", ["1"])[0]
-    words = f"every {unit}" if interval == "1" else f"every {interval} {unit}s"
-    if days := parts.get("BYDAY"):
-        position = _list([_ordinal(number) for number in parts.get("BYSETPOS", ())])
-        words += " on " + (f"the {position} of " if position else "") + _list([_day(day) for day in days])
-    if dates := parts.get("BYMONTHDAY"):
-        words += " on " + _list(["the last day" if day == "-1" else f"day {day}" for day in dates])
-    if months := parts.get("BYMONTH"):
-        words += " in " + _list([_MONTHS[int(month) - 1] for month in months if month.isdigit() and int(month) <= 12])
-    if "COUNT" in parts:
-        words += f", {parts['COUNT'][0]} times"
-    return words + (f", until {parts['UNTIL'][0][:10]}" if "UNTIL" in parts else "")
+    """Return a recurrence as "weekly, on Monday and Friday, until 2024-12-31"; rare parts stay as written."""
+    if _is_broken(rule):
+        return str(rule)
+    words: list[str] = []
+    for name, values in rule.items():
+        texts = [_DAY.sub(_day_name, str(value)) for value in values]
+        listed = " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
+        if name == "UNTIL":
+            listed = listed[:10]
+        words.append(_RULE_PARTS.get(name, f"{name}={{}}").format(listed if name != "FREQ" else listed.lower()))
+    return ", ".join(words)
 
 
-def _day(code: str) -> str:
-    match = re.fullmatch(r"\+?(-?\d+)?(MO|TU|WE|TH|FR|SA|SU)", code)
-    if match is None:
-        return code
-    return f"the {_ordinal(match[1])} {_DAYS[match[2]]}" if match[1] else _DAYS[match[2]]
-
-
-def _ordinal(number: str) -> str:
-    return _ORDINALS.get(number, f"{number}th")
-
-
-def _list(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1] if words else ""]))
+def _day_name(match: re.Match[str]) -> str:
+    return f"{match[1]}. {_DAYS[match[2]]}" if match[1] else _DAYS[match[2]]
 
 
 # --- transcripts ------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ VERSION = 4
 # Modules by name, so that a worker loads only the libraries of the formats it meets.
 _MODULES = {
     "archives": ".zip .tar .tgz .gz .tbz .tbz2 .txz .bz2 .xz",
-    "data": ".json .jsonl .ndjson .xml .yaml .yml",
+    "data": ".json .jsonl .ndjson .xml",
     "ebooks": ".epub",
     "images": ".png .jpg .jpeg .jp2 .j2k .tif .tiff .webp .gif .bmp .heic .heif",
     "legacy": ".doc .dot .ppt .pps .pot .rtf",
@@ -63,7 +63,7 @@ _MODULES = {
     "pdf": ".pdf",
     "sheets": ".csv .fods .ods .ots .xls .xlsb .xlsm .xlsx .xltx .xltm .tsv",
     "slides": ".potm .potx .pptm .pptx .ppsx .ppsm",
-    "text": ".text .txt .log .md .markdown .rst .org "
+    "text": ".text .txt .log .md .markdown .rst .org .yaml .yml "
     ".py .js .ts .java .c .h .cpp .hpp .cs .go .rs .rb .php .sh .bat .ps1 .sql .r .tex .toml .ini .cfg .conf",
     "times": ".ics .srt .vtt",
     "web": ".htm .html .mht .mhtml .xhtml",

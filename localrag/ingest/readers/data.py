@@ -1,9 +1,8 @@
-"""Read data: JSON, JSON Lines, YAML and XML.
+"""Read data: JSON, JSON Lines and XML.
 
 JSON becomes indented "key: value" lines in the order of the file, with numbers as written; a list of flat records is a
-table. YAML is stored as it is, and its aliases are never expanded. XML that holds prose (DocBook, JATS, TEI, XHTML) is
-read as prose with its titles as headings, other XML like JSON. Keys that open a group, and records, are headings, two
-levels deep. Broken JSON and XML are refused with the place; broken YAML is read as plain text, with a remark.
+table. XML that holds prose (DocBook, JATS, TEI, XHTML) is read as prose with its titles as headings, other XML like
+JSON. Keys that open a group, and records, are headings, two levels deep. Broken files are refused with the place.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from localrag.ingest.readers.package import PARSE_ERRORS, parse_xml
 from localrag.ingest.readers.source import Options, Source, another_kind
 from localrag.ingest.readers.text import decode_guessing, decode_html, guess_remark
 from localrag.ingest.readers.web import text_of
-from localrag.types import Heading, Page, Reading, Remark
+from localrag.types import Heading, Page, Reading
 
 _MAX_DEPTH = 200
 # Keys that name a record, best first.
@@ -41,11 +40,7 @@ def read(source: Source, options: Options) -> Reading:
     if source.suffix in (".xml", ".nxml"):
         return _read_xml(source)
     text, guessed = decode_guessing(source.read())
-    if source.suffix in (".yaml", ".yml"):
-        reading = _read_yaml(text)
-    else:
-        value = _json_lines(text) if source.suffix in (".jsonl", ".ndjson") else _json(text, source)
-        reading = _reading(value)
+    reading = _reading(_json_lines(text) if source.suffix in (".jsonl", ".ndjson") else _json(text, source))
     return replace(reading, remarks=(*guess_remark(guessed), *reading.remarks))
 
 
@@ -239,50 +234,6 @@ def _short(words: str) -> str:
     return words if len(words) <= 80 else words[:80].rsplit(" ", 1)[0]
 
 
-# --- YAML -----------------------------------------------------------------------------------------------------
-
-
-def _read_yaml(text: str) -> Reading:
-    import yaml
-
-    text = clean(text)
-    starts = [0]
-    for line in text.split("\n"):
-        starts.append(starts[-1] + len(line) + 1)
-    headings: list[Heading] = []
-    remarks: tuple[Remark, ...] = ()
-    open_groups: list[bool] = []  # for each open collection, whether it is a mapping
-    key: list[Heading | None] = [None]  # for each, the key whose value comes next
-    after_group: list[bool] = [False]  # for each, whether it had a group, so that keys behind it are headings
-    try:
-        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-                if len(open_groups) <= 2 and all(open_groups) and (heading := key[-1]) is not None:
-                    headings.append(heading)
-                    after_group[-1] = True
-                key[-1] = None
-                open_groups.append(isinstance(event, yaml.MappingStartEvent))
-                key.append(None)
-                after_group.append(False)
-            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-                open_groups.pop()
-                key.pop()
-                after_group.pop()
-            elif isinstance(event, yaml.ScalarEvent) and open_groups and open_groups[-1] and key[-1] is None:
-                at = starts[event.start_mark.line] + event.start_mark.column
-                key[-1] = Heading(at, len(open_groups), _short(event.value))
-            elif isinstance(event, (yaml.ScalarEvent, yaml.AliasEvent)):
-                if after_group[-1] and (heading := key[-1]) is not None:
-                    headings.append(heading)
-                key[-1] = None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        remarks = (Remark(None, f"It is not valid YAML{where} and was read as plain text."),)
-    title = re.search(r"""^title:[ \t]*["']?([^"'\n|>]+)""", text, re.M)
-    return Reading((Page(text, headings=tuple(headings)),), clean_title(title[1]) if title else "", (), remarks)
-
-
 # --- XML ------------------------------------------------------------------------------------------------------
 
 
@@ -402,16 +353,7 @@ def _prose(html: str, root: Element | None) -> Reading:
     if root is not None:
         named = next((item for item in root.iter() if _local_name(item) in _TITLES), None)
         title = " ".join("".join(named.itertext()).split()) if named is not None else ""
-    names = [item for item in (root.iter() if root is not None else ()) if item.get("contrib-type") == "author"]
-    authors = [" ".join((item.findtext(f".//{part}") or "").strip() for part in _NAME_PARTS) for item in names[:50]]
-    year = next((item for item in (root.iter("pub-date") if root is not None else ())), None)
-    parts = [(year.findtext(part) or "").zfill(2) for part in ("year", "month", "day")] if year is not None else []
-    date = re.match(r"\d{4}(-\d\d(-\d\d)?)?", "-".join(parts).replace("-00", ""))
-    author = clean_title("; ".join(filter(str.strip, authors)))
-    return Reading((Page(text, headings=headings),), clean_title(title), (), remarks, author, date[0] if date else "")
-
-
-_NAME_PARTS = ("given-names", "surname")
+    return Reading((Page(text, headings=headings),), clean_title(title), (), remarks)
 
 
 def _as_html(root: Element) -> str:

@@ -1,9 +1,8 @@
 """Read plain text, Markdown, reStructuredText, Org, source code and logs; decode bytes of any encoding.
 
-Text is stored as written, so a quote may hold marks of Markdown. Form feeds make pages, headings are recognised, and
-words hyphenated at the end of a line are joined. Encodings: UTF-8, UTF-16, Windows-1252, and other 8-bit and East Asian
-ones where they can be recognised with confidence; a remark says when that was a guess. Files that are not text, or in
-an unknown encoding, are refused.
+Text is stored as written, so a quote may hold marks of Markdown. Form feeds make pages. Headings are recognised, but not
+in Org, YAML and code. Encodings: UTF-8, UTF-16, Windows-1252, and other 8-bit and East Asian ones that can be
+recognised with confidence; a remark says when that was a guess. Other files are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
 _NO_TITLE = re.compile(r"[.,;:]$|: |/s/|^(?:exhibit|schedule|annex|appendix|page)\s+[\w.-]+$", re.I)
-_MARKED = (".md", ".markdown", ".rst", ".org")
+_MARKED = (".md", ".markdown", ".rst")
 _PROSE = (".txt", ".text", "")
 
 
@@ -31,9 +30,8 @@ def read(source: Source, options: Options) -> Reading:
     remarks = (*guess_remark(encoding), *tag_text(raw))
     if source.suffix in _MARKED:
         text = clean(raw)
-        headings = _org_headings(text) if source.suffix == ".org" else markdown_headings(text)
-        named = re.search(r"^#\+title:[ \t]*(.+)$", text, re.M | re.I) if source.suffix == ".org" else None
-        title = named[1].strip() if named else next((item.title for item in headings if item.level == 1), "")
+        headings = markdown_headings(text)
+        title = next((item.title for item in headings if item.level == 1), "")
         return Reading((Page(text, headings=headings),), title, (), remarks)
     if source.suffix not in _PROSE:
         return Reading((Page(clean(raw)),), remarks=remarks)
@@ -42,7 +40,7 @@ def read(source: Source, options: Options) -> Reading:
     pages: list[Page] = []
     skipped: list[SkippedPage] = []
     for number, part in enumerate(parts, 1):
-        text = _join_hyphenated(clean(part))
+        text = clean(part)
         if text.strip() or len(parts) == 1:
             pages.append(Page(text, number if len(parts) > 1 else None, headings=find_headings(text)))
         else:
@@ -61,28 +59,9 @@ def _title(text: str) -> str:
     return first if alone and len(first) <= 100 and not _NO_TITLE.search(first) else ""
 
 
-_HYPHENATED = re.compile(r"([^\W\d_]{2,})-\n[ \t]*([^\W\d_]+)(?!-)")
-
-
-def _join_hyphenated(text: str) -> str:
-    """Join words broken at the end of a line if the text also has them whole, and never with a hyphen."""
-    if "-\n" not in text:
-        return text
-    words = set(re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", text.lower()))
-
-    def joined(match: re.Match[str]) -> str:
-        first, second = match[1].lower(), match[2].lower()
-        sure = match[2].islower() and first + second in words and f"{first}-{second}" not in words
-        return f"{match[1]}{match[2]}\n" if sure else match[0]
-
-    return _HYPHENATED.sub(joined, text)
-
-
 # --- headings that are marked -----------------------------------------------------------------------------------
 
 _FRONT_MATTER = re.compile(r"---\n(?:.*\n)*?---(?=\n|$)")
-_ORG_HEADING = re.compile(r"^(\*+)[ \t]+(?:(?:TODO|DONE|NEXT|WAITING)[ \t]+)?(?:\[#[A-Z]\][ \t]*)?(\S.*)$", re.M)
-_ORG_LINK = re.compile(r"\[\[[^\]\n]*\](?:\[([^\]\n]*)\])?\]")
 
 
 def markdown_headings(text: str) -> tuple[Heading, ...]:
@@ -102,15 +81,6 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
             if title := " ".join(words[:500].split()).strip(" =-"):
                 found.append(Heading(starts[opened.map[0] + skip], int(opened.tag[1]), title[:200]))
     return tuple(found)
-
-
-def _org_headings(text: str) -> tuple[Heading, ...]:
-    """Return the headings of Org without states, priorities and tags; in its code blocks stars are escaped."""
-    found = ((match, re.sub(r"[ \t]+:[\w@#%:]+:[ \t]*$", "", match[2][:300])) for match in _ORG_HEADING.finditer(text))
-    return tuple(
-        Heading(match.start(), len(match[1]), _ORG_LINK.sub(lambda link: link[1] or "", title).strip()[:200])
-        for match, title in found
-    )
 
 
 # --- encodings --------------------------------------------------------------------------------------------------

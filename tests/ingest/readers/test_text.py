@@ -91,13 +91,6 @@ def test_ascii_and_utf8_are_not_examined(tmp_path, monkeypatch):
     assert read(tmp_path, SENTENCE.encode()).remarks == () and read(tmp_path, b"plain").pages[0].text == "plain"
 
 
-def test_a_hyphenated_word_is_joined_only_if_the_text_has_it_whole(tmp_path):
-    words = "This agree-\nment is an agreement. A well-\nknown, well-known, wellknown thing. North-\nSouth. co-\nworker"
-    assert read(tmp_path, words.encode()).pages[0].text == (
-        "This agreement\n is an agreement. A well-\nknown, well-known, wellknown thing. North-\nSouth. co-\nworker"
-    )
-
-
 RST = """\
 =======
 Leases
@@ -135,24 +128,6 @@ def test_underlined_sections_of_restructuredtext_are_headings(tmp_path):
     assert read(tmp_path, RST.encode(), "a.rst").title == "Leases"
 
 
-ORG = """\
-#+TITLE: The mill
-* TODO [#A] Rent :money:
-text
-** Costs of [[http://x][heating]]
-#+begin_src c
-,* no heading
-#+end_src
-*bold* is none
-"""
-
-
-def test_headings_of_org(tmp_path):
-    reading = read(tmp_path, ORG.encode(), "a.org")
-    assert [(item.level, item.title) for item in reading.pages[0].headings] == [(1, "Rent"), (2, "Costs of heating")]
-    assert reading.title == "The mill"
-
-
 def test_code_and_logs_have_no_headings_and_no_titles(tmp_path):
     code = b"RECITALS\n\n1. TERMINATION\n\ndef f():\n\treturn 'a-\n'\n"
     for name in ("a.py", "a.log", "a.sql"):
@@ -174,13 +149,6 @@ def test_the_title_is_a_first_line_followed_by_a_blank_one(tmp_path):
     assert read(tmp_path, b"Lice - Pubic\n\nAlso called crabs.").title == "Lice - Pubic"
     for other in (b"Runs on\nto here", b"A sentence.\n\nMore.", b"Exhibit 10.1\n\nMore", b"By: /s/ Jo Li\n\nMore"):
         assert read(tmp_path, other).title == ""
-
-
-@pytest.mark.parametrize("data", [b"* x" + b" " * 200_000 + b"y", b"#+begin_a\n" * 20_000, b"* :a" * 50_000])
-def test_org_made_to_be_slow_is_read_in_time(tmp_path, data):
-    started = time.perf_counter()
-    read(tmp_path, data, "a.org")
-    assert time.perf_counter() - started < 2
 
 
 def test_a_text_in_invisible_letters_is_kept_out_and_reported(tmp_path):

@@ -1,6 +1,6 @@
 """Read plain text, Markdown, reStructuredText, Org, source code and logs; decode bytes of any encoding.
 
-Text is stored as written, so a quote may hold marks of Markdown. Form feeds make pages. Headings are recognised, but not
+Text is stored as written, so a quote may hold marks of Markdown. Form feeds make pages. Headings are recognised, except
 in Org, YAML and code. Encodings: UTF-8, UTF-16, Windows-1252, and other 8-bit and East Asian ones that can be
 recognised with confidence; a remark says when that was a guess. Other files are refused.
 """

@@ -117,7 +117,7 @@ def _with_literals(value: object, depth: int) -> Value:
 class _Writer:
     """Writes values as indented lines, with headings for groups and records of the two highest levels.
 
-    Keys behind a group have headings too, or they would seem to belong to the group.
+    Keys after a group have headings too, or they would seem to belong to the group.
     """
 
     def __init__(self) -> None:

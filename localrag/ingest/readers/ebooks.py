@@ -69,12 +69,12 @@ class _Book:
         for name in self._chapters():
             number, label = len(pages) + 1, labels.get(name.lower())
             try:
-                text, headings, said = text_of(decode_html(self._bytes(name))[0])
+                text, headings, found = text_of(decode_html(self._bytes(name))[0])
             except DAMAGED as error:
                 pages.append(Page("", number, label, unit="chapter"))
                 skipped.append(SkippedPage(number, f"this chapter is damaged or missing ({_short(error)})"))
                 continue
-            remarks += (replace(remark, number=number) for remark in said)
+            remarks += (replace(remark, number=number) for remark in found)
             if text:
                 label = label or (headings[0].title if headings else None)
                 pages.append(Page(text, number, label, headings, unit="chapter"))

@@ -104,7 +104,7 @@ def _neighbour(lines: Sequence[str], index: int, step: int) -> str:
 
 
 def _opens(before: str, line_above: str) -> bool:
-    """Return whether a paragraph can begin here: behind a blank line, a full stop, or another short line."""
+    """Return whether a paragraph can begin here: after a blank line, a full stop, or another short line."""
     if not line_above.strip():
         return True
     return before.endswith((".", "!", "?", ":", ";", "”", '"', ")")) or len(before) < 60

@@ -59,12 +59,12 @@ class Letter:
         headings: list[Heading] = []
         remarks: list[Remark] = []
         for plain, html in self.bodies:
-            body, found, said = _body(plain, html)
+            body, body_headings, body_remarks = _body(plain, html)
             if not body:
                 continue
             text = f"{text}\n\n" if text else ""
-            headings += (replace(item, start=item.start + len(text)) for item in found)
-            remarks += said
+            headings += (replace(item, start=item.start + len(text)) for item in body_headings)
+            remarks += body_remarks
             text += body
         if self.lost:
             count = f"{self.lost} characters" if self.lost > 1 else "One character"

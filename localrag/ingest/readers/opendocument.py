@@ -1,8 +1,8 @@
 """Read OpenDocument texts (ODT, OTT, FODT) as flowing text, and presentations (ODP, OTP, FODP) slide by slide.
 
-Texts have headings and lists with their printed numbers, tables as Markdown, and behind the paragraph that holds them
+Texts have headings and lists with their printed numbers, tables as Markdown, and after the paragraph that holds them
 text boxes, charts, footnotes, and comments with author and date. Slides have the title first, then top to bottom and
-left to right, then the speaker's notes behind a line "Notes:". Tracked deletions, hidden text and hidden sections are
+left to right, then the speaker's notes after a line "Notes:". Tracked deletions, hidden text and hidden sections are
 kept out and reported; white or tiny text is not recognised here. Headers, footers, scripts, links and embedded files
 are left out.
 """
@@ -142,7 +142,7 @@ class _Document:
 
     def text(self, body: Element) -> tuple[str, tuple[Heading, ...]]:
         for region in body.iterfind(f"{_TEXT}tracked-changes/{_TEXT}changed-region/{_TEXT}deletion"):
-            author = region.findtext(f"{_OFFICE}change-info/{_DC}creator") or "somebody"
+            author = region.findtext(f"{_OFFICE}change-info/{_DC}creator") or "an unknown author"
             words = " ".join("".join(item.itertext()) for item in region if item.tag != f"{_OFFICE}change-info")
             self.hidden.add(f"text deleted by {author} (tracked change)", words)
         self._walk(body, 0)
@@ -226,14 +226,14 @@ class _Document:
             self._walk(child, depth + 1)
 
     def _paragraph(self, element: Element, depth: int, number: str = "", level: int | None = None) -> None:
-        behind: list[Element] = []  # notes, comments and shapes
+        following: list[Element] = []  # notes, comments and shapes
         first_note = self._note_count + 1
-        text = "".join(self._inline(element, behind, 0)).strip()
+        text = "".join(self._inline(element, following, 0)).strip()
         if text and self._styles.is_title(element.get(f"{_TEXT}style-name", "")):
             self.title = self.title or clean_title(text)
             level = 1 if level is None else level
         self._blocks.add(f"{number} {text}" if number and text else text, level, bool(number) and level is None)
-        for item in behind:
+        for item in following:
             if item.tag == f"{_TEXT}note-body":
                 self._blocks.add(f"[{first_note}] {self._flat(item, depth + 1)}")
                 first_note += 1
@@ -248,7 +248,7 @@ class _Document:
         by = f" by {author}" if author else ""
         return f"[Comment{by}{f', {date}' if date else ''}: {words}]" if words else ""
 
-    def _inline(self, element: Element, behind: list[Element], depth: int) -> Iterator[str]:
+    def _inline(self, element: Element, following: list[Element], depth: int) -> Iterator[str]:
         if depth > _MAX_DEPTH:
             return
         style = element.get(f"{_TEXT}style-name", "")
@@ -264,13 +264,13 @@ class _Document:
                 yield "\t" if tag.endswith("tab") else "\n"
             elif tag == f"{_TEXT}note":
                 if (body := child.find(f"{_TEXT}note-body")) is not None:
-                    behind.append(body)
+                    following.append(body)
                     self._note_count += 1
                     yield f" [{self._note_count}]"
             elif tag in _SHAPES or tag == f"{_OFFICE}annotation":
-                behind.append(child)
+                following.append(child)
             elif tag not in _LEFT_OUT:
-                yield from self._inline(child, behind, depth + 1)
+                yield from self._inline(child, following, depth + 1)
             yield _one_space(child.tail)
 
     def _heading(self, element: Element, depth: int, number: str = "") -> None:

@@ -252,7 +252,7 @@ _OLE_STREAMS = (("Package", ""), ("CONTENTS", ".pdf"), ("WordDocument", ".doc"),
 
 
 def embedded_files(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
-    """Yield the files embedded in an Office document; the workbooks behind charts are left to the charts."""
+    """Yield the files embedded in an Office document; but not the workbooks of charts."""
     try:
         source = decrypted(source, options.passwords) or source
         with source.open() as stream, zipfile.ZipFile(stream) as archive:

@@ -77,7 +77,7 @@ def lay_out(
     Args:
         rows: the rows that are not empty, from the top.
         merged: merged cells, which show how far a header reaches.
-        notes: text over the cells, put behind them.
+        notes: text over the cells, put after them.
         limit: the most characters of the page.
 
     Raises:
@@ -148,7 +148,7 @@ class _Sheet:
         self._titles: list[tuple[int, str]] = []  # offset and text of the lines since the last table
 
     def add(self, rows: list[Row], alone: bool) -> None:
-        if alone and self._goes_on(rows):
+        if alone and self._continues_table(rows):
             self._table.extend(rows)
             return
         self.close()
@@ -164,7 +164,7 @@ class _Sheet:
         if lines < len(rows):
             self._open(rows[lines:])
 
-    def _goes_on(self, rows: list[Row]) -> bool:
+    def _continues_table(self, rows: list[Row]) -> bool:
         """Return whether a block continues the open table: its first row has values in the same columns."""
         table = self._table
         first = next((row for row in rows if row.filled > 1), None)

@@ -446,7 +446,7 @@ def _find_delimiter(lines: Sequence[str], usual: str) -> str:
 
 def _parse(lines: Sequence[str], delimiter: str, **how: Any) -> Any:
     csv.field_size_limit(1 << 30)
-    # Spaces behind a delimiter may come before a quotation mark; between tabs they are the whole cell.
+    # Spaces after a delimiter may come before a quotation mark; between tabs they are the whole cell.
     return csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, skipinitialspace=delimiter != "\t", **how)
 
 
@@ -466,7 +466,7 @@ def _records(lines: list[str], delimiter: str, unclosed: list[int]) -> Iterator[
             for record in reader:
                 yield record
                 begin = start + reader.line_num
-        except csv.Error:  # text behind a closing quotation mark, or no such mark until the end
+        except csv.Error:  # text after a closing quotation mark, or no such mark until the end
             is_unclosed = start + reader.line_num - begin > 1
             if is_unclosed:
                 unclosed.append(begin + 1)

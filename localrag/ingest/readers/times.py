@@ -189,7 +189,7 @@ def _day_name(match: re.Match[str]) -> str:
 
 _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _CUE_LINE = re.compile(rf"^\s*{_TIME}\s*-+>\s*{_TIME}")
-# Bounded, so that a caption of nothing but opening brackets takes no time.
+# Bounded, so that a caption full of opening brackets takes no time.
 _VOICE = re.compile(r"<v(?:\.[^\s<>]{0,100})?[ \t]{1,9}([^<>]{1,200})>")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<\d[\d:.]{0,20}>|\{\\[^{}]{0,200}\}")
 _SPEAKER = re.compile(r"^([^\W\d_][\w.'’ -]{0,40}(?: \([^)]{1,30}\))?): +(?=\S)")
@@ -265,9 +265,9 @@ def _cues(text: str) -> Iterator[_Cue]:
 def _split_speakers(start: float, end: float, lines: list[str]) -> Iterator[_Cue]:
     speaker, words, new_speaker = "", "", False
     for line in lines:
-        said = _plain(line)
-        voice, named = _VOICE.search(line), _SPEAKER.match(said)
-        dash = re.match(r"[-–—]\s*\w", said) is not None
+        text = _plain(line)
+        voice, named = _VOICE.search(line), _SPEAKER.match(text)
+        dash = re.match(r"[-–—]\s*\w", text) is not None
         if (voice or named or dash) and words:
             yield _Cue(start, end, speaker, words, new_speaker)
             speaker, words, new_speaker = "", "", False
@@ -275,8 +275,8 @@ def _split_speakers(start: float, end: float, lines: list[str]) -> Iterator[_Cue
         if voice:
             speaker = " ".join(clean(html.unescape(voice[1])).split())
         elif named:
-            speaker, said = named[1], said[named.end() :]
-        words = f"{words} {said}".strip()
+            speaker, text = named[1], text[named.end() :]
+        words = f"{words} {text}".strip()
     if words:
         yield _Cue(start, end, speaker, words, new_speaker)
 

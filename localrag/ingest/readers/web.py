@@ -165,7 +165,7 @@ class _Walker:
                 stack.extend(reversed(list(item.iter(include_text=True))))
 
     def _enter(self, node: Any) -> Callable[[], None] | None:
-        """Open a node; return what closes it behind its children, or None if these are left out."""
+        """Open a node; return what closes it after its children, or None if these are left out."""
         tag, attributes = node.tag, node.attributes
         if tag in _LEFT_OUT and not (self._everything and tag == "nav"):
             return None

@@ -1,6 +1,6 @@
 """Read Word documents (DOCX, DOCM, DOTX, DOTM) as flowing text: one page without a number.
 
-Blocks come in document order: paragraphs, lists with the numbers that Word prints, tables as Markdown, and behind the
+Blocks come in document order: paragraphs, lists with the numbers that Word prints, tables as Markdown, and after the
 paragraph that refers to them text boxes, charts, footnotes, and comments with author and date. Tracked insertions are
 text; deletions are kept out and reported with their author. Headers and footers are left out. Text that cannot be seen
 (hidden, white on nothing, of a point or less) is kept out and reported; white text on a picture counts as hidden.
@@ -63,7 +63,7 @@ def read(source: Source, options: Options) -> Reading:
 
 @dataclass(slots=True)
 class _Line:
-    """The text of a paragraph and what belongs behind it."""
+    """The text of a paragraph and what follows it."""
 
     text: str = ""
     notes: list[str] = field(default_factory=list)  # footnotes and comments
@@ -131,11 +131,11 @@ class _Document:
         if self._styles.is_title(style) and not self.title:
             self.title = clean_title(line.text)
         self._blocks.add(text, level, bool(number) and level is None)
-        self._add_behind(line)
+        self._add_following(line)
         for box in line.boxes:
             self._container(box, depth + 1)
 
-    def _add_behind(self, line: _Line) -> None:
+    def _add_following(self, line: _Line) -> None:
         for note in line.notes:
             self._blocks.add(note)
         for drawing in line.drawings:
@@ -159,7 +159,7 @@ class _Document:
                 self._blocks.add(row[0])
         waiting, self._waiting = self._waiting, []
         for line in waiting:
-            self._add_behind(line)
+            self._add_following(line)
 
     def _cells(self, row: Element, shaded: bool) -> list[str]:
         """Return a row's cells; one that spans columns is followed by empty ones."""
@@ -212,7 +212,7 @@ class _Document:
             elif tag in _WRAPPERS or tag in _RUBY:
                 yield from self._inline(child, line, style, shaded, depth + 1)
             elif tag == f"{_W}del":
-                author = child.get(f"{_W}author") or "somebody"
+                author = child.get(f"{_W}author") or "an unknown author"
                 text = "".join(text.text or "" for text in child.iter(f"{_W}delText"))
                 self._hidden.add(f"text deleted by {author} (tracked change)", text)
             elif tag == f"{_W}sym":

@@ -1,12 +1,12 @@
-"""From the question of the whole to the question put to one document (pure).
+"""Turn a question about many documents into the question for one of them (pure).
 
 "Which contracts have a non-compete clause?" becomes "Does this contract have a non-compete clause?", "What is the
-governing law of each contract?" becomes "What is the governing law of this contract?"; what is to be done with the
-answers (count, sort, compare, turn round) is taken out of the question, since code does that. A question of another
-form is put to each document as it is.
+governing law of each contract?" becomes "What is the governing law of this contract?". What to do with the answers
+(count, sort, compare, negate) is taken out of the question, since code does that. A question of another form is put to
+each document as it is.
 
-Limits: the forms are English. Names are told by capitals inside the sentence; abbreviations and words such as
-"German" are none, since a document may spell them out or say "Germany".
+Limits: the forms are English. Names are known by capitals inside the sentence; abbreviations and words such as "German"
+do not count, since a document may spell them out or say "Germany".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from localrag.answer.survey.quantities import Comparison, comparison
+from localrag.answer.survey.measures import Comparison, comparison
 from localrag.quantities import ENGLISH_MONTHS
 
 Kind = Literal["existence", "value", "fields", "summary", "open"]
@@ -26,11 +26,17 @@ Kind = Literal["existence", "value", "fields", "summary", "open"]
 class LeafQuestion:
     """What each document is asked, and what code does with the answers.
 
-    `text` is the question, `topic` the words to look passages up by; `required` names, years, amounts and quoted words
-    that must stand in a document that answers yes, and of each of `either` one; `columns` are the fields of a table;
-    `noun` is what a document is called ("contract"). `negated`: the whole is asked for those where it is not so.
-    `order`: answers are sorted, the greatest or the least first; `test`: only those count whose value passes it.
-    `each`: a summary is wanted of every one by itself.
+    Attributes:
+        text: the question.
+        topic: the words to look passages up by.
+        noun: what a document is called ("contract").
+        required, either: names, years, amounts and quoted words that must be in a document that answers yes, and groups
+            of which one must be.
+        columns: the fields of a table.
+        negated: the documents where it is not so are wanted.
+        order: sort the answers, the greatest or the least first.
+        test: only answers whose value passes count.
+        each: a summary of every document by itself is wanted.
     """
 
     kind: Kind
@@ -40,7 +46,6 @@ class LeafQuestion:
     required: tuple[str, ...] = ()
     either: tuple[tuple[str, ...], ...] = ()
     columns: tuple[str, ...] = ()
-    count: bool = False
     negated: bool = False
     order: Literal["", "greatest", "least"] = ""
     test: Comparison | None = None
@@ -48,7 +53,7 @@ class LeafQuestion:
 
 
 def leaf_question(question: str) -> LeafQuestion:
-    """The question put to one document, made from the question put to all of them."""
+    """Return the question for one document."""
     text = " ".join(question.split()).rstrip(" .?!")
     while polite := _POLITE.match(text):
         text = text[polite.end() :]
@@ -72,7 +77,7 @@ _NOUNS = (
     "presentation"
 ).split()
 _SINGULAR = {form: noun for noun in _NOUNS for form in (noun, noun[:-1] + "ies" if noun[-1] == "y" else noun + "s")}
-# "of these 40 supplier agreements": whose they are, how many, and up to two words of what kind.
+# "of these 40 supplier agreements": whose, how many, and up to two words of what kind.
 _OWN = (
     r"(?:of\s+)?(?:(?:the|these|those|my|our|your|their|this|that|all|any|each|every|one|some)\s+)*"
     r"(?:of\s+(?:the|these|those|my|our)\s+)?(?:\d+\s+)?"
@@ -87,16 +92,16 @@ _EACH = rf"(?:each|every|all|the|these|those|my|our)\s+(?:one\s+)?{_NOUN}"
 
 
 def _this(found: re.Match[str]) -> tuple[str, str, bool]:
-    """What one of them is called ("supplier agreement"), its noun alone, and whether the question speaks of several."""
-    said = found["noun"]
-    noun = _SINGULAR[said.lower()]
-    several = noun != said.lower()
-    if said[:2].isupper():
+    """Return what a document is called ("supplier agreement"), its noun alone, and whether it is in plural."""
+    written = found["noun"]
+    noun = _SINGULAR[written.lower()]
+    several = noun != written.lower()
+    if written[:2].isupper():
         noun = noun.upper()  # an NDA
     return f"{found['kind'] or ''}{noun}", noun, several
 
 
-# --- a predicate made a question ----------------------------------------------------------------------------
+# --- from a predicate to a question ----------------------------------------------------------------------------
 
 _BE = {"is": "Is", "are": "Is", "was": "Was", "were": "Was"}
 _MODALS = {"can", "could", "may", "might", "must", "should", "shall", "will", "would"}
@@ -118,8 +123,8 @@ _PLACED = re.compile(
 )
 
 
-def _asked(predicate: str, this: str, several: bool, noun: str) -> tuple[str, bool]:
-    """A question about one document from what is said of those wanted, and whether it was turned round."""
+def _question(predicate: str, this: str, several: bool, noun: str) -> tuple[str, bool]:
+    """Return a question about one document from the predicate of those wanted, and whether it was negated."""
     predicate = re.sub(r"^(?:that|which|who|where)\s+", "", predicate, flags=re.I)
     if found := _NEGATED.match(predicate):
         verb = found["verb"].lower()
@@ -127,7 +132,7 @@ def _asked(predicate: str, this: str, several: bool, noun: str) -> tuple[str, bo
         rest = predicate[found.end() :]
         if verb == "have" and not _PERFECT.match(rest):
             rest = re.sub(r"^(?:any|an?)\s+", "", rest)
-        return _asked(f"{verb} {rest}".strip(), this, True, noun)[0], True
+        return _question(f"{verb} {rest}".strip(), this, True, noun)[0], True
     if (found := _WITHOUT.match(predicate)) and predicate.split()[0].lower() not in ("is", "are"):
         return f"Does this {this} have {_article(predicate[found.end() :])}?", True
     first, _, rest = predicate.partition(" ")
@@ -149,7 +154,7 @@ def _asked(predicate: str, this: str, several: bool, noun: str) -> tuple[str, bo
 
 
 def _base(verb: str) -> str:
-    """A verb without the ending of the third person: "renews", "applies", "passes"."""
+    """Return a verb without the ending of the third person: "renews", "applies", "passes"."""
     if verb in ("does", "goes"):
         return verb[:-2]
     if verb.endswith("ies") and len(verb) > 4:
@@ -166,7 +171,7 @@ def _article(words: str) -> str:
 
 
 def _topic(text: str) -> str:
-    """The words that say what is looked for: the question without its frame."""
+    """Return the words to look up: the question without its frame."""
     return re.sub(
         r"^(?:(?:does|do|is|was|has|can|could|may|must|should|shall|will|would)\s+this(?:\s+one of the \w+ that)?"
         rf"(?:\s+(?:[\w’'-]+\s+){{0,2}}?(?:{_NAMES})\b)?\s*(?:have|contain|include|mention)?|"
@@ -226,23 +231,23 @@ _ASKS = {"date": "When", "duration": "How long", "money": "How much", "percent":
 
 
 def _compared(found: re.Match[str]) -> LeafQuestion | None:
-    """For those whose value is within a limit: the value is asked for, and code compares."""
+    """Ask for a value, which code compares with the limit."""
     this, noun, several = _this(found)
     limit = comparison(found["rest"])
     if limit is None:
         return None
-    said = re.sub(
+    verb = re.sub(
         r"^(?:that|which)\s+|\s+(?:for|of|that (?:is|are))$", "", found["rest"][: limit[0]].strip(), flags=re.I
     )
-    first, _, what = said.partition(" ")
+    first, _, what = verb.partition(" ")
     low, what = first.lower(), re.sub(r"^(?:an?|the)\s+", "", what, flags=re.I)
-    rest = {"test": limit[1], "count": _counts(found)}
+    rest = {"test": limit[1]}
     if low in ("", "is", "are") and not what:
         value = "total amount" if limit[1].limit.measure == "money" else "date"
         return _value(f"What is the {value} of this {this}?", noun, **rest)
     if what and re.fullmatch(_HAS, low):
         return _value(f"What is the {what} of this {this}?", noun, **rest)
-    if limit[1].limit.measure == "number" or low in _MODALS or not re.fullmatch(r"[a-z]+", low) or _NEGATED.match(said):
+    if limit[1].limit.measure == "number" or low in _MODALS or not re.fullmatch(r"[a-z]+", low) or _NEGATED.match(verb):
         return None
     ask = _ASKS[limit[1].limit.measure]
     if low in _BE:
@@ -255,18 +260,14 @@ def _exists(found: re.Match[str]) -> LeafQuestion:
     if compared := _compared(found):
         return compared
     this, noun, several = _this(found)
-    text, negated = _asked(found["rest"], this, several, noun)
-    return LeafQuestion("existence", text, _topic(text), noun, count=_counts(found), negated=negated)
+    text, negated = _question(found["rest"], this, several, noun)
+    return LeafQuestion("existence", text, _topic(text), noun, negated=negated)
 
 
 def _inside(found: re.Match[str]) -> LeafQuestion:
     this, noun, _ = _this(found)
     text = f"{found['verb'].capitalize()} {found['rest']} in this {this}?"
-    return LeafQuestion("existence", text, found["rest"], noun, count=_counts(found))
-
-
-def _counts(found: re.Match[str]) -> bool:
-    return found.string.lower().startswith("how many")
+    return LeafQuestion("existence", text, found["rest"], noun)
 
 
 def _each(found: re.Match[str]) -> LeafQuestion:
@@ -288,7 +289,7 @@ def _table(found: re.Match[str]) -> LeafQuestion | None:
         return None
     if len(columns) == 1:
         return _value(f"What is the {columns[0]} of this {noun}?", noun)
-    return LeafQuestion("fields", f"What are the {_spoken(columns)} of this {noun}?", " ".join(columns), noun,
+    return LeafQuestion("fields", f"What are the {_listed(columns)} of this {noun}?", " ".join(columns), noun,
                         columns=columns)  # fmt: skip
 
 
@@ -298,13 +299,13 @@ def _columns(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def _spoken(items: tuple[str, ...]) -> str:
+def _listed(items: tuple[str, ...]) -> str:
     return ", ".join(items[:-1]) + f" and {items[-1]}" if len(items) > 1 else items[0]
 
 
 def _summary(found: re.Match[str]) -> LeafQuestion:
-    said = re.search(rf"\b({_NAMES})\b", found["rest"], re.I)
-    noun = _SINGULAR[said[1].lower()] if said else "document"
+    named = re.search(rf"\b({_NAMES})\b", found["rest"], re.I)
+    noun = _SINGULAR[named[1].lower()] if named else "document"
     each = bool(re.search(r"\b(?:each|every|per|all (?:the )?\w+s|by)\b", found["rest"], re.I))
     return LeafQuestion("summary", f"Summarise this {noun}.", found["rest"].strip(), noun, each=each)
 
@@ -313,7 +314,7 @@ def _form(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.I)
 
 
-_LISTED = r"(?:list|name|find|show|give|get|search for|look for|identify)(?:\s+me)?"
+_LIST_VERB = r"(?:list|name|find|show|give|get|search for|look for|identify)(?:\s+me)?"
 _HAS = r"(?:has|have|contains?|provides? for|sets|includes?|pays?|with|of|needs?|requires?|states?)"
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], LeafQuestion | None]], ...] = (
     (_form(r"(?:summari[sz]e|sum up|(?:(?:give|write|make)(?: me)? )?(?:an? |the )?(?:short |brief )?"
@@ -323,7 +324,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], LeafQuestion | No
      _by_time),
     (_form(rf"in\s+(?:which|how many)\s+{_NOUN}\s+(?P<verb>is|are|do|does|can|may|must|was|were|has|have)\s+"
            r"(?P<rest>.+)"), _inside),
-    (_form(rf"(?:which|what|how many|{_LISTED})\s+{_NOUN}\s+(?P<rest>.+)"), _exists),
+    (_form(rf"(?:which|what|how many|{_LIST_VERB})\s+{_NOUN}\s+(?P<rest>.+)"), _exists),
     (_form(rf"(?:do|does)\s+(?:any|all|each|every|some)\s+{_NOUN}\s+(?P<rest>.+)"), _exists),
     (_form(rf"(?:is|are)\s+there\s+(?:any\s+|an?\s+)?{_NOUN}\s+(?P<rest>.+)"), _exists),
     (_form(rf"for\s+{_EACH},?\s+(?P<rest>.+)"), _for_each),
@@ -339,12 +340,12 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], LeafQuestion | No
 )  # fmt: skip
 
 
-# --- what must stand there ----------------------------------------------------------------------------------
+# --- what a document must hold ----------------------------------------------------------------------------------
 
 _QUOTED = re.compile(r'"([^"]+)"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»')
 _MONTHS = frozenset(month.lower() for month in ENGLISH_MONTHS)
 _CAPITAL = re.compile(r"[A-Z][\w&’'.-]*[\w&](?:\s+(?:(?:of|de|von|van|du|la)\s+)?[A-Z][\w&’'.-]*[\w&])*")
-# "German law" may stand as "the laws of Germany".
+# "German law" may be written as "the laws of Germany".
 _ADJECTIVE = re.compile(r"(?:ish|ese|ian|ean|ican|rman|utch|rench|wiss|reek|zech)$")
 _LAW = re.compile(r"\b([A-Z][a-z]+)\s+(?:laws?|courts?|jurisdictions?|legislation|statutes?)\b")
 _NATIONS = {
@@ -361,13 +362,13 @@ _FIGURE = re.compile(r"(?<![\w.,])(?:(?:19|20)\d\d|\d{1,3}(?:[,.]\d{3})+|\d{4,})
 
 
 def required(question: str) -> tuple[str, ...]:
-    """Names, years, large figures and quoted words of a question: a document that has them not answers no."""
+    """Return the names, years, large figures and quoted words without which a document answers no."""
     bare = _QUOTED.sub(" ", question)
     return tuple(dict.fromkeys([*_quoted(question), *_proper(bare), *(found[0] for found in _FIGURE.finditer(bare))]))
 
 
 def nations(question: str) -> tuple[tuple[str, ...], ...]:
-    """For each nation whose law or courts a question names: the words by which a document may name it."""
+    """Return, for each nation whose law or courts a question names, the words by which a document may name it."""
     words = dict.fromkeys(_LAW.findall(question))
     return tuple((word, *_NATIONS[word].split("|")) for word in words if word in _NATIONS)
 
@@ -379,13 +380,13 @@ def _quoted(question: str) -> tuple[str, ...]:
 def _proper(question: str) -> list[str]:
     words = question.split()
     if sum(word[0].isupper() for word in words) > max(4, len(words) // 2):
-        return []  # a question in capitals, or in a language that writes its nouns so
+        return []  # a question in capitals, or in a language that capitalises nouns
     names = []
     for found in _CAPITAL.finditer(question):
         name = re.sub(r"['’]s$", "", found[0])
         begins = not question[: found.start()].strip(" \"'“(") or question[: found.start()].rstrip()[-1:] in ".?!:"
         if begins:
-            name = name.partition(" ")[2]  # the first word has its capital from the sentence
+            name = name.partition(" ")[2]  # the capital of the first word is the sentence's
         plain = name.isupper() and len(name) <= 5  # an abbreviation
         common = name.lower() in _MONTHS or name.lower() in _SINGULAR or bool(_ADJECTIVE.search(name))
         if name[:1].isupper() and not plain and not common:

@@ -15,10 +15,10 @@ from typing import Protocol
 
 from localrag.answer import context, intent, prompts
 from localrag.answer.stages import Pair, Query
-from localrag.answer.survey import leaf, quantities, sections, summary
+from localrag.answer.survey import leaf, measures, sections, summary
 from localrag.answer.survey.leaf import Leaf, Material
 from localrag.answer.survey.leaf_question import LeafQuestion, leaf_question
-from localrag.answer.survey.quantities import Quantity
+from localrag.answer.survey.measures import Measured
 from localrag.answer.survey.sections import Section
 from localrag.answer.verify.locate import locate
 from localrag.events import Event, Surveyed
@@ -356,11 +356,11 @@ def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -
     return Joined("\n".join(lines), bool(passing), tuple(citations.values()), tuple(table))
 
 
-def value_of(leaf: Leaf) -> Quantity | None:
+def value_of(leaf: Leaf) -> Measured | None:
     """Return the quantity of an answer, else of the words that it quotes."""
-    return quantities.read(leaf.answer) or (quantities.read(leaf.citation.quote) if leaf.citation else None)
+    return measures.read(leaf.answer) or (measures.read(leaf.citation.quote) if leaf.citation else None)
 
 
-def _commonest(values: Sequence[Quantity]) -> tuple[str, str] | None:
+def _commonest(values: Sequence[Measured]) -> tuple[str, str] | None:
     counted = Counter(value.kind for value in values)
     return counted.most_common(1)[0][0] if counted else None

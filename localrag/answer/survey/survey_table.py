@@ -1,8 +1,8 @@
 """The rows of a survey, or of a count, as a table to be read: columns, order, filter, sources (pure).
 
-Rows come one by one while documents are asked; the answer settles them in the end. A column is sorted by what its cells
-are worth (dates, durations, amounts, shares, numbers: `survey/quantities.py`) where most of them are worth something of
-one kind, else as text in which digits count as numbers. What is empty stands last, whichever way it is sorted.
+Rows come one by one while documents are asked; the answer settles them in the end. A column is sorted by the values of
+its cells (`measures.py`) where most of them have one kind, else as text in which digits count as numbers. Empty cells
+come last, whichever way it is sorted.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from typing import TYPE_CHECKING, Any
 from localrag.types import Answer, Citation
 
 if TYPE_CHECKING:
-    from localrag.answer.survey.quantities import Quantity
+    from localrag.answer.survey.measures import Measured
 
-# Columns whose words are no values, and those that are not for reading.
+# Columns of words without values, and those that are not for reading.
 _WORDS = frozenset({"library", "document", "part", "title", "type", "place", "places", "quote", "why_not"})
 _HIDDEN = frozenset({"found", "read", "likelihood", "page", "start", "end"})
-_OF_A_SURVEY = frozenset({"library", "document", "part", "answer", "place", "quote", "why_not"})
+_SURVEY_COLUMNS = frozenset({"library", "document", "part", "answer", "place", "quote", "why_not"})
 _LAST = ("quote", "place", "why_not")
 _TITLES = {"place": "page", "why_not": "why not"}
-# Summaries are no cells of a table.
-_LONGEST_CELL = 200
+# Longer answers are summaries, which fit no cell of a table.
+_MAX_CELL = 200
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?=T)")
 _PIECES = re.compile(r"\d+|\D+")
 
-Natural = tuple[tuple[int, int, str], ...]
+Sources = Mapping[tuple[str, str, str], Citation]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of the table: as it came, its cells as text, and where its quote stands."""
+    """One row of the table: as it came, its cells as text, and the citation of its quote."""
 
     row: Mapping[str, Any]
     cells: Mapping[str, str]
@@ -52,44 +52,43 @@ class Results:
 
     def add(self, row: Mapping[str, Any]) -> None:
         assert isinstance(self.lines, list)
-        self.lines.append(_line(row, {}, {}))
+        self.lines.append(_line(row, {}))
 
     def settle(self, answer: Answer) -> None:
         """Take the rows of the answer, and those of documents that were not asked."""
-        exactly = {(one.document, one.place, one.quote): one for one in answer.citations}
-        first: dict[tuple[str, str], Citation] = {}
+        sources = {(one.document, one.place, one.quote): one for one in answer.citations}
         for one in answer.citations:
-            first.setdefault((one.library, one.document), one)
-        lines = [_line(row, exactly, first) for row in answer.table]
+            sources.setdefault((one.library, one.document, ""), one)
+        lines = [_line(row, sources) for row in answer.table]
         rowed = {(line.row.get("library"), line.row.get("document")) for line in lines}
         for left in answer.not_read if lines else ():
             if left.document and left.page is None and (left.library, left.document) not in rowed:
                 row = {"library": left.library, "document": left.document, "found": False, "why_not": left.reason}
-                lines.append(_line(row, {}, {}))
+                lines.append(_line(row, {}))
         self.lines = tuple(lines)
         self.complete = True
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns to be shown, by name: the document, what was answered, then quote, place and why not."""
+        """The columns to show, by name: the document, the answer, then quote, place and why not."""
         names = dict.fromkeys(name for line in self.lines for name in line.cells)
         if len({line.row.get("library") for line in self.lines}) <= 1:
             names.pop("library", None)
-        if "answer" in names and set(names) - _OF_A_SURVEY:
+        if "answer" in names and set(names) - _SURVEY_COLUMNS:
             del names["answer"]  # it only repeats the fields
         last = [name for name in _LAST if name in names]
         return (*(name for name in names if name not in _LAST), *last)
 
 
 def has_table(answer: Answer) -> bool:
-    """Whether a table shows the answer better than lines: a survey's rows, unless they are summaries."""
+    """Return whether a table shows the answer better than lines: a survey's rows, unless they are summaries."""
     return answer.plan.kind == "survey" and any(answer.table) and all(
-        len(str(row.get("answer", ""))) <= _LONGEST_CELL for row in answer.table
+        len(str(row.get("answer", ""))) <= _MAX_CELL for row in answer.table
     )  # fmt: skip
 
 
 def without_rows(text: str) -> str:
-    """The answer without the lines that the table shows."""
+    """Return the answer without the lines that the table shows."""
     return "\n".join(line for line in text.splitlines() if not line.startswith("- "))
 
 
@@ -98,72 +97,61 @@ def title(column: str) -> str:
 
 
 def matching(lines: Sequence[Line], words: str) -> list[Line]:
-    """The lines in which each of the words stands, in any cell."""
+    """Return the lines that hold each of the words, in any cell."""
     sought = words.casefold().split()
-    return [line for line in lines if all(_holds(line, word) for word in sought)]
-
-
-def ordered(lines: Sequence[Line], column: str, *, descending: bool = False) -> list[Line]:
-    """The lines by what stands in a column: those that compare, then the others as text, empty ones last."""
-    filled = [line for line in lines if _says(line, column)]
-    kind = _kind(filled, column)
-    worth = [line for line in filled if kind and (value := _worth(line.cells[column])) and value.kind == kind]
-    compared = set(map(id, worth))
-    others = [line for line in filled if id(line) not in compared]
     return [
-        *sorted(worth, key=lambda line: _value(line.cells[column]), reverse=descending),
-        *sorted(others, key=lambda line: _natural(line.cells[column]), reverse=descending),
-        *(line for line in lines if not _says(line, column)),
+        line for line in lines if all(any(word in cell.casefold() for cell in line.cells.values()) for word in sought)
     ]
 
 
-def _says(line: Line, column: str) -> bool:
+def ordered(lines: Sequence[Line], column: str, *, descending: bool = False) -> list[Line]:
+    """Return the lines by a column: those whose values compare, then the others as text, empty ones last."""
+    filled = [line for line in lines if _has_cell(line, column)]
+    kind = _kind(filled, column)
+    values = {id(line): value for line in filled if kind and (value := _value(line.cells[column])) is not None}
+    comparable = [line for line in filled if id(line) in values and values[id(line)].kind == kind]
+    compared = {id(line) for line in comparable}
+    others = [line for line in filled if id(line) not in compared]
+    return [
+        *sorted(comparable, key=lambda line: values[id(line)].value, reverse=descending),
+        *sorted(others, key=lambda line: _natural(line.cells[column]), reverse=descending),
+        *(line for line in lines if not _has_cell(line, column)),
+    ]
+
+
+def _has_cell(line: Line, column: str) -> bool:
     return bool(line.cells.get(column)) and not (column == "answer" and line.row.get("found") is False)
 
 
-def _holds(line: Line, word: str) -> bool:
-    return any(word in cell.casefold() for cell in line.cells.values())
-
-
 def _kind(lines: Sequence[Line], column: str) -> tuple[str, str] | None:
-    """What most of the cells are worth; None where that is nothing, or differs."""
+    """Return the kind of value of most cells; None where that is none, or differs."""
     if column in _WORDS or not lines:
         return None
-    counted = Counter(value.kind for line in lines if (value := _worth(line.cells[column])) is not None)
+    counted = Counter(value.kind for line in lines if (value := _value(line.cells[column])) is not None)
     kind, count = counted.most_common(1)[0] if counted else (None, 0)
     return kind if count * 2 > len(lines) else None
 
 
-def _natural(cell: str) -> Natural:
+def _natural(cell: str) -> tuple[tuple[int, int, str], ...]:
     return tuple(
         (0, int(piece[:18]), "") if piece[0] in "0123456789" else (1, 0, piece)
         for piece in _PIECES.findall(cell.casefold())
     )
 
 
-def _value(cell: str) -> float:
-    value = _worth(cell)
-    return value.value if value is not None else 0.0
-
-
 @lru_cache(20_000)
-def _worth(cell: str) -> Quantity | None:
-    if found := _ISO.match(cell):
-        cell = found[0]
-    from localrag.answer.survey import quantities  # takes a while, and no first screen needs it
+def _value(cell: str) -> Measured | None:
+    from localrag.answer.survey import measures  # takes a while, and no first screen needs it
 
-    return quantities.read(cell)
+    found = _ISO.match(cell)
+    return measures.read(found[0] if found else cell)
 
 
-def _line(
-    row: Mapping[str, Any],
-    exactly: Mapping[tuple[str, str, str], Citation],
-    first: Mapping[tuple[str, str], Citation],
-) -> Line:
+def _line(row: Mapping[str, Any], sources: Sources) -> Line:
     cells = {name: _text(value) for name, value in row.items() if name not in _HIDDEN}
     if row.get("found") is False and not cells.get("answer"):
         cells["answer"] = "nothing found"
-    return Line(row, cells, _source(row, exactly, first))
+    return Line(row, cells, _source(row, sources))
 
 
 def _text(value: Any) -> str:
@@ -174,16 +162,15 @@ def _text(value: Any) -> str:
     return "" if value is None else " ".join(str(value).split())
 
 
-def _source(
-    row: Mapping[str, Any],
-    exactly: Mapping[tuple[str, str, str], Citation],
-    first: Mapping[tuple[str, str], Citation],
-) -> Citation | None:
-    library, document, quote = str(row.get("library")), str(row.get("document")), str(row.get("quote") or "")
-    if found := exactly.get((document, str(row.get("place")), quote)):
+def _source(row: Mapping[str, Any], sources: Sources) -> Citation | None:
+    """Return the citation of a row's quote; without a quote the first citation of its document."""
+    library, document = str(row.get("library")), str(row.get("document"))
+    quote, place = str(row.get("quote") or ""), str(row.get("place") or "")
+    if found := sources.get((document, place, quote)):
         return found
-    if quote and isinstance(start := row.get("start"), int) and isinstance(end := row.get("end"), int):
-        page = row.get("page")
-        where = str(row.get("place") or "")
-        return Citation(library, document, page if isinstance(page, int) else None, None, where, quote, start, end, 0)
-    return None if quote else first.get((library, document))
+    start, end, page = row.get("start"), row.get("end"), row.get("page")
+    if quote and isinstance(start, int) and isinstance(end, int):
+        return Citation(
+            library, document, page if isinstance(page, int) else None, None, place, quote, start, end, 0
+        )  # fmt: skip
+    return None if quote else sources.get((library, document, ""))

@@ -1,11 +1,10 @@
-"""The rows of an answer as a file that other programs open: CSV, Excel, JSON or Markdown.
+"""Write the rows of an answer as a file that other programs open: CSV, Excel, JSON or Markdown.
 
 A cell that a spreadsheet would take for a formula (it begins with =, +, -, @, a tab or a line end) gets an apostrophe
-before it in CSV: the text of a document must not run in someone's spreadsheet (OWASP, "CSV Injection"). An Excel file
-says of each cell what it is, so text is written as text; where it looks like a formula, it also carries the mark that
-keeps it text when someone edits the cell. Numbers, shares, amounts and dates that fill a whole cell are written as
-such. Of a number without doubt only: "0042", a date that could be read in two ways, and what has more digits than Excel
-keeps stay text.
+in CSV, so that the text of a document does not run in someone's spreadsheet (OWASP, "CSV Injection"). Excel cells are
+typed: text is text, and a text that looks like a formula is marked so that it stays text when it is edited. Numbers,
+shares, amounts and dates that fill a whole cell are written as such, where they are beyond doubt: "0042", a date with
+two readings, and what has more digits than Excel keeps stay text.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,27 +33,25 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, Any]]
 SUFFIXES = (".csv", ".xlsx", ".json", ".md")
-# Where a quote begins and ends is for programs: JSON has it, a sheet has the place in words.
+# Offsets of quotes are for programs: JSON has them, a sheet has the place in words.
 _FOR_PROGRAMS = ("page", "start", "end")
-# A number may begin with a sign.
 _FORMULA = re.compile(r"^\s*[=+\-@\t\r\n]")
-_NUMBER = re.compile(r"^[+-]?\d[\d.,]*$")
+_NUMBER = re.compile(r"^[+-]?\d[\d.,]*$")  # may begin with a sign
 
 _DIGITS = r"(?P<sign>[+\-−]?)(?P<whole>0|[1-9]\d{0,14}|[1-9]\d{0,2}(?:,\d{3}){1,4})(?P<part>\.\d{1,9})?"
 _ALONE = re.compile(_DIGITS)
 _PERCENT = re.compile(rf"{_DIGITS}\s*%")
 _CURRENCY = r"(?P<unit>US\$|[$€£¥]|[A-Z]{3})"
 _AMOUNTS = (re.compile(rf"{_CURRENCY}\s*{_DIGITS}"), re.compile(rf"{_DIGITS}\s*{_CURRENCY}"))
-_EARLIEST = 1900  # Excel knows no day before it
-# Excel's own limits: characters of a cell, and a width that still lets the next column be seen.
-_LONGEST, _WIDEST, _NARROWEST = 32_767, 60, 8
+# Limits of Excel: the first year, the characters of a cell; and widths that still show the next column.
+_MIN_YEAR, _MAX_CELL, _MAX_WIDTH, _MIN_WIDTH = 1900, 32_767, 60, 8
 
 
 def check(path: Path) -> None:
     """Refuse a file that no table can be written to, before a long survey is made for it.
 
     Raises:
-        UsageError: its suffix is none of those known.
+        UsageError: its suffix is none of SUFFIXES.
         PolicyRefused: the policy allows no exports.
     """
     policy.check_export("a table")
@@ -70,35 +68,38 @@ def _check_suffix(path: Path) -> None:
 def save(
     rows: Rows, path: Path, question: str, record_of: Callable[[str], Path | None], recipients: Recipients | None = None
 ) -> Path:
-    """Write the rows to a file, which is replaced if there, and note in the audit record of each library that they
-    left it; returns the file, whose name says where it is sealed for recipients.
+    """Write the rows to a file, replacing it, and record the export in the audit record of each library.
+
+    Returns:
+        The file, whose name shows whether it is encrypted for recipients.
 
     Raises:
         UsageError, PolicyRefused: as `check`.
         StorageError: the disk is full or may not be written to.
     """
     check(path)
-    made = written(rows, decrypted_name(path), question)
-    sealed = {}
+    data = written(rows, decrypted_name(path), question)
+    encrypted = {}
     if recipients is not None:
-        path, made, sealed = recipients.path(path), recipients.encrypt(made), {"encrypted_for": list(recipients.names)}
+        path, data = recipients.path(path), recipients.encrypt(data)
+        encrypted = {"encrypted_for": list(recipients.names)}
     # Recorded first: what cannot be recorded is not written.
     for library in sorted({str(row.get("library")) for row in rows}):
         if (record := record_of(library)) is not None:
             place = str(path.absolute())
-            audit.record(record, "export", library, question=question, rows=len(rows), written=place, **sealed)
-    storage.write_bytes(path, made)
+            audit.record(record, "export", library, question=question, rows=len(rows), written=place, **encrypted)
+    storage.write_bytes(path, data)
     return path
 
 
 def written(rows: Rows, path: Path, title: str = "") -> bytes:
-    """The rows in the format that the path's suffix names; columns in the order of the first row, then any others.
+    """Return the rows in the format of the path's suffix; columns in the order of the first row, then any others.
 
     Args:
         title: what the table answers; an Excel file has it among its properties.
 
     Raises:
-        UsageError: its suffix is none of those known.
+        UsageError: the suffix is none of SUFFIXES.
     """
     _check_suffix(path)
     suffix = path.suffix.lower()
@@ -108,7 +109,7 @@ def written(rows: Rows, path: Path, title: str = "") -> bytes:
     rows = [_for_people(row) for row in rows]
     if suffix == ".xlsx":
         return _workbook(rows, title)
-    # Excel takes CSV without this mark for the old code page of its machine.
+    # Without a byte order mark Excel reads CSV in the old code page of its machine.
     return _csv(rows).encode("utf-8-sig", "replace") if suffix == ".csv" else _markdown(rows).encode("utf-8", "replace")
 
 
@@ -117,14 +118,14 @@ def columns(rows: Rows) -> list[str]:
 
 
 def cell(value: Any) -> str:
-    """A value as people read it: yes and no, nothing for None."""
+    """Return a value as people read it: yes and no, nothing for None."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else str(value)
 
 
 def _for_people(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of a sheet: with a document and a place in one cell, as one would cite it."""
+    """Return the row of a sheet, with document and place in one cell, as one would cite them."""
     kept = {name: value for name, value in row.items() if name not in _FOR_PROGRAMS}
     if "place" in row and "quote" in row:
         kept["source"] = source(str(row.get("document", "")), str(row["place"])) if row["quote"] else ""
@@ -154,7 +155,7 @@ def _markdown(rows: Rows) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Return text that Markdown shows as it is, on one line."""
     return re.sub(r"([\\|<>`*_\[\]])", r"\\\1", " ".join(text.split()))
 
 
@@ -164,20 +165,28 @@ def _plain(text: str) -> str:
 def _workbook(rows: Rows, title: str) -> bytes:
     names = columns(rows)
     with _opened(title) as (book, stream):
-        sheet, formats = book.add_worksheet("answers"), _Formats(book)
+
+        @cache
+        def form(number: str, head: bool = False, formula: bool = False) -> Format:
+            looks: dict[str, Any] = {"valign": "top", "text_wrap": not number}
+            looks |= {"num_format": number} if number else {}
+            looks |= {"bold": True, "bottom": 1} if head else {}
+            return book.add_format(looks | ({"quote_prefix": True} if formula else {}))
+
+        sheet = book.add_worksheet("answers")
         for at, name in enumerate(names):
-            sheet.write_string(0, at, _legible(name), formats.of("", head=True))
+            sheet.write_string(0, at, _legible(name), form("", head=True))
             longest = max((len(cell(row.get(name))) for row in rows), default=0)
-            sheet.set_column(at, at, min(_WIDEST, max(_NARROWEST, len(name) + 4, longest + 1)))
+            sheet.set_column(at, at, min(_MAX_WIDTH, max(_MIN_WIDTH, len(name) + 4, longest + 1)))
         for line, row in enumerate(rows, 1):
             for at, name in enumerate(names):
-                number, form = valued(row.get(name))
+                number, shape = valued(row.get(name))
                 if isinstance(number, date):
-                    sheet.write_datetime(line, at, datetime(number.year, number.month, number.day), formats.of(form))
+                    sheet.write_datetime(line, at, datetime(number.year, number.month, number.day), form(shape))
                 elif number is not None:
-                    sheet.write_number(line, at, number, formats.of(form))
+                    sheet.write_number(line, at, number, form(shape))
                 elif text := _legible(cell(row.get(name))):
-                    sheet.write_string(line, at, text, formats.of("", formula=bool(_FORMULA.match(text))))
+                    sheet.write_string(line, at, text, form("", formula=bool(_FORMULA.match(text))))
         sheet.freeze_panes(1, 0)
         if names:
             sheet.autofilter(0, 0, len(rows), len(names) - 1)
@@ -189,65 +198,47 @@ def _opened(title: str) -> Iterator[tuple[Workbook, io.BytesIO]]:
     from xlsxwriter.workbook import Workbook
 
     stream = io.BytesIO()
-    # Held in memory, because its temporary files would have the words of documents in them.
+    # In memory, because its temporary files would hold words of documents.
     book = Workbook(stream, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
-    # Who made a table, and when, is not said: rows alone decide its bytes.
+    # No author, and a fixed time: rows alone decide the bytes.
     book.set_properties({"title": _legible(title)[:255], "created": datetime(2000, 1, 1)})
     yield book, stream
     book.close()
 
 
-class _Formats:
-    """The formats of a workbook, each made once."""
-
-    def __init__(self, book: Workbook) -> None:
-        self._book = book
-        self._made: dict[tuple[str, bool, bool], Format] = {}
-
-    def of(self, number: str, *, head: bool = False, formula: bool = False) -> Format:
-        key = (number, head, formula)
-        if key not in self._made:
-            looks: dict[str, Any] = {"valign": "top", "text_wrap": not number}
-            looks |= {"num_format": number} if number else {}
-            looks |= {"bold": True, "bottom": 1} if head else {}
-            looks |= {"quote_prefix": True} if formula else {}
-            self._made[key] = self._book.add_format(looks)
-        return self._made[key]
-
-
 def _legible(text: str) -> str:
-    """Text that an Excel file can hold."""
+    """Return text that an Excel file can hold."""
     text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…"
 
 
 def valued(value: Any) -> tuple[float | date | None, str]:
-    """What a cell is worth, where it is worth anything, and the form in which Excel shows it."""
+    """Return the number or date of a cell, if it is one, and its Excel format."""
     if isinstance(value, bool) or value is None:
         return None, ""
     if isinstance(value, int | float):
         return value, "General"
     text = str(value).strip()
     if found := _ALONE.fullmatch(text):
-        return _worth(found), _digits(found, "#,##0" if "," in found["whole"] else "0")
+        return _value(found), _format(found, "#,##0" if "," in found["whole"] else "0")
     if found := _PERCENT.fullmatch(text):
-        return _worth(found) / 100, _digits(found, "0") + "%"
+        return _value(found) / 100, _format(found, "0") + "%"
     for pattern in _AMOUNTS:
         if found := pattern.fullmatch(text):
-            form, unit = _digits(found, "#,##0"), found["unit"]
-            return _worth(found), f'"{unit} "{form}' if found.start("unit") == 0 else f'{form}" {unit}"'
+            shape, unit = _format(found, "#,##0"), found["unit"]
+            return _value(found), f'"{unit} "{shape}' if found.start("unit") == 0 else f'{shape}" {unit}"'
     written_out = next(find_dates(text), None)
     if written_out and (written_out.start, written_out.end) == (0, len(text)):
         day = written_out.certain
-        return (day, "yyyy-mm-dd") if day and day.year > _EARLIEST else (None, "")
+        return (day, "yyyy-mm-dd") if day and day.year > _MIN_YEAR else (None, "")
     return None, ""
 
 
-def _worth(found: re.Match[str]) -> float:
+def _value(found: re.Match[str]) -> float:
     number = float(found["whole"].replace(",", "") + (found["part"] or ""))
     return -number if found["sign"] in ("-", "−") else number
 
 
-def _digits(found: re.Match[str], whole: str) -> str:
-    """A form with as many decimals as were written."""
+def _format(found: re.Match[str], whole: str) -> str:
+    """Return an Excel format with as many decimals as were written."""
     return whole + ("." + "0" * (len(found["part"]) - 1) if found["part"] else "")

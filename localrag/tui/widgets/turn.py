@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 def get_ready() -> None:
     """Import what the first answer needs, which the first screen would have to wait for."""
-    import localrag.answer.survey.quantities
+    import localrag.answer.survey.measures
     import localrag.answer.verify.annotations
     import localrag.tui.screens.results
     import localrag.tui.widgets.answer  # noqa: F401

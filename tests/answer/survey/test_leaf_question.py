@@ -46,7 +46,7 @@ ORDERED = [
 @pytest.mark.parametrize(("whole", "one"), EXISTENCE)
 def test_a_question_for_those_that_do_becomes_a_question_of_yes_and_no(whole: str, one: str) -> None:
     leaf = leaf_question(whole)
-    assert (leaf.kind, leaf.text, leaf.negated, leaf.count) == ("existence", one, False, False)
+    assert (leaf.kind, leaf.text, leaf.negated) == ("existence", one, False)
 
 
 @pytest.mark.parametrize(("whole", "one"), VALUE)
@@ -63,9 +63,7 @@ def test_which_comes_first_is_asked_as_a_value_and_sorted_by_code(whole: str, on
 
 def test_how_many_counts() -> None:
     leaf = leaf_question("How many of the leases allow subletting?")
-    assert leaf == LeafQuestion(
-        "existence", "Does this lease allow subletting?", "allow subletting", "lease", count=True
-    )
+    assert leaf == LeafQuestion("existence", "Does this lease allow subletting?", "allow subletting", "lease")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from localrag.answer.survey.quantities import Quantity, comparison, read
+from localrag.answer.survey.measures import Measured, comparison, read
 
 YEAR = 365.2425
 
@@ -48,7 +48,7 @@ def test_a_quantity_is_read_with_its_unit(text: str, measure: str, value: float,
     ],
 )
 def test_a_date_is_read_however_it_is_written(text: str, day: date) -> None:
-    assert read(text) == Quantity("date", float(day.toordinal()))
+    assert read(text) == Measured("date", float(day.toordinal()))
 
 
 def test_no_quantity_is_none() -> None:

@@ -22,7 +22,7 @@ _LATIN_ENDS = "\u0250"
 def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) -> Answer:
     """Return the answer with its citations, and with flags on what the text does not support."""
     passages, done = prompt.passages, draft.done
-    text = links.written_out(done.text)
+    text = links.without_markup(done.text)
     language = language_flag(text, passages)
     cited, flags = cite(text, query.text, passages), tuple[Flag, ...]()
     found = bool(re.search(r"\w", cited.text)) and not prompts.says_nothing(cited.text)

@@ -279,7 +279,7 @@ def _sentence(question: str, request: Request, selected: Sequence[Cell], result:
 
 def _shorten(label: str) -> str:
     """Return a label without what reads as a citation's number or a Markdown link, cut to a length."""
-    text = re.sub(r"\s?\[\d+\]", "", links.written_out(label))
+    text = re.sub(r"\s?\[\d+\]", "", links.without_markup(label))
     return text if len(text) <= _MAX_NAME else f"{text[:_MAX_NAME].rsplit(' ', 1)[0]} …"
 
 

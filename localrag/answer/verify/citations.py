@@ -24,7 +24,7 @@ from localrag.types import Citation, Passage
 SUPPORT = 0.5
 # Where no sentence of an answer has that much, the likeliest place is cited from here on.
 WEAK = 0.2
-LONGEST_QUOTE = 320
+MAX_QUOTE = 320
 # Fewer words, or Chinese or Japanese signs, than these are a term and not a statement.
 _FEWEST_QUOTED_WORDS, _FEWEST_QUOTED_SIGNS = 3, 5
 # How much the question's own words weigh beside those of the claim, when two places support it equally.
@@ -368,8 +368,8 @@ def _share(words: frozenset[str], whole: frozenset[str], work: _Work) -> float:
 def _weight(words: frozenset[str], work: _Work) -> float:
     # New words of the claim that no passage has must count against every span, as the rarest there are. What it merely
     # repeats of the question counts less, and not at all where no passage has it.
-    echoed = sum(work.weights.get(word, 0.0) for word in words & work.asked)
-    new = sum(work.weights.get(word, work.rarest * (2 if word[0].isdigit() else 1)) for word in words - work.asked)
+    echoed = math.fsum(work.weights.get(word, 0.0) for word in words & work.asked)
+    new = math.fsum(work.weights.get(word, work.rarest * (2 if word[0].isdigit() else 1)) for word in words - work.asked)
     return _ECHO * echoed + new
 
 
@@ -377,23 +377,23 @@ def _quote(span: _Span, content: frozenset[str], work: _Work) -> Citation:
     """The span as a citation; a long one is cut to the part that bears the claim."""
     passage = work.passages[span.passage]
     start, end = span.start, span.end
-    if end - start > LONGEST_QUOTE:
+    if end - start > MAX_QUOTE:
         start, end = _window(passage.text, start, end, content | work.asked, work)
     return _citation(passage, start, end)
 
 
 def _window(text: str, start: int, end: int, wanted: frozenset[str], work: _Work) -> tuple[int, int]:
-    """The stretch of at most LONGEST_QUOTE characters, from word to word, with the most of the wanted words."""
+    """The stretch of at most MAX_QUOTE characters, from word to word, with the most of the wanted words."""
     if (start, end, text) not in work.cut:
         found = [(start + m.start(), start + m.end()) for m in _WORD_OR_SIGNS.finditer(text[start:end])]
         work.cut[start, end, text] = [(a, b, terms(text[a:b], work.spoken)) for a, b in found]
     parts = work.cut[start, end, text]
     words = [(a, b) for a, b, _ in parts]
-    values = [sum(work.weights.get(term, 0) for term in own & wanted) for _, _, own in parts]
+    values = [math.fsum(work.weights.get(term, 0) for term in own & wanted) for _, _, own in parts]
     best, first, total = (-1.0, start, end), 0, 0.0
     for last, (_, stop) in enumerate(words):
         total += values[last]
-        while first <= last and stop - words[first][0] > LONGEST_QUOTE:
+        while first <= last and stop - words[first][0] > MAX_QUOTE:
             total -= values[first]
             first += 1
         if first <= last and total > best[0] + 1e-9:

@@ -1,197 +1,212 @@
-"""What an answer says that the text it cites does not bear: numbers, amounts, dates, names, links and commands (pure).
+"""Flag what an answer says that the text it cites does not support: numbers, amounts, dates, names, links, commands.
 
-A fact is borne by the words cited, by the heading, the table header and the name of the document that they stand under,
-by a calculation shown with the answer, and by the question, unless that can be answered by yes or no: to say yes to
-"Is the fee 5,000?" is to say that it is. A number that stands elsewhere in what the model read, in a sentence about
-the same, brings that sentence as one more citation; else it is flagged, and where it stands is said. A name may stand
-anywhere in what was read of the documents cited: who "the Tenant" is, is told once.
+A fact is supported by the words cited, by their heading, table header and document name, by a calculation shown, and by
+the question, unless that can be answered by yes or no: to confirm "Is the fee 5,000?" is to say that it is. A number
+that is elsewhere in what the model read, in a sentence about the same, adds that sentence as a citation; any other is
+flagged with its place. A name may be anywhere in the documents cited.
 
-Same answer, same passages: same flags, in the order of the answer. How facts are compared: `facts.py`, `links.py`.
+Facts compare by value: "1,234.50", "1.234,50" and "1234.5" are one number, "12 months" is "1 year", "3 May 2024" is
+2024-05-03. Of two readings one that fits is enough, since a reader who is warned for nothing stops looking. Limits:
+names are found by their capitals; a lone name at the beginning of a sentence is not, nor in German, which capitalises
+all nouns. Numbers in Chinese signs, signs before numbers, and which thing a number belongs to are not checked.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from typing import Literal
 
-from localrag.answer.verify import citations, facts, links
+from localrag.answer.verify import citations, links
 from localrag.answer.verify.citations import Cited, terms
-from localrag.answer.verify.facts import Evidence, Fact
+from localrag.quantities import (
+    CURRENCIES,
+    MONTHS,
+    NUMBER_WORDS,
+    QUANTITY,
+    TIME_UNITS,
+    NumberWords,
+    Quantity,
+    convert,
+    find_dates,
+    find_days,
+    find_months,
+    find_number_words,
+    parse_number,
+    parse_quantity,
+)
+from localrag.store import text_analysis
 from localrag.store.sentences import sentences
-from localrag.types import Flag, Passage, Working, source
+from localrag.types import Citation, Flag, Passage, Working, source
 
-_MOST_FLAGS = 20
 NOWHERE = "not in the text that was read"
-# Characters of the passages that are searched for a fact that is not in what is cited.
-_MOST_SEARCHED = 400_000
-# Least share of the other words of a claim that a sentence must have to be cited for its number.
-_ABOUT_THE_SAME = 0.4
+_NOT_CITED = "not in what is cited"
+_MAX_FLAGS = 20
+_MAX_SEARCHED = 400_000  # characters of passages searched for a fact that is not in what is cited
+# Share of the other words of a claim that a sentence must have to be cited for its number.
+_MIN_SHARED = 0.4
 _YES_OR_NO = re.compile(
     r"^\W*(?:(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|may|must|should|shall|am)(?:n[’']t)?|"
     r"ist|sind|war|waren|hat|haben|kann|können|darf|dürfen|muss|müssen|wird|werden|wurde|wurden|gilt|gibt|soll|"
     r"est-ce|es|está|son|fue|hay|tiene)\s",
     re.I,
 )
-_PLACE = re.compile(r"(?:\b(?:pp?|s|pages?|seiten?|página|passages?|documents?|slides?|sheets?)\.?|第)\s*$", re.I)
+_BEFORE_PAGE = re.compile(r"(?:\b(?:pp?|s|pages?|seiten?|página|passages?|documents?|slides?|sheets?)\.?|第)\s*$", re.I)
 
 
 def check(
     cited: Cited, question: str, passages: Sequence[Passage], workings: Sequence[Working] = (), *, foreign: bool = False
 ) -> tuple[Cited, tuple[Flag, ...]]:
-    """The answer, with citations added for what stands elsewhere and its foreign links made harmless, and its flags.
+    """Return the answer with citations added and unsupported links defanged, and its flags in order.
 
     Args:
-        cited: the answer with its citations; Markdown links are written out already (`links.written_out`).
-        question: as it was asked.
+        cited: the answer with its citations; its Markdown links are written out (`links.without_markup`).
+        question: as the user typed it.
         passages: what the model was shown.
-        workings: the calculations that are shown with it.
-        foreign: the answer is in another language than the passages, where names may be written otherwise.
+        workings: the calculations shown with the answer.
+        foreign: the answer is in another language than the passages, in which names may be written otherwise.
     """
-    read = _Reading(cited, question, passages, workings, foreign)
+    sources = _Sources(cited, question, passages, workings, foreign)
     flags: dict[tuple[str, str], Flag] = {}
-    cited, found = _facts(cited, read)
-    cited, links_found = _links(cited, read)
-    for flag in (*found, *links_found):
+    cited, fact_flags = _check_facts(cited, sources)
+    cited, link_flags = _check_links(cited, sources)
+    for flag in (*fact_flags, *link_flags):
         flags.setdefault((flag.kind, flag.text), flag)
-    return cited, tuple(flags.values())[:_MOST_FLAGS]
+    return cited, tuple(flags.values())[:_MAX_FLAGS]
 
 
-class _Reading:
-    """What bears the facts of one answer."""
+class _Sources:
+    """The texts that support the facts of one answer."""
 
     def __init__(
         self, cited: Cited, question: str, passages: Sequence[Passage], workings: Sequence[Working], foreign: bool
     ) -> None:
         self.passages, self.question, self.foreign = passages, question, foreign
-        self._sentences: dict[int, list[tuple[int, int]]] = {}
-        self.spoken = citations.language(f"{question} {cited.text}", passages)
-        # "48.000" may be either number where not all is English.
-        self.counted = "german" if foreign else self.spoken
-        self.cited = self._cited_passages(cited)
-        self.documents = {(passage.library, passage.document) for passage in self.cited}
+        self.language = citations.language(f"{question} {cited.text}", passages)
+        # "48.000" may be either number if not all is English.
+        self.number_language = "german" if foreign else self.language
+        own = [passage for passage in passages if any(_is_from(one, passage) for one in cited.citations)]
+        self.documents = {(passage.library, passage.document) for passage in own}
         self.quotes = [citation.quote for citation in cited.citations]
         frame = [
             part
-            for passage in self.cited
+            for passage in own
             for part in (*passage.heading, passage.header, passage.document, passage.label or "", passage.place)
         ]
-        worked = [part for working in workings for part in (working.shown, *(one.text for one in working.figures))]
-        asked = "" if _YES_OR_NO.match(question) else question
-        self.numbers = Evidence(*self.quotes, *frame, *worked, asked)
+        shown = [part for working in workings for part in (working.shown, *(one.text for one in working.figures))]
+        self.numbers = Evidence(*self.quotes, *frame, *shown, "" if _YES_OR_NO.match(question) else question)
         self.names = Evidence(*self.quotes, *frame, question)
-        self.places = {passage.page for passage in passages} | set(range(1, len(passages) + 1))
-
-    def _cited_passages(self, cited: Cited) -> list[Passage]:
-        return [
-            passage
-            for passage in self.passages
-            if any(
-                (passage.library, passage.document, passage.page) == (one.library, one.document, one.page)
-                and passage.start <= one.start < passage.end
-                for one in cited.citations
-            )
-        ]
+        self.pages = {passage.page for passage in passages} | set(range(1, len(passages) + 1))
+        self.missing = _NOT_CITED if self.quotes else NOWHERE
+        self._sentences: dict[int, list[tuple[int, int]]] = {}
 
     def sentences(self, passage: Passage) -> list[tuple[int, int]]:
-        key = id(passage)
-        if key not in self._sentences:
-            self._sentences[key] = sentences(passage.text)
-        return self._sentences[key]
+        if id(passage) not in self._sentences:
+            self._sentences[id(passage)] = sentences(passage.text)
+        return self._sentences[id(passage)]
 
     def of_documents(self) -> Evidence:
-        """All that was read of the documents cited; of everything read where nothing is cited."""
+        """Return all that was read of the documents cited, or of all documents if none is cited."""
         own = [one for one in self.passages if (one.library, one.document) in self.documents or not self.documents]
         return Evidence(self.names.text, *(part for one in own for part in (*one.heading, one.document, one.text)))
+
+
+def _is_from(citation: Citation, passage: Passage) -> bool:
+    same = (citation.library, citation.document, citation.page) == (passage.library, passage.document, passage.page)
+    return same and passage.start <= citation.start < passage.end
 
 
 # --- numbers, dates, names ----------------------------------------------------------------------------------
 
 
-def _facts(cited: Cited, read: _Reading) -> tuple[Cited, list[Flag]]:
+def _check_facts(cited: Cited, sources: _Sources) -> tuple[Cited, list[Flag]]:
     text = citations.without_markers(cited.text)
     skipped = [(found.start, found.end) for found in links.links(text)]
-    unborne = [fact for fact in facts.numbers(text, read.counted)
-               if not read.numbers.bears(fact, read.spoken) and not _names_a_place(fact, text, read)]  # fmt: skip
-    unborne += _strange_names(text, read)
-    flags: list[tuple[int, Flag]] = []
+    unsupported = [
+        fact
+        for fact in find_numbers(text, sources.number_language)
+        if not sources.numbers.supports(fact, sources.language) and not _is_page(fact, text, sources)
+    ]
+    unsupported += _unsupported_names(text, sources)
+    flags: list[Flag] = []
     added: list[tuple[int, Passage, int, int]] = []
-    # An answer that says the same strange thing a hundred times is looked into once.
-    first = {(fact.kind, fact.text.strip()): fact for fact in sorted(unborne, key=lambda fact: -fact.start)}
-    for fact in sorted(first.values(), key=lambda fact: fact.start)[:_MOST_FLAGS]:
+    # A fact that an answer repeats is looked up once.
+    first = {(fact.kind, fact.text.strip()): fact for fact in sorted(unsupported, key=lambda fact: -fact.start)}
+    for fact in sorted(first.values(), key=lambda fact: fact.start)[:_MAX_FLAGS]:
         if any(start < fact.end and fact.start < end for start, end in skipped):
             continue
-        place = _elsewhere(fact, text, read)
-        if place is not None and fact.kind != "name" and place[3]:
-            added.append((fact.start, *place[:3]))
-            continue
-        where = _said_where(place[0], read) if place else ""
-        flags.append((fact.start, Flag(fact.kind, fact.text.strip(), where or _nowhere(read))))
+        found = _find_elsewhere(fact, text, sources)
+        if found is not None and fact.kind != "name" and found[3]:
+            added.append((fact.start, *found[:3]))
+        else:
+            reason = _place_of(found[0], sources) if found else sources.missing
+            flags.append(Flag(fact.kind, fact.text.strip(), reason))
     for at, passage, start, end in sorted(added, key=lambda one: -one[0]):
         cited = citations.add(cited, at, passage, start, end)
-    return cited, [flag for _, flag in sorted(flags, key=lambda one: one[0])]
+    return cited, flags
 
 
-def _nowhere(read: _Reading) -> str:
-    return "not in what is cited" if read.quotes else NOWHERE
-
-
-def _said_where(passage: Passage, read: _Reading) -> str:
+def _place_of(passage: Passage, sources: _Sources) -> str:
     where = passage.place or "another place"
-    if (passage.library, passage.document) not in read.documents or not passage.place:
+    if (passage.library, passage.document) not in sources.documents or not passage.place:
         where = source(passage.document, passage.place)
-    return f"stands in {where}, not in what is cited"
+    return f"in {where}, {_NOT_CITED}"
 
 
-def _names_a_place(fact: Fact, text: str, read: _Reading) -> bool:
+def _is_page(fact: Fact, text: str, sources: _Sources) -> bool:
     """Whether a number is that of a page or passage that was read: "on page 7"."""
-    named = _PLACE.search(text[max(0, fact.start - 14) : fact.start])
-    return bool(named and fact.amount and any(value in read.places for value in fact.amount.digits))
+    named = _BEFORE_PAGE.search(text[max(0, fact.start - 14) : fact.start])
+    return bool(named and fact.amount and any(value in sources.pages for value in fact.amount.digits))
 
 
-def _strange_names(text: str, read: _Reading) -> Iterator[Fact]:
-    """Names that stand neither in what is cited nor anywhere else in what was read of the documents cited."""
-    sources = " ".join(read.quotes)
-    if read.foreign or (sources and citations.language(sources, read.passages) != read.spoken):
-        return  # names are written otherwise in another language
-    strange = [fact for fact in facts.names(text, read.spoken) if not read.names.bears(fact, read.spoken)]
-    if strange:
-        everything = read.of_documents()
+def _unsupported_names(text: str, sources: _Sources) -> Iterator[Fact]:
+    """Yield names that are neither in what is cited nor elsewhere in the documents cited."""
+    quotes = " ".join(sources.quotes)
+    if sources.foreign or (quotes and citations.language(quotes, sources.passages) != sources.language):
+        return
+    unknown = [
+        fact for fact in find_names(text, sources.language) if not sources.names.supports(fact, sources.language)
+    ]
+    if unknown:
+        everything = sources.of_documents()
         lower = everything.text.lower()
-        for fact in strange:
+        for fact in unknown:
             # A look at the beginnings of its words spares most names a close reading of everything.
             absent = any(len(word) >= 5 and not word.isupper() and word[:5].lower() not in lower for word in fact.words)
-            if absent or not everything.bears(fact, read.spoken):
+            if absent or not everything.supports(fact, sources.language):
                 yield fact
 
 
-def _elsewhere(fact: Fact, text: str, read: _Reading) -> tuple[Passage, int, int, bool] | None:
-    """The passage and the span in it that has a fact, and whether it is about what the sentence with the fact is."""
+def _find_elsewhere(fact: Fact, text: str, sources: _Sources) -> tuple[Passage, int, int, bool] | None:
+    """Return the span of a passage that has a fact, and whether it is about the same as the fact's sentence."""
     claim = next((text[start:end] for start, end in sentences(text) if start <= fact.start < end), text)
-    wanted = {term for term in terms(claim, read.spoken) if not term[0].isdigit()}
+    wanted = {term for term in terms(claim, sources.language) if not term[0].isdigit()}
     best: tuple[float, Passage, int, int] | None = None
-    left = _MOST_SEARCHED
-    for passage in read.passages:
+    left = _MAX_SEARCHED
+    for passage in sources.passages:
         left -= len(passage.text)
         if left < 0:
             break
         if not _may_hold(fact, passage.text):
             continue
-        for start, end in read.sentences(passage):
+        for start, end in sources.sentences(passage):
             span = passage.text[start:end]
-            if not _may_hold(fact, span) or not Evidence(span, spoken=read.spoken).bears(fact, read.spoken):
-                continue
-            shared = len(wanted & terms(span, read.spoken)) / max(1, len(wanted))
-            if best is None or shared > best[0]:
-                best = (shared, passage, start, end)
+            if _may_hold(fact, span) and Evidence(span, language=sources.language).supports(fact, sources.language):
+                shared = len(wanted & terms(span, sources.language)) / max(1, len(wanted))
+                if best is None or shared > best[0]:
+                    best = (shared, passage, start, end)
     if best is None:
         return None
-    fits = best[0] >= _ABOUT_THE_SAME and best[3] - best[2] <= citations.LONGEST_QUOTE
+    fits = best[0] >= _MIN_SHARED and best[3] - best[2] <= citations.MAX_QUOTE
     return best[1], best[2], best[3], fits
 
 
 def _may_hold(fact: Fact, text: str) -> bool:
-    """A quick look whether a text may have a fact, before it is read closely."""
+    """Whether a text may have a fact: quick, and never wrongly no."""
     if fact.kind == "name":
         return fact.words[-1].lower() in text.lower()
     if fact.kind == "date":
@@ -201,7 +216,7 @@ def _may_hold(fact: Fact, text: str) -> bool:
     if not groups:
         values = fact.amount.digits if fact.amount else ()
         return fact.text.split()[0].lower() in text.lower() or any(str(value) in text for value in values)
-    # "5,000,000" may be "5 million": of round numbers only the first group is sure to be there.
+    # "5,000,000" may be "5 million": of a round number only the first group is sure to be there.
     sure = groups[0] if set(groups[-1]) == {"0"} else groups[-1]
     return re.search(rf"(?<!\d){sure}(?!\d)", text) is not None
 
@@ -209,24 +224,328 @@ def _may_hold(fact: Fact, text: str) -> bool:
 # --- links and commands -------------------------------------------------------------------------------------
 
 
-def _links(cited: Cited, read: _Reading) -> tuple[Cited, list[Flag]]:
-    """Links that no source has are made harmless, in the answer and in the sentences listed as unsupported."""
-    sources = "\n".join((*read.quotes, read.question))
-    foreign = [found for found in links.links(cited.text) if not links.stands_in(found.text, sources)]
-    plain = citations.without_markers(cited.text)
-    orders = [found for found in links.commands(plain) if not links.stands_in(found.text, sources)]
-    flags = [Flag("link", links.harmless(found.text), _nowhere(read)) for found in foreign]
-    flags += [Flag("command", " ".join(_inert(found.text, sources).split())[:120], _nowhere(read)) for found in orders]
-    if not foreign:
+def _check_links(cited: Cited, sources: _Sources) -> tuple[Cited, list[Flag]]:
+    """Defang the links that no source has, in the answer and in its unsupported sentences."""
+    texts = "\n".join((*sources.quotes, sources.question))
+    unknown = [found for found in links.links(cited.text) if not links.is_in(found.text, texts)]
+    commands = links.commands(citations.without_markers(cited.text))
+    flags = [Flag("link", links.defang(found.text), sources.missing) for found in unknown]
+    flags += [
+        Flag("command", " ".join(_defang(found.text, texts).split())[:120], sources.missing)
+        for found in commands
+        if not links.is_in(found.text, texts)
+    ]
+    if not unknown:
         return cited, flags
-    unsupported = tuple(_inert(sentence, sources) for sentence in cited.unsupported)
-    return replace(cited, text=_inert(cited.text, sources), unsupported=unsupported), flags
+    unsupported = tuple(_defang(sentence, texts) for sentence in cited.unsupported)
+    return replace(cited, text=_defang(cited.text, texts), unsupported=unsupported), flags
 
 
-def _inert(text: str, sources: str) -> str:
+def _defang(text: str, sources: str) -> str:
     parts, last = [], 0
     for found in links.links(text):
-        if not links.stands_in(found.text, sources):
-            parts += [text[last : found.start], links.harmless(found.text)]
+        if not links.is_in(found.text, sources):
+            parts += [text[last : found.start], links.defang(found.text)]
             last = found.end
     return "".join([*parts, text[last:]])
+
+
+# --- facts: numbers and dates -------------------------------------------------------------------------------
+
+Kind = Literal["number", "amount", "date", "name"]
+# Units that are compared; the others ("in", "m", "t") oftener mean something else.
+_COMPARED_UNITS = frozenset("day week month quarter year hour minute second % EUR USD GBP CHF JPY".split())
+_MAX_DIGITS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """The values that digits may have, the power of ten of a word after them, what they count, and the digits."""
+
+    digits: frozenset[Decimal]
+    scale: int
+    unit: str
+    written: str = ""
+
+    @property
+    def values(self) -> frozenset[Decimal]:
+        return frozenset(value.scaleb(self.scale) for value in self.digits)
+
+    def is_supported_by(self, other: Amount) -> bool:
+        """Whether a text with the other amount may be told with this one."""
+        if self.unit and other.unit and self.unit != other.unit:
+            same = (convert(Quantity(value, other.unit), self.unit) for value in other.values)
+            return any(one is not None and one.value in self.values for one in same)
+        # A table says once that it counts in thousands, so one of the two may have no scale.
+        loose = 0 in (self.scale, other.scale)
+        alike = self.digits & other.digits or (self.written and self.written == other.written)
+        return bool(self.values & other.values or (loose and alike))
+
+    def rounds(self, other: Amount) -> bool:
+        """Whether this amount is the other one, rounded."""
+        return any(abs(exact - own) <= _half_a_place(own) for own in self.values for exact in other.values)
+
+
+def _half_a_place(value: Decimal) -> Decimal:
+    exponent = value.normalize().as_tuple().exponent
+    return Decimal(5).scaleb(exponent - 1) if isinstance(exponent, int) else Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A fact in a text; half-open offsets. Which fields are set depends on the kind.
+
+    `days` are the readings of a date; `month` (year, month) or `day` (month, day) the parts of an incomplete one.
+    `near` marks a number that is said to be rounded, `words` are those of a name.
+    """
+
+    kind: Kind
+    text: str
+    start: int
+    end: int
+    amount: Amount | None = None
+    days: frozenset[date] = frozenset()
+    month: tuple[int, int] | None = None
+    day: tuple[int, int] | None = None
+    near: bool = False
+    words: tuple[str, ...] = ()
+
+
+_LIST_NUMBER = re.compile(r"^[ \t]*(?:[-*•][ \t]*)?\(?\d{1,3}[.)](?=\s)", re.M)
+_ABOUT = re.compile(
+    r"(?:about|around|approximately|approx\.?|roughly|nearly|almost|some|ca\.?|circa|etwa|rund|ungefähr|knapp|environ|"
+    r"unos|unas|aproximadamente|circa|约|約|大约|大約|[~≈])\s*[$€£]?\s*$",
+    re.I,
+)
+_ORDINAL = re.compile(r"(?:st|nd|rd|th|te[nrs]?|er|e|ème|º|ª|o|a)(?![^\W_])", re.I)
+_LATIN = re.compile(r"[A-Za-zÀ-ɏ]")
+_UNITS = {
+    **TIME_UNITS, "percent": "%", "per cent": "%", "%": "%", "prozent": "%",
+    **{word: CURRENCIES[word] for word in ("dollar", "dollars", "euro", "euros", "pound", "pounds")},
+}  # fmt: skip
+_UNIT_AFTER = re.compile(
+    r"[ -]?(?:\(\d+\)[ ]?)?(?:(?:calendar|business|working|full|consecutive)[ ])?"
+    rf"(?P<unit>{'|'.join(sorted(map(re.escape, _UNITS), key=len, reverse=True))})(?!\w)",
+    re.I,
+)
+
+
+def find_numbers(text: str, language: str) -> Iterator[Fact]:
+    """Yield the dates and numbers of an answer, without those that number its own list; in no order."""
+    taken: list[tuple[int, int]] = []
+    for fact in _find_dates(text):
+        if not _overlaps(fact.start, fact.end, taken):
+            taken.append((fact.start, fact.end))
+            yield fact
+    taken += [match.span() for match in _LIST_NUMBER.finditer(text)]
+    for match in QUANTITY.finditer(text):
+        found = _number(match, text, language)
+        if found is not None and not _overlaps(found.start, found.end, taken):
+            yield found
+    for number in find_number_words(text):
+        unit = _UNIT_AFTER.match(text, number.end)
+        # "two parties" are counted by the answer; "two years" is a term of the contract.
+        if number.value > 1 and (unit or number.value > 12) and not _overlaps(number.start, number.end, taken):
+            end = unit.end() if unit else number.end
+            yield Fact("number", text[number.start : end], number.start, end, _amount_in_words(number, text))
+
+
+def _overlaps(start: int, end: int, taken: list[tuple[int, int]]) -> bool:
+    return any(start < stop and first < end for first, stop in taken)
+
+
+def _find_dates(text: str) -> Iterator[Fact]:
+    for written in find_dates(text):
+        yield Fact("date", written.text, written.start, written.end, days=written.days)
+    for start, end, month, day in find_days(text):
+        yield Fact("date", text[start:end], start, end, day=(month, day))
+    for start, end, year, month in find_months(text):
+        yield Fact("date", text[start:end], start, end, month=(year, month))
+
+
+def _number(match: re.Match[str], text: str, language: str) -> Fact | None:
+    """Return a number of an answer, or a code of letters and digits ("A4", "10b") as a whole."""
+    if len(match["digits"]) > _MAX_DIGITS:
+        return None
+    start, end = match.span()
+    amount = _amount(match, language)
+    following = text[match.end("digits") : match.end("digits") + 1]
+    if _LATIN.match(text[start - 1 : start] or " ") or (
+        _LATIN.match(following) and match.end("digits") == end and not _ORDINAL.match(text, end)
+    ):
+        while start and text[start - 1].isalnum():
+            start -= 1
+        while end < len(text) and text[end].isalnum():
+            end += 1
+        return Fact("number", text[start:end], start, end, amount, words=(text[start:end],))
+    near = bool(_ABOUT.search(text[max(0, start - 24) : start]))
+    kind: Kind = "amount" if match["before"] or match["after"] else "number"
+    return Fact(kind, match[0].strip(), start, end, amount, near=near)
+
+
+def _amount(match: re.Match[str], language: str) -> Amount:
+    """Return what QUANTITY matched; "2.400" is one number in English and may be another elsewhere."""
+    found = parse_quantity(match)
+    digits = match["digits"]
+    plain = parse_number(digits, money=bool(match["before"] or match["after"]))
+    readings = frozenset((plain,) if language == "english" else (plain, parse_number(digits, decimal_comma=True)))
+    scale = (found.value / plain).adjusted() if match["scale"] and plain else 0
+    unit = found.unit if found.unit in _COMPARED_UNITS else ""
+    if not unit:  # "30 calendar days", "a 30-day period", "thirty (30) days"
+        after = _UNIT_AFTER.match(match.string, match.end() + (match.string[match.end() :][:1] == ")"))
+        unit = _UNITS[after["unit"].lower()] if after else ""
+    return Amount(readings, scale, unit, digits)
+
+
+def _amount_in_words(number: NumberWords, text: str) -> Amount:
+    unit = _UNIT_AFTER.match(text, number.end)
+    return Amount(frozenset([Decimal(number.value)]), 0, _UNITS[unit["unit"].lower()] if unit else "")
+
+
+# --- facts: names -------------------------------------------------------------------------------------------
+
+_NAME_WORD = re.compile(r"[^\W\d_]+(?:[’'&.-][^\W\d_]+)*\.?")
+# Words with capitals that any answer may add.
+_FRAME = frozenset(
+    """section sections article articles clause clauses exhibit schedule annex appendix page pages table figure note
+    notes item items part chapter paragraph paragraphs number no nr passage passages document documents question answer
+    yes mr mrs ms dr prof sir monday tuesday wednesday thursday friday saturday sunday montag dienstag mittwoch
+    donnerstag freitag samstag sonntag artikel abschnitt seite ziffer herr frau ja nein eur usd gbp chf i ii iii iv v vi
+    vii viii ix x note however therefore according based total euro euros dollar dollars pound pounds yen""".split()
+)
+_OPENERS = text_analysis.COMMON["english"] | {"neither", "based", "according", "yes"}
+
+
+def find_names(text: str, language: str) -> Iterator[Fact]:
+    """Yield the names of an answer: runs of words with capitals that do not begin a sentence."""
+    begins = {start for start, _ in sentences(text)} | {match.end() for match in re.finditer(r"[:\n“\"„«(•*]\s*", text)}
+    run: list[tuple[re.Match[str], bool]] = []
+    for match in _NAME_WORD.finditer(text):
+        first = match.start() in begins
+        if run and (
+            first or not re.fullmatch(r"[ ]|[ ]?&[ ]|, (?=Inc|Ltd|LLC|Corp)", text[run[-1][0].end() : match.start()])
+        ):
+            yield from _name(run, text, language)
+            run = []
+        if match[0][0].isupper():
+            run.append((match, first))
+        elif run:
+            yield from _name(run, text, language)
+            run = []
+    yield from _name(run, text, language)
+
+
+def _name(run: list[tuple[re.Match[str], bool]], text: str, language: str) -> Iterator[Fact]:
+    while run and _only_opens(run[0]):
+        run = run[1:]
+    if not run:
+        return
+    start, end = run[0][0].start(), run[-1][0].end()
+    alone = len(run) == 1 and re.search(r"\w", text[:start] + text[end:])
+    words = tuple(match[0].rstrip(".") for match, _ in run)
+    if alone and (run[0][1] or (language == "german" and not words[0][1:2].isupper())):
+        return  # every sentence, and every German noun, begins with a capital
+    yield Fact("name", text[start:end].rstrip("."), start, end, words=words)
+
+
+def _only_opens(word: tuple[re.Match[str], bool]) -> bool:
+    """Whether a word has a capital only because it begins a sentence, in any language."""
+    plain = word[0][0].lower().rstrip(".")
+    return plain in _OPENERS or (word[1] and any(plain in common for common in text_analysis.COMMON.values()))
+
+
+# --- facts: what supports them ------------------------------------------------------------------------------
+
+
+class Evidence:
+    """Texts that may support facts; each kind of fact is read from them when it is first needed."""
+
+    def __init__(self, *texts: str, language: str = "") -> None:
+        self.text = "\n".join(text for text in texts if text)
+        self._language = language  # detected if empty
+
+    def supports(self, fact: Fact, language: str) -> bool:
+        if fact.kind == "name":
+            return self._has_name(fact, language)
+        if fact.kind == "date":
+            return self._has_date(fact)
+        if fact.words and fact.words[0].lower() in self._compact:
+            return True
+        assert fact.amount is not None
+        if any(fact.amount.is_supported_by(other) for other in self._amounts):
+            return True
+        return fact.near and any(fact.amount.rounds(other) for other in self._amounts)
+
+    def _has_date(self, fact: Fact) -> bool:
+        if fact.days:
+            parts = ((day.month, day.day) in self._days_of_year and self._has(day.year) for day in fact.days)
+            return bool(fact.days & self._days) or any(parts)
+        if fact.month:
+            named = any(month == fact.month[1] for month, _ in self._days_of_year)
+            return fact.month in self._months or (named and self._has(fact.month[0]))
+        return fact.day in self._days_of_year
+
+    def _has(self, value: int) -> bool:
+        return any(Decimal(value) in other.digits for other in self._amounts)
+
+    @cached_property
+    def _amounts(self) -> frozenset[Amount]:
+        language = self._language or text_analysis.language(self.text)
+        matches = [match for match in QUANTITY.finditer(self.text) if len(match["digits"]) <= _MAX_DIGITS]
+        found = {_amount(match, language) for match in matches}
+        # Figures side by side in a table look like one number with spaces between its thousands.
+        parts = {part for match in matches if re.search(r"\s", match["digits"]) for part in match["digits"].split()}
+        found |= {Amount(frozenset([parse_number(part)]), 0, "", part) for part in parts}
+        return frozenset(found | {_amount_in_words(number, self.text) for number in find_number_words(self.text)})
+
+    @cached_property
+    def _days(self) -> frozenset[date]:
+        return frozenset(day for written in find_dates(self.text) for day in written.days)
+
+    @cached_property
+    def _days_of_year(self) -> frozenset[tuple[int, int]]:
+        incomplete = {(month, day) for _, _, month, day in find_days(self.text)}
+        return frozenset(incomplete | {(day.month, day.day) for day in self._days})
+
+    @cached_property
+    def _months(self) -> frozenset[tuple[int, int]]:
+        named = {(year, month) for _, _, year, month in find_months(self.text)}
+        return frozenset(named | {(day.year, day.month) for day in self._days})
+
+    @cached_property
+    def _compact(self) -> str:
+        return re.sub(r"[\s\u00ad-]+", "", self.text.lower())
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        dotted = (re.sub(r"\.", "", match[0]).lower() for match in re.finditer(r"\b(?:[A-Za-z]\.){2,6}", self.text))
+        return frozenset([*text_analysis.written(self.text), *dotted])
+
+    @cached_property
+    def _initials(self) -> str:
+        return "".join(word[0] for word in text_analysis.written(self.text) if word[0].isalpha())
+
+    def _has_name(self, fact: Fact, language: str) -> bool:
+        """Whether each word of a name is there in some form."""
+        unknown = [word for word in fact.words if not self._has_word(word)]
+        if not unknown:
+            return True
+        compact = re.sub(r"[\s\u00ad.&’'-]+", "", "".join(fact.words).lower())
+        initials = "".join(word[0] for word in fact.words).lower()
+        if compact in re.sub(r"[.&’']+", "", self._compact) or (len(initials) > 1 and initials in self._words):
+            return True
+        stems = {token.term for token in text_analysis.tokens(self.text, language)}
+        return all(text_analysis.stem(word.lower(), language) in stems for word in unknown)
+
+    def _has_word(self, word: str) -> bool:
+        for part in text_analysis.written(word.removesuffix("’s").removesuffix("'s")):
+            if part in self._words or part in _FRAME or part in MONTHS or part in NUMBER_WORDS or len(part) == 1:
+                continue
+            if len(part) >= 5 and any(
+                known.startswith(part) or part.startswith(known) for known in self._words if len(known) >= 5
+            ):
+                continue  # "European" and "Europe"
+            if word.isupper() and 2 <= len(part) <= 6 and part in self._initials:
+                continue  # the initials of words that are there
+            return False
+        return True

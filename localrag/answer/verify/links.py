@@ -1,11 +1,8 @@
-"""Links and commands in an answer that its sources do not bear: found, and made harmless where they are shown (pure).
+"""Find links and commands in an answer, and write links so that no program opens them.
 
-A link is anything that a program may open at a click: an address with a scheme, a host name, an e-mail address, the
-target of a Markdown link or image, an HTML tag. What the cited text (or the question) does not have is written so that
-no program takes it for a link ("hxxps://host[.]example/path"); Markdown links and images are always written out, so
-that the target is seen. A command is a line that a shell would run. It is only found, not changed: it is text.
-
-Limits: host names are told by the endings in use most; a command by the program that it begins with.
+A link is an address with a scheme, a host name, an e-mail address, the target of a Markdown link or image, an HTML tag.
+Markdown links and images are always written out, so that the target is seen. A command is a line that a shell would
+run; it is text, and only found. Limits: host names are known by the most used endings, commands by their program.
 """
 
 from __future__ import annotations
@@ -69,7 +66,7 @@ _SHELLS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A link or a command where it stands; half-open offsets."""
+    """A link or a command in a text; half-open offsets."""
 
     start: int
     end: int
@@ -77,7 +74,7 @@ class Found:
 
 
 def links(text: str) -> Iterator[Found]:
-    """Everything in a text that a program may open, but for the targets of Markdown (`written_out` shows them)."""
+    """Yield everything in a text that a program may open, but targets of Markdown links (see `without_markup`)."""
     for match in _LINK.finditer(text):
         shown = match[0].rstrip(_TRAILING)
         ending = shown.rpartition(".")[2]
@@ -87,7 +84,7 @@ def links(text: str) -> Iterator[Found]:
 
 
 def commands(text: str) -> Iterator[Found]:
-    """What a shell or an interpreter would run: single lines, and blocks that say that they are code of such a kind."""
+    """Yield what a shell or an interpreter would run: lines, and blocks marked as code of such a kind."""
     fences = list(_FENCE.finditer(text))
     taken: list[tuple[int, int]] = []
     for opening, closing in zip(fences[::2], fences[1::2], strict=False):
@@ -105,19 +102,19 @@ def commands(text: str) -> Iterator[Found]:
                 yield Found(start, start + len(shown), shown)
 
 
-def stands_in(found: str, text: str) -> bool:
-    """Whether a link or command stands in a text, whole, whatever its capitals, its line ends, and its scheme."""
+def is_in(found: str, text: str) -> bool:
+    """Whether a link or command is in a text as a whole, in any case, with any line ends and scheme."""
     wanted = re.sub(r"^(?:https?:)?//|^mailto:", "", _even(found)).removeprefix("www.").rstrip("/")
     there = _even(text)
     # A link may be broken at a line end.
-    return bool(wanted) and any(_holds(way, wanted) for way in (there, re.sub(r"(?<=[/.?&=_-])\n\s*", "", there)))
+    return bool(wanted) and any(_has(way, wanted) for way in (there, re.sub(r"(?<=[/.?&=_-])\n\s*", "", there)))
 
 
-def _holds(text: str, wanted: str) -> bool:
+def _has(text: str, wanted: str) -> bool:
     at = text.find(wanted)
     while at >= 0:
         before, after = text[at - 1 : at], text[at + len(wanted) :][:2]
-        # "bank.example" does not stand in "notmybank.example", nor in "bank.example.evil.test"
+        # "bank.example" is not in "notmybank.example", nor in "bank.example.evil.test"
         if not re.match(r"[\w@-]", before) and not re.match(r"[\w@-]|[.?=&%#][\w%]", after):
             return True
         at = text.find(wanted, at + 1)
@@ -128,8 +125,8 @@ def _even(text: str) -> str:
     return re.sub(r"[\u00ad\u200b-\u200f\u2060\ufeff]", "", text.casefold())
 
 
-def written_out(text: str) -> str:
-    """Markdown links and images, references and HTML tags as plain text, their targets beside them."""
+def without_markup(text: str) -> str:
+    """Return Markdown links, images and references and HTML tags as plain text, with their targets."""
     text = _MARKDOWN.sub(_spelled, text)
     text = _REFERENCE.sub(lambda match: f"{match['label']}: ", text)
     return _TAG.sub(lambda match: f"‹{match['tag']}›", text)
@@ -144,8 +141,8 @@ def _spelled(match: re.Match[str]) -> str:
     return target if label in ("", target) else f"{label} ({target})"
 
 
-def harmless(link: str) -> str:
-    """A link as nothing opens it and a person can read it: "hxxps://host[.]example/path", "name[at]host[.]example"."""
+def defang(link: str) -> str:
+    """Write a link as no program opens it: "hxxps://host[.]example/path", "name[at]host[.]example"."""
     if link.startswith("\\\\"):
         return "[\\\\]" + link[2:]
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?", link)

@@ -360,10 +360,12 @@ def _read_as(word: str) -> str:
 
 def _inflected(one: str, two: str) -> bool:
     """Whether two words have one beginning of at least four letters, and endings behind it."""
-    same = next(
-        (at for at, pair in enumerate(zip(one, two, strict=False)) if pair[0] != pair[1]), min(len(one), len(two))
-    )
-    return any(one[at:] in _ENDINGS and two[at:] in _ENDINGS for at in range(4, same + 1))
+    return any(one[at:] in _ENDINGS and two[at:] in _ENDINGS for at in range(4, _same_letters(one, two) + 1))
+
+
+def _same_letters(one: str, two: str) -> int:
+    differing = (at for at, pair in enumerate(zip(one, two, strict=False)) if pair[0] != pair[1])
+    return next(differing, min(len(one), len(two)))
 
 
 def _mistyped(one: str, two: str) -> bool:
@@ -373,6 +375,6 @@ def _mistyped(one: str, two: str) -> bool:
     """
     if min(len(one), len(two)) < _LEAST_TYPED or one[:2] != two[:2] or one[-2:] != two[-2:]:
         return False
-    same = next(at for at, pair in enumerate(zip(one, two, strict=False)) if pair[0] != pair[1])
+    same = _same_letters(one, two)
     rest, other = one[same:], two[same:]
     return rest[1:] == other or rest == other[1:] or (rest[:2] == other[1::-1] and rest[2:] == other[2:])

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from localrag.answer.verify.citations import LONGEST_QUOTE, Cited, cite, terms
+from localrag.answer.verify.citations import MAX_QUOTE, Cited, cite, terms
 from localrag.answer.verify.locate import locate
 from localrag.types import Passage
 
@@ -96,7 +96,7 @@ def test_a_long_sentence_is_cut_to_the_part_with_the_number(place: int) -> None:
     text = "Whereas " + ", ".join(parts) + "."
     cited = cite("The fee for elephants is 7,431 euros.", "What is the fee for elephants?", [passage(text)])
     (citation,) = cited.citations
-    assert "7,431" in citation.quote and len(citation.quote) <= LONGEST_QUOTE < len(text)
+    assert "7,431" in citation.quote and len(citation.quote) <= MAX_QUOTE < len(text)
     verbatim(cited, {"lease.txt": text})
 
 
@@ -289,7 +289,7 @@ def test_a_long_chinese_sentence_is_cut_to_the_part_that_bears_the_claim() -> No
         "，".join(f"第{number}类货物的价格由双方协商确定" for number in "甲乙丙丁戊己庚辛壬癸" * 3) + "，运费为7431元。"
     )
     cited = cite("运费为7431元。", "运费是多少？", [passage(text)])
-    assert "7431" in cited.citations[0].quote and len(cited.citations[0].quote) <= LONGEST_QUOTE < len(text)
+    assert "7431" in cited.citations[0].quote and len(cited.citations[0].quote) <= MAX_QUOTE < len(text)
 
 
 def test_a_row_of_a_table_is_a_place() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from localrag.answer.verify.citations import Cited, cite
 from localrag.answer.verify.fact_checks import check
-from localrag.answer.verify.links import written_out
+from localrag.answer.verify.links import without_markup
 from localrag.types import Figure, Flag, Passage, Working
 
 PAGE = (
@@ -28,14 +28,14 @@ def checked(
     answer: str, question: str = "What does the lease say?", passages: list[Passage] | None = None, **more: object
 ) -> tuple[Cited, tuple[Flag, ...]]:
     shown = PASSAGES if passages is None else passages
-    return check(cite(written_out(answer), question, shown), question, shown, **more)  # type: ignore[arg-type]
+    return check(cite(without_markup(answer), question, shown), question, shown, **more)  # type: ignore[arg-type]
 
 
 def flagged(answer: str, question: str = "What does the lease say?", **more: object) -> list[tuple[str, str]]:
     return [(flag.kind, flag.text) for flag in checked(answer, question, **more)[1]]
 
 
-def test_what_stands_in_the_cited_text_is_not_flagged() -> None:
+def test_what_the_cited_text_says_is_not_flagged() -> None:
     for answer in (
         "The lease of Hall 3 ends on 31 May 2030.",
         "The lease ends on 2030-05-31 [1].",
@@ -47,7 +47,7 @@ def test_what_stands_in_the_cited_text_is_not_flagged() -> None:
         assert flagged(answer) == [], answer
 
 
-def test_a_changed_fact_is_flagged_where_its_sentence_is_still_cited() -> None:
+def test_a_changed_fact_is_flagged() -> None:
     assert flagged("The lease of Hall 3 ends on 30 May 2030.") == [("date", "30 May 2030")]
     assert flagged("The yearly rent is EUR 58,000, payable in advance.") == [("amount", "EUR 58,000")]
     assert flagged("The yearly rent is USD 48,000, payable in advance.") == [("amount", "USD 48,000")]
@@ -65,7 +65,7 @@ def test_a_number_of_an_open_question_may_be_repeated_but_not_confirmed() -> Non
     ]
 
 
-def test_what_stands_elsewhere_about_the_same_is_cited_too() -> None:
+def test_a_sentence_about_the_same_elsewhere_is_cited_too() -> None:
     cited, flags = checked(
         "The lease of Hall 3 between Acme Halls Ltd and Jane Miller can end with 90 days written notice."
     )
@@ -75,20 +75,20 @@ def test_what_stands_elsewhere_about_the_same_is_cited_too() -> None:
         assert citation.quote == PAGE[citation.start : citation.end] and f"[{citation.marker}]" in cited.text
 
 
-def test_what_stands_elsewhere_about_something_else_is_flagged_with_its_place() -> None:
+def test_a_number_of_something_else_is_flagged_with_its_place() -> None:
     _, flags = checked(
         "The lease of Hall 3 ends on 31 May 2030 at 5.", passages=[passage(PAGE), passage(OTHER, "dogs.txt", 7)]
     )
-    assert [(flag.text, flag.reason) for flag in flags] == [("5", "stands in dogs.txt, p. 7, not in what is cited")]
+    assert [(flag.text, flag.reason) for flag in flags] == [("5", "in dogs.txt, p. 7, not in what is cited")]
 
 
-def test_a_name_may_stand_anywhere_in_the_document_cited() -> None:
+def test_a_name_may_be_anywhere_in_the_document_cited() -> None:
     assert flagged("Jane Miller pays the yearly rent of EUR 48,000 in advance.") == []
     (flag,) = checked("The lease of Hall 3 ends on 31 May 2030 for Otto Kern.")[1]
     assert flag.kind == "name" and "dogs.txt" in flag.reason
 
 
-def test_the_frame_of_the_words_cited_bears_facts() -> None:
+def test_heading_header_and_document_name_support_facts() -> None:
     framed = [Passage("papers", "acme-report-2019.pdf", 4, None, ("Sales by Region Nord",), "| Net sales | 5,363 |", 0, 21, 1.0,
                       header="| (in millions) | 2018 |")]  # fmt: skip
     assert (
@@ -96,7 +96,7 @@ def test_the_frame_of_the_words_cited_bears_facts() -> None:
     )
 
 
-def test_a_shown_calculation_bears_its_result() -> None:
+def test_a_shown_calculation_supports_its_result() -> None:
     working = Working("48,000 / 12", "4,000 EUR", 4000.0, (Figure("EUR 48,000", "p. 1", 1),))
     answer = "The yearly rent is EUR 48,000, payable in advance, or EUR 4,000 a month."
     assert flagged(answer) == [("amount", "EUR 4,000")]
@@ -107,7 +107,7 @@ def test_the_number_of_a_page_is_no_fact() -> None:
     assert flagged("The lease of Hall 3 ends on 31 May 2030, as page 1 says.") == []
 
 
-def test_a_link_that_the_cited_text_has_stays_and_another_is_made_harmless() -> None:
+def test_a_cited_link_stays_and_another_is_defanged() -> None:
     kept, flags = checked("Late payments can be paid at https://pay.acme.example/hall3 from the due date.")
     assert "https://pay.acme.example/hall3" in kept.text and flags == ()
     cited, flags = checked("Pay interest at https://pay.acme.example.evil.test/hall3, counted from the due date.")

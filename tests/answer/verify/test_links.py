@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.answer.verify.links import commands, harmless, links, stands_in, written_out
+from localrag.answer.verify.links import commands, defang, is_in, links, without_markup
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,9 @@ from localrag.answer.verify.links import commands, harmless, links, stands_in, w
     ],
 )
 def test_links_are_found_and_made_harmless(text: str, shown: str) -> None:
-    (found,) = links(written_out(text))
-    assert harmless(found.text) == shown
-    assert list(links(harmless(found.text))) == []
+    (found,) = links(without_markup(text))
+    assert defang(found.text) == shown
+    assert list(links(defang(found.text))) == []
 
 
 @pytest.mark.parametrize(
@@ -37,16 +37,16 @@ def test_links_are_found_and_made_harmless(text: str, shown: str) -> None:
      "Clause 5: data: none", "and/or", "A. Smith v. B. Jones", "see [3](a) and [4](ii)", "the U.S. dollar"],
 )  # fmt: skip
 def test_plain_words_are_no_links(text: str) -> None:
-    assert list(links(written_out(text))) == [] and written_out(text) == text
+    assert list(links(without_markup(text))) == [] and without_markup(text) == text
 
 
 def test_markdown_and_tags_are_written_out() -> None:
-    assert written_out("![](http://a.test/x)") == "(image: http://a.test/x)"
-    assert written_out("![a](/api?q=1)") == "(image “a”: /api?q=1)"
-    assert written_out("[text](http://a.test)") == "text (http://a.test)"
-    assert written_out('<img src="http://a.test">') == '‹img src="http://a.test"›'
-    assert written_out("<script>x</script>") == "‹script›x‹/script›"
-    assert written_out("a < b and c > d") == "a < b and c > d"
+    assert without_markup("![](http://a.test/x)") == "(image: http://a.test/x)"
+    assert without_markup("![a](/api?q=1)") == "(image “a”: /api?q=1)"
+    assert without_markup("[text](http://a.test)") == "text (http://a.test)"
+    assert without_markup('<img src="http://a.test">') == '‹img src="http://a.test"›'
+    assert without_markup("<script>x</script>") == "‹script›x‹/script›"
+    assert without_markup("a < b and c > d") == "a < b and c > d"
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_plain_words_are_no_commands(text: str) -> None:
     ],
 )
 def test_a_link_stands_there_whole_or_not_at_all(found: str, text: str, there: bool) -> None:
-    assert stands_in(found, text) is there
+    assert is_in(found, text) is there
 
 
 @pytest.mark.parametrize("run", ["a.", "[", "![", "http://", "<a", "\\\\", "a@", "curl -", "```\n", "](", "www."])
 def test_odd_texts_are_read_to_the_end(run: str) -> None:
-    text = written_out(run * 4000)
+    text = without_markup(run * 4000)
     list(links(text))
     list(commands(text))

@@ -197,3 +197,8 @@ def test_true_words_are_found_wherever_they_are_cut() -> None:
         first = dice.randrange(len(words) - 4)
         cut = " ".join(words[first : first + dice.randrange(3, 12)]).strip(".,")
         assert cut in found(cut)
+
+
+def test_a_word_that_begins_like_another_and_ends_alike_breaks_nothing() -> None:
+    text = "The database of proteinprotein interactions holds protein data of many cells."
+    assert found("database of proteinein interactions holds proteinprotein data of many cells", text) in ([], [text[4:-1]])

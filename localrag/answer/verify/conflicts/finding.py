@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from localrag.answer.stages import Pair
-from localrag.answer.verify.citations import LONGEST_QUOTE
+from localrag.answer.verify.citations import MAX_QUOTE
 from localrag.answer.verify.conflicts import amending, relating
 from localrag.answer.verify.conflicts.amending import Spot
 from localrag.answer.verify.conflicts.differing import Difference, difference, same
@@ -237,11 +237,11 @@ def _citation(library: Library, side: _Told, page: Page, citations: list[Citatio
             known.start <= first and last <= known.end
         ):
             return known
-    if end - start > LONGEST_QUOTE:
-        start = max(start, min(first, last - LONGEST_QUOTE // 2) - LONGEST_QUOTE // 2)
+    if end - start > MAX_QUOTE:
+        start = max(start, min(first, last - MAX_QUOTE // 2) - MAX_QUOTE // 2)
         while side.spot.start < start < first and not page.text[start - 1].isspace():
             start += 1
-        end = min(end, start + LONGEST_QUOTE)
+        end = min(end, start + MAX_QUOTE)
         while start < end < side.spot.end and not page.text[end].isspace():
             end -= 1
     where = place(page.number, page.label, (), page.unit, places.spot(page.text, page.anchors, start, end))

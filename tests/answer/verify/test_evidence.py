@@ -1,17 +1,16 @@
-"""Facts are compared by what they are worth, not by how they are written."""
+"""Facts compare by value, in any spelling."""
 
 from __future__ import annotations
 
 import pytest
 
-from localrag.answer.verify import facts
-from localrag.answer.verify.facts import Evidence
+from localrag.answer.verify.fact_checks import Evidence, find_names, find_numbers
 
 
-def unborne(answer: str, evidence: str, spoken: str = "english") -> list[str]:
+def unsupported(answer: str, evidence: str, language: str = "english") -> list[str]:
     there = Evidence(evidence)
-    found = [*facts.numbers(answer, spoken), *facts.names(answer, spoken)]
-    return [fact.text for fact in found if not there.bears(fact, spoken)]
+    found = [*find_numbers(answer, language), *find_names(answer, language)]
+    return [fact.text for fact in found if not there.supports(fact, language)]
 
 
 SAME = [
@@ -36,17 +35,17 @@ OTHER = [
 
 
 @pytest.mark.parametrize(("answer", "evidence"), SAME)
-def test_the_same_in_another_spelling_is_borne(answer: str, evidence: str) -> None:
-    assert unborne(answer, evidence) == []
+def test_the_same_in_another_spelling_is_supported(answer: str, evidence: str) -> None:
+    assert unsupported(answer, evidence) == []
 
 
 @pytest.mark.parametrize(("answer", "evidence"), OTHER)
 def test_something_else_is_not(answer: str, evidence: str) -> None:
-    assert unborne(answer, evidence)
+    assert unsupported(answer, evidence)
 
 
 def test_what_numbers_a_list_or_counts_in_words_is_no_fact() -> None:
-    assert unborne("There are two parties:\n1. the tenant\n2) the landlord\n- 3. the guarantor", "nothing") == []
+    assert unsupported("There are two parties:\n1. the tenant\n2) the landlord\n- 3. the guarantor", "nothing") == []
 
 
 @pytest.mark.parametrize(
@@ -65,17 +64,17 @@ def test_what_numbers_a_list_or_counts_in_words_is_no_fact() -> None:
         ("Yes", "no", []),
     ],
 )
-def test_names_that_stand_nowhere(answer: str, evidence: str, strange: list[str]) -> None:
-    assert unborne(answer, evidence) == strange
+def test_names_without_a_source_are_found(answer: str, evidence: str, strange: list[str]) -> None:
+    assert unsupported(answer, evidence) == strange
 
 
 def test_german_nouns_are_no_names() -> None:
-    assert unborne("Der Mieter zahlt die Kaution an die Verwaltung.", "nichts davon", "german") == []
-    assert unborne("Gezahlt wird an die Firma Anna Schmidt.", "an Anna Weber", "german") != []
+    assert unsupported("Der Mieter zahlt die Kaution an die Verwaltung.", "nichts davon", "german") == []
+    assert unsupported("Gezahlt wird an die Firma Anna Schmidt.", "an Anna Weber", "german") != []
 
 
 @pytest.mark.parametrize(
     "text", ["1" * 5000, "1." * 3000, "1,000" * 2000, "A" * 9000, "Aa " * 4000, "12 " * 4000, "May " * 3000]
 )
 def test_odd_texts_are_read_to_the_end(text: str) -> None:
-    unborne(text, text[:2000])
+    unsupported(text, text[:2000])

@@ -256,15 +256,6 @@ def _check_quotes(answer: str, question: str, passages: Sequence[Passage]) -> tu
     return text + answer[end:], quotes, dropped
 
 
-def true_quotes(answer: str, question: str, passages: Sequence[Passage]) -> tuple[str, int]:
-    """An answer whose quotes all stand in the passages, and how many did not and lost their marks.
-
-    For an answer that is cited in another way than by its own words.
-    """
-    text, _, dropped = _check_quotes(answer, question, passages)
-    return text, dropped
-
-
 def _of_block(line: str) -> str:
     inner = line.strip()
     return inner if not inner or re.search(f"[{_MARKS}]", inner) else f'"{inner}"'
@@ -369,7 +360,8 @@ def _weight(words: frozenset[str], work: _Work) -> float:
     # New words of the claim that no passage has must count against every span, as the rarest there are. What it merely
     # repeats of the question counts less, and not at all where no passage has it.
     echoed = math.fsum(work.weights.get(word, 0.0) for word in words & work.asked)
-    new = math.fsum(work.weights.get(word, work.rarest * (2 if word[0].isdigit() else 1)) for word in words - work.asked)
+    added = words - work.asked
+    new = math.fsum(work.weights.get(word, work.rarest * (2 if word[0].isdigit() else 1)) for word in added)
     return _ECHO * echoed + new
 
 

@@ -199,6 +199,5 @@ def test_true_words_are_found_wherever_they_are_cut() -> None:
         assert cut in found(cut)
 
 
-def test_a_word_that_begins_like_another_and_ends_alike_breaks_nothing() -> None:
-    text = "The database of proteinprotein interactions holds protein data of many cells."
-    assert found("database of proteinein interactions holds proteinprotein data of many cells", text) in ([], [text[4:-1]])
+def test_a_word_that_ends_like_its_own_beginning_breaks_nothing() -> None:
+    assert found("shares a proteinein with the other cells", "It shares a protein with the other cells.") == []

@@ -22,7 +22,7 @@ from localrag.answer import prompts
 from localrag.events import Delta
 from localrag.llm import batching, loading
 from localrag.llm.llama import LlamaGenerator
-from localrag.llm.prompt_cache import PrefixCache
+from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.settings import load_settings
 from localrag.types import Message
 
@@ -53,25 +53,25 @@ def main() -> None:
                     print(f"{length:>7} does not fit the window of {model.window:,} tokens", file=sys.stderr)
                     continue
                 document = _cut(text, length, model)
-                _measure(model, document, PrefixCache(Path(folder), "benchmark", [f"hash of {length}"], 1 << 40))
+                _measure(model, document, DiskPromptCache(Path(folder), "benchmark", [f"hash of {length}"], 1 << 40))
 
 
-def _measure(model: LlamaGenerator, document: str, states: PrefixCache) -> None:
+def _measure(model: LlamaGenerator, document: str, cache: DiskPromptCache) -> None:
     asked = [prompts.documents_prompt(question, [("document.txt", document)]) for question in QUESTIONS]
     list(model.generate([Message("user", "Hello")], max_tokens=2))  # the weights are in memory from here on
     model._free_context()
-    cold, _ = _first_word(model, asked[0], states)
-    memory, _ = _first_word(model, asked[1], states)
+    cold, _ = _first_word(model, asked[0], cache)
+    memory, _ = _first_word(model, asked[1], cache)
     model._free_context()
-    disk, reused = _first_word(model, asked[2], states)
+    disk, reused = _first_word(model, asked[2], cache)
     (prefix,) = model.prefixes(asked[0])
     assert reused == len(prefix.tokens), "the state was not taken"
     began = time.monotonic()
-    state = states.get(prefix)
+    state = cache.get(prefix)
     load = time.monotonic() - began
     assert state is not None
     began = time.monotonic()
-    states.put(batching.Prefix((*prefix.tokens, 0), prefix.cuts, 1), memoryview(state))
+    cache.put(batching.Prefix((*prefix.tokens, 0), prefix.cuts, 1), memoryview(state))
     keep = time.monotonic() - began
     print(
         f"{len(prefix.tokens):>7} {cold:>7.2f} s {memory:>7.2f} s {disk:>7.2f} s "
@@ -80,10 +80,10 @@ def _measure(model: LlamaGenerator, document: str, states: PrefixCache) -> None:
     )
 
 
-def _first_word(model: LlamaGenerator, asked: Sequence[Message], states: PrefixCache) -> tuple[float, int]:
+def _first_word(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCache) -> tuple[float, int]:
     """Seconds until the model wrote something, and tokens that it had not to read."""
     began, first = time.monotonic(), None
-    for event in model.generate(asked, max_tokens=4, states=states):
+    for event in model.generate(asked, max_tokens=4, cache=cache):
         if isinstance(event, Delta) and first is None:
             first = time.monotonic() - began
         last = event

@@ -9,7 +9,7 @@ from fakes import HashingEmbedder, ScriptedGenerator
 
 from localrag.answer.assistant import Assistant
 from localrag.events import Answered, Event, Planned
-from localrag.llm.generation import StateStore
+from localrag.llm import PromptCache
 from localrag.search import retrieval
 from localrag.store.library import Library
 from localrag.types import Answer, Passage
@@ -55,8 +55,8 @@ def search(libraries: Library | Sequence[Library], question: str, **options: obj
 class Keeping(ScriptedGenerator):
     """Keeps a state of each prompt with a stable part, as the real one does."""
 
-    def generate(self, messages: Any, *, states: StateStore | None = None, **options: Any) -> Iterator[Any]:
+    def generate(self, messages: Any, *, cache: PromptCache | None = None, **options: Any) -> Iterator[Any]:
         stable = "".join(part for message in messages for part in message.stable)
-        for prefix in self.prefixes(messages) if states is not None else ():
-            states.put(prefix, memoryview(stable.encode()))
-        yield from super().generate(messages, states=states, **options)
+        for prefix in self.prefixes(messages) if cache is not None else ():
+            cache.put(prefix, memoryview(stable.encode()))
+        yield from super().generate(messages, cache=cache, **options)

@@ -14,8 +14,8 @@ import numpy as np
 from localrag.embeddings import EmbedderIdentity
 from localrag.errors import Cancelled
 from localrag.events import Delta, PromptRead, Reasoning
+from localrag.llm import Completed, PromptCache, Weighed
 from localrag.llm.batching import Prefix
-from localrag.llm.generation import Completed, StateStore, Weighed
 from localrag.types import Message, Usage
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class ScriptedGenerator:
         seed: int = 0,
         grammar: str | None = None,
         stop: Callable[[], bool] | None = None,
-        states: StateStore | None = None,
+        cache: PromptCache | None = None,
         think: int = 0,
     ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
         self.prompts.append(tuple(messages))
@@ -77,12 +77,12 @@ class ScriptedGenerator:
         for word in re.findall(r"\s*\S+", answer)[:max_tokens]:
             if stop is not None and stop():
                 usage = Usage(read, 0, len(thoughts) + len(written))
-                yield Completed("".join(written), usage, "stopped", thought=thought)
+                yield Completed("".join(written), usage, "stopped", reasoning=thought)
                 return
             written.append(word)
             yield Delta(word)
         ended: Literal["end", "length"] = "end" if "".join(written) == answer.rstrip() else "length"
-        yield Completed("".join(written), Usage(read, 0, len(thoughts) + len(written)), ended, thought=thought)
+        yield Completed("".join(written), Usage(read, 0, len(thoughts) + len(written)), ended, reasoning=thought)
 
     def weigh(
         self,
@@ -90,7 +90,7 @@ class ScriptedGenerator:
         options: Sequence[str],
         *,
         stop: Callable[[], bool] | None = None,
-        states: StateStore | None = None,
+        cache: PromptCache | None = None,
     ) -> Iterator[PromptRead | Weighed]:
         self.prompts.append(tuple(messages))
         read = sum(self.count(message.whole) for message in messages)
@@ -100,7 +100,7 @@ class ScriptedGenerator:
         yield Weighed(tuple(float(option == reply) for option in options), Usage(read, 0, 0))
 
     def read(
-        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, states: StateStore | None = None
+        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None
     ) -> Iterator[PromptRead]:
         self.prompts.append(tuple(messages))
         prefixes = self.prefixes(messages)
@@ -109,8 +109,8 @@ class ScriptedGenerator:
         for prefix in prefixes:
             if stop is not None and stop():
                 return
-            if states is not None:
-                states.put(prefix, memoryview(f"state of {len(prefix.tokens)} words".encode()))
+            if cache is not None:
+                cache.put(prefix, memoryview(f"state of {len(prefix.tokens)} words".encode()))
             yield PromptRead(len(prefix.tokens), total)
 
     def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:

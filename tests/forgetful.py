@@ -10,7 +10,7 @@ from typing import Any
 from fakes import ScriptedGenerator
 
 from localrag.events import Delta, PromptRead
-from localrag.llm.generation import Completed
+from localrag.llm import Completed
 from localrag.types import Message, Usage
 
 

@@ -196,9 +196,9 @@ def test_forgetting_a_document_leaves_nothing_of_it(models: Any, folder: Folder,
     library = localrag.open_library("papers", create=True)
     library.ingest(root)
     secret = next(doc for doc in library.documents() if doc.path == "secret.txt")
-    cache = prompt_cache.PrefixCache(library.folder, "model", [secret.sha256], 1 << 20)
+    cache = prompt_cache.DiskPromptCache(library.folder, "model", [secret.sha256], 1 << 20)
     cache.put(READ, memoryview(b"state of the canaryword"))
-    prompt_cache.PrefixCache(library.folder, "model", ["other"], 1 << 20)
+    prompt_cache.DiskPromptCache(library.folder, "model", ["other"], 1 << 20)
     assert library.forget(["secret.txt"]) == ["secret.txt"]
     left = b"".join(path.read_bytes() for path in library.folder.rglob("*") if path.is_file())
     assert b"canaryword" not in left and LEASE.encode() in left
@@ -220,7 +220,7 @@ def test_a_state_kept_of_a_changed_file_goes_at_the_next_ingest(models: Any, fol
     library.ingest(root)
     (document,) = library.documents()
     library.close()
-    cache = prompt_cache.PrefixCache(library.folder, "model", [document.sha256], 1 << 20)
+    cache = prompt_cache.DiskPromptCache(library.folder, "model", [document.sha256], 1 << 20)
     cache.put(READ, memoryview(b"state"))
     library.ingest(root)
     assert cache.get(READ) == b"state"

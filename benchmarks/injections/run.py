@@ -34,8 +34,7 @@ from localrag.evaluation import baselines, datasets
 from localrag.evaluation.datasets import Question, Source
 from localrag.evaluation.runs import Row, Run
 from localrag.events import Answered, Event
-from localrag.llm import loading
-from localrag.llm.generation import Completed, Generator
+from localrag.llm import Completed, Generator, loading
 from localrag.settings import Settings, load_settings
 from localrag.types import Answer, Filter, Message, Mode
 

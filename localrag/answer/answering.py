@@ -21,9 +21,8 @@ from localrag.answer.stages import Draft, Prompt, Query, Route
 from localrag.answer.voting import MAX_WORDS, Ballot, too_long
 from localrag.errors import ModelError
 from localrag.events import Answered, Delta, Event, Notice, Replaced, VoteProgress
-from localrag.llm import calibration
-from localrag.llm.generation import Completed, Weighed
-from localrag.llm.generation import Generator as Model
+from localrag.llm import Completed, Weighed, calibration
+from localrag.llm import Generator as Model
 from localrag.settings import Settings
 from localrag.store import text_analysis
 from localrag.types import Answer, Turn, Usage
@@ -129,7 +128,7 @@ def _weigh(query: Query, prompt: Prompt, model: Model) -> Generator[Event, None,
     """Weigh whether the text holds the answer, behind the prompt, which is read once for this and for the answer."""
     weighed = Weighed((), Usage())
     messages = prompts.check_prompt(prompt.messages)
-    for event in model.weigh(messages, prompts.CHECK_OPTIONS, stop=query.stop, states=prompt.states):
+    for event in model.weigh(messages, prompts.CHECK_OPTIONS, stop=query.stop, cache=prompt.cache):
         if isinstance(event, Weighed):
             weighed = event
         else:
@@ -178,7 +177,7 @@ def _generate(
     thinks = settings.think == "on" or (settings.think == "auto" and intent.needs_reasoning(query.text))
     return model.generate(
         prompt.messages, max_tokens=settings.answer_tokens, temperature=temperature, seed=seed, stop=query.stop,
-        states=prompt.states, think=settings.think_tokens if thinks and model.thinks else 0,
+        cache=prompt.cache, think=settings.think_tokens if thinks and model.thinks else 0,
     )  # fmt: skip
 
 

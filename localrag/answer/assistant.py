@@ -18,10 +18,9 @@ from localrag.answer.planning import BACKGROUND
 from localrag.answer.stages import Pair, Prompt, Query, Route
 from localrag.errors import ModelError, StorageError, UsageError
 from localrag.events import Answered, Delta, Event, Found, Notice, Planned, Surveyed, Warmed
-from localrag.llm import calibration, loading, priority, prompt_cache
-from localrag.llm.generation import Generator as Model
-from localrag.llm.generation import StateStore
-from localrag.llm.prompt_cache import PrefixCache
+from localrag.llm import Generator as Model
+from localrag.llm import PromptCache, calibration, loading, priority, prompt_cache
+from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.search import filters, retrieval
 from localrag.search.retrieval import Searcher
 from localrag.security import audit
@@ -285,7 +284,7 @@ class Assistant:
         return Prompt(
             prompts.documents_prompt(query.text, [(unit.name, unit.text) for unit in units], fitted.history),
             [passage for unit in units for passage in unit.passages],
-            self._states([unit.pair for unit in units], part),
+            self._cache([unit.pair for unit in units], part),
             context=answering.window_use(model, tokens, fitted.history, query),
             looked_at=context.whole_read(units, query.documents, query.only)
             + context.history_read(fitted.shortened, fitted.left_out),
@@ -307,7 +306,7 @@ class Assistant:
         from localrag.answer.survey.survey import Tools
 
         budget = answering.budget(self._model(), self._settings, query, self._settings.prompt_tokens)
-        return Tools(self._model(), self._searcher.find, self._states, self._cached_tokens, self._settings, budget)
+        return Tools(self._model(), self._searcher.find, self._cache, self._cached_tokens, self._settings, budget)
 
     # --- models, libraries and the prompt cache -------------------------------------------------------------
 
@@ -346,14 +345,14 @@ class Assistant:
             self.close()
         self._searcher.configure(settings)
 
-    def _states(self, documents: Sequence[Pair], part: str = "") -> StateStore | None:
+    def _cache(self, documents: Sequence[Pair], part: str = "") -> PromptCache | None:
         """Return the prompt cache of these documents, or of a part of them."""
         if len({library.name for library, _ in documents}) > 1:
             # It would lie in one of the libraries, and outlive what is deleted from another.
             return None
         hashes = [document.sha256 for _, document in documents]
         identity = loading.generator_identity(self._settings)
-        return PrefixCache(documents[0][0].folder, identity, hashes, self._settings.cache_bytes, part=part)
+        return DiskPromptCache(documents[0][0].folder, identity, hashes, self._settings.cache_bytes, part=part)
 
     def _cached_tokens(self, documents: Sequence[Pair]) -> int:
         """Return the tokens in the prompt cache of exactly these documents, or 0."""
@@ -456,7 +455,7 @@ class Assistant:
             if _tokens(units, model) <= answering.budget(model, self._settings, query, model.window):
                 messages = prompts.documents_prompt("", [(unit.name, unit.text) for unit in units])
                 part = context.pages_named(query.only)
-                list(model.read(messages, stop=query.stop, states=self._states([unit.pair for unit in units], part)))
+                list(model.read(messages, stop=query.stop, cache=self._cache([unit.pair for unit in units], part)))
 
 
 def _units(query: Query, route: Route) -> list[Unit]:

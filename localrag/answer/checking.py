@@ -47,7 +47,7 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
         passages=tuple(context.cited_only(passages, cited.citations) if whole else passages),
         tokens=done.usage, stopped=done.ended != "end", context=prompt.context,
         looked_at="" if stopped else prompt.looked_at, split=draft.split, confidence=draft.confidence,
-        reasoning=done.thought,
+        reasoning=done.reasoning,
     )  # fmt: skip
 
 

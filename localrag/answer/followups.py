@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from localrag.answer import prompts
 from localrag.events import Delta
-from localrag.llm.generation import Completed, Generator
+from localrag.llm import Completed, Generator
 from localrag.store.text_analysis import COMMON
 from localrag.types import Turn, Usage
 

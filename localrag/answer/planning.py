@@ -18,7 +18,7 @@ from localrag.answer import context, followups, intent, prompts
 from localrag.answer.intent import Intent, Kind
 from localrag.answer.stages import Pair, Query, Route
 from localrag.errors import EmbedderMismatch, ModelError, NotFoundError, UsageError
-from localrag.llm.generation import Generator, Weighed
+from localrag.llm import Generator, Weighed
 from localrag.search import document_matching, filters
 from localrag.search.document_matching import Pointed
 from localrag.types import Cost, Document, Mode, Passage, Plan, PlanKind, Seconds, Usage

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from localrag.llm.generation import Completed, StateStore
+from localrag.llm import Completed, PromptCache
 from localrag.store.library import Library
 from localrag.types import Document, Filter, Message, Mode, NotRead, Passage, Plan, Seconds, Split, Turn, Usage
 
@@ -64,13 +64,13 @@ class Route:
 class Prompt:
     """A prompt and the passages in it.
 
-    `states` is the prompt cache of its documents, `context` its tokens by part, `looked_at` the share of the documents
+    `cache` is the prompt cache of its documents, `context` its tokens by part, `looked_at` the share of the documents
     that it holds, as a sentence.
     """
 
     messages: Sequence[Message]
     passages: Sequence[Passage]
-    states: StateStore | None = None
+    cache: PromptCache | None = None
     context: Mapping[str, int] = field(default_factory=dict)
     looked_at: str = ""
 

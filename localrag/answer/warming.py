@@ -15,10 +15,10 @@ from localrag.answer import prompts
 from localrag.answer.context import Unit
 from localrag.answer.survey import sections
 from localrag.events import Piece, Warmed
+from localrag.llm import Generator as Model
 from localrag.llm import calibration, loading, priority
-from localrag.llm.generation import Generator as Model
 from localrag.llm.priority import Rank
-from localrag.llm.prompt_cache import PrefixCache, bound
+from localrag.llm.prompt_cache import DiskPromptCache, bound
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import EVERYTHING, Document
@@ -128,8 +128,8 @@ def _warm(
     library: Library, unit: Unit, piece: Piece, number: int, total: int, model: Model, settings: Settings,
     stop: Callable[[], bool], rank: Rank,
 ) -> Iterator[Warmed]:  # fmt: skip
-    states = _states(library, unit, settings)
-    if not states.has_room(piece.tokens * model.bytes_per_token):
+    cache = _cache(library, unit, settings)
+    if not cache.has_room(piece.tokens * model.bytes_per_token):
         yield Warmed(piece, number, total, 0, "no room")
         return
     messages = prompts.documents_prompt("", [(unit.name, unit.text)])
@@ -139,7 +139,7 @@ def _warm(
             yield Warmed(piece, number, total, done, "waiting")
             priority.give_way(settings.questions_dir, stop, rank)
         urgent = priority.watch(settings.questions_dir, rank)
-        for event in model.read(messages, stop=lambda urgent=urgent: stop() or urgent(), states=states):  # type: ignore[misc]
+        for event in model.read(messages, stop=lambda urgent=urgent: stop() or urgent(), cache=cache):  # type: ignore[misc]
             done = event.done
             yield Warmed(piece, number, total, done, "kept" if done >= event.total else "reading")
 
@@ -153,13 +153,13 @@ def _piece(library: Library, unit: Unit, model: Model, settings: Settings) -> Pi
     prefix = model.prefixes(prompts.documents_prompt("", [(unit.name, unit.text)]))[-1]
     tokens = len(prefix.tokens)
     why_not = "" if tokens < model.window else f"it has {tokens:,} tokens, and the model's window {model.window:,}"
-    kept = _states(library, unit, settings).has(prefix)
+    kept = _cache(library, unit, settings).has(prefix)
     return Piece(unit.pair[1], unit.name, unit.section, tokens, kept, why_not)
 
 
-def _states(library: Library, unit: Unit, settings: Settings) -> PrefixCache:
+def _cache(library: Library, unit: Unit, settings: Settings) -> DiskPromptCache:
     identity = loading.generator_identity(settings)
-    return PrefixCache(
+    return DiskPromptCache(
         library.folder, identity, [unit.pair[1].sha256], settings.cache_bytes,
         part=unit.name if unit.section else "", keep_others=True,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from localrag.settings import Settings, load_settings
 if TYPE_CHECKING:
     from localrag.evaluation.calibration_run import Scope, Step
     from localrag.evaluation.needles import Filler
-    from localrag.llm.generation import Generator
+    from localrag.llm import Generator
     from localrag.models.store import InstalledModel
 
 _MINUTES = 10

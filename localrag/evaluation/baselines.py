@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from localrag.answer import prompts
 from localrag.evaluation import metrics
 from localrag.events import Answered, Delta, Event, Found
-from localrag.llm.generation import Completed, Generator
+from localrag.llm import Completed, Generator
 from localrag.settings import Settings
 from localrag.types import Answer, Message, Mode, Passage, Plan, Seconds, Usage
 

@@ -21,9 +21,8 @@ from localrag.evaluation.effective_length import Effective, Tally, effective, in
 from localrag.evaluation.needles import Filler, NeedleQuestion
 from localrag.evaluation.runs import Row, Run
 from localrag.events import PromptRead
-from localrag.llm import calibration
+from localrag.llm import Completed, Generator, Weighed, calibration
 from localrag.llm.calibration import Calibration
-from localrag.llm.generation import Completed, Generator, Weighed
 from localrag.types import Message
 
 _NAME = "papers.txt"

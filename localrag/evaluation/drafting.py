@@ -19,7 +19,7 @@ from localrag.answer import prompts
 from localrag.answer.verify.locate import locate
 from localrag.errors import UsageError
 from localrag.evaluation import metrics
-from localrag.llm.generation import Completed, Generator
+from localrag.llm import Completed, Generator
 from localrag.security import storage
 from localrag.store.library import Library, StoredChunk
 from localrag.store.sentences import sentences

@@ -30,7 +30,7 @@ from localrag.evaluation import metrics
 from localrag.evaluation.baselines import declines
 from localrag.evaluation.datasets import Question
 from localrag.evaluation.runs import Row, Run
-from localrag.llm.generation import Generator, Weighed
+from localrag.llm import Generator, Weighed
 from localrag.quantities import (
     QUANTITY,
     Quantity,

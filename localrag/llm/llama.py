@@ -17,13 +17,10 @@ from typing import Any
 
 from localrag.errors import ModelError, SettingsError
 from localrag.events import Delta, PromptRead, Reasoning
-from localrag.llm import batching, decoding
+from localrag.llm import Completed, PromptCache, Weighed, batching, decoding
 from localrag.llm.batching import Prefix, Prompt
-from localrag.llm.decoding import Decoding
-from localrag.llm.generation import Completed, StateStore, Weighed
-from localrag.llm.llama_context import LlamaContext, Running, bytes_per_token, check_memory
-from localrag.llm.llama_model import LlamaModel
-from localrag.llm.sampling import sampler
+from localrag.llm.decoding import Decoding, sampler
+from localrag.llm.llama_model import LlamaContext, LlamaModel, Running, bytes_per_token, check_memory
 from localrag.models import machine
 from localrag.types import FlashAttention, KvType, Message, Usage, Weights
 
@@ -148,7 +145,7 @@ class LlamaGenerator:
         seed: int = 0,
         grammar: str | None = None,
         stop: Callable[[], bool] | None = None,
-        states: StateStore | None = None,
+        cache: PromptCache | None = None,
         think: int = 0,
     ) -> Iterator[PromptRead | Reasoning | Delta | Completed]:
         began = time.monotonic()
@@ -162,8 +159,8 @@ class LlamaGenerator:
         context = self._with_room(prompt, max_tokens + think + end)
         scores = self._back_to_end(context, prompt)
         if scores is None:
-            reused = self._rewind(context, prompt, states, stop)
-            yield from self._read(context, prompt, reused, stop, states)
+            reused = self._rewind(context, prompt, cache, stop)
+            yield from self._read(context, prompt, reused, stop, cache)
         else:
             reused = len(prompt)
             yield PromptRead(reused, reused)
@@ -189,13 +186,13 @@ class LlamaGenerator:
         options: Sequence[str],
         *,
         stop: Callable[[], bool] | None = None,
-        states: StateStore | None = None,
+        cache: PromptCache | None = None,
     ) -> Iterator[PromptRead | Weighed]:
         began = time.monotonic()
         prompt = self._model.encode(messages)
         context = self._with_room(prompt, _ROOM)
-        reused = self._rewind(context, prompt, states, stop)
-        yield from self._read(context, prompt, reused, stop, states)
+        reused = self._rewind(context, prompt, cache, stop)
+        yield from self._read(context, prompt, reused, stop, cache)
         usage = Usage(len(context.tokens), reused, 0)
         if len(context.tokens) < len(prompt):
             yield Weighed((), usage, time.monotonic() - began)
@@ -206,7 +203,7 @@ class LlamaGenerator:
         yield Weighed(tuple(value / sum(odds) for value in odds), usage, time.monotonic() - began)
 
     def read(
-        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, states: StateStore | None = None
+        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None
     ) -> Iterator[PromptRead]:
         prefixes = self.prefixes(messages)
         if not prefixes:
@@ -214,9 +211,9 @@ class LlamaGenerator:
         last = prefixes[-1]
         prompt = Prompt(last.tokens, last.cuts, tuple(len(prefix.tokens) for prefix in prefixes))
         context = self._with_room(prompt, _ROOM)
-        reused = self._rewind(context, prompt, states, stop, whole=True)
+        reused = self._rewind(context, prompt, cache, stop, whole=True)
         try:
-            yield from self._read(context, prompt, reused, stop, states)
+            yield from self._read(context, prompt, reused, stop, cache)
         finally:
             self._half_read = len(context.tokens) < len(prompt)
 
@@ -240,7 +237,7 @@ class LlamaGenerator:
         return self._context
 
     def _rewind(
-        self, context: LlamaContext, prompt: Prompt, states: StateStore | None, stop: Callable[[], bool] | None, *,
+        self, context: LlamaContext, prompt: Prompt, cache: PromptCache | None, stop: Callable[[], bool] | None, *,
         whole: bool = False,
     ) -> int:  # fmt: skip
         """Go back to the last cut that the prompt shares with what was read, or to a kept state; returns tokens reused.
@@ -254,10 +251,10 @@ class LlamaGenerator:
         if self._model.forgets and kept < len(context.tokens):
             kept = 0
         kept = self._taken_up(context, prompt, kept)
-        for prefix in reversed(prompt.prefixes()) if states is not None else ():
+        for prefix in reversed(prompt.prefixes()) if cache is not None else ():
             if len(prefix.tokens) <= kept or (stop is not None and stop()):
                 break
-            state = states.get(prefix, stop) if states is not None else None
+            state = cache.get(prefix, stop) if cache is not None else None
             if state is not None:
                 if context.restore(state, prefix.tokens, prefix.cuts):
                     return len(prefix.tokens)
@@ -296,19 +293,19 @@ class LlamaGenerator:
 
     def _read(
         self, context: LlamaContext, prompt: Prompt, done: int, stop: Callable[[], bool] | None,
-        states: StateStore | None,
+        cache: PromptCache | None,
     ) -> Iterator[PromptRead]:  # fmt: skip
         """Read the prompt from `done` on; where it is stopped, the context holds less than the prompt."""
         yield PromptRead(done, len(prompt))
         prefixes = {len(prefix.tokens): prefix for prefix in prompt.prefixes()}
-        _keep(context, prefixes.get(done), states, stop)
+        _keep(context, prefixes.get(done), cache, stop)
         for end in prompt.cuts:
             if end <= done:
                 continue
             if not context.decode(prompt.tokens[done:end], stop):
                 return
             done = end
-            _keep(context, prefixes.get(done), states, stop)
+            _keep(context, prefixes.get(done), cache, stop)
             yield PromptRead(done, len(prompt))
 
     # --- the end --------------------------------------------------------------------------------------------
@@ -327,8 +324,8 @@ class LlamaGenerator:
 
 
 def _keep(
-    context: LlamaContext, prefix: Prefix | None, states: StateStore | None, stop: Callable[[], bool] | None
+    context: LlamaContext, prefix: Prefix | None, cache: PromptCache | None, stop: Callable[[], bool] | None
 ) -> None:
     """Keep the state at the end of a stable part, unless it is kept already."""
-    if prefix is not None and states is not None and not states.has(prefix):
-        states.put(prefix, context.state(), stop)
+    if prefix is not None and cache is not None and not cache.has(prefix):
+        cache.put(prefix, context.state(), stop)

@@ -12,7 +12,7 @@ from localrag.models.store import ModelStore
 from localrag.settings import MODEL_SETTINGS, Settings
 
 if TYPE_CHECKING:
-    from localrag.llm.generation import Generator
+    from localrag.llm import Generator
 
 
 def load_generator(settings: Settings) -> Generator:

@@ -36,8 +36,8 @@ class _Stopped(Exception):
     """Somebody waits: what is half read or half written is of no use."""
 
 
-class PrefixCache:
-    """The kept states of one library for one model; a `generation.StateStore`.
+class DiskPromptCache:
+    """The kept states of one library for one model; a `generation.PromptCache`.
 
     Args:
         folder: the library's folder.
@@ -140,7 +140,7 @@ def bound(folder: Path, limit: int) -> int:
 def warm(folder: Path, identity: str) -> dict[tuple[str, ...], int]:
     """Which documents this model has kept whole: their content hashes, in the order read, and the tokens of all.
 
-    Looks only at the openings of the files. Whether a state fits a prompt to the letter is for `PrefixCache.has`.
+    Looks only at the openings of the files. Whether a state fits a prompt to the letter is for `DiskPromptCache.has`.
     """
     found: dict[tuple[str, ...], int] = {}
     for path in _files(folder / FOLDER):

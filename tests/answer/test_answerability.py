@@ -10,7 +10,7 @@ from fakes import ScriptedGenerator
 
 from localrag.answer.answering import answerability
 from localrag.answer.assistant import Assistant
-from localrag.llm.generation import Weighed
+from localrag.llm import Weighed
 from localrag.settings import Settings
 
 

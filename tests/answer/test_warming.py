@@ -16,8 +16,7 @@ from localrag.answer import warming
 from localrag.answer.assistant import Assistant
 from localrag.cli.app import localrag
 from localrag.events import PromptRead, Warmed
-from localrag.llm import priority, prompt_cache
-from localrag.llm.generation import StateStore
+from localrag.llm import PromptCache, priority, prompt_cache
 from localrag.llm.priority import Rank
 from localrag.settings import Settings
 from localrag.store.writer import Editor
@@ -85,7 +84,7 @@ class Slow(ScriptedGenerator):
     during: Callable[[int], None] = staticmethod(lambda step: None)
 
     def read(
-        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, states: StateStore | None = None
+        self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None
     ) -> Iterator[PromptRead]:
         total = len(self.prefixes(messages)[-1].tokens)
         for step in range(self.read_so_far, 10):
@@ -95,7 +94,7 @@ class Slow(ScriptedGenerator):
             self.read_so_far = step + 1
             yield PromptRead(total * self.read_so_far // 10, total)
         self.read_so_far = 0
-        yield from super().read(messages, stop=stop, states=states)
+        yield from super().read(messages, stop=stop, cache=cache)
 
 
 def test_it_waits_for_a_question_and_goes_on_where_it_was(shelf: Shelf, settings: Settings, models: Any) -> None:

@@ -13,7 +13,7 @@ from localrag.errors import NotFoundError, UsageError
 from localrag.evaluation import judge
 from localrag.evaluation.judge import GRADES, ByModel, Given
 from localrag.evaluation.runs import Run
-from localrag.llm.generation import Weighed
+from localrag.llm import Weighed
 from localrag.types import Message, Usage
 
 RENT = Given("1", "What is the rent?", "EUR 2,450", "It is EUR 2,450 [1].")

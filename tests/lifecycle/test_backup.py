@@ -23,7 +23,7 @@ from localrag.errors import (
 )
 from localrag.lifecycle import backup, encrypt, restore
 from localrag.llm.batching import Prefix
-from localrag.llm.prompt_cache import PrefixCache
+from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
@@ -76,7 +76,7 @@ def library(shelf: Callable[..., Editor], settings: Settings) -> Path:
     audit.keep_words(
         file, audit.record(file, "ask", "contracts", question="How much?", answer="4,100"), "How much?", "4,100"
     )
-    PrefixCache(made.folder, "scripted", ["hash of lease.pdf"], 1 << 20).put(
+    DiskPromptCache(made.folder, "scripted", ["hash of lease.pdf"], 1 << 20).put(
         Prefix((1,), (1,), 1), memoryview(b"state")
     )
     return made.folder

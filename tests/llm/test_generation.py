@@ -5,7 +5,7 @@ from __future__ import annotations
 from fakes import ScriptedGenerator
 
 from localrag.events import Delta, PromptRead
-from localrag.llm.generation import Completed, Weighed
+from localrag.llm import Completed, Weighed
 from localrag.types import Message
 
 ASKED = [Message("system", "Rules."), Message("user", "When does the lease end?")]

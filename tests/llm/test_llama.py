@@ -15,10 +15,10 @@ from localrag.answer.prompts import check_prompt, documents_prompt
 from localrag.answer.survey.leaf import LEAF_GRAMMAR
 from localrag.errors import ModelError
 from localrag.events import Delta, PromptRead
+from localrag.llm import Completed, Weighed
 from localrag.llm.batching import Prefix
-from localrag.llm.generation import Completed, Weighed
 from localrag.llm.llama import LlamaGenerator
-from localrag.llm.prompt_cache import PrefixCache
+from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.models import machine
 from localrag.models.store import ModelStore
 from localrag.settings import load_settings
@@ -112,20 +112,20 @@ def test_the_same_question_gives_the_same_answer_cold_warm_and_kept(model: Llama
     assert warm.text == cold["first"].text and warm.usage.reused >= model.count(TEXT)
     assert run(model, second).text == cold["second"].text
 
-    states = PrefixCache(tmp_path, "smollm2", ["hash"], 1 << 30)
+    cache = DiskPromptCache(tmp_path, "smollm2", ["hash"], 1 << 30)
     model._free_context()
-    assert run(model, first, states=states).text == cold["first"].text
+    assert run(model, first, cache=cache).text == cold["first"].text
     assert list(tmp_path.rglob("*.state"))
     for name, asked in (("first", first), ("second", second)):
         model._free_context()
-        kept = run(model, asked, states=states)
+        kept = run(model, asked, cache=cache)
         assert kept.text == cold[name].text
         assert kept.usage.prompt > kept.usage.reused >= model.count(TEXT)
 
     (file,) = tmp_path.rglob("*.state")
     file.write_bytes(file.read_bytes()[:-1000])
     model._free_context()
-    damaged = run(model, first, states=states)
+    damaged = run(model, first, cache=cache)
     assert damaged.text == cold["first"].text and damaged.usage.reused == 0
 
 
@@ -165,13 +165,13 @@ def test_what_comes_next_is_the_same_to_the_last_bit_however_the_document_came_t
     assert 0 < read_by(model)[-1] < len(model._model.encode(asked))
     assert cold == shares(model, asked)  # stopped half way, and gone on
 
-    states = PrefixCache(tmp_path, "smollm2", ["hash"], 1 << 30)
+    cache = DiskPromptCache(tmp_path, "smollm2", ["hash"], 1 << 30)
     model._free_context()
-    assert cold == shares(model, asked, states=states)  # written
+    assert cold == shares(model, asked, cache=cache)  # written
     model._free_context()
-    assert cold == shares(model, asked, states=states)  # and read again
-    run(model, asked, states=states)
-    assert cold == shares(model, asked, states=states)
+    assert cold == shares(model, asked, cache=cache)  # and read again
+    run(model, asked, cache=cache)
+    assert cold == shares(model, asked, cache=cache)
 
 
 def test_the_check_and_the_answer_share_all_but_the_end(model: LlamaGenerator) -> None:
@@ -186,40 +186,40 @@ def test_the_check_and_the_answer_share_all_but_the_end(model: LlamaGenerator) -
 
 def test_what_was_read_of_one_document_serves_it_with_another_behind_it(model: LlamaGenerator, tmp_path: Path) -> None:
     alone, other = ("a.txt", TEXT), ("b.txt", "The gate is opened by Ms Orlo at seven. " * 9)
-    states = PrefixCache(tmp_path, "smollm2", ["a", "b"], 1 << 30)
-    run(model, documents_prompt("What is the fee of Hall 3?", [alone]), states=states)
+    cache = DiskPromptCache(tmp_path, "smollm2", ["a", "b"], 1 << 30)
+    run(model, documents_prompt("What is the fee of Hall 3?", [alone]), cache=cache)
     both = documents_prompt("Who opens the gate?", [alone, other])
     model._free_context()
     cold = run(model, both)
     model._free_context()
-    kept = run(model, both, states=states)
+    kept = run(model, both, cache=cache)
     assert kept.text == cold.text and kept.usage.reused >= model.count(TEXT)
     assert len(list(tmp_path.rglob("*.state"))) == 2
     model._free_context()
-    assert run(model, both, states=states).usage.reused > kept.usage.reused
+    assert run(model, both, cache=cache).usage.reused > kept.usage.reused
 
 
 def test_a_document_is_read_ahead_and_its_state_is_that_of_a_question(model: LlamaGenerator, tmp_path: Path) -> None:
     asked = messages(text=TEXT * 5)
     cold = run(model, asked)
-    states = PrefixCache(tmp_path, "smollm2", ["hash"], 1 << 30)
+    cache = DiskPromptCache(tmp_path, "smollm2", ["hash"], 1 << 30)
     model._free_context()
     (prefix,) = model.prefixes(asked)
-    seen = list(model.read(asked, stop=lambda: len(read_by(model)) > 1, states=states))
-    assert 0 < seen[-1].done < seen[-1].total == len(prefix.tokens) and not states.has(prefix)
-    seen = list(model.read(asked, states=states))  # goes on from there
-    assert seen[0].done > 0 and seen[-1].done == seen[-1].total and states.has(prefix)
-    assert next(iter(model.read(asked, states=states))).done == len(prefix.tokens)
+    seen = list(model.read(asked, stop=lambda: len(read_by(model)) > 1, cache=cache))
+    assert 0 < seen[-1].done < seen[-1].total == len(prefix.tokens) and not cache.has(prefix)
+    seen = list(model.read(asked, cache=cache))  # goes on from there
+    assert seen[0].done > 0 and seen[-1].done == seen[-1].total and cache.has(prefix)
+    assert next(iter(model.read(asked, cache=cache))).done == len(prefix.tokens)
     model._free_context()
-    warm = run(model, asked, states=states)
+    warm = run(model, asked, cache=cache)
     assert warm.text == cold.text and warm.usage.reused == len(prefix.tokens)
 
 
 def test_what_is_in_the_memory_and_not_on_the_disk_is_kept_too(model: LlamaGenerator, tmp_path: Path) -> None:
-    states = PrefixCache(tmp_path, "smollm2", ["hash"], 1 << 30)
+    cache = DiskPromptCache(tmp_path, "smollm2", ["hash"], 1 << 30)
     list(model.read(messages()))
-    list(model.read(messages(), states=states))
-    assert states.has(model.prefixes(messages())[0])
+    list(model.read(messages(), cache=cache))
+    assert cache.has(model.prefixes(messages())[0])
 
 
 def shares(model: LlamaGenerator, asked: Sequence[Message], **options: object) -> tuple[float, ...]:
@@ -241,7 +241,7 @@ def test_a_state_of_something_else_is_not_taken(model: LlamaGenerator) -> None:
 
     cold = run(model, messages())
     model._free_context()
-    assert run(model, messages(), states=Foreign()).text == cold.text
+    assert run(model, messages(), cache=Foreign()).text == cold.text
 
 
 def test_sampling_follows_its_seed(model: LlamaGenerator) -> None:

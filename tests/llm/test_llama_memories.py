@@ -15,11 +15,10 @@ import pytest
 import tiny_llamas
 
 from localrag.events import PromptRead
-from localrag.llm import llama
-from localrag.llm.generation import Completed, Weighed
+from localrag.llm import Completed, Weighed, llama
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.llama_model import LlamaModel
-from localrag.llm.prompt_cache import PrefixCache
+from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.types import Message
 
 REAL = os.environ.get("LOCALRAG_TEST_SWA_MODEL")  # read before the tests get an environment of their own
@@ -40,14 +39,14 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     generator.close()
 
 
-def weigh(model: LlamaGenerator, asked: Sequence[Message], states: PrefixCache | None = None) -> Weighed:
-    last = list(model.weigh(asked, ["a", "b", "c"], states=states))[-1]
+def weigh(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCache | None = None) -> Weighed:
+    last = list(model.weigh(asked, ["a", "b", "c"], cache=cache))[-1]
     assert isinstance(last, Weighed) and len(last.shares) == 3
     return last
 
 
-def write(model: LlamaGenerator, asked: Sequence[Message], states: PrefixCache | None = None) -> Completed:
-    last = list(model.generate(asked, max_tokens=24, states=states))[-1]
+def write(model: LlamaGenerator, asked: Sequence[Message], cache: DiskPromptCache | None = None) -> Completed:
+    last = list(model.generate(asked, max_tokens=24, cache=cache))[-1]
     assert isinstance(last, Completed)
     return last
 
@@ -65,14 +64,14 @@ def test_cold_from_memory_and_from_disk_they_write_the_same(model: LlamaGenerato
         model._free_context()
         cold[question[-1].text] = write(model, question).text, weigh(model, question).shares
     assert len({*cold.values()}) == 2  # the noise depends on the question
-    states = PrefixCache(tmp_path, model.model, ["hash"], 1 << 30)
+    cache = DiskPromptCache(tmp_path, model.model, ["hash"], 1 << 30)
     model._free_context()
-    write(model, asked, states)
+    write(model, asked, cache)
     for question in (other, asked, other):
-        assert write(model, question, states).text == cold[question[-1].text][0]
-        assert weigh(model, question, states).shares == cold[question[-1].text][1]
+        assert write(model, question, cache).text == cold[question[-1].text][0]
+        assert weigh(model, question, cache).shares == cold[question[-1].text][1]
         model._free_context()
-        kept = write(model, question, states)
+        kept = write(model, question, cache)
         assert kept.text == cold[question[-1].text][0] and kept.usage.reused >= len(TEXT.split())
 
 
@@ -105,14 +104,14 @@ def test_after_a_stop_and_in_a_larger_window_they_write_the_same(model: LlamaGen
 
 
 def test_one_document_serves_with_another_behind_it(model: LlamaGenerator, tmp_path: Path) -> None:
-    states = PrefixCache(tmp_path, model.model, ["a", "b"], 1 << 30)
+    cache = DiskPromptCache(tmp_path, model.model, ["a", "b"], 1 << 30)
     both = messages("And now?", TEXT, "The gate is opened by Ms Orlo. ")
     model._free_context()
     cold = write(model, both).text
     model._free_context()
-    write(model, messages(), states)
+    write(model, messages(), cache)
     model._free_context()
-    kept = write(model, both, states)
+    kept = write(model, both, cache)
     assert kept.text == cold and kept.usage.reused > 0
 
 

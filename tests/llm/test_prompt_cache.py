@@ -12,7 +12,7 @@ import pytest
 
 from localrag.errors import StorageError
 from localrag.llm.batching import Prefix
-from localrag.llm.prompt_cache import FOLDER, PrefixCache, bound, drop_missing, warm
+from localrag.llm.prompt_cache import FOLDER, DiskPromptCache, bound, drop_missing, warm
 from localrag.security import storage
 
 STATE = memoryview(bytes(range(256)) * 40)
@@ -27,8 +27,8 @@ TOKENS = prefix(1, 22, 333)
 
 def cache(
     folder: Path, identity: str = "model", documents: tuple[str, ...] = ("h1",), limit: int = 1 << 20
-) -> PrefixCache:
-    return PrefixCache(folder, identity, documents, limit)
+) -> DiskPromptCache:
+    return DiskPromptCache(folder, identity, documents, limit)
 
 
 def files(folder: Path) -> list[Path]:
@@ -173,7 +173,7 @@ def test_what_is_warm_is_told_by_documents_in_their_order(tmp_path: Path) -> Non
 
 
 def test_a_section_that_is_kept_is_not_its_document(tmp_path: Path) -> None:
-    PrefixCache(tmp_path, "model", ["h1"], 1 << 20, part="Chapter 2").put(TOKENS, STATE)
+    DiskPromptCache(tmp_path, "model", ["h1"], 1 << 20, part="Chapter 2").put(TOKENS, STATE)
     assert warm(tmp_path, "model") == {}
     assert cache(tmp_path).get(TOKENS) == STATE  # the same tokens are the same state
 
@@ -188,7 +188,7 @@ def test_a_damaged_state_is_not_told_to_be_warm(tmp_path: Path) -> None:
 def test_reading_ahead_pushes_out_nothing(tmp_path: Path) -> None:
     limit = 2 * len(STATE) + 1000
     cache(tmp_path, limit=limit).put(TOKENS, STATE)
-    ahead = PrefixCache(tmp_path, "model", ["h2"], limit, keep_others=True)
+    ahead = DiskPromptCache(tmp_path, "model", ["h2"], limit, keep_others=True)
     assert ahead.has_room(len(STATE))
     ahead.put(prefix(4), STATE)
     assert not ahead.has_room(len(STATE))

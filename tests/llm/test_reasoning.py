@@ -9,8 +9,8 @@ import pytest
 import tiny_llamas
 
 from localrag.events import Delta, Reasoning
+from localrag.llm import Completed, Weighed
 from localrag.llm.chat_template import ChatTemplate
-from localrag.llm.generation import Completed, Weighed
 from localrag.llm.llama import LlamaGenerator
 from localrag.llm.reasoning import Parting, tags_of
 from localrag.models.store import ModelStore
@@ -200,7 +200,7 @@ def run(model: LlamaGenerator, **options: object) -> tuple[str, str, Completed]:
     assert isinstance(last, Completed)
     thought = "".join(event.text for event in events if isinstance(event, Reasoning))
     answer = "".join(event.text for event in events if isinstance(event, Delta))
-    assert thought.strip() == last.thought and answer == last.text
+    assert thought.strip() == last.reasoning and answer == last.text
     return thought, answer, last
 
 

@@ -17,10 +17,9 @@ from localrag import api
 from localrag.answer.assistant import Assistant
 from localrag.errors import LocalragError, NotFoundError
 from localrag.lifecycle import encrypt
-from localrag.llm import prompt_cache
+from localrag.llm import PromptCache, prompt_cache
 from localrag.llm.batching import Prefix
-from localrag.llm.generation import StateStore
-from localrag.llm.prompt_cache import PrefixCache
+from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.search import retrieval
 from localrag.security import audit
 from localrag.security.encryption import keyring as keyrings
@@ -50,11 +49,11 @@ QUESTIONS = (
 class Recorded(ScriptedGenerator):
     """Keeps where the states of what it was given to read would lie."""
 
-    stores: list[StateStore] = field(default_factory=list)
+    stores: list[PromptCache] = field(default_factory=list)
 
     def generate(self, messages: Any, **how: Any) -> Any:
-        if how.get("states") is not None:
-            self.stores.append(how["states"])
+        if how.get("cache") is not None:
+            self.stores.append(how["cache"])
         return super().generate(messages, **how)
 
 
@@ -134,12 +133,12 @@ def test_what_was_read_of_a_document_in_one_library_is_not_taken_for_another(
 ) -> None:
     assistant, model = asked
     answered(assistant, "What does the report say of the tariff?", "north", mode="read", documents=["shared.txt"])
-    folders = {store._folder for store in model.stores if isinstance(store, PrefixCache)}
+    folders = {store._folder for store in model.stores if isinstance(store, DiskPromptCache)}
     assert folders == {settings.library_dir("north") / prompt_cache.FOLDER}
     prefix, north, south = Prefix((1, 2), (2,), 1), *map(settings.library_dir, ("north", "south"))
-    PrefixCache(north, "scripted", ["hash of shared.txt"], 1 << 20).put(prefix, memoryview(b"state"))
+    DiskPromptCache(north, "scripted", ["hash of shared.txt"], 1 << 20).put(prefix, memoryview(b"state"))
     assert prompt_cache.kept(north, "scripted") and not prompt_cache.kept(south, "scripted")
-    assert not PrefixCache(south, "scripted", ["hash of shared.txt"], 1 << 20).has(prefix)
+    assert not DiskPromptCache(south, "scripted", ["hash of shared.txt"], 1 << 20).has(prefix)
     pairs = [
         (assistant.library("south"), document) for document in assistant.library("south").documents(["shared.txt"])
     ]

@@ -23,7 +23,7 @@ from localrag.answer import prompts
 from localrag.answer.survey.leaf_question import LeafQuestion
 from localrag.answer.verify.citations import cite
 from localrag.answer.verify.locate import locate
-from localrag.llm.generation import Completed, Generator, StateStore, Weighed
+from localrag.llm import Completed, Generator, PromptCache, Weighed
 from localrag.store.sentences import sentences
 from localrag.store.text_analysis import COMMON, FALLBACK, tokens
 from localrag.types import Citation, Document, Message, Passage, Usage
@@ -96,7 +96,7 @@ class Material:
         text: the document as `read` lays it out, where it is in the prompt cache.
         standing: how its best passage compares with those of the other documents.
         loose: see `Verdict`.
-        states: the prompt cache of the document, if it has one.
+        cache: the prompt cache of the document, if it has one.
     """
 
     passages: tuple[Passage, ...]
@@ -104,7 +104,7 @@ class Material:
     text: str = ""
     standing: float = 0.0
     loose: bool = False
-    states: StateStore | None = None
+    cache: PromptCache | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ def ask(
     nothing = Leaf(library, document, False, read=material.read)
     if not any(passage.text.strip() for passage in material.passages):
         return nothing
-    call = _Call(model, material.states, stop)
+    call = _Call(model, material.cache, stop)
     judged = _judged(question, material, verdict, call)
     if judged is None:
         return None
@@ -253,14 +253,14 @@ class _Call:
     """The model, and what it has cost so far."""
 
     model: Generator
-    states: StateStore | None
+    cache: PromptCache | None
     stop: Stop
     usage: Usage = field(default_factory=Usage)
 
     def yes(self, messages: Sequence[Message]) -> float | None:
         """Return the log odds of yes against no; None where it was stopped."""
         weighed = Weighed((), Usage())
-        for event in self.model.weigh(messages, YES_NO, stop=self.stop, states=self.states):
+        for event in self.model.weigh(messages, YES_NO, stop=self.stop, cache=self.cache):
             if isinstance(event, Weighed):
                 weighed = event
         self.usage += weighed.usage
@@ -271,9 +271,7 @@ class _Call:
 
     def write(self, messages: Sequence[Message], grammar: str, limit: int) -> str | None:
         done = Completed("", Usage(), "stopped")
-        for event in self.model.generate(
-            messages, max_tokens=limit, grammar=grammar, stop=self.stop, states=self.states
-        ):
+        for event in self.model.generate(messages, max_tokens=limit, grammar=grammar, stop=self.stop, cache=self.cache):
             if isinstance(event, Completed):
                 done = event
         self.usage += done.usage

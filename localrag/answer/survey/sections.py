@@ -16,8 +16,8 @@ from typing import Literal
 from localrag.answer import context
 from localrag.answer.context import Unit
 from localrag.answer.stages import Pair
+from localrag.llm import Generator
 from localrag.llm.calibration import Calibration
-from localrag.llm.generation import Generator
 from localrag.settings import Settings
 from localrag.types import Filter, Page, Passage, place
 

@@ -19,8 +19,8 @@ from localrag.answer.survey import sections
 from localrag.answer.survey.leaf_question import leaf_question
 from localrag.answer.verify.citations import cite
 from localrag.events import Delta, Event, Notice, Surveyed
-from localrag.llm.generation import Completed, StateStore
-from localrag.llm.generation import Generator as Model
+from localrag.llm import Completed, PromptCache
+from localrag.llm import Generator as Model
 from localrag.types import Answer, Citation, Message, NotRead, Passage, Plan, Usage
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Ans
     for unit in units:
         # The cache of many documents would push out that of the few that are asked about again.
         keep = not several or tools.cached_tokens([unit.pair]) > 0
-        states = tools.states([unit.pair], unit.name if unit.section else "") if keep else None
-        summary = yield from _summary_of(unit, work, states, f"{unit.name}: " if len(units) > 1 else "")
+        cache = tools.cache([unit.pair], unit.name if unit.section else "") if keep else None
+        summary = yield from _summary_of(unit, work, cache, f"{unit.name}: " if len(units) > 1 else "")
         if summary is None:
             break
         made.append((unit, summary))
@@ -106,12 +106,12 @@ def joined_prompt(what: str, parts: Sequence[tuple[str, str]], size: str, questi
 
 
 def _summary_of(
-    unit: Unit, work: _Work, states: StateStore | None, lead: str
+    unit: Unit, work: _Work, cache: PromptCache | None, lead: str
 ) -> Generator[Event, None, Summary | None]:
     size, tokens = (_PART, _PART_TOKENS) if unit.section else (_WHOLE, sections.SUMMARY_TOKENS)
     this = "this section" if unit.section else "this document"
     messages = summary_prompt(this, unit.name, unit.text, size, work.query.text)
-    text = yield from _write(messages, tokens, work, states, lead)
+    text = yield from _write(messages, tokens, work, cache, lead)
     if text is None:
         return None
     cited = cite(text, "", unit.passages)
@@ -187,11 +187,11 @@ def _as_passage(citation: Citation) -> Passage:
 
 
 def _write(
-    messages: Sequence[Message], limit: int, work: _Work, states: StateStore | None, lead: str = ""
+    messages: Sequence[Message], limit: int, work: _Work, cache: PromptCache | None, lead: str = ""
 ) -> Generator[Event, None, str | None]:
     """Pass on the model's words behind `lead`; return None where it was stopped."""
     done = Completed("", Usage(), "stopped")
-    for event in work.model.generate(messages, max_tokens=limit, stop=work.query.stop, states=states):
+    for event in work.model.generate(messages, max_tokens=limit, stop=work.query.stop, cache=cache):
         if isinstance(event, Completed):
             done = event
             continue

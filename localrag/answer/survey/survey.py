@@ -22,10 +22,9 @@ from localrag.answer.survey.measures import Measured
 from localrag.answer.survey.sections import Section
 from localrag.answer.verify.locate import locate
 from localrag.events import Event, Surveyed
-from localrag.llm import calibration
+from localrag.llm import Generator as Model
+from localrag.llm import PromptCache, calibration
 from localrag.llm.calibration import Calibration
-from localrag.llm.generation import Generator as Model
-from localrag.llm.generation import StateStore
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import Answer, Citation, Filter, NotRead, Passage, Plan, Seconds, Usage
@@ -55,14 +54,14 @@ class Tools:
     """What a survey needs of the assistant.
 
     Attributes:
-        states: the prompt cache of documents, or of a named part of one.
+        cache: the prompt cache of documents, or of a named part of one.
         cached_tokens: tokens of documents in the prompt cache.
         budget: maximum tokens of passages beside the question.
     """
 
     model: Model
     find: Finder
-    states: Callable[[Sequence[Pair], str], StateStore | None]
+    cache: Callable[[Sequence[Pair], str], PromptCache | None]
     cached_tokens: Callable[[Sequence[Pair]], int]
     settings: Settings
     budget: int
@@ -208,7 +207,7 @@ def _material(question: LeafQuestion, place: _Place, query: Query, tools: Tools)
     if short:
         return Material(pages, "whole")
     document = context.whole_text([page for _, page in context.pages_of(*place.pair, query.only)])
-    return Material(pages, "whole", document, states=tools.states([place.pair], ""))
+    return Material(pages, "whole", document, cache=tools.cache([place.pair], ""))
 
 
 def _pages(place: _Place, query: Query) -> list[Passage]:

@@ -13,7 +13,7 @@ from fakes import ScriptedGenerator
 from localrag.answer.survey import leaf as leaves
 from localrag.answer.survey.leaf import Leaf, Material, Verdict
 from localrag.answer.survey.leaf_question import leaf_question
-from localrag.llm.generation import Weighed
+from localrag.llm import Weighed
 from localrag.llm.llama import LlamaGenerator
 from localrag.models.store import ModelStore
 from localrag.settings import load_settings

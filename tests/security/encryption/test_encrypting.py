@@ -13,7 +13,7 @@ import pytest
 from localrag.errors import Cancelled, IntegrityError, KeyRequired, LibraryError, LibraryLocked, UsageError
 from localrag.lifecycle import encrypt
 from localrag.llm.batching import Prefix
-from localrag.llm.prompt_cache import PrefixCache
+from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.security import audit, storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
@@ -50,7 +50,7 @@ def plain(shelf: Callable[..., Editor]) -> Path:
     library = shelf("contracts", DOCUMENTS)
     folder = library.folder
     library.close()
-    PrefixCache(folder, "model", ["h1"], 1 << 20).put(PREFIX, memoryview(CANARY.encode() * 1000))
+    DiskPromptCache(folder, "model", ["h1"], 1 << 20).put(PREFIX, memoryview(CANARY.encode() * 1000))
     storage.write_bytes(folder / "sessions" / "one.json", CANARY.encode())
     return folder
 
@@ -67,7 +67,7 @@ def works(folder: Path) -> None:
         assert page.text == DOCUMENTS["3.txt"]
     finally:
         library.close()
-    assert PrefixCache(folder, "model", ["h1"], 1 << 20).get(PREFIX) == CANARY.encode() * 1000
+    assert DiskPromptCache(folder, "model", ["h1"], 1 << 20).get(PREFIX) == CANARY.encode() * 1000
     assert storage.read_bytes(folder / "sessions" / "one.json") == CANARY.encode()
 
 
@@ -238,7 +238,7 @@ def test_a_file_in_clear_is_not_taken_from_an_encrypted_folder(plain: Path) -> N
     # A state that somebody put there is deleted and the document read again.
     (state,) = (plain / "cache").glob("*.state")
     state.write_bytes(b"localrag-state-2\n{}\n")
-    assert PrefixCache(plain, "model", ["h1"], 1 << 20).get(PREFIX) is None
+    assert DiskPromptCache(plain, "model", ["h1"], 1 << 20).get(PREFIX) is None
     assert not state.exists()
 
 

@@ -14,7 +14,7 @@ from localrag import api
 from localrag.errors import IntegrityError
 from localrag.lifecycle import encrypt
 from localrag.llm.batching import Prefix
-from localrag.llm.prompt_cache import PrefixCache
+from localrag.llm.prompt_cache import DiskPromptCache
 from localrag.security import storage
 from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption import unlocked
@@ -47,8 +47,8 @@ def folder(shelf: Callable[..., Editor]) -> Path:
     return folder
 
 
-def kept(folder: Path) -> PrefixCache:
-    return PrefixCache(folder, "model", ["hash of a.txt"], 1 << 20)
+def kept(folder: Path) -> DiskPromptCache:
+    return DiskPromptCache(folder, "model", ["hash of a.txt"], 1 << 20)
 
 
 def the_state(folder: Path) -> Path:

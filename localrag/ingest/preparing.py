@@ -37,7 +37,7 @@ class Prepared:
     chunks: tuple[Chunk, ...]
     keys: tuple[bytes, ...]
     texts: tuple[str, ...]
-    sketch: bytes
+    signature: bytes
     characters: int
 
 

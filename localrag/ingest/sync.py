@@ -388,7 +388,7 @@ class _Run:
         if self.forgotten.cover(self.root, name, item.part.sha256):
             self.tally.forgotten += 1  # it lies in a mail or an archive that was not
             return
-        near = self.library.put(self.root, file.path, item.part, item.chunks, vectors, item.sketch)
+        near = self.library.put(self.root, file.path, item.part, item.chunks, vectors, item.signature)
         self.tally.read.append(name)
         self.tally.skipped += [(name, page) for page in reading.skipped]
         self.tally.remarks += [(name, remark) for remark in reading.remarks]

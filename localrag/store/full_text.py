@@ -1,13 +1,12 @@
 """The full text of a library: an inverted index in its database, scored by numpy.
 
-For each term, which passages hold it and how often; beside it, which documents are called by it (their path, title and
-first lines). BM25 (Robertson and Zaragoza 2009) comes out for every passage at once, not for a best few, so that it can
-be joined with the vectors' scores without a guess for what one of the two did not return. FTS5 scores a row and word in
-0.6 us, these arrays in 0.02 (docs/decisions/0019-full-text.md).
+It stores for each term the passages that contain it and how often, and the documents named by it (in their path, title
+or first lines). BM25 (Robertson and Zaragoza 2009) is computed for every passage, not for the best few, so that it can
+be fused with the vectors' scores without missing values. FTS5 scores a row and word in 0.6 us, these arrays in 0.02
+(docs/decisions/0019-full-text.md).
 
-It lies in the database, so it is committed, encrypted and deleted with everything else: a word that no passage or
-document holds any more is gone from every table. K1 and B were measured: passages are of nearly one length, so that
-their length says little.
+In the database it is committed, encrypted and deleted with everything else; a word that nothing contains any more is
+removed from every table. K1 and B were measured: passages have nearly one length, so length matters little.
 """
 
 from __future__ import annotations
@@ -35,16 +34,16 @@ if TYPE_CHECKING:
 K1, B = 0.6, 0.4
 # Ids in one block of postings: a change rewrites whole blocks, a question reads them.
 _BLOCK = 4096
-_MOST_BLOCKS = 1 << 19
-_MOST_TF = 255
-# Passages whose words are looked through for a phrase: one that more may hold ("of the") says nothing.
-_MOST_LOOKED_INTO = 20_000
-# Terms whose words hold a part that is looked for: more of them tell little, and take long to read.
-_MOST_TERMS = 2000
-# Of a part that more than this share of the passages hold, all pages are read as quickly.
-_WORTH = 0.25
-# Passages after which pending postings are written, so that a long transaction holds little.
-_PENDING = 4096
+_MAX_BLOCKS = 1 << 19
+_MAX_COUNT = 255
+# Passages that are scanned for a phrase; one in more of them ("of the") selects nothing.
+_MAX_SCANNED = 20_000
+# Terms with words that contain a part; more of them select little and take long to read.
+_MAX_TERMS = 2000
+# If more than this share of the passages contain a part, reading all pages is as fast.
+_MAX_SHARE = 0.25
+# Passages after which pending postings are written, to bound the memory of a long transaction.
+_MAX_PENDING = 4096
 
 Space = Literal[0, 1]
 PASSAGES: Space = 0
@@ -53,18 +52,18 @@ DOCUMENTS: Space = 1
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """BM25 for one question: `of[i]` is that of passage i, `most` what a passage could reach that holds every term."""
+    """BM25 for one question: `of[i]` for passage i, and `most`, the maximum for a passage with every term."""
 
     of: Row
     most: float
 
     def scaled(self) -> Scores:
-        """The same with 1 as what can be reached."""
+        """The same with a maximum of 1."""
         return Scores(self.of / np.float32(self.most or 1.0), 1.0)
 
 
 class FullText:
-    """What stands in the full text; `select` runs SQL and gives rows."""
+    """Reads the full text; `select` runs SQL and returns rows."""
 
     def __init__(self, select: Callable[..., list[sqlite3.Row]]) -> None:
         self._select = select
@@ -74,8 +73,8 @@ class FullText:
         """BM25 of every passage.
 
         Args:
-            groups: for each word of the question its terms, any of which stands for it (stems of several languages).
-            generation: of the database, so that what depends on it alone is read once.
+            groups: the alternative terms of each word of the question (stems in several languages).
+            generation: of the database; what depends on it alone is read once.
         """
         norms, count = self._lengths(generation)
         of = np.zeros(len(norms), np.float32)
@@ -98,12 +97,12 @@ class FullText:
         return Scores(of, most)
 
     def documents_named(self, term: str) -> Ids:
-        """The ids of the documents that are called by a term: in their path, their title or their first lines."""
+        """The ids of documents with a term in their path, title or first lines."""
         known = self._ids([term])
         return self._postings(known[term], DOCUMENTS)[0] if term in known else np.empty(0, np.int64)
 
     def with_phrase(self, words: Sequence[str]) -> list[int]:
-        """The passages in which these words stand in a row, as they are written (folded)."""
+        """The passages with these words (folded) in sequence."""
         rows = self._select("SELECT id, word, term_id FROM words WHERE word IN (SELECT value FROM json_each(?))",
                             (json.dumps(list(words)),))  # fmt: skip
         ids: dict[str, set[int]] = {word: set() for word in words}
@@ -118,30 +117,30 @@ class FullText:
             both = there if both is None else np.intersect1d(both, there, assume_unique=True)
         if both is None or not len(both):
             return []
-        both = both[:_MOST_LOOKED_INTO]
+        both = both[:_MAX_SCANNED]
         wanted = [np.array(sorted(ids[word]), np.uint32) for word in words]
         sql = "SELECT id, words FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-        return [row[0] for row in self._select(sql, (json.dumps(both.tolist()),)) if _in_a_row(row[1], wanted)]
+        return [row[0] for row in self._select(sql, (json.dumps(both.tolist()),)) if _has_sequence(row[1], wanted)]
 
     def with_part(self, part: str) -> Ids | None:
-        """The passages with a word that `part` (folded) stands in; None where too many have one to be worth knowing."""
+        """The passages with a word that contains `part` (folded); None if there are too many to be useful."""
         sql = "SELECT DISTINCT term_id FROM words WHERE instr(word, ?) > 0 LIMIT ?"
-        terms = [row[0] for row in self._select(sql, (part, _MOST_TERMS + 1))]
-        if len(terms) > _MOST_TERMS:
+        terms = [row[0] for row in self._select(sql, (part, _MAX_TERMS + 1))]
+        if len(terms) > _MAX_TERMS:
             return None
         held = [self._postings(term, PASSAGES)[0] for term in terms]
         ids = np.unique(np.concatenate(held)) if held else np.empty(0, np.int64)
         last = self._select("SELECT coalesce(max(id), 0) FROM passages")[0][0]
-        return None if len(ids) > _WORTH * last else ids
+        return None if len(ids) > _MAX_SHARE * last else ids
 
     def has_word(self, word: str, terms: Iterable[str]) -> bool:
-        """Whether a word stands anywhere, as it is written or by one of its terms."""
+        """Whether a word, or one of its terms, is in any passage or document name."""
         if self._select("SELECT 1 FROM words WHERE word = ? LIMIT 1", (word,)):
             return True
         return bool(self._ids(terms))
 
     def words_starting(self, start: str) -> list[tuple[str, int]]:
-        """The words that begin so, and how many passages and documents hold each."""
+        """The words with this beginning, and how many passages and documents contain each."""
         sql = "SELECT word, sum(held) FROM words WHERE word >= ? AND word < ? GROUP BY word"
         return [(row[0], row[1]) for row in self._select(sql, (start, start[:-1] + chr(ord(start[-1]) + 1)))]
 
@@ -150,7 +149,7 @@ class FullText:
         return {row[0]: row[1] for row in self._select(sql, (json.dumps(sorted(terms)),))}
 
     def _postings(self, term: int, space: Space) -> tuple[Ids, Row]:
-        """Ids of a term, in order within each block, and how often it stands in each."""
+        """The ids that contain a term, ascending within each block, and how often."""
         sql = "SELECT block, n, data FROM postings WHERE term_id = ? AND space = ? ORDER BY block"
         rows = self._select(sql, (term, space))
         if not rows:
@@ -160,11 +159,11 @@ class FullText:
         return ids, np.concatenate([times for _, times in parts]).astype(np.float32)
 
     def _lengths(self, generation: int) -> tuple[Row, int]:
-        """What of BM25's denominator depends on a passage's length, by passage id; and how many passages there are."""
+        """The length part of BM25's denominator by passage id, and the number of passages."""
         if self._norms is None or self._norms[0] != generation:
             rows = self._select("SELECT block, data FROM lengths ORDER BY block")
             for block, data in rows:
-                if type(block) is not int or not 0 <= block < _MOST_BLOCKS or type(data) is not bytes:
+                if type(block) is not int or not 0 <= block < _MAX_BLOCKS or type(data) is not bytes:
                     raise damaged()
                 if len(data) != 2 * _BLOCK:
                     raise damaged()
@@ -180,7 +179,7 @@ class FullText:
 def damaged() -> LibraryError:
     return LibraryError(
         "the full text of a library is damaged",
-        "Restore the library from a backup, or forget it (localrag forget NAME) and ingest again.",
+        "Restore the library from a backup, or delete it (localrag forget NAME) and ingest again.",
     )
 
 
@@ -190,13 +189,13 @@ def _idf(held: int, count: int) -> float:
 
 
 def _decoded(n: int, data: bytes) -> tuple[Ids, NDArray[np.uint8]]:
-    """The ids inside a block, and how often the term stands in each."""
+    """The ids inside a block, and how often each contains the term."""
     if type(data) is not bytes or type(n) is not int or len(data) != 3 * n:
         raise damaged()
     return np.frombuffer(data, "<u2", n).astype(np.int64), np.frombuffer(data, np.uint8, n, 2 * n)
 
 
-def _in_a_row(stored: bytes, wanted: Sequence[NDArray[np.uint32]]) -> bool:
+def _has_sequence(stored: bytes, wanted: Sequence[NDArray[np.uint32]]) -> bool:
     words = np.frombuffer(stored, "<u4")
     last = len(words) - len(wanted) + 1
     if last <= 0:
@@ -208,14 +207,14 @@ def _in_a_row(stored: bytes, wanted: Sequence[NDArray[np.uint32]]) -> bool:
 
 
 class Indexer:
-    """Changes of the full text, inside the caller's transaction; `flush` before it ends, `forget` where it failed."""
+    """Changes the full text inside the caller's transaction; `flush` before it commits, `reset` if it fails."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """Nothing is pending, and nothing is known of the database."""
+    def reset(self) -> None:
+        """Drop pending changes and everything known of the database."""
         self._words: dict[Token, int] = {}
         self._terms: dict[int, int] = {}
         self._held: Counter[int] = Counter()
@@ -224,18 +223,18 @@ class Indexer:
         self._lengths: dict[int, int] = {}
 
     def add(self, space: Space, id_: int, tokens: Sequence[Token]) -> bytes:
-        """Index a passage or the name of a document; returns what to keep beside it, and to hand to `remove`."""
+        """Index a passage or the name of a document; returns its word ids, which `remove` needs."""
         ids = [self._word(token) for token in tokens]
         self._held.update(set(ids))
         self._added[space][id_] = Counter(self._terms[i] for i in ids)
         if space == PASSAGES:
             self._lengths[id_] = min(max(len(ids), 1), 2**16 - 1)
-        if len(self._added[PASSAGES]) >= _PENDING:
+        if len(self._added[PASSAGES]) >= _MAX_PENDING:
             self.flush()
         return np.array(ids, "<u4").tobytes()
 
     def remove(self, space: Space, id_: int, stored: bytes) -> None:
-        """Take out what `add` put in."""
+        """Undo `add`, given the word ids it returned."""
         if id_ in self._added[space]:
             self.flush()
         words = set(np.frombuffer(stored, "<u4").tolist())
@@ -244,11 +243,11 @@ class Indexer:
         self._removed[space][id_] = {self._terms[word] for word in words}
         if space == PASSAGES:
             self._lengths[id_] = 0
-        if len(self._removed[PASSAGES]) >= _PENDING:
+        if len(self._removed[PASSAGES]) >= _MAX_PENDING:
             self.flush()
 
     def clear_passages(self) -> None:
-        """Take out all passages at once; the names of documents stay."""
+        """Remove all passages; the names of documents stay."""
         self.flush()
         self._db.execute("DELETE FROM postings WHERE space = ?", (PASSAGES,))
         self._db.execute("DELETE FROM lengths")
@@ -258,7 +257,7 @@ class Indexer:
         self.flush()
 
     def flush(self) -> None:
-        """Write what is pending."""
+        """Write pending changes."""
         for space in (PASSAGES, DOCUMENTS):
             self._write(space)
         self._write_lengths()
@@ -290,12 +289,12 @@ class Indexer:
     def _learn(self, words: Iterable[int]) -> None:
         fresh = [word for word in words if word not in self._terms]
         if fresh:
-            # Read whole: flush writes to the table.
+            # Read at once, since flush writes to the table.
             sql = "SELECT id, term_id FROM words WHERE id IN (SELECT value FROM json_each(?))"
             self._terms.update(self._db.execute(sql, (json.dumps(fresh),)).fetchall())
 
     def _sweep(self, words: Sequence[int]) -> None:
-        """Of these words those that nothing holds any more go, and their terms if they have no other word."""
+        """Delete those of these words that nothing contains any more, and terms left without a word."""
         if not words:
             return
         chosen = json.dumps(words)
@@ -321,7 +320,7 @@ class Indexer:
         new: dict[tuple[int, int], dict[int, int]] = {}
         for id_, counts in added.items():
             for term, n in counts.items():
-                new.setdefault((term, id_ // _BLOCK), {})[id_ % _BLOCK] = min(n, _MOST_TF)
+                new.setdefault((term, id_ // _BLOCK), {})[id_ % _BLOCK] = min(n, _MAX_COUNT)
         for key in sorted(gone.keys() | new.keys()):
             self._rewrite(space, *key, gone.get(key, ()), new.get(key, {}))
         self._added[space], self._removed[space] = {}, {}
@@ -338,7 +337,7 @@ class Indexer:
             held = dict(zip(ids[kept].tolist(), times[kept].tolist(), strict=True)) | dict(new)
             n, data = 0, b""
         else:
-            held = dict(new)  # ids only grow, so that nearly always the new ones go behind the old ones
+            held = dict(new)  # ids only grow, so new ones nearly always follow the old ones
         if not n and not held:
             self._db.execute("DELETE FROM postings WHERE term_id = ? AND space = ? AND block = ?", where)
             return

@@ -1,9 +1,7 @@
-"""One library on the disk, for reading: documents, pages, chunks, full text and vectors. `editing` changes it.
+"""Read a library: documents, pages, chunks, full text and vectors. `writer` changes it.
 
-SQLite (`library.db`) is the truth. The FAISS index (`vectors.index`) names the library and the generation of the
-database that it was made from; where it is of another generation it is brought level by what was added and removed
-since, and where it is missing or damaged it is made again from the vectors that lie beside their passages, without
-embedding anything. `snapshot` holds on to one committed generation while another process writes.
+Everything is in its SQLite database; the vector index can be rebuilt from it. `snapshot` keeps one committed generation
+while another process writes.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ if TYPE_CHECKING:
 
 PATH = "CASE d.member WHEN '' THEN f.path ELSE f.path || '/' || d.member END"
 T = TypeVar("T")
-# The last two: text that is no text, and a table that no longer is what it was made as.
+# The last two: text that is not UTF-8, and a table that is not as it was created.
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, 0, sqlite3.SQLITE_ERROR)
 _DOCUMENTS = f"""SELECT d.id, r.path AS root, {PATH} AS path, f.path AS file, d.title, d.sha256, d.size, d.paged,
     d.characters, d.author, d.date, d.language, d.skipped, d.remarks,
@@ -57,9 +55,9 @@ _DOCUMENTS = f"""SELECT d.id, r.path AS root, {PATH} AS path, f.path AS file, d.
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk with where it stands; `page` and `label` are None in a document without pages.
+    """A chunk and its place; `page` and `label` are None in a document without pages.
 
-    `header` is the table header that belongs to its first rows but stands before them.
+    `header` is the header of a table whose first rows are in an earlier chunk.
     """
 
     id: int
@@ -81,7 +79,7 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Of all documents: their languages, the commonest first, and by id the date ("" if unknown) and the length."""
+    """The languages of all documents, the most common first, and by id their dates ("" if unknown) and lengths."""
 
     languages: tuple[str, ...]
     dates: Mapping[int, str]
@@ -89,7 +87,7 @@ class Overview:
 
 
 class PassageSpan(NamedTuple):
-    """Where a passage stands; `number` is that of the page, None in a document without pages."""
+    """The place of a passage; `number` is the page number, None in a document without pages."""
 
     passage_id: int
     document_id: int
@@ -100,7 +98,7 @@ class PassageSpan(NamedTuple):
 
 
 class Library:
-    """An open library, for reading: it never changes a byte of the database."""
+    """A library opened for reading; it never changes the database."""
 
     _writes = False
 
@@ -114,13 +112,13 @@ class Library:
 
     @classmethod
     def open(cls, folder: Path, name: str) -> Self:
-        """Open a library that exists.
+        """Open an existing library.
 
         Raises:
-            NotFoundError: there is none of this name.
+            NotFoundError: it does not exist.
             LibraryError: the database is damaged, of another schema, or not yours alone.
-            StorageError: its folder may not be written to.
-            PolicyRefused: the policy does not allow it.
+            StorageError: its folder cannot be written to.
+            PolicyRefused: the policy forbids it.
         """
         check_name(name)
         path = folder / DATABASE
@@ -136,44 +134,52 @@ class Library:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
                 raise StorageError(
                     f"the library {name!r} cannot be opened: its folder {str(folder)!r} cannot be written to",
-                    "SQLite keeps two files of its own there, also while a library is only read. Get the right to "
-                    "write there, or copy the folder to where you have it.",
+                    "SQLite needs two files of its own there, even for reading. Make the folder writable, or copy it.",
                 ) from error
             raise LibraryError(
                 f"the library {name!r} cannot be opened: {error}",
-                f"If {str(path)!r} is damaged, restore it, or delete {str(folder)!r} and ingest again.",
+                f"Restore it from a backup, or delete {str(folder)!r} and ingest its documents again.",
             ) from error
         if schema != str(SCHEMA):
-            raise LibraryError(
-                f"the library {name!r} has schema {schema!r}; this localrag reads schema {SCHEMA}",
-                f"Read the documents again: localrag forget {name}, then ingest; or use the localrag that made it.",
-            )
+            raise library._old_schema(schema)
         return library
 
     def close(self) -> None:
         self._db.close()
 
+    def _old_schema(self, schema: str | None) -> LibraryError:
+        try:
+            roots = [str(row[0]) for row in self._db.execute("SELECT path FROM roots ORDER BY path")]
+        except sqlite3.DatabaseError:
+            roots = []
+        self.close()
+        commands = [f"localrag ingest {root!r} --name {self.name}" for root in roots or ["FOLDER"]]
+        return LibraryError(
+            f"the library {self.name!r} has schema {schema!r}; this localrag reads schema {SCHEMA}",
+            f"Delete {str(self.folder)!r}, then make it again: {'; '.join(commands)}",
+        )
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Whatever is read inside belongs to one committed generation; a writer is not held up by it."""
+        """Read one committed generation inside; writers are not blocked."""
         if self._db.in_transaction:
             yield
             return
-        with self._sound():
+        with self._report_damage():
             self._db.execute("BEGIN")
         try:
             yield
         finally:
-            with self._sound():
+            with self._report_damage():
                 self._db.commit()
 
     def _select(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        with self._sound():
+        with self._report_damage():
             return self._db.execute(sql, values).fetchall()
 
     @contextmanager
-    def _sound(self) -> Iterator[None]:
-        """Damage shows only where it is met, long after the database was opened."""
+    def _report_damage(self) -> Iterator[None]:
+        """Report damage, which shows only when a damaged page is read."""
         try:
             yield
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
@@ -182,21 +188,21 @@ class Library:
             raise self._damaged(error) from error
 
     @contextmanager
-    def _legible(self) -> Iterator[None]:
-        """Around what is made of rows that were read: where it cannot be made, they are not what was written."""
+    def _report_bad_rows(self) -> Iterator[None]:
+        """Report rows from which no value can be made as damage."""
         try:
             yield
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise self._damaged(error) from error
 
-    def _made(self, make: Callable[[sqlite3.Row], T], rows: Sequence[sqlite3.Row]) -> list[T]:
-        with self._legible():
+    def _values(self, make: Callable[[sqlite3.Row], T], rows: Sequence[sqlite3.Row]) -> list[T]:
+        with self._report_bad_rows():
             return [make(row) for row in rows]
 
     def _damaged(self, error: Exception) -> LibraryError:
         return LibraryError(
             f"the library {self.name!r} is damaged: {error}",
-            f"Restore {str(self.folder / DATABASE)!r}, or delete {str(self.folder)!r} and ingest again.",
+            f"Restore it from a backup, or delete {str(self.folder)!r} and ingest its documents again.",
         )
 
     # --- facts ----------------------------------------------------------------------------------------------
@@ -207,20 +213,20 @@ class Library:
 
     @property
     def identity(self) -> EmbedderIdentity:
-        """Who made this library's vectors."""
-        with self._legible():
+        """The embedder that made this library's vectors."""
+        with self._report_bad_rows():
             return EmbedderIdentity(**json.loads(self._meta("embedder") or "{}"))
 
     @property
     def generation(self) -> int:
-        """Counts committed changes; whatever is derived from the database names the one it belongs to."""
-        with self._legible():
+        """The number of committed changes, which everything derived from the database refers to."""
+        with self._report_bad_rows():
             return int(self._meta("generation") or 0)
 
     def digest(self) -> str:
-        """A digest (SHA-256) of what answers can rest on: names, titles, dates, passages, and the instructions.
+        """A SHA-256 of what answers depend on: names, titles, dates, passages and instructions.
 
-        Unlike `generation` it is the same after files were only touched, or read again without a change.
+        Unlike `generation`, it stays the same if files were touched or read again without a change.
         """
         made = hashlib.sha256(repr((self.instructions, self.chunking)).encode())
         for row in self._select(
@@ -233,23 +239,23 @@ class Library:
 
     @property
     def chunking(self) -> str:
-        """By which version of `chunking` its chunks were made."""
+        """The version of the chunking that made its chunks."""
         return self._meta("chunking") or ""
 
     @property
     def ocr_choice(self) -> tuple[Ocr | None, tuple[str, ...]]:
-        """The choice of text recognition and its languages that was made for this library, if one was."""
-        with self._legible():
+        """When to use text recognition for this library, and for which languages, if that was chosen."""
+        with self._report_bad_rows():
             ocr, languages = json.loads(self._meta("reading") or "[null, []]")
             return ocr, tuple(languages)
 
     @property
     def instructions(self) -> str:
-        """How answers from it shall be worded, as its owner says; empty where nothing is said."""
+        """The owner's instructions for the wording of answers; empty if there are none."""
         return self._meta("instructions") or ""
 
     def require(self, identity: EmbedderIdentity) -> None:
-        """Refuse an embedder whose vectors may not be mixed with those here.
+        """Refuse an embedder whose vectors cannot be mixed with those of the library.
 
         Raises:
             EmbedderMismatch: it is another model, precision or engine.
@@ -265,7 +271,7 @@ class Library:
         return [row[0] for row in self._select("SELECT path FROM roots ORDER BY path")]
 
     def files(self, root: str) -> dict[str, StoredFile]:
-        """The files of a root as they were when they were last read, by path; those that failed are among them."""
+        """The files of a root by path, as they were when last read; failed ones included."""
         rows = self._select(
             "SELECT f.id, f.path, f.size, f.mtime_ns, f.sha256, f.stamp FROM files f "
             "JOIN roots r ON r.id = f.root_id WHERE r.path = ?",
@@ -274,7 +280,7 @@ class Library:
         return {row["path"]: StoredFile(**dict(row)) for row in rows}
 
     def failures(self, root: str | None = None) -> list[Failure]:
-        """What could not be read at the last ingest: files, and what lies inside files."""
+        """What could not be read in the last ingest: files, and parts of files."""
         rows = self._select(
             "SELECT f.path, f.reason, f.file, r.path FROM failures f JOIN roots r ON r.id = f.root_id "
             "WHERE ?1 IS NULL OR r.path = ?1 ORDER BY f.path",
@@ -283,7 +289,7 @@ class Library:
         return [Failure(*row) for row in rows]
 
     def counts(self) -> dict[str, int]:
-        """How many documents, pages, chunks and characters."""
+        """The numbers of documents, pages, chunks and characters."""
         return {
             "documents": self._count("SELECT count(*) FROM documents"),
             "pages": self._count("SELECT count(*) FROM pages"),
@@ -297,16 +303,16 @@ class Library:
     # --- documents and pages --------------------------------------------------------------------------------
 
     def content_hashes(self) -> set[str]:
-        """SHA-256 of the contents of all documents."""
+        """The SHA-256 of every document."""
         return {row[0] for row in self._select("SELECT sha256 FROM documents")}
 
     def documents(self, globs: Sequence[str] | None = None, root: str | None = None) -> list[Document]:
-        """Documents whose path matches one of the globs (all without), by path.
+        """The documents whose path matches one of the globs (all without globs), by path.
 
         Raises:
-            NotFoundError: globs were given and match nothing.
+            NotFoundError: the globs match nothing.
         """
-        everything = self._made(_document, self._select(f"{_DOCUMENTS} ORDER BY path, root"))
+        everything = self._values(_document, self._select(f"{_DOCUMENTS} ORDER BY path, root"))
         found = [doc for doc in everything if root is None or doc.root == root]
         if globs:
             fitting = named({doc.path for doc in found}, globs)
@@ -319,15 +325,15 @@ class Library:
         return found
 
     def document(self, path: str) -> Document:
-        """The one document at this path (or the only one with this file name).
+        """The document with this path, or the only one with this file name.
 
         Raises:
-            NotFoundError: none, or several roots hold one of this path.
+            NotFoundError: there is none, or several roots have one.
         """
         found = self.documents([path])
         if len(found) > 1:
             raise NotFoundError(
-                f"{path!r} names {len(found)} documents in {self.name!r}: "
+                f"{len(found)} documents in {self.name!r} match {path!r}: "
                 + ", ".join(sorted(f"{doc.root}/{doc.path}" for doc in found)[:5]),
                 "Give the whole path, as `localrag status` prints it.",
             )
@@ -335,11 +341,11 @@ class Library:
 
     def pages(self, document_id: int) -> list[Page]:
         sql = "SELECT number, label, unit, text, layout FROM pages WHERE document_id = ? ORDER BY position"
-        return self._made(_page, self._select(sql, (document_id,)))
+        return self._values(_page, self._select(sql, (document_id,)))
 
     def page(self, document_id: int, position: int) -> Page | None:
         sql = "SELECT number, label, unit, text, layout FROM pages WHERE document_id = ? AND position = ?"
-        rows = self._made(_page, self._select(sql, (document_id, position)))
+        rows = self._values(_page, self._select(sql, (document_id, position)))
         return rows[0] if rows else None
 
     def page_text(self, document_id: int, position: int) -> str:
@@ -348,24 +354,24 @@ class Library:
         return str(rows[0][0]) if rows else ""
 
     def near_pairs(self, document_ids: Sequence[int]) -> set[tuple[int, int]]:
-        """Pairs among these documents that say nearly the same, the smaller id first."""
-        ids = json.dumps([int(i) for i in document_ids])
+        """Near duplicates among these documents as pairs of ids, the smaller first."""
+        ids = _json(document_ids)
         sql = """SELECT document_id, other_id FROM near WHERE document_id IN (SELECT value FROM json_each(?1))
             AND other_id IN (SELECT value FROM json_each(?1))"""
         return {(min(row), max(row)) for row in map(tuple, self._select(sql, (ids,)))}
 
     def near_duplicates(self) -> list[tuple[str, str, float]]:
-        """All pairs of documents that say nearly the same: the later read one, the other, how alike they are."""
+        """All near duplicates: the document read later, the other one, and their similarity."""
         paths = {document.id: document.path for document in self.documents()}
         rows = self._select("SELECT document_id, other_id, similarity FROM near ORDER BY document_id, other_id")
-        return self._made(lambda row: (paths[row[0]], paths[row[1]], float(row[2])), rows)
+        return self._values(lambda row: (paths[row[0]], paths[row[1]], float(row[2])), rows)
 
     def overview(self) -> Overview:
-        """What every search asks of all documents, read once for a generation."""
+        """What every search needs of all documents, read once a generation."""
         generation = self.generation
         if self._overview is None or self._overview[0] != generation:
             rows = self._select("SELECT id, language, date, characters FROM documents ORDER BY id")
-            with self._legible():
+            with self._report_bad_rows():
                 self._overview = generation, _overview_of(rows)
         return self._overview[1]
 
@@ -378,16 +384,16 @@ class Library:
     def chunks_of_passages(
         self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None, pages: Pages | None = None
     ) -> dict[int, list[StoredChunk]]:
-        """Where each passage stands, among these documents and pages (all without), the first document first."""
+        """The chunks of each passage in these documents and pages (all by default), in order of documents."""
         where, extra = _where(document_ids, pages)
         found: dict[int, list[StoredChunk]] = {}
-        for part in _parts(passage_ids):
-            for chunk in self._chunks(f"c.passage_id IN ({_marks(part)}) AND {where}", [*part, *extra]):
-                found.setdefault(chunk.passage_id, []).append(chunk)
+        condition = f"c.passage_id IN (SELECT value FROM json_each(?)) AND {where}"
+        for chunk in self._chunks(condition, [_json(passage_ids), *extra]):
+            found.setdefault(chunk.passage_id, []).append(chunk)
         return found
 
     def passage_ids(self, document_ids: Sequence[int] | None, pages: Pages | None = None) -> Ids:
-        """The passages that stand in these documents, on these pages (None: in all, on any)."""
+        """The passages of these documents and pages (all for None)."""
         where, values = _where(document_ids, pages)
         sql = f"SELECT DISTINCT passage_id FROM chunks c WHERE {where} ORDER BY 1"
         return np.array([row[0] for row in self._select(sql, values)], np.int64)
@@ -400,63 +406,62 @@ class Library:
             FROM chunks c JOIN documents d ON d.id = c.document_id JOIN files f ON f.id = d.file_id
             JOIN pages p ON p.document_id = c.document_id AND p.position = c.position
             WHERE {where} ORDER BY c.document_id, c.position, c.start"""
-        return self._made(_chunk, self._select(sql, values))
+        return self._values(_chunk, self._select(sql, values))
 
     def spans_of_passages(
         self, passage_ids: Sequence[int], document_ids: Sequence[int] | None = None, pages: Pages | None = None
     ) -> list[PassageSpan]:
-        """Where passages stand, without their text, among these documents and pages (all without); in reading order."""
+        """The places of passages in these documents and pages (all by default), without text, in reading order."""
         where, values = _where(document_ids, pages)
         sql = f"""SELECT c.passage_id, c.document_id, c.position, c.start, c."end", p.number FROM chunks c
             JOIN pages p ON p.document_id = c.document_id AND p.position = c.position
             WHERE c.passage_id IN (SELECT value FROM json_each(?)) AND {where} ORDER BY c.id"""
-        return [PassageSpan(*row) for row in self._select(sql, [json.dumps([int(i) for i in passage_ids]), *values])]
+        return [PassageSpan(*row) for row in self._select(sql, [_json(passage_ids), *values])]
 
     def tables_of(self, passage_ids: Sequence[int]) -> list[tuple[int, str]]:
-        """The text of those of these passages that hold a table."""
+        """The passages among these that hold a table, with their text."""
         sql = """SELECT c.passage_id, substr(p.text, c.start + 1, c."end" - c.start) AS said, min(c.id) FROM chunks c
             JOIN pages p ON p.document_id = c.document_id AND p.position = c.position
             WHERE c.passage_id IN (SELECT value FROM json_each(?)) GROUP BY c.passage_id
             HAVING said LIKE '%| %|%'"""
-        return [(row[0], row[1]) for row in self._select(sql, (json.dumps([int(i) for i in passage_ids]),))]
+        return [(row[0], row[1]) for row in self._select(sql, (_json(passage_ids),))]
 
     def first_passages(self, document_ids: Sequence[int]) -> list[int]:
         """The first passage of each of these documents."""
         sql = """SELECT passage_id, min(id) FROM chunks WHERE document_id IN (SELECT value FROM json_each(?))
             GROUP BY document_id"""
-        return [row[0] for row in self._select(sql, (json.dumps([int(i) for i in document_ids]),))]
+        return [row[0] for row in self._select(sql, (_json(document_ids),))]
 
     def cosines(self, passage_ids: Sequence[int], question: Vectors) -> dict[int, float]:
-        """The cosine of each of these passages to a question's vector, from the vectors as they are kept."""
+        """The cosine of each of these passages to a question's vector, from the stored vectors."""
         if not len(passage_ids):
             return {}
         wanted = np.unique(np.asarray(passage_ids, np.int64))
         ids, vectors = self._index.vectors(wanted)
         if len(ids) < len(wanted):
-            raise self._damaged(KeyError(f"{len(wanted) - len(ids)} passages that words lead to are missing"))
+            raise self._damaged(KeyError(f"{len(wanted) - len(ids)} passages of the full text are missing"))
         return dict(zip(ids.tolist(), (vectors @ question).tolist(), strict=True))
 
     def known_digests(self, digests: Sequence[bytes]) -> set[bytes]:
-        """Which of these passages have their vector already."""
+        """The digests among these whose passages have a vector already."""
         found: set[bytes] = set()
         for first in range(0, len(digests), 500):
             part = digests[first : first + 500]
-            found |= {
-                row[0] for row in self._select(f"SELECT digest FROM passages WHERE digest IN ({_marks(part)})", part)
-            }
+            marks = ",".join("?" * len(part))
+            found |= {row[0] for row in self._select(f"SELECT digest FROM passages WHERE digest IN ({marks})", part)}
         return found
 
     def index(self) -> FaissIndex:
-        """The vector index of the present generation."""
+        """The vector index of the current generation."""
         with self.snapshot():
             return self._index.at(*self._state())
 
     def index_facts(self) -> IndexFacts | None:
-        """What is known of the index in its file, without reading it; None where it has yet to be made."""
+        """What the index file says of itself; None if there is no usable file."""
         return self._index.facts(self._meta("uid") or "")
 
     def _state(self) -> tuple[str, int, int]:
-        """What an index must be of: the library, its generation, the dimension of its vectors."""
+        """What an index must match: the library, its generation, and the dimension of its vectors."""
         return self._meta("uid") or "", self.generation, self.identity.dimension
 
 
@@ -465,10 +470,10 @@ _TEXTS = ("root", "path", "file", "title", "sha256", "author", "date", "language
 
 
 def _document(row: sqlite3.Row) -> Document:
-    """Raises ValueError, TypeError or KeyError, as all here, where a row is not what was written."""
+    """Make a document; all such functions raise ValueError, TypeError or KeyError for a damaged row."""
     values = dict(row)
-    _are(int, values, _NUMBERS)
-    _are(str, values, _TEXTS)
+    _check_types(int, values, _NUMBERS)
+    _check_types(str, values, _TEXTS)
     values["skipped"] = tuple(SkippedPage(*item) for item in json.loads(values["skipped"]))
     values["remarks"] = tuple(Remark(*item) for item in json.loads(values["remarks"]))
     return Document(**{**values, "paged": bool(values["paged"])})
@@ -476,14 +481,14 @@ def _document(row: sqlite3.Row) -> Document:
 
 def _chunk(row: sqlite3.Row) -> StoredChunk:
     values = dict(row)
-    _are(int, values, ("start", "end"))
-    _are(str, values, ("document", "title", "header", "spot", "text"))
+    _check_types(int, values, ("start", "end"))
+    _check_types(str, values, ("document", "title", "header", "spot", "text"))
     return StoredChunk(**{**values, "heading": tuple(json.loads(values["heading"]))})
 
 
 def _page(row: sqlite3.Row) -> Page:
     headings, anchors, words = json.loads(row["layout"])
-    _are(str, dict(row), ("text", "unit"))
+    _check_types(str, dict(row), ("text", "unit"))
     return Page(
         row["text"], row["number"], row["label"], tuple(Heading(*item) for item in headings), row["unit"],
         tuple(Anchor(*item) for item in anchors), tuple(Word(*item) for item in words),
@@ -492,8 +497,8 @@ def _page(row: sqlite3.Row) -> Page:
 
 def _overview_of(rows: Sequence[sqlite3.Row]) -> Overview:
     for row in rows:
-        _are(int, dict(row), ("id", "characters"))
-        _are(str, dict(row), ("language", "date"))
+        _check_types(int, dict(row), ("id", "characters"))
+        _check_types(str, dict(row), ("language", "date"))
     return Overview(
         tuple(name for name, _ in Counter(row["language"] for row in rows).most_common()),
         {row["id"]: row["date"] for row in rows},
@@ -501,7 +506,7 @@ def _overview_of(rows: Sequence[sqlite3.Row]) -> Overview:
     )
 
 
-def _are(kind: type, values: Mapping[str, Any], names: Sequence[str]) -> None:
+def _check_types(kind: type, values: Mapping[str, Any], names: Sequence[str]) -> None:
     for name in names:
         if type(values[name]) is not kind:
             raise TypeError(f"{name} is {values[name]!r:.40}")
@@ -512,13 +517,13 @@ def _described(identity: EmbedderIdentity) -> str:
 
 
 def _where(document_ids: Sequence[int] | None, pages: Pages | None) -> tuple[str, list[Any]]:
-    """The SQL that a chunk `c` stands in these documents, on these pages, and its values."""
+    """The SQL condition that a chunk `c` is in these documents and pages, and its values."""
     parts: list[str] = ["1"]
     values: list[Any] = []
     if document_ids is not None:
-        # One JSON parameter, since a filter may name more documents than SQLite takes parameters.
+        # One JSON parameter, since there may be more documents than SQLite takes parameters.
         parts.append("c.document_id IN (SELECT value FROM json_each(?))")
-        values.append(json.dumps([int(i) for i in document_ids]))
+        values.append(_json(document_ids))
     if pages is not None:
         parts.append(
             "EXISTS (SELECT 1 FROM pages q WHERE q.document_id = c.document_id "
@@ -528,24 +533,14 @@ def _where(document_ids: Sequence[int] | None, pages: Pages | None) -> tuple[str
     return " AND ".join(parts), values
 
 
-def _parts(ids: Sequence[int], size: int = 500) -> Iterator[list[int]]:
-    plain = [int(i) for i in ids]
-    for first in range(0, len(plain), size):
-        yield plain[first : first + size]
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ",".join("?" * len(values))
+def _json(ids: Sequence[int]) -> str:
+    return json.dumps([int(i) for i in ids])
 
 
 def permitted(folder: Path, name: str, *, new: bool = False) -> None:
-    """Ask the policy whether a library may be opened or, a `new` one, made.
-
-    Raises:
-        PolicyRefused: it may not.
-    """
+    """Ask the policy whether a library may be opened, or a `new` one created; raises PolicyRefused if not."""
     if policy.active():
-        key = unlocked.keys_for(folder / DATABASE)  # with one, some may lie in clear still: then it is not finished
+        key = unlocked.keys_for(folder / DATABASE)  # `plain` while an encryption is not finished
         policy.check_library(
             name, encrypted=key is not None and not key.plain, new=new,
             missing=lambda: {layer.name: layer.reason for layer in offline.layers() if not layer.holds},

@@ -1,7 +1,6 @@
-"""Where on a page a span stands, as a person would look it up: the cells of a sheet, the time in a transcript.
+"""Name the place of a span inside a page: the cells of a sheet, or the time in a transcript.
 
-Pure and fast: finding the anchors of a span is a binary search, and only the lines that the span touches are looked
-at. A row of cells is parted by " | "; a bar inside a cell is escaped, so that no space ever stands right before it.
+The cells of a row are separated by " | "; a bar inside a cell is escaped, so that no space precedes it.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from collections.abc import Sequence
 from localrag.types import Anchor
 
 _CELL = re.compile(r"([A-Z]{1,3})([1-9][0-9]*)")
-_BETWEEN = re.compile(r"[ \n]|(?<!\\)\|")  # what parts cells and belongs to none
+_BETWEEN = re.compile(r"[ \n]|(?<!\\)\|")  # separators between cells
 
 
 def spot(text: str, anchors: Sequence[Anchor], start: int, end: int) -> str:
-    """The place that [start, end) covers: "C5", "B4:D9", "00:01:23"; empty where no anchor holds.
+    """The place of [start, end): "C5", "B4:D9", "00:01:23"; empty without an anchor.
 
-    On a sheet it is the range of cells that is touched; of several lines, each counts as a whole. In a transcript it
-    is the time that holds at the start.
+    On a sheet it is the range of cells in the span, and whole rows if there are several. In a transcript it is the time
+    at the start.
     """
     start, end = _inside(text, start, end)
     first = bisect_right(anchors, start, key=_start) - 1
@@ -30,7 +29,7 @@ def spot(text: str, anchors: Sequence[Anchor], start: int, end: int) -> str:
     if first >= last:
         column, row = _position(anchors[first].name)
         line, stop = _line(text, anchors, first)
-        left = 0 if start > stop else text.count(" | ", line, start)  # behind it: the line of dashes
+        left = 0 if start > stop else text.count(" | ", line, start)  # after it comes the line of dashes
         return _range(column + left, row, column + text.count(" | ", line, min(end, stop)), row)
     left, top, right, bottom = _cells(text, anchors, first)
     for index in range(first + 1, last + 1):
@@ -55,7 +54,7 @@ def _start(anchor: Anchor) -> int:
 
 
 def _inside(text: str, start: int, end: int) -> tuple[int, int]:
-    """The span without the bars and spaces at its ends, so that these count to no cell."""
+    """The span without bars and spaces at its ends."""
     left, right = start, min(end, len(text))
     while left < right and _BETWEEN.match(text, left):
         left += 1
@@ -65,7 +64,7 @@ def _inside(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _line(text: str, anchors: Sequence[Anchor], index: int) -> tuple[int, int]:
-    """Where the cells of an anchor's line begin and end; a line that is no row is one cell."""
+    """Where the cells of an anchor's line begin and end; a line that is not a row is one cell."""
     begin = anchors[index].start
     if not text.startswith("| ", begin):
         return begin, begin

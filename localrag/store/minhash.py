@@ -1,8 +1,8 @@
-"""How alike two texts are, without comparing them: one small sketch each (pure).
+"""Estimate how similar two texts are from small signatures.
 
-One permutation hashing (Li, Owen and Zhang 2012, "One Permutation Hashing"): the hashes of all runs of four words
-are dealt into bins, of each bin the least is kept, and the share of bins that agree estimates the Jaccard similarity
-of the two sets of runs, with a standard error of about sqrt(J (1 - J) / bins), 0.035 at 0.8.
+One permutation hashing (Li, Owen and Zhang 2012, "One Permutation Hashing"): the hashes of all runs of four words are
+distributed over bins and each bin keeps its minimum. The share of equal bins estimates the Jaccard similarity J of the
+sets of runs, with a standard error of about sqrt(J (1 - J) / bins), 0.035 at 0.8.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Sketches = NDArray[np.uint32]
+    Signatures = NDArray[np.uint32]
 
 BINS = 128
-# From here on a person would call it a draft of the other. A letter from a template is not: its own words weigh more.
-ALIKE = 0.8
-# With fewer runs than this most bins would be empty, and chance would decide.
-_LEAST_RUNS = 64
+# Drafts of one document reach this; letters from one template, whose own words weigh more, do not.
+NEAR = 0.8
+# With fewer runs most bins would be empty.
+_MIN_RUNS = 64
 _RUN = 4
 _EMPTY = np.uint32(0xFFFFFFFF)
 _WORD = re.compile(r"\w+")
 
 
 def signature(text: str) -> bytes:
-    """The sketch of a text; empty where the text is too short to tell."""
+    """The signature of a text; empty if the text is too short."""
     seen: dict[str, int] = {}
     hashes = []
     for word in _WORD.findall(text.lower()):
@@ -37,12 +37,12 @@ def signature(text: str) -> bytes:
         if value is None:
             value = seen[word] = zlib.crc32(word.encode("utf-8", "replace"))
         hashes.append(value)
-    if len(hashes) < _LEAST_RUNS + _RUN:
+    if len(hashes) < _MIN_RUNS + _RUN:
         return b""
     words = np.array(hashes, np.uint64)
     runs = np.zeros(len(words) - _RUN + 1, np.uint64)
     for offset in range(_RUN):
-        # The multiplier of the 64-bit FNV-1 hash; what overflows is meant to be lost.
+        # The multiplier of the 64-bit FNV-1 hash; overflow is intended.
         runs = runs * np.uint64(0x100000001B3) + words[offset : offset + len(runs)]
     runs = _mixed(runs)
     least = np.full(BINS, _EMPTY, np.uint32)
@@ -57,10 +57,10 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return values ^ (values >> np.uint64(33))
 
 
-def similarities(sketches: Sketches, one: bytes) -> NDArray[np.float64]:
-    """The estimated similarity, 0 to 1, of one sketch to each row of `sketches`, of shape (n, BINS)."""
+def similarities(signatures: Signatures, one: bytes) -> NDArray[np.float64]:
+    """The estimated similarity, 0 to 1, of one signature to each row of `signatures`, of shape (n, BINS)."""
     row = np.frombuffer(one, "<u4").astype(np.uint32)
-    filled = (sketches != _EMPTY) | (row != _EMPTY)
-    agree = (sketches == row) & filled
+    filled = (signatures != _EMPTY) | (row != _EMPTY)
+    agree = (signatures == row) & filled
     shares: NDArray[np.float64] = agree.sum(axis=1) / np.maximum(filled.sum(axis=1), 1)
     return shares

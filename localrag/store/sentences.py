@@ -1,20 +1,20 @@
-"""Where sentences begin and end, as half-open spans of the text (pure, no language model).
+"""Split text into sentences, as half-open spans.
 
-A span is a sentence, a list item, a table row or a line that stands for itself; spans ascend, do not overlap, do
-not begin or end with white space, and together hold every character that is none. Made for English and languages
-that write alike, and for Chinese and Japanese stops; an abbreviation it does not know may end a sentence early.
-Line ends inside running text do not end a sentence, those between rows and items do.
+A span is a sentence, a list item, a table row or a separate line. Spans ascend, do not overlap, do not begin or end
+with white space, and cover every other character. Made for English and languages with similar punctuation, and for
+Chinese and Japanese stops; an unknown abbreviation may end a sentence early. Line ends inside running text do not end a
+sentence, those between rows and items do.
 """
 
 from __future__ import annotations
 
 import re
 
-# Never the end of a sentence: a name or an explanation follows.
+# Never end a sentence: a name or an explanation follows.
 _LEADING = """
     capt cf dr e.g fig figs gen gov hon i.e lt messrs mr mrs ms n.b prof sen sgt v viz vs z.b d.h
 """
-# The end of a sentence where the next word is one that opens sentences.
+# End a sentence only before a word that often begins one.
 _SHORT = """
     a.m abs adj al approx apr art arts assn attn aug b.v bros bzw ca ch chap cir cl co col cong corp d.c dec def dept
     dir div e.u ed eds eq eqs esq est et etc ex exh ext feb ft ibid illus inc incl jan jr jul jun l.l.c l.p llc lp ltd
@@ -35,7 +35,7 @@ _MONTHS = frozenset(
 )
 _STOP = re.compile(
     r"""
-    [。！？｡]+[」』）”"']*                                  # needs no space behind it
+    [。！？｡]+[」』）”"']*                                  # no space needed after it
     | [.!?…]+ ["'”’)\]»]* (?=\s)
     | \n
     """,
@@ -86,7 +86,7 @@ def _add(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
 
 
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
-    """Whether the stop at `match`, with white space behind it, ends the sentence begun at `start`."""
+    """Whether the stop at `match`, followed by white space, ends the sentence that begins at `start`."""
     if _ROW.match(text, start):
         return False
     following = _NEXT_WORD.match(text, match.end())
@@ -98,7 +98,7 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     if not last:
         return match.start() > start
     if text[start : match.start()].strip() == last and (last.isdigit() or len(last) <= 2 or _is_number(last)):
-        return False  # "12. Termination", "a. The first": the number belongs to what it counts
+        return False  # "12. Termination", "a. The first": the number belongs to the next words
     if last.endswith(".") or match[0].startswith(".."):
         return word[:1].isupper() or not word
     if word in _MONTHS and last.isdigit() and len(last) <= 2:
@@ -118,7 +118,7 @@ def _is_number(word: str) -> bool:
 
 
 class _Lines:
-    """Tells line ends that part from line ends that only wrap."""
+    """Tells line ends that separate from line ends that only wrap."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -136,7 +136,7 @@ class _Lines:
         if line[0] in "|#" or _ITEM.match(next_line):
             return True
         if line.endswith(_ENDS) and not next_line[0].islower():
-            # A full line that ends in a stop may well go on, but a sentence ends there all the same.
+            # Even if the paragraph continues, a sentence ends here.
             return True
         if _is_row(line) or _is_row(next_line):
             return not (next_line[0].islower() and len(line) > 0.7 * self._page_width(begin))
@@ -144,7 +144,7 @@ class _Lines:
         return short and not next_line[0].islower() and line[-1] not in ",-–"
 
     def _page_width(self, begin: int) -> int:
-        """The longest line near `begin`: what a full line looks like there."""
+        """The length of the longest line near `begin`."""
         block = begin // 4000
         if block != self._measured:
             near = self._text[max(0, block * 4000 - 1000) : block * 4000 + 5000]
@@ -154,7 +154,7 @@ class _Lines:
 
 
 def _is_row(line: str) -> bool:
-    """Whether a line is made of figures, as the rows of a table are."""
+    """Whether a line consists of figures, as table rows do."""
     words = line.split()
     figures = sum(1 for word in words if _NUMBER.match(word))
     return figures >= 2 and figures * 3 >= len(words) and len(words) <= 40

@@ -1,15 +1,14 @@
-"""Text to the words and terms that the full text is made of (pure).
+"""Split text into the words and terms of the full text.
 
-A *word* is what stands there, folded: lower case, compatibility forms, no diacritics. A *term* is what is searched: the
-word's stem in the language of its document (Snowball), a number without its thousands separators, a pair of Chinese,
-Japanese or Korean signs. Words stand in the order of the text, so that a phrase can be found; after them come compounds
-that a person may write otherwise: "non-compete" is also found as "noncompete", "ChangeOfControl" as its parts, "FY2018"
-as "2018", "10-K" as "10K", and "12.3(b)" as itself.
+A *word* is the text folded: lower case, compatibility forms, no diacritics. A *term* is what is searched: the word's
+stem in the language of its document (Snowball), a number without thousands separators, or a pair of Chinese, Japanese
+or Korean characters. Words keep the order of the text, so that phrases can be found; after them come other spellings of
+compounds: "non-compete" is also found as "noncompete", "ChangeOfControl" by its parts, "FY2018" as "2018", "10-K" as
+"10K", and "12.3(b)" as itself.
 
-Limits: a language is told by its commonest words, of the languages below. Where none stands out, English stems are
-taken, which do little to another script and little harm to another language; a document of several languages has the
-stems of the one that it has most of. Thousands parted by spaces are read as several numbers, and Chinese, Japanese and
-Korean are not cut into words, so that a lone sign is found only where it stands alone.
+Limits: a language is detected by its most common words, among the languages below. By default English stems are used,
+which do little harm to other languages; a document in several languages gets the stems of its main one. Thousands
+separated by spaces are several numbers, and a single Chinese, Japanese or Korean character is found only on its own.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class Token(NamedTuple):
     term: str
 
 
-# The commonest words of each language with a stemmer: they tell the language of a text, and are left out of questions.
+# The most common words of each language with a stemmer; they identify the language and are ignored in questions.
 _COMMON = {
     "english": """a about above after again against all also am an and any are as at be because been before being below
         between both but by can could did do does doing down during each few for from further had has have having he her
@@ -64,15 +63,14 @@ _COMMON = {
 }  # fmt: skip
 LANGUAGES = tuple(_COMMON)
 FALLBACK = "english"
-_SAMPLE = 20_000  # characters; a language shows soon
-_LEAST_SHARE = 0.12
+_SAMPLE = 20_000  # characters that are enough to detect a language
+_MIN_SHARE = 0.12
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
-# Vowel signs and points of Hebrew, Arabic, Thai and the scripts of India, and what no letter was composed with: they
-# are in the middle of words.
+# Combining marks, such as the vowel signs of Hebrew, Arabic, Thai and the scripts of India, occur inside words.
 _MARKS = "".join(chr(code) for code in range(0x300, 0xE50) if unicodedata.category(chr(code)).startswith("M"))
 _REST = f"[^\\W_{_CJK}]*+(?:[{_MARKS}]++[^\\W_{_CJK}]*+)*+"
-# Possessive, here and below, where a part could be tried again at every length: no text takes quadratic time.
+# Possessive quantifiers, here and below, keep every text out of quadratic time.
 _TOKEN = re.compile(
     rf"""(?P<cjk>[{_CJK}]+)
       | (?P<number>\d{{1,3}}(?:[,'’]\d{{3}}){{1,8}}(?!\d|[,'’]\d)(?:\.\d+)? | \d+(?:[.]\d+)*)
@@ -82,7 +80,7 @@ _TOKEN = re.compile(
 _SEPARATORS = re.compile("[,'’]")
 _POSSESSIVE = re.compile("'s?$")
 _ELIDING = ("french", "italian")
-# French and Italian write small words together with the next: "l'avocat", "dell'anno".
+# French and Italian join short words to the next: "l'avocat", "dell'anno".
 _ELIDED = re.compile(
     "(?:[cdjlmnstv]|qu|jusqu|lorsqu|puisqu|quoiqu|un|gl|(?:da|a|de|ne|su)gl|(?:da|a|de|ne|su|co|que)ll|quest)'(?=.)"
 )
@@ -103,79 +101,79 @@ def folded(text: str) -> str:
 
 
 def language(text: str) -> str:
-    """The language that a text is mostly in, by the share of its commonest words; FALLBACK where none stands out."""
+    """The main language of a text by the share of common words; FALLBACK if no share is large enough."""
     words = re.findall(r"[^\W\d_]+", text[:_SAMPLE].lower())
     if not words:
         return FALLBACK
     shares = {name: sum(word in common for word in words) / len(words) for name, common in COMMON.items()}
     best = max(shares, key=lambda name: shares[name])
-    return best if shares[best] >= _LEAST_SHARE else FALLBACK
+    return best if shares[best] >= _MIN_SHARE else FALLBACK
 
 
-def tokens(text: str, spoken: str) -> list[Token]:
-    """The words of a text with their terms, in its order, and the compounds behind them.
+def tokens(text: str, language: str) -> list[Token]:
+    """The words of a text with their terms, in order, followed by its compounds.
 
     Args:
         text: any text.
-        spoken: one of LANGUAGES, or "" for no stems.
+        language: one of LANGUAGES, or "" for no stems.
     """
     text = unicodedata.normalize("NFKC", text)
-    return [*_plain(text, spoken), *_compounds(text, spoken)]
+    return [*_plain(text, language), *_compounds(text, language)]
 
 
 def written(text: str) -> list[str]:
-    """The words of a text as they stand there, without the compounds."""
+    """The words of a text in order, without compounds."""
     return [token.word for token in _plain(unicodedata.normalize("NFKC", text), "")]
 
 
-def _plain(text: str, spoken: str) -> Iterator[Token]:
+def _plain(text: str, language: str) -> Iterator[Token]:
     for match in _TOKEN.finditer(text):
         found = match[0]
         if match.lastgroup == "cjk":
-            # Pairs find words of any length in a script without spaces; a lone sign stands for itself.
+            # Pairs find words of any length in a script without spaces; a single character is its own term.
             for pair in [found[i : i + 2] for i in range(len(found) - 1)] or [found]:
                 yield Token(pair, pair)
         elif match.lastgroup == "number":
             number = _SEPARATORS.sub("", found)
             yield Token(number, number)
         else:
-            yield _token(found, spoken)
+            yield _token(found, language)
 
 
 @lru_cache(maxsize=200_000)
-def _token(found: str, spoken: str) -> Token:
+def _token(found: str, language: str) -> Token:
     found = _POSSESSIVE.sub("", found.replace("’", "'").lower())
-    elided = _ELIDED.match(found) if spoken in _ELIDING else None
-    return Token(folded(found), stem(found[elided.end() :] if elided else found, spoken))
+    elided = _ELIDED.match(found) if language in _ELIDING else None
+    return Token(folded(found), stem(found[elided.end() :] if elided else found, language))
 
 
-def _compounds(text: str, spoken: str) -> Iterator[Token]:
+def _compounds(text: str, language: str) -> Iterator[Token]:
     for match in _HYPHENATED.finditer(text):
-        yield _token(re.sub(r"[-\u2010\u2011]", "", match[0]), spoken)
+        yield _token(re.sub(r"[-\u2010\u2011]", "", match[0]), language)
     for match in _CAMEL.finditer(text):
         for part in _CAMEL_PART.findall(match[0]):
-            yield _token(part, spoken)
+            yield _token(part, language)
     for match in _MIXED.finditer(text):
         if match[0][0].isdigit():  # "10K" was read as "10" and "K"
             yield Token(folded(match[0]), folded(match[0]))
         else:
             for part in _MIXED_PART.findall(match[0]):
-                yield _token(part, spoken)
+                yield _token(part, language)
     for match in _CLAUSE.finditer(text):
         clause = folded(re.sub(r"\s", "", match[0]))
         yield Token(clause, clause)
 
 
-def stem(word: str, spoken: str) -> str:
-    """The stem of a lower-case word (Snowball: Porter 2001), folded; the word itself without a language."""
-    if not spoken:
+def stem(word: str, language: str) -> str:
+    """The folded stem of a lower-case word (Snowball: Porter 2001); the word itself without a language."""
+    if not language:
         return folded(word)
-    if not hasattr(_stemmers, spoken):
+    if not hasattr(_stemmers, language):
         import Stemmer
 
-        setattr(_stemmers, spoken, Stemmer.Stemmer(spoken))
-    return folded(getattr(_stemmers, spoken).stemWord(word))
+        setattr(_stemmers, language, Stemmer.Stemmer(language))
+    return folded(getattr(_stemmers, language).stemWord(word))
 
 
-_stemmers = threading.local()  # a stemmer may be used by one thread only
+_stemmers = threading.local()  # a stemmer is not thread-safe
 COMMON = {name: frozenset(words.split()) for name, words in _COMMON.items()}

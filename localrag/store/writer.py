@@ -1,7 +1,7 @@
-"""Changes of a library, each one transaction: a document is there whole or not at all.
+"""Change a library, one transaction a change, and define its tables.
 
-Several changes may share one (`with editor.transaction()`). Killing the process at any moment leaves the library as it
-was after the last one. Deleted rows are overwritten (secure_delete).
+Several changes may share a transaction (`with editor.transaction()`). If the process is killed, the library is as after
+the last one. Deleted rows are overwritten (secure_delete).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from localrag.store.names import DATABASE, SCHEMA, check_name
 from localrag.types import Chunk, Document, Ocr, Page, Part, StoredFile
 
 if TYPE_CHECKING:
-    from localrag.store.minhash import Sketches
+    from localrag.store.minhash import Signatures
     from localrag.store.vector_index import Vectors
 
 
@@ -100,15 +100,15 @@ CREATE TABLE failures (
     path TEXT NOT NULL, file TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (root_id, path));
 """
 
-# With a thousand letters of one form, all pairs would be half a million rows.
-_MOST_NEAR = 32
+# Near duplicates linked to a document: all pairs of a thousand form letters would be half a million rows.
+_MAX_NEAR = 32
 _COPIED = "title, sha256, size, paged, characters, author, date, skipped, remarks, sketch, language"
-# Characters of a document's beginning that count as its name: a cover, a letterhead, the parties of a contract.
-_NAMED = 1500
+# Characters of a document's beginning by which it is found as a whole: a cover, a letterhead, the parties.
+_NAME_LENGTH = 1500
 
-_APART = re.compile(r"[_/.\-]+")
-# "report.pdf" is called "report", "Minutes No. 5" and "v1.2" by all of it.
-_FILE_END = re.compile(r"\.(?=\w*[a-z])\w{1,8}$", re.I)
+_SEPARATORS = re.compile(r"[_/.\-]+")
+# The suffix of "report.pdf", but not the end of "Minutes No. 5" or "v1.2".
+_SUFFIX = re.compile(r"\.(?=\w*[a-z])\w{1,8}$", re.I)
 
 
 # --- what was forgotten --------------------------------------------------------------------------------------
@@ -173,28 +173,28 @@ def passage_digest(title: str, chunk: Chunk) -> bytes:
 
 
 class Editor(Library):
-    """An open library that may be changed; its caller holds the library's lock."""
+    """A library opened for writing; its caller holds the library's lock."""
 
     _writes = True
 
     def __init__(self, name: str, folder: Path, connection: sqlite3.Connection) -> None:
         super().__init__(name, folder, connection)
         self._depth = 0
-        # Passages that lost a chunk in this transaction; those that found no other by its end go.
-        self._loosened: set[int] = set()
-        self._sketches: tuple[list[int], Sketches] | None = None
+        # Passages that lost a chunk in this transaction; those without one at its end are deleted.
+        self._orphan_candidates: set[int] = set()
+        self._minhashes: tuple[list[int], Signatures] | None = None
         self._indexer = Indexer(connection)
 
     @classmethod
     def create(cls, folder: Path, name: str, identity: EmbedderIdentity) -> Editor:
-        """Open a library, making it where there is none; errors as `open`."""
+        """Open a library, creating it if it does not exist; errors as of `open`."""
         check_name(name)
         if (folder / DATABASE).is_file():
             return cls.open(folder, name)
         permitted(folder, name, new=True)
         storage.make_dir(folder)
         path = folder / DATABASE
-        # Made under another name, so that a crash in between leaves no half-made library.
+        # Created under another name, so that a crash leaves no incomplete library.
         fresh = folder / f"{DATABASE}.new"
         storage.remove(fresh)
         connection = storage.connect(fresh, write=True)
@@ -213,11 +213,11 @@ class Editor(Library):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All changes inside are one: they are kept together or not at all."""
+        """Commit all changes inside together or not at all."""
         if self._depth:
             yield
             return
-        with storage.storage_errors(self.folder), self._sound():
+        with storage.storage_errors(self.folder), self._report_damage():
             self._db.execute("BEGIN IMMEDIATE")
             self._depth = 1
             try:
@@ -227,19 +227,19 @@ class Editor(Library):
                 self._db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
                 self._db.execute("COMMIT")
             except BaseException:
-                self._sketches = None
-                self._indexer.forget()
+                self._minhashes = None
+                self._indexer.reset()
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
             finally:
                 self._depth = 0
-                self._loosened = set()
+                self._orphan_candidates = set()
 
     # --- files and documents --------------------------------------------------------------------------------
 
     def begin(self, root: str, path: str) -> None:
-        """Make room for what is now read of a file: what was read of it before goes, and it counts as unfinished."""
+        """Delete what was read of a file before, and mark it as unfinished."""
         with self.transaction():
             root_id = self._root_id(root)
             self._delete_documents("file_id IN (SELECT id FROM files WHERE root_id = ? AND path = ?)", (root_id, path))
@@ -252,16 +252,16 @@ class Editor(Library):
 
     def put(
         self, root: str, path: str, part: Part, chunks: Sequence[Chunk], vectors: Mapping[bytes, Vectors],
-        sketch: bytes = b"",
+        signature: bytes = b"",
     ) -> list[int]:  # fmt: skip
-        """Add a document of a file that was begun; returns the documents that say nearly the same.
+        """Add a document of a file that was begun; returns the ids of its near duplicates.
 
         Args:
             root, path: the file.
             part: what was read.
             chunks: of the part's pages.
-            vectors: for the digests of those chunks that the library does not know yet, one of shape (dimension,).
-            sketch: see `sketches`.
+            vectors: of shape (dimension,), by digest, for all chunks that the library does not know yet.
+            signature: see `minhash`.
         """
         reading = part.reading
         with self.transaction():
@@ -274,7 +274,7 @@ class Editor(Library):
                 file_id, part.name, reading.title, part.sha256, part.size, paged,
                 sum(len(page.text) for page in reading.pages), reading.author, reading.date,
                 json.dumps([[page.number, page.reason] for page in reading.skipped]),
-                json.dumps([[remark.number, remark.text] for remark in reading.remarks]), sketch,
+                json.dumps([[remark.number, remark.text] for remark in reading.remarks]), signature,
                 text_analysis.language("\n".join(page.text for page in reading.pages)),
             )  # fmt: skip
             document_id = self._db.execute(
@@ -288,12 +288,12 @@ class Editor(Library):
                     for i, page in enumerate(reading.pages)
                 ],
             )
-            self._name(document_id)
+            self._index_name(document_id)
             self._put_chunks(document_id, reading.title, row[-1], reading.pages, chunks, vectors)
-            return self._link(document_id, part.sha256, sketch)
+            return self._link_near(document_id, part.sha256, signature)
 
     def finish(self, root: str, path: str, size: int, mtime_ns: int, sha256: str, stamp: str) -> None:
-        """Note that a file was read to its end (or cannot be read), so that it is left alone until it changes."""
+        """Mark a file as read (or as unreadable), so that it is skipped until it changes."""
         with self.transaction():
             self._db.execute(
                 "INSERT INTO files (root_id, path, size, mtime_ns, sha256, stamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
@@ -302,7 +302,7 @@ class Editor(Library):
             )
 
     def move(self, root: str, old: str, new: str, size: int, mtime_ns: int) -> None:
-        """Note that a file now lies elsewhere below its root."""
+        """Give a file another path below its root."""
         with self.transaction():
             values = (new, size, mtime_ns, self._root_id(root), old)
             self._db.execute("UPDATE files SET path = ?, size = ?, mtime_ns = ? WHERE root_id = ? AND path = ?", values)
@@ -313,10 +313,10 @@ class Editor(Library):
             )
             moved = "SELECT d.id FROM documents d JOIN files f ON f.id = d.file_id WHERE f.root_id = ? AND f.path = ?"
             for row in self._db.execute(moved, (self._root_id(root), new)).fetchall():
-                self._name(row[0])
+                self._index_name(row[0])
 
     def copy(self, root: str, path: str, size: int, mtime_ns: int, source: int) -> None:
-        """Take a file's documents from another file of the same content."""
+        """Copy a file's documents from another file with the same content."""
         with self.transaction():
             self.begin(root, path)
             row = self._db.execute("SELECT sha256, stamp FROM files WHERE id = ?", (source,)).fetchone()
@@ -337,10 +337,10 @@ class Editor(Library):
                     "ORDER BY id", (copied, document["id"]),
                 )  # fmt: skip
                 assert copied is not None
-                self._name(copied)
+                self._index_name(copied)
 
     def same_content(self, sha256: str, stamp: str) -> list[tuple[StoredFile, str]]:
-        """Files that were read to their end with this content by the same readers, each with its root."""
+        """Finished files with this content and reader stamp, each with its root."""
         rows = self._select(
             "SELECT f.id, f.path, f.size, f.mtime_ns, f.sha256, f.stamp, r.path AS root FROM files f "
             "JOIN roots r ON r.id = f.root_id WHERE f.sha256 = ? AND f.stamp = ? "
@@ -350,7 +350,7 @@ class Editor(Library):
         return [(StoredFile(*tuple(row)[:6]), row["root"]) for row in rows]
 
     def note_failure(self, root: str, path: str, reason: str, file: str | None = None) -> None:
-        """Keep why a file (or something inside `file`) could not be read."""
+        """Store why a file, or something inside `file`, could not be read."""
         with self.transaction():
             row = (self._root_id(root), path, path if file is None else file, reason)
             self._db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", row)
@@ -361,7 +361,7 @@ class Editor(Library):
             self._db.executemany("DELETE FROM failures WHERE root_id = ? AND file = ?", [(root_id, f) for f in files])
 
     def remove_files(self, root: str, paths: Iterable[str]) -> None:
-        """Take files out, with all that was read of them."""
+        """Delete files with their documents."""
         with self.transaction():
             root_id = self._root_id(root)
             for path in paths:
@@ -371,60 +371,60 @@ class Editor(Library):
                 self._db.execute("DELETE FROM failures WHERE root_id = ? AND file = ?", (root_id, path))
 
     def remove(self, documents: Sequence[Document]) -> None:
-        """Take documents out: from every table, from the full text, and so from the vector index."""
+        """Delete documents from every table, the full text and the vector index."""
         with self.transaction():
             for document in documents:
                 self._delete_documents("id = ?", (document.id,))
-            # A file of which nothing is left is read again when it is met again.
+            # A file without documents is read again in the next ingest.
             self._db.execute(
                 "DELETE FROM files WHERE id NOT IN (SELECT file_id FROM documents) "
                 "AND path NOT IN (SELECT file FROM failures)"
             )
 
     def move_root(self, old: str, new: str) -> None:
-        """Note that a folder now lies elsewhere; what was read of it stays."""
+        """Give a root another path; its documents stay."""
         roots = self.roots()
         if old not in roots and new in roots:
-            return  # by an earlier run that was stopped, or of a folder that is watched
+            return  # done by an earlier run
         if old not in roots:
             raise NotFoundError(f"{self.name!r} has no root {old!r}", f"Its roots: {', '.join(map(repr, roots))}")
         if new != old and new in roots:
             raise UsageError(
-                f"{self.name!r} has {new!r} as a root of its own, so {old!r} cannot become it",
-                f"Leave out --root, or begin anew: localrag forget {self.name}, then ingest {new!r}.",
+                f"{new!r} is a root of {self.name!r} already, so {old!r} cannot become it",
+                f"Leave out --root, or start over: localrag forget {self.name}, then ingest {new!r}.",
             )
         with self.transaction():
             self._db.execute("UPDATE roots SET path = ? WHERE path = ?", (new, old))
 
     def save_ocr_choice(self, ocr: Ocr | None, languages: Sequence[str] | None) -> None:
-        """Keep how this library's files are to be read from now on; None leaves a choice as it is."""
+        """Choose when to use text recognition for this library, and for which languages; None changes nothing."""
         if ocr is None and languages is None:
             return
-        known, spoken = self.ocr_choice
-        value = json.dumps([ocr or known, list(languages if languages is not None else spoken)])
+        known_ocr, known_languages = self.ocr_choice
+        value = json.dumps([ocr or known_ocr, list(languages if languages is not None else known_languages)])
         with self.transaction():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('reading', ?)", (value,))
 
     def instruct(self, text: str) -> None:
-        """Keep how answers from this library shall be worded; an empty text takes away what was said."""
+        """Store instructions for the wording of answers; an empty text removes them."""
         with self.transaction():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('instructions', ?)", (text,))
 
     @property
     def tombstones(self) -> Tombstones:
-        """The marks of what was forgotten and shall not come back."""
+        """The marks of forgotten documents."""
         kept = self._meta("forgotten")
         return Tombstones.from_json(kept) if kept else Tombstones.new()
 
     def save_tombstones(self, stones: Tombstones) -> None:
-        """Keep these marks in place of those kept before; none of them lets everything back in."""
+        """Replace the marks of forgotten documents."""
         with self.transaction():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (stones.to_json(),))
 
-    # --- other vectors, made beside those in use --------------------------------------------------------------
+    # --- new vectors, made while the old ones are in use -------------------------------------------------------
 
     def stage(self, purpose: str, vectors: Mapping[bytes, Vectors]) -> None:
-        """Keep vectors for later; those of another purpose are dropped."""
+        """Store vectors for later; those for another purpose are deleted."""
         with self.transaction():
             if self._meta("staging") != purpose:
                 self._db.execute("DELETE FROM staged")
@@ -433,13 +433,13 @@ class Editor(Library):
             self._db.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?)", rows)
 
     def stage_present(self, purpose: str) -> None:
-        """Keep the vectors in use as well, where the embedder stays the same and only the chunks change."""
+        """Stage the current vectors too, if only the chunks change."""
         with self.transaction():
             self.stage(purpose, {})
             self._db.execute("INSERT OR REPLACE INTO staged SELECT digest, vector FROM passages")
 
     def staged(self, purpose: str) -> set[bytes]:
-        """Digests of the vectors kept for a purpose."""
+        """The digests of the vectors staged for a purpose."""
         if self._meta("staging") != purpose:
             return set()
         return {row[0] for row in self._select("SELECT digest FROM staged")}
@@ -447,7 +447,7 @@ class Editor(Library):
     def replace_chunks(
         self, identity: EmbedderIdentity, chunked: Iterable[tuple[Document, Sequence[Page], Sequence[Chunk]]]
     ) -> None:
-        """Put other chunks and the staged vectors in place of all there are, at once."""
+        """Replace all chunks and vectors by new chunks and the staged vectors, in one transaction."""
         with self.transaction():
             self._indexer.clear_passages()
             for table in ("chunks", "passages"):
@@ -462,15 +462,15 @@ class Editor(Library):
     # --- the index ------------------------------------------------------------------------------------------
 
     def save_index(self) -> None:
-        """Write the vector index of the present generation, and fold the write-ahead log into the database."""
+        """Write the vector index of the current generation, and checkpoint the write-ahead log."""
         if self._index.save(*self._state()):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def compact(self) -> None:
-        """Give deleted space back to the disk."""
-        with storage.storage_errors(self.folder), self._sound():
+        """Return deleted space to the disk."""
+        with storage.storage_errors(self.folder), self._report_damage():
             self._db.execute("VACUUM")
-        # From the database alone, so that no deleted vector is left in its file.
+        # Rebuilt from the database, so that its file keeps no deleted vector.
         self._index.clear()
         self.save_index()
 
@@ -499,7 +499,7 @@ class Editor(Library):
             )  # fmt: skip
 
     def _passage(self, title: str, language: str, chunk: Chunk, vectors: Mapping[bytes, Vectors]) -> int:
-        """The passage that says this, made where there is none."""
+        """The id of the chunk's passage, which is added if it is new."""
         key = passage_digest(title, chunk)
         row = self._db.execute("SELECT id FROM passages WHERE digest = ?", (key,)).fetchone()
         if row is not None:
@@ -512,68 +512,68 @@ class Editor(Library):
         self._db.execute("UPDATE passages SET words = ? WHERE id = ?", (words, made))
         return made
 
-    def _name(self, document_id: int) -> None:
-        """Index by which words a document is called: those of its path, its title and its beginning."""
-        sql = f"""SELECT {PATH} AS path, d.title, d.language, d.naming, substr(p.text, 1, {_NAMED}) AS beginning
+    def _index_name(self, document_id: int) -> None:
+        """Index the words that name a document: those of its path, title and beginning."""
+        sql = f"""SELECT {PATH} AS path, d.title, d.language, d.naming, substr(p.text, 1, {_NAME_LENGTH}) AS beginning
             FROM documents d JOIN files f ON f.id = d.file_id
             LEFT JOIN pages p ON p.document_id = d.id AND p.position = 0 WHERE d.id = ?"""
         row = self._db.execute(sql, (document_id,)).fetchone()
         if row["naming"]:
             self._indexer.remove(DOCUMENTS, document_id, row["naming"])
-        path = _APART.sub(" ", _FILE_END.sub("", row["path"]))
+        path = _SEPARATORS.sub(" ", _SUFFIX.sub("", row["path"]))
         text = "\n".join((path, row["title"], row["beginning"] or ""))
         words = self._indexer.add(DOCUMENTS, document_id, text_analysis.tokens(text, row["language"]))
         self._db.execute("UPDATE documents SET naming = ? WHERE id = ?", (words, document_id))
 
-    def _link(self, document_id: int, sha256: str, sketch: bytes) -> list[int]:
-        """Link a document with those that say nearly the same; returns them, the most alike first."""
-        if not sketch:
+    def _link_near(self, document_id: int, sha256: str, signature: bytes) -> list[int]:
+        """Link a document with its near duplicates; returns their ids, the most similar first."""
+        if not signature:
             return []
-        if self._sketches is None:
+        if self._minhashes is None:
             rows = self._select("SELECT id, sketch FROM documents WHERE sketch <> x'' AND id <> ?", (document_id,))
             matrix = np.frombuffer(b"".join(row[1] for row in rows), "<u4").reshape(len(rows), minhash.BINS)
-            self._sketches = [row[0] for row in rows], matrix.astype(np.uint32)
-        ids, known = self._sketches
-        alike = minhash.similarities(known[: len(ids)], sketch)
+            self._minhashes = [row[0] for row in rows], matrix.astype(np.uint32)
+        ids, known = self._minhashes
+        alike = minhash.similarities(known[: len(ids)], signature)
         found: list[int] = []
-        near = np.flatnonzero(alike >= minhash.ALIKE)
+        near = np.flatnonzero(alike >= minhash.NEAR)
         for index in near[np.argsort(-alike[near], kind="stable")]:
-            if len(found) == _MOST_NEAR:
+            if len(found) == _MAX_NEAR:
                 break
-            # Copies are no drafts of each other, and what was deleted meanwhile is still in the matrix.
+            # Exact copies are not linked, and the matrix still holds documents deleted meanwhile.
             row = self._db.execute("SELECT sha256 FROM documents WHERE id = ?", (ids[index],)).fetchone()
             if row is not None and row[0] != sha256:
                 found.append(ids[index])
                 link = (document_id, ids[index], round(float(alike[index]), 3))
                 self._db.execute("INSERT INTO near VALUES (?, ?, ?)", link)
-        if len(ids) == len(known):  # doubled, so that a thousand documents do not copy it a thousand times
+        if len(ids) == len(known):  # doubled, so that adding n documents copies O(n) rows
             known = np.vstack([known, np.zeros((max(256, len(known)), minhash.BINS), np.uint32)])
-        known[len(ids)] = np.frombuffer(sketch, "<u4")
+        known[len(ids)] = np.frombuffer(signature, "<u4")
         ids.append(document_id)
-        self._sketches = ids, known
+        self._minhashes = ids, known
         return found
 
     def _delete_documents(self, where: str, values: tuple[Any, ...]) -> None:
         chosen = f"SELECT id FROM documents WHERE {where}"
         held = self._db.execute(f"SELECT DISTINCT passage_id FROM chunks WHERE document_id IN ({chosen})", values)
-        # A new version of the document mostly says the same, so its passages stay until the transaction's end.
-        self._loosened = self._loosened | {row[0] for row in held}
+        # Passages stay until the end of the transaction, since a new version of a document shares most of them.
+        self._orphan_candidates = self._orphan_candidates | {row[0] for row in held}
         for row in self._db.execute(f"SELECT id, naming FROM documents WHERE {where}", values).fetchall():
             self._indexer.remove(DOCUMENTS, *row)
         self._db.execute(f"DELETE FROM documents WHERE {where}", values)
 
     def _drop_orphans(self) -> None:
-        if not self._loosened:
+        if not self._orphan_candidates:
             return
         orphans = """SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE passage_id = value)"""
-        held = json.dumps(sorted(self._loosened))
+        held = json.dumps(sorted(self._orphan_candidates))
         for row in self._db.execute(f"SELECT id, words FROM passages WHERE id IN ({orphans})", (held,)).fetchall():
             self._indexer.remove(PASSAGES, *row)
         self._db.execute(f"DELETE FROM passages WHERE id IN ({orphans})", (held,))
 
 
 class _Staged(dict[bytes, Any]):
-    """Vectors by digest, read from the staged rows as they are asked for."""
+    """Staged vectors by digest, read on access."""
 
     def __init__(self, editor: Editor) -> None:
         super().__init__()
@@ -585,7 +585,7 @@ class _Staged(dict[bytes, Any]):
 
 
 def _layout(page: Page) -> str:
-    """What is known of a page beside its text: headings, anchors, and the boxes of recognised words."""
+    """A page's headings, anchors and boxes of recognised words as JSON."""
     headings = [[item.start, item.level, item.title] for item in page.headings]
     anchors = [[item.start, item.name] for item in page.anchors]
     words = [

@@ -86,7 +86,7 @@ def test_drafts_are_reported_as_nearly_the_same(library: Editor, folder: Folder)
 def test_of_a_thousand_letters_of_one_form_each_is_linked_with_a_few(
     library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(editing, "_MOST_NEAR", 3)
+    monkeypatch.setattr(editing, "_MAX_NEAR", 3)
     form = " ".join(f"word{n * n % 997}" for n in range(500))
     report = ingest(library, folder({f"{n}.txt": f"{form} and customer {n}" for n in range(10)}))
     assert len(report.near) == 9 and len(library.near_duplicates()) == 0 + 1 + 2 + 3 * 7

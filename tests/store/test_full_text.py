@@ -237,7 +237,7 @@ def test_clearing_passages_keeps_the_names_of_documents(held: Held) -> None:
 
 
 def test_pending_changes_are_written_before_they_are_many(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(full_text, "_PENDING", 5)
+    monkeypatch.setattr(full_text, "_MAX_PENDING", 5)
     for id_ in range(1, 30):
         held.add(id_, f"lease {id_}")
         assert len(held.indexer._added[PASSAGES]) < 5
@@ -255,7 +255,7 @@ def test_what_was_rolled_back_is_known_no_more(held: Held) -> None:
     held.add(2, "lease canary")
     held.indexer.flush()
     held.db.rollback()
-    held.indexer.forget()
+    held.indexer.reset()
     del held.words[2], held.kept[2]
     held.add(3, "canary")
     held.commit()

@@ -142,13 +142,13 @@ def test_what_was_read_of_a_document_in_one_library_is_not_taken_for_another(
     pairs = [
         (assistant.library("south"), document) for document in assistant.library("south").documents(["shared.txt"])
     ]
-    assert assistant._warm(pairs) == 0
+    assert assistant._cached_tokens(pairs) == 0
 
 
 def test_what_was_read_of_several_libraries_is_kept_in_none(asked: tuple[Assistant, Recorded]) -> None:
     assistant, _ = asked
     pairs = [(assistant.library(name), assistant.library(name).document("shared.txt")) for name in ("north", "south")]
-    assert assistant._states(pairs) is None and assistant._warm(pairs) == 0
+    assert assistant._states(pairs) is None and assistant._cached_tokens(pairs) == 0
 
 
 def test_a_library_that_is_not_named_is_not_even_opened(asked: tuple[Assistant, Recorded], settings: Settings) -> None:

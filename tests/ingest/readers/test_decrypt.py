@@ -52,7 +52,7 @@ def test_workbooks_that_are_only_protected_open_without_a_password():
 @pytest.mark.parametrize(
     "data", [b"plain words", office(), compound("WordDocument", b"x" * 5000), compound("Workbook", b"")]
 )
-def test_what_is_not_encrypted_is_let_through(data):
+def test_other_files_are_not_encrypted(data):
     assert decrypted(Source("a.doc", data=data), ("s3cret",)) is None
 
 
@@ -120,7 +120,7 @@ def xls_locked(password):
     return Source("a.xls", data=compound("Workbook", bytes(locked)))
 
 
-def test_an_old_workbook_is_decrypted_and_read_and_never_lies_on_the_disk(monkeypatch):
+def test_an_old_workbook_is_decrypted_in_memory_only(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a temporary file")
 

@@ -21,7 +21,7 @@ def test_a_file_is_one_sheet_with_the_cells_names():
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_found_whatever_else_is_in_the_cells(delimiter):
+def test_the_delimiter_is_found_among_others_in_the_cells(delimiter):
     other = ";" if delimiter == "," else ","
     rows = [
         ["Name", "Town", "Amount"],

@@ -65,14 +65,14 @@ def test_offsets_point_at_the_heading():
     assert text[heading.start :].startswith("12. TERMINATION")
 
 
-def test_wide_gaps_in_a_long_line_stand_for_line_ends():
+def test_wide_gaps_in_a_long_line_count_as_line_ends():
     text = f"{PROSE} {PROSE}   ARTICLE I DEFINITIONS   {PROSE}   2.   GRANT OF LICENSE   {PROSE}"
     headings = find_headings(text)
     assert [item.title for item in headings] == ["ARTICLE I DEFINITIONS", "2.   GRANT OF LICENSE"]
     assert all(text.startswith(item.title, item.start) for item in headings)
 
 
-def test_what_is_printed_on_page_after_page_is_no_heading():
+def test_running_headers_are_no_headings():
     pages = []
     for number in range(8):
         text = f"EMPLOYEE HANDBOOK\n{PROSE}\n{number + 1}. Leave\n" + "line\n" * 9

@@ -82,7 +82,7 @@ def test_files_that_were_only_named_doc_are_read_as_what_they_are():
         assert read(data).pages[0].text.strip() == text
 
 
-def test_what_is_no_document_is_named():
+def test_other_files_are_refused_by_name():
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as made:
         made.writestr("a.txt", "x")
@@ -117,7 +117,7 @@ def folders(pid=None):
 
 
 @needs_office
-def test_an_old_word_document_is_read_through_libreoffice_and_nothing_stays(old_word):
+def test_an_old_word_document_is_read_through_libreoffice(old_word):
     assert old_word.startswith(OLE)
     reading = read(old_word)
     assert reading.pages[0].text == "Rent is due."
@@ -156,7 +156,7 @@ def test_what_takes_too_long_is_ended_with_all_it_started(tmp_path, monkeypatch)
 
 
 @posix
-def test_a_failure_of_libreoffice_is_told(tmp_path, monkeypatch):
+def test_a_failure_of_libreoffice_is_reported(tmp_path, monkeypatch):
     stand_in(tmp_path, monkeypatch, 'head -c 2000 /dev/zero > "$HOME/out/document.docx"')
     with pytest.raises(ReadError, match="larger than 1,000 bytes"):
         conversion.convert(b"x", ".doc", "docx", 1000)
@@ -182,7 +182,7 @@ def test_libreoffice_ends_and_its_folder_goes_when_the_reader_is_killed(tmp_path
 
 
 @posix
-def test_libreoffice_is_told_to_run_no_macros_and_gets_no_proxy_and_a_private_folder(tmp_path, monkeypatch):
+def test_libreoffice_gets_no_macros_no_proxy_and_a_private_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://proxy.example")
     # The "converted document" is what the stand-in saw.
     stand_in(

@@ -149,7 +149,7 @@ def test_rows_are_markdown_and_every_row_knows_its_first_cell():
     ]
 
 
-def test_titles_stand_above_their_table_as_plain_lines_and_headings():
+def test_titles_above_a_table_are_lines_and_headings():
     page = read(xlsx(sheet([["Prices of timber"], ["net, in euros"], ["Item", "Price"], ["Bolt", 1]]))).pages[0]
     assert lines(page)[:3] == [("A1", "Prices of timber"), ("A2", "net, in euros"), ("A3", "| Item | Price |")]
     assert [(h.level, h.title) for h in page.headings] == [(1, "Prices of timber"), (2, "net, in euros")]
@@ -170,7 +170,7 @@ def test_values_behind_an_empty_row_belong_to_the_table_above():
     ]  # fmt: skip
 
 
-def test_a_header_may_be_parted_from_its_rows_by_an_empty_one():
+def test_an_empty_row_may_follow_the_header():
     assert text(["Item", "Unit", "Price"], [], ["Bolt", "box", 1]).count("---") == 3
 
 
@@ -188,7 +188,7 @@ def test_empty_columns_are_kept_inside_a_table_and_dropped_at_its_sides():
     assert text([None, "a", None, "b", "", None], [None, 1, None, 2]).startswith("| a |  | b |\n")
 
 
-def test_tables_far_apart_in_the_same_rows_are_parted():
+def test_tables_far_apart_in_the_same_rows_are_separate():
     page = read(xlsx(sheet([["a", "b", *[None] * 20, "x", "y"], [1, 2, *[None] * 20, 3, 4]]))).pages[0]
     assert lines(page) == [
         ("A1", "| a | b |"), ("", "| --- | --- |"), ("A2", "| 1 | 2 |"),
@@ -213,7 +213,7 @@ def test_group_rows_are_joined_into_the_header():
     ]  # fmt: skip
 
 
-def test_a_group_that_stands_alone_over_some_columns_is_no_title():
+def test_a_group_over_some_columns_is_no_title():
     rows = [[None, "2023", None], ["Region", "Q1", "Q2"], ["North", 1, 2]]
     assert text(*rows, merged=["B1:C1"]).startswith("| Region | 2023 / Q1 | 2023 / Q2 |")
 
@@ -357,7 +357,7 @@ def test_entities_are_refused():
         (bytes.fromhex("d0cf11e0a1b11ae1") + b"\1" * 2000, "is damaged, or not a workbook"),
     ],
 )
-def test_what_is_no_workbook_is_refused_with_a_reason(data, message):
+def test_other_files_are_refused_by_name(data, message):
     with pytest.raises(ReadError, match=message):
         read(Source("a.xls", data=data))
 

@@ -457,7 +457,7 @@ def test_formulas_that_follow_each_other_stay_apart(path):
     assert read(document, path).pages[0].text == "a=b c=d\n\na=b c=d"
 
 
-def test_symbols_phonetic_text_and_formulas_keep_what_is_printed(path):
+def test_symbols_phonetic_text_and_formulas_are_read_as_printed(path):
     m = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
     document = docx.Document()
     add(document, '<w:p><w:r><w:sym w:font="Symbol" w:char="F061"/></w:r><w:r><w:sym w:font="Wingdings" w:char="F0FC"/></w:r>'

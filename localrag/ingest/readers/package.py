@@ -252,22 +252,37 @@ _OLE_STREAMS = (("Package", ""), ("CONTENTS", ".pdf"), ("WordDocument", ".doc"),
 
 
 def embedded_files(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
-    """Yield the files embedded in an Office document; but not the workbooks of charts."""
+    """Yield the files embedded in an Office document, but not the workbooks of charts."""
     try:
         source = decrypted(source, options.passwords) or source
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
-            package, names = Package(archive, options), Names()
-            for target in _embedded_parts(archive, package):
-                with archive.open(target) as part:
-                    data = budget.unpack(part)  # type: ignore[arg-type]
-                found = _ole_content(data) if data.startswith(OLE) else (posixpath.basename(target), data)
-                if found is not None:
-                    name = names.unique(attached(found[0], ""))
-                    yield Member(name, Source(name, data=found[1]))
+            names = Names()
+            for part in _embedded_parts(archive, Package(archive, options)):
+                if (member := _embedded_file(archive, part, names, budget)) is not None:
+                    yield member
     except OverBudget:
         raise
     except (*DAMAGED, ReadError):
         return  # reported when the document itself was read
+
+
+def _embedded_file(archive: zipfile.ZipFile, part: str, names: Names, budget: Budget) -> Member | None:
+    """Return an embedded file; None for drawings, formulas and other objects that are no files."""
+    name = posixpath.basename(part)
+    try:
+        with archive.open(part) as stream:
+            data = budget.unpack(stream)  # type: ignore[arg-type]
+        content: tuple[str, bytes] | None = (name, data)
+        if data.startswith(OLE):
+            content = _ole_content(data)
+    except OverBudget:
+        raise
+    except Exception:  # olefile raises many kinds of errors on damaged containers
+        return Member(names.unique(name), refused=ReadError("is damaged in the document", SAVE_AGAIN))
+    if content is None:
+        return None
+    name = names.unique(attached(content[0], ""))
+    return Member(name, Source(name, data=content[1]))
 
 
 def _embedded_parts(archive: zipfile.ZipFile, package: Package) -> list[str]:
@@ -283,25 +298,22 @@ def _embedded_parts(archive: zipfile.ZipFile, package: Package) -> list[str]:
 
 
 def _ole_content(data: bytes) -> tuple[str, bytes] | None:
-    """Return the name and the bytes of the file inside an OLE object; None for drawings, formulas and the like."""
+    """Return the name and the bytes of the file inside an OLE object."""
     import olefile
 
-    try:
-        with olefile.OleFileIO(io.BytesIO(data)) as container:
-            if container.exists("\x01Ole10Native"):
-                return _packaged_file(container.openstream("\x01Ole10Native").read())
-            for stream, suffix in _OLE_STREAMS:
-                if not container.exists(stream):
-                    continue
-                content = data if suffix in (".doc", ".xls", ".ppt") else container.openstream(stream).read()
-                suffix = suffix or _package_suffix(content)
-                return (f"embedded{suffix}", content) if suffix != ".pdf" or content.startswith(b"%PDF") else None
-    except Exception:  # olefile raises many kinds of errors on damaged containers
-        return None
-    return None
+    with olefile.OleFileIO(io.BytesIO(data)) as container:
+        if container.exists("\x01Ole10Native"):
+            return _packaged_file(container.openstream("\x01Ole10Native").read())
+        stream, suffix = next((item for item in _OLE_STREAMS if container.exists(item[0])), ("", ""))
+        if not stream:
+            return None
+        content = data if suffix in (".doc", ".xls", ".ppt") else container.openstream(stream).read()
+        if suffix == ".pdf" and not content.startswith(b"%PDF"):
+            return None
+        return f"embedded{suffix or _package_suffix(content)}", content
 
 
-def _packaged_file(data: bytes) -> tuple[str, bytes] | None:
+def _packaged_file(data: bytes) -> tuple[str, bytes]:
     """Return the file that Windows wrapped in an Ole10Native stream: size, flags, label, path, temporary path, data."""
     label, _, rest = data[6:].partition(b"\0")
     _, _, rest = rest.partition(b"\0")

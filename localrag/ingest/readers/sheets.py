@@ -337,20 +337,14 @@ class _CannotReadError(Exception):
 @contextmanager
 def _calamine() -> Iterator[None]:
     """Turn what calamine raises into `_CannotReadError`; also a panic, which is no ordinary exception."""
-    from python_calamine import CalamineError
-
     try:
         yield
-    except (CalamineError, ArithmeticError, *DAMAGED) as error:
-        raise _CannotReadError(str(error)) from error
-    except OSError as error:
-        if error.errno is not None:  # of the disk; calamine's have no number
-            raise
-        raise _CannotReadError(str(error)) from error
+    except (ReadError, MemoryError):
+        raise
     except BaseException as error:
-        if type(error).__name__ != "PanicException":
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise _CannotReadError(f"the reader gave up: {error}") from error
+        raise _CannotReadError(str(error)) from error
 
 
 def _open(stream: BinaryIO) -> Any:

@@ -429,10 +429,7 @@ _PROPERTIES = frozenset(
     "overflow height max-height width max-width clip mso-hide list-style list-style-type font".split()
 )
 _FONT_SIZE = re.compile(r"(?:^|\s)(\d{0,9}\.?\d{1,9}(?:px|pt|em|rem|%)?)(?=[\s/])")
-_COLOUR = re.compile(r"#([0-9a-f]{6}|[0-9a-f]{3})\b|rgba?\(\s*(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})|\b([a-z]+)\b")
-_COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255),
-            "yellow": (255, 255, 0), "gray": (128, 128, 128), "grey": (128, 128, 128), "silver": (192, 192, 192),
-            "navy": (0, 0, 128), "whitesmoke": (245, 245, 245), "snow": (255, 250, 250)}  # fmt: skip
+_COLOUR_WORD = re.compile(r"#[0-9a-f]{3,8}\b|rgba?\(\s*\d{1,3}[\s,]+\d{1,3}[\s,]+\d{1,3}|\b[a-z]+\b")
 
 
 def _rules(css: str) -> _Rules:
@@ -534,15 +531,14 @@ class _Look(NamedTuple):
 
 def _colour(value: str) -> _Colour | None:
     """Return the colour in a declaration; None for a picture, a gradient or an unknown name."""
+    from PIL import ImageColor
+
     value = value.lower()[:1000]
     if "url(" in value or "gradient" in value:
         return None
-    for digits, red, green, blue, name in _COLOUR.findall(value):
-        if digits:
-            digits = digits if len(digits) == 6 else "".join(digit * 2 for digit in digits)
-            return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
-        if red:
-            return min(int(red), 255), min(int(green), 255), min(int(blue), 255)
-        if name in _COLOURS:
-            return _COLOURS[name]
+    for word in _COLOUR_WORD.findall(value):
+        numbers = re.findall(r"\d+", word) if word.startswith("rgb") else []
+        with suppress(ValueError):
+            red, green, blue = ImageColor.getrgb(f"rgb({','.join(numbers)})" if numbers else word)[:3]
+            return min(red, 255), min(green, 255), min(blue, 255)
     return None

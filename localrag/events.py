@@ -1,4 +1,4 @@
-"""What happens while a question is answered, in the order it comes: frozen values that the faces draw."""
+"""Events of answering, of ingest and of reading ahead: frozen values that the command line and the app show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from localrag.types import Answer, Document, Passage, Plan, Remark, SkippedPage
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan; it comes again where it changed, and with `looked_for` where a follow-up was made self-standing."""
+    """The plan, again where it changed; `looked_for` is what is looked up, if not the question itself."""
 
     plan: Plan
     looked_for: str = ""
@@ -20,21 +20,21 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Passages that the answer will be built on (retrieve), in document order."""
+    """The passages in the prompt (retrieve), in document order."""
 
     passages: tuple[Passage, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the person should know while waiting, such as a document left out."""
+    """Something to know while waiting."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class PromptRead:
-    """Progress of the model through its prompt, in tokens."""
+    """Progress of the model in reading the prompt, in tokens."""
 
     done: int
     total: int
@@ -42,7 +42,7 @@ class PromptRead:
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """Progress of a survey: documents asked so far, and the row just finished."""
+    """Progress of a survey: documents asked so far, and the latest row."""
 
     done: int
     total: int
@@ -51,28 +51,28 @@ class Surveyed:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The next piece of the answer as the model writes it. The final Answer replaces what was streamed."""
+    """The next piece of the answer; the final Answer replaces what was streamed."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """The next piece of what a model thinks before it answers; no part of the answer."""
+    """The next piece of a model's reasoning, which is no part of the answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """The answer is written once more, and why; what was streamed of it so far no longer counts."""
+    """Another answer follows, and why; what was streamed so far no longer counts."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class VoteProgress:
-    """Progress of a vote: how many tries at the answer are done, of how many at most."""
+    """Progress of a vote: tries done, of how many at most."""
 
     done: int
     total: int
@@ -80,6 +80,8 @@ class VoteProgress:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
+    """The whole answer; the last event of a question."""
+
     answer: Answer
 
 
@@ -91,7 +93,7 @@ Event = Planned | Found | Notice | PromptRead | Surveyed | Delta | Reasoning | R
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What could not be read, and why; `file` is the file on the disk that it lies in, below its `root`."""
+    """What could not be read, and why; `file` is the file on the disk that holds it, below its `root`."""
 
     document: str
     reason: str
@@ -103,12 +105,15 @@ class Failure:
 class IngestReport:
     """What one ingest did.
 
-    `read` are documents that were read, attachments and members of archives among them; `unchanged` and `ignored`
-    count files, the latter by suffix, of types that localrag does not read. `moved` pairs old and new paths of files
-    that were recognised by their content, `copies` are files whose content the library has already, `kept` are files
-    that are gone while too many are gone at once, so that nothing was removed. `near` pairs documents with one that
-    says nearly the same. `recognised` counts pages whose text was recognised in a picture, `forgotten` files and
-    documents that were passed over because they were forgotten.
+    Attributes:
+        read: documents that were read, with attachments and members of archives.
+        unchanged, ignored: counts of files; ignored ones by suffix, of types that localrag does not read.
+        moved: old and new paths of files that were recognised by their content.
+        copies: files whose content the library has already.
+        kept: missing files that stay in the library, because too many are missing at once.
+        near: documents with one that says nearly the same.
+        recognised: pages whose text was recognised in a picture.
+        forgotten: files and documents that were skipped because they were forgotten.
     """
 
     library: str
@@ -162,7 +167,7 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True)
 class IngestProgress:
-    """Where an ingest stands: files done of all, and the stage of the file at hand.
+    """Progress of an ingest: files done of all, and the stage of the current file.
 
     In "wait", another process writes to the library; `document` is a sentence that says so.
     """
@@ -175,7 +180,7 @@ class IngestProgress:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A document, or a section of a long one, to be read: its tokens, and whether it is kept already.
+    """A document, or a section of a long one, to be read; `kept`: it is in the prompt cache already.
 
     `why_not` says why it cannot be read; it is empty where it can.
     """
@@ -190,10 +195,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Warmed:
-    """Progress: piece `number` of `total`, `done` of `tokens` of it read. `waiting` while more urgent work is done.
+    """Progress of reading ahead: piece `number` of `total`, of which `done` tokens are read.
 
-    Where documents are read one by one, `number` and `total` count documents, and `share` is how much of this one is
-    done, from 0 to 1; at 1 nothing more is told of it.
+    "waiting" means that more urgent work runs. Where documents are read one by one, `number` and `total` count
+    documents, and `share` is how much of this one is done, from 0 to 1.
     """
 
     piece: Piece
@@ -206,7 +211,7 @@ class Warmed:
 
 @dataclass(slots=True)
 class Tally:
-    """What a report is made of, gathered along the way; `near` pairs a document with the id of the other."""
+    """What a report is made of, while it is gathered; `near` pairs a document with the id of the other."""
 
     read: list[str] = field(default_factory=list)
     unchanged: int = 0
@@ -225,7 +230,7 @@ class Tally:
     embedded: int = 0
 
     def report(self, library: str, root: str, paths: Mapping[int, str], seconds: float, complete: bool) -> IngestReport:
-        """The report; `paths` names the documents of `near` by their ids."""
+        """Return the report; `paths` names the documents of `near` by their ids."""
         return IngestReport(
             library, root,
             read=tuple(sorted(self.read)), unchanged=self.unchanged, removed=tuple(self.removed),

@@ -1,7 +1,7 @@
-"""The values that travel between the stages, all frozen.
+"""The frozen values that the rooms hand on.
 
-Offsets are half-open code-point offsets into the stored text of one page (of the whole document where it has
-no pages). `to_dict` gives the JSON that the command line prints; fields may be added there, never renamed.
+Offsets are half-open code-point offsets into the stored text of one page, or of the whole document where it has no
+pages. `to_dict` returns the JSON that the command line prints.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ Ocr = Literal["auto", "off", "force"]
 FlashAttention = Literal["auto", "on", "off"]
 KvType = Literal["f16", "q8_0"]
 Weights = Literal["map", "lock", "load"]
-# The first and the last page of a range; None stands for the end.
+# The first and the last page of a range; None is the end.
 Pages = tuple[int, int | None]
 MODES: tuple[Mode, ...] = ("auto", "retrieve", "read", "survey", "exact")
 
 
-# --- what checking an answer finds ---------------------------------------------------------------------------
-
+# --- what checking an answer finds --------------------------------------------------------------------------
 
 FlagKind = Literal["number", "amount", "date", "name", "link", "command", "language", "aside"]
 
@@ -115,7 +114,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How several tries at an answer were divided: each answer as first written, and how many tries gave it."""
+    """The outcome of a vote: each answer as first written, and how many tries gave it."""
 
     votes: tuple[tuple[str, int], ...]
 
@@ -125,7 +124,7 @@ class Split:
 
     @property
     def shown(self) -> str:
-        """As a person reads it: "4 of 5 tries agree; 1 said: On 3 May."."""
+        """The split in words: "4 of 5 tries agree; 1 said: On 3 May."."""
         if not self.votes:
             return ""
         others = "; ".join(f"{count} said: {text}" for text, count in self.votes[1:])
@@ -145,7 +144,7 @@ def dicts(values: tuple[Flag, ...] | tuple[Working, ...] | tuple[Conflict, ...])
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading inside one page: where it starts, its level (1 is the highest) and its words."""
+    """A heading inside one page: its offset, its level (1 is the highest) and its words."""
 
     start: int
     level: int
@@ -154,10 +153,10 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A place inside a page that a person would look up: what begins at `start` is called `name`.
+    """A place inside a page that a person would look up, by name; it reaches to the next one.
 
-    On a sheet, the first cell of a table row ("A5"; the row's cells follow in order, parted by " | "); in a
-    transcript or a calendar the time ("00:01:23"). An anchor holds until the next one.
+    On a sheet, the first cell of a table row ("A5"; the row's cells follow in order, separated by " | "); in a
+    transcript or a calendar the time ("00:01:23").
     """
 
     start: int
@@ -166,7 +165,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Where a recognised word stands on its page: fractions of width and height, from the top left."""
+    """The box of a recognised word: fractions of the page's width and height, from the top left."""
 
     start: int
     end: int
@@ -178,10 +177,12 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of text; `number` is 1-based, or None in a document that has no pages (it then has one Page).
+    """One page of text.
 
-    `label` is the page's printed name where the file has one: "iv", a sheet's name, a chapter's title, a mail's date
-    and sender. `words` are there where the text, or a part of it, was recognised in a picture (OCR).
+    Attributes:
+        number: 1-based; None in a document without pages, which has one Page.
+        label: the printed name, if any: "iv", a sheet's name, a chapter's title, a mail's date and sender.
+        words: boxes of text that was recognised in a picture (OCR).
     """
 
     text: str
@@ -195,7 +196,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class SkippedPage:
-    """A page that gave no text, and why."""
+    """A page without text, and why."""
 
     number: int
     reason: str
@@ -203,7 +204,7 @@ class SkippedPage:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something a person should know of a document that was read, such as invisible text that was kept out."""
+    """Something to know about a document, such as invisible text that was left out."""
 
     number: int | None
     text: str
@@ -211,9 +212,9 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reader made of one document.
+    """What a reader found in one document.
 
-    `author` is who wrote or sent it, `date` when (ISO 8601, as exact as the file says it); both may be empty.
+    `author` is who wrote or sent it, `date` when (ISO 8601, as exact as the file has it); both may be empty.
     """
 
     pages: tuple[Page, ...]
@@ -226,7 +227,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One document out of a file: the file itself (`name` is empty), or what is inside it, by its path there."""
+    """One document of a file: the file itself (`name` is empty), or what is inside it, by its path there."""
 
     name: str
     sha256: str
@@ -236,7 +237,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A file, or something inside it, that was not read, and why; the hint is part of the reason."""
+    """A file, or something inside it, that was not read, and why, with a hint."""
 
     name: str
     reason: str
@@ -246,7 +247,7 @@ class Refused:
 class Chunk:
     """A span of one page that is embedded and searched; `position` is the page's 0-based place.
 
-    `header` is the span of the table header that belongs to the chunk's first rows but stands before them, or None.
+    `header` is the span of the table header of the chunk's first rows, where it is before the chunk.
     """
 
     position: int
@@ -265,8 +266,8 @@ class Chunk:
 class Document:
     """A document in a library; `path` is below its root, with forward slashes.
 
-    `file` is the path of the file that it was read from: its own, or the mail or archive that it lies in. `author` and
-    `date` (ISO 8601) are as the file says, else empty; `language` ("english") as its words tell.
+    `file` is the path of the file that it was read from: its own, or the mail or archive that holds it. `author` and
+    `date` (ISO 8601) come from the file and may be empty; `language` ("english") from its words.
     """
 
     id: int
@@ -288,9 +289,9 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file on the disk as it was when it was last read; `sha256` is empty where that was not finished.
+    """A file on the disk when it was last read; `sha256` is empty where that was not finished.
 
-    `stamp` says by which readers and options; another stamp means that the file is to be read again.
+    `stamp` identifies the readers and options; with another stamp the file is read again.
     """
 
     id: int
@@ -303,10 +304,13 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A span of a document found for a question; `score`: higher is better, comparable within one search.
+    """A span of a document found for a question.
 
-    `spot` is the place inside the page (cells, a time), `header` the table header that belongs to the first rows but
-    stands before them, `also` the other places that say the same, in copies, drafts or this document.
+    Attributes:
+        score: higher is better; comparable within one search.
+        spot: the place inside the page (cells, a time).
+        header: the table header of the first rows, where it is before the span.
+        also: other places that say the same, in copies, drafts or this document.
     """
 
     library: str
@@ -350,7 +354,7 @@ class Passage:
 
 
 def place(page: int | None, label: str | None, heading: tuple[str, ...], unit: Unit = "page", spot: str = "") -> str:
-    """The place as a person would look it up.
+    """Return a place as a person would look it up.
 
     "p. 12", "p. 4 (printed iv)", "slide 3", "sheet Prices, B4:D9", "ch. 2 (Loomings)", "mail of 2024-03-02 from Jane
     Doe", "00:01:23", or the heading path.
@@ -363,26 +367,26 @@ def place(page: int | None, label: str | None, heading: tuple[str, ...], unit: U
     if unit == "sheet":
         where = f"sheet {named or page}"
         return f"{where}, {spot}" if spot else where
-    if unit == "page":  # a bare number in brackets would leave open which of the two is meant
+    if unit == "page":  # a bare number in brackets would leave open which of the two it is
         return f"p. {page} (printed {named})" if named else f"p. {page}"
     short = {"slide": "slide", "chapter": "ch."}[unit]
     return f"{short} {page} ({named})" if named else f"{short} {page}"
 
 
 def source(document: str, place: str) -> str:
-    """A document and a place in it, as a person would name them: "lease.pdf, p. 3"."""
+    """Return a document and a place in it: "lease.pdf, p. 3"."""
     return ", ".join(part for part in (document, place) if part)
 
 
-# --- what the model is told ---------------------------------------------------------------------------------
+# --- prompts ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to the model: its `stable` parts stay the same from question to question, then `text` and `tail`.
+    """One message to the model: `stable` parts, then `text`, then `tail`.
 
-    The state of the model is kept at the end of each stable part. What is only put behind a message to ask something
-    else of it is its `tail`, so that all before it serves both.
+    The stable parts stay the same from question to question, and the prompt cache ends at each of them. The tail asks
+    something else about the same text, so that everything before it serves both.
     """
 
     role: Literal["system", "user", "assistant"]
@@ -401,11 +405,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a question is narrowed to (`filters.py`); what is empty narrows nothing.
+    """The documents that a question is narrowed to (`filters.py`); empty fields narrow nothing.
 
-    One of the `documents` (globs) and one of the `types` must fit; `folder` is a path in the library or on the disk;
-    `since` and `until` (a year, month or day) count as inside; `sender` is a part of an author's or sender's name.
-    `these` are single documents by library and exact path, as they are ticked off a list.
+    Attributes:
+        documents, types: globs and types, one of which must match.
+        folder: a path in the library or on the disk.
+        since, until: the first and last year, month or day.
+        sender: a part of an author's or sender's name.
+        these: single documents by library and exact path, as chosen from a list.
     """
 
     documents: tuple[str, ...] = ()
@@ -426,9 +433,9 @@ EVERYTHING = Filter()
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a plan would take here: tokens to be read, and seconds (None where the speed of this machine is not known).
+    """What a plan would take: tokens to read, and seconds (None where the speed of this machine is unknown).
 
-    `why_not` says why it cannot be taken at all; it is empty where it can.
+    `why_not` says why it cannot be taken; it is empty where it can.
     """
 
     kind: PlanKind
@@ -443,7 +450,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a question is looked up, the reason in plain words, and the signals that decided it.
+    """How a question is answered, the reason in words, and the signals that decided it.
 
     `costs` is what each plan would have taken, this one first.
     """
@@ -479,7 +486,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Words that stand in the document at this place; only made from text that was found there."""
+    """Words of a document at their place, made only from text that was found there."""
 
     library: str
     document: str
@@ -499,7 +506,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class NotRead:
-    """Something that was not looked at for an answer, and why."""
+    """Something that an answer did not look at, and why."""
 
     library: str
     document: str
@@ -512,7 +519,7 @@ class NotRead:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of the prompt, how many of them were already in the model's memory, and tokens generated."""
+    """Tokens of the prompt, how many of them the model had read before, and tokens generated."""
 
     prompt: int = 0
     reused: int = 0
@@ -534,16 +541,22 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The whole answer to one question. `found` is False where the documents do not say.
+    """The answer to one question.
 
-    `looked_for` is what passages were looked up by: the question, or what was made of a follow-up. `stopped` is True
-    where the person stopped it or the token limit cut it short; `table` holds the rows of a survey or exact search.
-    `looked_at` says how much of the documents was put before the model, and `context` of how many tokens the prompt
-    consisted: "rules", "documents", "history", "question", and "free" up to the model's window.
-
-    What was checked (`findings.py`): `flags` are words of the answer that do not stand in what it cites, `workings`
-    what code calculated, `conflicts` where documents differ, `split` how several tries were divided. `confidence`
-    is how likely it is, as measured, that the text holds the answer; `reasoning` what the model thought first.
+    Attributes:
+        found: False where the documents do not say.
+        citations_dropped: quotes of the model that are not in the text.
+        unsupported: sentences that no text supports.
+        table: rows of a survey or an exact search.
+        stopped: a person stopped it, or the token limit cut it short.
+        looked_for: what passages were looked up by: the question, or what was made of a follow-up.
+        looked_at: how much of the documents was in the prompt, as a sentence.
+        context: tokens of the prompt: "rules", "documents", "history", "question", and "free" up to the window.
+        flags: words that the cited text does not support.
+        workings: calculations by code.
+        split: the outcome of a vote.
+        confidence: the likelihood, as measured, that the text holds the answer.
+        reasoning: what a reasoning model wrote before the answer.
     """
 
     question: str
@@ -610,13 +623,13 @@ class Answer:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The places that the citations name: "lease.pdf, p. 3"."""
+        """The places of the citations: "lease.pdf, p. 3"."""
         return tuple(dict.fromkeys(source(item.document, item.place) for item in self.citations))
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One earlier question of a conversation, what was answered, and the places that its citations name."""
+    """One earlier question of a conversation, its answer, and the places of its citations."""
 
     question: str
     answer: str

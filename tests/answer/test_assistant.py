@@ -359,7 +359,7 @@ def test_an_answer_that_cannot_be_recorded_is_given_and_says_so(
     assert "audit record lacks this question" in notice and "is full" in notice and "Free some space" in notice
 
 
-def test_vectors_that_are_replaced_while_their_embedder_loads_are_still_searched_with_it(
+def test_vectors_replaced_while_the_embedder_loads_stay_searchable(
     assistant: Assistant, models: Any, large: Library, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new = HashingEmbedder(), HashingEmbedder(64, sha256="3" * 64)
@@ -437,7 +437,7 @@ def test_search_loads_no_model_that_answers(assistant: Assistant, models: Any, l
     assert found[0].document == "leases/hall 3.txt" and models.loaded == ["embedder"]
 
 
-def test_a_question_for_an_explanation_is_answered_in_full_and_weighed_without_that(
+def test_an_explanation_is_asked_for_in_full_only_when_writing(
     assistant: Assistant, models: Any, large: Library
 ) -> None:
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]

@@ -37,7 +37,7 @@ def ask(assistant: Assistant, question: str, **options: Any) -> tuple[bool, Answ
 
 
 @pytest.mark.parametrize("mode", ["retrieve", "read"])
-def test_a_calculation_is_answered_by_code_with_quotes_that_stand_in_the_text(
+def test_a_calculation_is_answered_by_code_with_verbatim_quotes(
     assistant: Assistant, models: Any, mill: Library, mode: str
 ) -> None:
     written, answer = ask(

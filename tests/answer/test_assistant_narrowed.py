@@ -33,9 +33,7 @@ NINE = [f"Page {n} of the lease speaks of kennel {n} and no other." for n in ran
 
 
 @pytest.mark.parametrize("mode", ["retrieve", "read", "survey"])
-def test_only_the_pages_asked_for_are_before_the_model_and_the_rest_is_said(
-    assistant: Assistant, models: Any, shelf: Shelf, mode: str
-) -> None:
+def test_the_prompt_holds_only_the_pages_asked_for(assistant: Assistant, models: Any, shelf: Shelf, mode: str) -> None:
     shelf("long", {"long.pdf": NINE, "mail.eml": "A kennel in a mail."})
     _, answer = ask(assistant, "Which kennel is it?", "long", mode=mode, documents=Filter(pages=(3, 4)))
     told = "".join(message.whole for message in models.generator.prompts[0])
@@ -61,7 +59,7 @@ def test_a_page_range_makes_a_long_document_short_enough_to_be_read(
     assert answer.plan.kind == "read" and "Clause" not in models.generator.prompts[-1][0].whole
 
 
-def test_files_that_failed_are_told_where_the_filter_might_have_let_them_through(
+def test_failed_files_are_listed_where_the_filter_might_pass_them(
     assistant: Assistant, models: Any, small: Library
 ) -> None:
     for path in ("leases/locked.pdf", "board/locked.docx"):
@@ -84,9 +82,7 @@ BEFORE = [Turn("When does the lease of Hall 3 end?", "It ends on 31 May 2030.")]
 JOINED = "When does the lease of Hall 3 end? And its rent?"
 
 
-def test_a_follow_up_is_looked_for_with_the_question_before_and_that_is_shown(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
+def test_a_follow_up_is_looked_up_with_the_question_before(assistant: Assistant, models: Any, large: Library) -> None:
     models.generator.script = [("", "The yearly rent is EUR 48,000.")]
     events, answer = ask(assistant, "And its rent?", "large", history=BEFORE)
     assert answer.looked_for == JOINED and answer.to_dict()["looked_for"] == JOINED
@@ -102,9 +98,7 @@ def test_a_question_that_stands_alone_is_looked_for_as_it_is(assistant: Assistan
     assert answer.looked_for == question and sum(isinstance(event, Planned) for event in events) == 1
 
 
-def test_each_document_of_a_survey_is_asked_the_follow_up_as_it_stands_alone(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
+def test_a_survey_asks_each_document_the_completed_follow_up(assistant: Assistant, models: Any, large: Library) -> None:
     whole = "What is the yearly rent of Hall 3?"
     leaf = json.dumps({"found": False, "answer": "", "quote": ""})
     models.generator.script = [("Follow-up", whole), ("", leaf)]

@@ -31,9 +31,7 @@ def test_of_many_documents_the_one_that_the_question_names_is_read(
         assert answer.looked_at == "All of the text of “leases/hall 3.txt”; 2 other documents were not read."
 
 
-def test_what_is_priced_where_no_document_is_pointed_to_is_what_is_read_when_it_is_asked_for(
-    assistant: Assistant, large: Library
-) -> None:
+def test_the_document_priced_for_reading_is_the_one_that_is_read(assistant: Assistant, large: Library) -> None:
     question = "What colour is the kennel?"
     _, answer = ask(assistant, question, "large", mode="retrieve")
     assert not answer.plan.signals.get("pointed")
@@ -64,9 +62,7 @@ def test_what_a_long_conversation_leaves_out_of_the_prompt_is_said(
     assert sum(answer.context.values()) <= models.generator.window
 
 
-def test_a_follow_up_that_only_names_another_thing_goes_the_way_of_the_question_before(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
+def test_a_follow_up_about_another_thing_takes_the_same_plan(assistant: Assistant, models: Any, large: Library) -> None:
     models.generator.script = [("", "Dogs are kept on a lead.")]
     before = [Turn("Summarise the Hall 3 lease.", "It is about the lease of Hall 3.")]
     _, answer = ask(assistant, "And the dogs?", "large", history=before)
@@ -75,7 +71,7 @@ def test_a_follow_up_that_only_names_another_thing_goes_the_way_of_the_question_
     assert answer.plan.kind == "retrieve"
 
 
-def test_where_the_words_leave_it_open_the_model_says_whether_every_document_is_asked(
+def test_the_model_decides_whether_an_open_question_is_a_survey(
     assistant: Assistant, models: Any, large: Library
 ) -> None:
     question = "What rents are named in the leases?"
@@ -110,7 +106,7 @@ def test_a_document_that_was_read_ahead_is_read_when_it_is_asked_about(
     assert list(assistant.read_ahead(libraries=["long"])) == []
 
 
-def test_the_prompt_of_a_draft_is_read_as_the_question_would_read_it_and_nothing_is_written_or_recorded(
+def test_a_draft_reads_the_prompt_of_the_question_and_records_nothing(
     assistant: Assistant, models: Any, large: Library, settings: Any
 ) -> None:
     question = "When does the lease of Hall 3 end?"
@@ -155,9 +151,7 @@ def test_a_document_too_long_to_be_summarised_at_once_is_summarised_alone(
     assert answer.plan.kind == "survey" and {row["document"] for row in answer.table} == {"hall 3 lease.txt"}
 
 
-def test_of_a_document_too_long_for_the_window_the_part_that_fits_best_is_read(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_the_best_part_of_a_document_too_long_is_read(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     library = shelf("long", {"rules.txt": f"{FILLER}\n\n{LEASE}\n\n{FILLER}"})
     models.generator.window = 2500
     models.generator.script = [("", "The lease of Hall 3 ends on 31 May 2030.")]
@@ -182,9 +176,7 @@ def test_what_was_kept_of_some_pages_is_not_taken_for_the_whole(
     assert "has been read before" in ask(assistant, question, "paged")[1].plan.reason
 
 
-def test_a_document_that_was_summarised_by_its_parts_does_not_count_as_read(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_a_document_summarised_in_parts_does_not_count_as_read(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     shelf("long", {"lease.txt": f"{LEASE} {FILLER[:9000]}"})
     models.generator = Keeping(script=[("", "The lease of Hall 3 ends on 31 May 2030.")])
     assistant._settings = assistant._settings.with_options(read_tokens=1200)
@@ -194,9 +186,7 @@ def test_a_document_that_was_summarised_by_its_parts_does_not_count_as_read(
     assert ask(assistant, "When does the lease of Hall 3 end?", "long")[1].plan.kind == "retrieve"
 
 
-def test_a_document_that_only_speaks_of_another_in_its_first_lines_is_not_meant(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_a_document_that_only_mentions_another_is_not_meant(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     shelf(
         "contracts",
         {

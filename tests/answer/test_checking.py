@@ -22,9 +22,7 @@ def assistant(shelf: Shelf, models: Any, settings: Settings) -> Assistant:
 
 
 @pytest.mark.parametrize("mode", ["retrieve", "read"])
-def test_an_answer_without_a_source_whose_figure_stands_nowhere_is_withheld_and_told(
-    assistant: Assistant, models: Any, mode: str
-) -> None:
+def test_an_unsupported_answer_with_a_made_up_figure_is_withheld(assistant: Assistant, models: Any, mode: str) -> None:
     models.generator.script = [("", MADE_UP)]
     answer = ask(assistant, "When does the lease of Hall 3 end?", "papers", mode=mode)[1]
     assert not answer.found and answer.answer == prompts.NOT_FOUND and answer.citations == ()

@@ -66,7 +66,7 @@ def test_each_part_is_looked_up_answered_and_cited_by_itself(assistant: Assistan
     verified(answer, large)
 
 
-def test_the_second_part_is_asked_as_in_a_conversation_and_looked_up_with_the_words_of_the_first(
+def test_the_second_part_is_looked_up_with_the_words_of_the_first(
     assistant: Assistant, models: Any, large: Library
 ) -> None:
     models.generator.script = [("Question: When does", ENDS), ("", "It is EUR 48,000.")]
@@ -104,9 +104,7 @@ def test_stopped_between_the_parts_what_was_answered_stays(assistant: Assistant,
     assert answer.answer == f"1. {ENDS[:-1]} [1].\n\n2. Stopped before anything was answered."
 
 
-def test_the_parts_are_numbered_while_they_are_written_and_the_plan_says_that_there_are_two(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
+def test_parts_are_numbered_while_they_are_written(assistant: Assistant, models: Any, large: Library) -> None:
     models.generator.script = [("Question: When does", ENDS), ("", OPEN)]
     events, answer = ask(assistant, BOTH, "large", mode="retrieve")
     assert "".join(event.text for event in events if isinstance(event, Delta)) == f"1. {ENDS}\n\n2. {OPEN}"
@@ -124,9 +122,7 @@ def test_an_earlier_part_that_was_not_found_is_not_shown_to_the_model(
     assert [message.role for message in models.generator.prompts[-1]] == ["system", "user"]
 
 
-def test_stopped_before_the_first_part_it_is_not_said_that_the_documents_do_not_say(
-    assistant: Assistant, models: Any, large: Library
-) -> None:
+def test_stopping_before_the_first_part_is_not_not_found(assistant: Assistant, models: Any, large: Library) -> None:
     events = list(assistant.ask(BOTH, libraries=["large"], mode="retrieve", stop=lambda: True))
     answer = next(event.answer for event in events if isinstance(event, Answered))
     assert not answer.found and answer.stopped and answer.answer == "Stopped before anything was answered."

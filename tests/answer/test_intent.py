@@ -100,7 +100,7 @@ def test_the_words_that_say_so_are_given_as_they_stand() -> None:
     assert intent.of("When does it end?").words == ""
 
 
-def test_a_question_that_speaks_of_documents_in_the_plural_without_a_rule_for_it_is_unsure() -> None:
+def test_an_unknown_question_about_documents_in_plural_is_unsure() -> None:
     assert not intent.of("What fees are named in the contracts?").sure
     assert not intent.of("Has anything been acquired in these quarterly reports?").sure
     assert intent.of("What fees are named in the contract?").sure

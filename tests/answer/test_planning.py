@@ -112,7 +112,7 @@ def test_a_way_that_cannot_be_taken_says_why() -> None:
     assert "6,000" in read(LARGE) and "no document" in read(MANY) and not read(NAMED)
 
 
-def test_where_a_question_points_to_no_document_reading_is_priced_by_the_nearest() -> None:
+def test_without_a_pointed_document_reading_is_priced_by_the_nearest() -> None:
     def read(nearest_tokens: int) -> Cost:
         near = replace(MANY, nearest="amendment.pdf", nearest_tokens=nearest_tokens)
         return next(cost for cost in planning.costs(near, lambda tokens, behind: tokens / 100) if cost.kind == "read")
@@ -143,7 +143,7 @@ def test_what_does_not_fit_is_never_read_whatever_has_been_read_before() -> None
         (replace(NAMED, exact="count"), {"exact"}, "read"),
     ],
 )
-def test_where_an_answer_was_not_enough_the_next_way_is_one_that_can_be_taken(signals, tried, way):
+def test_the_next_way_to_try_is_one_that_can_be_taken(signals, tried, way):
     plan = planning.choose("auto", signals)
     found = plan.another(tried)
     assert (found.kind if found else None) == way

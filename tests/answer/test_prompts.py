@@ -52,7 +52,7 @@ def test_a_smaller_passage_fills_what_a_large_one_would_not_fit() -> None:
     assert fitted.taken == (small, small)
 
 
-def test_the_latest_turns_stand_as_they_were_said_and_those_before_in_a_few_words() -> None:
+def test_the_latest_turns_are_kept_in_full_and_earlier_ones_shortened() -> None:
     long = "The fee is due [2]. " + "word " * 60
     history = [Turn(f"question {n}", long, ("fees.pdf, p. 3", "b.pdf", "c.pdf")) for n in range(10)]
     fitted = prompts.fit([passage(5)], history, 1000, count)
@@ -85,7 +85,7 @@ def test_the_question_comes_last_behind_the_passages() -> None:
     assert "p. 12" in messages[-1].text and "Clause › Detail" in messages[-1].text
 
 
-def test_whole_documents_are_the_stable_part_and_the_same_for_every_question() -> None:
+def test_whole_documents_are_the_same_stable_part_for_every_question() -> None:
     documents = [("a.txt", "Text of a."), ("b.txt", "Text of b.")]
     first = prompts.documents_prompt("One?", documents)
     second = prompts.documents_prompt("Two?", documents, [Turn("One?", "Yes.")])
@@ -112,7 +112,7 @@ def test_the_check_parts_from_the_question_only_at_its_very_end() -> None:
 # --- nothing found ------------------------------------------------------------------------------------------
 
 
-def test_an_answer_that_only_says_that_nothing_is_there_is_told_from_one_that_answers() -> None:
+def test_an_answer_that_says_nothing_is_recognised() -> None:
     for answer in (
         prompts.NOT_FOUND, "Ilse's salary is not mentioned in the given passages.",
         "No, this agreement does not say that the receiving party may keep copies [1][2].",

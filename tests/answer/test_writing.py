@@ -143,9 +143,7 @@ def test_all_tries_are_paid_for_and_the_prompt_once(settings: Settings, library:
     assert (two.prompt, two.generated) == (one.prompt, 2 * one.generated)
 
 
-def test_what_wants_an_explanation_is_asked_for_in_full_before_the_librarys_own_wording(
-    settings: Settings, library: Library
-) -> None:
+def test_full_explanations_are_asked_for_before_instructions(settings: Settings, library: Library) -> None:
     messages = [Message("user", "Question: How does it work?")]
     assert prompts.worded(messages, "Be brief.", full=True)[-1].tail == (
         "\n\nExplain it with all that the passages say about it.\n\nHow the answer is to be worded: Be brief."

@@ -53,9 +53,7 @@ def test_several_named_alike_are_all_meant(filings: Editor) -> None:
 
 
 @pytest.mark.parametrize("where", ["title", "beginning", "end"])
-def test_a_document_is_called_by_its_title_and_its_first_lines_but_not_by_what_comes_later(
-    shelf: Shelf, put: Put, where: str
-) -> None:
+def test_a_document_is_called_by_its_title_and_first_lines_only(shelf: Shelf, put: Put, where: str) -> None:
     library = shelf("papers", {"other1.txt": REST, "other2.txt": REST + "More."})
     begin, end = ("Zeppelin Ltd\n\n" if where == "beginning" else ""), (" Zeppelin." if where == "end" else "")
     put(library, "that.txt", begin + REST + end, title="Lease of the Zeppelin" if where == "title" else "")

@@ -201,7 +201,7 @@ def test_a_page_range_holds_before_both_searches(made: Made) -> None:
     assert {(passage.document, passage.page) for passage in only_document} == {("long.pdf", 300)}
 
 
-def test_a_passage_that_stands_on_several_pages_is_shown_where_it_was_asked_for(settings: Settings, put: Any) -> None:
+def test_a_passage_on_several_pages_is_shown_where_it_was_asked_for(settings: Settings, put: Any) -> None:
     library = Editor.create(settings.library_dir("twice"), "twice", EMBEDDER.identity)
     put(library, "a.pdf", ["Flamingos are pink.", "Another page.", "Flamingos are pink."])
     library.save_index()
@@ -226,7 +226,7 @@ def test_a_filter_is_told_in_words() -> None:
 # --- single documents ---------------------------------------------------------------------------------------
 
 
-def test_single_documents_are_just_those_whatever_signs_stand_in_their_names(made: Made) -> None:
+def test_single_documents_are_matched_by_exact_path(made: Made) -> None:
     none = ("", "", 0)
     one = made("one", {"a[1]*.pdf": none, "a1b.pdf": none, "x/a.pdf": none})
     other = made("other", {"a1c.pdf": none, "x/a.pdf": none, "a.pdf": none})

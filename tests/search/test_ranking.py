@@ -51,7 +51,7 @@ def test_a_quoted_phrase_comes_before_all_that_lacks_it() -> None:
     assert order([everything, hit(2, 0.1, 2, phrased=True)]) == [2, 1]
 
 
-def test_equal_hits_come_in_the_order_of_their_ids_whatever_order_they_were_found_in() -> None:
+def test_equal_hits_come_in_the_order_of_their_ids() -> None:
     other: Any = SimpleNamespace(name="a library before")
     hits = [hit(n, 0.5, n) for n in range(1, 9)] + [hit(3, 0.5, 3, library=other)]
     for seed in range(5):
@@ -72,7 +72,7 @@ def test_every_hit_is_taken_once_and_worth_falls() -> None:
     assert in_turn([], 5) == [] and in_turn(hits, 0) == []
 
 
-def test_of_several_documents_named_each_has_a_place_before_a_long_one_takes_all() -> None:
+def test_each_of_several_named_documents_has_a_place() -> None:
     hits = [hit(n, 0.62 - n / 1000, 1, n, named=0.5) for n in range(40)]
     hits += [hit(100 + n, 0.50 - n / 1000, 2, n, named=0.5) for n in range(3)]
     hits += [hit(200 + n, 0.48 - n / 1000, 3, n, named=0.5) for n in range(3)]
@@ -84,7 +84,7 @@ def test_a_document_that_is_not_named_may_have_all_places() -> None:
     assert 100 not in order(hits, 15)
 
 
-def test_a_second_hit_of_a_page_costs_a_little_but_not_where_there_are_no_pages() -> None:
+def test_a_second_hit_of_a_page_costs_a_little() -> None:
     pages = [hit(1, 0.5, 1, 0), hit(2, 0.499, 1, 0), hit(3, 0.49, 1, 1, number=2)]
     assert order(pages) == [1, 3, 2]
     assert order([hit(h.passage, h.score, 1, 0, number=None) for h in pages]) == [1, 2, 3]
@@ -129,7 +129,7 @@ def hits_of(library: Editor, scores: dict[int, float]) -> list[Hit]:
     return made
 
 
-def test_neighbours_become_one_passage_with_the_text_of_the_page_and_its_spot(long: Editor) -> None:
+def test_neighbours_become_one_passage_of_the_page(long: Editor) -> None:
     first, second = long.chunks_of(1)[:2]
     (found,) = passages(hits_of(long, {1: 0.9, 0: 0.5}), 5)
     assert (found.start, found.end, found.score) == (first.start, second.end, 0.9)
@@ -140,7 +140,7 @@ def test_neighbours_become_one_passage_with_the_text_of_the_page_and_its_spot(lo
 
 
 @pytest.mark.parametrize("most", [2400, 5000])
-def test_neighbours_are_one_in_whatever_order_they_come_and_never_longer_than_is_read_well(
+def test_neighbours_are_joined_in_any_order_up_to_a_length(
     long: Editor, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     assert ranking._MAX_JOINED == 2400

@@ -158,7 +158,7 @@ def test_each_library_answers_for_its_own_names(filings: Editor, shelf: Shelf, p
 # --- rows and passages ----------------------------------------------------------------------------------------
 
 
-def test_neighbours_that_are_found_are_one_passage_of_the_page_and_not_too_long(shelf: Shelf) -> None:
+def test_neighbours_found_are_one_passage_and_not_too_long(shelf: Shelf) -> None:
     text = "\n\n".join(f"The heron of pond {n} and its ibis eat what they find, as herons do. " * 6 for n in range(30))
     library = shelf("birds", {"birds.txt": text, "other.txt": "A lease."})
     found = search(library, "heron ibis", k=30)

@@ -28,7 +28,7 @@ def test_those_that_say_yes_are_counted_and_their_quotes_numbered() -> None:
     assert joined.leaves == tuple(leaves)
 
 
-def test_asked_for_those_that_do_not_the_others_are_named_and_where_it_was_found_is_cited() -> None:
+def test_a_negated_question_lists_the_documents_without_it() -> None:
     leaves = [leaf("a.txt", quote="pets are welcome"), leaf("b.txt", False)]
     joined = join(leaf_question("Which leases do not allow pets?"), leaves, 2)
     assert joined.text.startswith("1 of 2 leases: nothing was found") and joined.found

@@ -75,7 +75,7 @@ def test_how_many_counts() -> None:
         ("Which contracts lack an indemnity?", "Does this contract have an indemnity?"),
     ],
 )
-def test_a_question_for_those_that_do_not_is_asked_straight_and_turned_round_by_code(whole: str, one: str) -> None:
+def test_a_negated_question_is_asked_positively(whole: str, one: str) -> None:
     leaf = leaf_question(whole)
     assert (leaf.text, leaf.negated) == (one, True)
 

@@ -55,7 +55,7 @@ def test_the_law_of_a_nation_that_is_named_nowhere_costs_no_model(
     assert not any("Kansas" in message.whole for told in models.generator.prompts for message in told)
 
 
-def test_short_documents_are_read_whole_and_long_ones_in_passages_which_is_said(
+def test_short_documents_are_read_whole_and_long_ones_in_passages(
     assistant: Assistant, models: Any, shelf: Shelf
 ) -> None:
     shelf("two", {"long.txt": FILLER, "short.txt": "Rent is due. Dogs are welcome."})
@@ -68,9 +68,7 @@ def test_short_documents_are_read_whole_and_long_ones_in_passages_which_is_said(
     assert any("Rent is due. Dogs are welcome." in text for text in told(models))
 
 
-def test_the_likeliest_document_is_asked_first_and_the_table_keeps_the_librarys_order(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_the_likeliest_document_is_asked_first(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     texts = {f"{n}.txt": f"{FILLER[: 4000 + n]}" for n in range(4)} | {"zz.txt": FILLER + " Dogs and cats may be kept."}
     shelf("pets", texts)
     models.generator.weights = [("", "no")]
@@ -198,9 +196,7 @@ def test_a_long_document_is_summarised_by_sections_and_these_are_joined(
     assert "Summaries of the parts" in joined and FILLER[:200] not in joined
 
 
-def test_a_folder_is_summarised_from_its_documents_and_every_quote_stands_in_them(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
+def test_a_folder_is_summarised_from_its_documents(assistant: Assistant, models: Any, shelf: Shelf) -> None:
     library = shelf("book", {"dogs.txt": "Dogs are kept on a lead.", "cats.txt": "Cats are not admitted."})
     models.generator = Reader(script=[("Summaries of the parts", "Dogs are kept on a lead. Cats are not admitted."),
                                ("Document: dogs", "Dogs are kept on a lead."), ("", "Cats are not admitted.")])  # fmt: skip

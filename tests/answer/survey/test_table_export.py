@@ -84,7 +84,7 @@ def inside(rows: list[dict[str, object]], name: str) -> str:
         return parts.read(name).decode()
 
 
-def test_an_excel_file_has_numbers_and_dates_as_such_and_the_source_as_one_would_cite_it() -> None:
+def test_an_excel_file_has_typed_numbers_and_dates() -> None:
     head, row = sheet([FOUND])
     assert head == ["library", "document", "found", "answer", "signed", "place", "quote", "source"]
     assert row == ["c", "msa.pdf", "yes", 48000.5, date(2024, 3, 3), "p. 12", "The rent", "msa.pdf, p. 12"]

@@ -1,9 +1,8 @@
-"""Which suffix is read by which module, and what every file goes through on its way in.
+"""Which module reads which suffix, and the checks that every file passes.
 
-`read_parts` is the way in: it looks at the file first (missing, empty, a device, no right to read), hands it to its
-reader, sees to it that there is text, a title, and nothing that a database or a screen would choke on, and then reads
-what is inside it (attachments, members of archives) in the same way. What it does not do: guess a format from content.
-A file is what its suffix says, or refused.
+`read_parts` checks the file (missing, empty, a device, no permission), calls its reader, checks the result (text,
+title, offsets), and then reads what is inside it (attachments, members of archives) in the same way. A file has the
+type that its suffix says, or is refused; the type is not guessed from content.
 """
 
 from __future__ import annotations
@@ -26,29 +25,28 @@ from localrag.types import Page, Part, Reading, Refused, SkippedPage
 
 
 class Reader(Protocol):
-    """A module that reads a family of formats; it finds a readable, non-empty source.
+    """A module that reads a family of formats.
 
-    One whose files hold other files has `members` as well, and one whose files hold nothing else (archives) has only
-    that.
+    It also has `members` if its files contain other files, and no `read` if they contain nothing else (archives).
     """
 
     def read(self, source: Source, options: Options) -> Reading:
-        """The text of one document.
+        """Return the text of one document; the source is readable and not empty.
 
         Raises:
-            ReadError: there is none to be had, and why.
+            ReadError: there is none.
         """
         ...
 
     def members(self, source: Source, options: Options, budget: Budget) -> Iterator[Member]:
-        """What is inside, one by one; a member that cannot be had is one Member with its reason."""
+        """Yield what is inside; a member that cannot be read has its reason."""
         ...
 
 
-# Another number here means that files read under an older one are read again.
+# Files that were read under a lower number are read again.
 VERSION = 4
 
-# Modules by name, so that a worker loads only the libraries of the formats it meets.
+# Modules by name, so a reader process loads only the libraries it needs.
 _MODULES = {
     "archives": ".zip .tar .tgz .gz .tbz .tbz2 .txz .bz2 .xz",
     "data": ".json .jsonl .ndjson .xml",
@@ -78,32 +76,22 @@ SUFFIXES: Mapping[str, str] = MappingProxyType(
 
 
 def reads(path: Path) -> bool:
-    """Whether there is a reader for files named like this one."""
+    """Whether there is a reader for this suffix."""
     return path.suffix.lower() in SUFFIXES
 
 
 def helpers() -> dict[str, str | None]:
-    """The programs that readers use where they are installed, and where they are."""
+    """Return the optional programs of readers and their paths, None if missing."""
     from localrag.ingest.readers import conversion
 
     return {"LibreOffice": conversion.program(), "Tesseract": shutil.which("tesseract")}
 
 
-def read_file(path: Path, options: Options | None = None) -> Reading:
-    """Read one file in this process, without what is inside it.
-
-    Raises:
-        ReadError: the file cannot be read, and why.
-    """
-    _look_at(path)
-    return _read(Source.of(path), options or Options())
-
-
 def read_parts(path: Path, options: Options | None = None) -> Iterator[Part | Refused]:
-    """Read one file and what is inside it, in this process, document by document."""
+    """Read one file and what is inside it, in this process."""
     options = options or Options()
     try:
-        _look_at(path)
+        _check_file(path)
     except ReadError as error:
         yield _refused("", error)
         return
@@ -115,12 +103,12 @@ def read_parts(path: Path, options: Options | None = None) -> Iterator[Part | Re
 
 
 def source_of(path: Path, name: str, options: Options) -> Source:
-    """A document by the name that its `Part` has: the file itself, or what is inside it.
+    """Return a document by the name of its `Part`: the file itself, or something inside it.
 
     Raises:
-        ReadError: it is not there, or cannot be had.
+        ReadError: it is missing or cannot be read.
     """
-    _look_at(path)
+    _check_file(path)
     return _inside(Source.of(path), name, options, Budget(options)) if name else Source.of(path)
 
 
@@ -132,9 +120,9 @@ def _inside(source: Source, name: str, options: Options, budget: Budget) -> Sour
                 continue
             if name == member.name:
                 return member.source
-            with contextlib.suppress(ReadError):  # another member may begin with the same words
+            with contextlib.suppress(ReadError):  # another member's name may begin the same
                 return _inside(member.source, name[len(member.name) + 1 :], options, budget)
-    raise ReadError(f"has no {name!r} inside any more", "It has changed since it was read. Ingest again.")
+    raise ReadError(f"no longer has {name!r} inside", "It has changed since it was read. Ingest again.")
 
 
 def _parts(source: Source, name: str, options: Options, budget: Budget, depth: int) -> Iterator[Part | Refused]:
@@ -143,30 +131,31 @@ def _parts(source: Source, name: str, options: Options, budget: Budget, depth: i
     except ReadError as error:
         yield _refused(name, error)
         return
-    said: Part | Refused | None = None
+    own: Part | Refused | None = None
     if hasattr(reader, "read"):
         try:
-            said = _part(source, name, options)
+            own = _part(source, name, options)
         except (OverBudget, MemoryError):
             raise
         except Exception as error:
-            said = _refusal(name, error)
-        yield said
+            own = _refusal(name, error)
+        yield own
     if not hasattr(reader, "members"):
         return
+    found = False
     try:
         for member in reader.members(source, options, budget):
+            found = True
             path = f"{name}/{member.name}" if name else member.name
-            for said in _member(member, path, options, budget, depth):
-                yield said
+            yield from _member(member, path, options, budget, depth)
     except (OverBudget, MemoryError):
         raise
     except Exception as error:
-        if (refused := _refusal(name, error)) != said:
+        if (refused := _refusal(name, error)) != own:
             yield refused
     else:
-        if said is None:
-            yield Refused(name, "holds no files. If it should, copy it again from where it came from.")
+        if own is None and not found:
+            yield Refused(name, "holds no files. If it should, copy it again from its source.")
 
 
 def _part(source: Source, name: str, options: Options) -> Part:
@@ -184,7 +173,7 @@ def _member(member: Member, name: str, options: Options, budget: Budget, depth: 
     if member.refused is not None:
         yield _refused(name, member.refused)
     elif depth <= 0:
-        yield Refused(name, "lies too deep inside other files. Unpack the outer file and ingest the folder.")
+        yield Refused(name, "is too deep inside other files. Unpack the outer file and ingest the folder.")
     elif member.source is not None and member.source.size:
         yield from _parts(member.source, name, options, budget, depth - 1)
     else:
@@ -201,13 +190,13 @@ def _reader_of(source: Source) -> Reader:
 def _read(source: Source, options: Options) -> Reading:
     reader = _reader_of(source)
     if not hasattr(reader, "read"):
-        raise ReadError("is an archive: it has no text of its own", "What is inside it is read.")
+        raise ReadError("is an archive without text of its own", "Its members are read.")
     try:
         reading = reader.read(source, options)
     except OSError as error:
         raise _unreadable(error) from error
     if not any(page.text.strip() for page in reading.pages):
-        raise ReadError("has no text", "Open it to see whether it holds only pictures or blank pages.")
+        raise ReadError("has no text", "Open it to see whether it has only pictures or blank pages.")
     return replace(
         reading,
         pages=tuple(_checked(page) for page in reading.pages),
@@ -216,7 +205,7 @@ def _read(source: Source, options: Options) -> Reading:
 
 
 def sha256_of(source: Source) -> str:
-    """The hash by which a document is known again."""
+    """Return the hash that identifies a document."""
     digest = hashlib.sha256()
     with source.open() as stream:
         while piece := stream.read(1 << 20):
@@ -225,7 +214,7 @@ def sha256_of(source: Source) -> str:
 
 
 def _refusal(name: str, error: Exception) -> Refused:
-    """What became of a file or member that failed; a fault in one attachment costs neither its mail nor the others."""
+    """Return why a file or member failed; a bad attachment costs neither its mail nor the others."""
     if isinstance(error, ReadError):
         return _refused(name, error)
     if isinstance(error, OSError):
@@ -234,7 +223,7 @@ def _refusal(name: str, error: Exception) -> Refused:
         raise error
     what = clean(" ".join(f"{type(error).__name__}: {error}".split())[:200])
     reason = f"is damaged, or of a kind that is not understood ({what})"
-    return _refused(name, ReadError(reason, "Open it in its own program and save it anew."))
+    return _refused(name, ReadError(reason, "Open it in its own program and save it again."))
 
 
 def _refused(name: str, error: ReadError) -> Refused:
@@ -242,17 +231,17 @@ def _refused(name: str, error: ReadError) -> Refused:
 
 
 def _empty() -> ReadError:
-    return ReadError("is empty (0 bytes)", "If it should not be, copy it again from where it came from.")
+    return ReadError("is empty (0 bytes)", "If it should not be, copy it again from its source.")
 
 
 def _not_read(name: str) -> ReadError:
     return ReadError(
-        f"is of a type that is not read: {PurePosixPath(name).suffix.lower()!r}",
+        f"has a type that is not read: {PurePosixPath(name).suffix.lower()!r}",
         "See `localrag ingest --help` for the types.",
     )
 
 
-def _look_at(path: Path) -> None:
+def _check_file(path: Path) -> None:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -267,15 +256,15 @@ def _look_at(path: Path) -> None:
 
 def _unreadable(error: OSError) -> ReadError:
     if isinstance(error, FileNotFoundError):
-        return ReadError("is not there any more", "It was moved or deleted meanwhile. Ingest again.")
+        return ReadError("no longer exists", "It was moved or deleted. Ingest again.")
     if isinstance(error, PermissionError):
-        return ReadError("may not be read: permission denied", "Change its rights, or run as its owner.")
-    return ReadError(f"cannot be read: {error.strerror or error}", "Check the disk or the network share it is on.")
+        return ReadError("cannot be read: permission denied", "Change its permissions, or run as its owner.")
+    return ReadError(f"cannot be read: {error.strerror or error}", "Check its disk or network share.")
 
 
 def _checked(page: Page) -> Page:
     if clean(page.text) != page.text:
-        raise AssertionError("a reader made offsets into text that is not clean")
+        raise AssertionError("a reader made offsets in text that is not clean")
     size = len(page.text)
     return replace(
         page,
@@ -287,5 +276,5 @@ def _checked(page: Page) -> Page:
 
 
 def blank(number: int, reason: str) -> tuple[Page, SkippedPage]:
-    """A page without text: it keeps its place, so that the numbers of those behind it hold."""
+    """Return a page without text; it keeps its place, so later pages keep their numbers."""
     return Page("", number), SkippedPage(number, reason)

@@ -78,9 +78,9 @@ def test_too_deep_members_are_refused_and_the_rest_read(read):
     for level in (3, 2, 1):
         data = zipped((f"{level}.zip", data), (f"{level}.txt", b"words"))
     found = said(read("a.zip", data))
-    assert "lies too deep" in found["1.zip/2.zip/3.zip/deep.txt"]
+    assert "too deep inside" in found["1.zip/2.zip/3.zip/deep.txt"]
     assert all(found[name] == "words" for name in ("1.txt", "1.zip/2.txt", "1.zip/2.zip/3.txt"))
-    assert "lies too deep" in said(read("b.zip", data, depth=0))["1.txt"]
+    assert "too deep inside" in said(read("b.zip", data, depth=0))["1.txt"]
 
 
 def test_an_archive_that_holds_itself_ends(read):
@@ -88,7 +88,7 @@ def test_an_archive_that_holds_itself_ends(read):
     for _ in range(20):
         nested = zipped(("r.zip", nested))
     (only,) = read("r.zip", nested)
-    assert only.name == "r.zip/r.zip/r.zip/r.zip" and "lies too deep" in only.reason
+    assert only.name == "r.zip/r.zip/r.zip/r.zip" and "too deep inside" in only.reason
 
 
 def test_nesting_gains_no_budget(read):
@@ -108,7 +108,7 @@ def test_the_number_of_members_that_are_read_is_bounded(read):
 def test_types_that_are_not_read_are_refused_as_such_and_never_unpacked(read, monkeypatch):
     monkeypatch.setattr(archives, "_zip_data", None)
     (only,) = read("a.zip", zipped(("movie.mp4", b"x")))
-    assert only.name == "movie.mp4" and "is of a type that is not read: '.mp4'" in only.reason
+    assert only.name == "movie.mp4" and "has a type that is not read: '.mp4'" in only.reason
 
 
 def test_one_bad_member_costs_itself_only(read, monkeypatch):

@@ -162,7 +162,7 @@ def test_file_that_is_another_by_now_is_not_drawn(tmp_path):
         with pytest.raises(ReadError, match="has changed"):
             source_files.page_image(path, document, part.reading.pages[0], 300, (), drawer)
         path.unlink()
-        with pytest.raises(ReadError, match="is not there any more"):
+        with pytest.raises(ReadError, match="no longer exists"):
             source_files.page_image(path, document, part.reading.pages[0], 300, (), drawer)
 
 

@@ -1,9 +1,8 @@
 """A whole run of an encrypted library leaves no word of its documents and questions in clear, wherever it writes.
 
-Ingest, questions, the terminal app with a conversation, exports, and crashes: processes killed, and brought down as
-native code brings them down, in the middle of an answer. Home folder, temporary folder and current folder belong to
-the run, and every byte below them is searched for words that stand in nothing else; so are the arguments and the
-environment of all processes meanwhile, and what is new in the folders that all programs share.
+Ingest, questions, the terminal app, an export, and crashes in the middle of an answer. Home, temporary and current
+folder belong to the run, and every byte below them is searched for words that occur nowhere else; so are the arguments
+and environment of all processes, and what is new in the folders that all programs share.
 """
 
 from __future__ import annotations
@@ -143,7 +142,7 @@ def shared() -> set[Path]:
 
 
 def shot_down_in_an_answer(run: Run, number: int) -> None:
-    """A question on the command line whose process gets a signal while it computes."""
+    """A question on the command line, whose process gets a signal while it computes."""
     with run.asked():
         process = run.begin("ask", "-", "-l", "matter", said=QUESTION)
     process.send_signal(number)
@@ -154,20 +153,19 @@ def shot_down_in_an_answer(run: Run, number: int) -> None:
 
 
 def a_conversation_with_crashes(run: Run) -> None:
-    """The terminal app: its worker is brought down in an answer and killed in another, then the app itself dies."""
+    """The terminal app: its worker is killed in an answer, then the app aborts with a draft."""
     sessions = run.data / "indexes/matter/sessions"
     with Terminal(run.folder, 100, 40) as terminal:
         environ = [f"{name}={value}" for name, value in run.environ.items()]
         shell = ["sh", "-c", 'ulimit -c $(ulimit -Hc); cd "$0" && exec "$@"', str(run.here)]
         terminal.run(["env", "-i", *environ, "TERM=tmux-256color", *shell, *run.command("chat", "matter")], {})
         terminal.see("2 documents")  # the worker is there; a question waits for the model
-        for number in (signal.SIGSEGV, signal.SIGKILL):
-            with run.asked():
-                terminal.type(f"{QUESTION} {number}")
-                terminal.press("Enter")
-            (worker,) = processes(terminal.process, "localrag.worker.worker")
-            os.kill(worker, number)
-            terminal.see(f"signal {int(number)}")
+        with run.asked():
+            terminal.type(QUESTION)
+            terminal.press("Enter")
+        (worker,) = processes(terminal.process, "localrag.worker.worker")
+        os.kill(worker, signal.SIGKILL)
+        terminal.see(f"signal {int(signal.SIGKILL)}")
         terminal.type(f"And what of {TYPED}")
         until(lambda: any(sessions.glob("*.draft")), "draft")
         for app in processes(terminal.process, "localrag chat"):
@@ -186,17 +184,15 @@ def test_a_whole_run_of_an_encrypted_library_leaves_no_word_in_clear(run: Run) -
         assert SAID in run.fine("ask", "-", "-l", "matter", said=QUESTION)
         shot_down_in_an_answer(run, signal.SIGSEGV)
         a_conversation_with_crashes(run)
-        run.fine("sessions", "export", "last", "--format", "docx")
         run.fine("sessions", "export", "last", "--encrypt-for", str(run.folder / "key"))
-    (export,) = run.here.glob("*.docx")
     assert len(list(run.here.glob("*.md.age"))) == 1
-    assert run.searched() == [f"{export} (its name)", str(export)], "an export that was asked for, and nothing else"
+    assert run.searched() == []
     assert watched.found == set() and any("localrag ask" in said for said in watched.looked_at)
     new = shared() - before
     assert CANARIES.below(*new) == [] and not any(CANARIES.in_bytes(os.fsencode(path.name)) for path in new)
 
 
-def test_of_a_library_in_clear_the_same_search_finds_documents_and_questions(
+def test_the_search_finds_the_words_of_a_library_in_clear(
     folder: Callable[..., Path], home: Path, models: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCALRAG_AUDIT_WORDS", "full")

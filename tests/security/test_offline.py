@@ -1,4 +1,4 @@
-"""The switches and the audit hook. Each test runs a child, for the hook cannot be taken back; no test sends a packet."""
+"""Switches and audit hook. Each test runs a child, because the hook cannot be removed; no test sends a packet."""
 
 from __future__ import annotations
 

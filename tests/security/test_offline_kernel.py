@@ -154,7 +154,7 @@ print(subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=Tr
 
 
 @linux
-def test_pairs_of_sockets_and_event_loops_work_and_nothing_of_the_machine_is_reached(tmp_path: Path) -> None:
+def test_socket_pairs_work_but_no_unix_socket_of_the_machine(tmp_path: Path) -> None:
     shown = child(f"""
 import asyncio
 outside = socket.socket(socket.AF_UNIX); outside.bind({str(tmp_path / "s")!r}); outside.listen()
@@ -168,7 +168,7 @@ print(native("getpid"))
 
 
 @linux
-def test_a_network_socket_that_is_open_already_is_not_passed_over() -> None:
+def test_an_open_network_socket_prevents_confinement() -> None:
     shown = child("""
 mine = socket.socket()
 try:
@@ -306,7 +306,7 @@ print(attempt(lambda: subprocess.run([{str(program)!r}]) and None))
 
 
 @linux
-def test_limits_on_files_are_not_begun_beside_threads_that_they_would_not_hold() -> None:
+def test_files_are_not_limited_while_other_threads_run() -> None:
     need(1)
     shown = child("""
 go = threading.Event()

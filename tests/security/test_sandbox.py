@@ -1,4 +1,4 @@
-"""What the processes that hold documents and models may write. Each test runs a child, for limits are not taken back."""
+"""Which files a confined process can touch. Each test runs a child, because limits cannot be undone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(seccomp.machine() is None, reason="only Linux ca
 BEGIN = """
 import errno, os, sys, tempfile
 from pathlib import Path
-from localrag.security import sandbox as limits; from localrag.security import offline; from localrag.security import storage as vault
+from localrag.security import offline, sandbox, storage
 from localrag.settings import load_settings
 elsewhere, named = Path(sys.argv[1]), Path(sys.argv[2])
 
@@ -51,22 +51,20 @@ def test_a_command_writes_below_its_own_folders_and_what_was_named(tmp_path: Pat
 settings = load_settings()
 offline.confine()
 print(attempt(elsewhere))
-limits.make_library_folder(settings, "a")
-limits.restrict(settings, ["a"], named)
+sandbox.make_library_folder(settings, "a")
+sandbox.restrict(settings, ["a"], named)
 (elsewhere / "document").read_text()
 print(attempt(elsewhere), attempt(named), attempt(settings.indexes_dir), attempt(settings.library_dir("a")))
-with vault.connect(settings.library_dir("a") / "library.db", write=True) as made:
+with storage.connect(settings.library_dir("a") / "library.db", write=True) as made:
     made.execute("CREATE TABLE t (a)")
-vault.write_bytes(settings.calibration_file, b"{}")
+storage.write_bytes(settings.calibration_file, b"{}")
 print(attempt(Path(tempfile.gettempdir())), tempfile.gettempdir() == str(settings.temporary_dir_of(["a"])), attempt(Path("/tmp")))
 """)  # fmt: skip
     assert shown[0].split() == ["written"]
     assert shown[1:] == ["EACCES written EACCES written", "written True EACCES"]
 
 
-def test_what_is_a_commands_own_can_be_moved_from_folder_to_folder_and_to_nowhere_else(
-    tmp_path: Path, home: Path
-) -> None:
+def test_own_files_can_be_moved_between_own_folders_only(tmp_path: Path, home: Path) -> None:
     shown = child(
         tmp_path,
         """
@@ -74,13 +72,13 @@ settings = load_settings()
 offline.confine()
 one, other = settings.library_dir("a"), settings.library_dir("b")
 for name in ("a", "b"):
-    limits.make_library_folder(settings, name)
+    sandbox.make_library_folder(settings, name)
 (named / "one").mkdir()
 (named / "one" / "x").write_bytes(b"x")
 (named / "one" / "x").rename(named / "x")
-limits.restrict(settings, ["a", "b"])
-vault.write_bytes(one / "x", b"x")
-vault.move(one / "x", other / "x")
+sandbox.restrict(settings, ["a", "b"])
+storage.write_bytes(one / "x", b"x")
+storage.move(one / "x", other / "x")
 try:
     (other / "x").rename(elsewhere / "x")
 except OSError as error:
@@ -90,12 +88,12 @@ except OSError as error:
     assert shown in (["EACCES True"], ["EXDEV True"])
 
 
-def test_a_question_reads_nothing_elsewhere_but_what_is_named(tmp_path: Path, home: Path) -> None:
+def test_a_question_reads_only_what_is_named(tmp_path: Path, home: Path) -> None:
     shown = child(tmp_path, """
 settings = load_settings()
 (named / "key").write_text("key")
 offline.confine()
-limits.restrict(settings, [], reads=[named / "key"])
+sandbox.restrict(settings, [], reads=[named / "key"])
 print((named / "key").read_text())
 for path in (elsewhere / "document", Path.home()):
     try:
@@ -111,7 +109,7 @@ def test_a_reader_writes_temporary_files_alone(tmp_path: Path, home: Path) -> No
     shown = child(tmp_path, """
 os.environ["TMPDIR"] = str(named)
 offline.confine()
-limits.restrict_reader()
+sandbox.restrict_reader()
 (elsewhere / "document").read_text()
 print(attempt(elsewhere), attempt(named), attempt(Path(os.environ["LOCALRAG_HOME"])))
 """)  # fmt: skip
@@ -131,12 +129,12 @@ def test_a_process_that_is_not_confined_is_left_as_it_is(settings: Settings, tmp
 WALLED = """
 settings = load_settings()
 for name in ("ours", "theirs"):
-    limits.make_library_folder(settings, name)
+    sandbox.make_library_folder(settings, name)
     (settings.library_dir(name) / "library.db").write_text("words of " + name)
 for path in (settings.sessions_dir / "talk.json", settings.temporary_dir_of(["theirs"]) / "x", settings.calibrating_dir / "x", elsewhere / "document"):
-    vault.write_bytes(path, b"words")
+    storage.write_bytes(path, b"words")
 offline.confine()
-limits.restrict(settings, ["ours"], reads=%s)
+sandbox.restrict(settings, ["ours"], reads=%s)
 ours, theirs = settings.library_dir("ours"), settings.library_dir("theirs")
 
 def tried(what):
@@ -146,7 +144,7 @@ def tried(what):
     except OSError as error:
         return errno.errorcode[error.errno]
 
-print((ours / "library.db").read_text(), attempt(ours), limits.is_restricted())
+print((ours / "library.db").read_text(), attempt(ours), sandbox.is_restricted())
 (ours / "link").symlink_to(theirs / "library.db")
 print(*map(tried, (
     lambda: (theirs / "library.db").read_bytes(), lambda: (ours / "link").read_bytes(),
@@ -162,14 +160,14 @@ REFUSED = {"EACCES", "EXDEV"}  # the second where a file would be taken from one
 
 
 @pytest.mark.parametrize("reads", ["None", "[]"])
-def test_who_works_on_one_library_reads_and_writes_nothing_of_another(tmp_path: Path, home: Path, reads: str) -> None:
+def test_a_process_on_one_library_cannot_touch_another(tmp_path: Path, home: Path, reads: str) -> None:
     own, others, by_a_program = child(tmp_path, WALLED % (reads, reads))
     assert own == "words of ours written True" and by_a_program == "True"
     assert set(others.split()) <= REFUSED, others
 
 
 @pytest.mark.parametrize("reads", ["None", "[]"])
-def test_walls_hold_in_a_source_tree_that_holds_the_libraries(
+def test_walls_hold_in_a_source_tree_with_the_libraries(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, reads: str
 ) -> None:
     # ./indexes in the folder that Python takes its modules from, as in a checkout.
@@ -182,7 +180,7 @@ def test_walls_hold_in_a_source_tree_that_holds_the_libraries(
     assert set(others.split()) <= REFUSED and imported == "42", others
 
 
-def test_what_can_be_read_is_all_but_what_is_behind_walls(settings: Settings, tmp_path: Path) -> None:
+def test_everything_but_hidden_folders_is_readable(settings: Settings, tmp_path: Path) -> None:
     settings.library_dir("ours").mkdir(parents=True)
     settings.sessions_dir.mkdir()
     (tmp_path / "papers").mkdir()
@@ -197,7 +195,7 @@ def test_what_can_be_read_is_all_but_what_is_behind_walls(settings: Settings, tm
     assert sandbox.leads_to_walls(tmp_path, settings) and not sandbox.leads_to_walls(tmp_path / "papers", settings)
 
 
-def test_a_folder_made_after_the_walls_is_known_not_to_be_covered(settings: Settings, tmp_path: Path) -> None:
+def test_a_folder_made_later_is_not_covered(settings: Settings, tmp_path: Path) -> None:
     settings.indexes_dir.mkdir(parents=True)
     (tmp_path / "papers/leases").mkdir(parents=True)
     before = sandbox.readable(settings)

@@ -1,4 +1,4 @@
-"""The vault: atomic, private, locked, and plain about a disk that cannot be written."""
+"""Storage: atomic, private, locked, and clear about a disk that cannot be written."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ def rights(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def test_a_lock_is_held_also_where_the_note_of_its_holder_is_swept_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_survives_the_loss_of_its_holder_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replace = Path.replace
 
     def swept(self: Path, target: Path) -> Path:
@@ -74,7 +72,7 @@ def write_all(folder: Path) -> None:
 
 @POSIX
 @pytest.mark.parametrize("mask", [0, 0o022, 0o777])
-def test_files_and_folders_are_their_owners_only_whatever_the_umask(
+def test_files_and_folders_are_private_whatever_the_umask(
     tmp_path: Path, umask: Callable[[int], int], mask: int
 ) -> None:
     umask(mask)
@@ -178,8 +176,8 @@ def test_deleted_text_is_overwritten_in_the_database(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from localrag.security import storage as vault
-with vault.lock(Path(sys.argv[1]), "the library"):
+from localrag.security import storage
+with storage.lock(Path(sys.argv[1]), "the library"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -194,7 +192,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_second_writer_is_told_who_holds_the_lock(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_the_error_names_the_holder_of_the_lock(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     with (
         pytest.raises(LibraryLocked, match=f"the library is being written by process {holder.pid}$"),
         storage.lock(tmp_path / "lock", "the library", wait=False),
@@ -210,7 +208,7 @@ def test_the_lock_is_free_once_its_holder_is_killed(tmp_path: Path, holder: subp
     assert not (tmp_path / "lock.holder").exists()
 
 
-def test_a_waiting_writer_says_so_once_and_goes_on(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_a_waiting_writer_reports_it_once_and_continues(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     said: list[str] = []
 
     def on_wait(text: str) -> None:
@@ -246,16 +244,16 @@ def test_a_full_disk_is_a_storage_error_and_leaves_the_old_file(
 
 FILL = """
 from pathlib import Path
-from localrag.security import storage as vault
+from localrag.security import storage
 from localrag.errors import StorageError
 folder = Path("{folder}")
 for write in (
-    lambda: vault.write_bytes(folder / "file", b"x" * 2_000_000),
-    lambda: vault.append_line(folder / "lines", "x" * 2_000_000),
-    lambda: vault.connect(folder / "b", write=True).execute("CREATE TABLE t AS SELECT randomblob(2000000)"),
+    lambda: storage.write_bytes(folder / "file", b"x" * 2_000_000),
+    lambda: storage.append_line(folder / "lines", "x" * 2_000_000),
+    lambda: storage.connect(folder / "b", write=True).execute("CREATE TABLE t AS SELECT randomblob(2000000)"),
 ):
     try:
-        with vault.storage_errors(folder):
+        with storage.storage_errors(folder):
             write()
     except StorageError as error:
         print(error, flush=True)
@@ -265,7 +263,7 @@ for write in (
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a file system of its own needs Linux namespaces")
-def test_a_file_system_that_is_really_full_is_a_storage_error(tmp_path: Path) -> None:
+def test_a_full_file_system_is_a_storage_error(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     (tmp_path / "fill.py").write_text(FILL.format(folder=small))

@@ -164,11 +164,11 @@ def test_a_whole_session_opens_no_socket_but_local_ones(
         '12 sendto(3, "x", 1, 0, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("192.0.2.1")}, 16) = 1',
     ],
 )  # fmt: skip
-def test_the_trace_is_read_so_that_what_leads_outside_shows(line: str) -> None:
+def test_calls_that_lead_outside_are_reported(line: str) -> None:
     assert len(outward(line)) == 1
 
 
-def test_local_sockets_do_not_show() -> None:
+def test_local_sockets_are_not_reported() -> None:
     assert (
         outward(
             "12 socketpair(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0, [4, 5]) = 0\n"
@@ -180,7 +180,7 @@ def test_local_sockets_do_not_show() -> None:
     )
 
 
-def test_a_process_that_is_not_confined_shows(tmp_path: Path) -> None:
+def test_an_unconfined_process_is_reported(tmp_path: Path) -> None:
     code = "import socket; socket.socket().close()"
     subprocess.run([*under_strace(tmp_path / "t"), sys.executable, "-c", code], check=True)
     assert len(outward((tmp_path / "t").read_text())) == 1

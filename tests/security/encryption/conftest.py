@@ -1,4 +1,4 @@
-"""Quick passphrases, and no key left over from one test to the next."""
+"""Fast passphrases, and no key left over from one test to the next."""
 
 from __future__ import annotations
 

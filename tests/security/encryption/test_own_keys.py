@@ -1,4 +1,4 @@
-"""What can be made again has a key of its own in an encrypted folder: once that is destroyed, no copy can be read."""
+"""Files that can be rebuilt have a key each: once it is destroyed, no copy of the file can be read."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def derived(folder: Path) -> list[Path]:
     return [the_state(folder), folder / "vectors.index"]
 
 
-def test_each_file_that_can_be_made_again_has_another_key(folder: Path) -> None:
+def test_each_rebuildable_file_has_its_own_key(folder: Path) -> None:
     assert kept(folder).get(PREFIX) == STATE
     files = {unlocked.key_file_of(path) for path in derived(folder)}
     assert len(files) == 2 and files == set(keys(folder))
@@ -74,7 +74,7 @@ def test_each_file_that_can_be_made_again_has_another_key(folder: Path) -> None:
     assert unlocked.key_file_of(folder / "sessions/a.json") is None
 
 
-def test_copies_of_what_was_forgotten_cannot_be_read_with_the_key_of_the_library(
+def test_copies_of_forgotten_files_do_not_open_with_the_library_key(
     folder: Path, settings: Settings, tmp_path: Path
 ) -> None:
     copies = {path: path.read_bytes() for path in derived(folder)}
@@ -89,7 +89,7 @@ def test_copies_of_what_was_forgotten_cannot_be_read_with_the_key_of_the_library
     assert all(storage.read_bytes(path) for path in copies)
 
 
-def test_a_replaced_file_takes_its_key_with_it(folder: Path) -> None:
+def test_a_replaced_files_key_is_destroyed(folder: Path) -> None:
     index, before = folder / "vectors.index", set(keys(folder))
     old = index.read_bytes()
     storage.write_bytes(index, b"new")
@@ -108,7 +108,7 @@ def test_a_write_that_fails_leaves_the_old_file_its_key_and_no_other(folder: Pat
     assert set(keys(folder)) == before and storage.read_bytes(index) == content
 
 
-def test_what_a_killed_write_left_is_swept_with_its_key(folder: Path) -> None:
+def test_remains_of_a_killed_write_are_swept_with_their_key(folder: Path) -> None:
     state = the_state(folder)
     state.rename(state.with_name(state.name + ".12345678.partial"))
     assert len(keys(folder)) == 2
@@ -116,7 +116,7 @@ def test_what_a_killed_write_left_is_swept_with_its_key(folder: Path) -> None:
     assert [unlocked.key_file_of(folder / "vectors.index")] == keys(folder)
 
 
-def test_another_key_for_the_library_means_other_keys_for_its_files(folder: Path) -> None:
+def test_a_rotation_replaces_the_keys_of_single_files(folder: Path) -> None:
     old = {path.name for path in keys(folder)}
     stray = Key.new()
     storage.write_bytes(
@@ -136,7 +136,7 @@ def test_without_its_key_a_state_is_deleted_and_the_library_works(folder: Path, 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="which file is synchronised is looked up in /proc")
-def test_a_deleted_library_loses_its_keys_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_of_a_deleted_library_are_destroyed_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     overwritten: list[str] = []
     fsync = os.fsync
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""The process that shows files, out of a confined one. Each test runs a child, for a confinement is not taken back."""
+"""The process that shows files for a confined one. Each test runs a child, because confinement cannot be undone."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def child(tmp_path: Path, code: str) -> str:
 
 
 @linux
-def test_a_confined_process_has_files_shown_by_one_that_is_not(tmp_path: Path) -> None:
+def test_a_confined_process_shows_files_through_it(tmp_path: Path) -> None:
     shown = child(tmp_path, "print(seccomp.holds(), show(file, 2), show(file, None), show(file, 13), show(file, 3))")
     assert shown == "True True False no such page|Take another. True\n"
 
 
 @linux
-def test_it_shows_files_that_are_there_and_nothing_else(tmp_path: Path) -> None:
+def test_it_shows_existing_files_only(tmp_path: Path) -> None:
     shown = child(tmp_path, "print(show(file.parent / 'gone', 1)); print(show(file.parent, 1)); print(show(file, 1))")
     assert shown.splitlines()[0].endswith("was moved or deleted.") and shown.splitlines()[1].startswith(
         "there is no file"
@@ -71,13 +71,13 @@ def test_it_shows_files_that_are_there_and_nothing_else(tmp_path: Path) -> None:
 
 
 @linux
-def test_when_it_has_ended_that_is_said(tmp_path: Path) -> None:
+def test_its_end_is_reported(tmp_path: Path) -> None:
     shown = child(tmp_path, "print(show(file, 14)); print(show(file, 1))")
     assert [line.split("|")[0] for line in shown.splitlines()] == ["the process that opens files has ended"] * 2
 
 
 @linux
-def test_it_leaves_with_the_process_that_asks_also_when_that_is_killed(tmp_path: Path) -> None:
+def test_it_ends_with_the_asking_process(tmp_path: Path) -> None:
     code = "print(Path(f'/proc/{os.getpid()}/task/{os.getpid()}/children').read_text(), flush=True); os.kill(os.getpid(), 9)"
     (tmp_path / "a").touch()
     done = subprocess.run(
@@ -99,7 +99,7 @@ def test_it_leaves_with_the_process_that_asks_also_when_that_is_killed(tmp_path:
     pytest.fail("it is still there")
 
 
-def test_without_such_a_process_the_viewer_is_started_from_here(tmp_path: Path) -> None:
+def test_without_the_process_the_viewer_is_called_directly(tmp_path: Path) -> None:
     asked = []
 
     def opener(file: Path, page: int | None) -> bool:

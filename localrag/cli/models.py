@@ -144,7 +144,7 @@ def verify(id: str | None, as_json: bool) -> None:
     damaged = [found.id for found in verdicts if found.problem]
     if damaged:
         from localrag.errors import ModelDamaged
-        from localrag.models.manifest import reinstall
+        from localrag.models.shelf import reinstall
 
         raise ModelDamaged(f"damaged: {', '.join(damaged)}", reinstall(damaged[0]))
 

@@ -17,8 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from localrag.models import manifest as records
-from localrag.models.manifest import Manifest
+from localrag.models.shelf import FAST, Manifest, copy_hashed
 from localrag.security import storage
 
 _FAMILY = {"bert", "distilbert", "roberta", "xlm-roberta"}
@@ -60,9 +59,9 @@ def added(record: Manifest, folder: Path, work: Path, say: Callable[[str], None]
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
         say(f"{record.id}: warning: its fast form was not made, so it runs on sentence-transformers ({reason})")
         return record
-    with storage.create(folder / records.FAST) as out:
-        entry = records.copy_hashed([graph], out)
-    return replace(record, files={**record.files, records.FAST: entry})
+    with storage.create(folder / FAST) as out:
+        entry = copy_hashed([graph], out)
+    return replace(record, files={**record.files, FAST: entry})
 
 
 def _obstacle(model: Path) -> str:

@@ -1,4 +1,4 @@
-"""The folder that holds the models: staging, hash checks, quarantine, remembered hashes.
+"""The folder of the models: their records, hashes, staging and quarantine.
 
     models/<id>/model.json   the record: every file with SHA-256, size and stamp
     models/<id>/...          the files
@@ -6,27 +6,256 @@
     models/pins.json         hashes of models that had none in the catalog, as first seen; outlives the models
     models/choice.json       what `models use` chose
 
-Promise: a model takes its name by one rename, after all its files were hashed. Limits: on a disk that loses
-power, the rename is as durable as the file system makes it.
+A file is verified when its SHA-256 was computed on this machine and equals the recorded one. Its stamp (size, times,
+inode) then lets later starts skip the hashing. Somebody who can write to the folder as this user can forge file, stamp
+and record; only the catalog's own SHA-256 and `models verify` stand against that.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 from localrag import policy
 from localrag.errors import ModelDamaged, ModelError, ModelMissing, StorageError, UsageError
-from localrag.models import catalog, intake
-from localrag.models import manifest as records
-from localrag.models.catalog import ModelCard
-from localrag.models.manifest import Entry, InstalledModel, Manifest
+from localrag.models import catalog
+from localrag.models.catalog import Kind, ModelCard
 from localrag.security import storage
+
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_RESERVED = {"quarantine"}
+FILE_NAME = "model.json"
+# The fast form of an embedder: made here from its weights (onnx_export.py), so it never travels.
+FAST = "onnx/model.onnx"
+FORMAT = 1
+_BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledModel:
+    """A model on this machine.
+
+    Args:
+        path: the .gguf file, or the sentence-transformers folder.
+        sha256: of the weights.
+        bytes: of all its files together, adapter left out.
+        metadata: what the GGUF file says of itself (see `gguf.read_metadata`); empty for embedders.
+        adapter: the LoRA file chosen by `models use`, if any.
+        onnx: the fast form of an embedder, if it has one.
+    """
+
+    id: str
+    kind: Kind
+    path: Path
+    sha256: str
+    licence: str
+    source: str
+    bytes: int
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    adapter: Path | None = None
+    adapter_sha256: str | None = None
+    onnx: Path | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """SHA-256 of all that decides what it says: its weights, and its adapter."""
+        return (self.sha256,) if self.adapter_sha256 is None else (self.sha256, self.adapter_sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One recorded file: its SHA-256, its size in bytes, and its stamp when that was last computed."""
+
+    sha256: str
+    size: int
+    stamp: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The record beside a model's files. Names are below the model's folder, with forward slashes.
+
+    Args:
+        main: the .gguf file, or the folder that sentence-transformers loads.
+        weights: the file whose SHA-256 names the model.
+    """
+
+    id: str
+    kind: Kind
+    title: str
+    licence: str
+    source: str
+    main: str
+    weights: str
+    files: Mapping[str, Entry]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    adapter: str | None = None
+    adapter_entry: Entry | None = None
+
+    @property
+    def recorded(self) -> dict[str, Entry]:
+        """Every file with its record, the adapter among them."""
+        files = dict(self.files)
+        if self.adapter is not None and self.adapter_entry is not None:
+            files[self.adapter] = self.adapter_entry
+        return files
+
+    @property
+    def bytes(self) -> int:
+        return sum(entry.size for entry in self.files.values())
+
+    def model(self, folder: Path) -> InstalledModel:
+        return InstalledModel(
+            id=self.id, kind=self.kind, path=folder / self.main, sha256=self.files[self.weights].sha256,
+            licence=self.licence, source=self.source, bytes=self.bytes, metadata=dict(self.metadata),
+            adapter=None if self.adapter is None else folder / self.adapter,
+            adapter_sha256=None if self.adapter_entry is None else self.adapter_entry.sha256,
+            onnx=folder / FAST if FAST in self.files else None,
+        )  # fmt: skip
+
+    def without_fast(self) -> Manifest:
+        """The same record without the fast form, which can be made again."""
+        return replace(self, files={name: entry for name, entry in self.files.items() if name != FAST})
+
+    def stamped(self, folder: Path) -> Manifest:
+        """The same record with the stamps that the files have now; call only after hashing them."""
+        files = {name: replace(entry, stamp=stamp(folder / name)) for name, entry in self.files.items()}
+        extra = self.adapter_entry
+        if self.adapter is not None and extra is not None:
+            extra = replace(extra, stamp=stamp(folder / self.adapter))
+        return replace(self, files=files, adapter_entry=extra)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT, "id": self.id, "kind": self.kind, "title": self.title, "licence": self.licence,
+            "source": self.source, "main": self.main, "weights": self.weights,
+            "files": {name: _entry_dict(entry) for name, entry in self.files.items()},
+            "metadata": dict(self.metadata),
+            "adapter": None if self.adapter_entry is None else
+                {"file": self.adapter, **_entry_dict(self.adapter_entry)},
+        }  # fmt: skip
+
+
+def read_record(folder: Path) -> Manifest:
+    """The record of an installed model.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ModelDamaged: it cannot be understood.
+    """
+    try:
+        return parse_record((folder / FILE_NAME).read_bytes(), folder.name)
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(folder) from None
+    except OSError as error:
+        raise ModelDamaged(
+            f"the record of model {folder.name!r} cannot be read: {error}", reinstall(folder.name)
+        ) from None
+
+
+def parse_record(data: bytes, name: str) -> Manifest:
+    """A record from its JSON; every name in it is checked to stay below the model's folder."""
+    try:
+        raw = json.loads(data)
+        if raw["format"] != FORMAT:
+            raise ValueError(f"format {raw['format']!r}")
+        files = {safe_name(file): _entry(value) for file, value in raw["files"].items()}
+        adapter = raw.get("adapter")
+        manifest = Manifest(
+            id=str(raw["id"]), kind=raw["kind"], title=str(raw["title"]), licence=str(raw["licence"]),
+            source=str(raw["source"]), main=safe_name(raw["main"]), weights=raw["weights"], files=files,
+            metadata=dict(raw.get("metadata", {})),
+            adapter=None if adapter is None else safe_name(adapter["file"]),
+            adapter_entry=None if adapter is None else _entry(adapter),
+        )  # fmt: skip
+        if manifest.kind not in ("embedder", "generator") or manifest.weights not in files:
+            raise ValueError("kind or weights")
+        if not any(PurePosixPath(file).is_relative_to(manifest.main) for file in files):
+            raise ValueError("main")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelDamaged(f"the record of model {name!r} cannot be understood ({error})", reinstall(name)) from None
+    return manifest
+
+
+def write_record(folder: Path, manifest: Manifest) -> None:
+    storage.write_json(folder / FILE_NAME, manifest.to_dict())
+
+
+def safe_name(name: object) -> str:
+    """A file name that stays below its folder on every system, or ValueError."""
+    parts = str(name).split("/")
+    if not isinstance(name, str) or len(parts) > 8 or name == FILE_NAME:
+        raise ValueError(f"file name {name!r}")
+    for part in parts:
+        if part in ("", ".", "..") or len(part) > 200 or not part.isprintable() or set(part) & set('\\:*?"<>|'):
+            raise ValueError(f"file name {name!r}")
+    return name
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """Size, times and inode: what changes when a file is written, replaced or restored from a backup."""
+    status = path.stat()
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read from the disk."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def copy_hashed(blocks: Iterable[bytes], target: BinaryIO) -> Entry:
+    """Write blocks to `target`; returns their size and SHA-256."""
+    digest, size = hashlib.sha256(), 0
+    for block in blocks:
+        digest.update(block)
+        target.write(block)
+        size += len(block)
+    return Entry(digest.hexdigest(), size)
+
+
+def blocks_of(stream: BinaryIO, limit: int | None = None) -> Iterable[bytes]:
+    """The stream's bytes in blocks of a mebibyte, at most `limit` bytes in all."""
+    left = limit
+    while left is None or left > 0:
+        block = stream.read(_BLOCK if left is None else min(_BLOCK, left))
+        if not block:
+            return
+        yield block
+        left = None if left is None else left - len(block)
+
+
+def reinstall(id: str) -> str:
+    """What to do about a damaged model."""
+    if catalog.find(id) is None:
+        return f"Import it again from where it came, with --id {id}."
+    return f"Run `localrag models install {id}` again, or import it again from where it came."
+
+
+def _entry_dict(entry: Entry) -> dict[str, Any]:
+    return {"sha256": entry.sha256, "size": entry.size, "stamp": list(entry.stamp)}
+
+
+def _entry(value: Mapping[str, Any]) -> Entry:
+    digest, size = value["sha256"], value["size"]
+    if not isinstance(digest, str) or len(digest) != 64 or not isinstance(size, int) or size < 0:
+        raise ValueError("hash or size")
+    return Entry(digest, size, tuple(int(part) for part in value.get("stamp", ())))
+
+
+# --- the folder -----
 
 _STAGING = ".staging-"
 
@@ -43,7 +272,7 @@ class Shelf:
         """The folders of models, readable or not, by name."""
         if not self.root.is_dir():
             return []
-        return sorted(path.name for path in self.root.iterdir() if path.is_dir() and intake.is_id(path.name))
+        return sorted(path.name for path in self.root.iterdir() if path.is_dir() and is_id(path.name))
 
     def folder(self, id: str) -> Path:
         """The folder of a model, which may not be there.
@@ -51,7 +280,7 @@ class Shelf:
         Raises:
             ModelMissing: no model can have this id (it might lead out of the folder).
         """
-        if not intake.is_id(id):
+        if not is_id(id):
             raise ModelMissing(f"no model named {id!r} is installed", "See `localrag models list`.")
         return self.root / id
 
@@ -64,10 +293,10 @@ class Shelf:
         """
         folder = self.folder(id)
         try:
-            return folder, records.read(folder)
+            return folder, read_record(folder)
         except FileNotFoundError:
             if folder.is_dir():
-                raise ModelDamaged(f"model {id!r} has lost its record", records.reinstall(id)) from None
+                raise ModelDamaged(f"model {id!r} has lost its record", reinstall(id)) from None
         if catalog.find(id) is not None:
             hint = f"Type: localrag models install {id}"
         else:
@@ -88,7 +317,7 @@ class Shelf:
         if changed:
             # A folder that may not be written costs a hashing at every start, nothing else.
             with contextlib.suppress(StorageError):
-                records.write(folder, record.stamped(folder))
+                write_record(folder, record.stamped(folder))
         return record.model(folder)
 
     def check(self, folder: Path, record: Manifest, name: str) -> None:
@@ -99,18 +328,18 @@ class Shelf:
         """
         wanted = record.recorded[name].sha256
         try:
-            seen = records.sha256_of(folder / name)
+            seen = sha256_of(folder / name)
         except OSError as error:
             raise ModelDamaged(
                 f"{name} of model {record.id!r} cannot be read: {error.strerror}",
-                records.reinstall(record.id),
+                reinstall(record.id),
             ) from None
         if seen != wanted or seen != self.expected_of(record.id).get(name, seen):
             aside = self.quarantine(folder / name, record.id)
             raise ModelDamaged(
                 f"{name} of model {record.id!r} has SHA-256 {seen}, not the one it was verified with; "
                 f"it was moved to {str(aside)!r}",
-                records.reinstall(record.id),
+                reinstall(record.id),
             )
 
     def compare(self, record: Manifest, expected: Mapping[str, str], *, downloaded: Path | None = None) -> None:
@@ -197,7 +426,7 @@ class Shelf:
 
     def shelve(self, staged: Path, record: Manifest) -> InstalledModel:
         """Give a hashed staging folder the model's name, in one rename."""
-        records.write(staged, record.stamped(staged))
+        write_record(staged, record.stamped(staged))
         home = self.root / record.id
         if home.exists():
             old = self.root / f"{_STAGING}{uuid.uuid4().hex}"
@@ -245,6 +474,16 @@ def _suspect(path: Path, entry: Entry, expected: str | None) -> bool:
     if expected not in (None, entry.sha256):
         return True
     try:
-        return records.stamp(path) != entry.stamp
+        return stamp(path) != entry.stamp
     except OSError:
         return True
+
+
+def is_id(name: str) -> bool:
+    """True if a model may have this id, which is also the name of its folder."""
+    return bool(_ID.fullmatch(name)) and name not in _RESERVED
+
+
+def check_id(id: str) -> None:
+    if not is_id(id):
+        raise UsageError(f"{id!r} cannot be a model's id", "Use small letters, digits, dots, dashes, underscores.")

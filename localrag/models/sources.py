@@ -30,7 +30,7 @@ from typing import Any, BinaryIO
 
 from localrag.errors import ModelMissing
 from localrag.models.catalog import HubSource, WheelSource
-from localrag.models.manifest import Entry, blocks_of, copy_hashed
+from localrag.models.shelf import Entry, blocks_of, copy_hashed
 from localrag.security import offline, storage
 
 _UNREACHED = re.compile(

@@ -15,7 +15,7 @@ from pathlib import Path
 from localrag import policy
 from localrag.errors import ModelError
 from localrag.models import machine
-from localrag.models.manifest import sha256_of
+from localrag.models.shelf import sha256_of
 from localrag.settings import Settings
 from localrag.types import Passage
 

@@ -15,7 +15,7 @@ from localrag.cli.calibrate import calibrate_command
 from localrag.cli.doctor import Finding, _calibration
 from localrag.errors import NotFoundError
 from localrag.llm import calibration, loading
-from localrag.models.manifest import InstalledModel
+from localrag.models.shelf import InstalledModel
 from localrag.models.store import ModelStore
 from localrag.settings import Settings
 

@@ -7,8 +7,7 @@ import pytest
 
 from localrag.errors import ModelMissing
 from localrag.models import CATALOG, HubSource, WheelSource, catalog, machine
-from localrag.models.intake import is_id
-from localrag.models.manifest import safe_name
+from localrag.models.shelf import is_id, safe_name
 
 MODELS = Path(catalog.__file__).parent
 

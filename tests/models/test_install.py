@@ -18,7 +18,7 @@ from localrag.errors import (
     UsageError,
 )
 from localrag.models import HubSource, WheelSource, machine, sources
-from localrag.models import manifest as records
+from localrag.models import shelf as records
 from localrag.models.sources import SourceFailed
 from localrag.security import storage
 

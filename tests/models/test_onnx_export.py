@@ -14,7 +14,7 @@ from tiny_models import Bench, card, sha256, transformer, wheel
 
 from localrag.errors import ModelDamaged, ModelError
 from localrag.models import WheelSource, onnx_export
-from localrag.models.manifest import FAST
+from localrag.models.shelf import FAST
 
 FITTING = {
     "modules.json": json.dumps(

@@ -17,7 +17,7 @@ from localrag.errors import (
     UsageError,
 )
 from localrag.models import machine
-from localrag.models import manifest as records
+from localrag.models import shelf as records
 
 GOOD = gguf()
 EVIL = gguf(filling=b"poisoned")
@@ -81,11 +81,11 @@ def test_a_changed_file_is_refused_even_with_its_old_size_and_time(bench: Bench,
 def test_a_forged_record_cannot_overrule_the_catalog(bench: Bench, offer: Any, tmp_path: Path) -> None:
     path = installed(bench, tmp_path)
     path.write_bytes(EVIL)
-    record = records.read(path.parent)
+    record = records.read_record(path.parent)
     forged = {"tiny.gguf": records.Entry(sha256(EVIL), len(EVIL))}
     from dataclasses import replace
 
-    records.write(path.parent, replace(record, files=forged).stamped(path.parent))
+    records.write_record(path.parent, replace(record, files=forged).stamped(path.parent))
     assert bench.store.get("tiny").sha256 == sha256(EVIL), "nothing to compare an unknown model with"
     offer(card(sha256=sha256(GOOD)))
     with pytest.raises(ModelDamaged):
@@ -117,7 +117,7 @@ def test_verify_hashes_everything_whatever_the_stamps_say(bench: Bench, tmp_path
     path = installed(bench, tmp_path)
     installed(bench, tmp_path, "other")
     path.write_bytes(EVIL)
-    records.write(path.parent, records.read(path.parent).stamped(path.parent))
+    records.write_record(path.parent, records.read_record(path.parent).stamped(path.parent))
     assert bench.store.get("tiny").path == path, "the limit that manifest.py states"
     verdicts = {found.id: found for found in bench.store.verify()}
     assert verdicts["other"].problem == "" and verdicts["other"].files == 1

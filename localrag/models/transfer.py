@@ -1,37 +1,38 @@
-"""Recognise and copy in a model that the person already has: a .gguf file, a folder, or an exported file.
+"""Models in and out: a .gguf file, a sentence-transformers folder, or one exported file (an uncompressed tar).
 
-Promise: every byte is hashed while it is copied; files that run code (pickles, Python) are never copied.
-Limits: a hash computed here proves nothing about who made the file; the store compares it with the catalog
-where it can.
+Every byte is hashed while it is copied, and files that run code (pickles, Python) are never copied. An exported file
+begins with the model's record; nothing is written that the record does not name with this size and SHA-256. A hash
+says nothing about who made a file: the store compares it with the catalog where it can.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
-from localrag.errors import ModelError, UsageError
-from localrag.models import archive, catalog, gguf
-from localrag.models import manifest as records
-from localrag.models.manifest import Entry, Manifest
+from localrag.errors import ModelDamaged, ModelError, UsageError
+from localrag.models import catalog, gguf
+from localrag.models.shelf import (
+    FILE_NAME,
+    Entry,
+    Manifest,
+    blocks_of,
+    check_id,
+    copy_hashed,
+    is_id,
+    parse_record,
+    reinstall,
+    safe_name,
+)  # fmt: skip
 from localrag.security import storage
 
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
-_RESERVED = {"quarantine"}
 # What sentence-transformers needs. Weights only as safetensors: the older form, a pickle, runs code.
 _TAKEN = {".json", ".txt", ".safetensors", ".model"}
-
-
-def is_id(name: str) -> bool:
-    """True if a model may have this id, which is also the name of its folder."""
-    return bool(_ID.fullmatch(name)) and name not in _RESERVED
-
-
-def check_id(id: str) -> None:
-    if not is_id(id):
-        raise UsageError(f"{id!r} cannot be a model's id", "Use small letters, digits, dots, dashes, underscores.")
 
 
 def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
@@ -45,8 +46,8 @@ def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]
         return _transformer(path, folder, id, say)
     if not path.is_file():
         raise ModelError(f"{str(path)!r} is neither a file nor a folder", "Give a .gguf file or a folder.")
-    if archive.is_archive(path):
-        return _exported(archive.unpack(path, folder), folder, path, id)
+    if is_archive(path):
+        return _exported(unpack(path, folder), folder, path, id)
     return _gguf(path, folder, id, say)
 
 
@@ -73,7 +74,7 @@ def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) 
             "Join them first with llama.cpp's `llama-gguf-split --merge`.",
         )
     with path.open("rb") as stream, storage.create(folder / "model.gguf") as out:
-        entry = records.copy_hashed(records.blocks_of(stream), out)
+        entry = copy_hashed(blocks_of(stream), out)
     known = None if id else next((card for card in catalog.CATALOG if card.sha256 == entry.sha256), None)
     if known is not None:
         say(f"{path.name} is {known.id}, by its SHA-256")
@@ -104,12 +105,12 @@ def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], 
             left.append(name)
             continue
         try:
-            records.safe_name(f"model/{name}")
+            safe_name(f"model/{name}")
         except ValueError:
             left.append(name)
             continue
         with file.open("rb") as stream, storage.create(folder / "model" / name) as out:
-            files[f"model/{name}"] = records.copy_hashed(records.blocks_of(stream), out)
+            files[f"model/{name}"] = copy_hashed(blocks_of(stream), out)
     weights = [name for name in files if name.endswith(".safetensors")]
     if "model/modules.json" not in files or not weights:
         raise ModelError(
@@ -140,3 +141,100 @@ def _slug(name: str) -> str:
     if not is_id(slug):
         raise UsageError(f"no id can be made from the name {name!r}", "Give one with --id.")
     return slug
+
+
+# --- exported files -----
+
+_MOST_RECORD = 1_000_000
+
+
+def is_archive(path: Path) -> bool:
+    """True if the file is a tar whose first member is a model's record."""
+    with path.open("rb") as stream:
+        head = stream.read(512)
+    return head[257:262] == b"ustar" and head.startswith(FILE_NAME.encode() + b"\0")
+
+
+def pack(folder: Path, manifest: Manifest, target: Path) -> None:
+    """Write an installed model as one file; its adapter stays behind, and its fast form, which is made anew there.
+
+    No hash in the catalog could tell a forged fast form from a true one.
+
+    Raises:
+        ModelDamaged: a file changed since it was recorded.
+        StorageError: the disk is full or cannot be written.
+    """
+    manifest = manifest.without_fast()
+    record = {**manifest.to_dict(), "adapter": None}
+    record["files"] = {name: {"sha256": entry.sha256, "size": entry.size} for name, entry in manifest.files.items()}
+    data = json.dumps(record, ensure_ascii=False, indent=2).encode()
+    with storage.create(target) as out:
+        _member(out, FILE_NAME, len(data))
+        out.write(data + _padding(len(data)))
+        for name, entry in manifest.files.items():
+            _member(out, name, entry.size)
+            with (folder / name).open("rb") as stream:
+                written = copy_hashed(blocks_of(stream), out)
+            if (written.sha256, written.size) != (entry.sha256, entry.size):
+                raise ModelDamaged(
+                    f"{name} of model {manifest.id!r} is not what was verified",
+                    reinstall(manifest.id),
+                )
+            out.write(_padding(entry.size))
+        out.write(bytes(2 * tarfile.BLOCKSIZE))
+
+
+def unpack(path: Path, folder: Path) -> Manifest:
+    """Write the model's files into an empty folder, each checked against the record; returns the record.
+
+    Raises:
+        ModelDamaged: the file is cut off or does not hold what its record says.
+        ModelError: it was not made by `export`.
+    """
+    try:
+        with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+            manifest = _record(archive, path)
+            left = dict(manifest.files)
+            while (member := archive.next()) is not None:
+                entry = left.pop(member.name, None)
+                if entry is None or not member.isreg() or member.size != entry.size:
+                    raise _damaged(path, f"an unexpected member {member.name[:80]!r}")
+                _extract(archive, member, folder / member.name, entry, path)
+            if left:
+                raise _damaged(path, f"{sorted(left)[0]} is missing")
+            return manifest
+    except (tarfile.TarError, EOFError) as error:
+        raise _damaged(path, str(error)) from None
+
+
+def _record(archive: tarfile.TarFile, path: Path) -> Manifest:
+    first = archive.next()
+    if first is None or first.name != FILE_NAME or not first.isreg() or first.size > _MOST_RECORD:
+        raise ModelError(f"{path.name!r} was not made by `localrag models export`", "Export the model again.")
+    stream = archive.extractfile(first)
+    assert stream is not None
+    return parse_record(stream.read(), path.name)
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, entry: Entry, path: Path) -> None:
+    stream = archive.extractfile(member)
+    assert stream is not None
+    with storage.create(target) as out:
+        written = copy_hashed(iter(lambda: stream.read(1024 * 1024), b""), out)
+    if written.sha256 != entry.sha256:
+        raise _damaged(path, f"{member.name} has SHA-256 {written.sha256}, its record says {entry.sha256}")
+
+
+def _member(out: BinaryIO, name: str, size: int) -> None:
+    # Not tarfile's writer, so that the same model always gives the same bytes: no times, no owner.
+    info = tarfile.TarInfo(name)
+    info.size = size
+    out.write(info.tobuf(tarfile.PAX_FORMAT))
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % tarfile.BLOCKSIZE)
+
+
+def _damaged(path: Path, what: str) -> ModelDamaged:
+    return ModelDamaged(f"{path.name!r} is not a whole model: {what}", "Copy it again, or export it again.")

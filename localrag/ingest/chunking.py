@@ -1,17 +1,14 @@
-"""Pages into chunks: the spans that are embedded, searched and shown as passages (pure).
+"""Split pages into chunks: the spans that are embedded, searched and shown as passages.
 
-A chunk lies within one page, begins and ends with whole sentences, list items or table rows, stays inside a
-section where the section is long enough to stand alone, and keeps below the embedder's window together with what
-is put before it (`embedded_text`). Neighbours overlap by a sentence or two only where a paragraph had to be cut.
-Every character that is not white space is in some chunk. The token counter is the caller's; it is asked once for
-each sentence, so it must not grow by joining: count(a + b) <= count(a) + count(b) - count("").
+A chunk is within one page, consists of whole sentences, list items or table rows, stays inside a section if the section
+is long enough, and fits the embedder's window together with what is put before it (`embedded_text`). Neighbours overlap
+by a sentence or two only if a paragraph had to be cut. Every character but white space is in a chunk. The caller's
+token counter is called once a sentence, so joining must not increase its count:
+count(a + b) <= count(a) + count(b) - count("").
 
-A table is known by its form: Markdown rows, as `readers/tables.py` makes them. Rows that stand in a later chunk than
-their table's header carry its span with them: the header is embedded and read with them, so that a number keeps the
-name of its column.
-
-Limits: what looks like a sentence is decided by `sentences`. Of a header wider than _TABLE_WEIGHT only the beginning is
-embedded.
+Tables are recognised as Markdown rows, which the readers write. Rows in a later chunk than their table's header carry
+the header's span: it is embedded and read with them, so that a number keeps the name of its column. Only the beginning
+of a header wider than _TABLE_WEIGHT is embedded. Other chunk boundaries need another `store.writer.CHUNKING_VERSION`.
 """
 
 from __future__ import annotations
@@ -27,20 +24,20 @@ from localrag.types import Chunk, Heading, Page
 Path = tuple[str, ...]
 Span = tuple[int, int]
 
-# A section with fewer tokens of its own joins the next one: alone it would be found for the wrong questions.
-_ALONE = 40
+# A section with fewer tokens joins the next one: alone it would be found for the wrong questions.
+_MIN_SECTION = 40
 _OVERLAP = 40
 _TITLE_WEIGHT, _HEADING_WEIGHT, _TABLE_WEIGHT = 16, 24, 64
-_LEAST_LIMIT = 96
+_MIN_LIMIT = 96
 _LINE_BORDER, _HEADING_BORDER = 0.06, 5.0
-# Where more sentences than this fit a chunk, a few are taken as one: every place to begin is weighed for every place to
-# end, which would be 60,000 pairs for each chunk of lone dots. No prose and few tables come near it.
-_MOST_UNITS = 64
+# If more sentences than this fit a chunk, some are joined: every start is compared with every end, which would be
+# 60,000 pairs for a chunk of single dots. Prose and most tables stay far below.
+_MAX_UNITS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """What is not cut: a span, its tokens, the headings it stands under, and how good a border its end is."""
+    """A span that is not cut, its tokens and headings, and the cost of a cut after it."""
 
     start: int
     end: int
@@ -65,13 +62,13 @@ def split(
 
     Args:
         pages: the document's pages; `Chunk.position` counts them from 0.
-        count: tokens of a text, as the embedder counts them.
-        title: the document's title, which takes part of the limit.
-        limit: most tokens of `embedded_text`.
-        target: the tokens of text aimed at.
+        count: counts the tokens of a text as the embedder does.
+        title: the document's title, which uses part of the limit.
+        limit: the maximum number of tokens of `embedded_text`.
+        target: the preferred number of tokens of text.
     """
-    if limit < _LEAST_LIMIT:
-        raise ValueError(f"a limit of {limit} tokens leaves no room for text; the least is {_LEAST_LIMIT}")
+    if limit < _MIN_LIMIT:
+        raise ValueError(f"a limit of {limit} tokens leaves no room for text; the minimum is {_MIN_LIMIT}")
     counter = _Counter(count, title, limit, target)
     chunks: list[Chunk] = []
     stack: list[Heading] = []
@@ -89,13 +86,13 @@ def split(
 
 
 def embedded_text(title: str, chunk: Chunk) -> str:
-    """What is embedded for a chunk: title, heading path, table header and text; never shown to anyone."""
+    """The text that is embedded for a chunk: title, heading path, table header and text."""
     header = f"{_shortened_header(chunk.header_text)}\n" if chunk.header_text else ""
     return _prefix(title, chunk.heading, chunk.text) + header + chunk.text
 
 
 class _Counter:
-    """The caller's counter, with what is put before a chunk taken off the limit."""
+    """The caller's counter, and the room that the text before a chunk leaves."""
 
     def __init__(self, count: Callable[[str], int], title: str, limit: int, target: int) -> None:
         self._count = count
@@ -105,11 +102,11 @@ class _Counter:
         self._prefixes: dict[Path, int] = {}
 
     def __call__(self, text: str) -> int:
-        # At least one, so that a chunk of signs that the tokenizer passes over has an end.
+        # At least one, so that a chunk of characters that the tokenizer ignores ends.
         return max(self._count(text) - self._markers, 1 if text else 0)
 
     def room(self, paths: set[Path]) -> int:
-        """Tokens left for text under whichever of these paths, or their parents, takes the most."""
+        """Tokens left for text under the longest of these paths and their parents."""
         least = self._limit
         for path in paths:
             for depth in range(len(path) + 1):
@@ -120,11 +117,11 @@ class _Counter:
         return max(least, 1)
 
 
-# --- what stands before the text ------------------------------------------------------------------------------
+# --- the text before a chunk ---------------------------------------------------------------------------------
 
 
 def _prefix(title: str, path: Path, text: str) -> str:
-    """Title and headings, each line bounded; what the text itself begins with is not said twice."""
+    """Title and headings, shortened, without what the text begins with."""
     if path and text.startswith(path[-1]):
         path = path[:-1]
     lines = []
@@ -153,7 +150,7 @@ def _shortened(text: str, weight: int) -> str:
 
 
 def _shortened_header(header: str) -> str:
-    """A table's header, its caption bounded for itself, so that a long one leaves the names of columns in place."""
+    """A table's header; its caption is shortened separately, so that the names of columns stay."""
     bar = max(header.find("|"), 0)
     caption = _shortened(header[:bar], _HEADING_WEIGHT)
     if len(caption) < bar and caption:
@@ -162,7 +159,7 @@ def _shortened_header(header: str) -> str:
 
 
 def _weight(text: str) -> int:
-    """About as many tokens as a text has; this must be known without a tokenizer, wherever it is embedded."""
+    """The approximate number of tokens, which must be the same for every tokenizer."""
     return sum(1 + (len(word) - 1) // 5 if word.isascii() else len(word) for word in text.split())
 
 
@@ -170,9 +167,9 @@ def _weight(text: str) -> int:
 
 
 def _units(page: Page, stack: list[Heading], count: Callable[[str], int]) -> list[_Unit]:
-    """The page's sentences, parted at headings; `stack` carries the open sections from page to page."""
+    """The page's sentences, split at headings; `stack` holds the open sections across pages."""
     text = page.text
-    spans = list(_parted(text, page.headings))
+    spans = list(_split_at_headings(text, page.headings))
     headings = iter([*page.headings, Heading(len(text) + 1, 1, "")])
     heading = next(headings)
     tables = _tables(text, page.headings)
@@ -196,14 +193,14 @@ def _units(page: Page, stack: list[Heading], count: Callable[[str], int]) -> lis
         if table is not None and start >= table.body:
             header, header_tokens = table.header, table.tokens(text, count)
         elif table is not None and start >= table.header[0]:
-            border = _HEADING_BORDER  # a header is not left behind by its first row
+            border = _HEADING_BORDER  # a header stays with its first row
         units.append(_Unit(start, end, count(text[start:following]), path, alone, opens, border, header, header_tokens))
     return units
 
 
 @dataclass(slots=True)
 class _Table:
-    """A table in a page: the span of its header, where its rows begin, and where it ends."""
+    """A table in a page: the span of its header, the start of its rows, and its end."""
 
     header: Span
     body: int
@@ -219,22 +216,21 @@ class _Table:
 _TABLE = re.compile(r"^\|.*\|(?:\n\|.*\|)+$", re.M)
 _DASHES = re.compile(r"\|(?:[ \t]*:?-{2,}:?[ \t]*\|)+")
 _NO_FIRST_CELL = re.compile(r"\|[ \t]*\|")
-_MOST_HEADER_LINES = 6
-_LONGEST_CAPTION = 300
+_MAX_HEADER_LINES = 6
+_MAX_CAPTION = 300
 
 
 def _tables(text: str, headings: Sequence[Heading] = ()) -> Iterator[_Table]:
-    """Runs of lines between bars. The header ends at a line of dashes; without one it is the lines that name no row.
+    """Runs of lines between bars. The header ends at a line of dashes; without one it is the lines without a row name.
 
-    The line above belongs to the header: "CONSOLIDATED STATEMENTS OF CASH FLOWS" says what the rows are, and no row
-    repeats it.
+    The line above belongs to the header: "CONSOLIDATED STATEMENTS OF CASH FLOWS" says what the rows are.
     """
     for match in _TABLE.finditer(text) if "|\n|" in text else ():
-        lines = match[0].split("\n", _MOST_HEADER_LINES + 1)
-        dashes = next((i for i, line in enumerate(lines[: _MOST_HEADER_LINES + 1]) if _DASHES.fullmatch(line)), None)
+        lines = match[0].split("\n", _MAX_HEADER_LINES + 1)
+        dashes = next((i for i, line in enumerate(lines[: _MAX_HEADER_LINES + 1]) if _DASHES.fullmatch(line)), None)
         named = next((i for i, line in enumerate(lines) if not _NO_FIRST_CELL.match(line)), 0)
         count = dashes if dashes is not None else named
-        if 0 < count <= _MOST_HEADER_LINES:
+        if 0 < count <= _MAX_HEADER_LINES:
             header_end = match.start() + sum(len(line) + 1 for line in lines[:count]) - 1
             body = header_end + (1 + len(lines[count]) if dashes is not None else 0)
             yield _Table((_caption(text, match.start(), headings), header_end), body, match.end())
@@ -244,11 +240,11 @@ _CAPTION = re.compile(r"(?:(?<=\n)|\A)[^\S\n]*(?=\S)[^\n|]*(?:\n(?![^\S\n]*[A-Z|
 
 
 def _caption(text: str, start: int, headings: Sequence[Heading]) -> int:
-    """Where the caption of a table begins; where the table begins, if it has none or that is a heading already.
+    """Where a table's caption begins; the start of the table if it has none, or if that is a heading.
 
-    It is the line above, or up to three if a sentence runs on: "... was as\nfollows (in millions):".
+    A caption is the line above, or up to three if a sentence wraps: "... was as\nfollows (in millions):".
     """
-    first = max(0, start - _LONGEST_CAPTION)
+    first = max(0, start - _MAX_CAPTION)
     first = text.find("\n", first, start) + 1 if first else 0
     match = _CAPTION.search(text[first:start])
     if match is None:
@@ -258,7 +254,7 @@ def _caption(text: str, start: int, headings: Sequence[Heading]) -> int:
     return start if at < len(headings) and headings[at].start < start else begin
 
 
-def _parted(text: str, headings: Sequence[Heading]) -> Iterator[tuple[int, int]]:
+def _split_at_headings(text: str, headings: Sequence[Heading]) -> Iterator[tuple[int, int]]:
     cuts: list[int] = []
     for heading in headings:
         cuts.append(heading.start)
@@ -279,28 +275,28 @@ def _parted(text: str, headings: Sequence[Heading]) -> Iterator[tuple[int, int]]
             yield start, end
 
 
-_LINE_END = re.compile(r"\n|(?<!\d)(?<!\d\.) {3,}")  # some text files have wide gaps for line ends
+_LINE_END = re.compile(r"\n|(?<!\d)(?<!\d\.) {3,}")  # some text files have wide gaps instead of line ends
 _NOT_LETTERS = re.compile(r"[\W_]+")
 
 
 def _is_heading_line(line: str, title: str) -> bool:
-    """Whether a line holds the heading and nothing else (but marks, a number, dots)."""
+    """Whether a line holds only the heading, apart from marks, a number and dots."""
     return (
         _NOT_LETTERS.sub("", line).lower().endswith(_NOT_LETTERS.sub("", title).lower()) and len(line) < len(title) + 16
     )
 
 
 def _border(unit: str, gap: str) -> float:
-    """What it costs to cut behind a unit."""
+    """The cost of a cut after a unit."""
     if unit.endswith(":"):
-        return 0.4  # it announces what follows
+        return 0.4  # it introduces what follows
     if gap.count("\n") > 1:
         return 0.0
     return _LINE_BORDER if "\n" in gap else 0.2
 
 
 def _fitting(text: str, unit: _Unit, room: int, count: Callable[[str], int]) -> Iterator[_Unit]:
-    """The unit, or pieces of it where it alone exceeds the room."""
+    """The unit, or pieces of it if it exceeds the room alone."""
     if unit.tokens <= room:
         yield unit
         return
@@ -318,7 +314,7 @@ _BORDERS = tuple(re.compile(pattern) for pattern in (r"\n\s*", r"[;:；：]\s*",
 
 
 def _halves(text: str, start: int, end: int, room: int, count: Callable[[str], int]) -> Iterator[tuple[int, int]]:
-    """Cut near the middle, at the best border there is, until each piece fits."""
+    """Cut near the middle, at the best border, until each piece fits."""
     if end - start < 2 or count(text[start:end]) <= room:
         yield start, end
         return
@@ -341,13 +337,13 @@ def _halves(text: str, start: int, end: int, room: int, count: Callable[[str], i
 
 
 def _sections(units: Sequence[_Unit], room: int) -> list[list[_Unit]]:
-    """Runs of units that share chunks: cut at headings, but not where a part would be too small to stand alone."""
+    """Split units at headings, unless a section would be too small."""
     sections: list[list[_Unit]] = []
     for unit in units:
-        if not sections or (unit.opens and _own(sections[-1]) >= _ALONE):
+        if not sections or (unit.opens and _own(sections[-1]) >= _MIN_SECTION):
             sections.append([])
         sections[-1].append(unit)
-    if len(sections) > 1 and _own(sections[-1]) < _ALONE:
+    if len(sections) > 1 and _own(sections[-1]) < _MIN_SECTION:
         small = sections[-1]
         if sum(unit.tokens for unit in [*sections[-2], *small]) <= room:
             del sections[-1]
@@ -360,18 +356,18 @@ def _own(units: Sequence[_Unit]) -> int:
 
 
 def _joined(units: list[_Unit], room: int) -> list[_Unit]:
-    """The units, those among more than `_MOST_UNITS` that fit a chunk joined to their neighbours."""
-    if len(units) <= _MOST_UNITS:
+    """The units; if more than `_MAX_UNITS` fit a chunk, these are joined to their neighbours."""
+    if len(units) <= _MAX_UNITS:
         return units
     small = [False] * len(units)
-    tokens, marked = sum(unit.tokens for unit in units[:_MOST_UNITS]), 0
-    for last in range(_MOST_UNITS, len(units)):
+    tokens, marked = sum(unit.tokens for unit in units[:_MAX_UNITS]), 0
+    for last in range(_MAX_UNITS, len(units)):
         tokens += units[last].tokens
         if tokens <= room:
-            for index in range(max(marked, last - _MOST_UNITS), last + 1):
+            for index in range(max(marked, last - _MAX_UNITS), last + 1):
                 small[index] = True
             marked = last + 1
-        tokens -= units[last - _MOST_UNITS].tokens
+        tokens -= units[last - _MAX_UNITS].tokens
     joined: list[_Unit] = []
     for index, unit in enumerate(units):
         before = joined[-1] if joined else unit
@@ -379,7 +375,7 @@ def _joined(units: list[_Unit], room: int) -> list[_Unit]:
             index > 0
             and small[index - 1]
             and small[index]
-            and before.tokens + unit.tokens <= 2 * room // _MOST_UNITS
+            and before.tokens + unit.tokens <= 2 * room // _MAX_UNITS
             and (before.path, before.header, before.heading) == (unit.path, unit.header, unit.heading)
             and not unit.opens
             and before.border < _HEADING_BORDER
@@ -391,9 +387,9 @@ def _joined(units: list[_Unit], room: int) -> list[_Unit]:
 
 
 def _pack(units: Sequence[_Unit], room: int, target: int) -> list[tuple[int, int]]:
-    """Where to cut a section, as half-open runs of units, so that the sum of costs is least.
+    """Cut a section into half-open runs of units with the minimal sum of costs.
 
-    A chunk costs the square of how far it is from the target, and what the border at its end costs.
+    A chunk costs the square of its relative distance from the target, plus the cost of the cut at its end.
     """
     best: list[tuple[float, int]] = [(0.0, 0)]
     for last in range(1, len(units) + 1):
@@ -425,7 +421,7 @@ def _chunk(position: int, text: str, units: Sequence[_Unit], first: int, last: i
 
 
 def _overlapping(units: Sequence[_Unit], first: int, last: int, room: int) -> int:
-    """Where the chunk begins: one or two sentences earlier, if it would begin inside a paragraph."""
+    """The first unit of the chunk: one or two sentences earlier if it would begin inside a paragraph."""
     left = min(_OVERLAP, room - units[first].header_tokens - sum(unit.tokens for unit in units[first:last]))
     begin = first
     while first - begin < 2 and 0 < _repeated(units, begin) <= left:
@@ -435,7 +431,7 @@ def _overlapping(units: Sequence[_Unit], first: int, last: int, room: int) -> in
 
 
 def _repeated(units: Sequence[_Unit], first: int) -> int:
-    """Tokens of the sentence before `first`, if a chunk that begins there is to repeat it; else 0."""
+    """Tokens of the sentence before `first` if a chunk that begins there repeats it, else 0."""
     if first == 0:
         return 0
     before = units[first - 1]
@@ -443,7 +439,7 @@ def _repeated(units: Sequence[_Unit], first: int) -> int:
 
 
 def _path(units: Sequence[_Unit]) -> Path:
-    """The headings that hold for the whole chunk; for the larger part of it where none does."""
+    """The common headings of a chunk, or those of its largest part if there are none."""
     bodies = [unit for unit in units if not unit.heading] or list(units[-1:])
     common = bodies[0].path
     for unit in bodies:

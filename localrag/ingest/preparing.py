@@ -1,8 +1,7 @@
-"""Between reading and embedding: what was read becomes chunks with their texts and digests, in a thread of its own.
+"""Chunk what was read, in a thread of its own, while earlier chunks are embedded.
 
-Embedding leaves Python's lock free while it computes, so this work costs little time there. A batch holds enough
-chunks for full batches of the embedder, out of many small files or one large one; only a few batches wait, so that
-memory does not grow with the folder.
+Embedding releases Python's lock, so this thread costs little time. A batch has enough chunks to fill the embedder's
+batches, from many small files or one large one; few batches are queued, so that memory does not grow with the folder.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ if TYPE_CHECKING:
 _CHUNKS = 256
 _CHARACTERS = 4_000_000
 _ENTRIES = 1024
-_MOST_BATCHES = 4
+_MAX_BATCHES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A document ready to be embedded: each chunk with its digest and the text that is embedded."""
+    """A document ready to be embedded: its chunks with their digests and texts to embed."""
 
     part: Part
     chunks: tuple[Chunk, ...]
@@ -45,11 +44,11 @@ Batch = list[tuple[Path, "Prepared | Refused | None"]]
 
 
 class Preparer:
-    """A context manager that gives an iterator of batches; leaving it ends its thread.
+    """A context manager that returns an iterator over batches; leaving it ends its thread.
 
     Args:
-        results: as `ReaderPool.read_all` gives them; drawn from in the thread.
-        embedder: counts tokens, and says how many a text may have.
+        results: from `ReaderPool.read_all`; consumed in the thread.
+        embedder: counts tokens and limits them.
     """
 
     def __init__(self, results: Iterable[tuple[Path, Part | Refused | None]], embedder: Embedder) -> None:
@@ -82,7 +81,7 @@ class Preparer:
                 if not self._give(batch):
                     return
             self._give(None)
-        except BaseException as error:  # raised again where the batches are taken
+        except BaseException as error:  # raised again by the iterator
             self._give(error)
 
     def _give(self, batch: Batch | BaseException | None) -> bool:
@@ -100,10 +99,10 @@ class Preparer:
             batch.append((path, self._prepared(result) if isinstance(result, Part) else result))
             if _is_full(batch, 1):
                 ended = {path for path, item in batch if item is None}
-                # A file is best committed whole; only one that alone fills several batches is not waited for.
+                # Files are committed whole, unless one alone fills several batches.
                 whole = [entry for entry in batch if entry[0] in ended]
                 rest = [entry for entry in batch if entry[0] not in ended]
-                if _is_full(rest, _MOST_BATCHES):
+                if _is_full(rest, _MAX_BATCHES):
                     whole, rest = batch, []
                 if whole:
                     yield whole

@@ -1,7 +1,7 @@
-"""Other vectors, or other chunks, for a library: made from the stored text, beside those in use until all are there.
+"""Make new vectors or chunks for a library from its stored text; the documents' files are not needed.
 
-Vectors are committed as they come, so a run that was stopped or killed goes on where it was; searches use the old ones
-until one transaction puts the new ones in their place. The documents' files are not needed.
+New vectors are staged as they come, so that a stopped or killed run resumes where it was. Searches use the old ones
+until one transaction replaces them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from localrag.types import Chunk, Document, Page
 if TYPE_CHECKING:
     from localrag.embeddings import Embedder
 
-_AT_ONCE = 128
-_GO_ON = "Run the same command again: it goes on where it stopped."
+_BATCH = 128
+_RESUME = "Run the same command again to resume."
 
 
 def renew(
@@ -30,13 +30,13 @@ def renew(
     stop: Callable[[], bool] = lambda: False,
     give_way: Callable[[], None] = lambda: None,
 ) -> int:
-    """Chunk all stored text anew and embed what has no vector of this embedder yet; returns how many passages.
+    """Chunk all stored text again and embed what has no vector of this embedder; returns the number of passages.
 
     Args:
-        progress: told how many characters of how many are done.
+        progress: called with the characters done and their total.
 
     Raises:
-        Cancelled: `stop` returned True; the old chunks and vectors stay, and what was made is kept for the next run.
+        Cancelled: `stop` returned True; the old chunks and vectors stay in use, and the next run resumes.
     """
     purpose = json.dumps([embedder.identity.to_dict(), CHUNKING_VERSION])
     if library.identity == embedder.identity:
@@ -50,7 +50,7 @@ def renew(
         try:
             vectors = embedder.embed_documents(list(waiting.values()), stop=stop)
         except Cancelled as error:
-            raise Cancelled("stopped while embedding; the old vectors are in use still", _GO_ON) from error
+            raise Cancelled("stopped while embedding; the old vectors stay in use", _RESUME) from error
         library.stage(purpose, dict(zip(waiting, vectors, strict=True)))
         staged.update(waiting)
         waiting.clear()
@@ -58,14 +58,14 @@ def renew(
 
     for document, _, chunks in _chunked(library, embedder):
         if stop():
-            raise Cancelled("stopped; the old vectors are in use still", _GO_ON)
+            raise Cancelled("stopped; the old vectors stay in use", _RESUME)
         for chunk in chunks:
             key = passage_digest(document.title, chunk)
             passages.add(key)
             if key not in staged:
                 waiting[key] = chunking.embedded_text(document.title, chunk)
         done += document.characters
-        if len(waiting) >= _AT_ONCE:
+        if len(waiting) >= _BATCH:
             flush()
             progress(done, total)
     if waiting:

@@ -1,8 +1,8 @@
-"""What lies below a folder: the files to read, those of other types, and what cannot be looked at.
+"""List the files below a folder: those to read, those of other types, and what cannot be examined.
 
-Passed over without a word are hidden files, what programs leave behind (caches, lock files, half downloads), localrag's
-own folders, and linked ones, so a loop of links cannot trap it. `.localragignore` files, in any folder, name more: one
-pattern a line as in `.gitignore` (`*.bak`, `/drafts/`, `old/**`, `!keep.pdf`).
+Hidden files, leftovers of programs (caches, lock files, partial downloads), localrag's own folders and linked folders
+are ignored. `.localragignore` files in any folder list more, one pattern a line as in `.gitignore` (`*.bak`,
+`/drafts/`, `old/**`, `!keep.pdf`).
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _FOLDERS = frozenset({
     "node_modules", "bower_components", "__pycache__", "__MACOSX", "$RECYCLE.BIN", "System Volume Information",
     "site-packages", "lost+found", "@eaDir",
 })  # fmt: skip
-_HASHED_AT_ONCE = 1 << 22
-_LEFT_BEHIND = re.compile(
+_BLOCK = 1 << 22
+_LEFTOVERS = re.compile(
     r"^(?:\.|~\$|~WRL|Thumbs\.db$|desktop\.ini$)|(?:~|\.tmp|\.temp|\.part|\.crdownload|\.swp)$", re.I
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file that was found; `path` is below the root with forward slashes."""
+    """A file; `path` is relative to the root, with forward slashes."""
 
     location: Path
     path: str
@@ -44,12 +44,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    folder: str  # where the pattern was written, "" for the root
+    folder: str  # that holds the pattern, "" for the root
     names: tuple[re.Pattern[str] | None, ...]  # None for any number of folders
     keeps: bool
     folders_only: bool
 
-    def says(self, path: str, is_folder: bool) -> bool:
+    def matches(self, path: str, is_folder: bool) -> bool:
         if self.folders_only and not is_folder:
             return False
         below = (path.removeprefix(f"{self.folder}/") if self.folder else path).split("/")
@@ -59,15 +59,15 @@ class _Rule:
                 reached = set(range(min(reached, default=len(below) + 1), len(below) + 1))
             else:
                 reached = {at + 1 for at in reached if at < len(below) and pattern.fullmatch(below[at])}
-        # What is in a folder, not the folder itself, is meant by `**` at the end.
+        # `**` at the end means everything in a folder, but not the folder itself.
         return len(below) in reached if self.names[-1] is not None else min(reached, default=len(below)) < len(below)
 
 
 def root_of(path: Path) -> tuple[Path, str | None]:
-    """The root for a path, and the one file meant if the path is a file.
+    """The root of a path, and the name of the file if the path is one.
 
     Raises:
-        NotFoundError, UsageError: there is none, or it is no file or folder.
+        NotFoundError, UsageError: it does not exist, or is neither a file nor a folder.
     """
     try:
         found = path.resolve(strict=True)
@@ -77,18 +77,18 @@ def root_of(path: Path) -> tuple[Path, str | None]:
         return found, None
     if not found.is_file():
         raise UsageError(
-            f"{str(path)!r} is neither a file nor a folder", "Name a folder of documents, or one document."
+            f"{str(path)!r} is neither a file nor a folder", "Give a folder of documents, or one document."
         )
     return found.parent, found.name
 
 
 def readable_files(path: Path) -> int:
-    """How many files below a folder localrag would read; see `readable`."""
+    """The number of files below a folder that localrag would read; see `readable`."""
     return readable(path)[0]
 
 
 def readable(path: Path) -> tuple[int, int]:
-    """How many files below a folder localrag would read, and how many bytes they have.
+    """The number of files below a folder that localrag would read, and their bytes.
 
     Raises:
         ReadError: the folder itself cannot be listed.
@@ -111,7 +111,7 @@ def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -
     """Files below a root, in a stable order.
 
     Args:
-        unlisted: told of folders that cannot be listed, and of files to read that cannot be looked at.
+        unlisted: called for folders that cannot be listed, and readable types of files that cannot be examined.
     """
     rules: dict[str, tuple[_Rule, ...]] = {}
     for folder, folders, names in os.walk(root, onerror=unlisted, followlinks=False):
@@ -120,7 +120,7 @@ def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -
         try:
             own = (*inherited, *(_rules(Path(folder), here) if IGNORE_FILE in names else ()))
         except OSError as error:
-            # Nobody knows what it names, and reading that against the person's will cannot be undone.
+            # Its patterns are unknown, and reading a file against the user's will cannot be undone.
             unlisted(OSError(error.errno, f"its {IGNORE_FILE} cannot be read ({error.strerror})", folder))
             folders.clear()
             continue
@@ -134,13 +134,13 @@ def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -
         if own:
             rules.update({prefix + name: own for name in folders})
         for name in sorted(names):
-            if _LEFT_BEHIND.search(name) or _ignored(own, prefix + name, is_folder=False):
+            if _LEFTOVERS.search(name) or _ignored(own, prefix + name, is_folder=False):
                 continue
             location = Path(folder, name)
             try:
                 facts = location.stat()
             except OSError as error:
-                # Where it did not go away, and is no link to nowhere, it is there still.
+                # A file that vanished or a broken link is not an error.
                 if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR) and reads(location):
                     unlisted(error)
                 continue
@@ -150,21 +150,21 @@ def walk(root: Path, unlisted: Callable[[OSError], None] = lambda error: None) -
 
 
 def content_hash(path: Path, check: Callable[[], None]) -> str:
-    """The SHA-256 of a file; `check` is called now and then, and may raise."""
-    # Without waiting: a pipe that has come in the place of the file would never open.
+    """The SHA-256 of a file; `check` is called repeatedly and may raise."""
+    # Non-blocking: a pipe in place of the file would never open.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb", buffering=0) as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file any more")
         digest = hashlib.sha256()
-        while piece := stream.read(_HASHED_AT_ONCE):
+        while piece := stream.read(_BLOCK):
             digest.update(piece)
             check()
     return digest.hexdigest()
 
 
 def is_still(file: Found) -> bool:
-    """Whether a file is as it was when it was found."""
+    """Whether a file is unchanged since it was found."""
     try:
         facts = file.location.stat()
     except OSError:
@@ -173,14 +173,14 @@ def is_still(file: Found) -> bool:
 
 
 def stored_name(location: Path, root: Path) -> str:
-    """The path below the root; a name that is not UTF-8 cannot be stored as it is."""
+    """The path relative to the root; bytes that are not UTF-8 are escaped."""
     below = os.fsencode(location.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
     return "" if below == "." else below
 
 
 def _rules(folder: Path, below: str) -> Iterator[_Rule]:
     file = folder / IGNORE_FILE
-    if not file.is_file():  # a pipe would hold the scan
+    if not file.is_file():  # a pipe would block the scan
         raise OSError(errno.EINVAL, "it is not a regular file")
     for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         line = line.strip()
@@ -188,7 +188,7 @@ def _rules(folder: Path, below: str) -> Iterator[_Rule]:
             continue
         keeps, line = line.startswith("!"), line.removeprefix("!")
         folders_only, line = line.endswith("/"), line.rstrip("/")
-        # A pattern with a slash in it counts from its own folder, one without means the name at any depth.
+        # A pattern with a slash is relative to its folder; one without matches a name at any depth.
         glob = line.lstrip("/") if "/" in line else f"**/{line}"
         if glob:
             names = tuple(None if name == "**" else _pattern(name) for name in glob.split("/"))
@@ -199,7 +199,7 @@ _SIGN = re.compile(r"(?P<stars>\*+)|\?|\[(?P<not>[!^]?)(?P<set>\]?[^\]]+|\])\]|\
 
 
 def _pattern(glob: str) -> re.Pattern[str]:
-    """One name of a pattern; a backslash takes a sign's meaning."""
+    """The regular expression for one name of a pattern; a backslash escapes."""
     pieces = [""]
     for sign in _SIGN.finditer(glob):
         if sign["stars"]:
@@ -210,12 +210,12 @@ def _pattern(glob: str) -> re.Pattern[str]:
             pieces[-1] += f"[{'^' if sign['not'] else ''}{_in_set(sign['set'])}]" if sign["set"] else "."
     first, *rest = pieces
     if rest:
-        # What stands between two stars is best taken where it first comes, so there is never a way back to try.
+        # The first match between two stars is always right, so atomic groups avoid backtracking.
         *between, last = rest
         first += "".join(f"(?>.*?{piece})" for piece in between) + f".*{last}"
     try:
         return re.compile(first, re.S)
-    except re.error:  # a set that is none ("[z-a]") means itself
+    except re.error:  # an invalid set such as "[z-a]" is literal
         return re.compile(re.escape(glob))
 
 
@@ -224,6 +224,6 @@ def _in_set(signs: str) -> str:
 
 
 def _ignored(rules: tuple[_Rule, ...], path: str, *, is_folder: bool) -> bool:
-    """The last pattern that fits decides."""
-    said = next((rule for rule in reversed(rules) if rule.says(path, is_folder)), None)
-    return said is not None and not said.keeps
+    """Whether a path is ignored; the last matching pattern decides."""
+    rule = next((rule for rule in reversed(rules) if rule.matches(path, is_folder)), None)
+    return rule is not None and not rule.keeps

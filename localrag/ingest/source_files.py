@@ -1,4 +1,4 @@
-"""The file that a document was read from: whether it is still the one that was read, and how its pages look."""
+"""The file that a document was read from: whether it changed since, and pictures of its pages."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _PICTURED = frozenset(".pdf .png .jpg .jpeg .jp2 .j2k .tif .tiff .webp .gif .bmp
 
 @dataclass(frozen=True, slots=True)
 class PageImage:
-    """A page as it is seen: `pixels` is base64 of zlib of three bytes (red, green, blue) for each, row by row.
+    """A picture of a page: `pixels` is base64 of zlib of three bytes (red, green, blue) each, row by row.
 
-    `boxes` is where the lines of the quote stand (left, top, right, bottom), in fractions of width and height from the
-    top left; empty where the words could not be found in the picture.
+    `boxes` are the lines of the quote (left, top, right, bottom), in fractions of width and height from the top left;
+    empty if its words were not found in the picture.
     """
 
     width: int
@@ -32,10 +32,10 @@ class PageImage:
 
 
 def state(file: Path, stored: StoredFile | None) -> FileState:
-    """Whether a file on the disk is the one that was read.
+    """Whether a file is still the one that was read.
 
-    The same size and time are taken for the same file, as an ingest does; where only the time differs, its bytes are
-    hashed. A file that cannot be looked at counts as missing.
+    Size and time decide, as in an ingest; if only the time differs, its bytes are hashed. A file that cannot be
+    examined counts as missing.
     """
     try:
         status = file.stat()
@@ -51,17 +51,17 @@ def state(file: Path, stored: StoredFile | None) -> FileState:
 
 
 def has_pictures(document: Document) -> bool:
-    """Whether pages of a document can be shown as they look."""
+    """Whether pages of a document can be shown as pictures."""
     return PurePosixPath(document.path).suffix.lower() in _PICTURED
 
 
 def page_image(
     file: Path, document: Document, page: Page, width: int, spans: Sequence[tuple[int, int]], drawer: Drawer
 ) -> PageImage:  # fmt: skip
-    """A page, drawn in a process apart, `width` pixels wide or less, with spans of its text boxed (the quote first).
+    """Draw a page in a separate process, at most `width` pixels wide, with boxes around spans (the quote first).
 
     Raises:
-        ReadError: the file is another by now, or cannot be drawn.
+        ReadError: the file changed, or cannot be drawn.
     """
     from base64 import b64encode
     from zlib import compress

@@ -1,9 +1,9 @@
-"""Bring a library level with a folder: scan, compare, read, chunk, embed, commit, report.
+"""Synchronise a library with a folder: scan, compare, read, chunk, embed, commit, report.
 
-A file is compared by size and modification time, then by content hash; only what changed is read. A file that lies
-elsewhere now is recognised by its content and keeps what was read of it, one that the library has already is not read
-again. Files are committed whole, some at a time: stopping or killing an ingest at any moment leaves every finished
-one, and the next run goes on. A file that changed but cannot be read keeps the text of its earlier version.
+Files are compared by size and time, then by content hash, and only what changed is read. A moved file is recognised by
+its content and keeps its documents; a copy of a known file is not read again. Files are committed whole, some at a
+time, so that an ingest can be stopped or killed at any moment and the next run resumes. A changed file that cannot be
+read keeps the text of its earlier version.
 """
 
 from __future__ import annotations
@@ -34,16 +34,15 @@ if TYPE_CHECKING:
     from localrag.embeddings import Embedder
     from localrag.store.vector_index import Vectors
 
-# More than this share of a root's files gone at once looks like a share that is not mounted; fewer than the number
-# below are taken for deleted in any case.
-_MOST_GONE, _FEW = 0.2, 3
-# How many moves and copies share a transaction.
-_AT_ONCE = 256
+# If more than this share of a root's files, and at least this number, is gone, a network share may not be mounted.
+_MAX_GONE, _MIN_GONE = 0.2, 3
+# Moves and copies in one transaction.
+_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What reading one file may cost."""
+    """Limits of reading one file."""
 
     workers: int = 2
     seconds: float = 120
@@ -63,17 +62,19 @@ def ingest(
     stop: Callable[[], bool] | None = None,
     give_way: Callable[[], None] | None = None,
 ) -> IngestReport:
-    """Read what is new or changed below `path` (a folder, or one file), drop what is gone; returns the report.
+    """Read what is new or changed below `path` (a folder, or one file), and remove what is gone.
 
-    The caller holds the library's write lock (`writing`). `embedder` is called when there is something to embed:
-    loading one takes seconds, and finding that nothing changed should not. `leave_out` names files, by their resolved
-    paths, that are passed over as if they were not there. `give_way` is called between batches and
-    returns when nothing more urgent wants the processor.
+    The caller holds the library's write lock (`writing`).
+
+    Args:
+        embedder: called when there is something to embed, since loading one takes seconds.
+        leave_out: resolved paths of files to treat as if they did not exist.
+        give_way: called between batches; returns when nothing more urgent needs the processor.
 
     Raises:
-        NotFoundError: `path` is not there.
+        NotFoundError: `path` does not exist.
         ReadError: the folder cannot be listed.
-        UsageError: the folder holds no file, while the library has documents of it (an unmounted share?).
+        UsageError: the folder has no files, while the library has documents of it (an unmounted share?).
         EmbedderMismatch: the library's vectors were made by another embedder.
         StorageError: the disk is full or read-only.
     """
@@ -102,7 +103,7 @@ def ingest(
 def writing(
     folder: Path, name: str, *, wait: bool = True, on_wait: Callable[[str], None] | None = None
 ) -> AbstractContextManager[None]:
-    """Hold the right to write to a library; see `vault.lock`.
+    """Hold the write lock of a library; see `storage.lock`.
 
     Raises:
         LibraryError: it is not yours alone.
@@ -113,7 +114,7 @@ def writing(
 
 @dataclass(frozen=True, slots=True)
 class _Embedding:
-    """A batch whose passages are being embedded: the digests of those that had no vector, in order, and what comes."""
+    """A batch being embedded: the digests of passages without a vector, in order, and their future vectors."""
 
     batch: Batch
     keys: tuple[bytes, ...]
@@ -165,21 +166,23 @@ class _Run:
 
     @cached_property
     def has_text(self) -> set[str]:
-        """Files that documents were read of."""
+        """Files that have documents."""
         return {document.file for document in self.library.documents(root=self.root)}
 
-    # --- what is there --------------------------------------------------------------------------------------
+    # --- comparing ------------------------------------------------------------------------------------------
 
     def scan(self, only: str | None, leave_out: Collection[Path] = ()) -> Iterator[Found]:
-        """Files to read below the root; the others are counted by suffix."""
+        """The files to read below the root; others are counted by suffix."""
         seen: set[str] = set()
         for file in walk(self.location, self._unlisted):
             self._check()
             if (only is not None and file.path != only) or file.location in leave_out:
                 continue
-            if file.path in seen:  # bytes that are no UTF-8 are written as others may be named
+            if file.path in seen:  # an escaped name that is not UTF-8 equals another name
                 path = f"{file.path} (another file)"
-                self.tally.failed[path] = Failure(path, "has the name of another. Rename one of the two.", path)
+                self.tally.failed[path] = Failure(
+                    path, "has the same name as another file. Rename one of the two.", path
+                )
             elif base.reads(file.location):
                 seen.add(file.path)
                 if self.forgotten.cover(self.root, file.path):
@@ -190,24 +193,24 @@ class _Run:
                 self.tally.ignored[file.location.suffix.lower() or "(no suffix)"] += 1
 
     def _unlisted(self, error: OSError) -> None:
-        """A folder that cannot be listed is not an empty one, nor is a file gone: what was read of it stays."""
+        """Keep what was read of a folder that cannot be listed, or a file that cannot be examined."""
         path = Path(str(error.filename))
         if path == self.location:
             raise unlistable(path, error)
         self.unlisted[stored_name(path, self.location)] = (
-            f"cannot be looked at: {error.strerror}. What was read of it before is kept."
+            f"cannot be examined: {error.strerror}. What was read of it before is kept."
         )
 
     def check_there(self, files: Sequence[Found], only: str | None, prune: bool) -> None:
         if self.known and not files and only is None and not prune:
             raise UsageError(
-                f"{self.root!r} holds no documents, but the library {self.library.name!r} has {len(self.known)} files "
+                f"{self.root!r} has no documents, but the library {self.library.name!r} has {len(self.known)} files "
                 "of it; nothing was removed",
-                "Is a network drive not mounted? If they are meant to go, repeat with --prune.",
+                "Is a network drive not mounted? To remove them, repeat with --prune.",
             )
 
     def compare(self, files: Sequence[Found]) -> list[tuple[Found, str]]:
-        """The files whose content is new, or that another reader or other options would read otherwise."""
+        """The files with new content, or that other readers or options would read differently."""
         changed, touched = [], []
         self.total = len(files)
         for file in files:
@@ -224,7 +227,7 @@ class _Run:
             try:
                 digest = content_hash(file.location, self._check)
             except FileNotFoundError:
-                continue  # it went away since the folder was listed; the next run finds it gone
+                continue  # deleted since the folder was listed; the next run removes it
             except OSError as error:
                 self._cannot_open(file, f"cannot be opened: {error.strerror}")
                 continue
@@ -244,7 +247,7 @@ class _Run:
         return changed
 
     def _read_alike(self, known: StoredFile, path: str) -> bool:
-        """Whether reading a file again with today's readers and options would give the same."""
+        """Whether a file was read by the current readers and options."""
         failures = self.failures.get(path)
         if not failures or known.stamp == self.stamp:
             return bool(known.sha256) and known.stamp == self.stamp
@@ -254,13 +257,13 @@ class _Run:
     def recognise_moved(
         self, changed: Sequence[tuple[Found, str]], files: Sequence[Found], only: str | None
     ) -> list[tuple[Found, str]]:
-        """Take what the library has already from there; returns what is left to be read."""
+        """Move or copy what the library has already; returns the files left to read."""
         gone = set(self._gone(files, only))
         left = []
-        for first in range(0, len(changed), _AT_ONCE):
+        for first in range(0, len(changed), _BATCH):
             self._check()
             with self.library.transaction():
-                for file, digest in changed[first : first + _AT_ONCE]:
+                for file, digest in changed[first : first + _BATCH]:
                     same = [] if file.path in self.known else self.library.same_content(digest, self.stamp)
                     old = next((old.path for old, root in same if root == self.root and old.path in gone), None)
                     if old is not None:
@@ -273,7 +276,7 @@ class _Run:
         return left
 
     def _gone(self, files: Sequence[Found], only: str | None) -> list[str]:
-        """Files that were read before and are not there now; of what could not be looked at nothing is known."""
+        """Files that were read before and are gone now, without those that could not be examined."""
         there = {file.path for file in files}
         return sorted(
             path
@@ -286,7 +289,7 @@ class _Run:
     def remove_missing(self, files: Sequence[Found], only: str | None, prune: bool) -> None:
         there = {file.path for file in files}
         gone = self._gone(files, only)
-        if len(gone) >= _FEW and len(gone) > _MOST_GONE * self.before and not prune and only is None:
+        if len(gone) >= _MIN_GONE and len(gone) > _MAX_GONE * self.before and not prune and only is None:
             self.tally.kept = gone
             gone = []
         if gone:
@@ -305,7 +308,7 @@ class _Run:
         first: dict[str, tuple[Found, str]] = {}
         twins = []
         for file, digest in changed:
-            # Of files with one content the first is read and the others take it from there.
+            # Of files with the same content one is read, and the others are copied.
             if first.setdefault(digest, (file, digest))[0] is not file:
                 twins.append((file, digest))
         self._read(list(first.values()))
@@ -327,7 +330,7 @@ class _Run:
             workers=self.limits.workers, seconds=self.limits.seconds, options=self.options,
             memory=self.limits.memory, stop=self.stop,
         )  # fmt: skip
-        # The pool ends first, so that the preparer's thread is not left waiting for a file that hangs.
+        # The pool ends first, so that the preparer's thread does not wait for a file that hangs.
         with Preparer(pool.read_all(by_path), self.embedder) as batches, pool, ThreadPoolExecutor(1, "ahead") as ahead:
             waiting: _Embedding | None = None
             for batch in batches:
@@ -352,13 +355,13 @@ class _Run:
         return _Embedding(batch, tuple(texts), ahead.submit(self._embed, list(texts.values()), name))
 
     def _store(self, embedding: _Embedding, by_path: dict[Path, tuple[Found, str]]) -> None:
-        """Commit a batch as soon as its vectors are there."""
+        """Commit a batch once its vectors are ready."""
         batch = embedding.batch
         vectors = dict(zip(embedding.keys, embedding.vectors.result(), strict=True))
         texts = {key: text for key, text in _texts(batch).items() if key not in vectors}
         for key in self.library.known_digests(list(texts)):
             del texts[key]
-        # What an older version of a document held when this batch was begun may have gone with that version since.
+        # Passages that an older version of a document had may have been deleted with it since the batch was begun.
         vectors |= zip(texts, self._embed(list(texts.values()), by_path[batch[-1][0]][0].path), strict=True)
         with self.library.transaction():
             for location, item in batch:
@@ -386,7 +389,7 @@ class _Run:
     def _put(self, file: Found, item: Prepared, vectors: dict[bytes, Vectors]) -> None:
         name, reading = _path(file, item.part.name), item.part.reading
         if self.forgotten.cover(self.root, name, item.part.sha256):
-            self.tally.forgotten += 1  # it lies in a mail or an archive that was not
+            self.tally.forgotten += 1  # part of a mail or an archive that was not forgotten
             return
         near = self.library.put(self.root, file.path, item.part, item.chunks, vectors, item.signature)
         self.tally.read.append(name)
@@ -402,10 +405,10 @@ class _Run:
             self.begun.add(file.path)
 
     def _end(self, file: Found, digest: str) -> None:
-        """A file was read to its end; only now it is known whether anything came of it."""
+        """Finish a file: report what was refused, and mark it as read."""
         refused = self.refused.pop(file.path, [])
         if any(item.name for item in refused):
-            self._begin(file)  # what it holds now is known, so what it held before goes, be it readable or not
+            self._begin(file)  # its members are known, so those of the earlier version are deleted
         failed = [item for item in refused if not item.name or base.reads(Path(item.name))]
         for item in refused:
             if item not in failed:
@@ -413,7 +416,7 @@ class _Run:
         for item in failed:
             self._failed(file, _path(file, item.name), item.reason)
         if not is_still(file):
-            digest = ""  # it changed meanwhile: nobody knows what was read, so the next run reads it again
+            digest = ""  # it changed meanwhile, so the next run reads it again
         stamp = self.failed_stamp if failed else self.stamp
         self.library.finish(self.root, file.path, file.size, file.mtime_ns, digest, stamp)
 
@@ -424,7 +427,7 @@ class _Run:
 
     def _note(self, path: str, reason: str, file: str) -> None:
         failure = self.tally.failed[path] = Failure(path, reason, file)
-        # One that is known already is no change of the library.
+        # A known failure does not change the library.
         if file in self.begun or failure not in self.failures.get(file, ()):
             self.library.note_failure(self.root, path, reason, file)
 
@@ -446,7 +449,7 @@ class _Run:
     def _unchanged(self, file: Found) -> None:
         failures = {failure.document: failure for failure in self.failures.get(file.path, ())}
         if failures and self.known[file.path].stamp == self.stamp:
-            # It was read without fault, and only could not be looked at or opened since.
+            # It was read without errors, and only could not be examined or opened since.
             self.library.drop_failures(self.root, [file.path])
             failures = {}
         self.tally.failed.update(failures)
@@ -467,7 +470,7 @@ class _Run:
 
 
 def _texts(batch: Batch) -> dict[bytes, str]:
-    """What is embedded of a batch, by digest."""
+    """The texts of a batch by digest."""
     prepared = [item for _, item in batch if isinstance(item, Prepared)]
     return {key: text for item in prepared for key, text in zip(item.keys, item.texts, strict=True)}
 
@@ -477,7 +480,7 @@ def _path(file: Found, member: str) -> str:
 
 
 def _stamp(options: Options, limits: Limits | None = None) -> str:
-    """What reading depends on beside the file; for files that failed, also what would make another try worth while."""
+    """What reading depends on besides the file; for failed files, also what could make another attempt succeed."""
     facts: list[object] = [base.VERSION, options.ocr, *options.languages]
     if limits is not None:
         facts += [limits.seconds, limits.memory, options.depth, options.members, options.unpacked]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -153,7 +154,7 @@ class Library:
         except sqlite3.DatabaseError:
             roots = []
         self.close()
-        commands = [f"localrag ingest {root!r} --name {self.name}" for root in roots or ["FOLDER"]]
+        commands = [f"localrag ingest {quote(root)} --name {quote(self.name)}" for root in roots or ["FOLDER"]]
         return LibraryError(
             f"the library {self.name!r} has schema {schema!r}; this localrag reads schema {SCHEMA}",
             f"Delete {str(self.folder)!r}, then make it again: {'; '.join(commands)}",

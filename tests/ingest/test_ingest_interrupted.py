@@ -94,7 +94,7 @@ class Slow(HashingEmbedder):
         time.sleep(0.02)
         return super().embed_documents(texts, **more)
 
-preparing._CHUNKS, reembed._AT_ONCE = 2, 3
+preparing._CHUNKS, reembed._BATCH = 2, 3
 folder, root = Path(sys.argv[1]), Path(sys.argv[2])
 with ingesting.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=lambda text: print(text, flush=True)):
     library = Editor.create(folder, "papers", Slow().identity)
@@ -319,7 +319,7 @@ def test_a_renewal_that_was_stopped_leaves_the_old_vectors_and_goes_on(
         return vectors
 
     monkeypatch.setattr(HashingEmbedder, "embed_documents", count)
-    monkeypatch.setattr(reembed, "_AT_ONCE", 3)
+    monkeypatch.setattr(reembed, "_BATCH", 3)
     with pytest.raises(Cancelled):
         reembed.renew(library, other, stop=lambda: len(embedded) >= 6)
     assert contents(library) == before and library.identity == IDENTITY

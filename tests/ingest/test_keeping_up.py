@@ -457,7 +457,7 @@ def test_what_localrag_writes_itself_is_no_change(tmp_path: Path, monkeypatch: p
     for name in ("indexes", "general"):
         (tmp_path / name).mkdir()
     told = [{(1, str(papers / "indexes/m/notes/1.json"))}, {(1, str(papers / "a.txt"))}]
-    monkeypatch.setattr(watching, "_told", lambda folder, on_blind: iter(told))
+    monkeypatch.setattr(watching, "_notifications", lambda folder, on_blind: iter(told))
     assert len(list(watching.changes(papers, lambda: False))) == 1
 
 

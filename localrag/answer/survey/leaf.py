@@ -115,7 +115,6 @@ class Leaf:
         dropped: the model gave a quote that is not in the document.
         likelihood: that the document says yes; None where the model was not asked.
         fields: the columns of a table.
-        part: the chapter or page, where these are asked instead of documents.
     """
 
     library: str
@@ -128,17 +127,11 @@ class Leaf:
     read: Read = "passages"
     likelihood: float | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
-    part: str = ""
-
-    @property
-    def name(self) -> str:
-        return ", ".join(name for name in (self.document.path, self.part) if name)
 
     def to_row(self) -> dict[str, Any]:
         return {
             "library": self.library,
             "document": self.document.path,
-            **({"part": self.part} if self.part else {}),
             "found": self.found,
             "answer": self.answer,
             **self.fields,

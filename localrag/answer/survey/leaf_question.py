@@ -70,9 +70,9 @@ def leaf_question(question: str) -> LeafQuestion:
 # --- what documents are called ------------------------------------------------------------------------------
 
 _NOUNS = (
-    "document contract agreement file report policy letter invoice lease filing paper chapter section mail email "
+    "document contract agreement file report policy letter invoice lease filing paper mail email "
     "e-mail message nda licence license statement memo memorandum note bill offer order deed receipt article study "
-    "plan form certificate amendment page minute transcript application proposal quote quotation tender résumé "
+    "plan form certificate amendment minute transcript application proposal quote quotation tender résumé "
     "resume cv book record review protocol brief judgment decision permit mortgage loan will manual handbook "
     "presentation"
 ).split()

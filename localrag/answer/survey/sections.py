@@ -7,11 +7,9 @@ as far as the text can be cut at white space.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
 
 from localrag.answer import context
 from localrag.answer.context import Unit
@@ -22,9 +20,6 @@ from localrag.settings import Settings
 from localrag.types import Filter, Page, Passage, place
 
 Count = Callable[[str], int]
-Apart = Literal["", "page", "chapter"]
-# What a question may call a part of a document, and how such parts are told apart.
-PARTS: Mapping[str, Apart] = {"chapter": "chapter", "section": "chapter", "page": "page"}
 # Tokens that a summary takes, and that a prompt needs beside the text: rules, question, template.
 SUMMARY_TOKENS, _FRAME = 280, 256
 _MIN_ROOM = 128
@@ -38,19 +33,18 @@ def room(model: Generator, settings: Settings, known: Calibration) -> int:
     return max(_MIN_ROOM, min(settings.read_tokens, known.effective_tokens, fits))
 
 
-def units_of(pair: Pair, only: Filter, model: Generator, limit: int, parts: Apart = "") -> list[Unit]:
-    """Return a document as one unit where it fits, else as sections; always as sections where `parts` are wanted."""
+def units_of(pair: Pair, only: Filter, model: Generator, limit: int) -> list[Unit]:
+    """Return a document as one unit where it fits, else as sections."""
     library, document = pair
     pages = context.pages_of(library, document, only)
     text = context.whole_text([page for _, page in pages])
     if not text.strip():
         return []
     passages = {passage.position: passage for passage in context.page_passages(library.name, document, pages)}
-    if model.count(text) <= limit and not parts:
+    if model.count(text) <= limit:
         return [Unit(pair, document.path, "", text, tuple(passages.values()))]
     # Two sections that just do not fit together are worse than three of one size.
-    size = limit if parts else max(_MIN_ROOM, limit // 2)
-    sections = cut(pages, size, model.count, apart=parts)
+    sections = cut(pages, max(_MIN_ROOM, limit // 2), model.count)
     return [
         Unit(pair, f"{document.path}, {section.name or section.place or f'part {n} of {len(sections)}'}", section.place,
              section.text, tuple(part(passages[span.position], span) for span in section.spans), section=True)
@@ -82,11 +76,6 @@ class Section:
     text: str
     tokens: int
 
-    def holds(self, position: int, start: int, end: int) -> bool:
-        """Return whether more than half of a span lies in this section."""
-        own = [span for span in self.spans if span.position == position]
-        return 2 * sum(max(0, min(end, span.end) - max(start, span.start)) for span in own) > end - start
-
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
@@ -97,41 +86,26 @@ class _Piece:
     level: int = _NO_LEVEL
 
 
-def cut(pages: Sequence[tuple[int, Page]], limit: int, count: Count, *, apart: Apart = "") -> list[Section]:
+def cut(pages: Sequence[tuple[int, Page]], limit: int, count: Count) -> list[Section]:
     """Return the sections of a document, in order.
 
     Args:
         pages: (position, page) pairs, in order.
         limit: maximum tokens of a section.
         count: counts the tokens of a text.
-        apart: what always begins a section: each "page", or each "chapter", which is a page that is one, or else what
-            is under a heading of the highest level that several have.
     """
     if limit < 1:
         raise ValueError(f"sections of {limit} tokens hold no text")
     by_position = dict(pages)
     pieces = [small for position, page in pages for piece in _by_heading(position, page, count)
               for small in _fitting(piece, limit, count)]  # fmt: skip
-    begins = _begins(by_position, pieces, apart)
     sections: list[list[_Piece]] = []
     for piece in pieces:
-        if sections and piece not in begins and _joins(sections[-1], piece, limit, bool(apart)):
+        if sections and _joins(sections[-1], piece, limit):
             sections[-1].append(piece)
         else:
             sections.append([piece])
     return [_section(own, by_position) for own in sections]
-
-
-def _begins(pages: Mapping[int, Page], pieces: Sequence[_Piece], apart: Apart) -> set[_Piece]:
-    """Return the pieces that always begin a section."""
-    firsts = {piece for piece in pieces if piece.span.start == 0}
-    if apart != "chapter":
-        return firsts if apart == "page" else set()
-    if any(page.unit == "chapter" for page in pages.values()):
-        return {piece for piece in firsts if pages[piece.span.position].unit == "chapter"}
-    counted = Counter(piece.level for piece in pieces if piece.title)
-    highest = min((level for level, times in counted.items() if times > 1), default=0)
-    return {piece for piece in pieces if piece.title and piece.level <= highest}
 
 
 def _by_heading(position: int, page: Page, count: Count) -> list[_Piece]:
@@ -172,12 +146,12 @@ def _border(text: str) -> int:
     return middle
 
 
-def _joins(section: Sequence[_Piece], piece: _Piece, limit: int, always: bool) -> bool:
+def _joins(section: Sequence[_Piece], piece: _Piece, limit: int) -> bool:
     """Return whether a piece belongs to the section before it: it fits, and begins nothing of the same level."""
     tokens = sum(own.tokens for own in section)
     if tokens + piece.tokens > limit:
         return False
-    return always or piece.level > section[0].level or piece.level == _NO_LEVEL or 2 * tokens < limit
+    return piece.level > section[0].level or piece.level == _NO_LEVEL or 2 * tokens < limit
 
 
 def _section(pieces: Sequence[_Piece], pages: Mapping[int, Page]) -> Section:

@@ -62,13 +62,10 @@ class _Work:
 
 
 def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Answer]:
-    """Summarise the documents of a query, or every section of them."""
+    """Summarise the documents of a query, each by itself and then all together."""
     question = leaf_question(query.search_text or query.text)
     limit = sections.room(tools.model, tools.settings, tools.known)
-    parts = sections.PARTS.get(question.noun, "")
-    units = [
-        unit for pair in query.documents for unit in sections.units_of(pair, query.only, tools.model, limit, parts)
-    ]
+    units = [unit for pair in query.documents for unit in sections.units_of(pair, query.only, tools.model, limit)]
     several = len({unit.pair[1].id for unit in units}) > 1
     work = _Work(query, tools.model, limit)
     made: list[tuple[Unit, Summary]] = []
@@ -82,10 +79,10 @@ def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Ans
         made.append((unit, summary))
         yield Delta("\n\n")
         yield Surveyed(len(made), len(units), _row(unit, summary))
-    documents = list(made) if parts else (yield from _documents(made, units, work))
+    documents = yield from _documents(made, units, work)
     whole = None
     if not question.each and len(documents) > 1 and not work.stopped:
-        yield Notice(f"Joining the summaries of {len(documents)} {'sections' if parts else 'documents'}.")
+        yield Notice(f"Joining the summaries of {len(documents)} documents.")
         whole = yield from _joined("all of them", [summary for _, summary in documents], _FOLDER, work)
     return _answer(work, plan, units, made, documents, whole)
 

@@ -15,11 +15,10 @@ from typing import Protocol
 
 from localrag.answer import context, intent, prompts
 from localrag.answer.stages import Pair, Query
-from localrag.answer.survey import leaf, measures, sections, summary
+from localrag.answer.survey import leaf, measures, summary
 from localrag.answer.survey.leaf import Leaf, Material
 from localrag.answer.survey.leaf_question import LeafQuestion, leaf_question
 from localrag.answer.survey.measures import Measured
-from localrag.answer.survey.sections import Section
 from localrag.answer.verify.locate import locate
 from localrag.events import Event, Surveyed
 from localrag.llm import Generator as Model
@@ -34,8 +33,6 @@ _JUDGED, _SEARCHED, _PER_FIELD = 2, 20, 2
 # Tokens of passages, and of a document that costs no more when read whole.
 _MAX_TOKENS = 600
 _CHARACTERS_PER_TOKEN = 4
-# Longer chapters are asked in parts.
-_MAX_PART_TOKENS = 4000
 # Lines about documents that were not asked, and names of documents in a line.
 _MAX_NOT_READ, _MAX_NAMED = 50, 12
 
@@ -71,26 +68,13 @@ class Tools:
         return calibration.load(self.settings.calibration_file, self.model.model)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What one leaf is asked of: a document, or a chapter or page of one."""
-
-    pair: Pair
-    section: Section | None = None
-
-    @property
-    def name(self) -> str:
-        return "" if self.section is None else self.section.name or self.section.place
-
-
 def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Answer]:
-    """Put the question to each document, or to each chapter of them."""
+    """Put the question to each document."""
     question = leaf_question(query.search_text or query.text)
     if question.kind == "summary" or intent.of(query.text).kind == "summary":
         return (yield from summary.answer(query, plan, tools))
     began = time.monotonic()
-    places = _places(question, query, tools)
-    materials = _materials(question, places, query, tools)
+    materials = _materials(question, query, tools)
     seconds = Seconds(retrieve=time.monotonic() - began)
     # Those that code has decided come first, since they cost nothing.
     order = sorted(range(len(materials)), key=lambda n: (bool(materials[n].passages), -materials[n].standing, n))
@@ -98,16 +82,16 @@ def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Ans
     injections: list[NotRead] = []
     answer_from = tools.known.answer_from
     for n in order:
-        library, document = places[n].pair
+        library, document = query.documents[n]
         made = leaf.ask(
             question, library.name, document, materials[n], tools.model, answer_from=answer_from, stop=query.stop
         )
         if made is None:
             break
-        leaves[n] = replace(made, part=places[n].name)
+        leaves[n] = made
         injections += context.injections_in(materials[n].passages)
         yield Surveyed(len(leaves), len(order), leaves[n].to_row())
-    left = [place for n, place in enumerate(places) if n not in leaves]
+    left = [pair for n, pair in enumerate(query.documents) if n not in leaves]
     asked = [leaves[n] for n in sorted(leaves)]
     return replace(
         _answer(question, query, plan, asked, left), model=tools.model.model, seconds=seconds,
@@ -115,20 +99,7 @@ def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Ans
     )  # fmt: skip
 
 
-def _places(question: LeafQuestion, query: Query, tools: Tools) -> list[_Place]:
-    parts = sections.PARTS.get(question.noun, "")
-    if not parts:
-        return [_Place(pair) for pair in query.documents]
-    return [
-        _Place(pair, section)
-        for pair in query.documents
-        for section in sections.cut(
-            context.pages_of(*pair, query.only), _MAX_PART_TOKENS, tools.model.count, apart=parts
-        )
-    ]
-
-
-def _answer(question: LeafQuestion, query: Query, plan: Plan, leaves: Sequence[Leaf], left: Sequence[_Place]) -> Answer:
+def _answer(question: LeafQuestion, query: Query, plan: Plan, leaves: Sequence[Leaf], left: Sequence[Pair]) -> Answer:
     considered = len(leaves) + len(left)
     joined = join(question, leaves, considered)
     whole = sum(leaf.read == "whole" for leaf in leaves)
@@ -145,14 +116,9 @@ def _answer(question: LeafQuestion, query: Query, plan: Plan, leaves: Sequence[L
     )  # fmt: skip
 
 
-def _not_read(leaves: Sequence[Leaf], left: Sequence[_Place]) -> list[NotRead]:
+def _not_read(leaves: Sequence[Leaf], left: Sequence[Pair]) -> list[NotRead]:
     """Return one line for each document that was not asked, and one for all that were read in part."""
-    lines = [
-        NotRead(
-            place.pair[0].name, place.pair[1].path, f"not asked, the survey was stopped: {place.name or 'all of it'}"
-        )
-        for place in left
-    ]
+    lines = [NotRead(library.name, document.path, "not asked, the survey was stopped") for library, document in left]
     if len(lines) > _MAX_NOT_READ:
         more = NotRead(lines[0].library, "", f"and {len(lines) - _MAX_NOT_READ} more that were not asked")
         lines = [*lines[:_MAX_NOT_READ], more]
@@ -166,9 +132,9 @@ def _not_read(leaves: Sequence[Leaf], left: Sequence[_Place]) -> list[NotRead]:
 # --- what the model reads of each document ------------------------------------------------------------------
 
 
-def _materials(question: LeafQuestion, places: Sequence[_Place], query: Query, tools: Tools) -> list[Material]:
-    """Return the material of each place, and how each compares with the others."""
-    found = [_material(question, place, query, tools) for place in places]
+def _materials(question: LeafQuestion, query: Query, tools: Tools) -> list[Material]:
+    """Return the material of each document, and how each compares with the others."""
+    found = [_material(question, pair, query, tools) for pair in query.documents]
     scores = [max(_evidence(passage) for passage in made.passages) for made in found if made.passages]
     standings = iter(leaf.standings(scores))
     return [
@@ -189,46 +155,34 @@ def _evidence(passage: Passage) -> float:
     return (signals["dense"] + signals["lexical"]) / 2 if "dense" in signals else 0.0
 
 
-def _material(question: LeafQuestion, place: _Place, query: Query, tools: Tools) -> Material:
-    whole = _pages(place, query)
+def _material(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> Material:
+    library, document = pair
+    numbered = context.pages_of(library, document, query.only)
+    whole = context.page_passages(library.name, document, numbered)
     needed = [*((name,) for name in question.required), *question.either]
     if not all(any(locate(name, page.text) for page in whole for name in names) for names in needed):
         return Material((), "whole")
-    passages = tuple(_passages(question, place, query, tools))
+    passages = tuple(_passages(question, pair, query, tools))
     text = "\n\n".join(page.text for page in whole)
     limit = min(_MAX_TOKENS, tools.budget)
     short = len(text) <= limit * _CHARACTERS_PER_TOKEN * 2 and tools.model.count(text) <= limit
     # A short text is read as quickly as its prompt cache is loaded, so it has none.
-    cached = not short and place.section is None and tools.cached_tokens([place.pair]) > 0
+    cached = not short and tools.cached_tokens([pair]) > 0
     if not short and not cached:
         return Material(passages)
     best = max((_evidence(passage) for passage in passages), default=0.0)
     pages = tuple(replace(page, signals={"dense": best, "lexical": best}) for page in whole)
     if short:
         return Material(pages, "whole")
-    document = context.whole_text([page for _, page in context.pages_of(*place.pair, query.only)])
-    return Material(pages, "whole", document, cache=tools.cache([place.pair], ""))
+    laid_out = context.whole_text([page for _, page in numbered])
+    return Material(pages, "whole", laid_out, cache=tools.cache([pair], ""))
 
 
-def _pages(place: _Place, query: Query) -> list[Passage]:
-    """Return the text of a place, page by page."""
-    library, document = place.pair
-    pages = context.page_passages(library.name, document, context.pages_of(library, document, query.only))
-    if place.section is None:
-        return pages
-    by_position = {page.position: page for page in pages}
-    spans = place.section.spans
-    return [sections.part(by_position[span.position], span) for span in spans if span.position in by_position]
-
-
-def _passages(question: LeafQuestion, place: _Place, query: Query, tools: Tools) -> list[Passage]:
-    library, document = place.pair
-    section = place.section
+def _passages(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) -> list[Passage]:
+    library, document = pair
 
     def find(words: str, k: int) -> list[Passage]:
-        wanted = k if section is None else _SEARCHED
-        hits = tools.find([library], words, wanted, query.only, document_ids=[document.id], join=False)
-        return [hit for hit in hits if section is None or section.holds(hit.position, hit.start, hit.end)][:k]
+        return tools.find([library], words, k, query.only, document_ids=[document.id], join=False)
 
     if question.kind == "fields":
         by_field = [find(column, _PER_FIELD) for column in question.columns]
@@ -280,7 +234,7 @@ def join(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joi
         return Joined(_progress(leaves, considered).strip(), False, (), ())
     lines = [_progress(leaves, considered) + _head(question, len(no if question.negated else yes), len(leaves))]
     if question.negated:
-        lines += [f"- {leaf.name}" for leaf in no]
+        lines += [f"- {leaf.document.path}" for leaf in no]
         lines += [f"It was found in: {_names(yes)}."] if yes else []
     else:
         lines += [_line(leaf, citations) for leaf in yes]
@@ -312,7 +266,7 @@ def _documents(count: int, noun: str) -> str:
 
 def _line(leaf: Leaf, citations: dict[int, Citation]) -> str:
     mark = f" [{citations[id(leaf)].marker}]" if id(leaf) in citations else ""
-    return f"- {leaf.name}: {leaf.answer}{mark}"
+    return f"- {leaf.document.path}: {leaf.answer}{mark}"
 
 
 def _numbered(leaves: Sequence[Leaf]) -> dict[int, Citation]:
@@ -322,7 +276,7 @@ def _numbered(leaves: Sequence[Leaf]) -> dict[int, Citation]:
 
 
 def _names(leaves: Sequence[Leaf]) -> str:
-    shown = ", ".join(leaf.name for leaf in leaves[:_MAX_NAMED])
+    shown = ", ".join(leaf.document.path for leaf in leaves[:_MAX_NAMED])
     more = len(leaves) - _MAX_NAMED
     return f"{shown} and {more} more, listed in the table" if more > 0 else shown
 
@@ -344,12 +298,12 @@ def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -
     if test is not None:
         head = f"{len(passing)} of {of}: {test.words}, asked as “{question.text}”"
     else:
-        first = f"{ordered[0].name} comes first" if ordered else "None could be compared"
+        first = f"{ordered[0].document.path} comes first" if ordered else "None could be compared"
         head = f"{first}: {len(ordered)} of {of} could be compared, asked as “{question.text}”"
     lines = [_progress(leaves, considered) + head, *(_line(leaf, citations) for leaf in passing)]
     for label, group in (("Not within the limit", failing), ("Answered, but not comparable", other)):
         if group:
-            lines.append(f"{label}: " + "; ".join(f"{leaf.name} ({leaf.answer})" for leaf in group))
+            lines.append(f"{label}: " + "; ".join(f"{leaf.document.path} ({leaf.answer})" for leaf in group))
     lines += [f"Nothing found in: {_names(nothing)}."] if nothing else []
     table = [*passing, *failing, *other, *nothing] if question.order else list(leaves)
     return Joined("\n".join(lines), bool(passing), tuple(citations.values()), tuple(table))

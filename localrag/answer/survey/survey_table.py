@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from localrag.answer.survey.measures import Measured
 
 # Columns of words without values, and those that are not for reading.
-_WORDS = frozenset({"library", "document", "part", "title", "type", "place", "places", "quote", "why_not"})
+_WORDS = frozenset({"library", "document", "title", "type", "place", "places", "quote", "why_not"})
 _HIDDEN = frozenset({"found", "read", "likelihood", "page", "start", "end"})
-_SURVEY_COLUMNS = frozenset({"library", "document", "part", "answer", "place", "quote", "why_not"})
+_SURVEY_COLUMNS = frozenset({"library", "document", "answer", "place", "quote", "why_not"})
 _LAST = ("quote", "place", "why_not")
 _TITLES = {"place": "page", "why_not": "why not"}
 # Longer answers are summaries, which fit no cell of a table.

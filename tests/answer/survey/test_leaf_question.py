@@ -110,7 +110,6 @@ def test_summaries_are_told_apart_by_whether_each_is_wanted() -> None:
         "summary",
         True,
     )
-    assert leaf_question("Summarise every chapter").noun == "chapter"
     assert not leaf_question("Please summarize this contract.").each
     assert not leaf_question("Give me a short summary of this folder").each
 

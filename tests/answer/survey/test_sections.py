@@ -50,22 +50,6 @@ def test_a_long_page_is_cut_between_paragraphs() -> None:
     assert len(made) > 3 and all(section.text.startswith("Paragraph") for section in made)
 
 
-def test_chapters_stay_apart_however_short_they_are() -> None:
-    text = "Title\nOne\nword\n1.1\nword\nTwo\nword"
-    heads = (("Title", 1), ("One", 2), ("1.1", 3), ("Two", 2))
-    made = cut([(0, page(text, None, *heads))], 100, count, apart="chapter")
-    assert [section.name for section in made] == ["Title", "One", "Two"] and "1.1" in made[1].text
-    book = [(n, Page(f"word {n}", n + 1, f"Tale {n}", unit="chapter")) for n in range(3)]
-    assert [section.name for section in cut(book, 100, count, apart="chapter")] == ["Tale 0", "Tale 1", "Tale 2"]
-    assert len(cut(book, 100, count)) == 1
-
-
-def test_pages_stay_apart_and_a_long_one_is_still_cut() -> None:
-    pages = [(0, page("word " * 30, 1)), (1, page("word", 2)), (2, page("word", 3))]
-    made = cut(pages, 20, count, apart="page")
-    assert [section.place for section in made] == ["p. 1", "p. 1", "p. 2", "p. 3"]
-
-
 def test_text_without_a_space_ends_too() -> None:
     made = cut([(0, page("x" * 1000))], 100, len)
     assert "".join(section.text for section in made) == "x" * 1000

@@ -127,22 +127,6 @@ def test_only_the_pages_asked_about_are_searched_for_a_name(assistant: Assistant
     assert not ask(assistant, question, "paged", documents=Filter(pages=(2, 2)))[1].found
 
 
-def test_chapters_are_asked_where_the_question_is_about_chapters(
-    assistant: Assistant, models: Any, shelf: Shelf
-) -> None:
-    library = shelf("book", {"a.pdf": ["Dogs bark.", "Cats sleep.", "Dogs run."]})
-    models.generator.weights = [("Cats", "no")]
-    models.generator.script = [("bark", reply(quote="Dogs bark.")), ("run", reply(quote="Dogs run."))]
-    _, answer = ask(assistant, "Which pages mention dogs?", "book")
-    assert [(row["part"], row["found"], row["quote"]) for row in answer.table] == [
-        ("p. 1", True, "Dogs bark"), ("p. 2", False, ""), ("p. 3", True, "Dogs run"),
-    ]  # fmt: skip
-    assert answer.answer.startswith("2 of 3 pages answer") and "- a.pdf, p. 1: yes [1]" in answer.answer
-    for citation in answer.citations:
-        page = library.pages(library.document("a.pdf").id)[(citation.page or 0) - 1]
-        assert page.text[citation.start : citation.end] == citation.quote
-
-
 # --- summaries ----------------------------------------------------------------------------------------------
 
 

@@ -210,7 +210,7 @@ def print_answer(answer: Answer) -> None:
         click.echo(shown(survey_table.without_rows(answer.answer)) + "\n")
         print_table(answer)
     else:
-        click.echo(shown(annotations.marked(answer.answer, answer.unsupported, answer.flags)))
+        click.echo(shown(annotations.mark(answer.answer, answer.unsupported, answer.flags)))
     for working in answer.workings:
         click.secho(f"\n    {shown(working.shown)}", fg="green")
     for conflict in answer.conflicts:
@@ -221,7 +221,7 @@ def print_answer(answer: Answer) -> None:
         where = ", ".join(part for part in (citation.document, citation.place) if part)
         marker, source = click.style(f"[{citation.marker}]", fg="cyan", bold=True), click.style(shown(where), bold=True)
         quote = " ".join(shown(citation.quote).split())
-        click.echo(f"{marker} {source}: {click.style(references.in_marks(quote), italic=True)}")
+        click.echo(f"{marker} {source}: {click.style(references.in_quotes(quote), italic=True)}")
     for line in _remarks(answer):
         warning = line.startswith(annotations.MARK)
         click.secho(shown(line), fg="yellow" if warning else None, dim=not warning, err=True)
@@ -236,7 +236,7 @@ def _remarks(answer: Answer) -> list[str]:
         lines.append("The answer was stopped, or reached its longest length.")
     if answer.split is not None:
         lines.append(answer.split.shown)
-    lines += annotations.told(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
+    lines += annotations.warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
     if answer.citations_dropped:
         lines.append(f"Left out, since the text does not contain them: {counted(answer.citations_dropped, 'quote')}.")
     if answer.not_read:

@@ -9,7 +9,7 @@ from asking import LEASE, Shelf, ask
 
 from localrag.answer import prompts
 from localrag.answer.assistant import Assistant
-from localrag.answer.verify import annotations as marking
+from localrag.answer.verify import annotations
 from localrag.settings import Settings
 
 MADE_UP = "Elephants cost EUR 9,741 apiece."
@@ -26,8 +26,8 @@ def test_an_unsupported_answer_with_a_made_up_figure_is_withheld(assistant: Assi
     models.generator.script = [("", MADE_UP)]
     answer = ask(assistant, "When does the lease of Hall 3 end?", "papers", mode=mode)[1]
     assert not answer.found and answer.answer == prompts.NOT_FOUND and answer.citations == ()
-    told = "\n".join(marking.told(answer.unsupported, answer.flags))
-    assert MADE_UP in told and "EUR 9,741" in told
+    lines = "\n".join(annotations.warnings(answer.unsupported, answer.flags))
+    assert MADE_UP in lines and "EUR 9,741" in lines
 
 
 def test_what_is_borne_in_part_is_shown(assistant: Assistant, models: Any) -> None:

@@ -1,14 +1,11 @@
-"""Where words stand in a text, when the one who quotes them was not careful (pure).
+"""Find quoted words in a text, even if they were typed carelessly, and never something else.
 
-`locate` is exact but for what print and typing change: white space, line ends, hyphens at them and inside words, kinds
-of quotes and dashes, capitals, full-width signs, ligatures, table bars, stars of emphasis; between Chinese and Japanese
-signs spaces mean nothing. `quoted` also takes an ellipsis for what was left out, and in the end words that differ in
-typing mistakes, inflection, or little words left out or added; the caller shows the words of the text, not those given.
-
-Nothing is taken for a quote of something else: a number, a negation, a "may" or "must", a condition or a name that
-differs refuses it, and so does any word that stands in the place of another. The fuzzy score is rapidfuzz's ratio
-(normalised indel distance, 0 to 100) of the words given and those found; docs/decisions/0027-checks.md measures the
-threshold.
+`locate` is exact but for what print and typing change: white space, line ends, hyphens, kinds of quotes and dashes,
+capitals, full-width signs, ligatures, table bars, stars of emphasis; spaces between Chinese and Japanese signs do not
+count. `quoted` also takes an ellipsis for what was left out, and at last words that differ in typing mistakes,
+inflection, or little words left out or added; the caller shows the words of the text. Another number, negation, "may",
+"must", condition or name refuses the quote, and so does a word in the place of another. The fuzzy score is rapidfuzz's
+ratio (normalised indel distance, 0 to 100); docs/decisions/0027-checks.md measures the threshold.
 """
 
 from __future__ import annotations
@@ -22,12 +19,10 @@ from itertools import pairwise
 
 from localrag.quantities import NUMBER_WORDS
 
-# Lowest ratio at which words that are not there exactly are taken for a quote, and fewest letters that it is tried for.
-ALIKE = 80.0
-_FEWEST_LETTERS = 20
-_MOST_WORDS = 200
-# Furthest that the parts around an ellipsis may lie apart, and longest whole, to be shown as one.
-_NEAR, _LONGEST_WHOLE = 160, 320
+MIN_RATIO = 80.0  # of words that are not there exactly
+_MIN_LETTERS, _MAX_WORDS = 20, 200
+# Characters between the parts around an ellipsis, and of the whole, up to which they are shown as one.
+_MAX_GAP, _MAX_WHOLE = 160, 320
 
 _LETTER = r"[^\W\d_]"
 # Chinese and Japanese signs and their punctuation; Korean writes spaces.
@@ -51,10 +46,10 @@ _PLAIN = {"bar": " ", "dash": "-", "space": " ", "double": '"', "single": "'", "
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A text as it is compared, and the way back to its offsets.
+    """A text in its form for comparison, and the way back to its offsets.
 
-    `runs` ascend: where a run begins in the folded text, its half-open span in the original, and whether it stands
-    there sign for sign.
+    Each run says where it begins in the folded text, its half-open span in the original, and whether it is the same
+    sign for sign; runs ascend.
     """
 
     text: str
@@ -62,7 +57,7 @@ class Folded:
     starts: tuple[int, ...]
 
     def original(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the original that a non-empty span of the folded text stands for."""
+        """Return the original span of a non-empty folded span."""
         return self._at(start)[0], self._at(end - 1)[1]
 
     def _at(self, position: int) -> tuple[int, int]:
@@ -71,7 +66,7 @@ class Folded:
 
 
 def fold(text: str) -> Folded:
-    """A text with everything evened out that a quote may have otherwise."""
+    """Return a text with everything evened out that a quote may write differently."""
     parts: list[str] = []
     runs: list[tuple[int, int, int, bool]] = []
     length = last = 0
@@ -94,12 +89,12 @@ def fold(text: str) -> Folded:
 
 
 def locate(words: str, text: str) -> tuple[int, int] | None:
-    """Where words stand in a text, exact but for what typing changes; None where they do not."""
+    """Return the span of words in a text, exact but for what typing changes, or None."""
     return within(words, fold(text))
 
 
 def within(words: str, text: Folded) -> tuple[int, int] | None:
-    """The same in a text that is folded already; the span is one of the original."""
+    """Do the same in a folded text; the span is one of the original."""
     return _find(_needle(words), text)
 
 
@@ -109,7 +104,7 @@ def _needle(words: str) -> str:
 
 
 def _find(needle: str, text: Folded, begin: int = 0) -> tuple[int, int] | None:
-    """The span of the original where a folded needle stands as whole words, from a place in the folded text on."""
+    """Return the original span of a folded needle as whole words, from an offset in the folded text on."""
     if not needle:
         return None
     at = text.text.find(needle, begin)
@@ -125,7 +120,7 @@ _WORDY = re.compile(rf"[^\W{_CJK}]")
 
 
 def _is_whole(text: str, start: int, end: int) -> bool:
-    """Whether a span is not cut from the middle of a word or number: “3 percent” does not stand in “13 percent”."""
+    """Whether a span does not cut a word or number: “3 percent” is not in “13 percent”."""
     before, after = text[start - 1 : start], text[end : end + 1]
     first, last = text[start], text[end - 1]
     if _WORDY.match(first) and (_WORDY.match(before) or (first.isdigit() and before in tuple(".,"))):
@@ -152,7 +147,7 @@ class Place:
 
 
 def quoted(words: str, texts: Sequence[Folded]) -> tuple[Place, ...]:
-    """The words of the texts that were meant by a quote; several where far-off parts were quoted as one, or none."""
+    """Return the words of the texts that a quote means: several if it joins parts far apart, or none."""
     words = words.strip().rstrip(".,;")
     for number, text in enumerate(texts):
         if (place := _find(_needle(words), text)) is not None:
@@ -170,7 +165,7 @@ def quoted(words: str, texts: Sequence[Folded]) -> tuple[Place, ...]:
 
 
 def _parts(words: str) -> list[str]:
-    """What stands around the ellipses of a quote, folded; none where a part is too short to tell anything."""
+    """Return the folded parts around the ellipses of a quote, or none if one is too short."""
     parts = [_needle(part.strip(" ,;")) for part in _ELLIPSIS.split(words)]
     parts = [part for part in parts if part]
     fits = all(len(re.findall(rf"[^\W{_CJK}]+|[{_CJK}]", part)) >= 2 for part in parts)
@@ -189,9 +184,9 @@ def _in_order(parts: Sequence[str], text: Folded) -> list[tuple[int, int]]:
 
 
 def _joined(number: int, places: Sequence[tuple[int, int]]) -> tuple[Place, ...]:
-    """Parts that lie close together as the one span that they are, so that what was left out is seen."""
-    near = all(after[0] - before[1] <= _NEAR for before, after in pairwise(places))
-    if near and places[-1][1] - places[0][0] <= _LONGEST_WHOLE:
+    """Join parts that are close together, so that what was left out is shown."""
+    near = all(after[0] - before[1] <= _MAX_GAP for before, after in pairwise(places))
+    if near and places[-1][1] - places[0][0] <= _MAX_WHOLE:
         return (Place(number, places[0][0], places[-1][1]),)
     return tuple(Place(number, *place) for place in places)
 
@@ -199,8 +194,8 @@ def _joined(number: int, places: Sequence[tuple[int, int]]) -> tuple[Place, ...]
 # --- words that are nearly there ----------------------------------------------------------------------------
 
 _TOKEN = re.compile(rf"\d(?:[\d.,:/]*\d)?|[^\W\d{_CJK}][^\W{_CJK}]*(?:'[^\W\d_]+)?|[{_CJK}]|%|[€$£¥₹]")
-# Words that turn or bound what is said; a quote that has one more or less, or another one, is not this quote.
-_TURNING = frozenset(
+# Words that negate or limit; a quote with one more, one less or another one is not this quote.
+_DECISIVE = frozenset(
     """no not never none nor neither nobody nothing without unless except excluding only or if until before after may
     might must shall should will would can could cannot least most more less than minimum maximum both either all any
     every each non un n't isn't aren't wasn't weren't don't doesn't didn't won't can't shouldn't wouldn't mustn't
@@ -218,7 +213,7 @@ _ARTICLES = frozenset(
     el los las il lo i gli o os as um uma de het een""".split()
 )
 _ENDINGS = frozenset(["", *"ations ation ments ment ings ing edly ed es s d n en e em ly al ies y ied".split()])
-_LEAST_TYPED = 7
+_MIN_MISTYPED = 7  # letters
 _MISREAD = str.maketrans({"1": "l", "i": "l", "|": "l", "0": "o", "5": "s", "8": "b"})
 
 
@@ -230,32 +225,32 @@ class _Word:
     named: bool
 
 
-def nearest(words: str, text: Folded, least: float = ALIKE) -> tuple[float, int, int] | None:
-    """The ratio and the span of the words of a text that are nearly those given, where nothing of weight differs."""
+def nearest(words: str, text: Folded, min_ratio: float = MIN_RATIO) -> tuple[float, int, int] | None:
+    """Return the ratio and span of words that are nearly those given, if no decisive word differs."""
     from rapidfuzz import fuzz
 
     given = fold(words)
     needle = given.text.strip()
-    if sum(map(str.isalpha, needle)) < _least_letters(needle):
+    if sum(map(str.isalpha, needle)) < _min_letters(needle):
         return None
-    found = fuzz.partial_ratio_alignment(needle, text.text, score_cutoff=least - 10)
+    found = fuzz.partial_ratio_alignment(needle, text.text, score_cutoff=min_ratio - 10)
     if found is None or found.src_end - found.src_start < len(needle):
         return None  # the text is shorter than the quote
     slack = len(needle) // 4 + 16
-    asked = _words(given, 0, len(given.text), words)
+    quote = _words(given, 0, len(given.text), words)
     there = _words(text, max(0, found.dest_start - slack), min(len(text.text), found.dest_end + slack), None)
-    if not asked or len(asked) > _MOST_WORDS or (span := _aligned(asked, there)) is None:
+    if not quote or len(quote) > _MAX_WORDS or (span := _aligned(quote, there)) is None:
         return None
     ratio = fuzz.ratio(needle, text.text[span[0] : span[1]])
-    return (ratio, *text.original(*span)) if ratio >= least and _is_whole(text.text, *span) else None
+    return (ratio, *text.original(*span)) if ratio >= min_ratio and _is_whole(text.text, *span) else None
 
 
-def _least_letters(needle: str) -> int:
-    return _FEWEST_LETTERS // 2 if re.search(f"[{_CJK}]", needle) else _FEWEST_LETTERS
+def _min_letters(needle: str) -> int:
+    return _MIN_LETTERS // 2 if re.search(f"[{_CJK}]", needle) else _MIN_LETTERS
 
 
 def _words(folded: Folded, start: int, end: int, original: str | None) -> list[_Word]:
-    """The words between two offsets of a folded text; `named` where one is written like a name."""
+    """Return the words between two offsets of a folded text; `named` marks one written like a name."""
     found: list[_Word] = []
     for match in _TOKEN.finditer(folded.text, start, end):
         named = False
@@ -266,16 +261,16 @@ def _words(folded: Folded, start: int, end: int, original: str | None) -> list[_
     return found
 
 
-def _aligned(asked: Sequence[_Word], there: Sequence[_Word]) -> tuple[int, int] | None:
-    """The span of the words there that are those asked for, in the folded text; None where one of weight differs.
+def _aligned(quote: Sequence[_Word], there: Sequence[_Word]) -> tuple[int, int] | None:
+    """Return the folded span of the quote's words in a text, or None if a decisive word differs.
 
-    A semi-global alignment (Needleman and Wunsch 1970, with free ends in the text): what is alike costs a half, a word
-    left out or added one; there is no replacing.
+    A semi-global alignment (Needleman and Wunsch 1970, with free ends in the text): a similar word costs a half, one
+    left out or added costs one; none is replaced.
     """
     width = len(there) + 1
     costs = [[0.0] * width]
     steps = [[0] * width]
-    for row, word in enumerate(asked, 1):
+    for row, word in enumerate(quote, 1):
         line, ways = [float(row)], [2]
         above = costs[-1]
         for column, other in enumerate(there, 1):
@@ -290,14 +285,14 @@ def _aligned(asked: Sequence[_Word], there: Sequence[_Word]) -> tuple[int, int] 
         costs.append(line)
         steps.append(ways)
     column = min(range(width), key=lambda at: costs[-1][at])
-    return _walked(asked, there, steps, column)
+    return _trace(quote, there, steps, column)
 
 
-def _walked(
-    asked: Sequence[_Word], there: Sequence[_Word], steps: Sequence[Sequence[int]], column: int
+def _trace(
+    quote: Sequence[_Word], there: Sequence[_Word], steps: Sequence[Sequence[int]], column: int
 ) -> tuple[int, int] | None:
-    """Go back through an alignment and judge each gap of it."""
-    row, last, first = len(asked), -1, -1
+    """Go back through an alignment and check each gap."""
+    row, last, first = len(quote), -1, -1
     added: list[_Word] = []
     left_out: list[_Word] = []
     while row:
@@ -310,7 +305,7 @@ def _walked(
             first, last = column, max(last, column)
         elif way == 2:
             row -= 1
-            added.append(asked[row])
+            added.append(quote[row])
         else:
             column -= 1
             if last >= 0:
@@ -321,20 +316,20 @@ def _walked(
 
 
 def _harmless(added: Sequence[_Word], left_out: Sequence[_Word], *, at_the_edge: bool) -> bool:
-    """Whether words that only the quote has, and words that only the text has at the same place, change nothing.
+    """Whether words that only the quote has, and words that only the text has there, change nothing.
 
-    A word of the quote's own may be a slip where nothing stands in the text instead; at its edges it does.
+    An added word may be a slip if the text has nothing in its place; at the edges of the quote it has.
     """
-    if any(_weighs(word) for word in (*added, *left_out)):
+    if any(_is_decisive(word) for word in (*added, *left_out)):
         return False
     strange = [word for word in added if word.folded not in _ARTICLES]
     return not strange or (not at_the_edge and not left_out)
 
 
-def _weighs(word: _Word) -> bool:
+def _is_decisive(word: _Word) -> bool:
     return (
         word.named
-        or word.folded in _TURNING
+        or word.folded in _DECISIVE
         or word.folded in NUMBER_WORDS
         or word.folded in "%€$£¥₹"
         or any(map(str.isdigit, word.folded))
@@ -342,8 +337,8 @@ def _weighs(word: _Word) -> bool:
 
 
 def _alike(one: str, two: str) -> bool:
-    """Whether two words are the same but for inflection, a typing mistake inside, or a sign misread in a picture."""
-    if one in _TURNING or two in _TURNING or one in NUMBER_WORDS or two in NUMBER_WORDS:
+    """Whether two words differ only in inflection, a typing mistake inside, or a sign misread by OCR."""
+    if one in _DECISIVE or two in _DECISIVE or one in NUMBER_WORDS or two in NUMBER_WORDS:
         return False
     if min(len(one), len(two)) < 3 or (one[0].isdigit() and two[0].isdigit()):
         return False
@@ -359,7 +354,7 @@ def _read_as(word: str) -> str:
 
 
 def _inflected(one: str, two: str) -> bool:
-    """Whether two words have one beginning of at least four letters, and endings behind it."""
+    """Whether two words share a beginning of at least four letters and have endings after it."""
     return any(one[at:] in _ENDINGS and two[at:] in _ENDINGS for at in range(4, _same_letters(one, two) + 1))
 
 
@@ -369,11 +364,11 @@ def _same_letters(one: str, two: str) -> int:
 
 
 def _mistyped(one: str, two: str) -> bool:
-    """A sign missing or too many, or two changed over, in a word of at least seven and not in its first or last two.
+    """Whether a letter is missing, added or swapped inside a word of at least seven, but for its first and last two.
 
-    A sign in the place of another makes too many other words: "content" and "consent".
+    A replaced letter makes too many other words: "content" and "consent".
     """
-    if min(len(one), len(two)) < _LEAST_TYPED or one[:2] != two[:2] or one[-2:] != two[-2:]:
+    if min(len(one), len(two)) < _MIN_MISTYPED or one[:2] != two[:2] or one[-2:] != two[-2:]:
         return False
     same = _same_letters(one, two)
     rest, other = one[same:], two[same:]

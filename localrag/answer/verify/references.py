@@ -1,8 +1,7 @@
-"""A quote with its reference, in a form that can go into a letter or a memo.
+"""Format a quote with its reference, ready for a letter or a memo.
 
-The quote stays as it stands in the document but for its line breaks. The reference names what the file says of itself
-(author, title, date), then where the words are found: file, page, library. Nothing is guessed: what is not known is
-left out.
+The quote keeps the document's words but its line breaks. The reference names what the file says of itself (author,
+title, date), then file, page and library; what is not known is left out.
 """
 
 from __future__ import annotations
@@ -15,27 +14,27 @@ from localrag.types import Citation, Document
 Form = Literal["text", "markdown", "words"]
 
 
-def quoted(citation: Citation, document: Document | None, form: Form = "text") -> str:
-    """The quote of a citation, with its reference unless only the words are wanted.
+def format_quote(citation: Citation, document: Document | None, form: Form = "text") -> str:
+    """Return the quote of a citation, with its reference unless `form` is "words".
 
     Args:
-        document: what is known of the document, where it is still in the library.
+        document: the document, if it is still in the library.
     """
     words = " ".join(citation.quote.split())
     if form == "words":
         return words
     if form == "markdown":
         return f"> {_escaped(words)}\n>\n> — {_escaped(reference(citation, document))}\n"
-    return f"{in_marks(words)} — {reference(citation, document)}"
+    return f"{in_quotes(words)} — {reference(citation, document)}"
 
 
-def in_marks(words: str) -> str:
-    """Words in quotation marks; those that the document itself puts in such need no second pair."""
+def in_quotes(words: str) -> str:
+    """Put words in quotation marks, unless the document already does."""
     return words if words[:1] in ('"', "“") and words[-1:] in ('"', "”") else f"“{words}”"
 
 
 def reference(citation: Citation, document: Document | None = None) -> str:
-    """Where the words are found.
+    """Return the place of a citation.
 
     "Jane Doe, Master Services Agreement, 2023-04-01 (contracts/msa.pdf), p. 9 (printed 6), library contracts".
     """
@@ -46,7 +45,7 @@ def reference(citation: Citation, document: Document | None = None) -> str:
 
 
 def _about(document: Document, citation: Citation) -> list[str]:
-    """What the file says of itself, without what the place says already (a mail's sender and day)."""
+    """Return what the file says of itself, without what the place says (a mail's sender and day)."""
     name = PurePosixPath(document.path)
     titled = document.title if document.title.casefold() not in (name.stem.casefold(), name.name.casefold()) else ""
     if citation.unit == "mail":
@@ -57,5 +56,5 @@ def _about(document: Document, citation: Citation) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    """Markdown's own signs as they stand."""
+    """Escape the signs of Markdown."""
     return "".join(f"\\{sign}" if sign in "\\`*_[]<>#|" else sign for sign in text)

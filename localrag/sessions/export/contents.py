@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localrag.answer.verify import annotations as marking
+from localrag.answer.verify.annotations import mark, warnings
 from localrag.search import filters
 from localrag.sessions.session import SavedTurn, Session
 from localrag.types import Answer
@@ -105,7 +105,7 @@ def _turn(saved: SavedTurn) -> ExportedTurn:
             line(saved.question), clean(saved.partial), ("This question has no answer.",), how=line(saved.time)
         )
     notes = [
-        *marking.told(answer.unsupported, answer.flags, answer.confidence if answer.found else None),
+        *warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None),
         *(working.shown for working in answer.workings),
         *(conflict.shown for conflict in answer.conflicts),
     ]
@@ -113,7 +113,7 @@ def _turn(saved: SavedTurn) -> ExportedTurn:
         notes.append(answer.split.shown)
     return ExportedTurn(
         line(saved.question),
-        clean(marking.marked(answer.answer.strip(), answer.unsupported, answer.flags)),
+        clean(mark(answer.answer.strip(), answer.unsupported, answer.flags)),
         tuple(map(line, notes)),
         tuple(
             Quote(one.marker, line(_where(one.document, one.place, one.library)), clean(one.quote))

@@ -57,7 +57,7 @@ class CitationLine(Static, can_focus=True):
             Content.assemble(
                 "▸ " if shown else "  ",
                 (f"[{cited.marker}] {where}: ", "bold"),
-                references.in_marks(clean_line(cited.quote)),
+                references.in_quotes(clean_line(cited.quote)),
             )
         )
 

@@ -122,7 +122,7 @@ def _looked_at(answer: Answer) -> str:
 
 def _limits(answer: Answer) -> list[str]:
     """What a reader of the answer must know to trust it no further than it goes, a line each."""
-    from localrag.answer.verify import annotations as marking
+    from localrag.answer.verify import annotations
 
     lines = []
     if answer.stopped:
@@ -137,7 +137,7 @@ def _limits(answer: Answer) -> list[str]:
     if answer.citations_dropped:
         dropped = count(answer.citations_dropped, "quote")
         lines.append(f"{dropped} left out: the words were not found in the documents.")
-    return lines + marking.told(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
+    return lines + annotations.warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
 
 
 def unread(answer: Answer) -> list[str]:

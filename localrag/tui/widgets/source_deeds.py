@@ -88,7 +88,7 @@ class SourceDeeds(Container):
         if citation is None or not citation.quote:
             self._tell("Nothing is quoted here.")
             return
-        self.app.copy_to_clipboard(references.quoted(citation, opened.document if opened else None, form))
+        self.app.copy_to_clipboard(references.format_quote(citation, opened.document if opened else None, form))
         # tmux takes what programs copy only where it was told to.
         in_tmux = " In tmux, only with: set -s set-clipboard on" if os.environ.get("TMUX") else ""
         self._tell(_COPIED[form] + in_tmux)

@@ -161,7 +161,7 @@ class TurnView(Vertical):
         await self._answer.finish()
 
     async def _finish(self, answer: Answer) -> None:
-        from localrag.answer.verify import annotations as marking
+        from localrag.answer.verify import annotations
 
         self.answered = True
         self._progress.finish()
@@ -170,7 +170,7 @@ class TurnView(Vertical):
         self._draw_plan()
         self._think(answer.reasoning)
         tabled = survey_table.has_table(answer)
-        text = marking.marked(answer.answer, answer.unsupported, answer.flags)
+        text = annotations.mark(answer.answer, answer.unsupported, answer.flags)
         await self._answer.finish(survey_table.without_rows(text) if tabled else text)
         self.results.settle(answer)
         self._preview.refresh_rows()

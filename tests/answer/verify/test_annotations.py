@@ -1,10 +1,10 @@
-"""What a reader must look twice at is marked where it stands, and a line says why."""
+"""What a reader must check is marked, and a line says why."""
 
 from __future__ import annotations
 
 import pytest
 
-from localrag.answer.verify.annotations import marked, told
+from localrag.answer.verify.annotations import mark, warnings
 from localrag.types import Flag
 
 AMOUNT = Flag("amount", "EUR 58,000", "not in what is cited")
@@ -14,43 +14,43 @@ ELSEWHERE = Flag("number", "5", "stands in dogs.txt, p. 7, not in what is cited"
 LANGUAGE = Flag("language", "German", "the documents are in English")
 
 
-def test_words_and_sentences_are_marked_where_they_stand() -> None:
+def test_words_and_sentences_are_marked() -> None:
     text = "The rent is EUR 58,000 a year [1]. Elephants graze. John Smith pays [2]."
-    assert marked(text, ["Elephants graze."], [AMOUNT, NAME]) == (
+    assert mark(text, ["Elephants graze."], [AMOUNT, NAME]) == (
         "The rent is EUR 58,000⚠ a year [1]. Elephants graze. ⚠ John Smith⚠ pays [2]."
     )
 
 
 def test_a_sentence_is_found_again_with_its_markers() -> None:
-    assert marked("Elephants graze [1][2]. Yes [1].", ["Elephants graze."], []) == "Elephants graze [1][2]. ⚠ Yes [1]."
+    assert mark("Elephants graze [1][2]. Yes [1].", ["Elephants graze."], []) == "Elephants graze [1][2]. ⚠ Yes [1]."
 
 
 def test_part_of_a_word_or_number_is_not_marked() -> None:
     text = "Of 15, 5.5 and 5,000 there are 5 left."
-    assert marked(text, [], [ELSEWHERE]) == "Of 15, 5.5 and 5,000 there are 5⚠ left."
+    assert mark(text, [], [ELSEWHERE]) == "Of 15, 5.5 and 5,000 there are 5⚠ left."
 
 
 @pytest.mark.parametrize(
     "flag", [LANGUAGE, Flag("command", "not there", "x"), Flag("name", " ", "x"), Flag("name", ".*", "x")]
 )
 def test_what_is_not_in_the_answer_is_not_marked(flag: Flag) -> None:
-    assert marked("It is German law.", ["Something else."], [flag]) == "It is German law."
+    assert mark("It is German law.", ["Something else."], [flag]) == "It is German law."
 
 
 def test_lines_tell_what_the_marks_mean() -> None:
-    assert told(["Elephants graze."], [AMOUNT, LANGUAGE, NAME, LINK, ELSEWHERE]) == [
+    assert warnings(["Elephants graze."], [AMOUNT, LANGUAGE, NAME, LINK, ELSEWHERE]) == [
         "⚠ EUR 58,000, John Smith, the link hxxps://evil[.]example: not in what is cited.",
         "⚠ 5: stands in dogs.txt, p. 7, not in what is cited.",
         "⚠ The answer is in German; the documents are in English.",
         "⚠ No source for: “Elephants graze.”",
     ]
-    assert told([], []) == []
+    assert warnings([], []) == []
 
 
-def test_a_reader_is_told_where_the_text_may_not_answer_at_all() -> None:
-    assert told([], [], 0.57) == ["⚠ The text may not answer this at all (likelihood 0.57 that it does)."]
-    assert told([], [], 0.9) == told([], [], None) == []
+def test_a_low_confidence_is_reported() -> None:
+    assert warnings([], [], 0.57) == ["⚠ The text may not answer this at all (likelihood 0.57 that it does)."]
+    assert warnings([], [], 0.9) == warnings([], [], None) == []
 
 
 def test_an_answer_without_findings_is_shown_as_it_is() -> None:
-    assert marked("The rent is EUR 48,000 [1].", [], []) == "The rent is EUR 48,000 [1]."
+    assert mark("The rent is EUR 48,000 [1].", [], []) == "The rent is EUR 48,000 [1]."

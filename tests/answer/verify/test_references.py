@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from localrag.answer.verify.references import in_marks, quoted, reference
+from localrag.answer.verify.references import format_quote, in_quotes, reference
 from localrag.types import Citation, Document
 
 CITED = Citation("deals", "contracts/msa.pdf", 9, "6", "p. 9 (printed 6)", "thirty\n(30)  days", 4, 20, 1)
@@ -13,7 +13,7 @@ KNOWN = replace(PLAIN, title="Master Services Agreement", author="Jane Doe", dat
 
 
 def test_reference_names_author_title_date_file_page_and_library():
-    assert quoted(CITED, KNOWN) == (
+    assert format_quote(CITED, KNOWN) == (
         "“thirty (30) days” — Jane Doe, Master Services Agreement, 2023-04-01 (contracts/msa.pdf), "
         "p. 9 (printed 6), library deals"
     )
@@ -34,14 +34,14 @@ def test_mail_names_its_sender_once():
 
 
 def test_words_alone_and_markdown():
-    assert quoted(CITED, KNOWN, "words") == "thirty (30) days"
+    assert format_quote(CITED, KNOWN, "words") == "thirty (30) days"
     starred = replace(CITED, quote="*must* pay_now")
-    assert quoted(starred, None, "markdown") == (
+    assert format_quote(starred, None, "markdown") == (
         "> \\*must\\* pay\\_now\n>\n> — contracts/msa.pdf, p. 9 (printed 6), library deals\n"
     )
 
 
 def test_words_that_stand_in_quotation_marks_get_no_second_pair():
-    assert in_marks("the rent") == "“the rent”"
-    assert in_marks("“the rent”") == "“the rent”" and in_marks('"the rent"') == '"the rent"'
-    assert in_marks('the "rent"') == '“the "rent"”' and in_marks("") == "“”"
+    assert in_quotes("the rent") == "“the rent”"
+    assert in_quotes("“the rent”") == "“the rent”" and in_quotes('"the rent"') == '"the rent"'
+    assert in_quotes('the "rent"') == '“the "rent"”' and in_quotes("") == "“”"

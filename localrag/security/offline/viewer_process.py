@@ -15,16 +15,19 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localrag.errors import LocalragError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 # Opens a file, at a page of it (1-based) if one is given; returns whether the viewer takes the page.
 Opener = Callable[[Path, int | None], bool]
 
-_pipes: tuple[int, int] | None = None
+_pipes: tuple[Connection, Connection] | None = None
 _lock = threading.Lock()
-_MAX_REQUEST = 100_000  # bytes
+_MAX_MESSAGE = 100_000  # bytes
 
 
 def start(opener: Opener) -> None:
@@ -32,20 +35,23 @@ def start(opener: Opener) -> None:
     global _pipes
     if sys.platform != "linux":
         return
-    requests, replies = os.pipe(), os.pipe()
+    from multiprocessing import Pipe
+
+    requests, ask = Pipe(duplex=False)
+    answers, reply = Pipe(duplex=False)
     try:
         forked = os.fork()
     except OSError:  # no more processes are allowed; files are then opened from within
         return
     if forked:
-        os.close(requests[0])
-        os.close(replies[1])
-        _pipes = requests[1], replies[0]
+        requests.close()
+        reply.close()
+        _pipes = ask, answers
         return
     try:
-        os.close(requests[1])
-        os.close(replies[0])
-        _serve(requests[0], replies[1], opener)
+        ask.close()
+        answers.close()
+        _serve(requests, reply, opener)
     finally:
         os._exit(0)
 
@@ -60,16 +66,16 @@ def show(file: Path, page: int | None, opener: Opener) -> bool:
         return opener(file, page)
     with _lock:
         try:
-            _write(_pipes[0], {"file": str(file), "page": page})
-            reply = json.loads(_read_line(_pipes[1]))
-        except (OSError, ValueError):
+            _pipes[0].send_bytes(json.dumps({"file": str(file), "page": page}).encode())
+            answer = json.loads(_pipes[1].recv_bytes())
+        except (OSError, EOFError, ValueError):
             raise LocalragError("the process that opens files has ended", f"Open it yourself: {file}") from None
-    if "error" in reply:
-        raise LocalragError(str(reply["error"]), str(reply["hint"]))
-    return bool(reply["at_page"])
+    if "error" in answer:
+        raise LocalragError(str(answer["error"]), str(answer["hint"]))
+    return bool(answer["at_page"])
 
 
-def _serve(requests: int, replies: int, opener: Opener) -> None:
+def _serve(requests: Connection, reply: Connection, opener: Opener) -> None:
     """Answer requests until the asking process ends; an invalid one ends it."""
     os.setsid()  # keys of the terminal are not meant for it
     for number in (signal.SIGINT, signal.SIGTSTP, signal.SIGHUP):
@@ -77,12 +83,13 @@ def _serve(requests: int, replies: int, opener: Opener) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    while line := _read_line(requests):
-        request = json.loads(line)
-        file, page = Path(request["file"]), request["page"]
-        if not (file.is_absolute() and (page is None or (isinstance(page, int) and page > 0))):
-            return
-        _write(replies, _answer(opener, file, page))
+    with suppress(EOFError, OSError):
+        while True:
+            request = json.loads(requests.recv_bytes(_MAX_MESSAGE))  # JSON: a pickle could run code here
+            file, page = Path(request["file"]), request["page"]
+            if not (file.is_absolute() and (page is None or (isinstance(page, int) and page > 0))):
+                return
+            reply.send_bytes(json.dumps(_answer(opener, file, page)).encode())
 
 
 def _answer(opener: Opener, file: Path, page: int | None) -> dict[str, Any]:
@@ -94,21 +101,3 @@ def _answer(opener: Opener, file: Path, page: int | None) -> dict[str, Any]:
         return {"error": error.message, "hint": error.hint}
     except Exception as error:
         return {"error": f"it could not be opened ({type(error).__name__}: {error})", "hint": "Open it yourself."}
-
-
-def _write(descriptor: int, message: dict[str, Any]) -> None:
-    data = json.dumps(message).encode() + b"\n"
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-def _read_line(descriptor: int) -> bytes:
-    """The next line; empty at the end."""
-    line = bytearray()
-    with suppress(OSError):
-        while not line.endswith(b"\n"):
-            got = os.read(descriptor, _MAX_REQUEST)
-            if not got or len(line) > _MAX_REQUEST:
-                return b""
-            line += got
-    return bytes(line)

@@ -197,7 +197,7 @@ def _unreadable(file: Path, why: str) -> PolicyUnreadable:
 
 
 def on_refusal(handler: Callable[[Refusal], None] | None) -> None:
-    """Set who is told of each refusal: the audit record."""
+    """Set what is called with each refusal: the audit record."""
     global _on_refusal
     _on_refusal = handler
 

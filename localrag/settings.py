@@ -158,7 +158,7 @@ class Settings:
 
     @property
     def claims_needed(self) -> bool:
-        """True if libraries lie in ./indexes, where some may have come with the folder."""
+        """True if libraries are in ./indexes, where some may have come with the folder."""
         return self.indexes_dir == self._local_indexes
 
     def own_mark(self, name: str) -> Path:

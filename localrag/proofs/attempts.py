@@ -53,7 +53,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One way out. `layer` has to refuse it; "any" where several may, and cannot be told apart."""
+    """One way out. `layer` has to refuse it; "any" where several may."""
 
     name: str
     way: Way
@@ -63,7 +63,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of an attempt. `by`: the layer that refused it, "any" if that cannot be told.
+    """The result of an attempt. `by`: the layer that refused it, "any" if that is unknown.
 
     `absent`: this system has no such way. `open`: not tried, because nothing would have stopped it.
     """
@@ -73,28 +73,28 @@ class Outcome:
     detail: str
 
 
-class _Absent(Exception):
-    """This system has no such way."""
+class _Ended(Exception):
+    """An attempt that ended in some other way than by getting through or by an error."""
+
+    def __init__(self, result: Literal["refused", "absent", "open"], by: Refuser, detail: str) -> None:
+        self.outcome = Outcome(result, by, detail)
 
 
-class _Open(Exception):
-    """Not tried, because it would leave this machine."""
+def _absent(why: str) -> _Ended:
+    return _Ended("absent", "", why)
 
 
-class _Failed(Exception):
-    """It failed, and nothing tells which layer refused it."""
+def _not_tried() -> _Ended:
+    """For an attempt that would leave this machine."""
+    return _Ended("open", "", "not tried: nothing would stop it")
 
 
 def attempt(one: Attempt, target: Target) -> Outcome:
     """Make an attempt."""
     try:
         one.run(target)
-    except _Absent as error:
-        return Outcome("absent", "", str(error))
-    except _Open:
-        return Outcome("open", "", "not tried: nothing would stop it")
-    except _Failed as error:
-        return Outcome("refused", "any", str(error))
+    except _Ended as error:
+        return error.outcome
     except OfflineRefused as error:
         return Outcome("refused", "hook", error.message)
     except OSError as error:
@@ -202,7 +202,7 @@ def _native_unix(target: Target) -> None:
 
 def _machine() -> seccomp.Machine:
     if (machine := seccomp.machine()) is None:
-        raise _Absent("its number is known on Linux for x86-64 and 64-bit ARM only")
+        raise _absent("its number is known on Linux for x86-64 and 64-bit ARM only")
     return machine
 
 
@@ -212,7 +212,7 @@ def _by_number(number: int) -> None:
 
 def _x32(target: Target) -> None:
     if os.uname().machine != "x86_64":
-        raise _Absent("only x86-64 has x32 calls")
+        raise _absent("only x86-64 has x32 calls")
     _by_number(_X32 | _machine().socket)
 
 
@@ -248,7 +248,7 @@ def _ptrace(target: Target) -> None:
 
 def _signal(target: Target) -> None:
     if landlock.abi() < 6:
-        raise _Absent(f"Landlock refuses signals from ABI 6 on; this kernel has {landlock.abi()}")
+        raise _absent(f"Landlock refuses signals from ABI 6 on; this kernel has {landlock.abi()}")
     os.kill(target.process, 0)
 
 
@@ -257,17 +257,17 @@ def _signal(target: Target) -> None:
 
 def _python_name(target: Target) -> None:
     if not offline.hook_installed():
-        raise _Open
+        raise _not_tried()
     socket.getaddrinfo(_NO_NAME, 443)
 
 
 def _native_name(target: Target) -> None:
     if not seccomp.holds():
-        raise _Open
+        raise _not_tried()
     found = ctypes.c_void_p()
     code = ctypes.CDLL(None).getaddrinfo(_NO_NAME.encode(), b"443", None, ctypes.byref(found))
     if code:
-        raise _Failed(f"getaddrinfo returned {code}")
+        raise _Ended("refused", "any", f"getaddrinfo returned {code}")
 
 
 _CONNECT = """
@@ -291,7 +291,7 @@ def _started_python(target: Target) -> None:
 def _run(program: str, *arguments: str) -> None:
     path = shutil.which(program)
     if path is None:
-        raise _Absent(f"{program} is not installed")
+        raise _absent(f"{program} is not installed")
     done = subprocess.run(
         [path, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=30,
         env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}, check=False,
@@ -299,12 +299,12 @@ def _run(program: str, *arguments: str) -> None:
     if done.returncode:
         if "Permission denied" in done.stderr:
             raise PermissionError(errno.EACCES, "Permission denied")
-        raise _Failed(f"{program} exited with {done.returncode}")
+        raise _Ended("refused", "any", f"{program} exited with {done.returncode}")
 
 
 def _getent(target: Target) -> None:
     if not seccomp.holds():
-        raise _Open
+        raise _not_tried()
     _run("getent", "ahosts", _NO_NAME)
 
 

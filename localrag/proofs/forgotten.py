@@ -144,7 +144,7 @@ def _pattern(passages: Sequence[str]) -> re.Pattern[bytes]:
 
 
 def _encodings(passage: str) -> Iterator[bytes]:
-    """A passage as it may lie in a file: plain, in JSON, and in UTF-16."""
+    """A passage as it may be in a file: plain, in JSON, and in UTF-16."""
     yield passage.encode("utf-8", "surrogatepass")
     for ascii_only in (True, False):
         yield json.dumps(passage, ensure_ascii=ascii_only)[1:-1].encode("utf-8", "surrogatepass")
@@ -156,7 +156,7 @@ def _encodings(passage: str) -> Iterator[bytes]:
 
 def _search(path: Path, pattern: re.Pattern[bytes]) -> tuple[Searched, list[Trace]]:
     name, size = str(path), path.stat().st_size
-    # First as it lies there, encrypted or not: nothing may be in clear where it should not.
+    # First as it is on the disk, encrypted or not: nothing may be in clear where it should not.
     with path.open("rb") as stream:
         traces = [Trace(name, found) for found in _in_stream(stream.read, pattern)]
     if unlocked.encrypted_folder(path) is None or path.name.endswith(_NEVER_ENCRYPTED):
@@ -183,7 +183,7 @@ def _in_stream(read: Callable[[int], bytes], pattern: re.Pattern[bytes]) -> list
     left = b""
     while block := read(_BLOCK):
         found += _hits(left + block, pattern)
-        left = block[-1000:]  # for what lies across two blocks
+        left = block[-1000:]  # for passages across two blocks
     return list(dict.fromkeys(found))
 
 

@@ -1,10 +1,10 @@
 """The audit record: one JSON line for each question, page shown, export and deletion, chained by HMAC-SHA256.
 
 A line's `mark` is the HMAC of its canonical JSON, which holds the mark of the line before it, under a key beside the
-record (`audit.key`). Lines hold HMACs of questions and answers; the words, and the content hashes of an ingest, lie in
-files of their own that can be erased while the chain stays whole. After a crash cut a line short, the next one carries
-the fragment's hash (`torn`). Limits: whoever can write the file and read the key can rewrite the chain or cut off its
-end, which only an anchor kept elsewhere shows.
+record (`audit.key`). Lines hold HMACs of questions and answers; the words, and the content hashes of an ingest, lie
+in files of their own that can be erased while the chain stays whole. After a crash cut a line short, the next one
+carries the fragment's hash (`torn`). Limits: anybody who can write the file and read the key can rewrite the chain or
+cut off its end, which only an anchor kept elsewhere shows.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def record(file: Path, event: AuditEvent, library: str | None, **details: Any) -
 
     Raises:
         StorageError: the disk is full or the record cannot be written.
-        KeyRequired: the record lies in an encrypted folder whose key is not here.
+        KeyRequired: the record is in an encrypted folder whose key is not here.
     """
     with storage.lock(file.with_suffix(".lock"), "the audit record"), storage.storage_errors(file):
         key = _key(file, make=True)
@@ -135,7 +135,7 @@ def record_refusals(file: Path) -> None:
 
 
 def words_hmac(file: Path, words: str) -> str:
-    """The HMAC that stands for these words in the record."""
+    """The HMAC of these words in the record."""
     return _words_hmac(words, _key(file, make=False))
 
 
@@ -377,7 +377,7 @@ def keep_words(file: Path, number: int, question: str, answer: str) -> None:
 
 
 def words_of(file: Path, entry: Entry) -> Words | None:
-    """The words of a line; None if none were kept, or they were erased."""
+    """The words of a line; None if none were kept or they were erased."""
     try:
         found = json.loads(storage.read_bytes(_beside(file, WORDS_FOLDER, entry.number)))
         question, answer = str(found["question"]), str(found["answer"])
@@ -407,7 +407,7 @@ def keep_lists(file: Path, number: int, added: Collection[str], removed: Collect
 
 
 def lists_of(file: Path, entry: Entry) -> Lists | None:
-    """The lists of a line; None if none were kept, or they were erased."""
+    """The lists of a line; None if none were kept or they were erased."""
     lists = _read_lists(_beside(file, LISTS_FOLDER, entry.number))
     if lists is None:
         return None

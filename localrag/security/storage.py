@@ -106,10 +106,10 @@ def create(path: Path, *, durable: bool = True, plain: bool = False) -> Iterator
 
     Args:
         durable: wait until it is on the disk; not needed for files that are checked when read and can be rebuilt.
-        plain: never encrypt it; for what tells nothing of the documents and is needed before there is a key.
+        plain: never encrypt it; for content that reveals nothing of the documents and is needed before there is a key.
 
     Raises:
-        KeyRequired: it lies in an encrypted folder whose key is not here.
+        KeyRequired: it is in an encrypted folder whose key is not here.
     """
     make_dir(path.parent)
     held = None if plain else unlocked.keys_for(path)
@@ -298,7 +298,7 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
     Without `write` it is read-only. With it, a missing file is made, and the caller begins and ends transactions.
 
     Raises:
-        KeyRequired: it lies in an encrypted folder whose key is not here.
+        KeyRequired: it is in an encrypted folder whose key is not here.
         sqlite3.DatabaseError: it is not a database, or not under the key of its folder.
     """
     held = unlocked.keys_for(path)
@@ -451,7 +451,7 @@ def _reencrypt_lines(path: Path, held: unlocked.FolderKeys) -> bool:
                 new.write(raw)
                 continue
             changed = True
-            with suppress(IntegrityError):  # a torn line cannot be decrypted, and tells nothing
+            with suppress(IntegrityError):  # a torn line cannot be decrypted, and reveals nothing
                 line = streams.encrypt_line(held.key, streams.name_of(path), decrypt_line(path, line)) if line else line
             new.write(line + end)
     return changed

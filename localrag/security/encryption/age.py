@@ -1,6 +1,6 @@
 """Files encrypted for people in the age format (age-encryption.org), which the tool `age` opens too.
 
-Limits: everybody can read how long such a file is; whoever can open it can pass it on decrypted.
+Limits: everybody can read how long such a file is; anybody who can open it can pass it on decrypted.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def set_key_source(source: KeySource | None) -> None:
 
 
 def encrypted_folder(path: Path) -> Path | None:
-    """The encrypted folder that a path lies in, or None."""
+    """The encrypted folder that holds a path, or None."""
     path = path.absolute()
     return next((folder for folder in (path, *path.parents) if (folder / keyrings.FILE).is_file()), None)
 
@@ -70,7 +70,7 @@ def key_file_of(path: Path) -> Path | None:
 
 
 def keys_for(path: Path) -> FolderKeys | None:
-    """The keys of the folder that a path lies in; None if it is not encrypted.
+    """The keys of the folder that holds a path; None if it is not encrypted.
 
     Raises:
         KeyRequired: the key is not here.

@@ -133,7 +133,7 @@ def test_a_folder_of_another_library_is_told_by_the_screen_s_own_process(
     engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def library_of(path: Path, settings: Settings) -> str | None:
-        assert not unlocked._may_ask.get(), "a question for a passphrase would stand in the middle of the screen"
+        assert not unlocked._may_prompt.get()
         return "theirs" if path == tmp_path else None
 
     monkeypatch.setattr(names, "library_of", library_of)

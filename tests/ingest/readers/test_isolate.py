@@ -431,8 +431,8 @@ def test_a_slow_caller_makes_the_workers_wait_and_loses_nothing(trap, monkeypatc
 
 def test_one_document_larger_than_the_queue_passes(trap, monkeypatch):
     monkeypatch.setattr(isolate, "_MAX_WAITING", 1000)
-    paths = [trap(f"f{n}", "text 3000000") for n in range(3)]
-    assert all(len(text_of(only(items))) == 3_000_000 for items in read_all(paths).values())
+    paths = [trap(f"f{n}", "text 600000") for n in range(3)]
+    assert all(len(text_of(only(items))) == 600_000 for items in read_all(paths).values())
 
 
 @linux

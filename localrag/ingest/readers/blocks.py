@@ -58,6 +58,13 @@ def markdown_cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
+def comment_text(text: str, author: str = "", date: str = "") -> str:
+    """Return a comment as it is cited: "[Comment by J. Doe, 2024-03-02: Too early?]"; "" if it is empty."""
+    words = " ".join(clean(text).split())
+    by = "".join((f" by {' '.join(clean(author).split())}" if author.strip() else "", f", {date[:10]}" if date else ""))
+    return f"[Comment{by}: {words}]" if words else ""
+
+
 class HiddenText:
     """Collects text that a document holds but does not show, by how it is hidden ("white text").
 

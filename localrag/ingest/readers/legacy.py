@@ -20,7 +20,7 @@ from typing import Literal
 from localrag.errors import ReadError
 from localrag.ingest.readers import opendocument, slides, web, word
 from localrag.ingest.readers import text as plain_text
-from localrag.ingest.readers.blocks import Blocks, HiddenText, markdown_rows, symbol
+from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, markdown_rows, symbol
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.conversion import CannotConvert, convert
 from localrag.ingest.readers.headings import find_headings
@@ -272,9 +272,8 @@ class _Rtf:
             if match[1] == "footnote":
                 self._notes += 1
                 text, mark = f"[{self._notes}] {text}", f"{{}} [{self._notes}]{_NOTE}"
-            elif match[1] == "annotation" and text:
-                authors = _COMMENT_AUTHOR.findall(rtf, 0, match.start())
-                text = f"[Comment by {authors[-1].strip()}: {text}]" if authors else f"[Comment: {text}]"
+            elif match[1] == "annotation":
+                text = comment_text(text, *_COMMENT_AUTHOR.findall(rtf, 0, match.start())[-1:])
             self._asides.append(text)
             pieces += (rtf[at : match.start()], mark)
             at = end

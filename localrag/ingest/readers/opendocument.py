@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.blocks import Blocks, HiddenText, format_number, markdown_rows
+from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.package import DAMAGED, damaged, iso_date, parse_xml
@@ -243,10 +243,8 @@ class _Document:
                 self._block(item, depth + 1)
 
     def _comment(self, annotation: Element) -> str:
-        author, date = annotation.findtext(f"{_DC}creator") or "", (annotation.findtext(f"{_DC}date") or "")[:10]
-        words = self._flat(annotation, 1)
-        by = f" by {author}" if author else ""
-        return f"[Comment{by}{f', {date}' if date else ''}: {words}]" if words else ""
+        author, date = (annotation.findtext(f"{_DC}{name}") or "" for name in ("creator", "date"))
+        return comment_text(self._flat(annotation, 1), author, date)
 
     def _inline(self, element: Element, following: list[Element], depth: int) -> Iterator[str]:
         if depth > _MAX_DEPTH:

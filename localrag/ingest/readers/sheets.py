@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
+from localrag.ingest.readers.blocks import comment_text
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.package import DAMAGED, RELATION, SAVE_AGAIN, Package, decrypted, embedded_files, parse_xml
 from localrag.ingest.readers.sheet_layout import Merge, Note, Row, lay_out, row_of
@@ -216,9 +217,9 @@ def _comments(root: Element | None) -> Iterator[Note]:
         number = comment.get("authorId", "")
         author = authors[int(number)] if number.isdigit() and int(number) < len(authors) else ""
         text = _THREAD.sub("", text.removeprefix(f"{author}:")).strip()
-        by = f" by {clean(author)}" if author and not author.startswith("tc=") else ""
         if address and text:
-            yield int(address[2]) - 1, _column(address[1].encode()), f"[Comment{by}: {text}]"
+            shown_author = "" if author.startswith("tc=") else author
+            yield int(address[2]) - 1, _column(address[1].encode()), comment_text(text, shown_author)
 
 
 # --- the XML of a sheet -----------------------------------------------------------------------------------------

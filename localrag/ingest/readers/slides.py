@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.blocks import format_number, markdown_rows
+from localrag.ingest.readers.blocks import comment_text, format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.drawing import chart, diagram, formula
 from localrag.ingest.readers.package import DAMAGED, RELATION, Package, damaged, decrypted, embedded_files
@@ -161,12 +161,9 @@ class _Slide:
         for comment in root.iter() if root is not None else ():
             if not comment.tag.endswith("}cm"):
                 continue
-            words = (comment.findtext(f"{_P}text") or "").split() or _flat(comment).split()
-            author = authors.get(comment.get("authorId"), "")
-            date = (comment.get("dt") or comment.get("created") or "")[:10]
-            if words:
-                by = f" by {author}" if author else ""
-                yield clean(f"[Comment{by}{f', {date}' if date else ''}: {' '.join(words)}]")
+            words = comment.findtext(f"{_P}text") or _flat(comment)
+            date = comment.get("dt") or comment.get("created") or ""
+            yield comment_text(words, authors.get(comment.get("authorId"), ""), date)
 
 
 class _Layout:

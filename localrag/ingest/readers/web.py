@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.blocks import format_number, markdown_rows
+from localrag.ingest.readers.blocks import HiddenText, format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
 from localrag.ingest.readers.source import Options, Source
@@ -130,12 +130,10 @@ def _text(tree: Any) -> tuple[str, tuple[Heading, ...], tuple[Remark, ...]]:
         walker.walk(tree.root)
         if walker.writer.size:
             break
-    hidden = " ".join(" ".join(walker.hidden).split())
-    remarks: tuple[Remark, ...] = ()
-    if any(character.isalnum() for character in hidden):
-        shown = hidden if len(hidden) <= 80 else hidden[:80] + "…"
-        remarks = (Remark(None, f"{len(hidden):,} characters of invisible text were kept out: “{shown}”"),)
-    return "".join(walker.writer.pieces), tuple(walker.writer.headings), remarks
+    hidden = HiddenText()
+    if any(character.isalnum() for words in walker.hidden for character in words):
+        hidden.add("invisible text", " ".join(walker.hidden))
+    return "".join(walker.writer.pieces), tuple(walker.writer.headings), hidden.remarks()
 
 
 class _Walker:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.blocks import Blocks, HiddenText, format_number, markdown_rows, symbol
+from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, format_number, markdown_rows, symbol
 from localrag.ingest.readers.cleaning import clean_title
 from localrag.ingest.readers.drawing import chart, diagram, formula
 from localrag.ingest.readers.headings import find_headings
@@ -232,11 +232,9 @@ class _Document:
     def _reference(self, kind: str, identity: str, line: _Line) -> str:
         note = self._notes.get((kind, identity), "")
         if kind == "comment":
-            if note:
-                author = self._comments[identity].get(f"{_W}author", "")
-                date = self._comments[identity].get(f"{_W}date", "")[:10]
-                by = f" by {author}" if author else ""
-                line.notes.append(f"[Comment{by}{f', {date}' if date else ''}: {note}]")
+            comment = self._comments.get(identity)
+            if comment is not None:
+                line.notes.append(comment_text(note, comment.get(f"{_W}author", ""), comment.get(f"{_W}date", "")))
             return ""
         self._note_count += 1
         if note:

@@ -67,7 +67,7 @@ def test_title_author_and_date_come_from_the_package():
 
 
 def test_invisible_text_is_reported_with_its_chapter():
-    assert [(item.number, item.text[:2]) for item in read().remarks] == [(1, "12")]
+    assert [(item.number, "Not this one" in item.text) for item in read().remarks] == [(1, True)]
 
 
 def test_a_missing_chapter_keeps_its_place():

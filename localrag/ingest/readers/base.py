@@ -50,7 +50,6 @@ VERSION = 4
 _MODULES = {
     "archives": ".zip .tar .tgz .gz .tbz .tbz2 .txz .bz2 .xz",
     "data": ".json .jsonl .ndjson .xml",
-    "ebooks": ".epub",
     "images": ".png .jpg .jpeg .jp2 .j2k .tif .tiff .webp .gif .bmp .heic .heif",
     "legacy": ".doc .dot .ppt .pps .pot .rtf",
     "mail": ".eml",
@@ -64,7 +63,7 @@ _MODULES = {
     "text": ".text .txt .log .md .markdown .rst .org .yaml .yml "
     ".py .js .ts .java .c .h .cpp .hpp .cs .go .rs .rb .php .sh .bat .ps1 .sql .r .tex .toml .ini .cfg .conf",
     "times": ".ics .srt .vtt",
-    "web": ".htm .html .mht .mhtml .xhtml",
+    "web": ".epub .htm .html .mht .mhtml .xhtml",
 }
 SUFFIXES: Mapping[str, str] = MappingProxyType(
     {

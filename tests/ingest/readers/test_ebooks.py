@@ -4,7 +4,7 @@ import zipfile
 import pytest
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import ebooks
+from localrag.ingest.readers import web
 from localrag.ingest.readers.source import Options, OverBudget, Source
 from localrag.types import SkippedPage
 
@@ -44,7 +44,7 @@ def read(options=Options(), more="", **changed):  # noqa: B008
         for name, content in {**FILES, **changed}.items():
             if content is not None:
                 archive.writestr(name, content.replace("{more}", more))
-    return ebooks.read(Source("a.epub", data=stream.getvalue()), options)
+    return web.read(Source("a.epub", data=stream.getvalue()), options)
 
 
 def test_chapters_come_in_the_order_of_reading_each_once_with_its_title():
@@ -99,7 +99,7 @@ def test_a_damaged_book_is_refused(changed, reason):
 
 def test_other_files_are_refused_by_name():
     with pytest.raises(ReadError, match="is not an EPUB book but a PDF"):
-        ebooks.read(Source("a.epub", data=b"%PDF-1.7 ..."), Options())
+        web.read(Source("a.epub", data=b"%PDF-1.7 ..."), Options())
 
 
 def test_names_that_lead_out_of_the_package_are_only_looked_up():

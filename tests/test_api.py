@@ -180,7 +180,7 @@ def test_pages_are_given_as_stored(models: Any, folder: Folder) -> None:
     assert library.page_text("sub/pages.txt", 2) == "Two."
     assert library.page_text("pages.txt", 1) == "One." and library.page_text("plain.txt") == "All."
     for document, page, told in (
-        ("pages.txt", None, "1 to 2"), ("pages.txt", 3, "1 to 2"), ("pages.txt", 0, "1 to 2"), ("plain.txt", 1, "--page"),
+        ("pages.txt", None, "--page"), ("pages.txt", 3, "--page"), ("pages.txt", 0, "--page"), ("plain.txt", 1, "--page"),
         ("plain.txd", None, "plain.txt"),
     ):  # fmt: skip
         with pytest.raises(NotFoundError) as raised:

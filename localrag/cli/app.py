@@ -111,10 +111,8 @@ def localrag(ctx: click.Context, debug: bool) -> None:
 
     Without a command, opens the terminal app.
     """
-    if ctx.invoked_subcommand is None:
-        from localrag.cli.chat import chat_command
-
-        ctx.invoke(chat_command)
+    if ctx.invoked_subcommand is None and (chat := localrag.get_command(ctx, "chat")):
+        ctx.invoke(chat)
 
 
 @click.command()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _MAX_NAMED = 5
 # Settings that decide what is found, and what is answered: results are kept apart by them.
-_OF_SEARCH = ("fusion", "dense_weight", "reranker")
+_OF_SEARCH = ("reranker",)
 _OF_ANSWERS = (
     "passages", "prompt_tokens", "read_tokens", "answer_tokens", "answer_form", "context_tokens", "min_confidence",
     "temperature", "seed", "think", "think_tokens", "votes",

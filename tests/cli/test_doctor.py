@@ -173,7 +173,7 @@ def test_a_warning_ends_with_0(settings: Settings, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("settings")
-@pytest.mark.parametrize("variable", ["LOCALRAG_PASAGES", "LOCALRAG_CONFIG"])
+@pytest.mark.parametrize("variable", ["LOCALRAG_PASSAGES", "LOCALRAG_CONFIG"])
 def test_wrong_settings_do_not_stop_the_checks(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "nowhere")
     found = json.loads(CliRunner().invoke(doctor_command, ["--json"]).stdout)["findings"]

@@ -71,10 +71,10 @@ def window_use(model: Model, documents: int, history: Sequence[Turn], query: Que
 
 def answer(query: Query, route: Route, prompt: Prompt, model: Model, settings: Settings) -> Iterator[Event]:
     """Answer from a prompt; the last event is `Answered`."""
-    from localrag.answer.verify.conflicts import finding as conflicts
+    from localrag.answer.verify.conflicts import add_conflicts
 
     found = yield from _answer(query, route, prompt, model, settings)
-    found = conflicts.shown(found, query.documents)
+    found = add_conflicts(found, query.documents)
     yield Answered(replace(found, not_read=context.injections_in(prompt.passages)))
 
 

@@ -1,1 +1,1 @@
-"""Check an answer against its sources."""
+"""Check an answer against its sources: citations, facts, links, conflicts between documents."""

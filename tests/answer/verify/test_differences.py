@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localrag.answer.verify.conflicts.differing import difference
+from localrag.answer.verify.differences import difference
 
 DIFFER = [
     ("The notice period is 30 days.", "The notice period is 60 days.", "30 days", "60 days"),

@@ -1,11 +1,9 @@
-"""Which documents speak of the same: versions of one document, and amendments with what they amend.
+"""Find the documents that belong together: versions of one document, and amendments with what they amend.
 
-Two documents are versions of one where their paths and titles differ only in what tells versions apart ("v2", "draft",
-"old", a date); those made anew for each period (reports, minutes, invoices) are not. An amendment says so at its
-beginning, and names there what it amends: by its title, its date, its reference, its parties; two of these at least,
-and no other document may be named as well.
-
-Limits: titles, names of files and beginnings are all that is looked at; English and German words.
+Two documents are versions if their paths and titles differ only in what tells versions apart ("v2", "draft", "old", a
+date); those made for each period (reports, minutes, invoices) are not. An amendment says so at its beginning and names
+what it amends by title, date, reference or parties: by two of these at least, and no other document as well. Limits:
+only titles, file names and beginnings are read; English and German.
 """
 
 from __future__ import annotations
@@ -20,10 +18,10 @@ from localrag.store.library import Library
 from localrag.store.text_analysis import FALLBACK, LANGUAGES, tokens
 from localrag.types import Document
 
-_OPENING = 2500
-_MOST = 64
-_LONGEST_TITLE = 12
-_FEWEST_POINTS = 2
+_OPENING = 2500  # characters
+_MAX_DOCUMENTS = 64
+_MAX_TITLE_WORDS = 12
+_MIN_POINTS = 2
 _AMENDING = re.compile(
     r"\b(?:amend(?:ment|ments|s|ed|ing)?|addendum|supplement(?:al|ary)? (?:agreement|deed)|deed of variation|variation "
     r"agreement|side letter|supersed\w+|replaces|nachtrag|änderungsvereinbarung|änderungsvertrag|zusatzvereinbarung|"
@@ -34,8 +32,7 @@ _AMENDING_WORDS = (
     "amendment", "amends", "amended", "addendum", "supplemental", "variation", "supersedes", "replaces", "Nachtrag",
     "Änderungsvereinbarung", "Zusatzvereinbarung", "ersetzt",
 )  # fmt: skip
-# Words that tell versions apart wherever they stand in a name, those that do at its end ("Old Street lease" is no old
-# version), and those that say nothing.
+# Words that tell versions apart anywhere in a name, and those that do only at its end ("Old Street lease" is not old).
 _VERSIONS = frozenset(
     """v ver version rev revision revised restated amended draft redline redlined markup conformed superseded archive
     archived entwurf fassung""".split()
@@ -46,7 +43,7 @@ _AT_THE_END = frozenset(
 )
 _NOTHING = frozenset("of the and".split())
 _EARLY = frozenset("draft old previous archive archived superseded entwurf alt unsigned".split())
-# Made anew for each period: the figures of both are right.
+# Made for each period: the figures of both are right.
 _PERIODIC = re.compile(
     r"\b(?:q[1-4]|[1-4]q|h[12]|quarter\w*|quarterly|monthly|weekly|daily|reports?|minutes|protokolle?|invoices?|"
     r"rechnung\w*|budgets?|forecasts?|accounts|statements?(?! of work)|"
@@ -74,7 +71,7 @@ _KIND = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """A document with its opening, and its day (ISO 8601, "" where none is known)."""
+    """A document with its opening and its day (ISO 8601, or "" if unknown)."""
 
     document: Document
     opening: str
@@ -82,11 +79,11 @@ class Dated:
 
 
 class Related:
-    """The documents of a library among which those that belong together are looked for; openings are read once.
+    """Finds related documents in a library; openings are read once.
 
     Args:
-        library: where they are, in a snapshot that the caller holds.
-        among: those that a question lets in.
+        library: in a snapshot that the caller holds.
+        among: the documents that a question is narrowed to.
     """
 
     def __init__(self, library: Library, among: Sequence[Document]) -> None:
@@ -96,14 +93,14 @@ class Related:
         self._dated: dict[int, Dated] = {}
 
     def dated(self, document: Document) -> Dated:
-        """A document with its day: as its opening says, else as its name does, else as its file says."""
+        """Return a document with its day: from its opening, else its name, else its file."""
         if document.id not in self._dated:
             opening = self._library.page_text(document.id, 0)[:_OPENING]
             self._dated[document.id] = Dated(document, opening, _day(document, opening) or document.date[:10])
         return self._dated[document.id]
 
     def versions(self, document: Document) -> list[Document]:
-        """The other versions of a document."""
+        """Return the other versions of a document."""
         pairs = self._library.near_pairs([other.id for other in self._among])
         linked = {i for pair in pairs if document.id in pair for i in pair}
         telling = max(_name(document.path)[0], key=len, default="")
@@ -114,10 +111,10 @@ class Related:
             and other.id != document.id
             and other.sha256 != document.sha256
             and _same_thing(document, other, other.id in linked)
-        ][:_MOST]
+        ][:_MAX_DOCUMENTS]
 
     def amending(self, document: Document) -> list[Dated]:
-        """The amendments of a document."""
+        """Return the amendments of a document."""
         allowed = {other.id: other for other in self._among}
         terms = {token.term for word in _AMENDING_WORDS for name in LANGUAGES for token in tokens(word, name)}
         ids = {int(i) for term in terms for i in self._library.text.documents_named(term)} & set(allowed) - {
@@ -128,33 +125,33 @@ class Related:
         fits: Counter[int] = Counter()
         for held in (ids & {int(i) for i in self._library.text.documents_named(term)} for term in telling):
             fits.update(dict.fromkeys(held, 1))
-        candidates = [self.dated(allowed[i]) for i in sorted(ids, key=lambda i: (-fits[i], i))[:_MOST]]
+        candidates = [self.dated(allowed[i]) for i in sorted(ids, key=lambda i: (-fits[i], i))[:_MAX_DOCUMENTS]]
         return [
             one
             for one in candidates
-            if _amends(one) and _named(one, here) >= _FEWEST_POINTS and self._base(one) == document
+            if _amends(one) and _named(one, here) >= _MIN_POINTS and self._base(one) == document
         ]
 
     def amended(self, document: Document) -> Document | None:
-        """What a document amends, where that is plain."""
+        """Return the document that a document amends, if that is clear."""
         one = self.dated(document)
         base = self._base(one) if _amends(one) else None
         return base if base in self._among else None
 
     def _base(self, amendment: Dated) -> Document | None:
-        """The one document that an amendment names by more than any other."""
+        """Return the document that an amendment names by more points than any other."""
         best: Document | None = None
-        most = _FEWEST_POINTS - 1
+        most = _MIN_POINTS - 1
         for other in self._likely(amendment):
             points = _named(amendment, self.dated(other))
             if points > most:
                 best, most = other, points
-            elif points == most >= _FEWEST_POINTS:
+            elif points == most >= _MIN_POINTS:
                 best = None
         return best
 
     def _likely(self, amendment: Dated) -> list[Document]:
-        """Documents of whose names most stands in the amendment's opening."""
+        """Return the documents whose names are best covered by the amendment's opening."""
         words = {part.casefold() for part in _NAME_PART.findall(amendment.opening)}
         shares: list[tuple[float, int, Document]] = []
         for other in self._all:
@@ -165,18 +162,18 @@ class Related:
                     - _NOTHING
                 )
                 shares.append((-len(own & words) / max(1, len(own)), other.id, other))
-        return [other for _, _, other in sorted(shares, key=lambda item: item[:2])[:_MOST]]
+        return [other for _, _, other in sorted(shares, key=lambda item: item[:2])[:_MAX_DOCUMENTS]]
 
 
 def _day(document: Document, opening: str) -> str:
-    told = [
+    dates = [
         written.readings[0][1].isoformat()
         for written in find_dates(opening)
         if _DATED.search(opening[max(0, written.start - 30) : written.start])
     ]
-    if told:
-        # The other days at the beginning of an amendment are those of what it amends.
-        return max(told) if _AMENDING.search(f"{document.title} {opening[:600]}") else told[0]
+    if dates:
+        # An amendment also names the earlier day of what it amends.
+        return max(dates) if _AMENDING.search(f"{document.title} {opening[:600]}") else dates[0]
     named = next(find_dates(re.sub(r"[_/]", " ", document.path)), None)
     return named.readings[0][1].isoformat() if named else ""
 
@@ -194,7 +191,7 @@ def _same_thing(one: Document, other: Document, alike: bool) -> bool:
 
 
 def order(document: Document) -> int:
-    """Which of two versions is the later, by what their names say; for where no date does."""
+    """Return a number by which versions without dates are ordered, from their names."""
     marks = _name(document.path)[1]
     numbers = [int(mark) for mark in marks if mark.isdigit() and len(mark) < 4]
     return max(numbers, default=1) * 2 - bool(marks & _EARLY)
@@ -205,10 +202,9 @@ def _title(document: Document) -> str:
 
 
 def _name(path: str) -> tuple[frozenset[str], frozenset[str]]:
-    """The words of a name that say of what it is, and those that tell versions apart.
+    """Return the words of a name that say what it is about, and those that tell versions apart.
 
-    A bare number belongs to the first: "Unit 4" is not "Unit 5". Behind "v" or "rev", and where it is a year or a date,
-    it tells versions apart.
+    A number belongs to the first ("Unit 4" is not "Unit 5"), unless it follows "v" or "rev", or is a year or a date.
     """
     core, marks = set[str](), set[str]()
     for part in _SUFFIX.sub("", path).casefold().split("/"):
@@ -228,40 +224,40 @@ def _name(path: str) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _amends(document: Dated) -> bool:
-    """Whether a document says at its beginning that it changes another."""
+    """Whether a document says at its beginning that it amends another."""
     return bool(_AMENDING.search(f"{document.document.title}\n{document.opening[:1500]}"))
 
 
 def _named(amendment: Dated, there: Dated) -> int:
-    """By how much an amendment names a document: by title, day, reference, parties; 0 without one of the first two."""
-    said, names = amendment.opening, _names(there)
-    title = _names_title(said, names)
-    if not title and not _same_kind(said, names):
+    """Return how many of title, day, reference and parties an amendment names; 0 without title and day."""
+    text, names = amendment.opening, _names(there)
+    title = _names_title(text, names)
+    if not title and not _same_kind(text, names):
         return 0
-    days = _days(said) - {amendment.date}
+    days = _days(text) - {amendment.date}
     day = there.date in days
     if not (title or day) or (days and (own := _days(there.opening)) and not days & own):
-        return 0  # of the same title or parties, and of another day
-    references = set(_REFERENCE.findall(said)) & set(_REFERENCE.findall(there.opening))
+        return 0  # the same title or parties, but another day
+    references = set(_REFERENCE.findall(text)) & set(_REFERENCE.findall(there.opening))
     titles = " ".join((amendment.document.title, *names)).casefold()
-    parties = _parties(said, titles) & _parties(there.opening, titles)
+    parties = _parties(text, titles) & _parties(there.opening, titles)
     return title + day + bool(references) + bool(parties)
 
 
 def _days(text: str) -> set[str]:
-    return {reading[1].isoformat() for written in find_dates(text) for reading in written.readings}
+    return {day.isoformat() for written in find_dates(text) for day in written.days}
 
 
 def _names(there: Dated) -> list[str]:
-    """What a document is called: its title, its file, its first line."""
+    """Return the names of a document: its title, its file, its first line."""
     stem = re.sub(r"[_\-.]+", " ", _SUFFIX.sub("", there.document.path.rsplit("/", 1)[-1]))
     first = there.opening.strip().split("\n", 1)[0].lstrip("# ")
-    return [there.document.title, stem, first if len(first.split()) <= _LONGEST_TITLE else ""]
+    return [there.document.title, stem, first if len(first.split()) <= _MAX_TITLE_WORDS else ""]
 
 
-def _names_title(said: str, names: Sequence[str]) -> bool:
-    """Whether a text holds what a document is called, as a phrase of several words."""
-    flat = " ".join(_NAME_PART.findall(said)).casefold()
+def _names_title(text: str, names: Sequence[str]) -> bool:
+    """Whether a text has a name of a document as a phrase of several words."""
+    flat = " ".join(_NAME_PART.findall(text)).casefold()
     for name in names:
         parts = [part.casefold() for part in _NAME_PART.findall(name)]
         if len(parts) >= 2 and _AMENDING.search(name) is None and re.search(rf"\b{re.escape(' '.join(parts))}\b", flat):
@@ -269,13 +265,13 @@ def _names_title(said: str, names: Sequence[str]) -> bool:
     return False
 
 
-def _same_kind(said: str, names: Sequence[str]) -> bool:
+def _same_kind(text: str, names: Sequence[str]) -> bool:
     kinds = {kind.casefold() for name in names for kind in _KIND.findall(name)}
-    return any(re.search(rf"\b{re.escape(kind)}\b", said, re.I) for kind in kinds)
+    return any(re.search(rf"\b{re.escape(kind)}\b", text, re.I) for kind in kinds)
 
 
 def _parties(text: str, titles: str) -> set[str]:
-    """Names of several words that are no part of a title."""
+    """Return names of several words that are not part of a title."""
     flat = re.sub(r"\s+", " ", text)
     found = {" ".join(name.split()).removeprefix("The ").strip(".") for name in _PARTY.findall(flat)}
     return {name for name in found if name.casefold() not in titles and _KIND.search(name) is None}

@@ -1,0 +1,251 @@
+"""Find where other documents contradict what an answer cites, each side with a quote of its own.
+
+Compared are the documents cited with their versions and amendments and with what they amend, as far as the question
+includes them. No model is asked. A false conflict is worse than a missed one, so each step says no in doubt
+(docs/decisions/0033-instructions-and-conflicts.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from localrag.answer.stages import Pair
+from localrag.answer.verify.citations import MAX_QUOTE
+from localrag.answer.verify.differences import Change, Difference, Span, changes, difference, find_changed, is_same
+from localrag.answer.verify.locate import locate
+from localrag.answer.verify.related_documents import Related, order
+from localrag.store import locations as places
+from localrag.store import text_analysis
+from localrag.store.library import Library
+from localrag.store.sentences import sentences
+from localrag.types import Answer, Citation, Conflict, Document, Page, Side, place
+
+# Documents of an answer, and passages of another version, that are compared.
+_MAX_DOCUMENTS, _MAX_PASSAGES = 4, 6
+_MAX_ABOUT = 80
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """What a document says: the span, the words in it that differ, and how late it is among its kind."""
+
+    document: Document
+    span: Span
+    words: tuple[int, int]
+    date: str
+    rank: int
+
+    def age(self, dated: bool) -> tuple[str, int]:
+        return (self.date if dated else "", self.rank)
+
+
+def add_conflicts(answer: Answer, documents: Sequence[Pair]) -> Answer:
+    """Return the answer with its conflicts and a citation for each side.
+
+    If it relies on the earlier document alone, its text says so too.
+    """
+    if not answer.found or not answer.citations:
+        return answer
+    citations = list(answer.citations)
+    conflicts: list[Conflict] = []
+    seen: list[frozenset[tuple[int, Span]]] = []
+    of: dict[str, Related] = {}
+    for library, document, own in _cited(documents, answer.citations):
+        with library.snapshot():
+            if library.name not in of:
+                among = [other for where, other in documents if where is library]
+                of[library.name] = Related(library, among)
+            for sides in _conflicts(library, document, of[library.name], own):
+                places = frozenset((side.document.id, side.span) for side in sides)
+                if places not in seen:
+                    seen.append(places)
+                    conflicts.append(_conflict(library, sides, citations))
+    text = answer.answer
+    for later in dict.fromkeys(conflict.sides[0] for conflict in conflicts if conflict.ordered):
+        if later.marker > len(answer.citations):
+            text += f" A later document says otherwise: “{later.says}” [{later.marker}]."
+    return replace(answer, answer=text, citations=tuple(citations), conflicts=tuple(conflicts))
+
+
+def _cited(
+    documents: Sequence[Pair], citations: Sequence[Citation]
+) -> Iterator[tuple[Library, Document, list[Citation]]]:
+    """Yield the documents cited, each with its citations."""
+    named = {(library.name, document.path): (library, document) for library, document in documents}
+    for key in list(dict.fromkeys((citation.library, citation.document) for citation in citations))[:_MAX_DOCUMENTS]:
+        if key in named:
+            yield *named[key], [item for item in citations if (item.library, item.document) == key]
+
+
+def _conflicts(
+    library: Library, document: Document, related: Related, own: Sequence[Citation]
+) -> Iterator[list[_Statement]]:
+    spans = [span for citation in own if (span := _span_of(library, document, citation)) is not None]
+    bases = [document]
+    if (base := related.amended(document)) is not None:
+        bases.append(base)
+    for one in bases:
+        yield from _amendments(library, one, related, document, spans)
+    versions = related.versions(document)
+    for span in spans:
+        found = [pair for other in versions if (pair := _differing(library, document, span, other, related))]
+        if found:
+            sides = [found[0][0], *(theirs for _, theirs in found)]
+            dated = all(side.date for side in sides)
+            yield sorted(sides, key=lambda side: side.age(dated), reverse=True)
+
+
+def _span_of(library: Library, document: Document, citation: Citation) -> Span | None:
+    for position, page in enumerate(library.pages(document.id)):
+        if page.number == citation.page and page.text[citation.start : citation.end] == citation.quote:
+            return Span(position, citation.start, citation.end)
+    return None
+
+
+# --- amendments ---------------------------------------------------------------------------------------------
+
+
+def _amendments(
+    library: Library, base: Document, related: Related, cited: Document, spans: Sequence[Span]
+) -> Iterator[list[_Statement]]:
+    """Yield what amendments put in the place of sentences of a document, if a citation is on either side."""
+    amendments = related.amending(base)
+    if not amendments:
+        return
+    pages = [page.text for page in library.pages(base.id)]
+    date = related.dated(base).date
+    found: dict[Span, list[_Statement]] = {}
+    for rank, amendment in enumerate(sorted(amendments, key=lambda one: (one.date, one.document.path)), 1):
+        texts = [page.text for page in library.pages(amendment.document.id)]
+        for change in changes(texts):
+            new = texts[change.replacement.position][change.replacement.start : change.replacement.end]
+            old = find_changed(change, new, pages)
+            if old is None:
+                continue
+            words, before = _words(change, new, pages[old.position][old.start : old.end])
+            sides = found.setdefault(old, [_Statement(base, old, before, date, 0)])
+            sides.append(_Statement(amendment.document, change.replacement, words, amendment.date, rank))
+    for sides in found.values():
+        if any(
+            side.document.id == cited.id and side.span.overlaps(span.position, span.start, span.end)
+            for side in sides
+            for span in spans
+        ):
+            yield sorted(sides, key=lambda side: side.rank, reverse=True)
+
+
+def _words(change: Change, new: str, old: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the words of the new and of the old sentence that differ."""
+    if change.old and change.new:
+        at, was = new.rfind(change.new), locate(change.old, old)
+        if at >= 0 and was is not None:
+            return (at, at + len(change.new)), was
+    found = difference(new, old)
+    return (found.one, found.other) if found else ((0, len(new)), (0, len(old)))
+
+
+# --- versions -----------------------------------------------------------------------------------------------
+
+
+def _differing(
+    library: Library, document: Document, span: Span, other: Document, related: Related
+) -> tuple[_Statement, _Statement] | None:
+    """Return the sentences of a span and of another version, if they differ."""
+    text = library.page_text(document.id, span.position)
+    for start, end in sentences(text):
+        if not span.overlaps(span.position, start, end):
+            continue
+        sentence = text[start:end]
+        best: tuple[Difference, Span] | None = None
+        for where, theirs in _candidates(library, document, other, sentence):
+            if is_same(sentence, theirs):
+                best = None
+                break
+            found = difference(sentence, theirs)
+            if found is not None and (best is None or found.shared > best[0].shared):
+                best = found, where
+        if best is not None:
+            found, where = best
+            return (
+                _version(document, Span(span.position, start, end), found.one, related),
+                _version(other, where, found.other, related),
+            )
+    return None
+
+
+def _version(document: Document, span: Span, words: tuple[int, int], related: Related) -> _Statement:
+    return _Statement(document, span, words, related.dated(document).date, order(document))
+
+
+def _candidates(library: Library, document: Document, other: Document, sentence: str) -> Iterator[tuple[Span, str]]:
+    """Yield sentences of another document that may say the same, by shared words."""
+    groups = [
+        (token.term,) for token in dict.fromkeys(text_analysis.tokens(sentence, other.language or document.language))
+    ]
+    scores = library.text.scores(groups, library.generation).of
+    allowed = [int(i) for i in library.passage_ids([other.id]) if i < len(scores)]
+    best = sorted(allowed, key=lambda i: (-scores[i], i))[:_MAX_PASSAGES]
+    seen: set[Span] = set()
+    for chunks in library.chunks_of_passages(best, [other.id]).values():
+        for chunk in chunks:
+            text = library.page_text(other.id, chunk.position)
+            for start, end in sentences(text):
+                span = Span(chunk.position, start, end)
+                if span not in seen and span.overlaps(chunk.position, chunk.start, chunk.end):
+                    seen.add(span)
+                    yield span, text[start:end]
+
+
+# --- citations ------------------------------------------------------------------------------------------------
+
+
+def _conflict(library: Library, sides: Sequence[_Statement], citations: list[Citation]) -> Conflict:
+    """Return the sides with their citations, the later first; new citations are added."""
+    shown = []
+    for side in sides:
+        page = library.page(side.document.id, side.span.position)
+        assert page is not None
+        citation = _citation(library, side, page, citations)
+        words = page.text[side.span.start : side.span.end][slice(*side.words)]
+        text = " ".join((words if words in citation.quote else citation.quote).split())
+        shown.append(Side(text, side.document.path, citation.place, side.date, citation.marker))
+    oldest = sides[-1]
+    text = library.page_text(oldest.document.id, oldest.span.position)
+    dated = all(side.date for side in sides)
+    ordered = sides[0].rank > sides[1].rank or sides[0].age(dated) > sides[1].age(dated)
+    return Conflict(_about(text[oldest.span.start : oldest.span.end], oldest.words), tuple(shown), ordered)
+
+
+def _about(sentence: str, words: tuple[int, int]) -> str:
+    """Return the words before those that differ, else the sentence, shortened."""
+    before = " ".join(sentence[: words[0]].split())
+    text = before if len(before.split()) > 1 else " ".join(sentence.split())
+    if len(text) <= _MAX_ABOUT:
+        return text
+    return f"… {text[-_MAX_ABOUT:].split(' ', 1)[-1]}" if before == text else f"{text[:_MAX_ABOUT].rsplit(' ', 1)[0]} …"
+
+
+def _citation(library: Library, side: _Statement, page: Page, citations: list[Citation]) -> Citation:
+    """Return the citation that has the words of a side, or a new one of its sentence or a part of it."""
+    start, end = side.span.start, side.span.end
+    first, last = start + side.words[0], start + side.words[1]
+    for known in citations:
+        if (known.library, known.document, known.page) == (library.name, side.document.path, page.number) and (
+            known.start <= first and last <= known.end
+        ):
+            return known
+    if end - start > MAX_QUOTE:
+        start = max(start, min(first, last - MAX_QUOTE // 2) - MAX_QUOTE // 2)
+        while side.span.start < start < first and not page.text[start - 1].isspace():
+            start += 1
+        end = min(end, start + MAX_QUOTE)
+        while start < end < side.span.end and not page.text[end].isspace():
+            end -= 1
+    where = place(page.number, page.label, (), page.unit, places.spot(page.text, page.anchors, start, end))
+    made = Citation(
+        library.name, side.document.path, page.number, page.label, where, page.text[start:end], start, end,
+        len(citations) + 1, unit=page.unit,
+    )  # fmt: skip
+    citations.append(made)
+    return made

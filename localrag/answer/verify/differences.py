@@ -1,0 +1,396 @@
+"""Compare sentences of two documents, and read what an amendment changes.
+
+Two sentences differ if their content words agree, in order, and one or two figures, amounts, dates or terms do not, or
+one has a "not". Sentences on different periods do not ("as of 30 June 2023", "as of 30 June 2022"), nor do those that a
+word tells apart ("urgent retrieval", "standard retrieval"), nor rows of several figures.
+
+An amendment says what it changes in the words of lawyers: "Clause 9.3 is deleted and replaced with the following",
+"the words "four (4) hours" are replaced with "two (2) hours"", "the row for SL3 is replaced". A change counts only if
+the clause, and in it the words or the row, are found in what it amends. Limits: English and German; other wording.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from localrag.answer.verify.citations import terms
+from localrag.answer.verify.locate import locate
+from localrag.quantities import CARDINALS, DATE, ONES, QUANTITY, TENS, TIME_UNITS, parse_date, parse_quantity
+from localrag.store.sentences import sentences
+
+_NUMBERS = {f"{tens}-{ones}": 10 * t + n for t, tens in enumerate(TENS, 2) for n, ones in enumerate(ONES[1:10], 1)}
+_NUMBERS |= {word: n for word, n in CARDINALS.items() if n} | {"second": 2}
+_EMPTY = frozenset(
+    """a all an and any as at be been by do does each for from had has have if in into is it its may must of on or per
+    shall such than that the their then there these they this those to under until upon was were when where
+    which while who will with within der die das den dem des ein eine einen einer eines und oder in im am an auf
+    zu zum zur von vom mit bei ist sind wird werden innerhalb hat haben""".split()
+)
+_NOT = frozenset("not no never neither nor cannot nicht kein keine keinen keiner keinem nie niemals".split())
+# A number after these is a name and not a figure.
+_NAMING = frozenset(
+    """section sections clause clauses article articles paragraph paragraphs page pages schedule exhibit no nos number
+    note notes item items table figure step chapter annex appendix version part line amendment level phase stage type
+    form rule ziffer abschnitt klausel artikel absatz anlage seite nummer nr""".split()
+)
+_TIMED = re.compile(
+    r"\b(?:as (?:of|at)|ended|ending|during|since|dated?|of|at|for(?: the)?(?: fiscal)?(?: year| quarter| months?)?|"
+    r"fiscal|calendar|fy|year|in|stand|per|zum)\s*:?\s*$",
+    re.I,
+)
+_SPAN = re.compile(r"\b(?:during|in|for|over)\s+the\s+(?:(?:first|last|past|previous|next|same)\s+)?$", re.I)
+_LASTS = re.compile(
+    r"\b(?:until|till|by|through|to|on|before|after|expires?(?: in| on)?|ends?(?: in| on)?|bis|am)\s*$", re.I
+)
+_SPELLED = "|".join(sorted(map(re.escape, _NUMBERS), key=len, reverse=True))
+_PIECE = re.compile(
+    rf"(?P<date>{DATE.pattern})|(?P<spelled>\b(?:{_SPELLED})\b)(?:\s*\(\d+\))?|(?<!\w)(?P<figure>{QUANTITY.pattern})"
+    r"|(?P<word>[^\W\d_]+(?:['’-][^\W\d_]+)*\d*)",
+    re.I | re.X,
+)
+_ITEM = re.compile(r"\s*[\"“„]?\s*(?:\(?[A-Za-z]?\d{1,3}(?:\.\d{1,3})*\)?[.)]?|\([a-z]{1,3}\))\s+(?=\D)")
+_MIN_WORDS, _MIN_FOR_NOT, _MIN_FOR_MORE = 2, 4, 8
+_MAX_DIFFERING, _MAX_MORE, _MAX_VALUES = 2, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The parts that differ in two sentences: half-open offsets into each, and the number of shared words."""
+
+    one: tuple[int, int]
+    other: tuple[int, int]
+    shared: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A word or a value of a sentence."""
+
+    kind: str
+    value: str
+    start: int
+    end: int
+
+    @property
+    def key(self) -> str:
+        return self.value if self.kind == "word" else "#"
+
+
+def difference(one: str, other: str) -> Difference | None:
+    """Return how two sentences about the same differ; None if they agree or are about different things."""
+    ours, theirs = list(_pieces(one)), list(_pieces(other))
+    if max(sum(piece.kind != "word" for piece in pieces) for pieces in (ours, theirs)) > _MAX_VALUES:
+        return None
+    pairs: list[tuple[_Piece, _Piece]] = []
+    more: list[_Piece] = []
+    less: list[_Piece] = []
+    matcher = SequenceMatcher(None, [piece.key for piece in ours], [piece.key for piece in theirs], autojunk=False)
+    for kind, a, b, c, d in matcher.get_opcodes():
+        if kind == "equal":
+            pairs += zip(ours[a:b], theirs[c:d], strict=True)
+        else:
+            more += ours[a:b]
+            less += theirs[c:d]
+    words = {mine.value for mine, _ in pairs if mine.kind == "word"} - _EMPTY - _NOT
+    if len(words) < _MIN_WORDS or not (more_or_less := _only_more(more, less, len(words))):
+        return None
+    differing = [(mine, yours) for mine, yours in pairs if mine.value != yours.value]
+    if not differing:
+        return _negated(one, other, more, less, words)
+    if more_or_less == "not" or not _of_the_same(differing, one, other):
+        return None
+    if ("|" in one and not _tells_one(differing, ours)) or _is_page(differing[-1][0], ours[-1], one):
+        return None
+    first, last = differing[0], differing[-1]
+    return Difference((first[0].start, last[0].end), (first[1].start, last[1].end), len(words))
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two sentences are the same but for white space, case and punctuation."""
+    return re.findall(r"\w+", one.casefold()) == re.findall(r"\w+", other.casefold())
+
+
+def _only_more(more: Sequence[_Piece], less: Sequence[_Piece], shared: int) -> str:
+    """Return what the words beyond the shared ones mean: "same", "more", "not", or "" for another subject."""
+    left = [[piece for piece in pieces if piece.value not in _EMPTY] for pieces in (more, less)]
+    if not any(left):
+        return "same"
+    if any(piece.kind != "word" for pieces in left for piece in pieces):
+        return ""
+    if all(piece.value in _NOT for pieces in left for piece in pieces):
+        return "not"
+    if not all(left) and sum(map(len, left)) <= _MAX_MORE and shared >= _MIN_FOR_MORE:
+        return "more"
+    return ""
+
+
+def _of_the_same(differing: Sequence[tuple[_Piece, _Piece]], one: str, other: str) -> bool:
+    """Whether differing values are few, of one kind each, and not of another period."""
+    if len(differing) > _MAX_DIFFERING or any(mine.kind != yours.kind for mine, yours in differing):
+        return False
+    timed = [mine for mine, _ in differing if mine.kind in ("date", "year")]
+    if timed and len(differing) > 1:
+        return False
+    for mine, yours in differing:
+        if mine.kind == "term" and _SPAN.search(one[: mine.start]):
+            return False
+        if mine.kind == "date" and _TIMED.search(one[: mine.start]):
+            return False
+        if mine.kind == "year" and not (_LASTS.search(one[: mine.start]) and _LASTS.search(other[: yours.start])):
+            return False
+    return True
+
+
+def _tells_one(differing: Sequence[tuple[_Piece, _Piece]], row: Sequence[_Piece]) -> bool:
+    """Whether the difference in a table row is one value with a unit, and the only one of its kind.
+
+    Columns are mostly periods, and a bare number may be in thousands, or a page.
+    """
+    kinds = [piece.kind for piece in row]
+    kind = differing[0][0].kind
+    return len(differing) == 1 and kind != "number" and kinds.count(kind) == 1
+
+
+def _is_page(piece: _Piece, last: _Piece, sentence: str) -> bool:
+    """Whether a number ends a line of a table of contents."""
+    return piece is last and piece.kind == "number" and not sentence.rstrip().endswith((".", "!", "?", ";", ":", "|"))
+
+
+def _negated(
+    one: str, other: str, more: Sequence[_Piece], less: Sequence[_Piece], words: set[str]
+) -> Difference | None:
+    nots = [[piece for piece in pieces if piece.value in _NOT] for pieces in (more, less)]
+    if len(words) < _MIN_FOR_NOT or len(nots[0]) + len(nots[1]) != 1:
+        return None
+    if any(piece.value not in _NOT and piece.value not in _EMPTY for piece in (*more, *less)):
+        return None
+    return Difference((0, len(one)), (0, len(other)), len(words))
+
+
+# --- pieces -------------------------------------------------------------------------------------------------
+
+
+def _pieces(sentence: str) -> Iterator[_Piece]:
+    """Yield the words and values of a sentence; numbers that name something, such as a clause, are words."""
+    lead = _ITEM.match(sentence)
+    before = ""
+    held: _Piece | None = None
+    for match in _PIECE.finditer(sentence, lead.end() if lead else 0):
+        piece = _piece(match, before)
+        if held is not None:
+            unit = TIME_UNITS.get(piece.value) if piece.kind == "word" and held.kind == "number" else None
+            if unit:
+                yield _Piece("term", f"{held.value} {unit}", held.start, piece.end)
+                held, before = None, piece.value
+                continue
+            yield held
+            held = None
+        if piece.kind == "number":
+            held = piece
+        else:
+            yield piece
+        before = piece.value if piece.kind == "word" else ""
+    if held is not None:
+        yield held
+
+
+def _piece(match: re.Match[str], before: str) -> _Piece:
+    start, end = match.span()
+    if match["word"]:
+        return _Piece("word", _folded(match["word"]), start, end)
+    if match["spelled"]:
+        return _Piece("number", str(_NUMBERS[match["spelled"].lower()]), start, end)
+    if match["date"]:
+        written = parse_date(match[0])
+        if written is not None:
+            return _Piece("date", written.readings[0][1].isoformat(), start, end)
+    return _figure(match[0].strip().rstrip("."), before, start + len(match[0]) - len(match[0].lstrip()))
+
+
+def _figure(text: str, before: str, start: int) -> _Piece:
+    found = QUANTITY.match(text)
+    end = start + len(text)
+    if found is None or before in _NAMING:
+        return _Piece("word", text.casefold(), start, end)
+    if re.fullmatch(r"(?:19|20)\d\d", text):
+        return _Piece("year", text, start, end)
+    quantity = parse_quantity(found)
+    if quantity.is_money:
+        return _Piece("money", str(quantity), start, end)
+    if quantity.unit == "%":
+        return _Piece("share", str(quantity), start, end)
+    if quantity.unit:
+        return _Piece("term", f"{quantity.value.normalize():f} {quantity.unit}", start, end)
+    return _Piece("number", f"{quantity.value.normalize():f}", start, end)
+
+
+def _folded(word: str) -> str:
+    word = word.casefold().replace("’", "'").removesuffix("'s").removesuffix("'")
+    if word in TIME_UNITS:
+        return TIME_UNITS[word]
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
+
+
+# --- amendments ---------------------------------------------------------------------------------------------
+
+_ID = r"[A-Z]?\d{1,3}(?:\.\d{1,3})*(?:\s?\([a-z0-9]{1,4}\))*"
+_REFERENCE = re.compile(
+    rf"(?:\b(?:clause|section|paragraph|article|ziffer|abschnitt|klausel|artikel|absatz)|§)\s*(?P<id>{_ID})", re.I
+)
+_CHANGED = re.compile(
+    r"\b(?:is|are|shall be|be|wird|werden)\s+(?:and\s+(?:hereby\s+)?(?:is|are)\s+)?(?:hereby\s+)?(?:further\s+)?"
+    r"(?:deleted|replaced|amended|substituted|superseded|restated|changed|modified|revised|increased|reduced|extended)\b"
+    r"|\b(?:wird|werden)\b.{0,200}?\b(?:ersetzt|geändert|gestrichen|aufgehoben|neu gefasst)\b",
+    re.I | re.S,
+)
+_QUOTED = r"[\"“„«‟”]\s*{}\s*[\"“”»]"
+_X, _Y = _QUOTED.format(r"(?P<old>[^\"“”„«»]{1,160}?)"), _QUOTED.format(r"(?P<new>[^\"“”„«»]{1,160}?)")
+_WORDS = (
+    re.compile(rf"substitut\w+\s+{_Y}\s+(?:for|in place of)\s+{_X}", re.I | re.S),
+    re.compile(rf"{_X}[^\"“”„«»]{{0,60}}?(?:replac|substitut|chang|insert|durch)[^\"“”„«»]{{0,60}}?{_Y}", re.I | re.S),
+    re.compile(rf"(?:replac|substitut|chang|delet)\w*[^\"“”„«»]{{0,60}}?{_X}[^\"“”„«»]{{0,60}}?{_Y}", re.I | re.S),
+)  # fmt: skip
+_ROW = re.compile(
+    r"\b(?:row|line|entry|item)\s+(?:for|of|marked|headed)\s+(?P<row>[\w “”\"-]{2,60}?)\s+(?:is|are|shall)\b", re.I
+)
+_FOLLOWS = re.compile(r"\b(?:the\s+following|as\s+follows|to\s+read|folgende\w*|wie\s+folgt|lautet)\b|:\s*$", re.I)
+_DELETED = re.compile(r"\b(?:deleted|gestrichen|aufgehoben)\b(?!\W+(?:and|und)\b)", re.I)
+_LINE = r"^[ \t]*(?:(?:clause|section|article|paragraph|§)\s*)?{}[.)]?(?=\s)"
+_ANY_LINE = re.compile(_LINE.format(rf"(?P<id>{_ID})"), re.I | re.M)
+_MAX_CLAUSE = 6000
+_MIN_SHARED = 3
+_MAX_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of a document: the 0-based position of the page, and half-open offsets there."""
+
+    position: int
+    start: int
+    end: int
+
+    def overlaps(self, position: int, start: int, end: int) -> bool:
+        return self.position == position and self.start < end and start < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change that an amendment makes to a clause.
+
+    `replacement` is the new text, or the sentence of the change. `old` and `new` are the words exchanged, empty if a
+    whole clause is; `row` names a row of a table; `deleted` says that nothing replaces the clause.
+    """
+
+    clause: str
+    replacement: Span
+    old: str = ""
+    new: str = ""
+    row: str = ""
+    deleted: bool = False
+
+
+def changes(pages: Sequence[str]) -> list[Change]:
+    """Return the changes that an amendment of these pages makes, in order."""
+    return [change for position, text in enumerate(pages) for change in _of_page(position, text)]
+
+
+def _of_page(position: int, text: str) -> Iterator[Change]:
+    spans = sentences(text)
+    for n, (start, end) in enumerate(spans):
+        # A quote may contain a full stop.
+        whole_end = next((stop for _, stop in spans[n : n + 3] if _balanced(text[start:stop])), end)
+        sentence = text[start:whole_end]
+        named, verb = _REFERENCE.search(sentence), _CHANGED.search(sentence)
+        if named is None or verb is None or verb.end() < named.start():
+            continue
+        clause, span = re.sub(r"\s", "", named["id"]), Span(position, start, whole_end)
+        if words := next((found for pattern in _WORDS if (found := pattern.search(sentence))), None):
+            yield Change(clause, span, old=words["old"].strip(), new=words["new"].strip())
+            continue
+        follows = bool(_FOLLOWS.search(sentence))
+        last = next((k for k, span in enumerate(spans) if span[1] == whole_end), n)
+        below = spans[last + 1] if last + 1 < len(spans) else None
+        replacement = span
+        if follows and below is not None and not re.search(r"[\"“„][^\"“„]{20,}", sentence):
+            rows = spans[last + 1 : last + 2 + _MAX_ROWS]
+            replacement = Span(position, *_without_header(text, rows, _ROW.search(sentence)))
+        if row := _ROW.search(sentence):
+            yield Change(clause, replacement, row=row["row"].strip(' "“”'))
+        elif follows:
+            yield Change(clause, replacement)
+        elif _DELETED.search(sentence):
+            yield Change(clause, span, deleted=True)
+
+
+def _balanced(text: str) -> bool:
+    opened, closed = len(re.findall(r"[“„«]", text)), len(re.findall(r"[”»]", text))
+    return opened <= closed + text.count("„") and text.count('"') % 2 == 0
+
+
+def _without_header(text: str, below: Sequence[tuple[int, int]], row: re.Match[str] | None) -> tuple[int, int]:
+    """Return the new text below: of a table the named row, not the header."""
+    if row is not None:
+        name = row["row"].strip(' "“”')
+        for start, end in below:
+            if locate(name, text[start:end]) is not None:
+                return start, end
+    return below[0]
+
+
+def find_changed(change: Change, replacement: str, pages: Sequence[str]) -> Span | None:
+    """Return the sentence or clause of the amended document that a change replaces, or None if it is not found.
+
+    Args:
+        change: of an amendment.
+        replacement: the words at `change.replacement`.
+        pages: of the amended document.
+    """
+    best: tuple[int, Span] | None = None
+    for position, text in enumerate(pages):
+        for start, end in _clauses(change.clause, text):
+            if change.deleted:
+                last = start + len(text[start:end].rstrip())
+                if best is None or last - start > best[0]:  # in a table of contents it is shorter
+                    best = last - start, Span(position, start, last)
+                continue
+            for first, last in sentences(text[start:end]):
+                sentence = text[start + first : start + last]
+                if change.old or change.row:
+                    fits = int(locate(change.old or change.row, sentence) is not None) * 100
+                    if change.old and change.new and locate(change.new, sentence) is not None:
+                        fits = 0  # it is there already
+                else:
+                    shared = len(terms(sentence) & terms(replacement))
+                    fits = shared if shared >= _MIN_SHARED and sentence.split() != replacement.split() else 0
+                if fits and (best is None or fits > best[0]):
+                    best = fits, Span(position, start + first, start + last)
+    return best[1] if best else None
+
+
+def _clauses(clause: str, text: str) -> Iterator[tuple[int, int]]:
+    """Yield the spans of a clause: from its number to the next number that is not part of it."""
+    wanted = _LINE.format(r"\s?".join(map(re.escape, re.findall(r"\(\w+\)|[^()]+", clause))))
+    for match in re.finditer(wanted, text, re.I | re.M):
+        end = min(len(text), match.start() + _MAX_CLAUSE)
+        for line in _ANY_LINE.finditer(text, match.end(), end):
+            number = re.sub(r"\s", "", line["id"])
+            if _of_its_kind(number, line[0], clause) and not _inside(number, clause):
+                end = line.start()
+                break
+        yield match.start(), end
+
+
+def _of_its_kind(number: str, line: str, clause: str) -> bool:
+    """Whether a number at the beginning of a line numbers a clause: any number may follow a line break."""
+    if clause[0].isalpha():
+        return number[0].isalpha()
+    return "." in number or line.strip().endswith((".", ")")) or line.strip()[0] in "§csapCSAP"
+
+
+def _inside(number: str, clause: str) -> bool:
+    """Whether a number is that of a part of a clause: 9.3 and 9.3(a) are parts of 9."""
+    return number.casefold().startswith((f"{clause.casefold()}.", f"{clause.casefold()}("))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -207,37 +206,3 @@ class Warmed:
     done: int
     state: Literal["reading", "waiting", "kept", "no room", "not read"]
     share: float = 0.0
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a report is made of, while it is gathered; `near` pairs a document with the id of the other."""
-
-    read: list[str] = field(default_factory=list)
-    unchanged: int = 0
-    removed: list[str] = field(default_factory=list)
-    moved: list[tuple[str, str]] = field(default_factory=list)
-    copies: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-    failed: dict[str, Failure] = field(default_factory=dict)
-    skipped: list[tuple[str, SkippedPage]] = field(default_factory=list)
-    remarks: list[tuple[str, Remark]] = field(default_factory=list)
-    near: list[tuple[str, int]] = field(default_factory=list)
-    ignored: Counter[str] = field(default_factory=Counter)
-    recognised: int = 0
-    forgotten: int = 0
-    chunks: int = 0
-    embedded: int = 0
-
-    def report(self, library: str, root: str, paths: Mapping[int, str], seconds: float, complete: bool) -> IngestReport:
-        """Return the report; `paths` names the documents of `near` by their ids."""
-        return IngestReport(
-            library, root,
-            read=tuple(sorted(self.read)), unchanged=self.unchanged, removed=tuple(self.removed),
-            moved=tuple(self.moved), copies=tuple(self.copies), kept=tuple(self.kept),
-            failed=tuple(sorted(self.failed.values(), key=lambda failure: failure.document)),
-            skipped_pages=tuple(self.skipped), remarks=tuple(self.remarks),
-            near=tuple((name, paths[other]) for name, other in self.near if other in paths),
-            ignored=dict(self.ignored.most_common()), recognised=self.recognised, forgotten=self.forgotten,
-            chunks=self.chunks, embedded=self.embedded, seconds=seconds, complete=complete,
-        )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from fakes import HashingEmbedder
 
 from localrag.events import IngestReport
-from localrag.ingest import sync as ingesting
+from localrag.ingest import sync
 from localrag.store.library import Library
 from localrag.store.text_analysis import written
 from localrag.store.writer import Editor
@@ -25,7 +25,7 @@ def never() -> HashingEmbedder:
 
 def ingest(library: Editor, path: Path, **options: Any) -> IngestReport:
     options.setdefault("embedder", HashingEmbedder)
-    return ingesting.ingest(library, path, **options)
+    return sync.ingest(library, path, **options)
 
 
 def contents(library: Library) -> dict[tuple[str, str], tuple[str, list[str], list[tuple[int, int, int]], list[bytes]]]:

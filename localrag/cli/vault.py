@@ -58,7 +58,7 @@ def encrypt_command(name: str, no_recovery: bool, as_json: bool) -> None:
 
 def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> str | None:
     """Encrypt a library's folder, or continue; returns the new recovery key, if one is made."""
-    from localrag.ingest import sync as ingesting
+    from localrag.ingest import sync
     from localrag.lifecycle import encrypt
     from localrag.security.encryption.keyring import Passphrase, RecoveryKey
 
@@ -76,7 +76,7 @@ def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> 
             words, keyring = str(made), keyring.with_credential(key, "recovery", made)
         return keyring
 
-    with ingesting.writing(folder, name), interruptible() as stop:
+    with sync.writing(folder, name), interruptible() as stop:
         _follow(encrypt.encrypt(folder, add_holders, lambda: stop.asked), quiet)
     return words
 
@@ -207,7 +207,7 @@ def rotate_command(name: str, as_json: bool) -> None:
     You and holders with a public key keep access. The others are listed, and must be added again. Ctrl-C stops; the
     same command continues.
     """
-    from localrag.ingest import sync as ingesting
+    from localrag.ingest import sync
     from localrag.lifecycle import encrypt
 
     folder = _folder(name)
@@ -216,7 +216,7 @@ def rotate_command(name: str, as_json: bool) -> None:
     keyring = encrypt.keyring_of(folder)
     credential = keys.current_credential(folder, keyring)
     left = encrypt.holders_to_add_again(keyring, credential) if keyring.former is None else ()
-    with ingesting.writing(folder, name), interruptible() as stop:
+    with sync.writing(folder, name), interruptible() as stop:
         _follow(encrypt.rotate(folder, credential, lambda: stop.asked), as_json)
     if as_json:
         print_json({"library": name, "rotated": True, "left_behind": list(left)})

@@ -9,26 +9,30 @@ read keeps the text of its earlier version.
 from __future__ import annotations
 
 import json
+import queue
+import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from localrag.errors import Cancelled, UsageError
-from localrag.events import Failure, IngestProgress, IngestReport, Tally
-from localrag.ingest.preparing import Batch, Prepared, Preparer
+from localrag.events import Failure, IngestProgress, IngestReport
+from localrag.ingest import chunking
 from localrag.ingest.readers import base
 from localrag.ingest.readers.isolate import ReaderPool
 from localrag.ingest.readers.source import Options
 from localrag.ingest.scan import Found, content_hash, is_still, root_of, stored_name, unlistable, walk
 from localrag.security import storage
+from localrag.store import minhash
 from localrag.store.names import LOCK, check_owner
-from localrag.store.writer import Editor
-from localrag.types import Refused, StoredFile
+from localrag.store.writer import Editor, passage_digest
+from localrag.types import Chunk, Part, Refused, Remark, SkippedPage, StoredFile
 
 if TYPE_CHECKING:
     from localrag.embeddings import Embedder
@@ -38,6 +42,12 @@ if TYPE_CHECKING:
 _MAX_GONE, _MIN_GONE = 0.2, 3
 # Moves and copies in one transaction.
 _BATCH = 256
+# A full batch of chunks to embed, in chunks, characters of text and entries; a file that alone fills more than
+# _MAX_BATCHES is committed in parts.
+_CHUNKS = 256
+_CHARACTERS = 4_000_000
+_ENTRIES = 1024
+_MAX_BATCHES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +120,40 @@ def writing(
     """
     check_owner(folder, name)
     return storage.lock(folder / LOCK, f"the library {name!r}", wait=wait, on_wait=on_wait)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a report is made of, while it is gathered; `near` pairs a document with the id of the other."""
+
+    read: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    removed: list[str] = field(default_factory=list)
+    moved: list[tuple[str, str]] = field(default_factory=list)
+    copies: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: dict[str, Failure] = field(default_factory=dict)
+    skipped: list[tuple[str, SkippedPage]] = field(default_factory=list)
+    remarks: list[tuple[str, Remark]] = field(default_factory=list)
+    near: list[tuple[str, int]] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    recognised: int = 0
+    forgotten: int = 0
+    chunks: int = 0
+    embedded: int = 0
+
+    def report(self, library: str, root: str, paths: Mapping[int, str], seconds: float, complete: bool) -> IngestReport:
+        """Return the report; `paths` names the documents of `near` by their ids."""
+        return IngestReport(
+            library, root,
+            read=tuple(sorted(self.read)), unchanged=self.unchanged, removed=tuple(self.removed),
+            moved=tuple(self.moved), copies=tuple(self.copies), kept=tuple(self.kept),
+            failed=tuple(sorted(self.failed.values(), key=lambda failure: failure.document)),
+            skipped_pages=tuple(self.skipped), remarks=tuple(self.remarks),
+            near=tuple((name, paths[other]) for name, other in self.near if other in paths),
+            ignored=dict(self.ignored.most_common()), recognised=self.recognised, forgotten=self.forgotten,
+            chunks=self.chunks, embedded=self.embedded, seconds=seconds, complete=complete,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,6 +511,115 @@ class _Run:
     def report(self, seconds: float, complete: bool) -> IngestReport:
         paths = {doc.id: doc.path for doc in self.library.documents()} if self.tally.near else {}
         return self.tally.report(self.library.name, self.root, paths, seconds, complete)
+
+
+# --- chunking what was read ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document ready to be embedded: its chunks with their digests and texts to embed."""
+
+    part: Part
+    chunks: tuple[Chunk, ...]
+    keys: tuple[bytes, ...]
+    texts: tuple[str, ...]
+    signature: bytes
+    characters: int
+
+
+Batch = list[tuple[Path, "Prepared | Refused | None"]]
+
+
+class Preparer:
+    """Chunks what was read in a thread of its own, while earlier chunks are embedded.
+
+    A context manager that returns an iterator over batches; leaving it ends its thread. Embedding releases Python's
+    lock, so this thread costs little time. Few batches are queued, so that memory does not grow with the folder.
+
+    Args:
+        results: from `ReaderPool.read_all`; consumed in the thread.
+        embedder: counts tokens and limits them.
+    """
+
+    def __init__(self, results: Iterable[tuple[Path, Part | Refused | None]], embedder: Embedder) -> None:
+        self._results = results
+        self._embedder = embedder
+        self._batches: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=2)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="localrag-preparer", daemon=True)
+
+    def __enter__(self) -> Iterator[Batch]:
+        self._thread.start()
+        return self._taken()
+
+    def __exit__(self, *exc: object) -> None:
+        self._closed.set()
+        with suppress(queue.Empty):
+            while True:
+                self._batches.get_nowait()
+        self._thread.join(timeout=30)
+
+    def _taken(self) -> Iterator[Batch]:
+        while (batch := self._batches.get()) is not None:
+            if isinstance(batch, BaseException):
+                raise batch
+            yield batch
+
+    def _work(self) -> None:
+        try:
+            for batch in self._gathered():
+                if not self._give(batch):
+                    return
+            self._give(None)
+        except BaseException as error:  # raised again by the iterator
+            self._give(error)
+
+    def _give(self, batch: Batch | BaseException | None) -> bool:
+        while not self._closed.is_set():
+            try:
+                self._batches.put(batch, timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def _gathered(self) -> Iterator[Batch]:
+        batch: Batch = []
+        for path, result in self._results:
+            batch.append((path, self._prepared(result) if isinstance(result, Part) else result))
+            if _is_full(batch, 1):
+                ended = {path for path, item in batch if item is None}
+                # Files are committed whole, unless one alone fills several batches.
+                whole = [entry for entry in batch if entry[0] in ended]
+                rest = [entry for entry in batch if entry[0] not in ended]
+                if _is_full(rest, _MAX_BATCHES):
+                    whole, rest = batch, []
+                if whole:
+                    yield whole
+                batch = rest
+        if batch:
+            yield batch
+
+    def _prepared(self, part: Part) -> Prepared:
+        reading, embedder = part.reading, self._embedder
+        chunks = chunking.split(reading.pages, count=embedder.count, title=reading.title, limit=embedder.max_tokens)
+        return Prepared(
+            part, tuple(chunks),
+            tuple(passage_digest(reading.title, chunk) for chunk in chunks),
+            tuple(chunking.embedded_text(reading.title, chunk) for chunk in chunks),
+            minhash.signature("\n".join(page.text for page in reading.pages)),
+            sum(len(page.text) for page in reading.pages),
+        )  # fmt: skip
+
+
+def _is_full(batch: Batch, times: int) -> bool:
+    documents = [item for _, item in batch if isinstance(item, Prepared)]
+    return (
+        sum(len(document.chunks) for document in documents) >= times * _CHUNKS
+        or sum(document.characters for document in documents) >= times * _CHARACTERS
+        or len(batch) >= times * _ENTRIES
+    )
 
 
 def _texts(batch: Batch) -> dict[bytes, str]:

@@ -19,8 +19,7 @@ from papers import IDENTITY, contents, ingest, never, sound
 
 from localrag.errors import Cancelled, LibraryLocked, StorageError
 from localrag.events import IngestProgress
-from localrag.ingest import preparing, reembed
-from localrag.ingest import sync as ingesting
+from localrag.ingest import reembed, sync
 from localrag.ingest.readers.isolate import ReaderPool
 from localrag.security.storage import sqlite3
 from localrag.store.library import Library
@@ -38,7 +37,7 @@ MANY = {f"{number:02}.txt": f"Document {number} speaks of topic{number}. " * 40 
 def test_stopped_half_way_the_next_run_ends_as_an_undisturbed_one(
     library: Editor, folder: Folder, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparing, "_CHUNKS", 4)
+    monkeypatch.setattr(sync, "_CHUNKS", 4)
     root = folder(MANY)
     stored = 0
 
@@ -66,13 +65,13 @@ def test_stopping_at_once_reads_nothing(library: Editor, folder: Folder) -> None
 def test_a_full_disk_ends_it_with_what_to_do_and_keeps_what_was_stored(
     library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparing, "_CHUNKS", 1)
+    monkeypatch.setattr(sync, "_CHUNKS", 1)
     root = folder({"a.txt": "Alpha.", "b.txt": "Beta. " * 4_000})
     pages = library._db.execute("PRAGMA page_count").fetchone()[0]
     library._db.execute(f"PRAGMA max_page_count = {pages + 3}")
     with pytest.raises(StorageError) as raised:
         # One worker, so that the files come in their order.
-        ingest(library, root, limits=ingesting.Limits(workers=1))
+        ingest(library, root, limits=sync.Limits(workers=1))
     assert "full" in raised.value.message and raised.value.hint
     assert [doc.path for doc in library.documents()] == ["a.txt"]
     library._db.execute("PRAGMA max_page_count = 1000000")
@@ -85,8 +84,8 @@ import sys, time
 from pathlib import Path
 sys.path.append(sys.argv.pop())
 from fakes import HashingEmbedder
-from localrag.ingest import preparing, reembed
-from localrag.ingest import sync as ingesting
+from localrag.ingest import reembed, sync
+from localrag.ingest import sync
 from localrag.store.writer import Editor
 
 class Slow(HashingEmbedder):
@@ -94,15 +93,15 @@ class Slow(HashingEmbedder):
         time.sleep(0.02)
         return super().embed_documents(texts, **more)
 
-preparing._CHUNKS, reembed._BATCH = 2, 3
+sync._CHUNKS, reembed._BATCH = 2, 3
 folder, root = Path(sys.argv[1]), Path(sys.argv[2])
-with ingesting.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=lambda text: print(text, flush=True)):
+with sync.writing(folder, "papers", wait="--no-wait" not in sys.argv, on_wait=lambda text: print(text, flush=True)):
     library = Editor.create(folder, "papers", Slow().identity)
     print("writing", flush=True)
     if "--renew" in sys.argv:
         reembed.renew(library, Slow(64, sha256="2" * 64))
         sys.exit()
-    report = ingesting.ingest(library, root, embedder=Slow, limits=ingesting.Limits(workers=1))
+    report = sync.ingest(library, root, embedder=Slow, limits=sync.Limits(workers=1))
     print("read", len(report.read), flush=True)
 """
 
@@ -146,7 +145,7 @@ def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
                     assert document in (before.get(key), expected.get(key)), f"seed {seed}"
                 sound(left)
                 left.close()
-        with ingesting.writing(target, "killed", wait=False):
+        with sync.writing(target, "killed", wait=False):
             again = Editor.create(target, "killed", IDENTITY)
             ingest(again, root)
             before = contents(again)
@@ -215,7 +214,7 @@ print("looked", looks, len(generations))
 def test_searches_in_another_process_see_whole_documents_of_one_generation(
     library: Editor, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparing, "_CHUNKS", 2)
+    monkeypatch.setattr(sync, "_CHUNKS", 2)
     root, ended = folder(MANY), tmp_path / "ended"
     (tmp_path / "looker.py").write_text(LOOKER)
     looker = subprocess.Popen(
@@ -239,8 +238,8 @@ def test_searches_in_another_process_see_whole_documents_of_one_generation(
 
 def test_a_second_ingest_waits_for_the_first_or_says_who_writes(folder: Folder, home: Path, tmp_path: Path) -> None:
     root, target = folder({"a.txt": "Alpha."}), home / "indexes" / "papers"
-    with ingesting.writing(target, "papers"):
-        with pytest.raises(LibraryLocked) as raised, ingesting.writing(target, "papers", wait=False):
+    with sync.writing(target, "papers"):
+        with pytest.raises(LibraryLocked) as raised, sync.writing(target, "papers", wait=False):
             pass
         assert f"process {os.getpid()}" in raised.value.message
         second = driver(tmp_path, target, root)

@@ -15,7 +15,7 @@ from fakes import HashingEmbedder
 from papers import contents, ingest, never, sound, with_words
 
 from localrag.errors import NotFoundError, UsageError
-from localrag.ingest import sync as ingesting
+from localrag.ingest import sync
 from localrag.ingest import watch as watching
 from localrag.ingest.readers.source import Options
 from localrag.store import writer as editing
@@ -343,7 +343,7 @@ def test_a_folder_pipe_or_device_in_the_place_of_a_file_is_one_line(
 ) -> None:
     root = folder({"a.txt": letter(1), "b.txt": letter(2)})
     meanwhile(monkeypatch, step, lambda: ((root / "a.txt").unlink(), make(root / "a.txt")))
-    report = ingest(library, root, limits=ingesting.Limits(seconds=5))
+    report = ingest(library, root, limits=sync.Limits(seconds=5))
     assert report.read == ("b.txt",) and [failure.document for failure in report.failed] == ["a.txt"]
     sound(library)
 
@@ -375,10 +375,10 @@ def test_a_file_that_failed_is_not_tried_again_until_something_changed(library: 
     root = folder({"bad.pdf": b"%PDF-1.7 and then nothing", "a.txt": "Fine."})
     ingest(library, root)
     seen = [failure.reason for failure in library.failures()]
-    again = ingest(library, root, embedder=never, limits=ingesting.Limits(seconds=120))
+    again = ingest(library, root, embedder=never, limits=sync.Limits(seconds=120))
     assert [failure.reason for failure in again.failed] == seen and again.unchanged == 1
     started: list[str] = []
-    ingest(library, root, limits=ingesting.Limits(seconds=60), progress=lambda event: started.append(event.document))
+    ingest(library, root, limits=sync.Limits(seconds=60), progress=lambda event: started.append(event.document))
     assert "bad.pdf" in started
 
 

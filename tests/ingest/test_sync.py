@@ -13,8 +13,7 @@ from fakes import HashingEmbedder
 from papers import ingest, never, sound, with_words
 
 from localrag.errors import EmbedderMismatch, NotFoundError, UsageError
-from localrag.ingest import preparing
-from localrag.ingest import sync as ingesting
+from localrag.ingest import sync
 from localrag.ingest.scan import readable_files
 from localrag.store.writer import Editor
 
@@ -298,14 +297,14 @@ def test_a_moved_root_is_read_nowhere_again(library: Editor, folder: Folder, tmp
 def test_a_passage_that_goes_with_an_old_version_is_embedded_again_for_a_new_file(
     library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparing, "_CHUNKS", 1)
+    monkeypatch.setattr(sync, "_CHUNKS", 1)
     clause = "# One\n\n" + "Either party may end this agreement with ninety days of notice. " * 6
     root = folder({"a.md": clause})
     ingest(library, root)
     # When b is begun, the library still holds its first words; then a's new version takes them out.
     longer = clause + "\n\n# Two\n\n" + "Herons stand in the water until a fish comes by. " * 12
     folder({"a.md": "# One\n\n" + "Flamingos are pink. " * 24, "b.md": longer})
-    report = ingest(library, root, limits=ingesting.Limits(workers=1))
+    report = ingest(library, root, limits=sync.Limits(workers=1))
     assert report.read == ("a.md", "b.md")
     assert library.page_text(library.document("b.md").id, 0) == longer
     sound(library)

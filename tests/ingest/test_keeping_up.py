@@ -300,14 +300,14 @@ def test_attachments_come_and_go_with_their_mail(library: Editor, folder: Folder
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, step: str, change: Callable[[], object]) -> None:
     """Something changes in the folder just before this step of the next run."""
-    real = getattr(ingesting._Run, step)
+    real = getattr(sync._Run, step)
 
     def changed(run: object, *given: object) -> object:
         monkeypatch.undo()
         change()
         return real(run, *given)
 
-    monkeypatch.setattr(ingesting._Run, step, changed)
+    monkeypatch.setattr(sync._Run, step, changed)
 
 
 def test_a_file_that_changes_between_hash_and_reading_is_read_again_and_copied_nowhere(
@@ -366,7 +366,7 @@ def test_files_are_read_again_when_their_readers_changed(
     root = folder({"a.txt": letter(1)})
     ingest(library, root)
     before = contents(library)
-    monkeypatch.setattr(ingesting.base, "VERSION", -1)
+    monkeypatch.setattr(sync.base, "VERSION", -1)
     report = ingest(library, root)
     assert (report.read, report.embedded) == (("a.txt",), 0) and contents(library) == before
 

@@ -136,14 +136,14 @@ def test_a_file_that_cannot_be_opened_is_one_line(
     library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = folder({"a.txt": "Alpha.", "secret.txt": "Hidden."})
-    real = ingesting.content_hash
+    real = sync.content_hash
 
     def denied(path: Path, check: Callable[[], None]) -> str:
         if path.name == "secret.txt":
             raise PermissionError(13, "Permission denied")
         return real(path, check)
 
-    monkeypatch.setattr(ingesting, "content_hash", denied)
+    monkeypatch.setattr(sync, "content_hash", denied)
     report = ingest(library, root)
     assert report.read == ("a.txt",)
     assert [(f.document, "Permission denied" in f.reason) for f in report.failed] == [("secret.txt", True)]

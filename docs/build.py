@@ -128,18 +128,15 @@ def _shown(default: object) -> str:
 SCREENS = {
     "ChatScreen": "The conversation",
     "ResultsScreen": "The table of a survey (Ctrl+T)",
-    "SaveTableScreen": "Exporting a table",
     "SessionsScreen": "Conversations (F7)",
-    "ExportScreen": "Exporting a conversation (Ctrl+E)",
     "SettingsScreen": "Settings (F8)",
     "EditScreen": "Changing a setting",
     "HelpScreen": "Help (F1)",
     "ChooseScreen": "Choosing a library",
-    "WelcomeScreen": "The first run",
     "IngestScreen": "Reading a folder",
     "NoModelScreen": "No model yet",
-    "LineScreen": "A line to be typed",
-    "SureScreen": "Yes or no",
+    "InputScreen": "Typing a name, path or title",
+    "ConfirmScreen": "Yes or no",
 }
 
 
@@ -195,7 +192,7 @@ def _keys(owner: type[Any]) -> str:
     from textual.binding import Binding
 
     from localrag.tui.app import LocalragApp
-    from localrag.tui.screens.help import own_bindings
+    from localrag.tui.screens.dialogs import own_bindings
 
     rows = []
     for binding in own_bindings(owner):

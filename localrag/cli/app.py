@@ -199,7 +199,7 @@ def _confine(arguments: list[str]) -> int:
     if words[:1] in ([], ["chat"]):
         from localrag.cli import installer
 
-        installer.prepare_once(arguments)
+        installer.prepare(arguments)
     try:
         offline.close_sockets()
         if words[:1] in ([], ["chat"]):

@@ -151,7 +151,7 @@ def _follow(asking: Asking, silent: bool) -> Answer:
         elif isinstance(event, Replaced) and not silent:
             click.echo(f"Written again: {shown(event.why)}", err=True)
         elif isinstance(event, (Surveyed, PromptRead)) and not silent and pace.due():
-            click.echo(_progress(event, pace), err=True)
+            click.echo(progress_line(event, pace), err=True)
     return asking.answer
 
 
@@ -179,12 +179,13 @@ def _draw(asking: Asking, thinking: bool) -> Answer:
                 live.update(Text.assemble(shown(written), (f"\n\ntry {event.done + 1} of {event.total}…", "dim")))
             elif isinstance(event, Notice):
                 live.console.print(Text(shown(event.text)))
-            elif line := _progress(event, pace):
+            elif line := progress_line(event, pace):
                 live.update(Text(line, style="dim"))
     return asking.answer
 
 
-def _progress(event: Event, pace: Pace) -> str:
+def progress_line(event: Event, pace: Pace) -> str:
+    """Return what happens in words; empty for events that say nothing of it."""
     if isinstance(event, Planned) and event.looked_for:
         return f"Searching for: {shown(event.looked_for)}"
     if isinstance(event, Planned):

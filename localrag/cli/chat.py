@@ -1,14 +1,13 @@
 """`localrag chat`: open the terminal app over a folder, a library, or whatever there is.
 
-Finds out what is meant and puts the real core behind the app: documents and models in a worker process, so that this
-one loads nothing heavy and paints at once.
+Documents and models live in a worker process, so that this one loads nothing heavy and paints at once.
 """
 
 from __future__ import annotations
 
 import gc
+import io
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,12 +26,10 @@ from localrag.types import MODES, Filter, Mode
 
 if TYPE_CHECKING:
     from localrag.settings import Settings
-    from localrag.tui.app import LocalragApp
-    from localrag.tui.core import Core
-    from localrag.tui.resuming import Resumed
+    from localrag.tui.chat_state import Resumed
+    from localrag.tui.lanes import Core
 
-# Longest wait for the threads of the core after the app has closed, in seconds.
-PATIENCE = 5.0
+PATIENCE = 5.0  # seconds to wait for the threads after the app has closed
 
 
 @click.command(
@@ -50,12 +47,12 @@ Examples:
 @click.argument("target", metavar="[FOLDER|LIBRARY]", required=False)
 @library_option
 @filter_options
-@click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to look things up.")
+@click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to find answers.")
 @click.option("--model", metavar="ID", help="The model that answers.")
 @click.option(
     "--plain",
     is_flag=True,
-    help="Talk in lines instead of a screen: for screen readers, simple terminals and pipes. :help lists its commands.",
+    help="Chat in lines instead of a screen: for screen readers, simple terminals and pipes. :help lists commands.",
 )
 @click.option(
     "--resume",
@@ -63,7 +60,7 @@ Examples:
     flag_value="last",
     metavar="[CONVERSATION]",
     shell_complete=complete_conversation,
-    help="Go on with a conversation, named by its id or title (localrag sessions list), or with the one used last.",
+    help="Continue the last conversation, or one by its id or title (localrag sessions list).",
 )
 @thought_options
 def chat_command(
@@ -72,147 +69,120 @@ def chat_command(
 ) -> None:  # fmt: skip
     """Open the terminal app over a folder or library.
 
-    A folder that is not a library yet is read into one first, after a yes. Without an argument: the only
-    library, or a list to choose from. F1 lists the keys.
+    A folder that is no library yet is read first, after a yes. Without an argument: the only library, or a list to
+    choose from. F1 lists the keys.
     """
-    from localrag.cli.plain import simple_terminal
+    from localrag.cli import plain as plain_chat
+    from localrag.settings import load_settings
 
     if resume is not None and (target or libraries or only or mode != "auto"):
         raise UsageError(
-            "--resume brings along what the conversation is asked of and how",
-            "Leave out the library, --mode and the options that narrow it; they can be changed in the app.",
+            "--resume restores the libraries, filters and mode of the conversation",
+            "Leave out the library, --mode and the options that narrow it; change them in the app.",
         )
-    if plain or (sys.stdout.isatty() and simple_terminal(os.environ.get("TERM", "dumb"))):
-        _talk_in_lines(target, tuple(libraries), only, mode, model, resume, thought)
-        return
-    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+    plain = plain or (sys.stdout.isatty() and plain_chat.is_simple_terminal(os.environ.get("TERM", "dumb")))
+    if not plain and not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         raise UsageError(
             "the terminal app needs a terminal for its input and output",
             'In a script or pipe, use: localrag ask "question" --library NAME, or localrag chat --plain',
         )
-    settings = _settings(model, thought)
-    given = [name for name, value in {"generator": model, **thought}.items() if value is not None]
+    given = {name: value for name, value in {"generator": model, **thought}.items() if value is not None}
+    settings = load_settings().with_options(**given)
+    keep_to_retention(settings)
     resumed = None
     if resume is not None:
-        settings, resumed = _resumed(settings, resume, given)
+        settings, resumed = _resumed(settings, resume, list(given))
         named, folder = list(resumed.scope.libraries), None
     else:
         named, folder = resolve(settings, target, libraries)
     _unlock(settings, named)
-    gc.disable()  # until the first frame: all that is made for it stays, so looking through it frees nothing
+    if plain:
+        sys.exit(_chat_in_lines(settings, tuple(named), folder, only, mode, resumed))
+    gc.disable()  # until the first frame: everything made for it stays, so a collection frees nothing
     try:
-        _run(_app(settings, named, folder, only, mode, given, resumed))
+        _run_app(settings, named, folder, only, mode, list(given), resumed)
     finally:
         gc.enable()
 
 
-def _app(
+def _run_app(
     settings: Settings, named: list[str], folder: Path | None, only: Filter, mode: Mode, given: Sequence[str],
     resumed: Resumed | None,
-) -> LocalragApp:  # fmt: skip
+) -> None:  # fmt: skip
     from localrag.cli import installer
     from localrag.tui.app import LocalragApp
-    from localrag.tui.preferences import Preferences
-    from localrag.tui.themes import look_of
+    from localrag.tui.preferences import Preferences, look_of
 
-    return LocalragApp(
+    app = LocalragApp(
         real_core(settings), libraries=named, folder=folder, only=only, mode=mode,
         preferences=Preferences(settings, options=given), look=look_of(os.environ), installer=installer.ready(),
         resumed=resumed,
     )  # fmt: skip
+    app.run()
+    code = app.return_code or 0
+    app.core.engine.close()  # in the middle of whatever it does: everything worth keeping is on the disk
+    if not app.shut_down(PATIENCE):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    if code:
+        sys.exit(code)
 
 
-def _talk_in_lines(
-    target: str | None, libraries: tuple[str, ...], only: Filter, mode: Mode, model: str | None, resume: str | None,
-    thought: dict[str, Any],
-) -> None:  # fmt: skip
-    from localrag.cli import first_model, installer, plain
+def _chat_in_lines(
+    settings: Settings, named: tuple[str, ...], folder: Path | None, only: Filter, mode: Mode, resumed: Resumed | None
+) -> int:
+    from localrag.cli import plain
 
     click.get_current_context().color = False
-    if hasattr(sys.stdin, "reconfigure"):
+    if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
-    settings = _settings(model, thought)
-    session = None
-    if resume is not None:
-        given = [name for name, value in {"generator": model, **thought}.items() if value is not None]
-        settings, resumed = _resumed(settings, resume, given)
-        session, only, mode = resumed.session, resumed.scope.only, resumed.scope.mode
-        named, folder = list(resumed.scope.libraries), None
+    if resumed is not None:
+        only, mode = resumed.scope.only, resumed.scope.mode
         for note in resumed.notes:
             plain.say(note)
-    else:
-        named, folder = resolve(settings, target, libraries)
-    _unlock(settings, named)
-    core, ask_back = real_core(settings), plain.can_ask()
-    _halt_together(core)
+    core = real_core(settings)
     try:
-        if ask_back and (ready := installer.ready()) is not None and ready.wanted:
-            # Without the small model that comes along, no folder can be read either.
-            first_model.choose(core.engine, ready)
-        chosen = plain.chosen(core.engine, tuple(named), folder, ask_back)
+        chosen = plain.library_names(core.engine, named, folder)
         core.engine.use(chosen)
-        talk = plain.PlainChat(core.engine, core.store, chosen, only, mode, ask_back=ask_back)
-        if session is not None:
-            talk.resume(session)
-        code = talk.run()
+        session = resumed.session if resumed else None
+        return plain.PlainChat(core.engine, core.store, chosen, only, mode, session).run()
     finally:
         core.engine.close()
-    sys.exit(code)
-
-
-def _settings(model: str | None, thought: dict[str, Any]) -> Settings:
-    """The settings that hold here; what has gone too old by them is gone before anything is shown."""
-    from localrag.settings import load_settings
-
-    settings = load_settings().with_options(generator=model, **thought)
-    keep_to_retention(settings)
-    return settings
 
 
 def _resumed(settings: Settings, named: str, given: Sequence[str]) -> tuple[Settings, Resumed]:
-    """A conversation to go on with, and the settings that it was left with; those that were `given` stay."""
+    """Load a conversation and restore its settings, except those in `given`."""
     from localrag.models.store import ModelStore
     from localrag.sessions import store_of
     from localrag.store import names
-    from localrag.tui.resuming import SHAPING, ready_with
+    from localrag.tui.chat_state import ANSWER_SETTINGS, resume
 
     store = store_of(settings)
     session = store.load(store.find(named))
     models = [model.id for model in ModelStore(settings).installed("generator")]
-    found = ready_with(names.library_names(settings.indexes_dir), models, session)
-    found = replace(found, stay=found.stay | set(given))
-    for name in set(SHAPING) & session.settings.keys() - found.stay:
-        with suppress(SettingsError):  # the app says which could not be set back
+    found = resume(session, names.library_names(settings.indexes_dir), models)
+    found = replace(found, keep=found.keep | set(given))
+    for name in ANSWER_SETTINGS & session.settings.keys() - found.keep:
+        with suppress(SettingsError):  # the app reports what could not be restored
             settings = settings.with_options(**{name: as_text(session.settings[name])})
     return settings, found
 
 
 def _unlock(settings: Settings, libraries: Sequence[str]) -> None:
-    """Come by the keys of encrypted libraries while the terminal is there to ask at; the worker is given them."""
+    """Get the keys of encrypted libraries while the terminal can be used to ask; the worker receives them."""
     from localrag.security.encryption import unlocked
 
     for name in libraries:
         unlocked.keys_for(settings.library_dir(name) / DATABASE)
 
 
-def _halt_together(core: Core) -> None:
-    """Have Ctrl-Z halt the worker, too: it does not belong to the terminal's processes."""
-
-    def halt(number: int, frame: object) -> None:
-        core.engine.pause(True)
-        os.kill(os.getpid(), signal.SIGSTOP)
-        core.engine.pause(False)
-
-    if sys.platform != "win32":
-        signal.signal(signal.SIGTSTP, halt)
-
-
 def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) -> tuple[list[str], Path | None]:
-    """The libraries to ask, or the folder to read into one; neither where the person is to choose.
+    """Return the libraries to ask, or the folder to read; neither if the person chooses.
 
     Raises:
         UsageError: the target is a file.
-        NotFoundError: a library or folder that is not there.
+        NotFoundError: there is no such library or folder.
     """
     from localrag.store import names
 
@@ -223,37 +193,25 @@ def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) ->
     if target is None:
         return list(libraries), None
     path = Path(target).expanduser()
-    # A bare word is a library's name before it is a folder's: ./word says the folder.
+    # A bare word is the name of a library first; ./word is a folder.
     if target in known:
         return [target, *(name for name in libraries if name != target)], None
     if path.is_dir():
         found = names.library_of(path, settings)
         return ([found, *(name for name in libraries if name != found)], None) if found else ([], path)
     if path.exists():
-        raise UsageError(f"{target!r} is a file", f"Give the folder it lies in: localrag chat {str(path.parent)!r}")
+        raise UsageError(f"{target!r} is a file", f"Give its folder: localrag chat {str(path.parent)!r}")
     raise NotFoundError(f"there is no folder or library {target!r}", _known(known))
 
 
 def _known(names: Sequence[str]) -> str:
-    return f"Libraries: {', '.join(names)}." if names else "There is no library yet: localrag chat FOLDER makes one."
+    return f"Libraries: {', '.join(names)}." if names else "There is no library yet. To make one: localrag chat FOLDER"
 
 
 def real_core(settings: Settings) -> Core:
-    """The app's door to the real assistant, libraries and conversations."""
+    """Return the real engine and store of conversations."""
     from localrag.sessions import store_of
-    from localrag.tui.core import Core
+    from localrag.tui.lanes import Core
     from localrag.worker.client import remote_engine
 
     return Core(remote_engine(settings), store_of(settings))
-
-
-def _run(app: LocalragApp) -> None:
-    app.run()
-    code = app.return_code or 0
-    app.core.engine.close()  # in the middle of whatever it does: everything worth keeping is on the disk by now
-    if not app.shut_down(PATIENCE):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    if code:
-        sys.exit(code)

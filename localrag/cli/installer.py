@@ -1,10 +1,9 @@
-"""Has models installed for the terminal app, which itself may reach no network.
+"""Installs models for the terminal app, which itself may not reach the network.
 
-The app's process is shut off by the kernel, and so is all that it starts. So a second process is forked before that,
-and waits. It takes one kind of order through a pipe, the ids of models, and runs `localrag models install ID`, whose
-weights have to have the hash that the catalog knows. It never sees a document or a question, ends with the app, and is
-only there while no model that answers is installed. Where processes cannot be forked (Windows), the kernel shuts
-nothing off, and the command is started when it is wanted.
+The kernel confines the app's process and all that it starts. So, if no model is installed, another process is forked
+before that. It takes only ids of models through a pipe and runs `localrag models install ID`, whose files must have
+the hashes in the catalog. It never sees a document or a question, and ends with the app. Where processes cannot be
+forked (Windows), the app says what to type instead.
 """
 
 from __future__ import annotations
@@ -12,117 +11,88 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
+from multiprocessing.connection import Connection, Pipe, wait
 from typing import TYPE_CHECKING
 
-from localrag.errors import LocalragError, UsageError
+from localrag.errors import Cancelled, LocalragError, UsageError
 
 if TYPE_CHECKING:
-    from localrag.tui.install import Told
+    from localrag.tui.lanes import InstallProgress, Stop
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,80}")
-_STOP = "stop"
-# Left to a stopped install to take away what it had fetched, in seconds.
-PATIENCE = 10.0
+PATIENCE = 10.0  # seconds for a stopped installation to remove what it downloaded
+LAST_LINES = 3  # of a failed installation that are shown
+_prepared: ForkedInstaller | None = None
 
 
-class Broker:
-    """The app's end of the pipes to the process that may install.
+class ForkedInstaller:
+    """The app's end of the pipes to the process that installs."""
 
-    Args:
-        orders: where orders are written to.
-        answers: where what is told is read from.
-    """
+    def __init__(self, orders: Connection, replies: Connection) -> None:
+        self._orders, self._replies = orders, replies
 
-    wanted = True
+    def install(self, ids: Sequence[str], stop: Stop) -> Iterator[InstallProgress]:
+        self._orders.send_bytes(" ".join(_checked(ids)).encode())
+        yield from _progress(self._lines(stop), stop)
 
-    def __init__(self, orders: int, answers: int) -> None:
-        self._orders = orders
-        self._answers = os.fdopen(answers, encoding="utf-8", errors="replace")
-
-    def install(self, ids: Sequence[str], stop: Callable[[], bool]) -> Iterator[Told]:
-        os.write(self._orders, (" ".join(checked(ids)) + "\n").encode())
-        return told_by(self._answers.fileno(), stop, lambda: os.write(self._orders, f"{_STOP}\n".encode()))
-
-    def take_in(self, path: Path, stop: Callable[[], bool]) -> Iterator[Told]:
-        return _run(["models", "import", str(path)], stop)
-
-
-class Starter:
-    """The same where nothing has to be forked beforehand."""
-
-    def __init__(self) -> None:
-        self.wanted = wanted()
-
-    def install(self, ids: Sequence[str], stop: Callable[[], bool]) -> Iterator[Told]:
-        from localrag.tui.install import Ended
-
-        for id in checked(ids):
-            for told in _run(_words(id), stop):
-                if not isinstance(told, Ended):
-                    yield told
-                elif told.code:
-                    yield told
+    def _lines(self, stop: Stop) -> Iterator[bytes]:
+        stopping = False
+        while True:
+            if stop() and not stopping:
+                stopping = True
+                self._orders.send_bytes(b"stop")
+            if self._replies.poll(0.1):
+                try:
+                    yield self._replies.recv_bytes()
+                except EOFError:
                     return
-        yield Ended(0)
-
-    def take_in(self, path: Path, stop: Callable[[], bool]) -> Iterator[Told]:
-        return _run(["models", "import", str(path)], stop)
 
 
-def checked(ids: Sequence[str]) -> Sequence[str]:
-    """The ids, if they can be ids of models and nothing else."""
-    for id in ids:
-        if not _ID.fullmatch(id):
-            raise UsageError(f"{id!r} is not the id of a model", "`localrag models list --all` shows them.")
-    return ids
+def prepare(arguments: Sequence[str]) -> None:
+    """Fork the process that installs, if these arguments open the app and no model is installed.
 
-
-_prepared: Broker | None = None
-
-
-def prepare_once(arguments: Sequence[str]) -> None:
-    """Get ready to install for the terminal app, or a talk in lines, if these arguments of the command line open it."""
+    Call it before this process is confined.
+    """
     global _prepared
-    face = sys.stderr if "--plain" in arguments else sys.stdout  # answers in lines may go to a file
-    if sys.stdin.isatty() and face.isatty() and not {"--help", "-h", "--version"} & set(arguments):
-        _prepared = prepare()
+    if not (hasattr(os, "fork") and sys.stdin.isatty() and sys.stdout.isatty() and is_wanted()):
+        return
+    if not {"--plain", "--help", "-h", "--version"} & set(arguments):
+        _prepared = fork()
 
 
-def ready() -> Broker | Starter | None:
-    """What may install for this process; None where nothing was got ready and the kernel shuts the network off."""
-    return Starter() if not hasattr(os, "fork") else _prepared
+def ready() -> ForkedInstaller | None:
+    """Return what can install a model for this process."""
+    return _prepared
 
 
-def prepare() -> Broker | None:
-    """Fork the process that may install; to be called before this one is confined. None where it is not needed."""
-    if not hasattr(os, "fork") or not wanted():
-        return None
-    orders_in, orders_out = os.pipe()
-    answers_in, answers_out = os.pipe()
+def fork() -> ForkedInstaller:
+    # One-way pipes: a two-way one is a socket, and those are closed when the process is confined.
+    (orders, orders_end), (replies_end, replies) = Pipe(False), Pipe(False)
     if os.fork():
-        os.close(orders_in)
-        os.close(answers_out)
-        return Broker(orders_out, answers_in)
+        orders.close()
+        replies.close()
+        return ForkedInstaller(orders_end, replies_end)
     try:
-        os.close(orders_out)
-        os.close(answers_in)
+        orders_end.close()
+        replies_end.close()
         os.setsid()  # Ctrl-C and Ctrl-Z in the terminal are meant for the app
-        _serve(orders_in, answers_out)
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        _serve(orders, replies)
     finally:
         os._exit(0)
 
 
-def wanted() -> bool:
-    """Whether no model that answers is installed, so that one may be asked for.
+def is_wanted() -> bool:
+    """Return whether no model that answers is installed.
 
-    The records are read as they stand: importing the room of models takes longer than the app has to show itself.
+    The records are read directly: importing the room of models takes longer than the first frame.
     """
     from localrag.settings import load_settings
 
@@ -133,126 +103,93 @@ def wanted() -> bool:
         return False
 
 
-def _serve(orders: int, answers: int) -> None:
-    """Wait for orders until the app is gone."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(null, number)
-    while line := _line(orders):
-        words = line.split()
-        if not words or words == [_STOP]:
-            continue  # it was over before the stop came
-        code = 2
-        for id in words:
-            code = _install(id, orders, answers) if _ID.fullmatch(id) else 2
-            if code:
-                break
-        os.write(answers, (json.dumps({"ended": code}) + "\n").encode())
+def _serve(orders: Connection, replies: Connection) -> None:
+    """Install what is ordered until the app is gone."""
+    with suppress(EOFError, OSError):
+        while True:
+            ids = orders.recv_bytes(10_000).decode().split()
+            if ids == ["stop"]:  # it came after the installation had ended
+                continue
+            codes = (_install(id, orders, replies) if _ID.fullmatch(id) else 2 for id in ids)
+            replies.send_bytes(json.dumps({"ended": next(filter(None, codes), 0)}).encode())
 
 
-def _install(id: str, orders: int, answers: int) -> int:
-    """Run one install; whatever comes through the pipe meanwhile, and its end, stops it."""
+def _install(id: str, orders: Connection, replies: Connection) -> int:
+    """Run one installation and pass its lines on; whatever comes from the app meanwhile stops it."""
     process = subprocess.Popen(
-        _command(_words(id)), stdin=subprocess.DEVNULL, stdout=answers, stderr=answers, start_new_session=True
+        _command(id), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     )
-    while process.poll() is None:
-        readable, _, _ = select.select([orders], [], [], 0.1)
-        if readable:
-            line = _line(orders)
-            _stop(process)
-            if not line:
-                os._exit(0)  # the app is gone
-            return 130
-    return process.returncode
+    assert process.stdout is not None
+    buffer = b""
+    try:
+        while orders not in wait([orders, process.stdout.fileno()]):
+            piece = os.read(process.stdout.fileno(), 65536)
+            *lines, buffer = (buffer + piece).split(b"\n")
+            for line in lines or ([buffer] if not piece and buffer else []):
+                replies.send_bytes(line)
+            if not piece:
+                return process.wait()
+        orders.recv_bytes(10_000)
+        return 130
+    finally:
+        _stop(process)
+
+
+def _command(id: str) -> list[str]:
+    # -P: modules in the current folder are not localrag's.
+    return [sys.executable, "-P", "-m", "localrag", "models", "install", id, "--json"]
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGINT)
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
 
 
-def _line(descriptor: int) -> str:
-    """A line from a pipe; empty where its other end is closed."""
-    found = b""
-    while not found.endswith(b"\n"):
-        if not (one := os.read(descriptor, 1)):
-            return ""
-        found += one
-    return found.decode("utf-8", "replace")
+def _checked(ids: Sequence[str]) -> Sequence[str]:
+    for id in ids:
+        if not _ID.fullmatch(id) or id == "stop":
+            raise UsageError(f"{id!r} is not the id of a model", "`localrag models list --all` shows them.")
+    return ids
 
 
-def _run(words: list[str], stop: Callable[[], bool]) -> Iterator[Told]:
-    """Run a command of localrag's own, confined as this process is."""
-    from localrag.tui.install import Ended
+def _progress(lines: Iterable[bytes], stop: Stop) -> Iterator[InstallProgress]:
+    """Parse the lines of an installation until it says that it has ended.
 
-    process = subprocess.Popen(
-        _command(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        start_new_session=os.name == "posix",
-    )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        for told in told_by(process.stdout.fileno(), stop, process.terminate):
-            if not isinstance(told, Ended):
-                yield told
-        yield Ended(130 if stop() else process.wait())
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.stdout.close()
+    Raises:
+        LocalragError: it failed.
+        Cancelled: it was stopped.
+    """
+    from localrag.tui.lanes import InstallProgress
 
-
-def told_by(descriptor: int, stop: Callable[[], bool], end: Callable[[], object]) -> Iterator[Told]:
-    """What comes through a pipe, line by line; once `stop` is true, `end` is called, and the rest still told."""
-    from localrag.tui.install import Ended, Fetched, Said
-
-    ended, buffer = False, b""
-    while True:
-        if stop() and not ended:
-            ended = True
-            with suppress(OSError):
-                end()
-        if os.name == "posix":
-            readable, _, _ = select.select([descriptor], [], [], 0.1)
-            if not readable:
-                continue
-        if not (piece := os.read(descriptor, 65536)):
-            yield Ended(1)  # whoever wrote there is gone
+    last: list[str] = []
+    for line in lines:
+        text = line.decode("utf-8", "replace").strip()
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            value = {"message": text}
+        if "ended" in value:
+            if stop():
+                raise Cancelled("stopped")
+            if value["ended"]:
+                raise _failure(value["ended"], last)
             return
-        *lines, buffer = (buffer + piece).split(b"\n")
-        for line in lines:
-            told = _parsed(line.decode("utf-8", "replace"))
-            if isinstance(told, Fetched | Ended) or (isinstance(told, Said) and told.text):
-                yield told
-            if isinstance(told, Ended):
-                return
+        if "done" in value:
+            yield InstallProgress(str(value["what"]), int(value["done"]), int(value["total"]))
+        elif message := str(value.get("message") or ""):
+            last = [*last, message][-LAST_LINES:]
+            yield InstallProgress(message)
+    raise _failure(1, last)
 
 
-def _parsed(line: str) -> Told:
-    from localrag.tui.install import Ended, Fetched, Said
-
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return Said(line.strip())
-    if not isinstance(value, dict):
-        return Said(line.strip())
-    if "ended" in value:
-        return Ended(int(value["ended"]))
-    if "done" in value:
-        return Fetched(str(value["what"]), int(value["done"]), int(value["total"]))
-    return Said(str(value.get("message") or ""))
-
-
-def _words(id: str) -> list[str]:
-    return ["models", "install", id, "--json"]
-
-
-def _command(words: list[str]) -> list[str]:
-    # -P: modules of the current folder are not localrag's.
-    return [sys.executable, "-P", "-m", "localrag", *words]
+def _failure(code: int, last: Sequence[str]) -> LocalragError:
+    words = ": " + " ".join(last) if last else ""
+    return LocalragError(f"the installation failed (exit code {code}){words}", "In a terminal: localrag models install")

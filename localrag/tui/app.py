@@ -1,59 +1,49 @@
-"""The terminal app: chooses what to open, loads the model behind the first screen, and owns the threads.
+"""The terminal app: it opens the first screen, loads the model behind it, and owns the threads.
 
-It takes everything that thinks as an argument (`Core`), so that it can be driven with scripted parts. No
-error of the core ends it: each is shown where it belongs, with what to do next.
+Everything that thinks is an argument (`Core`), so that tests can drive the app with fakes. An error of the engine never
+ends it; it is shown where it belongs, with what to do next.
 """
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from textual import work
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 
 from localrag.errors import LocalragError, ModelMissing
 from localrag.settings import MODEL_SETTINGS, as_text
-from localrag.tui import commands
-from localrag.tui.core import Core
-from localrag.tui.inert import clean_line
-from localrag.tui.install import Installer
-from localrag.tui.jobs import Lane, deliver
-from localrag.tui.palette import Everything
-from localrag.tui.preferences import Preferences
-from localrag.tui.resuming import Resumed, ready
+from localrag.tui.chat_state import Resumed, Scope, Trouble
+from localrag.tui.commands import COMMANDS
+from localrag.tui.lanes import LANES, Core, Installer, Lane, deliver
+from localrag.tui.preferences import THEMES, Look, Preferences
 from localrag.tui.screens.chat import ChatScreen
-from localrag.tui.screens.dialogs import ChooseScreen
-from localrag.tui.screens.help import HelpScreen
-from localrag.tui.screens.ingest import IngestScreen
-from localrag.tui.screens.model import NoModelScreen
-from localrag.tui.screens.settings import SettingsScreen
-from localrag.tui.screens.welcome import WelcomeScreen
-from localrag.tui.talk import Scope
-from localrag.tui.themes import ORDINARY, THEMES, Look
-from localrag.tui.widgets.turn import get_ready
-from localrag.tui.working import Works
+from localrag.tui.text import clean_line, error_line
+from localrag.tui.widgets.library import Works
 from localrag.types import EVERYTHING, Filter, Mode
 
-QUIT_WINDOW = 3.0
-INSTALL = "Type: localrag models install"
+QUIT_WINDOW = 3.0  # seconds between two Ctrl-C that quit
 KEY_WORDS = {
     "escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "slash": "/", "left_square_bracket": "[",
     "right_square_bracket": "]",
 }  # fmt: skip
+# Keys that are of no use in the command palette.
+NOT_IN_PALETTE = {"command_palette", "escape", "next_panel", "page", "dismiss", "back", "close"}
 
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """Where the model stands; `error` is why it failed."""
+    """Whether the model is loaded; `error` is why it failed."""
 
     state: Literal["loading", "ready", "failed"]
     id: str = ""
@@ -61,31 +51,28 @@ class ModelState:
 
     @property
     def words(self) -> str:
-        return {"loading": "model loading …", "ready": f"{self.id} ready", "failed": "no model"}[self.state]
+        return {"loading": "loading model …", "ready": f"{self.id} ready", "failed": "no model"}[self.state]
 
 
 class LocalragApp(App[None]):
-    """The app over one library, several, a folder, or whatever there is.
+    """The app over libraries, a folder, or whatever there is.
 
     Args:
-        libraries: libraries to ask, by name; empty lets the person choose.
-        folder: a folder to ask; read into a library first, after a yes, where it is none yet.
-        only: what the questions are narrowed to.
+        libraries: libraries to ask; if empty, the person chooses.
+        folder: a folder to ask; if it is no library yet, it is read after a yes.
+        only: what questions are narrowed to.
         clock: seconds, for estimates of the time left.
-        preferences: the settings that hold, and what may be changed of them.
         look: what the terminal can show.
-        installer: what may install models; without, the person is told what to type.
-        resumed: a conversation to go on with; what it is asked of comes with it.
+        installer: installs models; given only if there is none. Without it, the person is told what to type.
+        resumed: a conversation to continue.
     """
 
     TITLE = "localrag"
     CSS_PATH = "app.tcss"
-    # Textual's own commands would write screenshots, with the words of documents in them, to the disk.
-    COMMANDS: ClassVar[set[Any]] = {Everything}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1", "help", "This list of keys", priority=True),
+        Binding("f1", "help", "Keys and commands", priority=True),
         Binding("f8", "settings", "Settings", priority=True),
-        Binding("ctrl+p", "command_palette", "Everything that can be done, by name", priority=True),
+        Binding("ctrl+p", "command_palette", "Command palette: everything by name", priority=True),
         Binding("ctrl+c", "interrupt", "Stop the answer; twice: quit", priority=True),
         Binding("ctrl+q", "quit", "Quit", priority=True),
         Binding("ctrl+z", "suspend_process", "Back to the shell; `fg` returns", priority=True),
@@ -93,24 +80,11 @@ class LocalragApp(App[None]):
 
     model: reactive[ModelState] = reactive(ModelState("loading"), init=False)
 
+    @dataclass
     class Loaded(Message):
-        def __init__(self, state: ModelState) -> None:
-            super().__init__()
-            self.state = state
+        """The model was loaded, or failed to."""
 
-    class Ready(Message):
-        """A conversation to go on with."""
-
-        def __init__(self, resumed: Resumed) -> None:
-            super().__init__()
-            self.resumed = resumed
-
-    class Refused(Message):
-        """The engine would not take a setting."""
-
-        def __init__(self, error: LocalragError) -> None:
-            super().__init__()
-            self.error = error
+        state: ModelState
 
     def __init__(
         self,
@@ -122,86 +96,102 @@ class LocalragApp(App[None]):
         mode: Mode = "auto",
         clock: Callable[[], float] = time.monotonic,
         preferences: Preferences | None = None,
-        look: Look = ORDINARY,
+        look: Look | None = None,
         installer: Installer | None = None,
         resumed: Resumed | None = None,
     ) -> None:
-        # With its own colours forced, Textual takes NO_COLOR to mean none at all, and not shades of grey.
-        super().__init__(ansi_color=True if look.no_color else None)
+        self._look = look or Look()
+        # With colours of its own forced, Textual takes NO_COLOR to mean none at all instead of shades of grey.
+        super().__init__(ansi_color=True if self._look.no_color else None)
         for theme in THEMES:
             self.register_theme(theme)
-        self._look = look
-        self._installer = installer
-        self._missing = False
-        self.preferences = preferences or Preferences()
-        self._wear()
         self.core = core
-        self.lanes = {name: Lane(name) for name in ("model", "pages", "reading")}
+        self.preferences = preferences or Preferences()
+        self._apply_look()
+        self.lanes = {name: Lane(name) for name in LANES}
         self.works = Works(core, self.lanes)
-        self._libraries = tuple(libraries)
+        self._installer = installer
+        self._missing = False  # whether no model is installed
+        self._scope = resumed.scope if resumed else Scope(tuple(libraries), only, mode)
         self._used: tuple[str, ...] = ()
-        self._resumed = resumed
         self._folder = folder
-        self._only = only
-        self._mode: Mode = mode
+        self._resumed = resumed
         self._clock = clock
         self._last_interrupt = float("-inf")
 
     def on_mount(self) -> None:
-        # Ctrl-Z halts this process only, and at once; the engine may be in another.
+        # Ctrl-Z suspends this process only, and at once; the engine may be in another.
         self.app_suspend_signal.subscribe(self, lambda _: self.core.engine.pause(True), immediate=True)
         self.app_resume_signal.subscribe(self, lambda _: self.core.engine.pause(False))
         self.open_first_screen()
-        # Nothing of this is needed for the first screen, and all of it wants the processor.
-        self.call_after_refresh(self._start_up)
+        self.call_after_refresh(self._after_first_frame)
 
-    def _start_up(self) -> None:
-        gc.enable()  # the command disables it until here
-        self.lanes["pages"].submit(get_ready, lambda error: None)
-
-    @property
-    def _wants_model(self) -> bool:
-        """Whether no model was installed when the app was started, so that one is to be chosen first."""
-        return self._installer is not None and self._installer.wanted
+    def _after_first_frame(self) -> None:
+        gc.enable()  # disabled by the command until here
+        self.lanes["pages"].submit(import_for_answers)
 
     # --- what to open ---------------------------------------------------------------------------------------
 
     @work
     async def open_first_screen(self) -> None:
-        """Lead to a library, however many steps that takes, then open the conversation."""
-        # Without the small model that comes along, no folder can be read either.
-        if self._wants_model and not await self.push_screen_wait(
-            NoModelScreen(self.core, self._installer, self._clock)
-        ):
-            self.model = ModelState("failed", error=ModelMissing("no model is installed", INSTALL))
-        resumed, libraries = self._resumed, self._libraries
-        if not libraries and resumed is None:
+        """Lead to a library, then open the conversation."""
+        # Without an embedder, which comes with the first model, no folder can be read.
+        if self._installer is not None and not await self._offer_model():
+            self.model = ModelState("failed", error=ModelMissing("no model is installed", "localrag models install"))
+        scope = self._scope
+        if not scope.libraries:
             name = await (self._read_folder(self._folder) if self._folder else self._choose_library())
             if name is None:
                 self.exit()
                 return
-            libraries = (name,)
-        scope = resumed.scope if resumed else Scope(libraries, self._only, self._mode)
+            scope = Scope((name,), scope.only, scope.mode)
         self._use(scope.libraries)
-        await self.push_screen(ChatScreen(self.core, scope, self._clock, resumed))
-        self._offer_models()
+        await self.push_screen(ChatScreen(self.core, scope, self._clock, self._resumed))
+        self._offer_missing_model()
 
     async def _choose_library(self) -> str | None:
+        from localrag.tui.screens.start import ChooseScreen, welcome
+
         names = self.core.engine.libraries()
         if len(names) == 1:
             return names[0]
         while True:
-            if names and (chosen := await self.push_screen_wait(ChooseScreen(self.core, names))):
+            if names and (chosen := await self.push_screen_wait(ChooseScreen(names))):
                 return chosen
-            folder = await self.push_screen_wait(WelcomeScreen(first=not names))
-            if read := await self._read_folder(folder):
+            typed = await self.push_screen_wait(welcome(first=not names))
+            if typed is None:
+                return None
+            if read := await self._read_folder(Path(typed).expanduser()):
                 return read
 
     async def _read_folder(self, folder: Path) -> str | None:
+        from localrag.tui.screens.start import IngestScreen
+
         return await self.push_screen_wait(IngestScreen(self.core, folder, self._clock))
 
+    def open_chat(self, scope: Scope, resumed: Resumed | None = None) -> None:
+        """Replace the conversation on the screen by another."""
+        if isinstance(self.screen, ChatScreen):
+            self.screen.stop_work()
+            self._use(scope.libraries)
+            # Not awaited: the screen that is replaced may be the caller.
+            self.switch_screen(ChatScreen(self.core, scope, self._clock, resumed))
+
+    def action_use_library(self, name: str) -> None:
+        """Ask another library, in a new conversation."""
+        screen = self.screen
+        if not isinstance(screen, ChatScreen):
+            return
+        if name in screen.libraries:
+            self.open_chat(Scope((name,), mode=screen.scope.mode))
+        else:
+            names = clean_line(", ".join(screen.libraries))
+            self.notify(f"There is no library {clean_line(name)!r}. Libraries: {names}.", markup=False)
+
+    # --- the model ------------------------------------------------------------------------------------------
+
     def _use(self, libraries: tuple[str, ...]) -> None:
-        """Ask these libraries from now on; the model is loaded where they, and no others, can be reached (`limits`)."""
+        """Ask these libraries from now on; the model is loaded in a process that can reach no others."""
         if libraries == self._used:
             return
         self._used = libraries
@@ -209,8 +199,6 @@ class LocalragApp(App[None]):
         if self.model.state != "failed":
             self.model = ModelState("loading")
             self.call_after_refresh(self.load_model)
-
-    # --- the model ------------------------------------------------------------------------------------------
 
     def load_model(self) -> None:
         self.model = ModelState("loading")
@@ -222,120 +210,112 @@ class LocalragApp(App[None]):
     def on_localrag_app_loaded(self, message: Loaded) -> None:
         self.model = message.state
         self._missing = isinstance(message.state.error, ModelMissing)
-        self._offer_models()
+        self._offer_missing_model()
 
-    def _offer_models(self) -> None:
-        """Lead to a model, but never in front of somebody who is typing a path: the screens before come first."""
+    async def _offer_model(self) -> bool:
+        from localrag.tui.screens.start import NoModelScreen
+
+        return await self.push_screen_wait(NoModelScreen(self.core, self._installer, self._clock))
+
+    @work
+    async def _offer_missing_model(self) -> None:
+        """Offer a model once the conversation is open, not while someone is typing a path."""
         if self._missing and isinstance(self.screen, ChatScreen):
             self._missing = False
-            self.push_screen(NoModelScreen(self.core, self._installer, self._clock), self._no_model_answered)
-
-    def _no_model_answered(self, again: bool | None) -> None:
-        if again:
-            self.load_model()
+            if await self._offer_model():
+                self.load_model()
 
     # --- settings -------------------------------------------------------------------------------------------
 
-    def _wear(self) -> None:
-        """Take the colours and the movement that the settings ask for."""
-        held = self.preferences.settings
-        self.theme = self._look.theme(held.theme)
-        self.animation_level = "full" if self._look.moves(held.animations) else "none"
+    def _apply_look(self) -> None:
+        settings = self.preferences.settings
+        self.theme = self._look.theme(settings.theme)
+        self.animation_level = "full" if self._look.animated(settings.animations) else "none"
 
-    def settings_changed(self, name: str) -> None:
-        """A setting has another value: show it, or tell the engine."""
+    def apply_setting(self, name: str) -> None:
+        """Apply a setting that has changed."""
         if name in ("theme", "animations"):
-            self._wear()
+            self._apply_look()
             return
         value = as_text(getattr(self.preferences.settings, name))
         self.lanes["model"].submit(
             lambda: self.core.engine.configure(**{name: value}),
-            lambda error: deliver(self, self.Refused(error)),
+            lambda error: deliver(self, Trouble(error)),
         )
         if name in MODEL_SETTINGS:
             self.load_model()
 
     def action_use_model(self, id: str) -> None:
-        """Answer with another model, once what is asked is answered."""
         self._set("generator", id)
 
     def action_think(self, when: str) -> None:
         self._set("think", when)
 
     def _set(self, name: str, text: str) -> None:
-        """Change a setting for this conversation, and say so."""
-        knob = next(knob for knob in self.preferences.knobs if knob.name == name)
+        """Change a setting for this conversation."""
         try:
-            said = self.preferences.change(knob, "here", text)
+            done = self.preferences.change(self.preferences.knob(name), "conversation", text)
         except LocalragError as error:
-            self.notify(f"{error.message}. {error.hint}", severity="error", markup=False)
+            self._notify_error(error)
             return
-        self.settings_changed(name)
-        self.notify(said, markup=False)
+        self.apply_setting(name)
+        self.notify(done, markup=False)
 
-    def on_localrag_app_refused(self, message: Refused) -> None:
-        self.notify(f"{message.error.message}. {message.error.hint}", severity="error", markup=False)
+    def on_trouble(self, message: Trouble) -> None:
+        self._notify_error(message.error)
 
-    def action_use_library(self, name: str) -> None:
-        """Go on with another library, in a conversation of its own."""
-        screen = self.screen
-        if not isinstance(screen, ChatScreen):
-            return
-        if name not in screen.known.libraries:
-            there = ", ".join(clean_line(one) for one in screen.known.libraries)
-            self.notify(f"There is no library {clean_line(name)!r}. Libraries: {there}.", markup=False)
-        else:
-            screen.stop_answer()
-            self._use((name,))
-            # Not waited for: the screen that goes may be the one that asked.
-            self.switch_screen(ChatScreen(self.core, Scope((name,), mode=screen.scope.mode), self._clock))
+    def _notify_error(self, error: LocalragError) -> None:
+        self.notify(error_line(error), severity="error", markup=False)
 
-    def action_resume(self, id: str) -> None:
-        """Go on with an earlier conversation."""
-        self.make_ready(lambda: ready(self.core, self.core.store.load(id)))
-
-    def make_ready(self, find: Callable[[], Resumed]) -> None:
-        """Go on with a conversation that is still to be looked up."""
-        self.lanes["pages"].submit(
-            lambda: deliver(self, self.Ready(find())), lambda error: deliver(self, self.Refused(error))
-        )
-
-    def on_localrag_app_ready(self, message: Ready) -> None:
-        self.go_on(message.resumed)
-
-    def go_on(self, resumed: Resumed) -> None:
-        """Go on with another conversation in place of the one on the screen."""
-        if isinstance(self.screen, ChatScreen):
-            self.screen.stop_answer()
-            self._use(resumed.scope.libraries)
-            # Not waited for: the screen that goes may be the one that asked.
-            self.switch_screen(ChatScreen(self.core, resumed.scope, self._clock, resumed))
-
-    # --- keys that hold everywhere --------------------------------------------------------------------------
+    # --- keys that work everywhere --------------------------------------------------------------------------
 
     def action_help(self) -> None:
+        from localrag.tui.screens.dialogs import HelpScreen
+
         if isinstance(self.screen, HelpScreen):
             self.screen.dismiss()
             return
         here = type(self.screen)
         groups = [("On this screen", here), *getattr(here, "HELP_GROUPS", []), ("Everywhere", type(self))]
-        said = commands.there(self.screen) if isinstance(self.screen, ChatScreen) else []
-        self.push_screen(HelpScreen(groups, said))
+        self.push_screen(HelpScreen(groups, with_commands=isinstance(self.screen, ChatScreen)))
 
     def action_settings(self) -> None:
+        from localrag.tui.screens.settings import SettingsScreen
+
         if isinstance(self.screen, SettingsScreen):
             self.screen.dismiss()
         elif not isinstance(self.screen, ModalScreen):
             self.push_screen(SettingsScreen())
 
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The command palette: keys of the screen and the app, and commands.
+
+        Textual's own commands are left out; one of them writes the words of documents into a screenshot.
+        """
+        from localrag.tui.screens.dialogs import own_bindings
+
+        actions = set()
+        for owner in (screen, self):
+            for binding in own_bindings(type(owner)):
+                if binding.action.split("(")[0] not in NOT_IN_PALETTE:
+                    actions.add(binding.action)
+                    keys = ", ".join(self.get_key_display(one) for one in Binding.make_bindings([binding]))
+                    yield SystemCommand(binding.description, keys, partial(owner.run_action, binding.action))
+        if isinstance(screen, ChatScreen):
+            for command in COMMANDS:
+                if command.action.removeprefix("app.") not in actions:
+                    half = f"/{command.name} "
+                    run = partial(screen.type_in, half) if command.takes else partial(screen.run_action, command.action)
+                    yield SystemCommand(command.does, half + command.takes.replace("[", "\\["), run)
+
     def get_key_display(self, binding: Binding) -> str:
-        """Keys in words, which every font has and a screen reader can say."""
+        """Name keys in words, which every font has and a screen reader can say."""
         key = f"shift+{binding.key}" if len(binding.key) == 1 and binding.key.isupper() else binding.key
         return "+".join(KEY_WORDS.get(part, part.title()) for part in key.split("+"))
 
     def action_interrupt(self) -> None:
-        """Ctrl-C: stop what runs, else copy what is selected, else quit at the second time."""
-        if any(self._stop(screen) for screen in self.screen_stack):
+        """Ctrl-C: stop what runs, else copy the selection, else quit at the second time."""
+        if any(_stop(screen) for screen in self.screen_stack):
             return
         if selected := self.screen.get_selected_text():
             self.copy_to_clipboard(selected)
@@ -350,20 +330,25 @@ class LocalragApp(App[None]):
 
     async def action_quit(self) -> None:
         for screen in self.screen_stack:
-            self._stop(screen)
+            _stop(screen)
         self.exit()
 
     def shut_down(self, seconds: float) -> bool:
-        """After the screen is gone: end the threads. False if one is still inside native code."""
+        """End the threads after the screen is gone; False if one is still inside native code."""
         self.works.stop()
-        self.lanes["model"].submit(self.core.engine.close, lambda error: None)
+        self.lanes["model"].submit(self.core.engine.close)
         closed = [lane.close(seconds) for lane in self.lanes.values()]
         return all(closed)
 
-    @staticmethod
-    def _stop(screen: object) -> bool:
-        if isinstance(screen, ChatScreen):
-            return screen.stop_answer()
-        if isinstance(screen, NoModelScreen):
-            return screen.stop_installing()
-        return screen.stop_reading() if isinstance(screen, IngestScreen) else False
+
+def _stop(screen: object) -> bool:
+    """Stop the work of a screen; False if there is none."""
+    stop = getattr(screen, "stop_work", None)
+    return stop is not None and bool(stop())
+
+
+def import_for_answers() -> None:
+    """Import what the first answer needs and the first frame does not."""
+    import localrag.answer.survey.measures
+    import localrag.tui.screens.results
+    import localrag.tui.widgets.turn  # noqa: F401

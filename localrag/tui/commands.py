@@ -1,24 +1,28 @@
-"""The commands that are typed behind a slash, in one table: the palette, the completion and the help are made from it.
+"""Slash commands and @mentions: their table, parsing, and completion while typing (pure).
 
-Pure: nothing here is carried out. A command is an action of the screen or the app, or a mode of looking up.
+The help screen, the command palette and docs/keys.md list the commands from this table.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from localrag.types import Mode
 
-if TYPE_CHECKING:
-    from textual.screen import Screen
-
-Choices = Literal["", "ways", "models", "libraries", "formats", "thinking"]
+Choices = Literal["", "models", "libraries", "formats", "thinking"]
 
 FORMATS = ("markdown", "html", "docx", "json")
 THINKING = ("off", "on", "auto")
+MAX_OFFERS = 8
 _COMMAND = re.compile(r"/([a-z]*)(?:\s+(.*))?\Z", re.DOTALL)
+_HALF_COMMAND = re.compile(r"/([a-z]*)\Z")
+_HALF_CHOICE = re.compile(r"/([a-z]+) +(\S*)\Z")
+_HALF_MENTION = re.compile(r'(?:(?<=\s)|\A)@(?:"([^"\n]*)|([^\s"@]*))\Z')
+_MENTION = re.compile(r'(?:(?<=\s)|\A)@(?:"([^"\n]+)"|([^\s"@]+))')
+_PUNCTUATION = ".,;:!?)"  # may follow a name without being part of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +30,10 @@ class Command:
     """`/name takes`: what it does.
 
     Args:
-        takes: what is typed behind it, "" for nothing; in brackets where it may be left out.
-        action: whose argument is what was typed; empty for a mode.
-        choices: of what there is to choose.
+        takes: its argument, "" for none; in brackets if optional.
+        action: the action of the screen or app that carries it out; empty for a mode.
+        mode: how a question is looked up from then on.
+        choices: what its argument is chosen from.
     """
 
     name: str
@@ -39,8 +44,8 @@ class Command:
     choices: Choices = ""
 
     @property
-    def bare(self) -> bool:
-        """Whether it means something by itself."""
+    def optional(self) -> bool:
+        """Whether it works without an argument."""
         return not self.takes or self.takes.startswith("[")
 
     def call(self, argument: str) -> str:
@@ -56,46 +61,114 @@ COMMANDS = (
     _mode("read", "Read whole documents"),
     _mode("retrieve", "Look up passages"),
     _mode("survey", "Ask each document by itself"),
-    _mode("exact", "Code counts, finds, calculates"),
-    _mode("auto", "localrag chooses how to look"),
-    Command("again", "[PLAN]", "Answer the last question again, by another plan", "again", choices="ways"),
+    _mode("exact", "Count, find and calculate with code"),
+    _mode("auto", "Let localrag choose"),
+    Command("again", "", "Answer the last question again, with another plan", "again"),
     Command("model", "ID", "Answer with another model", "app.use_model", choices="models"),
-    Command("think", "on|off|auto", "Whether the model thinks before it answers", "app.think", choices="thinking"),
+    Command("think", "on|off|auto", "Let the model reason before it answers", "app.think", choices="thinking"),
     Command("library", "NAME", "Ask another library", "app.use_library", choices="libraries"),
-    Command("instructions", "", "Show how answers are worded", "instructions"),
-    Command("export", "[FORMAT]", "Write this conversation to a file", "export", choices="formats"),
-    Command("branch", "", "Go on in a copy of this conversation", "branch"),
-    Command("new", "", "New conversation", "new_talk"),
+    Command("export", "[FORMAT]", "Export this conversation", "export", choices="formats"),
+    Command("new", "", "New conversation", "new_chat"),
     Command("sessions", "", "Earlier conversations", "sessions"),
     Command("settings", "", "Settings", "app.settings"),
-    Command("help", "", "The keys and commands", "app.help"),
+    Command("help", "", "Keys and commands", "app.help"),
     Command("quit", "", "Quit", "app.quit"),
 )
 BY_NAME = {command.name: command for command in COMMANDS}
 
 
-def there(screen: Screen[Any]) -> list[Command]:
-    """The commands that this screen can carry out."""
-    return [one for one in COMMANDS if one.mode is not None or _can(screen, one.action)]
+def parse(text: str) -> tuple[str, Command | None, str] | None:
+    """Split "/name argument" into the name, its command (None if there is none) and the argument.
 
-
-def _can(screen: Screen[Any], action: str) -> bool:
-    owner = screen.app if action.startswith("app.") else screen
-    return hasattr(owner, f"action_{action.removeprefix('app.')}")
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """What was typed: a command (None where there is none of that name) and what stands behind it."""
-
-    name: str
-    command: Command | None
-    argument: str
-
-
-def typed(text: str) -> Typed | None:
-    """The command that a text is, or None where it is a question; "/etc/hosts" and " /read" are questions."""
+    Returns None for a question; "/etc/hosts" and " /read" are questions.
+    """
     found = _COMMAND.match(text)
     if found is None:
         return None
-    return Typed(found[1], BY_NAME.get(found[1]), (found[2] or "").strip())
+    return found[1], BY_NAME.get(found[1]), (found[2] or "").strip()
+
+
+# --- completion ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What there is to choose from."""
+
+    documents: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+
+    def choices(self, command: Command) -> tuple[str, ...]:
+        known = {"models": self.models, "libraries": self.libraries, "formats": FORMATS, "thinking": THINKING}
+        return known.get(command.choices, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A completion: what is shown, and the text that replaces all from `start` to the cursor.
+
+    `complete` says that nothing is missing after it, so that Enter may submit.
+    """
+
+    shown: str
+    about: str
+    start: int
+    text: str
+    complete: bool = False
+
+
+def offers(before: str, known: Known) -> list[Offer]:
+    """Complete the text before the cursor, the best match first."""
+    if half := _HALF_COMMAND.match(before):
+        return [
+            Offer(f"/{one.name} {one.takes}".rstrip(), one.does, 0, f"/{one.name} " if one.takes else f"/{one.name}",
+                  not one.takes)
+            for one in COMMANDS if one.name.startswith(half[1])
+        ]  # fmt: skip
+    if half := _HALF_CHOICE.match(before):
+        command = BY_NAME.get(half[1])
+        names = nearest(half[2], known.choices(command)) if command else []
+        return [Offer(name, "", half.start(2), name, True) for name in names]
+    if half := _HALF_MENTION.search(before):
+        typed = half[1] or half[2] or ""
+        if half[2] and typed.rstrip(_PUNCTUATION) in known.documents:
+            return []  # nothing to complete, and Enter submits
+        return [Offer(name, "", half.start(), f"{mention(name)} ") for name in nearest(typed, known.documents)]
+    return []
+
+
+def nearest(typed: str, names: Sequence[str]) -> list[str]:
+    """Names that contain what was typed: file names that begin with it first, then paths, then the rest."""
+    low = typed.casefold()
+
+    def rank(name: str) -> int:
+        path = name.casefold()
+        return 0 if path.rsplit("/", 1)[-1].startswith(low) else 1 if path.startswith(low) else 2
+
+    found = (name for name in names if low in name.casefold())
+    return sorted(found, key=lambda name: (rank(name), name))[:MAX_OFFERS] if low else list(names[:MAX_OFFERS])
+
+
+def mention(name: str) -> str:
+    """A document's name as it is typed after an `@`."""
+    return f'@"{name}"' if re.search(r"[\s@]|[.,;:!?)]\Z", name) else f"@{name}"
+
+
+def mentioned(question: str, documents: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+    """Replace @mentions by the names of documents; return the question and the documents mentioned.
+
+    An `@` before anything but a document's exact name is left alone.
+    """
+    known, found = frozenset(documents), dict[str, None]()
+
+    def named(match: re.Match[str]) -> str:
+        name, rest = match[1] or match[2], ""
+        while match[2] and name not in known and name[-1:] in _PUNCTUATION and name:
+            name, rest = name[:-1], name[-1] + rest
+        if name not in known:
+            return match[0]
+        found[name] = None
+        return f"“{name}”{rest}" if match[1] else name + rest
+
+    return _MENTION.sub(named, question), tuple(found)

@@ -1,10 +1,8 @@
-"""Opening the file behind a citation in the viewer of the system, at its page where the viewer takes one.
+"""Open the file behind a citation in the system's viewer, at its page if the viewer can be told.
 
-The viewer is started with the file as one argument and never through a shell; on Linux by a process apart, for the
-screen's own is shut out from the network, and what it starts would be, too (`offline.viewer_process`).
-Files that a system would run instead of showing are not opened, nor is anything where there is no screen to show it:
-then the path is told. Limits: a viewer has the rights of its user, and what it does with the file (a browser may load
-what a page names) is its own affair.
+The viewer is started without a shell; on Linux by a process apart (`offline.viewer_process`), because the app's own is
+confined and so is all that it starts. Files that a system would run are not opened. Limit: a viewer has the rights of
+its user, and a browser may load what a page names.
 """
 
 from __future__ import annotations
@@ -20,8 +18,8 @@ from pathlib import Path, PurePath
 
 from localrag.errors import LocalragError, SettingsError
 
-_SECONDS = 1.5
-# Viewers of PDFs by the name of their program: how a page is asked for.
+START_SECONDS = 1.5  # a viewer that fails does so within this time
+# PDF viewers and how they are told the page.
 _AT_PAGE: Mapping[str, tuple[str, ...]] = {
     "evince": ("--page-index={page}", "{file}"),
     "papers": ("--page-index={page}", "{file}"),
@@ -30,29 +28,28 @@ _AT_PAGE: Mapping[str, tuple[str, ...]] = {
     "okular": ("--page", "{page}", "{file}"),
     "zathura": ("--page={page}", "{file}"),
     "qpdfview": ("--unique", "{file}#{page}"),
-    "mupdf": ("{file}", "{page}"),
-    "xpdf": ("{file}", ":{page}"),
-    "sioyek": ("--page", "{page}", "{file}"),
     "SumatraPDF": ("-page", "{page}", "{file}"),
 }
 _BROWSERS = ("firefox", "chromium", "google-chrome", "brave", "microsoft-edge", "librewolf")
-# A double click runs these on one system or another, and so may its opener.
-_RUN = frozenset(
+_EXECUTABLE = frozenset(
     ".app .bat .bash .cmd .com .command .cpl .csh .desktop .exe .fish .hta .jar .js .jse .lnk .msc .msi .pif .pl "
     ".ps1 .psm1 .py .pyw .rb .reg .scr .scpt .sh .tcl .url .vbe .vbs .workflow .ws .wsf .zsh".split()
 )
+_LOADS_REMOTE = frozenset(".htm .html .xhtml .mht .mhtml .eml .msg .svg .epub".split())
+_EXAMPLE = 'For example: viewer = "evince -i {page} {file}"'
+_OTHER = f"Name another viewer in localrag.toml. {_EXAMPLE}"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How a viewer is started (without a program: as Windows sees fit); `at_page`: whether it will show the page."""
+    """How a viewer is started (an empty program: by Windows itself), and whether it will show the page."""
 
     arguments: tuple[str, ...]
     at_page: bool
 
 
 class NoViewer(LocalragError):
-    """The file is not opened, and why; the hint says where it lies."""
+    """The file cannot be opened; the hint says where it is."""
 
 
 def command(
@@ -60,22 +57,22 @@ def command(
     environment: Mapping[str, str] = os.environ, platform: str = sys.platform,
     which: Callable[[str], str | None] = shutil.which, default: Callable[[], str] = lambda: "",
 ) -> Command:  # fmt: skip
-    """How to open a file, at a page of it (1-based) where that can be.
+    """Find out how to open a file, at a page (1-based) if possible.
 
     Args:
-        setting: the user's own viewer, with {file} and {page} for these two; it is taken as it is.
-        default: the program that shows PDFs on this system, by its name.
+        setting: the user's own viewer, with {file} and {page}.
+        default: the name of the system's PDF viewer.
 
     Raises:
-        NoViewer: there is no screen, or the file is one that would be run.
-        SettingsError: the setting makes no sense.
+        NoViewer: there is no screen or viewer, or the file would be run.
+        SettingsError: the setting is wrong.
     """
     if setting:
         return _own(setting, file, page)
-    if file.suffix.lower() in _RUN:
-        raise NoViewer(f"{file.name} is not opened: some systems would run it instead of showing it", f"It is {file}")
-    if elsewhere := _elsewhere(environment, platform):
-        raise NoViewer(elsewhere, f"The file is {file}" + (f", page {page}" if page else ""))
+    if file.suffix.lower() in _EXECUTABLE:
+        raise NoViewer(f"{file.name} is not opened, because some systems would run it", f"It is {file}")
+    if reason := _no_screen(environment, platform):
+        raise NoViewer(reason, f"The file is {file}" + (f", page {page}" if page else ""))
     if page is not None and file.suffix.lower() == ".pdf" and platform != "darwin":
         known = default() if platform != "win32" else ""
         for name in [known] if known else [*_AT_PAGE]:
@@ -85,10 +82,7 @@ def command(
         return Command(("", str(file)), False)
     opener = "open" if platform == "darwin" else "xdg-open"
     if (program := which(opener)) is None:
-        raise NoViewer(
-            f"there is no program here that opens files ({opener})",
-            f'The file is {file}. Name a viewer in localrag.toml: viewer = "evince -i {{page}} {{file}}"',
-        )
+        raise NoViewer(f"there is no program to open files ({opener})", f"The file is {file}. {_OTHER}")
     return Command((program, str(file)), False)
 
 
@@ -96,17 +90,13 @@ def _own(setting: str, file: Path, page: int | None) -> Command:
     try:
         words = shlex.split(setting, posix=os.name == "posix")
     except ValueError as error:
-        raise SettingsError(f"the setting viewer cannot be understood: {setting!r} ({error})", _EXAMPLE) from error
-    if not words or not any("{file}" in word for word in words[1:]):
-        raise SettingsError(f"the setting viewer does not say where the file goes: {setting!r}", _EXAMPLE)
-    filled = _filled(words[1:], file, page or 1)
-    return Command((words[0], *filled), any("{page}" in word for word in words))
+        raise SettingsError(f"the setting viewer = {setting!r} cannot be parsed: {error}", _EXAMPLE) from error
+    if not any("{file}" in word for word in words[1:]):
+        raise SettingsError(f"the setting viewer = {setting!r} has no {{file}}", _EXAMPLE)
+    return Command((words[0], *_fill(words[1:], file, page or 1)), any("{page}" in word for word in words))
 
 
-_EXAMPLE = 'For example: viewer = "evince -i {page} {file}"'
-
-
-def _filled(words: list[str] | tuple[str, ...], file: Path, page: int) -> tuple[str, ...]:
+def _fill(words: list[str] | tuple[str, ...], file: Path, page: int) -> tuple[str, ...]:
     # The page first, so that a file named "{page}.pdf" stays itself.
     return tuple(word.replace("{page}", str(page)).replace("{file}", str(file)) for word in words)
 
@@ -116,42 +106,36 @@ def _at_page(name: str, file: Path, page: int, which: Callable[[str], str | None
         return None
     if name.startswith(_BROWSERS):
         return Command((program, f"{file.as_uri()}#page={page}"), True)
-    return Command((program, *_filled(_AT_PAGE[name], file, page)), True) if name in _AT_PAGE else None
+    return Command((program, *_fill(_AT_PAGE[name], file, page)), True) if name in _AT_PAGE else None
 
 
-def _elsewhere(environment: Mapping[str, str], platform: str) -> str:
-    """Why nothing that is opened here could be seen; empty where it could."""
-    shown = environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")
-    remote = environment.get("SSH_CONNECTION") or environment.get("SSH_TTY")
-    if platform in ("darwin", "win32"):
-        return "you are connected from another machine, which cannot show this file" if remote else ""
-    if shown:
+def _no_screen(environment: Mapping[str, str], platform: str) -> str:
+    """Why a viewer could not be seen; empty if it could."""
+    if platform not in ("darwin", "win32") and (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")):
         return ""
-    if remote:
+    if environment.get("SSH_CONNECTION") or environment.get("SSH_TTY"):
         return "you are connected from another machine, which cannot show this file"
-    return "there is no graphical screen here to show the file on"
+    return "" if platform in ("darwin", "win32") else "there is no graphical screen to show the file on"
 
 
 def default_pdf_viewer() -> str:
-    """The name of the program that shows PDFs on this system; empty where that cannot be told."""
+    """The name of the system's PDF viewer; empty if unknown."""
     try:
-        asked = ["xdg-mime", "query", "default", "application/pdf"]
-        said = subprocess.run(asked, capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL)
+        query = ["xdg-mime", "query", "default", "application/pdf"]
+        done = subprocess.run(query, capture_output=True, text=True, timeout=START_SECONDS, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.SubprocessError):
         return ""
     # "org.gnome.Evince.desktop", "okularApplication_pdf.desktop", "firefox_firefox.desktop"
-    entry = PurePath(said.stdout.strip()).stem
-    for name in (*_AT_PAGE, *_BROWSERS):
-        if name.lower() in entry.lower():
-            return name
-    return entry.rpartition(".")[2]
+    entry = PurePath(done.stdout.strip()).stem
+    known = (name for name in (*_AT_PAGE, *_BROWSERS) if name.lower() in entry.lower())
+    return next(known, entry.rpartition(".")[2])
 
 
 def show(file: Path, page: int | None) -> bool:
-    """Open a file in the viewer of the settings or of the system; returns whether it will show the page.
+    """Open a file; return whether the viewer shows the page.
 
     Raises:
-        NoViewer, SettingsError: as `command` and `start`.
+        NoViewer, SettingsError: see `command` and `start`.
     """
     from localrag.settings import load_settings
 
@@ -161,7 +145,7 @@ def show(file: Path, page: int | None) -> bool:
 
 
 def start(opening: Command) -> None:
-    """Start a viewer, apart from this process.
+    """Start a viewer in a session of its own.
 
     Raises:
         NoViewer: it could not be started, or ended at once with an error.
@@ -172,7 +156,7 @@ def start(opening: Command) -> None:
         except OSError as error:
             raise NoViewer(f"Windows could not open the file: {error}", _OTHER) from error
         return
-    # What is named LOCALRAG_* may hold a passphrase, which is nobody else's business.
+    # LOCALRAG_* may hold a passphrase.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCALRAG_")}
     try:
         started = subprocess.Popen(
@@ -182,17 +166,13 @@ def start(opening: Command) -> None:
     except (OSError, ValueError) as error:
         raise NoViewer(f"{opening.arguments[0]} cannot be started: {error}", _OTHER) from error
     try:
-        code = started.wait(_SECONDS)
+        code = started.wait(START_SECONDS)
     except subprocess.TimeoutExpired:
         return
     if code:
         raise NoViewer(f"{PurePath(opening.arguments[0]).name} could not open the file (exit code {code})", _OTHER)
 
 
-def reaches_out(file: Path) -> bool:
-    """Whether what shows this file is likely to load what it names from the network."""
-    return file.suffix.lower() in _REACHING
-
-
-_REACHING = frozenset(".htm .html .xhtml .mht .mhtml .eml .msg .svg .epub".split())
-_OTHER = f"Name another viewer in localrag.toml. {_EXAMPLE}"
+def loads_remote_content(file: Path) -> bool:
+    """Whether the viewer of this file is likely to load what it names from the network."""
+    return file.suffix.lower() in _LOADS_REMOTE

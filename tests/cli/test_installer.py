@@ -1,15 +1,16 @@
-"""Models installed for a process that may reach no network: by one that was forked before it was shut off."""
+"""Models installed by a process that was forked before the app was confined."""
 
 from __future__ import annotations
 
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from localrag.cli import installer
-from localrag.errors import UsageError
-from localrag.tui.install import Ended, Fetched, Said
+from localrag.errors import Cancelled, LocalragError, UsageError
+from localrag.tui.lanes import InstallProgress
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked there")
 
@@ -29,75 +30,71 @@ sys.exit(4 if sys.argv[1] == "broken" else 0)
 
 
 @pytest.fixture
-def broker(monkeypatch):
-    """A broker that runs a script in place of the command."""
-    monkeypatch.setattr(installer, "_command", lambda words: [sys.executable, "-c", SCRIPT, words[2]])
-    monkeypatch.setattr(installer, "wanted", lambda: True)
-    found = installer.prepare()
-    assert found is not None
-    return found
+def forked(monkeypatch):
+    """An installer that runs a script in place of the command."""
+    monkeypatch.setattr(installer, "_command", lambda id: [sys.executable, "-c", SCRIPT, id])
+    return installer.fork()
 
 
 def never() -> bool:
     return False
 
 
-def test_models_are_installed_in_order_and_told_of(broker):
-    told = list(broker.install(["one", "two"], never))
-    assert told[:2] == [Said("trying one"), Fetched("one", 5, 10)]
-    assert Said("not JSON") in told and told[-1] == Ended(0)
-    assert Said("trying two") in told
+def test_models_are_installed_in_order_and_progress_is_reported(forked):
+    progress = list(forked.install(["one", "two"], never))
+    assert progress[:2] == [InstallProgress("trying one"), InstallProgress("one", 5, 10)]
+    assert InstallProgress("not JSON") in progress and InstallProgress("trying two") in progress
 
 
-def test_failure_of_one_ends_it_and_the_next_order_is_taken(broker):
-    told = list(broker.install(["broken", "two"], never))
-    assert told[-1] == Ended(4) and Said("trying two") not in told
-    assert list(broker.install(["two"], never))[-1] == Ended(0)
+def test_a_failure_ends_the_order_and_the_next_one_is_taken(forked):
+    seen = []
+    with pytest.raises(LocalragError, match="exit code 4"):
+        seen.extend(forked.install(["broken", "two"], never))
+    assert InstallProgress("trying two") not in seen
+    assert list(forked.install(["two"], never))
 
 
-def test_stop_lets_the_installation_take_away_what_it_had(broker):
-    told = []
-    for one in broker.install(["slow"], lambda: Fetched("slow", 5, 10) in told):
-        told.append(one)
-    assert Said("taken away again") in told and told[-1] == Ended(130)
-    assert list(broker.install(["two"], never))[-1] == Ended(0)
+def test_a_stop_lets_the_installation_clean_up(forked):
+    seen = []
+    with pytest.raises(Cancelled):
+        for one in forked.install(["slow"], lambda: InstallProgress("slow", 5, 10) in seen):
+            seen.append(one)
+    assert list(forked.install(["two"], never))
 
 
-@pytest.mark.parametrize("id", ["", "--yes", "one two", "one;rm", "../x", "One\n"])
-def test_nothing_but_ids_is_ordered(broker, id):
+@pytest.mark.parametrize("id", ["", "--yes", "one two", "one;rm", "../x", "One\n", "stop"])
+def test_nothing_but_ids_is_ordered(forked, id):
     with pytest.raises(UsageError):
-        broker.install([id], never)
+        list(forked.install([id], never))
 
 
-def test_process_ends_with_the_app(broker, monkeypatch):
-    before = broker._answers
-    os.close(broker._orders)
-    assert os.read(before.fileno(), 10) == b""  # its end of the pipe is closed, so it is gone
+def test_the_process_ends_with_the_app(forked):
+    forked._orders.close()
+    with pytest.raises(EOFError):
+        forked._replies.recv_bytes()
 
 
-def test_none_is_forked_where_a_model_is_installed_or_the_app_is_not_opened(monkeypatch):
-    monkeypatch.setattr(installer, "wanted", lambda: False)
-    assert installer.prepare() is None
-    monkeypatch.setattr(installer, "prepare", lambda: pytest.fail("forked"))
-    installer.prepare_once(["chat", "--plain"])
+@pytest.mark.parametrize(
+    ("arguments", "terminal", "wanted", "forks"),
+    [(["chat"], True, True, 1), (["chat", "--plain"], True, True, 0), ([], False, True, 0), ([], True, False, 0)],
+)
+def test_a_process_is_forked_only_for_the_app_without_a_model(monkeypatch, arguments, terminal, wanted, forks):
+    asked = []
+    monkeypatch.setattr(
+        installer,
+        "sys",
+        SimpleNamespace(**dict.fromkeys(("stdin", "stdout"), SimpleNamespace(isatty=lambda: terminal))),
+    )
+    monkeypatch.setattr(installer, "is_wanted", lambda: wanted)
+    monkeypatch.setattr(installer, "fork", lambda: asked.append(1))
+    installer.prepare(arguments)
+    assert len(asked) == forks
 
 
-def test_one_is_wanted_until_a_model_that_answers_is_there(monkeypatch, tmp_path):
+def test_a_model_is_wanted_until_one_that_answers_is_installed(monkeypatch, tmp_path):
     monkeypatch.setenv("LOCALRAG_HOME", str(tmp_path))
     for kind, wanted in (("embedder", True), ("generator", False)):
-        assert installer.wanted()
+        assert installer.is_wanted()
         (tmp_path / "models" / kind).mkdir(parents=True)
         (tmp_path / "models" / kind / "model.json").write_text(f'{{"kind": "{kind}"}}')
-        assert installer.wanted() is wanted
-
-
-def test_import_runs_without_a_broker(monkeypatch, tmp_path):
-    monkeypatch.setattr(installer, "_command", lambda words: [sys.executable, "-c", SCRIPT, words[1]])
-    told = list(installer.Starter().take_in(tmp_path / "m.gguf", never))
-    assert told[0] == Said("trying import") and told[-1] == Ended(0)
-
-
-def test_whatever_is_told_is_understood_or_shown():
-    assert installer._parsed('{"ended": 3}') == Ended(3)
-    assert installer._parsed('{"installed": "x"}') == Said("")
-    assert installer._parsed("[1]") == Said("[1]")
+        assert installer.is_wanted() is wanted

@@ -28,7 +28,7 @@ from localrag.events import (
 from localrag.ingest.source_files import FileState, PageImage
 from localrag.sessions import Listed, SavedTurn, Session, SessionStore
 from localrag.tui.app import LocalragApp
-from localrag.tui.core import Core
+from localrag.tui.lanes import Core
 from localrag.types import (
     EVERYTHING,
     Answer,

@@ -1,4 +1,4 @@
-"""What stands on the screen, as a person sees it; and waiting for it without a clock."""
+"""What a person sees on the screen, and waiting for it without a clock."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def marked(app: App) -> str:
     return " ".join(" ".join(texts).split())
 
 
-async def until(pilot: Pilot, condition: Callable[[], bool], seconds: float = 8.0) -> None:
+async def until(pilot: Pilot, condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """Let the app run until something holds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -54,8 +54,19 @@ async def see(pilot: Pilot, words: str) -> None:
 
 async def ask(pilot: Pilot, question: str = "How long?") -> None:
     """Wait for the conversation, type a question and press Enter."""
-    from localrag.tui.widgets.question import QuestionInput
+    from localrag.tui.widgets.asking import QuestionInput
 
     await until(pilot, lambda: bool(pilot.app.screen.query(QuestionInput)))
     pilot.app.screen.query_one(QuestionInput).value = question
     await pilot.press("enter")
+
+
+async def idle(pilot: Pilot) -> None:
+    """Wait until every question is answered or stopped."""
+    await pilot.app.lanes["model"].result(lambda: None)
+    await pilot.pause()
+
+
+async def open_chat(pilot: Pilot) -> None:
+    """Wait until the model is loaded and the libraries are looked up."""
+    await until(pilot, lambda: pilot.app.model.state == "ready" and bool(getattr(pilot.app.screen, "libraries", ())))

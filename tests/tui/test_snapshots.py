@@ -1,22 +1,20 @@
-"""Every screen in every state as a picture. After a wanted change: `pytest tests/tui/test_snapshots.py
---snapshot-update`, and look."""
+"""The main screens as pictures. After a wanted change: `pytest tests/tui/test_snapshots.py --snapshot-update`."""
 
 from __future__ import annotations
 
 import pytest
 
-from tui.scenes import SCENES
-from tui.screen_text import SIZES
+from tui.scenes import SNAPSHOTS, FixedPreferences
 
 
-@pytest.mark.parametrize("size", SIZES, ids=["80x24", "160x48"])
-@pytest.mark.parametrize("name", SCENES)
-def test_screen(snap_compare, monkeypatch, name, size):
+@pytest.mark.parametrize("name", SNAPSHOTS)
+def test_screen(snap_compare, monkeypatch, name):
     monkeypatch.setattr("localrag.security.offline.hook_installed", lambda: True)
-    world = SCENES[name].world()
+    make, drive, size = SNAPSHOTS[name]
+    world = make()
 
     async def before(pilot):
-        await SCENES[name].before(pilot, world)
+        await drive(pilot, world)
         await pilot.pause()
 
-    assert snap_compare(world.app(**SCENES[name].options), terminal_size=size, run_before=before)
+    assert snap_compare(world.app(preferences=FixedPreferences()), terminal_size=size, run_before=before)

@@ -1,34 +1,111 @@
-"""Sources: moving onto a citation shows its page with the quoted words marked and in view."""
+"""The source of a citation: its page with the quote marked, the pages around it, copying, opening, pictures."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sys
+from itertools import pairwise
 
 import pytest
+from textual.content import Content
+from textual.widgets import Static
 
-from localrag.tui.widgets.citation import CitationLine
-from localrag.tui.widgets.page_text import WINDOW
-from localrag.tui.widgets.question import QuestionInput
-from localrag.tui.widgets.source import SourcePane, SourceText
+from localrag.errors import ReadError, StorageError
+from localrag.settings import Settings, load_settings
+from localrag.tui import viewing
+from localrag.tui.preferences import Preferences
+from localrag.tui.viewing import Command, NoViewer
+from localrag.tui.widgets import source
+from localrag.tui.widgets.asking import QuestionInput
+from localrag.tui.widgets.source import (
+    NO_EXTRA,
+    NO_PIXELS,
+    OTHER,
+    QUOTE,
+    WINDOW,
+    Found,
+    Pictures,
+    SourcePane,
+    SourceText,
+)
+from localrag.tui.widgets.turn import CitationLine
+from localrag.types import Page
 from tui import fakes
-from tui.fakes import NOTICE, PLAN, SCRIPT, TERM, FakeAssistant, FakeWorld, answered, citation
+from tui.fakes import NOTICE, PAGE_12, TERM, WHITE, FakeAssistant, FakeWorld, answered, citation
 from tui.screen_text import SIZES, ask, marked, see, shown, until
 
 NARROW, WIDE = SIZES
 
 
+def one(cited, **world) -> FakeWorld:
+    """A world whose answer has this one citation."""
+    return FakeWorld(FakeAssistant([answered("A.", citations=(cited,))]), **world)
+
+
 async def answer(pilot):
     await ask(pilot)
-    await until(pilot, lambda: len(pilot.app.screen.query(CitationLine)) == 2)
+    await until(pilot, lambda: bool(pilot.app.screen.query(CitationLine)))
     await pilot.pause()
 
 
+async def read(pilot):
+    """Ask, and go into the source of the first citation."""
+    await answer(pilot)
+    pane = pilot.app.screen.query_one(SourcePane)
+    if not pane.display:
+        await pilot.press("f4")
+    await until(pilot, lambda: pane.opened is not None)
+    pane.focus_text()
+    await until(pilot, lambda: isinstance(pilot.app.focused, SourceText))
+
+
+# --- the text of a page -------------------------------------------------------------------------------------
+
+
+def styled(content: Content, style: str = QUOTE) -> list[str]:
+    return [content.plain[span.start : span.end] for span in content.spans if span.style == style]
+
+
+def test_the_quoted_words_are_marked_and_found_again_where_they_moved():
+    text = "one THE QUOTE \u202eend\x1b"
+    cited = dataclasses.replace(citation(), page=1, quote="THE QUOTE", start=4, end=13)
+    found = source.locate(cited, Page(text, 1))
+    drawn = source.draw(text, *source.window(text, found), found, [Found(0, 13), Found(15, 18)])
+    assert styled(drawn.content) == ["THE QUOTE"] and len(drawn.content.plain) == len(text) and drawn.at == 4
+    assert styled(drawn.content, OTHER) == ["one THE QUOTE", "end"]
+    assert source.locate(cited, Page("now the\nTHE QUOTE", 1)) == Found(8, 17, moved=True)
+    assert source.locate(cited, Page(text, 2)) is None and source.locate(cited, Page("nothing", 1)) is None
+
+
+def test_a_very_long_page_is_drawn_in_parts_that_cover_it():
+    text = "a" * 50_000 + "\nTHE QUOTE\n" + "b" * 50_000
+    found = Found(50_001, 50_010)
+    drawn = source.draw(text, *source.window(text, found), found)
+    assert styled(drawn.content) == ["THE QUOTE"] and len(drawn.content) < 3 * WINDOW
+    assert drawn.content.plain[drawn.at :].startswith("THE QUOTE")
+    seen = [(drawn.start, drawn.end)]
+    for step in (1, -1):
+        here = drawn
+        while (part := source.neighbour(text, here, step)) is not None:
+            here = source.draw(text, *part, found)
+            seen.append((here.start, here.end))
+    seen.sort()
+    assert seen[0][0] == 0 and seen[-1][1] == len(text)
+    assert all(before[1] == after[0] for before, after in pairwise(seen))
+
+
+# --- the pane -----------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("size", SIZES)
-async def test_next_citation_shows_the_page_with_the_quote_marked_and_in_view(size):
+async def test_citations_are_walked_and_each_shows_its_page_with_the_quote_in_view(size):
     app = FakeWorld().app()
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await answer(pilot)
-        await pilot.press("f4") if size == NARROW else None
+        pane = app.screen.query_one(SourcePane)
+        await until(pilot, lambda: pane.display == (size == WIDE))  # beside the answer if there is room
+        await pilot.press("f2") if size == NARROW else None
         await until(pilot, lambda: marked(app) == NOTICE)
         assert "contracts/msa.pdf, p. 12 library contracts · citation 1 of 2" in shown(app)
         assert "41. Termination." in shown(app)
@@ -36,161 +113,210 @@ async def test_next_citation_shows_the_page_with_the_quote_marked_and_in_view(si
         await until(pilot, lambda: marked(app) == TERM)
         await pilot.press("f3")
         await until(pilot, lambda: marked(app) == NOTICE)
-        assert isinstance(app.focused, QuestionInput)
-
-
-async def test_arrows_move_over_the_citations_and_back_to_the_question():
-    app = FakeWorld().app()
-    async with app.run_test(size=NARROW) as pilot:
-        await answer(pilot)
-        await pilot.press("tab")
-        await until(pilot, lambda: marked(app) == NOTICE)
-        await see(pilot, "▸ [1]")
-        await pilot.press("down")
-        await until(pilot, lambda: marked(app) == TERM)
-        await see(pilot, "▸ [2]")
-        assert "▸ [1]" not in shown(app)
-        await pilot.press("up")
-        await until(pilot, lambda: marked(app) == NOTICE)
-        await pilot.press("down", "down")
-        await until(pilot, lambda: isinstance(app.focused, QuestionInput))
-
-
-async def test_enter_on_a_citation_goes_to_the_text_and_tab_back_to_the_question():
-    app = FakeWorld().app()
-    async with app.run_test(size=NARROW) as pilot:
-        await answer(pilot)
-        await pilot.press("tab")
-        await until(pilot, lambda: marked(app) == NOTICE)
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.focused, SourceText))
-        await pilot.press("n")
-        await until(pilot, lambda: marked(app) == TERM)
-        assert isinstance(app.focused, SourceText)
-        await pilot.press("tab")
-        await until(pilot, lambda: isinstance(app.focused, QuestionInput))
-
-
-async def test_click_on_a_citation_shows_its_source():
-    app = FakeWorld().app()
-    async with app.run_test(size=NARROW) as pilot:
-        await answer(pilot)
+        await pilot.resize_terminal(*(WIDE if size == NARROW else NARROW))
+        await until(pilot, lambda: marked(app) == NOTICE and "▸ [1]" in shown(app))
+        await pilot.press("f2")
+        await until(pilot, lambda: not pane.display)
         await pilot.click(list(app.screen.query(CitationLine))[1])
         await until(pilot, lambda: marked(app) == TERM)
 
 
-async def test_narrow_source_is_hidden_until_wanted_and_escape_closes_it():
+async def test_keys_move_between_question_citations_and_source():
     app = FakeWorld().app()
-    async with app.run_test(size=NARROW) as pilot:
-        await answer(pilot)
-        pane = app.screen.query_one(SourcePane)
-        assert not pane.display
-        await pilot.press("f2")
-        await until(pilot, lambda: marked(app) == NOTICE)
-        await pilot.press("escape")
-        await until(pilot, lambda: not pane.display)
-        await pilot.press("f2")
-        await until(pilot, lambda: marked(app) == NOTICE)
-        await pilot.press("f2")
-        await until(pilot, lambda: not pane.display)
-
-
-async def test_wide_source_opens_beside_the_answer_by_itself():
-    app = FakeWorld().app()
-    async with app.run_test(size=WIDE) as pilot:
-        await answer(pilot)
-        await until(pilot, lambda: marked(app) == NOTICE)
-        conversation, pane = app.screen.query_one("#conversation"), app.screen.query_one(SourcePane)
-        assert pane.region.x >= conversation.region.right
-
-
-async def test_resizing_keeps_the_chosen_citation_and_the_quote_in_view():
-    app = FakeWorld(FakeAssistant([answered("Line.\n\n" * 30)])).app()
-    async with app.run_test(size=WIDE) as pilot:
-        await answer(pilot)
-        await pilot.press("f4")
-        await until(pilot, lambda: marked(app) == TERM)
-        await pilot.press("f3")
-        await until(pilot, lambda: marked(app) == NOTICE)
-        await pilot.resize_terminal(*NARROW)
-        await until(pilot, lambda: marked(app) == NOTICE and "▸ [1]" in shown(app))
-
-
-async def test_newest_answers_first_citation_is_the_first_to_be_shown():
-    app = FakeWorld(FakeAssistant(SCRIPT, [answered("New.", citations=(citation(TERM, 2, 1),))])).app()
-    async with app.run_test(size=NARROW) as pilot:
-        await answer(pilot)
-        await ask(pilot, "second")
-        await until(pilot, lambda: len(app.screen.query(CitationLine)) == 3)
-        await pilot.press("f4")
-        await until(pilot, lambda: marked(app) == TERM)
-        await see(pilot, "citation 3 of 3")
-
-
-async def test_without_a_citation_the_keys_say_so():
-    app = FakeWorld().app()
-    async with app.run_test(notifications=True) as pilot:
-        await see(pilot, "Ask about contracts")
+    async with app.run_test(size=NARROW, notifications=True) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(QuestionInput)))
         await pilot.press("f4")
         await see(pilot, "There is no citation yet.")
-
-
-async def show_one(pilot, cited):
-    await ask(pilot)
-    await until(pilot, lambda: len(pilot.app.screen.query(CitationLine)) == 1)
-    await pilot.press("f4")
-
-
-def world_of(cited) -> FakeWorld:
-    return FakeWorld(FakeAssistant([answered("A.", citations=(cited,), plan=PLAN)]))
-
-
-async def test_page_that_is_gone_is_told_with_its_hint():
-    app = world_of(dataclasses.replace(citation(), page=99)).app()
-    async with app.run_test() as pilot:
-        await show_one(pilot, None)
-        await see(pilot, "Error: there is no page 99")
-        await see(pilot, "What to do: Read it again.")
-
-
-async def test_quote_that_no_longer_stands_there_is_not_marked_and_said():
-    app = world_of(dataclasses.replace(citation(), quote="Sixty days' notice.")).app()
-    async with app.run_test() as pilot:
-        await show_one(pilot, None)
-        await see(pilot, "The document has changed since: the quoted words are no longer on this page.")
-        assert marked(app) == ""
-
-
-async def test_quote_that_has_moved_is_marked_where_it_stands_and_said():
-    app = world_of(dataclasses.replace(citation(), start=3, end=9)).app()
-    async with app.run_test() as pilot:
-        await show_one(pilot, None)
+        await answer(pilot)
+        await pilot.press("tab")
         await until(pilot, lambda: marked(app) == NOTICE)
-        await see(pilot, "the quoted words have moved on this page")
+        await pilot.press("down")
+        await see(pilot, "▸ [2]")
+        await pilot.press("w")
+        await until(pilot, lambda: app.clipboard == TERM)
+        await pilot.press("down")
+        await until(pilot, lambda: isinstance(app.focused, QuestionInput))
+        await pilot.press("tab", "up", "enter")
+        await until(pilot, lambda: isinstance(app.focused, SourceText))
+        await pilot.press("n")
+        await until(pilot, lambda: marked(app) == TERM)
+        assert isinstance(app.focused, SourceText)
+        await pilot.press("escape")
+        await until(pilot, lambda: not app.screen.query_one(SourcePane).display)
+        assert isinstance(app.focused, QuestionInput)
 
 
-async def test_long_text_without_pages_is_cut_around_the_quote(monkeypatch):
-    text = "x" * (WINDOW + 500) + "\n" + "THE QUOTE" + "\n" + "y" * (WINDOW + 700)
-    monkeypatch.setitem(fakes.PAGES, ("contracts/msa.pdf", 0), text)
-    start = text.index("THE QUOTE")
-    cited = dataclasses.replace(citation(), page=None, place="", quote="THE QUOTE", start=start, end=start + 9)
-    app = world_of(cited).app()
-    async with app.run_test() as pilot:
-        await show_one(pilot, None)
-        await until(pilot, lambda: marked(app) == "THE QUOTE")
-        whole = app.screen.query_one(SourcePane)._part.content.plain
-        assert "… 501 characters before this are not shown;" in whole
-        assert "… 701 more characters are not shown;" in whole
+async def test_pages_are_turned_and_the_quote_copied():
+    world = FakeWorld()
+    app = world.app()
+    async with app.run_test(notifications=True) as pilot:
+        await read(pilot)
+        await pilot.press("right_square_bracket")
+        await see(pilot, "The page after.")
+        await see(pilot, "13 of 60 · Enter returns to the quote")
+        await pilot.press("left_square_bracket", "left_square_bracket")
+        await see(pilot, "The page before.")
+        await pilot.press("enter")
+        await until(pilot, lambda: marked(app) == NOTICE)
+        for _ in range(12):
+            if "The page after." in shown(app):
+                break
+            await pilot.press("pagedown")
+            await pilot.pause(0.05)
+        await see(pilot, "The page after.")
+        await pilot.press("pageup")
+        await see(pilot, "59. Later clause.")
+        reference = "— contracts/msa.pdf, p. 12, library contracts"
+        for key, copied in (("y", f"“{NOTICE}” {reference}"), ("Y", f"> {NOTICE}\n>\n> {reference}\n"), ("w", NOTICE)):
+            await pilot.press(key)
+            await until(pilot, lambda words=copied: app.clipboard == words)
 
 
-async def test_control_characters_and_markup_before_the_quote_do_not_move_the_mark(monkeypatch):
-    text = "[red]one\x1b[31m\r\n\x07\x0b two\t[/] \u202e THE QUOTE after"
-    monkeypatch.setitem(fakes.PAGES, ("contracts/msa.pdf", 3), text)
-    start = text.index("THE QUOTE")
-    cited = dataclasses.replace(citation(), page=3, quote="THE QUOTE", start=start, end=start + 9)
-    app = world_of(cited).app()
-    async with app.run_test() as pilot:
-        await show_one(pilot, None)
-        await until(pilot, lambda: marked(app) == "THE QUOTE")
-        assert "[red]one" in shown(app)
-        assert not set("\x1b\x07\u202e") & set(shown(app))
+async def test_a_changed_document_and_a_missing_quote_are_reported(monkeypatch):
+    monkeypatch.setitem(fakes.PAGES, ("contracts/msa.pdf", 1), "Something else.")
+    for cited, state, words in (
+        (dataclasses.replace(citation(), page=1), "changed", "the quote is no longer on this page"),
+        (dataclasses.replace(citation(), start=3, end=9), "missing", "the quote has moved on this page"),
+    ):
+        app = one(cited, file_state=state).app()
+        async with app.run_test(size=WIDE, notifications=True) as pilot:
+            await read(pilot)
+            await see(pilot, words)
+            assert "! The file has changed" in shown(app) or "! The file is no longer there" in shown(app)
+            await pilot.press("left_square_bracket")
+            await see(pilot, "The page before." if state == "missing" else "This is the first page.")
+
+
+# --- opening the file ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def viewer(monkeypatch):
+    """Stands for the viewer: what was to be opened, and at which page."""
+    asked = []
+
+    def command(file, page, **how):
+        asked.append((str(file), page))
+        return Command(("viewer", str(file)), page != 12)
+
+    monkeypatch.setattr(viewing, "command", command)
+    monkeypatch.setattr(viewing, "start", lambda command: None)
+    return asked
+
+
+async def test_the_file_is_opened_at_its_page_once_that_is_recorded(viewer):
+    world = FakeWorld()
+    app = world.app()
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await answer(pilot)
+        await pilot.press("ctrl+o")
+        await see(pilot, "Opened msa.pdf. Go to page 12: this viewer cannot be sent there.")
+        assert world.noted == [("contracts", "contracts/msa.pdf", 12)]
+        world.noted = [StorageError("the disk is full", "Make room.")]
+        await pilot.press("ctrl+o")
+        await see(pilot, "the disk is full")
+    assert viewer == [("/docs/contracts/msa.pdf", 12)]
+
+
+async def test_a_missing_file_and_one_that_loads_more_are_not_opened_at_once(viewer, monkeypatch):
+    monkeypatch.setitem(fakes.PAGES, ("a.html", 0), NOTICE)
+    cited = dataclasses.replace(citation(), document="a.html", page=None, place="", start=0, end=len(NOTICE))
+    app = one(cited).app()
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await answer(pilot)
+        await pilot.press("ctrl+o")
+        await see(pilot, "may load pictures from the network")
+        assert viewer == []
+        await pilot.press("ctrl+o")
+        await see(pilot, "Opened a.html.")
+        app.core.engine.world.file_state = "missing"
+        await pilot.press("f4", "ctrl+o")
+        await see(pilot, "The file is no longer there: /docs/a.html")
+    assert viewer == [("/docs/a.html", None)]
+
+
+async def test_a_viewer_that_cannot_be_started_is_reported(monkeypatch):
+    def command(file, page, **how):
+        raise NoViewer("there is no screen", "The file is /docs/x")
+
+    monkeypatch.setattr(viewing, "command", command)
+    app = FakeWorld().app()
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await answer(pilot)
+        await pilot.press("ctrl+o")
+        await see(pilot, "there is no screen. The file is /docs/x")
+
+
+# --- pictures -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pictures(monkeypatch):
+    """A terminal that shows pictures: a line of text stands for each."""
+    monkeypatch.setattr(Pictures, "why_not", lambda self, app: "")
+    monkeypatch.setattr(Pictures, "cell_width", lambda self: 10)
+    monkeypatch.setattr(Pictures, "widget", lambda self, image: Static(f"PICTURE {image.width}x{image.height}"))
+
+
+async def test_a_page_is_shown_as_a_picture_and_the_choice_is_saved(pictures):
+    world = FakeWorld()
+    app = world.app()
+    async with app.run_test(size=WIDE) as pilot:
+        await read(pilot)
+        await pilot.press("i")
+        await see(pilot, "PICTURE 1x2")
+        start = PAGE_12.index(NOTICE)
+        second = PAGE_12.find(TERM)
+        assert world.pictured == [("contracts/msa.pdf", 12, ((start, start + len(NOTICE)),))] and second == -1
+        assert load_settings().source_view == "picture" and marked(app) == ""
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: len(world.pictured) == 2)
+        assert world.pictured[1] == ("contracts/msa.pdf", 13, ((0, 0),))  # no quote to box
+        await pilot.press("enter")
+        await until(pilot, lambda: len(world.pictured) == 3)
+        await pilot.press("i", "i", "i")
+        await until(pilot, lambda: marked(app) == NOTICE)
+        assert "PICTURE" not in shown(app)
+
+
+async def test_what_cannot_be_drawn_stays_text_and_says_why(pictures):
+    refused = FakeWorld(picture=ReadError("msa.pdf has changed", "Ingest again."))
+    unboxed = FakeWorld(picture=dataclasses.replace(WHITE, boxes=()))
+    for world, words in (
+        (refused, "! No picture of this page: msa.pdf has changed."),
+        (unboxed, "! The quote was not found"),
+    ):
+        app = world.app(preferences=Preferences(Settings(source_view="picture")))
+        async with app.run_test(size=WIDE) as pilot:
+            await answer(pilot)
+            await see(pilot, words)
+            assert ("PICTURE" in shown(app)) == (world is unboxed)
+
+
+async def test_documents_and_terminals_without_pictures_say_so(monkeypatch):
+    monkeypatch.setattr(source, "find_spec", lambda name: None)
+    monkeypatch.setitem(fakes.PAGES, ("a.md", 0), NOTICE)
+    cited = dataclasses.replace(citation(), document="a.md", page=None, place="", start=0, end=len(NOTICE))
+    for world, words in ((one(cited), "Only PDFs and pictures"), (FakeWorld(), NO_EXTRA)):
+        app = world.app()
+        async with app.run_test(size=WIDE, notifications=True) as pilot:
+            await read(pilot)
+            await pilot.press("i")
+            await see(pilot, words)
+            assert world.pictured == [] and load_settings().source_view == "text"
+
+
+class Stepped:
+    """An app that can step aside."""
+
+    def suspend(self):
+        return contextlib.nullcontext()
+
+
+def test_the_widget_holds_the_pixels_and_there_is_none_without_a_terminal():
+    pytest.importorskip("textual_image")
+    assert not sys.__stdout__.isatty() and Pictures().why_not(Stepped()) == NO_PIXELS
+    widget = Pictures().widget(WHITE)
+    assert widget.image.size == (1, 2) and widget.image.getpixel((0, 1)) == (255, 255, 255)
+    with pytest.raises(ValueError, match="a picture of"):
+        Pictures().widget(dataclasses.replace(WHITE, width=100_000_000))

@@ -1,4 +1,4 @@
-"""The themes: enough contrast everywhere, no colour where none is wanted, nothing that moves over SSH."""
+"""Themes with enough contrast and without colour, and a status line that fits."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import pytest
 from textual.color import Color
 from textual.screen import ModalScreen
 
-from localrag.errors import ModelMissing
-from localrag.tui.preferences import Preferences
-from localrag.tui.themes import CONTRAST, DARK, LIGHT, Look, look_of
+from localrag.tui.preferences import CONTRAST, DARK, LIGHT, Look, Preferences, look_of
+from localrag.tui.widgets.status import Status, fit, parts_of
 from tui.fakes import SCRIPT, FakeAssistant, FakeLibrary, FakeWorld
-from tui.screen_text import ask, see, segments
+from tui.screen_text import ask, open_chat, see, segments
 
 LEAST = {"dark": 4.5, "light": 4.5, "contrast": 7.0}
 TRUE = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
@@ -54,50 +53,26 @@ def faint(app, least: float) -> set[tuple[float, str]]:
 
 
 @pytest.mark.parametrize("theme", LEAST)
-async def test_every_word_of_a_conversation_and_its_screens_stands_out(theme):
+async def test_every_word_has_enough_contrast(theme):
     world = FakeWorld(FakeAssistant(SCRIPT))
     app = world.app(preferences=Preferences(Preferences().settings.with_options(theme=theme)))
     least = LEAST[theme]
     async with app.run_test(size=(160, 48)) as pilot:
-        await see(pilot, "Ask about")
-        assert not faint(app, least)
+        await open_chat(pilot)
         await ask(pilot)
         await see(pilot, "1,204 tokens read")
-        await pilot.pause()
-        assert not faint(app, least)
         await pilot.press("tab")
-        await pilot.pause()
-        assert not faint(app, least)
         app.notify("A notice.", severity="error")
         await pilot.pause()
         assert not faint(app, least)
-        for key in ("f1", "f8", "f6", "f7", "ctrl+p", "f9", "slash"):
+        for key in ("f1", "f6", "f7", "ctrl+p", "slash", "f8"):
             await pilot.press(key)
-            await pilot.pause(0.3)
+            await pilot.pause(0.2)
             assert not faint(app, least), key
-            await pilot.press("escape")
-            await pilot.pause()
-        await pilot.press("f8", *"theme", "enter")
+            await pilot.press("escape") if key != "f8" else None
+        await pilot.press(*"theme", "enter")
         await pilot.pause()
         assert not faint(app, least)
-
-
-@pytest.mark.parametrize("theme", LEAST)
-async def test_every_word_of_the_first_screens_stands_out(theme):
-    least = LEAST[theme]
-    preferences = Preferences(Preferences().settings.with_options(theme=theme))
-    missing = FakeAssistant(missing=ModelMissing("no generator is installed", "Type: localrag models install"))
-    worlds = [
-        (FakeWorld(missing), "A model is needed"),
-        (FakeWorld(libraries={}), "There is no library yet"),
-        (FakeWorld(libraries={"a": FakeLibrary("a"), "b": FakeLibrary("b")}), "b (2 documents)"),
-    ]
-    for world, words in worlds:
-        app = world.app(preferences=preferences)
-        async with app.run_test(size=(80, 24)) as pilot:
-            await see(pilot, words)
-            await pilot.pause()
-            assert not faint(app, least)
 
 
 @pytest.mark.parametrize(("theme", "name"), [(DARK, "dark"), (LIGHT, "light"), (CONTRAST, "contrast")])
@@ -112,7 +87,7 @@ def test_marks_and_frames_stand_out_too(theme, name):
 
 
 async def test_16_colours_use_nothing_but_the_terminals_own():
-    app = FakeWorld().app(look=Look(few=True))
+    app = FakeWorld().app(look=Look(few_colors=True))
     async with app.run_test(size=(160, 48)) as pilot:
         await see(pilot, "Ask about")
         await ask(pilot)
@@ -129,11 +104,11 @@ async def test_no_color_draws_no_colour_and_the_cursor_can_still_be_seen(monkeyp
     monkeypatch.setenv("NO_COLOR", "1")
     app = FakeWorld(libraries={"a": FakeLibrary("a"), "b": FakeLibrary("b")}).app(look=Look(no_color=True))
     async with app.run_test() as pilot:
-        await see(pilot, "b (2 documents)")
+        await see(pilot, "Which library?")
         styles = [(segment.text, segment.style) for line in segments(app) for segment in line if segment.style]
         colours = {colour.type.name for _, style in styles for colour in (style.color, style.bgcolor) if colour}
         assert colours <= {"DEFAULT"}
-        assert any(style.underline and style.bold and "a  (2 documents)" in text for text, style in styles)
+        assert any(style.underline and style.bold and text.strip() == "a" for text, style in styles)
 
 
 @pytest.mark.parametrize(
@@ -165,10 +140,30 @@ def test_theme_fits_the_terminal_and_the_setting(environ, wanted, theme):
     ],
 )
 def test_nothing_moves_over_ssh_unless_wanted(environ, wanted, moves):
-    assert look_of(environ).moves(wanted) is moves
+    assert look_of(environ).animated(wanted) is moves
 
 
-async def test_movement_is_off_where_it_shall_be():
-    app = FakeWorld().app(look=Look(remote=True))
-    assert app.animation_level == "none"
-    assert FakeWorld().app().animation_level == "full"
+# --- the status line ----------------------------------------------------------------------------------------
+
+CONTEXT = {"rules": 80, "documents": 2400, "history": 300, "question": 20, "free": 1200}
+FULL = Status(
+    "qwen2.5-coder-1.5b-instruct ready", True, ("contracts", "policies"), 1200, 3, 8000, False, "matching leases/*",
+    "survey", "How long is the notice of the lease?", CONTEXT,
+)  # fmt: skip
+OFFLINE = ("offline, held by the kernel", "offline")
+
+
+@pytest.mark.parametrize("width", range(20, 400, 20))
+def test_the_status_line_fits_and_drops_what_matters_least(width):
+    line = fit(parts_of(FULL, OFFLINE), width)
+    assert len(line) <= width and line.startswith("offline")
+    assert width < 40 or "contracts, policies" in line
+    assert width < 80 or all(words in line for words in ("not encrypted", "plan: survey"))
+    assert width < 240 or all(
+        words in line for words in ("qwen2.5-coder-1.5b-instruct ready", "70% full", "3 of them warm")
+    )
+
+
+def test_a_model_that_is_not_ready_comes_before_what_can_wait():
+    status = Status("loading model …", False, ("contracts of the whole house",), 1200, 3, 8000)
+    assert "loading model …" in fit(parts_of(status, ("network not blocked",) * 2), 62)

@@ -1,7 +1,7 @@
 """The terminal app as a person meets it: a real terminal, real weights, a folder that was never read.
 
-The smallest model writes poor answers, so nothing is expected of its words. What is held is what does not depend on
-them: the quote stands in the document, the file that was exported has it, and the conversation is there again.
+The smallest model writes poor answers, so nothing is expected of its words, only of what does not depend on them: quotes
+are in the documents, the exported file has them, and the conversation is there again.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def test_a_folder_is_read_asked_looked_into_exported_and_gone_on_with(
         # Code counts, so there is a citation for sure.
         terminal.type(COUNT)
         terminal.press("Enter")
-        terminal.see("no model was asked")
+        terminal.see("no model used")
         document, quote = next(one for one in citations(terminal) if WORD in one[1].lower())
         assert quote in flat(papers / document)
 
@@ -84,9 +84,9 @@ def test_a_folder_is_read_asked_looked_into_exported_and_gone_on_with(
         terminal.press("Escape")
 
         terminal.press("C-e")
-        terminal.see("Where to?")
-        terminal.press("C-u")  # the place that is proposed is the user's own folder
-        terminal.see_no_more(".md")
+        terminal.see("Export “")
+        terminal.press("C-u")  # the proposed path is in the user's own folder
+        terminal.see_no_more("days-of-written")
         terminal.type(str(tmp_path / "talk.md"))
         terminal.press("Enter")
         terminal.see("talk.md")
@@ -103,7 +103,7 @@ def test_a_folder_is_read_asked_looked_into_exported_and_gone_on_with(
         terminal.see("Enter opens")
         terminal.see(QUESTION)
         terminal.press("Enter")
-        terminal.see("no model was asked")
+        terminal.see("no model used")
         again = terminal.words()
         assert COUNT in again and quote in again
         terminal.press("C-q")

@@ -87,19 +87,19 @@ def test_without_any_opener_the_setting_is_named():
 
 
 def test_viewer_that_fails_at_once_is_told_and_one_that_goes_on_is_left_alone(monkeypatch, tmp_path):
-    monkeypatch.setattr(viewing, "_SECONDS", 20.0)
+    monkeypatch.setattr(viewing, "START_SECONDS", 20.0)
     with pytest.raises(NoViewer, match="exit code 3"):
         viewing.start(viewing.Command((sys.executable, "-c", "raise SystemExit(3)"), False))
     with pytest.raises(NoViewer, match="cannot be started"):
         viewing.start(viewing.Command((str(tmp_path / "nothing"), "x"), False))
     viewing.start(viewing.Command((sys.executable, "-c", "pass"), False))
-    monkeypatch.setattr(viewing, "_SECONDS", 0.01)
+    monkeypatch.setattr(viewing, "START_SECONDS", 0.01)
     viewing.start(viewing.Command((sys.executable, "-c", "import time; time.sleep(1)"), False))
 
 
 def test_viewer_learns_no_passphrase(monkeypatch, tmp_path):
     monkeypatch.setenv("LOCALRAG_SECRET", "hush")
-    monkeypatch.setattr(viewing, "_SECONDS", 20.0)
+    monkeypatch.setattr(viewing, "START_SECONDS", 20.0)
     told = tmp_path / "told"
     code = f"import os, pathlib; pathlib.Path({str(told)!r}).write_text(os.environ.get('LOCALRAG_SECRET', 'nothing'))"
     viewing.start(viewing.Command((sys.executable, "-c", code), False))

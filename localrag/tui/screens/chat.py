@@ -1,7 +1,6 @@
-"""The conversation with a library: ask, watch the answer come, look at its sources.
+"""The conversation: ask, watch the answer come, look at its sources.
 
-A composition: each part does its own work (asking, the conversation, the source), and the screen leads the keyboard
-between them.
+Widgets post messages; this screen connects them and moves the keyboard between them.
 """
 
 from __future__ import annotations
@@ -14,36 +13,39 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.message import Message
+from textual.content import Content
 from textual.screen import Screen
+from textual.widgets import Static
 
+from localrag.errors import LocalragError
 from localrag.search import filters
-from localrag.tui.completing import Known
-from localrag.tui.core import Core
-from localrag.tui.inert import clean_line
-from localrag.tui.jobs import Lane, deliver
-from localrag.tui.resuming import Resumed, branched, set_back, wanted_form
-from localrag.tui.talk import Held, Scope, Talk, Trouble, counted, look_at
-from localrag.tui.widgets.asking import Asking
-from localrag.tui.widgets.citation import CitationLine
-from localrag.tui.widgets.completions import Completions
-from localrag.tui.widgets.conversation import Conversation
+from localrag.tui.chat_state import (
+    ChatState,
+    Resumed,
+    Scope,
+    Trouble,
+    earlier_questions,
+    restore_settings,
+)
+from localrag.tui.lanes import Core
+from localrag.tui.text import clean_line, count, error_line, shorten_all
+from localrag.tui.widgets.asking import Asking, QuestionInput
 from localrag.tui.widgets.library import LibraryPane
-from localrag.tui.widgets.library_tree import LibraryTree
-from localrag.tui.widgets.narrowed import NarrowedLine
-from localrag.tui.widgets.panels import Panels
-from localrag.tui.widgets.question import QuestionInput
-from localrag.tui.widgets.results import ResultsPreview
+from localrag.tui.widgets.library_tree import LibraryTree, Name, build
+from localrag.tui.widgets.panels import Conversation, Panels, SourceKeys
 from localrag.tui.widgets.source import SourcePane, SourceText
-from localrag.tui.widgets.source_deeds import SourceDeeds
-from localrag.tui.widgets.status import Standing, StatusLine
+from localrag.tui.widgets.status import Status, StatusLine
+from localrag.worker.engine import Shelf
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
+    from localrag.tui.widgets.turn import Preview
+
+MAX_NAMED, NAME_ROOM = 5, 28  # ticked documents that are named, and the cells for each
 
 
 class ChatScreen(Screen[None]):
-    """Conversation, source pane, question line, status line."""
+    """Library, conversation, source, question and status line."""
 
     app: LocalragApp
 
@@ -56,50 +58,40 @@ class ChatScreen(Screen[None]):
         Binding("f3", "step_citation(-1)", "Source of the previous citation"),
         Binding("f4", "step_citation(1)", "Source of the next citation"),
         Binding("ctrl+o", "open_file", "Open the file of the source in the system's viewer"),
-        Binding("f5", "toggle_thoughts", "Show or hide what the model thought"),
-        Binding("f9", "again", "Answer again, by another plan"),
-        Binding("ctrl+n", "unfold_notes", "Show or fold all that limits the answers"),
+        Binding("f5", "toggle_folded", "Show or hide reasoning, and what was not read"),
+        Binding("f9", "again", "Answer again, with another plan"),
         Binding("ctrl+t", "table", "Table of the last survey: sort, filter, export"),
         Binding("f6", "toggle_library", "Show or hide the library"),
         Binding("pageup", "page(-1)", "Scroll the conversation up"),
         Binding("pagedown", "page(1)", "Scroll the conversation down"),
-        Binding("ctrl+l", "new_talk", "New conversation"),
+        Binding("ctrl+l", "new_chat", "New conversation"),
         Binding("f7", "sessions", "Conversations: open, search, rename, branch, delete"),
         Binding("ctrl+e", "export", "Export this conversation"),
     ]
     HELP_GROUPS: ClassVar[list[tuple[str, Any]]] = [
         ("Question", QuestionInput),
         ("Citation or source", Panels),
-        ("Its page, quote and file", SourceDeeds),
-        ("Citation", CitationLine),
+        ("Its page, quote and file", SourceKeys),
         ("Source", SourceText),
         ("Library", LibraryPane),
         ("Library, on a document or folder", LibraryTree),
     ]
-
-    class Counted(Message):
-        """What the libraries hold."""
-
-        def __init__(self, held: Held) -> None:
-            super().__init__()
-            self.held = held
 
     def __init__(
         self, core: Core, scope: Scope, clock: Callable[[], float], resumed: Resumed | None = None
     ) -> None:  # fmt: skip
         super().__init__()
         self._core = core
-        self._clock = clock
         self._resumed = resumed
-        self._held: Held | None = None
+        self._shelves: tuple[Shelf, ...] = ()
         self._filled: Mapping[str, int] = {}  # of the last answer
-        self._thoughts = False
         self._conversation = Conversation(clock)
         self._source = SourcePane(core)
         self._panels = Panels(self._conversation, self._source)
         self._asking = Asking(core, scope, self._conversation)
-        self._library = LibraryPane(core, scope.libraries, clock, scope.only.these)
-        self._narrowed = NarrowedLine()
+        self._library = LibraryPane(scope.libraries, clock, scope.only.these)
+        self._narrowed = Static(id="narrowed")
+        self._narrowed.display = False
         self._status = StatusLine()
 
     def compose(self) -> ComposeResult:
@@ -116,14 +108,7 @@ class ChatScreen(Screen[None]):
         self.watch(self.app, "model", self._model_changed)
         if self._resumed is not None:
             self.call_after_refresh(self._resume, self._resumed)
-        self.pages.submit(
-            lambda: deliver(self, self.Counted(look_at(self._core, self.scope.libraries))),
-            lambda error: deliver(self, Trouble(error)),
-        )
-
-    @property
-    def pages(self) -> Lane:
-        return self.app.lanes["pages"]
+        self._look(first=True)
 
     @property
     def scope(self) -> Scope:
@@ -131,76 +116,107 @@ class ChatScreen(Screen[None]):
         return self._asking.scope
 
     @property
-    def known(self) -> Known:
-        """Documents, models and libraries, as far as they have been looked up."""
-        return self._asking.known
+    def libraries(self) -> tuple[str, ...]:
+        """All libraries there are, once they have been looked up."""
+        return self._asking.known.libraries
 
     def type_in(self, text: str) -> None:
-        """Put words into the question field, for the person to go on with."""
+        """Put text into the question field."""
         self._asking.field.value = text
         self._asking.field.focus()
+
+    @work(exclusive=True)
+    async def _look(self, first: bool = False) -> None:
+        """Look up what the libraries hold, and what can be completed."""
+        engine, libraries, pages = self._core.engine, self.scope.libraries, self.app.lanes["pages"]
+        try:
+            shelves = await pages.result(lambda: tuple(engine.shelf(name) for name in libraries))
+            tops = await pages.result(lambda: build(shelves))
+            models, known = await pages.result(lambda: (engine.models(), engine.libraries()))
+            if first:
+                self._asking.field.remember(await pages.result(lambda: earlier_questions(self._core, libraries)))
+        except LocalragError as error:
+            self._library.show_error(error)
+            await self._conversation.show_error(error)
+            return
+        # A name that cannot be typed as it is cannot be mentioned.
+        paths = (one.document.path for shelf in shelves for one in shelf.documents)
+        documents = tuple(dict.fromkeys(path for path in paths if clean_line(path) == path and '"' not in path))
+        asking = self._asking
+        asking.known = replace(asking.known, documents=documents, models=models, libraries=known)
+        asking.max_tokens = min((shelf.most for shelf in shelves), default=0)
+        self._shelves = shelves
+        self._library.show(shelves, tops)
+        self._draw_status()
 
     # --- asking ---------------------------------------------------------------------------------------------
 
     @property
     def answering(self) -> bool:
-        """True while an answer is on its way and was not stopped."""
         return self._asking.answering
 
-    def stop_answer(self) -> bool:
-        """Stop the answer that is on its way, and take waiting questions back; False if there is nothing to do."""
-        return self._asking.stop_all()
+    def stop_work(self) -> bool:
+        """Stop the answer; False if there is none."""
+        return self._asking.stop()
 
-    async def on_asking_commanded(self, message: Asking.Commanded) -> None:
+    async def on_asking_command_given(self, message: Asking.CommandGiven) -> None:
         await self.run_action(message.command.call(message.argument))
 
     def on_asking_rescoped(self) -> None:
         self._draw_status()
 
-    def on_completions_chosen(self, message: Completions.Chosen) -> None:
-        self._asking.take_offer(message.offer)
-
     def on_asking_done(self, message: Asking.Done) -> None:
         self._filled = message.answer.context or self._filled
         self._draw_status()
         if message.answer.citations:
-            self._panels.offer(message.asked.view)
-
-    async def action_again(self, way: str = "") -> None:
-        await self._asking.again(way)
+            self._panels.offer(message.view)
 
     async def on_trouble(self, message: Trouble) -> None:
+        message.stop()
         await self._conversation.show_error(message.error)
 
-    def action_instructions(self) -> None:
-        told = " ".join(clean_line(text) for text in self._instructions)
-        words = f"Answers are worded as you said: {told}" if told else "Answers are worded as the model words them."
-        self.notify(f"{words} To change it: localrag instruct {self.scope.libraries[0]} TEXT", markup=False)
+    async def action_again(self) -> None:
+        await self._asking.again()
 
-    # --- sources --------------------------------------------------------------------------------------------
+    # --- sources and folded lines ---------------------------------------------------------------------------
 
     def action_step_citation(self, step: int) -> None:
         if not self._panels.step(step):
-            self._no_citation()
-
-    def action_focus_source(self) -> None:
-        self._source.focus_text()
+            self._say_no_citation()
 
     def action_toggle_source(self) -> None:
         if not self._panels.toggle():
-            self._no_citation()
+            self._say_no_citation()
 
     def action_open_file(self) -> None:
         if self._panels.chosen or self._panels.step(1):
             self._panels.action_open_file()
         else:
-            self._no_citation()
+            self._say_no_citation()
 
-    def _no_citation(self) -> None:
+    def _say_no_citation(self) -> None:
         self.notify("There is no citation yet.", markup=False)
 
     def on_panels_left(self) -> None:
         self._asking.field.focus()
+
+    def action_toggle_folded(self) -> None:
+        if not self._conversation.toggle_folded():
+            self.notify("Nothing is folded. For reasoning: localrag chat --think on", markup=False)
+
+    def action_table(self) -> None:
+        if (results := self._conversation.newest_results()) is None:
+            self.notify("No answer has a table. Ask what each document says, or how many do.", markup=False)
+        else:
+            self._show_table(results)
+
+    def on_preview_clicked(self, message: Preview.Clicked) -> None:
+        self._show_table(message.results)
+
+    def _show_table(self, results: Any) -> None:
+        from localrag.tui.screens.results import ResultsScreen
+
+        self.app.push_screen(ResultsScreen(self._core, results))
 
     # --- the library ----------------------------------------------------------------------------------------
 
@@ -209,45 +225,62 @@ class ChatScreen(Screen[None]):
             self._library.display = False
             self._asking.field.focus()
         else:
-            self._library.show()
+            self._library.open()
+
+    def action_look(self) -> None:
+        self._look()
+
+    def on_work_panel_finished(self) -> None:
+        self._look()
 
     def on_library_pane_narrowed(self, message: LibraryPane.Narrowed) -> None:
         self._asking.scope = replace(self.scope, only=replace(self.scope.only, these=message.these))
-        self._narrowed.show(message.these, self._held.documents if self._held is not None else None)
+        self._narrowed.display = bool(message.these)
+        self._narrowed.update(narrowed_line(message.these, sum(len(shelf.documents) for shelf in self._shelves)))
 
     def on_library_pane_wanted(self, message: LibraryPane.Wanted) -> None:
         self._library.display = self.has_class("-wide")
         self._panels.read(message.library, message.document, message.page)
 
-    def on_library_pane_changed(self, message: LibraryPane.Changed) -> None:
-        self.post_message(self.Counted(counted(message.shelves)))
+    @work
+    async def action_add_folder(self) -> None:
+        """Ask for a folder and read it into the library that the cursor is in."""
+        from localrag.tui.screens.dialogs import ConfirmScreen, FolderSuggester, InputScreen, check_folder
+
+        library = self._library.library
+        typed = await self.app.push_screen_wait(
+            InputScreen(f"Add a folder to {library}", suggester=FolderSuggester(), check=check_folder)
+        )
+        if not typed:
+            return
+        path = check_folder(typed)
+        try:
+            found = await self.app.lanes["reading"].result(lambda: self._core.engine.look_at(path))
+        except LocalragError as error:
+            self.notify(error_line(error), severity="error", markup=False)
+            return
+        if not (found.known or found.files):
+            self.notify(f"{clean_line(typed)} has no file that localrag can read.", markup=False)
+            return
+        what = f"It is already in the library {found.library}." if found.known else f"{count(found.files, 'file')}."
+        if await self.app.push_screen_wait(ConfirmScreen(f"Read {typed} into {library}?", what)):
+            self._library.read([(library, path)])
+
+    @work
+    async def action_forget(self) -> None:
+        """Delete the text of the chosen documents, after a yes."""
+        from localrag.tui.screens.dialogs import ConfirmScreen
+
+        if not (names := [leaf.name for leaf in self._library.chosen()]):
+            return
+        what = clean_line(names[0][1]) if len(names) == 1 else count(len(names), "document")
+        about = "The files stay. Those in a folder of the library are read again with the folder."
+        if await self.app.push_screen_wait(ConfirmScreen(f"Delete the text of {what}?", about)):
+            self._library.forget(names)
 
     def on_question_input_submitted(self) -> None:
         # In a narrow terminal the library covers the answer.
         self._library.display = self._library.display and self.has_class("-wide")
-
-    def action_toggle_thoughts(self) -> None:
-        self._thoughts = not self._thoughts
-        if not self._conversation.show_thoughts(self._thoughts):
-            self._thoughts = False
-            self.notify("Nothing was thought. Models that can: localrag chat --think on", markup=False)
-
-    def action_unfold_notes(self) -> None:
-        if not self._conversation.unfold_notes():
-            self.notify("All that limits the answers is shown.", markup=False)
-
-    def action_table(self) -> None:
-        from localrag.tui.screens.results import ResultsScreen
-
-        if (rows := self._conversation.newest_results()) is None:
-            self.notify("No answer here has a table. Ask what each document says, or how many do.", markup=False)
-        else:
-            self.app.push_screen(ResultsScreen(self._core, rows))
-
-    def on_results_preview_wanted(self, message: ResultsPreview.Wanted) -> None:
-        from localrag.tui.screens.results import ResultsScreen
-
-        self.app.push_screen(ResultsScreen(self._core, message.results))
 
     # --- moving about ---------------------------------------------------------------------------------------
 
@@ -261,97 +294,78 @@ class ChatScreen(Screen[None]):
         self._asking.field.focus()
 
     def action_next_panel(self, step: int) -> None:
-        panels = [
-            "question",
-            *(["library"] if self._library.display else []),
-            *(["citations"] if self._conversation.citations() else []),
-            *(["source"] if self._source.display else []),
-        ]
+        panels: dict[str, Callable[[], object]] = {"question": self._asking.field.focus}
+        if self._library.display:
+            panels["library"] = self._library.open
+        if self._conversation.citations():
+            panels["citations"] = self._panels.focus_citation
+        if self._source.display:
+            panels["source"] = self._source.focus_text
         here = "question"
         if self._library.has_focus_within:
             here = "library"
-        elif isinstance(self.focused, CitationLine) or self._panels.reading:
+        elif self._panels.has_focus_within:
             here = "source" if self._panels.reading else "citations"
-        there = panels[(panels.index(here) + step) % len(panels)]
-        if there == "question":
-            self._asking.field.focus()
-        elif there == "library":
-            self._library.show()
-        elif there == "source":
-            self.action_focus_source()
-        else:
-            self._panels.focus_citation()
+        names = list(panels)
+        panels[names[(names.index(here) + step) % len(names)]]()
 
     def action_page(self, pages: int) -> None:
         if pages < 0:
             self._conversation.release_anchor()
         self._conversation.scroll_relative(y=pages * (self._conversation.size.height - 2), animate=False)
 
-    async def action_new_talk(self) -> None:
-        self._asking.begin(Talk())
+    # --- conversations --------------------------------------------------------------------------------------
+
+    async def action_new_chat(self) -> None:
+        self._asking.switch(ChatState())
         self._filled = {}
-        self._draw_status()
         self._panels.forget()
         self._asking.field.focus()
         await self._conversation.clear()
         self._draw_status()
 
-    # --- conversations --------------------------------------------------------------------------------------
-
     async def _resume(self, resumed: Resumed) -> None:
-        """Show what was said, and go on as it was left."""
-        self._asking.begin(resumed.talk())
-        self._asking.field.value = resumed.session.draft
-        await self._conversation.replay(resumed.session)
-        answers = [turn.answer for turn in resumed.session.turns if turn.answer is not None]
-        self._filled = next((answer.context for answer in reversed(answers) if answer.context), {})
+        """Show a saved conversation and continue it as it was left."""
+        session = resumed.session
+        self._asking.switch(ChatState.of(session))
+        self._asking.field.value = session.draft
         self._library.tick(resumed.scope.only.these)
-        changed, notes = set_back(self.app.preferences, resumed, self.app.model.id)
+        answers = [turn.answer for turn in session.turns if turn.answer is not None]
+        self._filled = next((answer.context for answer in reversed(answers) if answer.context), {})
+        changed, notes = restore_settings(self.app.preferences, resumed, self.app.model.id)
         for name in changed:
-            self.app.settings_changed(name)
+            self.app.apply_setting(name)
+        await self._conversation.replay(session, resumed.turn)
         for note in (*resumed.notes, *notes):
             await self._conversation.say(note)
-        await self._conversation.show_turn(resumed.turn)
         self._draw_status()
 
     @work
     async def action_sessions(self) -> None:
-        """Choose a conversation to go on with."""
         from localrag.tui.screens.sessions import SessionsScreen
 
-        session = self._asking.talk.session
+        session = self._asking.state.session
         listing = SessionsScreen(self._core, session.id if session else "")
         resumed = await self.app.push_screen_wait(listing)
         if resumed is not None:
-            self.app.go_on(resumed)
+            self.app.open_chat(resumed.scope, resumed)
         elif session is not None and session.id in listing.deleted:
-            await self.action_new_talk()
+            await self.action_new_chat()
 
-    def action_export(self, form: str = "") -> None:
-        """Write this conversation to a file; `form` is a format by name or ending."""
-        from localrag.tui.screens.export import ExportScreen
+    @work
+    async def action_export(self, form: str = "") -> None:
+        """Export this conversation; `form` is a format by name or ending."""
+        from localrag.sessions.export import FORMS, NAMES
+        from localrag.tui.screens.sessions import export
 
-        session = self._asking.talk.session
+        session = self._asking.state.session
         if session is None or not session.turns:
             self.notify("There is nothing to export yet. F7 lists earlier conversations.", markup=False)
             return
-        self.app.push_screen(ExportScreen(self._core, session, wanted_form(form)))
-
-    def action_branch(self) -> None:
-        """Go on in a copy of this conversation up to the answer that the keyboard is in, else to the last."""
-        session = self._asking.talk.session
-        number = self._conversation.answered(self.focused)
-        if session is None or number == 0:
-            self.notify("There is no answer yet to branch from.", markup=False)
-            return
-        self.app.make_ready(lambda: branched(self._core, session.id, number))
+        named = next((one for one in FORMS if form.lower() in (one, NAMES[one].lower())), FORMS[0])
+        await export(self.app, self._core, session, named)
 
     # --- status ---------------------------------------------------------------------------------------------
-
-    def on_chat_screen_counted(self, message: Counted) -> None:
-        self._held = message.held
-        self._narrowed.show(self.scope.only.these, message.held.documents)
-        self._draw_status()
 
     async def _model_changed(self) -> None:
         self._draw_status()
@@ -360,14 +374,28 @@ class ChatScreen(Screen[None]):
 
     @property
     def _instructions(self) -> tuple[str, ...]:
-        return self._held.instructions if self._held is not None else ()
+        return tuple(dict.fromkeys(shelf.instructions for shelf in self._shelves if shelf.instructions))
 
     def _draw_status(self) -> None:
-        scope = self.scope
+        scope, model, shelves, session = self.scope, self.app.model, self._shelves, self._asking.state.session
         narrowed = filters.described(replace(scope.only, these=()))
-        session = self._asking.talk.session
-        title = session.title if session else ""
-        standing = Standing(self.app.model.words, scope.libraries, narrowed=narrowed, mode=scope.mode, title=title,
-                            context=self._filled, ready=self.app.model.state == "ready")  # fmt: skip
-        self._status.show(standing if self._held is None else standing.with_held(self._held))
-        self._conversation.greeting.show(scope.libraries, narrowed, self._instructions)
+        documents = [one for shelf in shelves for one in shelf.documents]
+        self._status.show(
+            Status(
+                model.words, model.state == "ready", scope.libraries,
+                documents=len(documents) if shelves else None, warm=sum(one.warm > 0 for one in documents),
+                max_tokens=self._asking.max_tokens, encrypted=bool(shelves) and all(one.encrypted for one in shelves),
+                filter=narrowed, mode=scope.mode, title=session.title if session else "", context=self._filled,
+            )
+        )  # fmt: skip
+        self._conversation.greet(scope.libraries, narrowed, self._instructions)
+
+
+def narrowed_line(these: tuple[Name, ...], total: int) -> Content:
+    """Which documents are ticked: "Only 3 of 120 documents: a.pdf, b.pdf, c.pdf"."""
+    names = [clean_line(path.rsplit("/", 1)[-1]) for _, path in these[:MAX_NAMED]]
+    short = shorten_all(names, NAME_ROOM)
+    more = ", …" if len(these) > MAX_NAMED else ""
+    number = f"{len(these):,} of {count(total, 'document')}" if total else count(len(these), "document")
+    listed = ", ".join(short[name] for name in names)
+    return Content.assemble((f"Only {number}", "bold"), f": {listed}{more} · F6, c: all again")

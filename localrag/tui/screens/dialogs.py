@@ -1,71 +1,211 @@
-"""Which of several libraries?"""
+"""Dialogs over another screen: yes or no, a line of text, a file to write, and the help."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.message import Message
-from textual.screen import Screen
-from textual.widgets import OptionList, Static
+from textual.screen import ModalScreen
+from textual.suggester import Suggester
+from textual.widgets import Input, Static
 
-from localrag.tui.core import Core
-from localrag.tui.inert import clean_line
-from localrag.tui.jobs import deliver
-from localrag.tui.talk import look_at
-
-if TYPE_CHECKING:
-    from localrag.tui.app import LocalragApp
+from localrag.errors import LocalragError, UsageError
+from localrag.tui.commands import COMMANDS
+from localrag.tui.text import clean, clean_line, error_line
 
 
-class ChooseScreen(Screen[str]):
-    """Pick one of several libraries; the result is its name, or "" to read another folder."""
+def field(value: str = "", **given: Any) -> Input:
+    """An input whose cursor does not blink, which would redraw twice a second."""
+    made = Input(value, select_on_focus=False, **given)
+    made.cursor_blink = False
+    return made
 
-    app: LocalragApp
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.quit", "Quit")]
+class ConfirmScreen(ModalScreen[bool]):
+    """Ask for a yes or no."""
 
-    class Counted(Message):
-        def __init__(self, at: int, words: str) -> None:
-            super().__init__()
-            self.at = at
-            self.words = words
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "dismiss(True)", "Yes"),
+        Binding("n,escape", "dismiss(False)", "No"),
+    ]
 
-    def __init__(self, core: Core, names: Sequence[str]) -> None:
+    def __init__(self, question: str, about: str = "") -> None:
         super().__init__()
-        self._core = core
-        self._names = names
-        self._list = OptionList(*(Content(clean_line(name)) for name in names), Content("Read another folder …"))
+        self._question = question
+        self._about = about
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog tall"):
-            yield Static(Content.styled("Which library?", "bold"), classes="dialog-title")
-            yield self._list
-            yield Static("↑ ↓ and Enter choose · Esc quits", classes="quiet")
+        with Vertical(classes="dialog"):
+            yield Static(Content.styled(clean_line(self._question), "bold"), classes="dialog-title")
+            yield Static(Content(clean_line(self._about)))
+            yield Static("y yes · n or Esc no", classes="quiet")
+
+
+class InputScreen(ModalScreen[str | None]):
+    """Ask for a line of text; None if it was cancelled.
+
+    Args:
+        endings: formats that Up and Down give to the name of a file. A file that exists must then be confirmed.
+        check: raises LocalragError if the text cannot be used.
+        suggester: completes it; Tab accepts.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "format(-1)", "Previous format of a file"),
+        Binding("down", "format(1)", "Next format of a file"),
+        Binding("tab", "complete", "Complete the path of a folder", priority=True),
+        Binding("enter", "done", "Accept"),
+        Binding("escape", "dismiss(None)", "Cancel"),
+    ]
+
+    def __init__(
+        self, title: str, about: str = "", value: str = "", *, endings: Sequence[str] = (),
+        check: Callable[[str], object] = str, suggester: Suggester | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self._title = title
+        self._about = about
+        self._endings = endings
+        self._check = check
+        self._field = field(clean_line(value), suggester=suggester)
+        self._problem = Static()
+        self._replacing = ""
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Content.styled(clean_line(self._title), "bold"), classes="dialog-title")
+            yield Static(Content(clean(self._about)))
+            yield self._field
+            yield self._problem
+            formats = f"↑ ↓ change the format ({' '.join(self._endings)}) · " if self._endings else ""
+            yield Static(f"{formats}Enter accepts · Esc cancels", classes="quiet")
 
     def on_mount(self) -> None:
-        self._list.focus()
-        self._list.highlighted = 0
-        for at, name in enumerate(self._names):
-            self._count(at, name)
+        self._field.focus()
 
-    def _count(self, at: int, name: str) -> None:
-        def count() -> None:
-            number = look_at(self._core, [name]).documents
-            deliver(self, self.Counted(at, f"{number:,} document{'' if number == 1 else 's'}"))
+    def action_complete(self) -> None:
+        self._field.action_cursor_right()
 
-        self.app.lanes["pages"].submit(
-            count, lambda error: deliver(self, self.Counted(at, f"cannot be opened: {error.message}"))
-        )
+    def action_format(self, step: int) -> None:
+        path = Path(self._field.value)
+        if path.name and self._endings:
+            at = self._endings.index(path.suffix) if path.suffix in self._endings else -1
+            self._field.value = str(path.with_suffix(self._endings[(at + step) % len(self._endings)]))
 
-    def on_choose_screen_counted(self, message: Counted) -> None:
-        line = f"{clean_line(self._names[message.at])}  ({clean_line(message.words)})"
-        self._list.replace_option_prompt_at_index(message.at, Content(line))
+    def on_input_changed(self) -> None:
+        self._replacing = ""
+        self._problem.update("")
 
-    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
-        at = message.option_index
-        self.dismiss(self._names[at] if at < len(self._names) else "")
+    def on_input_submitted(self) -> None:
+        self.action_done()
+
+    def action_done(self) -> None:
+        value = self._field.value.strip()
+        if not value:
+            return
+        try:
+            self._check(value)
+        except LocalragError as error:
+            self._problem.update(Content(f"! {error_line(error)}"))
+            return
+        if self._endings and Path(value).expanduser().exists() and value != self._replacing:
+            self._replacing = value
+            self._problem.update("! This file exists. Enter again replaces it.")
+        else:
+            self.dismiss(value)
+
+
+def check_file(value: str) -> Path:
+    """Return the path of a file that can be written.
+
+    Raises:
+        UsageError: it is a folder, or its folder does not exist.
+    """
+    path = Path(value).expanduser()
+    if path.is_dir():
+        raise UsageError(f"{value!r} is a folder", "Add the name of a file.")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {str(path.parent)!r}", "Check the spelling.")
+    return path
+
+
+def check_folder(value: str) -> Path:
+    """Return the path of a folder.
+
+    Raises:
+        UsageError: it is a file, or does not exist.
+    """
+    path = Path(value).expanduser()
+    if not path.is_dir():
+        raise UsageError(f"{value!r} is not a folder", "Give its folder." if path.is_file() else "Check the spelling.")
+    return path
+
+
+class FolderSuggester(Suggester):
+    """Complete the path of a folder; hidden ones only if their dot is typed."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        above, _, begun = value.rpartition("/")
+        folder = Path(f"{above}/" if above or value.startswith("/") else ".").expanduser()
+        try:
+            with os.scandir(folder) as entries:
+                names = sorted(entry.name for entry in entries if entry.is_dir())
+        except OSError:
+            return None
+        for name in names:
+            if value and name.startswith(begun) and name.isprintable() and (begun or not name.startswith(".")):
+                return f"{value[: len(value) - len(begun)]}{name}/"
+        return None
+
+
+# --- help ---------------------------------------------------------------------------------------------------
+
+
+def own_bindings(owner: Any) -> list[Binding]:
+    """The bindings that a class declares itself."""
+    return [binding for binding in owner.__dict__.get("BINDINGS", ()) if isinstance(binding, Binding) and binding.show]
+
+
+class HelpScreen(ModalScreen[None]):
+    """The keys, listed from the bindings, and the commands."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Close the help")]
+
+    def __init__(self, groups: Sequence[tuple[str, Any]], with_commands: bool) -> None:
+        super().__init__()
+        self._groups = groups
+        self._with_commands = with_commands
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog full"):
+            yield Static(Content.styled("Keys and commands", "bold"))
+            with VerticalScroll():
+                yield Static(self.text())
+            yield Static("↑ ↓ PgUp PgDn scroll · Ctrl+P searches · Esc or F1 closes", classes="quiet")
+
+    def text(self) -> Content:
+        parts: list[str | tuple[str, str]] = []
+        for title, lines in self._lines():
+            width = max(16, *(len(keys) for keys, _ in lines))
+            parts += [(f"{title}\n", "bold"), *(f"  {keys:<{width}} {does}\n" for keys, does in lines), "\n"]
+        return Content.assemble(*parts)
+
+    def _lines(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+        """Groups with their lines: what to press or type, and what it does."""
+        for title, owner in self._groups:
+            yield title, [(self._keys(binding), binding.description) for binding in own_bindings(owner)]
+        if self._with_commands:
+            typed = [(f"/{one.name} {one.takes}", one.does) for one in COMMANDS]
+            yield "Commands, typed as a question", [*typed, ("@name", "Ask this document only")]
+
+    def _keys(self, binding: Binding) -> str:
+        return ", ".join(self.app.get_key_display(single) for single in Binding.make_bindings([binding]))

@@ -1,39 +1,36 @@
-"""All rows of a survey: filled while documents are asked, sorted, filtered, exported, with its sources."""
+"""All rows of a survey: filled while documents are asked, sorted, filtered, exported, with their sources."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import DataTable, Static
 
 from localrag.answer.survey import survey_table, table_export
 from localrag.answer.survey.survey_table import Line, Results
 from localrag.errors import LocalragError
-from localrag.tui.core import Core
-from localrag.tui.inert import clean_line
-from localrag.tui.jobs import deliver
-from localrag.tui.screens.save_table import SaveTableScreen
-from localrag.tui.widgets.results import ResultsTable
+from localrag.tui.lanes import Core
+from localrag.tui.screens.dialogs import InputScreen, check_file, field
+from localrag.tui.text import clean_line, count, error_line, shorten
+from localrag.tui.widgets.panels import SourceKeys
 from localrag.tui.widgets.source import SourcePane, SourceText
-from localrag.tui.widgets.source_deeds import SourceDeeds
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
 
-# How often rows that have come are shown; one by one they could come faster than they can be drawn.
-CATCH_UP = 0.25
-# A pause in typing after which the filter is applied: with thousands of rows it takes longer than a key.
-PAUSE = 0.15
-_LONGEST_NAME = 60
+UPDATE_EVERY = 0.25  # seconds; rows can come faster than they can be drawn
+FILTER_PAUSE = 0.15  # seconds; filtering thousands of rows takes longer than a key
+MAX_FILE_NAME = 60
+MAX_CELL = 40
 
 
 class ResultsScreen(Screen[None]):
@@ -44,73 +41,50 @@ class ResultsScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open_source", "Source of the row"),
-        Binding("1", "sort_by(1)", "Sort by the first column, 2 the second …; again: the other way, then as it was"),
-        # No `Binding`s, so that the help does not list each.
-        *((str(number), f"sort_by({number})", "Sort") for number in range(2, 10)),
-        Binding("slash", "filter", "Show only rows that have these words"),
+        Binding("1", "sort_by(1)", "Sort by the first column, 2 the second …; again: reversed, then unsorted"),
+        *(Binding(str(number), f"sort_by({number})", "Sort", show=False) for number in range(2, 10)),
+        Binding("slash", "filter", "Show only rows that contain these words"),
         Binding("ctrl+e,e", "export", "Export as Excel, CSV, Markdown or JSON"),
-        Binding("f2", "toggle_source", "Show or hide the source"),
-        Binding("f3", "step_citation(-1)", "Source of the row before"),
-        Binding("f4", "step_citation(1)", "Source of the row after"),
         Binding("tab", "next_panel", "Next panel: table, source"),
-        Binding("escape", "back", "Close the source; end the filter; back to the conversation"),
+        Binding("escape", "back", "Close the source; clear the filter; back to the conversation"),
         Binding("ctrl+t", "dismiss", "Back to the conversation"),
     ]
-    HELP_GROUPS: ClassVar[list[tuple[str, Any]]] = [
-        ("Table", ResultsTable), ("Source", SourceText), ("Its page, quote and file", SourceDeeds),
-    ]  # fmt: skip
+    HELP_GROUPS: ClassVar[list[tuple[str, Any]]] = [("Source", SourceText), ("Its page, quote and file", SourceKeys)]
 
-    class Exported(Message):
-        """A file was written, or why not."""
-
-        def __init__(self, words: str, error: LocalragError | None = None) -> None:
-            super().__init__()
-            self.words = words
-            self.error = error
-
-    def __init__(self, core: Core, rows: Results) -> None:
+    def __init__(self, core: Core, results: Results) -> None:
         super().__init__()
         self._core = core
-        self._results = rows
-        self._drawn: tuple[int, bool] | None = None
+        self._results = results
+        self._drawn: tuple[int, bool] | None = None  # rows, and whether they were complete
         self._columns: tuple[str, ...] = ()
         self._sorted_by = ""
         self._descending = False
-        self._typed: Timer | None = None
+        self._timer: Timer | None = None
         self._title = Static(id="results-title")
-        self._filter = Input(id="results-filter", placeholder="words that a row has, in any column")
-        self._filter.cursor_blink = False
+        self._filter = field(id="results-filter", placeholder="words in any column of a row")
         self._filter.display = False
-        self._table = ResultsTable()
+        self._table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=True, id="results")
+        self._lines: list[Line] = []  # in the order shown
         self._source = SourcePane(core)
 
     def compose(self) -> ComposeResult:
         yield self._title
         yield self._filter
-        with SourceDeeds(self._source, id="panels"):
+        with SourceKeys(self._source, id="panels"):
             yield Vertical(self._table, id="results-panel")
             yield self._source
         yield Static("Enter source · 1-9 sort · / filter · Ctrl+E export · Esc back · F1 help", id="status")
 
     def on_mount(self) -> None:
         self._table.focus()
-        self.set_interval(CATCH_UP, self._catch_up)
+        self.set_interval(UPDATE_EVERY, self._update)
         self.call_after_refresh(self._draw)
 
     # --- rows -----------------------------------------------------------------------------------------------
 
-    def _catch_up(self) -> None:
-        """Show rows that have come since; at the end of the table, where nothing else was asked for."""
-        lines = self._results.lines
-        if self._drawn is None or self._drawn == (len(lines), self._results.complete):
-            return
-        before, complete = self._drawn
-        plainly = not (self._sorted_by or self._filter.value or self._results.complete)
-        if plainly and not complete and self._columns == self._results.columns:
-            self._table.append(lines[before:], self._columns)
-            self._drawn = (len(lines), False)
-            self._draw_title()
-        else:
+    def _update(self) -> None:
+        """Show rows that have come since."""
+        if self._drawn not in (None, (len(self._results.lines), self._results.complete)):
             self._draw()
 
     def _draw(self) -> None:
@@ -119,29 +93,40 @@ class ResultsScreen(Screen[None]):
         lines = survey_table.matching(self._results.lines, self._filter.value)
         if self._sorted_by in self._columns:
             lines = survey_table.ordered(lines, self._sorted_by, descending=self._descending)
-        self._table.draw(lines, self._columns, [self._mark(n, name) for n, name in enumerate(self._columns, 1)])
+        current, self._lines = self._line, list(lines)
+        self._table.clear(columns=True)
+        for number, name in enumerate(self._columns, 1):
+            self._table.add_column(_cell(survey_table.title(name) + self._mark(number, name)), key=name)
+        self._table.add_rows([_cell(line.cells.get(name, "")) for name in self._columns] for line in lines)
+        # Compare by identity: two rows may be equal.
+        row = next((at for at, line in enumerate(lines) if line is current), 0)
+        self._table.move_cursor(row=row, animate=False)
         self._draw_title()
 
+    @property
+    def _line(self) -> Line | None:
+        """The line under the cursor."""
+        return self._lines[self._table.cursor_row] if 0 <= self._table.cursor_row < len(self._lines) else None
+
     def _mark(self, number: int, name: str) -> str:
-        """The key that sorts by a column, and the way in which it is sorted."""
+        """The key that sorts by a column, and its direction."""
         key = f" {number}" if number <= 9 else ""
         return key + ((" ▼" if self._descending else " ▲") if name == self._sorted_by else "")
 
     def _draw_title(self) -> None:
-        count, shown = len(self._results.lines), len(self._table.lines)
-        rows = f"{count:,} row{'' if count == 1 else 's'}"
-        parts = [rows if shown == count else f"{shown:,} of {rows}"]
+        total, shown = len(self._results.lines), len(self._lines)
+        rows = count(total, "row")
+        parts = [rows if shown == total else f"{shown:,} of {rows}"]
         if not self._results.complete:
             parts.append("more are coming")
         if self._sorted_by:
-            way = "highest first" if self._descending else "lowest first"
-            parts.append(f"sorted by {survey_table.title(self._sorted_by)}, {way}")
-        self._title.update(
-            Content.assemble((clean_line(self._results.question), "bold"), f"\n{clean_line(' · '.join(parts))}")
-        )
+            direction = "descending" if self._descending else "ascending"
+            parts.append(f"sorted by {survey_table.title(self._sorted_by)}, {direction}")
+        question = (clean_line(self._results.question), "bold")
+        self._title.update(Content.assemble(question, f"\n{clean_line(' · '.join(parts))}"))
 
     def _sort(self, column: str) -> None:
-        """Sort by a column; by the same once more the other way, then as the rows came."""
+        """Sort by a column: ascending, descending, then unsorted."""
         if column != self._sorted_by:
             self._sorted_by, self._descending = column, False
         elif not self._descending:
@@ -164,9 +149,9 @@ class ResultsScreen(Screen[None]):
         self._filter.focus()
 
     def on_input_changed(self) -> None:
-        if self._typed is not None:
-            self._typed.stop()
-        self._typed = self.set_timer(PAUSE, self._draw)
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(FILTER_PAUSE, self._draw)
 
     def on_input_submitted(self) -> None:
         self._filter.display = bool(self._filter.value.strip())
@@ -175,13 +160,13 @@ class ResultsScreen(Screen[None]):
     def action_back(self) -> None:
         if self._source.display:
             self._source.display = False
-            self._table.focus()
         elif self._filter.display:
             self._filter.value = ""
             self._filter.display = False
-            self._table.focus()
         else:
             self.dismiss()
+            return
+        self._table.focus()
 
     # --- source ---------------------------------------------------------------------------------------------
 
@@ -189,11 +174,11 @@ class ResultsScreen(Screen[None]):
         self.action_open_source()
 
     def on_data_table_row_highlighted(self) -> None:
-        if self._source.display and (line := self._table.line) is not None and line.source is not None:
+        if self._source.display and (line := self._line) is not None:
             self._open(line)
 
     def action_open_source(self) -> None:
-        line = self._table.line
+        line = self._line
         if line is None or line.source is None:
             why = clean_line(line.cells.get("why_not", "")) if line is not None else ""
             self.notify(f"This row has no quote{f': {why}' if why else ''}.", markup=False)
@@ -203,26 +188,9 @@ class ResultsScreen(Screen[None]):
     def _open(self, line: Line) -> None:
         if line.source is None:
             return
-        cited = [one for one in self._table.lines if one.source is not None]
+        cited = [one for one in self._lines if one.source is not None]
         self._source.display = True
         self._source.open(line.source, next(n for n, one in enumerate(cited, 1) if one is line), len(cited))
-
-    def action_toggle_source(self) -> None:
-        if self._source.display:
-            self._source.display = False
-            self._table.focus()
-        else:
-            self.action_open_source()
-
-    def action_step_citation(self, step: int, focus: bool = False) -> None:
-        """Go to the next row, up or down, that has a quote."""
-        at = self._table.cursor_row + step
-        while 0 <= at < len(self._table.lines):
-            if self._table.lines[at].source is not None:
-                self._table.move_cursor(row=at, animate=False)
-                self.action_open_source()
-                return
-            at += step
 
     def action_next_panel(self) -> None:
         if self._source.display and self.focused is self._table:
@@ -232,39 +200,37 @@ class ResultsScreen(Screen[None]):
 
     # --- export ---------------------------------------------------------------------------------------------
 
-    def action_export(self) -> None:
-        if not self._table.lines:
+    @work
+    async def action_export(self) -> None:
+        rows, question = [line.row for line in self._lines], self._results.question
+        if not rows:
             self.notify("There is no row to export.", markup=False)
             return
-        shown, count = len(self._table.lines), len(self._results.lines)
-        what = f"{shown:,} of {count:,} rows" if shown < count else f"{count:,} row{'' if count == 1 else 's'}"
-        screen = SaveTableScreen(f"{what}, in the order shown", Path(file_name(self._results.question)))
-        self.app.push_screen(screen, self._export)
-
-    def _export(self, path: Path | None) -> None:
+        total = count(len(self._results.lines), "row")
+        about = f"{total if len(rows) == len(self._results.lines) else f'{len(rows):,} of {total}'}, in the order shown"
+        path = await self.app.push_screen_wait(
+            InputScreen(
+                "Export the table", about, file_name(question), endings=table_export.SUFFIXES,
+                check=lambda typed: table_export.check(check_file(typed)),
+            )
+        )  # fmt: skip
         if path is None:
             return
-        rows, question, record_of = (
-            [line.row for line in self._table.lines],
-            self._results.question,
-            self._core.store.record_of,
-        )
+        try:
+            await self.app.lanes["pages"].result(
+                lambda: table_export.save(rows, check_file(path), question, self._core.store.record_of)
+            )
+        except LocalragError as error:
+            self.notify(error_line(error), title="Not exported", severity="error", timeout=10, markup=False)
+            return
+        self.notify(f"Wrote {count(len(rows), 'row')} to {clean_line(path)}", markup=False)
 
-        def write() -> None:
-            table_export.save(rows, path, question, record_of)
-            deliver(self, self.Exported(f"Wrote {len(rows):,} row{'' if len(rows) == 1 else 's'} to {path}"))
 
-        self.app.lanes["pages"].submit(write, lambda error: deliver(self, self.Exported("", error)))
-
-    def on_results_screen_exported(self, message: Exported) -> None:
-        if message.error is None:
-            self.notify(clean_line(message.words), markup=False)
-        else:
-            words = clean_line(f"{message.error.message}. {message.error.hint}")
-            self.notify(words, title="Not exported", severity="error", timeout=10, markup=False)
+def _cell(text: str) -> Text:
+    return Text(shorten(clean_line(text), MAX_CELL))
 
 
 def file_name(question: str) -> str:
-    """A name for the file of a question's table: "which-leases-allow-dogs.xlsx"."""
-    words = re.sub(r"[^\w]+", "-", question.lower()).strip("-_")[:_LONGEST_NAME].strip("-_")
+    """A file name for the table of a question: "which-leases-allow-dogs.xlsx"."""
+    words = re.sub(r"[^\w]+", "-", question.lower()).strip("-_")[:MAX_FILE_NAME].strip("-_")
     return f"{words or 'table'}.xlsx"

@@ -1,159 +1,289 @@
-"""Asking: the question field, the questions that wait, and the answer that is on its way.
+"""The question field, and the answer that is being written.
 
-Questions go through the "model" lane one after the other; one that is typed while an answer comes waits its turn, in
-sight, and Esc takes it back. Esc is answered at once, however long the core takes to notice; the next question waits
-for it. Whoever wants to know of answers listens to `Begun` and `Done`.
+Questions go through the "model" lane one after the other. Esc takes effect on the screen at once, however long the
+engine takes to notice; the next question waits for it. While someone types, the model reads ahead in every pause.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from textual import events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.keys import Keys
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import Static
+from textual.widgets import OptionList, TextArea
 
 from localrag.errors import Cancelled
-from localrag.events import Answered
-from localrag.tui import commands, completing
-from localrag.tui.commands import Command
-from localrag.tui.completing import Known, Offer
-from localrag.tui.core import Core
-from localrag.tui.inert import clean_line
-from localrag.tui.jobs import deliver
-from localrag.tui.resuming import shaping
-from localrag.tui.talk import Asked, Ended, Scope, Shelves, Talk, Told, answer, read_ahead, shelves
-from localrag.tui.widgets.ahead import Ahead
-from localrag.tui.widgets.completions import Completions
-from localrag.tui.widgets.conversation import Conversation
-from localrag.tui.widgets.notes import DOING, priced
-from localrag.tui.widgets.question import QuestionInput
-from localrag.types import Answer, Cost, Plan, PlanKind
+from localrag.events import Answered, Planned
+from localrag.tui import commands
+from localrag.tui.chat_state import (
+    ChatState,
+    PendingQuestion,
+    QuestionEnded,
+    QuestionEvent,
+    Scope,
+    answer,
+    answer_settings,
+    read_ahead,
+)
+from localrag.tui.commands import Command, Known, Offer
+from localrag.tui.lanes import Core, deliver
+from localrag.tui.text import clean, clean_line
+from localrag.tui.widgets.panels import Conversation
+from localrag.types import Answer
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
+    from localrag.tui.widgets.turn import TurnView
 
-TYPING = 3.0  # seconds without a key after which nobody is typing
-# Of a token of English text.
-CHARACTERS_PER_TOKEN = 4
+# Terminals without the newer key protocol send Alt+Enter like this, which Textual takes for Enter.
+cast(dict[str, Any], ANSI_SEQUENCES_KEYS).update({"\x1b\r": (Keys.ControlJ,), "\x1b\n": (Keys.ControlJ,)})
+
+NEW_LINE_KEYS = ("ctrl+j", "shift+enter", "alt+enter", "ctrl+enter", "shift+\r", "alt+\r")
+# Keys of a text area that mean something else on this screen.
+_OTHER_KEYS = {"f6", "f7", "ctrl+c,super+c", "pageup", "pagedown", "up", "down", "home,ctrl+a", "end,ctrl+e"}
+READ_AHEAD_PAUSE = 0.4  # seconds without a key until the model reads ahead
+HOLD = 3.0  # seconds after a key in which nothing else may use the model
+SAVE_DRAFT_AFTER = 1.0  # seconds
+CHARACTERS_PER_TOKEN = 4  # of English text
 IDLE_HINT = "Enter asks · Tab citations · F1 help"
-BUSY_HINT = "Esc stops · Enter lets a question wait · F1 help"
-# How long what is typed may be unkept, in seconds.
-KEEP_DRAFT = 1.0
-WAITING_HINT = "Esc takes the question back · F1 help"
+BUSY_HINT = "Esc stops · F1 help"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A question as it was typed, what it asks, and what it is asked of and how."""
-
-    typed: str
-    question: str
-    scope: Scope
+# --- the field ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Last:
-    """The question asked last, and the ways by which it was looked up before."""
+class Completions(OptionList, can_focus=False):
+    """Completions above the question field, which keeps the keyboard."""
 
-    asked: Asked
-    scope: Scope
-    tried: frozenset[PlanKind] = frozenset()
+    def __init__(self) -> None:
+        super().__init__(id="completions")
+        self._offers: tuple[Offer, ...] = ()
+        self.display = False
 
     @property
-    def ways(self) -> frozenset[PlanKind]:
-        """All ways by which it was looked up."""
-        plan = self.asked.view.plan
-        return self.tried if plan is None else self.tried | {plan.kind}
+    def chosen(self) -> Offer | None:
+        """The highlighted completion; None if there is none."""
+        return self._offers[self.highlighted or 0] if self._offers else None
+
+    def offer(self, offers: Sequence[Offer], above: int = 0) -> None:
+        """Show completions `above` so many lines from the bottom of the screen; none hides the list."""
+        if tuple(offers) == self._offers:
+            return
+        self._offers = tuple(offers)
+        self.display = bool(offers)
+        width = max((len(one.shown) for one in offers), default=0)
+        self.set_options(
+            Content.assemble(clean_line(one.shown).ljust(width if one.about else 0), (f"  {one.about}", "$text-muted"))
+            for one in offers
+        )
+        self.highlighted = 0 if offers else None
+        self.styles.margin = (0, 0, above, 0)
+
+    def move(self, step: int) -> None:
+        self.highlighted = ((self.highlighted or 0) + step) % len(self._offers)
+
+
+class _Field(TextArea, inherit_bindings=False):
+    """A text area without the keys that mean something else on this screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("home,ctrl+a", "cursor_line_start", "Start of the line", show=False),
+        Binding("end", "cursor_line_end", "End of the line", show=False),
+        *(one for one in TextArea.BINDINGS if isinstance(one, Binding) and one.key not in _OTHER_KEYS),
+    ]
+
+
+class QuestionInput(_Field):
+    """A field that grows with the question and remembers earlier ones.
+
+    Enter submits and takes nothing out of the field. Ctrl+J begins a new line, as do Shift+Enter and Alt+Enter where
+    the terminal tells them from Enter.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "Ask"),
+        Binding("ctrl+j,shift+enter,alt+enter", "new_line", "New line"),
+        Binding("up", "up", "Earlier question, from the first line"),
+        Binding("down", "down", "Later question, from the last line"),
+    ]
+
+    class Submitted(Message):
+        """Enter was pressed."""
+
+    def __init__(self, popup: Completions) -> None:
+        super().__init__(
+            id="question", placeholder="Ask a question about the documents", soft_wrap=True, tab_behavior="focus",
+            highlight_cursor_line=False,
+        )  # fmt: skip
+        self.cursor_blink = False  # blinking redraws twice a second, which is felt over SSH
+        self._popup = popup
+        self._earlier: list[str] = []
+        self._at = 0
+        self._draft = ""
 
     @property
-    def next(self) -> Cost | None:
-        """The way to try next."""
-        plan = self.asked.view.plan
-        return None if plan is None else plan.another(self.ways)
+    def value(self) -> str:
+        return self.text
+
+    @value.setter
+    def value(self, text: str) -> None:
+        self.load_text(text)
+        self.move_cursor(self.document.end)
+
+    @property
+    def before_cursor(self) -> str:
+        return self.get_text_range((0, 0), self.cursor_location)
+
+    def complete(self, offer: Offer) -> None:
+        before = self.before_cursor[: offer.start].split("\n")
+        self.replace(offer.text, (len(before) - 1, len(before[-1])), self.cursor_location)
+
+    def remember(self, earlier: Sequence[str]) -> None:
+        """Put questions of earlier conversations, oldest first, before those asked here."""
+        self._earlier[:0] = earlier
+        self._at += len(earlier)
+
+    def take(self) -> str:
+        """Empty the field and return the question, which is remembered."""
+        question = self.value.strip()
+        if not self._earlier or self._earlier[-1] != question:
+            self._earlier.append(question)
+        self._at, self._draft, self.value = len(self._earlier), "", ""
+        return question
+
+    def action_delete_to_start_of_line(self) -> None:
+        """Delete to the start of the typed line, not of the wrapped one."""
+        row, column = self.cursor_location
+        if column:
+            self.delete((row, 0), (row, column))
+        else:
+            super().action_delete_to_start_of_line()
+
+    def action_submit(self) -> None:
+        self.post_message(self.Submitted())
+
+    def action_new_line(self) -> None:
+        self.insert("\n")
+
+    def action_up(self) -> None:
+        if self.navigator.is_first_wrapped_line(self.cursor_location):
+            self._recall(-1)
+        else:
+            self.action_cursor_up()
+
+    def action_down(self) -> None:
+        if self.navigator.is_last_wrapped_line(self.cursor_location):
+            self._recall(1)
+        else:
+            self.action_cursor_down()
+
+    def _recall(self, step: int) -> None:
+        at = max(0, min(len(self._earlier), self._at + step))
+        if at == self._at:
+            return
+        if self._at == len(self._earlier):
+            self._draft = self.value
+        self._at = at
+        self.value = self._draft if at == len(self._earlier) else self._earlier[at]
+        if step < 0:
+            self.move_cursor((0, len(self.document[0])))  # so that the next Up recalls again
+
+    async def _on_key(self, event: events.Key) -> None:
+        offer = self._popup.chosen
+        if offer is not None and event.key in ("up", "down", "tab", "enter", "escape"):
+            event.stop()
+            event.prevent_default()
+            self._complete_by(event.key, offer)
+        elif event.key == "enter" or event.key in NEW_LINE_KEYS:
+            # A text area inserts a line break on Enter before it looks at bindings.
+            event.stop()
+            event.prevent_default()
+            self.action_submit() if event.key == "enter" else self.action_new_line()
+        else:
+            await super()._on_key(event)
+
+    def _complete_by(self, key: str, offer: Offer) -> None:
+        if key in ("up", "down"):
+            self._popup.move(-1 if key == "up" else 1)
+            return
+        if key != "escape":
+            self.complete(offer)
+        self._popup.offer([])
+        if key == "enter" and offer.complete:
+            self.action_submit()
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.prevent_default()
+        event.stop()
+        self.insert(clean(event.text))
+
+
+# --- asking -------------------------------------------------------------------------------------------------
 
 
 class Asking(Vertical):
-    """The lower part of the screen; `scope` and `talk` hold for the next question."""
+    """The lower part of the screen; `scope` and `state` hold for the next question."""
 
     app: LocalragApp
 
+    @dataclass
     class Done(Message):
-        """An answer is there whole."""
+        """An answer is complete."""
 
-        def __init__(self, asked: Asked, answer: Answer) -> None:
-            super().__init__()
-            self.asked = asked
-            self.answer = answer
+        view: TurnView
+        answer: Answer
 
     class Rescoped(Message):
-        """The next question is asked in another way."""
+        """The mode of the next question has changed."""
 
-    class Commanded(Message):
-        """A command was given that is the screen's to carry out."""
+    @dataclass
+    class CommandGiven(Message):
+        """A command that the screen carries out."""
 
-        def __init__(self, command: Command, argument: str) -> None:
-            super().__init__()
-            self.command = command
-            self.argument = argument
+        command: Command
+        argument: str
 
     def __init__(self, core: Core, scope: Scope, conversation: Conversation) -> None:
         super().__init__(id="asking")
         self.scope = scope
-        self.talk = Talk()
+        self.state = ChatState()
+        self.known = Known()
+        self.max_tokens = 0  # that the model can read at once; 0 while unknown
         self.popup = Completions()
         self.field = QuestionInput(self.popup)
         self._core = core
         self._conversation = conversation
-        self._asked: Asked | None = None
-        self._last: Last | None = None
-        self._waiting: deque[Wanted] = deque()
-        self._queue = Static(id="waiting")
-        self._keeping: Timer | None = None  # until what is typed is kept
-        self._ahead = Ahead(self, self._read_ahead)
-        self._known = Known()
-        self._put_aside: int | None = None  # where the word begins whose completion was refused
+        self._current: PendingQuestion | None = None
+        self._views: dict[PendingQuestion, TurnView] = {}
+        self._last: PendingQuestion | None = None
+        self._draft_timer: Timer | None = None
+        self._pause_timer: Timer | None = None
+        self._stop_reading_ahead = threading.Event()
 
     def compose(self) -> ComposeResult:
-        yield self._queue
         yield self.field
 
     def on_mount(self) -> None:
         self._draw()
-        # What cannot be had here is told where the libraries are counted; then nothing can be completed.
-        self.app.lanes["pages"].submit(
-            lambda: deliver(self, Shelves(*shelves(self._core, self.scope.libraries))), lambda error: None
-        )
-
-    def on_shelves(self, message: Shelves) -> None:
-        message.stop()
-        self._known = replace(message.known, ways=self._known.ways)
-        self.field.remember(message.earlier)
 
     def on_unmount(self) -> None:
-        self._ahead.stop()
-        self._keep_draft()
+        self._stop_reading_ahead.set()
+        self._save_draft()
 
     @property
     def answering(self) -> bool:
-        """True while an answer is on its way and was not stopped."""
-        return self._asked is not None and not self._asked.stop.is_set()
-
-    @property
-    def known(self) -> Known:
-        """What there is to choose from, as far as it has been looked up."""
-        return self._known
-
-    @property
-    def idle(self) -> bool:
-        """True where the core is done with every question, also with those that were stopped."""
-        return self._asked is None
+        """Whether an answer is on its way and was not stopped."""
+        return self._current is not None and not self._current.stop.is_set()
 
     # --- asking ---------------------------------------------------------------------------------------------
 
@@ -161,217 +291,172 @@ class Asking(Vertical):
         text = self.field.value
         if not text.strip():
             return
-        typed = commands.typed(text)
-        if typed is None:
-            await self._ask(self.field.take(), text, self.scope)
-        elif typed.command is None:
-            self.notify(
-                f"There is no command /{typed.name}. /help lists them; behind a blank it is asked.", markup=False
-            )
-        elif not typed.argument and not typed.command.bare:
-            self.notify(f"/{typed.name} {typed.command.takes}: say which.", markup=False)
-        else:
-            await self._obey(self.field.take(), typed.command, typed.argument)
-
-    async def _obey(self, text: str, command: Command, argument: str) -> None:
-        if command.mode is None:
-            self.post_message(self.Commanded(command, argument))
+        parsed = commands.parse(text)
+        if parsed is None:
+            await self._ask(text, self.scope)
+            return
+        name, command, argument = parsed
+        if command is None:
+            hint = "/help lists the commands. To ask this as a question, begin with a space."
+            self.notify(f"There is no command /{name}. {hint}", markup=False)
+        elif not argument and not command.optional:
+            self.notify(f"/{name} needs {command.takes}.", markup=False)
+        elif command.mode is None:
+            self.field.take()
+            self.post_message(self.CommandGiven(command, argument))
         elif argument:
-            await self._ask(text, argument, replace(self.scope, mode=command.mode))
+            await self._ask(argument, replace(self.scope, mode=command.mode))
         else:
+            self.field.take()
             self.scope = replace(self.scope, mode=command.mode)
             self._draw()
             self.post_message(self.Rescoped())
 
-    async def _ask(self, text: str, question: str, scope: Scope) -> None:
-        """Ask, or wait behind the answer that is coming; a question that mentions documents is asked of those only."""
-        question, scope = self._narrowed(question, scope)
-        self._ahead.stop()
-        wanted = Wanted(text, question, scope)
-        if self.answering or self._waiting:
-            self._waiting.append(wanted)
-            self._draw()
+    async def _ask(self, text: str, scope: Scope) -> None:
+        """Ask what is in the field; it stays there while an answer is coming."""
+        if self.answering:
+            self._say_still_coming()
             return
-        await self._begin(wanted)
+        self._stop_reading_ahead.set()
+        self.field.take()
+        await self._begin(*self._narrowed(text, scope))
 
-    def _narrowed(self, question: str, scope: Scope) -> tuple[str, Scope]:
-        """The question with the names that it mentions, and what it is asked of then."""
-        question, documents = completing.mentioned(question.strip(), self._known.documents)
+    def _say_still_coming(self) -> None:
+        self.notify("The answer is still coming. Esc stops it.", markup=False)
+
+    def _narrowed(self, text: str, scope: Scope) -> tuple[str, Scope]:
+        """Ask only the documents that a question mentions, if any."""
+        text, documents = commands.mentioned(text.strip(), self.known.documents)
         if documents:
             scope = replace(scope, only=replace(scope.only, documents=documents, these=()))
-        return question, scope
+        return text, scope
 
-    async def again(self, way: str = "") -> None:
-        """Answer the last question again, by the way that is named or the next that is sensible."""
+    async def again(self) -> None:
+        """Answer the last question again, with the next sensible plan."""
         last = self._last
         if last is None:
             self.notify("There is no question yet.", markup=False)
         elif self.answering:
-            self.notify("The answer is still coming. Esc stops it.", markup=False)
-        elif way not in ("", *completing.WAYS):
-            self.notify(f"There is no plan {clean_line(way)!r}. Plans: {', '.join(completing.WAYS)}.", markup=False)
-        elif not way and last.next is None:
-            self.notify("There is no other way to look this up. Put it in other words, or name what it is about.")
+            self._say_still_coming()
+        elif (cost := last.next_plan) is None:
+            self.notify("There is no other plan for this question. Rephrase it, or say what it is about.")
         else:
-            mode = cast(PlanKind, way) if way or last.next is None else last.next.kind
-            question = last.asked.question
-            await self._begin(Wanted(question, question, replace(last.scope, mode=mode)), last)
+            await self._begin(last.text, replace(last.scope, mode=cost.kind), last)
 
-    async def _begin(self, wanted: Wanted, before: Last | None = None) -> None:
+    async def _begin(self, text: str, scope: Scope, before: PendingQuestion | None = None) -> None:
         """Ask now; `before` is how the same question was asked before."""
-        running, scope = self._asked, wanted.scope
-        heading = "" if before is None else f"↻ Again, by {DOING[cast(PlanKind, scope.mode)]}"
-        view = await self._conversation.begin(wanted.question, heading)
-        settings = shaping(self.app.preferences.settings, self.app.model.id)
-        asked = Asked(wanted.question, view, self.talk, settings, self.scope, before is not None)
-        self._asked = asked
-        self._last = Last(asked, scope, before.ways if before else frozenset())
+        from localrag.tui.widgets.turn import PLAN_NAMES
+
+        running, heading = self._current, f"↻ Again, by {PLAN_NAMES[scope.mode]}" if before else ""
+        view = await self._conversation.begin(text, heading)
+        settings = answer_settings(self.app.preferences.settings, self.app.model.id)
+        question = PendingQuestion(text, self.state, scope, self.scope, settings, before)
+        self._current = self._last = question
+        self._views[question] = view
         if self.app.model.state == "loading":
-            view.wait("The model is still loading; the question is asked as soon as it is there. Esc takes it back.")
+            view.wait("The model is loading; then this is asked. Esc takes it back.")
         elif running is not None:
-            view.wait("Waiting for the answer before this one to stop …")
+            view.wait("Waiting for the previous answer to stop …")
         self._draw()
         self.app.lanes["model"].submit(
-            lambda: answer(self._core, scope, asked, self),
-            lambda error: deliver(self, Ended(asked, error)),
+            lambda: answer(self._core, question, self),
+            lambda error: deliver(self, QuestionEnded(question, error)),
         )
 
     def stop(self) -> bool:
-        """Take the last waiting question back, else stop the answer on its way; False if there is neither."""
-        if self._waiting:
-            self.field.give_back(self._waiting.pop().typed)
-            self._draw()
-            return True
-        return self._stop_answer()
-
-    def stop_all(self) -> bool:
-        """Stop the answer and take every waiting question back; False if there was nothing to do."""
-        waiting = bool(self._waiting)
-        while self._waiting:
-            self.field.give_back(self._waiting.pop().typed)
-        return self._stop_answer() or waiting
-
-    def _stop_answer(self) -> bool:
-        if self._asked is None or self._asked.stop.is_set():
+        """Stop the answer; False if there is none."""
+        if self._current is None or self._current.stop.is_set():
             return False
-        self._asked.stop.set()
-        self._asked.view.stopping()
+        self._current.stop.set()
+        self._views[self._current].wait("Stopped.")
         self._draw()
         return True
 
-    def begin(self, talk: Talk) -> None:
-        """Go on in another conversation; what runs for the one before is stopped."""
-        self.stop_all()
-        self.talk = talk
+    def switch(self, state: ChatState) -> None:
+        """Continue in another conversation."""
+        self.stop()
+        self.state = state
         self._last = None
         self._draw()
 
-    # --- what the core tells --------------------------------------------------------------------------------
+    # --- what the engine reports ----------------------------------------------------------------------------
 
-    async def on_told(self, message: Told) -> None:
+    async def on_question_event(self, message: QuestionEvent) -> None:
         message.stop()
-        if not message.asked.view.is_attached:
+        view, event = self._views.get(message.question), message.event
+        # After Esc, only the final answer counts.
+        if view is None or not view.is_attached:
             return
-        # After Esc only the last word counts: pieces still on their way would look as if it went unheard.
-        if message.asked.stop.is_set() and not isinstance(message.event, Answered):
+        if message.question.stop.is_set() and not isinstance(event, Answered):
             return
-        await message.asked.view.show(message.event)
-        if isinstance(message.event, Answered):
-            self.post_message(self.Done(message.asked, message.event.answer))
-            self._known = replace(self._known, ways=_ways(message.event.answer.plan))
-            if not message.event.answer.found and not message.asked.stop.is_set():
-                await self._offer_again(message.asked)
+        await view.show(event)
+        if isinstance(event, Planned):
+            message.question.plan = event.plan
+        elif isinstance(event, Answered):
+            message.question.plan = event.answer.plan
+            self.post_message(self.Done(view, event.answer))
+            if not event.answer.found and not message.question.stop.is_set():
+                await self._offer_again(message.question, view)
 
-    async def _offer_again(self, asked: Asked) -> None:
-        """Below an answer that is none, say how else it could be looked up."""
-        if self._last is not None and self._last.asked is asked and (cost := self._last.next) is not None:
-            await asked.view.offer_again(cost)
-
-    async def on_ended(self, message: Ended) -> None:
+    async def on_question_ended(self, message: QuestionEnded) -> None:
         message.stop()
-        view, error = message.asked.view, message.error
-        if view.is_attached:
-            if error is None or (isinstance(error, Cancelled) and message.asked.stop.is_set()):
+        question, error = message.question, message.error
+        view = self._views.pop(question, None)
+        if view is not None and view.is_attached:
+            if error is None or (isinstance(error, Cancelled) and question.stop.is_set()):
                 await view.close()
             else:
                 await view.fail(error)
-                await self._offer_again(message.asked)
-        if self._asked is message.asked:
-            self._asked = None
-            if self._waiting:
-                await self._begin(self._waiting.popleft())
+                await self._offer_again(message.question, view)
+        if self._current is question:
+            self._current = None
             self._draw()
+
+    async def _offer_again(self, question: PendingQuestion, view: TurnView) -> None:
+        if question is self._last and (cost := question.next_plan) is not None:
+            await view.offer_again(cost)
 
     # --- typing ---------------------------------------------------------------------------------------------
 
     def on_text_area_changed(self) -> None:
         self._draw()
-        self._offer()
-        self.app.lanes["model"].hold(TYPING)
-        self._ahead.typed()
-        if self._keeping is None:
-            self._keeping = self.set_timer(KEEP_DRAFT, self._keep_draft)
+        self.popup.offer(commands.offers(self.field.before_cursor, self.known), self.size.height + 1)
+        self.app.lanes["model"].hold(HOLD)
+        self._stop_reading_ahead.set()
+        if self._pause_timer is not None:
+            self._pause_timer.stop()
+        self._pause_timer = self.set_timer(READ_AHEAD_PAUSE, self._read_ahead)
+        if self._draft_timer is None:
+            self._draft_timer = self.set_timer(SAVE_DRAFT_AFTER, self._save_draft)
 
-    def _offer(self) -> None:
-        """Offer what the half-typed word at the cursor may become, unless that was refused."""
-        found = completing.offers(self.field.before_cursor, self._known, commands.there(self.screen))
-        at = found[0].start if found else None
-        if at != self._put_aside:
-            self._put_aside = None
-        self.popup.offer([] if at is None or at == self._put_aside else found, self.size.height + 1)
-
-    def on_question_input_refused(self, message: QuestionInput.Refused) -> None:
-        self._put_aside = message.offer.start
-
-    def take_offer(self, offer: Offer) -> None:
-        """Take a completion that was clicked."""
-        self.field.complete(offer)
-        self.field.focus()
-
-    # --- ahead of the question ------------------------------------------------------------------------------
-
-    def _read_ahead(self, stop: threading.Event) -> None:
-        """The typing pauses: what the question so far is likely about is read meanwhile."""
-        draft = self.field.value.strip()
-        if self._asked is not None or self.app.model.state != "ready" or not draft:
+    def _read_ahead(self) -> None:
+        """Let the model read what the draft is likely about."""
+        draft, scope = self.field.value.strip(), self.scope
+        if self._current is not None or self.app.model.state != "ready" or not draft:
             return
-        typed, scope = commands.typed(draft), self.scope
-        if typed is not None:
-            if typed.command is None or typed.command.mode is None:
+        if (parsed := commands.parse(draft)) is not None:
+            _, command, draft = parsed
+            if command is None or command.mode is None:
                 return
-            draft, scope = typed.argument, replace(scope, mode=typed.command.mode)
+            scope = replace(scope, mode=command.mode)
         draft, scope = self._narrowed(draft, scope)
-        talk = self.talk
-        # Nobody asked for it, so what goes wrong with it is not shown; a question would meet it again.
-        self.app.lanes["model"].submit(lambda: read_ahead(self._core, scope, talk, draft, stop), lambda error: None)
+        stop = self._stop_reading_ahead = threading.Event()
+        state = self.state
+        # An error is not shown: nobody asked for this, and a question would meet it again.
+        self.app.lanes["model"].submit(lambda: read_ahead(self._core, scope, state, draft, stop))
 
-    def _keep_draft(self) -> None:
-        """Keep what is typed in a conversation that has begun, so that it outlives the app."""
-        keeping, self._keeping = self._keeping, None
-        session, draft = self.talk.session, self.field.value
-        if keeping is not None and session is not None:
-            keeping.stop()
-            # It was never promised, so where it fails nothing is said.
-            self.app.lanes["pages"].submit(lambda: self._core.store.keep_draft(session.id, draft), lambda error: None)
-
-    # --- drawing --------------------------------------------------------------------------------------------
+    def _save_draft(self) -> None:
+        """Save the draft with a conversation that has begun; a failure is not shown."""
+        timer, self._draft_timer = self._draft_timer, None
+        session, draft = self.state.session, self.field.value
+        if timer is not None and session is not None:
+            timer.stop()
+            self.app.lanes["pages"].submit(lambda: self._core.store.keep_draft(session.id, draft))
 
     def _draw(self) -> None:
-        self._queue.display = bool(self._waiting)
-        lines = [Content(f"⏳ Waiting: {clean_line(one.typed)}") for one in self._waiting]
-        self._queue.update(Content("\n").join(lines))
         self.field.border_title = "" if self.scope.mode == "auto" else f"/{self.scope.mode}"
-        hint = WAITING_HINT if self._waiting else BUSY_HINT if self.answering else IDLE_HINT
-        self.field.hint(self._too_long() or hint)
-
-    def _too_long(self) -> str:
-        """What to say of a question that the model could not take in; empty where it could."""
-        tokens, most = len(self.field.value) // CHARACTERS_PER_TOKEN, self._known.most
-        if not most or tokens <= most:
-            return ""
-        return f"! about {tokens:,} tokens: the model can use {most:,} at once"
-
-
-def _ways(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """The ways by which a question can be looked up, each with what it takes or why it cannot be taken."""
-    return tuple((cost.kind, f"not here: {cost.why_not}" if cost.why_not else priced(cost)) for cost in plan.costs)
+        hint = BUSY_HINT if self.answering else IDLE_HINT
+        tokens = len(self.field.value) // CHARACTERS_PER_TOKEN
+        if 0 < self.max_tokens < tokens:
+            hint = f"! about {tokens:,} tokens; the model can read {self.max_tokens:,} at once"
+        self.field.border_subtitle = hint

@@ -1,148 +1,396 @@
-"""The library pane: the documents of the libraries that are asked, what state they are in, and what can be done.
+"""The library pane: the documents that can be asked, their state, and what can be done with them.
 
-Which documents are ticked narrows the next questions (`Narrowed`); what is done with libraries goes on in the
-background (library_work.py) while the conversation does. Everything slow runs in the app's lanes.
+Ticked documents narrow the next questions. Reading folders, warming documents (the model reads them into its prompt
+cache) and forgetting go on in the background while the conversation does, also in another conversation (`Works`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
-from localrag.errors import LocalragError
-from localrag.tui.core import Core
-from localrag.tui.inert import clean_line, error_content
-from localrag.tui.jobs import deliver
-from localrag.tui.shelves import Branch, Name, grown, matching, pruned
-from localrag.tui.widgets.confirm import Confirm
-from localrag.tui.widgets.library_details import LibraryDetails
-from localrag.tui.widgets.library_tree import LibraryTree
-from localrag.tui.widgets.library_work import LibraryWork
-from localrag.worker.engine import Folder, Shelf
+from localrag.errors import Cancelled, LocalragError
+from localrag.events import IngestProgress, IngestReport, Warmed
+from localrag.tui.lanes import Core, Lane
+from localrag.tui.text import clean_line, count, error_content, list_some
+from localrag.tui.widgets.library_tree import Branch, LibraryTree, Name, matching
+from localrag.tui.widgets.status import ProgressLine
+from localrag.types import Document
+from localrag.worker.engine import Engine, Shelf, Shelved
 
 if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
 
-PAUSE = 0.15
-MOST_FOUND = 500
-MOST_NAMED = 3
-HINT = "Space tick · / find · Enter text · w keep ready · i read folders · F1 all keys"
+SEARCH_PAUSE = 0.15  # seconds
+DRAW_EVERY = 0.1  # seconds; the engine reports far more often
+MAX_FOUND = 500
+MAX_LISTED = 50  # pages and remarks of one document
+HINT = "Space tick · / find · Enter text · w warm · i read folders · F1 all keys"
+STAGES = {
+    "scan": "looking", "read": "reading", "embed": "indexing", "store": "saving", "index": "finishing",
+}  # fmt: skip
 
 
-class Field(Input):
-    """A line to type in, shown while it is needed."""
+# --- work in the background ---------------------------------------------------------------------------------
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave the field"), Binding("down", "submit")]
+
+@dataclass(eq=False, slots=True)
+class Work:
+    """Something that goes on in the background, how far it is, and what came of it.
+
+    `what` is the library that is being read or warmed. `left` are documents still to be warmed, with their tokens.
+    """
+
+    kind: Literal["reading", "warming", "forgetting"]
+    what: str = ""
+    total: int = 0
+    left: dict[str, int] = field(default_factory=dict)
+    latest: IngestProgress | Warmed | None = None
+    running: bool = False
+    warmed: list[Warmed] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    error: LocalragError | None = None
+    done: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def fail(self, error: LocalragError) -> None:
+        self.error, self.done = error, True
+
+    def result(self) -> Content:
+        lines = [Content(line) for line in self.lines]
+        if self.error is not None and not (self.stop.is_set() and isinstance(self.error, Cancelled)):
+            lines.append(error_content(self.error))
+        return Content("\n").join(lines or [Content("Stopped.")])
+
+
+class Works:
+    """All work in the background, in the order in which it began.
+
+    Warming shares the model, so it runs behind everything else in that lane and gives way at once (`Lane.behind`).
+    """
+
+    def __init__(self, core: Core, lanes: Mapping[str, Lane]) -> None:
+        self._engine = core.engine
+        self._lanes = lanes
+        self.under_way: list[Work] = []
+
+    def first(self, kind: str) -> Work | None:
+        return next((work for work in self.under_way if work.kind == kind), None)
+
+    def read(self, folders: Sequence[tuple[str, Path]]) -> bool:
+        """Bring libraries up to date with folders; False if a reading is under way."""
+        if self.first("reading") is not None:
+            return False
+        work = Work("reading")
+
+        def run() -> None:
+            for work.what, folder in folders:
+                if work.stop.is_set():
+                    break
+                for event in self._engine.ingest(work.what, folder, stop=work.stop.is_set):
+                    if isinstance(event, IngestReport):
+                        work.lines += report_lines(event)
+                    else:
+                        work.latest = event
+            work.done = True
+
+        self.under_way.append(work)
+        self._lanes["reading"].submit(run, work.fail)
+        return True
+
+    def warm(self, library: str, documents: Mapping[str, int]) -> None:
+        """Warm documents (path and tokens), after those begun before."""
+        work = Work("warming", library, sum(documents.values()), dict(documents))
+
+        def run(wanted: Callable[[], bool]) -> bool:
+            work.done = _warm(self._engine, work, wanted)
+            return work.done
+
+        self.under_way.append(work)
+        self._lanes["model"].behind(run, work.fail)
+
+    def forget(self, documents: Sequence[Name]) -> None:
+        """Delete the text of documents."""
+        work = Work("forgetting")
+
+        def run() -> None:
+            gone = 0
+            for library in dict.fromkeys(name for name, _ in documents):
+                gone += len(self._engine.forget(library, tuple(path for name, path in documents if name == library)))
+            work.lines.append(f"Deleted the text of {count(gone, 'document')}.")
+            work.done = True
+
+        self.under_way.append(work)
+        self._lanes["reading"].submit(run, work.fail)
+
+    def take_done(self) -> list[Work]:
+        """Remove and return the work that is done."""
+        done = [work for work in self.under_way if work.done]
+        self.under_way = [work for work in self.under_way if work not in done]
+        return done
+
+    def stop(self) -> bool:
+        """Stop reading and warming; False if neither is under way."""
+        works = [work for work in self.under_way if work.kind != "forgetting"]
+        for work in works:
+            work.stop.set()
+        return bool(works)
+
+
+def _warm(engine: Engine, work: Work, wanted: Callable[[], bool]) -> bool:
+    """Warm documents until all are done or the model is wanted; True if nothing is left."""
+    gave_way = False
+
+    def stop() -> bool:
+        nonlocal gave_way
+        gave_way = gave_way or wanted()
+        return gave_way or work.stop.is_set()
+
+    work.running = True
+    try:
+        if work.left and not stop():
+            for event in engine.warm(work.what, tuple(work.left), stop=stop):
+                work.latest = event
+                if event.share >= 1:
+                    work.warmed.append(event)
+                    work.left = {path: n for path, n in work.left.items() if path != event.piece.document.path}
+    finally:
+        work.running = False
+    work.lines = warm_lines(work.what, work.warmed)
+    # Documents that are left although nobody stopped are no longer in the library.
+    return work.stop.is_set() or not gave_way or not work.left
+
+
+def warm_lines(library: str, results: Sequence[Warmed]) -> list[str]:
+    """What came of warming."""
+    warm = sum(event.state == "kept" for event in results)
+    lines = [f"{clean_line(library)}: {count(warm, 'document')} warm."]
+    if full := [event.piece.name for event in results if event.state == "no room"]:
+        lines.append(f"! No room for {len(full):,} more ({list_some(full)}): raise cache_bytes, or choose fewer.")
+    unread = (event.piece for event in results if event.state == "not read")
+    return lines + [f"! Not read: {clean_line(piece.name)}: {clean_line(piece.why_not)}" for piece in unread]
+
+
+def current_file(progress: IngestProgress) -> str:
+    """The file being read, and the stage."""
+    stage = f"{STAGES[progress.stage]}: " if progress.stage != "wait" else ""
+    return stage + clean_line(progress.document)
+
+
+def unread_lines(report: IngestReport) -> list[str]:
+    """What was not read and why, a line each."""
+    lines = [f"! Not read: {clean_line(item.document)}: {clean_line(item.reason)}" for item in report.failed]
+    return lines + [
+        f"! No text on p. {page.number} of {clean_line(document)}: {clean_line(page.reason)}"
+        for document, page in report.skipped_pages
+    ]
+
+
+def report_lines(report: IngestReport) -> list[str]:
+    """What an ingest did: a summary, then a line for everything a person should look at."""
+    counts = {
+        "read": len(report.read), "moved": len(report.moved), "removed": len(report.removed),
+        "unchanged": report.unchanged, "not read": len(report.failed),
+    }  # fmt: skip
+    did = ", ".join(f"{number:,} {word}" for word, number in counts.items() if number) or "nothing to read"
+    head = "" if report.complete else "Stopped; the next reading continues here. "
+    lines = [f"{head}{clean_line(report.root)}: {did}."]
+    if report.kept:
+        lines.append(
+            f"! {len(report.kept):,} files are gone, too many at once to be sure, so nothing was removed. If they are "
+            f"really gone: localrag ingest {clean_line(report.root)} --prune"
+        )
+    if report.ignored:
+        lines.append(f"Types not read: {', '.join(f'{n} {suffix}' for suffix, n in report.ignored.items())}")
+    lines += unread_lines(report)
+    return lines + [f"! {clean_line(document)}: {clean_line(remark.text)}" for document, remark in report.remarks]
+
+
+class WorkPanel(Vertical):
+    """Progress and results of the work in the background; hidden if there is none.
+
+    Its timer pauses while nothing is under way.
+    """
+
+    app: LocalragApp
+
+    class Finished(Message):
+        """Some work is done, so libraries have changed."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(id="library-work")
+        self._bar = ProgressLine(clock)
+        self._file = Static(classes="quiet")
+        self._results = Static(id="library-said")
+        self._scroll = VerticalScroll(self._results, id="library-said-scroll")
+        self._timer: Timer | None = None
+        self.display = self._file.display = self._scroll.display = False
+
+    def compose(self) -> ComposeResult:
+        yield self._bar
+        yield self._file
+        yield self._scroll
+
+    def on_mount(self) -> None:
+        self._timer = self.set_interval(DRAW_EVERY, self._draw, pause=True)
+        self.watch_works()
+
+    def watch_works(self) -> None:
+        """Draw until nothing is under way; call it after work was begun."""
+        if self.app.works.under_way and self._timer is not None:
+            self._draw()
+            self._timer.resume()
+
+    def show_result(self, content: Content) -> None:
+        self._results.update(content)
+        self._scroll.display = bool(content.plain)
+        self._scroll.scroll_home(animate=False)
+        self.display = bool(self.app.works.under_way) or self._scroll.display
+
+    def _draw(self) -> None:
+        works = self.app.works
+        if done := works.take_done():
+            self.show_result(Content("\n").join([work.result() for work in done]))
+            self.post_message(self.Finished())
+        if works.under_way:
+            self._draw_work(works.under_way[0])
+        else:
+            self._bar.finish()
+            self._file.display = False
+            if self._timer is not None:
+                self._timer.pause()
+        self.display = bool(works.under_way) or self._scroll.display
+
+    def _draw_work(self, work: Work) -> None:
+        now = work.latest
+        self._file.display = isinstance(now, IngestProgress)
+        if work.stop.is_set():
+            self._bar.say("Stopping …")
+        elif isinstance(now, IngestProgress):
+            self._file.update(Content(current_file(now)))
+            self._bar.advance(f"Reading into {clean_line(work.what)}", now.done, now.total, "files")
+        elif isinstance(now, Warmed) and work.running and now.state != "waiting":
+            left, path = dict(work.left), now.piece.document.path
+            done = work.total - sum(left.values()) + int(now.share * left.get(path, 0))
+            self._bar.advance("Warming", done, work.total, "tokens")
+        else:
+            waiting = f"{len(work.left):,} to warm; questions come first …" if work.left else "Preparing …"
+            self._bar.say(waiting)
+
+
+# --- the document under the cursor --------------------------------------------------------------------------
+
+
+def describe(branch: Branch) -> Content:
+    """A document, a failed file or a folder in words, problems first."""
+    lines = [] if branch.failure is None else [f"× Not read: {clean_line(branch.failure.reason)}"]
+    if branch.shelved is not None:
+        lines += [*_warnings(branch.shelved.document), *_document_lines(branch, branch.shelved)]
+    if branch.branches:
+        more = [f"{branch.warm:,} warm"] if branch.warm else []
+        more += [f"{branch.failed:,} not read"] if branch.failed else []
+        parts = [count(branch.documents, "document"), f"about {branch.tokens:,} tokens", *more]
+        lines.append(", ".join(parts))
+    head = clean_line(branch.path or branch.root or branch.label)
+    return Content.assemble((head, "bold"), *(f"\n{line}" for line in lines))
+
+
+def _warnings(document: Document) -> Iterator[str]:
+    skipped = [f"p. {page.number}: {clean_line(page.reason)}" for page in document.skipped[:MAX_LISTED]]
+    if skipped:
+        yield "\n  ".join([f"! {count(len(document.skipped), 'page')} without text:", *skipped])
+    for remark in document.remarks[:MAX_LISTED]:
+        place = f"p. {remark.number}: " if remark.number is not None else ""
+        yield f"! {place}{clean_line(remark.text)}"
+
+
+def _document_lines(branch: Branch, shelved: Shelved) -> Iterator[str]:
+    pages = f", {count(shelved.document.pages, 'page')}" if shelved.document.paged else ""
+    yield f"○ Read: about {shelved.tokens:,} tokens{pages}"
+    if branch.long:
+        yield f"* Longer than the model can read at once ({branch.max_tokens:,} tokens)"
+    if shelved.warm:
+        yield f"● Warm: {shelved.warm:,} tokens in the prompt cache, so answers begin at once"
+
+
+# --- the pane -----------------------------------------------------------------------------------------------
+
+
+class SearchInput(Input):
+    """A line to search the tree, shown while it is used."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Clear the search"),
+        Binding("down", "submit", show=False),
+    ]
 
     class Left(Message):
-        def __init__(self, field: Field) -> None:
-            super().__init__()
-            self.field = field
+        """The search was cleared."""
 
-    def __init__(self, placeholder: str, id: str) -> None:
-        super().__init__(placeholder=placeholder, id=id, compact=True)
+    def __init__(self) -> None:
+        super().__init__(placeholder="name, failed, warm, skipped, long …", id="library-find", compact=True)
         self.cursor_blink = False
         self.display = False
 
     def action_leave(self) -> None:
         self.value = ""
         self.display = False
-        self.post_message(self.Left(self))
+        self.post_message(self.Left())
 
 
 class LibraryPane(Vertical):
-    """Filter, tree, details, and what goes on; hidden until it is asked for."""
+    """Search, tree, details and work; hidden until it is opened."""
 
     app: LocalragApp
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "find", "Find documents by name or state (failed, warm, skipped, remark, long, ticked)"),
         Binding("c", "clear_ticks", "Untick all: questions are asked of every document again"),
-        Binding("i", "read", "Bring the library level with its folders"),
-        Binding("a", "add", "Add another folder to the library"),
-        Binding("w", "keep", "Keep the ticked documents, or those here, ready: read ahead by the model"),
-        Binding("x", "stop", "Stop reading and keeping ready; else take away what was said"),
-        Binding("r", "refresh", "Look at the libraries again"),
-        Binding("d", "forget", "Delete what was read of the ticked documents, or of those here"),
+        Binding("i", "read", "Bring the library up to date with its folders"),
+        Binding("a", "screen.add_folder", "Add another folder to the library"),
+        Binding("w", "warm", "Warm the ticked documents, or those here: the model reads them ahead"),
+        Binding("x", "stop", "Stop reading and warming; else hide the results"),
+        Binding("r", "screen.look", "Look at the libraries again"),
+        Binding("d", "screen.forget", "Delete the text of the ticked documents, or of those here"),
     ]
 
+    @dataclass
     class Narrowed(Message):
-        """Questions shall be asked of these documents only; of all where there are none."""
+        """Ask only these documents; all if there are none."""
 
-        def __init__(self, these: tuple[Name, ...]) -> None:
-            super().__init__()
-            self.these = these
+        these: tuple[Name, ...]
 
+    @dataclass
     class Wanted(Message):
-        """The text of a document is to be shown."""
+        """The text of a document is wanted."""
 
-        def __init__(self, library: str, document: str, page: int | None) -> None:
-            super().__init__()
-            self.library = library
-            self.document = document
-            self.page = page
+        library: str
+        document: str
+        page: int | None
 
-    class Changed(Message):
-        """Libraries hold something else than before."""
-
-        def __init__(self, shelves: tuple[Shelf, ...]) -> None:
-            super().__init__()
-            self.shelves = shelves
-
-    class Looked(Message):
-        """What the libraries hold, or why it cannot be told."""
-
-        def __init__(
-            self, shelves: tuple[Shelf, ...] = (), tops: Sequence[Branch] = (), error: LocalragError | None = None
-        ) -> None:
-            super().__init__()
-            self.shelves = shelves
-            self.tops = tops
-            self.error = error
-
-    class Failed(Message):
-        """A folder cannot be looked at."""
-
-        def __init__(self, error: LocalragError) -> None:
-            super().__init__()
-            self.error = error
-
-    class Met(Message):
-        """A folder that is to be added, as the core sees it."""
-
-        def __init__(self, library: str, path: Path, folder: Folder) -> None:
-            super().__init__()
-            self.library = library
-            self.path = path
-            self.folder = folder
-
-    def __init__(
-        self, core: Core, libraries: Sequence[str], clock: Callable[[], float], ticked: Iterable[Name] = ()
-    ) -> None:
+    def __init__(self, libraries: Sequence[str], clock: Callable[[], float], ticked: Iterable[Name] = ()) -> None:
         super().__init__(id="library")
-        self._core = core
         self._libraries = tuple(libraries)
         self._shelves: tuple[Shelf, ...] = ()
         self._tops: Sequence[Branch] = ()
-        self._looked = False
-        self._title = Static(id="library-title")
-        self._find = Field("name, failed, warm, skipped, long …", "library-find")
+        self._title = Static("Looking at the documents …", id="library-title")
+        self._find = SearchInput()
         self._tree = LibraryTree(ticked)
-        self._details = LibraryDetails()
-        self._work = LibraryWork(clock)
-        self._folder = Field("folder to add", "library-folder")
-        self._confirm = Confirm(id="library-confirm")
-        self._hint = Static(HINT, classes="quiet", id="library-hint")
-        self._pause: Timer | None = None
+        self._details_text = Static()
+        self._details = VerticalScroll(self._details_text, id="library-details", can_focus=False)
+        self._work = WorkPanel(clock)
+        self._timer: Timer | None = None
         self.display = False
 
     def compose(self) -> ComposeResult:
@@ -151,78 +399,54 @@ class LibraryPane(Vertical):
         yield self._tree
         yield self._details
         yield self._work
-        yield self._folder
-        yield self._confirm
-        yield self._hint
+        yield Static(HINT, classes="quiet", id="library-hint")
 
-    # --- showing and filling --------------------------------------------------------------------------------
-
-    def show(self) -> None:
-        """Show the pane and put the keyboard into it."""
-        self.display = True
+    def open(self) -> None:
+        """Show the pane and focus the tree."""
+        if not self.display:
+            self.display = True
+            self._draw()
         self._tree.focus()
-        if not self._looked:
-            self._looked = True
-            self._title.update(Content("Looking at the documents …"))
-            self.action_refresh()
-
-    def ask_of(self, libraries: Sequence[str]) -> None:
-        """Show other libraries from now on; nothing of them is ticked."""
-        self._libraries, self._shelves, self._tops = tuple(libraries), (), ()
-        self.tick(())
-        if self._looked:
-            self.action_refresh()
 
     def tick(self, these: Iterable[Name]) -> None:
         """Tick these documents and no others."""
         self._tree.ticked = set(these)
         self._tree.redraw()
-        self._tell_ticked()
+        self._report_ticked()
 
-    def action_refresh(self) -> None:
-        libraries = self._libraries
+    def show(self, shelves: tuple[Shelf, ...], tops: Sequence[Branch]) -> None:
+        """Show what the libraries hold."""
+        self._shelves, self._tops = shelves, tops
+        names = {name for top in tops for name in top.names()}
+        if gone := self._tree.ticked - names:
+            self._tree.ticked &= names
+            paths = sorted(path for _, path in gone)
+            self.notify(f"No longer in the library, and unticked: {list_some(paths)}", markup=False)
+        if self.display:
+            self._draw()
+        self._report_ticked()
 
-        def look() -> None:
-            shelves = tuple(self._core.engine.shelf(name) for name in libraries)
-            deliver(self, self.Looked(shelves, grown(shelves)))
-
-        self.app.lanes["pages"].submit(look, lambda error: deliver(self, self.Looked(error=error)))
-
-    def on_library_pane_looked(self, message: Looked) -> None:
-        message.stop()
-        if message.error is not None:
-            self._title.update(error_content(message.error))
-            return
-        if tuple(shelf.library for shelf in message.shelves) != self._libraries:
-            return  # others are asked meanwhile
-        self._shelves, self._tops = message.shelves, message.tops
-        there = {name for top in self._tops for name in top.names()}
-        if gone := self._tree.ticked - there:
-            self._tree.ticked &= there
-            self.notify(f"No longer in the library, and unticked: {_some(gone)}", markup=False)
-        self._draw()
-        self._tell_ticked()
-        self.post_message(self.Changed(self._shelves))
+    def show_error(self, error: LocalragError) -> None:
+        self._title.update(error_content(error))
 
     def _draw(self) -> None:
-        """Fill the tree with what passes the filter."""
-        failed = sum(top.failed for top in self._tops)
-        words = f"{self._count():,} documents" + (f", {failed:,} not read" if failed else "")
+        """Fill the tree with what matches the search."""
+        if not self._shelves:  # not looked up yet
+            return
+        total, failed = sum(len(shelf.documents) for shelf in self._shelves), sum(top.failed for top in self._tops)
+        words = count(total, "document") + (f", {failed:,} not read" if failed else "")
         text = self._find.value if self._find.display else ""
         if not text.strip():
             self._tree.show(self._tops)
-            self._title.update(Content.assemble((_listed(self._libraries), "bold"), f"\n{words}"))
-            return
-        found = matching(self._tops, text, self._tree.ticked)
-        more = len(found) - MOST_FOUND
-        remark = f"… {more:,} more: type more to find them" if more > 0 else "" if found else "Nothing fits."
-        self._tree.show(pruned(self._tops, found[:MOST_FOUND]), unfold=True, remark=remark)
-        self._title.update(Content.assemble((_listed(self._libraries), "bold"), f"\n{len(found):,} found of {words}"))
+        else:
+            found = matching(self._tops, text, self._tree.ticked)
+            more = len(found) - MAX_FOUND
+            remark = f"… {more:,} more: refine the search" if more > 0 else "" if found else "Nothing found."
+            self._tree.show(found[:MAX_FOUND], found=True, remark=remark)
+            words = f"{len(found):,} found of {words}"
+        self._title.update(Content.assemble((clean_line(", ".join(self._libraries)), "bold"), f"\n{words}"))
 
-    def _count(self) -> int:
-        return sum(len(shelf.documents) for shelf in self._shelves)
-
-    # --- finding --------------------------------------------------------------------------------------------
+    # --- keys -----------------------------------------------------------------------------------------------
 
     def action_find(self) -> None:
         self._find.display = True
@@ -230,156 +454,80 @@ class LibraryPane(Vertical):
 
     def on_input_changed(self, message: Input.Changed) -> None:
         message.stop()
-        if message.input is self._find:
-            if self._pause is not None:
-                self._pause.stop()
-            self._pause = self.set_timer(PAUSE, self._draw)
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(SEARCH_PAUSE, self._draw)
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
         message.stop()
-        if message.input is self._folder:
-            self._add(message.value.strip())
-        else:
-            if not message.value.strip():
-                self._find.display = False
-            self._tree.focus()
-
-    def on_field_left(self, message: Field.Left) -> None:
-        message.stop()
+        self._find.display = bool(message.value.strip())
         self._tree.focus()
 
-    # --- ticking --------------------------------------------------------------------------------------------
-
-    def on_library_tree_ticked(self, message: LibraryTree.Ticked) -> None:
-        message.stop()
-        self._tell_ticked()
+    def on_search_input_left(self) -> None:
+        self._tree.focus()
 
     def action_clear_ticks(self) -> None:
         self.tick(())
 
-    def _tell_ticked(self) -> None:
+    def _report_ticked(self) -> None:
         self.post_message(self.Narrowed(tuple(sorted(self._tree.ticked))))
 
-    # --- one document ---------------------------------------------------------------------------------------
+    def on_library_tree_ticked(self) -> None:
+        self._report_ticked()
 
-    def on_library_tree_reached(self, message: LibraryTree.Reached) -> None:
-        message.stop()
-        self._details.show(message.branch)
+    def on_library_tree_highlighted(self, message: LibraryTree.Highlighted) -> None:
+        self._details.display = message.branch is not None
+        if message.branch is not None:
+            self._details_text.update(describe(message.branch))
+            self._details.scroll_home(animate=False)
 
-    def on_library_tree_wanted(self, message: LibraryTree.Wanted) -> None:
-        message.stop()
+    def on_library_tree_selected(self, message: LibraryTree.Selected) -> None:
         shelved = message.branch.shelved
-        self.post_message(
-            self.Wanted(*message.branch.name, 1 if shelved is not None and shelved.document.paged else None)
-        )
-
-    # --- what goes on ---------------------------------------------------------------------------------------
+        page = 1 if shelved is not None and shelved.document.paged else None
+        self.post_message(self.Wanted(*message.branch.name, page))
 
     def action_read(self) -> None:
         here = self._tree.at
-        library = here.library if here is not None else None
-        folders = [
-            (shelf.library, Path(root))
-            for shelf in self._shelves
-            for root in shelf.roots
-            if library in (None, shelf.library)
-        ]
-        self._read(folders)
+        self.read(
+            [
+                (shelf.library, Path(root))
+                for shelf in self._shelves
+                for root in shelf.roots
+                if here is None or here.library == shelf.library
+            ]
+        )
 
-    def _read(self, folders: Sequence[tuple[str, Path]]) -> None:
+    def read(self, folders: Sequence[tuple[str, Path]]) -> None:
+        """Read folders into libraries in the background."""
         if folders and not self.app.works.read(folders):
             self.notify("Folders are being read already; x stops that.", markup=False)
         self._work.watch_works()
 
-    def action_add(self) -> None:
-        self._folder.display = True
-        self._folder.focus()
+    @property
+    def library(self) -> str:
+        """The library that the cursor is in."""
+        return self._tree.at.library if self._tree.at is not None else self._libraries[0]
 
-    def _add(self, typed: str) -> None:
-        path = Path(typed).expanduser()
-        if not typed or not path.is_dir():
-            self.notify(f"{clean_line(typed) or 'Nothing'} is no folder that is there.", markup=False)
-            return
-        self._folder.action_leave()
-        here = self._tree.at
-        library = here.library if here is not None else self._libraries[0]
-        self.app.lanes["reading"].submit(
-            lambda: deliver(self, self.Met(library, path, self._core.engine.look_at(path))),
-            lambda error: deliver(self, self.Failed(error)),
-        )
-
-    def on_library_pane_failed(self, message: Failed) -> None:
-        message.stop()
-        self._work.tell(error_content(message.error))
-
-    def on_library_pane_met(self, message: Met) -> None:
-        message.stop()
-        known, files = message.folder.known, message.folder.files
-        path, library = clean_line(str(message.path)), clean_line(message.library)
-        if not known and not files:
-            self.notify(f"There is no file in {path} that localrag can read.", markup=False)
-            return
-        what = f"{path}, which the library {clean_line(message.folder.library)} holds already" if known else (
-            f"{files:,} file{'' if files == 1 else 's'} of {path}"
-        )  # fmt: skip
-        self._ask(f"Read {what}, into the library {library}?", lambda: self._read([(message.library, message.path)]))
-
-    def action_keep(self) -> None:
-        chosen = [leaf for leaf in self._chosen() if leaf.shelved is not None]
+    def action_warm(self) -> None:
+        chosen = self.chosen()
         for library in dict.fromkeys(leaf.library for leaf in chosen):
-            here = [leaf for leaf in chosen if leaf.library == library]
-            self.app.works.keep(
-                library, [(leaf.path, leaf.shelved.tokens) for leaf in here if leaf.shelved is not None]
-            )
+            documents = {leaf.path: leaf.shelved.tokens for leaf in chosen if leaf.library == library and leaf.shelved}
+            self.app.works.warm(library, documents)
         self._work.watch_works()
 
-    def action_forget(self) -> None:
-        names = [leaf.name for leaf in self._chosen() if leaf.shelved is not None]
-        if not names:
-            return
-        what = clean_line(names[0][1]) if len(names) == 1 else f"{len(names):,} documents"
-        self._ask(
-            f"Delete for good what was read of {what}? The files stay where they are: one that still lies in a folder "
-            "of the library is read again when the folder is.",
-            lambda: self._forget(names),
-        )
-
-    def _forget(self, names: Sequence[Name]) -> None:
+    def forget(self, names: Sequence[Name]) -> None:
+        """Delete the text of documents in the background."""
         self.app.works.forget(names)
         self._work.watch_works()
 
-    def _chosen(self) -> list[Branch]:
+    def chosen(self) -> list[Branch]:
         """The ticked documents, else those at and below the cursor."""
-        if self._tree.ticked:
-            return [leaf for top in self._tops for leaf in top.leaves() if leaf.name in self._tree.ticked]
-        return list(self._tree.at.leaves()) if self._tree.at is not None else []
-
-    def _ask(self, words: str, then: Callable[[], None]) -> None:
-        def answered(yes: bool) -> None:
-            self._tree.focus()
-            if yes:
-                then()
-
-        self._confirm.ask(Content(words), answered)
+        tops, ticked = self._tops, self._tree.ticked
+        if not ticked:
+            tops = [self._tree.at] if self._tree.at is not None else []
+        leaves = (leaf for top in tops for leaf in top.leaves() if leaf.shelved is not None)
+        return [leaf for leaf in leaves if not ticked or leaf.name in ticked]
 
     def action_stop(self) -> None:
         if not self.app.works.stop():
-            self._work.clear()
-
-    def on_library_work_advanced(self, message: LibraryWork.Advanced) -> None:
-        message.stop()
-        self._tree.working = message.working
-        self._tree.redraw()
-
-    def on_library_work_changed(self, message: LibraryWork.Changed) -> None:
-        message.stop()
-        self.action_refresh()
-
-
-def _some(names: Iterable[Name]) -> str:
-    paths = sorted(clean_line(path) for _, path in names)
-    return ", ".join(paths[:MOST_NAMED]) + (f" and {len(paths) - MOST_NAMED:,} more" if len(paths) > MOST_NAMED else "")
-
-
-def _listed(libraries: Sequence[str]) -> str:
-    return ", ".join(clean_line(name) for name in libraries)
+            self._work.show_result(Content())

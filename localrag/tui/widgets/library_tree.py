@@ -1,11 +1,13 @@
-"""The tree of documents: drawn line by line as it comes into view, filled folder by folder as it is opened.
+"""The documents of libraries as a tree: folders as on the disk, what is ticked, what matches a search.
 
-It ticks and moves about; what ticking means, and what is done with a document, is for the pane.
+A document that contains others (a mail with attachments) is a branch, too. If a library has several folders on the
+disk, each is a branch of its own. The tree ticks documents; what that means is up to the library pane.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -16,41 +18,185 @@ from textual.message import Message
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
-from localrag.tui import shortening
-from localrag.tui.inert import clean_line
-from localrag.tui.shelves import Branch, Name, size, state
+from localrag.events import Failure
+from localrag.tui.text import clean_line, shorten_all
+from localrag.worker.engine import Shelf, Shelved
 
 INDENT = 2
-ROOM_FOR_SIZES = 42
-Key = tuple[str, str, str]
+MIN_WIDTH_FOR_SIZES = 42
+Name = tuple[str, str]  # library and path of a document
+Key = tuple[str, str, str]  # library, root and path of a branch
+
+
+@dataclass(eq=False, slots=True)
+class Branch:
+    """A library, a folder, a document, or a file that could not be read.
+
+    The counts include everything below. `max_tokens` is how many the model can read at once.
+    """
+
+    label: str
+    library: str
+    root: str = ""
+    path: str = ""
+    max_tokens: int = 0
+    shelved: Shelved | None = None
+    failure: Failure | None = None
+    branches: dict[str, Branch] = field(default_factory=dict)
+    documents: int = 0
+    tokens: int = 0
+    warm: int = 0
+    failed: int = 0
+
+    @property
+    def name(self) -> Name:
+        return self.library, self.path
+
+    @property
+    def key(self) -> Key:
+        """What identifies it when the tree is built again."""
+        return self.library, self.root, self.path
+
+    def leaves(self) -> Iterator[Branch]:
+        """The documents and failed files at and below it, in order."""
+        if self.shelved is not None or self.failure is not None:
+            yield self
+        for branch in self.branches.values():
+            yield from branch.leaves()
+
+    def names(self) -> list[Name]:
+        """The documents at and below it."""
+        return [leaf.name for leaf in self.leaves() if leaf.shelved is not None]
+
+    @property
+    def states(self) -> frozenset[str]:
+        """The words for its state that a search finds."""
+        shelved = self.shelved
+        has = {
+            "failed": self.failure is not None,
+            "read": shelved is not None,
+            "skipped": shelved is not None and bool(shelved.document.skipped),
+            "remark": shelved is not None and bool(shelved.document.remarks),
+            "warm": shelved is not None and shelved.warm > 0,
+            "long": self.long,
+        }
+        return frozenset(word for word, holds in has.items() if holds)
+
+    @property
+    def long(self) -> bool:
+        """Whether the model cannot read it at once."""
+        return self.shelved is not None and self.shelved.tokens > self.max_tokens > 0
+
+
+def build(shelves: Sequence[Shelf]) -> list[Branch]:
+    """The top branches: the contents of one library, or several libraries."""
+    libraries = [_library(shelf) for shelf in shelves]
+    return list(libraries[0].branches.values()) if len(libraries) == 1 else libraries
+
+
+def _library(shelf: Shelf) -> Branch:
+    top = Branch(shelf.library, shelf.library, max_tokens=shelf.most)
+    several = len(shelf.roots) > 1
+    roots = {root: Branch(root, shelf.library, root, max_tokens=shelf.most) if several else top for root in shelf.roots}
+    for shelved in shelf.documents:
+        document = shelved.document
+        _branch_at(roots.get(document.root, top), document.root, document.path).shelved = shelved
+    for failure in shelf.failed:
+        _branch_at(roots.get(failure.root, top), failure.root, failure.document).failure = failure
+    if several:
+        top.branches = {root: branch for root, branch in roots.items() if branch.branches}
+    _settle(top)
+    return top
+
+
+def _branch_at(branch: Branch, root: str, path: str) -> Branch:
+    """The branch of a path, created if needed."""
+    so_far = ""
+    for part in path.split("/"):
+        so_far = f"{so_far}/{part}" if so_far else part
+        below = branch.branches.get(part)
+        if below is None:
+            below = branch.branches[part] = Branch(part, branch.library, root, so_far, branch.max_tokens)
+        branch = below
+    return branch
+
+
+def _settle(branch: Branch) -> None:
+    """Count from the bottom up, and sort folders before files."""
+    branch.documents, branch.failed = int(branch.shelved is not None), int(branch.failure is not None)
+    if branch.shelved is not None:
+        branch.tokens, branch.warm = branch.shelved.tokens, int(branch.shelved.warm > 0)
+    for below in branch.branches.values():
+        _settle(below)
+        branch.documents += below.documents
+        branch.tokens += below.tokens
+        branch.warm += below.warm
+        branch.failed += below.failed
+    branch.branches = dict(
+        sorted(branch.branches.items(), key=lambda item: (not item[1].branches, item[0].casefold(), item[0]))
+    )
+
+
+def matching(tops: Sequence[Branch], text: str, ticked: Collection[Name] = ()) -> list[Branch]:
+    """The documents and failed files that match every word of `text`: part of the path, or a word for the state."""
+    words = text.casefold().split()
+
+    def fits(leaf: Branch) -> bool:
+        states = {*leaf.states, "ticked"} if leaf.name in ticked else leaf.states
+        path = f"{leaf.library}/{leaf.path}".casefold()
+        return all(word in path or word in states for word in words)
+
+    return [leaf for top in tops for leaf in top.leaves() if fits(leaf)]
+
+
+def short_size(tokens: int) -> str:
+    """A length in a few characters: "950", "12k", "1.2M"."""
+    if tokens < 1000:
+        return str(tokens)
+    return f"{tokens / 1000:.0f}k" if tokens < 999_500 else f"{tokens / 1e6:.1f}M"
+
+
+def state(branch: Branch) -> tuple[str, str]:
+    """The mark and the word for a branch."""
+    if branch.shelved is None:
+        if branch.failure is not None:
+            return "×", "failed"
+        return (" ", "") if not branch.failed else ("!", f"{branch.failed} failed")
+    document = branch.shelved.document
+    mark = "!" if branch.failure is not None or document.skipped or document.remarks else ""
+    return (mark or "●", "warm") if branch.shelved.warm else (mark or "○", "read")
+
+
+# --- the widget ---------------------------------------------------------------------------------------------
 
 
 class LibraryTree(Tree[Branch | None]):
-    """Branches with a box to tick, their name, state and size. A node without a branch is a remark."""
+    """Branches with a tick box, name, state and size. A node without a branch is a remark.
+
+    A folder is filled when it is opened, and a line is drawn when it comes into view.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "tick", "Tick or untick: a question is then asked of ticked documents only"),
+        Binding("space", "tick", "Tick or untick: questions are then asked of ticked documents only"),
         Binding("enter", "select_cursor", "Show the text of the document; open or close a folder"),
         Binding("right", "unfold", "Open the folder"),
-        Binding("left", "fold", "Close the folder, or go to the one it is in"),
+        Binding("left", "fold", "Close the folder, or go to its parent"),
     ]
 
     class Ticked(Message):
         """Other documents are ticked now."""
 
-    class Reached(Message):
+    @dataclass
+    class Highlighted(Message):
         """The cursor is on another branch."""
 
-        def __init__(self, branch: Branch | None) -> None:
-            super().__init__()
-            self.branch = branch
+        branch: Branch | None
 
-    class Wanted(Message):
-        """A document's text is to be shown."""
+    @dataclass
+    class Selected(Message):
+        """A document's text is wanted."""
 
-        def __init__(self, branch: Branch) -> None:
-            super().__init__()
-            self.branch = branch
+        branch: Branch
 
     def __init__(self, ticked: Iterable[Name] = ()) -> None:
         super().__init__("", id="library-tree")
@@ -59,42 +205,43 @@ class LibraryTree(Tree[Branch | None]):
         self.guide_depth = INDENT
         self.auto_expand = False
         self.ticked = set(ticked)
-        self.working: Mapping[Name, int] = {}
         self._unfolded: set[Key] = set()
+        self._found = False
+        self._short: dict[tuple[int, int], dict[str, str]] = {}  # by parent node and room
 
-    # --- what is in it --------------------------------------------------------------------------------------
-
-    def show(self, branches: Sequence[Branch], *, unfold: bool = False, remark: str = "") -> None:
-        """Show these instead; folders that were open are open again, or with `unfold` all of them are, for once."""
+    def show(self, branches: Sequence[Branch], *, found: bool = False, remark: str = "") -> None:
+        """Show these branches, with folders open as they were; documents that were `found` are shown by their path."""
         here = self.at
         self.clear()
-        self._fill(self.root, branches, unfold)
+        self._short.clear()
+        self._found = found
+        self._fill(self.root, branches)
         if remark:
             self.root.add_leaf(Text(remark, style="italic"), None)
         self.root.expand()
         if branches:
             self.call_after_refresh(self._go_to, here.key if here is not None else branches[0].key)
 
-    def _fill(self, node: TreeNode[Branch | None], branches: Sequence[Branch], unfold: bool) -> None:
+    def _fill(self, node: TreeNode[Branch | None], branches: Iterable[Branch]) -> None:
         for branch in branches:
-            below = node.add("", branch, allow_expand=bool(branch.branches))
-            if branch.branches and (unfold or branch.key in self._unfolded):
-                self._fill(below, list(branch.branches.values()), unfold)
+            below = node.add("", branch, allow_expand=bool(branch.branches) and not self._found)
+            if branch.branches and branch.key in self._unfolded and not self._found:
+                self._fill(below, branch.branches.values())
                 below.expand()
 
     def _go_to(self, key: Key) -> None:
-        """Put the cursor on a branch, or on the nearest that is there of those above it."""
-        node, found = self.root, True
-        while found:
-            found = False
-            for below in node.children:
-                branch = below.data
-                if branch is not None and (branch.key == key or _holds(branch, key)):
-                    node, found = below, branch.key != key
-                    break
-        if node is not self.root:
-            self.move_cursor(node)
-            self.post_message(self.Reached(node.data))
+        """Move the cursor to a branch if it is in view, else to the first."""
+        node = self._node(self.root, key) or self.root.children[0]
+        self.move_cursor(node)
+        self.post_message(self.Highlighted(node.data))
+
+    def _node(self, above: TreeNode[Branch | None], key: Key) -> TreeNode[Branch | None] | None:
+        for node in above.children:
+            if node.data is not None and node.data.key == key:
+                return node
+            if (below := self._node(node, key)) is not None:
+                return below
+        return None
 
     @property
     def at(self) -> Branch | None:
@@ -102,14 +249,14 @@ class LibraryTree(Tree[Branch | None]):
         return self.cursor_node.data if self.cursor_node is not None else None
 
     def redraw(self) -> None:
-        """Draw anew what does not lie in the branches: ticks, and what is being worked on."""
+        """Draw again after ticks have changed."""
         self._updates += 1
         self.refresh()
 
     # --- keys -----------------------------------------------------------------------------------------------
 
     def action_tick(self) -> None:
-        """Tick the documents at and below the cursor, or untick them where all are ticked."""
+        """Tick the documents at and below the cursor, or untick them if all are ticked."""
         if (branch := self.at) is None or not (names := branch.names()):
             return
         if self.ticked.issuperset(names):
@@ -132,7 +279,6 @@ class LibraryTree(Tree[Branch | None]):
             self.move_cursor(node.parent)
 
     def _toggle_node(self, node: TreeNode[Branch | None]) -> None:
-        """A click on the mark before a folder."""
         if node.allow_expand:
             self._fold(node) if node.is_expanded else self._unfold(node)
 
@@ -140,7 +286,7 @@ class LibraryTree(Tree[Branch | None]):
         if node.data is not None:
             self._unfolded.add(node.data.key)
             if not node.children:
-                self._fill(node, list(node.data.branches.values()), False)
+                self._fill(node, node.data.branches.values())
         node.expand()
 
     def _fold(self, node: TreeNode[Branch | None]) -> None:
@@ -152,19 +298,18 @@ class LibraryTree(Tree[Branch | None]):
         message.stop()
         branch = message.node.data
         if branch is not None and branch.shelved is not None:
-            self.post_message(self.Wanted(branch))
-        elif message.node.allow_expand:
+            self.post_message(self.Selected(branch))
+        else:
             self._toggle_node(message.node)
 
     def on_tree_node_highlighted(self, message: Tree.NodeHighlighted[Branch | None]) -> None:
         message.stop()
-        self.post_message(self.Reached(message.node.data))
+        self.post_message(self.Highlighted(message.node.data))
 
     # --- drawing --------------------------------------------------------------------------------------------
 
     def get_label_width(self, node: TreeNode[Branch | None]) -> int:
-        # Lines are cut to the width there is, so that none need be drawn to know the widest.
-        return 0
+        return 0  # lines are cut to the width, so that none need be drawn to know the widest
 
     def render_label(self, node: TreeNode[Branch | None], base_style: Style, style: Style) -> Text:
         branch = node.data
@@ -174,14 +319,28 @@ class LibraryTree(Tree[Branch | None]):
         toggle = ("▾ " if node.is_expanded else "▸ ") if node.allow_expand else "  "
         right = self._right(branch)
         room = max(4, width - cell_len(toggle) - 4 - cell_len(right) - 1)
-        name = shortening.middle(clean_line(branch.label), room)
         line = Text()
         line.append(toggle, Style(meta={"toggle": True}))
         line.append(f"{self._box(branch)} ", Style(meta={"tick": True}))
-        line.append(set_cell_size(name, room))
+        line.append(set_cell_size(self._short_name(node, branch, room), room))
         line.append(f" {right}", Style(bold=branch.failure is not None))
         line.stylize(style)
         return line
+
+    def _short_name(self, node: TreeNode[Branch | None], branch: Branch, room: int) -> str:
+        """The name, cut so that it differs from those beside it."""
+        label = self._label(branch)
+        if cell_len(label) <= room:
+            return label
+        beside = (id(node.parent), room)
+        if label not in self._short.get(beside, {}):
+            siblings = node.parent.children if node.parent is not None else ()
+            names = tuple(self._label(one.data) for one in siblings if one.data is not None)
+            self._short[beside] = shorten_all((*names, label), room)
+        return self._short[beside][label]
+
+    def _label(self, branch: Branch) -> str:
+        return clean_line(branch.path if self._found else branch.label)
 
     def _box(self, branch: Branch) -> str:
         if not branch.documents:
@@ -193,15 +352,13 @@ class LibraryTree(Tree[Branch | None]):
         return "[ ]" if not ticked else "[x]" if ticked == len(names) else "[-]"
 
     def _right(self, branch: Branch) -> str:
-        mark, word = state(branch, self.working)
+        mark, word = state(branch)
         if branch.shelved is None and branch.failure is None:
-            count = f"{branch.documents:,}"
-            return f"{mark} {word} of {count}" if word else count
-        right = f"{mark} {word:<6}" if self.size.width >= ROOM_FOR_SIZES else f"{mark} {word}"
-        if self.size.width >= ROOM_FOR_SIZES:
-            tokens = size(branch.shelved.tokens) + ("*" if branch.long else " ") if branch.shelved is not None else " "
-            right += f" {tokens:>5}"
-        return right
+            return f"{mark} {word} of {branch.documents:,}" if word else f"{branch.documents:,}"
+        if self.size.width < MIN_WIDTH_FOR_SIZES:
+            return f"{mark} {word}"
+        tokens = short_size(branch.shelved.tokens) + ("*" if branch.long else " ") if branch.shelved else ""
+        return f"{mark} {word:<6} {tokens:>5}"
 
 
 def _depth(node: TreeNode[Branch | None]) -> int:
@@ -209,11 +366,3 @@ def _depth(node: TreeNode[Branch | None]) -> int:
     while above is not None:
         depth, above = depth + 1, above.parent
     return depth
-
-
-def _holds(branch: Branch, key: Key) -> bool:
-    """Whether a branch lies above the one with this key."""
-    library, root, path = key
-    if branch.library != library or (branch.root and branch.root != root):
-        return False
-    return not branch.path or path.startswith(f"{branch.path}/")

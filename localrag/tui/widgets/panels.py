@@ -1,42 +1,290 @@
-"""The conversation and beside it the source of the citation that was chosen last; moves from citation to citation.
-
-What is chosen stays chosen while the source is hidden. Where the keyboard should go back to the question, the screen
-is told, because the question lies outside.
-"""
+"""The conversation, and beside it the source of the chosen citation, with the keys that work on both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.content import Content
 from textual.message import Message
+from textual.widgets import Collapsible, Static
 
-from localrag.tui.widgets.citation import CitationLine
-from localrag.tui.widgets.conversation import Conversation
+from localrag.answer.verify import references
+from localrag.answer.verify.references import Form
+from localrag.errors import LocalragError
+from localrag.security.offline import viewer_process
+from localrag.tui import viewing
+from localrag.tui.text import clean_line, error_content, error_line, question_line
 from localrag.tui.widgets.source import SourcePane
-from localrag.tui.widgets.source_deeds import SourceDeeds
-from localrag.tui.widgets.turn import TurnView
+from localrag.worker.engine import Opened
 
 if TYPE_CHECKING:
+    from localrag.answer.survey.survey_table import Results
+    from localrag.sessions.session import SavedTurn, Session
     from localrag.tui.app import LocalragApp
-    from localrag.tui.widgets.answer import AnswerText
+    from localrag.tui.widgets.turn import CitationLine, TurnView
+
+NEWEST = 2  # turns of a saved conversation that are drawn at once; drawing one takes 50 ms
+_COPIED: dict[Form, str] = {
+    "text": "Copied the quote with its reference.",
+    "markdown": "Copied the quote with its reference, as Markdown.",
+    "words": "Copied the quoted words.",
+}
 
 
-class Panels(SourceDeeds):
-    """Conversation and source pane."""
+class PastTurn(Static):
+    """A saved turn that is not drawn yet: its question alone."""
+
+    def __init__(self, saved: SavedTurn) -> None:
+        super().__init__(Content.styled(question_line(saved.question), "bold"))
+        self.saved = saved
+
+
+class Conversation(VerticalScroll, can_focus=False):
+    """Turns, oldest first, and errors that belong to none; it follows the newest words until it is scrolled."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(id="conversation")
+        self._clock = clock
+        self._greeting = Static(id="greeting")
+        # At least as high as the view, because an anchored view pushes shorter content to its lower edge.
+        self._turns = Vertical(id="turns")
+
+    def compose(self) -> ComposeResult:
+        with self._turns:
+            yield self._greeting
+
+    def on_mount(self) -> None:
+        self.anchor()
+
+    def greet(self, libraries: Sequence[str], narrowed: str, instructions: Sequence[str]) -> None:
+        """Say what is asked and how to begin, until there is a question.
+
+        Args:
+            narrowed: the filter, in words.
+            instructions: how answers are worded.
+        """
+        of = ", ".join(clean_line(name) for name in libraries)
+        only = f", only documents {clean_line(narrowed)}" if narrowed else ""
+        follow = "".join(f"Instructions for answers: {clean_line(text)}\n\n" for text in instructions)
+        self._greeting.update(
+            Content.assemble(
+                (f"Ask about {of}{only}.\n\n", "bold"),
+                "Every answer quotes the documents, with the page.\nIf they do not say, it tells you so.\n\n",
+                f"{follow}Type a question below and press Enter.\n"
+                "F1 lists the keys, / the commands. @ names a document. F6 shows all documents.",
+            )
+        )
+
+    async def begin(self, question: str, heading: str = "") -> TurnView:
+        """Add a turn; `heading` replaces a question that is shown above already."""
+        from localrag.tui.widgets.turn import TurnView
+
+        self._greeting.display = False
+        turn = TurnView(question, self._clock, heading)
+        await self._turns.mount(turn)
+        self.anchor()
+        return turn
+
+    async def say(self, text: str) -> None:
+        """Add a remark that belongs to no answer."""
+        self._greeting.display = False
+        await self._turns.mount(Static(Content(f"! {clean_line(text)}"), classes="remark"))
+
+    async def show_error(self, error: LocalragError) -> None:
+        await self._turns.mount(Static(error_content(error), classes="error"))
+
+    async def clear(self) -> None:
+        for turn in self.views():
+            await turn.close()
+        await self._turns.query("#turns > *").exclude("#greeting").remove()
+        self._greeting.display = True
+        self.anchor()
+
+    # --- what is in it --------------------------------------------------------------------------------------
+
+    def views(self) -> list[TurnView]:
+        """The turns that are drawn, oldest first."""
+        return cast("list[TurnView]", list(self.query("TurnView")))
+
+    def citations(self) -> list[CitationLine]:
+        return cast("list[CitationLine]", list(self.query("CitationLine")))
+
+    def newest_results(self) -> Results | None:
+        """The table of the newest answer that has one, also while it is being filled."""
+        return next((view.results for view in reversed(self.views()) if view.results.lines), None)
+
+    def toggle_folded(self) -> bool:
+        """Unfold all that is folded, or fold it again; False if there is nothing."""
+        folded = [one for one in self.query(Collapsible) if one.display]
+        collapse = not any(one.collapsed for one in folded)
+        for one in folded:
+            one.collapsed = collapse
+        return bool(folded)
+
+    # --- saved conversations --------------------------------------------------------------------------------
+
+    async def replay(self, session: Session, turn: int = 0) -> None:
+        """Show a saved conversation from turn `turn` (counted from 1; 0 is the end)."""
+        if session.turns:
+            self._greeting.display = False
+        if session.origin is not None:
+            await self.say(f"Branched from “{session.origin.title}” after turn {session.origin.turns}.")
+        past = [PastTurn(saved) for saved in session.turns]
+        await self._turns.mount(*past)
+        for one in past[-NEWEST:]:
+            await self._draw(one)
+        if 1 <= turn <= len(past):
+            self.release_anchor()
+            shown = (
+                await self._draw(past[turn - 1]) if past[turn - 1].is_attached else self.views()[turn - 1 - len(past)]
+            )
+            await self._laid_out()
+            self.scroll_to(y=shown.virtual_region.y, animate=False, immediate=True)
+        self._draw_older()
+
+    @work(exclusive=True)
+    async def _draw_older(self) -> None:
+        """Draw the other turns, newest first, and keep what is in view in its place."""
+        for past in reversed(list(self.query(PastTurn))):
+            end, top = past.virtual_region.bottom, self.scroll_offset.y
+            height = past.virtual_region.height
+            view = await self._draw(past)
+            await self._laid_out()
+            if end <= top and not self._at_end:
+                self.scroll_relative(y=view.virtual_region.height - height, animate=False, immediate=True)
+
+    async def _draw(self, past: PastTurn) -> TurnView:
+        from localrag.tui.widgets.turn import TurnView
+
+        view = TurnView(past.saved.question, self._clock)
+        with self.app.batch_update():
+            await self._turns.mount(view, before=past)
+            await view.replay(past.saved)
+            await past.remove()
+        return view
+
+    async def _laid_out(self) -> None:
+        done = asyncio.Event()
+        self.call_after_refresh(done.set)
+        await done.wait()
+
+    @property
+    def _at_end(self) -> bool:
+        return self.is_anchored and self.scroll_y >= self.max_scroll_y
+
+
+class SourceKeys(Container):
+    """A container whose keys work on the source in it."""
 
     app: LocalragApp
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "step(1)", "Next citation"),
-        Binding("p", "step(-1)", "Previous citation"),
-        Binding("enter", "enter", "From a citation to its source; there, back to the quote"),
+        Binding("left_square_bracket", "turn(-1)", "Previous page"),
+        Binding("right_square_bracket", "turn(1)", "Next page"),
+        Binding("y", "copy('text')", "Copy the quote with its reference"),
+        Binding("Y", "copy('markdown')", "Copy it as Markdown"),
+        Binding("w", "copy('words')", "Copy the quoted words alone"),
+        Binding("i", "picture", "Show the page as a picture, or as text"),
+        Binding("o", "open_file", "Open the file at this page in the system's viewer"),
+    ]
+
+    def __init__(self, source: SourcePane, **given: Any) -> None:
+        super().__init__(**given)
+        self.source = source
+        self._warned: Path | None = None  # a file whose viewer may use the network, not opened yet
+
+    def on_descendant_focus(self) -> None:
+        self.set_class(self.has_focus_within, "-focused")
+
+    def on_descendant_blur(self) -> None:
+        self.set_class(self.has_focus_within, "-focused")  # the blur may come after the focus
+
+    def action_turn(self, step: int) -> None:
+        if not self.source.turn(step):
+            self._say("This is the last page." if step > 0 else "This is the first page.")
+
+    def action_picture(self) -> None:
+        """Switch between picture and text, and save the choice."""
+        if why_not := self.source.toggle_picture():
+            self._say(why_not, warning=True)
+            return
+        preferences = self.app.preferences
+        try:
+            choice = "picture" if self.source.as_picture else "text"
+            preferences.change(preferences.knob("source_view"), "file", choice)
+        except LocalragError as error:  # it is shown anyway
+            self._say(error_line(error), warning=True)
+
+    def action_copy(self, form: Form) -> None:
+        """Copy the quote through the terminal (OSC 52), which also works over SSH."""
+        citation, opened = self.source.citation, self.source.opened
+        if citation is None:
+            self._say("There is no quote here.")
+            return
+        self.app.copy_to_clipboard(references.format_quote(citation, opened.document if opened else None, form))
+        in_tmux = " In tmux this needs: set -s set-clipboard on" if os.environ.get("TMUX") else ""
+        self._say(_COPIED[form] + in_tmux)
+
+    def action_open_file(self) -> None:
+        self.source.when_opened(self._open_file)
+
+    @work
+    async def _open_file(self, opened: Opened) -> None:
+        file = Path(opened.file)
+        if opened.state == "missing":
+            self._say(f"The file is no longer there: {file}", warning=True)
+            return
+        if viewing.loads_remote_content(file) and self._warned != file:
+            self._warned = file
+            self._say("Its viewer may load pictures from the network. Press the key again to open it.", warning=True)
+            return
+        # Inside a mail or an archive, page numbers are not those of the file.
+        own = opened.document.path == (opened.document.file or opened.document.path)
+        page = opened.page.number if own and opened.page.unit == "page" else None
+        engine, citation = self.app.core.engine, self.source.citation
+
+        def show() -> bool:
+            if citation is not None:  # recorded first: what cannot be recorded is not opened
+                engine.note_opened(citation.library, opened.document.path, opened.page.number)
+            return viewer_process.show(file.absolute(), page, viewing.show)
+
+        try:
+            at_page = await self.app.lanes["viewing"].result(show)
+        except LocalragError as error:
+            self._say(error_line(error), warning=True)
+            return
+        lines = [f"Opened {file.name}."]
+        if opened.document.file and opened.document.file != opened.document.path:
+            lines.append(f"Look in it for {opened.document.path.removeprefix(opened.document.file).strip('/')}.")
+        if page is not None and not at_page:
+            lines.append(f"Go to page {page}: this viewer cannot be sent there.")
+        if opened.state == "changed":
+            lines.append("The file has changed since it was read.")
+        self._say(" ".join(lines))
+
+    def _say(self, text: str, warning: bool = False) -> None:
+        self.notify(clean_line(text), severity="warning" if warning else "information", markup=False, timeout=8)
+
+
+class Panels(SourceKeys):
+    """Conversation and source. A chosen citation stays chosen while its source is hidden."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "step(1)", "Next citation; on a citation also Down"),
+        Binding("p", "step(-1)", "Previous citation; on a citation also Up"),
+        Binding("enter", "enter", "From a citation to its source; in the source, back to the quote"),
     ]
 
     class Left(Message):
-        """The keyboard has nothing more to do here."""
+        """The keyboard should go back to the question."""
 
     def __init__(self, conversation: Conversation, source: SourcePane) -> None:
         super().__init__(source, id="panels")
@@ -49,63 +297,51 @@ class Panels(SourceDeeds):
 
     @property
     def chosen(self) -> CitationLine | None:
-        """The citation whose source is or was shown, while its answer is there."""
+        """The citation whose source is or was shown."""
         return self._chosen if self._chosen is not None and self._chosen.is_attached else None
 
+    @property
+    def reading(self) -> bool:
+        """Whether the keyboard is in the source."""
+        return self.source.has_focus_within
+
+    @property
+    def on_citation(self) -> bool:
+        """Whether the keyboard is on a citation."""
+        return self.has_focus_within and not self.reading
+
     def offer(self, view: TurnView) -> None:
-        """Show the first source of a new answer, where there is room for it beside the conversation."""
-        lines = view.query(CitationLine)
-        focused = self.screen.focused
-        if lines and self.screen.has_class("-wide") and not isinstance(focused, CitationLine) and not self.reading:
-            self.choose(lines.first())
+        """Show the first source of a new answer if there is room beside the conversation."""
+        lines = [line for line in self.conversation.citations() if view in line.ancestors]
+        if lines and self.screen.has_class("-wide") and not self.has_focus_within:
+            self.choose(lines[0])
 
     def choose(self, line: CitationLine) -> None:
         """Show the source of a citation."""
-        lines = self.conversation.citations()
-        if (before := self.chosen) is not None:
-            before.mark(False)
+        self._unmark()
         self._chosen = line
         line.mark(True)
-        self._show_source(True, line)
-        others = [one.citation for one in lines if one.parent is line.parent and one is not line]
-        self.source.open(line.citation, *self.conversation.place_of(line), others)
-
-    def _show_source(self, shown: bool, seen: CitationLine | None = None) -> None:
-        """Show or hide the source; the conversation stays where it was read, though it gets another size."""
-        if self.source.display != shown:
-            self.conversation.keep_place(seen)
-            self.source.display = shown
+        self.source.display = True
+        siblings = [one for one in self.conversation.citations() if one.parent is line.parent]
+        others = [one.citation for one in siblings if one is not line]
+        self.source.open(line.citation, siblings.index(line) + 1, len(siblings), others)
 
     def read(self, library: str, document: str, page: int | None) -> None:
-        """Show a page of a document that nothing was cited from, and put the keyboard there."""
-        if (before := self.chosen) is not None:
-            before.mark(False)
-        self._show_source(True)
+        """Show a page of a document without a citation, and put the keyboard there."""
+        self._unmark()
+        self.source.display = True
         self.source.read(library, document, page)
         self.source.focus_text()
 
-    def on_citation_line_reached(self, message: CitationLine.Reached) -> None:
-        self.choose(message.line)
-
-    def on_answer_text_marker_clicked(self, message: AnswerText.MarkerClicked) -> None:
-        turn = message.answer.parent
-        for line in turn.query(CitationLine) if turn is not None else ():
-            if line.citation.marker == message.marker:
-                self.choose(line)
-                return
-
-    def on_citation_line_moved(self, message: CitationLine.Moved) -> None:
-        self.step(message.step, focus=True)
-
     def step(self, step: int, focus: bool = False) -> bool:
-        """Go to a neighbouring citation, over all answers; False if there is none at all.
+        """Go to the next or previous citation of the conversation; False if there is none.
 
-        With `focus`, the keyboard goes along, and past the last citation out of the panels.
+        With `focus`, the keyboard goes along, and after the last citation to the question.
         """
         lines = self.conversation.citations()
         if not lines:
             return False
-        if self._chosen is not None and self._chosen in lines:
+        if self._chosen in lines:
             at = lines.index(self._chosen) + step
         else:
             at = _newest(lines) if step > 0 else len(lines) - 1
@@ -118,49 +354,49 @@ class Panels(SourceDeeds):
         else:
             self.choose(line)
         self.conversation.release_anchor()
-        # The source pane may just have taken a part of the conversation's room.
-        self.call_after_refresh(line.scroll_visible, animate=False)
+        self.call_after_refresh(line.scroll_visible, animate=False)  # the source may just have taken room
         return True
 
-    @property
-    def reading(self) -> bool:
-        """True while the keyboard is in the source."""
-        return self.source.has_focus_within
-
     def focus_citation(self) -> None:
-        """Put the keyboard on the chosen citation, or on the newest answer's first."""
-        lines = self.conversation.citations()
-        if lines:
+        """Put the keyboard on the chosen citation, or on the first of the newest answer."""
+        if lines := self.conversation.citations():
             line = self._chosen if self._chosen in lines else lines[_newest(lines)]
             line.focus()
 
     def toggle(self) -> bool:
-        """Show or hide the source; False if there is none to be shown."""
+        """Show or hide the source; False if there is none."""
         if self.source.display:
             self.hide()
-            return True
-        if (line := self.chosen) is None:
+        elif (line := self.chosen) is None:
             return self.step(1)
-        self.choose(line)
+        else:
+            self.choose(line)
         return True
 
     def hide(self) -> None:
         if self.reading:
             self.post_message(self.Left())
-        self._show_source(False)
-        if self._chosen is not None:
-            self._chosen.mark(False)
+        self.source.display = False
+        self._unmark()
 
     def forget(self) -> None:
-        """Hide the source and choose nothing, since the conversation begins anew."""
+        """Hide the source and choose nothing, for a new conversation."""
         self.hide()
         self._chosen = None
+
+    def _unmark(self) -> None:
+        if (line := self.chosen) is not None:
+            line.mark(False)
+
+    def on_citation_line_focused(self, message: CitationLine.Focused) -> None:
+        self.choose(message.line)
+
+    def on_citation_line_moved(self, message: CitationLine.Moved) -> None:
+        self.step(message.step, focus=True)
 
     def on_resize(self) -> None:
         if self.source.display and (line := self.chosen) is not None:
             self.call_after_refresh(line.scroll_visible, animate=False)
-
-    # --- keys -----------------------------------------------------------------------------------------------
 
     def action_step(self, step: int) -> None:
         self.step(step, focus=not self.reading)
@@ -173,5 +409,5 @@ class Panels(SourceDeeds):
 
 
 def _newest(lines: Sequence[CitationLine]) -> int:
-    """The place of the first citation of the newest answer that has any."""
+    """The index of the first citation of the newest answer."""
     return next(at for at, line in enumerate(lines) if line.parent is lines[-1].parent)

@@ -1,153 +1,146 @@
-"""The bottom line: what shuts the network out, whether all is encrypted, library, model, how full the window is.
-
-In a narrow terminal what matters less is said shorter, then left out (`fitted`); nothing is told by colour. The meter's
-letters are what fills the window: r rules, d documents, h history, q question, and a dot for what is free.
-"""
+"""Lines that say how things are: the status line at the bottom, and the progress of something that takes time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from textual.content import Content
 from textual.widget import Widget
+from textual.widgets import Static
 
 from localrag.security import offline
-from localrag.tui.inert import clean_line
+from localrag.tui.text import clean_line, count, duration, shorten
 
-if TYPE_CHECKING:
-    from localrag.tui.talk import Held
+BAR_WIDTH = 20
+MAX_NAME, MAX_MODEL, MAX_TITLE = 22, 14, 28
+SEPARATOR = " │ "
 
-BETWEEN = " │ "
-CELLS = 12
-_SHORTEST_NAME, _LONGEST_NAME, _LONGEST_TITLE = 14, 22, 28
-Forms = Sequence[str]
+
+class ProgressLine(Static):
+    """Shows "Reading ████████░░░░░░░░░░░░ 40% · 400 of 1,000 tokens · about 6 s left".
+
+    The estimate assumes an even pace since the first report.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(classes="progress")
+        self._clock = clock
+        self._began: tuple[float, int] | None = None
+        self.display = False
+
+    def say(self, text: str) -> None:
+        """Show words where there is nothing to count yet."""
+        self._began = None
+        self.display = True
+        self.update(Content(text))
+
+    def advance(self, verb: str, done: int, total: int, unit: str) -> None:
+        now = self._clock()
+        if self._began is None or done < self._began[1]:
+            self._began = (now, done)
+        seconds, steps = now - self._began[0], done - self._began[1]
+        share = min(1.0, done / total) if total else 1.0
+        bar = "█" * round(share * BAR_WIDTH) + "░" * (BAR_WIDTH - round(share * BAR_WIDTH))
+        words = f"{verb} {bar} {int(share * 100)}% · {done:,} of {total:,} {unit}"
+        if steps > 0 and seconds >= 0.2 and done < total:
+            words += f" · about {duration(seconds / steps * (total - done))} left"
+        self.display = True
+        self.update(Content(words))
+
+    def finish(self) -> None:
+        self._began = None
+        self.display = False
+
+
+# --- the status line ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What the line tells. `documents` is None while they are counted; `context` is that of the last answer.
+class Status:
+    """What the status line shows. `documents` is None while they are counted; `context` is that of the last answer.
 
-    While the model is not `ready`, its state comes before all but the network: nothing is answered until it is.
-
-    `warm` documents are kept ready for the model, which reads at most `most` tokens at once.
+    `warm` documents are kept in the prompt cache; the model reads at most `max_tokens` at once.
     """
 
     model: str
+    ready: bool
     libraries: tuple[str, ...]
     documents: int | None = None
     warm: int = 0
-    most: int = 0
+    max_tokens: int = 0
     encrypted: bool = False
-    narrowed: str = ""
+    filter: str = ""
     mode: str = "auto"
     title: str = ""
     context: Mapping[str, int] = field(default_factory=dict)
-    ready: bool = True
-
-    def with_held(self, held: Held) -> Standing:
-        """The same with what the libraries were found to hold."""
-        return replace(
-            self, documents=held.documents, warm=held.warm, most=held.most, encrypted=held.encrypted
-        )  # fmt: skip
 
 
-def network() -> Forms:
-    """What shuts the network out, the longest words first."""
+def network_state() -> tuple[str, str]:
+    """What keeps the app off the network, in long and short."""
     if not offline.hook_installed():
-        return ("network not shut out",)
-    held = {layer.name for layer in offline.layers() if layer.holds}
-    return ("offline, held by the kernel", "offline") if "seccomp" in held else ("offline",)
+        return "network not blocked", "network not blocked"
+    layers = {layer.name for layer in offline.layers() if layer.holds}
+    return ("offline, held by the kernel" if "seccomp" in layers else "offline"), "offline"
 
 
-def parts_of(standing: Standing, network: Forms) -> list[tuple[int, Forms]]:
-    """What is told, from left to right: how soon it is left out (0 last of all), and its words, the longest first."""
-    names = clean_line(", ".join(standing.libraries))
-    model = clean_line(standing.model)
-    counted = standing.documents is not None
-    parts: list[tuple[int, Forms]] = [
-        (0, network),
-        (3, ("encrypted" if standing.encrypted else "not encrypted",)),
-        (5 if standing.ready else 1, (model, _cut(model, _LONGEST_NAME), _cut(model, _SHORTEST_NAME))),
-        (1, (names, _cut(names, _LONGEST_NAME))),
-        (4, (_count(standing.documents, "document") if counted else "counting …",)),
+Part = tuple[int, str, str]
+
+
+def parts_of(status: Status, network: tuple[str, str]) -> list[Part]:
+    """The parts from left to right: priority (0 is dropped last), long form, short form."""
+    names, model = clean_line(", ".join(status.libraries)), clean_line(status.model)
+    parts: list[Part] = [
+        (0, *network),
+        (3, *2 * ("encrypted" if status.encrypted else "not encrypted",)),
+        (5 if status.ready else 1, model, shorten(model, MAX_MODEL)),
+        (1, names, shorten(names, MAX_NAME)),
+        (4, *2 * ("counting …" if status.documents is None else count(status.documents, "document"),)),
     ]
-    if narrowed := clean_line(standing.narrowed):
-        parts.append((2, (f"only those that {narrowed}", "narrowed")))
-    parts.append((8 if standing.mode == "auto" else 2, (f"way: {standing.mode}",)))
-    parts.append((6, meter(standing.context, standing.most)))
-    if counted and standing.documents:
-        ready = f"{standing.warm:,} of them kept ready"
-        parts.append((7, (ready, f"{standing.warm:,} ready")) if standing.warm else (8, (ready,)))
-    if title := clean_line(standing.title):
-        parts.append((9, (f"“{title}”", f"“{_cut(title, _LONGEST_TITLE)}”")))
-    return [(rank, forms) for rank, forms in parts if forms]
+    if status.filter:
+        parts.append((2, f"only those {clean_line(status.filter)}", "filtered"))
+    if status.mode != "auto":
+        parts.append((2, *2 * (f"plan: {status.mode}",)))
+    if whole := sum(status.context.values()):
+        full = f"{round(100 * (whole - status.context.get('free', 0)) / whole)}% full"
+        parts.append((6, f"context {full}", full))
+    elif status.max_tokens:
+        parts.append((6, f"reads {status.max_tokens:,} tokens at once", f"{status.max_tokens:,} tokens"))
+    if status.warm:
+        parts.append((7, f"{status.warm:,} of them warm", f"{status.warm:,} warm"))
+    if status.title:
+        parts.append((9, f"“{clean_line(status.title)}”", f"“{shorten(clean_line(status.title), MAX_TITLE)}”"))
+    return parts
 
 
-def meter(context: Mapping[str, int], most: int) -> Forms:
-    """How full the model's window was with the last answer; before one, how much can be read at once."""
-    whole = sum(context.values())
-    if not whole:
-        return (f"context empty, {most:,} tokens can be read at once", "context empty") if most else ()
-    full = f"{_percent(whole - context.get('free', 0), whole)} full"
-    bar = f"context {_bar(context, whole)}"
-    words = ", ".join(f"{name} {_percent(tokens, whole)}" for name, tokens in context.items())
-    return f"{bar} {words}", f"{bar} {full}", f"context {full}", full
-
-
-def _bar(context: Mapping[str, int], whole: int) -> str:
-    used = [(name, tokens) for name, tokens in context.items() if name != "free" and tokens]
-    # What is there at all has a letter.
-    letters = "".join(name[0] * max(1, round(CELLS * tokens / whole)) for name, tokens in used)
-    return letters[:CELLS].ljust(CELLS, "·")
-
-
-def fitted(parts: Sequence[tuple[int, Forms]], width: int) -> str:
-    """The parts in one line of so many columns: first as many as possible in few words, then in more."""
-    order = sorted(range(len(parts)), key=lambda at: parts[at][0])
+def fit(parts: Sequence[Part], width: int) -> str:
+    """Put as many parts as possible on one line in their short form, then lengthen those that still fit."""
     chosen: dict[int, str] = {}
-
-    def line(chosen: Mapping[int, str]) -> str:
-        return BETWEEN.join(chosen[at] for at in sorted(chosen))
-
-    for at in order:
-        trial = {**chosen, at: parts[at][1][-1]}
-        if not chosen or len(line(trial)) <= width:
-            chosen = trial
-    for at in order:
-        if at in chosen:
-            # The longest words that still fit.
-            longer = ({**chosen, at: form} for form in parts[at][1])
-            chosen = next((trial for trial in longer if len(line(trial)) <= width), chosen)
-    return line(chosen)
+    for form in (2, 1):
+        for at in sorted(range(len(parts)), key=lambda at: parts[at][0]):
+            trial = {**chosen, at: str(parts[at][form])}
+            if not chosen or ((form == 2 or at in chosen) and len(_line(trial)) <= width):
+                chosen = trial
+    return _line(chosen)
 
 
-def _percent(part: int, whole: int) -> str:
-    return f"{round(100 * part / whole)} %"
-
-
-def _count(number: int | None, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _line(chosen: Mapping[int, str]) -> str:
+    return SEPARATOR.join(chosen[at] for at in sorted(chosen))
 
 
 class StatusLine(Widget):
-    """One line of what stands how."""
+    """The bottom line; a narrow terminal shows less of it."""
 
     def __init__(self) -> None:
         super().__init__(id="status")
-        self._network = network()
-        self._standing: Standing | None = None
+        self._network = network_state()
+        self._status: Status | None = None
 
-    def show(self, standing: Standing) -> None:
-        self._standing = standing
+    def show(self, status: Status) -> None:
+        self._status = status
         self.refresh()
 
     def render(self) -> Content:
-        if self._standing is None:
+        if self._status is None:
             return Content()
-        return Content(fitted(parts_of(self._standing, self._network), self.content_size.width))
+        return Content(fit(parts_of(self._status, self._network), self.content_size.width))

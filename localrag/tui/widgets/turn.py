@@ -1,16 +1,26 @@
-"""One question and its answer, drawn from the events of `Assistant.ask` as they come."""
+"""One question and its answer, drawn from the engine's events as they come.
+
+Importing this module takes Textual's Markdown along, so it is imported when the first turn is drawn.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Static
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Collapsible, Markdown, Static
+from textual.widgets.markdown import MarkdownStream
 
 from localrag.answer.survey import survey_table
+from localrag.answer.verify import annotations as marks
+from localrag.answer.verify import references
 from localrag.errors import LocalragError
 from localrag.events import (
     Answered,
@@ -24,207 +34,326 @@ from localrag.events import (
     Replaced,
     Surveyed,
     VoteProgress,
-)  # fmt: skip
-from localrag.tui.inert import clean, clean_line
-from localrag.tui.widgets.citation import CitationLine
-from localrag.tui.widgets.notes import Notes, count
-from localrag.tui.widgets.progress import ProgressLine
-from localrag.tui.widgets.results import ResultsPreview
+)
+from localrag.tui.text import (
+    beginning,
+    clean,
+    clean_line,
+    count,
+    duration,
+    error_content,
+    inert_markdown,
+    question_line,
+    shorten,
+    shorten_source,
+)
+from localrag.tui.widgets.status import ProgressLine
 from localrag.types import Answer, Citation, Cost, Passage, Plan
-
-# Of a long question, what stands above its answer.
-_LINES, _CHARACTERS = 12, 1200
-# Of what a long one was looked up by, in the line of the plan.
-_LOOKED_FOR = 300
-# Citations of a survey that stand below its answer; the table has them all.
-_MOST_CITED = 20
 
 if TYPE_CHECKING:
     from localrag.sessions.session import SavedTurn
-    from localrag.tui.widgets.answer import AnswerText
+
+MAX_LOOKED_FOR = 300
+MAX_SURVEY_CITATIONS = 20  # the table has them all
+PREVIEW_ROWS, PREVIEW_NAME = 8, 28
+MAX_UNREAD = 4  # lines shown at once; more are folded
+DRAW_EVERY = 0.1  # seconds; each drawing lays out the conversation again, and keys wait for it
+PLAN_NAMES = {
+    "retrieve": "looking up passages", "read": "reading whole", "survey": "asking each document",
+    "exact": "counting or finding with code",
+}  # fmt: skip
 
 
-def get_ready() -> None:
-    """Import what the first answer needs, which the first screen would have to wait for."""
-    import localrag.answer.survey.measures
-    import localrag.answer.verify.annotations
-    import localrag.tui.screens.results
-    import localrag.tui.widgets.answer  # noqa: F401
+class AnswerText(Markdown):
+    """Markdown that grows while it is written and is replaced by the checked answer. It has no live links."""
+
+    def __init__(self) -> None:
+        super().__init__(parser_factory=inert_markdown, open_links=False)
+        self._stream: MarkdownStream | None = None
+        self._waiting = ""
+        self._timer: Timer | None = None
+        self.display = False
+
+    async def add(self, piece: str) -> None:
+        self.display = True
+        self._waiting += clean(piece)
+        if self._timer is None:
+            await self._draw()
+
+    async def _draw(self) -> None:
+        self._timer = None
+        if not self._waiting:
+            return
+        if self._stream is None:
+            self._stream = Markdown.get_stream(self)
+        waiting, self._waiting = self._waiting, ""
+        self._timer = self.set_timer(DRAW_EVERY, self._draw)
+        await self._stream.write(waiting)
+
+    async def finish(self, text: str | None = None) -> None:
+        """End the stream; `text` replaces what was streamed."""
+        await self._draw()
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            await stream.stop()
+        if text is not None:
+            self.display = bool(text.strip())
+            await self.update(clean(text))
+
+
+class CitationLine(Static, can_focus=True):
+    """Shows "[1] contract.pdf, p. 12: “quoted words”", with ▸ while its source is shown."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "move(1)", "Next citation; after the last, the question"),
+        Binding("up", "move(-1)", "Previous citation"),
+    ]
+
+    @dataclass
+    class Moved(Message):
+        """The neighbouring citation is wanted."""
+
+        step: int
+
+    @dataclass
+    class Focused(Message):
+        """The keyboard is on this citation."""
+
+        line: CitationLine
+
+    def __init__(self, citation: Citation, documents: Sequence[str]) -> None:
+        super().__init__()
+        self.citation = citation
+        self._documents = tuple(clean_line(name) for name in documents)  # that the same answer cites
+        self._shown = False
+        self._width = 0
+        self.mark(False)
+
+    def mark(self, shown: bool) -> None:
+        """Mark it as the citation whose source is shown."""
+        self._shown = shown
+        cited = self.citation
+        room = max(30, self._width - 8 - len(str(cited.marker)))
+        where = shorten_source(clean_line(cited.document), clean_line(cited.place), room, self._documents)
+        self.set_class(shown, "-shown")
+        head = (f"[{cited.marker}] {where}: ", "bold")
+        self.update(Content.assemble("▸ " if shown else "  ", head, references.in_quotes(clean_line(cited.quote))))
+
+    def on_resize(self) -> None:
+        if self.content_size.width != self._width:
+            self._width = self.content_size.width
+            self.mark(self._shown)
+
+    def action_move(self, step: int) -> None:
+        self.post_message(self.Moved(step))
+
+    def on_focus(self) -> None:
+        self.post_message(self.Focused(self))
+
+
+class Folded(Collapsible):
+    """Text that is folded into one line; keys of the screen open it, so it takes no focus."""
+
+    def __init__(self, body: Static, kind: str, title: str = "") -> None:
+        super().__init__(body, title=title, classes=kind)
+
+    def on_mount(self) -> None:
+        self.query_one("CollapsibleTitle").can_focus = False
+
+
+class Preview(Static):
+    """The first rows of a survey; a click asks for the whole table."""
+
+    @dataclass
+    class Clicked(Message):
+        results: survey_table.Results
+
+    def __init__(self) -> None:
+        super().__init__(classes="results-preview")
+        self._results = survey_table.Results("")
+        self.display = False
+
+    def show(self, results: survey_table.Results) -> None:
+        self._results = results
+        self.display = bool(results.lines)
+        columns = [name for name in results.columns if name not in ("document", "quote")]  # quotes are below
+        lines = []
+        for line in results.lines[:PREVIEW_ROWS]:
+            cells = [clean_line(line.cells.get(name, "")) for name in columns]
+            document = shorten(clean_line(line.cells.get("document", "")), PREVIEW_NAME)
+            lines.append(f"{document:<{PREVIEW_NAME}}  {' · '.join(cell for cell in cells if cell)}")
+        so_far = "" if results.complete else " so far"
+        words = f"{count(len(results.lines), 'row')}{so_far}. Ctrl+T: all of them, to sort, filter and export"
+        self.update(Content.assemble(*(f"{line}\n" for line in lines), (words, "$text-muted")))
+
+    def on_click(self) -> None:
+        self.post_message(self.Clicked(self._results))
 
 
 class TurnView(Vertical):
-    """Question, plan, progress, answer, citations, and what there is to know about them.
+    """Question, plan, progress, reasoning, answer, citations and notes.
 
     Args:
-        said: what the conversation has said before (`Notes`).
-        heading: stands in the place of the question, where that stands above already.
+        heading: replaces the question where that is shown above already.
     """
 
-    def __init__(self, question: str, clock: Callable[[], float], said: set[str], heading: str = "") -> None:
-        from localrag.tui.widgets.answer import AnswerText  # see `get_ready`
-
+    def __init__(self, question: str, clock: Callable[[], float], heading: str = "") -> None:
         super().__init__()
         self.question = question
-        self._plan: Plan | None = None
+        self.plan: Plan | None = None
+        self.results = survey_table.Results(question)
         self._looked_for = ""
         self._found: tuple[Passage, ...] = ()
-        self.answered = False  # whether the whole answer is there
         self._clock = clock
-        self._writing: tuple[float, int] = (0.0, 0)  # since when, and how many pieces
-        self._question = Static(Content.styled(heading or asked_line(question), "bold"), classes="question")
+        self._written = 0  # pieces of the answer, each about a token
+        self._question = Static(Content.styled(heading or question_line(question), "bold"), classes="question")
         self._plan_line = Static(classes="plan quiet")
-        self._plan_line.display = False
         self._progress = ProgressLine(clock)
-        self._thought_so_far = ""
-        self._thought = Static(classes="thought quiet")
-        self._thought.display = False
-        self._answer: AnswerText = AnswerText()
-        self.results = survey_table.Results(question)
-        self._preview = ResultsPreview(self.results)
+        self._reasoning_text = ""
+        self._reasoning_body = Static()
+        self._reasoning = Folded(self._reasoning_body, "reasoning")
+        self._answer = AnswerText()
+        self._preview = Preview()
         self._citations = Vertical(classes="citations")
-        self._notes = Notes(said)
+        self._notes = Vertical(classes="notes")
+        self._plan_line.display = self._reasoning.display = False
 
     def compose(self) -> ComposeResult:
         yield self._question
         yield self._plan_line
         yield self._progress
-        yield self._thought
+        yield self._reasoning
         yield self._answer
         yield self._preview
         yield self._citations
         yield self._notes
 
-    def wait(self, why: str) -> None:
-        """Say that nothing has begun yet, and why."""
-        self._progress.say(why)
+    # --- events ---------------------------------------------------------------------------------------------
 
-    def stopping(self) -> None:
-        self._progress.say("Stopped. What was said stays.")
+    def wait(self, why: str) -> None:
+        """Say why nothing happens yet."""
+        self._progress.say(why)
 
     async def show(self, event: Event) -> None:
         match event:
             case Planned(plan, looked_for):
-                self._plan = plan
-                self._looked_for = looked_for
+                self.plan, self._looked_for = plan, looked_for
                 self._draw_plan()
                 self._progress.say("Looking …")
             case Found(passages):
                 self._found = passages
                 self._draw_plan()
             case Notice(text):
-                await self._notes.add(text)
+                await self._note(text)
             case PromptRead(done, total):
                 self._progress.advance("Reading", done, total, "tokens")
             case Surveyed(done, total, row):
-                asked = clean_line(str(row.get("document", "")))
-                self._progress.advance("Asking", done, total, f"documents {asked}".rstrip())
+                document = clean_line(str(row.get("document", "")))
+                self._progress.advance("Asking", done, total, f"documents {document}".rstrip())
                 self.results.add(row)
-                self._preview.refresh_rows()
+                self._preview.show(self.results)
             case Delta(text):
-                self._progress.say(self._pace())
+                self._written += 1
+                self._progress.say(f"Writing · {count(self._written, 'token')}")
                 await self._answer.add(text)
             case Reasoning(text):
-                self._think(self._thought_so_far + text)
-                self._progress.say(f"Thinking … {count(len(self._thought_so_far.split()), 'word')}. F5 shows them.")
+                self._reason(self._reasoning_text + text)
+                words = count(len(self._reasoning_text.split()), "word")
+                self._progress.say(f"Reasoning … {words}. F5 shows them.")
             case Replaced(why):
-                self._think("")
+                self._reason("")
                 await self._answer.finish("")
-                self._progress.say(f"Written again: {clean_line(why)}")
+                self._progress.say(f"Writing again: {clean_line(why)}")
             case VoteProgress(done, total):
                 self._progress.advance("Trying", done, total, "tries")
             case Answered(answer):
                 await self._finish(answer)
 
     async def fail(self, error: LocalragError) -> None:
-        """Show an error in place of the rest of the answer; what was said stays."""
-        self._progress.finish()
-        await self._answer.finish()
-        await self._notes.fail(error)
-
-    async def replay(self, saved: SavedTurn) -> None:
-        """Show a turn that was saved; one without an answer shows how far it got."""
-        if saved.answer is not None:
-            await self._finish(saved.answer)
-            return
-        if saved.partial:
-            await self._answer.finish(saved.partial)
-        got = (
-            "localrag ended before its answer was whole; nothing of it was checked"
-            if saved.partial
-            else "It was not answered"
-        )
-        await self._notes.add(f"{got}. Ask it again for an answer.")
+        """Show an error after what has been written."""
+        await self.close()
+        await self._notes.mount(Static(error_content(error), classes="error"))
 
     async def close(self) -> None:
-        """The answer ended without a last word, or the view is about to leave the screen."""
+        """End without an answer, or leave the screen."""
         self._progress.finish()
         await self._answer.finish()
 
-    async def _finish(self, answer: Answer) -> None:
-        from localrag.answer.verify import annotations
-
-        self.answered = True
-        self._progress.finish()
-        self._plan = answer.plan
-        self._looked_for = answer.looked_for
-        self._draw_plan()
-        self._think(answer.reasoning)
-        tabled = survey_table.has_table(answer)
-        text = annotations.mark(answer.answer, answer.unsupported, answer.flags)
-        await self._answer.finish(survey_table.without_rows(text) if tabled else text)
-        self.results.settle(answer)
-        self._preview.refresh_rows()
-        self._preview.display = tabled
-        lines = (Static(Content(clean_line(working.shown)), classes="working") for working in answer.workings)
-        await self._citations.mount(*lines)
-        differ = (Static(Content(f"! {clean_line(one.shown)}"), classes="remark") for one in answer.conflicts)
-        await self._citations.mount(*differ)
-        cited = shown_citations(answer)
-        await self._citations.mount(*(CitationLine(citation) for citation in cited))
-        more = []
-        if left := len(answer.citations) - len(cited):
-            more.append(f"{count(left, 'more quote')}: Ctrl+T, then Enter on a row")
-        elif answer.table and not tabled:
-            more.append(f"{count(len(answer.table), 'row')} as a table: Ctrl+T")
-        await self._notes.finish(answer, more)
-
-    def _pace(self) -> str:
-        """How many pieces of the answer there are, each about a token, and how fast they come."""
-        since, pieces = self._writing
-        now = self._clock()
-        self._writing = (since if pieces else now, pieces + 1)
-        rate = f" · {pieces / (now - since):.1f} a second" if pieces and now - since >= 1 else ""
-        return f"Writing · {count(pieces + 1, 'token')}{rate}"
-
-    @property
-    def plan(self) -> Plan | None:
-        """The plan, as far as there is one."""
-        return self._plan
+    async def replay(self, saved: SavedTurn) -> None:
+        """Show a saved turn; one without an answer shows how far it got."""
+        if saved.answer is not None:
+            await self._finish(saved.answer)
+        elif saved.partial:
+            await self._answer.finish(saved.partial)
+            await self._note("localrag ended during this answer, and nothing of it was checked. Ask again.")
+        else:
+            await self._note("This question was not answered. Ask again.")
 
     async def offer_again(self, cost: Cost) -> None:
-        await self._notes.offer(cost)
+        """Say with which other plan the question could be answered."""
+        await self._notes.mount(Static(Content(f"F9 answers again by {priced(cost)}."), classes="quiet"))
 
-    def unfold_notes(self, wanted: bool) -> bool:
-        """Show all lines below the answer, or fold them again; False where none are folded."""
-        return self._notes.unfold(wanted)
+    async def _finish(self, answer: Answer) -> None:
+        self._progress.finish()
+        self.plan, self._looked_for = answer.plan, answer.looked_for
+        self._draw_plan()
+        self._reason(answer.reasoning)
+        has_table = survey_table.has_table(answer)
+        text = marks.mark(answer.answer, answer.unsupported, answer.flags)
+        await self._answer.finish(survey_table.without_rows(text) if has_table else text)
+        self.results.settle(answer)
+        self._preview.show(self.results)
+        self._preview.display = has_table
+        cited = answer.citations[: MAX_SURVEY_CITATIONS if has_table else None]
+        documents = tuple(dict.fromkeys(one.document for one in cited))
+        await self._citations.mount(
+            *(Static(Content(clean_line(one.shown)), classes="working") for one in answer.workings),
+            *(Static(Content(f"! {clean_line(one.shown)}"), classes="remark") for one in answer.conflicts),
+            *(CitationLine(one, documents) for one in cited),
+        )
+        await self._show_notes(answer, len(answer.citations) - len(cited), has_table)
 
-    def show_thought(self, wanted: bool) -> bool:
-        """Show or hide what the model thought; False where it thought nothing."""
-        self._thought.display = wanted and bool(self._thought_so_far)
-        return bool(self._thought_so_far)
+    async def _show_notes(self, answer: Answer, more_quotes: int, has_table: bool) -> None:
+        remarks = limits(answer)
+        if more_quotes:
+            remarks.append(f"{count(more_quotes, 'more quote')}: Ctrl+T, then Enter on a row")
+        elif answer.table and not has_table:
+            remarks.append(f"{count(len(answer.table), 'row')} as a table: Ctrl+T")
+        quiet = [cost_line(answer)] + ([context_line(answer)] if answer.looked_at or answer.context else [])
+        await self._notes.mount(*(Static(Content(line), classes="quiet") for line in quiet))
+        for line in remarks:
+            await self._note(line)
+        unread = unread_lines(answer)
+        if len(unread) <= MAX_UNREAD:
+            for line in unread:
+                await self._note(line)
+        elif unread:
+            body = Static(Content("\n".join(unread)), classes="remark")
+            title = f"! {count(len(unread), 'part')} of the documents not read (F5 shows them)"
+            await self._notes.mount(Folded(body, "unread", title))
 
-    def _think(self, thought: str) -> None:
-        self._thought_so_far = thought
-        self._thought.update(Content(f"Reasoning: {clean(thought)}" if thought else ""))
-        if not thought:
-            self._thought.display = False
+    async def _note(self, text: str) -> None:
+        line = clean_line(text)
+        line = line if line.startswith((marks.MARK, "! ")) else f"! {line}"
+        await self._notes.mount(Static(Content(line), classes="remark"))
+
+    # --- drawing --------------------------------------------------------------------------------------------
+
+    def _reason(self, text: str) -> None:
+        self._reasoning_text = text
+        self._reasoning_body.update(Content(clean(text)))
+        self._reasoning.title = f"Reasoning, {count(len(text.split()), 'word')} (F5 shows it)"
+        self._reasoning.display = bool(text)
 
     def _draw_plan(self) -> None:
-        if self._plan is None:
+        if self.plan is None:
             return
-        parts = [f"Plan: {self._plan.kind}", clean_line(self._plan.reason).rstrip(".")]
+        parts = [f"Plan: {self.plan.kind}", clean_line(self.plan.reason).rstrip(".")]
         if self._looked_for not in ("", self.question):
-            parts.append(f"Looked for: {_cut(clean_line(self._looked_for), _LOOKED_FOR)}")
+            parts.append(f"Looked for: {beginning(clean_line(self._looked_for), MAX_LOOKED_FOR)}")
         if self._found:
             documents = len({(passage.library, passage.document) for passage in self._found})
             parts.append(f"{count(len(self._found), 'passage')} from {count(documents, 'document')}")
@@ -232,18 +361,62 @@ class TurnView(Vertical):
         self._plan_line.update(Content(" · ".join(part for part in parts if part)))
 
 
-def shown_citations(answer: Answer) -> tuple[Citation, ...]:
-    """The citations that stand below an answer."""
-    return answer.citations[: _MOST_CITED if survey_table.has_table(answer) else None]
+# --- notes --------------------------------------------------------------------------------------------------
 
 
-def asked_line(question: str) -> str:
-    """A question as it stands above its answer: of a pasted text its beginning, and how long it is."""
-    question = clean(question)
-    return f"❯ {_cut(question, _CHARACTERS, _LINES)}"
+def priced(cost: Cost) -> str:
+    """A plan and what it would take: "reading whole (about 2,000 tokens, about 12 s)"."""
+    time = "" if cost.seconds is None else f", about {duration(cost.seconds)}"
+    price = "no model" if cost.kind == "exact" else f"about {count(cost.tokens, 'token')}{time}"
+    return f"{PLAN_NAMES[cost.kind]} ({price})"
 
 
-def _cut(text: str, characters: int, lines: int = 1) -> str:
-    """The beginning of a text that is longer than this, and how long it is."""
-    cut = "\n".join(text.split("\n")[:lines])[:characters]
-    return text if cut == text else f"{cut.rstrip()} … ({len(text):,} characters)"
+def cost_line(answer: Answer) -> str:
+    """What an answer took: time, tokens, model."""
+    tokens, seconds = answer.tokens, answer.seconds
+    parts = [f"{seconds.total:.1f} s"]
+    if seconds.first_token is not None:
+        parts.append(f"first word after {seconds.first_token:.1f} s")
+    if tokens.prompt or tokens.generated:
+        reused = f" ({tokens.reused:,} reused)" if tokens.reused else ""
+        parts.append(f"{count(tokens.prompt, 'token')} read{reused}, {tokens.generated:,} written")
+    parts.append(clean_line(answer.model) if answer.model else "no model used")
+    return " · ".join(parts)
+
+
+def context_line(answer: Answer) -> str:
+    """What the model was given, and how full its context was."""
+    parts = [clean_line(answer.looked_at)] if answer.looked_at else []
+    if answer.context:
+        used = {name: tokens for name, tokens in answer.context.items() if name != "free" and tokens}
+        filled = ", ".join(f"{name} {tokens:,}" for name, tokens in used.items())
+        parts.append(f"Context: {sum(used.values()):,} of {sum(answer.context.values()):,} tokens ({filled}).")
+    return " ".join(parts)
+
+
+def limits(answer: Answer) -> list[str]:
+    """What limits an answer, a line each."""
+    lines = []
+    if answer.stopped:
+        lines.append("This answer is not complete: it was stopped or reached the maximum length.")
+    if not answer.found and not answer.stopped:
+        if "do not say" not in answer.answer:
+            lines.append("The documents do not say.")
+        if answer.plan.kind == "retrieve":
+            lines.append("Only passages were read. The answer may be elsewhere in the documents.")
+    if answer.split is not None and len(answer.split.votes) > 1:
+        lines.append(answer.split.shown)
+    if answer.citations_dropped:
+        quotes = count(answer.citations_dropped, "quote")
+        lines.append(f"{quotes} left out, because the words are not in the documents.")
+    return lines + marks.warnings(answer.unsupported, answer.flags, answer.confidence if answer.found else None)
+
+
+def unread_lines(answer: Answer) -> list[str]:
+    """The parts of the documents that were not read for an answer, and why."""
+    lines = []
+    for left in answer.not_read:
+        page = f", p. {left.page}" if left.page is not None else ""
+        where = f"{left.document}{page}: " if left.document else ""
+        lines.append(clean_line(f"! Not read: {where}{left.reason}"))
+    return lines

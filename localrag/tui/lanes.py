@@ -1,0 +1,170 @@
+"""Threads that call the engine, so that the screen never waits for it.
+
+A `Lane` is one thread that runs its jobs in order. The app has four: "model" (loading and answering), "pages" (what
+libraries and conversations hold), "reading" (ingest, install) and "viewing" (page images, the system's viewer). They
+are daemon threads instead of Textual's pool, because leaving the app must not wait for a model that is still loading.
+Limit: a job is not interrupted; it polls a stop flag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from textual._context import NoActiveAppError
+from textual.message import Message
+from textual.message_pump import MessagePump
+
+from localrag.errors import LocalragError, internal
+
+if TYPE_CHECKING:
+    from localrag.sessions import SessionStore
+    from localrag.worker.engine import Engine
+
+Result = TypeVar("Result")
+Stop = Callable[[], bool]
+Failed = Callable[[LocalragError], None]
+LANES = ("model", "pages", "reading", "viewing")
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """All that the app can call: documents and models, and the store of conversations."""
+
+    engine: Engine
+    store: SessionStore
+
+
+@dataclass(frozen=True, slots=True)
+class InstallProgress:
+    """How far an installation is: a line of text, and bytes where something is being fetched."""
+
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+class Installer(Protocol):
+    """Installs models in a process of its own, which alone may reach the network."""
+
+    def install(self, ids: Sequence[str], stop: Stop) -> Iterator[InstallProgress]:
+        """Install models one after the other. A stop leaves nothing half installed.
+
+        Raises:
+            LocalragError: it failed, or was stopped.
+        """
+
+
+class Lane:
+    """A thread that runs one job after the other; it starts with the first."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._behind: list[Callable[[], object]] = []  # only the lane's thread changes it
+        self._held_until = float("-inf")
+        self._thread: threading.Thread | None = None
+
+    def submit(self, job: Callable[[], object], failed: Failed = lambda error: None) -> None:
+        """Run `job` after those before it; an error is handed to `failed`, in the lane's thread."""
+        self._put(_guarded(job, failed))
+
+    async def result(self, job: Callable[[], Result]) -> Result:
+        """Run `job` after those before it and return its result.
+
+        Raises:
+            LocalragError: from the job.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+
+        def settle(put: Callable[[], None]) -> None:
+            with suppress(RuntimeError):  # the loop may be closed by now
+                loop.call_soon_threadsafe(lambda: None if future.done() else put())
+
+        def run() -> None:
+            value = job()
+            settle(lambda: future.set_result(value))
+
+        self.submit(run, lambda error: settle(lambda: future.set_exception(error)))
+        return await future
+
+    def behind(self, job: Callable[[Stop], bool], failed: Failed) -> None:
+        """Run `job` while there is nothing else to do, until it returns True.
+
+        Its argument turns true when a job was submitted or the lane is held; it should then return soon, and is called
+        again later. A job that fails is not called again.
+        """
+        run = _guarded(lambda: job(self._is_wanted), failed)
+        self._put(lambda: self._behind.append(run))
+
+    def hold(self, seconds: float) -> None:
+        """Run no job of `behind` for so long, because a submit is likely."""
+        self._held_until = time.monotonic() + seconds
+
+    def close(self, seconds: float) -> bool:
+        """Take no more jobs and wait for those taken; False if one still runs after `seconds`."""
+        if self._thread is None:
+            return True
+        self._jobs.put(None)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _is_wanted(self) -> bool:
+        return not self._jobs.empty() or time.monotonic() < self._held_until
+
+    def _put(self, job: Callable[[], object]) -> None:
+        self._jobs.put(job)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=f"localrag-{self.name}", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            job()
+
+    def _next(self) -> Callable[[], object] | None:
+        """Wait for the next job; None to end."""
+        while self._behind:
+            held = self._held_until - time.monotonic()
+            try:
+                return self._jobs.get(timeout=held) if held > 0 else self._jobs.get_nowait()
+            except Empty:
+                if held <= 0:
+                    return self._run_behind
+        return self._jobs.get()
+
+    def _run_behind(self) -> None:
+        # A job that is finished returns True, one that failed None.
+        if self._behind[0]() is not False:
+            self._behind.pop(0)
+
+
+def _guarded(job: Callable[[], object], failed: Failed) -> Callable[[], object]:
+    def guarded() -> object:
+        try:
+            return job()
+        except LocalragError as error:
+            failed(error)
+        except Exception as error:
+            failed(internal(error))
+        return None
+
+    return guarded
+
+
+def deliver(to: MessagePump, message: Message) -> None:
+    """Post a message from a lane; one for a screen that is gone is dropped."""
+    try:
+        to.post_message(message)
+    except NoActiveAppError:
+        return
+    except RuntimeError as error:
+        if "loop is closed" not in str(error):
+            raise

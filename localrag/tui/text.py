@@ -1,0 +1,174 @@
+"""Text for the screen: made harmless, cut to fit, and numbers in words.
+
+Everything is drawn as `Content`, which is never parsed as markup, after escape sequences, control characters and
+direction overrides are taken out. Limit: look-alike letters are left as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from textual.content import Content
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+
+    from localrag.errors import LocalragError
+
+# Whole sequences first, so that "\x1b[31m" leaves nothing behind. An unfinished one loses only its control
+# characters, because the text after it must not vanish.
+_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]{0,2000}(?:\x07|\x1b\\|\x9c)"
+)
+_BLANKS = re.compile(r"[\t\r\x0b\x0c\x85\u2028\u2029]")
+# Direction overrides can show the words of a quote in another order than the document has them.
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_FORBIDDEN_MARKDOWN = ["link", "image", "autolink", "html_inline", "html_block", "reference"]
+_MARK = "…"
+MAX_QUESTION, MAX_QUESTION_LINES = 1200, 12  # shown above an answer
+
+
+def clean(text: str) -> str:
+    """Remove escape sequences and control characters; keep line breaks."""
+    text = _SEQUENCES.sub("", text.replace("\r\n", "\n"))
+    return _CONTROLS.sub("", _BLANKS.sub(" ", text))
+
+
+def clean_line(text: str) -> str:
+    """Clean a text and put it on one line."""
+    return " ".join(clean(text).split())
+
+
+def clean_in_place(text: str) -> str:
+    """Replace unsafe characters one for one, so that offsets into the text stay valid."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _BLANKS.sub(" ", text))
+
+
+def error_content(error: LocalragError) -> Content:
+    """An error and what to do about it."""
+    parts: list[Content | tuple[str, str]] = [("Error: ", "bold"), Content(clean(error.message))]
+    if error.hint:
+        parts += [("\nWhat to do: ", "bold"), Content(clean(error.hint))]
+    return Content.assemble(*parts)
+
+
+def error_line(error: LocalragError) -> str:
+    """An error and its hint on one line."""
+    return clean_line(f"{error.message}. {error.hint}")
+
+
+def inert_markdown() -> MarkdownIt:
+    """A Markdown parser without links, images and HTML, which are shown as they were written."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable(_FORBIDDEN_MARKDOWN)
+
+
+# --- cut to fit ---------------------------------------------------------------------------------------------
+
+
+def shorten(text: str, room: int) -> str:
+    """Cut the middle of a text so that it fits into `room` cells; two thirds of what is kept is its end."""
+    if cell_len(text) <= room:
+        return text
+    if room < 2:
+        return _MARK[:room]
+    tail = _end(text, (room - 1) * 2 // 3)
+    return _start(text, room - 1 - cell_len(tail)) + _MARK + tail
+
+
+def shorten_all(names: Sequence[str], room: int) -> dict[str, str]:
+    """Shorten each name so that those that differ still differ, where the room allows."""
+    short = {name: shorten(name, room) for name in names}
+    alike: dict[str, list[str]] = {}
+    for name, cut in short.items():
+        alike.setdefault(cut, []).append(name)
+    for group in alike.values():
+        if len(group) > 1:
+            short.update(_apart(group, room))
+    return short
+
+
+def _apart(names: Sequence[str], room: int) -> dict[str, str]:
+    """Shorten names around the part in which they differ."""
+    prefix = _common(names)
+    suffix = min(min(map(len, names)) - prefix, _common([name[::-1] for name in names]))
+    short = {}
+    for name in names:
+        start, end = prefix, len(name) - suffix
+        while start > 0 and name[start - 1].isalnum() and end - start < room // 3:  # "2021", not "1" of it
+            start -= 1
+        middle = _start(name[start:end], max(1, room - 6))
+        left = room - cell_len(middle) - 2
+        tail = _end(name[end:], left * 2 // 3)
+        head = _start(name[:start], left - cell_len(tail))
+        short[name] = f"{head}{_MARK}{middle}{_MARK}{tail}"
+    return short
+
+
+def _common(names: Sequence[str]) -> int:
+    """How many characters all names begin with."""
+    first, last = min(names), max(names)
+    return next((at for at, letter in enumerate(first) if letter != last[at : at + 1]), len(first))
+
+
+def _start(text: str, room: int) -> str:
+    while text and cell_len(text) > max(0, room):
+        text = text[: -max(1, (cell_len(text) - room) // 2)]
+    return text
+
+
+def _end(text: str, room: int) -> str:
+    text = text[-room:] if room > 0 else ""
+    while cell_len(text) > room:
+        text = text[1:]
+    return text
+
+
+def shorten_source(document: str, place: str, room: int, others: Sequence[str] = ()) -> str:
+    """Cut a document's name so that it fits into `room` cells with the place behind it, and differs from the others."""
+    where = f", {place}" if place else ""
+    least = min(cell_len(document), 12)
+    if cell_len(where) > room - least:
+        where = f", {shorten(place, max(8, room - least - 2))}"
+    names = dict.fromkeys((document, *others))
+    return shorten_all(tuple(names), max(least, room - cell_len(where)))[document] + where
+
+
+def beginning(text: str, characters: int, lines: int = 1) -> str:
+    """The beginning of a long text, and how long it is."""
+    cut = "\n".join(text.split("\n")[:lines])[:characters]
+    return text if cut == text else f"{cut.rstrip()} … ({len(text):,} characters)"
+
+
+def question_line(question: str) -> str:
+    """A question as it is shown above its answer: the beginning of a long one."""
+    return f"❯ {beginning(clean(question), MAX_QUESTION, MAX_QUESTION_LINES)}"
+
+
+def list_some(names: Sequence[str], most: int = 3) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return clean_line(", ".join(names[:most])) + more
+
+
+# --- numbers in words ---------------------------------------------------------------------------------------
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun: "1 row", "2,000 rows"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"
+
+
+def file_size(size: int) -> str:
+    if size >= 1e9:
+        return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} KB"

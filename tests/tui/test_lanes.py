@@ -1,0 +1,73 @@
+"""Lanes: jobs in order, errors handed on, work behind that gives way, and an end that does not hang."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+from localrag.errors import NotFoundError
+from localrag.tui.lanes import Lane
+
+
+def test_jobs_run_in_order_in_one_thread_that_survives_errors():
+    lane, seen, errors = Lane("test"), [], []
+
+    def broken():
+        raise KeyError("x")
+
+    def missing():
+        raise NotFoundError("gone")
+
+    for job in (lambda: seen.append(threading.get_ident()), broken, missing):
+        lane.submit(job, errors.append)
+    lane.submit(lambda: seen.append(threading.get_ident()))
+    assert lane.close(5)
+    assert len(seen) == 2 and seen[0] == seen[1] != threading.get_ident()
+    assert [type(error).__name__ for error in errors] == ["LocalragError", "NotFoundError"]
+
+
+def test_closing_a_busy_lane_returns():
+    lane, go = Lane("test"), threading.Event()
+    lane.submit(lambda: go.wait(5))
+    assert lane.close(0.01) is False
+    go.set()
+
+
+def test_the_app_imports_nothing_heavy():
+    heavy = ("llama_cpp", "torch", "faiss", "numpy", "sqlite3", "markdown_it")
+    code = f"import sys, localrag.tui.app; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_work_behind_gives_way_to_each_job_until_it_is_done():
+    lane, seen = Lane("test"), []
+    going, finished = threading.Event(), threading.Event()
+
+    def behind(wanted):
+        seen.append("behind")
+        if len(seen) == 1:
+            going.set()
+            while not wanted():
+                pass
+            return False
+        finished.set()
+        return True
+
+    lane.behind(behind, lambda error: None)
+    assert going.wait(5)
+    lane.submit(lambda: seen.append("job"))
+    assert finished.wait(5)
+    lane.submit(lambda: seen.append("last"))
+    assert lane.close(5)
+    assert seen == ["behind", "job", "behind", "last"]
+
+
+def test_a_held_lane_runs_jobs_and_nothing_behind_them():
+    lane, seen, done = Lane("test"), [], threading.Event()
+    lane.hold(60)
+    lane.behind(lambda wanted: bool(seen.append("behind")) or True, lambda error: None)
+    lane.submit(done.set)
+    assert done.wait(5)
+    assert lane.close(5) and seen == []

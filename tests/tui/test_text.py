@@ -1,0 +1,102 @@
+"""Text on the screen: harmless wherever it comes from, and cut so that names can be told apart."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from rich.cells import cell_len
+
+from localrag.events import Planned
+from localrag.tui.text import clean, clean_in_place, clean_line, shorten, shorten_all, shorten_source
+from localrag.types import Plan
+from tui import fakes
+from tui.fakes import FakeAssistant, FakeLibrary, FakeWorld, answered, citation
+from tui.screen_text import ask, lines, see, segments, shown
+
+HOSTILE = (
+    "[bold red]loud[/] [@click=app.quit]press[/] \x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\ "
+    "\x1b[2J\x9b31m\x07\u202eesrever"
+)
+HARMLESS = "[bold red]loud[/] [@click=app.quit]press[/] link esrever"
+LONG = "contracts/2024/final/master-services-agreement-with-annexes-and-schedules-signed-v12-final.pdf"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07x", "x"),
+        ("\x1b]8;;http://a\x1b\\text", "text"),
+        ("\x1b]0;never ended, so nothing may vanish", "]0;never ended, so nothing may vanish"),
+        ("\x9b31mred", "red"),
+        ("a\x00b\x07c\x7f\ud800", "abc"),
+        ("a\tb\r\nc", "a b\nc"),
+        ("\u202eabc\u2066", "abc"),
+        ("naïve “quotes” 条 é", "naïve “quotes” 条 é"),
+    ],
+)
+def test_clean_removes_what_a_terminal_would_obey(text, left):
+    assert clean(text) == left
+
+
+def test_clean_in_place_keeps_offsets():
+    text = HOSTILE + "\ttab\r\nline\ud800"
+    kept = clean_in_place(text)
+    assert len(kept) == len(text) and kept.index("loud") == text.index("loud")
+    assert not set("\x1b\x9b\x07\u202e\t\r\ud800") & set(kept)
+    assert clean_line(" a\n\n b\x1b[1m ") == "a b"
+
+
+def effects(app) -> list[str]:
+    """Actions and links that the screen would react to, other than the app's own."""
+    styles = [segment.style for line in segments(app) for segment in line if segment.style]
+    return [str(style) for style in styles if style.link or "@click" in style.meta]
+
+
+async def test_hostile_text_is_drawn_as_it_is(monkeypatch):
+    monkeypatch.setitem(fakes.PAGES, ("contracts/msa.pdf", 12), HOSTILE)
+    cited = dataclasses.replace(citation(page=2, quote=fakes.TERM), page=12, quote=HOSTILE, start=0, end=len(HOSTILE))
+    plan = Plan("retrieve", HOSTILE)
+    answer = (
+        f"{HOSTILE} See [site](http://evil.example/a), <a href='http://evil.example'>here</a>, ![p](http://e.x/a.png)."
+    )
+    final = answered(answer, plan=plan, citations=(cited,), unsupported=(HOSTILE,), model=HOSTILE)
+    world = FakeWorld(FakeAssistant([Planned(plan), final]))
+    world.libraries["[red]c"] = FakeLibrary("c")
+    app = world.app(libraries=["[red]c"])
+    async with app.run_test(size=(200, 60)) as pilot:
+        await ask(pilot, HOSTILE)
+        await see(pilot, "citation 1 of 1")
+        await see(pilot, f"retrieve · {HARMLESS}")
+        assert shown(app).count(HARMLESS) >= 5 and "[red]c" in shown(app)
+        assert "[site](http://evil.example/a)" in shown(app) and "![p](http" in shown(app)
+        assert effects(app) == []
+        assert not set("\x1b\x9b\x07\u202e") & set("".join(lines(app)))
+
+
+@pytest.mark.parametrize("room", [40, 60, 80])
+def test_a_source_keeps_the_end_of_its_name_and_its_place(room):
+    text = shorten_source(LONG, "p. 21 (printed 18)", room)
+    assert cell_len(text) <= room and "…" in text
+    assert text.endswith("al.pdf, p. 21 (printed 18)")
+    assert shorten_source("a.pdf", "p. 3", room) == "a.pdf, p. 3"
+
+
+def test_a_long_place_leaves_room_for_the_name():
+    text = shorten_source("prices.xlsx", f"sheet {'Q' * 100}, B4:D9", 60)
+    assert cell_len(text) <= 60 and text.startswith("prices.xlsx, sheet Q") and text.endswith("B4:D9")
+
+
+@pytest.mark.parametrize("room", range(2, 30))
+def test_wide_letters_count_for_two_cells(room):
+    assert cell_len(shorten("契約書/業務委託基本契約書と附属覚書.pdf", room)) <= room
+
+
+@pytest.mark.parametrize("room", [16, 20, 28, 60])
+def test_similar_names_still_differ_when_cut(room):
+    names = [f"Northwind_{part}_Contract_Details.pdf" for part in ("2021", "2022", "Annex", "2022_b")]
+    short = shorten_all(names, room)
+    assert len(set(short.values())) == len(names)
+    assert all(cell_len(cut) <= room for cut in short.values())
+    assert all(cut.endswith(".pdf") or room < 20 for cut in short.values())

@@ -7,7 +7,7 @@ pages. `to_dict` returns the JSON that the command line prints.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 PlanKind = Literal["retrieve", "read", "survey", "exact"]
@@ -29,31 +29,28 @@ FlagKind = Literal["number", "amount", "date", "name", "link", "command", "langu
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """Something in an answer that does not stand in what it cites: `text` as it has it, and why that matters."""
+    """Something in an answer that the cited text does not support, and why it matters."""
 
     kind: FlagKind
     text: str
     reason: str
 
     def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure of a calculation as it stands in the text; `marker` is the number of the citation that shows it."""
+    """A figure of a calculation as the text writes it; `marker` is the number of its citation."""
 
     text: str
     place: str
     marker: int
 
-    def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """A calculation done by code: the expression over quoted figures, its result as shown, and the figures' places."""
+    """A calculation by code: the expression over quoted figures, its result as shown, and the figures."""
 
     expression: str
     result: str
@@ -62,23 +59,17 @@ class Working:
 
     @property
     def shown(self) -> str:
-        """As a person reads it: "5,363 / 32,765 = 16.4 %, from p. 60"."""
+        """The calculation in words: "5,363 / 32,765 = 16.4 %, from p. 60"."""
         places = list(dict.fromkeys(figure.place for figure in self.figures if figure.place))
         return f"{self.expression} = {self.result}" + (f", from {', '.join(places)}" if places else "")
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "expression": self.expression,
-            "result": self.result,
-            "value": self.value,
-            "figures": [figure.to_dict() for figure in self.figures],
-            "shown": self.shown,
-        }
+        return {**asdict(self), "figures": [asdict(figure) for figure in self.figures], "shown": self.shown}
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one document says where documents conflict; `date` (ISO 8601) may be "", `marker` numbers its citation."""
+    """What one document says in a conflict; `date` (ISO 8601) may be "", `marker` is the number of its citation."""
 
     says: str
     document: str
@@ -86,13 +77,10 @@ class Side:
     date: str
     marker: int
 
-    def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Documents that say different things of the same, the later first; `ordered` is False where that is not known."""
+    """Documents that contradict each other, the later first; `ordered` is False if that is not known."""
 
     about: str
     sides: tuple[Side, ...]
@@ -100,16 +88,16 @@ class Conflict:
 
     @property
     def shown(self) -> str:
-        """As a person reads it: "The documents differ, the later first. Pay within: “30 days” (2025-09-08) [2]"."""
-        told = []
+        """The conflict in words: "The documents differ, the later first. Pay within: “30 days” (2025-09-08) [2]"."""
+        sides = []
         for side in self.sides:
             where = ", ".join(part for part in (side.date, side.document, side.place) if part)
-            told.append(f"“{side.says}” ({where}) [{side.marker}]")
+            sides.append(f"“{side.says}” ({where}) [{side.marker}]")
         order = ", the later first" if self.ordered else ""
-        return f"The documents differ{order}. {self.about}: {'; '.join(told)}"
+        return f"The documents differ{order}. {self.about}: {'; '.join(sides)}"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"about": self.about, "ordered": self.ordered, "sides": [side.to_dict() for side in self.sides]}
+        return {"about": self.about, "ordered": self.ordered, "sides": [asdict(side) for side in self.sides]}
 
 
 @dataclass(frozen=True, slots=True)

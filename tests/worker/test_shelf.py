@@ -37,7 +37,7 @@ def warm_of(engine: LocalEngine) -> dict[str, bool]:
     return {one.document.path: one.warm > 0 for one in engine.shelf("papers").documents}
 
 
-def test_just_the_named_documents_are_kept_ready_and_the_shelf_says_so(engine: LocalEngine, papers: Editor) -> None:
+def test_only_the_named_documents_are_cached(engine: LocalEngine, papers: Editor) -> None:
     told = list(engine.warm("papers", ("a[1].txt", "b.txt")))
     assert [(one.piece.name, one.number, one.total) for one in told if one.state == "kept"] == [
         ("a[1].txt", 1, 2), ("b.txt", 2, 2),
@@ -46,9 +46,7 @@ def test_just_the_named_documents_are_kept_ready_and_the_shelf_says_so(engine: L
     assert warm_of(engine) == {"a[1].txt": True, "a1.txt": False, "b.txt": True}
 
 
-def test_what_is_kept_ready_already_is_told_without_being_read(
-    engine: LocalEngine, papers: Editor, models: Any
-) -> None:
+def test_cached_documents_are_not_read_again(engine: LocalEngine, papers: Editor, models: Any) -> None:
     list(engine.warm("papers"))
     models.generator.prompts.clear()
     told = list(engine.warm("papers"))
@@ -101,9 +99,7 @@ def test_failures_say_below_which_root_they_lie(engine: LocalEngine, papers: Edi
     assert (failure.document, failure.root) == ("locked.pdf", root)
 
 
-def test_an_ingest_that_waits_for_another_process_says_so_and_can_be_stopped(
-    engine: LocalEngine, papers: Editor, folder: Callable[..., Path]
-) -> None:
+def test_an_ingest_that_waits_can_be_stopped(engine: LocalEngine, papers: Editor, folder: Callable[..., Path]) -> None:
     root = folder({"new.txt": "Something new."})
     stopped: list[bool] = []
     with storage.lock(papers.folder / LOCK, "the library 'papers'"):

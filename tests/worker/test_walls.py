@@ -36,7 +36,7 @@ def ends(pid: int) -> bool:
     return False
 
 
-def test_another_library_is_asked_in_another_process_and_the_one_before_ends(engine: Any) -> None:
+def test_another_library_is_asked_in_another_process(engine: Any) -> None:
     engine.use(("ours",))
     engine.load()
     first = pid(engine, "ours")
@@ -57,7 +57,7 @@ def test_a_call_for_another_library_leaves_the_model_where_it_is(engine: Any) ->
     assert len(engine._all()) == 1
 
 
-def test_what_is_under_way_goes_on_when_another_library_is_chosen(engine: Any) -> None:
+def test_calls_in_progress_survive_a_change_of_library(engine: Any) -> None:
     engine.use(("ours",))
     going = engine.ask("count", libraries=("ours",))
     first = int(next(going).text)
@@ -129,9 +129,7 @@ def test_the_kernel_holds_a_worker_to_its_libraries(tmp_path: Path, home: Path) 
     ]
 
 
-def test_a_folder_of_another_library_is_told_by_the_screen_s_own_process(
-    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_screen_finds_the_library_of_a_folder(engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def library_of(path: Path, settings: Settings) -> str | None:
         assert not unlocked._may_prompt.get()
         return "theirs" if path == tmp_path else None

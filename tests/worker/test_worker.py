@@ -73,7 +73,7 @@ def test_stop_is_heard_in_the_middle_of_an_answer(engine: Any) -> None:
     assert engine.load() == "scripted"
 
 
-def test_whoever_looks_away_frees_the_model_for_the_next_question(engine: Any) -> None:
+def test_a_closed_answer_frees_the_model(engine: Any) -> None:
     answer = ask(engine, "forever")
     next(answer)
     answer.close()
@@ -91,7 +91,7 @@ def test_pages_are_fetched_while_an_answer_is_written(engine: Any) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_crash_ends_the_calls_under_way_and_the_next_starts_anew(engine: Any, number: int) -> None:
+def test_after_a_crash_the_next_call_starts_another_worker(engine: Any, number: int) -> None:
     before = pid(engine)
     answer = ask(engine, "forever")
     next(answer)
@@ -114,7 +114,7 @@ def test_a_crash_ends_the_calls_under_way_and_the_next_starts_anew(engine: Any, 
     assert pid(engine) != before
 
 
-def test_the_last_words_of_a_crash_are_told(engine: Any) -> None:
+def test_the_last_line_of_a_crash_is_reported(engine: Any) -> None:
     with pytest.raises(LocalragError, match=r"exit code 3.*GGML_ASSERT"):
         list(ask(engine, "assert"))
 
@@ -124,7 +124,7 @@ def test_a_crash_leaves_no_image_of_the_memory_on_the_disk(engine: Any) -> None:
     assert next(ask(engine, "core")).text == "0"
 
 
-def test_a_worker_that_cannot_start_says_why(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_start_is_reported(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "WORKER", "worker.there_is_none")
     with pytest.raises(LocalragError, match="there_is_none"):
         engine.load()
@@ -154,7 +154,7 @@ def test_a_line_without_end_does_not_fill_the_memory(engine: Any, monkeypatch: p
         list(ask(engine, "long 20000"))
 
 
-def test_replies_that_nobody_takes_do_not_fill_the_memory(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unread_replies_do_not_fill_the_memory(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_MAX_WAITING", 1000)
     answer = ask(engine, "many")
     next(answer)
@@ -194,7 +194,7 @@ def test_close_ends_what_is_under_way_and_the_worker(engine: Any) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_pausing_halts_the_worker_and_goes_on_after(engine: Any) -> None:
+def test_a_paused_worker_continues(engine: Any) -> None:
     answer = ask(engine, "count")
     worker = int(next(answer).text)
     engine.pause(True)

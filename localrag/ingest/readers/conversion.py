@@ -112,10 +112,14 @@ def _main() -> int:
     data = requests.read(order["size"])
     if len(data) < order["size"]:
         return _FAILED
-    folder = _root() / f"localrag-{os.getppid()}-{uuid.uuid4().hex}"
-    with _Conversion(folder) as conversion:
-        threading.Thread(target=conversion.end_with, args=(requests.fileno(),), daemon=True).start()
+    conversion = _Conversion(_root() / f"localrag-{os.getppid()}-{uuid.uuid4().hex}")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: conversion.abort())
+    threading.Thread(target=conversion.abort_after, args=(requests.fileno(),), daemon=True).start()
+    try:
         return conversion.run(order, data, replies)
+    finally:
+        conversion.end()
 
 
 def _root() -> Path:
@@ -129,16 +133,7 @@ class _Conversion:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._office: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()
-        self._ended = False
-
-    def __enter__(self) -> _Conversion:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._leave())
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.end()
+        self._lock = threading.RLock()  # a signal may interrupt its holder
 
     def run(self, order: dict[str, Any], data: bytes, replies: BinaryIO) -> int:
         document = self._folder / f"document{order['suffix']}"
@@ -156,9 +151,17 @@ class _Conversion:
             "--headless", "--norestore", "--nologo", "--nodefault", "--nolockcheck",
             "--convert-to", _FILTERS[order["to"]], "--outdir", str(result.parent), str(document),
         ]  # fmt: skip
-        if not self._start(command):
-            return _FAILED
-        assert self._office is not None
+        with self._lock:  # an abort before this has ended the process, one after it kills LibreOffice
+            self._office = subprocess.Popen(
+                command,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=_environment(self._folder),
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
         try:
             self._office.wait(order["seconds"])
         except subprocess.TimeoutExpired:
@@ -171,35 +174,18 @@ class _Conversion:
         replies.flush()
         return 0
 
-    def _start(self, command: list[str]) -> bool:
-        with self._lock:
-            if self._ended:
-                return False
-            self._office = subprocess.Popen(
-                command,
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=_environment(self._folder),
-                start_new_session=True,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
-        return True
-
-    def end_with(self, pipe: int) -> None:
-        """End when the parent is gone: its end of the pipe closes."""
+    def abort_after(self, pipe: int) -> None:
+        """Abort when the parent is gone: its end of the pipe closes."""
         with contextlib.suppress(OSError):
             os.read(pipe, 1)
-        self._leave()
+        self.abort()
 
-    def _leave(self) -> None:
+    def abort(self) -> None:
         self.end()
         os._exit(_FAILED)
 
     def end(self) -> None:
         with self._lock:
-            self._ended = True
             if self._office is not None:
                 _kill(self._office)
             for _ in range(20):  # a late write may create a folder again

@@ -1,8 +1,8 @@
 """What a PDF holds beside its page text, by pypdf: comments, form fields, signatures, XMP metadata, attached files.
 
 Comments and form fields become lines in brackets at the end of their page: "[Comment by J. Doe, 2024-03-02, on “the
-rent”: Too high?]". Signatures are reported, not verified. PDFium (pypdfium2) reads the page text and the files attached
-to the document. A file that pypdf cannot parse loses these extras, never its text, and a remark says so.
+rent”: Too high?]". Signatures are reported, not verified. PDFium reads the page text. A file that pypdf cannot parse
+loses these extras, never its text, and a remark reports it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tables that are set by alignment alone, as in filings: rows of figures under one another.
 
 A table starts where at least two lines have figures in columns that are parted by white from top to bottom. Its header
-is what is above the columns. A label over two lines is told from a section row by what would have fitted on the line.
+is the text above the columns. A label over two lines differs from a section row: its next word would not have fitted.
 Conservative: prose in columns, lists and contents pages stay text. Not found: tables of words in fewer than three
 columns, cells of several lines of words.
 """

@@ -81,7 +81,7 @@ def test_a_document_with_too_much_text_is_refused(tmp_path):
     assert "has 1,001 characters" in part.reason
 
 
-def test_a_title_that_says_nothing_gives_way_to_the_name_of_the_file(tmp_path):
+def test_a_meaningless_title_is_replaced_by_the_file_name(tmp_path):
     path = tmp_path / "The lease.txt"
     path.write_text("One line of text, that ends like a sentence.")
     assert read_file(path, Options()).title == "The lease"

@@ -33,7 +33,7 @@ def test_the_text_of_a_picture_is_read(kind):
     assert base._checked(page) == page
 
 
-def test_each_page_of_a_tiff_is_a_page_and_one_without_text_is_said():
+def test_a_page_of_a_tiff_without_text_is_reported():
     pages = [drawn("First page"), Image.new("L", (420, 80), 255), drawn("Third page")]
     reading = read(
         source(
@@ -55,7 +55,7 @@ def test_only_the_first_frame_of_an_animation_is_read():
     assert [page.text for page in reading.pages] == ["First"]
 
 
-def test_a_photograph_is_turned_as_its_camera_says():
+def test_a_photograph_is_turned_by_its_exif_orientation():
     lying = drawn("Held upright").transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
     exif[0x0112] = 6  # turn clockwise to show
@@ -125,7 +125,7 @@ def test_no_decoder_that_starts_a_program_is_tried():
         read(Source("scan.png", data=stream.getvalue()))
 
 
-def test_a_heic_picture_says_which_extra_reads_it(monkeypatch):
+def test_a_heic_picture_names_the_extra_that_reads_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
     with pytest.raises(ReadError) as caught:
         read(Source("a.heic", data=b"\0\0\0\x18ftypheic"))

@@ -115,7 +115,7 @@ def test_what_is_inside_a_file_comes_in_order_between_that_of_others(trap):
         assert [item.name for item in items] == ["", *(f"m{n}.trap" for n in range(8))]
 
 
-def test_what_libraries_print_reaches_neither_the_terminal_nor_the_replies(trap, capfd):
+def test_output_of_libraries_goes_nowhere(trap, capfd):
     path = trap("loud", "noise")
     assert text_of(only(read_all([path])[path])).startswith("noise")
     assert capfd.readouterr() == ("", "")
@@ -174,17 +174,17 @@ def test_a_reader_that_gets_no_processor_is_not_given_up(trap, monkeypatch):
 
 
 @linux
-def test_the_wait_for_a_processor_is_told_of_a_process_and_none_of_one_that_is_gone():
+def test_the_wait_for_a_processor_is_measured():
     assert reader_process.starved(os.getpid()) >= 0
     assert reader_process.starved(2**22 + 1) == 0
 
 
-def test_the_clock_starts_anew_with_each_page_that_is_recognised(trap):
+def test_the_clock_restarts_with_each_recognised_page(trap):
     path = trap("scan", "pages 6")
     assert texts_of(read_all([path], seconds=1.0)[path]) == ["pages"]
 
 
-def test_the_clock_starts_anew_with_each_document(trap):
+def test_the_clock_restarts_with_each_document(trap):
     path = trap("a", "holds " + "; ".join(["sleep 0.4"] * 5))
     assert texts_of(read_all([path], seconds=1.2)[path]) == ["holds", *["sleep"] * 5]
 
@@ -206,7 +206,7 @@ def test_a_crash_costs_its_own_file_only(trap, command, reason):
 @pytest.mark.parametrize("command, reason", [
     ("hang", "took longer"), ("exit", "exit code 3"), ("raise", "ZeroDivisionError"), ("take 2000000000", "memory"),
 ])  # fmt: skip
-def test_what_came_before_the_failure_stays_and_the_reason_says_what_is_lost(trap, command, reason):
+def test_documents_before_a_failure_are_kept(trap, command, reason):
     path = trap("a", f"holds fine; fine; {command}; fine")
     *parts, refused = read_all([path], seconds=1)[path]
     assert [part.name for part in parts][:3] == ["", "m0.trap", "m1.trap"]

@@ -38,7 +38,7 @@ def text_of(*lines):
 # --- the engine -----------------------------------------------------------------------------------------------
 
 
-def test_a_sentence_is_recognised_and_each_word_stands_where_it_was_drawn():
+def test_words_of_a_sentence_are_recognised_and_located():
     found = ocr.recognise(picture((50, 40, SENTENCE)))
     assert found.text == SENTENCE
     assert [found.text[word.start : word.end] for word in found.words] == SENTENCE.split()
@@ -53,7 +53,7 @@ def test_a_sentence_is_recognised_and_each_word_stands_where_it_was_drawn():
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
-def test_a_page_scanned_on_its_side_or_head_is_turned_and_its_words_stay_where_they_are(turns):
+def test_a_page_on_its_side_or_upside_down_is_turned(turns):
     upright = picture((50, 40, SENTENCE), (50, 90, "Interest is owed on late payment."), size=(900, 160))
     method = {1: Image.Transpose.ROTATE_90, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_270}[turns]
     found = ocr.recognise(upright.transpose(method))
@@ -134,7 +134,7 @@ def test_a_language_that_nothing_reads_is_refused_with_what_to_install(monkeypat
         ocr.recognise(Image.new("L", (100, 50), 255), ("xx",))
 
 
-def test_without_the_wheel_the_person_is_told_to_install_it(monkeypatch):
+def test_without_rapidocr_the_error_names_it(monkeypatch):
     monkeypatch.setattr(ocr, "_installed", lambda: frozenset())
     monkeypatch.setattr(ocr, "networks", lambda: None)
     with pytest.raises(ocr.NoEngine) as caught:
@@ -143,7 +143,7 @@ def test_without_the_wheel_the_person_is_told_to_install_it(monkeypatch):
 
 
 @pytest.mark.skipif(shutil.which("tesseract") is None, reason="Tesseract is not installed")
-def test_tesseract_reads_without_a_file_and_says_where_words_stand(monkeypatch):
+def test_tesseract_reads_through_pipes_and_locates_words(monkeypatch):
     monkeypatch.setattr(ocr, "networks", lambda: None)
     monkeypatch.setattr(builtins, "open", None)
     found = ocr.recognise(picture((50, 40, SENTENCE)))
@@ -155,7 +155,7 @@ def test_tesseract_reads_without_a_file_and_says_where_words_stand(monkeypatch):
 # --- the order of reading -------------------------------------------------------------------------------------
 
 
-def test_two_columns_of_prose_are_read_one_after_the_other_below_their_title():
+def test_two_columns_are_read_one_after_the_other():
     left = [line(f"left words of line {i} go on", 0, 60 + 30 * i) for i in range(5)]
     right = [line(f"right words of line {i} too", 320, 62 + 30 * i) for i in range(5)]
     title = line("A title that runs across both of the columns", 60, 0)
@@ -165,7 +165,7 @@ def test_two_columns_of_prose_are_read_one_after_the_other_below_their_title():
     assert order == sorted(order)
 
 
-def test_figures_in_columns_become_a_table_and_dollar_signs_stay_with_their_figures():
+def test_columns_of_figures_become_a_table():
     rows = [
         (("2022", 300), ("2021", 420)),
         (("Products", 0), ("$", 270), ("96,388", 300), ("$", 390), ("104,429", 420)),
@@ -201,7 +201,7 @@ def test_paragraphs_are_parted_and_cut_words_joined():
     )
 
 
-def test_a_word_that_stands_hyphened_elsewhere_keeps_its_hyphen():
+def test_a_word_hyphened_elsewhere_keeps_its_hyphen():
     text = text_of(
         line("a career-conditional tenure", 0, 0),
         line("of the career-", 0, 30),
@@ -211,7 +211,7 @@ def test_a_word_that_stands_hyphened_elsewhere_keeps_its_hyphen():
     assert text == "a career-conditional tenure\nof the career-conditional subchapter"
 
 
-def test_a_sentence_goes_on_in_the_next_column_without_a_new_paragraph():
+def test_a_sentence_continues_in_the_next_column():
     left = [line(f"left words of line {i} go on", 0, 30 * i) for i in range(5)]
     right = [line(f"right words of line {i} too", 320, 30 * i) for i in range(5)]
     assert "line 4 go on\nright words of line 0" in text_of(*left, *right)

@@ -145,7 +145,7 @@ def test_quote_is_boxed_where_it_is_drawn(tmp_path):
     assert drawing.getpixel((20, 590)) == (255, 255, 255)
 
 
-def test_page_that_lies_on_its_side_is_boxed_as_it_is_seen(tmp_path):
+def test_a_page_on_its_side_is_boxed(tmp_path):
     image = seen(pdf(tmp_path, rotate=90), "rent is due")
     ((left, top, right, bottom),) = image.boxes
     # The line runs down the page, 300 of 400 from its left.
@@ -180,7 +180,7 @@ def wanted_of(path: Path) -> PageRequest:
     return PageRequest("", part.sha256, 1, 300, part.reading.pages[0].text, ((0, 4),))
 
 
-def test_the_process_stays_for_the_next_page_of_its_file_and_for_no_other_file(tmp_path, started):
+def test_a_process_draws_pages_of_one_file_only(tmp_path, started):
     one, other = pdf(tmp_path, name="one.pdf"), pdf(tmp_path, name="other.pdf")
     with Drawer() as drawer:
         first = drawer.draw(one, wanted_of(one))
@@ -207,7 +207,7 @@ def test_it_leaves_when_no_page_is_wanted_for_a_while(tmp_path, started):
         assert drawer.draw(path, wanted_of(path)).boxes
 
 
-def test_damaged_page_says_so(tmp_path):
+def test_a_damaged_page_is_reported(tmp_path):
     path = tmp_path / "a.pdf"
     path.write_bytes(b"%PDF-1.4 nothing")
     wanted = PageRequest("", base.sha256_of(Source.of(path)), 1, 300, "")

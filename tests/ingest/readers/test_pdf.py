@@ -129,7 +129,7 @@ def test_what_is_no_pdf_is_named(tmp_path):
         assert reason in refused(path)
 
 
-def test_a_truncated_file_is_read_or_refused_but_never_raises_anything_else(tmp_path):
+def test_a_truncated_file_is_read_or_refused(tmp_path):
     data = write(tmp_path / "a.pdf", [[TEXT], [TEXT]]).read_bytes()
     path = tmp_path / "cut.pdf"
     for size in range(1, len(data), 97):
@@ -209,12 +209,12 @@ def test_a_scan_is_recognised_with_the_places_of_its_words(tmp_path):
     assert reading.skipped == ()
 
 
-def test_a_picture_without_text_is_said_to_have_none(tmp_path):
+def test_a_picture_without_text_is_reported(tmp_path):
     reading = read(write(tmp_path / "a.pdf", [[TEXT], []], draw=lambda s, n: n == 1 and picture(s, n)), ocr="auto")
     assert reading.skipped == (SkippedPage(2, "no text; nothing was recognised in the picture"),)
 
 
-def test_without_an_engine_each_page_says_so(tmp_path, monkeypatch):
+def test_without_an_engine_each_page_is_reported(tmp_path, monkeypatch):
     from localrag.ingest.readers import ocr
 
     def recognise(image, languages):

@@ -84,7 +84,7 @@ def pages(number, head="The Mill Company", foot="Page {} of 9"):
     ]
 
 
-def test_running_headers_and_footers_are_said_once():
+def test_running_headers_and_footers_are_kept_once():
     first, *rest = drop_running_lines(pages(10))
     assert first == pages(2)[0]
     assert rest[0] == "Said 4 times here.\nMore of 2."

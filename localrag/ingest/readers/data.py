@@ -39,9 +39,9 @@ Value = str | Pairs | list["Value"]
 def read(source: Source, options: Options) -> Reading:
     if source.suffix in (".xml", ".nxml"):
         return _read_xml(source)
-    text, guessed = decode_guessing(source.read())
+    text, encoding = decode_guessing(source.read())
     reading = _reading(_json_lines(text) if source.suffix in (".jsonl", ".ndjson") else _json(text, source))
-    return replace(reading, remarks=(*guess_remark(guessed), *reading.remarks))
+    return replace(reading, remarks=(*guess_remark(encoding), *reading.remarks))
 
 
 def _reading(value: Value) -> Reading:
@@ -239,16 +239,16 @@ def _short(words: str) -> str:
 
 def _read_xml(source: Source) -> Reading:
     data = source.read()
-    guessed = ""
+    encoding = ""
     try:
         root = parse_xml(data)
     except PARSE_ERRORS as error:
         # The parser knows few encodings, and some files do not name theirs.
-        text, guessed = decode_html(data)
+        text, encoding = decode_html(data)
         try:
-            known = _NAMED.sub(_character, text)
-            if _ELSEWHERE.search(known):
-                known = _NAMED.sub(lambda name: name[0] if name[1] in _OWN else f"&amp;{name[1]}", known)
+            known = _NAMED.sub(_html_character, text)
+            if _EXTERNAL_DTD.search(known):
+                known = _NAMED.sub(lambda name: name[0] if name[1] in _XML_ENTITIES else f"&amp;{name[1]}", known)
             root = parse_xml(_DECLARATION.sub("", known).encode())
         except PARSE_ERRORS:
             if re.search(r"<html[\s>]", text[:2000], re.I):
@@ -262,19 +262,19 @@ def _read_xml(source: Source) -> Reading:
         reading = _prose(_as_html(root), root)
     else:
         reading = _reading(Pairs([(_key(_local_name(root)), _element(root, 0))]))
-    return replace(reading, remarks=(*guess_remark(guessed), *reading.remarks))
+    return replace(reading, remarks=(*guess_remark(encoding), *reading.remarks))
 
 
 _DECLARATION = re.compile(r"^\ufeff?\s*(?:<\?xml[^>]*\?>)?\s*")
 _NAMED = re.compile(r"&([A-Za-z]\w*;)")
-_OWN = ("amp;", "lt;", "gt;", "quot;", "apos;")
+_XML_ENTITIES = ("amp;", "lt;", "gt;", "quot;", "apos;")
 # An external list of entities is not fetched; entities then stay as they are written.
-_ELSEWHERE = re.compile(r"<!DOCTYPE\s+[\w.:-]+\s+(?:SYSTEM|PUBLIC)\b")
+_EXTERNAL_DTD = re.compile(r"<!DOCTYPE\s+[\w.:-]+\s+(?:SYSTEM|PUBLIC)\b")
 
 
-def _character(name: re.Match[str]) -> str:
+def _html_character(name: re.Match[str]) -> str:
     """Return the character that HTML has a name for."""
-    return name[0] if name[1] in _OWN else html5.get(name[1], name[0])
+    return name[0] if name[1] in _XML_ENTITIES else html5.get(name[1], name[0])
 
 
 def _key(name: str) -> str:

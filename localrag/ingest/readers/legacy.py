@@ -148,7 +148,7 @@ _WORDS = tuple(
     )
 )  # fmt: skip
 _RTF_HIDDEN = re.compile(r"\\(v|deleted)1?(?![a-z0-9])[ ]?((?:[^{}\\]|\\(?!v0|deleted0|plain|pard)[^{}])*)")
-_RTF_STYLE = re.compile(r"\{\\s(\d+)([^{};]*?)[ ]([^{};\\]+);\}")
+_RTF_STYLE = re.compile(r"\{\\s(\d+)([^{};]{0,1000}?)[ ]([^{};\\]{1,100});\}")
 _OUTLINE = re.compile(r"(?<!\\)\\(s|outlinelevel)(\d+)[ ]?")
 _FONTS = re.compile(r"\{\\fonttbl(?:[^{}]|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})*\}")
 _ASIDES = re.compile(r"\{(?:\\\*)?\\(footnote|shp|do|annotation)(?![a-z])")
@@ -166,7 +166,10 @@ def read_rtf(source: Source) -> Reading:
         kind = looks_like(source)
         raise ReadError(f"is not an RTF text{f' but {kind}' if kind else ''}", _RIGHT_SUFFIX)
     data = re.sub(rb"[\x80-\xff]", lambda match: b"\\'%02x" % match[0][0], data)
-    return _Rtf(data.decode("latin-1")).reading()
+    try:
+        return _Rtf(data.decode("latin-1")).reading()
+    except (ValueError, TypeError, LookupError) as error:  # from striprtf
+        raise ReadError(f"is damaged ({error})"[:200], SAVE_AGAIN) from error
 
 
 class _Rtf:
@@ -273,7 +276,7 @@ class _Rtf:
                 self._notes += 1
                 text, mark = f"[{self._notes}] {text}", f"{{}} [{self._notes}]{_NOTE}"
             elif match[1] == "annotation":
-                text = comment_text(text, *_COMMENT_AUTHOR.findall(rtf, 0, match.start())[-1:])
+                text = comment_text(text, *_COMMENT_AUTHOR.findall(rtf, at, match.start())[-1:])
             self._asides.append(text)
             pieces += (rtf[at : match.start()], mark)
             at = end

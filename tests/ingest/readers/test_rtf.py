@@ -134,3 +134,8 @@ def test_broken_words_do_not_break_the_reader(body):
 def test_another_kind_of_file_is_named():
     with pytest.raises(ReadError, match="but a PDF"):
         legacy.read(Source("a.rtf", data=b"%PDF-1.7"), Options())
+
+
+def test_a_damaged_text_is_refused():
+    with pytest.raises(ReadError, match="is damaged"):
+        legacy.read(Source("a.rtf", data=rb"{\rtf1\ansi \u9999999999 x}"), Options())

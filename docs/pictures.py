@@ -89,7 +89,7 @@ async def draw(name: str) -> str:
 
     settings = load_settings().with_options(generator=MODEL)
     core = real_core(settings)
-    app = LocalragApp(core, libraries=["examples"], only=Filter(globs=documents))
+    app = LocalragApp(core, libraries=["examples"], only=Filter(documents=documents))
     try:
         async with app.run_test(size=size) as pilot:
             await see(pilot, "documents")

@@ -128,7 +128,7 @@ def test_words_are_put_right_by_the_words_of_the_library_alone(asked: tuple[Assi
     assert retrieval.spelled([assistant.library("north")], f"the {slip} rent") == f"the {slip} rent"
 
 
-def test_what_was_read_of_a_document_in_one_library_is_not_taken_for_another(
+def test_a_prompt_cache_entry_is_not_shared_between_libraries(
     asked: tuple[Assistant, Recorded], settings: Settings
 ) -> None:
     assistant, model = asked
@@ -145,7 +145,7 @@ def test_what_was_read_of_a_document_in_one_library_is_not_taken_for_another(
     assert assistant._cached_tokens(pairs) == 0
 
 
-def test_what_was_read_of_several_libraries_is_kept_in_none(asked: tuple[Assistant, Recorded]) -> None:
+def test_a_prompt_over_several_libraries_is_cached_in_none(asked: tuple[Assistant, Recorded]) -> None:
     assistant, _ = asked
     pairs = [(assistant.library(name), assistant.library(name).document("shared.txt")) for name in ("north", "south")]
     assert assistant._states(pairs) is None and assistant._cached_tokens(pairs) == 0
@@ -176,7 +176,7 @@ def test_the_key_of_a_library_that_is_not_named_is_not_asked_for(
     assert [one.libraries for one in store.list() if not one.problem] == [("north",)]
 
 
-def test_the_record_of_another_library_has_no_line_of_it_and_no_mark_to_compare(
+def test_the_audit_record_of_another_library_shows_nothing(
     asked: tuple[Assistant, Recorded], settings: Settings
 ) -> None:
     assistant, _ = asked
@@ -190,7 +190,7 @@ def test_the_record_of_another_library_has_no_line_of_it_and_no_mark_to_compare(
     assert marks[0] != marks[1]
 
 
-def test_words_answered_from_an_encrypted_library_too_are_kept_with_it_alone(
+def test_words_of_an_encrypted_library_are_kept_with_it_alone(
     asked: tuple[Assistant, Recorded], settings: Settings
 ) -> None:
     encrypted(settings.library_dir("south"))
@@ -203,9 +203,7 @@ def test_words_answered_from_an_encrypted_library_too_are_kept_with_it_alone(
     assert CANARY.encode() not in everything
 
 
-def test_conversations_lie_with_their_library_and_what_is_said_in_one_reaches_no_other(
-    both: None, settings: Settings
-) -> None:
+def test_conversations_stay_with_their_library(both: None, settings: Settings) -> None:
     store = store_of(settings)
     for name in ("north", "south"):
         session = store.ask(store.new((name,)), f"A question of {name}")
@@ -239,7 +237,7 @@ def test_what_is_known_of_the_model_holds_no_word_of_any_library(
     assert not any(CANARY.encode() in path.read_bytes() for path in outside)
 
 
-def test_a_follow_up_takes_along_what_was_said_in_its_own_conversation_alone(asked: tuple[Assistant, Recorded]) -> None:
+def test_a_follow_up_uses_its_own_conversation_alone(asked: tuple[Assistant, Recorded]) -> None:
     assistant, model = asked
     answered(assistant, "What is the deposit?", "south")
     del model.prompts[:]

@@ -167,7 +167,7 @@ def rearrange(root: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
-def test_a_renewal_that_was_killed_at_any_moment_ends_as_an_undisturbed_one(
+def test_a_killed_re_embedding_ends_like_an_undisturbed_one(
     library: Editor, folder: Folder, home: Path, tmp_path: Path
 ) -> None:
     ingest(library, folder(MANY))

@@ -310,7 +310,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, step: str, change: Callable[[], o
     monkeypatch.setattr(sync._Run, step, changed)
 
 
-def test_a_file_that_changes_between_hash_and_reading_is_read_again_and_copied_nowhere(
+def test_a_file_that_changes_while_it_is_read_is_read_again(
     library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = folder({"a.txt": letter(1)})
@@ -461,7 +461,7 @@ def test_what_localrag_writes_itself_is_no_change(tmp_path: Path, monkeypatch: p
     assert len(list(watching.changes(papers, lambda: False))) == 1
 
 
-def test_where_the_system_tells_nothing_the_folder_is_looked_at_every_minute(
+def test_without_notifications_the_folder_is_checked_every_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*folders: Path, **more: object) -> Iterator[set[object]]:

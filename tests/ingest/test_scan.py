@@ -60,7 +60,7 @@ def test_bytes_that_are_no_utf8_and_endless_stars_do_no_harm(folder: Folder) -> 
 
 
 @PIPES
-def test_an_ignore_file_that_is_a_pipe_hangs_nothing_and_leaves_its_folder_alone(folder: Folder) -> None:
+def test_an_ignore_file_that_is_a_pipe_skips_its_folder(folder: Folder) -> None:
     root = folder({"a.txt": "text", "sub/b.txt": "text"})
     os.mkfifo(root / "sub" / ".localragignore")
     seen: list[str] = []

@@ -149,9 +149,7 @@ def test_a_file_that_cannot_be_opened_is_one_line(
     assert [(f.document, "Permission denied" in f.reason) for f in report.failed] == [("secret.txt", True)]
 
 
-def test_a_file_that_fails_after_it_was_read_keeps_its_earlier_text_and_says_so(
-    library: Editor, folder: Folder
-) -> None:
+def test_a_file_that_fails_later_keeps_its_earlier_text(library: Editor, folder: Folder) -> None:
     root = folder({"a.txt": "The earlier text.", "b.txt": "Beta."})
     ingest(library, root)
     folder({"a.txt": b""})
@@ -294,7 +292,7 @@ def test_a_moved_root_is_read_nowhere_again(library: Editor, folder: Folder, tmp
     assert ingest(library, moved, embedder=never).unchanged == 1
 
 
-def test_a_passage_that_goes_with_an_old_version_is_embedded_again_for_a_new_file(
+def test_a_passage_deleted_with_an_old_version_is_embedded_again(
     library: Editor, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sync, "_CHUNKS", 1)

@@ -63,7 +63,7 @@ def test_an_ingest_that_changes_nothing_keeps_no_list(papers, folder, settings):
     assert audit.lists_of(settings.library_audit_file("papers"), second) is None
 
 
-def test_a_list_that_was_changed_is_told_and_one_that_was_erased_leaves_the_chain_whole(papers, settings):
+def test_a_changed_list_is_detected_and_an_erased_one_keeps_the_chain(papers, settings):
     file = settings.library_audit_file("papers")
     (line,) = lines(settings, "ingest", "papers")
     audit.keep_lists(file, line.number, ["0" * 64], [])
@@ -73,7 +73,7 @@ def test_a_list_that_was_changed_is_told_and_one_that_was_erased_leaves_the_chai
     assert audit.lists_of(file, line) is None and audit.verify(file) == []
 
 
-def test_a_forgotten_document_goes_from_the_list_which_is_still_that_of_the_record(papers, settings):
+def test_a_forgotten_document_is_removed_from_the_list(papers, settings):
     (line,) = lines(settings, "ingest", "papers")
     papers.forget(["a.txt"])
     file = settings.library_audit_file("papers")
@@ -145,7 +145,7 @@ def test_naming_another_model_in_the_settings_is_on_record(settings, monkeypatch
 # --- keys ---------------------------------------------------------------------------------------------------
 
 
-def test_encryption_holders_and_another_key_are_on_record_and_readable_by_it(papers, settings, monkeypatch):
+def test_encryption_holders_and_rotation_are_recorded(papers, settings, monkeypatch):
     monkeypatch.setattr(unlocked, "no_dumps", lambda: None)
     papers.close()
     folder = settings.library_dir("papers")

@@ -70,7 +70,7 @@ def holding(home: Path) -> list[str]:
 LEASE, KENNEL = "When does the lease end?", "When is the kennel open?"
 
 
-def test_answers_made_from_a_forgotten_document_are_taken_out_of_conversations_and_those_after_them(
+def test_answers_from_a_forgotten_document_and_later_ones_are_removed(
     papers: Path, settings: Settings, store: SessionStore
 ) -> None:
     mixed, other = talk(store, settings, KENNEL, LEASE, KENNEL), talk(store, settings, KENNEL)
@@ -118,7 +118,7 @@ def test_a_library_takes_its_conversations_with_it(
     assert store.list() == [] and holding(home) == []
 
 
-def test_conversations_of_an_encrypted_library_are_encrypted_and_listed_without_asking_for_its_key(
+def test_encrypted_conversations_are_listed_without_asking_for_a_key(
     papers: Path, settings: Settings, store: SessionStore, home: Path
 ) -> None:
     session = talk(store, settings, LEASE)

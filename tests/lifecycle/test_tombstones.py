@@ -61,9 +61,7 @@ def test_include_forgotten_lets_it_back_in_for_good(papers: Path, settings: Sett
     assert api.open_library("papers", settings=settings).ingest(papers).unchanged == 3
 
 
-def test_marks_tell_neither_names_nor_contents_and_differ_from_library_to_library(
-    papers: Path, settings: Settings
-) -> None:
+def test_tombstones_reveal_nothing_and_differ_between_libraries(papers: Path, settings: Settings) -> None:
     library = api.open_library("papers", settings=settings)
     (document,) = library.documents(["a.txt"])
     one, other = (Tombstones.new().add([document]) for _ in range(2))

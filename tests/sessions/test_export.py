@@ -249,7 +249,7 @@ def test_an_answer_cannot_pass_for_a_question(heading: str) -> None:
     assert styles == ["When does the lease end?", "Sources"]
 
 
-def test_a_code_block_that_was_left_open_swallows_nothing_behind_the_answer() -> None:
+def test_an_open_code_block_ends_with_its_answer() -> None:
     exported = text(conversation(replace(WHOLE, answer="So:\n\n```python\nx = 1"), answer("Next?")))
     tokens = MarkdownIt("commonmark").parse(exported)
     assert [tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open"][2] == "Next?"

@@ -189,7 +189,7 @@ def test_a_file_of_an_older_version_is_resumed_without_what_it_lacks(store: Sess
     assert again == saved and again.turns[0].answer == answer()
 
 
-def test_a_question_is_kept_before_it_is_answered_and_then_takes_its_answer(store: SessionStore) -> None:
+def test_a_question_is_saved_before_its_answer(store: SessionStore) -> None:
     asked = store.ask(store.new(("contracts",)), "When?")
     left = store.load(asked.id)
     assert [(turn.question, turn.answer) for turn in left.turns] == [("When?", None)]
@@ -221,7 +221,7 @@ def test_a_question_taken_back_leaves_no_trace(store: SessionStore) -> None:
     assert left is not None and left.turns == grown.turns
 
 
-def test_words_under_way_and_a_draft_are_there_when_it_is_resumed_and_go_with_it(store: SessionStore) -> None:
+def test_a_partial_answer_and_a_draft_are_resumed_and_deleted(store: SessionStore) -> None:
     asked = store.ask(store.new(()), "When?")
     store.keep_partial(asked.id, "When?", "It ends on")
     store.keep_draft(asked.id, "And the ren")
@@ -252,7 +252,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
-def test_a_process_killed_while_it_answers_leaves_the_question_and_the_words_so_far(store: SessionStore) -> None:
+def test_a_killed_process_leaves_the_question_and_the_partial_answer(store: SessionStore) -> None:
     died = subprocess.run([sys.executable, "-c", ASK_AND_DIE, str(store.folder)], timeout=60)
     assert died.returncode == -signal.SIGKILL
     (left,) = (store.load(one.id) for one in store.list())
@@ -323,7 +323,7 @@ def test_a_snippet_shows_the_words_with_some_around(store: SessionStore) -> None
     assert "needle in the middle" in hit.snippet and hit.snippet[0] == hit.snippet[-1] == "…" and len(hit.snippet) < 160
 
 
-def test_files_that_were_tampered_with_never_raise_anything_but_what_they_should(store: SessionStore) -> None:
+def test_tampered_files_raise_read_errors_only(store: SessionStore) -> None:
     dice = random.Random(7)
     saved = store.ask(store.append(store.new(("contracts",)), WHOLE), "And then?")
     whole = json.loads(store._path(saved.id).read_text())

@@ -334,7 +334,7 @@ def test_a_reader_cannot_write_and_leaves_the_file_as_it_is(library: Editor, put
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders have no mode there")
-def test_a_library_in_a_folder_without_the_right_to_write_is_not_called_damaged(
+def test_a_library_in_a_read_only_folder_is_not_reported_as_damaged(
     library: Editor, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(library, "a.txt", "Words.")
@@ -465,7 +465,7 @@ def test_text_that_is_no_text_and_a_table_that_lost_a_column_are_damage(library:
         library.documents()
 
 
-def test_the_digest_is_the_same_until_something_changes_that_answers_rest_on(library: Editor, put: Put) -> None:
+def test_the_digest_changes_only_with_what_answers_depend_on(library: Editor, put: Put) -> None:
     put(library, "lease.txt", "The rent is 900.", title="The lease")
     put(library, "note.txt", "")
     seen = [library.digest()]

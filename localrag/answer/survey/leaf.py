@@ -54,11 +54,8 @@ string ::= "\"" char{0,300} "\""
 char   ::= [^"\\\x00-\x1F] | "\\" ["\\/nt]
 """
 # The shape of an answer (GBNF).
-LEAF_GRAMMAR = r"""
-root   ::= "{\"found\": " ("true" | "false") ", \"answer\": " string ", \"quote\": " string "}"
-string ::= "\"" char{0,300} "\""
-char   ::= [^"\\\x00-\x1F] | "\\" ["\\/nt]
-"""
+LEAF_GRAMMAR = rf"""
+root   ::= "{{\"found\": " ("true" | "false") ", \"answer\": " string ", \"quote\": " string "}}"{_STRING}"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -32,7 +33,7 @@ from localrag.security.encryption import keyring as keyrings
 from localrag.security.encryption.keyring import Key
 from localrag.sessions import SessionStore, export
 from localrag.sessions.session import to_json
-from localrag.settings import GROUPS, Settings, load_settings, user_file
+from localrag.settings import Settings, load_settings, user_file
 from localrag.store import minhash
 from localrag.store.library import open_library
 from localrag.store.names import DATABASE, INDEX, SCHEMA
@@ -185,7 +186,7 @@ def looked_at(home: Home, name: str, random: Random) -> None:
 
 def settings(home: Home, random: Random) -> None:
     """A settings file that somebody changed: read, and one setting saved to it."""
-    known = {name: getattr(home.settings, name) for _, names in GROUPS for name in names}
+    known = {item.name: getattr(home.settings, item.name) for item in fields(Settings)}
     lines = [f"{name} = {_toml(value)}" for name, value in known.items() if value is not None]
     if random.random() < 0.5:
         at = random.randrange(len(lines))

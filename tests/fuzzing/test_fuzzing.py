@@ -24,6 +24,6 @@ def test_changed_files_are_accepted_or_refused() -> None:
     found = follow(None, 0, 96)
     assert found.findings == []
     assert found.outcomes.total() == 96
-    for target in ("damaged", "session", "settings", "ring"):
+    for target in ("damaged", "session", "settings", "keyring"):
         assert found.outcomes[f"{target} refused"], f"nothing of {target} was ever refused"
         assert found.outcomes[f"{target} taken"], f"nothing of {target} was ever taken"

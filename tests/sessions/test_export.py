@@ -61,7 +61,7 @@ def html_text(page: str) -> str:
 EVERYWHERE = (
     "Lease",
     "Libraries: contracts.",
-    "Asked only of documents that match 'leases/*'.",
+    "Asked only of documents matching 'leases/*'.",
     "Branched from “Old” after turn 2.",
     "Answered by fake-1b",
     "When does the lease end?",

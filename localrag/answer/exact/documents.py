@@ -1,4 +1,4 @@
-"""Find documents by the name that a question gives them, and list them by date, size, length or type.
+"""Find documents by the name that a question gives them, and list them by date, size or type.
 
 Dates are those that files give of themselves; a file without one is reported and never comes first.
 """
@@ -97,7 +97,7 @@ def _by_first_lines(library: Library, name: str) -> set[int]:
 
 def listing(task: DocumentList, documents: Pairs) -> ExactAnswer:
     """Count the documents, or list them in an order, all or the first of them."""
-    chosen, left_out = _narrow(task, named(documents, task.within) if task.within else documents)
+    chosen, left_out = _narrow(task, documents)
     dated = [pair for pair in chosen if pair[1].date or task.order != "date"]
     ordered = sorted(dated, key=lambda pair: _key(task.order, pair[1]), reverse=task.descending)
     undated = [pair for pair in chosen if pair not in dated]
@@ -138,22 +138,16 @@ def _narrow(task: DocumentList, documents: Pairs) -> tuple[list[tuple[Library, D
 def _key(order: str, document: Document) -> Any:
     if order == "type":
         return PurePosixPath(document.path).suffix.lower(), document.path
-    pages = document.pages if document.paged else 0
-    own = {"date": document.date[:10], "size": document.size, "pages": pages, "length": document.characters}
-    return own.get(order, document.path)
+    return {"date": document.date[:10], "size": document.size}.get(order, document.path)
 
 
 def _heading(task: DocumentList, count: int, total: int) -> str:
     if task.limit:
         which = {
-            ("date", True): "newest", ("date", False): "oldest", ("size", True): "largest",
-            ("size", False): "smallest", ("length", True): "longest", ("length", False): "shortest",
+            ("date", True): "newest", ("date", False): "oldest", ("size", True): "largest", ("size", False): "smallest",
         }[task.order, task.descending]  # fmt: skip
         kind = filters.described(Filter(types=task.types))
-        by = ", by characters" if task.order == "length" else ""
-        return f"The {which} of {plural(count, 'document')}{f' {kind}' if kind else ''}{by}:"
-    if task.within:
-        return f"{plural(count, 'document')} of the name “{task.within}”:"
+        return f"The {which} of {plural(count, 'document')}{f' {kind}' if kind else ''}:"
     narrowed = filters.described(Filter(types=task.types, since=task.since, until=task.until))
     if narrowed:
         return f"Documents {narrowed}: {f'{count:,}' if count else 'none'} of {total:,}."
@@ -163,8 +157,7 @@ def _heading(task: DocumentList, count: int, total: int) -> str:
 def _ties(task: DocumentList, ordered: Pairs) -> str:
     last = _key(task.order, ordered[: task.limit][-1][1])
     ties = sum(_key(task.order, document) == last for _, document in ordered[task.limit :])
-    what = {"date": "of the same date", "size": "of the same size"}.get(task.order, "as long")
-    return f"{plural(ties, 'more document')} {'is' if ties == 1 else 'are'} {what}." if ties else ""
+    return f"{plural(ties, 'more document')} {'is' if ties == 1 else 'are'} of the same {task.order}." if ties else ""
 
 
 def _notes(task: DocumentList, chosen: Pairs, undated: int, left_out: str) -> list[str]:

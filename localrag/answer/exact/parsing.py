@@ -16,7 +16,7 @@ from typing import Literal
 from localrag.answer.exact import calculator
 from localrag.quantities import parse_date, parse_month
 
-Order = Literal["path", "date", "size", "pages", "length", "type"]
+Order = Literal["path", "date", "size", "type"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,6 @@ class DocumentList:
     limit: int = 0
     since: str = ""
     until: str = ""
-    within: str = ""
 
     @property
     def verb(self) -> str:
@@ -349,19 +348,18 @@ _DAY = r"[\w.,/ äÄ-]*?\d{4}[\d/.-]*"
 _PERIOD = (
     rf"(?: (?:that |which )?(?:are |is |were |was )?(?:dated |written |created |made )?"
     rf"(?:(?:between|from) (?P<first>{_DAY}) (?:and|to|until) (?P<last>{_DAY})"
-    rf"|(?P<way>from|in|of|since|until|up to|before|after|dated|aus|seit|vor|nach) (?:the year )?(?P<day>{_DAY})))?"
+    rf"|(?P<way>from|in|of|since|until|up to|dated|aus|seit) (?:the year )?(?P<day>{_DAY})))?"
 )
-_FIRST = r"newest|latest|most recent|oldest|earliest|largest|biggest|smallest|longest|shortest"
+_FIRST = r"newest|latest|most recent|oldest|earliest|largest|biggest|smallest"
 _SORTED = (
-    r"(?:,? (?:(?:and )?(?:sort(?:ed)?|order(?:ed)?|rank(?:ed)?|arrange(?:d)?|sortiert)(?: them)? )?"
-    r"(?:by|nach|in order of) (?:their )?(?P<by>date|age|time|file size|size|length|number of pages|page count|pages|"
-    r"number of words|words|name|title|path|type|file type|alphabet|datum|größe|seitenzahl)"
-    rf"(?:,? \(?(?P<turn>descending|ascending|desc|asc|in reverse|reversed|(?:{_FIRST}) first)\)?)?"
+    r"(?:,? (?:(?:and )?(?:sort(?:ed)?|order(?:ed)?|sortiert)(?: them)? )?(?:by|nach) (?:their )?"
+    r"(?P<by>date|age|time|file size|size|name|title|path|type|file type|datum|größe)"
+    rf"(?:,? \(?(?P<turn>descending|ascending|desc|asc|reversed|(?:{_FIRST}) first)\)?)?"
     rf"|,? (?:with the )?\(?(?P<lead>{_FIRST}) (?:ones )?first\)?|,? (?P<alphabetically>alphabetically))?"
 )
 _NUMBERS = {word: n for n, word in enumerate("two three four five six seven eight nine ten".split(), 2)}
 _LIMIT = rf"(?P<limit>\d{{1,3}}|{'|'.join(_NUMBERS)})"
-_SUPERLATIVE = rf"(?P<super>{_FIRST}|neueste|älteste|größte|kleinste|längste|kürzeste)n?s?"
+_SUPERLATIVE = rf"(?P<super>{_FIRST}|neueste|älteste|größte|kleinste)n?s?"
 _COUNT_FILES = _patterns(
     rf"(?:how many |(?:what is |what's )?(?:the )?(?:total )?number of |count (?:all )?(?:the |my |our )?){_ANY_FILE}"
     rf"{_HERE}{_PERIOD}{_HERE}",
@@ -382,24 +380,15 @@ _FIRST_FILES = _patterns(
     rf"(?: ?(?:the|my|our|das|die|der))?(?: {_LIMIT})? ?{_SUPERLATIVE} {_FILE}{_HERE}",
     rf"(?:which|what)(?: of)?(?: the| my| our| these)? {_FILE} (?:is|are|was)(?: the)? {_SUPERLATIVE}{_HERE}",
 )
-_PAGES = _patterns(
-    r"how many pages (?:does|do|has|have) (?P<of>.+?) (?:have|contain|comprise|run to)(?: in total)?",
-    r"how many pages (?:is|are) (?P<of>(?!there\b).+?)(?: long)?",
-    r"(?:what is |what's )?the (?:number of pages|page count) (?:in|of|for) (?P<of>.+?)",
-    r"wie ?viele seiten (?:hat|haben|umfasst|umfassen) (?P<of>.+?)",
-)
 _ORDERS: Mapping[str, tuple[Order, bool]] = {
     **dict.fromkeys(("newest", "latest", "most recent", "neueste"), ("date", True)),
     **dict.fromkeys(("oldest", "earliest", "älteste"), ("date", False)),
     **dict.fromkeys(("largest", "biggest", "größte"), ("size", True)),
     **dict.fromkeys(("smallest", "kleinste"), ("size", False)),
-    **dict.fromkeys(("longest", "längste"), ("length", True)),
-    **dict.fromkeys(("shortest", "kürzeste"), ("length", False)),
 }
 _KEYS: Mapping[str, Order] = {
     "date": "date", "age": "date", "time": "date", "datum": "date", "size": "size", "file size": "size",
-    "größe": "size", "number of pages": "pages", "page count": "pages", "pages": "pages", "seitenzahl": "pages",
-    "length": "length", "number of words": "length", "words": "length", "type": "type", "file type": "type",
+    "größe": "size", "type": "type", "file type": "type",
 }  # fmt: skip
 
 
@@ -418,10 +407,6 @@ def _documents(text: str) -> DocumentList | None:
                     return DocumentList("count", noun, types, since=period[0], until=period[1])
                 if patterns is _LIST_FILES or any(period) or match["there"] or match["by"] or match["lead"]:
                     return DocumentList("list", noun, types, *_order(match), 0, *period)
-    for pattern in _PAGES:
-        # "How many pages is the limit" names no document.
-        if (match := pattern.match(text)) and (within := document_name(match["of"], sure=True)):
-            return DocumentList("list", order="pages", descending=True, within=within)
     return None
 
 
@@ -436,8 +421,8 @@ def _order(match: re.Match[str]) -> tuple[Order, bool]:
         order, descending = _ORDERS[turn]
         return (by if match["by"] else order), descending
     if turn:
-        return by, turn in ("descending", "desc", "in reverse", "reversed")
-    return by, by in ("date", "size", "pages", "length")
+        return by, turn in ("descending", "desc", "reversed")
+    return by, by in ("date", "size")
 
 
 def _period(match: re.Match[str]) -> tuple[str, str] | None:
@@ -448,10 +433,6 @@ def _period(match: re.Match[str]) -> tuple[str, str] | None:
     if not match["way"]:
         return "", ""
     way, day = match["way"].lower(), _day(match["day"])
-    if way in ("before", "after", "vor", "nach"):
-        if not day.isdecimal():
-            return None  # only a year has a plain neighbour
-        day, way = (str(int(day) - 1), "until") if way in ("before", "vor") else (str(int(day) + 1), "since")
     if not day:
         return None
     return ("" if way in ("until", "up to") else day), ("" if way in ("since", "seit") else day)

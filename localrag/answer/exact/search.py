@@ -27,7 +27,7 @@ _MAX_PAGES_NAMED = 12
 
 def applicable(task: Task, documents: Pairs) -> bool:
     """Whether a task can run on these documents: the document that it names is among them."""
-    return isinstance(task, Calculation) or not task.within or bool(named(documents, task.within))
+    return isinstance(task, Calculation | DocumentList) or not task.within or bool(named(documents, task.within))
 
 
 def run(task: Task, documents: Pairs, only: Filter, stop: Callable[[], bool] = lambda: False) -> ExactAnswer:
@@ -41,12 +41,12 @@ def run(task: Task, documents: Pairs, only: Filter, stop: Callable[[], bool] = l
     """
     if isinstance(task, Calculation):
         return ExactAnswer(task.text, True)
+    if isinstance(task, DocumentList):
+        return listing(task, documents)
     chosen = named(documents, task.within) if task.within else list(documents)
     if not chosen:
         hint = "Ask “list the documents” to see which there are."
         return ExactAnswer(f"No document is called “{task.within}”. {hint}", False)
-    if isinstance(task, DocumentList):
-        return listing(task, documents)
     search = _Search(chosen, only, stop, named=bool(task.within))
     if isinstance(task, IdentifierSearch):
         search.run(lambda text: find_identifier(text, task.value))

@@ -119,8 +119,6 @@ TASKS: dict[str, Task] = {
     "Find jane@example.com in the mails": IdentifierSearch("jane@example.com"),
     "which documents contain invoice number RE-2025-0042?": IdentifierSearch("RE-2025-0042", label="invoice number"),
     "Find section 4.2(b)": IdentifierSearch("4.2(b)", label="section"),
-    "How many pages is the handbook?": DocumentList("list", order="pages", descending=True, within="handbook"),
-    "What is the page count of the employee handbook?": DocumentList("list", order="pages", descending=True, within="employee handbook"),
     # documents as files
     "please list the documents": DocumentList("list"),
     "Wie viele Dateien gibt es?": DocumentList("count", noun="dateien"),
@@ -138,10 +136,8 @@ TASKS: dict[str, Task] = {
     "what is the most recent document?": DocumentList("list", noun="document", order="date", descending=True, limit=1),
     "which file is the largest?": DocumentList("list", noun="file", order="size", descending=True, limit=1),
     "the 3 newest documents": DocumentList("list", order="date", descending=True, limit=3),
-    "shortest document": DocumentList("list", noun="document", order="length", limit=1),
     "documents since 2022": DocumentList("list", since="2022"),
     "PDFs from 2023": DocumentList("list", noun="pdfs", types=("pdf",), since="2023", until="2023"),
-    "How many files were created before 2020?": DocumentList("count", noun="files", until="2019"),
     "which documents are from March 2024?": DocumentList("list", since="2024-03", until="2024-03"),
     "show me a list of all documents": DocumentList("list"),
     "give me a list of the documents": DocumentList("list"),
@@ -149,13 +145,10 @@ TASKS: dict[str, Task] = {
     "How many contracts are there?": DocumentList("count", noun="contracts"),
     "How many PDFs do I have?": DocumentList("count", noun="pdfs", types=("pdf",)),
     "list the files by date": DocumentList("list", noun="files", order="date", descending=True),
-    "List my files sorted by number of pages, ascending": DocumentList("list", noun="files", order="pages"),
     "which is the newest document?": DocumentList("list", noun="document", order="date", descending=True, limit=1),
     "What is the oldest file in the library?": DocumentList("list", noun="file", order="date", limit=1),
-    "show me the five longest documents": DocumentList("list", order="length", descending=True, limit=5),
     "documents from 2023": DocumentList("list", since="2023", until="2023"),
     "List the documents from March 2024": DocumentList("list", since="2024-03", until="2024-03"),
-    "how many documents are dated before 2020": DocumentList("count", until="2019"),
     "documents between 2020 and 2022": DocumentList("list", since="2020", until="2022"),
     "Wie viele Dokumente gibt es?": DocumentList("count", noun="dokumente"),
     "Welches ist das neueste Dokument?": DocumentList("list", noun="dokument", order="date", descending=True, limit=1),
@@ -329,6 +322,8 @@ FOR_A_READER = [
     "How many r's are in strawberry?",
     "which weekday was 3 March 2024?",
     "12 of 20",
+    "How many pages is the handbook?",
+    "shortest document",
 ]  # fmt: skip
 
 

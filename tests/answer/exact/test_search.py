@@ -76,10 +76,8 @@ def test_a_question_that_names_no_document_here_is_not_for_code(library: Editor)
         assert task is not None
         return search.applicable(task, pairs(library))
 
-    assert not applicable("How many pages does the Tess contract have?") and not applicable(
-        'Find "x" in the Tess contract'
-    )
-    assert applicable("How many pages does the Orlo lease have?") and applicable("list the documents")
+    assert not applicable('Find "x" in the Tess contract')
+    assert applicable('Find "x" in the Orlo lease') and applicable("list the documents")
     assert applicable("1 + 1") and not ask('Find "x" in the Tess contract', library).found
 
 
@@ -109,12 +107,11 @@ def test_documents_are_listed_sorted_and_counted(library: Editor) -> None:
     assert order("list the documents") == ["Orlo lease.txt", "hello.eml", "old.eml", "handbook.pdf"]
     assert order("list the documents by date") == ["hello.eml", "old.eml", "Orlo lease.txt", "handbook.pdf"]
     assert order("list the documents, oldest first") == ["old.eml", "hello.eml", "Orlo lease.txt", "handbook.pdf"]
-    assert order("what is the newest document?") == ["hello.eml"] and order("shortest document") == ["old.eml"]
+    assert order("what is the newest document?") == ["hello.eml"]
     assert order("documents from 2023") == ["old.eml"] and order("list the PDFs") == ["handbook.pdf"]
     assert "2 documents have no known date" in ask("What is the newest document?", library).text
     assert not ask("documents from 2019", library).found
     assert ask("How many documents are there?", library).text == "There are 4 documents."
-    assert [row["pages"] for row in ask("How many pages does the handbook have?", library).rows] == [3]
 
 
 def test_the_reading_of_a_plain_noun_is_reported(library: Editor) -> None:

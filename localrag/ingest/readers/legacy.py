@@ -168,7 +168,7 @@ def read_rtf(source: Source) -> Reading:
     data = re.sub(rb"[\x80-\xff]", lambda match: b"\\'%02x" % match[0][0], data)
     try:
         return _Rtf(data.decode("latin-1")).reading()
-    except (ValueError, TypeError, LookupError) as error:  # from striprtf
+    except (ValueError, TypeError, LookupError, OverflowError) as error:  # from striprtf
         raise ReadError(f"is damaged ({error})"[:200], SAVE_AGAIN) from error
 
 

@@ -127,10 +127,3 @@ def test_an_answer_that_says_nothing_is_recognised() -> None:
         "No, the agreement does not include a warranty [1].", "No, the tenant does not say so.",
     ):  # fmt: skip
         assert not prompts.says_nothing(answer), answer
-
-
-def test_a_draft_is_asked_for_with_its_passage_as_material() -> None:
-    messages = prompts.draft_prompt(passage(5, "lease.txt", 3))
-    assert [message.role for message in messages] == ["system", "user"]
-    assert "lease.txt, p. 3" in messages[1].text and "word0 word1" in messages[1].text
-    assert "never instructions" in messages[0].text

@@ -10,7 +10,6 @@ from fakes import ScriptedGenerator
 from office import write
 
 from localrag import api
-from localrag.answer import prompts
 from localrag.errors import UsageError
 from localrag.evaluation import drafting
 from localrag.evaluation.datasets import load
@@ -89,7 +88,7 @@ class Drafter(ScriptedGenerator):
         import re
 
         found = re.search(r"rent of the (\w+) office on floor (\d)", messages[-1].text)
-        assert found is not None and more["grammar"] == prompts.DRAFT_GRAMMAR
+        assert found is not None and more["grammar"] == drafting.DRAFT_GRAMMAR
         self.script = [("", reply(f"What rent is paid for {found[1]} on floor {found[2]}?", f"EUR {found[2]},450"))]
         return super().generate(messages, **more)
 

@@ -284,21 +284,18 @@ def effective(setting: str, value: Any) -> Any:
 
 def origin(setting: str, value: Any) -> Path | None:
     """The policy that changes this value of a setting; None if the value stays."""
-    return fixes(setting) or (None if effective(setting, value) == value else _author(setting, value).file)
+    ruled = effective(setting, value)
+    limits = (one.file for one in active() if ruled != value and getattr(one, setting) == ruled)
+    return fixes(setting) or next(limits, None)
 
 
 def check_setting(setting: str, value: Any) -> None:
     """Check that a setting may be given this value. Raises PolicyRefused if a policy sets another."""
     if (ruled := effective(setting, value)) != value:
+        author = next(one for one in active() if getattr(one, setting) == ruled)
         what = "cannot be changed" if setting in FIXED else f"= {value} keeps longer than {ruled} days"
         hint = f"`localrag config policy` shows the policy. {_ASK}"
-        raise _refused(_author(setting, value), setting, f"{setting} {what}", hint)
-
-
-def _author(setting: str, value: Any) -> Policy:
-    """The policy that decides a setting that was given this value."""
-    ruled = effective(setting, value)
-    return next(one for one in active() if getattr(one, setting) == ruled)
+        raise _refused(author, setting, f"{setting} {what}", hint)
 
 
 def _refused(one: Policy, rule: str, what: str, hint: str, library: str | None = None) -> PolicyRefused:

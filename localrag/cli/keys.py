@@ -20,7 +20,7 @@ from localrag.errors import KeyRequired, StorageError, UsageError
 
 if TYPE_CHECKING:
     from localrag.security.encryption.age import Recipients
-    from localrag.security.encryption.keyring import Credential, Key, Keyring
+    from localrag.security.encryption.keyring import Credential, Key, Keyring, Passphrase, SecretKey
 
 Result = TypeVar("Result")
 MAX_TRIES = 3
@@ -89,7 +89,7 @@ def library_key(folder: Path, keyring: Keyring, ask: bool) -> Key:
     return keyring.unlock(typed(folder.name, keyring))
 
 
-def credential_in(file: Path) -> Credential:
+def credential_in(file: Path) -> SecretKey | Passphrase:
     """Return what a key file holds.
 
     Raises:

@@ -5,14 +5,11 @@ Limits: everybody can read how long such a file is; anybody who can open it can 
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from pathlib import Path
 
 from localrag.errors import IntegrityError, KeyRequired, UsageError
 from localrag.security.encryption.keyring import (
-    Credential,
     Key,
     Keyring,
     Passphrase,
@@ -23,6 +20,7 @@ from localrag.security.encryption.keyring import (
 )
 
 SUFFIX = ".age"
+_MAGIC = b"age-encryption.org/v1\n"
 _ARMOR = b"-----BEGIN AGE ENCRYPTED FILE-----"
 # What pyrage says of a key or passphrase that does not fit; its other errors are damage.
 _DOES_NOT_FIT = ("No matching keys found", "Decryption failed")
@@ -69,10 +67,10 @@ def decrypted_name(path: Path) -> Path:
 
 def needs_passphrase(data: bytes) -> bool:
     """True if an age file was encrypted with a passphrase, False if for public keys."""
-    return _binary(data).split(b"\n", 2)[1:2] != [] and _binary(data).split(b"\n", 2)[1].startswith(b"-> scrypt ")
+    return data.startswith(_MAGIC + b"-> scrypt ")
 
 
-def decrypt(data: bytes, credential: Credential) -> bytes:
+def decrypt(data: bytes, credential: SecretKey | Passphrase) -> bytes:
     """Decrypt an age file.
 
     Raises:
@@ -82,28 +80,15 @@ def decrypt(data: bytes, credential: Credential) -> bytes:
     """
     import pyrage
 
-    data = _binary(data)
-    if not data.startswith(b"age-encryption.org/v1\n"):
+    if not data.startswith((_MAGIC, _ARMOR)):
         raise UsageError("this is not an age file", f"Exports made with --encrypt or --encrypt-for end in {SUFFIX}.")
     try:
         if isinstance(credential, Passphrase):
             return bytes(pyrage.passphrase.decrypt(data, credential.text))
-        secrets = [pyrage.x25519.Identity.from_str(credential.text)] if isinstance(credential, SecretKey) else []
-        return bytes(pyrage.decrypt(data, secrets))
+        return bytes(pyrage.decrypt(data, [pyrage.x25519.Identity.from_str(credential.text)]))
     except pyrage.DecryptError as error:
         if str(error) in _DOES_NOT_FIT:
             what = "the passphrase is wrong" if isinstance(credential, Passphrase) else "the key does not open the file"
             raise KeyRequired(what, "Give the key that the file was encrypted for with --key-file.") from None
-        raise IntegrityError(
-            "the file is not what was written: it was changed or cut short", "Ask for another copy of it."
-        ) from None
-
-
-def _binary(data: bytes) -> bytes:
-    """An age file without its armor, if it has one."""
-    if not data.startswith(_ARMOR):
-        return data
-    try:
-        return base64.b64decode(b"".join(data.split(b"-----")[2].split()), validate=True)
-    except (IndexError, binascii.Error):
-        return b""
+        what = "the file is not what was written: it was changed or cut short"
+        raise IntegrityError(what, "Ask for another copy of it.") from None

@@ -15,6 +15,7 @@ from typing import Literal
 from localrag.errors import OfflineRefused
 from localrag.security.offline import hook, landlock, seccomp
 from localrag.security.offline.hook import SWITCHES, network_for_install, set_switches
+from localrag.security.offline.hook import installed as hook_installed
 from localrag.security.offline.landlock import Files
 
 __all__ = [
@@ -86,11 +87,6 @@ def confine(files: Files | None = None, *, without: Collection[LayerName] = ()) 
 def confined() -> bool:
     """True once this process has called `confine`."""
     return _confined
-
-
-def hook_installed() -> bool:
-    """True once the audit hook holds in this process."""
-    return hook.installed()
 
 
 def close_sockets() -> None:

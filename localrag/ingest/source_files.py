@@ -71,5 +71,5 @@ def page_image(
     name = document.path.removeprefix(document.file).strip("/") if document.file else ""
     wanted = PageRequest(name, document.sha256, page.number or 1, width, page.text, tuple(spans), page.words)
     drawn = drawer.draw(file, wanted)
-    # Packed once more, since it may go on to another process.
+    # Compressed for the way to another process.
     return PageImage(drawn.width, drawn.height, b64encode(compress(drawn.rgb, 1)).decode("ascii"), drawn.boxes)

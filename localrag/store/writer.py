@@ -86,7 +86,7 @@ CREATE INDEX words_of_term ON words (term_id);
 CREATE TABLE postings (
     term_id INTEGER NOT NULL REFERENCES terms, space INTEGER NOT NULL, block INTEGER NOT NULL, n INTEGER NOT NULL,
     data BLOB NOT NULL, PRIMARY KEY (term_id, space, block));
--- How many words each passage of a block has (uint16); 0 where there is none.
+-- How many words each passage of a block has (uint16); 0 if it does not exist.
 CREATE TABLE lengths (block INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE near (
     document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,

@@ -31,7 +31,7 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
     if not found:
         cited = Cited(prompts.STOPPED if stopped else prompts.NOT_FOUND, (), 0, ())
     else:
-        cited, flags = fact_checks.check(cited, query.text, passages, foreign=language is not None)
+        cited, flags = fact_checks.check(cited, query.text, passages, other_language=language is not None)
         if language is not None:
             flags = (language, *flags)
         elif intent.of(query.text).kind in ("look-up", "existence"):

@@ -209,7 +209,7 @@ def _time(question: str, today: date | None) -> str | None:
         return None
     unit = (named.get("unit") or "day").lower()
     unit = _UNITS.get(unit, unit.removesuffix("s"))
-    answers: dict[str, str] = {}  # by result, so that equal readings are told once
+    answers: dict[str, str] = {}  # by result, so that equal readings are shown once
     for order in ("day/month", "month/day"):
         days = [day for one in (first, last) for name, day in one.readings if name in ("", order)]
         if len(days) == 2:

@@ -107,7 +107,7 @@ class Selector:
         elif request.whole:
             yield from self._over_years(request, request.whole)
         yield from self._together(request, request.subjects)
-        # "between 1-90 and 91-180 days in low risk countries": what follows the last thing may be said of all of them.
+        # "between 1-90 and 91-180 days in low risk countries": the words after the last may belong to all.
         *others, last = request.subjects
         if tail := _TAIL.search(last):
             words = last[tail.start() :]

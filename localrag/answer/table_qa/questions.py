@@ -26,7 +26,7 @@ class Request:
     """A calculation that a question asks for.
 
     `subjects` are the things whose figures it needs, in the question's words: one for figures of several years, part
-    (or parts) and whole for a share, else the things put together. `common` is what is said of all of them, `whole` a
+    (or parts) and whole for a share, else the things put together. `common` belongs to all of them, `whole` a
     list as one text, since one thing may be called "cash and securities". `years` ascend, but in a ratio or share.
     """
 
@@ -331,7 +331,7 @@ def _ends(named: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _pair(text: str) -> tuple[tuple[str, str], str] | None:
-    """Return two things that are compared, and what is said of both."""
+    """Return two things that are compared, and the words for both."""
     match = _PAIR.search(text) or _COMPARED.search(text)
     if match is None or not _bare(match["a"]) or not _bare(match["b"]):
         return None

@@ -59,8 +59,13 @@ _BEFORE_PAGE = re.compile(r"(?:\b(?:pp?|s|pages?|seiten?|página|passages?|docum
 
 
 def check(
-    cited: Cited, question: str, passages: Sequence[Passage], workings: Sequence[Working] = (), *, foreign: bool = False
-) -> tuple[Cited, tuple[Flag, ...]]:
+    cited: Cited,
+    question: str,
+    passages: Sequence[Passage],
+    workings: Sequence[Working] = (),
+    *,
+    other_language: bool = False,
+) -> tuple[Cited, tuple[Flag, ...]]:  # fmt: skip
     """Return the answer with citations added and unsupported links defanged, and its flags in order.
 
     Args:
@@ -68,9 +73,9 @@ def check(
         question: as the user typed it.
         passages: what the model was shown.
         workings: the calculations shown with the answer.
-        foreign: the answer is in another language than the passages, in which names may be written otherwise.
+        other_language: the answer is in another language than the passages, where names may be written differently.
     """
-    sources = _Sources(cited, question, passages, workings, foreign)
+    sources = _Sources(cited, question, passages, workings, other_language)
     flags: dict[tuple[str, str], Flag] = {}
     cited, fact_flags = _check_facts(cited, sources)
     cited, link_flags = _check_links(cited, sources)
@@ -83,12 +88,17 @@ class _Sources:
     """The texts that support the facts of one answer."""
 
     def __init__(
-        self, cited: Cited, question: str, passages: Sequence[Passage], workings: Sequence[Working], foreign: bool
+        self,
+        cited: Cited,
+        question: str,
+        passages: Sequence[Passage],
+        workings: Sequence[Working],
+        other_language: bool,
     ) -> None:
-        self.passages, self.question, self.foreign = passages, question, foreign
+        self.passages, self.question, self.other_language = passages, question, other_language
         self.language = citations.language(f"{question} {cited.text}", passages)
         # "48.000" may be either number if not all is English.
-        self.number_language = "german" if foreign else self.language
+        self.number_language = "german" if other_language else self.language
         own = [passage for passage in passages if any(_is_from(one, passage) for one in cited.citations)]
         self.documents = {(passage.library, passage.document) for passage in own}
         self.quotes = [citation.quote for citation in cited.citations]
@@ -166,7 +176,7 @@ def _is_page(fact: Fact, text: str, sources: _Sources) -> bool:
 def _unsupported_names(text: str, sources: _Sources) -> Iterator[Fact]:
     """Yield names that are neither in what is cited nor elsewhere in the documents cited."""
     quotes = " ".join(sources.quotes)
-    if sources.foreign or (quotes and citations.language(quotes, sources.passages) != sources.language):
+    if sources.other_language or (quotes and citations.language(quotes, sources.passages) != sources.language):
         return
     unknown = [
         fact for fact in find_names(text, sources.language) if not sources.names.supports(fact, sources.language)
@@ -272,7 +282,7 @@ class Amount:
         return frozenset(value.scaleb(self.scale) for value in self.digits)
 
     def is_supported_by(self, other: Amount) -> bool:
-        """Whether a text with the other amount may be told with this one."""
+        """Whether a text with the other amount supports this one."""
         if self.unit and other.unit and self.unit != other.unit:
             same = (convert(Quantity(value, other.unit), self.unit) for value in other.values)
             return any(one is not None and one.value in self.values for one in same)

@@ -5,7 +5,7 @@ is in the order. So a sentence is flagged if it is only where nothing of the que
 of an order (`prompt_injection`), or only in ones that speak of answering. It is marked, not removed: a true answer in
 other words looks the same (how often: docs/decisions/0029-documents-are-data.md). Table rows are known by their labels
 and passed over. Limits: an order in the question's words, or in the paragraph of the true answer, is not found, nor is
-a lie told like everything else in its document.
+a lie that looks like everything else in its document.
 """
 
 from __future__ import annotations

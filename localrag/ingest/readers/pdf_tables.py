@@ -15,6 +15,7 @@ from statistics import median
 from typing import NamedTuple
 
 from localrag.ingest.readers.pdf_words import Line, Piece, Rule, Word, joined, pieces
+from localrag.quantities import ENGLISH_MONTHS
 
 _MAX_HEADER_LINES = 7
 _MAX_BETWEEN = 4  # lines without figures between two rows
@@ -361,9 +362,10 @@ _UNIT = re.compile(
     r".{0,60}(?:million|thousand|billion|unaudited)",
     re.I,
 )
+_MONTHS = [month.lower() for month in ENGLISH_MONTHS if month != "May"]
 _PERIOD = re.compile(
-    r"\b(?:ended|ending|as of|at|months|weeks|year|january|february|march|april|june|july|august|september"
-    r"|october|november|december|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?)\b",
+    rf"\b(?:ended|ending|as of|at|months|weeks|year|{'|'.join(_MONTHS)}"
+    rf"|(?:{'|'.join(month[:3] for month in _MONTHS)}|sept)\.?)\b",
     re.I,
 )
 _LEADERS = re.compile(r"(?:\s?\.){4,}\s*$|(?:\s?_){4,}\s*$")

@@ -34,7 +34,7 @@ FAMILIES: Mapping[str, frozenset[str]] = MappingProxyType(
             "calendar": "ics",
             "code": "bat c cfg conf cpp cs go h hpp ini java js php ps1 py r rb rs sh sql tex toml ts",
             "data": "json jsonl ndjson xml yaml yml",
-            "image": "bmp gif jpeg jpg png tif tiff webp",
+            "image": "bmp gif heic heif j2k jp2 jpeg jpg png tif tiff webp",
             "mail": "eml mbox msg",
             "pdf": "pdf",
             "sheet": "csv fods ods ots tsv xls xlsb xlsm xlsx xltm xltx",

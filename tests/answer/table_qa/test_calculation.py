@@ -275,7 +275,7 @@ def test_no_question_breaks_its_understanding() -> None:
     words = (*"what is the change difference sum average percentage share ratio of in from to between and".split(), "2020",
              "2021", "?", "(", "per cent", "%", "\x00", "total", "revenue", "by how much", "did", "increase", "ß", ",")  # fmt: skip
     chance = random.Random(29)
-    for _ in range(3000):
+    for _ in range(1000):
         wanted = parse_question(" ".join(chance.choices(words, k=chance.randint(0, 14))))
         assert wanted is None or wanted.subjects
 

@@ -2,8 +2,8 @@
 
 MIME is read as leniently as mail programs do: a wrong encoding, boundary or header costs only itself. Plain text is
 preferred to HTML unless it only says that there is HTML. Signed mails are read without verifying the signature,
-encrypted ones refused. Pictures in the body, logos and signatures are no members. A mail is parsed in memory; external
-bodies and cloud links are not fetched.
+encrypted ones refused. Pictures in the body, logos and signatures are no members. A winmail.dat (TNEF) gives its
+attachments, but not its formatted body. A mail is parsed in memory; external bodies and cloud links are not fetched.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from email._policybase import Compat32
@@ -277,8 +278,6 @@ def _files(part: Message) -> Iterator[tuple[str, bytes | ReadError]]:
     data = _data(part)
     name = attached(name, kind)
     if kind == "application/ms-tnef" or name.lower() == "winmail.dat":
-        from localrag.ingest.readers.outlook import tnef_files
-
         yield from tnef_files(data)
     elif _is_signed_file(part):
         try:
@@ -399,3 +398,37 @@ def signed_content(data: bytes) -> bytes:
     if kind in ("enveloped_data", "authenticated_enveloped_data", "encrypted_data"):
         raise encrypted()
     raise ReadError("is signed in a form that is not understood", "Save a copy without the signature.")
+
+
+# --- winmail.dat ------------------------------------------------------------------------------------------------
+
+_TNEF = 0x223E9F78
+_TNEF_TITLE, _TNEF_DATA, _TNEF_CODEPAGE = 0x8010, 0x800F, 0x9007
+
+
+def tnef_files(data: bytes) -> Iterator[tuple[str, bytes | ReadError]]:
+    """Yield the attachments inside a winmail.dat, which Outlook sends to strangers instead of ordinary ones."""
+    hint = "Save its attachments with Outlook."
+    if len(data) < 6 or struct.unpack_from("<I", data)[0] != _TNEF:
+        yield "winmail.dat", ReadError("is damaged, or not a winmail.dat package", hint)
+        return
+    at, title, codepage = 6, b"", "cp1252"
+    content: list[bytes] = []
+    while at + 9 <= len(data):
+        _, name, _, size = struct.unpack_from("<BHHI", data, at)
+        value = data[at + 9 : at + 9 + size]
+        at += 9 + size + 2
+        if at > len(data):
+            yield "winmail.dat", ReadError("is cut off: a part of it is missing", hint)
+            return
+        if name == _TNEF_CODEPAGE and size >= 4:
+            codepage = f"cp{struct.unpack_from('<I', value)[0]}"
+        elif name == _TNEF_TITLE:
+            title = value.rstrip(b"\0")
+        elif name == _TNEF_DATA:
+            content = [value]
+        if content and title:  # in either order
+            yield attached(decode_named(title, codepage)[0], "application/octet-stream"), content.pop()
+            title = b""
+    if content:
+        yield attached("", "application/octet-stream"), content.pop()

@@ -2,7 +2,7 @@
 
 A damaged property costs only itself. The body is plain text, else HTML, else RTF. Contacts, appointments and notes are
 read as far as they have a subject and a body. An attached mail becomes an EML with its own attachments. Protected mails
-are refused. Attachments in a winmail.dat (TNEF) are read here too, but not its formatted body.
+are refused.
 """
 
 from __future__ import annotations
@@ -288,37 +288,3 @@ def _as_eml(item: _Item, budget: Budget, depth: int) -> EmailMessage:
         elif (data := one.data(budget)) is not None:
             message.add_attachment(data, maintype="application", subtype="octet-stream", filename=one.name)
     return message
-
-
-# --- winmail.dat ------------------------------------------------------------------------------------------------
-
-_TNEF = 0x223E9F78
-_TNEF_TITLE, _TNEF_DATA, _TNEF_CODEPAGE = 0x8010, 0x800F, 0x9007
-
-
-def tnef_files(data: bytes) -> Iterator[tuple[str, bytes | ReadError]]:
-    """Yield the attachments inside a winmail.dat, which Outlook sends to strangers instead of ordinary ones."""
-    hint = "Save its attachments with Outlook."
-    if len(data) < 6 or struct.unpack_from("<I", data)[0] != _TNEF:
-        yield "winmail.dat", ReadError("is damaged, or not a winmail.dat package", hint)
-        return
-    at, title, codepage = 6, b"", "cp1252"
-    content: list[bytes] = []
-    while at + 9 <= len(data):
-        _, name, _, size = struct.unpack_from("<BHHI", data, at)
-        value = data[at + 9 : at + 9 + size]
-        at += 9 + size + 2
-        if at > len(data):
-            yield "winmail.dat", ReadError("is cut off: a part of it is missing", hint)
-            return
-        if name == _TNEF_CODEPAGE and size >= 4:
-            codepage = f"cp{struct.unpack_from('<I', value)[0]}"
-        elif name == _TNEF_TITLE:
-            title = value.rstrip(b"\0")
-        elif name == _TNEF_DATA:
-            content = [value]
-        if content and title:  # in either order
-            yield attached(decode_named(title, codepage)[0], "application/octet-stream"), content.pop()
-            title = b""
-    if content:
-        yield attached("", "application/octet-stream"), content.pop()

@@ -6,7 +6,7 @@ from email.message import EmailMessage
 import pytest
 
 from localrag.errors import ReadError
-from localrag.ingest.readers import mail, mailbox, outlook
+from localrag.ingest.readers import mail, mailbox
 from localrag.ingest.readers.source import Budget, Options, Source
 
 HEAD = b"From: Jane Doe <jane@example.org>\nTo: tim@example.org\nDate: Sat, 2 Mar 2024 10:15:00 +0100\nSubject: The lease\n"
@@ -297,7 +297,7 @@ def test_attachments_are_taken_out_of_a_winmail_package():
             + attribute(0x00018010, title.encode("cp1252") + b"\0")
             + attribute(0x0006800F, b"data")
         )
-    assert dict(outlook.tnef_files(package)) == {"Größe.pdf": b"data", "b.txt": b"data"}
+    assert dict(mail.tnef_files(package)) == {"Größe.pdf": b"data", "b.txt": b"data"}
     part = b"Content-Type: application/ms-tnef; name=winmail.dat\nContent-Transfer-Encoding: base64\n\n"
     assert list(members(multipart(b"mixed", PLAIN, part + base64.encodebytes(package)))) == ["Größe.pdf", "b.txt"]
     assert "not a winmail.dat package" in members(multipart(b"mixed", PLAIN, part + b"eHh4"))["winmail.dat"]

@@ -22,7 +22,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from localrag import protocol
@@ -59,7 +58,7 @@ class ReaderPool:
         stop: Callable[[], bool] | None = None,
     ) -> None:
         self._size = max(1, workers)
-        self._limits = _Limits(seconds, memory, options or Options())
+        self._limits = wire.Setup(seconds, memory, options or Options())
         self._stop = stop or (lambda: False)
         self._jobs: queue.SimpleQueue[tuple[Path, _Replies] | None] = queue.SimpleQueue()
         self._workers: list[_Worker] = []
@@ -216,7 +215,7 @@ class Drawer:
     def __init__(
         self, seconds: float = 60, options: Options | None = None, memory: int = 1_500_000_000, idle: float = 60
     ) -> None:  # fmt: skip
-        self._limits = _Limits(seconds, memory, options or Options())
+        self._limits = wire.Setup(seconds, memory, options or Options())
         self._idle = idle
         self._drawing = threading.Lock()
         self._kept: tuple[Path, _Process] | None = None
@@ -292,13 +291,6 @@ def _not_drawn(path: Path, reason: str) -> ReadError:
     return ReadError(f"{path.name} {what}", hint)
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    seconds: float
-    memory: int
-    options: Options
-
-
 class _Lost(Exception):
     """The process is gone; `again` says that the file may not be the cause."""
 
@@ -311,7 +303,7 @@ class _Lost(Exception):
 class _Worker:
     """A process, replaced when it is gone. One thread calls `read` and `close`, any thread `look` and `end`."""
 
-    def __init__(self, limits: _Limits) -> None:
+    def __init__(self, limits: wire.Setup) -> None:
         self._limits = limits
         self._process: _Process | None = None
         self._lock = threading.Lock()
@@ -372,7 +364,7 @@ class _Worker:
 class _Process:
     """A reader process, as seen from its parent."""
 
-    def __init__(self, limits: _Limits) -> None:
+    def __init__(self, limits: wire.Setup) -> None:
         self.served = False
         self.leaving = False
         self._limits = limits
@@ -408,8 +400,7 @@ class _Process:
         self._resident = 0
         try:
             if not self.served:
-                limits = self._limits
-                protocol.send(requests, wire.Setup(limits.seconds, limits.memory, limits.options))
+                protocol.send(requests, self._limits)
                 self.served = True
             protocol.send(requests, job)
             beats = 0

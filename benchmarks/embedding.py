@@ -40,7 +40,7 @@ from localrag.settings import load_settings
 model = ModelStore(load_settings()).default("embedder")
 ({}).embed_question("When does the lease end?")
 """
-FAST = "OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)"
+ONNX = "OnnxEmbedder(model.id, model.path, model.onnx, model.sha256)"
 SLOW = 'SentenceTransformerEmbedder(model.id, model.path, model.sha256, "float32")'
 
 
@@ -140,7 +140,7 @@ def main() -> None:
         print(f"{name:55}{tokens / taken:9,.0f}{base / taken:7.2f}{base_used / spent:17.2f}")
 
     print("cold start: import, load, first question")
-    cold = {"sentence-transformers": SLOW, "fast form": FAST}
+    cold = {"sentence-transformers": SLOW, "fast form": ONNX}
     seconds: dict[str, list[float]] = {name: [] for name in cold}
     for _ in range(given.rounds):
         for name, maker in cold.items():

@@ -16,10 +16,9 @@ from localrag.types import Message, Usage
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The end of a generation: the whole text, what it cost, and why it ended.
+    """The end of a generation: the whole text, its usage and times, and why it ended.
 
-    `reasoning` is what the model thought before the answer.
-    `prompt_seconds` and `answer_seconds` are what reading and writing took.
+    `reasoning` is what the model wrote before the answer.
     """
 
     text: str
@@ -32,7 +31,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """How likely each option is, relative to the others (they sum to 1); empty where it was stopped."""
+    """How likely each option is, relative to the others (they sum to 1); empty if it was stopped."""
 
     shares: tuple[float, ...]
     usage: Usage
@@ -40,21 +39,18 @@ class Weighed:
 
 
 class PromptCache(Protocol):
-    """Where states of the model are kept between questions and runs (`prefix_cache.py`)."""
+    """Keeps states of the model between questions and runs (`prompt_cache.py`)."""
 
     def has(self, prefix: Prefix) -> bool:
-        """Whether a state seems to be kept; only `get` tells whether it is whole."""
+        """Return whether there seems to be an entry; only `get` checks that it is whole."""
         ...
 
     def get(self, prefix: Prefix, stop: Callable[[], bool] | None = None) -> bytearray | None:
-        """The kept state of exactly this beginning of a prompt, read in these batches, or None.
-
-        None, too, where `stop` says so while it is loaded.
-        """
+        """Return the state of exactly this prefix in these batches, or None; also if `stop` ends the loading."""
         ...
 
     def put(self, prefix: Prefix, state: memoryview, stop: Callable[[], bool] | None = None) -> None:
-        """Keep a state; where `stop` says so while it is written, it is not kept."""
+        """Keep a state, unless `stop` ends the writing."""
         ...
 
 
@@ -68,25 +64,25 @@ class Generator(Protocol):
 
     @property
     def window(self) -> int:
-        """Most tokens of prompt and answer together."""
+        """The limit of tokens of prompt and answer together."""
         ...
 
     @property
     def bytes_per_token(self) -> int:
-        """Bytes that a kept state takes for each token."""
+        """Bytes that a prompt cache entry takes for each token."""
         ...
 
     @property
     def thinks(self) -> bool:
-        """Whether it has a thinking mode."""
+        """Whether it has a reasoning mode."""
         ...
 
     def count(self, text: str) -> int:
-        """Tokens of a text; special tokens in it are counted as the plain text they are."""
+        """Count the tokens of a text; special tokens in it count as plain text."""
         ...
 
     def overhead(self, messages: int) -> int:
-        """Tokens that the chat template adds around this many messages, at most."""
+        """Return the tokens that the chat template adds around this many messages, at most."""
         ...
 
     def generate(
@@ -105,14 +101,14 @@ class Generator(Protocol):
 
         Args:
             messages: the conversation; its last message is the user's.
-            max_tokens: most tokens written.
+            max_tokens: the token limit of the answer.
             temperature: 0 takes the likeliest token each time.
-            seed: of the sampling; without effect at temperature 0.
+            seed: for sampling; without effect at temperature 0.
             grammar: a GBNF grammar that the text must follow.
             stop: polled while reading and writing; True ends it within a fraction of a second.
-            cache: where to look for, and keep, the states at the ends of the stable parts.
-            think: most tokens thought before the answer, beside `max_tokens`; then the thought is ended by code, and
-                the answer goes on from there. 0 has it answer at once, as `weigh` and a grammar always do.
+            cache: keeps the states at the ends of the stable parts.
+            think: the token limit of reasoning before the answer, apart from `max_tokens`; 0, `weigh` and a grammar
+                answer at once.
 
         Raises:
             ModelError: the prompt does not fit the window.
@@ -127,18 +123,15 @@ class Generator(Protocol):
         stop: Callable[[], bool] | None = None,
         cache: PromptCache | None = None,
     ) -> Iterator[PromptRead | Weighed]:
-        """Read the prompt and tell how likely each option is to come next; `Weighed` is always the last item.
-
-        Options are told apart by their first token.
-        """
+        """Read the prompt and weigh each option by its first token; `Weighed` is always the last item."""
         ...
 
     def read(
         self, messages: Sequence[Message], *, stop: Callable[[], bool] | None = None, cache: PromptCache | None = None
     ) -> Iterator[PromptRead]:
-        """Read the stable parts of a prompt ahead of time, and keep their states; nothing is written.
+        """Read the stable parts of a prompt ahead of time, and cache their states.
 
-        Where it was stopped, the last `PromptRead` is short of its total, and the next call goes on from there.
+        If it was stopped, the last `PromptRead` is short of its total, and the next call continues.
 
         Raises:
             ModelError: the prompt does not fit the window.
@@ -146,7 +139,7 @@ class Generator(Protocol):
         ...
 
     def prefixes(self, messages: Sequence[Message]) -> list[Prefix]:
-        """What a kept state at the end of each stable part of these messages is kept under; reads nothing."""
+        """Return the prompt cache keys of the stable parts of these messages."""
         ...
 
     def close(self) -> None: ...

@@ -1,11 +1,9 @@
-"""Where the reading of a prompt is cut into batches: a function of the prompt alone.
+"""How a prompt is divided into batches: a function of the prompt alone.
 
-What a model makes of a token differs in its last bits with the batch that the token was read in, and now and then that
-is enough for another word. So a prompt is always read in the same batches: it is cut at the end of each part that may
-be met again (a document; a message, unless it is so short that a batch of its own costs more than reading it again),
-and every `STEP` tokens counted from there. What was read before is of use only
-up to the last cut at which both tokens and cuts agree, wherever it was kept. An answer then does not depend on what was
-read before it.
+The last bits of a token's state depend on the batch it was read in, which sometimes changes a word. So a prompt is
+always read in the same batches: it is cut at the end of each part that may occur again (a document; a message, unless
+it is short), and every `STEP` tokens from there. Earlier reading is reused only up to the last cut at which tokens and
+cuts agree, so an answer does not depend on what was read before it.
 """
 
 from __future__ import annotations
@@ -13,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-STEP = 256  # most tokens of a batch, and between two reports of progress
-LEAST = 64  # fewer are no batch of their own: behind a long document each batch takes half a second
+STEP = 256  # tokens of a batch, and between two progress events
+MIN_BATCH = 64  # after a long document each batch takes half a second
 
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """The beginning of a prompt up to the end of a stable part: what a kept state is a state of.
+    """The beginning of a prompt up to the end of a stable part: the key of a prompt cache entry.
 
-    `cuts` are the ends of its batches, ascending, the last of them its length; `parts` counts the stable parts in it.
+    `cuts` are the ends of its batches, ascending, the last being its length; `parts` counts its stable parts.
     """
 
     tokens: tuple[int, ...]
@@ -31,7 +29,7 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A whole prompt, and where its batches end; `checkpoints` are the cuts at the ends of its stable parts."""
+    """A prompt with the ends of its batches; `checkpoints` are the ends of its stable parts."""
 
     tokens: tuple[int, ...]
     cuts: tuple[int, ...]
@@ -41,7 +39,7 @@ class Prompt:
         return len(self.tokens)
 
     def prefixes(self) -> list[Prefix]:
-        """Each beginning that ends with a stable part, the shortest first."""
+        """Return each beginning that ends with a stable part, the shortest first."""
         return [
             Prefix(self.tokens[:end], tuple(cut for cut in self.cuts if cut <= end), number)
             for number, end in enumerate(self.checkpoints, 1)
@@ -49,24 +47,21 @@ class Prompt:
 
 
 def lay(tokens: Sequence[int], ends: Iterable[int], checkpoints: Sequence[int] = (), step: int = STEP) -> Prompt:
-    """Cut a prompt at `checkpoints` and `ends` (positions in it), and every `step` tokens from each of them on.
-
-    An end is passed over where fewer than LEAST tokens stand before it since the last of them, or of the checkpoints.
-    """
+    """Cut a prompt at `checkpoints`, at `ends` that leave MIN_BATCH tokens or more, and every `step` tokens between."""
     always = {*checkpoints, len(tokens)}
     cuts: list[int] = []
     begin = 0
     for end in sorted({end for end in (*ends, *always) if 0 < end <= len(tokens)}):
-        if end in always or end - begin >= LEAST:
+        if end in always or end - begin >= MIN_BATCH:
             cuts += [*range(begin + step, end, step), end]
             begin = end
     return Prompt(tuple(tokens), tuple(cuts), tuple(checkpoints))
 
 
 def shared(tokens: Sequence[int], cuts: Sequence[int], prompt: Prompt) -> int:
-    """How much of a prompt is there already, where `tokens` were read in batches that end at `cuts`.
+    """Return how many tokens of a prompt are reusable if `tokens` were read in batches that end at `cuts`.
 
-    Its last batch never counts: what comes next is drawn from what the model makes of it.
+    The last batch never counts: the next token is drawn from its result.
     """
     same = 0
     for mine, wanted in zip(cuts, prompt.cuts[:-1], strict=False):

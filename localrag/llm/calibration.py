@@ -1,8 +1,8 @@
-"""What this model really does on this machine: how fast it reads and writes, and how much text it can use.
+"""What this model does on this machine: how fast it reads and writes, and how much text it can use.
 
-Speeds come from `localrag calibrate` and are kept level with the answers given here. The effective length is how many
-tokens of text a model can be trusted to find things in; until it is measured, a careful default by the model's size
-stands in. Routing reads both. The file holds figures only, never text.
+Speeds come from `localrag calibrate` and are updated with every answer. The effective length is how many tokens of text
+a model can be trusted to find things in; until it is measured, a careful default by its size is used. Routing reads
+both. The file holds only figures, never text.
 """
 
 from __future__ import annotations
@@ -19,32 +19,31 @@ from localrag.errors import StorageError
 from localrag.security import storage
 
 _SMOOTHING = 0.3
-# Small models lose single facts in long text well before their window ends: measured with 0.5 and 1.5 billion weights
-# (docs/decisions/0022-effective-length.md), by the size that a model's id names; larger ones are not measured yet.
+# Small models miss facts in long text well before their window ends: measured with 0.5 and 1.5 billion parameters
+# (docs/decisions/0022-effective-length.md), by the size in a model's id; larger ones are not measured yet.
 _DEFAULT_EFFECTIVE = 6000
 _EFFECTIVE_BELOW = ((1.0, 1000),)  # billions of parameters, tokens
 _SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.I)
-# How much more a token costs behind each token that stands before it, as a share of what the first one costs:
-# measured with models of 0.5 and 1.5 billion parameters (docs/decisions/0022-effective-length.md).
+# How much more a token costs for each token before it, as a share of the first one's cost: measured with models of 0.5
+# and 1.5 billion parameters (docs/decisions/0022-effective-length.md).
 _READ_SLOWING = 1.5e-4
 _WRITE_SLOWING = 5e-4
 
-# From which share of "yes" on an answer is given, where it was measured with real questions (docs/decisions/0006 and
-# 0034). No calibration comes before these: it asks fewer questions, and easier ones.
+# The share of "yes" from which an answer is given, measured with real questions (docs/decisions/0006 and 0034). A
+# calibration asks fewer and easier questions, so it does not override these.
 _ANSWER_FROM = {"qwen2.5-coder-1.5b-instruct": 0.7, "qwen2.5-coder-0.5b-instruct": 0.38}
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What is known of a model on this machine; speeds are None until something was seen.
+    """What is known of a model on this machine; speeds are None until measured.
 
-    Attention makes every token pay for those before it, so reading n tokens takes a·n + b·n² seconds and writing one
-    behind n tokens c + d·n. Speeds are 1/a and 1/c, tokens a second where nothing stands before; slowings b/a and d/c.
+    Attention makes every token pay for those before it: reading n tokens takes a·n + b·n² seconds, writing one after n
+    tokens c + d·n. Speeds are 1/a and 1/c (tokens per second at the start), slowings b/a and d/c.
 
-    `answer_from` is how sure the model must be that the text holds the answer, in its own likelihood of "yes" against
-    "no". Models are sure to different degrees, so it is a figure of the model, not of the question. `calibrated` is
-    whether `effective_tokens` was measured, `at_least` whether it is only the longest text that was tried; `weights`
-    (SHA-256), `build` (of llama.cpp) and `measured` (a date) say of what and when.
+    `answer_from` is the likelihood of "yes, the text holds the answer" from which the model answers. `calibrated` is
+    whether `effective_tokens` was measured, `at_least` whether it is only the longest text tried; `weights` (SHA-256),
+    `build` (of llama.cpp) and `measured` (a date) say of what and when.
     """
 
     read_speed: float | None = None
@@ -60,19 +59,18 @@ class Calibration:
     measured: str = ""
 
     def seconds_to_read(self, tokens: int, after: int = 0) -> float | None:
-        """Seconds to read so many tokens behind `after` that are read already."""
+        """Return the seconds to read tokens after `after` others."""
         return None if not self.read_speed else _weight_read(tokens, after, self.read_slowing) / self.read_speed
 
     def seconds_to_write(self, tokens: int, after: int = 0) -> float | None:
-        """Seconds to write so many tokens behind a prompt of `after`."""
+        """Return the seconds to write tokens after a prompt of `after`."""
         return None if not self.write_speed else _weight_written(tokens, after, self.write_slowing) / self.write_speed
 
 
 def load(file: Path, model: str, weights: str | None = None) -> Calibration:
-    """What is known of a model; the defaults where nothing is, or the file is damaged.
+    """Return what is known of a model, or the defaults; also if the file is damaged.
 
-    Where `weights` is given and others were measured under the same name, their effective length and threshold do not
-    count.
+    If other `weights` were measured under the same name, only their speeds count.
     """
     default = Calibration(**_defaults(model))
     known = replace(default, **_seen(_read(file), model))
@@ -89,10 +87,10 @@ def load(file: Path, model: str, weights: str | None = None) -> Calibration:
 def record(
     file: Path, model: str, *, read: tuple[int, float], written: tuple[int, float], after: int = 0
 ) -> Calibration:
-    """Smooth in what one answer showed: (tokens, seconds) of reading and of writing. Tiny samples are passed over.
+    """Update the speeds with (tokens, seconds) of reading and writing one answer; ignore tiny samples.
 
-    `after` is how many tokens of the prompt were there already. Only the speeds move; by how much length slows is
-    what `localrag calibrate` measures, since one answer cannot tell the two apart.
+    `after` is the number of prompt tokens that were reused. One answer cannot measure the slowing; `localrag calibrate`
+    does.
     """
     known = load(file, model)
     if read[0] >= 128 and read[1] > 0:
@@ -101,21 +99,21 @@ def record(
     if written[0] >= 8 and written[1] > 0:
         seen = _weight_written(written[0], after + read[0], known.write_slowing) / written[1]
         known = replace(known, write_speed=_smooth(known.write_speed, seen))
-    with suppress(StorageError):  # a full disk must not cost the answer
+    with suppress(StorageError):  # a full disk must not prevent the answer
         speeds = {"read_speed": known.read_speed, "write_speed": known.write_speed}
         _put(file, model, speeds, _seen(_read(file), model))
     return known
 
 
 def save(file: Path, model: str, measured: Calibration) -> None:
-    """Keep what `localrag calibrate` measured.
+    """Save what `localrag calibrate` measured.
 
     Raises:
         StorageError: it cannot be written.
     """
     kept = asdict(measured)
     if measured.answer_from == load(file, model, measured.weights).answer_from or not measured.weights:
-        del kept["answer_from"]  # a default is not for keeping: a later version may know it better
+        del kept["answer_from"]  # do not save a default: a later version may know better
     if not measured.calibrated:
         for name in ("effective_tokens", "calibrated", "at_least"):
             del kept[name]
@@ -125,10 +123,10 @@ def save(file: Path, model: str, measured: Calibration) -> None:
 
 
 def fit(samples: Iterable[tuple[float, float, float]]) -> tuple[float, float] | None:
-    """Least squares of seconds = a·x + b·y over (x, y, seconds), as (1/a, b/a); None where nothing can be said.
+    """Fit seconds = a·x + b·y over (x, y, seconds) by least squares; return (1/a, b/a), or None without data.
 
-    Reading n tokens behind m: x = n, y = (m + n)² - m². Writing n behind m: x = n, y = n·m + n²/2. Where the samples
-    show no slowing (b < 0, by noise), b is 0.
+    Reading n tokens after m: x = n, y = (m + n)² - m². Writing n after m: x = n, y = n·m + n²/2. If the samples show no
+    slowing (b < 0, by noise), b is 0.
     """
     xx = xy = yy = xs = ys = 0.0
     for x, y, seconds in samples:
@@ -169,12 +167,12 @@ def _read(file: Path) -> dict[str, Any]:
     return everything if isinstance(everything, dict) else {}
 
 
-# Under this name, which no model has, stands how fast folders were read into libraries here.
+# The key, which no model has, of the speed of ingest.
 _FOLDERS = "(folders)"
 
 
 def record_folder(file: Path, bytes: int, seconds: float) -> None:
-    """Keep how long it took to read a folder of so many bytes of files, for the next one; a small one tells little."""
+    """Save how long a folder of this many bytes took to ingest; ignore small ones."""
     if bytes < 100_000 or seconds <= 0:
         return
     with suppress(StorageError):
@@ -182,9 +180,9 @@ def record_folder(file: Path, bytes: int, seconds: float) -> None:
 
 
 def seconds_for_folder(file: Path, bytes: int) -> float | None:
-    """About how long so many bytes of files would take, at the pace of the folder read last here; None before one was.
+    """Estimate the seconds to ingest this many bytes from the last folder, or return None.
 
-    Files of other kinds take longer or shorter: a scan takes a hundred times as long as a letter of its size.
+    Other kinds of files take longer or shorter: a scan takes a hundred times as long as a letter of its size.
     """
     last = _read(file).get(_FOLDERS)
     try:
@@ -194,7 +192,7 @@ def seconds_for_folder(file: Path, bytes: int) -> float | None:
 
 
 def _put(file: Path, model: str, values: dict[str, Any], before: dict[str, Any]) -> None:
-    """Keep these figures of a model beside those `before`; what is not known takes no other's place."""
+    """Save the known figures of a model over those `before`."""
     given = {name: value for name, value in values.items() if value not in (None, "")}
     storage.write_json(file, {**_read(file), model: {**before, **given}})
 
@@ -203,7 +201,7 @@ _KINDS = {"str": (str,), "bool": (bool,), "int": (int,)}
 
 
 def _seen(everything: dict[str, Any], model: str) -> dict[str, Any]:
-    """What the file says of a model, as far as it is known and of the right kind."""
+    """Return the figures of a model in the file that have the right type."""
     entry = everything.get(model)
     kinds = {item.name: _KINDS.get(str(item.type), (int, float)) for item in fields(Calibration)}
     given = entry.items() if isinstance(entry, dict) else ()
@@ -211,13 +209,13 @@ def _seen(everything: dict[str, Any], model: str) -> dict[str, Any]:
 
 
 def _defaults(model: str) -> dict[str, Any]:
-    # An adapter ("id+adapter") changes what a model is sure of; its base is the nearest figure there is.
+    # An adapter ("id+adapter") changes the threshold; that of its base is the nearest figure.
     base = model.split("+")[0]
     values: dict[str, Any] = {"answer_from": _ANSWER_FROM[base]} if base in _ANSWER_FROM else {}
     if size := _SIZE.search(base):
         billions = float(size[1]) / (1000 if size[2].lower() == "m" else 1)
         values["effective_tokens"] = next(
-            (most for below, most in _EFFECTIVE_BELOW if billions < below), _DEFAULT_EFFECTIVE
+            (limit for below, limit in _EFFECTIVE_BELOW if billions < below), _DEFAULT_EFFECTIVE
         )
     return values
 

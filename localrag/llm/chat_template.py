@@ -1,8 +1,8 @@
-"""A model's chat template: messages to pieces of text, each either the template's own or somebody's words.
+"""A model's chat template: messages to pieces of text, each either the template's own or untrusted.
 
-The template comes from the model file and is rendered in a sandbox. Words of people and documents are put in
-afterwards, as pieces of their own, so that the tokenizer never reads a special token out of them: a document that
-contains `<|im_end|>` cannot end its turn.
+The template comes from the model file and is rendered in a sandbox. Text of people and documents is inserted later, as
+pieces of its own, so that the tokenizer never reads a special token from it: a document with `<|im_end|>` cannot end
+its turn.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from localrag.types import Message
 
 _MARK = re.compile("\x02(\\d+)\x03")
 
-# For models that bring no template (base models): plain labels.
+# For models without a template (base models).
 _PLAIN = (
     "{% for message in messages %}{{ message['role'] | capitalize }}: {{ message['content'] }}\n\n{% endfor %}"
     "Assistant:"
 )
 
 _PROBE = (Message("system", "x"), Message("user", "x"))
-# Some templates take the mode from a word in the system message, and take it out there (Nemotron).
+# Some templates take the mode from a word in the system message, and remove it (Nemotron).
 _WORDS = " /think", " /no_think"
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a prompt; `trusted` text comes from the template, and only there are special tokens read.
+    """A part of a prompt; only in `trusted` text, from the template, are special tokens read.
 
-    Reading is cut behind a piece that `ends` a message's own text or a stable part of it: what stands there may be met
-    again with something else behind it. Behind a `stable` one the state is kept.
+    A batch ends after a piece that `ends` a message's text or a stable part of it, since it may occur again with
+    something else after it. After a `stable` one the state is cached.
     """
 
     text: str
@@ -48,13 +48,12 @@ class ChatTemplate:
     """A template, compiled once.
 
     Args:
-        source: Jinja text, or None for a plain one.
-        bos: the model's token for the beginning of a text, as text.
-        eos: the same for the end.
+        source: Jinja text, or None for plain labels.
+        bos, eos: the model's tokens for the beginning and end of a text, as text.
 
     Attributes:
-        tags: what stands around a thought, or None where the template knows none.
-        thinks: whether the template has a thinking mode, or opens a thought in every prompt.
+        tags: the tags around reasoning, or None.
+        thinks: whether the template has a reasoning mode, or opens reasoning in every prompt.
     """
 
     def __init__(self, source: str | None, bos: str, eos: str) -> None:
@@ -75,19 +74,19 @@ class ChatTemplate:
         self.thinks = self.tags is not None and self._has_mode(self.tags)
 
     def _has_mode(self, tags: reasoning.Tags) -> bool:
-        """Whether the mode makes a difference, tried out; or a thought is open in the prompt whatever the mode."""
+        """Return whether the mode makes a difference, or reasoning is always open in the prompt."""
         try:
             on, off = (self._render(_PROBE, think) for think in (True, False))
         except ModelError:
             self._worded = False
-            return False  # told when a question is asked
+            return False  # reported when a question is asked
         if f"\x03{_WORDS[0]}" in on:
-            self._worded = False  # this one would leave the word standing
+            self._worded = False  # this one would leave the word in the prompt
             on, off = (self._render(_PROBE, think) for think in (True, False))
         return on != off or tags.open_in(_last(on)) or tags.sure
 
     def pieces(self, messages: Sequence[Message], think: bool = False) -> list[Piece]:
-        """The prompt for these messages, ready for the model to continue: with a thought, or else with the answer."""
+        """Return the prompt for these messages, to be continued with reasoning or with the answer."""
         rendered = self._render(messages, think)
         pieces: list[Piece] = []
         for number, part in enumerate(_MARK.split(rendered)):
@@ -96,14 +95,14 @@ class ChatTemplate:
                 continue
             message = messages[int(part)]
             pieces += [Piece(text, trusted=False, ends=True, stable=True) for text in message.stable]
-            # What the model wrote is only met again together with the question behind it.
+            # What the model wrote only occurs again together with the next question.
             pieces.append(Piece(message.text, trusted=False, ends=message.role != "assistant"))
             pieces.append(Piece(message.tail, trusted=False))
         pieces.append(Piece(self._led(rendered, think), trusted=True))
         return [piece for piece in pieces if piece.text]
 
     def _led(self, rendered: str, think: bool) -> str:
-        """What is written behind the template's own end, so that the thought is open, or there is none."""
+        """Return what to add after the template's end, so that reasoning is open, or there is none."""
         if self.tags is None:
             return ""
         if self.tags.open_in(_last(rendered)):
@@ -119,21 +118,21 @@ class ChatTemplate:
         except ModelError:
             if marked[0]["role"] != "system" or len(marked) < 2:
                 raise
-            # Some templates refuse a system message: its words then begin the first question.
+            # Some templates refuse a system message: put it before the first question.
             first = {"role": "user", "content": f"{marked[0]['content']}\n\n{marked[1]['content']}"}
             return self._call([first, *marked[2:]], think)
 
     def _call(self, marked: list[dict[str, str]], think: bool) -> str:
         values: dict[str, Any] = {**self._tokens, "messages": marked, "add_generation_prompt": True}
         try:
-            # Two names are in use (Qwen3, Granite); templates without a thinking mode know neither.
+            # Qwen3 and Granite use different names for the mode.
             return str(self._template.render(**values, enable_thinking=think, thinking=think))
-        except Exception as error:  # a template is foreign code and may raise anything
+        except Exception as error:  # a template is untrusted code and may raise anything
             raise ModelError(f"the model's chat template failed: {error}", "Choose another model.") from error
 
 
 def _last(rendered: str) -> str:
-    """What stands behind the last of the messages."""
+    """Return the text after the last message."""
     return rendered.rpartition("\x03")[2]
 
 

@@ -1,9 +1,7 @@
-"""llama.cpp in this process: a prompt is read, a text written.
+"""llama.cpp in this process: reads a prompt and writes the continuation.
 
-Uses llama-cpp-python's C interface, because the `Llama` class cannot stop in the middle of a prompt, copies logits
-that nobody reads, and keeps states in a form that cannot be encrypted on their way to the disk. A prompt that begins
-as the last one did is read from the last cut that they share (`cuts.py`), so that an answer does not depend on what was
-read before it.
+Uses llama-cpp-python's C interface, because its `Llama` class cannot stop in the middle of a prompt, copies logits that
+nobody reads, and saves its memory in a form that cannot be encrypted on the way to the disk.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from localrag.errors import ModelError, SettingsError
 from localrag.events import Delta, PromptRead, Reasoning
@@ -28,13 +25,13 @@ _WEIGHTS: dict[Weights, str] = {
     "map": "weights mapped from the file", "lock": "weights mapped from the file and locked in memory",
     "load": "weights copied to memory",
 }  # fmt: skip
-# Thinking models fall into endless repetition where the likeliest word is always taken: Qwen3's authors ask for 0.6 and
-# warn of 0. The seed makes the thought the same each time.
-_THINKING = 0.6
-# What was read of a document when a question on something else came is put aside, if it has so many tokens and takes
-# no more than this share of the memory that is free.
-_WORTH_IT, _SHARE = 1024, 0.25
-_ROOM = 512  # kept free behind a prompt that is only weighed, since an answer mostly follows
+# Reasoning models repeat themselves endlessly at temperature 0: Qwen3's authors recommend 0.6. The seed keeps the
+# reasoning the same each time.
+_REASONING_TEMPERATURE = 0.6
+# A half-read document is put aside for a question about something else, if it has this many tokens and takes at most
+# this share of the free memory.
+_MIN_ASIDE, _MAX_SHARE = 1024, 0.25
+_ROOM = 512  # tokens kept free after a prompt that is only weighed, since an answer usually follows
 
 
 class LlamaGenerator:
@@ -43,17 +40,17 @@ class LlamaGenerator:
     Args:
         model: the id to report.
         path: the .gguf file, already verified.
-        adapter: a LoRA adapter in GGUF form, or None.
-        context: size of the window in tokens; 0 sizes it to what is asked, up to what the model was trained on.
-        threads: 0 takes one for each core.
-        gpu_layers: layers on the GPU; -1 for all, or as many as fit.
-        flash_attention: "auto" leaves it to llama.cpp, which takes it where the machine can.
-        kv_type: how keys and values are kept; "q8_0" takes half the room of "f16" and needs flash attention.
-        weights: "map" reads them from the file as needed, "lock" also keeps them from being swapped out, "load" copies.
+        adapter: a LoRA adapter in GGUF form.
+        context: size of the window in tokens; 0 fits it to each prompt, up to what the model was trained on.
+        threads: 0 for one per core.
+        gpu_layers: layers on the GPU; -1 for as many as fit.
+        flash_attention: "auto" leaves it to llama.cpp.
+        kv_type: "q8_0" takes half the memory of "f16" and needs flash attention.
+        weights: "map" reads them from the file as needed, "lock" also prevents swapping, "load" copies them.
 
     Raises:
-        ModelError: the file is no model, or it does not fit the memory.
-        SettingsError: these settings do not go together.
+        ModelError: the file is not a model, or does not fit the memory.
+        SettingsError: these settings exclude each other.
     """
 
     def __init__(
@@ -63,7 +60,7 @@ class LlamaGenerator:
     ) -> None:  # fmt: skip
         if kv_type != "f16" and flash_attention == "off":
             raise SettingsError(
-                f"keys and values in {kv_type} need flash attention, and it is off",
+                f"kv_type = {kv_type!r} needs flash attention, which is off",
                 'Set flash_attention = "auto", or kv_type = "f16".',
             )
         self._running = Running(threads or machine.physical_cores(), flash_attention, kv_type)
@@ -71,15 +68,14 @@ class LlamaGenerator:
         self._weights = weights
         self._thread = ThreadPoolExecutor(1, "llama")
         self._context: LlamaContext | None = None
-        self._end: tuple[Prompt, Any] | None = None  # the last prompt written to, and the scores at its end
-        self._half_read = False  # whether the context holds what was read of a document, and not all of it
+        self._half_read = False  # whether the context holds a part of a document
         self._aside: tuple[tuple[int, ...], tuple[int, ...], memoryview] | None = None
         self._window = min(context or self._model.trained, self._model.trained)
         if context:
             self._open(self._window)
 
     def _open(self, size: int) -> LlamaContext:
-        """A window of at least `size` tokens; what was read is carried over."""
+        """Open a window of at least `size` tokens, with what was read so far."""
         old = self._context
         check_memory(self._model, size, old.size if old is not None else 0, self._running)
         kept = (old.state(), old.tokens, old.cuts) if old is not None and old.tokens else None
@@ -101,7 +97,6 @@ class LlamaGenerator:
 
     @property
     def bytes_per_token(self) -> int:
-        """Bytes that a kept state takes for each token."""
         return bytes_per_token(self._model, self._running)
 
     @property
@@ -118,7 +113,7 @@ class LlamaGenerator:
         return len(self._model.encode(empty))
 
     def in_force(self) -> list[str]:
-        """How it runs, in words, part by part."""
+        """Describe how it runs."""
         running, model = self._running, self._model
         context = self._context or self._open(1)
         flash = "on" if context.flash_attention else "off"
@@ -130,8 +125,8 @@ class LlamaGenerator:
             _WEIGHTS[self._weights],
             f"{model.gpu_layers} of {model.layers} layers on a GPU",
             *([f"a sliding window of {model.sliding_window:,} tokens, kept whole"] if model.sliding_window else []),
-            *(["what it has read is of use only whole (recurrent layers)"] if model.forgets else []),
-            *(["has a thinking mode"] if model.thinks else []),
+            *(["its memory cannot be cut back (recurrent layers)"] if model.forgets else []),
+            *(["has a reasoning mode"] if model.thinks else []),
         ]  # fmt: skip
 
     # --- generating -----------------------------------------------------------------------------------------
@@ -151,34 +146,25 @@ class LlamaGenerator:
         began = time.monotonic()
         thinking = think > 0 and grammar is None and self._model.tags is not None
         prompt = self._model.encode(messages, thinking)
-        # What the window does not leave is taken from the thought before it is taken from the answer.
+        # A short window shortens the reasoning before the answer.
         end = decoding.room_for_end(self._model)
         room = self._window - len(prompt) - end
         max_tokens = max(1, min(max_tokens, room))
         think = max(0, min(think, room - max_tokens)) if thinking else 0
         context = self._with_room(prompt, max_tokens + think + end)
-        scores = self._back_to_end(context, prompt)
-        if scores is None:
-            reused = self._rewind(context, prompt, cache, stop)
-            yield from self._read(context, prompt, reused, stop, cache)
-        else:
-            reused = len(prompt)
-            yield PromptRead(reused, reused)
+        reused = self._rewind(context, prompt, cache, stop)
+        yield from self._read(context, prompt, reused, stop, cache)
         if len(context.tokens) < len(prompt):
             yield Completed("", Usage(len(context.tokens), reused, 0), "stopped", time.monotonic() - began)
             return
-        if scores is None:
-            self._end = (prompt, context.scores())
         read = time.monotonic()
         with (
             sampler(self._model, temperature, seed, grammar) as answerer,
-            sampler(self._model, max(temperature, _THINKING), seed, None) as thinker,
+            sampler(self._model, max(temperature, _REASONING_TEMPERATURE), seed, None) as thinker,
         ):
-            done = yield from Decoding(
-                self._model, context, thinking, max_tokens, think, thinker, answerer, scores
-            ).run(stop)
+            done = yield from Decoding(self._model, context, thinking, max_tokens, think, thinker, answerer).run(stop)
         usage = Usage(len(prompt), reused, done.tokens)
-        yield Completed(done.text, usage, done.ended, read - began, time.monotonic() - read, done.thought)
+        yield Completed(done.text, usage, done.ended, read - began, time.monotonic() - read, done.reasoning)
 
     def weigh(
         self,
@@ -221,7 +207,7 @@ class LlamaGenerator:
         return self._model.encode(messages).prefixes()
 
     def _with_room(self, prompt: Prompt, room: int) -> LlamaContext:
-        """A window that holds a prompt and as many tokens more.
+        """Return a context for a prompt and this many more tokens.
 
         Raises:
             ModelError: it does not fit.
@@ -240,9 +226,9 @@ class LlamaGenerator:
         self, context: LlamaContext, prompt: Prompt, cache: PromptCache | None, stop: Callable[[], bool] | None, *,
         whole: bool = False,
     ) -> int:  # fmt: skip
-        """Go back to the last cut that the prompt shares with what was read, or to a kept state; returns tokens reused.
+        """Go back to the last cut shared with what was read, or to a prompt cache entry; return the tokens reused.
 
-        With `whole` all of the prompt may be there already. Where it is stopped, no more states are looked at.
+        With `whole` the entire prompt may be there already.
         """
         kept = batching.shared(context.tokens, context.cuts, prompt)
         if whole and tuple(context.tokens) == prompt.tokens and tuple(context.cuts) == prompt.cuts:
@@ -250,7 +236,7 @@ class LlamaGenerator:
         self._put_aside(context, kept)
         if self._model.forgets and kept < len(context.tokens):
             kept = 0
-        kept = self._taken_up(context, prompt, kept)
+        kept = self._take_back(context, prompt, kept)
         for prefix in reversed(prompt.prefixes()) if cache is not None else ():
             if len(prefix.tokens) <= kept or (stop is not None and stop()):
                 break
@@ -262,15 +248,15 @@ class LlamaGenerator:
         return context.cut(kept)
 
     def _put_aside(self, context: LlamaContext, kept: int) -> None:
-        """Put a document aside that is half read, where all but `kept` tokens of it are about to go."""
+        """Save a half-read document of which only `kept` tokens would stay."""
         half_read, self._half_read = self._half_read, False
-        if half_read and len(context.tokens) - kept >= _WORTH_IT:
+        if half_read and len(context.tokens) - kept >= _MIN_ASIDE:
             free = machine.available_memory()
-            if free is None or len(context.tokens) * self.bytes_per_token < free * _SHARE:
+            if free is None or len(context.tokens) * self.bytes_per_token < free * _MAX_SHARE:
                 self._aside = tuple(context.tokens), tuple(context.cuts), context.state()
 
-    def _taken_up(self, context: LlamaContext, prompt: Prompt, kept: int) -> int:
-        """Take up what was put aside, if the prompt begins with it; returns the tokens of the prompt that are there."""
+    def _take_back(self, context: LlamaContext, prompt: Prompt, kept: int) -> int:
+        """Restore the document put aside if the prompt begins with it; return the tokens that are there."""
         if self._aside is None:
             return kept
         tokens, ends, state = self._aside
@@ -279,23 +265,11 @@ class LlamaGenerator:
         self._aside = None
         return len(tokens) if context.restore(state, tokens, ends) else 0
 
-    def _back_to_end(self, context: LlamaContext, prompt: Prompt) -> Any:
-        """Go back to the end of the very prompt that was written to last, for another try at it.
-
-        Returns the scores of the next token, or None where there is another prompt, or the memory cannot be cut there.
-        """
-        if self._end is None or self._end[0] != prompt or self._model.forgets:
-            return None
-        there = tuple(context.tokens[: len(prompt)]), tuple(context.cuts[: len(prompt.cuts)])
-        if there != (prompt.tokens, prompt.cuts) or context.cut(len(prompt)) < len(prompt):
-            return None
-        return self._end[1]
-
     def _read(
         self, context: LlamaContext, prompt: Prompt, done: int, stop: Callable[[], bool] | None,
         cache: PromptCache | None,
     ) -> Iterator[PromptRead]:  # fmt: skip
-        """Read the prompt from `done` on; where it is stopped, the context holds less than the prompt."""
+        """Read the prompt from `done` on; if it is stopped, the context holds less than the prompt."""
         yield PromptRead(done, len(prompt))
         prefixes = {len(prefix.tokens): prefix for prefix in prompt.prefixes()}
         _keep(context, prefixes.get(done), cache, stop)
@@ -316,7 +290,7 @@ class LlamaGenerator:
         self._context = None
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self._aside = None
         self._thread.shutdown()
         self._free_context()
@@ -326,6 +300,6 @@ class LlamaGenerator:
 def _keep(
     context: LlamaContext, prefix: Prefix | None, cache: PromptCache | None, stop: Callable[[], bool] | None
 ) -> None:
-    """Keep the state at the end of a stable part, unless it is kept already."""
+    """Cache the state at the end of a stable part."""
     if prefix is not None and cache is not None and not cache.has(prefix):
         cache.put(prefix, context.state(), stop)

@@ -21,14 +21,14 @@ from localrag.llm.reasoning import Tags
 from localrag.models import machine
 from localrag.types import FlashAttention, KvType, Message, Weights
 
-# Shares of the layers that are tried on the GPU, one after the other, where all of them do not fit its memory.
+# Shares of the layers to try on the GPU, in order, if its memory does not hold all.
 _SHARES = (0.75, 0.5, 0.25, 0.0)
-# How often a thread looks for the others before it sleeps. Beside a busy process it looks for one that cannot run, and
-# by default so long that two threads compute less than one (docs/decisions/0035-worker-process.md).
+# How often a thread polls for the others before it sleeps. Beside a busy process the default makes two threads slower
+# than one (docs/decisions/0035-worker-process.md).
 _SPINS = "1000"
 _ERROR, _INFO = 4, 2  # levels of llama.cpp's log
 _STEP = 1024  # windows grow in these steps
-_ABORTED = 2  # what llama_decode returns when the abort callback said so
+_ABORTED = 2  # llama_decode's result after an abort
 _FLASH: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
 _KV_TYPES: dict[KvType, tuple[int, float]] = {"f16": (1, 2.0), "q8_0": (8, 34 / 32)}  # ggml's number, bytes a value
 
@@ -38,26 +38,23 @@ class LlamaModel:
 
     Args:
         name: the id of the model, for messages.
-        path: the .gguf file, already verified.
-        adapter: a LoRA adapter in GGUF form, or None.
-        gpu_layers: layers on the GPU; -1 for all, or as many as fit.
-        weights: how they reach the memory (see `LlamaGenerator`).
+        path, adapter, gpu_layers, weights: see `LlamaGenerator`.
 
     Raises:
-        ModelError: the file is no model, or the adapter does not fit it.
+        ModelError: the file is not a model, or the adapter does not fit it.
     """
 
     def __init__(
         self, name: str, path: Path, *, adapter: Path | None = None, gpu_layers: int = -1, weights: Weights = "map"
     ) -> None:
-        # Read when the library is loaded; who sets one of these knows better.
+        # Read when the library is loaded; do not override the user's own setting.
         if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
             os.environ["GOMP_SPINCOUNT"] = _SPINS
         import llama_cpp
 
         self.c: Any = llama_cpp
         self.name = name if adapter is None else f"{name}+{adapter.stem}"
-        self.said = _listen(llama_cpp)
+        self.log = _listen(llama_cpp)
         self.gpu_layers = 0
         self.c.llama_backend_init()
         self.handle = self._load(path, gpu_layers, weights)
@@ -76,7 +73,7 @@ class LlamaModel:
         params.use_mlock, params.use_mmap = weights == "lock", weights != "load"
         for layers in self._tries(path, gpu_layers):
             params.n_gpu_layers = layers
-            self.said.clear()
+            self.log.clear()
             handle = self.c.llama_model_load_from_file(str(path).encode(), params)
             if handle:
                 offloads = self.c.llama_supports_gpu_offload()
@@ -86,7 +83,7 @@ class LlamaModel:
         return None
 
     def _tries(self, path: Path, gpu_layers: int) -> Iterator[int]:
-        """Numbers of layers to put on the GPU, until one is taken."""
+        """Yield numbers of layers to try on the GPU."""
         yield gpu_layers
         if gpu_layers < 0 and self.c.llama_supports_gpu_offload() and path.is_file():
             params = self.c.llama_model_default_params()
@@ -112,10 +109,10 @@ class LlamaModel:
 
     @property
     def trained(self) -> int:
-        """The longest window: what the model was trained on.
+        """The longest window, which the model was trained on.
 
-        Models with two sets of RoPE factors (longrope) choose between them by the size of the window, and a state made
-        with one is nonsense to the other. They stay within the length of the first.
+        Models with two sets of RoPE factors (longrope) choose by the size of the window, and states of one are useless
+        to the other, so they stay within the length of the first.
         """
         length = int(self.c.llama_model_n_ctx_train(self.handle))
         family = self._meta("general.architecture")
@@ -125,12 +122,12 @@ class LlamaModel:
 
     @property
     def forgets(self) -> bool:
-        """Whether its memory is, or holds, a running summary (recurrent layers), which cannot be cut back."""
+        """Whether it has recurrent layers, whose memory cannot be cut back."""
         return bool(self.c.llama_model_is_recurrent(self.handle) or self.c.llama_model_is_hybrid(self.handle))
 
     @property
     def sliding_window(self) -> int:
-        """Tokens that its sliding-window layers look back; 0 where it has none."""
+        """Tokens that its sliding-window layers look back; 0 without such layers."""
         return int(self.c.llama_model_n_swa(self.handle))
 
     @property
@@ -138,15 +135,15 @@ class LlamaModel:
         return int(self.c.llama_model_n_layer(self.handle))
 
     def values_per_token(self) -> int:
-        """Keys and values that are kept of one token, over all layers."""
+        """Return the keys and values of one token, over all layers."""
         c, m = self.c, self.handle
         heads = max(1, c.llama_model_n_head(m))
         width = c.llama_model_n_embd(m) // heads * c.llama_model_n_head_kv(m)
         return int(self.layers * width * 2)
 
     def why(self) -> str:
-        """The last error that llama.cpp told of."""
-        errors = [line for level, line in self.said if line and level == _ERROR]
+        """Return llama.cpp's last error."""
+        errors = [line for level, line in self.log if line and level == _ERROR]
         return errors[-1] if errors else "llama.cpp gave no reason"
 
     def _meta(self, key: str) -> str:
@@ -158,16 +155,14 @@ class LlamaModel:
 
     @property
     def tags(self) -> Tags | None:
-        """What stands around a thought, where its template knows any."""
         return self._template.tags
 
     @property
     def thinks(self) -> bool:
-        """Whether it has a thinking mode, as far as its template tells."""
         return self._template.thinks
 
     def encode(self, messages: Sequence[Message], think: bool = False) -> Prompt:
-        """Tokens of a prompt, and where its reading is cut; with `think` it ends inside a thought."""
+        """Return the tokens of a prompt and its batches; with `think` it ends inside reasoning."""
         bos = self.c.llama_vocab_bos(self.vocab)
         tokens: list[int] = []
         ends: list[int] = []
@@ -187,7 +182,7 @@ class LlamaModel:
         room = len(data) + 8
         array = (self.c.llama_token * room)()
         count = self.c.llama_tokenize(self.vocab, data, len(data), array, room, False, special)
-        if count < 0:  # words may take more tokens than bytes: a space can be three
+        if count < 0:  # a text may have more tokens than bytes: a space can be three
             array = (self.c.llama_token * -count)()
             count = self.c.llama_tokenize(self.vocab, data, len(data), array, -count, False, special)
         if count < 0:
@@ -218,7 +213,7 @@ _lines: list[tuple[int, str]] = []
 
 
 def _listen(llama_cpp: Any) -> list[tuple[int, str]]:
-    """Keep llama.cpp off the terminal; its last lines, with their levels, are kept for messages."""
+    """Keep llama.cpp off the terminal; return its last lines with their levels."""
     if not _keeper:
 
         def listen(level: int, text: bytes, _: Any) -> None:
@@ -237,7 +232,7 @@ def _listen(llama_cpp: Any) -> list[tuple[int, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """How a model runs. Threads apart, all of it decides the last bits of what it computes."""
+    """How a model runs. Everything but the threads decides the last bits of its results."""
 
     threads: int
     flash_attention: FlashAttention = "auto"
@@ -245,10 +240,10 @@ class Running:
 
 
 class LlamaContext:
-    """A window of at least `size` tokens; `tokens` are what was read in it, `cuts` the ends of their batches.
+    """A window of at least `size` tokens: the `tokens` read so far, and `cuts`, the ends of their batches.
 
     Raises:
-        ModelError: the machine has no room for it.
+        ModelError: it does not fit the memory.
     """
 
     def __init__(self, model: LlamaModel, size: int, running: Running, thread: ThreadPoolExecutor) -> None:
@@ -258,8 +253,8 @@ class LlamaContext:
         self.size = -(-size // _STEP) * _STEP
         self.tokens: list[int] = []
         self.cuts: list[int] = []
-        self._stop: Callable[[], bool] | None = None  # asked by the abort callback
-        # ctypes frees a callback that nobody holds.
+        self._stop: Callable[[], bool] | None = None  # polled by the abort callback
+        # ctypes frees a callback without references.
         self._abort = self._c.ggml_abort_callback(lambda _: self._asked_to_stop())
         self._handle = self._open(running)
         self.flash_attention = self._flash(running.flash_attention)
@@ -272,9 +267,9 @@ class LlamaContext:
         params.n_threads = params.n_threads_batch = running.threads
         params.flash_attn_type = _FLASH[running.flash_attention]
         params.type_k = params.type_v = _KV_TYPES[running.kv_type][0]
-        # Layers with a sliding window keep all tokens too: only then can what was read be cut back.
+        # Keep all tokens in sliding-window layers too: only then can the memory be cut back.
         params.swa_full = True
-        self._model.said.clear()
+        self._model.log.clear()
         handle = c.llama_init_from_model(self._model.handle, params)
         if not handle:
             raise ModelError(
@@ -288,14 +283,14 @@ class LlamaContext:
         return handle
 
     def _flash(self, asked: FlashAttention) -> bool:
-        """Whether flash attention is in force; with "auto" llama.cpp decides, and tells it only in its log."""
-        decided = [line for _, line in self._model.said if "set to" in line]
+        """Return whether flash attention is on; with "auto" llama.cpp decides, and only logs it."""
+        decided = [line for _, line in self._model.log if "set to" in line]
         return "enabled" in decided[-1] if asked == "auto" and decided else asked != "off"
 
     # --- computing ------------------------------------------------------------------------------------------
 
     def decode(self, tokens: Sequence[int], stop: Callable[[], bool] | None) -> bool:
-        """Run one batch through the model; False where `stop` ended it, and then nothing of it stays.
+        """Run one batch through the model; return False, with nothing of it kept, if `stop` ended it.
 
         Raises:
             ModelError: the model failed.
@@ -303,7 +298,7 @@ class LlamaContext:
         if stop is not None and stop():
             return False
         self._stop = stop
-        # llama.cpp asks before every operation, so the callback is only set where a batch takes seconds.
+        # llama.cpp calls it before every operation, so set it only when a batch takes seconds.
         callback = self._abort if stop is not None else self._c.ggml_abort_callback()
         self._c.llama_set_abort_callback(self._handle, callback, None)
         array = (self._c.llama_token * len(tokens))(*tokens)
@@ -322,32 +317,24 @@ class LlamaContext:
         )
 
     def sample(self, sampler: Any) -> int:
-        """The next token, drawn from what the last batch left."""
+        """Draw the next token."""
         return int(self._c.llama_sampler_sample(sampler, self._handle, -1))
 
     def logits(self) -> Any:
-        """What the last batch left: a score for each token of the vocabulary."""
+        """Return a score for each token of the vocabulary."""
         return self._c.llama_get_logits_ith(self._handle, -1)
 
-    def scores(self) -> Any:
-        """The same, copied, as an array of float32."""
-        import numpy as np
-
-        count = self._c.llama_vocab_n_tokens(self._model.vocab)
-        return np.ctypeslib.as_array(self.logits(), shape=(count,)).copy()
-
     def _in_own_thread(self, call: Callable[..., int], *arguments: Any) -> int:
-        """Call the native code in the thread that is only its.
+        """Call native code in its own thread.
 
-        On processors with AMX, llama.cpp sets up the tile registers of a thread once and trusts them from then on.
-        Embedders (onnxruntime, torch in bfloat16) set them up otherwise or let them go, and a model that shares their
-        thread then writes nonsense or dies.
+        On CPUs with AMX, llama.cpp sets a thread's tile registers once and then relies on them. Embedders (onnxruntime,
+        torch in bfloat16) change them, and a model in the same thread would write nonsense or crash.
         """
-        under_way = self._thread.submit(call, *arguments)
+        running = self._thread.submit(call, *arguments)
         try:
-            return under_way.result()
+            return running.result()
         except BaseException:
-            wait([under_way])  # nothing may be freed under it
+            wait([running])  # free nothing while it runs
             raise
 
     def _asked_to_stop(self) -> bool:
@@ -356,10 +343,10 @@ class LlamaContext:
     # --- what was read --------------------------------------------------------------------------------------
 
     def cut(self, position: int) -> int:
-        """Forget what was read behind the end of a batch; all of it, where the memory cannot be cut there.
+        """Drop the tokens after the end of a batch, or all if the memory cannot be cut there; return what stays.
 
-        Recurrent layers cannot be cut at all. Layers with a sliding window can, but a state of them holds no more than
-        that window, so not back to before the end of a state that was put in. Returns what stays.
+        Recurrent layers cannot be cut. Sliding-window layers can, but not to before the end of a restored state, which
+        holds only that window.
         """
         memory = self._c.llama_get_memory(self._handle)
         needed = max(0, position - self._model.sliding_window)
@@ -372,7 +359,7 @@ class LlamaContext:
         return position
 
     def state(self) -> memoryview:
-        """The memory of all that was read, as bytes."""
+        """Return the memory of everything read, as bytes."""
         size = self._c.llama_state_seq_get_size(self._handle, 0)
         state = bytearray(size)
         buffer = (ctypes.c_uint8 * size).from_buffer(state)
@@ -380,7 +367,7 @@ class LlamaContext:
         return memoryview(state)[:written]
 
     def restore(self, state: bytearray | memoryview, tokens: Sequence[int], ends: Sequence[int]) -> bool:
-        """Put the state of these tokens in place of what was read; where it does not fit, False, and nothing stays."""
+        """Replace the memory by the state of these tokens; return False, with nothing kept, if it does not fit."""
         memory = self._c.llama_get_memory(self._handle)
         self.tokens, self.cuts = [], []
         self._c.llama_memory_clear(memory, True)
@@ -399,15 +386,12 @@ class LlamaContext:
 
 
 def bytes_per_token(model: LlamaModel, running: Running) -> int:
-    """Bytes that the state of one token takes, at most."""
+    """Return the bytes that the state of one token takes, at most."""
     return int(model.values_per_token() * _KV_TYPES[running.kv_type][1])
 
 
 def check_memory(model: LlamaModel, size: int, held: int, running: Running) -> None:
-    """Refuse a window that this machine cannot hold, before the system kills the process for it.
-
-    Args:
-        held: tokens of a window that is given up for it.
+    """Refuse a window that does not fit the memory, before the system kills the process; `held` tokens are freed.
 
     Raises:
         ModelError: it does not fit.

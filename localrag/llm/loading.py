@@ -1,4 +1,4 @@
-"""From installed models to running ones: the only place that turns an id into weights in memory."""
+"""Load the installed generator: the only place that turns a model id into weights in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def load_generator(settings: Settings) -> Generator:
-    """The model that answers: the one set, chosen, or best of those installed.
+    """Load the model that answers: the one set, chosen, or the best installed.
 
     Raises:
         ModelError: none is installed, it is damaged, or it does not fit the memory.
@@ -27,7 +27,7 @@ def load_generator(settings: Settings) -> Generator:
 
 
 def generator_arguments(settings: Settings) -> dict[str, Any]:
-    """What `LlamaGenerator` is given for the default generator.
+    """Return the arguments of `LlamaGenerator` for the default generator.
 
     Raises:
         ModelError: none is installed, or it is damaged.
@@ -47,7 +47,7 @@ def generator_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def generator_name(settings: Settings) -> str:
-    """The id of the model that would answer, with its adapter; empty where there is none."""
+    """Return the id of the model that would answer, with its adapter, or ""."""
     model = ModelStore(settings).preferred("generator")
     if model is None:
         return ""
@@ -55,22 +55,21 @@ def generator_name(settings: Settings) -> str:
 
 
 def same_model(before: Settings, after: Settings) -> bool:
-    """Whether the model that is in memory is the one that would be loaded, in the way it would be."""
+    """Return whether two settings load the same model in the same way."""
     if any(getattr(before, name) != getattr(after, name) for name in MODEL_SETTINGS - {"generator"}):
         return False
     if before.generator == after.generator:
         return True
-    # A conversation that is gone on with names the model that was taken by itself.
+    # A resumed conversation names the model that was chosen automatically.
     with suppress(ModelError):
         return generator_name(before) == generator_name(after) != ""
     return False
 
 
 def generator_identity(settings: Settings) -> str:
-    """All that decides whether a kept state of the default generator fits: hashes, build, and how it runs.
+    """Return everything that decides whether a prompt cache entry fits: hashes, build, and how the model runs.
 
-    The template, the window's size and the threads are not part of it: the first is in the tokens, the others change
-    nothing. RoPE is as the model's file says.
+    Template, window size and threads are left out: the first is in the tokens, the others change nothing.
     """
     model = ModelStore(settings).default("generator")
     parts = [
@@ -82,7 +81,7 @@ def generator_identity(settings: Settings) -> str:
 
 
 def _build() -> str:
-    """Which llama.cpp this is: its version, and the sizes of its libraries, since it is built anew for each machine."""
+    """Return llama.cpp's version and the sizes of its libraries, since builds differ between machines."""
     from importlib.metadata import version
     from importlib.util import find_spec
 

@@ -1,9 +1,7 @@
-"""Who has the processor: a question first, then reading ahead of the person typing, then warming, then an ingest.
+"""Who may use the processor: questions first, then reading ahead while a person types, then warming, then ingest.
 
-Whoever works holds a lock file with its rank for as long as it does, and whoever comes after it looks, between batches
-or while the model computes, and waits while any of a better rank is held, also by another process. The system frees the
-lock of a process that dies, and its file is cleared away by whoever finds it. Work that nobody asks beside pays one
-look at a folder for each batch.
+A process holds a lock file with its rank while it works. Lower ranks look for such files between batches, also of other
+processes, and wait. The system frees the lock of a process that dies, and whoever finds its file deletes it.
 """
 
 from __future__ import annotations
@@ -22,14 +20,14 @@ from localrag.security import storage
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-_LOOK_AGAIN = 0.2
-# Who asks without a pause, or left a question suspended, makes an ingest slow and does not end it.
-_LONGEST = 120.0
+_POLL_SECONDS = 0.2
+# Endless or suspended questions slow an ingest down, but do not stop it.
+_MAX_WAIT = 120.0
 _TRIES = 5
 
 
 class Rank(IntEnum):
-    """What work there is, the most urgent first."""
+    """Kinds of work, the most urgent first."""
 
     QUESTION = 0
     TYPING = 1
@@ -39,7 +37,7 @@ class Rank(IntEnum):
 
 @contextmanager
 def asking(folder: Path, rank: Rank = Rank.QUESTION) -> Iterator[None]:
-    """Hold back all less urgent work on this machine that looks at `folder`, until the block ends."""
+    """Hold back less urgent work on this machine that looks at `folder`, until the block ends."""
     lock = _marked(folder, rank)
     try:
         yield
@@ -50,7 +48,7 @@ def asking(folder: Path, rank: Rank = Rank.QUESTION) -> Iterator[None]:
 
 
 def _marked(folder: Path, rank: Rank) -> BaseFileLock | None:
-    """A held mark; None on a full or read-only disk, which is no reason not to answer."""
+    """Return a held mark; None on a full or read-only disk, which must not prevent an answer."""
     from filelock import FileLock, Timeout
 
     for _ in range(_TRIES):
@@ -60,7 +58,7 @@ def _marked(folder: Path, rank: Rank) -> BaseFileLock | None:
             storage.make_dir(folder)
             lock.acquire(timeout=0)
         except Timeout:
-            continue  # between its making and its holding an ingest took it for one left behind
+            continue  # an ingest took it for a leftover before it was held
         except (OSError, StorageError):
             return None
         if mark.exists():
@@ -70,27 +68,27 @@ def _marked(folder: Path, rank: Rank) -> BaseFileLock | None:
 
 
 def give_way(folder: Path, stop: Callable[[], bool] = lambda: False, rank: Rank = Rank.INGEST) -> float:
-    """Wait while more urgent work is under way, two minutes at the most; returns the seconds waited."""
+    """Wait while more urgent work runs, at most two minutes; return the seconds waited."""
     began = time.monotonic()
     while not stop() and wanted(folder, rank):
-        if time.monotonic() - began > _LONGEST:
+        if time.monotonic() - began > _MAX_WAIT:
             break
-        time.sleep(_LOOK_AGAIN)
+        time.sleep(_POLL_SECONDS)
     return time.monotonic() - began
 
 
 def wanted(folder: Path, rank: Rank) -> bool:
-    """Whether more urgent work than that of `rank` is under way."""
+    """Return whether work more urgent than `rank` runs."""
     return any(_rank(mark) < rank and _held(mark) for mark in folder.glob("*.lock"))
 
 
 def watch(folder: Path, rank: Rank) -> Callable[[], bool]:
-    """`wanted`, to be asked as often as one likes: a model asks before every operation, and looking takes longer."""
-    seen, looked = False, -_LOOK_AGAIN
+    """Return a cheap form of `wanted` for frequent calls: a model polls before every operation."""
+    seen, looked = False, -_POLL_SECONDS
 
     def look() -> bool:
         nonlocal seen, looked
-        if not seen and time.monotonic() - looked >= _LOOK_AGAIN:
+        if not seen and time.monotonic() - looked >= _POLL_SECONDS:
             seen, looked = wanted(folder, rank), time.monotonic()
         return seen
 
@@ -112,7 +110,6 @@ def _held(mark: Path) -> bool:
         return True
     except OSError:
         return False
-    # Whoever held it is gone.
     lock.release()
     _clear(mark)
     return False

@@ -1,9 +1,9 @@
-"""States of the model kept on the disk, so that a document it has read need not be read again.
+"""The prompt cache on disk: states of the model, so that a document it has read need not be read again.
 
-A state is named by a hash of everything that makes it what it is: the model's hash, adapter, build, how it runs, the
-tokens themselves and the batches that they were read in. It is checked against its own digest when it is loaded; a
-truncated or foreign file is deleted and the document read again. States are bounded in bytes, the longest unused go
-first, and a state goes when one of its documents does. Written and read through `vault`, without a copy in between.
+An entry is named by a hash of everything that decides it: the model's hash, adapter, build, how it runs, the tokens and
+their batches. Its digest is checked when it is loaded; a damaged file is deleted and the document read again. The
+entries of a library have a size limit, the least recently used go first, and an entry goes when one of its documents
+does. Entries are written and read through `security/storage.py`, without a copy in between.
 """
 
 from __future__ import annotations
@@ -24,29 +24,28 @@ from localrag.security import storage
 
 FOLDER = "cache"
 _SUFFIX = ".state"
-_IDLE = 600.0  # no write of a state takes so long from one piece to the next
+_IDLE = 600.0  # seconds; no write pauses this long between two pieces
 _MAGIC = b"localrag-state-2\n"
-_LONGEST_HEADER = 1 << 20
+_MAX_HEADER = 1 << 20
 _PIECE = 1 << 20
 _WRITTEN = 1 << 24
-_SHARE, _MOST = 0.1, 20_000_000_000
+_MAX_SHARE, _MAX_BYTES = 0.1, 20_000_000_000
 
 
 class _Stopped(Exception):
-    """Somebody waits: what is half read or half written is of no use."""
+    """`stop` ended the reading or writing of an entry."""
 
 
 class DiskPromptCache:
-    """The kept states of one library for one model; a `generation.PromptCache`.
+    """The prompt cache of one library for one model.
 
     Args:
         folder: the library's folder.
-        identity: all that decides whether a state fits, as text.
-        documents: content hashes of the documents that the next prompts hold, each a stable part, in order: a state
-            goes when one that it holds does.
-        limit: most bytes of all states of the library; 0 for a share of the free disk (see `bound`).
-        part: which part of its document the prompts hold, where it is not the whole ("Chapter 3").
-        keep_others: keep nothing where another state would have to go for it: nobody asked for it yet.
+        identity: everything that decides whether an entry fits, as text.
+        documents: content hashes of the documents in the next prompts, each a stable part, in order.
+        limit: bytes of all entries of the library; 0 for a share of the free disk (see `bound`).
+        part: the part of the document in the prompts, if not the whole ("Chapter 3").
+        keep_others: do not replace other entries.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class DiskPromptCache:
         self._keep_others = keep_others
 
     def has_room(self, size: int) -> bool:
-        """Whether a state of so many bytes can be kept without another having to go."""
+        """Return whether an entry of this size fits without replacing another."""
         return sum(path.stat().st_size for path in _files(self._folder)) + size <= bound(self._folder, self._limit)
 
     def has(self, prefix: Prefix) -> bool:
@@ -82,14 +81,14 @@ class DiskPromptCache:
         if header is None or digest != header.get("digest"):
             storage.remove(path)
             return None
-        os.utime(path)  # the least recently used goes first
+        os.utime(path)  # for the order of use
         return state
 
     def put(self, prefix: Prefix, state: memoryview, stop: Callable[[], bool] | None = None) -> None:
         path = self._path(prefix)
         if path.exists() or (self._keep_others and not self.has_room(len(state))):
             return
-        # On a full disk, or where `drop_missing` swept it away half written, the document is read again another time.
+        # On a full disk, or if `drop_missing` deletes it meanwhile, the document is just read again later.
         with suppress(StorageError, FileNotFoundError, _Stopped):
             header = {
                 "model": _short(self._identity), "documents": self._documents[: prefix.parts], "part": self._part,
@@ -107,9 +106,9 @@ class DiskPromptCache:
         return self._folder / f"{_short(what)}{_SUFFIX}"
 
     def _make_room(self, size: int) -> bool:
-        """Delete the longest unused states until `size` more bytes fit, and first what killed writes left.
+        """Delete leftovers and the least recently used entries until `size` more bytes fit.
 
-        False, and none is deleted, where it would not fit alone.
+        Returns False, and deletes nothing, if it would not fit alone.
         """
         limit = bound(self._folder, self._limit)
         if size > limit:
@@ -126,21 +125,21 @@ class DiskPromptCache:
 
 
 def bound(folder: Path, limit: int) -> int:
-    """Most bytes of the states in a folder: the limit, or, where it is 0, a tenth of what is free, 20 GB at most.
+    """Return the byte limit of a folder: `limit`, or if that is 0, a tenth of the free disk, at most 20 GB.
 
-    What they take already counts as free.
+    Present entries count as free.
     """
     if limit:
         return limit
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free + sum(path.stat().st_size for path in _files(folder))
-    return min(_MOST, int(free * _SHARE))
+    return min(_MAX_BYTES, int(free * _MAX_SHARE))
 
 
 def warm(folder: Path, identity: str) -> dict[tuple[str, ...], int]:
-    """Which documents this model has kept whole: their content hashes, in the order read, and the tokens of all.
+    """Return the documents cached whole for this model: content hashes in the order read, and the tokens of all.
 
-    Looks only at the openings of the files. Whether a state fits a prompt to the letter is for `DiskPromptCache.has`.
+    Reads only the headers; `DiskPromptCache.has` tells whether an entry fits a prompt exactly.
     """
     found: dict[tuple[str, ...], int] = {}
     for path in _files(folder / FOLDER):
@@ -155,7 +154,7 @@ def warm(folder: Path, identity: str) -> dict[tuple[str, ...], int]:
 
 
 def kept(folder: Path, identity: str) -> dict[str, int]:
-    """Tokens that this model has kept of each document, by content hash: of the whole, or of its sections together."""
+    """Return the cached tokens of each document by content hash: of the whole, or of its sections together."""
     whole: dict[str, int] = {}
     sections: dict[str, dict[str, int]] = {}
     for path in _files(folder / FOLDER):
@@ -173,10 +172,7 @@ def kept(folder: Path, identity: str) -> dict[str, int]:
 
 
 def drop_missing(folder: Path, hashes: Collection[str]) -> int:
-    """Delete states that hold a document whose content is no longer in the library; returns how many.
-
-    A state that is half written goes too: what it holds is not known.
-    """
+    """Delete entries with a document that is no longer in the library, and unfinished ones; return how many."""
     storage.sweep(folder / FOLDER)
     dropped = 0
     for path in _files(folder / FOLDER):
@@ -199,7 +195,7 @@ def _short(text: str) -> str:
 
 
 def _pieces(state: memoryview, stop: Callable[[], bool] | None) -> Iterator[memoryview]:
-    """A state piece by piece, until `stop` says so."""
+    """Yield a state in pieces, until `stop` returns True."""
     for start in range(0, len(state), _WRITTEN):
         if stop is not None and stop():
             raise _Stopped
@@ -214,8 +210,8 @@ def _digest(state: memoryview, stop: Callable[[], bool] | None) -> str:
 
 
 def _state(stream: BufferedReader, end: int, stop: Callable[[], bool] | None) -> tuple[bytearray, str]:
-    """The rest of a file, and its digest, taken piece by piece while the piece is near."""
-    # Processors have instructions for SHA-256: 229 MB in 0.16 s, where blake2b takes 0.4.
+    """Return the rest of a file and its digest."""
+    # CPUs have instructions for SHA-256: 229 MB in 0.16 s, against 0.4 s with blake2b.
     state, digest = bytearray(max(0, end - stream.tell())), hashlib.sha256()
     view, done = memoryview(state), 0
     while done < len(state) and (size := stream.readinto(view[done : done + _PIECE])):
@@ -227,11 +223,11 @@ def _state(stream: BufferedReader, end: int, stop: Callable[[], bool] | None) ->
 
 
 def _header(stream: BinaryIO) -> dict[str, Any] | None:
-    """What a state says of itself; the stream then stands at its first byte. None where it is foreign."""
+    """Read the header of an entry, leaving the stream at its first byte; None for any other file."""
     if stream.read(len(_MAGIC)) != _MAGIC:
         return None
     try:
-        header = json.loads(stream.readline(_LONGEST_HEADER))
+        header = json.loads(stream.readline(_MAX_HEADER))
     except (ValueError, RecursionError):
         return None
     return header if isinstance(header, dict) else None

@@ -1,12 +1,10 @@
-"""A model's thought, told apart from its answer: by which tags, whether its template knows a thinking mode (pure).
+"""A model's reasoning, separated from its answer: by which tags, and whether its template has a reasoning mode (pure).
 
 Families differ. Qwen3, SmolLM3 and Granite take an argument of the template; Nemotron a word in the system message;
-DeepSeek-R1 opens a thought in every prompt; gpt-oss and Gemma 4 think in a channel of their own. What they have in
-common: a thought stands before the answer, between two marks. So the template is tried out with the mode on and off,
-and where it leaves a thought neither open nor closed, code writes the mark itself.
-
-Limits: known are the marks below. A model that thinks in other ones is taken for one that does not think. What a
-template does with the mode can be seen, not whether the model was trained for it.
+DeepSeek-R1 opens reasoning in every prompt; gpt-oss and Gemma 4 reason in a channel of their own. In all, reasoning
+comes before the answer, between two tags. So the template is tried with the mode on and off, and if it leaves the
+reasoning neither open nor closed, code writes the tag. A model with tags other than those below counts as one that does
+not reason.
 """
 
 from __future__ import annotations
@@ -15,17 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["thought", "answer"]
+Kind = Literal["reasoning", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """What stands around a thought.
+    """The tags around reasoning.
 
-    `gap` is the white space that the family puts inside and behind its tags, `then` what must follow the end before
-    the answer can begin, `without` what begins an answer that no thought precedes. `strays` are other tags that
-    the family writes and that are no part of an answer. `sure` are tags that only models which think have, so that
-    their template need not show a mode.
+    `gap` is the white space inside and after the tags, `then` what must follow the end before the answer, `without`
+    what begins an answer without reasoning, and `strays` are other tags that do not belong to an answer. `sure`: only
+    reasoning models have these tags, so their template need not have a mode.
     """
 
     opens: str
@@ -38,21 +35,21 @@ class Tags:
 
     @property
     def begin(self) -> str:
-        """What code writes to open a thought."""
+        """The text that opens reasoning."""
         return self.opens + self.gap
 
     @property
     def end(self) -> str:
-        """What code writes to end one."""
+        """The text that ends it."""
         return self.gap + self.closes + self.then + 2 * self.gap
 
     @property
     def all(self) -> tuple[str, ...]:
-        """What is taken out of an answer."""
+        """The tags to remove from an answer."""
         return tuple(tag for tag in (self.opens, self.closes, self.then, self.without, *self.strays) if tag)
 
     def open_in(self, text: str) -> bool:
-        """Whether a thought is begun in a text and not ended."""
+        """Return whether reasoning is begun in a text and not ended."""
         return text.rfind(self.opens) > text.rfind(self.closes)
 
 
@@ -69,41 +66,41 @@ _FAMILIES = (
 
 
 def tags_of(template: str) -> Tags | None:
-    """The tags that the text of a chat template speaks of, or None; a closing one alone counts, as it cuts it away."""
+    """Return the tags in a chat template, or None; a closing tag alone counts."""
     for tags in _FAMILIES:
         if tags.opens.strip() in template or (tags.closes != "<|end|>" and tags.closes in template):
             return tags
     return None
 
 
-class Parting:
-    """Parts what a model writes into thought and answer, piece by piece; nothing of a tag reaches either.
+class Splitter:
+    """Splits what a model writes into reasoning and answer, piece by piece, without the tags.
 
     Args:
-        tags: the model's, or None: then all is answer, as it comes.
-        thinking: whether the prompt ends inside a thought.
+        tags: the model's, or None if everything is answer.
+        thinking: whether the prompt ends inside reasoning.
     """
 
     def __init__(self, tags: Tags | None, thinking: bool = False) -> None:
         self._tags = tags
         self.thinking = thinking and tags is not None
-        self._held = ""  # may turn out to be a tag
-        self._begun = tags is None  # whether anything of the answer was given
-        self.thought, self.answer = "", ""
+        self._held = ""  # may become a tag
+        self._begun = tags is None  # whether the answer has begun
+        self.reasoning, self.answer = "", ""
 
     def feed(self, piece: str) -> Iterator[tuple[Kind, str]]:
-        """What of it, and of what was held back, is certain by now."""
+        """Yield what is certain by now."""
         self._held += piece
         while True:
             before = (self.thinking, self._held)
-            given = self._thought() if self.thinking else self._answer()
+            given = self._reasoning() if self.thinking else self._answer()
             if given is not None:
                 yield given
             if (self.thinking, self._held) == before or not self._held:
                 return
 
     def shut(self) -> Iterator[tuple[Kind, str]]:
-        """The end of the thought, as code writes it, or of everything: what was held back is no tag."""
+        """End the reasoning or the text; what was held back is not a tag."""
         rest, self._held = self._held, ""
         if self._tags is not None and not self.thinking and not self._begun:
             rest = rest.lstrip()
@@ -112,7 +109,7 @@ class Parting:
         if given is not None:
             yield given
 
-    def _thought(self) -> tuple[Kind, str] | None:
+    def _reasoning(self) -> tuple[Kind, str] | None:
         assert self._tags is not None
         inside, found, rest = self._held.partition(self._tags.closes)
         if found:
@@ -139,7 +136,7 @@ class Parting:
         return self._certain(self._tags.all)
 
     def _certain(self, tags: tuple[str, ...]) -> tuple[Kind, str] | None:
-        """All that is held but an end that could be the beginning of a tag."""
+        """Return what is held, except an end that could begin a tag."""
         held = max((_overlap(self._held, tag) for tag in tags), default=0)
         cut = len(self._held) - held
         sure, self._held = self._held[:cut], self._held[cut:]
@@ -149,13 +146,13 @@ class Parting:
         if not text:
             return None
         if self.thinking:
-            self.thought += text
-            return "thought", text
+            self.reasoning += text
+            return "reasoning", text
         self._begun = True
         self.answer += text
         return "answer", text
 
 
 def _overlap(text: str, tag: str) -> int:
-    """How many characters at the end of a text are the beginning of a tag."""
+    """Return how many characters at the end of a text begin a tag."""
     return next((size for size in range(min(len(text), len(tag) - 1), 0, -1) if text.endswith(tag[:size])), 0)

@@ -1,4 +1,4 @@
-"""Models: what can be had (`catalog`), where it comes from (`sources`), and what is here (`store`)."""
+"""Models: the catalog, the sources they come from, and the store of installed ones."""
 
 from localrag.models.catalog import CATALOG, HubSource, Kind, ModelCard, WheelSource, card
 from localrag.models.sources import Progress

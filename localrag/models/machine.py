@@ -1,4 +1,4 @@
-"""What this machine has: memory and processor, read without a library. Unknown values are None, never guessed."""
+"""Memory and processor of this machine, read without a library. Unknown values are None."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 
 def cores() -> int:
-    """Processors this process may use."""
+    """Return the number of processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def physical_cores() -> int:
-    """Cores this process may use, each counted once where it shows as two processors; no more than its quota allows.
+    """Return the number of physical cores this process may use, within its CPU quota.
 
-    Threads of arithmetic that share a core, or wait for a turn of the quota, slow each other down.
+    Threads that share a core, or wait for the quota, slow each other down.
     """
     count = cores()
     if hasattr(os, "sched_getaffinity"):
@@ -31,7 +31,7 @@ def physical_cores() -> int:
 
 
 def total_memory() -> int | None:
-    """Bytes of memory in the machine (or in the container, where that is less)."""
+    """Return the bytes of memory of the machine, or of the container if that is less."""
     if sys.platform == "win32":
         return _windows_memory()[0]
     try:
@@ -43,7 +43,7 @@ def total_memory() -> int | None:
 
 
 def available_memory() -> int | None:
-    """Bytes that can be had now without swapping; None where the system does not say."""
+    """Return the bytes available without swapping; None if the system does not say."""
     if sys.platform == "win32":
         return _windows_memory()[1]
     try:
@@ -58,7 +58,7 @@ def available_memory() -> int | None:
 
 
 def has_bfloat16() -> bool:
-    """True where the processor multiplies bfloat16 itself; elsewhere bfloat16 is slower than float32."""
+    """Return whether the processor multiplies bfloat16 itself; otherwise it is slower than float32."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:

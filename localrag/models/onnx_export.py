@@ -1,9 +1,8 @@
-"""The fast form of an embedder: its whole sentence-transformers pipeline as one ONNX graph with 8-bit weights.
+"""The ONNX form of an embedder: its whole sentence-transformers pipeline as one graph with 8-bit weights.
 
-Promise: made once, on this machine, from the verified weights; kept only if it does what sentence-transformers does:
-the same tokens for every probe below, and vectors of cosine 0.97 or more to the float32 ones. What cannot be made
-costs a line, not the model. Limits: encoders of the BERT family with pooling and normalisation; torch makes it, but
-it runs without torch and sentence-transformers (onnx_embedder.py).
+It is made once, on this machine, from the verified weights, and kept only if it gives the same tokens as
+sentence-transformers for every probe below, and vectors with a cosine of at least 0.97 to the float32 ones. Encoders
+of the BERT family with pooling and normalisation. Making it needs torch; running it (onnx_embedder.py) does not.
 """
 
 from __future__ import annotations
@@ -17,14 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from localrag.models.shelf import FAST, Manifest, copy_hashed
+from localrag.models.shelf import ONNX, Manifest, copy_hashed
 from localrag.security import storage
 
 _FAMILY = {"bert", "distilbert", "roberta", "xlm-roberta"}
 _PIPELINES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
-_LEAST_COSINE = 0.97
+_MIN_COSINE = 0.97
 FUSED = "fused.onnx"
-# Fixed by opset 17, which every onnxruntime of these years runs.
 _OPSET = 17
 _PROBES = (
     "",
@@ -40,10 +38,9 @@ _PROBES = (
 
 
 def added(record: Manifest, folder: Path, work: Path, say: Callable[[str], None]) -> Manifest:
-    """The record with the fast form, which now lies in `folder`; unchanged where none is made, and the reason said.
+    """Make the ONNX form in `folder` and add it to the record; if it cannot be made, say why and change nothing.
 
-    Args:
-        work: an empty folder, made by the vault, for what three libraries write on the way; the caller removes it.
+    `work` is an empty folder for intermediate files; the caller removes it.
     """
     if record.kind != "embedder":
         return record
@@ -51,21 +48,21 @@ def added(record: Manifest, folder: Path, work: Path, say: Callable[[str], None]
     if obstacle:
         say(f"{record.id}: runs on sentence-transformers, because {obstacle}")
         return record
-    say(f"{record.id}: making its fast form")
+    say(f"{record.id}: making its ONNX form")
     try:
         with quiet():
             graph = _made(folder / record.main, work)
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
-        say(f"{record.id}: warning: its fast form was not made, so it runs on sentence-transformers ({reason})")
+        say(f"{record.id}: warning: its ONNX form was not made, so it runs on sentence-transformers ({reason})")
         return record
-    with storage.create(folder / FAST) as out:
+    with storage.create(folder / ONNX) as out:
         entry = copy_hashed([graph], out)
-    return replace(record, files={**record.files, FAST: entry})
+    return replace(record, files={**record.files, ONNX: entry})
 
 
 def _obstacle(model: Path) -> str:
-    """Why this folder has no fast form; empty where one can be tried. Reads two small files and loads nothing."""
+    """Return why this folder can have no ONNX form, or ""; reads two small files and loads nothing."""
     try:
         pipeline = [str(part["type"]).rpartition(".")[2] for part in json.loads((model / "modules.json").read_bytes())]
         family = json.loads((model / "config.json").read_bytes()).get("model_type")
@@ -80,26 +77,26 @@ def _obstacle(model: Path) -> str:
 
 def _made(model: Path, work: Path) -> bytes:
     transformer = trace(model, work)
-    said = _description(transformer)
-    graph = _quantised(work, said)
-    _compare(transformer, model, graph, said)
+    description = _description(transformer)
+    graph = _quantised(work, description)
+    _compare(transformer, model, graph, description)
     return graph
 
 
 def trace(model: Path, work: Path) -> Any:
-    """Write the pipeline's float32 graph, fused, to `work / FUSED`; returns the pipeline."""
+    """Write the fused float32 graph of the pipeline to `work / FUSED`; return the pipeline."""
     import torch
     from onnxruntime.transformers.optimizer import optimize_model
     from sentence_transformers import SentenceTransformer
 
-    # The attention that the fusion below knows is "eager"; torch's own becomes many small steps.
+    # The fusion below knows "eager" attention; torch's own becomes many small steps.
     transformer = SentenceTransformer(
         str(model), device="cpu", local_files_only=True, trust_remote_code=False,
         model_kwargs={"dtype": torch.float32, "attn_implementation": "eager", "use_safetensors": True},
     ).eval()  # fmt: skip
     _export(transformer, work / "traced.onnx")
     config = transformer[0].auto_model.config
-    # Told the heads, since without them it quietly leaves the attention in pieces.
+    # Without the heads it silently leaves the attention unfused.
     fused = optimize_model(
         str(work / "traced.onnx"), model_type="bert", opt_level=0,
         num_heads=config.num_attention_heads, hidden_size=config.hidden_size,
@@ -109,7 +106,7 @@ def trace(model: Path, work: Path) -> Any:
 
 
 def _description(transformer: Any) -> dict[str, str]:
-    """What the graph must be told beside its weights; kept in the graph itself."""
+    """Return what the embedder needs besides the weights; the graph keeps it as metadata."""
     prompts = transformer.prompts or {}
     if transformer.default_prompt_name is not None or any(
         getattr(transformer[0], name, None) for name in ("do_lower_case", "query_length", "document_length")
@@ -130,7 +127,7 @@ def _export(transformer: Any, target: Path) -> None:
     import torch
 
     class Pipeline(torch.nn.Module):
-        """Token ids to the finished vector, through every part as sentence-transformers runs it."""
+        """From token ids to the vector, through every part of the pipeline."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -145,7 +142,7 @@ def _export(transformer: Any, target: Path) -> None:
     ids = transformer.tokenizer(["one text", "and a longer one"], padding=True, return_tensors="pt")
     texts, tokens = "texts", "tokens"
     with torch.inference_mode():
-        # The newer exporter (dynamo) needs the package onnxscript; the graph would be fused to the same one.
+        # The newer exporter (dynamo) needs the package onnxscript, and gives the same graph after fusion.
         torch.onnx.export(
             Pipeline().eval(), (ids["input_ids"], ids["attention_mask"]), str(target), dynamo=False,
             opset_version=_OPSET, input_names=["input_ids", "attention_mask"], output_names=["vector"],
@@ -155,7 +152,7 @@ def _export(transformer: Any, target: Path) -> None:
         )  # fmt: skip
 
 
-def _quantised(work: Path, said: dict[str, str]) -> bytes:
+def _quantised(work: Path, description: dict[str, str]) -> bytes:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -165,22 +162,22 @@ def _quantised(work: Path, said: dict[str, str]) -> bytes:
         nodes_to_exclude=_left_in_float(onnx.load(work / FUSED).graph),
         op_types_to_quantize=["MatMul", "Attention", "Gather", "EmbedLayerNormalization"],
         per_channel=True,
-        # Weights of 7 bits: without VNNI two products of 8 bits are added in 16 bits, which can overflow.
+        # 7-bit weights: without VNNI, two 8-bit products are added in 16 bits, which can overflow.
         reduce_range=True,
         weight_type=QuantType.QInt8,
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
     )
     model = onnx.load(work / "int8.onnx")
-    for name, value in said.items():
+    for name, value in description.items():
         model.metadata_props.add(key=name, value=value)
     graph: bytes = model.SerializeToString()
     return graph
 
 
 def _left_in_float(graph: Any) -> list[str]:
-    """The products that narrow the feed-forward layers again, in the first half of the layers.
+    """Return the narrowing products of the feed-forward layers, in the first half of the layers.
 
-    Their inputs spread widest, and later layers multiply their errors: left in float32, the worst cosine to
+    Their inputs vary most, and later layers multiply their errors: in float32, the worst cosine to
     sentence-transformers rises from 0.963 to 0.981 and the mean from 0.987 to 0.992, for 6 to 9 % of the speed.
     """
     shapes = {weight.name: tuple(weight.dims) for weight in graph.initializer}
@@ -192,8 +189,8 @@ def _left_in_float(graph: Any) -> list[str]:
     return narrowing[: (len(narrowing) + 1) // 2]
 
 
-def _compare(transformer: Any, model: Path, graph: bytes, said: dict[str, str]) -> None:
-    """Raise ValueError unless the graph and tokenizer.json do what sentence-transformers does, within the tolerance."""
+def _compare(transformer: Any, model: Path, graph: bytes, description: dict[str, str]) -> None:
+    """Raise ValueError unless graph and tokenizer.json agree with sentence-transformers."""
     import numpy as np
     import onnxruntime
     from tokenizers import Tokenizer
@@ -201,27 +198,27 @@ def _compare(transformer: Any, model: Path, graph: bytes, said: dict[str, str]) 
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    longest = int(said["max_tokens"])
+    limit = int(description["max_tokens"])
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     for probe in _PROBES:
-        text = said["document_prompt"] + probe
-        ids = transformer.tokenizer(text, truncation=True, max_length=longest)["input_ids"]
+        text = description["document_prompt"] + probe
+        ids = transformer.tokenizer(text, truncation=True, max_length=limit)["input_ids"]
         mine = tokenizer.encode(text).ids
-        if ids != (mine if len(mine) <= longest else [*mine[: longest - 1], mine[-1]]):
+        if ids != (mine if len(mine) <= limit else [*mine[: limit - 1], mine[-1]]):
             raise ValueError("its tokenizer.json gives other tokens than sentence-transformers")
         row = np.array([ids], np.int64)
         vector = session.run(None, {"input_ids": row, "attention_mask": np.ones_like(row)})[0][0]
         wanted = transformer.encode_document([probe], show_progress_bar=False)[0]
         cosine = float(vector @ wanted / max(np.linalg.norm(vector) * np.linalg.norm(wanted), 1e-12))
-        if not cosine >= _LEAST_COSINE:
+        if not cosine >= _MIN_COSINE:
             raise ValueError(f"in 8 bits its vectors have cosine {cosine:.3f} to the float32 ones")
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the advice of five libraries, which is for their developers."""
+    """Silence the warnings of five libraries, which are for their developers."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()

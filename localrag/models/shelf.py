@@ -33,8 +33,8 @@ from localrag.security import storage
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _RESERVED = {"quarantine"}
 FILE_NAME = "model.json"
-# The fast form of an embedder: made here from its weights (onnx_export.py), so it never travels.
-FAST = "onnx/model.onnx"
+# The ONNX form of an embedder: made here from its weights (onnx_export.py), never exported.
+ONNX = "onnx/model.onnx"
 FORMAT = 1
 _BLOCK = 1024 * 1024
 
@@ -46,10 +46,10 @@ class InstalledModel:
     Args:
         path: the .gguf file, or the sentence-transformers folder.
         sha256: of the weights.
-        bytes: of all its files together, adapter left out.
-        metadata: what the GGUF file says of itself (see `gguf.read_metadata`); empty for embedders.
+        bytes: of all its files, without the adapter.
+        metadata: see `gguf.read_metadata`; empty for embedders.
         adapter: the LoRA file chosen by `models use`, if any.
-        onnx: the fast form of an embedder, if it has one.
+        onnx: the ONNX form of an embedder, if it has one.
     """
 
     id: str
@@ -70,13 +70,13 @@ class InstalledModel:
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """SHA-256 of all that decides what it says: its weights, and its adapter."""
+        """The SHA-256 of its weights, and of its adapter if it has one."""
         return (self.sha256,) if self.adapter_sha256 is None else (self.sha256, self.adapter_sha256)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One recorded file: its SHA-256, its size in bytes, and its stamp when that was last computed."""
+    """A recorded file: SHA-256, size in bytes, and its stamp when the hash was computed."""
 
     sha256: str
     size: int
@@ -85,7 +85,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The record beside a model's files. Names are below the model's folder, with forward slashes.
+    """The record of a model's files; names are relative to its folder, with forward slashes.
 
     Args:
         main: the .gguf file, or the folder that sentence-transformers loads.
@@ -106,7 +106,7 @@ class Manifest:
 
     @property
     def recorded(self) -> dict[str, Entry]:
-        """Every file with its record, the adapter among them."""
+        """Every file, including the adapter."""
         files = dict(self.files)
         if self.adapter is not None and self.adapter_entry is not None:
             files[self.adapter] = self.adapter_entry
@@ -122,15 +122,15 @@ class Manifest:
             licence=self.licence, source=self.source, bytes=self.bytes, metadata=dict(self.metadata),
             adapter=None if self.adapter is None else folder / self.adapter,
             adapter_sha256=None if self.adapter_entry is None else self.adapter_entry.sha256,
-            onnx=folder / FAST if FAST in self.files else None,
+            onnx=folder / ONNX if ONNX in self.files else None,
         )  # fmt: skip
 
-    def without_fast(self) -> Manifest:
-        """The same record without the fast form, which can be made again."""
-        return replace(self, files={name: entry for name, entry in self.files.items() if name != FAST})
+    def without_onnx(self) -> Manifest:
+        """Return the record without the ONNX form, which can be made again."""
+        return replace(self, files={name: entry for name, entry in self.files.items() if name != ONNX})
 
     def stamped(self, folder: Path) -> Manifest:
-        """The same record with the stamps that the files have now; call only after hashing them."""
+        """Return the record with the files' present stamps; call only after hashing them."""
         files = {name: replace(entry, stamp=stamp(folder / name)) for name, entry in self.files.items()}
         extra = self.adapter_entry
         if self.adapter is not None and extra is not None:
@@ -149,11 +149,11 @@ class Manifest:
 
 
 def read_record(folder: Path) -> Manifest:
-    """The record of an installed model.
+    """Read the record of an installed model.
 
     Raises:
         FileNotFoundError: there is none.
-        ModelDamaged: it cannot be understood.
+        ModelDamaged: it is malformed.
     """
     try:
         return parse_record((folder / FILE_NAME).read_bytes(), folder.name)
@@ -166,7 +166,7 @@ def read_record(folder: Path) -> Manifest:
 
 
 def parse_record(data: bytes, name: str) -> Manifest:
-    """A record from its JSON; every name in it is checked to stay below the model's folder."""
+    """Parse a record from JSON; every file name must stay below the model's folder."""
     try:
         raw = json.loads(data)
         if raw["format"] != FORMAT:
@@ -185,7 +185,7 @@ def parse_record(data: bytes, name: str) -> Manifest:
         if not any(PurePosixPath(file).is_relative_to(manifest.main) for file in files):
             raise ValueError("main")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelDamaged(f"the record of model {name!r} cannot be understood ({error})", reinstall(name)) from None
+        raise ModelDamaged(f"the record of model {name!r} is malformed ({error})", reinstall(name)) from None
     return manifest
 
 
@@ -194,7 +194,7 @@ def write_record(folder: Path, manifest: Manifest) -> None:
 
 
 def safe_name(name: object) -> str:
-    """A file name that stays below its folder on every system, or ValueError."""
+    """Return a file name that stays below its folder on every system, or raise ValueError."""
     parts = str(name).split("/")
     if not isinstance(name, str) or len(parts) > 8 or name == FILE_NAME:
         raise ValueError(f"file name {name!r}")
@@ -205,19 +205,19 @@ def safe_name(name: object) -> str:
 
 
 def stamp(path: Path) -> tuple[int, ...]:
-    """Size, times and inode: what changes when a file is written, replaced or restored from a backup."""
+    """Return size, times and inode, which change when a file is written, replaced or restored."""
     status = path.stat()
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, read from the disk."""
+    """Return the hexadecimal SHA-256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def copy_hashed(blocks: Iterable[bytes], target: BinaryIO) -> Entry:
-    """Write blocks to `target`; returns their size and SHA-256."""
+    """Write blocks to `target`; return their size and SHA-256."""
     digest, size = hashlib.sha256(), 0
     for block in blocks:
         digest.update(block)
@@ -226,22 +226,16 @@ def copy_hashed(blocks: Iterable[bytes], target: BinaryIO) -> Entry:
     return Entry(digest.hexdigest(), size)
 
 
-def blocks_of(stream: BinaryIO, limit: int | None = None) -> Iterable[bytes]:
-    """The stream's bytes in blocks of a mebibyte, at most `limit` bytes in all."""
-    left = limit
-    while left is None or left > 0:
-        block = stream.read(_BLOCK if left is None else min(_BLOCK, left))
-        if not block:
-            return
-        yield block
-        left = None if left is None else left - len(block)
+def blocks_of(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the stream's bytes in blocks of a mebibyte."""
+    return iter(lambda: stream.read(_BLOCK), b"")
 
 
 def reinstall(id: str) -> str:
-    """What to do about a damaged model."""
+    """Return the hint for a damaged model."""
     if catalog.find(id) is None:
-        return f"Import it again from where it came, with --id {id}."
-    return f"Run `localrag models install {id}` again, or import it again from where it came."
+        return f"Import it again from its source, with --id {id}."
+    return f"Run `localrag models install {id}` again, or import it again from its source."
 
 
 def _entry_dict(entry: Entry) -> dict[str, Any]:
@@ -255,13 +249,13 @@ def _entry(value: Mapping[str, Any]) -> Entry:
     return Entry(digest, size, tuple(int(part) for part in value.get("stamp", ())))
 
 
-# --- the folder -----
+# --- the folder ---------------------------------------------------------------------------------------------
 
 _STAGING = ".staging-"
 
 
 class Shelf:
-    """The models below one folder. Methods that change something expect the caller to hold `lock`."""
+    """The models below one folder. The caller of a method that changes something must hold `lock`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -269,27 +263,27 @@ class Shelf:
     # --- what is here ---------------------------------------------------------------------------------------
 
     def ids(self) -> list[str]:
-        """The folders of models, readable or not, by name."""
+        """Return the names of the models' folders, readable or not."""
         if not self.root.is_dir():
             return []
         return sorted(path.name for path in self.root.iterdir() if path.is_dir() and is_id(path.name))
 
     def folder(self, id: str) -> Path:
-        """The folder of a model, which may not be there.
+        """Return the folder of a model, which may not exist.
 
         Raises:
-            ModelMissing: no model can have this id (it might lead out of the folder).
+            ModelMissing: no model can have this id (it could lead out of the folder).
         """
         if not is_id(id):
             raise ModelMissing(f"no model named {id!r} is installed", "See `localrag models list`.")
         return self.root / id
 
     def record(self, id: str) -> tuple[Path, Manifest]:
-        """The folder and record of an installed model.
+        """Return the folder and record of an installed model.
 
         Raises:
-            ModelMissing: it is not here; the hint is the command to type.
-            ModelDamaged: its record is lost or cannot be understood.
+            ModelMissing: it is not installed; the hint is the command to type.
+            ModelDamaged: its record is lost or malformed.
         """
         folder = self.folder(id)
         try:
@@ -306,7 +300,7 @@ class Shelf:
     # --- hashes ---------------------------------------------------------------------------------------------
 
     def verified(self, id: str) -> InstalledModel:
-        """A model whose every file has its hash; only files whose stamp changed are hashed again."""
+        """Return a model whose files all have their hashes; only files with a changed stamp are hashed."""
         folder, record = self.record(id)
         expected = self.expected_of(id)
         changed = [
@@ -315,42 +309,41 @@ class Shelf:
         for name in changed:
             self.check(folder, record, name)
         if changed:
-            # A folder that may not be written costs a hashing at every start, nothing else.
+            # A read-only folder only costs hashing at every start.
             with contextlib.suppress(StorageError):
                 write_record(folder, record.stamped(folder))
         return record.model(folder)
 
     def check(self, folder: Path, record: Manifest, name: str) -> None:
-        """Hash one file again, whatever its stamp says.
+        """Hash one file, regardless of its stamp.
 
         Raises:
-            ModelDamaged: it cannot be read, or its hash is wrong; then it was moved into quarantine.
+            ModelDamaged: it cannot be read, or its hash is wrong; then it is now in quarantine.
         """
         wanted = record.recorded[name].sha256
         try:
             seen = sha256_of(folder / name)
         except OSError as error:
             raise ModelDamaged(
-                f"{name} of model {record.id!r} cannot be read: {error.strerror}",
-                reinstall(record.id),
+                f"{name} of model {record.id!r} cannot be read: {error.strerror}", reinstall(record.id)
             ) from None
         if seen != wanted or seen != self.expected_of(record.id).get(name, seen):
             aside = self.quarantine(folder / name, record.id)
             raise ModelDamaged(
-                f"{name} of model {record.id!r} has SHA-256 {seen}, not the one it was verified with; "
+                f"{name} of model {record.id!r} has SHA-256 {seen}, not the verified one; "
                 f"it was moved to {str(aside)!r}",
                 reinstall(record.id),
             )
 
     def compare(self, record: Manifest, expected: Mapping[str, str], *, downloaded: Path | None = None) -> None:
-        """Refuse a model whose hashes are not the expected ones, or that the policy does not allow.
+        """Refuse a model with a wrong hash, or that the policy does not allow.
 
         Args:
-            expected: SHA-256 by file name; files that it does not name pass.
-            downloaded: the staging folder of a download, from which wrong files are set aside for a look.
+            expected: SHA-256 by file name; other files pass.
+            downloaded: the staging folder of a download; wrong files in it go into quarantine.
 
         Raises:
-            ModelDamaged: a hash is wrong, or an expected file did not come.
+            ModelDamaged: a hash is wrong, or an expected file is missing.
             PolicyRefused: the policy does not allow its weights.
         """
         policy.check_model(record.id, record.files[record.weights].sha256)
@@ -360,26 +353,25 @@ class Shelf:
                 continue
             what = f"{name} of {record.id!r} has SHA-256 {entry.sha256}, expected {wanted}"
             if downloaded is None:
-                raise ModelDamaged(what, "If it is meant to be another model, give it its own name with --id.")
+                raise ModelDamaged(what, "If it is another model, give it its own name with --id.")
             aside = self.quarantine(downloaded / name, record.id)
             raise ModelDamaged(
-                f"{what}; set aside in {str(aside)!r}",
-                "Do not use that file. Its source has changed: report it.",
+                f"{what}; set aside in {str(aside)!r}", "Do not use that file. Its source has changed: report it."
             )
         missing = [name for name in expected if name not in record.files]
         if missing:
             raise ModelDamaged(f"{record.id!r} came without {missing[0]}", "Try another source.")
 
     def expected_of(self, id: str) -> dict[str, str]:
-        """The hashes that the files of an id must have by the catalog and by what was first seen."""
+        """Return the hashes that a model's files must have, from the catalog and from its first install."""
         known = catalog.find(id)
         return self.pins(id) if known is None else self.expected(known)
 
     def expected(self, card: ModelCard, sha256: str | None = None) -> dict[str, str]:
-        """The hashes that a model's files must have, by name: first seen, the catalog's, the one given.
+        """Return the hashes that a model's files must have: first seen, the catalog's, the given one.
 
         Raises:
-            UsageError: the one given is not a SHA-256, or another than the known one.
+            UsageError: the given one is not a SHA-256, or differs from the known one.
         """
         expected = {**self.pins(card.id), **{f"model/{name}": digest for name, digest in card.pins}}
         weights = weights_of(card)
@@ -396,11 +388,11 @@ class Shelf:
         return expected
 
     def pins(self, id: str) -> dict[str, str]:
-        """The hashes with which a model was first seen on this machine."""
+        """Return the hashes with which a model was first seen on this machine."""
         return dict(self.read_json("pins.json").get(id, {}))
 
     def pin(self, record: Manifest) -> None:
-        """Hold to a model's hashes from now on."""
+        """Require a model's present hashes from now on."""
         pins = self.read_json("pins.json")
         pins[record.id] = {name: entry.sha256 for name, entry in record.files.items()}
         storage.write_json(self.root / "pins.json", pins)
@@ -409,13 +401,13 @@ class Shelf:
 
     @contextmanager
     def lock(self, say: Callable[[str], None] | None = None) -> Iterator[None]:
-        """Wait until no other process changes the models; `say` is told that it waits."""
+        """Wait until no other process changes the models; `say` receives a line if it waits."""
         with storage.lock(self.root / "models.lock", "the models folder", on_wait=say):
             yield
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """A folder on the same disk, gone at the end; as the caller holds the lock, others are leftovers."""
+        """Yield a temporary folder on the same disk; older ones are leftovers, since the caller holds the lock."""
         for leftover in self.root.glob(f"{_STAGING}*"):
             storage.remove(leftover)
         staging = storage.make_dir(self.root / f"{_STAGING}{uuid.uuid4().hex}")
@@ -438,13 +430,13 @@ class Shelf:
         return record.model(home)
 
     def quarantine(self, path: Path, id: str) -> Path:
-        """Move a file where nothing loads it from; returns where."""
+        """Move a file to where nothing loads it from; return its new path."""
         aside = self.root / "quarantine" / f"{id}-{uuid.uuid4().hex[:8]}-{path.name}"
         storage.move(path, aside)
         return aside
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """One of the small files beside the models; empty where there is none."""
+        """Read one of the small files beside the models; empty if there is none."""
         try:
             value = json.loads((self.root / name).read_bytes())
             if not isinstance(value, dict):
@@ -458,12 +450,12 @@ class Shelf:
 
 
 def weights_of(card: ModelCard) -> str:
-    """The name of the weights, below the model's folder, of a model that is installed from the catalog."""
+    """Return the file name of the weights of a model from the catalog."""
     return "model/model.safetensors" if card.kind == "embedder" else f"{card.id}.gguf"
 
 
 def checked_hash(sha256: str) -> str:
-    """A SHA-256 in small letters, or UsageError."""
+    """Return a SHA-256 in lower case, or raise UsageError."""
     digest = sha256.strip().lower()
     if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
         raise UsageError(f"{sha256!r} is not a SHA-256", "It has 64 hexadecimal digits.")
@@ -480,10 +472,10 @@ def _suspect(path: Path, entry: Entry, expected: str | None) -> bool:
 
 
 def is_id(name: str) -> bool:
-    """True if a model may have this id, which is also the name of its folder."""
+    """Return whether a model may have this id, which is also its folder's name."""
     return bool(_ID.fullmatch(name)) and name not in _RESERVED
 
 
 def check_id(id: str) -> None:
     if not is_id(id):
-        raise UsageError(f"{id!r} cannot be a model's id", "Use small letters, digits, dots, dashes, underscores.")
+        raise UsageError(f"{id!r} cannot be a model's id", "Use lower-case letters, digits, dots, dashes, underscores.")

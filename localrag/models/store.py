@@ -1,10 +1,8 @@
-"""The models on this machine: install, verify, choose, carry, remove.
+"""The models on this machine: install, verify, choose, import, export, remove.
 
-Promise: nothing is used before its hash is verified. A model is fetched or copied into a staging folder,
-hashed there byte by byte, and takes its name by one rename, so an install that is stopped leaves nothing
-(what kill -9 left is swept at the next install). `get` compares each file's stamp (size, times, inode) and
-hashes again when one differs; a file with a wrong hash goes into `quarantine/` and is never used. Limits:
-manifest.py says what a stamp cannot see; `verify` always hashes everything.
+Nothing is used before its hash is verified. A model is fetched or copied into a staging folder, hashed byte by byte,
+and takes its name by one rename, so an interrupted install leaves nothing behind. `get` compares each file's stamp and
+hashes again if it differs; a file with a wrong hash goes into quarantine. `verify` always hashes everything.
 """
 
 from __future__ import annotations
@@ -15,18 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localrag import policy
-from localrag.errors import (
-    ModelDamaged,
-    ModelError,
-    ModelMissing,
-    NotFoundError,
-    SettingsError,
-    UsageError,
-)
+from localrag.errors import ModelDamaged, ModelError, ModelMissing, NotFoundError, SettingsError, UsageError
 from localrag.models import catalog, gguf, onnx_export, sources, transfer
 from localrag.models.catalog import DEFAULT_EMBEDDER, HubSource, Kind, ModelCard, WheelSource
 from localrag.models.shelf import (
-    FAST,
+    ONNX,
     Entry,
     InstalledModel,
     Manifest,
@@ -51,7 +42,7 @@ _CHOICE = "choice.json"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What `verify` found: `problem` is empty where every file of the model has its hash."""
+    """The result of `verify`; `problem` is empty if every file has its hash."""
 
     id: str
     files: int
@@ -67,7 +58,7 @@ class ModelStore:
         self._shelf = Shelf(settings.models_dir)
 
     def installed(self, kind: Kind | None = None) -> list[InstalledModel]:
-        """Every model with a readable record, by id; nothing is hashed, so use `get` before loading one."""
+        """Return every model with a readable record, by id, unverified: use `get` before loading one."""
         found = []
         for id in self._shelf.ids():
             try:
@@ -79,11 +70,11 @@ class ModelStore:
         return found
 
     def get(self, id: str) -> InstalledModel:
-        """A model, verified for use.
+        """Return a verified model.
 
         Raises:
             ModelMissing: it is not installed.
-            ModelDamaged: a file is missing, or its hash is wrong (it has been moved into quarantine).
+            ModelDamaged: a file is missing, or its hash is wrong (it is now in quarantine).
             PolicyRefused: the policy does not allow it, or its adapter.
         """
         found = self._shelf.verified(id)
@@ -91,11 +82,11 @@ class ModelStore:
         return found
 
     def default(self, kind: Kind) -> InstalledModel:
-        """The model to use: the setting, else the choice of `models use`, else the best that memory holds.
+        """Return the model to use: the setting, else the choice of `models use`, else the best that fits the memory.
 
         Raises:
             ModelMissing: there is none; the hint is the command to type.
-            PolicyRefused: the policy does not allow the one that was named, or any that is here.
+            PolicyRefused: the policy does not allow the named one, or any installed one.
         """
         named = self._settings.generator if kind == "generator" else self._settings.embedder
         if named is not None:
@@ -112,7 +103,7 @@ class ModelStore:
         return self.get(preferred.id)
 
     def preferred(self, kind: Kind) -> InstalledModel | None:
-        """The model that `default` would take, unverified; None where there is none that the policy allows."""
+        """Return the model that `default` would take, unverified; None if the policy allows none."""
         named = self._settings.generator if kind == "generator" else self._settings.embedder
         here = {model.id: model for model in self.installed(kind) if policy.allows_model(*model.hashes)}
         if named is not None:
@@ -127,7 +118,7 @@ class ModelStore:
         return min(usable, key=memory_needed, default=None)
 
     def choice(self, kind: Kind) -> str:
-        """The id that `models use` chose, or an empty word."""
+        """Return the id that `models use` chose, or ""."""
         return str(self._shelf.read_json(_CHOICE).get(kind, ""))
 
     def install(
@@ -139,20 +130,20 @@ class ModelStore:
         progress: Callable[[Progress], None],
         say: Callable[[str], None],
     ) -> InstalledModel:
-        """Fetch a model of the catalog; without an id, the default embedder and the best generator to be had.
+        """Fetch a model of the catalog; without an id, the default embedder and the best available generator.
 
-        Of a model that is here already nothing is fetched; an embedder gets its fast form, if it has none.
+        Fetches nothing for a model that is installed, but makes the ONNX form of an embedder if it has none.
 
         Args:
-            sha256: the hash that the weights must have; only needed where the catalog has none.
+            sha256: the hash of the weights; only needed if the catalog has none.
             confirm: asked before an unknown hash is trusted, and before a large automatic download.
-            progress: told the bytes that have come.
-            say: told each attempt, in a line.
+            progress: receives the bytes so far.
+            say: receives a line for each attempt.
 
         Raises:
-            ModelMissing: no source gives it.
-            ModelDamaged: what came has a wrong hash.
-            StorageError: the disk is full or cannot be written.
+            ModelMissing: no source has it.
+            ModelDamaged: the download has a wrong hash.
+            StorageError: the disk is full or read-only.
             PolicyRefused: the policy does not allow it.
         """
         own = id is not None and catalog.find(id) is None and id in self._shelf.ids()
@@ -166,7 +157,7 @@ class ModelStore:
             return run.best() if card is None else run.one(card, sha256)
 
     def has_known_hash(self, id: str) -> bool:
-        """True if a download of this model can be checked against a hash known beforehand, or none is needed."""
+        """Return whether a download can be checked against a known hash, or none is needed."""
         if catalog.find(id) is None and id in self._shelf.ids():
             return True
         known = catalog.card(id)
@@ -183,12 +174,12 @@ class ModelStore:
         """Copy in a .gguf file, a sentence-transformers folder or an exported file, hashing every byte.
 
         Args:
-            id: the name to give it; else the one in the exported file, the catalog's where the hash is known
-                there, or one made from the file's name.
-            sha256: the hash that the weights must have.
+            id: its name; by default that of the exported file, the catalog's for a known hash, or one made from the
+                file's name.
+            sha256: the hash of the weights.
 
         Raises:
-            NotFoundError: no such path.
+            NotFoundError: the path does not exist.
             ModelError: it is none of the three.
             ModelDamaged: a hash is wrong.
             PolicyRefused: the policy does not allow it.
@@ -210,13 +201,13 @@ class ModelStore:
             return self._shelf.shelve(folder, record)
 
     def export(self, id: str, target: Path, *, overwrite: bool = False) -> Path:
-        """Write a model as one file for `import` on another machine; its adapter and fast form stay behind.
+        """Write a model to one file for `import` on another machine, without adapter and ONNX form.
 
         Args:
-            target: the file, or a folder to put `ID.localrag-model` into.
+            target: the file, or a folder for `ID.localrag-model`.
 
         Raises:
-            UsageError: the file is there already and `overwrite` is False.
+            UsageError: the file exists and `overwrite` is False.
         """
         target = target.expanduser()
         if target.is_dir():
@@ -229,7 +220,7 @@ class ModelStore:
         return target
 
     def verify(self, id: str | None = None) -> list[Verdict]:
-        """Hash every file of one model, or of all; files with a wrong hash are moved into quarantine.
+        """Hash every file of one model, or of all; move files with a wrong hash into quarantine.
 
         Raises:
             ModelMissing: `id` is not installed.
@@ -248,7 +239,7 @@ class ModelStore:
         return Verdict(id, len(record.recorded), record.bytes)
 
     def remove(self, id: str) -> None:
-        """Delete a model. The hash that it was first seen with is kept, and held to at its next install."""
+        """Delete a model. The hash it was first seen with stays, and is required at its next install."""
         folder = self._shelf.folder(id)
         if not folder.is_dir():
             self._shelf.record(id)
@@ -260,14 +251,14 @@ class ModelStore:
                 storage.write_json(self._settings.models_dir / _CHOICE, left)
 
     def use(self, id: str, adapter: Path | None = None) -> InstalledModel:
-        """Make a model the default of its kind, with a LoRA adapter or, where none is given, without.
+        """Make a model the default of its kind, with a LoRA adapter if one is given.
 
         Raises:
             ModelMissing, ModelDamaged: as `get`.
             ModelError: the adapter is not one for this model.
             PolicyRefused: the policy does not allow the model, or the adapter.
         """
-        # Not `get`: an adapter that is not allowed must come off.
+        # Not `get`: a disallowed adapter must be removable.
         policy.check_model(id, self._shelf.verified(id).sha256)
         with self._shelf.lock():
             folder, record = self._shelf.record(id)
@@ -287,7 +278,7 @@ class ModelStore:
 
     @contextmanager
     def _recorded(self, deed: str = "") -> Iterator[None]:
-        """Record which models came, by what deed, or went; also where it failed, since one of two may have come."""
+        """Record which models were added and removed, also after an error, when one of two may have been added."""
         before = {(model.id, *model.hashes): model for model in self.installed()}
         try:
             yield
@@ -307,7 +298,7 @@ class ModelStore:
 
 
 def memory_needed(model: InstalledModel) -> int:
-    """Bytes that a model needs with a working context; guessed from its size where the catalog is silent."""
+    """Return the bytes that a model needs with a working context; estimated from its size if not in the catalog."""
     known = catalog.find(model.id)
     return model.bytes * 5 // 4 + 500_000_000 if known is None else known.memory
 
@@ -331,7 +322,7 @@ def _take_adapter(record: Manifest, folder: Path, adapter: Path) -> tuple[str, E
         )
     sha256 = sha256_of(adapter)
     policy.check_model(adapter.name, sha256)
-    # Named by its content, so that a new adapter never overwrites one that is in use.
+    # Name it by its content, so that a new adapter never overwrites one in use.
     name = f"adapter/{sha256[:16]}.gguf"
     with adapter.open("rb") as stream, storage.create(folder / name) as out:
         return name, copy_hashed(blocks_of(stream), out)
@@ -346,11 +337,11 @@ def _rank(id: str) -> int:
     return 1 if known is None else known.rank
 
 
-# --- installing -----
+# --- installing ---------------------------------------------------------------------------------------------
 
 
 class Installation:
-    """One run of `models install`; the caller holds the shelf's lock."""
+    """One run of `models install`; the caller holds the shelf's lock. A failed download starts over."""
 
     def __init__(
         self,
@@ -369,13 +360,12 @@ class Installation:
         self._progress = progress
         self._say = say
         self._unreachable: set[str] = set()
-        self._large: bool | None = None  # whether large downloads are welcome; asked once, when it matters
+        self._large: bool | None = None  # whether large downloads are welcome; asked once
 
     def best(self) -> InstalledModel:
-        """The default embedder, then the best generator to be had that this machine's memory holds.
+        """Install the default embedder, then the best available generator that fits the memory.
 
-        Only models with a known hash are tried: choosing by itself and trusting by itself do not go together. Where the
-        policy does not allow one, the next best is taken.
+        Only models with a known hash are tried, and that the policy allows.
         """
         ranked = sorted((card for card in catalog.CATALOG if card.rank > 0), key=lambda card: -card.rank)
         allowed = [card for card in ranked if policy.allows_model(self._known(card))]
@@ -395,11 +385,12 @@ class Installation:
         )
 
     def one(self, card: ModelCard, sha256: str | None = None) -> InstalledModel:
-        """One model from the first source that gives it, with the hash that it must have.
+        """Install one model from the first source that has it with the right hash.
 
         Raises:
-            ModelMissing: no source gives it. ModelDamaged: what came has a wrong hash.
-            PolicyRefused: the policy does not allow it; where its hash is known, before anything is fetched.
+            ModelMissing: no source has it.
+            ModelDamaged: the download has a wrong hash.
+            PolicyRefused: the policy does not allow it; if its hash is known, before anything is fetched.
         """
         expected = self._shelf.expected(card, sha256)
         if weights_of(card) in expected:
@@ -420,21 +411,21 @@ class Installation:
             except ModelDamaged as error:
                 failure = error
         raise failure or ModelMissing(
-            f"{card.id!r} cannot be had from the configured sources ({', '.join(self._order)})",
+            f"{card.id!r} is not available from the configured sources ({', '.join(self._order)})",
             "Add one to the setting `sources`, or `localrag models import PATH`.",
         )
 
     def again(self, id: str) -> InstalledModel:
-        """A model that is here already; an embedder gets its fast form, where it has none. Nothing is fetched.
+        """Return an installed model; make the ONNX form of an embedder if it has none.
 
         Raises:
-            ModelMissing, ModelDamaged: it is not here, or not whole.
+            ModelMissing, ModelDamaged: it is not installed, or damaged.
         """
         if not self._is_whole(id):
             return self._shelf.verified(id)
         self._say(f"{id}: already installed")
         folder, record = self._shelf.record(id)
-        if FAST not in record.files:
+        if ONNX not in record.files:
             with self._shelf.staging() as staging:
                 made = onnx_export.added(record, folder, staging, self._say)
             if made is not record:
@@ -442,7 +433,7 @@ class Installation:
         return self._shelf.verified(id)
 
     def _known(self, card: ModelCard) -> str | None:
-        """The hash that the weights must have; None where it is not known."""
+        """Return the hash that the weights must have, or None if it is not known."""
         return self._shelf.expected(card).get(weights_of(card))
 
     def _is_whole(self, id: str) -> bool:
@@ -451,16 +442,16 @@ class Installation:
         except ModelMissing:
             return False
         except ModelDamaged:
-            return self._is_whole_without_fast(id)
+            return self._is_whole_without_onnx(id)
         return True
 
-    def _is_whole_without_fast(self, id: str) -> bool:
-        """True if only the fast form was damaged; then it is dropped from the record, for it can be made again."""
+    def _is_whole_without_onnx(self, id: str) -> bool:
+        """Return whether only the ONNX form was damaged; if so, drop it from the record: it can be made again."""
         try:
             folder, record = self._shelf.record(id)
-            if FAST not in record.files or (folder / FAST).exists():
+            if ONNX not in record.files or (folder / ONNX).exists():
                 return False
-            write_record(folder, record.without_fast())
+            write_record(folder, record.without_onnx())
             self._shelf.verified(id)
         except (ModelMissing, ModelDamaged):
             return False
@@ -505,15 +496,15 @@ class Installation:
             return self._shelf.shelve(folder, record)
 
     def _trust(self, record: Manifest, *, known: bool) -> None:
-        """Pin hashes on first sight; where the weights' own is not known, ask first."""
+        """Pin the hashes at first sight; if that of the weights is not known, ask first."""
         seen = record.files[record.weights].sha256
         if not known and not self._confirm(
-            f"No published SHA-256 of {record.id} is known here. What came has\n  {seen}\n"
-            "Compare it with the publisher's page. Keep it, and accept nothing else from now on?"
+            f"No published SHA-256 of {record.id} is known here. The download has\n  {seen}\n"
+            "Compare it with the publisher's page. Keep it, and require this hash from now on?"
         ):
             raise ModelError(
                 f"{record.id!r} was not installed: its SHA-256 {seen} was not confirmed",
                 f"Compare it with the publisher's page, then: localrag models install {record.id} --sha256 {seen}",
             )
-        self._say(f"{record.id}: its hashes are held to from now on")
+        self._say(f"{record.id}: its hashes are required from now on")
         self._shelf.pin(record)

@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from localrag.errors import ModelDamaged, ModelError, UsageError
 from localrag.models import catalog, gguf
@@ -32,15 +32,15 @@ from localrag.models.shelf import (
 from localrag.security import storage
 
 # What sentence-transformers needs. Weights only as safetensors: the older form, a pickle, runs code.
-_TAKEN = {".json", ".txt", ".safetensors", ".model"}
+_SUFFIXES = {".json", ".txt", ".safetensors", ".model"}
 
 
 def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
     """Copy the model at `path` into an empty folder.
 
     Raises:
-        ModelError: it is no model that localrag can use.
-        ModelDamaged: an exported file is not whole.
+        ModelError: localrag cannot use it.
+        ModelDamaged: an exported file is damaged.
     """
     if path.is_dir():
         return _transformer(path, folder, id, say)
@@ -53,11 +53,11 @@ def take_in(path: Path, folder: Path, id: str | None, say: Callable[[str], None]
 
 def _exported(record: Manifest, folder: Path, path: Path, id: str | None) -> Manifest:
     check_id(id or record.id)
-    fine = {".gguf"} if record.kind == "generator" else _TAKEN
+    fine = {".gguf"} if record.kind == "generator" else _SUFFIXES
     strange = [name for name in record.files if Path(name).suffix not in fine]
     if strange:
-        raise ModelError(f"{path.name!r} holds {strange[0]}, which no model needs", "Export the model again.")
-    # The file's own word, not the record's, which anyone can write.
+        raise ModelError(f"{path.name!r} contains {strange[0]}, which no model needs", "Export the model again.")
+    # Trust the file, not the record, which anyone can write.
     said = gguf.read_metadata(folder / record.main) if record.kind == "generator" else {}
     return replace(record, id=id or record.id, metadata=said, adapter=None, adapter_entry=None)
 
@@ -81,7 +81,7 @@ def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) 
     name = known.id if known else id or _slug(path.stem)
     storage.move(folder / "model.gguf", folder / f"{name}.gguf")
     if not said["has_chat_template"]:
-        say(f"{name}: the file has no chat template, so it may be a base model that was not taught to answer")
+        say(f"{name}: the file has no chat template, so it may be a base model that cannot answer")
     return Manifest(
         id=name,
         kind="generator",
@@ -98,10 +98,10 @@ def _gguf(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) 
 def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], None]) -> Manifest:
     files: dict[str, Entry] = {}
     left: list[str] = []
-    # Links to files are followed: the hub's own cache consists of them.
+    # Follow links to files: the hub's cache consists of them.
     for file in sorted(found for found in path.rglob("*") if found.is_file()):
         name = file.relative_to(path).as_posix()
-        if file.suffix not in _TAKEN or any(part.startswith(".") for part in name.split("/")):
+        if file.suffix not in _SUFFIXES or any(part.startswith(".") for part in name.split("/")):
             left.append(name)
             continue
         try:
@@ -115,8 +115,7 @@ def _transformer(path: Path, folder: Path, id: str | None, say: Callable[[str], 
     if "model/modules.json" not in files or not weights:
         raise ModelError(
             f"{str(path)!r} is not a sentence-transformers folder with safetensors weights",
-            "It needs modules.json, config.json and model.safetensors; weights in the older .bin form "
-            "can run code and are not taken.",
+            "It needs modules.json, config.json and model.safetensors; older .bin weights can run code.",
         )
     if left:
         say(f"left out: {', '.join(left[:6])}{' and more' if len(left) > 6 else ''}")
@@ -143,28 +142,28 @@ def _slug(name: str) -> str:
     return slug
 
 
-# --- exported files -----
+# --- exported files -----------------------------------------------------------------------------------------
 
-_MOST_RECORD = 1_000_000
+_MAX_RECORD = 1_000_000
 
 
 def is_archive(path: Path) -> bool:
-    """True if the file is a tar whose first member is a model's record."""
+    """Return whether the file is a tar that begins with a model's record."""
     with path.open("rb") as stream:
         head = stream.read(512)
     return head[257:262] == b"ustar" and head.startswith(FILE_NAME.encode() + b"\0")
 
 
 def pack(folder: Path, manifest: Manifest, target: Path) -> None:
-    """Write an installed model as one file; its adapter stays behind, and its fast form, which is made anew there.
+    """Write an installed model to one file, without its adapter and its ONNX form.
 
-    No hash in the catalog could tell a forged fast form from a true one.
+    No hash in the catalog could tell a forged ONNX form from a true one; it is made again after the import.
 
     Raises:
         ModelDamaged: a file changed since it was recorded.
-        StorageError: the disk is full or cannot be written.
+        StorageError: the disk is full or read-only.
     """
-    manifest = manifest.without_fast()
+    manifest = manifest.without_onnx()
     record = {**manifest.to_dict(), "adapter": None}
     record["files"] = {name: {"sha256": entry.sha256, "size": entry.size} for name, entry in manifest.files.items()}
     data = json.dumps(record, ensure_ascii=False, indent=2).encode()
@@ -176,19 +175,16 @@ def pack(folder: Path, manifest: Manifest, target: Path) -> None:
             with (folder / name).open("rb") as stream:
                 written = copy_hashed(blocks_of(stream), out)
             if (written.sha256, written.size) != (entry.sha256, entry.size):
-                raise ModelDamaged(
-                    f"{name} of model {manifest.id!r} is not what was verified",
-                    reinstall(manifest.id),
-                )
+                raise ModelDamaged(f"{name} of model {manifest.id!r} is not what was verified", reinstall(manifest.id))
             out.write(_padding(entry.size))
         out.write(bytes(2 * tarfile.BLOCKSIZE))
 
 
 def unpack(path: Path, folder: Path) -> Manifest:
-    """Write the model's files into an empty folder, each checked against the record; returns the record.
+    """Write the model's files into an empty folder, checking each against the record; return the record.
 
     Raises:
-        ModelDamaged: the file is cut off or does not hold what its record says.
+        ModelDamaged: the file is truncated or does not match its record.
         ModelError: it was not made by `export`.
     """
     try:
@@ -209,7 +205,7 @@ def unpack(path: Path, folder: Path) -> Manifest:
 
 def _record(archive: tarfile.TarFile, path: Path) -> Manifest:
     first = archive.next()
-    if first is None or first.name != FILE_NAME or not first.isreg() or first.size > _MOST_RECORD:
+    if first is None or first.name != FILE_NAME or not first.isreg() or first.size > _MAX_RECORD:
         raise ModelError(f"{path.name!r} was not made by `localrag models export`", "Export the model again.")
     stream = archive.extractfile(first)
     assert stream is not None
@@ -220,13 +216,13 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, en
     stream = archive.extractfile(member)
     assert stream is not None
     with storage.create(target) as out:
-        written = copy_hashed(iter(lambda: stream.read(1024 * 1024), b""), out)
+        written = copy_hashed(blocks_of(cast(BinaryIO, stream)), out)
     if written.sha256 != entry.sha256:
         raise _damaged(path, f"{member.name} has SHA-256 {written.sha256}, its record says {entry.sha256}")
 
 
 def _member(out: BinaryIO, name: str, size: int) -> None:
-    # Not tarfile's writer, so that the same model always gives the same bytes: no times, no owner.
+    # Not tarfile's writer, so that a model always gives the same bytes: no times, no owner.
     info = tarfile.TarInfo(name)
     info.size = size
     out.write(info.tobuf(tarfile.PAX_FORMAT))
@@ -237,4 +233,4 @@ def _padding(size: int) -> bytes:
 
 
 def _damaged(path: Path, what: str) -> ModelDamaged:
-    return ModelDamaged(f"{path.name!r} is not a whole model: {what}", "Copy it again, or export it again.")
+    return ModelDamaged(f"{path.name!r} is damaged: {what}", "Copy it again, or export it again.")

@@ -371,7 +371,7 @@ def test_vectors_replaced_while_the_embedder_loads_stay_searchable(
             api.open_library("large", settings=settings).re_embed()
         return new if identity in (None, new.identity) else old
 
-    monkeypatch.setattr(priority, "_LONGEST", 0.0)  # as when questions go on for minutes
+    monkeypatch.setattr(priority, "_MAX_WAIT", 0.0)  # as when questions go on for minutes
     monkeypatch.setattr(storage, "_PATIENCE", 0.3)
     monkeypatch.setattr(embeddings, "load_embedder", load)
     assert (

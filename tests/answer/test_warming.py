@@ -127,7 +127,7 @@ def no_waiting(question: list[Any]) -> Iterator[None]:
         return 0.1
 
     patch.setattr(priority, "give_way", ended)
-    patch.setattr(priority, "_LOOK_AGAIN", 0.0)
+    patch.setattr(priority, "_POLL_SECONDS", 0.0)
     try:
         yield
     finally:

@@ -54,7 +54,7 @@ def test_the_mark_of_a_question_whose_process_died_holds_nobody(tmp_path: Path) 
 
 
 def test_questions_without_a_pause_do_not_end_an_ingest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(priority, "_LONGEST", 0.3)
+    monkeypatch.setattr(priority, "_MAX_WAIT", 0.3)
     with priority.asking(tmp_path):
         assert 0.3 < priority.give_way(tmp_path) < 5
 

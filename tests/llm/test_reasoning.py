@@ -12,7 +12,7 @@ from localrag.events import Delta, Reasoning
 from localrag.llm import Completed, Weighed
 from localrag.llm.chat_template import ChatTemplate
 from localrag.llm.llama import LlamaGenerator
-from localrag.llm.reasoning import Parting, tags_of
+from localrag.llm.reasoning import Splitter, tags_of
 from localrag.models.store import ModelStore
 from localrag.settings import load_settings
 from localrag.types import Message
@@ -93,11 +93,11 @@ def rendered(source: str, think: bool, asked: list[Message] = ASKED) -> str:
 
 def parted(tags_in: str, pieces: list[str], thinking: bool) -> tuple[str, str, list[str]]:
     """Reasoning, answer, and the pieces of the answer as they came."""
-    parting = Parting(tags_of(tags_in), thinking)
-    given = [item for piece in pieces for item in parting.feed(piece)] + list(parting.shut())
+    splitter = Splitter(tags_of(tags_in), thinking)
+    given = [item for piece in pieces for item in splitter.feed(piece)] + list(splitter.shut())
     answer = [text for kind, text in given if kind == "answer"]
-    assert "".join(answer) == parting.answer
-    return parting.thought, parting.answer, answer
+    assert "".join(answer) == splitter.answer
+    return splitter.reasoning, splitter.answer, answer
 
 
 @pytest.mark.parametrize("family", FAMILIES)

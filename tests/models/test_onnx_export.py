@@ -14,7 +14,7 @@ from tiny_models import Bench, card, sha256, transformer, wheel
 
 from localrag.errors import ModelDamaged, ModelError
 from localrag.models import WheelSource, onnx_export
-from localrag.models.shelf import FAST
+from localrag.models.shelf import ONNX
 
 FITTING = {
     "modules.json": json.dumps(
@@ -54,10 +54,10 @@ def test_an_import_makes_the_fast_form_and_verify_covers_it(bench: Bench, tmp_pa
     model = bench.store.import_path(fitting(tmp_path / "emb"), say=bench.said.append)
     assert bench.said == ["emb: making its fast form"]
     assert model.onnx is not None and model.onnx.read_bytes() == b"graph"
-    assert files(bench) == {"emb/onnx", f"emb/{FAST}"} and bench.store.get("emb") == model
+    assert files(bench) == {"emb/onnx", f"emb/{ONNX}"} and bench.store.get("emb") == model
     model.onnx.write_bytes(b"forged")
     [found] = bench.store.verify("emb")
-    assert FAST in found.problem and bench.aside() == [b"forged"]
+    assert ONNX in found.problem and bench.aside() == [b"forged"]
     with pytest.raises(ModelDamaged) as raised:
         bench.store.get("emb")
     assert "emb" in raised.value.hint

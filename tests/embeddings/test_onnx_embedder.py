@@ -1,4 +1,4 @@
-"""The fast form of the embedder: as good as sentence-transformers, without loading it."""
+"""The ONNX form of the embedder: as good as sentence-transformers, without loading it."""
 
 from __future__ import annotations
 

@@ -141,9 +141,7 @@ def test_as_many_layers_go_to_a_graphics_card_as_fit(
     model.close()
 
 
-def test_another_try_at_the_same_prompt_reads_nothing_and_writes_what_it_would_have_written_alone(
-    model: LlamaGenerator,
-) -> None:
+def test_another_try_at_a_prompt_writes_what_it_would_have_written_alone(model: LlamaGenerator) -> None:
     def tried(seed: int) -> Completed:
         last = list(model.generate(messages(), max_tokens=8, temperature=0.7, seed=seed))[-1]
         assert isinstance(last, Completed)
@@ -157,8 +155,8 @@ def test_another_try_at_the_same_prompt_reads_nothing_and_writes_what_it_would_h
     again = {seed: tried(seed) for seed in (1, 2, 3)}
     assert {seed: done.text for seed, done in again.items()} == {seed: done.text for seed, done in alone.items()}
     assert len({done.text for done in alone.values()}) == 3
-    read = [done.usage.prompt - done.usage.reused for done in again.values()]
-    assert read[0] > 0 and (read[1:] == [0, 0]) == (model.model != "recurrent")
+    reused = [done.usage.reused for done in again.values()]
+    assert reused[0] == 0 and all(reused[1:]) == (model.model != "recurrent")
 
 
 def half_read(model: LlamaGenerator, asked: Sequence[Message]) -> int:
@@ -173,7 +171,7 @@ def half_read(model: LlamaGenerator, asked: Sequence[Message]) -> int:
 def test_a_document_that_is_half_read_is_gone_on_with_behind_a_question_on_something_else(
     model: LlamaGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llama, "_WORTH_IT", 64)
+    monkeypatch.setattr(llama, "_MIN_ASIDE", 64)
     asked, other = messages("What is the fee?", TEXT * 2), messages("What else?", "Other. " * 60)
     cold, elsewhere = write(model, asked), write(model, other)
     model._free_context()
@@ -190,8 +188,8 @@ def test_what_is_half_read_is_not_put_aside_where_there_is_too_little_of_it_or_o
 ) -> None:
     asked, other = messages("What is the fee?", TEXT * 2), messages("What else?", "Other. " * 60)
     for least, share in ((10**6, 1.0), (64, 0.0)):
-        monkeypatch.setattr(llama, "_WORTH_IT", least)
-        monkeypatch.setattr(llama, "_SHARE", share)
+        monkeypatch.setattr(llama, "_MIN_ASIDE", least)
+        monkeypatch.setattr(llama, "_MAX_SHARE", share)
         model._free_context()
         half_read(model, asked)
         write(model, other)

@@ -1,4 +1,4 @@
-"""The fast form: when it is made, kept, checked and made anew."""
+"""The ONNX form: when it is made, kept, checked and made anew."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def files(bench: Bench) -> set[str]:
 def test_an_import_makes_the_fast_form_and_verify_covers_it(bench: Bench, tmp_path: Path, maker: Any) -> None:
     maker(b"graph")
     model = bench.store.import_path(fitting(tmp_path / "emb"), say=bench.said.append)
-    assert bench.said == ["emb: making its fast form"]
+    assert bench.said == ["emb: making its ONNX form"]
     assert model.onnx is not None and model.onnx.read_bytes() == b"graph"
     assert files(bench) == {"emb/onnx", f"emb/{ONNX}"} and bench.store.get("emb") == model
     model.onnx.write_bytes(b"forged")
@@ -76,7 +76,7 @@ def test_a_damaged_fast_form_is_made_anew_without_fetching(bench: Bench, offer: 
     bench.said.clear()
     again = bench.install("emb")
     assert again.onnx is not None and again.onnx.read_bytes() == b"graph"
-    assert bench.said == ["emb: already installed", "emb: making its fast form"]
+    assert bench.said == ["emb: already installed", "emb: making its ONNX form"]
     (model.path / "model.safetensors").write_bytes(b"forged")
     with pytest.raises(ModelError):  # the weights cannot be made here
         bench.install("emb")

@@ -67,3 +67,9 @@ def test_malformed_commands_are_refused(library: None, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("text")
     assert "is not a backup" in refused("restore", tmp_path / "text").message
     assert "there is no" in refused("restore", tmp_path / "nothing").message
+
+
+def test_a_folder_is_restored_only_if_it_is_trusted(library: None, tmp_path: Path, settings: Settings) -> None:
+    source = (settings.indexes_dir / "contracts").rename(tmp_path / "stick")
+    assert "--yes" in refused("restore", source, "--name", "again").hint
+    assert json.loads(run("restore", source, "--name", "again", "--yes", "--json").stdout)["documents"] == 1

@@ -37,6 +37,7 @@ _WORD_OR_SIGNS = re.compile(f"{_CJK_SIGN.pattern}{{1,4}}|(?:(?!{_CJK_SIGN.patter
 # best place's fit that a second place must have to be cited too.
 _SCORE, _MIN_SECOND = 0.3, 0.5
 _NAMED = 0.25  # added for a passage that the model named
+_ROUNDING = 1e-9  # shares that are equal but for rounding are equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,10 +309,13 @@ def _supporting(content: frozenset[str], named: Sequence[int], work: _Work) -> l
     if first is None:
         return []
     covered = _share(content & first.terms, content, work)
-    if covered >= work.min_support:
+    if covered >= work.min_support - _ROUNDING:
         return [first]
     second = _best(content - first.terms, content, named, work)
-    if second is None or covered + _share(content & second.terms - first.terms, content, work) < work.min_support:
+    if (
+        second is None
+        or covered + _share(content & second.terms - first.terms, content, work) < work.min_support - _ROUNDING
+    ):
         return []
     return [first, second]
 
@@ -340,7 +344,7 @@ def _best(wanted: frozenset[str], content: frozenset[str], named: Sequence[int],
             continue
         score = support + _QUESTION * _share(work.question & span.terms, work.question, work)
         score += _NAMED if span.passage in named else 0
-        if best is None or score > best[0] + 1e-9:
+        if best is None or score > best[0] + _ROUNDING:
             best = (score, span)
     return best[1] if best else None
 
@@ -383,7 +387,7 @@ def _window(text: str, start: int, end: int, wanted: frozenset[str], work: _Work
         while first <= last and stop - words[first][0] > MAX_QUOTE:
             total -= values[first]
             first += 1
-        if first <= last and total > best[0] + 1e-9:
+        if first <= last and total > best[0] + _ROUNDING:
             best = (total, words[first][0], stop)
     return best[1], best[2]
 

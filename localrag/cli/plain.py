@@ -182,5 +182,4 @@ def say(text: str) -> None:
 
 
 def is_simple_terminal(term: str) -> bool:
-    """Return whether a terminal of this type (TERM) can only print line after line."""
     return term in ("", "dumb", "unknown")

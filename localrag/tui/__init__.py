@@ -1,5 +1,5 @@
-"""The terminal app: it draws and listens, and computes nothing.
+"""The terminal app: app -> screens -> widgets, each importing only from those after it.
 
-`core.py` is the door to everything that thinks; `jobs.py` runs it off the screen's thread; `inert.py` makes
-text from documents harmless before it is drawn. Nothing here imports a model, a vector index or a reader.
+`lanes.py` calls the engine off the screen's thread, and `text.py` makes text from documents harmless before it is
+drawn. Nothing here imports a model, a vector index or a reader.
 """

@@ -63,7 +63,7 @@ class LocalragApp(App[None]):
         only: what questions are narrowed to.
         clock: seconds, for estimates of the time left.
         look: what the terminal can show.
-        installer: installs models; given only if there is none. Without it, the person is told what to type.
+        installer: installs models; given only if there is none. Without it, the app says what to type.
         resumed: a conversation to continue.
     """
 

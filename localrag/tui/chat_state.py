@@ -132,20 +132,20 @@ def answer(core: Core, question: PendingQuestion, screen: MessagePump) -> None:
     if not question.stop.is_set():
         with suppress(LocalragError):  # if the disk is full, saving the answer reports it
             _save(core, question, lambda session: core.store.ask(session, question.text))
-        said, saved_at = "", time.monotonic()
+        written, saved_at = "", time.monotonic()
         for event in core.engine.ask(
             question.text, libraries=question.scope.libraries, documents=question.scope.only,
             mode=question.scope.mode, history=question.history, stop=question.stop.is_set,
         ):  # fmt: skip
             deliver(screen, QuestionEvent(question, event))
             if isinstance(event, Replaced):
-                said = ""
+                written = ""
             elif isinstance(event, Delta):
-                said += event.text
+                written += event.text
                 if time.monotonic() - saved_at >= SAVE_EVERY and question.state.session is not None:
                     saved_at = time.monotonic()
                     with suppress(LocalragError):
-                        core.store.keep_partial(question.state.session.id, question.text, said)
+                        core.store.keep_partial(question.state.session.id, question.text, written)
             elif isinstance(event, Answered):
                 final = event.answer
     deliver(screen, QuestionEnded(question))

@@ -19,7 +19,7 @@ from textual.theme import Theme
 
 from localrag import policy
 from localrag import settings as all_settings
-from localrag.errors import LocalragError, PolicyRefused, SettingsError
+from localrag.errors import SettingsError
 from localrag.lifecycle import audit_events
 from localrag.settings import SettingInfo, Settings, as_text
 
@@ -74,31 +74,30 @@ class Preferences:
         remedy = "Change that variable" if by.startswith("LOCALRAG_") else "Ask your administrator to change it"
         return f"It is set by {by}. {remedy}, then start again."
 
-    def problem(self, knob: SettingInfo, text: str) -> LocalragError | None:
-        """What is wrong with a value as it is typed."""
-        try:
-            with policy.unreported():
-                self._changed(knob, text)
-        except (SettingsError, PolicyRefused) as error:
-            return error
-        return None
+    def check(self, knob: SettingInfo, scope: Scope, text: str) -> Settings:
+        """Return the settings with a value as it is typed.
+
+        Raises:
+            SettingsError: the value is wrong, or the setting cannot be changed here.
+            PolicyRefused: the policy requires another value.
+        """
+        if why := self.why_fixed(knob):
+            raise SettingsError(f"{knob.name} cannot be changed here", why)
+        if scope == "conversation" and knob.name in AT_START:
+            raise SettingsError(f"{knob.name} takes effect with the next start", "Save it, then start again.")
+        return self._changed(knob, text)
 
     def change(self, knob: SettingInfo, scope: Scope, text: str = "") -> str:
         """Change a setting for this conversation, in the user's file, or back to its default; return what was done.
 
         Raises:
-            SettingsError: the value is wrong, or the setting cannot be changed here.
-            PolicyRefused: the policy requires another value.
+            SettingsError, PolicyRefused: see `check`.
             StorageError: the file cannot be written.
         """
-        if why := self.why_fixed(knob):
-            raise SettingsError(f"{knob.name} cannot be changed here", why)
+        changed = self.check(knob, scope, text if scope != "default" else self.text(knob))
         if scope == "default":
             return self._reset(knob)
-        changed = self._changed(knob, text)
         if scope == "conversation":
-            if knob.name in AT_START:
-                raise SettingsError(f"{knob.name} takes effect with the next start", "Save it, then start again.")
             self.settings = changed
             self._given[knob.name] = "this conversation"
             return f"{knob.name} is now {self.text(knob) or 'not set'} in this conversation."

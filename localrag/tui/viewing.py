@@ -1,4 +1,4 @@
-"""Open the file behind a citation in the system's viewer, at its page if the viewer can be told.
+"""Open the file behind a citation in the system's viewer, at its page if possible.
 
 The viewer is started without a shell; on Linux by a process apart (`offline.viewer_process`), because the app's own is
 confined and so is all that it starts. Files that a system would run are not opened. Limit: a viewer has the rights of
@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 from localrag.errors import LocalragError, SettingsError
 
 START_SECONDS = 1.5  # a viewer that fails does so within this time
-# PDF viewers and how they are told the page.
+# PDF viewers and their arguments for a page.
 _AT_PAGE: Mapping[str, tuple[str, ...]] = {
     "evince": ("--page-index={page}", "{file}"),
     "papers": ("--page-index={page}", "{file}"),

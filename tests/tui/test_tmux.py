@@ -60,7 +60,7 @@ def test_a_folder_is_read_asked_looked_into_exported_and_gone_on_with(
     chat = [sys.executable, "-m", "localrag", "chat", "./papers"]
     with Terminal(tmp_path) as terminal:
         terminal.run(chat, environ)
-        terminal.see("y reads them")
+        terminal.see("y yes")
         terminal.press("y")
         terminal.see("2 documents")
 

@@ -1,1 +1,1 @@
-"""One file for each screen."""
+"""The screens of the app; they connect the widgets."""

@@ -324,8 +324,12 @@ class ChatScreen(Screen[None]):
         await self._conversation.clear()
         self._draw_status()
 
+    @work
     async def _resume(self, resumed: Resumed) -> None:
-        """Show a saved conversation and continue it as it was left."""
+        """Show a saved conversation and continue it as it was left.
+
+        A worker, because it waits for layouts, which need the screen's own message loop.
+        """
         session = resumed.session
         self._asking.switch(ChatState.of(session))
         self._asking.field.value = session.draft

@@ -51,27 +51,34 @@ class InputScreen(ModalScreen[str | None]):
     """Ask for a line of text; None if it was cancelled.
 
     Args:
+        choices: what Up and Down put into the line.
         endings: formats that Up and Down give to the name of a file. A file that exists must then be confirmed.
+        optional: whether an empty line is accepted.
         check: raises LocalragError if the text cannot be used.
         suggester: completes it; Tab accepts.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "format(-1)", "Previous format of a file"),
-        Binding("down", "format(1)", "Next format of a file"),
+        Binding("up", "choose(-1)", "Previous choice, or format of a file"),
+        Binding("down", "choose(1)", "Next choice, or format of a file"),
         Binding("tab", "complete", "Complete the path of a folder", priority=True),
         Binding("enter", "done", "Accept"),
         Binding("escape", "dismiss(None)", "Cancel"),
     ]
 
+    HINT = "Enter accepts · Esc cancels"
+
     def __init__(
-        self, title: str, about: str = "", value: str = "", *, endings: Sequence[str] = (),
-        check: Callable[[str], object] = str, suggester: Suggester | None = None,
+        self, title: str, about: str = "", value: str = "", *, choices: Sequence[str] = (),
+        endings: Sequence[str] = (), optional: bool = False, check: Callable[[str], object] = str,
+        suggester: Suggester | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self._title = title
         self._about = about
+        self._choices = choices
         self._endings = endings
+        self._optional = optional
         self._check = check
         self._field = field(clean_line(value), suggester=suggester)
         self._problem = Static()
@@ -83,8 +90,9 @@ class InputScreen(ModalScreen[str | None]):
             yield Static(Content(clean(self._about)))
             yield self._field
             yield self._problem
-            formats = f"↑ ↓ change the format ({' '.join(self._endings)}) · " if self._endings else ""
-            yield Static(f"{formats}Enter accepts · Esc cancels", classes="quiet")
+            choices = " ".join(one or "not set" for one in self._choices or self._endings)
+            yield Static(Content(f"↑ ↓ choose: {choices}" if choices else ""), classes="quiet")
+            yield Static(self.HINT, classes="quiet")
 
     def on_mount(self) -> None:
         self._field.focus()
@@ -92,9 +100,12 @@ class InputScreen(ModalScreen[str | None]):
     def action_complete(self) -> None:
         self._field.action_cursor_right()
 
-    def action_format(self, step: int) -> None:
-        path = Path(self._field.value)
-        if path.name and self._endings:
+    def action_choose(self, step: int) -> None:
+        value, path = self._field.value, Path(self._field.value)
+        if self._choices:
+            at = self._choices.index(value) if value in self._choices else -1
+            self._field.value = self._choices[(at + step) % len(self._choices)]
+        elif self._endings and path.name:
             at = self._endings.index(path.suffix) if path.suffix in self._endings else -1
             self._field.value = str(path.with_suffix(self._endings[(at + step) % len(self._endings)]))
 
@@ -103,11 +114,14 @@ class InputScreen(ModalScreen[str | None]):
         self._problem.update("")
 
     def on_input_submitted(self) -> None:
+        self.submit()
+
+    def submit(self) -> None:
         self.action_done()
 
     def action_done(self) -> None:
         value = self._field.value.strip()
-        if not value:
+        if not value and not self._optional:
             return
         try:
             self._check(value)

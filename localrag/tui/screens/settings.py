@@ -10,14 +10,15 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen, Screen
-from textual.widgets import Input, OptionList, Static
+from textual.screen import Screen
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from localrag.errors import LocalragError, PolicyRefused
+from localrag import policy
+from localrag.errors import LocalragError
 from localrag.settings import SettingInfo, as_text
-from localrag.tui.preferences import AT_START, Preferences, Scope
-from localrag.tui.screens.dialogs import field
+from localrag.tui.preferences import Preferences, Scope
+from localrag.tui.screens.dialogs import InputScreen, field
 from localrag.tui.text import clean_line, error_line, shorten
 
 if TYPE_CHECKING:
@@ -99,11 +100,12 @@ class SettingsScreen(Screen[None]):
         if (knob := self.chosen) is None:
             return
         offers = self._models if knob.name == "generator" else ()
-        change = await self.app.push_screen_wait(EditScreen(self.app.preferences, knob, offers))
-        if change is None:
+        dialog = EditScreen(self.app.preferences, knob, offers)
+        value = await self.app.push_screen_wait(dialog)
+        if value is None:
             return
         try:
-            done = self.app.preferences.change(knob, *change)
+            done = self.app.preferences.change(knob, dialog.scope, value)
         except LocalragError as error:
             self._message.update(Content(f"! {error_line(error)}"))
             return
@@ -145,86 +147,33 @@ class SettingsScreen(Screen[None]):
         self._about.update(Content(f"{knob.about}\nAllowed: {knob.bounds}. Default: {default}.\n{clean_line(source)}"))
 
 
-class EditScreen(ModalScreen[tuple[Scope, str] | None]):
-    """Change one setting; the result is for how long and to which value, or None.
-
-    A value is checked as it is typed. No binding has priority: it would overtake keys still waiting in the input.
-    """
+class EditScreen(InputScreen):
+    """Change one setting; `scope` says for how long."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "done('conversation')", "Use it in this conversation"),
-        Binding("ctrl+s", "done('file')", "Use it and save it in your settings file"),
-        Binding("ctrl+r", "done('default')", "Back to the default"),
-        Binding("escape", "dismiss", "Leave it as it is"),
+        Binding("ctrl+s", "done_for('file')", "Use it and save it in your settings file"),
+        Binding("ctrl+r", "done_for('default')", "Back to the default"),
     ]
+    HINT = "Enter: in this conversation · Ctrl+S: save · Ctrl+R: the default · Esc: no change"
 
     def __init__(self, preferences: Preferences, knob: SettingInfo, offers: Sequence[str] = ()) -> None:
-        super().__init__()
-        now = preferences.text(knob)
-        self._choices = knob.choices or (tuple(dict.fromkeys(("", *offers, now))) if offers else ())
+        about = f"{knob.about}\nAllowed: {knob.bounds}.\n{preferences.why_fixed(knob)}"
+        choices = knob.choices or (("", *offers) if offers else ())
+        super().__init__(
+            knob.name, about, preferences.text(knob), choices=choices, optional=knob.optional, check=self._usable
+        )
+        self.scope: Scope = "conversation"
         self._preferences = preferences
         self._knob = knob
-        self._control: Input | OptionList
-        if self._choices:
-            self._control = OptionList(*(Content(self._choice(choice, now)) for choice in self._choices))
-            self._control.highlighted = self._choices.index(now)
-        else:
-            self._control = field(now, placeholder="not set" if knob.optional else "")
-        self._verdict = Static()
 
-    def compose(self) -> ComposeResult:
-        knob, why = self._knob, self._preferences.why_fixed(self._knob)
-        with Vertical(classes="dialog"):
-            yield Static(Content.styled(knob.name, "bold"), classes="dialog-title")
-            yield Static(Content(f"{knob.about}\nAllowed: {knob.bounds}."))
-            if why:
-                yield Static(Content(f"\n! {clean_line(why)}"))
-                yield Static("Esc closes", classes="quiet")
-                return
-            yield self._control
-            yield self._verdict
-            here = "" if knob.name in AT_START else "Enter: in this conversation · "
-            yield Static(f"{here}Ctrl+S: save · Ctrl+R: the default · Esc: no change", classes="quiet")
+    def action_done_for(self, scope: Scope) -> None:
+        self.scope = scope
+        self.action_done()
 
-    def on_mount(self) -> None:
-        if self._control.is_attached:
-            self._control.focus()
+    def submit(self) -> None:
+        self.action_done_for("conversation")
 
-    def on_input_changed(self) -> None:
-        self._check()
-
-    def on_input_submitted(self) -> None:
-        self.action_done("conversation")
-
-    def on_option_list_option_selected(self) -> None:
-        self.action_done("conversation")
-
-    def action_done(self, scope: Scope) -> None:
-        if self._preferences.fixed(self._knob):
-            self.dismiss()
-        elif scope == "conversation" and self._knob.name in AT_START:
-            self._verdict.update("! It takes effect with the next start. Save it with Ctrl+S.")
-        elif scope == "default" or self._check():
-            self.dismiss((scope, self._text))
-
-    @property
-    def _text(self) -> str:
-        if isinstance(self._control, Input):
-            return self._control.value
-        at = self._control.highlighted
-        return self._choices[at] if at is not None else ""
-
-    def _check(self) -> bool:
-        """Show whether the value can be used."""
-        problem = self._preferences.problem(self._knob, self._text)
-        if problem is None:
-            self._verdict.update("OK" if isinstance(self._control, Input) else "")
-            return True
-        wrong = clean_line(problem.message).replace(" in option", "")
-        allowed = "" if isinstance(problem, PolicyRefused) else f" Allowed: {self._knob.bounds}."
-        self._verdict.update(Content(f"! {wrong}.{allowed}"))
-        return False
-
-    def _choice(self, choice: str, now: str) -> str:
-        marks = ["now"] * (choice == now) + ["default"] * (choice == as_text(self._knob.default))
-        return (clean_line(choice) or "not set") + (f"  ({', '.join(marks)})" if marks else "")
+    def _usable(self, value: str) -> None:
+        if self.scope != "default":
+            with policy.unreported():  # typing is no attempt
+                self._preferences.check(self._knob, self.scope, value)

@@ -220,7 +220,7 @@ class NoModelScreen(Screen[bool]):
         self._list = OptionList(id="offers")
         self._about = Static("Looking for models that fit this machine …", id="offer")
         self._bar = ProgressLine(clock)
-        self._line = Static(id="install-said")
+        self._line = Static(id="install-line")
         self._hint = Static(CHOOSE_HINT, classes="quiet")
 
     def compose(self) -> ComposeResult:

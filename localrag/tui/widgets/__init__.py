@@ -1,1 +1,1 @@
-"""One file for each panel of the screens."""
+"""The parts of screens; they post messages and know no screen."""

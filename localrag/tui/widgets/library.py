@@ -47,7 +47,7 @@ STAGES = {
 
 @dataclass(eq=False, slots=True)
 class Work:
-    """Something that goes on in the background, how far it is, and what came of it.
+    """Work in the background, its progress and its result.
 
     `what` is the library that is being read or warmed. `left` are documents still to be warmed, with their tokens.
     """
@@ -232,8 +232,8 @@ class WorkPanel(Vertical):
         super().__init__(id="library-work")
         self._bar = ProgressLine(clock)
         self._file = Static(classes="quiet")
-        self._results = Static(id="library-said")
-        self._scroll = VerticalScroll(self._results, id="library-said-scroll")
+        self._results = Static(id="library-results")
+        self._scroll = VerticalScroll(self._results, id="library-results-scroll")
         self._timer: Timer | None = None
         self.display = self._file.display = self._scroll.display = False
 

@@ -139,15 +139,12 @@ class Conversation(VerticalScroll, can_focus=False):
             await self.say(f"Branched from “{session.origin.title}” after turn {session.origin.turns}.")
         past = [PastTurn(saved) for saved in session.turns]
         await self._turns.mount(*past)
-        for one in past[-NEWEST:]:
+        for one in past if turn else past[-NEWEST:]:
             await self._draw(one)
         if 1 <= turn <= len(past):
             self.release_anchor()
-            shown = (
-                await self._draw(past[turn - 1]) if past[turn - 1].is_attached else self.views()[turn - 1 - len(past)]
-            )
             await self._laid_out()
-            self.scroll_to(y=shown.virtual_region.y, animate=False, immediate=True)
+            self.scroll_to(y=self.views()[turn - 1].virtual_region.y, animate=False, immediate=True)
         self._draw_older()
 
     @work(exclusive=True)

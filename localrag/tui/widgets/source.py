@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from localrag.tui.app import LocalragApp
 
 WINDOW = 20_000  # characters of a long page drawn on each side of the quote
-QUOTE, OTHER = "bold reverse", "underline"  # told apart without colour
+QUOTE, OTHER = "bold reverse", "underline"  # visible without colour
 MAX_PIXEL_BYTES = 60_000_000
 NO_EXTRA = "Pages as pictures need an extra: pip install 'localrag[images]'."
 NO_PIXELS = "This terminal shows no pictures (it needs Kitty's protocol or Sixel)."

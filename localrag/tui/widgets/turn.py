@@ -161,7 +161,8 @@ class Folded(Collapsible):
         super().__init__(body, title=title, classes=kind)
 
     def on_mount(self) -> None:
-        self.query_one("CollapsibleTitle").can_focus = False
+        for title in self.query("CollapsibleTitle"):
+            title.can_focus = False
 
 
 class Preview(Static):

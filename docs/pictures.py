@@ -20,6 +20,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from localrag.cli.chat import real_core
+from localrag.security import offline
 from localrag.settings import load_settings
 from localrag.tui.app import LocalragApp
 
@@ -54,7 +55,7 @@ async def ask(pilot: Pilot[None], question: str) -> None:
 
 async def answer(pilot: Pilot[None]) -> None:
     await ask(pilot, QUESTION)
-    await see(pilot, "written")
+    await see(pilot, "tokens read")
     await pilot.press("tab", "tab")
 
 
@@ -67,7 +68,7 @@ async def library(pilot: Pilot[None]) -> None:
 
 async def survey(pilot: Pilot[None]) -> None:
     await ask(pilot, SURVEY)
-    await see(pilot, "written")
+    await see(pilot, "tokens read")
     await pilot.press("ctrl+t")
     await pilot.pause(1.0)
     await pilot.press("enter")
@@ -102,6 +103,7 @@ async def draw(name: str) -> str:
 
 def main() -> None:
     models = load_settings().models_dir
+    offline.confine()
     with tempfile.TemporaryDirectory() as home:
         os.environ["LOCALRAG_HOME"] = home
         (Path(home) / "models").symlink_to(models, target_is_directory=True)

@@ -41,9 +41,7 @@ if TYPE_CHECKING:
 _HIDDEN = {"library", "quote", "found", "read", "likelihood", "why_not", "page", "start", "end"}
 
 
-@click.command(
-    "ask",
-    epilog="""\b
+@click.command("ask", epilog="""\b
 Examples:
   localrag ask "When does the lease end?"
   localrag ask "What is the notice period?" --library contracts --document 'msa*.pdf'
@@ -54,8 +52,7 @@ Examples:
   localrag ask "What is the yearly rent?" --votes 3
   localrag ask "What did we offer?" --type mail --from "jane doe" --since 2023-06 --until 2023-09
   localrag ask "What did net sales come to?" --json | jq .citations
-  localrag ask - < question.txt""",
-)
+  localrag ask - < question.txt""")  # fmt: skip
 @click.argument("question")
 @library_option
 @filter_options
@@ -70,13 +67,8 @@ Examples:
 @click.option("--show-thinking", is_flag=True, help="Print the reasoning of the model on stderr.")
 @click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Longest answer, in tokens.")
 @click.option("--short", is_flag=True, help="Answer in as few words as possible, taken from the text.")
-@click.option(
-    "--table",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Also write the rows of a survey or count to FILE (.xlsx, .csv, .json, .md), replacing it.",
-)
+@click.option("--table", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Also write the rows of a survey or count to FILE (.xlsx, .csv, .json, .md).")  # fmt: skip
 @recipient_options
 @json_option
 def ask_command(
@@ -139,9 +131,6 @@ def _save_table(answer: Answer, path: Path, settings: Settings, recipients: Reci
     click.echo(f"Wrote {counted(len(answer.table), 'row')} to {path}.", err=True)
 
 
-# --- while it runs ------------------------------------------------------------------------------------------
-
-
 def _follow(asking: Asking, silent: bool) -> Answer:
     """Wait for the answer; print notices, and a line of progress now and then."""
     pace = Pace()
@@ -197,9 +186,6 @@ def progress_line(event: Event, pace: Pace) -> str:
     if isinstance(event, Surveyed):
         return f"asking each document… {event.done} of {event.total}{pace.left(event.done, event.total)}"
     return ""
-
-
-# --- the answer ---------------------------------------------------------------------------------------------
 
 
 def print_answer(answer: Answer) -> None:

@@ -36,14 +36,11 @@ _library = click.option("-l", "--library", "libraries", multiple=True, metavar="
                         help="Only the log of this library; may be repeated.")  # fmt: skip
 
 
-@audit_command.command(
-    "show",
-    epilog="""\b
+@audit_command.command("show", epilog="""\b
 Examples:
   localrag audit show
   localrag audit show -l contracts --event ask --since 2026-11-01
-  localrag audit show --json | jq '.entries[] | select(.user == "anna")'""",
-)
+  localrag audit show --json | jq '.entries[] | select(.user == "anna")'""")  # fmt: skip
 @_library
 @click.option("--event", "events", multiple=True, metavar="EVENT", help="Only ask, ingest, show, export, forget, ...")
 @click.option("--user", "users", multiple=True, metavar="USER", help="Only what this user did.")
@@ -77,13 +74,10 @@ def show_command(
         click.echo(f"Not shown, since their keys are missing (--key-file): {', '.join(locked)}", err=True)
 
 
-@audit_command.command(
-    "verify",
-    epilog="""\b
+@audit_command.command("verify", epilog="""\b
 Examples:
   localrag audit verify
-  localrag audit verify --anchor /mnt/safe/anchor.json""",
-)
+  localrag audit verify --anchor /mnt/safe/anchor.json""")  # fmt: skip
 @_library
 @click.option("--anchor", "anchors", multiple=True, metavar="FILE",
               type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -135,14 +129,11 @@ def anchor_command(libraries: Sequence[str]) -> None:
     print_json({"localrag-anchor": 1, "records": {name: asdict(audit.anchor(file)) for name, file in there}})
 
 
-@audit_command.command(
-    "export",
-    epilog="""\b
+@audit_command.command("export", epilog="""\b
 Examples:
   localrag audit export audit.csv
   localrag audit export audit.jsonl -l contracts
-  localrag audit export audit.csv --encrypt-for lr1-…""",
-)
+  localrag audit export audit.csv --encrypt-for lr1-…""")  # fmt: skip
 @click.argument("out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 @_library
 @recipient_options

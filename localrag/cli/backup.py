@@ -27,16 +27,13 @@ if TYPE_CHECKING:
 _known: dict[bytes, Key] = {}
 
 
-@click.command(
-    "backup",
-    epilog="""\b
+@click.command("backup", epilog="""\b
 Examples:
   localrag backup contracts /media/stick/contracts.backup --encrypt
   localrag backup contracts contracts.backup --encrypt-for backup.key
   localrag backup matter-17 matter-17.backup --key-file owner.key
   localrag backup contracts contracts.backup --clear
-  localrag backup --check contracts.backup""",
-)
+  localrag backup --check contracts.backup""")  # fmt: skip
 @click.argument("name", shell_complete=complete_library)
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @recipient_options
@@ -95,15 +92,12 @@ def _check(file: Path, as_json: bool) -> None:
     click.echo(f"{file} is intact: {shown(found.library)!r} of {found.made}, {contents}.")
 
 
-@click.command(
-    "restore",
-    epilog="""\b
+@click.command("restore", epilog="""\b
 Examples:
   localrag restore contracts.backup
   localrag restore contracts.backup --name contracts-in-may
   localrag restore /media/stick/indexes/contracts --yes
-  localrag restore matter-17.backup --key-file owner.key --replace""",
-)
+  localrag restore matter-17.backup --key-file owner.key --replace""")  # fmt: skip
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--name", metavar="NAME", help="Name of the restored library; its old name by default.")
 @click.option("--replace", is_flag=True, help="Replace a library of that name, with its conversations and audit log.")

@@ -52,15 +52,12 @@ def _lengths(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     return tuple(sorted(set(lengths)))
 
 
-@click.command(
-    "calibrate",
-    epilog="""\b
+@click.command("calibrate", epilog="""\b
 Examples:
   localrag calibrate
   localrag calibrate qwen2.5-coder-0.5b-instruct --minutes 5
   localrag calibrate --library contracts --lengths 1k,2k,4k,8k,16k
-  localrag calibrate --json | jq .effective""",
-)
+  localrag calibrate --json | jq .effective""")  # fmt: skip
 @click.argument("model", required=False, metavar="[MODEL]", shell_complete=complete_model)
 @click.option("-l", "--library", metavar="NAME", shell_complete=complete_library,
               help="Hide the facts in the text of this library; by default the only one.")  # fmt: skip
@@ -138,9 +135,6 @@ def _text(
     return text, Scope(lengths=there)
 
 
-# --- measuring ----------------------------------------------------------------------------------------------
-
-
 def _measure(
     running: Generator, chosen: InstalledModel, text: Filler, scope: Scope, settings: Settings, deadline: float,
     again: bool, stopped: Callable[[], bool],
@@ -184,9 +178,6 @@ def _follow(steps: Iterator[Step]) -> bool:
         for last in steps:
             progress(last.done, last.total, last.about)
     return last is not None and last.done == last.total
-
-
-# --- the report ---------------------------------------------------------------------------------------------
 
 
 def _show(report: Mapping[str, Any]) -> None:

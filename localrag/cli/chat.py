@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 PATIENCE = 5.0  # seconds to wait for the threads after the app has closed
 
 
-@click.command(
-    "chat",
-    epilog="""\b
+@click.command("chat", epilog="""\b
 Examples:
   localrag chat ./contracts
   localrag chat contracts --document 'leases/*'
@@ -42,8 +40,7 @@ Examples:
   localrag chat --resume
   localrag chat --resume 'Notice period'
   localrag chat contracts --plain
-  localrag chat contracts --plain < questions.txt > answers.txt""",
-)
+  localrag chat contracts --plain < questions.txt > answers.txt""")  # fmt: skip
 @click.argument("target", metavar="[FOLDER|LIBRARY]", required=False)
 @library_option
 @filter_options
@@ -54,14 +51,9 @@ Examples:
     is_flag=True,
     help="Chat in lines instead of a screen: for screen readers, simple terminals and pipes. :help lists commands.",
 )
-@click.option(
-    "--resume",
-    is_flag=False,
-    flag_value="last",
-    metavar="[CONVERSATION]",
-    shell_complete=complete_conversation,
-    help="Continue the last conversation, or one by its id or title (localrag sessions list).",
-)
+@click.option("--resume", is_flag=False, flag_value="last", metavar="[CONVERSATION]",
+              shell_complete=complete_conversation,
+              help="Continue the last conversation, or one by its id or title (localrag sessions list).")  # fmt: skip
 @thought_options
 def chat_command(
     target: str | None, libraries: Sequence[str], only: Filter, mode: Mode, model: str | None, plain: bool,

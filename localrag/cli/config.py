@@ -37,15 +37,12 @@ def config_command() -> None:
     """
 
 
-@config_command.command(
-    "show",
-    epilog="""\b
+@config_command.command("show", epilog="""\b
 Examples:
   localrag config show
   localrag config show --changed
   localrag config show read
-  localrag config show --json | jq '.settings[] | select(.origin != "default")'""",
-)
+  localrag config show --json | jq '.settings[] | select(.origin != "default")'""")  # fmt: skip
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @click.option("--changed", is_flag=True, help="Only settings that differ from their default.")
 @json_option
@@ -85,14 +82,11 @@ def get_config(name: str, as_json: bool) -> None:
         click.echo(shown(settings.as_text(getattr(held, name))))
 
 
-@config_command.command(
-    "set",
-    epilog="""\b
+@config_command.command("set", epilog="""\b
 Examples:
   localrag config set theme contrast
   localrag config set answer_tokens 800
-  localrag config set ocr_languages de,en""",
-)
+  localrag config set ocr_languages de,en""")  # fmt: skip
 @_name
 @click.argument("value", shell_complete=complete_value)
 @json_option
@@ -131,13 +125,10 @@ def path_config(as_json: bool) -> None:
     click.echo(files, err=True)
 
 
-@config_command.command(
-    "policy",
-    epilog="""\b
+@config_command.command("policy", epilog="""\b
 Examples:
   localrag config policy
-  localrag config policy --json | jq .policies[].rules""",
-)
+  localrag config policy --json | jq .policies[].rules""")  # fmt: skip
 @json_option
 def policy_config(as_json: bool) -> None:
     """Show the administrator's policy of this machine, and its file.

@@ -135,9 +135,6 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     yield from _llama(settings)
 
 
-# --- the installation ---------------------------------------------------------------------------------------
-
-
 def _python() -> Iterator[Finding]:
     message = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     fine = sys.version_info >= (3, 11)
@@ -207,9 +204,6 @@ def _offline() -> Iterator[Finding]:
             yield Finding("offline", "ok", f"{layer.name} is off: {layer.reason}")
         else:
             yield Finding("offline", "warning", f"{layer.name} is off: {layer.reason}", _CONFINE)
-
-
-# --- the machine --------------------------------------------------------------------------------------------
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:
@@ -285,9 +279,6 @@ def _in_force(settings: Settings) -> Iterator[Finding]:
 def features(info: str) -> str:
     """Return the processor features in llama.cpp's own line, without their "= 1"."""
     return ", ".join(re.findall(r"(\w+) = 1", info)) or "no processor features named"
-
-
-# --- models and libraries -----------------------------------------------------------------------------------
 
 
 def _models(settings: Settings) -> Iterator[Finding]:

@@ -62,9 +62,6 @@ def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-# --- datasets and their libraries ---------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Dataset:
     """A dataset and where its documents are."""
@@ -218,18 +215,12 @@ def finish(report: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[str
         sys.exit(130)
 
 
-# --- retrieval ----------------------------------------------------------------------------------------------
-
-
-@click.command(
-    "retrieval",
-    epilog="""\b
+@click.command("retrieval", epilog="""\b
 Examples:
   localrag eval retrieval examples/qa.jsonl
   localrag eval retrieval qa.jsonl --documents ./contracts --within-document --limit 200
   localrag eval retrieval qa.jsonl --library contracts --out results.jsonl
-  localrag eval retrieval qa.jsonl --json | jq .levels.document""",
-)
+  localrag eval retrieval qa.jsonl --json | jq .levels.document""")  # fmt: skip
 @click.argument("dataset", type=click.Path(path_type=Path))
 @dataset_options
 @click.option("-k", "k", type=click.IntRange(1, 1000), default=20, show_default=True,
@@ -278,9 +269,6 @@ def _print_retrieval(report: Mapping[str, Any]) -> None:
     click.echo(f"\na search: {_seconds(report['seconds'])}")
 
 
-# --- answers ------------------------------------------------------------------------------------------------
-
-
 def _where(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
     for value in values:
@@ -291,15 +279,12 @@ def _where(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     return pairs
 
 
-@click.command(
-    "answers",
-    epilog="""\b
+@click.command("answers", epilog="""\b
 Examples:
   localrag eval answers examples/qa.jsonl --limit 10
   localrag eval answers qa.jsonl --library contracts --within-document --out answers.jsonl
   localrag eval answers qa.jsonl --where answer_type=arithmetic --limit 50 --plain --out answers.jsonl
-  localrag eval answers qa.jsonl --library contracts --json | jq .figures""",
-)
+  localrag eval answers qa.jsonl --library contracts --json | jq .figures""")  # fmt: skip
 @click.argument("dataset", type=click.Path(path_type=Path))
 @dataset_options
 @click.option("--where", multiple=True, callback=_where, metavar="FIELD=VALUE",

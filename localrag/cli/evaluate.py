@@ -44,9 +44,6 @@ eval_command.add_command(eval_dataset.retrieval_command)
 eval_command.add_command(eval_dataset.answers_command)
 
 
-# --- judge --------------------------------------------------------------------------------------------------
-
-
 def _judge_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--judge", "--model", "judge", metavar="code|ID", default="code", show_default=True,
@@ -70,15 +67,12 @@ def _opened_judge(name: str, settings: Settings) -> Iterator[Judge]:
         model.close()
 
 
-@eval_command.command(
-    "judge",
-    epilog="""\b
+@eval_command.command("judge", epilog="""\b
 Examples:
   localrag eval answers qa.jsonl --out answers.jsonl
   localrag eval judge answers.jsonl
   localrag eval judge answers.jsonl --judge qwen2.5-coder-1.5b-instruct --out grades.jsonl
-  localrag eval judge answers.jsonl --labels labels.jsonl --json | jq .agreement""",
-)
+  localrag eval judge answers.jsonl --labels labels.jsonl --json | jq .agreement""")  # fmt: skip
 @click.argument("answers", metavar="RUN.jsonl", type=click.Path(path_type=Path))
 @_judge_option
 @click.option("--labels", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl",
@@ -175,18 +169,12 @@ def _print_trust(report: Mapping[str, Any]) -> None:
         click.echo(shown(f"Decides nothing: kappa is below 0.6. Do not rely on {report['judge']}; read for yourself."))
 
 
-# --- arena --------------------------------------------------------------------------------------------------
-
-
-@eval_command.command(
-    "arena",
-    epilog="""\b
+@eval_command.command("arena", epilog="""\b
 Examples:
   localrag eval arena as-it-is plain qa.jsonl --limit 30 --out arena.jsonl
   localrag eval arena as-it-is "generator=qwen2.5-coder-0.5b-instruct" qa.jsonl -l contracts --person --out arena.jsonl
   localrag eval arena before.jsonl after.jsonl --judge qwen2.5-coder-1.5b-instruct
-  localrag eval arena before.jsonl after.jsonl --json | jq .strengths""",
-)
+  localrag eval arena before.jsonl after.jsonl --json | jq .strengths""")  # fmt: skip
 @click.argument("sides", metavar="A B... [DATASET]", nargs=-1, required=True)
 @eval_dataset.dataset_options
 @_judge_option
@@ -348,17 +336,11 @@ def _print_arena(report: Mapping[str, Any]) -> None:
         _print_trust(report)
 
 
-# --- make, forget -------------------------------------------------------------------------------------------
-
-
-@eval_command.command(
-    "make",
-    epilog="""\b
+@eval_command.command("make", epilog="""\b
 Examples:
   localrag eval make --library contracts --out questions.jsonl
   localrag eval make -l contracts -d 'leases/*.pdf' -n 20 --out questions.jsonl
-  localrag eval retrieval questions.jsonl --library contracts""",
-)
+  localrag eval retrieval questions.jsonl --library contracts""")  # fmt: skip
 @click.option("-l", "--library", metavar="NAME", required=True, shell_complete=complete_library,
               help="The library of your documents.")  # fmt: skip
 @click.option("-d", "--document", "documents", multiple=True, metavar="GLOB",

@@ -47,9 +47,7 @@ _STAGES = {
 }
 
 
-@click.command(
-    "ingest",
-    epilog="""\b
+@click.command("ingest", epilog="""\b
 Examples:
   localrag ingest ./contracts
   localrag ingest ./contracts --name matters-2026
@@ -59,25 +57,17 @@ Examples:
   localrag ingest ./safe --password-file passwords.txt
   localrag ingest ./contracts --encrypt
   localrag ingest /new/place/contracts --name contracts --root /old/place/contracts
-  localrag ingest ./contracts --json | jq .failed""",
-)
+  localrag ingest ./contracts --json | jq .failed""")  # fmt: skip
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", metavar="NAME", shell_complete=complete_library, help="The library; else the folder's name.")
 @click.option("--root", metavar="OLD_PATH", help="The folder moved: what was read from OLD_PATH now belongs to PATH.")
 @click.option("--prune", is_flag=True, help="Remove documents whose files are gone, however many they are.")
 @click.option("--include-forgotten", is_flag=True, help="Read documents again that `localrag forget` deleted.")
 @click.option("--watch", is_flag=True, help="Keep running, and follow every change of the folder until Ctrl-C.")
-@click.option(
-    "--password-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    metavar="FILE",
-    help="Passwords to try on encrypted files, one a line.",
-)
-@click.option(
-    "--ocr",
-    type=click.Choice(("auto", "force", "off")),
-    help="Recognise text in pictures: on pages without text (auto), on all, on none. Kept for later runs.",
-)
+@click.option("--password-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+              help="Passwords to try on encrypted files, one a line.")  # fmt: skip
+@click.option("--ocr", type=click.Choice(("auto", "force", "off")),
+              help="Recognise text in pictures: on pages without text, on all, on none. Kept for later runs.")  # fmt: skip
 @click.option("--ocr-languages", metavar="CODES", help="Languages to recognise, such as en,de. Kept for later runs.")
 @click.option("--re-embed", is_flag=True, help="Make all vectors again with the default embedder, from stored text.")
 @click.option("--warm", is_flag=True, help="Then read the documents into the prompt cache, as `localrag warm` does.")
@@ -252,8 +242,6 @@ def _place(document: str, page: int | None) -> str:
     return document if page is None else f"{document} p. {page}"
 
 
-# --- warm ---------------------------------------------------------------------------------------------------
-
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _NICE = 10
 
@@ -267,16 +255,13 @@ def _duration(ctx: click.Context, param: click.Parameter, text: str | None) -> f
     return float(found[1]) * _UNITS[found[2]]
 
 
-@click.command(
-    "warm",
-    epilog="""\b
+@click.command("warm", epilog="""\b
 Examples:
   localrag warm contracts
   localrag warm contracts --document 'leases/*.pdf'
   localrag warm contracts --for 8h
   localrag warm contracts --estimate
-  localrag warm contracts --json | jq .kept""",
-)
+  localrag warm contracts --json | jq .kept""")  # fmt: skip
 @click.argument("name", metavar="NAME", shell_complete=complete_library)
 @click.option("-d", "--document", "documents", multiple=True, metavar="GLOB", shell_complete=complete_document,
               help="Only documents whose path matches; may be repeated.")  # fmt: skip

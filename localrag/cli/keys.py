@@ -28,9 +28,6 @@ _given: Path | None = None
 _wrong_for: set[bytes] = set()  # key ids that the key file does not open; trying a passphrase takes half a second
 
 
-# --- --key-file ---------------------------------------------------------------------------------------------
-
-
 def with_key_file(command: click.Command) -> click.Command:
     """Add the option `--key-file` to a command, or to each of a group."""
     if isinstance(command, click.Group):
@@ -104,9 +101,6 @@ def credential_in(file: Path) -> SecretKey | Passphrase:
         raise StorageError(f"cannot read the key file {str(file)!r}: {error.strerror}", "Check the path.") from None
 
 
-# --- passphrases --------------------------------------------------------------------------------------------
-
-
 def typed(name: str, keyring: Keyring) -> Credential:
     """Ask for a passphrase or recovery key that opens the keyring.
 
@@ -172,8 +166,6 @@ def _can_ask() -> bool:
     return False
 
 
-# --- the system's keyring -----------------------------------------------------------------------------------
-
 _SERVICE = "localrag"
 
 
@@ -211,8 +203,6 @@ def keep_in_keyring(key: Key | None, key_id: bytes) -> None:
     except KeyringError as error:
         raise UsageError(f"the system's keyring does not work: {error}", "Use a key file instead.") from None
 
-
-# --- --encrypt and --encrypt-for ----------------------------------------------------------------------------
 
 _RECIPIENTS = (
     click.option("--encrypt", is_flag=True, help="Encrypt the file with a passphrase, which is asked for."),

@@ -97,13 +97,10 @@ def _document_row(item: dict[str, Any]) -> tuple[str, str, str]:
     return shown(item["document"]), length, f"no text on {counted(skipped, 'page')}" if skipped else ""
 
 
-@click.command(
-    "show",
-    epilog="""\b
+@click.command("show", epilog="""\b
 Examples:
   localrag show msa.pdf --library contracts --page 12
-  localrag show handbook.docx --library people --json""",
-)
+  localrag show handbook.docx --library people --json""")  # fmt: skip
 @click.argument("document")
 @click.option("-l", "--library", required=True, metavar="NAME", shell_complete=complete_library, help="The library.")
 @click.option("-p", "--page", type=int, metavar="N", help="Page number, from 1; needed where there are pages.")
@@ -124,15 +121,12 @@ def show_command(document: str, library: str, page: int | None, as_json: bool) -
         click.echo(shown(stored.text))
 
 
-@click.command(
-    "instruct",
-    epilog="""\b
+@click.command("instruct", epilog="""\b
 Examples:
   localrag instruct contracts "Answer in German; cite clause numbers."
   localrag instruct contracts --file wording.txt
   localrag instruct contracts                 (prints the current instructions)
-  localrag instruct contracts --clear""",
-)
+  localrag instruct contracts --clear""")  # fmt: skip
 @click.argument("name", shell_complete=complete_library)
 @click.argument("text", required=False)
 @click.option(
@@ -173,13 +167,10 @@ def _read(file: Path) -> str:
         raise StorageError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path.") from error
 
 
-@click.command(
-    "forget",
-    epilog="""\b
+@click.command("forget", epilog="""\b
 Examples:
   localrag forget contracts --document 'old/*.pdf'
-  localrag forget contracts --yes""",
-)
+  localrag forget contracts --yes""")  # fmt: skip
 @click.argument("name", shell_complete=complete_library)
 @document_option
 @click.option(

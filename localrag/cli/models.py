@@ -177,9 +177,6 @@ def use(id: str, adapter: Path | None) -> None:
     click.echo(f"The {model.kind} is now {id}{' with its adapter' if model.adapter else ''}.", err=True)
 
 
-# --- output ------------------------------------------------------------------------------------------------
-
-
 def _store() -> ModelStore:
     from localrag.models import ModelStore
     from localrag.settings import load_settings

@@ -22,19 +22,14 @@ def prove_command() -> None:
     """Test on this machine what localrag promises."""
 
 
-@prove_command.command(
-    "offline",
-    epilog="""\b
+@prove_command.command("offline", epilog="""\b
 Examples:
   localrag prove offline
   localrag prove offline --report proof.json
-  localrag prove offline --verify proof.json""",
-)
+  localrag prove offline --verify proof.json""")  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write the signed report to FILE.")
-@click.option(
-    "--verify", "file", type=click.Path(path_type=Path), metavar="FILE",
-    help="Only check the signature of a report.",
-)  # fmt: skip
+@click.option("--verify", "file", type=click.Path(path_type=Path), metavar="FILE",
+              help="Only check the signature of a report.")  # fmt: skip
 @click.option("--model", metavar="ID", help="The model to answer with.")
 @json_option
 def offline_command(report: Path | None, file: Path | None, model: str | None, as_json: bool) -> None:
@@ -129,14 +124,11 @@ def _verify(file: Path, folder: Path, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@prove_command.command(
-    "forgotten",
-    epilog="""\b
+@prove_command.command("forgotten", epilog="""\b
 Examples:
   localrag prove forgotten contracts ./old/lease.pdf
   localrag prove forgotten contracts --word "Harbour House"
-  localrag prove forgotten contracts ./old/lease.pdf --report gone.json""",
-)
+  localrag prove forgotten contracts ./old/lease.pdf --report gone.json""")  # fmt: skip
 @click.argument("name", shell_complete=complete_library)
 @click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--word", default="", metavar="TEXT", help="Search for these words instead, as the document had them.")

@@ -29,16 +29,13 @@ if TYPE_CHECKING:
 _MAX_COPIES = 3
 
 
-@click.command(
-    "search",
-    epilog="""\b
+@click.command("search", epilog="""\b
 Examples:
   localrag search "termination for convenience"
   localrag search '"force majeure" pandemic' --library contracts -k 5
   localrag search "net sales" --document '2023*.pdf' --json
   localrag search "delivery date" --type mail --from "jane doe" --since 2023-06
-  localrag search "indemnity" --folder leases --pages 3-7""",
-)
+  localrag search "indemnity" --folder leases --pages 3-7""")  # fmt: skip
 @click.argument("words", nargs=-1, required=True)
 @library_option
 @filter_options

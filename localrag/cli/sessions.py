@@ -152,24 +152,17 @@ def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
         click.echo(f"Deleted {what}.", err=True)
 
 
-@sessions_command.command(
-    "export",
-    epilog="""\b
+@sessions_command.command("export", epilog="""\b
 Examples:
   localrag sessions export last -o notice.docx
   localrag sessions export 'Notice period' --format html -o -
   localrag sessions export last --format json
-  localrag sessions export last -o notice.docx --encrypt-for lr1-…""",
-)
+  localrag sessions export last -o notice.docx --encrypt-for lr1-…""")  # fmt: skip
 @_NAMED
-@click.option(
-    "-f", "--format", "form", type=click.Choice(["md", "html", "docx", "json"]),
-    help="Markdown, one HTML file, Word or JSON; by default the suffix of the file decides.",
-)  # fmt: skip
-@click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
-    help="Where to write it; - prints it. By default a file named after the title, in this folder.",
-)  # fmt: skip
+@click.option("-f", "--format", "form", type=click.Choice(["md", "html", "docx", "json"]),
+              help="Markdown, one HTML file, Word or JSON; by default the suffix of the file decides.")  # fmt: skip
+@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
+              help="Where to write it; - prints it. By default a file named after the title, here.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @recipient_options
 def export_command(

@@ -30,13 +30,10 @@ def vault_command() -> None:
     """
 
 
-@vault_command.command(
-    "encrypt",
-    epilog="""\b
+@vault_command.command("encrypt", epilog="""\b
 Examples:
   localrag vault encrypt contracts
-  localrag vault encrypt contracts --key-file contracts.key""",
-)
+  localrag vault encrypt contracts --key-file contracts.key""")  # fmt: skip
 @click.argument("name", shell_complete=complete_library)
 @click.option("--no-recovery", is_flag=True, help="Do not make a recovery key.")
 @json_option
@@ -91,13 +88,10 @@ def encrypt_first(folder: Path, name: str) -> None:
         _print_recovery(name, encrypt_library(folder, name, recovery=True, quiet=True))
 
 
-@vault_command.command(
-    "status",
-    epilog="""\b
+@vault_command.command("status", epilog="""\b
 Examples:
   localrag vault status
-  localrag vault status contracts --json""",
-)
+  localrag vault status contracts --json""")  # fmt: skip
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_library)
 @json_option
 def status_command(names: Sequence[str], as_json: bool) -> None:
@@ -130,15 +124,12 @@ def _status_line(row: dict[str, Any]) -> str:
     return f"{row['library']}: encrypted for {holders}{left}"
 
 
-@vault_command.command(
-    "add",
-    epilog="""\b
+@vault_command.command("add", epilog="""\b
 Examples:
   localrag vault add contracts anna --public age1…
   localrag vault add contracts server --with-key server.key
   localrag vault add contracts deputy --passphrase
-  localrag vault add contracts paper --recovery""",
-)
+  localrag vault add contracts paper --recovery""")  # fmt: skip
 @click.argument("name", shell_complete=complete_library)
 @click.argument("holder")
 @click.option("--public", metavar="KEY", help="A public key (localrag vault identity).")
@@ -270,14 +261,11 @@ def identity_command(file: Path) -> None:
     click.echo(credential.public)
 
 
-@vault_command.command(
-    "open",
-    epilog="""\b
+@vault_command.command("open", epilog="""\b
 Examples:
   localrag vault open notice.docx.age
   localrag vault open audit.csv.age --key-file ~/.localrag.identity
-  localrag vault open audit.csv.age -o - | head""",
-)
+  localrag vault open audit.csv.age -o - | head""")  # fmt: skip
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("-o", "--output", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True),
               help="Where to write it; - prints it. By default beside FILE, without .age.")  # fmt: skip

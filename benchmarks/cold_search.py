@@ -37,7 +37,7 @@ SEARCH = (
     HEAD
     + """
 lap("interpreter")
-import localrag.cli.app, localrag.cli.search, localrag.answer.assistant
+import localrag.cli.app, localrag.cli.ask, localrag.answer.assistant
 from localrag.llm import loading; from localrag.search import retrieval
 from localrag.settings import load_settings
 assistant = localrag.answer.assistant.Assistant(load_settings())

@@ -1,9 +1,9 @@
-"""`localrag ask`: answer one question, with page and quote."""
+"""`localrag ask` and `localrag search`: answer a question with page and quote, or find passages."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import click
 from localrag.cli import keys
 from localrag.cli.keys import recipient_options
 from localrag.cli.options import (
+    FILE,
     chosen_libraries,
     filter_options,
     json_option,
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     from localrag.events import Event
     from localrag.security.encryption.age import Recipients
     from localrag.settings import Settings
-    from localrag.types import Answer
+    from localrag.types import Answer, Passage
 
+_MAX_COPIES = 3
 # Columns of a survey that are shown elsewhere: quotes below the answer, the library where there are several.
 _HIDDEN = {"library", "quote", "found", "read", "likelihood", "why_not", "page", "start", "end"}
 
@@ -67,8 +69,8 @@ Examples:
 @click.option("--show-thinking", is_flag=True, help="Print the reasoning of the model on stderr.")
 @click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Longest answer, in tokens.")
 @click.option("--short", is_flag=True, help="Answer in as few words as possible, taken from the text.")
-@click.option("--table", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Also write the rows of a survey or count to FILE (.xlsx, .csv, .json, .md).")  # fmt: skip
+@click.option("--table", "file", type=FILE, metavar="FILE",
+              help="Also write rows of a survey or count to FILE (.xlsx, .csv, .json, .md), replacing it.")  # fmt: skip
 @recipient_options
 @json_option
 def ask_command(
@@ -281,3 +283,77 @@ def _cell(name: str, row: Mapping[str, Any], markers: Mapping[tuple[str, str, st
         return "nothing found"
     marker = markers.get((str(row.get("document")), str(row.get("place")), str(row.get("quote"))))
     return f"{text} [{marker}]" if name == "place" and marker else text
+
+
+@click.command("search", epilog="""\b
+Examples:
+  localrag search "termination for convenience"
+  localrag search '"force majeure" pandemic' --library contracts -k 5
+  localrag search "net sales" --document '2023*.pdf' --json
+  localrag search "delivery date" --type mail --from "jane doe" --since 2023-06
+  localrag search "indemnity" --folder leases --pages 3-7""")  # fmt: skip
+@click.argument("words", nargs=-1, required=True)
+@library_option
+@filter_options
+@click.option("-k", "k", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many passages.")
+@json_option
+def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Filter, k: int, as_json: bool) -> None:
+    """Find the passages that fit WORDS best. No model that answers is loaded.
+
+    Words in double quotes are a phrase. With -, WORDS come from standard input.
+    """
+    settings = load_settings()
+    names = chosen_libraries(libraries, settings)
+    keep_to_retention(settings)
+    sandbox.restrict(settings, names, reads=keys.key_files())  # before numpy is imported, which starts threads
+    from localrag.answer.assistant import Assistant
+
+    question = words_of(" ".join(words))
+    if not any(letter.isalnum() for letter in question):
+        raise UsageError("there are no words to search for", 'For example: localrag search "notice period"')
+    assistant = Assistant(settings)
+    try:
+        looked_for = assistant.spelled(question, names)
+        passages = assistant.search(question, libraries=names, k=k, documents=only)
+        left_out = assistant.left_out(names, only) if only else ()
+    finally:
+        assistant.close()
+    if looked_for != question:
+        click.secho(f"Searched for: {shown(looked_for)}", dim=True, err=True)
+    if '"' in question and not any("phrase" in passage.signals for passage in passages):
+        click.secho("No passage contains the quoted words; these come closest.", dim=True, err=True)
+    for left in left_out:
+        click.secho(f"Not searched: {left.reason}.", dim=True, err=True)
+    if as_json:
+        print_json({"searched_for": looked_for, "passages": [passage.to_dict() for passage in passages]})
+    elif not passages:
+        click.echo("No passage fits.", err=True)
+    else:
+        _print_passages(passages, looked_for)
+
+
+def _print_passages(passages: Sequence[Passage], looked_for: str) -> None:
+    """Print passages: drawn with the words of the query marked on a terminal, one paragraph each elsewhere."""
+    for number, passage in enumerate(passages, 1):
+        where = ", ".join(part for part in (passage.document, passage.place) if part)
+        click.secho(f"{number}. {shown(where)}", bold=True, fg="cyan", nl=False)
+        click.secho(f"  {passage.score:.3f}", dim=True)
+        for text in filter(None, (passage.header, passage.text)):
+            _print_passage(" ".join(shown(text).split()), looked_for)
+        if passage.also:
+            more = f" and {len(passage.also) - _MAX_COPIES} more" if len(passage.also) > _MAX_COPIES else ""
+            click.secho(f"   same text in {shown('; '.join(passage.also[:_MAX_COPIES]))}{more}", dim=True)
+        click.echo()
+
+
+def _print_passage(text: str, looked_for: str) -> None:
+    if not sys.stdout.isatty():
+        click.echo(f"   {text}")
+        return
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    drawn = Text(text)
+    drawn.highlight_words([word for word in looked_for.split() if len(word) > 3], "bold yellow", case_sensitive=False)
+    Console().print(Padding(drawn, (0, 0, 0, 3)))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag.cli.keys import recipient_options
-from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.cli.options import EXISTING_FILE, FILE, complete_library, json_option, print_json, print_result, shown
 from localrag.errors import KeyRequired, UsageError
 from localrag.settings import Settings, load_settings
 
@@ -80,7 +80,7 @@ Examples:
   localrag audit verify --anchor /mnt/safe/anchor.json""")  # fmt: skip
 @_library
 @click.option("--anchor", "anchors", multiple=True, metavar="FILE",
-              type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              type=EXISTING_FILE,
               help="An earlier state of the logs (localrag audit anchor); may be repeated.")  # fmt: skip
 @json_option
 def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: bool) -> None:
@@ -134,7 +134,7 @@ Examples:
   localrag audit export audit.csv
   localrag audit export audit.jsonl -l contracts
   localrag audit export audit.csv --encrypt-for lr1-…""")  # fmt: skip
-@click.argument("out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("out", metavar="FILE", type=FILE)
 @_library
 @recipient_options
 def export_command(out: Path, libraries: Sequence[str], recipients: Recipients | None) -> None:
@@ -176,10 +176,10 @@ def erase_command(library: str, numbers: Sequence[int], as_json: bool) -> None:
     erased = [number for number in numbers if any([audit.erase(file, number), audit.erase(file, number)])]
     if erased:
         audit.record(file, "forget", library, reason="erase", lines=erased)
-    if as_json:
-        print_json({"library": library, "erased": erased})
-    else:
-        click.echo(f"Erased what was kept with {len(erased)} of {len(numbers)} entries.", err=True)
+    print_result(
+        as_json, {"library": library, "erased": erased},
+        f"Erased what was kept with {len(erased)} of {len(numbers)} entries.",
+    )  # fmt: skip
 
 
 _GENERAL = "(general)"

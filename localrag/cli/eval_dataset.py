@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.cli.options import FILE, complete_library, json_option, print_json, shown
 from localrag.cli.output import Stop, bar, interruptible, remarks, table
 from localrag.errors import Cancelled, NotFoundError, UsageError
 from localrag.settings import Settings, load_settings
@@ -54,7 +54,7 @@ def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--limit", type=click.IntRange(1), metavar="N", help="A sample of N questions."),
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
                      help="Seed of the sample and of the intervals."),
-        click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl",
+        click.option("--out", type=FILE, metavar="FILE.jsonl",
                      help="Keep results; questions with a result for these settings are not asked again."),
     ]  # fmt: skip
     for option in reversed(options):

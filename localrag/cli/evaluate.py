@@ -14,7 +14,7 @@ import click
 from localrag.cli import eval_dataset
 from localrag.cli.calibrate import complete_model
 from localrag.cli.eval_dataset import finish, interval
-from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.cli.options import FILE, complete_library, json_option, print_json, shown
 from localrag.cli.output import Stop, bar, interruptible, table
 from localrag.errors import NotFoundError, UsageError
 from localrag.settings import Settings, load_settings
@@ -75,13 +75,12 @@ Examples:
   localrag eval judge answers.jsonl --labels labels.jsonl --json | jq .agreement""")  # fmt: skip
 @click.argument("answers", metavar="RUN.jsonl", type=click.Path(path_type=Path))
 @_judge_option
-@click.option("--labels", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl",
+@click.option("--labels", type=FILE, metavar="FILE.jsonl",
               help='Your labels: {"id": "q1", "label": "right"}; or partly, wrong, declined.')  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Grade only a random N answers of each run.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
               help="Seed of the choice and of the intervals.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.jsonl",
-              help="Keep grades; answers with a grade are not graded again.")  # fmt: skip
+@click.option("--out", type=FILE, metavar="FILE.jsonl", help="Keep grades; answers with a grade are not graded again.")
 @json_option
 def judge_command(
     answers: Path, judge: str, labels: Path | None, limit: int | None, seed: int, out: Path | None, as_json: bool
@@ -347,7 +346,7 @@ Examples:
               help="Only about documents whose path matches; may be given several times.")  # fmt: skip
 @click.option("-n", "wanted", type=click.IntRange(1), default=40, show_default=True, metavar="N",
               help="The number of questions in the file.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE.jsonl",
+@click.option("--out", type=FILE, required=True, metavar="FILE.jsonl",
               help="The file to write to; questions in it stay.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S",
               help="Seed of the choice of passages.")  # fmt: skip

@@ -17,6 +17,7 @@ import click
 
 from localrag.cli import keys
 from localrag.cli.options import (
+    EXISTING_FILE,
     complete_document,
     complete_library,
     json_option,
@@ -64,10 +65,10 @@ Examples:
 @click.option("--prune", is_flag=True, help="Remove documents whose files are gone, however many they are.")
 @click.option("--include-forgotten", is_flag=True, help="Read documents again that `localrag forget` deleted.")
 @click.option("--watch", is_flag=True, help="Keep running, and follow every change of the folder until Ctrl-C.")
-@click.option("--password-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+@click.option("--password-file", type=EXISTING_FILE, metavar="FILE",
               help="Passwords to try on encrypted files, one a line.")  # fmt: skip
 @click.option("--ocr", type=click.Choice(("auto", "force", "off")),
-              help="Recognise text in pictures: on pages without text, on all, on none. Kept for later runs.")  # fmt: skip
+              help="Recognise text in pictures: on pages without text, all, or none. Kept for later runs.")  # fmt: skip
 @click.option("--ocr-languages", metavar="CODES", help="Languages to recognise, such as en,de. Kept for later runs.")
 @click.option("--re-embed", is_flag=True, help="Make all vectors again with the default embedder, from stored text.")
 @click.option("--warm", is_flag=True, help="Then read the documents into the prompt cache, as `localrag warm` does.")

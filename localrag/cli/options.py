@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
@@ -16,6 +17,8 @@ from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.settings import Settings, Think, load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path, dir_okay=False)
+EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 def complete_library(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -61,10 +64,6 @@ def complete_type(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [CompletionItem(name) for name in TYPES if name.startswith(incomplete.lower())]
 
 
-def complete_folder(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(incomplete, type="dir")]
-
-
 def document_option(command: F) -> F:
     return click.option(
         "-d", "--document", "documents", multiple=True, metavar="GLOB", shell_complete=complete_document,
@@ -75,7 +74,7 @@ def document_option(command: F) -> F:
 _NARROWING = (
     document_option,
     click.option(
-        "--folder", metavar="DIR", shell_complete=complete_folder,
+        "--folder", metavar="DIR", shell_complete=lambda ctx, param, start: [CompletionItem(start, type="dir")],
         help="Search only below this folder, by its path in the library or on the disk.",
     ),
     click.option(
@@ -193,10 +192,26 @@ def chosen_libraries(names: Sequence[str], settings: Settings) -> list[str]:
     return there
 
 
+def confirm_deletion(what: str, yes: bool) -> None:
+    """Ask before a deletion, unless `yes`; raise UsageError where nobody can answer."""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"cannot ask whether to delete {what}", "Add --yes.")
+        click.confirm(f"Delete {what} for good?", abort=True, err=True)
+
+
+def print_result(as_json: bool, value: Any, text: str) -> None:
+    """Print a result as JSON on stdout, or in words on stderr."""
+    if as_json:
+        print_json(value)
+    else:
+        click.echo(text, err=True)
+
+
 def print_json(value: Any) -> None:
     # Escape what the terminal cannot encode, so that printing never fails.
-    text = json.dumps(value, ensure_ascii=(sys.stdout.encoding or "").lower().replace("-", "") != "utf8", indent=2)
-    click.echo(text)
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    click.echo(json.dumps(value, ensure_ascii=not utf8, indent=2))
 
 
 def shown(text: str) -> str:

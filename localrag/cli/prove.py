@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.cli.options import EXISTING_FILE, complete_library, json_option, print_json, shown
 from localrag.cli.output import counted, size
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ Examples:
   localrag prove forgotten contracts --word "Harbour House"
   localrag prove forgotten contracts ./old/lease.pdf --report gone.json""")  # fmt: skip
 @click.argument("name", shell_complete=complete_library)
-@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", required=False, type=EXISTING_FILE)
 @click.option("--word", default="", metavar="TEXT", help="Search for these words instead, as the document had them.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write the signed report to FILE.")
 @json_option

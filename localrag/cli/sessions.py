@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from localrag.cli.keys import recipient_options
-from localrag.cli.options import json_option, keep_to_retention, print_json, shown
+from localrag.cli.options import confirm_deletion, json_option, keep_to_retention, print_json, print_result, shown
 from localrag.cli.output import counted
 from localrag.errors import LocalragError, UsageError
 from localrag.settings import load_settings
@@ -140,16 +140,10 @@ def delete_command(named: tuple[str, ...], yes: bool, as_json: bool) -> None:
     titles = {one.id: one.title or one.problem for one in store.list()}
     found = list(dict.fromkeys(store.find(one) for one in named))
     what = ", ".join(f"“{shown(titles[one])}”" for one in found)
-    if not yes:
-        if not sys.stdin.isatty():
-            raise UsageError(f"cannot ask whether to delete {what}", "Add --yes.")
-        click.confirm(f"Delete {what} for good?", abort=True, err=True)
+    confirm_deletion(what, yes)
     for one in found:
         store.delete(one)
-    if as_json:
-        print_json({"deleted": found})
-    else:
-        click.echo(f"Deleted {what}.", err=True)
+    print_result(as_json, {"deleted": found}, f"Deleted {what}.")
 
 
 @sessions_command.command("export", epilog="""\b
@@ -162,7 +156,7 @@ Examples:
 @click.option("-f", "--format", "form", type=click.Choice(["md", "html", "docx", "json"]),
               help="Markdown, one HTML file, Word or JSON; by default the suffix of the file decides.")  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
-              help="Where to write it; - prints it. By default a file named after the title, here.")  # fmt: skip
+              help="Where to write it; - prints it. Default: a file named after the title in this folder.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @recipient_options
 def export_command(
@@ -225,7 +219,7 @@ def _line(one: Listed) -> str:
 
 
 def _print(session: Session, done: str, as_json: bool) -> None:
-    if as_json:
-        print_json({"id": session.id, "title": session.title, "turns": len(session.turns)})
-    else:
-        click.echo(f"{done}: {session.id}  {shown(session.title)}", err=True)
+    print_result(
+        as_json, {"id": session.id, "title": session.title, "turns": len(session.turns)},
+        f"{done}: {session.id}  {shown(session.title)}",
+    )  # fmt: skip

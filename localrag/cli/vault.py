@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localrag.cli import keys
-from localrag.cli.options import complete_library, json_option, print_json, shown
+from localrag.cli.options import EXISTING_FILE, FILE, complete_library, json_option, print_json, print_result, shown
 from localrag.cli.output import bar, interruptible
 from localrag.errors import KeyRequired, NotFoundError, UsageError
 from localrag.settings import load_settings
@@ -133,8 +133,7 @@ Examples:
 @click.argument("name", shell_complete=complete_library)
 @click.argument("holder")
 @click.option("--public", metavar="KEY", help="A public key (localrag vault identity).")
-@click.option("--with-key", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
-              help="A key file (localrag vault key-file).")  # fmt: skip
+@click.option("--with-key", type=EXISTING_FILE, metavar="FILE", help="A key file (localrag vault key-file).")
 @click.option("--passphrase", is_flag=True, help="A passphrase, which is asked for.")
 @click.option("--recovery", is_flag=True, help="A recovery key, printed once.")
 @json_option
@@ -183,10 +182,10 @@ def remove_command(name: str, holder: str, as_json: bool) -> None:
     from localrag.lifecycle import encrypt
 
     encrypt.change_holders(_folder(name), lambda keyring, key: keyring.without(holder))
-    if as_json:
-        print_json({"library": name, "removed": holder})
-    else:
-        click.echo(f"Removed {shown(holder)}. To replace the key: localrag vault rotate {name}", err=True)
+    print_result(
+        as_json, {"library": name, "removed": holder},
+        f"Removed {shown(holder)}. To replace the key: localrag vault rotate {name}",
+    )  # fmt: skip
 
 
 @vault_command.command("rotate", epilog="\b\nExamples:\n  localrag vault rotate contracts")
@@ -233,7 +232,7 @@ def remember_command(name: str, forget: bool) -> None:
 
 
 @vault_command.command("key-file", epilog="\b\nExamples:\n  localrag vault key-file contracts.key")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FILE)
 def key_file_command(file: Path) -> None:
     """Write a new key to FILE. Keep it apart from the library, and a copy in a safe."""
     from localrag.security.encryption import keyring as keyrings
@@ -243,7 +242,7 @@ def key_file_command(file: Path) -> None:
 
 
 @vault_command.command("identity", epilog="\b\nExamples:\n  localrag vault identity ~/.localrag.identity")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FILE)
 def identity_command(file: Path) -> None:
     """Print the public key of the key file FILE, which is created if it is missing.
 
@@ -266,7 +265,7 @@ Examples:
   localrag vault open notice.docx.age
   localrag vault open audit.csv.age --key-file ~/.localrag.identity
   localrag vault open audit.csv.age -o - | head""")  # fmt: skip
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FILE)
 @click.option("-o", "--output", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True),
               help="Where to write it; - prints it. By default beside FILE, without .age.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from tui.fakes import NOTICE, PLAN, SCRIPT, FakeAssistant, FakeEngine, FakeLibrary, FakeWorld
 
-from localrag.cli import chat, plain
+from localrag.cli import chat
 from localrag.errors import NotFoundError, StorageError, UsageError
 from localrag.events import Delta, Planned
 from localrag.sessions import SessionStore
@@ -88,7 +88,7 @@ def test_commands_change_the_mode_export_and_leave(talk, tmp_path):
     told = talk("One?\n:mode survey\nTwo?\n:export out.md\n:export out.md\n:help\n:quit\nThree?\n", world=world)
     assert [asked["mode"] for asked in world.assistant.asked] == ["auto", "survey"]
     assert NOTICE in (tmp_path / "out.md").read_text() and "out.md" in told.stderr.split("error: ")[1]
-    assert plain.HELP in told.stdout
+    assert chat.HELP in told.stdout
 
 
 def test_an_error_leaves_the_next_question_to_be_asked_and_sets_the_exit_code(talk):
@@ -131,4 +131,4 @@ def test_without_one_clear_library_it_says_what_to_type(talk, tmp_path):
 
 @pytest.mark.parametrize(("term", "simple"), [("dumb", True), ("", True), ("xterm-256color", False), ("screen", False)])
 def test_simple_terminals_are_known_by_name(term, simple):
-    assert plain.is_simple_terminal(term) is simple
+    assert chat.is_simple_terminal(term) is simple

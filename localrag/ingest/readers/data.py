@@ -1,8 +1,7 @@
-"""Read data: JSON, JSON Lines and XML.
+"""Read data: JSON and JSON Lines as indented "key: value" lines and tables, XML as prose or like JSON.
 
-JSON becomes indented "key: value" lines in the order of the file, with numbers as written; a list of flat records is a
-table. XML that holds prose (DocBook, JATS, TEI, XHTML) is read as prose with its titles as headings, other XML like
-JSON. Keys that open a group, and records, are headings, two levels deep. Broken files are refused with the place.
+XML with paragraphs (DocBook, JATS, TEI, XHTML) is prose, its titles are headings. Elsewhere keys that open a group, and
+records, are headings, two levels deep. Numbers stay as written.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import html as entities
 import json
 import re
+from contextlib import suppress
 from dataclasses import replace
 from html.entities import html5
 from itertools import groupby
@@ -60,11 +60,9 @@ def _json(text: str, source: Source) -> Value:
     try:
         return _parsed(text)
     except json.JSONDecodeError as error:
-        if error.msg.startswith("Extra data") and text.count("\n") > 0:
-            try:
+        if error.msg.startswith("Extra data") and "\n" in text:
+            with suppress(ReadError):
                 return _json_lines(text)
-            except ReadError:
-                pass
         if other := another_kind(source, "JSON"):
             raise other from error
         raise _not_json(error.lineno, error) from error
@@ -87,24 +85,19 @@ def _not_json(line: int, error: json.JSONDecodeError) -> ReadError:
     )
 
 
-def _too_deep() -> ReadError:
-    return ReadError("is nested too deep to be read", "Export it as a flatter file.")
-
-
 def _parsed(text: str) -> Value:
     try:
-        parsed = json.loads(
-            text, object_pairs_hook=Pairs, parse_float=str, parse_int=str, parse_constant=str, strict=False
+        return _with_literals(
+            json.loads(text, object_pairs_hook=Pairs, parse_float=str, parse_int=str, parse_constant=str, strict=False)
         )
     except RecursionError as error:
-        raise _too_deep() from error
-    return _with_literals(parsed, 0)
+        raise ReadError("is nested too deep to be read", "Export it as a flatter file.") from error
 
 
-def _with_literals(value: object, depth: int) -> Value:
+def _with_literals(value: object, depth: int = 0) -> Value:
     """Return the value with true, false and null as they are written."""
     if depth > _MAX_DEPTH:
-        raise _too_deep()
+        raise RecursionError
     if isinstance(value, Pairs):
         return Pairs((key, _with_literals(item, depth + 1)) for key, item in value)
     if isinstance(value, list):
@@ -145,31 +138,23 @@ class _Writer:
     def value(self, value: Value, depth: int, key: str | None = None, mark: str = "") -> None:
         """Write a value under its key; `mark` is the dash of a list item."""
         name = "  " * (depth - bool(mark)) + mark + ("" if key is None else f"{key}:")
-        if isinstance(value, str) and "\n" in value:
-            self._text(value, name, depth)
-        elif short := _one_line(value):
+        if short := _one_line(value):
             self._line(f"{name}{' ' if name.endswith(':') else ''}{short}")
-        elif isinstance(value, Pairs):
-            if key is not None:
-                self._line(name)
-            self._pairs(value, depth + (key is not None))
-        else:
-            if name.strip():
-                self._line(name.rstrip())
-            self._list(list(value), depth + (key is not None))
-
-    def _text(self, text: str, name: str, depth: int) -> None:
-        if name.strip():
+            return
+        if name.strip() and (key is not None or not isinstance(value, Pairs)):
             self._line(name.rstrip())
-        for line in text.strip("\r\n").splitlines():
-            self._line("  " * (depth + 1) + line if line.strip() else "")
-
-    def _pairs(self, pairs: Pairs, depth: int) -> None:
-        after_group = False
-        for key, item in pairs:
-            if after_group or not (isinstance(item, str) or _one_line(item)):
-                after_group = self._heading(depth, _short(key)) or after_group
-            self.value(item, depth, key)
+        below = depth + (key is not None)
+        if isinstance(value, str):
+            for line in value.strip("\r\n").splitlines():
+                self._line("  " * (depth + 1) + line if line.strip() else "")
+        elif isinstance(value, Pairs):
+            after_group = False
+            for name, item in value:
+                if after_group or not (isinstance(item, str) or _one_line(item)):
+                    after_group = self._heading(below, _short(name)) or after_group
+                self.value(item, below, name)
+        else:
+            self._list(value, below)
 
     def _list(self, values: list[Value], depth: int) -> None:
         if rows := _table(values):
@@ -211,15 +196,11 @@ def _table(values: list[Value]) -> list[list[str]]:
         return []
     rows = [columns]
     for record in records:
-        row = {key: item for key, item in record if isinstance(item, str) and _fits(item)}
+        row = {key: item for key, item in record if isinstance(item, str) and len(item) <= 200 and "\n" not in item}
         if len(row) < len(record):
             return []
         rows.append([row.get(column, "") for column in columns])
     return rows
-
-
-def _fits(text: str) -> bool:
-    return len(text) <= 200 and "\n" not in text
 
 
 def _record_title(record: Pairs, number: int) -> str:
@@ -246,19 +227,17 @@ def _read_xml(source: Source) -> Reading:
         # The parser knows few encodings, and some files do not name theirs.
         text, encoding = decode_html(data)
         try:
-            known = _NAMED.sub(_html_character, text)
-            if _EXTERNAL_DTD.search(known):
-                known = _NAMED.sub(lambda name: name[0] if name[1] in _XML_ENTITIES else f"&amp;{name[1]}", known)
-            root = parse_xml(_DECLARATION.sub("", known).encode())
+            root = parse_xml(_DECLARATION.sub("", _NAMED.sub(_character, text)).encode())
         except PARSE_ERRORS:
             if re.search(r"<html[\s>]", text[:2000], re.I):
                 return _prose(text, None)
             if other := another_kind(source, "XML", "an XML file"):
                 raise other from error
             raise ReadError(f"is not valid XML: {error}", "Repair it there, or get a new copy.") from error
-    if _local_name(root) == "html":
+    names = [_local_name(item) for item in root.iter()]
+    if names[0] == "html":
         reading = _prose(decode_html(data)[0], root)
-    elif _is_prose(root):
+    elif sum(name in _PARAGRAPHS for name in names) >= (1 if names[0] in (*_SECTIONS, "TEI") else 3):
         reading = _prose(_as_html(root), root)
     else:
         reading = _reading(Pairs([(_key(_local_name(root)), _element(root, 0))]))
@@ -267,14 +246,13 @@ def _read_xml(source: Source) -> Reading:
 
 _DECLARATION = re.compile(r"^\ufeff?\s*(?:<\?xml[^>]*\?>)?\s*")
 _NAMED = re.compile(r"&([A-Za-z]\w*;)")
-_XML_ENTITIES = ("amp;", "lt;", "gt;", "quot;", "apos;")
-# An external list of entities is not fetched; entities then stay as they are written.
-_EXTERNAL_DTD = re.compile(r"<!DOCTYPE\s+[\w.:-]+\s+(?:SYSTEM|PUBLIC)\b")
 
 
-def _html_character(name: re.Match[str]) -> str:
-    """Return the character that HTML has a name for."""
-    return name[0] if name[1] in _XML_ENTITIES else html5.get(name[1], name[0])
+def _character(name: re.Match[str]) -> str:
+    """Return the character that HTML has a name for; other entities stay as written, no list of them is fetched."""
+    if name[1] in ("amp;", "lt;", "gt;", "quot;", "apos;"):
+        return name[0]
+    return html5.get(name[1], f"&amp;{name[1]}")
 
 
 def _key(name: str) -> str:
@@ -341,12 +319,6 @@ def _local_name(element: Element) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
-def _is_prose(root: Element) -> bool:
-    """Return whether there are paragraphs: one below an element named like a section, else three."""
-    names = [_local_name(item) for item in root.iter()]
-    return sum(name in _PARAGRAPHS for name in names) >= (1 if names[0] in _SECTIONS or names[0] == "TEI" else 3)
-
-
 def _prose(html: str, root: Element | None) -> Reading:
     text, headings, remarks = text_of(html)
     title = ""
@@ -378,31 +350,23 @@ def _as_html(root: Element) -> str:
                 blocks.add(above)
                 above = parents.get(above)
     written: list[str] = []
-    level = 0
-    stack: list[tuple[Element | str, bool]] = [(root, False)]
-    while stack:
-        item, inline = stack.pop()
-        if isinstance(item, str):
-            level -= item == "</section>"
-            written.append(item)
-            continue
+
+    def write(item: Element, inline: bool, level: int, depth: int) -> None:
         name = _local_name(item)
-        tail = entities.escape(item.tail or "", quote=False) or " "
-        if not name or name in _LEFT_OUT:
-            written.append(tail)
-            continue
-        tag = tag_of(item)
-        if not inline and is_title(item):
-            tag = f"h{min(max(level, 1), 6)}"
-        elif not tag and not inline:
-            tag = "div" if item in blocks else "p"
-        level += tag == "section"
-        spans = "".join(f' {key}="{item.get(key)}"' for key in ("colspan", "rowspan") if item.get(key, "x").isdigit())
-        written.append(f"<{tag}{spans}>" if tag else "")
-        written.append(entities.escape(item.text or "", quote=False))
-        stack.append((tail, inline))
-        if tag:
-            stack.append((f"</{tag}>", inline))
-        within = inline or tag in ("p", "pre") or tag.startswith("h") or (item not in blocks and bool(tag))
-        stack.extend((child, within) for child in reversed(item))
+        if name and name not in _LEFT_OUT:
+            tag = tag_of(item)
+            if not inline and is_title(item):
+                tag = f"h{min(max(level, 1), 6)}"
+            elif not tag and not inline:
+                tag = "div" if item in blocks else "p"
+            spans = (f' {key}="{item.get(key)}"' for key in ("colspan", "rowspan") if item.get(key, "x").isdigit())
+            text = (item.text or "") if depth < _MAX_DEPTH else "".join(item.itertext())
+            written.append((f"<{tag}{''.join(spans)}>" if tag else "") + entities.escape(text, quote=False))
+            within = inline or tag in ("p", "pre") or tag.startswith("h") or (item not in blocks and bool(tag))
+            for child in item if depth < _MAX_DEPTH else ():
+                write(child, within, level + (tag == "section"), depth + 1)
+            written.append(f"</{tag}>" if tag else "")
+        written.append(entities.escape(item.tail or "", quote=False) or " ")
+
+    write(root, inline=False, level=0, depth=0)
     return "".join(written)

@@ -1,10 +1,7 @@
 """Read OpenDocument texts (ODT, OTT, FODT) as flowing text, and presentations (ODP, OTP, FODP) slide by slide.
 
-Texts have headings and lists with their printed numbers, tables as Markdown, and after the paragraph that holds them
-text boxes, charts, footnotes, and comments with author and date. Slides have the title first, then top to bottom and
-left to right, then the speaker's notes after a line "Notes:". Tracked deletions, hidden text and hidden sections are
-kept out and reported; white or tiny text is not recognised here. Headers, footers, scripts, links and embedded files
-are left out.
+Tracked deletions, hidden text and hidden sections are kept out and reported; white or tiny text is not recognised here.
+Headers, footers, scripts, links and embedded files are left out.
 """
 
 from __future__ import annotations
@@ -13,7 +10,7 @@ import posixpath
 import re
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
@@ -58,9 +55,8 @@ def read(source: Source, options: Options) -> Reading:
             return _read(flat, flat, flat, None)
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
             parts = _Parts(archive, options)
-            content = parts.xml("content.xml")
-            if content is None:
-                raise ValueError("it has no content")
+            if (content := parts.xml("content.xml")) is None:
+                raise ValueError("its content cannot be read")
             return _read(content, parts.xml("styles.xml"), parts.xml("meta.xml"), parts)
     except DAMAGED as error:
         raise damaged(source, error, "an OpenDocument text or presentation") from error
@@ -102,25 +98,22 @@ class _Parts:
 
     def __init__(self, archive: zipfile.ZipFile, options: Options) -> None:
         self._archive = archive
-        self._names = set(archive.namelist())
+        self._names = archive.namelist()
         self._budget = Budget(options)
         # LibreOffice encrypts each part, or (newer) the whole package as one.
-        if "encrypted-package" in self._names or b"encryption-data" in (self._bytes("META-INF/manifest.xml") or b""):
+        if "encrypted-package" in self._names or b"encryption-data" in self._bytes("META-INF/manifest.xml"):
             raise ReadError("is encrypted", "Save a copy without a password.")
 
     def xml(self, name: str) -> Element | None:
-        """Return a part's root; None if there is no such part, or it is damaged and not the content."""
+        """Return a part's root; None if it is missing or damaged."""
         try:
-            data = self._bytes(name)
-            return parse_xml(data) if data is not None else None
+            return parse_xml(self._bytes(name))
         except DAMAGED:
-            if name == "content.xml":
-                raise
             return None
 
-    def _bytes(self, name: str) -> bytes | None:
+    def _bytes(self, name: str) -> bytes:
         if name not in self._names:
-            return None
+            return b""
         with self._archive.open(name) as stream:
             return self._budget.unpack(stream)  # type: ignore[arg-type]
 
@@ -158,7 +151,7 @@ class _Document:
             pages.append(self._slide(slide, number))
             if not pages[-1].text:
                 skipped.append(SkippedPage(number, "no text; a picture" if self._pictures else "no text"))
-            if self._styles.hides_slide(slide.get(f"{_DRAW}style-name", "")):
+            if slide.get(f"{_DRAW}style-name", "") in self._styles.hidden_slides:
                 remarks.append(Remark(number, "is hidden"))
             remarks += self.hidden.remarks(number)
         if not pages:
@@ -215,7 +208,12 @@ class _Document:
         elif tag == f"{_TEXT}list":
             self._list(child, depth, "", 1, {})
         elif tag == f"{_TABLE}table":
-            self._table(child, depth)
+            rows = [row for row in self._rows(child, depth) if any(row)]
+            if max(map(len, rows), default=0) > 1 and not self._cell_depth:
+                self._blocks.add("\n".join(markdown_rows(rows)))
+            else:  # a frame around text, or a table inside a cell
+                for row in rows:
+                    self._blocks.add(" ".join(filter(None, row)))
         elif tag == f"{_TEXT}section" and child.get(f"{_TEXT}display") == "none":
             self.hidden.add("a hidden section", "".join(child.itertext()))
         elif tag == f"{_DRAW}image":
@@ -229,7 +227,7 @@ class _Document:
         following: list[Element] = []  # notes, comments and shapes
         first_note = self._note_count + 1
         text = "".join(self._inline(element, following, 0)).strip()
-        if text and self._styles.is_title(element.get(f"{_TEXT}style-name", "")):
+        if text and "Title" in self._styles.line(element.get(f"{_TEXT}style-name", "")):
             self.title = self.title or clean_title(text)
             level = 1 if level is None else level
         self._blocks.add(f"{number} {text}" if number and text else text, level, bool(number) and level is None)
@@ -249,8 +247,8 @@ class _Document:
     def _inline(self, element: Element, following: list[Element], depth: int) -> Iterator[str]:
         if depth > _MAX_DEPTH:
             return
-        style = element.get(f"{_TEXT}style-name", "")
-        if self._styles.hides_text(style) or element.get(f"{_TEXT}is-hidden") == "true":
+        styles = self._styles.line(element.get(f"{_TEXT}style-name", ""))
+        if not self._styles.hidden.isdisjoint(styles) or element.get(f"{_TEXT}is-hidden") == "true":
             self.hidden.add("hidden text", "".join(element.itertext()))
             return
         yield _one_space(element.text)
@@ -283,8 +281,8 @@ class _Document:
     def _list(self, element: Element, depth: int, style: str, level: int, counts: dict[int, int]) -> None:
         style = element.get(f"{_TEXT}style-name", "") or style
         if level == 1:
-            goes_on = element.get(f"{_TEXT}continue-numbering") == "true" or f"{_TEXT}continue-list" in element.attrib
-            counts = self._lists[style] = self._lists.get(style, {}) if goes_on else {}
+            is_continued = element.get(f"{_TEXT}continue-numbering") == "true" or element.get(f"{_TEXT}continue-list")
+            counts = self._lists[style] = self._lists.get(style, {}) if is_continued else {}
         for item in element if depth <= _MAX_DEPTH else ():
             number = ""
             if item.tag == f"{_TEXT}list-item" and any(child.tag != f"{_TEXT}list" for child in item):
@@ -312,18 +310,10 @@ class _Document:
             rows = self._rows(table, 0) if table is not None else []
             self._blocks.add("\n".join([*titles, *markdown_rows(rows)]))
 
-    def _table(self, table: Element, depth: int) -> None:
-        rows = [row for row in self._rows(table, depth) if any(row)]
-        if max(map(len, rows), default=0) > 1 and not self._cell_depth:
-            self._blocks.add("\n".join(markdown_rows(rows)))
-        else:  # a frame around text, or a table inside a cell
-            for row in rows:
-                self._blocks.add(" ".join(filter(None, row)))
-
     def _rows(self, table: Element, depth: int) -> list[list[str]]:
         rows: list[list[str]] = []
         left = _MAX_REPEATED
-        for element in _table_rows(table, 0):
+        for element in _table_rows(table):
             cells: list[str] = []
             for cell in element:
                 if cell.tag in (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"):
@@ -341,12 +331,12 @@ class _Document:
         return rows
 
 
-def _table_rows(table: Element, depth: int) -> Iterator[Element]:
-    for child in table if depth < 5 else ():
+def _table_rows(table: Element) -> Iterator[Element]:
+    for child in table:
         if child.tag == f"{_TABLE}table-row":
             yield child
         elif child.tag in _ROW_GROUPS:
-            yield from _table_rows(child, depth + 1)
+            yield from _table_rows(child)
 
 
 def _one_space(text: str | None) -> str:
@@ -360,22 +350,18 @@ def _int(value: str | None, default: int) -> int:
 # --- places on a slide ------------------------------------------------------------------------------------------
 
 _EMU = {"cm": 360_000, "mm": 36_000, "in": 914_400, "pt": 12_700, "px": 9_525}
-_TRANSLATE = re.compile(r"translate\s*\(\s*(\S+?)[\s,]+(\S+?)\s*\)")
 
 
 def _place(shape: Element) -> tuple[int, int]:
     """Return top and left; of a group, those of its highest shape."""
     if shape.tag == f"{_DRAW}g":
         return min((_place(child) for child in shape if child.tag != shape.tag), default=(1 << 40, 0))
-    if moved := _TRANSLATE.search(shape.get(f"{_DRAW}transform", "")):
-        return _length(moved[2]), _length(moved[1])
-    top = shape.get(f"{_SVG}y", shape.get(f"{_SVG}y1", ""))
-    return (_length(top), _length(shape.get(f"{_SVG}x", shape.get(f"{_SVG}x1", "")))) if top else (1 << 40, 0)
-
-
-def _length(text: str) -> int:
-    match = re.match(r"(-?\d{1,9}(?:\.\d*)?|-?\.\d+)(cm|mm|in|pt|px)", text)
-    return int(float(match[1]) * _EMU[match[2]]) if match else 0
+    found = []
+    for name, unknown in (("y", 1 << 40), ("x", 0)):
+        length = shape.get(f"{_SVG}{name}", shape.get(f"{_SVG}{name}1", ""))
+        match = re.match(r"(-?\d{1,9}(?:\.\d*)?|-?\.\d+)(cm|mm|in|pt|px)", length)
+        found.append(int(float(match[1]) * _EMU[match[2]]) if match else unknown)
+    return found[0], found[1]
 
 
 # --- styles and numbers -----------------------------------------------------------------------------------------
@@ -383,8 +369,7 @@ def _length(text: str) -> int:
 _FORMATS = {"1": "decimal", "a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Level:
+class _Level(NamedTuple):
     """How one level of a list is numbered; `kind` is "" if nothing is printed."""
 
     kind: str
@@ -401,32 +386,23 @@ class _Styles:
         self.lists: dict[str, dict[int, _Level]] = {}
         self.outline: dict[int, _Level] = {}
         self._parents: dict[str, str] = {}
-        self._hidden: set[str] = set()
-        self._hidden_slides: set[str] = set()
+        self.hidden: set[str] = set()
+        self.hidden_slides: set[str] = set()
         for style in (element for root in roots for element in root.iter()):
             name = style.get(f"{_STYLE}name", "")
             if style.tag == f"{_STYLE}style":
                 self._parents[name] = style.get(f"{_STYLE}parent-style-name", "")
                 for item in style:
                     if item.tag == f"{_STYLE}text-properties" and item.get(f"{_TEXT}display") == "none":
-                        self._hidden.add(name)
+                        self.hidden.add(name)
                     if item.get(f"{_SHOW}visibility") == "hidden":
-                        self._hidden_slides.add(name)
+                        self.hidden_slides.add(name)
             elif style.tag == f"{_TEXT}list-style":
                 self.lists[name] = dict(map(_level, style))
             elif style.tag == f"{_TEXT}outline-style":
                 self.outline = dict(map(_level, style))
 
-    def hides_text(self, name: str) -> bool:
-        return any(style in self._hidden for style in self._line(name))
-
-    def hides_slide(self, name: str) -> bool:
-        return name in self._hidden_slides
-
-    def is_title(self, name: str) -> bool:
-        return "Title" in self._line(name)
-
-    def _line(self, name: str) -> list[str]:
+    def line(self, name: str) -> list[str]:
         """Return a style and those it inherits from."""
         found: list[str] = []
         while name and name not in found:
@@ -455,10 +431,9 @@ def _count(counts: dict[int, int], level: int, levels: dict[int, _Level], start:
         return ""
     if form.kind == "bullet":
         return "-"
-    above = ((depth, levels.get(depth)) for depth in range(max(1, level - form.shown + 1), level + 1))
     numbers = [
         format_number(counts.get(depth, other.start), other.kind)
-        for depth, other in above
-        if other is not None and other.kind not in ("", "bullet")
+        for depth in range(max(1, level - form.shown + 1), level + 1)
+        if (other := levels.get(depth)) and other.kind not in ("", "bullet")
     ]
     return f"{form.prefix}{'.'.join(numbers)}{form.suffix}".strip()

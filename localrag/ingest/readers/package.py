@@ -1,8 +1,7 @@
 """Open Office files: ZIP packages and the parts in them, passwords, embedded files, and XML from strangers.
 
-A part is unpacked only when asked for, so a broken chart does not cost the text. Sizes are bounded. Relations that lead
-out of the package are not followed. XML that declares entities is refused: Office never writes any, and a few lines of
-them can ask for all memory ("billion laughs") or for another file.
+A part is unpacked only when asked for, so a broken chart does not cost the text. Sizes are bounded. XML that declares
+entities is refused: a few lines of them can ask for all memory ("billion laughs") or for another file.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.cleaning import clean, clean_title
+from localrag.ingest.readers.drawing import chart, diagram
 from localrag.ingest.readers.naming import Names, attached
 from localrag.ingest.readers.source import Budget, Member, Options, OverBudget, Source, another_kind, encrypted_office
 
@@ -44,6 +44,12 @@ _STRICT_PARTS = (
     b"officeDocument/relationships", b"officeDocument/math", b"wordprocessingml/main", b"presentationml/main",
     b"spreadsheetml/main", b"drawingml/main", b"drawingml/chart", b"drawingml/diagram",
 )  # fmt: skip
+# Drawings with text, the attribute that names their part, and what reads it.
+DRAWINGS = {
+    "{http://schemas.openxmlformats.org/drawingml/2006/chart}chart": ("id", chart),
+    "{http://schemas.microsoft.com/office/drawing/2014/chartex}chart": ("id", chart),
+    "{http://schemas.openxmlformats.org/drawingml/2006/diagram}relIds": ("dm", diagram),
+}
 # Entities for pictures and other unparsed data, as patents declare them; text cannot refer to these.
 _UNPARSED_ENTITY = re.compile(
     rb"""<!ENTITY \s+ [\w.:-]+ \s+ (?:SYSTEM | PUBLIC \s+ (?:"[^"<>]*"|'[^'<>]*')) \s+ (?:"[^"<>]*"|'[^'<>]*')
@@ -53,12 +59,7 @@ _UNPARSED_ENTITY = re.compile(
 
 
 def parse_xml(data: bytes) -> Element:
-    """Return the root of a document.
-
-    Raises:
-        ReadError: it declares entities.
-        PARSE_ERRORS: it is not well formed.
-    """
+    """Return the root of a document; raise a ReadError if it declares entities, else one of PARSE_ERRORS."""
     # Without its zero bytes UTF-16 reads as the same letters.
     plain = data.replace(b"\0", b"") if b"\0" in data else _UNPARSED_ENTITY.sub(b"", data)
     if b"<!ENTITY" in plain:
@@ -105,20 +106,29 @@ class Package:
         """Return the name of the first part of a kind that `part` refers to, or ""."""
         return next((item.target for item in self.relations(part).values() if item.kind == kind), "")
 
-    def by_id(self, part: str, identity: str | None) -> Element | None:
-        """Return the part that `part` refers to by a relation's identifier."""
-        relation = self.relations(part).get(identity or "")
-        return self.part(relation.target) if relation else None
+    def drawing(self, part: str, element: Element) -> str:
+        """Return the text of one of `DRAWINGS` in `part`."""
+        attribute, read = DRAWINGS[element.tag]
+        relation = self.relations(part).get(element.get(f"{RELATION}{attribute}", ""))
+        root = self.part(relation.target) if relation else None
+        return read(root) if root is not None else ""
 
     def relations(self, part: str) -> dict[str, Relation]:
         """Return what `part` refers to inside the package, by the relation's identifier."""
         if part not in self._relations:
+            folder, name = posixpath.split(part)
+            found = self._relations[part] = {}
             try:
-                self._relations[part] = self._read_relations(part)
+                listing = self._xml(posixpath.join(folder, "_rels", f"{name}.rels"))
             except DAMAGED:
                 if not part:
                     raise
-                self._relations[part] = {}
+                return found
+            for element in listing.iter(_RELATIONSHIP):
+                if element.get("TargetMode") != "External":
+                    target = posixpath.normpath(posixpath.join("/", folder, unquote(element.get("Target", ""))))
+                    kind = element.get("Type", "").rsplit("/", 1)[-1]
+                    found.setdefault(element.get("Id", ""), Relation(kind, target.lstrip("/")))
         return self._relations[part]
 
     def title(self) -> str:
@@ -133,19 +143,6 @@ class Package:
 
     def _property(self, name: str) -> str:
         return (self._core.findtext(name) or "") if self._core is not None else ""
-
-    def _read_relations(self, part: str) -> dict[str, Relation]:
-        folder, name = posixpath.split(part)
-        listing = posixpath.join(folder, "_rels", f"{name}.rels")
-        if part and listing.lower() not in self._names:
-            return {}
-        found: dict[str, Relation] = {}
-        for element in self._xml(listing).iter(_RELATIONSHIP):
-            if element.get("TargetMode") != "External":
-                target = posixpath.normpath(posixpath.join("/", folder, unquote(element.get("Target", ""))))
-                kind = element.get("Type", "").rsplit("/", 1)[-1]
-                found.setdefault(element.get("Id", ""), Relation(kind, target.lstrip("/")))
-        return found
 
     def _xml(self, part: str) -> Element:
         info = self._archive.getinfo(self._names[part.lower()])
@@ -174,14 +171,16 @@ def iso_date(text: str) -> str:
     return moment.date().isoformat() if len(text.strip()) <= 10 else moment.isoformat(timespec="seconds")
 
 
-def damaged(source: Source, error: BaseException, kind: str) -> ReadError:
+def damaged(source: Source, error: BaseException, kind: str, *expected: str) -> ReadError:
     """Return why a file could not be read; `kind` is what its suffix says ("a Word document")."""
     if encrypted_office(source):
         return ReadError("is encrypted", "Save a copy without a password.")
-    if other := another_kind(source, kind, "a ZIP"):
-        return other
-    reason = clean(" ".join(str(error).split())[:100])
-    return ReadError(f"is damaged, or not {kind} ({reason})", SAVE_AGAIN)
+    other = another_kind(source, kind, "a ZIP", *expected)
+    return other or ReadError(f"is damaged, or not {kind} ({shortened(error)})", SAVE_AGAIN)
+
+
+def shortened(error: BaseException) -> str:
+    return clean(" ".join(str(error).split())[:100])
 
 
 # --- passwords --------------------------------------------------------------------------------------------------
@@ -190,11 +189,7 @@ _EXCEL_DEFAULT = "VelvetSweatshop"  # Excel tries it without asking
 
 
 def decrypted(source: Source, passwords: Sequence[str] = ()) -> Source | None:
-    """Return the document inside an encrypted Office file, decrypted in memory; None if it is not encrypted.
-
-    Raises:
-        ReadError: it is encrypted, and no password opens it.
-    """
+    """Return the document inside an encrypted Office file, decrypted in memory; None if it is not encrypted."""
     with source.open() as stream:
         if stream.read(8) != OLE or (office := _encrypted(stream)) is None:
             return None
@@ -249,6 +244,7 @@ def _unsupported(error: Exception) -> ReadError:
 # What an OLE object is, by a stream in it.
 _OLE_STREAMS = (("Package", ""), ("CONTENTS", ".pdf"), ("WordDocument", ".doc"), ("Workbook", ".xls"),
                 ("PowerPoint Document", ".ppt"))  # fmt: skip
+_FOLDERS = {"word": ".docx", "xl": ".xlsx", "ppt": ".pptx"}
 
 
 def embedded_files(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
@@ -258,35 +254,27 @@ def embedded_files(source: Source, options: Options, budget: Budget) -> Iterator
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
             names = Names()
             for part in _embedded_parts(archive, Package(archive, options)):
-                if (member := _embedded_file(archive, part, names, budget)) is not None:
-                    yield member
+                name = posixpath.basename(part)
+                try:
+                    with archive.open(part) as part_stream:
+                        data = budget.unpack(part_stream)  # type: ignore[arg-type]
+                    content = _ole_content(data) if data.startswith(OLE) else (name, data)
+                except OverBudget:
+                    raise
+                except Exception:  # olefile raises many kinds of errors on damaged containers
+                    yield Member(names.unique(name), refused=ReadError("is damaged in the document", SAVE_AGAIN))
+                    continue
+                if content is not None:
+                    name = names.unique(attached(content[0], ""))
+                    yield Member(name, Source(name, data=content[1]))
     except OverBudget:
         raise
     except (*DAMAGED, ReadError):
         return  # reported when the document itself was read
 
 
-def _embedded_file(archive: zipfile.ZipFile, part: str, names: Names, budget: Budget) -> Member | None:
-    """Return an embedded file; None for drawings, formulas and other objects that are no files."""
-    name = posixpath.basename(part)
-    try:
-        with archive.open(part) as stream:
-            data = budget.unpack(stream)  # type: ignore[arg-type]
-        content: tuple[str, bytes] | None = (name, data)
-        if data.startswith(OLE):
-            content = _ole_content(data)
-    except OverBudget:
-        raise
-    except Exception:  # olefile raises many kinds of errors on damaged containers
-        return Member(names.unique(name), refused=ReadError("is damaged in the document", SAVE_AGAIN))
-    if content is None:
-        return None
-    name = names.unique(attached(content[0], ""))
-    return Member(name, Source(name, data=content[1]))
-
-
 def _embedded_parts(archive: zipfile.ZipFile, package: Package) -> list[str]:
-    """Return the names of embedded parts in the order of the documents' relations, each once."""
+    """Return the names of embedded parts in the order of the document's relations, each once."""
     names = {name.lower(): name for name in archive.namelist()}
     found: dict[str, None] = {}
     for listing in sorted(name for name in names.values() if name.endswith(".rels") and "/charts/" not in name):
@@ -298,7 +286,7 @@ def _embedded_parts(archive: zipfile.ZipFile, package: Package) -> list[str]:
 
 
 def _ole_content(data: bytes) -> tuple[str, bytes] | None:
-    """Return the name and the bytes of the file inside an OLE object."""
+    """Return the name and the bytes of the file inside an OLE object; None for drawings, formulas and the like."""
     import olefile
 
     with olefile.OleFileIO(io.BytesIO(data)) as container:
@@ -310,7 +298,11 @@ def _ole_content(data: bytes) -> tuple[str, bytes] | None:
         content = data if suffix in (".doc", ".xls", ".ppt") else container.openstream(stream).read()
         if suffix == ".pdf" and not content.startswith(b"%PDF"):
             return None
-        return f"embedded{suffix or _package_suffix(content)}", content
+    if not suffix:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            folders = {name.partition("/")[0] for name in archive.namelist()}
+        suffix = next((suffix for folder, suffix in _FOLDERS.items() if folder in folders), ".zip")
+    return f"embedded{suffix}", content
 
 
 def _packaged_file(data: bytes) -> tuple[str, bytes]:
@@ -321,10 +313,3 @@ def _packaged_file(data: bytes) -> tuple[str, bytes]:
     at = 8 + path_size
     (size,) = struct.unpack_from("<I", rest, at)
     return label.decode("cp1252", "replace"), rest[at + 4 : at + 4 + size]
-
-
-def _package_suffix(data: bytes) -> str:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        names = archive.namelist()
-    folders = (("word/", ".docx"), ("xl/", ".xlsx"), ("ppt/", ".pptx"))
-    return next((suffix for folder, suffix in folders if any(name.startswith(folder) for name in names)), ".zip")

@@ -1,24 +1,21 @@
 """Read presentations (PPTX, PPTM, POTX, POTM, PPSX, PPSM): one page for each slide, in the order of the show.
 
-The title of a slide comes first, then its shapes from top to bottom and left to right; grouped shapes stay together.
-Tables are Markdown, charts the tables of their numbers, SmartArt a list. The speaker's notes follow a line "Notes:",
-then come comments with their author and date. Footers, dates, slide numbers and the text of layouts are left out, as
-they are on every slide. Hidden slides are read and reported, hidden shapes are kept out. Pictures are not looked at,
-macros not run, links not followed.
+Footers, dates, slide numbers and the text of layouts are left out, as they are on every slide. Hidden slides are read
+and reported, hidden shapes are kept out. Pictures are not looked at, macros not run, links not followed.
 """
 
 from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import comment_text, format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean
-from localrag.ingest.readers.drawing import chart, diagram, formula
-from localrag.ingest.readers.package import DAMAGED, RELATION, Package, damaged, decrypted, embedded_files
+from localrag.ingest.readers.drawing import formula
+from localrag.ingest.readers.package import DAMAGED, DRAWINGS, RELATION, Package, damaged, decrypted, embedded_files
 from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
@@ -29,15 +26,8 @@ _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _A14_MATH = "{http://schemas.microsoft.com/office/drawing/2010/main}m"
-# Drawings with text, the attribute that names their part, and what reads it.
-_DRAWINGS: dict[str, tuple[str, Callable[[Element], str]]] = {
-    "{http://schemas.openxmlformats.org/drawingml/2006/chart}chart": ("id", chart),
-    "{http://schemas.microsoft.com/office/drawing/2014/chartex}chart": ("id", chart),
-    "{http://schemas.openxmlformats.org/drawingml/2006/diagram}relIds": ("dm", diagram),
-}
 _MAX_DEPTH = 30  # of nested groups
 _ROW_HEIGHT = 190_000  # shapes whose tops differ by less (half a centimetre) are in one row
-_UNKNOWN_PLACE = (1 << 40, 0)
 _FRAMES = {"dt", "ftr", "sldNum", "hdr"}
 _TITLES = {"title", "ctrTitle"}
 _SHAPES = frozenset(f"{_P}{name}" for name in ("sp", "grpSp", "graphicFrame", "pic"))
@@ -95,11 +85,13 @@ class _Slide:
         self._title = ""
         self.pictures = 0
         self.hidden = 0
-        tree = root.find(f"{_P}cSld/{_P}spTree")
-        self._blocks = list(self._shapes(tree, 0)) if tree is not None else []
+        self._blocks = [block for tree in root.iterfind(f"{_P}cSld/{_P}spTree") for block in self._shapes(tree, 0)]
 
     def page(self, number: int) -> Page:
-        notes = _tidy(self._notes())
+        root = self._package.related("notesSlide", self._name)
+        shapes = root.iter(f"{_P}sp") if root is not None else ()
+        bodies = (shape.find(f"{_P}txBody") for shape in shapes if _placeholder(shape)[0] == "body")
+        notes = _tidy("\n".join(line for body in bodies if body is not None for line in _paragraphs(body, ())))
         blocks = [self._title, *map(_tidy, self._blocks), f"Notes:\n{notes}" if notes else "", *self._comments()]
         headings = (Heading(0, 1, self._title[:200]),) if self._title else ()
         return Page("\n\n".join(filter(None, blocks)), number, headings=headings, unit="slide")
@@ -117,18 +109,10 @@ class _Slide:
                 yield self._frame(shape)
             elif shape.tag == f"{_P}pic":
                 self.pictures += 1
-            else:
-                yield self._words(shape)
-
-    def _words(self, shape: Element) -> str:
-        kind, _ = _placeholder(shape)
-        body = shape.find(f"{_P}txBody")
-        if body is None or kind in _FRAMES:
-            return ""
-        if kind in _TITLES and not self._title and (title := " ".join(clean(_flat(shape)).split())):
-            self._title = title
-            return ""
-        return "\n".join(_paragraphs(body, self._layout.styles(shape)))
+            elif (body := shape.find(f"{_P}txBody")) is not None and (kind := _placeholder(shape)[0]) not in _FRAMES:
+                title = " ".join(clean(_flat(shape)).split()) if kind in _TITLES and not self._title else ""
+                self._title = self._title or title
+                yield "" if title else "\n".join(_paragraphs(body, self._layout.styles(shape)))
 
     def _frame(self, frame: Element) -> str:
         """Return a table, a chart or SmartArt; an embedded file shows only its picture."""
@@ -137,18 +121,10 @@ class _Slide:
             if item.tag == f"{_A}tbl":
                 rows = [[_flat(cell) for cell in row.iterfind(f"{_A}tc")] for row in item.iterfind(f"{_A}tr")]
                 return "\n".join(markdown_rows([row for row in rows if any(row)]))
-            if item.tag in _DRAWINGS:
-                attribute, read_drawing = _DRAWINGS[item.tag]
-                root = self._package.by_id(self._name, item.get(f"{RELATION}{attribute}"))
-                return read_drawing(root) if root is not None else ""
+            if item.tag in DRAWINGS:
+                return self._package.drawing(self._name, item)
         self.pictures += data is not None and any(True for _ in data.iter(f"{_P}pic"))
         return ""
-
-    def _notes(self) -> str:
-        root = self._package.related("notesSlide", self._name)
-        shapes = root.iter(f"{_P}sp") if root is not None else ()
-        bodies = (shape.find(f"{_P}txBody") for shape in shapes if _placeholder(shape)[0] == "body")
-        return "\n".join(line for body in bodies if body is not None for line in _paragraphs(body, ()))
 
     def _comments(self) -> Iterator[str]:
         """Yield comments, also those of newer versions, which have another namespace."""
@@ -166,13 +142,22 @@ class _Slide:
             yield comment_text(words, authors.get(comment.get("authorId"), ""), date)
 
 
+_FAMILIES = {"ctrTitle": "title", "subTitle": "body", "obj": "body", "": "body"}  # a master has one of each
+
+
 class _Layout:
     """What a slide inherits from its layout and master: the places of placeholders, and their bullets."""
 
     def __init__(self, package: Package, name: str) -> None:
         master = package.related("slideMaster", name) if name else None
-        self._levels = [_placeholders(package.part(name) if name else None), _placeholders(master)]
         self._body = master.find(f"{_P}txStyles/{_P}bodyStyle") if master is not None else None
+        self._levels: list[dict[str, Element]] = [{}, {}]  # placeholders by number and, the first of each, by family
+        for level, root in zip(self._levels, (package.part(name) if name else None, master), strict=True):
+            for shape in root.iter(f"{_P}sp") if root is not None else ():
+                kind, index = _placeholder(shape)
+                if index:
+                    level.setdefault(index, shape)
+                    level.setdefault(_FAMILIES.get(kind, kind), shape)
 
     def place(self, shape: Element) -> tuple[int, int]:
         """Return top and left; a shape whose place is not known comes last."""
@@ -180,46 +165,26 @@ class _Layout:
             for path in (f"*/{_A}xfrm/{_A}off", f"{_P}xfrm/{_A}off"):
                 if (offset := holder.find(path)) is not None:
                     return _int(offset.get("y")), _int(offset.get("x"))
-        return _UNKNOWN_PLACE
+        return 1 << 40, 0
 
     def styles(self, shape: Element) -> Sequence[Element]:
         """Return the list styles a shape inherits, the nearest first."""
         kind, index = _placeholder(shape)
-        if not kind and not index:
-            return ()
         found = [parent.find(f"{_P}txBody/{_A}lstStyle") for parent in self._parents(shape)]
-        if kind in ("", "body", "obj"):
+        if index and kind in ("", "body", "obj"):
             found.append(self._body)
         return [style for style in found if style is not None]
 
     def _parents(self, shape: Element) -> Iterator[Element]:
         kind, index = _placeholder(shape)
-        if not kind and not index:
-            return
-        for placeholders in self._levels:
-            parent = placeholders.get(("", index)) if index else None
-            parent = parent if parent is not None else placeholders.get((_FAMILIES.get(kind, kind), ""))
-            if parent is not None:
+        for level in self._levels if index else ():
+            if (parent := level.get(index, level.get(_FAMILIES.get(kind, kind)))) is not None:
                 yield parent
                 kind, index = _placeholder(parent)[0] or kind, ""
 
 
-_FAMILIES = {"ctrTitle": "title", "subTitle": "body", "obj": "body", "": "body"}  # a master has one of each
-
-
-def _placeholders(root: Element | None) -> dict[tuple[str, str], Element]:
-    """Return a layout's or master's placeholders by number and, the first of each, by family."""
-    found: dict[tuple[str, str], Element] = {}
-    for shape in root.iter(f"{_P}sp") if root is not None else ():
-        kind, index = _placeholder(shape)
-        if kind or index:
-            found.setdefault(("", index), shape)
-            found.setdefault((_FAMILIES.get(kind, kind), ""), shape)
-    return found
-
-
 def _placeholder(shape: Element) -> tuple[str, str]:
-    """Return a placeholder's kind and number; both empty for another shape."""
+    """Return a placeholder's kind and number ("0" and up); both empty for another shape."""
     mark = shape.find(f"*/{_P}nvPr/{_P}ph")
     return ("", "") if mark is None else (mark.get("type", ""), mark.get("idx", "0"))
 
@@ -303,7 +268,4 @@ def _tidy(text: str) -> str:
 
 
 def _int(value: str | None, default: int = 0) -> int:
-    try:
-        return int(value or default)
-    except ValueError:
-        return default
+    return int(value) if value and re.fullmatch(r"-?\d{1,18}", value) else default

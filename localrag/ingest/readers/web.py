@@ -1,13 +1,7 @@
 """Read web pages (HTML, XHTML, MHTML) as one page without a number, and books of them (EPUB) chapter by chapter.
 
-What a person sees is kept in order: headings, paragraphs, lists with their marks, tables as Markdown, code as it is.
-Menus, scripts and form controls are left out, links keep their words only, nothing is fetched or run. Invisible text
-(hidden, without size, in the colour of its background, off the screen) is kept out and reported, because instructions
-for models are hidden that way. Of style sheets only rules for one class, name or tag count. Struck text is kept
-between ~~.
-
-Each part of a book that has text is a chapter, labelled by the table of contents, else by its first heading. Names in
-the package are only looked up, nothing is extracted. Books protected by DRM are refused.
+Menus, scripts and form controls are left out, links keep their words, nothing is fetched or run. Invisible text is
+kept out and reported, because instructions for models are hidden that way. Books protected by DRM are refused.
 """
 
 from __future__ import annotations
@@ -29,8 +23,8 @@ from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import HiddenText, format_number, markdown_rows
 from localrag.ingest.readers.cleaning import clean, clean_title
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.package import DAMAGED, parse_xml
-from localrag.ingest.readers.source import Budget, Options, Source, another_kind
+from localrag.ingest.readers.package import DAMAGED, damaged, parse_xml, shortened
+from localrag.ingest.readers.source import Budget, Options, Source
 from localrag.ingest.readers.text import decode_html, guess_remark
 from localrag.types import Heading, Page, Reading, Remark, SkippedPage
 
@@ -185,7 +179,8 @@ class _Walker:
             return None
         style = _style(self._rules, tag, attributes)
         if "hidden" in attributes or _not_shown(style):
-            self.hidden.extend(_all_words(node))
+            texts = (item for item in node.traverse(include_text=True) if item.tag == "-text")
+            self.hidden += [clean(item.text_content or "") for item in texts if item.parent.tag not in _LEFT_OUT]
             return None
         if tag == "table" and self._table(node, attributes, style):
             return None
@@ -229,16 +224,14 @@ class _Walker:
             first = int(start) if start.lstrip("-").isdecimal() else 1
             self._lists.append((("-" if tag != "ol" else kind) if "none" not in kind else "none", first))
         elif tag == "li":
-            self._item(attributes)
+            kind, number = self._lists.pop() if self._lists else ("-", 1)
+            if (value := (attributes.get("value") or "").strip()).isdecimal():
+                number = int(value)
+            self._lists.append((kind, number + 1))
+            dash = {"none": "", "-": "- "}.get(kind)
+            mark = f"{format_number(number, _NUMBERS.get(kind, ''))}. " if dash is None else dash
+            writer.mark = "  " * min(len(self._lists) - 1, 6) + mark
         return lambda: self._close(tag, gap)
-
-    def _item(self, attributes: Mapping[str, str | None]) -> None:
-        kind, number = self._lists.pop() if self._lists else ("-", 1)
-        if (value := (attributes.get("value") or "").strip()).isdecimal():
-            number = int(value)
-        self._lists.append((kind, number + 1))
-        mark = "" if kind == "none" else "- " if kind == "-" else f"{format_number(number, _NUMBERS.get(kind, ''))}. "
-        self.writer.mark = "  " * min(len(self._lists) - 1, 6) + mark
 
     def _close(self, tag: str, gap: int) -> None:
         self.writer.end(gap)
@@ -285,16 +278,6 @@ class _Walker:
         return " ".join("".join(self.writer.pieces).split())
 
 
-def _all_words(node: Any) -> Iterator[str]:
-    stack = [node]
-    while stack:
-        item = stack.pop()
-        if item.tag == "-text":
-            yield clean(item.text_content or "")
-        elif item.tag not in _LEFT_OUT:
-            stack.extend(reversed(list(item.iter(include_text=True))))
-
-
 class _Writer:
     """The text: lines, the gaps between them, and the heading and list item that are open."""
 
@@ -316,11 +299,11 @@ class _Writer:
             self.raised = False
             if text[0].isdecimal() and self._line and self._line[-1][-1:].isdecimal():
                 self._line.append("^")  # keeps 10 to the 6th from becoming 106
-        self.put(text)
+        if text:
+            self.put(text)
 
     def put(self, text: str) -> None:
-        if text:
-            self._line.append(text)
+        self._line.append(text)
 
     def end(self, gap: int) -> None:
         """End the line, with at least `gap` line ends before the next one."""
@@ -443,21 +426,13 @@ _COLOUR_WORD = re.compile(r"#[0-9a-f]{3,8}\b|rgba?\(\s*\d{1,3}[\s,]+\d{1,3}[\s,]
 
 def _rules(css: str) -> _Rules:
     css = re.sub(r"/\*.*?(?:\*/|$)|<!--|-->", "", css[:2_000_000], flags=re.S)
+    css = re.sub(r"@[^{};@]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", css)  # @media and the like apply only sometimes
     rules: _Rules = {}
-    depth = start = opened = 0
-    for brace in re.finditer("[{}]", css):  # rules inside @media and the like apply only sometimes
-        if brace[0] == "{":
-            depth += 1
-            opened = brace.start() if depth == 1 else opened
-            continue
-        depth = max(depth - 1, 0)
-        if depth:
-            continue
-        body = css[opened + 1 : brace.start()]
-        for selector in css[start:opened].rpartition(";")[2].split(",") if "{" not in body else ():
-            if _SELECTOR.fullmatch(selector := selector.strip()) and (style := _declarations(body)):
+    for selectors, body in re.findall(r"([^{};]*)\{([^{}]*)\}", css):
+        style = _declarations(body)
+        for selector in map(str.strip, selectors.split(",")) if style else ():
+            if _SELECTOR.fullmatch(selector):
                 rules[selector] = rules.get(selector, {}) | style
-        start = brace.end()
     return rules
 
 
@@ -481,8 +456,6 @@ def _style(rules: _Rules, tag: str, attributes: Mapping[str, str | None]) -> dic
 
 def _not_shown(style: Mapping[str, str]) -> bool:
     """Return whether an element is not shown, with all that is in it."""
-    if not style:
-        return False
     sizes = (_number(style.get(name)) for name in ("height", "max-height", "width", "max-width"))
     placed = style.get("position") in ("absolute", "fixed")
     sides = (_number(style.get(name), 0) for name in ("left", "top", "right", "bottom"))
@@ -568,13 +541,7 @@ def _read_epub(source: Source, options: Options) -> Reading:
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
             return _Book(archive, Budget(options)).reading()
     except DAMAGED as error:
-        if other := another_kind(source, "an EPUB book", "a ZIP"):
-            raise other from error
-        raise ReadError(f"is damaged, or not an EPUB book ({_reason(error)})", "Get the book again.") from error
-
-
-def _reason(error: Exception) -> str:
-    return clean(" ".join(str(error).split())[:100])
+        raise damaged(source, error, "an EPUB book") from error
 
 
 class _Book:
@@ -605,27 +572,23 @@ class _Book:
                 text, headings, found = text_of(decode_html(self._bytes(name))[0])
             except DAMAGED as error:
                 pages.append(Page("", number, label, unit="chapter"))
-                skipped.append(SkippedPage(number, f"this chapter is damaged or missing ({_reason(error)})"))
+                skipped.append(SkippedPage(number, f"this chapter is damaged or missing ({shortened(error)})"))
                 continue
             remarks += (replace(remark, number=number) for remark in found)
             if text:
                 label = label or (headings[0].title if headings else None)
                 pages.append(Page(text, number, label, headings, unit="chapter"))
-        dates = sorted(
-            self._metadata("date"), key=lambda item: item.get(f"{_OPF}event", "publication") != "publication"
-        )
-        date = re.match(r"\d{4}(?:-\d\d(?:-\d\d)?)?", _title_words(dates[0])) if dates else None
-        return Reading(
-            tuple(pages),
-            clean_title(next(map(_title_words, self._metadata("title")), "")),
-            tuple(skipped),
-            tuple(remarks),
-            clean_title("; ".join(dict.fromkeys(map(_title_words, self._metadata("creator"))))),
-            date[0] if date else "",
-        )
 
-    def _metadata(self, name: str) -> list[Element]:
-        return [item for item in self._package.iter(f"{_DUBLIN_CORE}{name}") if _title_words(item)]
+        def is_other(item: Element) -> bool:  # a date of another event than the publication
+            return item.get(f"{_OPF}event", "publication") != "publication"
+
+        titles, creators, dates = (
+            list(filter(None, map(_title_words, sorted(self._package.iter(f"{_DUBLIN_CORE}{name}"), key=is_other))))
+            for name in ("title", "creator", "date")
+        )
+        date = re.match(r"\d{4}(?:-\d\d(?:-\d\d)?)?", dates[0]) if dates else None
+        title, author = clean_title(titles[0] if titles else ""), clean_title("; ".join(dict.fromkeys(creators)))
+        return Reading(tuple(pages), title, tuple(skipped), tuple(remarks), author, date[0] if date else "")
 
     def _chapters(self) -> list[str]:
         """Return the names of the texts in reading order, each once, without the table of contents."""
@@ -635,7 +598,7 @@ class _Book:
             if item is None or "nav" in (item.get("properties") or "").split():
                 continue
             if item.get("media-type", _TEXTS[0]).lower() in _TEXTS:
-                found.setdefault(self._path(self._folder, item.get("href", "")))
+                found.setdefault(_path(self._folder, item.get("href", "")))
         return list(found)[:_MAX_CHAPTERS]
 
     def _labels(self) -> Iterator[tuple[str, str]]:
@@ -644,17 +607,15 @@ class _Book:
             is_nav = "nav" in (item.get("properties") or "").split()
             if not is_nav and item.get("media-type") != "application/x-dtbncx+xml":
                 continue
-            name = self._path(self._folder, item.get("href", ""))
+            name = _path(self._folder, item.get("href", ""))
             try:
                 # XML does not know the entities of XHTML; a title can do without them.
                 root = parse_xml(re.sub(rb"&(?!(?:amp|lt|gt|quot|apos|#\w+);)[a-zA-Z]\w*;", b" ", self._bytes(name)))
             except (*DAMAGED, ReadError):
                 continue  # chapters are named by their headings
-            for title, target in _nav_links(root) if is_nav else _ncx_points(root):
-                yield self._path(posixpath.dirname(name), target).lower(), title[:200]
-
-    def _path(self, folder: str, target: str) -> str:
-        return posixpath.normpath(posixpath.join(folder, unquote(target.partition("#")[0]))).lstrip("/")
+            for label, target in _nav_links(root) if is_nav else _ncx_points(root):
+                if title := _title_words(label)[:200]:
+                    yield _path(posixpath.dirname(name), target or "").lower(), title
 
     def _bytes(self, name: str) -> bytes:
         if name.lower() not in self._names:
@@ -663,21 +624,23 @@ class _Book:
             return self._budget.unpack(stream)  # type: ignore[arg-type]
 
 
-def _ncx_points(root: Element) -> Iterator[tuple[str, str]]:
+def _ncx_points(root: Element) -> Iterator[tuple[Element, str | None]]:
     ncx = "{http://www.daisy.org/z3986/2005/ncx/}"
     for point in root.iter(f"{ncx}navPoint"):
         label, content = point.find(f"{ncx}navLabel"), point.find(f"{ncx}content")
-        if label is not None and content is not None and (title := _title_words(label)):
-            yield title, content.get("src", "")
+        if label is not None and content is not None:
+            yield label, content.get("src")
 
 
-def _nav_links(root: Element) -> Iterator[tuple[str, str]]:
+def _nav_links(root: Element) -> Iterator[tuple[Element, str | None]]:
     xhtml = "{http://www.w3.org/1999/xhtml}"
     for nav in root.iter(f"{xhtml}nav"):
         if nav.get("{http://www.idpf.org/2007/ops}type", "toc") == "toc":
-            yield from (
-                (title, link.get("href", "")) for link in nav.iter(f"{xhtml}a") if (title := _title_words(link))
-            )
+            yield from ((link, link.get("href")) for link in nav.iter(f"{xhtml}a"))
+
+
+def _path(folder: str, target: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, unquote(target.partition("#")[0]))).lstrip("/")
 
 
 def _title_words(element: Element) -> str:

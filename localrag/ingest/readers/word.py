@@ -1,10 +1,7 @@
 """Read Word documents (DOCX, DOCM, DOTX, DOTM) as flowing text: one page without a number.
 
-Blocks come in document order: paragraphs, lists with the numbers that Word prints, tables as Markdown, and after the
-paragraph that refers to them text boxes, charts, footnotes, and comments with author and date. Tracked insertions are
-text; deletions are kept out and reported with their author. Headers and footers are left out. Text that cannot be seen
-(hidden, white on nothing, of a point or less) is kept out and reported; white text on a picture counts as hidden.
-Macros are not looked at, links and linked parts not followed.
+Tracked deletions and text that cannot be seen (hidden, white on nothing, of a point or less) are kept out and reported;
+white text on a picture counts as hidden. Headers and footers are left out. Macros are not run, links not followed.
 """
 
 from __future__ import annotations
@@ -13,14 +10,15 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import Blocks, HiddenText, comment_text, format_number, markdown_rows, symbol
 from localrag.ingest.readers.cleaning import clean_title
-from localrag.ingest.readers.drawing import chart, diagram, formula
+from localrag.ingest.readers.drawing import formula
 from localrag.ingest.readers.headings import find_headings
-from localrag.ingest.readers.package import DAMAGED, RELATION, Package, damaged, decrypted, embedded_files
+from localrag.ingest.readers.package import DAMAGED, DRAWINGS, Package, damaged, decrypted, embedded_files
 from localrag.ingest.readers.source import Options, Source
 from localrag.types import Heading, Page, Reading, Remark
 
@@ -29,12 +27,6 @@ members = embedded_files
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
-# Drawings with text, the attribute that names their part, and what reads it.
-_DRAWINGS = {
-    "{http://schemas.openxmlformats.org/drawingml/2006/chart}chart": ("id", chart),
-    "{http://schemas.microsoft.com/office/drawing/2014/chartex}chart": ("id", chart),
-    "{http://schemas.openxmlformats.org/drawingml/2006/diagram}relIds": ("dm", diagram),
-}
 _MAX_DEPTH = 40  # of nested boxes and controls; real documents need five
 # Elements around blocks and runs that change nothing about them. w:del and w:moveFrom are not among them.
 _WRAPPERS = frozenset(
@@ -86,12 +78,12 @@ class _Document:
         background = package.main.find(f"{_W}background")
         self._page_coloured = background is not None and background.get(f"{_W}color", "auto").upper() not in _NO_FILL
         self._notes: dict[tuple[str, str], str] = {}
-        for kind in ("footnote", "endnote"):
+        for kind in ("footnote", "endnote", "comment"):
             for note in _all(package.related(f"{kind}s"), kind):
-                self._notes[kind, note.get(f"{_W}id", "")] = self._flat(note, False, in_body=False)
-        for comment in _all(package.related("comments"), "comment"):
-            self._notes["comment", comment.get(f"{_W}id", "")] = self._flat(comment, False, in_body=False)
-        self._comments = {item.get(f"{_W}id", ""): item for item in _all(package.related("comments"), "comment")}
+                text = self._flat(note, False, in_body=False)
+                if kind == "comment":
+                    text = comment_text(text, note.get(f"{_W}author", ""), note.get(f"{_W}date", ""))
+                self._notes[kind, note.get(f"{_W}id", "")] = text
         self.title = ""
 
     def text(self) -> tuple[str, tuple[Heading, ...]]:
@@ -139,9 +131,7 @@ class _Document:
         for note in line.notes:
             self._blocks.add(note)
         for drawing in line.drawings:
-            attribute, read_drawing = _DRAWINGS[drawing.tag]
-            root = self._package.by_id(self._package.main_name, drawing.get(f"{RELATION}{attribute}"))
-            self._blocks.add(read_drawing(root) if root is not None else "")
+            self._blocks.add(self._package.drawing(self._package.main_name, drawing))
 
     def _number(self, paragraph: Element, text: str) -> str:
         """Return what Word prints before a paragraph; an empty one counts too, unless it is not printed."""
@@ -226,15 +216,13 @@ class _Document:
                 yield from self._inline(child[0], line, style, shaded, depth + 1)
             elif tag in (f"{_W}drawing", f"{_W}pict", f"{_W}object"):
                 line.boxes.extend(_outermost_boxes(child))
-                line.drawings.extend(item for item in child.iter() if item.tag in _DRAWINGS)
+                line.drawings.extend(item for item in child.iter() if item.tag in DRAWINGS)
             before = tag
 
     def _reference(self, kind: str, identity: str, line: _Line) -> str:
         note = self._notes.get((kind, identity), "")
         if kind == "comment":
-            comment = self._comments.get(identity)
-            if comment is not None:
-                line.notes.append(comment_text(note, comment.get(f"{_W}author", ""), comment.get(f"{_W}date", "")))
+            line.notes.append(note)
             return ""
         self._note_count += 1
         if note:
@@ -287,7 +275,6 @@ def _int(value: str | None, default: int) -> int:
 # --- styles -----------------------------------------------------------------------------------------------------
 
 _NO_FILL = {"", "AUTO", "FFFFFF"}
-_TINY = 2  # half points
 
 
 class _Styles:
@@ -295,25 +282,19 @@ class _Styles:
 
     def __init__(self, root: Element | None) -> None:
         self._styles = {style.get(f"{_W}styleId", ""): style for style in _all(root, "style")}
-        self._lines: dict[str, list[Element]] = {}
-        self._shaded: dict[str, bool] = {}
+        self.line = cache(self._line)
+        self.is_shaded = cache(self._is_shaded)
 
-    def line(self, name: str) -> list[Element]:
+    def _line(self, name: str) -> list[Element]:
         """Return a style and those that it is based on."""
-        if name not in self._lines:
-            found: list[Element] = []
-            style = name
-            while style in self._styles and self._styles[style] not in found:
-                found.append(self._styles[style])
-                style = _child_value(found[-1], "basedOn")
-            self._lines[name] = found
-        return self._lines[name]
+        found: list[Element] = []
+        while name in self._styles and self._styles[name] not in found:
+            found.append(self._styles[name])
+            name = _child_value(found[-1], "basedOn")
+        return found
 
     def level(self, paragraph: Element, style: str) -> int | None:
-        own = _value(paragraph.find(f"{_W}pPr/{_W}outlineLvl"))
-        if own.isdigit():
-            return int(own) + 1 if int(own) < 9 else None
-        for one in self.line(style):
+        for one in (paragraph, *self.line(style)):
             if match := re.match(r"heading (\d)$", _child_value(one, "name").lower()):
                 return int(match[1])
             outline = _value(one.find(f"{_W}pPr/{_W}outlineLvl"))
@@ -327,8 +308,7 @@ class _Styles:
         return (style if named is None else _child_value(named, "name")).lower() == "title"
 
     def numbering(self, style: str) -> Element | None:
-        found = (one.find(f"{_W}pPr/{_W}numPr") for one in self.line(style))
-        return next((numbering for numbering in found if numbering is not None), None)
+        return next((found for one in self.line(style) if (found := one.find(f"{_W}pPr/{_W}numPr")) is not None), None)
 
     def shades(self, element: Element) -> bool:
         """Return whether a paragraph, cell or table has a coloured background, by itself or by its style."""
@@ -336,10 +316,8 @@ class _Styles:
             return True
         return element.tag == f"{_W}tbl" and self.is_shaded(_value(element.find(f"{_W}tblPr/{_W}tblStyle")))
 
-    def is_shaded(self, style: str) -> bool:
-        if style not in self._shaded:
-            self._shaded[style] = any(_is_shading(item) for one in self.line(style) for item in one.iter(f"{_W}shd"))
-        return self._shaded[style]
+    def _is_shaded(self, style: str) -> bool:
+        return any(_is_shading(item) for one in self.line(style) for item in one.iter(f"{_W}shd"))
 
     def hides(self, run: Element, paragraph_style: str, shaded: bool) -> str:
         """Return how a run is hidden, or ""; the nearest property decides."""
@@ -354,13 +332,11 @@ class _Styles:
         vanish, size = nearest("vanish"), _value(nearest("sz"))
         if vanish is not None and _value(vanish) not in ("0", "false", "off"):
             return "hidden text"
-        if size.isdecimal() and int(size) <= _TINY:
+        if size.isdecimal() and int(size) <= 2:  # half points
             return "text of a point or less"
         if _value(nearest("color")).upper() == "FFFFFF" and not shaded and not self.is_shaded(character):
-            highlight, shading = nearest("highlight"), nearest("shd")
-            if (highlight is None or _value(highlight) == "none") and not (
-                shading is not None and _is_shading(shading)
-            ):
+            shading = nearest("shd")
+            if _value(nearest("highlight")) in ("", "none") and (shading is None or not _is_shading(shading)):
                 return "white text"
         return ""
 
@@ -417,19 +393,16 @@ class _Numbering:
 
     def next(self, paragraph: Element, style: str) -> str:
         """Count a paragraph and return its printed number ("3.2", "(a)", "-"), or "". Call it in document order."""
-        own, inherited = paragraph.find(f"{_W}pPr/{_W}numPr"), self._styles.numbering(style)
-
-        def setting(name: str) -> str:
-            return next(
-                (text for item in (own, inherited) if item is not None and (text := _child_value(item, name))), ""
-            )
-
-        number = setting("numId")
+        settings = [
+            item for item in (paragraph.find(f"{_W}pPr/{_W}numPr"), self._styles.numbering(style)) if item is not None
+        ]
+        number, written_depth = (
+            next(filter(None, (_child_value(item, name) for item in settings)), "") for name in ("numId", "ilvl")
+        )
         levels = self._levels.get(self._abstract.get(number, ""), {}) | self._overrides.get(number, {})
-        depth = _int(setting("ilvl"), self._depth_by_style.get(style, 0))
-        return self._print(number, depth, levels) if depth in levels else ""
-
-    def _print(self, number: str, depth: int, levels: dict[int, _Level]) -> str:
+        depth = _int(written_depth, self._depth_by_style.get(style, 0))
+        if depth not in levels:
+            return ""
         counts = self._counts.setdefault(self._abstract[number], {})
         if number not in self._seen:  # a list that shares its counts with another may restart them
             self._seen.add(number)

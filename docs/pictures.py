@@ -61,8 +61,9 @@ async def answer(pilot: Pilot[None]) -> None:
 
 async def library(pilot: Pilot[None]) -> None:
     await pilot.press("f6")
-    await pilot.pause(1.0)
-    await pilot.press("down", "right", "down", "down", "space")
+    for key in ("down", "enter", "down", "down", "space"):
+        await pilot.pause(0.5)
+        await pilot.press(key)
     await see(pilot, "Only 1 of")
 
 

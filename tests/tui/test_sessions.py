@@ -211,10 +211,10 @@ async def test_questions_and_drafts_are_saved_before_the_answer_comes(store):
 
 
 async def test_a_long_conversation_opens_at_its_end_and_is_drawn_upwards(store):
-    kept(store, *(f"Question {number}?" for number in range(30)))
+    kept(store, *(f"Question {number}?" for number in range(8)))
     app = world_with(store).app()
     async with app.run_test(size=(100, 30)) as pilot:
         await resumed(pilot)
-        await see(pilot, "❯ Question 29?")
-        await until(pilot, lambda: len(app.screen.query("TurnView")) == 30)
-        await see(pilot, "❯ Question 29?")
+        await see(pilot, "❯ Question 7?")
+        await until(pilot, lambda: len(app.screen.query("TurnView")) == 8)
+        await see(pilot, "❯ Question 7?")

@@ -1,11 +1,7 @@
-"""Read older word processor formats: RTF, and DOC, DOT, PPT, PPS, POT through LibreOffice where it is installed.
+"""Read RTF, and DOC, DOT, PPT, PPS, POT through LibreOffice where it is installed.
 
-The content decides what a file is, not its name: RTF, HTML, a newer Office file or plain text named .doc is read as
-what it is. Without LibreOffice an old file is refused, with what to do.
-
-RTF becomes flowing text. striprtf turns its tokens into text; headings, tables, footnotes, text boxes and comments are
-marked for it before. Hidden text is kept out and reported. Deleted revisions, pictures, embedded files, headers and
-footers are left out; a table in a cell becomes part of the cell's text.
+The content decides what a file is: RTF, HTML, a newer Office file or plain text named .doc is read as what it is.
+In RTF deleted revisions, pictures, embedded files, headers and footers are left out, hidden text is reported.
 """
 
 from __future__ import annotations
@@ -72,9 +68,7 @@ def _read_ole(source: Source, options: Options) -> Reading:
     try:
         return _convert(opened, options, _format(opened))
     except CannotConvert as error:  # LibreOffice does not open every decrypted presentation
-        raise ReadError(
-            "is encrypted, and LibreOffice cannot open what its password gives", "Save a copy without a password."
-        ) from error
+        raise ReadError("is encrypted, and LibreOffice cannot open it", "Save a copy without a password.") from error
 
 
 def _convert(source: Source, options: Options, to: Literal["docx", "pptx"]) -> Reading:
@@ -117,17 +111,12 @@ def _read_newer(source: Source, options: Options) -> Reading:
     """Read a newer file that has an old suffix."""
     try:
         with source.open() as stream, zipfile.ZipFile(stream) as archive:
-            names = archive.namelist()
+            names = {name.partition("/")[0] for name in archive.namelist()}
     except (zipfile.BadZipFile, ValueError, EOFError) as error:
-        raise ReadError(
-            "is damaged: an Office file that was cut off", "Copy it again from where it came from."
-        ) from error
-    if any(name.startswith("word/") for name in names):
-        return word.read(source, options)
-    if any(name.startswith("ppt/") for name in names):
-        return slides.read(source, options)
-    if "content.xml" in names:
-        return opendocument.read(source, options)
+        raise ReadError("is damaged: an Office file that was cut off", "Copy it again from its source.") from error
+    for name, reader in (("word", word.read), ("ppt", slides.read), ("content.xml", opendocument.read)):
+        if name in names:
+            return reader(source, options)
     raise ReadError(f"is not {_kind(source)} but a ZIP archive", _RIGHT_SUFFIX)
 
 
@@ -185,13 +174,11 @@ class _Rtf:
         self._head = f"{head} {fonts[0] if fonts else ''}{self._font}"
         self._body = fonts.end() if fonts else len(head)
         self._levels: dict[str, int] = {}
-        self._title_style = ""
         for number, properties, name in _RTF_STYLE.findall(rtf):
             heading = re.match(r"heading (\d)|(title)$", name.lower())
             outline = re.search(r"\\outlinelevel([0-8])", properties)
             if heading or outline:
                 self._levels[number] = int(heading[1] or 1) if heading else int(outline[1]) + 1 if outline else 1
-            self._title_style = number if heading and heading[2] else self._title_style
         self._blocks = Blocks()
         self._hidden = HiddenText()
         self._asides: list[str] = []
@@ -208,8 +195,10 @@ class _Rtf:
                 self._end_table()
                 for paragraph in before.split(_PARAGRAPH):
                     self._paragraph(paragraph)
-            if row:
-                self._row(row)
+            self._below += row.count(_NOTE)
+            cells = [" ".join(re.sub(r"[\x02-\x06]\d?", " ", cell).split()) for cell in row.split(_CELL)[:-1]]
+            if any(cells):
+                self._rows.append(cells)
         self._end_table()
         self._add_asides(len(self._asides))
         content, headings = self._blocks.text()
@@ -233,10 +222,8 @@ class _Rtf:
             parts = {word: int(number) for word, number in re.findall(r"([a-z]+)(\d{1,4})", match[1])} if match else {}
             year, month, day = (parts.get(part, 0) for part in ("yr", "mo", "dy"))
             if 1980 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= 31:
-                time = (
-                    f"T{parts['hr']:02d}:{parts.get('min', 0):02d}:{parts.get('sec', 0):02d}" if "hr" in parts else ""
-                )
-                return f"{year:04d}-{month:02d}-{day:02d}{time}"
+                time = "T" + ":".join(f"{parts.get(part, 0):02d}" for part in ("hr", "min", "sec"))
+                return f"{year:04d}-{month:02d}-{day:02d}{time if 'hr' in parts else ''}"
         return ""
 
     def _text(self, rtf: str) -> str:
@@ -251,7 +238,7 @@ class _Rtf:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # joins halves of characters
 
     def _hide(self, match: re.Match[str]) -> str:
-        if match[1] == "v" and match[2].strip():
+        if match[1] == "v":
             self._hidden.add("hidden text", self._text(f"{self._head}{{ {match[2]}}}}}"))
         return ""
 
@@ -281,12 +268,6 @@ class _Rtf:
             pieces += (rtf[at : match.start()], mark)
             at = end
         return "".join((*pieces, rtf[at:]))
-
-    def _row(self, row: str) -> None:
-        self._below += row.count(_NOTE)
-        cells = [" ".join(re.sub(r"[\x02-\x06]\d?", " ", cell).split()) for cell in row.split(_CELL)[:-1]]
-        if any(cells):
-            self._rows.append(cells)
 
     def _end_table(self) -> None:
         if max(map(len, self._rows), default=0) > 1:

@@ -1,9 +1,7 @@
 """Read mails (EML): headers and body as one page, attachments and forwarded mails as members.
 
-MIME is read as leniently as mail programs do: a wrong encoding, boundary or header costs only itself. Plain text is
-preferred to HTML unless it only says that there is HTML. Signed mails are read without verifying the signature,
-encrypted ones refused. Pictures in the body, logos and signatures are no members. A winmail.dat (TNEF) gives its
-attachments, but not its formatted body. A mail is parsed in memory; external bodies and cloud links are not fetched.
+A wrong encoding, boundary or header costs only itself. Plain text is preferred to HTML unless it only says that there
+is HTML. Signatures are not verified, encrypted mails refused. Pictures in the body, logos and signatures are left out.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ import binascii
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email._policybase import Compat32
 from email.message import Message
@@ -31,7 +30,6 @@ _MAX_DEPTH = 50  # of multiparts inside multiparts; real mails need six
 _STUB = 300  # characters; a shorter plain part may only point at the HTML
 _LOGO = 10_000  # bytes; smaller pictures are logos, lines and faces
 _WORD = re.compile(r"=\?([\w.:+-]+)(?:\*[\w-]+)?\?([bqBQ])\?([^?]*)\?=")
-_CID = re.compile(r"cid:([^\"'\s>)]+)", re.I)
 _ALSO_TEXT = ("message/delivery-status", "message/disposition-notification", "text/rfc822-headers")
 
 
@@ -61,12 +59,11 @@ class Letter:
         remarks: list[Remark] = []
         for plain, html in self.bodies:
             body, body_headings, body_remarks = _body(plain, html)
-            if not body:
-                continue
-            text = f"{text}\n\n" if text else ""
-            headings += (replace(item, start=item.start + len(text)) for item in body_headings)
-            remarks += body_remarks
-            text += body
+            if body:
+                text = f"{text}\n\n" if text else ""
+                headings += (replace(item, start=item.start + len(text)) for item in body_headings)
+                remarks += body_remarks
+                text += body
         if self.lost:
             count = f"{self.lost} characters" if self.lost > 1 else "One character"
             remarks.append(Remark(None, f"{count} could not be decoded and were replaced by \ufffd."))
@@ -101,20 +98,13 @@ def encrypted() -> ReadError:
 
 def read(source: Source, options: Options) -> Reading:
     mail = _open(source)
-    headers = mail.headers
-    sent = _header(headers, "Date")
-    return Letter(
-        sender=_header(headers, "From") or _header(headers, "Sender"),
-        author=author_of(headers.get("From", "") or headers.get("Sender", "")),
-        to=_header(headers, "To"),
-        cc=_header(headers, "Cc"),
-        bcc=_header(headers, "Bcc"),
-        sent=sent,
-        date=iso_date(sent),
-        subject=_header(headers, "Subject"),
-        bodies=tuple(mail.bodies),
-        lost=mail.lost,
-    ).reading()
+    names = ("From", "Sender", "To", "Cc", "Bcc", "Date", "Subject")
+    sender, on_behalf, to, cc, bcc, sent, subject = (
+        ", ".join(filter(None, map(header_text, mail.headers.get_all(name, [])))) for name in names
+    )
+    author = author_of(mail.headers.get("From", "") or mail.headers.get("Sender", ""))
+    sender, date, bodies = sender or on_behalf, iso_date(sent), tuple(mail.bodies)
+    return Letter(sender, author, to, cc, bcc, sent, date, subject, bodies, mail.lost).reading()
 
 
 def members(source: Source, options: Options, budget: Budget) -> Iterator[Member]:
@@ -140,9 +130,6 @@ class _Lenient(Compat32):
         return value if value.isascii() else decode_named(value.encode("utf-8", "surrogateescape"), "")[0]
 
 
-_POLICY = _Lenient()
-
-
 @dataclass(slots=True)
 class _Mail:
     headers: Message
@@ -156,7 +143,7 @@ def _open(source: Source) -> _Mail:
         raise other
     try:
         with source.open() as stream:
-            mail = _Mail(BytesParser(policy=_POLICY).parse(stream))
+            mail = _Mail(BytesParser(policy=_Lenient()).parse(stream))
         _sort(mail.headers, mail, 0)
     except RecursionError as error:
         raise ReadError("is nested too deeply to be a real mail", "Do not trust this file.") from error
@@ -184,8 +171,13 @@ def _sort(part: Message, mail: _Mail, depth: int) -> None:
         for child in _children(part):
             _sort(child, mail, depth + 1)
     elif kind.endswith("pkcs7-mime") and not _is_signed_file(part):
-        _sort(BytesParser(policy=_POLICY).parsebytes(signed_content(_data(part))), mail, depth + 1)
-    elif _is_file(part, kind):
+        _sort(BytesParser(policy=_Lenient()).parsebytes(signed_content(_data(part))), mail, depth + 1)
+    elif kind not in _ALSO_TEXT and (  # a multipart without parts is text
+        not kind.startswith(("text/", "multipart/"))
+        or part.get_content_disposition() == "attachment"
+        or _filename(part)
+        or kind == "text/calendar"
+    ):
         mail.files.append(part)
     else:
         text = _text(part, mail)
@@ -197,20 +189,10 @@ def _children(part: Message) -> list[Message]:
     return [child for child in payload if isinstance(child, Message)] if isinstance(payload, list) else []
 
 
-def _is_file(part: Message, kind: str) -> bool:
-    if kind in _ALSO_TEXT:
-        return False
-    if not kind.startswith(("text/", "multipart/")):  # a multipart without parts is text
-        return True
-    return part.get_content_disposition() == "attachment" or bool(_filename(part)) or kind == "text/calendar"
-
-
 def _is_decoration(part: Message, mail: _Mail) -> bool:
     kind = part.get_content_type()
     identity = part.get("Content-ID", "").strip(" <>")
-    shown = bool(identity) and any(
-        identity in _CID.findall(html) or f"cid:{identity}" in html for _, html in mail.bodies
-    )
+    shown = bool(identity) and any(f"cid:{identity}".lower() in html.lower() for _, html in mail.bodies)
     size = len(_data(part)) if kind.startswith("image/") else 0
     return is_decoration(_filename(part), kind, size, shown=shown)
 
@@ -241,19 +223,17 @@ def _text(part: Message, mail: _Mail) -> str:
 def _join_flowed(text: str, *, delsp: bool) -> str:
     """Join lines that end in a space with the next, at the same depth of quoting (RFC 3676)."""
     lines: list[str] = []
-    depth, is_open = 0, False
+    depth = -1  # of the line before, if it flows into this one
     for raw in text.splitlines():
-        stripped = raw.lstrip(">")
-        quoted = len(raw) - len(stripped)
-        line = stripped.removeprefix(" ")
+        line = raw.lstrip(">").removeprefix(" ")
+        quoted = len(raw) - len(raw.lstrip(">"))
         flows = line.endswith(" ") and line != "-- "
-        if delsp and flows:
-            line = line[:-1]
-        if is_open and quoted == depth and line != "-- ":
-            lines[-1] += line
+        shown = line[:-1] if delsp and flows else line
+        if quoted == depth and line != "-- ":
+            lines[-1] += shown
         else:
-            lines.append(">" * quoted + (" " if quoted else "") + line)
-        depth, is_open = quoted, flows
+            lines.append(">" * quoted + (" " if quoted else "") + shown)
+        depth = quoted if flows else -1
     return "\n".join(lines)
 
 
@@ -293,20 +273,13 @@ def _forwarded(part: Message, name: str) -> tuple[str, bytes]:
     if inner is None:
         return attached(name, "message/rfc822"), _data(part)
     if not inner.keys() and "base64" in part.get("Content-Transfer-Encoding", "").lower():
-        data = _unpack_base64(str(inner.get_payload()))  # against the rules, but some servers do it
+        data = _decoded("b", str(inner.get_payload()))  # against the rules, but some servers do it
     else:
         try:
             data = inner.as_bytes()
         except (UnicodeError, LookupError, ValueError, AttributeError, TypeError):
             data = str(inner).encode("utf-8", "replace")
     return attached(name or subject_name(header_text(inner.get("Subject", ""))), "message/rfc822"), data
-
-
-def _unpack_base64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text)
-    except (ValueError, binascii.Error):
-        return text.encode("utf-8", "replace")
 
 
 def _is_signed_file(part: Message) -> bool:
@@ -323,10 +296,6 @@ def subject_name(subject: str) -> str:
 # --- headers ----------------------------------------------------------------------------------------------------
 
 
-def _header(message: Message, name: str) -> str:
-    return ", ".join(filter(None, map(header_text, message.get_all(name, []))))
-
-
 def header_text(raw: str) -> str:
     """Return a header on one line with its encoded words decoded, also when they cut a character in two."""
     text = re.sub(r"(\?=)\s+(?==\?)", r"\1", " ".join(raw.split()))
@@ -338,12 +307,13 @@ def header_text(raw: str) -> str:
             data = b""
         pieces.append(text[end : match.start()])
         charset, end = match[1].lower(), match.end()
-        data += _encoded_word(match[2].lower(), match[3])
+        data += _decoded(match[2].lower(), match[3])
     pieces += (decode_named(data, charset)[0], text[end:])
     return " ".join("".join(pieces).split())
 
 
-def _encoded_word(form: str, text: str) -> bytes:
+def _decoded(form: str, text: str) -> bytes:
+    """Decode quoted-printable ("q") or Base64 ("b"); damaged text stays as it is."""
     try:
         if form == "q":
             return binascii.a2b_qp(text.encode("utf-8", "replace"), header=True)
@@ -355,14 +325,11 @@ def _encoded_word(form: str, text: str) -> bytes:
 def author_of(raw: str) -> str:
     """Return the name of the first person, or the address."""
     raw = " ".join(raw[:_MAX_HEADER].split())
-    try:
-        people = getaddresses([raw])
-    except RecursionError:  # comments inside comments
-        people = []
-    for name, address in people:
-        address = "" if address.startswith("@") else address
-        if author := header_text(name).strip(" \"'") or header_text(address):
-            return author
+    with suppress(RecursionError):  # comments inside comments
+        for name, address in getaddresses([raw]):
+            address = "" if address.startswith("@") else address
+            if author := header_text(name).strip(" \"'") or header_text(address):
+                return author
     found = re.search(r"[^\s<>,;]+@[^\s<>,;]+", raw)
     return found[0] if found else header_text(raw)
 
@@ -378,15 +345,11 @@ def iso_date(sent: str) -> str:
 
 
 def signed_content(data: bytes) -> bytes:
-    """Return the bytes inside a signature, which is not verified.
-
-    Raises:
-        ReadError: they are encrypted, or missing.
-    """
+    """Return the bytes inside a signature, which is not verified."""
     from asn1crypto import cms
 
     if data[:1] != b"\x30":
-        data = _unpack_base64(b"".join(line for line in data.split() if not line.startswith(b"-")).decode("latin-1"))
+        data = _decoded("b", b"".join(line for line in data.split() if not line.startswith(b"-")).decode("latin-1"))
     try:
         info = cms.ContentInfo.load(data)
         kind = info["content_type"].native
@@ -413,7 +376,7 @@ def tnef_files(data: bytes) -> Iterator[tuple[str, bytes | ReadError]]:
         yield "winmail.dat", ReadError("is damaged, or not a winmail.dat package", hint)
         return
     at, title, codepage = 6, b"", "cp1252"
-    content: list[bytes] = []
+    content: bytes | None = None
     while at + 9 <= len(data):
         _, name, _, size = struct.unpack_from("<BHHI", data, at)
         value = data[at + 9 : at + 9 + size]
@@ -426,9 +389,9 @@ def tnef_files(data: bytes) -> Iterator[tuple[str, bytes | ReadError]]:
         elif name == _TNEF_TITLE:
             title = value.rstrip(b"\0")
         elif name == _TNEF_DATA:
-            content = [value]
-        if content and title:  # in either order
-            yield attached(decode_named(title, codepage)[0], "application/octet-stream"), content.pop()
-            title = b""
-    if content:
-        yield attached("", "application/octet-stream"), content.pop()
+            content = value
+        if content is not None and title:  # in either order
+            yield attached(decode_named(title, codepage)[0], "application/octet-stream"), content
+            title, content = b"", None
+    if content is not None:
+        yield attached("", "application/octet-stream"), content

@@ -1,7 +1,7 @@
 """Read mailboxes (MBOX): each mail is a member; the file itself has no text.
 
-The file is read as a stream, one mail at a time. A mail begins at a line "From sender date" after an empty line; a
-sentence that begins with "From" does so only if it holds a time of day.
+A mail begins at a line "From sender date" after an empty line; a sentence that begins with "From" does so only if it
+holds a time of day.
 """
 
 from __future__ import annotations

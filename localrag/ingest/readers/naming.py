@@ -1,7 +1,6 @@
 """Name the members of a file: relative paths with forward slashes, safe to show and store, each only once.
 
-Strangers choose the names in archives and mails. Nothing is written to the disk under them, but people see them, quotes
-cite them, and the library keys documents by them.
+Strangers choose these names. Nothing is written to the disk under them, but people see them and quotes cite them.
 """
 
 from __future__ import annotations

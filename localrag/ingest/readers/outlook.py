@@ -1,8 +1,7 @@
 """Read mails that Outlook saved (MSG): headers and body as one page, attachments and attached mails as members.
 
-A damaged property costs only itself. The body is plain text, else HTML, else RTF. Contacts, appointments and notes are
-read as far as they have a subject and a body. An attached mail becomes an EML with its own attachments. Protected mails
-are refused.
+A damaged property costs only itself. The body is plain text, else HTML, else RTF. An attached mail becomes an EML with
+its own attachments.
 """
 
 from __future__ import annotations
@@ -62,10 +61,8 @@ def members(source: Source, options: Options, budget: Budget) -> Iterator[Member
             except _DAMAGED:
                 yield Member(name, refused=ReadError("is damaged in the mail", _HINT))
                 continue
-            if data is None:
-                yield Member(name, refused=ReadError("is only a link to a file elsewhere", "Ingest that file itself."))
-            else:
-                yield Member(name, Source(name, data=data))
+            refused = ReadError("is only a link to a file elsewhere", "Ingest that file itself.")
+            yield Member(name, refused=refused) if data is None else Member(name, Source(name, data=data))
 
 
 @contextmanager
@@ -102,23 +99,18 @@ class _Item:
 
     def children(self, prefix: str) -> list[_Item]:
         names = sorted(name for upper, name in self._streams.items() if upper.startswith(prefix.upper()))
-        return [self._child(name) for name in names]
-
-    def _child(self, name: str) -> _Item:
-        return _Item(self.ole, self._tree, (*self.path, name), self.codepage)
+        return [_Item(self.ole, self._tree, (*self.path, name), self.codepage) for name in names]
 
     def attached_mail(self) -> _Item | None:
-        name = self._stream(_DATA, _OBJECT)
-        item = self._child(name) if name else None
-        return item if item is not None and item.fixed else None
+        return next((item for item in self.children(f"__substg1.0_{_DATA:04X}{_OBJECT:04X}") if item.fixed), None)
 
     def text(self, *tags: int) -> str:
         """Return the first of these properties that is not empty."""
         for tag in tags:
-            wide, narrow = self.binary(tag, _TEXT), self.binary(tag, _TEXT8)
-            words = wide.decode("utf-16-le", "replace") if wide is not None else ""
-            if wide is None and narrow is not None:
-                words, lost = decode_named(narrow, self.codepage)
+            if (wide := self.binary(tag, _TEXT)) is not None:
+                words = wide.decode("utf-16-le", "replace")
+            else:
+                words, lost = decode_named(self.binary(tag, _TEXT8) or b"", self.codepage)
                 self.lost += lost
             if words := words.rstrip("\0"):
                 return words
@@ -130,10 +122,6 @@ class _Item:
             return bytes(self.ole.openstream([*self.path, name]).read()) if name else None
         except _DAMAGED:
             return None
-
-    def size(self, tag: int) -> int:
-        name = self._stream(tag, _BINARY)
-        return int(self.ole.get_size([*self.path, name])) if name else 0
 
     def integer(self, tag: int) -> int:
         return int(struct.unpack_from("<i", self.fixed.get((tag, 3), b"\0" * 4))[0])
@@ -180,7 +168,7 @@ def _letter(item: _Item) -> Letter:
             raise encrypted()
     headers = HeaderParser().parsestr(item.text(_HEADERS))
     sender = header_text(str(headers.get("From", "")))
-    author = author_of(str(headers.get("From", ""))) if sender else ""
+    author = author_of(str(headers.get("From", "")))
     if not sender:
         name = item.text(_SENDER, _ON_BEHALF)
         addresses = (item.text(tag) for tag in (_SENDER_SMTP, _SENDER_ADDRESS, _ON_BEHALF_ADDRESS))
@@ -194,26 +182,16 @@ def _letter(item: _Item) -> Letter:
         html, lost = decode_named(data, _codec(item.integer(_INTERNET_CODEPAGE) or 65001))
         item.lost += lost
     if not plain.strip() and not html:
-        plain = _rtf_body(item.binary(_RTF))
+        plain = _rtf_body(item.binary(_RTF) or b"")
     if item.text(_CLASS).lower() == "ipm.note.smime" and not plain.strip() and not html:
         raise encrypted()  # or signed in a way that hides the text as well
-    return Letter(
-        sender=sender,
-        author=author,
-        to=to,
-        cc=cc,
-        bcc=bcc,
-        sent=written or (format_datetime(sent) if sent else ""),
-        date=iso_date(written) or (sent.isoformat() if sent else ""),
-        subject=item.text(_SUBJECT),
-        bodies=((plain, html),),
-        lost=item.lost,
-    )
+    date = iso_date(written) or (sent.isoformat() if sent else "")
+    written = written or (format_datetime(sent) if sent else "")
+    subject = item.text(_SUBJECT)
+    return Letter(sender, author, to, cc, bcc, written, date, subject, ((plain, html),), item.lost)
 
 
-def _rtf_body(data: bytes | None) -> str:
-    if not data:
-        return ""
+def _rtf_body(data: bytes) -> str:
     from compressed_rtf import decompress
 
     from localrag.ingest.readers.legacy import read_rtf
@@ -221,7 +199,7 @@ def _rtf_body(data: bytes | None) -> str:
     try:
         rich = _BLOCK_TAG.sub(rb"\\line ", decompress(data))
         return read_rtf(Source("body.rtf", data=rich)).pages[0].text
-    except Exception:  # compressed_rtf raises plain Exceptions on damaged data
+    except Exception:  # compressed_rtf raises plain Exceptions on damaged or no data
         return ""
 
 
@@ -258,7 +236,7 @@ class _Attachment:
         identity = self._item.text(_CONTENT_ID).strip("<> ")
         shown = self._item.flag(_HIDDEN) or bool(identity and f"cid:{identity}" in html)
         kind = self.kind or content_type(self.name)
-        return self.mail is None and is_decoration(self.name, kind, self._item.size(_DATA), shown=shown)
+        return self.mail is None and is_decoration(self.name, kind, len(self._item.binary(_DATA) or b""), shown=shown)
 
     def data(self, budget: Budget) -> bytes | None:
         """Return what is attached, counted because streams may share bytes; None if it is elsewhere."""

@@ -1,17 +1,16 @@
 """Lay out the rows of a sheet as text: Markdown tables, titles and notes as plain lines, a cell name at each line.
 
-Empty rows separate the blocks of a sheet. In a block, lines with one filled cell above its table are its titles, and
-the first row with more is the header; a row of groups above it ("2023" over "Q1", "Q2") is joined into it
-("2023 / Q1"). A block of values under a table of values continues that table. Columns are never rearranged, so that a
-cell's name follows from its place in the line; only gaps wider than any layout separate tables side by side.
+Empty rows separate blocks; rows of groups above a header are joined into it ("2023 / Q1"). Columns are never
+rearranged, so that a cell's name follows from its place in the line.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import markdown_cell, markdown_rows
@@ -32,6 +31,7 @@ _VALUE = re.compile(
     r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|-?\d+:\d\d(?::\d\d)?|TRUE|FALSE|#\S+[!?A]"
 )
 _YEAR = re.compile(r"(?:19|20)\d\d")
+_NO_TITLE = re.compile(r"\n|:$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,8 @@ class Row:
 
 def row_of(number: int, left: int, cells: list[str]) -> Row | None:
     """Return a row without the empty cells at its ends; None if all are empty."""
-    first, last = 0, len(cells)
-    while first < last and not cells[first]:
-        first += 1
-    while last > first and not cells[last - 1]:
-        last -= 1
-    return Row(number, left + first, cells[first:last]) if first < last else None
+    filled = [index for index, text in enumerate(cells) if text]
+    return Row(number, left + filled[0], cells[filled[0] : filled[-1] + 1]) if filled else None
 
 
 def lay_out(
@@ -72,37 +68,20 @@ def lay_out(
     notes: Sequence[Note] = (),
     limit: int = 100_000_000,
 ) -> Page:
-    """Return the page of a sheet.
+    """Return the page of a sheet from its rows that are not empty; `limit` is the most characters it may have.
 
-    Args:
-        rows: the rows that are not empty, from the top.
-        merged: merged cells, which show how far a header reaches.
-        notes: text over the cells, put after them.
-        limit: the most characters of the page.
-
-    Raises:
-        ReadError: the page has more.
+    Merged cells show how far a header reaches; notes come after the cells.
     """
     sheet = _Sheet(merged, limit)
-    for block in _blocks(rows):
-        regions = _regions(block)
+    # Empty rows, which have no number here, separate blocks.
+    for _, block in groupby(enumerate(rows), key=lambda item: item[1].number - item[0]):
+        regions = _regions([row for _, row in block])
         for region in regions:
             sheet.add(region, alone=len(regions) == 1)
     sheet.close()
     for row, column, text in notes:
         sheet.put("\n\n", markdown_cell(text) if text.startswith("|") else text, row, column)
     return Page("".join(sheet.pieces), number, label, tuple(sheet.headings), "sheet", tuple(sheet.anchors))
-
-
-def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    block: list[Row] = []
-    for row in rows:
-        if block and row.number > block[-1].number + 1:
-            yield block
-            block = []
-        block.append(row)
-    if block:
-        yield block
 
 
 def _regions(block: list[Row]) -> list[list[Row]]:
@@ -115,18 +94,18 @@ def _regions(block: list[Row]) -> list[list[Row]]:
         used.update(column for column, text in enumerate(row.cells, row.left) if text)
         if index % 100 == 0 and not _cuts({low, *used, high - 1}):
             return [block]
-    cuts = [low, *_cuts(used), high]
-    return [[part for row in block if (part := _part(row, left, right))] for left, right in pairwise(cuts)]
+    regions = []
+    for left, right in pairwise([low, *_cuts(used), high]):
+        parts = ((row, max(row.left, left)) for row in block)
+        cut = (
+            row_of(row.number, start, row.cells[start - row.left : max(right - row.left, 0)]) for row, start in parts
+        )
+        regions.append(list(filter(None, cut)))
+    return regions
 
 
 def _cuts(used: set[int]) -> list[int]:
-    columns = sorted(used)
-    return [column for before, column in pairwise(columns) if column - before > _GAP]
-
-
-def _part(row: Row, left: int, right: int) -> Row | None:
-    start = max(row.left, left)
-    return row_of(row.number, start, row.cells[start - row.left : max(right - row.left, 0)])
+    return [column for before, column in pairwise(sorted(used)) if column - before > _GAP]
 
 
 class _Sheet:
@@ -136,10 +115,10 @@ class _Sheet:
         self.pieces: list[str] = []
         self.anchors: list[Anchor] = []
         self.headings: list[Heading] = []
-        self._wide: dict[int, list[Merge]] = {}
+        self._wide: defaultdict[int, list[Merge]] = defaultdict(list)
         for merge in merged:
             if merge[1][1] > merge[0][1]:
-                self._wide.setdefault(merge[0][0], []).append(merge)
+                self._wide[merge[0][0]].append(merge)
         self._limit = limit
         self._size = 0
         self._table: list[Row] = []
@@ -153,10 +132,10 @@ class _Sheet:
             return
         self.close()
         lines = next((index for index, row in enumerate(rows) if row.filled > 1), len(rows))
-        if 0 < lines < len(rows) and _is_group(rows[lines - 1 :], self._merges(rows[lines - 1])):
+        if 0 < lines < len(rows) and _is_group(rows[lines - 1 :], self._wide[rows[lines - 1].number]):
             lines -= 1
         if lines < len(rows) and any(len(text) > _MAX_NAME for text in rows[lines].cells):
-            lines += _is_group(rows[lines:], self._merges(rows[lines]))  # titles of tables side by side below
+            lines += _is_group(rows[lines:], self._wide[rows[lines].number])  # titles of tables side by side below
         if lines and self._tables:  # lines between two tables are notes to the first
             self._titles = []
         for row in rows[:lines]:
@@ -194,13 +173,13 @@ class _Sheet:
 
     def _open(self, rows: list[Row]) -> None:
         if len(self._titles) <= _MAX_TITLES:
-            titles = [(start, text) for start, text in self._titles if _is_title(text)]
+            titles = [(start, text) for start, text in self._titles if len(text) <= 100 and not _NO_TITLE.search(text)]
             self.headings += [Heading(start, level, text) for level, (start, text) in enumerate(titles, 1)]
         self._titles = []
         self._tables += 1
         self._table = rows
         self._depth = 1
-        while self._depth < 3 and _is_group(rows[self._depth - 1 :], self._merges(rows[self._depth - 1])):
+        while self._depth < 3 and _is_group(rows[self._depth - 1 :], self._wide[rows[self._depth - 1].number]):
             self._depth += 1
 
     def close(self) -> None:
@@ -210,23 +189,16 @@ class _Sheet:
             return
         left, right = min(row.left for row in rows), max(row.right for row in rows)
         self._check(3 * (right - left) * len(rows))  # before memory is spent on the lines
-        header = self._header(rows, self._depth, left, right)
-        body = rows[self._depth :]
+        heads, body = rows[: self._depth], rows[self._depth :]
+        levels = [
+            _spread(row, self._wide[row.number], rows[number : number + 19]) for number, row in enumerate(heads, 1)
+        ]
+        columns = ([level.at(column) for level in levels] for column in range(left, right))
+        header = [" / ".join(dict.fromkeys(filter(None, names))) for names in columns]
         lines = markdown_rows([header, *([""] * (row.left - left) + row.cells for row in body)])
         self.put("\n\n", f"{lines[0]}\n{lines[1]}", rows[0].number, left)
         for row, line in zip(body, lines[2:], strict=True):
             self.put("\n", line, row.number, left)
-
-    def _header(self, rows: list[Row], depth: int, left: int, right: int) -> list[str]:
-        """Join the header rows into one."""
-        levels = [
-            _spread(row, self._merges(row), rows[index + 1 : index + 20]) for index, row in enumerate(rows[:depth])
-        ]
-        columns = range(left, right)
-        return [" / ".join(dict.fromkeys(filter(None, (level.at(column) for level in levels)))) for column in columns]
-
-    def _merges(self, row: Row) -> list[Merge]:
-        return self._wide.get(row.number, [])
 
     def put(self, gap: str, text: str, row: int, column: int) -> None:
         gap = gap if self.pieces else ""
@@ -237,18 +209,12 @@ class _Sheet:
 
     def _check(self, size: int) -> None:
         if self._size + size > self._limit:
-            raise ReadError(
-                f"has more than {self._limit:,} characters, more than may be read", "Split it into smaller files."
-            )
+            raise ReadError(f"has more than {self._limit:,} characters", "Split it into smaller files.")
 
 
 def _names(cells: Sequence[str]) -> bool:
     """Return whether all cells can be names of columns: words, or years."""
     return not any(_is_value(text) and not _YEAR.fullmatch(text) for text in cells)
-
-
-def _is_title(text: str) -> bool:
-    return len(text) <= 100 and "\n" not in text and not text.endswith(":")
 
 
 def _is_value(text: str) -> bool:

@@ -1,11 +1,7 @@
 """Read workbooks (XLSX, XLSM, XLTX, XLTM, XLSB, XLS, ODS, OTS, FODS) and delimited text (CSV, TSV) by sheets.
 
-calamine gives the values as they were last calculated. For XLSX the sheets' XML adds what calamine leaves out: errors,
-percentages, leading zeros, formulas without a value, text boxes and comments. Hidden sheets, rows and columns are read.
-Charts, other number formats, headers and footers are left out. No macro or formula runs and no link is followed.
-
-The delimiter of text is the one of , ; tab | that splits most lines alike; "sep=;" in the first line overrides it. A
-quotation mark that is never closed would swallow the rest: such a line is read without quotes, with a remark.
+calamine gives the values as last calculated; for XLSX the XML adds errors, percentages, leading zeros, text boxes and
+comments. Hidden sheets, rows and columns are read; charts, headers and footers are not. No macro runs.
 """
 
 from __future__ import annotations
@@ -18,19 +14,28 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any
 from xml.etree.ElementTree import Element
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.blocks import comment_text
 from localrag.ingest.readers.cleaning import clean, clean_title
-from localrag.ingest.readers.package import DAMAGED, RELATION, SAVE_AGAIN, Package, decrypted, embedded_files, parse_xml
+from localrag.ingest.readers.package import (
+    DAMAGED,
+    RELATION,
+    Package,
+    damaged,
+    decrypted,
+    embedded_files,
+    parse_xml,
+    shortened,
+)
 from localrag.ingest.readers.sheet_layout import Merge, Note, Row, lay_out, row_of
 from localrag.ingest.readers.source import Budget, Options, OverBudget, Source, another_kind
-from localrag.ingest.readers.text import decode_guessing, guess_remark
+from localrag.ingest.readers.text import decode_guessing, decode_named, guess_remark
 from localrag.types import Page, Reading, Remark, SkippedPage
 
 members = embedded_files
@@ -47,22 +52,15 @@ _MAX_CELLS = 40_000_000  # of a sheet's rectangle: calamine takes 24 bytes for e
 
 @dataclass(frozen=True, slots=True)
 class _Extra:
-    """What the XML of an XLSX sheet says beyond the values.
+    """What the XML of an XLSX sheet says beyond the values."""
 
-    Args:
-        shown: by row and column (0-based), an error ("#DIV/0!") or how a number is shown: "%", or as many zeros as it
-            has digits.
-        rows, columns: how far the sheet reaches.
-        uncalculated: number of formulas without a value.
-        notes: text boxes and comments.
-    """
-
+    # By row and column (0-based): an error ("#DIV/0!"), "%" for a percentage, or as many zeros as a number has digits.
     shown: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
-    rows: int = 0
+    rows: int = 0  # how far the sheet reaches
     columns: int = 0
-    uncalculated: int = 0
+    uncalculated: int = 0  # formulas without a value
     kind: str = "worksheet"
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = ()  # text boxes and comments
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +102,17 @@ def read(source: Source, options: Options) -> Reading:
 
 def _zipped(source: Source) -> Source:
     """Return a flat OpenDocument spreadsheet in the package that calamine expects."""
-    data = io.BytesIO()
+    data, content = io.BytesIO(), source.read()
     with zipfile.ZipFile(data, "w") as archive:
         archive.writestr("mimetype", _ODS)
         archive.writestr("META-INF/manifest.xml", _MANIFEST)
-        archive.writestr("content.xml", source.read())
-        archive.writestr("meta.xml", source.read())
+        archive.writestr("content.xml", content)
+        archive.writestr("meta.xml", content)
     return Source(source.name, data=data.getvalue())
 
 
 def _damaged(source: Source, error: BaseException) -> ReadError:
-    if other := another_kind(source, "a workbook", "a ZIP", "an old Office"):
-        return other
-    reason = clean(" ".join(str(error).split())[:100])
-    return ReadError(f"is damaged, or not a workbook ({reason})", SAVE_AGAIN)
+    return damaged(source, error, "a workbook", "an old Office")
 
 
 # --- properties -------------------------------------------------------------------------------------------------
@@ -135,17 +130,13 @@ def _about_xls(source: Source) -> _About:
     if not is_workbook:
         raise ReadError("is an old Office file, but not a workbook", "Give the file the suffix of its real type.")
     encoding = {65001: "utf-8", 1200: "utf-16-le", 10000: "mac_roman"}.get(about.codepage, f"cp{about.codepage}")
-
-    def text(value: bytes | str | None) -> str:
-        try:
-            words = value.decode(encoding, "replace") if isinstance(value, bytes) else value or ""
-        except LookupError:
-            words = ""
-        return " ".join(clean(words).split())[:200]
-
+    title, author = (
+        decode_named(value or b"", encoding)[0] if not isinstance(value, str) else value
+        for value in (about.title, about.author)
+    )
     saved = about.last_saved_time or about.create_time
     date = f"{saved.isoformat(timespec='seconds')}+00:00" if saved and saved.year > 1980 else ""
-    return _About((), clean_title(text(about.title)), text(about.author), date)
+    return _About((), clean_title(title), " ".join(clean(author).split())[:200], date)
 
 
 def _about_ods(archive: zipfile.ZipFile) -> _About:
@@ -154,10 +145,9 @@ def _about_ods(archive: zipfile.ZipFile) -> _About:
     names = archive.namelist()
     if "META-INF/manifest.xml" in names and b"encryption-data" in archive.read("META-INF/manifest.xml"):
         raise ReadError("is encrypted", "Save a copy without a password.")
-    try:
-        root = parse_xml(archive.read("meta.xml")) if "meta.xml" in names else None
-    except DAMAGED:
-        root = None
+    root = None
+    with suppress(*DAMAGED):
+        root = parse_xml(archive.read("meta.xml"))
     return _About((), *properties(root))
 
 
@@ -170,16 +160,13 @@ def _about_xlsx(archive: zipfile.ZipFile, options: Options) -> _About:
     styles = _styles(package.related("styles"))
     sheets = []
     for sheet in package.main.iter(f"{_S}sheet"):
-        relation = relations.get(sheet.get(f"{RELATION}id", ""))
-        part = names.get(relation.target.lower(), "") if relation else ""
-        if relation is None or not part:
-            sheets.append(_Extra())
-            continue
-        notes = (*_text_boxes(package.related("drawing", part)), *_comments(package.related("comments", part)))
-        try:
-            sheets.append(_scan(archive.read(part), styles, relation.kind, notes))
-        except DAMAGED:
-            sheets.append(_Extra())  # calamine will report it
+        extra = _Extra()
+        if relation := relations.get(sheet.get(f"{RELATION}id", "")):
+            with suppress(*DAMAGED):  # calamine will report it
+                part = names[relation.target.lower()]
+                notes = (*_text_boxes(package.related("drawing", part)), *_comments(package.related("comments", part)))
+                extra = _scan(archive.read(part), styles, relation.kind, notes)
+        sheets.append(extra)
     return _About(sheets, package.title(), package.author(), package.date())
 
 
@@ -210,12 +197,12 @@ _THREAD = re.compile(r"^\[Threaded comment\].*?Comment:\s*", re.S)  # in the cop
 
 
 def _comments(root: Element | None) -> Iterator[Note]:
-    authors = [element.text or "" for element in root.iter(f"{_S}author")] if root is not None else []
+    found = root.iter(f"{_S}author") if root is not None else ()
+    authors = {str(number): element.text or "" for number, element in enumerate(found)}
     for comment in root.iter(f"{_S}comment") if root is not None else ():
         address = re.fullmatch(r"([A-Z]{1,3})(\d{1,7})", comment.get("ref", ""))
         text = clean("".join(run.text or "" for run in comment.iter(f"{_S}t"))).strip()
-        number = comment.get("authorId", "")
-        author = authors[int(number)] if number.isdigit() and int(number) < len(authors) else ""
+        author = authors.get(comment.get("authorId", ""), "")
         text = _THREAD.sub("", text.removeprefix(f"{author}:")).strip()
         if address and text:
             shown_author = "" if author.startswith("tc=") else author
@@ -264,9 +251,11 @@ def _column(letters: bytes) -> int:
 
 
 def _read(source: Source, about: _About, options: Options) -> Reading:
+    import python_calamine
+
     try:
         with _calamine(), source.open() as stream:
-            book = _open(stream)
+            book: Any = python_calamine.CalamineWorkbook.from_filelike(stream)
     except _CannotReadError as error:
         raise _damaged(source, error) from error
     pages: list[Page] = []
@@ -278,17 +267,22 @@ def _read(source: Source, about: _About, options: Options) -> Reading:
         number = index + 1
         try:
             with _calamine():
-                page = _page(book, index, extra, left)
+                if extra.rows * extra.columns > _MAX_CELLS:
+                    raise ValueError(f"it reaches to row {extra.rows:,} and column {extra.columns:,}")
+                cells = book.get_sheet_by_index(index)
+                merged: list[Merge] = list(cells.merged_cell_ranges or ())
+                page = lay_out(_rows(cells, extra), number, sheet.name, merged, extra.notes, left)
         except _CannotReadError as error:
-            failure = f"cannot be read ({clean(' '.join(str(error).split()))[:100]})"
+            failure = f"cannot be read ({shortened(error)})"
             pages.append(Page("", number, sheet.name, unit="sheet"))
             skipped.append(SkippedPage(number, failure))
             continue
         left -= len(page.text)
         pages.append(page)
         uncalculated += extra.uncalculated
-        if not page.text and (kind := _other_kind(sheet, extra)):  # an empty worksheet loses nothing
-            skipped.append(SkippedPage(number, f"a {kind} sheet, without cells"))
+        kind = extra.kind if extra.kind != "worksheet" else str(sheet.typ).rpartition(".")[2].lower()
+        if not page.text and kind != "worksheet":  # an empty worksheet loses nothing
+            skipped.append(SkippedPage(number, f"a {kind.removesuffix('sheet')} sheet, without cells"))
         if str(sheet.visible).rpartition(".")[2] != "Visible":
             remarks.append(Remark(number, f"The sheet {clean(sheet.name)!r} is hidden in the workbook."))
         if extra.uncalculated:
@@ -302,19 +296,6 @@ def _read(source: Source, about: _About, options: Options) -> Reading:
                 "holds only formulas that were never calculated", "Open it in a spreadsheet program and save it."
             )
     return Reading(tuple(pages), about.title, tuple(skipped), tuple(remarks), about.author, about.date)
-
-
-def _other_kind(sheet: Any, extra: _Extra) -> str:
-    kind = extra.kind if extra.kind != "worksheet" else str(sheet.typ).rpartition(".")[2].lower()
-    return kind.removesuffix("sheet") if kind != "worksheet" else ""
-
-
-def _page(book: Any, index: int, extra: _Extra, limit: int) -> Page:
-    if extra.rows * extra.columns > _MAX_CELLS:
-        raise _CannotReadError(f"it reaches to row {extra.rows:,} and column {extra.columns:,}")
-    sheet = book.get_sheet_by_index(index)
-    merged: list[Merge] = list(sheet.merged_cell_ranges or ())
-    return lay_out(_rows(sheet, extra), index + 1, sheet.name, merged, extra.notes, limit)
 
 
 def _rows(sheet: Any, extra: _Extra) -> Iterator[Row]:
@@ -349,12 +330,6 @@ def _calamine() -> Iterator[None]:
         raise _CannotReadError(str(error)) from error
 
 
-def _open(stream: BinaryIO) -> Any:
-    import python_calamine
-
-    return python_calamine.CalamineWorkbook.from_filelike(stream)
-
-
 # --- values -----------------------------------------------------------------------------------------------------
 
 
@@ -369,11 +344,11 @@ def shown(value: Any, form: str = "") -> str:
             return f"{_number(value * 100)}%"
         text = _number(value)
         return text.zfill(len(form)) if form and text.isdigit() else text
-    if isinstance(value, datetime.datetime):
-        moment = _whole_seconds(value)
-        return f"{moment.date().isoformat()} {_clock(moment.time())}"
     if isinstance(value, datetime.time):
-        return _clock(_whole_seconds(datetime.datetime.combine(datetime.date(2000, 1, 1), value)).time())
+        return shown(datetime.datetime.combine(datetime.date(2000, 1, 1), value))[11:]
+    if isinstance(value, datetime.datetime):
+        up = value.microsecond >= 500_000 and value.year < datetime.MAXYEAR
+        return str(value.replace(microsecond=0) + datetime.timedelta(seconds=up)).removesuffix(":00")
     if isinstance(value, datetime.timedelta):
         sign, seconds = ("-" if value.total_seconds() < 0 else ""), round(abs(value.total_seconds()))
         return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
@@ -390,20 +365,8 @@ def _number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def _whole_seconds(moment: datetime.datetime) -> datetime.datetime:
-    whole = moment.replace(microsecond=0)
-    up = moment.microsecond >= 500_000 and moment.year < datetime.MAXYEAR
-    return whole + datetime.timedelta(seconds=up)
-
-
-def _clock(time: datetime.time) -> str:
-    return f"{time:%H:%M:%S}" if time.second else f"{time:%H:%M}"
-
-
 # --- delimited text ---------------------------------------------------------------------------------------------
 
-_DELIMITERS = ",;\t|"
-_NO_DELIMITER = "\x1f"  # in no text: one column
 _SAMPLE = 200  # records
 _MAX_REPAIRS = 20  # each may cost a pass over the rest
 
@@ -418,7 +381,9 @@ def _read_delimited(source: Source, options: Options) -> Reading:
     else:
         delimiter = _find_delimiter(lines, "\t" if source.suffix == ".tsv" else ",")
     unclosed: list[int] = []
-    page = lay_out(_delimited_rows(lines, delimiter, unclosed), 1, None, limit=options.characters)
+    records = enumerate(_records(lines, delimiter, unclosed))
+    found = (row_of(number, 0, [clean(field).strip() for field in record]) for number, record in records)
+    page = lay_out(filter(None, found), 1, None, limit=options.characters)
     remarks = guess_remark(encoding)
     if unclosed:
         numbers = ", ".join(map(str, unclosed[:5])) + (", ..." if len(unclosed) > 5 else "")
@@ -428,8 +393,8 @@ def _read_delimited(source: Source, options: Options) -> Reading:
 
 def _find_delimiter(lines: Sequence[str], usual: str) -> str:
     """Return the delimiter that gives most records the same number of fields."""
-    best, best_score = _NO_DELIMITER, (0.0, 0)
-    for delimiter in (usual, *_DELIMITERS.replace(usual, "")):
+    best, best_score = "\x1f", (0.0, 0)  # in no text: one column
+    for delimiter in dict.fromkeys((usual, *",;\t|")):
         records = [len(record) for record in islice(_parse(lines[: _SAMPLE * 5], delimiter), _SAMPLE) if any(record)]
         counts = Counter(fields for fields in records if fields > 1)
         if not counts or 2 * sum(counts.values()) < len(records):
@@ -444,12 +409,6 @@ def _parse(lines: Sequence[str], delimiter: str, **how: Any) -> Any:
     csv.field_size_limit(1 << 30)
     # Spaces after a delimiter may come before a quotation mark; between tabs they are the whole cell.
     return csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, skipinitialspace=delimiter != "\t", **how)
-
-
-def _delimited_rows(lines: list[str], delimiter: str, unclosed: list[int]) -> Iterator[Row]:
-    for number, record in enumerate(_records(lines, delimiter, unclosed)):
-        if row := row_of(number, 0, [clean(field).strip() for field in record]):
-            yield row
 
 
 def _records(lines: list[str], delimiter: str, unclosed: list[int]) -> Iterator[list[str]]:

@@ -1,8 +1,7 @@
 """Read plain text, Markdown, reStructuredText, Org, source code and logs; decode bytes of any encoding.
 
-Text is stored as written, so a quote may hold marks of Markdown. Form feeds make pages. Headings are recognised, except
-in Org, YAML and code. Encodings: UTF-8, UTF-16, Windows-1252, and other 8-bit and East Asian ones that can be
-recognised with confidence; a remark says when that was a guess. Other files are refused.
+Text is stored as written. Form feeds make pages. Headings are recognised, except in Org, YAML and code. A remark says
+when the encoding was a guess; bytes in no encoding that is recognised are refused.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import unicodedata
 from itertools import pairwise
 
 from localrag.errors import ReadError
-from localrag.ingest.readers.base import blank
 from localrag.ingest.readers.blocks import tag_text
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.headings import find_headings
@@ -44,19 +42,12 @@ def read(source: Source, options: Options) -> Reading:
         if text.strip() or len(parts) == 1:
             pages.append(Page(text, number if len(parts) > 1 else None, headings=find_headings(text)))
         else:
-            page, skip = blank(number, "no text")
-            pages.append(page)
-            skipped.append(skip)
-    title = _title(next((page.text for page in pages if page.text), ""))
-    return Reading(tuple(pages), title, tuple(skipped), remarks)
-
-
-def _title(text: str) -> str:
-    """Return the first line if it stands alone and is short enough for a title."""
-    lines = text.lstrip().split("\n", 2)
-    first = lines[0].strip()
-    alone = len(lines) == 1 or not lines[1].strip()
-    return first if alone and len(first) <= 100 and not _NO_TITLE.search(first) else ""
+            pages.append(Page("", number))
+            skipped.append(SkippedPage(number, "no text"))
+    # The first line is a title if it is short and an empty line follows.
+    first, *below = (part.strip() for part in next((page.text for page in pages if page.text), "").lstrip().split("\n"))
+    is_title = not (below and below[0]) and len(first) <= 100 and not _NO_TITLE.search(first)
+    return Reading(tuple(pages), first if is_title else "", tuple(skipped), remarks)
 
 
 # --- headings that are marked -----------------------------------------------------------------------------------
@@ -86,15 +77,6 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
 # --- encodings --------------------------------------------------------------------------------------------------
 
 
-def decode(data: bytes) -> str:
-    """Return the text of a file's bytes.
-
-    Raises:
-        ReadError: the bytes are not text.
-    """
-    return decode_guessing(data)[0]
-
-
 def guess_remark(encoding: str) -> tuple[Remark, ...]:
     if not encoding:
         return ()
@@ -122,7 +104,7 @@ def decode_named(data: bytes, charset: str) -> tuple[str, int]:
             if codec != "utf-8" and text.count("\ufffd") <= 1 + len(text) // 50:
                 return text, text.count("\ufffd")
     try:
-        text = data.decode("iso2022_jp_ext") if b"\x1b$" in data else decode(data)
+        text = data.decode("iso2022_jp_ext") if b"\x1b$" in data else decode_guessing(data)[0]
     except (ReadError, UnicodeError):
         text = data.decode(codec or "utf-8", "replace")
     return text, text.count("\ufffd")
@@ -144,6 +126,7 @@ _ALIASES = dict.fromkeys(("iso-8859-1", "latin1", "us-ascii", "ascii"), "cp1252"
     "big5": "big5hkscs", "x-mac-roman": "mac_roman", "macintosh": "mac_roman", "iso-8859-8-i": "iso-8859-8",
     "ansi": "cp1252", "utf8mb4": "utf-8", "x-gbk": "gb18030",
 }  # fmt: skip
+_CONTROLS = bytes([*range(0x09), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 _MAIL_ALIASES = {"unicode-1-1-utf-7": "utf-7", "us-ascii": "utf-8", "ascii": "utf-8"}
 _NOT_TRUSTED = frozenset(
     "utf-7 utf-16 utf-16le utf-16be utf-32 idna punycode unicode_escape raw_unicode_escape".split()
@@ -169,36 +152,26 @@ def decode_html(data: bytes, declared: str = "") -> tuple[str, str]:
 
 
 def decode_guessing(data: bytes) -> tuple[str, str]:
-    """Return the text of a file's bytes, and the name of its encoding if that was guessed.
-
-    Raises:
-        ReadError: the bytes are not text, or in an encoding that is not recognised.
-    """
+    """Return the text of a file's bytes, and the name of its encoding if that was guessed."""
     if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return data.decode("utf-32", "replace"), ""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace"), ""
     if b"\0" in data:
-        return _wide(data), ""
-    if _controls(data) > max(1, len(data) * 0.02):
-        raise _not_text()
+        # UTF-16 without a byte order mark: in Western text nearly every second byte is zero, on one side.
+        even, odd = data[0:4096:2].count(0), data[1:4096:2].count(0)
+        half = min(len(data), 4096) // 2
+        for encoding, zeros, others in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+            if half and zeros > half * 0.7 and others < half * 0.02:
+                return data.decode(encoding, "replace"), ""
+    if b"\0" in data or len(data) - len(data.translate(None, _CONTROLS)) > max(1, len(data) * 0.02):
+        raise ReadError("is not text, whatever its name says", "Give the file the suffix of its real type.")
     if b"\x1b$" in data and (text := decode_as(data, "iso2022_jp")) is not None:
         return text, ""
     try:
         return data.decode("utf-8-sig"), ""
     except UnicodeDecodeError:
         return _narrow(data)
-
-
-def _wide(data: bytes) -> str:
-    """Decode UTF-16 without a byte order mark: in Western text nearly every second byte is zero, on one side."""
-    sample = data[:4096]
-    even, odd = sample[0::2].count(0), sample[1::2].count(0)
-    half = len(sample) // 2
-    for encoding, zeros, others in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
-        if half and zeros > half * 0.7 and others < half * 0.02:
-            return data.decode(encoding, "replace")
-    raise _not_text()
 
 
 def _narrow(data: bytes) -> tuple[str, str]:
@@ -213,32 +186,24 @@ def _narrow(data: bytes) -> tuple[str, str]:
     best = max(scores, key=lambda encoding: scores[encoding])  # the first of equals
     western = scores["cp1252"]
     rare = len(sample) > 200 and sum(byte > 127 for byte in sample) < len(sample) * 0.015
-    if (best == "cp1252" and western >= 0.97) or (rare and western >= 0.5):
-        return _western(data), ""  # names in an English text may be of any language
-    if scores[best] >= 0.97:
-        return data.decode(best, "replace"), best
-    if (encoding := _other_script(sample)) and (found := data.decode(encoding, "replace")).count("\ufffd") < 3:
-        return found, encoding
-    if sum(byte > 127 for byte in data) > len(data) * 0.6 or western < 0.5:
-        raise ReadError("is in an encoding that is not recognised", "Save it as UTF-8.")
-    return _western(data), "Windows-1252"
-
-
-def _western(data: bytes) -> str:
-    try:
-        return data.decode("cp1252")
-    except UnicodeDecodeError:  # it leaves five bytes undefined
-        return data.decode("latin-1")
+    certain = (best == "cp1252" and western >= 0.97) or (rare and western >= 0.5)  # a name may be of any language
+    if not certain:
+        if scores[best] >= 0.97:
+            return data.decode(best, "replace"), best
+        if (encoding := _other_script(sample)) and (found := data.decode(encoding, "replace")).count("\ufffd") < 3:
+            return found, encoding
+        if sum(byte > 127 for byte in data) > len(data) * 0.6 or western < 0.5:
+            raise ReadError("is in an encoding that is not recognised", "Save it as UTF-8.")
+    text = decode_as(data, "cp1252") or data.decode("latin-1")  # the first leaves five bytes undefined
+    return text, "" if certain else "Windows-1252"
 
 
 def _sample(data: bytes, most: int = 60_000) -> bytes:
     """Return a piece of the data that shows its encoding, in whole lines if possible."""
-    if len(data) <= most:
-        return data
-    first = next((index for index, byte in enumerate(data) if byte > 127), 0)
+    first = next((index for index, byte in enumerate(data) if byte > 127), 0) if len(data) > most else 0
     start = data.rfind(b"\n", max(0, first - 500), first) + 1 or first
     piece = data[start : start + most]
-    end = piece.rfind(b"\n")
+    end = piece.rfind(b"\n") if start + most < len(data) else 0
     return piece[:end] if end > most // 2 else piece
 
 
@@ -295,13 +260,3 @@ def _other_script(sample: bytes) -> str:
     if letters < 8 or len(_MIXED.findall(text)) > letters * 0.1:
         return ""
     return best.encoding
-
-
-def _controls(data: bytes) -> int:
-    return len(data) - len(
-        data.translate(None, bytes([*range(0x09), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F]))
-    )
-
-
-def _not_text() -> ReadError:
-    return ReadError("is not text, whatever its name says", "Give the file the suffix of its real type.")

@@ -1,8 +1,7 @@
 """Read calendars (ICS) and transcripts (VTT, SRT): text whose locations are times.
 
-Each entry of a calendar is a block under its summary: when (in the time zone it was written in), where, who, and how it
-repeats in words. Repetitions are not expanded. Captions of a transcript are joined to one line for each turn of a
-speaker, and each caption keeps its time.
+Each entry of a calendar is a block under its summary; repetitions are described, not expanded. Captions of a transcript
+are joined to one line for each turn of a speaker, and each caption keeps its time.
 """
 
 from __future__ import annotations
@@ -12,20 +11,19 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from localrag.errors import ReadError
 from localrag.ingest.readers.cleaning import clean
 from localrag.ingest.readers.source import Options, Source, another_kind
-from localrag.ingest.readers.text import decode
+from localrag.ingest.readers.text import decode_guessing
 from localrag.types import Anchor, Heading, Page, Reading
 
 
 def read(source: Source, options: Options) -> Reading:
     if other := another_kind(source, "text"):
         raise other
-    text = decode(source.read())
+    text = decode_guessing(source.read())[0]
     return _read_calendar(text) if source.suffix == ".ics" else _read_transcript(text)
 
 
@@ -70,8 +68,8 @@ def _read_calendar(raw: str) -> Reading:
     title = _text(calendars[0], "X-WR-CALNAME") or _text(calendars[0], "NAME")
     if len(entries) > 1:
         return Reading((page,), title)
-    organizer = entries[0].get("ORGANIZER")
-    author = str(organizer.params.get("CN", "")) or _address(organizer) if organizer else ""
+    organizer = next(iter(_all(entries[0], "ORGANIZER")), None)
+    author = str(organizer.params.get("CN", "")) or _person(organizer) if organizer else ""
     date = re.match(r"\d{4}-\d\d-\d\d(?: \d\d:\d\d)?", _moment(entries[0].get("DTSTART")))
     return Reading((page,), title or headings[0].title, author=author, date=date[0].replace(" ", "T") if date else "")
 
@@ -98,9 +96,7 @@ def _lines(entry: Any) -> Iterator[str]:
 
 def _is_broken(item: Any) -> bool:
     """Return whether icalendar did not understand a property; its text is the value as written."""
-    from icalendar import prop
-
-    return isinstance(item, prop.vBroken)
+    return type(item).__name__ == "vBroken"
 
 
 def _all(entry: Any, name: str) -> list[Any]:
@@ -112,12 +108,8 @@ def _text(entry: Any, name: str) -> str:
     return "\n".join(str(item) for item in _all(entry, name)).strip()
 
 
-def _address(person: Any) -> str:
-    return re.sub(r"^mailto:", "", str(person), flags=re.I)
-
-
 def _person(person: Any) -> str:
-    address, name = _address(person), str(person.params.get("CN", "")).strip()
+    address, name = re.sub(r"^mailto:", "", str(person), flags=re.I), str(person.params.get("CN", "")).strip()
     shown = f"{name} <{address}>" if name and name.lower() != address.lower() else address
     answer = str(person.params.get("PARTSTAT", "")).lower()
     return f"{shown} ({answer})" if answer in ("declined", "tentative", "accepted") else shown
@@ -131,7 +123,6 @@ def _moment(item: Any) -> str:
     if not isinstance(moment, datetime.datetime):
         return str(moment) if isinstance(moment, datetime.date) else ""
     time = f"{moment:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
-    time = time if len(time) > 13 else f"{time}:00"
     zone = item.params.get("TZID") or ("UTC" if moment.utcoffset() == datetime.timedelta() else "")
     return f"{time} ({zone})" if zone else time
 
@@ -173,16 +164,11 @@ def _rule(rule: Any) -> str:
         return str(rule)
     words: list[str] = []
     for name, values in rule.items():
-        texts = [_DAY.sub(_day_name, str(value)) for value in values]
+        texts = [_DAY.sub(lambda day: f"{day[1] or ''}. {_DAYS[day[2]]}".lstrip(". "), str(value)) for value in values]
         listed = " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
-        if name == "UNTIL":
-            listed = listed[:10]
-        words.append(_RULE_PARTS.get(name, f"{name}={{}}").format(listed if name != "FREQ" else listed.lower()))
+        listed = {"UNTIL": listed[:10], "FREQ": listed.lower()}.get(name, listed)
+        words.append(_RULE_PARTS.get(name, f"{name}={{}}").format(listed))
     return ", ".join(words)
-
-
-def _day_name(match: re.Match[str]) -> str:
-    return f"{match[1]}. {_DAYS[match[2]]}" if match[1] else _DAYS[match[2]]
 
 
 # --- transcripts ------------------------------------------------------------------------------------------------
@@ -214,12 +200,12 @@ def _read_transcript(raw: str) -> Reading:
     size = length = 0
     last: _Cue | None = None
     for cue in _cues(text):
-        begins = last is None or _begins_line(last, cue, length)
+        begins = _begins_line(last, cue, length)
         gap = "" if last is None else "\n" if begins else " "
         words = f"{cue.speaker}: {cue.text}" if begins and cue.speaker else cue.text
         size += len(gap)
-        whole = int(cue.start)
-        clock = f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
+        minutes, seconds = divmod(int(cue.start), 60)
+        clock = f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
         if not anchors or anchors[-1].name != clock:
             anchors.append(Anchor(size, clock))
         pieces += (gap, words)
@@ -232,8 +218,8 @@ def _read_transcript(raw: str) -> Reading:
     return Reading((Page("".join(pieces), anchors=tuple(anchors)),), title[1] if title else "")
 
 
-def _begins_line(last: _Cue, cue: _Cue, length: int) -> bool:
-    if cue.new_speaker or cue.speaker != last.speaker:
+def _begins_line(last: _Cue | None, cue: _Cue, length: int) -> bool:
+    if last is None or cue.new_speaker or cue.speaker != last.speaker:
         return True
     sentence_ended = last.text.endswith((".", "?", "!", "…", "。", '"', "”"))
     paused = not cue.speaker and cue.start - last.end > _PAUSE
@@ -244,18 +230,16 @@ def _cues(text: str) -> Iterator[_Cue]:
     """Yield the captions without notes, styles, numbers and names of captions."""
     lines = text.split("\n")
     found = [(index, match) for index, line in enumerate(lines) if (match := _CUE_LINE.match(line))]
+    following = [*(index for index, _ in found[1:]), len(lines)]
     shown = ""
-    for (index, match), following in pairwise([*found, (len(lines), None)]):
-        assert match is not None
+    for (index, match), after in zip(found, following, strict=False):
         start, end = _seconds(match.groups()[:4]), _seconds(match.groups()[4:])
-        body = lines[index + 1 : following[0]]
+        body = lines[index + 1 : after]
         if text.startswith("WEBVTT") and "" in body:
             body = body[: body.index("")]
-        while body and not body[-1].strip():
-            body.pop()
-        if not text.startswith("WEBVTT") and following[1] and body and body[-1].strip().isdigit():
-            body.pop()  # the number of the next caption
         body = [line for line in body if _plain(line)]
+        if not text.startswith("WEBVTT") and after < len(lines) and body and body[-1].strip().isdigit():
+            body.pop()  # the number of the next caption
         rolling = body and _plain(body[0]) == shown and (len(body) > 1 or end - start < _FLASH)
         if body:
             shown = _plain(body[-1])

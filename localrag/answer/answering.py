@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar, cast
 
 from localrag.answer import context, intent, prompts
 from localrag.answer.stages import Draft, Prompt, Query, Route
@@ -27,6 +28,8 @@ from localrag.settings import Settings
 from localrag.store import text_analysis
 from localrag.types import Answer, Turn, Usage
 
+Result = TypeVar("Result", Completed, Weighed)
+
 # The fewest tokens that are room for a passage.
 _MIN_ROOM = 64
 # Log odds beyond the first say nothing more, nor does a score beyond the second.
@@ -38,11 +41,7 @@ _VOTE_TEMPERATURE = 0.7
 
 
 def budget(model: Model, settings: Settings, query: Query, wanted: int) -> int:
-    """Return the tokens for text and history: those wanted, or what the window leaves.
-
-    Raises:
-        ModelError: the question alone is longer than the window.
-    """
+    """Return the tokens for text and history: those wanted, or what the window leaves beside the question."""
     fixed = (
         model.overhead(1 + 2 * len(query.history))
         + model.count(prompts.PASSAGE_RULES)
@@ -90,7 +89,11 @@ def _answer(
     plan = route.plan
     weighed = confidence = None
     if plan.kind != "read" or intent.of(query.text).kind not in ("summary", "compare", "whole"):
-        weighed = yield from _weigh(query, prompt, model)
+        # Behind the prompt, which is read once for this and for the answer.
+        check = prompts.check_prompt(prompt.messages)
+        weighed = yield from _passed_on(
+            model.weigh(check, prompts.CHECK_OPTIONS, stop=query.stop, cache=prompt.cache), Weighed
+        )
         if not weighed.shares:
             return checking.checked(query, plan, Draft(Completed("", weighed.usage, "stopped")), prompt, model.model)
         answer_from = calibration.load(settings.calibration_file, model.model).answer_from
@@ -110,39 +113,18 @@ def _answer(
     if weighed is not None:
         # What the check read was new, so it does not count as cached.
         done = replace(done, usage=replace(done.usage, reused=weighed.usage.reused))
-    _record_speeds(weighed, done, model, settings)
-    return checking.checked(query, plan, Draft(done, draft.split, confidence), prompt, model.model)
-
-
-def _record_speeds(weighed: Weighed | None, done: Completed, model: Model, settings: Settings) -> None:
     reading = done if weighed is None else weighed
     read = (reading.usage.prompt - reading.usage.reused, reading.prompt_seconds)
     written = (done.usage.generated, done.answer_seconds)
     calibration.record(settings.calibration_file, model.model, read=read, written=written, after=done.usage.reused)
-
-
-# --- answerability ------------------------------------------------------------------------------------------
-
-
-def _weigh(query: Query, prompt: Prompt, model: Model) -> Generator[Event, None, Weighed]:
-    """Weigh whether the text holds the answer, behind the prompt, which is read once for this and for the answer."""
-    weighed = Weighed((), Usage())
-    messages = prompts.check_prompt(prompt.messages)
-    for event in model.weigh(messages, prompts.CHECK_OPTIONS, stop=query.stop, cache=prompt.cache):
-        if isinstance(event, Weighed):
-            weighed = event
-        else:
-            yield event
-    return weighed
+    return checking.checked(query, plan, Draft(done, draft.split, confidence), prompt, model.model)
 
 
 def answerability(holds: float, answer_from: float, score: float | None) -> float:
     """Return the likelihood that the text holds the answer.
 
-    Args:
-        holds: the model's share of "yes".
-        answer_from: the share from which this model is more often right than not.
-        score: of the best passage found; None where none was searched.
+    `holds` is the model's share of "yes", `answer_from` the share from which this model is more often right than not,
+    and `score` that of the best passage found, None where none was searched.
     """
     fits = 0.0 if score is None else _SEARCHED + _FITS * min(max(score, 0.0), _FAIR_SCORE)
     return 1 / (1 + math.exp(-(_HOLDS * (_log_odds(holds) - _log_odds(answer_from)) + fits)))
@@ -153,22 +135,25 @@ def _log_odds(share: float) -> float:
     return min(max(math.log(share / (1 - share)), -_MAX_LOG_ODDS), _MAX_LOG_ODDS)
 
 
-# --- writing ------------------------------------------------------------------------------------------------
-
-
 def _write(query: Query, prompt: Prompt, model: Model, settings: Settings) -> Generator[Event, None, Draft]:
     """Have the answer written, after reasoning and by a vote where the settings ask for them."""
     if settings.think == "on" and not model.thinks:
         yield Notice(f"The model {model.model} has no thinking mode that localrag knows, so it answers at once.")
-    first = Completed("", Usage(), "stopped")
-    for event in _generate(query, prompt, model, settings, settings.seed, settings.temperature):
-        if isinstance(event, Completed):
-            first = event
-        else:
-            yield event
+    first = yield from _passed_on(
+        _generate(query, prompt, model, settings, settings.seed, settings.temperature), Completed
+    )
     if settings.votes < 2 or first.ended == "stopped":
         return Draft(first)
     return (yield from _vote(query, prompt, model, settings, first))
+
+
+def _passed_on(events: Iterator[Event | Result], kind: type[Result]) -> Generator[Event, None, Result]:
+    """Pass events on; return the result, which is the last."""
+    for event in events:
+        if isinstance(event, kind):
+            return event
+        yield cast(Event, event)
+    raise AssertionError("a model always ends with its result")
 
 
 def _generate(
@@ -254,17 +239,16 @@ def shortened(answer: str, question: str) -> str:
     # What is cut off ends in a word that joins it to the rest; the first half of a name has none.
     if not (any(repeated[:first]) and any(plain[:first])):
         first = 0
-    if not (any(repeated[last + 1 :]) and any(plain[last + 1 :]) and _may_end(body, words, last, plain)):
+    if any(repeated[last + 1 :]) and any(plain[last + 1 :]):
+        # A part of the sentence ends here: "99 | connects Fresno", not "Convention | on Human Rights".
+        after = words[last + 1]
+        comma = "," in body[words[last].end() : after.start()]
+        last = last if comma or (after[0].islower() and not plain[last + 1]) else len(words) - 1
+    else:
         last = len(words) - 1
     if (first, last) == (0, len(words) - 1):
         return answer
     return body[words[first].start() : words[last].end()] + end[1]
-
-
-def _may_end(body: str, words: list[re.Match[str]], last: int, plain: list[bool]) -> bool:
-    """Return whether a part of the sentence ends here: "99 | connects Fresno", not "Convention | on Human Rights"."""
-    after = words[last + 1]
-    return "," in body[words[last].end() : after.start()] or (after[0].islower() and not plain[last + 1])
 
 
 def _one_name(body: str, before: re.Match[str], word: re.Match[str]) -> bool:

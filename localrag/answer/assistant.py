@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from localrag.answer import answering, context, decomposition, followups, instructions, planning, prompts
 from localrag.answer.context import Unit
@@ -27,9 +26,6 @@ from localrag.security import audit
 from localrag.settings import Settings
 from localrag.store.library import Library
 from localrag.types import MODES, Answer, Filter, Mode, NotRead, Passage, Seconds, Turn, Usage
-
-if TYPE_CHECKING:
-    from localrag.answer.survey.survey import Tools
 
 _PART_READ = "It is too long to be read at once, so the part of it that fits the question best is read."
 
@@ -62,9 +58,7 @@ class Assistant:
         """Answer a question; the last event is `Answered`.
 
         Args:
-            question: in plain words.
-            libraries: names of libraries to look in.
-            documents: globs over document paths within them, or a filter; None looks in all.
+            documents: globs over document paths within the libraries, or a filter; None looks in all.
             mode: forces a plan, or "auto".
             history: earlier turns, oldest first.
             reproducible: plan without regard to the prompt cache and the speed of this machine, so that the same
@@ -82,7 +76,8 @@ class Assistant:
             route = self._plan(query, reproducible)
             yield Planned(route.plan, query.search_text if query.search_text != query.text else "")
             first_token: float | None = None
-            for event in self._answer(query, route):
+            ways = {"exact": self._exact, "survey": self._survey, "read": self._read, "retrieve": self._retrieve}
+            for event in ways[route.plan.kind](query, route):
                 if first_token is None and isinstance(event, Delta | Surveyed):
                     first_token = query.elapsed()
                 if isinstance(event, Answered):
@@ -90,8 +85,6 @@ class Assistant:
                     yield from self._record(query, answer)
                     event = Answered(answer)
                 yield event
-
-    # --- prepare and plan -----------------------------------------------------------------------------------
 
     def _prepare(
         self, question: str, libraries: Sequence[str], only: Filter, mode: Mode, history: Sequence[Turn],
@@ -130,17 +123,6 @@ class Assistant:
         )  # fmt: skip
         return planning.route(query, resources)
 
-    # --- answer ---------------------------------------------------------------------------------------------
-
-    def _answer(self, query: Query, route: Route) -> Iterator[Event]:
-        if route.plan.kind == "exact":
-            return self._exact(query, route)
-        if route.plan.kind == "survey":
-            return self._survey(query, route)
-        if route.plan.kind == "read":
-            return self._read(query, route)
-        return self._retrieve(query, route)
-
     def _exact(self, query: Query, route: Route) -> Iterator[Event]:
         """Count, find, list or calculate by code, without a model."""
         from datetime import date
@@ -170,7 +152,10 @@ class Assistant:
         if route.plan.signals.get("kind") == "summary" and route.reading:
             # One of many documents that is too long to be read at once: its parts are summarised, not all the others.
             query = replace(query, documents=route.reading)
-        answer = yield from survey.answer(query, route.plan, self._survey_tools(query))
+        model = self._model()
+        budget = answering.budget(model, self._settings, query, self._settings.prompt_tokens)
+        tools = survey.Tools(model, self._searcher, self._cache, self._cached_tokens, self._settings, budget)
+        answer = yield from survey.answer(query, route.plan, tools)
         yield Answered(replace(answer, tokens=answer.tokens + usage))
 
     def _read(self, query: Query, route: Route) -> Iterator[Event]:
@@ -225,8 +210,6 @@ class Assistant:
         yield Found(tuple(prompt.passages))
         yield from answering.answer(query, route, prompt, model, self._settings)
 
-    # --- finish and record ----------------------------------------------------------------------------------
-
     def _finished(self, query: Query, route: Route, answer: Answer, first_token: float | None) -> Answer:
         """Return the answer with what it took, and with what was not read."""
         return replace(
@@ -258,8 +241,6 @@ class Assistant:
                     audit.keep_words(file, number, query.text, answer.answer)
         except StorageError as error:
             yield Notice(f"The audit record lacks this question: {error.message}. {error.hint}")
-
-    # --- prompts --------------------------------------------------------------------------------------------
 
     def _passage_prompt(self, query: Query, route: Route) -> Prompt | None:
         """Return the prompt with the best passages; None where there is none."""
@@ -302,20 +283,8 @@ class Assistant:
         parts = sections.units_of(whole.pair, query.only, self._model(), room)
         return [part for part in parts if own and part.holds(own[0])][:2] or parts[:1]
 
-    def _survey_tools(self, query: Query) -> Tools:
-        from localrag.answer.survey.survey import Tools
-
-        budget = answering.budget(self._model(), self._settings, query, self._settings.prompt_tokens)
-        return Tools(self._model(), self._searcher.find, self._cache, self._cached_tokens, self._settings, budget)
-
-    # --- models, libraries and the prompt cache -------------------------------------------------------------
-
     def load(self) -> str:
-        """Load the model that answers ahead of time (seconds); return its id.
-
-        Raises:
-            ModelError: none is installed, it is damaged, or it does not fit.
-        """
+        """Load the model that answers ahead of time (seconds); return its id."""
         return self._model().model
 
     def _model(self) -> Model:
@@ -365,8 +334,6 @@ class Assistant:
         cached = prompt_cache.warm(documents[0][0].folder, identity)
         return cached.get(tuple(document.sha256 for _, document in documents), 0)
 
-    # --- search without an answer ---------------------------------------------------------------------------
-
     def _search(self, query: Query, k: int) -> list[Passage]:
         return self._searcher.find(query.libraries, query.search_text, k, query.only)
 
@@ -374,11 +341,7 @@ class Assistant:
         self, question: str, *, libraries: Sequence[str], k: int = 10, documents: Filter | Sequence[str] | None = None,
         join: bool = True,
     ) -> list[Passage]:  # fmt: skip
-        """Return the k best passages, best first, adjacent ones joined; no model that answers is loaded.
-
-        Raises:
-            NotFoundError: a library is not there, or the globs or the filter let nothing through.
-        """
+        """Return the k best passages, best first, adjacent ones joined; no model that answers is loaded."""
         with priority.asking(self._settings.questions_dir):
             opened = [self.library(name) for name in libraries]
             return self._searcher.find(opened, retrieval.spelled(opened, question), k, documents, join=join)
@@ -391,17 +354,10 @@ class Assistant:
         """Count the documents that a filter leaves out only because their date, or their pages, are not known."""
         return filters.chosen([self.library(name) for name in libraries], only).left_out
 
-    # --- ahead of the question ------------------------------------------------------------------------------
-
     def warm(
         self, library: str, documents: Sequence[str] = (), *, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[Warmed]:
-        """Read these documents (by exact paths; without any, all) ahead of time; see `warming.one_by_one`.
-
-        Raises:
-            NotFoundError: there is no such library.
-            ModelError: no model.
-        """
+        """Read these documents (by exact paths; without any, all) ahead of time; see `warming.one_by_one`."""
         from localrag.answer import warming
 
         opened, wanted = self.library(library), frozenset(documents)

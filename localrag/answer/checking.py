@@ -36,7 +36,12 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
             flags = (language, *flags)
         elif intent.of(query.text).kind in ("look-up", "existence"):
             flags += relevance.check(cited.text, query.text, passages)
-        if language is None and _baseless(cited, flags):
+        # A figure that is nowhere in the text that was read.
+        made_up = any(
+            flag.kind in ("number", "amount", "date") and flag.reason == fact_checks.NOWHERE for flag in flags
+        )
+        baseless = made_up and not cited.citations and len(cited.unsupported) == len(claims(cited.text))
+        if language is None and baseless:
             # No answer, then. What was withheld is listed among the unsupported sentences.
             found, cited = False, replace(cited, text=prompts.NOT_FOUND)
     whole = plan.kind == "read"
@@ -49,14 +54,6 @@ def checked(query: Query, plan: Plan, draft: Draft, prompt: Prompt, model: str) 
         looked_at="" if stopped else prompt.looked_at, split=draft.split, confidence=draft.confidence,
         reasoning=done.reasoning,
     )  # fmt: skip
-
-
-def _baseless(cited: Cited, flags: Sequence[Flag]) -> bool:
-    """Whether no sentence of an answer has a source, and a figure of it stands nowhere in the text that was read."""
-    figures = [
-        flag for flag in flags if flag.kind in ("number", "amount", "date") and flag.reason == fact_checks.NOWHERE
-    ]
-    return bool(figures) and not cited.citations and len(cited.unsupported) == len(claims(cited.text))
 
 
 def language_flag(answer: str, passages: Sequence[Passage]) -> Flag | None:
@@ -82,14 +79,17 @@ def language_flag(answer: str, passages: Sequence[Passage]) -> Flag | None:
 def _language(text: str) -> str:
     """Return the language of a text; empty where none stands out."""
     best = max(COMMON, key=lambda name: _share(text, name))
-    words = re.findall(r"[^\W\d_]+", text.lower())
-    known = sum(word in COMMON[best] for word in words) >= _MIN_COMMON_WORDS and _share(text, best) >= _MIN_SHARE
-    return best if known else ""
+    common = sum(word in COMMON[best] for word in _words(text))
+    return best if common >= _MIN_COMMON_WORDS and _share(text, best) >= _MIN_SHARE else ""
 
 
 def _share(text: str, language: str) -> float:
-    words = re.findall(r"[^\W\d_]+", text.lower())
+    words = _words(text)
     return sum(word in COMMON[language] for word in words) / max(1, len(words))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.lower())
 
 
 def _latin(text: str) -> float:

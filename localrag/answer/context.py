@@ -36,9 +36,6 @@ class Unit:
         )
 
 
-# --- text of documents --------------------------------------------------------------------------------------
-
-
 def whole(pair: Pair, only: Filter) -> list[Unit]:
     """Return a document as one unit, however long; none where it has no text."""
     library, document = pair
@@ -58,12 +55,10 @@ def whole_text(pages: Sequence[Page]) -> str:
     """Return a document as one text, with its pages marked where it has several."""
     if len(pages) == 1:
         return pages[0].text
-    return "\n\n".join(f"[{_page_name(page)}]\n{page.text}" for page in pages if page.text.strip())
-
-
-def _page_name(page: Page) -> str:
-    named = page.label if page.unit in ("sheet", "chapter") and page.label else page.number
-    return f"{page.unit} {named}"
+    named = [(page.unit in ("sheet", "chapter") and page.label) or page.number for page in pages]
+    return "\n\n".join(
+        f"[{page.unit} {name}]\n{page.text}" for name, page in zip(named, pages, strict=True) if page.text.strip()
+    )
 
 
 def page_passages(library: str, document: Document, pages: Sequence[tuple[int, Page]]) -> list[Passage]:
@@ -86,9 +81,6 @@ def characters(document: Document, only: Filter) -> int:
     first, last = only.pages
     pages = min(last or document.pages, document.pages) - first + 1
     return document.characters * pages // max(1, document.pages)
-
-
-# --- what was read and what was not -------------------------------------------------------------------------
 
 
 def not_read(documents: Sequence[Pair], libraries: Sequence[Library], only: Filter) -> tuple[NotRead, ...]:
@@ -121,13 +113,13 @@ def injections_in(passages: Sequence[Passage]) -> tuple[NotRead, ...]:
         texts += [part for part in (passage.document, *passage.heading[-2:]) if prompt_injection.in_name(part)]
         if texts:
             found.setdefault(NotRead(passage.library, passage.document, "", passage.page), []).extend(texts)
-    return tuple(replace(where, reason=_injected(list(dict.fromkeys(texts)))) for where, texts in found.items())
-
-
-def _injected(texts: Sequence[str]) -> str:
-    first = " ".join(texts[0].split())
-    first = first if len(first) <= _INJECTION_SHOWN else f"{first[:_INJECTION_SHOWN]}…"
-    return f"speaks to the assistant, so it was left out of the prompt ({_number(len(texts), 'place')}): “{first}”"
+    lines = []
+    for where, texts in found.items():
+        first, places = " ".join(texts[0].split()), _number(len(dict.fromkeys(texts)), "place")
+        first = first if len(first) <= _INJECTION_SHOWN else f"{first[:_INJECTION_SHOWN]}…"
+        reason = f"speaks to the assistant, so it was left out of the prompt ({places}): “{first}”"
+        lines.append(replace(where, reason=reason))
+    return tuple(lines)
 
 
 def share_read(passages: Sequence[Passage], documents: Sequence[Pair], only: Filter) -> str:
@@ -170,9 +162,6 @@ def _number(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-# --- citations ----------------------------------------------------------------------------------------------
-
-
 def cited_only(passages: Sequence[Passage], citations: Sequence[Citation]) -> list[Passage]:
     """Return the passages that hold a citation, since whole documents are too long to repeat."""
     cited = {(citation.library, citation.document, citation.page) for citation in citations}
@@ -205,13 +194,10 @@ def placed(
 
 
 def _placed(citation: Citation, passages: Sequence[Passage], stores: Mapping[str, Library]) -> Citation:
+    own = (citation.library, citation.document, citation.page)
     for passage in passages:
-        if (
-            passage.spot
-            and (passage.library, passage.document) == (citation.library, citation.document)
-            and passage.page == citation.page
-            and passage.start <= citation.start < passage.end
-        ):
+        inside = passage.start <= citation.start < passage.end
+        if passage.spot and inside and (passage.library, passage.document, passage.page) == own:
             page = stores[passage.library].page(passage.document_id, passage.position)
             if page is not None:
                 spot = locations.spot(page.text, page.anchors, citation.start, citation.end)

@@ -19,7 +19,7 @@ from typing import TypeVar
 from localrag.answer import followups, prompts
 from localrag.answer.stages import Query, Route
 from localrag.events import Answered, Delta, Event, Planned
-from localrag.types import Answer, Citation, Passage, Plan, Seconds, Turn, Usage
+from localrag.types import Answer, Citation, Plan, Seconds, Turn, Usage
 
 Item = TypeVar("Item")
 
@@ -57,8 +57,8 @@ def answer(
     query: Query, route: Route, parts: Sequence[str], answer_part: Callable[[Query, Route], Iterator[Event]]
 ) -> Iterator[Event]:
     """Answer the parts in turn; the last event is `Answered`, with all of them."""
-    several = f"It asks {len(parts)} things: each is looked up and answered by itself."
-    plan = replace(route.plan, reason=f"{route.plan.reason} {several}")
+    reason = f"{route.plan.reason} It asks {len(parts)} things: each is looked up and answered by itself."
+    plan = replace(route.plan, reason=reason)
     yield Planned(plan)
     answers: list[Answer] = []
     for number, part in enumerate(parts, 1):
@@ -80,10 +80,9 @@ def answer(
 
 def _part_query(query: Query, part: str, parts: Sequence[str], answers: Sequence[Answer]) -> Query:
     """Return one part as a question that follows those before it."""
-    done = list(zip(parts, answers, strict=False))
-    before = [Turn(earlier, _MARKER.sub("", answer.answer)) for earlier, answer in done]
+    before = [Turn(one, _MARKER.sub("", answer.answer)) for one, answer in zip(parts, answers, strict=False)]
     # A small model that sees an earlier part not found says so again.
-    seen = [turn for turn, (_, answer) in zip(before, done, strict=True) if answer.found]
+    seen = [turn for turn, answer in zip(before, answers, strict=True) if answer.found]
     search_text = followups.joined(part, before) if followups.leans(part, before) else part
     names = dict.fromkeys(name.rstrip(".") for other in parts for name in _NAME.findall(other))
     search_text = " ".join([search_text, *(name for name in names if name not in search_text)])
@@ -111,7 +110,9 @@ def _joined(query: Query, plan: Plan, answers: Sequence[Answer], parts: int) -> 
         flags=_all(answer.flags for answer in numbered),
         workings=_all(answer.workings for answer in found), conflicts=_all(answer.conflicts for answer in found),
         not_read=_all(answer.not_read for answer in answers),
-        passages=_all((answer.passages for answer in answers), _key),
+        passages=_all(
+            (answer.passages for answer in answers), lambda one: (one.library, one.document, one.page, one.start)
+        ),
         tokens=sum((answer.tokens for answer in answers), Usage()),
         seconds=Seconds(retrieve=sum(answer.seconds.retrieve for answer in answers)),
         stopped=stopped, looked_at=answers[-1].looked_at if answers else "",
@@ -142,10 +143,6 @@ def _renumbered(answer: Answer, numbers: dict[tuple[Citation, ...], int]) -> Ans
             for conflict in answer.conflicts
         ),
     )  # fmt: skip
-
-
-def _key(passage: Passage) -> tuple[object, ...]:
-    return passage.library, passage.document, passage.page, passage.start
 
 
 def _all(several: Iterable[Sequence[Item]], key: Callable[[Item], object] = lambda item: item) -> tuple[Item, ...]:

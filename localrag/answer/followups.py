@@ -68,19 +68,15 @@ def leans(question: str, history: Sequence[Turn]) -> bool:
     content = _content(question, _STOP_WORDS)
     if len(content) < 2 or (len(content) == 2 and not _named(question)):
         return True
-    if not _english(question):
-        return False
+    words = [word.lower() for word in _WORD.findall(question)]
+    if len(words) > 3 and len(_STOP_WORDS.intersection(words)) < 2:
+        return False  # not English
     return bool(_ABOUT.match(question) or _BACK.search(question)) or _half(question) or _refers(question)
 
 
 def repeats(question: str, history: Sequence[Turn]) -> bool:
     """Return whether a question asks the same of another thing: "And the Tess contract?"."""
     return bool(history) and bool(_ABOUT.match(question) or _half(question))
-
-
-def _english(question: str) -> bool:
-    words = [word.lower() for word in _WORD.findall(question)]
-    return len(words) <= 3 or len(_STOP_WORDS.intersection(words)) >= 2
 
 
 def _half(question: str) -> bool:
@@ -128,11 +124,9 @@ def rewritten(
     size = model.overhead(len(messages)) + sum(model.count(message.text) for message in messages)
     if model.count(question) > _MAX_QUESTION or size > model.window // 2:
         return "", Usage()
-    written: list[str] = []
-    done = Completed("", Usage(), "stopped")
-    for event in model.generate(
-        messages, max_tokens=_MAX_REWRITTEN, stop=lambda: stop() or "\n" in "".join(written).strip()
-    ):
+    written, done = list[str](), Completed("", Usage(), "stopped")
+    halt = lambda: stop() or "\n" in "".join(written).strip()  # noqa: E731
+    for event in model.generate(messages, max_tokens=_MAX_REWRITTEN, stop=halt):
         if isinstance(event, Delta):
             written.append(event.text)
         elif isinstance(event, Completed):
@@ -150,20 +144,13 @@ def keeps_meaning(text: str, question: str, history: Sequence[Turn]) -> bool:
     known = _words([question, *(f"{turn.question} {turn.answer}" for turn in history)])
     words = {word.lower() for word in _WORD.findall(text)}
     kept = all(any(_alike(word, other) for other in words) for word in _content(question, _LIGHT))
-    return kept and all(word.lower() in known for word in _names(text))
+    # What would be made up if it were new: numbers, and names (except a first word).
+    names = [one[0] for one in _WORD.finditer(text) if one[0][0].isdigit() or (one[0][0].isupper() and one.start() > 0)]
+    return kept and all(word.lower() in known for word in names)
 
 
 def _content(text: str, light: Iterable[str]) -> list[str]:
     return [word.lower() for word in _WORD.findall(text) if word.lower() not in light]
-
-
-def _names(text: str) -> list[str]:
-    """Return the words that would be made up if they were new: names (except a first word) and numbers."""
-    return [
-        match[0]
-        for match in _WORD.finditer(text)
-        if match[0][0].isdigit() or (match[0][0].isupper() and match.start() > 0)
-    ]
 
 
 def _words(texts: Iterable[str]) -> set[str]:

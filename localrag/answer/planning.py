@@ -32,24 +32,17 @@ _MANY = 0.6
 # Tokens of rules, question and answer without any text; of a question behind a cached text; of one survey document.
 _FRAME, _TAIL, _LEAF = 160, 60, 450
 
-SecondsToRead = Callable[[int, int], float | None]  # of reading tokens behind so many that are cached
+# Seconds to read so many tokens behind so many that are cached; None where unknown.
+SecondsToRead = Callable[[int, int], float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What planning needs of the assistant.
-
-    Attributes:
-        search: the k best passages for a query.
-        model: the model that answers, loaded on the first call.
-        cached: tokens of exactly these documents in the prompt cache, or 0.
-        seconds: the time to read so many tokens behind so many cached ones; None if unknown.
-        retrieve_tokens, read_tokens: see `Signals`.
-    """
+    """What planning needs of the assistant: search, the model (loaded on the first call), and what it has cached."""
 
     search: Callable[[Query, int], Sequence[Passage]]
     model: Callable[[], Generator]
-    cached: Callable[[Sequence[Pair]], int]
+    cached: Callable[[Sequence[Pair]], int]  # tokens of exactly these documents in the prompt cache, or 0
     seconds: SecondsToRead
     retrieve_tokens: int
     read_tokens: int
@@ -92,13 +85,6 @@ class Signals:
     def fits(self) -> bool:
         return bool(self.pointed) and self.pointed_tokens <= self.read_tokens
 
-    @property
-    def warm(self) -> bool:
-        return bool(self.pointed) and self.warm_tokens > 0
-
-
-# --- gathering signals --------------------------------------------------------------------------------------
-
 
 def route(query: Query, resources: Resources) -> Route:
     """Return the plan for a query, with the documents to read and the passages found on the way.
@@ -131,8 +117,7 @@ def route(query: Query, resources: Resources) -> Route:
         **fit_signals(hits),
     )  # fmt: skip
     plan = filters.named_in(choose(query.mode, signals, resources.seconds), query.only)
-    seconds = Seconds(route=query.elapsed() - searching, retrieve=searching)
-    return Route(plan, reading, tuple(hits), usage, seconds)
+    return Route(plan, reading, tuple(hits), usage, Seconds(query.elapsed() - searching, searching))
 
 
 def _exact_verb(query: Query) -> str | None:
@@ -189,7 +174,14 @@ def _pointed(
             return (named if named.documents else only), ()
         if meant.kind == "summary":
             return Pointed(), ()
-    hits = _searched(query, resources)
+    hits: Sequence[Passage] = ()
+    try:
+        hits = resources.search(query, BACKGROUND)
+    except NotFoundError:
+        pass
+    except (ModelError, EmbedderMismatch):
+        if query.mode != "read":  # which needs no search
+            raise
     if len(query.documents) == 1:
         return only, hits
     best = document_matching.of_passage(hits[0], query.documents) if hits else ()
@@ -200,20 +192,6 @@ def _pointed(
         return named, hits
     by_scores = document_matching.by_scores(hits, query.documents)
     return (Pointed(best, "scores") if query.mode == "read" else by_scores), hits
-
-
-def _searched(query: Query, resources: Resources) -> Sequence[Passage]:
-    try:
-        return resources.search(query, BACKGROUND)
-    except NotFoundError:
-        return ()
-    except (ModelError, EmbedderMismatch):
-        if query.mode != "read":  # which needs no search
-            raise
-        return ()
-
-
-# --- the rules (pure) ---------------------------------------------------------------------------------------
 
 
 def choose(mode: Mode, signals: Signals, seconds: SecondsToRead = lambda tokens, behind: None) -> Plan:
@@ -258,7 +236,7 @@ def _read_cost(signals: Signals, seconds: SecondsToRead) -> Cost:
     if not signals.fits:
         most = f"{signals.pointed_tokens:,} tokens are more than the {signals.read_tokens:,} that the model can use"
         return Cost("read", signals.pointed_tokens, seconds(signals.pointed_tokens, 0), most)
-    size, behind = (_TAIL, signals.warm_tokens) if signals.warm else (signals.pointed_tokens + _FRAME, 0)
+    size, behind = (_TAIL, signals.warm_tokens) if signals.warm_tokens else (signals.pointed_tokens + _FRAME, 0)
     return Cost("read", size, seconds(size, behind))
 
 
@@ -273,7 +251,7 @@ def _chosen(signals: Signals) -> tuple[PlanKind, str]:
         return _whole_text(signals)
     if signals.pointed_by == "only" and signals.fits and signals.tokens <= signals.retrieve_tokens:
         return "read", f"{_capital(_named(signals))} is read as quickly as passages of it, and nothing is missed."
-    if signals.warm and signals.fits:
+    if signals.warm_tokens and signals.fits:
         return "read", f"{_capital(_named(signals))} has been read before, so there is no need to look for passages."
     return "retrieve", (
         f"A look-up in about {signals.tokens:,} tokens of text: the passages that fit the question best are enough."

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -78,26 +78,9 @@ _ALONE = re.compile(r"\b(?:only|just|always|exactly|nothing else)\b")
 _WRAP = re.compile(r"(?<=[^\n]{40})\n(?![\n|])|(?<=[^\n])\n(?=[a-zß-öø-ÿа-я])")
 
 
-@dataclass(frozen=True, slots=True)
-class _Patterns:
-    """The patterns of prompt_injection.txt: one for each kind, and the ways to dictate writing and answers."""
-
-    tokens: re.Pattern[str]
-    quotes: re.Pattern[str]
-    frames: re.Pattern[str]
-    verbs: re.Pattern[str]
-    quoted: re.Pattern[str]
-    asked: re.Pattern[str]
-    void: re.Pattern[str]
-    runs: re.Pattern[str]
-    speaks: re.Pattern[str]
-    kinds: tuple[re.Pattern[str], ...]
-    writing: tuple[re.Pattern[str], ...]
-    answers: tuple[re.Pattern[str], ...]
-
-
 @cache
-def _patterns() -> _Patterns:
+def _groups() -> Mapping[str, Sequence[str]]:
+    """Return the patterns of prompt_injection.txt by group."""
     named: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
     for line in resources.files(__package__).joinpath("prompt_injection.txt").read_text(encoding="utf-8").splitlines():
@@ -109,19 +92,18 @@ def _patterns() -> _Patterns:
                 named[name] = pattern
             else:
                 group.append(re.sub(r"\{([a-z]+)\}", lambda match: named[match[1]], line))
-    one = {name: _compiled("|".join(f"(?:{pattern})" for pattern in group)) for name, group in groups.items()}
-    plain = ("tokens", "quotes", "frames", "verbs", "quoted", "asked", "void", "runs", "speaks")
-    return _Patterns(
-        **{name: one[name] for name in plain}, kinds=tuple(one[name] for name in _KINDS),
-        writing=tuple(map(_compiled, groups["writing"])), answers=tuple(map(_compiled, groups["answers"])),
-    )  # fmt: skip
+    return groups
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.MULTILINE)
+@cache
+def _ways(group: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(pattern, re.MULTILINE) for pattern in _groups()[group])
 
 
-# --- finding ------------------------------------------------------------------------------------------------
+@cache
+def _any(group: str) -> re.Pattern[str]:
+    """Return one pattern for all of a group."""
+    return re.compile("|".join(f"(?:{pattern})" for pattern in _groups()[group]), re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -140,8 +122,12 @@ class _Sentence:
 
 def find(text: str) -> list[Injection]:
     """Return the injections in a text, in order, adjacent ones as one."""
-    if not _may_hold_any(text):
-        return []
+    # Most texts can hold none, which their signs as a whole show.
+    low = _folded(text)
+    if not (_any("tokens").search(low) or _any("quotes").search(low)):
+        signs = _signs(_STOP.sub("\n", _folded(_WRAP.sub(" ", text)).replace("|", "\n")))
+        if not _is_injection(signs) and _ASIDE not in signs:
+            return []
     found = _read(text)
     _pair(found)
     _spread(found)
@@ -155,7 +141,7 @@ def in_name(name: str) -> bool:
     Hiding one loses little, so that it dictates what is answered is enough.
     """
     words = _folded(_PARTED.sub(" ", name))
-    ways = sum(bool(rule.search(words)) for rule in _patterns().writing)
+    ways = sum(bool(rule.search(words)) for rule in _ways("writing"))
     rules = _ANSWERING in _signs(words) or (ways > 1 and bool(_ALONE.search(words)))
     return rules or bool(find(name) or find(words))
 
@@ -187,7 +173,7 @@ def marked(text: str) -> list[Marked]:
 
 def speaks(words: str) -> bool:
     """Return whether words speak of questions and answers."""
-    return bool(_patterns().speaks.search(_folded(words)))
+    return bool(_any("speaks").search(_folded(words)))
 
 
 @lru_cache(maxsize=64)
@@ -204,15 +190,6 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).lower()
 
 
-def _may_hold_any(text: str) -> bool:
-    """Return whether a text can hold an injection at all; most cannot."""
-    low = _folded(text)
-    if _patterns().tokens.search(low) or _patterns().quotes.search(low):
-        return True
-    signs = _signs(_STOP.sub("\n", _folded(_WRAP.sub(" ", text)).replace("|", "\n")))
-    return _is_injection(signs) or _ASIDE in signs
-
-
 def _read(text: str) -> list[_Sentence]:
     found: list[_Sentence] = []
     last = paragraph = 0
@@ -221,13 +198,14 @@ def _read(text: str) -> list[_Sentence]:
         after = bool(found) and text.startswith("|", found[-1].start)
         paragraph += row or after or bool(re.search(r"\n[ \t]*\n", text[last:start]))
         words = _folded(text[start:end])
-        signs, frame, token = (
-            _all_signs(words, row),
-            bool(_patterns().frames.search(words)),
-            bool(_patterns().tokens.search(words)),
-        )
+        signs = _signs(words)
+        if "\n" in words:
+            signs |= _signs(words.replace("\n", " "))
+        if row:  # each of its cells
+            signs |= _signs(_STOP.sub("\n", words.replace("|", "\n")))
+        frame, token = bool(_any("frames").search(words)), bool(_any("tokens").search(words))
         signs = signs | {_MIMIC} if frame else signs
-        taken = token or bool(_patterns().quotes.search(words)) or _is_injection(signs)
+        taken = token or bool(_any("quotes").search(words)) or _is_injection(signs)
         found.append(_Sentence(start, end, paragraph, words, signs, token, frame, taken))
         last = end
     return found
@@ -243,28 +221,20 @@ def _spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _all_signs(words: str, row: bool) -> frozenset[int]:
-    """Return the signs of a sentence: as it is, across its line ends, and of a table row in each cell."""
-    found = _signs(words)
-    if "\n" in words:
-        found |= _signs(words.replace("\n", " "))
-    return found | _signs(_STOP.sub("\n", words.replace("|", "\n"))) if row else found
-
-
 def _signs(words: str) -> frozenset[int]:
-    found = {number for number, sign in enumerate(_patterns().kinds) if sign.search(words)}
-    answers = sum(bool(rule.search(words)) for rule in _patterns().answers)
-    writing = sum(bool(rule.search(words)) for rule in _patterns().writing)
+    found = {number for number, kind in enumerate(_KINDS) if _any(kind).search(words)}
+    answers = sum(bool(rule.search(words)) for rule in _ways("answers"))
+    writing = sum(bool(rule.search(words)) for rule in _ways("writing"))
     if writing or answers > 1:
         found.add(_WRITING)
     if answers or writing > _MIN_KINDS:
         found.add(_ANSWERING)
     # Only where a machine is addressed: people tell each other to do things all day.
-    if found & _MACHINE and _patterns().verbs.search(words):
+    if found & _MACHINE and _any("verbs").search(words):
         found.add(_DOING)
-    if _patterns().quoted.search(words) and _patterns().asked.search(words):
+    if _any("quoted").search(words) and _any("asked").search(words):
         found.add(_QUOTING)
-    found |= {sign for sign, pattern in ((_VOID, _patterns().void), (_RUNS, _patterns().runs)) if pattern.search(words)}
+    found |= {sign for sign, kind in ((_VOID, "void"), (_RUNS, "runs")) if _any(kind).search(words)}
     return frozenset(found)
 
 

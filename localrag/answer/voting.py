@@ -7,7 +7,6 @@ and they share half of the words that the question does not have. Limits: only s
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from localrag.answer import prompts
@@ -71,7 +70,7 @@ class Ballot:
                 return
         self.groups.append([number])
 
-    def _ordered(self) -> Sequence[list[int]]:
+    def _ordered(self) -> list[list[int]]:
         return sorted(self.groups, key=lambda group: (-len(group), group[0]))
 
     def decided(self, left: int) -> bool:

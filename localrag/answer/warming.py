@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from localrag.answer import prompts
 from localrag.answer.context import Unit
@@ -72,12 +73,9 @@ def warm(
 ) -> Iterator[Warmed]:  # fmt: skip
     """Read these into the prompt cache, from which nothing else is dropped for them.
 
-    Args:
-        stop: polled while reading; True ends it within a fraction of a second.
-        rank: TYPING while a person is about to ask, else WARMING.
+    The rank is TYPING while a person is about to ask, else WARMING.
     """
-    folder = settings.questions_dir
-    with priority.asking(folder, rank):
+    with priority.asking(settings.questions_dir, rank):
         for number, piece in enumerate(found, 1):
             if stop():
                 return
@@ -106,22 +104,17 @@ def one_by_one(
         whole = sum(piece.tokens for piece in found) or 1
         before = 0
         for piece in found:
-            for event in _piece_events(library, piece, model, settings, stop):
+            events = warm(library, [piece], model, settings, stop=stop)
+            if piece.kept or piece.why_not:
+                state: Literal["kept", "not read"] = "kept" if piece.kept else "not read"
+                events = iter([Warmed(piece, 1, 1, piece.tokens if piece.kept else 0, state)])
+            for event in events:
                 over = event.state in ("kept", "no room", "not read")
                 done = before + (piece.tokens if over else event.done)
                 yield replace(event, number=number, total=len(documents), share=done / whole)
             if stop():
                 return
             before += piece.tokens
-
-
-def _piece_events(
-    library: Library, piece: Piece, model: Model, settings: Settings, stop: Callable[[], bool]
-) -> Iterator[Warmed]:
-    if piece.kept or piece.why_not:
-        yield Warmed(piece, 1, 1, piece.tokens if piece.kept else 0, "kept" if piece.kept else "not read")
-    else:
-        yield from warm(library, [piece], model, settings, stop=stop)
 
 
 def _warm(

@@ -49,9 +49,6 @@ MAX_READ = 4
 _MIN_OF_BEST, _OF = 4, 5
 
 
-# --- for a search -------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Mentions:
     """What a question says of a library's documents.
@@ -136,9 +133,6 @@ def _newest(library: Library, there: Ids, group: Ids) -> frozenset[int]:
     return frozenset(i for i, date in dates.items() if date == last)
 
 
-# --- to read documents whole --------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Pointed:
     """The documents that a question points to and how that is known; empty where to none, or to too many."""
@@ -173,6 +167,7 @@ def called(library: Library, paths: Mapping[int, str], query: Query, limit: int 
         own = {int(i) for term in group for i in library.text.documents_named(term)}.intersection(there)
         if 0 < len(own) < len(there):
             telling[group] = own
+    languages = library.overview().languages or (FALLBACK,)
     found: list[int] = []
     while telling:
         weights: dict[int, float] = {}
@@ -180,18 +175,14 @@ def called(library: Library, paths: Mapping[int, str], query: Query, limit: int 
             for i in own:
                 weights[i] = weights.get(i, 0.0) + log(len(there) / len(own))
         best = sorted(i for i, weight in weights.items() if weight >= _BEST * max(weights.values()))
-        in_path = {i: sum(_in_path(group, paths[i], library) for group in telling) for i in best}
+        terms = {i: {token.term for name in languages for token in tokens(paths[i], name)} for i in best}
+        in_path = {i: sum(not terms[i].isdisjoint(group) for group in telling) for i in best}
         best = [i for i in best if in_path[i] == max(in_path.values())]
         if len(best) + len(found) > limit:
             break
         found += best
         telling = {group: own for group, own in telling.items() if not own.intersection(best)}
     return found
-
-
-def _in_path(group: Group, path: str, library: Library) -> bool:
-    languages = library.overview().languages or (FALLBACK,)
-    return any(token.term in group for name in languages for token in tokens(path, name))
 
 
 def by_scores(passages: Sequence[Passage], documents: Pairs) -> Pointed:

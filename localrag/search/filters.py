@@ -56,17 +56,18 @@ def checked(
     since: str | None = None, until: str | None = None, sender: str | None = None,
     pages: tuple[int | None, int | None] | None = None,
 ) -> Filter:  # fmt: skip
-    """Return a filter of what a person gave.
-
-    Raises:
-        UsageError: an unknown type, an invalid date, or a range that ends before it begins.
-    """
+    """Return a filter of what a person gave; UsageError where a type, a date or a range is invalid."""
+    named = [given.strip().lower().removeprefix("*").removeprefix(".") for given in types or ()]
+    for unknown in set(named).difference(TYPES):
+        raise UsageError(
+            f"{unknown!r} is not a type of document", f"Types: {', '.join(FAMILIES)}, or a suffix such as docx."
+        )
     since, until = _day("since", since), _day("until", until)
     if since and until and not _within(since, "", until):
         raise UsageError(f"{since!r} is after {until!r}, so no date lies between", "Give the earlier date to since.")
     return Filter(
-        documents=tuple(documents or ()), folder=(folder or "").strip(), types=tuple(map(_type, types or ())),
-        since=since, until=until, sender=(sender or "").strip(), pages=_page_range(pages),
+        documents=tuple(documents or ()), folder=(folder or "").strip(), types=tuple(named),
+        since=since, until=until, sender=(sender or "").strip(), pages=None if pages is None else _page_range(*pages),
     )  # fmt: skip
 
 
@@ -82,21 +83,10 @@ def _day(name: str, given: str | None) -> str:
     return given
 
 
-def _type(given: str) -> str:
-    name = given.strip().lower().removeprefix("*").removeprefix(".")
-    if name not in TYPES:
-        raise UsageError(
-            f"{given!r} is not a type of document", f"Types: {', '.join(FAMILIES)}, or a suffix such as docx."
-        )
-    return name
-
-
-def _page_range(given: tuple[int | None, int | None] | None) -> tuple[int, int | None] | None:
-    if given is None:
-        return None
-    first, last = given[0] or 1, given[1]
-    if 0 in given:
+def _page_range(first: int | None, last: int | None) -> tuple[int, int | None]:
+    if 0 in (first, last):
         raise UsageError("there is no page 0", "Pages count from 1, whatever is printed on them: 3-7.")
+    first = first or 1
     if first < 1 or (last is not None and last < first):
         raise UsageError(f"{_span((first, last))} is no range of pages", "Give the first and the last page: 3-7.")
     return first, last
@@ -130,9 +120,6 @@ def has_page(only: Filter, number: int | None) -> bool:
     return number is not None and first <= number and (last is None or number <= last)
 
 
-# --- which documents ----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """The documents that pass, and notes on those left out only because something of them is unknown."""
@@ -151,11 +138,7 @@ class _Condition:
 
 
 def scopes(libraries: Sequence[Library], only: Filter) -> list[tuple[Library, list[int] | None]]:
-    """Return each library with the ids of the documents to look in; None is all.
-
-    Raises:
-        NotFoundError: nothing passes in any of the libraries.
-    """
+    """Return each library with the ids of the documents to look in; None is all."""
     if not only:
         return [(library, None) for library in libraries]
     allowed: dict[str, list[int]] = {}
@@ -165,11 +148,7 @@ def scopes(libraries: Sequence[Library], only: Filter) -> list[tuple[Library, li
 
 
 def chosen(libraries: Sequence[Library], only: Filter) -> Chosen:
-    """Return the documents of these libraries that pass.
-
-    Raises:
-        NotFoundError: the libraries are empty, or nothing passes; the hint says which part of the filter it was.
-    """
+    """Return the documents of these libraries that pass; NotFoundError where none does, with the part that failed."""
     left = [(library, document) for library in libraries for document in library.documents()]
     where = ", ".join(repr(library.name) for library in libraries)
     if not left:
@@ -268,9 +247,6 @@ def _within(since: str, day: str, until: str) -> bool:
     """Return whether a date may lie between two: each pair is compared as far as both go; hours count for nothing."""
     day = day or since
     return day[: len(since)] >= since[: len(day)] and day[: len(until)] <= until[: len(day)]
-
-
-# --- words --------------------------------------------------------------------------------------------------
 
 
 def _unknown(left: Pairs, condition: _Condition) -> Iterator[NotRead]:

@@ -61,22 +61,17 @@ def understand(question: str, languages: Sequence[str]) -> Query:
     """Read a question for a search in documents of these languages."""
     groups = _groups(question, languages)
     quoted = [part for match in _QUOTED.finditer(question) for part in match.groups() if part]
-    phrases = [tuple(written(part)) for part in quoted]
+    phrases = [phrase for part in quoted if (phrase := tuple(written(part)))]
+    if len(groups) <= _MAX_CLAUSE_WORDS:  # in a short question, "12.3" and "4.1(b)" count as phrases in quotes
+        phrases += [(folded(match[0]),) for match in _CLAUSE.finditer(question)]
     return Query(
         question,
         groups,
         _names(question, groups, languages),
-        (*(phrase for phrase in phrases if phrase), *_clauses(question, groups)),
+        tuple(phrases),
         about_whole=len(groups) <= _MAX_WHOLE_WORDS and bool(_WHOLE.search(question)),
         latest=bool(_LATEST.search(question)),
     )
-
-
-def _clauses(question: str, groups: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Return numbers of clauses ("12.3", "4.1(b)") in a short question, which count as phrases in quotes."""
-    if len(groups) > _MAX_CLAUSE_WORDS:
-        return []
-    return [(folded(match[0]),) for match in _CLAUSE.finditer(question)]
 
 
 def without(query: Query, groups: Set[tuple[str, ...]], languages: Sequence[str]) -> Query:
@@ -104,20 +99,15 @@ def _names(question: str, groups: Sequence[tuple[str, ...]], languages: Sequence
 
 
 def _groups(question: str, languages: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    common = _common(question, languages)
+    # The stop words of the question's language, or of all the library's where that is not one of them.
+    own = language(question)
+    chosen = [own] if own in languages else languages or [FALLBACK]
+    common = {folded(word) for name in chosen for word in COMMON[name]}
     terms: dict[str, dict[str, None]] = {}
     for name in languages or [FALLBACK]:
         for token in tokens(question, name):
             terms.setdefault(token.word, {})[token.term] = None
     # "qu'est": a common word may be attached to another.
-    content = {word: own for word, own in terms.items() if word.rpartition("'")[2] not in common} or terms
+    content = {word: forms for word, forms in terms.items() if word.rpartition("'")[2] not in common} or terms
     # Two forms of one word are one word.
-    distinct = {tuple(own): None for own in content.values()}
-    return tuple(distinct)[:_MAX_TERMS]
-
-
-def _common(question: str, languages: Sequence[str]) -> frozenset[str]:
-    """Return the stop words of the question's language, or of all the library's where that is not one of them."""
-    own = language(question)
-    chosen = [own] if own in languages else languages or [FALLBACK]
-    return frozenset(folded(word) for name in chosen for word in COMMON[name])
+    return tuple(dict.fromkeys(tuple(forms) for forms in content.values()))[:_MAX_TERMS]

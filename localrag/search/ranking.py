@@ -135,9 +135,6 @@ def _at(hit: Hit, row: StoredChunk) -> Passage:
     )  # fmt: skip
 
 
-# --- copies and neighbours ----------------------------------------------------------------------------------
-
-
 def _drafts(hits: Sequence[Hit]) -> set[tuple[str, int, int]]:
     """Return the pairs of documents among the hits that say nearly the same, with their library, in both orders."""
     documents: dict[str, tuple[Library, set[int]]] = {}
@@ -163,7 +160,12 @@ def _absorbed(
             return True
         if join and _joinable(better, passage):
             found[i] = joined(better, passage, library)
-            _close_up(found, i, library)
+            # It may now reach others.
+            while (
+                j := next((j for j, at in enumerate(found) if j != i and _joinable(found[i], at)), None)
+            ) is not None:
+                i, second = sorted((i, j))
+                found[i] = joined(found[i], found.pop(second), library)
             return True
     return False
 
@@ -171,14 +173,6 @@ def _absorbed(
 def _joinable(first: Passage, second: Passage) -> bool:
     length = max(first.end, second.end) - min(first.start, second.start)
     return neighbours(first, second, _GAP) and length <= _MAX_JOINED
-
-
-def _close_up(found: list[Passage], i: int, library: Library) -> None:
-    """Join a passage that has grown with others that it now reaches."""
-    while (j := next((j for j, at in enumerate(found) if j != i and _joinable(found[i], at)), None)) is not None:
-        first, second = sorted((i, j))
-        found[first] = joined(found[first], found.pop(second), library)
-        i = first
 
 
 def neighbours(first: Passage, second: Passage, gap: int) -> bool:
@@ -212,8 +206,6 @@ def _same(better: Passage, passage: Passage) -> bool:
     return len(one & other) >= _ALIKE * len(one | other)
 
 
-# --- table rows (pure) --------------------------------------------------------------------------------------
-
 _COMMON = {name: frozenset(map(folded, words)) for name, words in COMMON.items()}
 
 
@@ -222,11 +214,6 @@ def row_fit(text: str, groups: Sequence[tuple[str, ...]], language: str) -> floa
 
     A row hardly changes a passage's vector, but a label with nearly all words of the question and few others is the
     answer's own line: "What was the gross margin?", "| Gross margin | 36 |".
-
-    Args:
-        text: rows as Markdown.
-        groups: the content words of the question, each as the terms that stand for it.
-        language: of the text.
     """
     wanted = {term: i for i, group in enumerate(groups) for term in group}
     common = _COMMON.get(language, _COMMON["english"])
@@ -244,5 +231,5 @@ def row_labels(text: str) -> Iterator[str]:
     for line in text.split("\n"):
         if line.startswith("| ") and _NUMBER.search(line):
             label = line[2:].split(" | ", 1)[0].rstrip(" |")
-            if label and sum(c.isalpha() for c in label) >= 3:
+            if sum(c.isalpha() for c in label) >= 3:
                 yield label

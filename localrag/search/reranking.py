@@ -25,14 +25,7 @@ _BATCH = 8
 
 
 class Reranker:
-    """A cross-encoder with one output, run by sentence-transformers on the CPU.
-
-    Args:
-        folder: its files: config.json, model.safetensors, the tokenizer.
-
-    Raises:
-        ModelError: the folder holds no such model, or weights that are not safetensors.
-    """
+    """A cross-encoder with one output, run by sentence-transformers on the CPU."""
 
     def __init__(self, folder: Path) -> None:
         import logging
@@ -87,7 +80,7 @@ def rerank(question: str, passages: Sequence[Passage], reranker: Reranker, *, li
     best = [
         replace(
             passages[i],
-            score=_between_0_and_1(scored[i]),
+            score=1 / (1 + math.exp(-max(-60.0, min(60.0, scored[i])))),
             signals={**passages[i].signals, "search": round(passages[i].score, 6), "rerank": round(scored[i], 6)},
         )
         for i in order
@@ -101,17 +94,8 @@ def _text(passage: Passage) -> str:
     return "\n".join(part for part in (" › ".join(passage.heading), passage.header, passage.text) if part)
 
 
-def _between_0_and_1(score: float) -> float:
-    return 1 / (1 + math.exp(-max(-60.0, min(60.0, score))))
-
-
 def load_reranker(settings: Settings) -> Reranker | None:
-    """Load the cross-encoder named by the setting `reranker`, or return None where it is not set.
-
-    Raises:
-        ModelError: its folder holds no usable model.
-        PolicyRefused: the policy does not allow its weights.
-    """
+    """Load the cross-encoder named by the setting `reranker`, or return None where it is not set."""
     if settings.reranker is None:
         return None
     if policy.limits_models():

@@ -9,8 +9,8 @@ passage, and vectors where they do not. `ranking` adds what is known of the docu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -61,30 +61,22 @@ class Searcher:
         self, libraries: Sequence[Library], question: str, k: int, documents: Filter | Sequence[str] | None, *,
         document_ids: Sequence[int] | None = None, join: bool = False,
     ) -> list[Passage]:  # fmt: skip
-        """Return the k best passages, in the order of the reranker where the settings name one.
-
-        Raises:
-            NotFoundError: the globs or the filter let nothing through.
-        """
+        """Return the k best passages, in the order of the reranker where the settings name one."""
         wanted = k
         if self._settings.reranker is not None:
             from localrag.search import reranking
 
             self._reranker = self._reranker or reranking.load_reranker(self._settings)
             wanted = max(k, reranking.CANDIDATES)
-        with self._held(libraries) as embedders:
+        with ExitStack() as stack:
+            # One generation of each library, while its embedder loads, which takes seconds.
+            for library in libraries:
+                stack.enter_context(library.snapshot())
+            embedders = {library.name: self._embedder(library.identity) for library in libraries}
             hits = search(
                 libraries, embedders, question, k=wanted, documents=documents, document_ids=document_ids, join=join
             )
         return hits if self._reranker is None else reranking.rerank(question, hits, self._reranker)[:k]
-
-    @contextmanager
-    def _held(self, libraries: Sequence[Library]) -> Iterator[dict[str, Embedder]]:
-        """Hold one generation of each library while its embedder loads, which takes seconds."""
-        with ExitStack() as stack:
-            for library in libraries:
-                stack.enter_context(library.snapshot())
-            yield {library.name: self._embedder(library.identity) for library in libraries}
 
     def _embedder(self, identity: EmbedderIdentity) -> Embedder:
         if identity not in self._embedders:
@@ -116,13 +108,9 @@ def search(
 
     Args:
         embedders: for each library's name, the embedder that made its vectors.
-        documents: globs over document paths, or a filter; None looks in all.
         document_ids: documents of the one library given, instead of those that the filter lets through; its pages
             still apply.
         join: adjacent hits become one passage; else each is as it was indexed.
-
-    Raises:
-        NotFoundError: the filter lets no document of any of the libraries through.
     """
     # Lone surrogates and NUL, which a command line or a program may pass, upset tokenizers and SQLite.
     question = clean(question)
@@ -145,9 +133,6 @@ def spelled(libraries: Sequence[Library], question: str) -> str:
     return spelling.corrected(clean(question), [(library.text, library.overview().languages) for library in libraries])
 
 
-# --- candidates and their scores ----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class _Scope:
     """What of one library is searched; None is all."""
@@ -156,12 +141,10 @@ class _Scope:
     documents: Sequence[int] | None
     pages: Pages | None
 
-    def passages(self) -> Ids | None:
-        return None if self.documents is None else self.library.passage_ids(self.documents, self.pages)
-
 
 def _hits(scope: _Scope, embedder: Embedder, query: Query) -> list[Hit]:
-    library, allowed = scope.library, scope.passages()
+    library = scope.library
+    allowed = None if scope.documents is None else library.passage_ids(scope.documents, scope.pages)
     if allowed is not None and not len(allowed):
         return []
     mentions = document_matching.find(library, scope.documents, query)
@@ -232,10 +215,7 @@ def _openings(scope: _Scope, query: Query, mentions: Mentions) -> list[int]:
     return scope.library.first_passages(documents)
 
 
-# --- for the model ------------------------------------------------------------------------------------------
-
-
-def in_reading_order(passages: Sequence[Passage], libraries: Sequence[Library], *, join: bool = True) -> list[Passage]:
+def in_reading_order(passages: Sequence[Passage], libraries: Sequence[Library]) -> list[Passage]:
     """Return passages in document order, the best document first; overlapping or touching ones become one.
 
     The order of the document reads better than rank order (Yu et al. 2024, OP-RAG).
@@ -252,7 +232,7 @@ def in_reading_order(passages: Sequence[Passage], libraries: Sequence[Library], 
     merged: list[Passage] = []
     for passage in ordered:
         last = merged[-1] if merged else None
-        if join and last is not None and ranking.neighbours(last, passage, 2):
+        if last is not None and ranking.neighbours(last, passage, 2):
             one = ranking.joined(last, passage, stores[last.library])
             merged[-1] = replace(one, score=max(last.score, passage.score))
         else:

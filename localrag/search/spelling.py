@@ -24,12 +24,7 @@ _COMMON = frozenset(folded(word) for words in COMMON.values() for word in words)
 
 
 def corrected(question: str, shelves: Sequence[Shelf]) -> str:
-    """Return the question with its typing errors corrected.
-
-    Args:
-        question: any text.
-        shelves: the full text of each library, and the languages of its documents.
-    """
+    """Return the question with its typing errors corrected by the full text of each library, in its languages."""
     seen: dict[str, str | None] = {}
     errors = 0
 

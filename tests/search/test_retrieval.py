@@ -167,8 +167,6 @@ def test_touching_passages_become_one_with_the_text_of_the_page(shelf: Shelf) ->
             assert any(
                 p.position == passage.position and p.start <= passage.start and passage.end <= p.end for p in ordered
             )
-    apart = retrieval.in_reading_order(found, [library], join=False)
-    assert len(apart) == len(found)
 
 
 def test_all_chunks_of_a_page_join_to_the_page(shelf: Shelf) -> None:

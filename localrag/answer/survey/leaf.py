@@ -58,30 +58,9 @@ LEAF_GRAMMAR = rf"""
 root   ::= "{{\"found\": " ("true" | "false") ", \"answer\": " string ", \"quote\": " string "}}"{_STRING}"""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The odds from which a document says yes: log odds of the model's best passage, and of its standing.
-
-    Attributes:
-        least: the threshold.
-        standing: weighs how far the best passage is above those of other documents, in standard deviations.
-        certain: odds that need no second passage.
-        loose: the cost where a required name shares no sentence with another search word, as in "a Delaware
-            corporation" for the law of Delaware.
-    """
-
-    least: float
-    standing: float
-    certain: float
-    loose: float = 2.0
-
-    def moved(self, odds: float, material: Material) -> float:
-        """Return the model's log odds with what code knows of the document."""
-        return odds + self.standing * material.standing - self.least - self.loose * material.loose
-
-
-# Fitted on clauses other than those reported (docs/decisions/0023-survey.md).
-VERDICT = Verdict(least=0.0, standing=1.0, certain=2.0)
+# Log odds that need no second passage, and what it costs where a required name shares no sentence with another search
+# word, as in "a Delaware corporation" for the law of Delaware (docs/decisions/0023-survey.md).
+_CERTAIN, _LOOSE = 2.0, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +71,7 @@ class Material:
         passages: the best first, each judged by itself; the pages, where the document is read `whole`.
         text: the document as `read` lays it out, where it is in the prompt cache.
         standing: how its best passage compares with those of the other documents.
-        loose: see `Verdict`.
+        loose: a required name shares no sentence with another search word.
         cache: the prompt cache of the document, if it has one.
     """
 
@@ -126,20 +105,19 @@ class Leaf:
     fields: Mapping[str, str] = field(default_factory=dict)
 
     def to_row(self) -> dict[str, Any]:
+        at = self.citation
         return {
             "library": self.library,
             "document": self.document.path,
             "found": self.found,
             "answer": self.answer,
             **self.fields,
-            "place": self.citation.place if self.citation else "",
-            "quote": self.citation.quote if self.citation else "",
+            "place": at.place if at else "",
+            "quote": at.quote if at else "",
             "read": self.read,
             "likelihood": None if self.likelihood is None else round(self.likelihood, 3),
             "why_not": self.why_not,
-            "page": self.citation.page if self.citation else None,
-            "start": self.citation.start if self.citation else None,
-            "end": self.citation.end if self.citation else None,
+            **{name: getattr(at, name, None) for name in ("page", "start", "end")},
         }
 
     @property
@@ -163,9 +141,6 @@ def standings(scores: Sequence[float]) -> list[float]:
         return [0.0] * len(scores)
     middle, trust = fmean(scores), 1 - _NO_BACKGROUND / len(scores)
     return [trust * min(2.0, max(-2.0, (score - middle) / spread)) for score in scores]
-
-
-# --- prompts ------------------------------------------------------------------------------------------------
 
 
 def passage_prompt(noun: str, passages: Sequence[Passage]) -> list[Message]:
@@ -204,24 +179,19 @@ def key(column: str) -> str:
     return " ".join(re.sub(r"[^\w-]+", " ", column).split()).lower()
 
 
-# --- one document -------------------------------------------------------------------------------------------
-
-
 def ask(
     question: LeafQuestion, library: str, document: Document, material: Material, model: Generator, *,
-    answer_from: float = 0.5, verdict: Verdict = VERDICT, stop: Stop = lambda: False,
+    answer_from: float = 0.5, stop: Stop = lambda: False,
 ) -> Leaf | None:  # fmt: skip
     """Put the question to one document; return None where it was stopped.
 
-    Args:
-        answer_from: the minimum likelihood that the text holds the answer to a question for a value.
-        verdict: the odds from which a yes/no question is answered yes.
+    `answer_from` is the minimum likelihood that the text holds the answer to a question for a value.
     """
     nothing = Leaf(library, document, False, read=material.read)
     if not any(passage.text.strip() for passage in material.passages):
         return nothing
     call = _Call(model, material.cache, stop)
-    judged = _judged(question, material, verdict, call)
+    judged = _judged(question, material, call)
     if judged is None:
         return None
     passages, messages, odds = judged
@@ -229,12 +199,11 @@ def ask(
     nothing = replace(nothing, likelihood=likelihood, usage=call.usage)
     if likelihood is not None and likelihood < (0.5 if question.kind == "existence" else answer_from):
         return nothing
-    tail = with_tail(messages, write(question, _this(material)))
+    grammar, limit = LEAF_GRAMMAR, _ANSWER_TOKENS
     if question.kind == "fields":
+        grammar = fields_grammar(question.columns)
         limit = min(_MAX_FIELD_TOKENS, _FIELD_TOKENS * len(question.columns) + 20)
-        written = call.write(tail, fields_grammar(question.columns), limit)
-    else:
-        written = call.write(tail, LEAF_GRAMMAR, _ANSWER_TOKENS)
+    written = call.write(with_tail(messages, write(question, _this(material))), grammar, limit)
     return None if written is None else _checked(question, replace(nothing, usage=call.usage), passages, written)
 
 
@@ -249,10 +218,8 @@ class _Call:
 
     def yes(self, messages: Sequence[Message]) -> float | None:
         """Return the log odds of yes against no; None where it was stopped."""
-        weighed = Weighed((), Usage())
-        for event in self.model.weigh(messages, YES_NO, stop=self.stop, cache=self.cache):
-            if isinstance(event, Weighed):
-                weighed = event
+        *_, weighed = self.model.weigh(messages, YES_NO, stop=self.stop, cache=self.cache)
+        assert isinstance(weighed, Weighed)
         self.usage += weighed.usage
         if not weighed.shares:
             return None
@@ -260,16 +227,14 @@ class _Call:
         return math.log(share / (1 - share))
 
     def write(self, messages: Sequence[Message], grammar: str, limit: int) -> str | None:
-        done = Completed("", Usage(), "stopped")
-        for event in self.model.generate(messages, max_tokens=limit, grammar=grammar, stop=self.stop, cache=self.cache):
-            if isinstance(event, Completed):
-                done = event
+        *_, done = self.model.generate(messages, max_tokens=limit, grammar=grammar, stop=self.stop, cache=self.cache)
+        assert isinstance(done, Completed)
         self.usage += done.usage
         return None if done.ended == "stopped" else done.text
 
 
 def _judged(
-    question: LeafQuestion, material: Material, verdict: Verdict, call: _Call
+    question: LeafQuestion, material: Material, call: _Call
 ) -> tuple[Sequence[Passage], list[Message], float | None] | None:
     """Return the best passages, their prompt, and the odds that they answer; None where it was stopped."""
     if material.text:
@@ -279,21 +244,21 @@ def _judged(
     if question.kind == "fields":
         return material.passages, messages, None
     tail = says_so(question, _this(material))
+    known = material.standing - _LOOSE * material.loose  # by code
     if question.kind != "existence" or material.read == "whole":
         odds = call.yes(with_tail(messages, tail))
-        if odds is not None and question.kind == "existence":
-            odds = verdict.moved(odds, material)
-        return None if odds is None else (material.passages, messages, odds)
+        if odds is None:
+            return None
+        return material.passages, messages, odds + (known if question.kind == "existence" else 0.0)
     best: tuple[Sequence[Passage], list[Message], float] | None = None
     for passage in material.passages:
         messages = passage_prompt(question.noun, [passage])
         odds = call.yes(with_tail(messages, tail))
         if odds is None:
             return None
-        odds = verdict.moved(odds, material)
-        if best is None or odds > best[2]:
-            best = [passage], messages, odds
-        if odds >= verdict.certain:
+        if best is None or odds + known > best[2]:
+            best = [passage], messages, odds + known
+        if odds + known >= _CERTAIN:
             break
     return best
 
@@ -340,11 +305,8 @@ def _checked_fields(
         values[key(column)] = value if at is not None else ""
         citations += [at] if at is not None else []
     answer = "; ".join(f"{name}: {value}" for name, value in values.items() if value)
-    citation = citations[0] if citations else None
+    citation = next(iter(citations), None)
     return replace(nothing, found=bool(answer), answer=answer, citation=citation, dropped=dropped, fields=values)
-
-
-# --- the document's own words -------------------------------------------------------------------------------
 
 
 def located(words: str, passages: Sequence[Passage], *, sentence: bool = False) -> Citation | None:
@@ -357,7 +319,10 @@ def located(words: str, passages: Sequence[Passage], *, sentence: bool = False) 
                 within = (span for span in sentences(passage.text) if span[0] <= start < span[1])
                 first, last = next(within, (start, end))
                 start, end = first, max(last, end)
-            return _citation(passage, start, end)
+            return Citation(
+                passage.library, passage.document, passage.page, passage.label, passage.place,
+                passage.text[start:end], passage.start + start, passage.start + end, 0, unit=passage.unit,
+            )  # fmt: skip
     return None
 
 
@@ -394,10 +359,3 @@ def _beside(names: Sequence[str], citation: Citation | None, passages: Sequence[
             near = passage.text[spans[max(0, at[0] - 1)][0] : spans[min(len(spans) - 1, at[-1] + 1)][1]]
             return all(locate(name, near) for name in names)
     return False
-
-
-def _citation(passage: Passage, start: int, end: int) -> Citation:
-    return Citation(
-        passage.library, passage.document, passage.page, passage.label, passage.place, passage.text[start:end],
-        passage.start + start, passage.start + end, 0, unit=passage.unit,
-    )  # fmt: skip

@@ -58,16 +58,13 @@ def leaf_question(question: str) -> LeafQuestion:
     while polite := _POLITE.match(text):
         text = text[polite.end() :]
     for form, make in _FORMS:
-        if found := form.match(text):
-            made = make(found)
-            if made is not None:
-                if made.kind != "existence":
-                    return replace(made, required=_quoted(question))
-                return replace(made, required=required(question), either=nations(question))
+        found = re.match(form, text, re.I)
+        if found and (made := make(found)) is not None:
+            if made.kind != "existence":
+                return replace(made, required=_quoted(question))
+            return replace(made, required=required(question), either=nations(question))
     return LeafQuestion("open", question.strip(), question.strip(), required=_quoted(question))
 
-
-# --- what documents are called ------------------------------------------------------------------------------
 
 _NOUNS = (
     "document contract agreement file report policy letter invoice lease filing paper mail email "
@@ -101,8 +98,6 @@ def _this(found: re.Match[str]) -> tuple[str, str, bool]:
     return f"{found['kind'] or ''}{noun}", noun, several
 
 
-# --- from a predicate to a question ----------------------------------------------------------------------------
-
 _BE = {"is": "Is", "are": "Is", "was": "Was", "were": "Was"}
 _MODALS = {"can", "could", "may", "might", "must", "should", "shall", "will", "would"}
 _PERFECT = re.compile(r"^(?:been|already|\w{3,}ed)\b", re.I)
@@ -134,7 +129,10 @@ def _question(predicate: str, this: str, several: bool, noun: str) -> tuple[str,
             rest = re.sub(r"^(?:any|an?)\s+", "", rest)
         return _question(f"{verb} {rest}".strip(), this, True, noun)[0], True
     if (found := _WITHOUT.match(predicate)) and predicate.split()[0].lower() not in ("is", "are"):
-        return f"Does this {this} have {_article(predicate[found.end() :])}?", True
+        words = predicate[found.end() :]
+        several = re.match(r"\w+s\b", words.split()[-1]) is not None
+        article = "" if several or re.match(r"(?:an?|the|any)\b", words, re.I) else "a "
+        return f"Does this {this} have {article}{words}?", True
     first, _, rest = predicate.partition(" ")
     low = first.lower()
     if low in _BE:
@@ -164,12 +162,6 @@ def _base(verb: str) -> str:
     return verb[:-1] if verb.endswith("s") and not verb.endswith("ss") else verb
 
 
-def _article(words: str) -> str:
-    return (
-        words if re.match(r"(?:an?|the|any)\b", words, re.I) or re.match(r"\w+s\b", words.split()[-1]) else f"a {words}"
-    )
-
-
 def _topic(text: str) -> str:
     """Return the words to look up: the question without its frame."""
     return re.sub(
@@ -180,8 +172,6 @@ def _topic(text: str) -> str:
         "", text.rstrip("?"), flags=re.I,
     ).strip() or text  # fmt: skip
 
-
-# --- the forms of questions, in the order they are tried ----------------------------------------------------
 
 _POLITE = re.compile(
     r"^(?:please|(?:can|could|would) you(?: please)?|i (?:want|need|would like) to know|tell me|let me know)"
@@ -272,8 +262,7 @@ def _inside(found: re.Match[str]) -> LeafQuestion:
 
 def _each(found: re.Match[str]) -> LeafQuestion:
     this, noun, _ = _this(found)
-    text = f"{found['before']}this {this}{found['after']}"
-    return _value(text, noun)
+    return _value(f"{found['before']}this {this}{found['after']}", noun)
 
 
 def _for_each(found: re.Match[str]) -> LeafQuestion:
@@ -284,23 +273,15 @@ def _for_each(found: re.Match[str]) -> LeafQuestion:
 
 def _table(found: re.Match[str]) -> LeafQuestion | None:
     noun = _SINGULAR[found["noun"].lower()] if found.groupdict().get("noun") else "document"
-    columns = _columns(found["fields"])
+    parts = re.split(r"\s*[,;/]\s*(?:and\s+)?|\s+and\s+|\s*&\s*", found["fields"].strip())
+    names = [re.sub(r"^(?:the|its|their|an?)\s+", "", part.strip(), flags=re.I) for part in parts]
+    columns = tuple(dict.fromkeys(name for name in names if name))
     if not columns:
         return None
     if len(columns) == 1:
         return _value(f"What is the {columns[0]} of this {noun}?", noun)
-    return LeafQuestion("fields", f"What are the {_listed(columns)} of this {noun}?", " ".join(columns), noun,
-                        columns=columns)  # fmt: skip
-
-
-def _columns(text: str) -> tuple[str, ...]:
-    parts = re.split(r"\s*[,;/]\s*(?:and\s+)?|\s+and\s+|\s*&\s*", text.strip())
-    names = [re.sub(r"^(?:the|its|their|an?)\s+", "", part.strip(), flags=re.I) for part in parts]
-    return tuple(dict.fromkeys(name for name in names if name))
-
-
-def _listed(items: tuple[str, ...]) -> str:
-    return ", ".join(items[:-1]) + f" and {items[-1]}" if len(items) > 1 else items[0]
+    listed = f"{', '.join(columns[:-1])} and {columns[-1]}"
+    return LeafQuestion("fields", f"What are the {listed} of this {noun}?", " ".join(columns), noun, columns=columns)
 
 
 def _summary(found: re.Match[str]) -> LeafQuestion:
@@ -310,37 +291,32 @@ def _summary(found: re.Match[str]) -> LeafQuestion:
     return LeafQuestion("summary", f"Summarise this {noun}.", found["rest"].strip(), noun, each=each)
 
 
-def _form(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.I)
-
-
 _LIST_VERB = r"(?:list|name|find|show|give|get|search for|look for|identify)(?:\s+me)?"
 _HAS = r"(?:has|have|contains?|provides? for|sets|includes?|pays?|with|of|needs?|requires?|states?)"
-_FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], LeafQuestion | None]], ...] = (
-    (_form(r"(?:summari[sz]e|sum up|(?:(?:give|write|make)(?: me)? )?(?:an? |the )?(?:short |brief )?"
+# The forms of questions, in the order they are tried.
+_FORMS: tuple[tuple[str, Callable[[re.Match[str]], LeafQuestion | None]], ...] = (
+    ((r"(?:summari[sz]e|sum up|(?:(?:give|write|make)(?: me)? )?(?:an? |the )?(?:short |brief )?"
            r"(?:summary|summaries|overview) (?:of|for))\b(?P<rest>.*)"), _summary),
-    (_form(rf"which\s+{_NOUN}\s+{_HAS}\s+the\s+(?P<sup>{_SUPERLATIVE})\s+(?P<what>.+)"), _superlative),
-    (_form(rf"which\s+{_NOUN}\s+(?P<verb>[a-z]+(?:\s+[a-z]+){{0,2}}?)\s+(?:the\s+)?(?P<sup>{_SUPERLATIVE})$"),
+    ((rf"which\s+{_NOUN}\s+{_HAS}\s+the\s+(?P<sup>{_SUPERLATIVE})\s+(?P<what>.+)"), _superlative),
+    ((rf"which\s+{_NOUN}\s+(?P<verb>[a-z]+(?:\s+[a-z]+){{0,2}}?)\s+(?:the\s+)?(?P<sup>{_SUPERLATIVE})$"),
      _by_time),
-    (_form(rf"in\s+(?:which|how many)\s+{_NOUN}\s+(?P<verb>is|are|do|does|can|may|must|was|were|has|have)\s+"
+    ((rf"in\s+(?:which|how many)\s+{_NOUN}\s+(?P<verb>is|are|do|does|can|may|must|was|were|has|have)\s+"
            r"(?P<rest>.+)"), _inside),
-    (_form(rf"(?:which|what|how many|{_LIST_VERB})\s+{_NOUN}\s+(?P<rest>.+)"), _exists),
-    (_form(rf"(?:do|does)\s+(?:any|all|each|every|some)\s+{_NOUN}\s+(?P<rest>.+)"), _exists),
-    (_form(rf"(?:is|are)\s+there\s+(?:any\s+|an?\s+)?{_NOUN}\s+(?P<rest>.+)"), _exists),
-    (_form(rf"for\s+{_EACH},?\s+(?P<rest>.+)"), _for_each),
-    (_form(r"(?:(?:make|create|build|draw up|give|show|prepare|write)(?:\s+me)?\s+)?(?:an?\s+|the\s+)?"
+    ((rf"(?:which|what|how many|{_LIST_VERB})\s+{_NOUN}\s+(?P<rest>.+)"), _exists),
+    ((rf"(?:do|does)\s+(?:any|all|each|every|some)\s+{_NOUN}\s+(?P<rest>.+)"), _exists),
+    ((rf"(?:is|are)\s+there\s+(?:any\s+|an?\s+)?{_NOUN}\s+(?P<rest>.+)"), _exists),
+    ((rf"for\s+{_EACH},?\s+(?P<rest>.+)"), _for_each),
+    ((r"(?:(?:make|create|build|draw up|give|show|prepare|write)(?:\s+me)?\s+)?(?:an?\s+|the\s+)?"
            r"(?:table|spreadsheet|overview|list)\s+(?:of|with|showing)\s+(?P<fields>.+?)\s+"
            rf"(?:of|for|from|in|across)\s+{_EACH}"), _table),
-    (_form(rf"(?:list|extract|tabulate|show|give|collect|compile|get)(?:\s+me)?\s+(?P<fields>.+?)\s+(?:of|for|from|in|across)\s+{_EACH}"),
+    ((rf"(?:list|extract|tabulate|show|give|collect|compile|get)(?:\s+me)?\s+(?P<fields>.+?)\s+(?:of|for|from|in|across)\s+{_EACH}"),
      _table),
-    (_form(r"(?:make|create|build|draw up|give|show|prepare|write)(?:\s+me)?\s+(?:an?\s+|the\s+)?"
+    ((r"(?:make|create|build|draw up|give|show|prepare|write)(?:\s+me)?\s+(?:an?\s+|the\s+)?"
            r"(?:table|spreadsheet)\s+(?:of|with|showing)\s+(?P<fields>.+)"), _table),
-    (_form(rf"(?P<before>(?:what|when|who|whom|whose|how|where|which|from when|until when|by when|on what)\b.*?\b)"
+    ((rf"(?P<before>(?:what|when|who|whom|whose|how|where|which|from when|until when|by when|on what)\b.*?\b)"
            rf"{_EACH}(?P<after>.*)"), _each),
 )  # fmt: skip
 
-
-# --- what a document must hold ----------------------------------------------------------------------------------
 
 _QUOTED = re.compile(r'"([^"]+)"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»')
 _MONTHS = frozenset(month.lower() for month in ENGLISH_MONTHS)

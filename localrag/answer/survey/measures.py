@@ -7,6 +7,7 @@ are English; 3/4/2024 is read as in the United States where both could be the mo
 
 from __future__ import annotations
 
+import operator
 import re
 from calendar import monthrange
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from localrag.quantities import MONTH, QUANTITY, find_dates, find_number_words, 
 
 Measure = Literal["date", "duration", "money", "percent", "number"]
 How = Literal["more", "less", "at least", "at most"]
+_COMPARE = {"more": operator.gt, "less": operator.lt, "at least": operator.ge, "at most": operator.le}
 
 _MONTH_DAYS = 365.2425 / 12
 _DAYS = {
@@ -47,15 +49,9 @@ class Comparison:
     limit: Measured
     words: str = ""
 
-    def passes(self, value: Measured) -> bool | None:
-        """Return whether a value is within the limit; None where the two cannot be compared."""
-        if value.kind != self.limit.kind:
-            return None
-        if self.how == "more":
-            return value.value > self.limit.value
-        if self.how == "less":
-            return value.value < self.limit.value
-        return value.value >= self.limit.value if self.how == "at least" else value.value <= self.limit.value
+    def passes(self, value: Measured) -> bool:
+        """Return whether a value of the same kind is within the limit."""
+        return value.kind == self.limit.kind and _COMPARE[self.how](value.value, self.limit.value)
 
 
 def read(text: str) -> Measured | None:
@@ -112,8 +108,6 @@ def _in_digits(text: str) -> str:
     return re.sub(rf"(?<=\d)-{_UNIT}", " ", text, flags=re.I)
 
 
-# --- limits -------------------------------------------------------------------------------------------------
-
 _LIMITS: tuple[tuple[How, str], ...] = (
     ("at least", r"at least|no less than|not less than|minimum of|since|on or after"),
     ("at most", r"at most|no more than|not more than|up to|maximum of|within|on or before"),
@@ -130,7 +124,7 @@ def comparison(text: str) -> tuple[int, Comparison] | None:
     """Return the limit that a text sets, and where its words begin; None where it sets none."""
     for found in _LIMIT.finditer(text):
         after = text[found.end() :].strip(" .?")
-        how = next(_LIMITS[n][0] for n in range(len(_LIMITS)) if found[f"l{n}"])
+        how = next(how for n, (how, _) in enumerate(_LIMITS) if found[f"l{n}"])
         # Later than 2020 begins when that year has ended.
         limit = _date(after, last=True) if how in ("more", "at most") else None
         limit = limit or read(after)

@@ -87,16 +87,9 @@ class _Piece:
 
 
 def cut(pages: Sequence[tuple[int, Page]], limit: int, count: Count) -> list[Section]:
-    """Return the sections of a document, in order.
-
-    Args:
-        pages: (position, page) pairs, in order.
-        limit: maximum tokens of a section.
-        count: counts the tokens of a text.
-    """
+    """Return the sections of a document, of at most `limit` tokens, from its (position, page) pairs in order."""
     if limit < 1:
         raise ValueError(f"sections of {limit} tokens hold no text")
-    by_position = dict(pages)
     pieces = [small for position, page in pages for piece in _by_heading(position, page, count)
               for small in _fitting(piece, limit, count)]  # fmt: skip
     sections: list[list[_Piece]] = []
@@ -105,7 +98,7 @@ def cut(pages: Sequence[tuple[int, Page]], limit: int, count: Count) -> list[Sec
             sections[-1].append(piece)
         else:
             sections.append([piece])
-    return [_section(own, by_position) for own in sections]
+    return [_section(own, dict(pages)) for own in sections]
 
 
 def _by_heading(position: int, page: Page, count: Count) -> list[_Piece]:

@@ -16,6 +16,7 @@ from localrag.answer import prompts
 from localrag.answer.context import Unit
 from localrag.answer.stages import Query
 from localrag.answer.survey import sections
+from localrag.answer.survey.leaf import Leaf
 from localrag.answer.survey.leaf_question import leaf_question
 from localrag.answer.verify.citations import cite
 from localrag.events import Delta, Event, Notice, Surveyed
@@ -85,9 +86,6 @@ def answer(query: Query, plan: Plan, tools: Tools) -> Generator[Event, None, Ans
         yield Notice(f"Joining the summaries of {len(documents)} documents.")
         whole = yield from _joined("all of them", [summary for _, summary in documents], _FOLDER, work)
     return _answer(work, plan, units, made, documents, whole)
-
-
-# --- the levels ---------------------------------------------------------------------------------------------
 
 
 def summary_prompt(this: str, name: str, text: str, size: str, question: str) -> list[Message]:
@@ -203,25 +201,11 @@ def _write(
     return done.text.strip()
 
 
-# --- the answer ---------------------------------------------------------------------------------------------
-
-
 def _row(unit: Unit, summary: Summary) -> dict[str, Any]:
-    first = summary.citations[0] if summary.citations else None
-    return {
-        "library": unit.pair[0].name,
-        "document": unit.pair[1].path,
-        "found": True,
-        "answer": _MARK.sub("", summary.text).strip(),
-        "place": unit.place or (first.place if first else ""),
-        "quote": first.quote if first else "",
-        "read": "whole",
-        "likelihood": None,
-        "why_not": "",
-        "page": first.page if first else None,
-        "start": first.start if first else None,
-        "end": first.end if first else None,
-    }
+    first = next(iter(summary.citations), None)
+    text = _MARK.sub("", summary.text).strip()
+    row = Leaf(unit.pair[0].name, unit.pair[1], True, text, first, read="whole").to_row()
+    return {**row, "place": unit.place or row["place"], "why_not": ""}
 
 
 def _answer(

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from localrag.answer import context, intent, prompts
 from localrag.answer.stages import Pair, Query
@@ -24,9 +23,9 @@ from localrag.events import Event, Surveyed
 from localrag.llm import Generator as Model
 from localrag.llm import PromptCache, calibration
 from localrag.llm.calibration import Calibration
+from localrag.search.retrieval import Searcher
 from localrag.settings import Settings
-from localrag.store.library import Library
-from localrag.types import Answer, Citation, Filter, NotRead, Passage, Plan, Seconds, Usage
+from localrag.types import Answer, Citation, NotRead, Passage, Plan, Seconds, Usage
 
 # Passages judged separately for a yes/no question; searched for a required name; and of each field of a table.
 _JUDGED, _SEARCHED, _PER_FIELD = 2, 20, 2
@@ -35,15 +34,6 @@ _MAX_TOKENS = 600
 _CHARACTERS_PER_TOKEN = 4
 # Lines about documents that were not asked, and names of documents in a line.
 _MAX_NOT_READ, _MAX_NAMED = 50, 12
-
-
-class Finder(Protocol):
-    """Looks passages up in documents of one library."""
-
-    def __call__(
-        self, libraries: Sequence[Library], question: str, k: int, documents: Filter | Sequence[str] | None, *,
-        document_ids: Sequence[int] | None = None, join: bool = False,
-    ) -> list[Passage]: ...  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +47,7 @@ class Tools:
     """
 
     model: Model
-    find: Finder
+    searcher: Searcher
     cache: Callable[[Sequence[Pair], str], PromptCache | None]
     cached_tokens: Callable[[Sequence[Pair]], int]
     settings: Settings
@@ -129,24 +119,17 @@ def _not_read(leaves: Sequence[Leaf], left: Sequence[Pair]) -> list[NotRead]:
     return lines
 
 
-# --- what the model reads of each document ------------------------------------------------------------------
-
-
 def _materials(question: LeafQuestion, query: Query, tools: Tools) -> list[Material]:
     """Return the material of each document, and how each compares with the others."""
     found = [_material(question, pair, query, tools) for pair in query.documents]
     scores = [max(_evidence(passage) for passage in made.passages) for made in found if made.passages]
     standings = iter(leaf.standings(scores))
-    return [
-        replace(made, standing=next(standings), loose=_loose(question, made.passages)) if made.passages else made
-        for made in found
-    ]
-
-
-def _loose(question: LeafQuestion, passages: Sequence[Passage]) -> bool:
-    return bool(question.required) and not any(
-        leaf.together(question.required, question.topic, passage.text) for passage in passages
-    )
+    for n, made in enumerate(found):
+        if made.passages:
+            names, texts = question.required, [passage.text for passage in made.passages]
+            loose = bool(names) and not any(leaf.together(names, question.topic, text) for text in texts)
+            found[n] = replace(made, standing=next(standings), loose=loose)
+    return found
 
 
 def _evidence(passage: Passage) -> float:
@@ -182,7 +165,7 @@ def _passages(question: LeafQuestion, pair: Pair, query: Query, tools: Tools) ->
     library, document = pair
 
     def find(words: str, k: int) -> list[Passage]:
-        return tools.find([library], words, k, query.only, document_ids=[document.id], join=False)
+        return tools.searcher.find([library], words, k, query.only, document_ids=[document.id], join=False)
 
     if question.kind == "fields":
         by_field = [find(column, _PER_FIELD) for column in question.columns]
@@ -204,9 +187,6 @@ def _fitting(hits: Sequence[Passage], tools: Tools) -> list[Passage]:
     return sorted(taken, key=lambda passage: (passage.position, passage.start))
 
 
-# --- joining the answers (pure) -----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Joined:
     """The answer in words, its citations, and the leaves in the order of the table."""
@@ -218,13 +198,7 @@ class Joined:
 
 
 def join(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -> Joined:
-    """Count, compare and sort what the leaves answer.
-
-    Args:
-        question: what each was asked, and what to do with the answers.
-        leaves: of the documents asked, in the order of the table.
-        considered: how many documents were to be asked; more than there are leaves where it was stopped.
-    """
+    """Count, compare and sort what the leaves answer; `considered` counts those left by a stop, too."""
     if question.test is not None or question.order:
         return _measured(question, leaves, considered)
     yes = [leaf for leaf in leaves if leaf.found]
@@ -285,7 +259,8 @@ def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -
     """Join values that are compared: sorted, or tested against a limit."""
     values = {id(leaf): value for leaf in leaves if leaf.found and (value := value_of(leaf)) is not None}
     test = question.test
-    kind = test.limit.kind if test else _commonest(list(values.values()))
+    commonest = Counter(value.kind for value in values.values()).most_common(1)
+    kind = test.limit.kind if test else commonest[0][0] if commonest else None
     comparable = [leaf for leaf in leaves if id(leaf) in values and values[id(leaf)].kind == kind]
     by_value: Callable[[Leaf], float] = lambda leaf: values[id(leaf)].value  # noqa: E731
     ordered = sorted(comparable, key=by_value, reverse=question.order != "least")
@@ -312,8 +287,3 @@ def _measured(question: LeafQuestion, leaves: Sequence[Leaf], considered: int) -
 def value_of(leaf: Leaf) -> Measured | None:
     """Return the quantity of an answer, else of the words that it quotes."""
     return measures.read(leaf.answer) or (measures.read(leaf.citation.quote) if leaf.citation else None)
-
-
-def _commonest(values: Sequence[Measured]) -> tuple[str, str] | None:
-    counted = Counter(value.kind for value in values)
-    return counted.most_common(1)[0][0] if counted else None

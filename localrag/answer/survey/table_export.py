@@ -48,12 +48,7 @@ _MIN_YEAR, _MAX_CELL, _MAX_WIDTH, _MIN_WIDTH = 1900, 32_767, 60, 8
 
 
 def check(path: Path) -> None:
-    """Refuse a file that no table can be written to, before a long survey is made for it.
-
-    Raises:
-        UsageError: its suffix is none of SUFFIXES.
-        PolicyRefused: the policy allows no exports.
-    """
+    """Refuse a file that no table can be written to, before a long survey is made for it."""
     policy.check_export("a table")
     _check_suffix(decrypted_name(path))
 
@@ -70,12 +65,7 @@ def save(
 ) -> Path:
     """Write the rows to a file, replacing it, and record the export in the audit record of each library.
 
-    Returns:
-        The file, whose name shows whether it is encrypted for recipients.
-
-    Raises:
-        UsageError, PolicyRefused: as `check`.
-        StorageError: the disk is full or may not be written to.
+    The name of the file that is returned shows whether it is encrypted for recipients.
     """
     check(path)
     data = written(rows, decrypted_name(path), question)
@@ -95,11 +85,7 @@ def save(
 def written(rows: Rows, path: Path, title: str = "") -> bytes:
     """Return the rows in the format of the path's suffix; columns in the order of the first row, then any others.
 
-    Args:
-        title: what the table answers; an Excel file has it among its properties.
-
-    Raises:
-        UsageError: the suffix is none of SUFFIXES.
+    An Excel file has the title among its properties.
     """
     _check_suffix(path)
     suffix = path.suffix.lower()
@@ -132,9 +118,6 @@ def _for_people(row: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-# --- text formats -------------------------------------------------------------------------------------------
-
-
 def _csv(rows: Rows) -> str:
     stream = io.StringIO(newline="")
     writer = csv.writer(stream)
@@ -157,9 +140,6 @@ def _markdown(rows: Rows) -> str:
 def _plain(text: str) -> str:
     """Return text that Markdown shows as it is, on one line."""
     return re.sub(r"([\\|<>`*_\[\]])", r"\\\1", " ".join(text.split()))
-
-
-# --- Excel --------------------------------------------------------------------------------------------------
 
 
 def _workbook(rows: Rows, title: str) -> bytes:

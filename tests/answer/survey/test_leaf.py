@@ -11,7 +11,7 @@ import pytest
 from fakes import ScriptedGenerator
 
 from localrag.answer.survey import leaf as leaves
-from localrag.answer.survey.leaf import Leaf, Material, Verdict
+from localrag.answer.survey.leaf import Leaf, Material
 from localrag.answer.survey.leaf_question import leaf_question
 from localrag.llm import Weighed
 from localrag.llm.llama import LlamaGenerator
@@ -19,7 +19,6 @@ from localrag.models.store import ModelStore
 from localrag.settings import load_settings
 from localrag.types import Document, Message, Passage, Usage
 
-PLAIN = Verdict(least=0.0, standing=1.0, certain=4.0)
 RENEWS = leaf_question("Which contracts renew each year?")
 LAW = leaf_question("What is the governing law of each contract?")
 DOCUMENT = Document(1, "/root", "a.txt", "", "hash", 1, 1, 1, 1, False)
@@ -53,7 +52,7 @@ def told(model: ScriptedGenerator) -> list[str]:
 
 
 def run(leaf: Any, material: Material, model: ScriptedGenerator, **rest: Any) -> Leaf:
-    made = leaves.ask(leaf, "papers", DOCUMENT, material, model, verdict=PLAIN, **rest)
+    made = leaves.ask(leaf, "papers", DOCUMENT, material, model, **rest)
     assert made is not None
     return made
 
@@ -224,8 +223,7 @@ def test_a_real_model_keeps_to_the_shape_and_reads_a_passage_once() -> None:
     table = run(leaf_question("List the tenant and rent of each lease"), Material(passages(text)), model)
     assert set(table.fields) == {"tenant", "rent"}
     # This model knows nothing of contracts, so it is let say yes to anything.
-    easy = Verdict(least=-20.0, standing=0.0, certain=30.0)
-    leaf = leaves.ask(RENEWS, "papers", DOCUMENT, Material(passages(text)), model, verdict=easy)
+    leaf = leaves.ask(RENEWS, "papers", DOCUMENT, Material(passages(text), standing=20.0), model)
     assert leaf is not None and leaf.likelihood is not None and leaf.usage.generated > 0
     fresh = leaf.usage.prompt - leaf.usage.reused
     assert leaf.usage.reused >= model.count(text) and fresh < leaf.usage.prompt / 2 + 60

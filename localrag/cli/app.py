@@ -145,7 +145,11 @@ def main() -> None:
         sys.exit(code)
     unlocked.set_key_source(keys.library_key)
     policy.on_refusal(_refused)
-    _warn_of_unknown_variables()
+    if any(name.startswith("LOCALRAG_") for name in os.environ):
+        from localrag.settings import unknown_variables
+
+        for warning in unknown_variables():
+            click.secho(f"! {warning}", fg="yellow", err=True)
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGINT, _stop)
     try:
@@ -208,14 +212,6 @@ def _confine(arguments: list[str]) -> int:
     except OfflineRefused as error:
         return report(error)
     return 0
-
-
-def _warn_of_unknown_variables() -> None:
-    if any(name.startswith("LOCALRAG_") for name in os.environ):
-        from localrag.settings import unknown_variables
-
-        for warning in unknown_variables():
-            click.secho(f"! {warning}", fg="yellow", err=True)
 
 
 def _refused(refusal: policy.Refusal) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,17 +19,16 @@ from localrag.cli.options import (
     filter_options,
     json_option,
     keep_to_retention,
-    library_option,
     print_json,
     shown,
-    thought_options,
+    thinking_options,
     words_of,
 )
 from localrag.cli.output import Pace, counted, duration, table
 from localrag.errors import UsageError
 from localrag.events import Delta, Found, Notice, Planned, PromptRead, Reasoning, Replaced, Surveyed, VoteProgress
 from localrag.security import sandbox
-from localrag.settings import load_settings
+from localrag.settings import Think, load_settings
 from localrag.types import MODES, Filter, Mode
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ Examples:
   localrag ask "What did net sales come to?" --json | jq .citations
   localrag ask - < question.txt""")  # fmt: skip
 @click.argument("question")
-@library_option
 @filter_options
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to find the answer.")
 @click.option(
@@ -65,7 +64,7 @@ Examples:
     help="Ignore the prompt cache and speeds when choosing the mode: the same question gives the same answer.",
 )
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
-@thought_options
+@thinking_options
 @click.option("--show-thinking", is_flag=True, help="Print the reasoning of the model on stderr.")
 @click.option("--max-tokens", "answer_tokens", type=int, metavar="N", help="Longest answer, in tokens.")
 @click.option("--short", is_flag=True, help="Answer in as few words as possible, taken from the text.")
@@ -75,7 +74,7 @@ Examples:
 @json_option
 def ask_command(
     question: str, libraries: tuple[str, ...], only: Filter, mode: Mode, reproducible: bool, generator: str | None,
-    answer_tokens: int | None, short: bool, file: Path | None, as_json: bool, thought: dict[str, Any],
+    answer_tokens: int | None, short: bool, file: Path | None, as_json: bool, think: Think | None, votes: int | None,
     show_thinking: bool, recipients: Recipients | None,
 ) -> None:  # fmt: skip
     """Answer QUESTION from a library, with page and quote.
@@ -92,7 +91,11 @@ def ask_command(
     elif recipients is not None:
         raise UsageError("there is no file to encrypt", "Name one: --table FILE.")
     settings = load_settings().with_options(
-        generator=generator, answer_tokens=answer_tokens, answer_form="short" if short else None, **thought
+        generator=generator,
+        answer_tokens=answer_tokens,
+        answer_form="short" if short else None,
+        think=think,
+        votes=votes,
     )
     names = chosen_libraries(libraries, settings)
     keep_to_retention(settings)
@@ -102,15 +105,13 @@ def ask_command(
 
     narrowed = {name: value for name, value in asdict(only).items() if name != "these"}  # "these" is the app's
     asking = ask(question, libraries=names, **narrowed, mode=mode, reproducible=reproducible, settings=settings)
-    if as_json or not sys.stderr.isatty():
-        answer = _follow(asking, silent=as_json)
-    else:
-        answer = _draw(asking, show_thinking)
-    if show_thinking and not as_json and answer.reasoning:
-        click.secho(f"Reasoning: {shown(answer.reasoning)}\n", dim=True, err=True)
+    drawn = sys.stderr.isatty() and not as_json
+    answer = _draw(asking, show_thinking) if drawn else _follow(asking, silent=as_json)
     if as_json:
         print_json(answer.to_dict())
     else:
+        if show_thinking and answer.reasoning:
+            click.secho(f"Reasoning: {shown(answer.reasoning)}\n", dim=True, err=True)
         print_answer(answer)
     if file is not None:
         _save_table(answer, file, settings, recipients)
@@ -125,10 +126,8 @@ def _save_table(answer: Answer, path: Path, settings: Settings, recipients: Reci
         click.echo(f"Stopped before the first row, so {path} was not written.", err=True)
         return
     if not answer.table:
-        raise UsageError(
-            f"cannot write {str(path)!r}: an answer in mode {answer.plan.kind!r} has no rows",
-            "Ask each document: --mode survey.",
-        )
+        problem = f"cannot write {str(path)!r}: an answer in mode {answer.plan.kind!r} has no rows"
+        raise UsageError(problem, "Ask each document: --mode survey.")
     path = table_export.save(answer.table, path, answer.question, settings.library_audit_file, recipients)
     click.echo(f"Wrote {counted(len(answer.table), 'row')} to {path}.", err=True)
 
@@ -217,7 +216,7 @@ def print_answer(answer: Answer) -> None:
 
 
 def _remarks(answer: Answer) -> list[str]:
-    """Return what stands below an answer: warnings, what was not read, how it was found, what it took."""
+    """Return the lines below an answer: warnings, what was not read, how it was found, what it took."""
     from localrag.answer.verify import annotations
 
     lines = [""]
@@ -239,27 +238,18 @@ def _remarks(answer: Answer) -> list[str]:
     lines.append(f"{answer.plan.kind}: {answer.plan.reason}")
     if answer.looked_at:
         lines.append(f"Read: {answer.looked_at}")
-    if others := _other_modes(answer):
-        lines.append(others)
-    spent = f"{answer.seconds.total:.1f} s"
-    if answer.model is None:
-        return [*lines, f"{spent}; without a model"]
-    tokens = answer.tokens
-    return [
-        *lines,
-        f"{spent}; {tokens.prompt:,} tokens read ({tokens.reused:,} from the prompt cache), {tokens.generated:,} "
-        f"written; {answer.model}",
-    ]
-
-
-def _other_modes(answer: Answer) -> str:
-    """Return what the other modes would take until the first word, as far as the speed of this machine is known."""
     costs = [
         f"{cost.kind} about {duration(cost.seconds)}"
         for cost in answer.plan.costs
         if cost.kind not in (answer.plan.kind, "exact") and not cost.why_not and cost.seconds is not None
     ]
-    return f"Other modes: {', '.join(costs)} until the first word." if costs else ""
+    if costs:
+        lines.append(f"Other modes: {', '.join(costs)} until the first word.")
+    tokens, work = answer.tokens, "without a model"
+    if answer.model is not None:
+        read = f"{tokens.prompt:,} tokens read ({tokens.reused:,} from the prompt cache)"
+        work = f"{read}, {tokens.generated:,} written; {answer.model}"
+    return [*lines, f"{answer.seconds.total:.1f} s; {work}"]
 
 
 def print_table(answer: Answer) -> None:
@@ -272,17 +262,16 @@ def print_table(answer: Answer) -> None:
     if set(names) - {"library", "document", "answer", "place"}:
         names.remove("answer")  # the fields say the same
     markers = {(one.document, one.place, one.quote): one.marker for one in answer.citations}
-    table(names, [[_cell(name, row, markers) for name in names] for row in answer.table])
-
-
-def _cell(name: str, row: Mapping[str, Any], markers: Mapping[tuple[str, str, str], int]) -> str:
-    from localrag.answer.survey import table_export
-
-    text = " ".join(table_export.cell(row.get(name)).split())
-    if name == "answer" and not row.get("found"):
-        return "nothing found"
-    marker = markers.get((str(row.get("document")), str(row.get("place")), str(row.get("quote"))))
-    return f"{text} [{marker}]" if name == "place" and marker else text
+    cells = []
+    for row in answer.table:
+        line = {name: " ".join(table_export.cell(row.get(name)).split()) for name in names}
+        if "answer" in line and not row.get("found"):
+            line["answer"] = "nothing found"
+        marker = markers.get((str(row.get("document")), str(row.get("place")), str(row.get("quote"))))
+        if marker and "place" in line:
+            line["place"] += f" [{marker}]"
+        cells.append(list(line.values()))
+    table(names, cells)
 
 
 @click.command("search", epilog="""\b
@@ -293,7 +282,6 @@ Examples:
   localrag search "delivery date" --type mail --from "jane doe" --since 2023-06
   localrag search "indemnity" --folder leases --pages 3-7""")  # fmt: skip
 @click.argument("words", nargs=-1, required=True)
-@library_option
 @filter_options
 @click.option("-k", "k", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many passages.")
 @json_option
@@ -311,13 +299,10 @@ def search_command(words: tuple[str, ...], libraries: tuple[str, ...], only: Fil
     question = words_of(" ".join(words))
     if not any(letter.isalnum() for letter in question):
         raise UsageError("there are no words to search for", 'For example: localrag search "notice period"')
-    assistant = Assistant(settings)
-    try:
+    with closing(Assistant(settings)) as assistant:
         looked_for = assistant.spelled(question, names)
         passages = assistant.search(question, libraries=names, k=k, documents=only)
         left_out = assistant.left_out(names, only) if only else ()
-    finally:
-        assistant.close()
     if looked_for != question:
         click.secho(f"Searched for: {shown(looked_for)}", dim=True, err=True)
     if '"' in question and not any("phrase" in passage.signals for passage in passages):
@@ -338,18 +323,19 @@ def _print_passages(passages: Sequence[Passage], looked_for: str) -> None:
         where = ", ".join(part for part in (passage.document, passage.place) if part)
         click.secho(f"{number}. {shown(where)}", bold=True, fg="cyan", nl=False)
         click.secho(f"  {passage.score:.3f}", dim=True)
-        for text in filter(None, (passage.header, passage.text)):
-            _print_passage(" ".join(shown(text).split()), looked_for)
+        for part in filter(None, (passage.header, passage.text)):
+            text = " ".join(shown(part).split())
+            if sys.stdout.isatty():
+                _draw_passage(text, looked_for)
+            else:
+                click.echo(f"   {text}")
         if passage.also:
             more = f" and {len(passage.also) - _MAX_COPIES} more" if len(passage.also) > _MAX_COPIES else ""
             click.secho(f"   same text in {shown('; '.join(passage.also[:_MAX_COPIES]))}{more}", dim=True)
         click.echo()
 
 
-def _print_passage(text: str, looked_for: str) -> None:
-    if not sys.stdout.isatty():
-        click.echo(f"   {text}")
-        return
+def _draw_passage(text: str, looked_for: str) -> None:
     from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text

@@ -14,10 +14,12 @@ import click
 from localrag.cli.keys import recipient_options
 from localrag.cli.options import EXISTING_FILE, FILE, complete_library, json_option, print_json, print_result, shown
 from localrag.errors import KeyRequired, UsageError
+from localrag.security import audit, storage
+from localrag.security.encryption.age import decrypted_name
 from localrag.settings import Settings, load_settings
+from localrag.store import names
 
 if TYPE_CHECKING:
-    from localrag.security.audit import Anchor, Entry
     from localrag.security.encryption.age import Recipients
 
 
@@ -74,10 +76,9 @@ def show_command(
         click.echo(f"Not shown, since their keys are missing (--key-file): {', '.join(locked)}", err=True)
 
 
-@audit_command.command("verify", epilog="""\b
-Examples:
-  localrag audit verify
-  localrag audit verify --anchor /mnt/safe/anchor.json""")  # fmt: skip
+@audit_command.command(
+    "verify", epilog="Examples: localrag audit verify; localrag audit verify --anchor /mnt/safe/anchor.json"
+)
 @_library
 @click.option("--anchor", "anchors", multiple=True, metavar="FILE",
               type=EXISTING_FILE,
@@ -89,23 +90,18 @@ def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: b
     Somebody who can write the files and read their key can rewrite a log, or cut off its end, and leave it valid. Only
     --anchor finds that: a file made earlier and kept where they cannot reach it.
     """
-    from localrag.security import audit
-
     settings = load_settings()
     known = _read_anchors(anchors)
+    files = dict(_files(settings, libraries))
+    anchored = {name for name, _ in known if not libraries or name in files}
+    checked = [name for name, file in files.items() if file.is_file()]
     found: list[dict[str, Any]] = []
-    checked = []
-    for name, file in _files(settings, libraries):
+    for name in checked:
         mine = tuple(anchor for record, anchor in known if record == name)
-        if not file.is_file() and not mine:
-            continue
-        problems = audit.verify(file, mine) if file.is_file() else []
-        if not file.is_file():
-            found.append({"record": name, "line": 0, "kind": "cut", "message": "the whole log is missing"})
-        checked.append(name)
-        found += [{"record": name, **asdict(problem)} for problem in problems]
-    missing = sorted({record for record, _ in known} - set(checked)) if not libraries else []
+        found += [{"record": name, **asdict(problem)} for problem in audit.verify(files[name], mine)]
+    missing = sorted(anchored - set(checked))
     found += [{"record": name, "line": 0, "kind": "cut", "message": "the whole log is missing"} for name in missing]
+    checked += [name for name in missing if name in files]
     if as_json:
         print_json({"whole": not found, "records": checked, "problems": found})
     else:
@@ -119,12 +115,10 @@ def verify_command(libraries: Sequence[str], anchors: Sequence[Path], as_json: b
         sys.exit(1)
 
 
-@audit_command.command("anchor", epilog="\b\nExamples:\n  localrag audit anchor > /mnt/safe/anchor-2026-11-25.json")
+@audit_command.command("anchor", epilog="Example: localrag audit anchor > /mnt/safe/anchor-2026-11-25.json")
 @_library
 def anchor_command(libraries: Sequence[str]) -> None:
     """Print the current state of the logs as JSON. Keep it where nobody who writes the logs can change it."""
-    from localrag.security import audit
-
     there = [(name, file) for name, file in _files(load_settings(), libraries) if file.is_file()]
     print_json({"localrag-anchor": 1, "records": {name: asdict(audit.anchor(file)) for name, file in there}})
 
@@ -140,8 +134,6 @@ Examples:
 def export_command(out: Path, libraries: Sequence[str], recipients: Recipients | None) -> None:
     """Write the logs to a new FILE: .csv, .xlsx or .jsonl."""
     from localrag.answer.survey import table_export
-    from localrag.security import audit, storage
-    from localrag.security.encryption.age import decrypted_name
 
     form = decrypted_name(out)
     out = out if recipients is None else recipients.path(out)
@@ -151,17 +143,17 @@ def export_command(out: Path, libraries: Sequence[str], recipients: Recipients |
         raise UsageError(f"{str(out)!r} exists", "Name another file, or move this one away.")
     settings = load_settings()
     rows = [_row(name, file, entry) for name, file, entry in _entries(settings, libraries)]
-    lines = form.suffix.lower() == ".jsonl"
-    data = (
-        _json_lines(rows).encode() if lines else table_export.written([_flat(row) for row in rows], form, "Audit log")
-    )
+    if form.suffix.lower() == ".jsonl":
+        data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    else:
+        data = table_export.written([_flat(row) for row in rows], form, "Audit log")
     storage.write_bytes(out, data if recipients is None else recipients.encrypt(data))
     sealed = {"encrypted_for": list(recipients.names)} if recipients else {}
     audit.record(settings.audit_file, "export", None, what="audit", lines=len(rows), **sealed)
     click.echo(f"Wrote {len(rows):,} entries to {str(out)!r}.", err=True)
 
 
-@audit_command.command("erase", epilog="\b\nExamples:\n  localrag audit erase contracts 12 13")
+@audit_command.command("erase", epilog="Example: localrag audit erase contracts 12 13")
 @click.argument("library", shell_complete=complete_library)
 @click.argument("numbers", nargs=-1, type=int, required=True)
 @json_option
@@ -170,8 +162,6 @@ def erase_command(library: str, numbers: Sequence[int], as_json: bool) -> None:
 
     The entries and their chain stay.
     """
-    from localrag.security import audit
-
     ((_, file),) = _files(load_settings(), [library])
     erased = [number for number in numbers if any([audit.erase(file, number), audit.erase(file, number)])]
     if erased:
@@ -186,27 +176,22 @@ _GENERAL = "(general)"
 
 
 def _files(settings: Settings, libraries: Sequence[str]) -> list[tuple[str, Path]]:
-    from localrag.store import names
-    from localrag.store.names import no_library
-
     there = names.library_names(settings.indexes_dir)
     for name in libraries:
         if name not in there:
-            raise no_library(settings.indexes_dir, name)
+            raise names.no_library(settings.indexes_dir, name)
     general = [] if libraries else [(_GENERAL, settings.audit_file)]
     return [*general, *((name, settings.library_audit_file(name)) for name in libraries or there)]
 
 
 def _entries(
     settings: Settings, libraries: Sequence[str], locked: list[str] | None = None
-) -> list[tuple[str, Path, Entry]]:  # fmt: skip
+) -> list[tuple[str, Path, audit.Entry]]:  # fmt: skip
     """Return the entries of all logs by time, and add logs whose key is missing to `locked`.
 
     Raises:
         KeyRequired: a key is missing and `locked` is None.
     """
-    from localrag.security import audit
-
     found = []
     for name, file in _files(settings, libraries):
         try:
@@ -218,33 +203,26 @@ def _entries(
     return sorted(found, key=lambda item: (item[2].time, item[0], item[2].number))
 
 
-def _read_anchors(files: Sequence[Path]) -> list[tuple[str, Anchor]]:
-    from localrag.security.audit import Anchor
-
+def _read_anchors(files: Sequence[Path]) -> list[tuple[str, audit.Anchor]]:
     found = []
     for file in files:
         try:
             records = json.loads(file.read_bytes())["records"]
             found += [
-                (name, Anchor(int(one["number"]), str(one["mark"]), str(one["time"]))) for name, one in records.items()
+                (name, audit.Anchor(int(one["number"]), str(one["mark"]), str(one["time"])))
+                for name, one in records.items()
             ]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{str(file)!r} is not an anchor: {error}", "Make one: localrag audit anchor") from None
     return found
 
 
-def _row(record: str, file: Path, entry: Entry) -> dict[str, Any]:
-    from localrag.security import audit
-
+def _row(record: str, file: Path, entry: audit.Entry) -> dict[str, Any]:
     row = {"record": record, **asdict(entry)}
-    changed = audit.lists_of(file, entry)
-    if changed is not None:
-        row["documents"] = {
-            "came": changed.added, "went": changed.removed, "forgotten": changed.forgotten,
-            "as_recorded": changed.intact,
-        }  # fmt: skip
-    found = audit.words_of(file, entry)
-    if found is not None:
+    if changed := audit.lists_of(file, entry):
+        row["documents"] = {"came": changed.added, "went": changed.removed, "forgotten": changed.forgotten,
+                            "as_recorded": changed.intact}  # fmt: skip
+    if found := audit.words_of(file, entry):
         row["words"] = {"question": found.question, "answer": found.answer, "as_recorded": found.intact}
     return row
 
@@ -262,12 +240,7 @@ def _short(value: Any) -> str:
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row for a table, with one value a column."""
-    words = row.get("words", {})
-    details = json.dumps(row["details"], ensure_ascii=False)
-    asked = {"question": words.get("question", ""), "answer": words.get("answer", "")}
     one = {name: value for name, value in row.items() if name not in ("words", "documents")}
-    return {**one, "details": details, **asked}
-
-
-def _json_lines(rows: Sequence[dict[str, Any]]) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    words = {"question": "", "answer": "", **row.get("words", {})}
+    return {**one, "details": json.dumps(row["details"], ensure_ascii=False),
+            "question": words["question"], "answer": words["answer"]}  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from localrag.errors import LocalragError, NotFoundError, UsageError
 from localrag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from localrag.evaluation.calibration_run import Scope, Step
+    from localrag.evaluation.calibration_run import Scope
     from localrag.evaluation.needles import Filler
     from localrag.llm import Generator
     from localrag.models.store import InstalledModel
@@ -117,18 +117,14 @@ def _text(
     wanted = lengths or _LENGTHS
     fitting = tuple(length for length in wanted if length <= model.window - ROOM)
     if not fitting:
-        raise UsageError(
-            f"the window of {model.model!r} has {model.window:,} tokens, too few for {wanted[0]:,} and a question",
-            "Give shorter --lengths, or set context_tokens higher.",
-        )
+        problem = f"the window of {model.model!r} has {model.window:,} tokens, too few for {wanted[0]:,} and a question"
+        raise UsageError(problem, "Give shorter --lengths, or set context_tokens higher.")
     source = f"the library {names[0]!r}"
     text = needles.gather(needles.of_library(open_library(settings, names[0])), fitting[-1], model.count, source)
     there = tuple(length for length in fitting if length <= text.tokens)
     if not there:
-        raise NotFoundError(
-            f"{source} has {text.tokens:,} tokens of text, fewer than {fitting[0]:,}",
-            "Name a library with more text, or give shorter --lengths.",
-        )
+        problem = f"{source} has {text.tokens:,} tokens of text, fewer than {fitting[0]:,}"
+        raise NotFoundError(problem, "Name a library with more text, or give shorter --lengths.")
     if len(there) < len(wanted):
         limit = "the text" if len(there) < len(fitting) else "the window"
         click.echo(f"Up to {there[-1]:,} tokens: {limit} holds no more.", err=True)
@@ -164,20 +160,15 @@ def _measure(
             calibration_run.ask_threshold(running, threshold, over),
             calibration_run.find_needles(running, text, scope, found, over, lambda: deadline - time.monotonic()),
         ):
-            complete = _follow(steps) and complete
+            last = None
+            with output.bar() as progress:
+                for last in steps:
+                    progress(last.done, last.total, last.about)
+            complete = complete and last is not None and last.done == last.total
             known_now = calibration_run.measured(threshold, found, scope, known, weights, build)
             calibration.save(file, running.model, known_now)
     in_force = calibration.load(file, running.model, weights)
     return calibration_run.report(found, scope, in_force), complete
-
-
-def _follow(steps: Iterator[Step]) -> bool:
-    """Run one part, with a progress bar; return whether it was finished."""
-    last = None
-    with output.bar() as progress:
-        for last in steps:
-            progress(last.done, last.total, last.about)
-    return last is not None and last.done == last.total
 
 
 def _show(report: Mapping[str, Any]) -> None:

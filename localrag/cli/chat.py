@@ -14,17 +14,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from localrag.cli.ask import print_answer, progress_line
-from localrag.cli.options import filter_options, keep_to_retention, library_option, shown, thought_options
-from localrag.cli.output import Pace, counted, interruptible
+from localrag.cli.options import filter_options, keep_to_retention, shown, thinking_options
+from localrag.cli.output import Pace, counted, interruptible, say
 from localrag.cli.sessions import complete_conversation
 from localrag.errors import LocalragError, NotFoundError, SettingsError, UsageError
 from localrag.events import Answered, Notice, Planned
-from localrag.settings import as_text
+from localrag.security.encryption import unlocked
+from localrag.settings import Think, as_text
 from localrag.store.names import DATABASE
 from localrag.types import MODES, Answer, Filter, Mode, Turn
 
@@ -56,7 +57,6 @@ Examples:
   localrag chat contracts --plain
   localrag chat contracts --plain < questions.txt > answers.txt""")  # fmt: skip
 @click.argument("target", metavar="[FOLDER|LIBRARY]", required=False)
-@library_option
 @filter_options
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="How to find answers.")
 @click.option("--model", metavar="ID", help="The model that answers.")
@@ -68,10 +68,10 @@ Examples:
 @click.option("--resume", is_flag=False, flag_value="last", metavar="[CONVERSATION]",
               shell_complete=complete_conversation,
               help="Continue the last conversation, or one by its id or title (localrag sessions list).")  # fmt: skip
-@thought_options
+@thinking_options
 def chat_command(
     target: str | None, libraries: Sequence[str], only: Filter, mode: Mode, model: str | None, plain: bool,
-    resume: str | None, thought: dict[str, Any],
+    resume: str | None, think: Think | None, votes: int | None,
 ) -> None:  # fmt: skip
     """Open the terminal app over a folder or library.
 
@@ -91,7 +91,9 @@ def chat_command(
             "the terminal app needs a terminal for its input and output",
             'In a script or pipe, use: localrag ask "question" --library NAME, or localrag chat --plain',
         )
-    given = {name: value for name, value in {"generator": model, **thought}.items() if value is not None}
+    given = {
+        name: value for name, value in {"generator": model, "think": think, "votes": votes}.items() if value is not None
+    }
     settings = load_settings().with_options(**given)
     keep_to_retention(settings)
     resumed = None
@@ -100,7 +102,8 @@ def chat_command(
         named, folder = list(resumed.scope.libraries), None
     else:
         named, folder = resolve(settings, target, libraries)
-    _unlock(settings, named)
+    for name in named:  # now, while the terminal can be used to ask; the worker receives the keys
+        unlocked.keys_for(settings.library_dir(name) / DATABASE)
     if plain:
         sys.exit(_chat_in_lines(settings, tuple(named), folder, only, mode, resumed))
     gc.disable()  # until the first frame: everything made for it stays, so a collection frees nothing
@@ -120,7 +123,7 @@ def _run_app(
 
     app = LocalragApp(
         real_core(settings), libraries=named, folder=folder, only=only, mode=mode,
-        preferences=Preferences(settings, options=given), look=look_of(os.environ), installer=installer.ready(),
+        preferences=Preferences(settings, options=given), look=look_of(os.environ), installer=installer.prepared,
         resumed=resumed,
     )  # fmt: skip
     app.run()
@@ -172,27 +175,15 @@ def _resumed(settings: Settings, named: str, given: Sequence[str]) -> tuple[Sett
     return settings, found
 
 
-def _unlock(settings: Settings, libraries: Sequence[str]) -> None:
-    """Get the keys of encrypted libraries while the terminal can be used to ask; the worker receives them."""
-    from localrag.security.encryption import unlocked
-
-    for name in libraries:
-        unlocked.keys_for(settings.library_dir(name) / DATABASE)
-
-
 def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) -> tuple[list[str], Path | None]:
-    """Return the libraries to ask, or the folder to read; neither if the person chooses.
-
-    Raises:
-        UsageError: the target is a file.
-        NotFoundError: there is no such library or folder.
-    """
+    """Return the libraries to ask, or the folder to read; neither if the person chooses."""
     from localrag.store import names
 
     known = names.library_names(settings.indexes_dir)
+    there = f"Libraries: {', '.join(known)}." if known else "There is no library yet. To make one: localrag chat FOLDER"
     for name in libraries:
         if name not in known:
-            raise NotFoundError(f"there is no library {name!r}", _known(known))
+            raise NotFoundError(f"there is no library {name!r}", there)
     if target is None:
         return list(libraries), None
     path = Path(target).expanduser()
@@ -204,11 +195,7 @@ def resolve(settings: Settings, target: str | None, libraries: Sequence[str]) ->
         return ([found, *(name for name in libraries if name != found)], None) if found else ([], path)
     if path.exists():
         raise UsageError(f"{target!r} is a file", f"Give its folder: localrag chat {str(path.parent)!r}")
-    raise NotFoundError(f"there is no folder or library {target!r}", _known(known))
-
-
-def _known(names: Sequence[str]) -> str:
-    return f"Libraries: {', '.join(names)}." if names else "There is no library yet. To make one: localrag chat FOLDER"
+    raise NotFoundError(f"there is no folder or library {target!r}", there)
 
 
 def real_core(settings: Settings) -> Core:
@@ -328,12 +315,7 @@ class PlainChat:
 
 
 def library_names(engine: Engine, named: tuple[str, ...], folder: Path | None) -> tuple[str, ...]:
-    """Return the libraries to ask.
-
-    Raises:
-        UsageError: there are several, and none is named.
-        NotFoundError: there is none, or the folder has not been read.
-    """
+    """Return the libraries to ask; raise an error if that is not clear."""
     if folder is not None:
         raise NotFoundError(f"{str(folder)!r} has not been read yet", f"Read it first: localrag ingest {str(folder)!r}")
     known = engine.libraries()
@@ -358,10 +340,6 @@ def lines() -> Iterator[str]:
             if prompt:
                 click.echo(err=True)
             return
-
-
-def say(text: str) -> None:
-    click.echo(shown(text), err=True)
 
 
 def is_simple_terminal(term: str) -> bool:

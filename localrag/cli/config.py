@@ -13,6 +13,7 @@ from localrag import policy, settings
 from localrag.cli.options import json_option, print_json, shown
 from localrag.cli.output import counted
 from localrag.errors import LocalragError
+from localrag.lifecycle import audit_events
 
 
 def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -74,7 +75,10 @@ def show_config(words: tuple[str, ...], changed: bool, as_json: bool) -> None:
 @json_option
 def get_config(name: str, as_json: bool) -> None:
     """Print the value of one setting; an empty line if it is not set."""
-    knob = _knob(name)
+    knob = next((knob for knob in settings.setting_infos() if knob.name == name), None)
+    if knob is None:
+        settings.check(name, "", "the command")  # raises, and names a similar setting
+        return
     held = settings.load_settings()
     if as_json:
         print_json(_row(knob, held, settings.origins()))
@@ -92,12 +96,15 @@ Examples:
 @json_option
 def set_config(name: str, value: str, as_json: bool) -> None:
     """Save VALUE in your localrag.toml; a list is written with commas."""
-    from localrag.lifecycle import audit_events
-
     path = audit_events.save_setting(name, value)
     _report(name, path, as_json, f"Saved {name} = {_text(settings.check(name, value, 'command'))} in {path}.")
-    if name == "retention_days" and not as_json:
-        _report_older()
+    if name != "retention_days" or as_json:
+        return
+    from localrag.lifecycle import retention
+
+    if count := retention.expired(settings.load_settings()):
+        what = counted(count, "older conversation")
+        click.echo(f"! The next command that opens a library or lists conversations deletes {what}.", err=True)
 
 
 @config_command.command("unset", epilog="Example: localrag config unset answer_tokens")
@@ -105,8 +112,6 @@ def set_config(name: str, value: str, as_json: bool) -> None:
 @json_option
 def unset_config(name: str, as_json: bool) -> None:
     """Remove a setting from your localrag.toml, so that its default applies again."""
-    from localrag.lifecycle import audit_events
-
     path = settings.user_file()
     was = audit_events.unset_setting(name)
     _report(name, path, as_json, f"Removed {name} from {path}." if was else f"{name} was not in {path}.")
@@ -125,10 +130,9 @@ def path_config(as_json: bool) -> None:
     click.echo(files, err=True)
 
 
-@config_command.command("policy", epilog="""\b
-Examples:
-  localrag config policy
-  localrag config policy --json | jq .policies[].rules""")  # fmt: skip
+@config_command.command(
+    "policy", epilog="Examples: localrag config policy; localrag config policy --json | jq .policies[].rules"
+)
 @json_option
 def policy_config(as_json: bool) -> None:
     """Show the administrator's policy of this machine, and its file.
@@ -140,10 +144,8 @@ def policy_config(as_json: bool) -> None:
     held = policy.active()
     if as_json:
         rows = [
-            {
-                "file": str(one.file), "from": policy.VARIABLE if one.named else "system", "rules": one.rules(),
-                "changeable": policy.writable_by(one),
-            }
+            {"file": str(one.file), "from": policy.VARIABLE if one.named else "system", "rules": one.rules(),
+             "changeable": policy.writable_by(one)}
             for one in held
         ]  # fmt: skip
         print_json({"place": str(policy.SYSTEM), "policies": rows})
@@ -154,17 +156,10 @@ def policy_config(as_json: bool) -> None:
     for one in held:
         click.secho(shown(f"{one.file}{f' (named by {policy.VARIABLE})' if one.named else ''}"), bold=True)
         for name, value in one.rules().items():
-            click.echo(f"  {name} = {_ruled(value)}\n      {abouts[name]}")
+            text = str(value).lower() if isinstance(value, bool) else settings.as_text(value) or "none"
+            click.echo(f"  {name} = {text}\n      {abouts[name]}")
         if who := policy.writable_by(one):
             click.echo(shown(f"! It does not bind: {who}."), err=True)
-
-
-def _knob(name: str) -> settings.SettingInfo:
-    for knob in settings.setting_infos():
-        if knob.name == name:
-            return knob
-    settings.check(name, "", "the command")  # raises, and names the near one
-    raise AssertionError(name)
 
 
 def _row(knob: settings.SettingInfo, held: settings.Settings, given: Mapping[str, str]) -> dict[str, Any]:
@@ -193,20 +188,6 @@ def _report(name: str, path: Path, as_json: bool, words: str) -> None:
         click.echo(f"! The policy {shown(origin)} overrides it: {name} = {_text(getattr(held, name))}.", err=True)
     elif origin not in ("default", "", str(path)):
         click.echo(f"! It has no effect: {shown(origin)} also sets {name}, and overrides it.", err=True)
-
-
-def _ruled(value: Any) -> str:
-    """Return the value of a rule as its file has it."""
-    return str(value).lower() if isinstance(value, bool) else settings.as_text(value) or "none"
-
-
-def _report_older() -> None:
-    """Say how many conversations the new setting will delete."""
-    from localrag.lifecycle import retention
-
-    if count := retention.expired(settings.load_settings()):
-        what = counted(count, "older conversation")
-        click.echo(f"! The next command that opens a library or lists conversations deletes {what}.", err=True)
 
 
 def _text(value: Any) -> str:

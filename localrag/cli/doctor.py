@@ -1,6 +1,5 @@
 """`localrag doctor`: check this installation, and say how to fix what is wrong. Changes nothing.
 
-Models are checked by size and time, not byte by byte (`localrag models verify` does that), libraries by opening them.
 llama.cpp is loaded in a process of its own, since a build for another processor ends its process without a message.
 """
 
@@ -14,10 +13,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
@@ -33,10 +32,7 @@ State = Literal["ok", "warning", "problem"]
 _MARKS: dict[State, tuple[str, str]] = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
 _ENOUGH_DISK = 2_000_000_000  # a small model, or the vectors of some thousand documents
 _MIN_DISK = 200_000_000
-_REBUILD = (
-    "Build it on this machine: "
-    "pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
-)
+_REBUILD = "Build it here: pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
 _CONFINE = "Call localrag.security.offline.confine() before anything else."
 _PROBE = """
 import json, llama_cpp
@@ -70,9 +66,6 @@ class Finding:
     message: str
     remedy: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @click.command("doctor", epilog="Examples: localrag doctor; localrag doctor --json | jq '.findings[].remedy'")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -86,25 +79,22 @@ def doctor_command(as_json: bool) -> None:
     with policy.unreported():  # looking at a library is no attempt to use it
         for finding in _findings():
             found.append(finding)
-            if not as_json:
-                _print(finding, head=finding.area != area)
+            if as_json:
+                continue
+            if finding.area != area:
+                click.secho(finding.area, bold=True)
                 area = finding.area
+            mark, colour = _MARKS[finding.state]
+            click.echo(f"  {click.style(mark, fg=colour)} {shown(finding.message)}")
+            if finding.remedy:
+                click.echo(f"    {click.style('->', fg='cyan')} {shown(finding.remedy)}")
     if as_json:
-        print_json({"findings": [finding.to_dict() for finding in found]})
+        print_json({"findings": [asdict(finding) for finding in found]})
     problems = sum(finding.state == "problem" for finding in found)
     warnings = sum(finding.state == "warning" for finding in found)
     click.echo(f"\n{counted(problems, 'problem')}, {counted(warnings, 'warning')}", err=True)
     if problems:
         raise click.exceptions.Exit(1)
-
-
-def _print(finding: Finding, head: bool) -> None:
-    mark, colour = _MARKS[finding.state]
-    if head:
-        click.secho(finding.area, bold=True)
-    click.echo(f"  {click.style(mark, fg=colour)} {shown(finding.message)}")
-    if finding.remedy:
-        click.echo(f"    {click.style('->', fg='cyan')} {shown(finding.remedy)}")
 
 
 def _findings() -> Iterator[Finding]:
@@ -123,44 +113,34 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     """Yield every finding in the order in which to fix them, slow checks last."""
     yield from _python()
     yield from _policies()
-    yield from _settings_files(settings)
-    yield from _offline()
-    yield from _machine(settings)
-    yield from _models(settings)
-    yield from _calibration(settings)
-    yield from _helpers()
-    yield from _libraries(settings)
-    yield from _conversations(settings)
-    yield from _audit(settings)
-    yield from _llama(settings)
+    for check in (_settings_files, _offline, _machine, _models, _calibration, _helpers, _libraries, _conversations,
+                  _audit, _llama):  # fmt: skip
+        yield from check(settings)
 
 
 def _python() -> Iterator[Finding]:
     message = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-    fine = sys.version_info >= (3, 11)
-    yield Finding("python", "ok" if fine else "problem", message, "" if fine else "Install Python 3.11 or later.")
+    yield Finding("python", "ok", message)
     try:
         required = metadata.requires("localrag") or []
     except metadata.PackageNotFoundError:
         message = "localrag runs from a folder, not as an installed package"
         yield Finding("python", "warning", message, "Run `make test` in the clone, or `pip install .`")
         return
-    names = [(line, match[0]) for line in required if (match := re.match(r"[\w.-]+", line)) and ";" not in line]
-    missing = [(line, name) for line, name in names if not _installed(name)]
-    for line, name in missing:
-        yield Finding("python", "problem", f"the package {name!r} is not installed", f"Run: pip install '{line}'")
-    if not missing:
-        yield Finding("python", "ok", f"{counted(len(names), 'package')} installed")
+    installed = 0
+    for line in required:
+        if ";" in line:
+            continue
+        name = re.split(r"[^\w.-]", line)[0]
+        try:
+            metadata.version(name)
+            installed += 1
+        except metadata.PackageNotFoundError:
+            yield Finding("python", "problem", f"the package {name!r} is not installed", f"Run: pip install '{line}'")
+    yield Finding("python", "ok", f"{counted(installed, 'package')} installed")
 
 
-def _installed(name: str) -> bool:
-    try:
-        return bool(metadata.version(name))
-    except metadata.PackageNotFoundError:
-        return False
-
-
-def _helpers() -> Iterator[Finding]:
+def _helpers(settings: Settings) -> Iterator[Finding]:
     """Report optional programs, and what is not read without them."""
     from localrag.ingest.readers import base
 
@@ -193,7 +173,7 @@ def _policies() -> Iterator[Finding]:
             yield Finding("policy", "warning", f"the policy does not bind: {who}", remedy)
 
 
-def _offline() -> Iterator[Finding]:
+def _offline(settings: Settings) -> Iterator[Finding]:
     """Report which layers keep this process offline, and what each covers."""
     from localrag.security import offline
 
@@ -209,22 +189,20 @@ def _offline() -> Iterator[Finding]:
 def _machine(settings: Settings) -> Iterator[Finding]:
     from localrag.models import machine
 
-    total, free = machine.total_memory(), machine.available_memory()
-    memory = f"{size(free)} of {size(total)} memory free" if total and free else "memory unknown"
+    total, available = machine.total_memory(), machine.available_memory()
+    memory = f"{size(available)} of {size(total)} memory free" if total and available else "memory unknown"
     yield Finding("machine", "ok", f"{memory}, {machine.cores()} processors")
     for what, folder in (("libraries", settings.indexes_dir), ("models", settings.models_dir)):
-        yield _disk(what, folder)
-
-
-def _disk(what: str, folder: Path) -> Finding:
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        message = f"cannot write to {str(folder)!r}, the folder of {what}"
-        return Finding("machine", "problem", message, "Change its permissions, or set LOCALRAG_HOME to another folder.")
-    free = shutil.disk_usage(there).free
-    state: State = "ok" if free >= _ENOUGH_DISK else "warning" if free >= _MIN_DISK else "problem"
-    remedy = "" if state == "ok" else "Free some space, or set LOCALRAG_HOME to another disk."
-    return Finding("machine", state, f"{size(free)} free for {what} in {str(folder)!r}", remedy)
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            message = f"cannot write to {str(folder)!r}, the folder of {what}"
+            remedy = "Change its permissions, or set LOCALRAG_HOME to another folder."
+            yield Finding("machine", "problem", message, remedy)
+            continue
+        free = shutil.disk_usage(there).free
+        state: State = "ok" if free >= _ENOUGH_DISK else "warning" if free >= _MIN_DISK else "problem"
+        remedy = "" if state == "ok" else "Free some space, or set LOCALRAG_HOME to another disk."
+        yield Finding("machine", state, f"{size(free)} free for {what} in {str(folder)!r}", remedy)
 
 
 def _llama(settings: Settings) -> Iterator[Finding]:
@@ -242,7 +220,8 @@ def _llama(settings: Settings) -> Iterator[Finding]:
         return
     found = json.loads(probe.stdout.splitlines()[-1])
     threads = settings.threads or machine.cores()
-    message = f"llama-cpp-python {found['version']}, {threads} threads; {features(found['processor'])}"
+    features = ", ".join(re.findall(r"(\w+) = 1", found["processor"])) or "no processor features named"
+    message = f"llama-cpp-python {found['version']}, {threads} threads; {features}"
     yield Finding("llama.cpp", "ok", message)
     if found["gpu"]:
         yield Finding("llama.cpp", "ok", f"this build can use the GPU (gpu_layers = {settings.gpu_layers})")
@@ -276,11 +255,6 @@ def _in_force(settings: Settings) -> Iterator[Finding]:
         yield Finding("llama.cpp", "problem", f"the model in use does not run: {message}", hint)
 
 
-def features(info: str) -> str:
-    """Return the processor features in llama.cpp's own line, without their "= 1"."""
-    return ", ".join(re.findall(r"(\w+) = 1", info)) or "no processor features named"
-
-
 def _models(settings: Settings) -> Iterator[Finding]:
     from localrag.models import machine
     from localrag.models.store import ModelStore, memory_needed
@@ -310,10 +284,9 @@ def _calibration(settings: Settings) -> Iterator[Finding]:
     from localrag.llm import calibration
     from localrag.models.store import ModelStore
 
-    try:
+    model = None
+    with suppress(LocalragError):  # reported among the models
         model = ModelStore(settings).preferred("generator")
-    except LocalragError:
-        return  # reported among the models
     if model is None:
         return
     name = model.id if model.adapter is None else f"{model.id}+{model.adapter.stem}"
@@ -323,10 +296,8 @@ def _calibration(settings: Settings) -> Iterator[Finding]:
     if known.calibrated:
         at_least = "at least " if known.at_least else ""
         build = f" with llama-cpp-python {known.build}" if known.build else ""
-        message = (
-            f"{name} can use {at_least}{known.effective_tokens:,} tokens of text, measured {known.measured}{build}"
-        )
-        yield Finding("models", "ok", message)
+        text = f"{at_least}{known.effective_tokens:,} tokens of text"
+        yield Finding("models", "ok", f"{name} can use {text}, measured {known.measured}{build}")
     elif measured.calibrated:
         message = f"{name} was calibrated with other weights; localrag assumes {known.effective_tokens:,} tokens"
         yield Finding("models", "warning", message, again)
@@ -351,12 +322,9 @@ def _library(settings: Settings, name: str, embedders: set[str]) -> Finding:
     from localrag.store.library import Library
 
     try:
-        library = Library.open(settings.library_dir(name), name)
-        try:
+        with closing(Library.open(settings.library_dir(name), name)) as library:
             counts, identity, failed = library.counts(), library.identity, library.failures()
             index = library.index_facts()
-        finally:
-            library.close()
     except LocalragError as error:
         return Finding("libraries", "problem", error.message, error.hint)
     message = f"{name}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from localrag.evaluation.runs import Row
 
 _MAX_NAMED = 5
-# Settings that decide what is found, and what is answered: results are kept apart by them.
-_OF_SEARCH = ("reranker",)
+# Settings that decide what is answered: results are kept apart by them.
 _OF_ANSWERS = (
     "passages", "prompt_tokens", "read_tokens", "answer_tokens", "answer_form", "context_tokens", "min_confidence",
     "temperature", "seed", "think", "think_tokens", "votes",
@@ -43,8 +43,26 @@ _RATES = {
 }
 
 
+@dataclass(frozen=True)
+class Asking:
+    """The options of every command that asks a dataset."""
+
+    documents: Path | None
+    library: str | None
+    within_document: bool
+    limit: int | None
+    seed: int
+    out: Path | None
+
+
 def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the argument and options of commands that ask a dataset."""
+    """Add the options of commands that ask a dataset; the command gets them as one Asking, `how`."""
+
+    @functools.wraps(command)
+    def given(*args: Any, **others: Any) -> Any:
+        how = Asking(**{field.name: others.pop(field.name) for field in fields(Asking)})
+        return command(*args, how=how, **others)
+
     options = [
         click.option("--documents", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
                      help="The folder of the documents; by default the smallest that holds those in the dataset."),
@@ -58,74 +76,56 @@ def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Keep results; questions with a result for these settings are not asked again."),
     ]  # fmt: skip
     for option in reversed(options):
-        command = option(command)
-    return command
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A dataset and where its documents are."""
-
-    path: Path
-    questions: Sequence[Question]
-    library: str | None
-    documents: Path | None
-    results: Path | None = None
+        given = option(given)
+    return given
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The questions to ask, and what was left out."""
+    """The questions to ask of a library, and what was left out."""
 
+    dataset: Path
+    how: Asking
+    library: Library
     questions: Sequence[Question]
     matched: Matched
     choices: Sequence[str]
     unanswerable: int
 
-    def about(self, dataset: Dataset, library: Library, made: Mapping[str, Any]) -> dict[str, Any]:
+    def about(self, made: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a report says before its figures."""
+        missing = self.matched.missing
+        left_out = {
+            "not_in_library": len(missing), "questions_not_in_library": [question.id for question in missing],
+            "documents_not_in_library": self.matched.missing_documents, "unanswerable": self.unanswerable,
+        }  # fmt: skip
         return {
-            "dataset": str(dataset.path),
-            "library": library.name,
-            "library_folder": str(library.folder),
-            "settings": dict(made),
-            "left_out": {
-                "not_in_library": len(self.matched.missing),
-                "questions_not_in_library": [question.id for question in self.matched.missing],
-                "documents_not_in_library": self.matched.missing_documents,
-                "unanswerable": self.unanswerable,
-            },
-            "drafts": sum(question.draft for question in self.questions),
-            "chosen": len(self.questions),
-        }
-
-
-def read_dataset(path: Path, library: str | None, documents: Path | None, results: Path | None) -> Dataset:
-    """Read the questions, and refuse options that do not go together."""
-    from localrag.evaluation import datasets
-
-    if library is not None and documents is not None:
-        raise UsageError("--library and --documents were both given", "Give one of the two.")
-    return Dataset(path, datasets.load(path), library, documents, results)
+            "dataset": str(self.dataset), "library": self.library.name, "library_folder": str(self.library.folder),
+            "settings": dict(made), "left_out": left_out,
+            "drafts": sum(question.draft for question in self.questions), "chosen": len(self.questions),
+        }  # fmt: skip
 
 
 @contextmanager
-def opened(dataset: Dataset, settings: Settings, stop: Stop) -> Iterator[Library]:
-    """Open the named library, or the one kept for these documents, and update it."""
+def sampled(
+    path: Path, how: Asking, settings: Settings, stop: Stop, *, answerable_only: bool = False,
+    where: Mapping[str, str] | None = None,
+) -> Iterator[Sample]:  # fmt: skip
+    """Open the named library, or update the one kept for these documents; yield the questions to ask of it."""
     from localrag.api import open_library
     from localrag.evaluation import datasets
 
-    if dataset.library is None:
-        other = [] if dataset.results is None else [dataset.results]
-        source = datasets.source_of(dataset.path, dataset.questions, dataset.documents, other)
+    if how.library is not None and how.documents is not None:
+        raise UsageError("--library and --documents were both given", "Give one of the two.")
+    questions = datasets.load(path)
+    if how.library is None:
+        source = datasets.source_of(path, questions, how.documents, [] if how.out is None else [how.out])
         library = datasets.library_of(source, settings)
         _update(library, source, stop)
     else:
-        library = open_library(dataset.library, settings=settings)
-    try:
-        yield library
-    finally:
-        library.close()
+        library = open_library(how.library, settings=settings)
+    with closing(library):
+        yield _choose(path, how, library, questions, answerable_only, where or {})
 
 
 def _update(library: Library, source: Source, stop: Stop) -> None:
@@ -140,40 +140,38 @@ def _update(library: Library, source: Source, stop: Stop) -> None:
     if report.read or report.removed:
         counts = f"Read {len(report.read)} document(s), {report.unchanged} unchanged, {len(report.removed)} removed"
         click.echo(f"{counts}, in {report.seconds:.1f} s.", err=True)
-    failed = [f"  failed: {failure.document}: {failure.reason}" for failure in report.failed]
-    remarks(failed, _MAX_NAMED, "could not be read")
+    remarks([f"  failed: {one.document}: {one.reason}" for one in report.failed], _MAX_NAMED, "could not be read")
     if report.kept:
         click.echo(f"  {len(report.kept)} files are gone; their text was kept. To drop it: {forget}", err=True)
     if not report.complete:
         raise Cancelled("stopped while reading the documents", "The same command continues.")
 
 
-def choose(
-    dataset: Dataset, library: Library, limit: int | None, seed: int, *, answerable_only: bool = False,
-    where: Mapping[str, str] | None = None,
+def _choose(
+    path: Path, how: Asking, library: Library, questions: Sequence[Question], answerable_only: bool,
+    where: Mapping[str, str],
 ) -> Sample:  # fmt: skip
-    """Return a sample of the questions about documents of the library."""
     from localrag.evaluation import datasets
 
-    choices = sorted({question.answer for question in dataset.questions if question.label})
-    kept = datasets.where(dataset.questions, where or {})
+    choices = sorted({question.answer for question in questions if question.label})
+    kept = datasets.where(questions, where)
     wanted = [question for question in kept if question.answerable or not answerable_only]
     matched = datasets.match(wanted, library.documents())
     missing = matched.missing_documents
     if not matched.questions:
         raise NotFoundError(
-            f"none of the {len(missing)} documents of {str(dataset.path)!r} is in {library.name!r}",
-            f"Ingest them first: localrag ingest {str(dataset.path.parent)!r} --name {library.name!r}",
+            f"none of the {len(missing)} documents of {str(path)!r} is in {library.name!r}",
+            f"Ingest them first: localrag ingest {str(path.parent)!r} --name {library.name!r}",
         )
     if missing:
         named = ", ".join(repr(shown(document)) for document in missing[:_MAX_NAMED])
         more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
         count = f"{len(matched.missing)} questions about {len(missing)} documents"
         click.echo(f"Left out: {count} that are not in {library.name!r}: {named}{more}.", err=True)
-    chosen = datasets.sample(matched.questions, limit, seed)
+    chosen = datasets.sample(matched.questions, how.limit, how.seed)
     if drafts := sum(question.draft for question in chosen):
         click.echo(f"{drafts} of {len(chosen)} questions are drafts that nobody has reviewed.", err=True)
-    return Sample(chosen, matched, choices, len(kept) - len(wanted))
+    return Sample(path, how, library, chosen, matched, choices, len(kept) - len(wanted))
 
 
 def state(library: Library, settings: Settings) -> dict[str, Any]:
@@ -182,16 +180,8 @@ def state(library: Library, settings: Settings) -> dict[str, Any]:
 
     return {
         "library": library.name, "contents": library.digest(), "embedder": library.status()["embedder"],
-        "version": __version__, **_values(settings, _OF_SEARCH),
+        "version": __version__, "reranker": settings.reranker and str(settings.reranker),
     }  # fmt: skip
-
-
-def _values(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
-    return {
-        name: value if isinstance(value, int | float | None) else str(value)
-        for name in names
-        for value in [getattr(settings, name)]
-    }
 
 
 def gather(results: Iterable[tuple[Question, Row]], total: int) -> list[Row]:
@@ -226,10 +216,7 @@ Examples:
 @click.option("-k", "k", type=click.IntRange(1, 1000), default=20, show_default=True,
               help="Number of passages, or of documents where people have graded them.")  # fmt: skip
 @json_option
-def retrieval_command(
-    dataset: Path, documents: Path | None, library: str | None, within_document: bool, limit: int | None, seed: int,
-    out: Path | None, k: int, as_json: bool,
-) -> None:  # fmt: skip
+def retrieval_command(dataset: Path, how: Asking, k: int, as_json: bool) -> None:
     """Are the right document, page and text among the passages found?
 
     Prints the share of questions for which they are, by depth, with 95 % intervals. Leaves out questions that the
@@ -239,16 +226,14 @@ def retrieval_command(
     from localrag.evaluation.runs import Run
 
     settings = load_settings()
-    asked = read_dataset(dataset, library, documents, out)
-    with interruptible() as stop, opened(asked, settings, stop) as searched:
-        sample = choose(asked, searched, limit, seed, answerable_only=True)
-        made = {"measure": "retrieval", "k": k, "within_document": within_document, **state(searched, settings)}
+    with interruptible() as stop, sampled(dataset, how, settings, stop, answerable_only=True) as sample:
+        library, within = sample.library, how.within_document
+        made = {"measure": "retrieval", "k": k, "within_document": within, **state(library, settings)}
         results = retrieval.run(
-            sample.questions, sample.matched, searched, Run(out, made), k=k, within_document=within_document,
+            sample.questions, sample.matched, library, Run(how.out, made), k=k, within_document=within,
             stop=lambda: stop.asked,
         )  # fmt: skip
-        rows = gather(results, len(sample.questions))
-        report = {**sample.about(asked, searched, made), **retrieval.summarize(rows, k, seed)}
+        report = {**sample.about(made), **retrieval.summarize(gather(results, len(sample.questions)), k, how.seed)}
     finish(report, as_json, _print_retrieval, stop.asked)
 
 
@@ -295,9 +280,8 @@ Examples:
 @click.option("--model", "generator", metavar="ID", help="Answer with this installed model.")
 @json_option
 def answers_command(
-    dataset: Path, documents: Path | None, library: str | None, within_document: bool, limit: int | None, seed: int,
-    out: Path | None, where: dict[str, str], mode: Mode, plain: bool, closed_book: bool, generator: str | None,
-    as_json: bool,
+    dataset: Path, how: Asking, where: dict[str, str], mode: Mode, plain: bool, closed_book: bool,
+    generator: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Are the answers right, and do their quotes occur in the documents?
 
@@ -311,18 +295,15 @@ def answers_command(
         raise UsageError("--plain, --closed-book and --mode exclude each other", "One --out keeps several runs apart.")
     settings = load_settings().with_options(generator=generator)
     baseline = "plain" if plain else "closed-book" if closed_book else None
-    asked = read_dataset(dataset, library, documents, out)
-    with interruptible() as stop, opened(asked, settings, stop) as searched:
-        sample = choose(asked, searched, limit, seed, where=where)
-        made, rows = ask(asked, searched, sample, settings, out, mode, baseline, within_document, stop)
-        report = {**sample.about(asked, searched, made), **answers.summarize(rows, seed)}
+    with interruptible() as stop, sampled(dataset, how, settings, stop, where=where) as sample:
+        made, rows = ask(sample, settings, mode, baseline, stop)
+        report = {**sample.about(made), **answers.summarize(rows, how.seed)}
     finish(report, as_json, _print_answers, stop.asked)
 
 
 def ask(
-    dataset: Dataset, library: Library, sample: Sample, settings: Settings, out: Path | None, mode: Mode,
-    baseline: str | None, within_document: bool, stop: Stop,
-) -> tuple[dict[str, Any], list[Row]]:  # fmt: skip
+    sample: Sample, settings: Settings, mode: Mode, baseline: str | None, stop: Stop
+) -> tuple[dict[str, Any], list[Row]]:
     """Ask all questions; return what decides the results, and a result for each question."""
     from localrag.answer.assistant import Assistant
     from localrag.evaluation import answers, datasets
@@ -330,12 +311,15 @@ def ask(
     from localrag.evaluation.runs import Run
     from localrag.llm import loading
 
+    within = sample.how.within_document
+    held = {name: getattr(settings, name) for name in _OF_ANSWERS}
+    values = {name: value if isinstance(value, int | float | None) else str(value) for name, value in held.items()}
     made = {
-        "measure": "answers", "mode": mode, "within_document": within_document, "baseline": baseline,
+        "measure": "answers", "mode": mode, "within_document": within, "baseline": baseline,
         "model": None if mode == "exact" else loading.generator_identity(settings),
-        **state(library, settings), **_values(settings, _OF_ANSWERS),
+        **state(sample.library, settings), **values,
     }  # fmt: skip
-    assistant = Assistant(settings if dataset.library is not None else datasets.apart(settings))
+    assistant = Assistant(settings if sample.how.library is not None else datasets.apart(settings))
     asker: Assistant | Plain = assistant
     if baseline:
         kind = Plain if baseline == "plain" else ClosedBook
@@ -344,8 +328,8 @@ def ask(
     try:
         rows = gather(
             answers.run(
-                sample.questions, sample.matched, library, asker, Run(out, made), mode=mode,
-                within_document=within_document, choices=sample.choices, stop=lambda: stop.asked,
+                sample.questions, sample.matched, sample.library, asker, Run(sample.how.out, made), mode=mode,
+                within_document=within, choices=sample.choices, stop=lambda: stop.asked,
             ),
             len(sample.questions),
         )  # fmt: skip

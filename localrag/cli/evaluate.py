@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 # With fewer labels of one's own, the shipped sample decides how far a judge can be trusted.
 _MIN_LABELS = 30
-_AS_IT_IS = "as-it-is"
 _BASELINES = ("plain", "closed-book")
-_KEYS = "1 the first is better, 2 the second, = neither, s skip, q stop"
 
 
 @click.group("eval")
@@ -60,11 +58,8 @@ def _opened_judge(name: str, settings: Settings) -> Iterator[Judge]:
         yield ByCode()
         return
     settings = settings.with_options(generator=name)
-    model = loading.load_generator(settings)
-    try:
+    with closing(loading.load_generator(settings)) as model:
         yield ByModel(model, loading.generator_identity(settings).split("\n")[0][:12])
-    finally:
-        model.close()
 
 
 @eval_command.command("judge", epilog="""\b
@@ -99,8 +94,7 @@ def judge_command(
     settings = load_settings()
     sides = arena.read(answers)
     known = judging.labels(labels) if labels is not None else {}
-    runs: list[dict[str, Any]] = []
-    pairs: list[tuple[str, str]] = []
+    runs, pairs = [], []
     taken = [list(side.answers.values()) for side in sides]
     if limit is not None:
         taken = [random.Random(seed).sample(own, min(limit, len(own))) for own in taken]
@@ -146,12 +140,10 @@ def _plain(trust: Mapping[str, Any]) -> dict[str, Any]:
 
 def _print_grades(report: Mapping[str, Any]) -> None:
     click.echo(shown(f"Judged by {report['judge']}: {report['questions']} answers, 95 % intervals in brackets\n"))
+    scores = [interval(run["score"]) if run["score"] else "-" for run in report["runs"]]
     table(["", "answers", "score", "right", "partly", "wrong", "declined"], [
-        [
-            run["setting"], str(run["answers"]), interval(run["score"]) if run["score"] else "-",
-            *map(str, run["grades"].values()),
-        ]
-        for run in report["runs"]
+        [run["setting"], str(run["answers"]), score, *map(str, run["grades"].values())]
+        for run, score in zip(report["runs"], scores, strict=True)
     ])  # fmt: skip
     _print_trust(report)
 
@@ -179,10 +171,7 @@ Examples:
 @_judge_option
 @click.option("--person", is_flag=True, help="You judge, at the terminal.")
 @json_option
-def arena_command(
-    sides: tuple[str, ...], documents: Path | None, library: str | None, within_document: bool, limit: int | None,
-    seed: int, out: Path | None, judge: str, person: bool, as_json: bool,
-) -> None:  # fmt: skip
+def arena_command(sides: tuple[str, ...], how: eval_dataset.Asking, judge: str, person: bool, as_json: bool) -> None:
     """Which way of answering is better, judged blind on the same questions?
 
     A side is setting=value,setting=value as in `localrag.toml`, as-it-is, plain (one plain prompt, no checks) or
@@ -193,11 +182,11 @@ def arena_command(
     from localrag.evaluation import arena
     from localrag.evaluation.runs import Run
 
-    if person and out is None:
+    if person and how.out is None:
         raise UsageError("--person was given without --out", "Your votes are kept there: --out FILE.jsonl")
     settings = load_settings()
     *parts, last = sides
-    dataset = None if _is_side(last) else eval_dataset.read_dataset(Path(last), library, documents, out)
+    dataset = None if _is_side(last) else Path(last)
     with interruptible() as stop:
         found: list[Side] = []
         for text in parts if dataset is not None else sides:
@@ -206,37 +195,32 @@ def arena_command(
             if Path(text).is_file():
                 found += arena.read(Path(text))
             else:
-                found.append(_asked(text, dataset, settings, limit, seed, out, within_document, stop))
+                found.append(_asked(text, dataset, how, settings, stop))
         found = found if stop.asked else arena.with_distinct_names(found)
-        bouts = [] if stop.asked else arena.matches(found, seed, limit)
+        bouts = [] if stop.asked else arena.matches(found, how.seed, how.limit)
         judged: list[tuple[Match, str]] = []
         trust: dict[str, Any] = {"agreement_on": "sample", "agreement": None}
         if person:
-            judged = list(_by_person(bouts, Run(out, {"measure": "arena", "judge": "person"}), stop))
+            judged = list(_by_person(bouts, Run(how.out, {"measure": "arena", "judge": "person"}), stop))
         else:
             with _opened_judge(judge, settings) as who, bar(len(bouts)) as progress:
-                for pair in arena.by_grades(
-                    bouts, who, Run(out, {"measure": "judge", "judge": who.identity}), stop=lambda: stop.asked
-                ):
+                grades = Run(how.out, {"measure": "judge", "judge": who.identity})
+                for pair in arena.by_grades(bouts, who, grades, stop=lambda: stop.asked):
                     judged.append(pair)
                     progress(len(judged), len(bouts), pair[0].first.question)
-                trust = _agreement(who, settings, stop, seed)
+                trust = _agreement(who, settings, stop, how.seed)
     report = {
-        "judge": "person" if person else judge, "seed": seed, "chosen": len({bout.question for bout in bouts}),
-        **arena.summarize(judged, found, seed), **_plain(trust),
+        "judge": "person" if person else judge, "seed": how.seed, "chosen": len({bout.question for bout in bouts}),
+        **arena.summarize(judged, found, how.seed), **_plain(trust),
     }  # fmt: skip
     finish({**report, "decides": person or report["decides"]}, as_json, _print_arena, stop.asked)
 
 
 def _is_side(text: str) -> bool:
-    """Return whether an argument is a side, and not the dataset that comes last.
-
-    Raises:
-        NotFoundError: it is neither a setting nor a file.
-    """
+    """Return whether an argument is a side, and not the dataset that comes last."""
     from localrag.evaluation import runs
 
-    if "=" in text or text in (*_BASELINES, _AS_IT_IS):
+    if "=" in text or text in (*_BASELINES, "as-it-is"):
         return True
     if not Path(text).exists():
         raise NotFoundError(
@@ -249,10 +233,7 @@ def _is_side(text: str) -> bool:
         return False
 
 
-def _asked(
-    text: str, dataset: eval_dataset.Dataset | None, settings: Settings, limit: int | None, seed: int,
-    out: Path | None, within_document: bool, stop: Stop,
-) -> Side:  # fmt: skip
+def _asked(text: str, dataset: Path | None, how: eval_dataset.Asking, settings: Settings, stop: Stop) -> Side:
     """Ask the dataset with the settings of a side."""
     from localrag.evaluation import arena
     from localrag.evaluation.runs import Run
@@ -264,25 +245,23 @@ def _asked(
     first, _, rest = text.partition(",")
     baseline = first if first in _BASELINES else None
     given: dict[str, str] = {}
-    for part in (rest if baseline else "" if text == _AS_IT_IS else text).split(","):
+    for part in (rest if baseline else "" if text == "as-it-is" else text).split(","):
         name, sign, value = (piece.strip() for piece in part.partition("="))
         if sign:
             given[name.replace("-", "_")] = value
         elif name:
-            raise UsageError(
-                f"{part!r} in {text!r} is not a setting with a value", 'Such as: "passages=8,prompt_tokens=2000"'
-            )
+            problem = f"{part!r} in {text!r} is not a setting with a value"
+            raise UsageError(problem, 'Such as: "passages=8,prompt_tokens=2000"')
     click.echo(f"Asking: {shown(text)}", err=True)
     settings = settings.with_options(**given)
-    with eval_dataset.opened(dataset, settings, stop) as library:
-        sample = eval_dataset.choose(dataset, library, limit, seed)
-        made, rows = eval_dataset.ask(dataset, library, sample, settings, out, "auto", baseline, within_document, stop)
+    with eval_dataset.sampled(dataset, how, settings, stop) as sample:
+        made, rows = eval_dataset.ask(sample, settings, "auto", baseline, stop)
     return arena.side_of(text, rows, Run(None, made).id)
 
 
 def _by_person(bouts: Sequence[Match], votes: Any, stop: Stop) -> Iterator[tuple[Match, str]]:
     """Show pairs at the terminal and yield the votes; votes cast before are not asked for again."""
-    click.echo(f"{len(bouts)} pairs at most. {_KEYS}.", err=True)
+    click.echo(f"{len(bouts)} pairs at most. 1 the first is better, 2 the second, = neither, s skip, q stop.", err=True)
     for bout in bouts:
         row = votes.done(bout.step)
         if row is None:
@@ -366,20 +345,16 @@ def make_command(
     from localrag.store.library import open_library
 
     settings = load_settings().with_options(generator=generator)
-    source = open_library(settings, library)
-    try:
-        model = loading.load_generator(settings)
-        try:
-            with interruptible() as stop, bar(wanted) as progress:
-                for tally in drafting.make(
-                    source, model, out, wanted=wanted, seed=seed, documents=documents or None,
-                    stop=lambda: stop.asked,
-                ):  # fmt: skip
-                    progress(tally.existing + tally.kept, wanted, f"{sum(tally.dropped.values())} dropped")
-        finally:
-            model.close()
-    finally:
-        source.close()
+    with (
+        closing(open_library(settings, library)) as source,
+        closing(loading.load_generator(settings)) as model,
+        interruptible() as stop,
+        bar(wanted) as progress,
+    ):
+        for tally in drafting.make(
+            source, model, out, wanted=wanted, seed=seed, documents=documents or None, stop=lambda: stop.asked
+        ):
+            progress(tally.existing + tally.kept, wanted, f"{sum(tally.dropped.values())} dropped")
     report = {
         "out": str(out), "library": library, "model": model.model, "questions": tally.existing + tally.kept,
         "drafted": tally.kept, "dropped": dict(tally.dropped.most_common()), "chosen": wanted,
@@ -399,7 +374,7 @@ def _print_drafted(report: Mapping[str, Any]) -> None:
     click.echo(f'Next: correct each or delete its line, remove "draft": true, then {command}')
 
 
-@eval_command.command("forget", epilog="\b\nExamples:\n  localrag eval forget\n  localrag eval forget scifact-1f0c9a2b")
+@eval_command.command("forget", epilog="Examples: localrag eval forget; localrag eval forget scifact-1f0c9a2b")
 @click.argument("names", metavar="[NAME...]", nargs=-1)
 @json_option
 def forget_command(names: tuple[str, ...], as_json: bool) -> None:

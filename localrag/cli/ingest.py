@@ -7,8 +7,8 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,8 @@ from localrag.cli.options import (
     json_option,
     keep_to_retention,
     print_json,
-    shown,
 )
-from localrag.cli.output import bar, counted, duration, interruptible, remarks, size
+from localrag.cli.output import bar, counted, duration, interruptible, remarks, say, size
 from localrag.errors import LocalragError, UsageError
 from localrag.ingest import scan
 from localrag.security import offline, sandbox
@@ -34,18 +33,13 @@ from localrag.store.names import check_name, name_for
 
 if TYPE_CHECKING:
     from localrag.answer.warming import Estimate
-    from localrag.events import IngestProgress, IngestReport, Piece, Warmed
+    from localrag.events import IngestProgress, IngestReport, Piece
     from localrag.types import Ocr
 
 _MAX_LISTED = 40
 _STOPPING = "Stopping after this step; what was read is kept. Press Ctrl-C again to stop at once."
-_STAGES = {
-    "scan": "looking at the files",
-    "read": "reading",
-    "embed": "embedding",
-    "store": "storing",
-    "index": "writing the index",
-}
+_STAGES = {"scan": "looking at the files", "read": "reading", "embed": "embedding", "store": "storing",
+           "index": "writing the index"}  # fmt: skip
 
 
 @click.command("ingest", epilog="""\b
@@ -134,7 +128,9 @@ def ingest_command(
         sys.exit(130)
     came = report.read or report.unchanged or report.removed or report.copies or report.moved or report.forgotten
     if not came and not as_json:
-        raise _nothing_read(path, report)
+        if report.failed:
+            raise UsageError(f"no document in {str(path)!r} could be read", "See the reasons above.")
+        raise UsageError(f"there is nothing to read in {str(path)!r}", "The types that are read: localrag ingest -h")
 
 
 def _confine(settings: Settings, path: Path, name: str | None, watch: bool) -> str:
@@ -144,9 +140,7 @@ def _confine(settings: Settings, path: Path, name: str | None, watch: bool) -> s
     scan.root_of(path)  # raises where there is none, before anything is made for it
     sandbox.make_library_folder(settings, chosen)
     if watch and offline.confined() and sandbox.leads_to_walls(path, settings):
-        click.echo(
-            f"{shown(str(path))} contains libraries: files added beside them are read at the next start.", err=True
-        )
+        say(f"{path} contains libraries: files added beside them are read at the next start.")
     sandbox.restrict(settings, [chosen])
     return chosen
 
@@ -159,9 +153,9 @@ def _watch(
     from localrag.ingest.watch import changes
 
     def blind(reason: str) -> None:
-        _say(f"  The system reports no changes here ({reason}); localrag looks at the folder every minute.")
+        say(f"  The system reports no changes here ({reason}); localrag looks at the folder every minute.")
 
-    _say(f"Watching {str(path)!r}; press Ctrl-C to end.")
+    say(f"Watching {str(path)!r}; press Ctrl-C to end.")
     last_error = ""
     for _ in changes(path if path.is_dir() else path.parent, stop, blind):
         before = report
@@ -169,7 +163,7 @@ def _watch(
             report = once(stop)
         except LocalragError as error:
             if (words := f"  {error.message}. {error.hint}") != last_error:
-                _say(words)
+                say(words)
             last_error = words
             continue
         last_error = ""
@@ -195,16 +189,6 @@ def _languages(codes: str) -> list[str]:
     return found
 
 
-def _nothing_read(path: Path, report: IngestReport) -> UsageError:
-    if report.failed:
-        return UsageError(f"no document in {str(path)!r} could be read", "See the reasons above.")
-    return UsageError(f"there is nothing to read in {str(path)!r}", "For the types that are read: localrag ingest -h")
-
-
-def _say(text: str) -> None:
-    click.echo(shown(text), err=True)
-
-
 def _print(report: IngestReport) -> None:
     head = "Read" if report.complete else "Stopped. Read so far:"
     also = [
@@ -216,35 +200,30 @@ def _print(report: IngestReport) -> None:
         f"{len(report.failed)} failed" if report.failed else "",
         f"{report.forgotten} skipped as forgotten (--include-forgotten)" if report.forgotten else "",
     ]
-    _say(
+    say(
         f"{head} {counted(len(report.read), 'document')} into {report.library!r} "
         f"({counted(report.chunks, 'passage')}), {', '.join(part for part in also if part)}, in {report.seconds:.1f} s."
     )
     if report.kept:
-        _say(
+        say(
             f"  {counted(len(report.kept), 'file')} are gone, more than a fifth, so no document was removed. Is a "
             "network folder not mounted? To remove them, repeat with --prune."
         )
     lines = [
         *(f"  failed: {failure.document}: {failure.reason}" for failure in report.failed),
         *(f"  no text: {document} p. {page.number}: {page.reason}" for document, page in report.skipped_pages),
-        *(f"  note: {_place(document, remark.number)}: {remark.text}" for document, remark in report.remarks),
+        *(
+            f"  note: {document}{'' if remark.number is None else f' p. {remark.number}'}: {remark.text}"
+            for document, remark in report.remarks
+        ),
         *(f"  near duplicate: {document} and {other}" for document, other in report.near),
     ]
     remarks(lines, _MAX_LISTED, f"localrag status {report.library}")
     if report.ignored:
-        _say("  not read (other types): " + ", ".join(f"{n} {suffix}" for suffix, n in report.ignored.items()))
+        say("  not read (other types): " + ", ".join(f"{n} {suffix}" for suffix, n in report.ignored.items()))
     if report.read or report.unchanged:
         name = shlex.quote(report.library)
-        _say(f'Next: localrag ask "…" --library {name}   or   localrag chat {name}')
-
-
-def _place(document: str, page: int | None) -> str:
-    return document if page is None else f"{document} p. {page}"
-
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_NICE = 10
+        say(f'Next: localrag ask "…" --library {name}   or   localrag chat {name}')
 
 
 def _duration(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
@@ -253,7 +232,7 @@ def _duration(ctx: click.Context, param: click.Parameter, text: str | None) -> f
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text.strip().lower())
     if found is None or not float(found[1]):
         raise click.BadParameter(f"{text!r} is not a time; for example 8h, 45m, 90s")
-    return float(found[1]) * _UNITS[found[2]]
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
 
 
 @click.command("warm", epilog="""\b
@@ -279,7 +258,7 @@ def warm_command(
     command continues. Nothing that is cached already is deleted.
     """
     if hasattr(os, "nice"):
-        os.nice(_NICE)
+        os.nice(10)
     settings = load_settings()
     keep_to_retention(settings)
     sandbox.restrict(settings, [check_name(name)], reads=keys.key_files())
@@ -314,9 +293,10 @@ def warm_library(
         no_room: list[str] = []
         began = time.monotonic()
         if not only_estimate:
-            with _piece_bar(quiet) as draw:
+            with bar(quiet=quiet) as update:
                 for event in warming.warm(library, pieces, model, settings, stop=stop):
-                    draw(event)
+                    now = "waiting for a question" if event.state == "waiting" else event.piece.name
+                    update(event.done, event.piece.tokens, f"tokens, {event.number}/{event.total}: {now}")
                     if event.state in ("kept", "no room"):
                         (kept if event.state == "kept" else no_room).append(event.piece.name)
         seconds = time.monotonic() - began
@@ -336,25 +316,12 @@ def warm_library(
 def _print_estimate(estimate: Estimate, pieces: Sequence[Piece]) -> None:
     documents = len({piece.document.id for piece in pieces})
     parts = f" in {len(pieces)} parts" if len(pieces) != documents else ""
-    time_ = (
-        "time unknown before the first answer" if estimate.seconds is None else f"about {duration(estimate.seconds)}"
-    )
+    seconds = estimate.seconds
+    took = "time unknown before the first answer" if seconds is None else f"about {duration(seconds)}"
     click.echo(
         f"{counted(documents, 'document')}{parts}: {estimate.kept} cached, {estimate.pieces} to read "
-        f"({estimate.tokens:,} tokens, {time_}, {size(estimate.bytes)} on the disk; the limit of a library is "
+        f"({estimate.tokens:,} tokens, {took}, {size(estimate.bytes)} on the disk; the limit of a library is "
         f"{size(estimate.bound)}).",
         err=True,
     )
     remarks([f"  not read: {piece.name}: {piece.why_not}" for piece in pieces if piece.why_not], 10, "--json")
-
-
-@contextmanager
-def _piece_bar(quiet: bool) -> Iterator[Callable[[Warmed], None]]:
-    """Draw a progress bar over the tokens of each piece."""
-    with bar(quiet=quiet) as update:
-
-        def draw(event: Warmed) -> None:
-            now = "waiting for a question" if event.state == "waiting" else event.piece.name
-            update(event.done, event.piece.tokens, f"tokens, {event.number}/{event.total}: {now}")
-
-        yield draw

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localrag.errors import Cancelled, LocalragError, UsageError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,80}")
 PATIENCE = 10.0  # seconds for a stopped installation to remove what it downloaded
 LAST_LINES = 3  # of a failed installation that are shown
-_prepared: ForkedInstaller | None = None
+prepared: ForkedInstaller | None = None  # what can install a model for this process
 
 
 class ForkedInstaller:
@@ -37,7 +37,10 @@ class ForkedInstaller:
         self._orders, self._replies = orders, replies
 
     def install(self, ids: Sequence[str], stop: Stop) -> Iterator[InstallProgress]:
-        self._orders.send_bytes(" ".join(_checked(ids)).encode())
+        for id in ids:
+            if not _ID.fullmatch(id) or id == "stop":
+                raise UsageError(f"{id!r} is not the id of a model", "`localrag models list --all` shows them.")
+        self._orders.send_bytes(" ".join(ids).encode())
         yield from _progress(self._lines(stop), stop)
 
     def _lines(self, stop: Stop) -> Iterator[bytes]:
@@ -58,16 +61,11 @@ def prepare(arguments: Sequence[str]) -> None:
 
     Call it before this process is confined.
     """
-    global _prepared
+    global prepared
     if not (hasattr(os, "fork") and sys.stdin.isatty() and sys.stdout.isatty() and is_wanted()):
         return
     if not {"--plain", "--help", "-h", "--version"} & set(arguments):
-        _prepared = fork()
-
-
-def ready() -> ForkedInstaller | None:
-    """Return what can install a model for this process."""
-    return _prepared
+        prepared = fork()
 
 
 def fork() -> ForkedInstaller:
@@ -132,7 +130,13 @@ def _install(id: str, orders: Connection, replies: Connection) -> int:
         orders.recv_bytes(10_000)
         return 130
     finally:
-        _stop(process)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _command(id: str) -> list[str]:
@@ -140,56 +144,29 @@ def _command(id: str) -> list[str]:
     return [sys.executable, "-P", "-m", "localrag", "models", "install", id, "--json"]
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _checked(ids: Sequence[str]) -> Sequence[str]:
-    for id in ids:
-        if not _ID.fullmatch(id) or id == "stop":
-            raise UsageError(f"{id!r} is not the id of a model", "`localrag models list --all` shows them.")
-    return ids
-
-
 def _progress(lines: Iterable[bytes], stop: Stop) -> Iterator[InstallProgress]:
-    """Parse the lines of an installation until it says that it has ended.
-
-    Raises:
-        LocalragError: it failed.
-        Cancelled: it was stopped.
-    """
+    """Parse the lines of an installation until it ends; raise an error if it fails or was stopped."""
     from localrag.tui.lanes import InstallProgress
 
     last: list[str] = []
+    code = 1
     for line in lines:
         text = line.decode("utf-8", "replace").strip()
-        try:
+        value: Any = None
+        with suppress(ValueError):
             value = json.loads(text)
-        except ValueError:
-            value = None
         if not isinstance(value, dict):
             value = {"message": text}
         if "ended" in value:
             if stop():
                 raise Cancelled("stopped")
-            if value["ended"]:
-                raise _failure(value["ended"], last)
-            return
+            code = value["ended"]
+            break
         if "done" in value:
             yield InstallProgress(str(value["what"]), int(value["done"]), int(value["total"]))
         elif message := str(value.get("message") or ""):
             last = [*last, message][-LAST_LINES:]
             yield InstallProgress(message)
-    raise _failure(1, last)
-
-
-def _failure(code: int, last: Sequence[str]) -> LocalragError:
-    words = ": " + " ".join(last) if last else ""
-    return LocalragError(f"the installation failed (exit code {code}){words}", "In a terminal: localrag models install")
+    if code:
+        words = ": " + " ".join(last) if last else ""
+        raise LocalragError(f"installing failed (exit code {code}){words}", "In a terminal: localrag models install")

@@ -62,15 +62,10 @@ def key_files() -> list[Path]:
 
 
 def library_key(folder: Path, keyring: Keyring, ask: bool) -> Key:
-    """Return the key of an encrypted folder: by key file, the system's keyring, or a question if `ask`.
-
-    Raises:
-        KeyRequired: nothing opens it.
-    """
+    """Return the key of an encrypted folder: by key file, the system's keyring, or a question if `ask`."""
     from localrag.security.encryption.unlocked import locked_error
 
-    file = key_file()
-    if file is not None:
+    if (file := key_file()) is not None:
         if keyring.key_id in _wrong_for and not ask:
             raise locked_error(folder)
         try:
@@ -78,8 +73,7 @@ def library_key(folder: Path, keyring: Keyring, ask: bool) -> Key:
         except KeyRequired:
             _wrong_for.add(keyring.key_id)
             raise
-    remembered = from_keyring(keyring.key_id)
-    if remembered is not None:
+    if (remembered := from_keyring(keyring.key_id)) is not None:
         return remembered
     if not (ask and _can_ask()):
         raise locked_error(folder)
@@ -87,12 +81,7 @@ def library_key(folder: Path, keyring: Keyring, ask: bool) -> Key:
 
 
 def credential_in(file: Path) -> SecretKey | Passphrase:
-    """Return what a key file holds.
-
-    Raises:
-        StorageError: it cannot be read.
-        UsageError: it holds no key.
-    """
+    """Return what a key file holds; raise UsageError if it holds no key."""
     from localrag.security.encryption.keyring import parse_key_file
 
     try:
@@ -102,11 +91,7 @@ def credential_in(file: Path) -> SecretKey | Passphrase:
 
 
 def typed(name: str, keyring: Keyring) -> Credential:
-    """Ask for a passphrase or recovery key that opens the keyring.
-
-    Raises:
-        KeyRequired: none of three does.
-    """
+    """Ask for a passphrase or recovery key that opens the keyring, up to three times."""
     from localrag.security.encryption.keyring import Passphrase, RecoveryKey
 
     def opens(text: str) -> Credential:
@@ -120,33 +105,17 @@ def typed(name: str, keyring: Keyring) -> Credential:
 
 
 def tried(prompt: str, use: Callable[[str], Result]) -> Result:
-    """Ask for a passphrase, up to three times, until `use` accepts it; return its result.
-
-    Raises:
-        KeyRequired: it accepts none.
-    """
-    for left in reversed(range(MAX_TRIES)):
+    """Ask for a passphrase, up to three times, until `use` raises no KeyRequired; return its result."""
+    for _ in range(MAX_TRIES - 1):
         try:
             return use(getpass.getpass(prompt))
         except KeyRequired as error:
-            if not left:
-                raise
             click.echo(f"{error.message}; try again.", err=True)
-    raise AssertionError("the last try returns or raises")
-
-
-def current_credential(folder: Path, keyring: Keyring) -> Credential:
-    """Return the credential of this user, where the key alone is not enough (a rotation)."""
-    file = key_file()
-    return credential_in(file) if file is not None else typed(folder.name, keyring)
+    return use(getpass.getpass(prompt))
 
 
 def new_passphrase(name: str) -> str:
-    """Ask twice for a new passphrase.
-
-    Raises:
-        UsageError: there is no terminal, or the two differ.
-    """
+    """Ask twice for a new passphrase; raise UsageError without a terminal, or if the two differ."""
     if not _can_ask():
         raise UsageError(
             "a passphrase is needed, and there is no terminal to ask at",
@@ -182,18 +151,13 @@ def from_keyring(key_id: bytes) -> Key | None:
 
 
 def keep_in_keyring(key: Key | None, key_id: bytes) -> None:
-    """Store a key in the system's keyring, or delete it (None).
-
-    Raises:
-        UsageError: there is no keyring.
-    """
+    """Store a key in the system's keyring, or delete it (None)."""
     try:
         import keyring
         from keyring.errors import KeyringError, PasswordDeleteError
     except ImportError:
-        raise UsageError(
-            "the package for the system's keyring is not installed", "Install it: pip install 'localrag[keyring]'."
-        ) from None
+        hint = "Install it: pip install 'localrag[keyring]'."
+        raise UsageError("the package for the system's keyring is not installed", hint) from None
     try:
         if key is not None:
             keyring.set_password(_SERVICE, key_id.hex(), key.secret.hex())

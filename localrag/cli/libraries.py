@@ -57,17 +57,13 @@ def libraries_command(as_json: bool) -> None:
     if not rows:
         click.echo(f"No libraries in {settings.indexes_dir}. Make one: localrag ingest FOLDER", err=True)
         return
-    good = [row for row in rows if "problem" not in row]
+    good = [
+        (row["name"], f"{row['documents']:,}", size(row["bytes"]), "yes" if row["encrypted"] else "no",
+         ", ".join(row["roots"]))
+        for row in rows if "problem" not in row
+    ]  # fmt: skip
     if good:
-        table(
-            ("NAME", "DOCUMENTS", "SIZE", "ENCRYPTED", "FOLDERS"),
-            [
-                (row["name"], f"{row['documents']:,}", size(row["bytes"]), "yes" if row["encrypted"] else "no",
-                 ", ".join(row["roots"]))
-                for row in good
-            ],
-            right=("DOCUMENTS", "SIZE"),
-        )  # fmt: skip
+        table(("NAME", "DOCUMENTS", "SIZE", "ENCRYPTED", "FOLDERS"), good, right=("DOCUMENTS", "SIZE"))
     for row in rows:
         if "problem" in row:
             click.secho(f"{row['name']}: {shown(row['problem'])}", fg="red")
@@ -85,17 +81,15 @@ def status_command(name: str, as_json: bool) -> None:
         print_json(status)
         return
     embedder = status["embedder"]
-    index = status["index"]["summary"] if status["index"] else "made at the next search"
-    counts = (counted(status[key], noun) for key, noun in (("documents", "document"), ("pages", "page"),
-                                                          ("chunks", "passage")))  # fmt: skip
+    nouns = {"documents": "document", "pages": "page", "chunks": "passage"}
     click.secho(name, bold=True)
     facts = {
-        "holds": ", ".join(counts),
+        "holds": ", ".join(counted(status[key], noun) for key, noun in nouns.items()),
         "stored in": f"{status['folder']} ({size(status['bytes'])})",
         "encrypted": "yes" if status["encrypted"] else f"no (localrag vault encrypt {name})",
         "read from": ", ".join(status["roots"]) or "-",
         "embedder": f"{embedder['model']} ({embedder['precision']}, {embedder['engine']})",
-        "index": index,
+        "index": status["index"]["summary"] if status["index"] else "made at the next search",
         "wording": status["instructions"] or "the model's own (localrag instruct)",
     }
     for what, fact in facts.items():
@@ -131,12 +125,8 @@ def show_command(document: str, library: str, page: int | None, as_json: bool) -
 
     found, stored = api.open_library(library, settings=load_settings()).page(document, page)
     if as_json:
-        print_json(
-            {
-                "library": library, "document": found.path, "page": stored.number, "label": stored.label,
-                "pages": found.pages if found.paged else None, "text": stored.text,
-            }
-        )  # fmt: skip
+        print_json({"library": library, "document": found.path, "page": stored.number, "label": stored.label,
+                    "pages": found.pages if found.paged else None, "text": stored.text})  # fmt: skip
     else:
         click.echo(shown(stored.text))
 
@@ -165,7 +155,12 @@ def instruct_command(name: str, text: str | None, file: Path | None, clear: bool
     library = api.open_library(name, settings=load_settings())
     before = library.instructions
     if file is not None:
-        text = _read(file)
+        try:
+            text = file.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{str(file)!r} is not UTF-8 text: {error}", "Save it as plain text.") from error
+        except OSError as error:
+            raise StorageError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path.") from error
     # Blank text is an error: an empty string would delete the instructions.
     now = library.instruct("" if clear else text or " ") if clear or text is not None else before
     if as_json:
@@ -176,19 +171,9 @@ def instruct_command(name: str, text: str | None, file: Path | None, clear: bool
         click.echo(f"The library {name!r} has no instructions.", err=True)
 
 
-def _read(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{str(file)!r} is not UTF-8 text: {error}", "Save it as plain text.") from error
-    except OSError as error:
-        raise StorageError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path.") from error
-
-
-@click.command("forget", epilog="""\b
-Examples:
-  localrag forget contracts --document 'old/*.pdf'
-  localrag forget contracts --yes""")  # fmt: skip
+@click.command(
+    "forget", epilog="Examples: localrag forget contracts --document 'old/*.pdf'; localrag forget contracts --yes"
+)
 @click.argument("name", shell_complete=complete_library)
 @document_option
 @click.option(

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from localrag.cli.options import json_option, print_json, shown
-from localrag.cli.output import counted, size, table
-
-if TYPE_CHECKING:
-    from localrag.models import InstalledModel, ModelStore, Progress
+from localrag import policy
+from localrag.cli.options import json_option, print_json
+from localrag.cli.output import counted, say, size, table
+from localrag.errors import ModelDamaged, UsageError
+from localrag.models import InstalledModel, ModelStore, Progress, catalog
+from localrag.models.shelf import reinstall
+from localrag.models.sources import kind_of
+from localrag.models.store import memory_needed
+from localrag.settings import load_settings
 
 _ID = click.argument("id", metavar="ID")
 
@@ -29,10 +33,7 @@ def models_command() -> None:
     """
 
 
-@models_command.command(
-    "list",
-    epilog="Examples: localrag models list --all; localrag models list --json",
-)
+@models_command.command("list", epilog="Examples: localrag models list --all; localrag models list --json")
 @click.option("--all", "everything", is_flag=True, help="Also list models too large for this machine.")
 @json_option
 def list_command(everything: bool, as_json: bool) -> None:
@@ -62,9 +63,7 @@ def list_command(everything: bool, as_json: bool) -> None:
         click.echo(f"{len(rows) - len(listed)} more need more memory than this machine has: --all", err=True)
 
 
-@models_command.command(
-    epilog="Examples: localrag models install; localrag models install qwen2.5-coder-1.5b-instruct",
-)
+@models_command.command(epilog="Examples: localrag models install; localrag models install qwen2.5-coder-1.5b-instruct")
 @click.argument("id", metavar="[ID]", required=False)
 @click.option("--sha256", metavar="HASH", help="The expected hash of the weights.")
 @click.option("--yes", is_flag=True, help="Do not ask before large downloads or unknown hashes.")
@@ -77,8 +76,6 @@ def install(id: str | None, sha256: str | None, yes: bool, as_json: bool) -> Non
     """
     store = _store()
     if id and not (sha256 or yes or sys.stdin.isatty()) and not store.has_known_hash(id):
-        from localrag.errors import UsageError
-
         raise UsageError(
             f"localrag knows no published SHA-256 of {id!r}, and cannot ask",
             "Give the hash from the publisher's page with --sha256, or accept any with --yes.",
@@ -88,15 +85,14 @@ def install(id: str | None, sha256: str | None, yes: bool, as_json: bool) -> Non
         model = store.install(id, sha256=sha256, confirm=lambda question: yes, progress=lines.update, say=lines.say)
         lines.write({"installed": model.id})
         return
-    with _progress() as progress:
-        ask = _asker(yes, progress)
-        model = store.install(id, sha256=sha256, confirm=ask, progress=progress.update, say=progress.say)
+    with _progress() as bars:
+        confirm = bars.ask if sys.stdin.isatty() and not yes else lambda question: yes
+        model = store.install(id, sha256=sha256, confirm=confirm, progress=bars.update, say=bars.say)
     _describe(model)
 
 
 @models_command.command(
-    "import",
-    epilog="Examples: localrag models import mistral.gguf; localrag models import stick/m.localrag-model",
+    "import", epilog="Examples: localrag models import mistral.gguf; localrag models import stick/m.localrag-model"
 )
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--id", metavar="ID", help="The id; else made from the file name.")
@@ -106,7 +102,7 @@ def import_command(path: Path, id: str | None, sha256: str | None) -> None:
 
     The files are copied, so the originals can be deleted afterwards.
     """
-    _describe(_store().import_path(path, id=id, sha256=sha256, say=_say))
+    _describe(_store().import_path(path, id=id, sha256=sha256, say=say))
 
 
 @models_command.command(epilog="Example: localrag models export qwen2.5-coder-1.5b-instruct /media/stick/")
@@ -120,7 +116,7 @@ def export(id: str, file: Path, force: bool) -> None:
     """
     target = _store().export(id, file, overwrite=force)
     click.echo(f"{target} ({size(target.stat().st_size)})")
-    _say(f"On the other machine: localrag models import {target.name}")
+    say(f"On the other machine: localrag models import {target.name}")
 
 
 @models_command.command(epilog="Example: localrag models verify all-minilm-l6-v2 --json")
@@ -143,9 +139,6 @@ def verify(id: str | None, as_json: bool) -> None:
             click.echo(f"{found.id}: {found.problem or good}")
     damaged = [found.id for found in verdicts if found.problem]
     if damaged:
-        from localrag.errors import ModelDamaged
-        from localrag.models.shelf import reinstall
-
         raise ModelDamaged(f"damaged: {', '.join(damaged)}", reinstall(damaged[0]))
 
 
@@ -163,7 +156,7 @@ def remove(id: str, yes: bool) -> None:
 
 
 @models_command.command(
-    epilog="Examples: localrag models use qwen3-4b; localrag models use qwen3-4b --adapter lora.gguf",
+    epilog="Examples: localrag models use qwen3-4b; localrag models use qwen3-4b --adapter lora.gguf"
 )
 @_ID
 @click.option("--adapter", type=click.Path(path_type=Path), help="A LoRA adapter for this model, in GGUF format.")
@@ -178,73 +171,41 @@ def use(id: str, adapter: Path | None) -> None:
 
 
 def _store() -> ModelStore:
-    from localrag.models import ModelStore
-    from localrag.settings import load_settings
-
     return ModelStore(load_settings())
 
 
 def _rows(store: ModelStore) -> Iterator[dict[str, Any]]:
     """Yield what `list` shows of each model: installed ones first, the others by kind and size."""
-    from localrag import policy
-    from localrag.models import catalog
-    from localrag.models.sources import kind_of
-    from localrag.models.store import memory_needed
-
     here = {model.id: model for model in store.installed()}
     preferred = (store.preferred("embedder"), store.preferred("generator"))
     used = {model.id for model in preferred if model is not None}
     for model in here.values():
         known = catalog.find(model.id)
         memory = memory_needed(model)
+        if not model.path.exists():
+            state = "damaged"
+        elif not policy.allows_model(*model.hashes):
+            state = "not allowed"
+        else:
+            state = "in use" if model.id in used else "installed"
         yield {
-            "id": model.id,
-            "kind": model.kind,
-            "title": known.title if known else model.metadata.get("name", model.id),
-            "licence": model.licence,
-            "bytes": model.bytes,
-            "context": known.context if known else model.metadata.get("context_length"),
-            "memory": memory,
-            "fits": catalog.fits(memory),
-            "state": _state(model, model.id in used),
-            "sources": [model.source.split(" ")[0]],
-            "source": model.source,
-            "sha256": model.sha256,
-            "provenance": known.provenance if known else model.source,
-            "note": known.note if known else "",
-            "path": str(model.path),
-            "metadata": dict(model.metadata),
-            "adapter": None if model.adapter is None else str(model.adapter),
-            "engine": _engine(model),
-        }
+            "id": model.id, "kind": model.kind, "title": known.title if known else model.metadata.get("name", model.id),
+            "licence": model.licence, "bytes": model.bytes,
+            "context": known.context if known else model.metadata.get("context_length"), "memory": memory,
+            "fits": catalog.fits(memory), "state": state, "sources": [model.source.split(" ")[0]],
+            "source": model.source, "sha256": model.sha256, "provenance": known.provenance if known else model.source,
+            "note": known.note if known else "", "path": str(model.path), "metadata": dict(model.metadata),
+            "adapter": None if model.adapter is None else str(model.adapter), "engine": _engine(model),
+        }  # fmt: skip
     for card in sorted(catalog.CATALOG, key=lambda card: (card.kind, card.memory, card.rank)):
-        allowed = policy.allows_model(card.sha256)
         if card.id not in here:
             yield {
-                "id": card.id,
-                "kind": card.kind,
-                "title": card.title,
-                "licence": card.licence,
-                "bytes": card.bytes,
-                "context": card.context,
-                "memory": card.memory,
-                "fits": catalog.fits(card.memory),
-                "state": "available" if allowed else "not allowed",
-                "sources": [kind_of(source) for source in card.sources],
-                "sha256": card.sha256,
-                "provenance": card.provenance,
-                "note": card.note,
-            }
-
-
-def _state(model: InstalledModel, used: bool) -> str:
-    from localrag import policy
-
-    if not model.path.exists():
-        return "damaged"
-    if not policy.allows_model(*model.hashes):
-        return "not allowed"
-    return "in use" if used else "installed"
+                "id": card.id, "kind": card.kind, "title": card.title, "licence": card.licence, "bytes": card.bytes,
+                "context": card.context, "memory": card.memory, "fits": catalog.fits(card.memory),
+                "state": "available" if policy.allows_model(card.sha256) else "not allowed",
+                "sources": [kind_of(source) for source in card.sources], "sha256": card.sha256,
+                "provenance": card.provenance, "note": card.note,
+            }  # fmt: skip
 
 
 def _engine(model: InstalledModel) -> str:
@@ -258,25 +219,16 @@ def _describe(model: InstalledModel) -> None:
     click.echo(model.id)
     meta = model.metadata
     facts = {
-        "kind": model.kind,
-        "licence": model.licence,
-        "source": model.source,
-        "size": size(model.bytes),
-        "sha256": model.sha256,
-        "engine": _engine(model),
-        "architecture": meta.get("architecture"),
+        "kind": model.kind, "licence": model.licence, "source": model.source, "size": size(model.bytes),
+        "sha256": model.sha256, "engine": _engine(model), "architecture": meta.get("architecture"),
         "quantisation": meta.get("quantisation"),
         "context": f"{meta['context_length']:,} tokens" if "context_length" in meta else None,
         "sliding window": f"{meta['sliding_window']:,} tokens" if "sliding_window" in meta else None,
         "chat template": ("yes" if meta["has_chat_template"] else "none") if "has_chat_template" in meta else None,
-    }
+    }  # fmt: skip
     for name, value in facts.items():
         if value is not None:
-            _say(f"  {name:<14} {value}")
-
-
-def _say(line: str) -> None:
-    click.echo(shown(line), err=True)
+            say(f"  {name:<14} {value}")
 
 
 class _Bars:
@@ -305,8 +257,7 @@ class _Bars:
 class _JsonLines:
     """Progress for programs: one JSON object a line, at most five a second."""
 
-    def __init__(self) -> None:
-        self._written = 0.0
+    _written = 0.0
 
     def update(self, progress: Progress) -> None:
         if time.monotonic() - self._written >= 0.2 or progress.done >= progress.total:
@@ -327,20 +278,9 @@ def _progress() -> Iterator[_Bars]:
     from rich.console import Console
 
     columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-        progress.TimeRemainingColumn(),
-    )
+        progress.TextColumn("{task.description}"), progress.BarColumn(), progress.DownloadColumn(),
+        progress.TransferSpeedColumn(), progress.TimeRemainingColumn(),
+    )  # fmt: skip
     console = Console(stderr=True, soft_wrap=True)
     with progress.Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         yield _Bars(bar)
-
-
-def _asker(yes: bool, bars: _Bars) -> Callable[[str], bool]:
-    if yes:
-        return lambda question: True
-    if not sys.stdin.isatty():
-        return lambda question: False
-    return bars.ask

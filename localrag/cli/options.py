@@ -32,13 +32,6 @@ def complete_library(ctx: click.Context, param: click.Parameter, incomplete: str
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-def library_option(command: F) -> F:
-    return click.option(
-        "-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=complete_library,
-        help="Search this library; may be repeated. Needed only if there are several.",
-    )(command)  # fmt: skip
-
-
 def complete_document(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete paths of documents in the libraries named so far, or in the only one."""
     from localrag import policy
@@ -58,10 +51,10 @@ def complete_document(ctx: click.Context, param: click.Parameter, incomplete: st
     return [CompletionItem(path) for path in sorted(paths) if path.startswith(incomplete)]
 
 
-def complete_type(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_type(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     from localrag.search.filters import TYPES
 
-    return [CompletionItem(name) for name in TYPES if name.startswith(incomplete.lower())]
+    return [name for name in TYPES if name.startswith(incomplete.lower())]
 
 
 def document_option(command: F) -> F:
@@ -72,6 +65,10 @@ def document_option(command: F) -> F:
 
 
 _NARROWING = (
+    click.option(
+        "-l", "--library", "libraries", multiple=True, metavar="NAME", shell_complete=complete_library,
+        help="Search this library; may be repeated. Needed only if there are several.",
+    ),
     document_option,
     click.option(
         "--folder", metavar="DIR", shell_complete=lambda ctx, param, start: [CompletionItem(start, type="dir")],
@@ -98,7 +95,7 @@ _NARROWING = (
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that narrow a search; the command gets them as one Filter, `only`."""
+    """Add the options that choose what to search: `libraries`, and the others as one Filter, `only`."""
 
     @functools.wraps(command)
     def narrowed(
@@ -115,7 +112,7 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     return narrowed
 
 
-_THOUGHT = (
+_THINKING = (
     click.option(
         "--think", type=click.Choice(get_args(Think)),
         help="Have a model with a thinking mode think before it answers; auto: where it has to work something out.",
@@ -127,16 +124,11 @@ _THOUGHT = (
 )  # fmt: skip
 
 
-def thought_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that give more thought to an answer; the command is given those that were set as `thought`."""
-
-    @functools.wraps(command)
-    def given(*args: Any, think: Think | None, votes: int | None, **others: Any) -> None:
-        command(*args, thought={"think": think, "votes": votes}, **others)
-
-    for option in reversed(_THOUGHT):
-        given = option(given)
-    return given
+def thinking_options(command: F) -> F:
+    """Add the options that make a model think longer about an answer."""
+    for option in reversed(_THINKING):
+        command = option(command)
+    return command
 
 
 def _page_range(text: str | None) -> tuple[int, int | None] | None:
@@ -154,10 +146,7 @@ def json_option(command: F) -> F:
 
 
 def words_of(given: str) -> str:
-    """Return an argument, or the words on standard input for "-".
-
-    Other users can see arguments in the list of processes, and the shell keeps them in its history.
-    """
+    """Return an argument, or for "-" the words on standard input, which no list of processes or history shows."""
     if given != "-":
         return given
     if sys.stdin.isatty():
@@ -174,12 +163,7 @@ def keep_to_retention(settings: Settings) -> None:
 
 
 def chosen_libraries(names: Sequence[str], settings: Settings) -> list[str]:
-    """Return the libraries named, or the only one.
-
-    Raises:
-        NotFoundError: there is no library.
-        UsageError: none is named, and there are several.
-    """
+    """Return the libraries named, or the only one; raise an error if there are none or several."""
     from localrag.store.names import library_names
 
     if names:

@@ -15,8 +15,7 @@ import click
 
 from localrag.cli.options import shown
 
-# Seconds between two lines of progress where no terminal can draw one.
-_REPORT_EVERY = 30.0
+_REPORT_EVERY = 30.0  # seconds between two lines of progress where no terminal can draw one
 
 
 class Stop:
@@ -105,10 +104,15 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collect
         click.echo("  ".join(shown(cell).ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def say(text: str) -> None:
+    """Print a line on stderr."""
+    click.echo(shown(text), err=True)
+
+
 def remarks(lines: Sequence[str], limit: int, more: str) -> None:
     """Print lines on stderr, at most `limit`; `more` says where to read the others."""
     for line in lines[:limit]:
-        click.echo(shown(line), err=True)
+        say(line)
     if len(lines) > limit:
         click.echo(f"  and {len(lines) - limit} more: {more}", err=True)
 

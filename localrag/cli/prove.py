@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,13 @@ import click
 
 from localrag.cli.options import EXISTING_FILE, complete_library, json_option, print_json, shown
 from localrag.cli.output import counted, size
+from localrag.errors import UsageError
+from localrag.proofs import signed, verify
+from localrag.security import storage
+from localrag.settings import load_settings
 
 if TYPE_CHECKING:
-    from localrag.proofs.offline import Report, Run, Trial
+    from localrag.proofs.offline import Report, Trial
 
 _GOT = {"through": "GOT THROUGH", "open": "OPEN", "refused": "refused", "absent": "not here"}
 
@@ -43,15 +48,11 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
     is honest. Exit code 1 means that something got through, or was refused by another layer than the one in charge;
     with --verify, that the signature is wrong.
     """
-    from localrag.settings import load_settings
-
     settings = load_settings().with_options(generator=model)
     if file is not None:
         _verify(file, settings.proofs_dir, as_json)
         return
-    from localrag.proofs import signed
     from localrag.proofs.offline import prove_offline
-    from localrag.security import storage
 
     found = prove_offline(settings, progress=lambda line: click.echo(f"{line} ...", err=True))
     document = signed(found, settings.proofs_dir)
@@ -71,7 +72,15 @@ def offline_command(report: Path | None, file: Path | None, model: str | None, a
 def _print(report: Report) -> None:
     click.echo(f"localrag {report.version}, {report.made}, {report.system}\n")
     for run in report.runs:
-        _print_run(run)
+        click.secho(f"{run.name[0].upper()}{run.name[1:]}", bold=True)
+        for layer in run.layers:
+            click.echo(f"  layer {layer.name:9} {'holds' if layer.holds else f'does not hold: {layer.reason}'}")
+        width = max(len(one.name) for one in run.trials)
+        for one in run.trials:
+            _print_trial(one, width)
+        click.echo(f"  heard outside: {run.heard}")
+        click.echo(f"  meanwhile: {run.documents} documents read, {run.passages} passages; {run.model} answered")
+        click.echo(f"    {shown(run.answer)} ({run.citations} verified quote(s))\n")
     if report.left_out:
         click.echo(f"Skipped: {report.left_out}\n")
     if report.proven:
@@ -80,35 +89,17 @@ def _print(report: Report) -> None:
         click.secho("NOT PROVEN: see the lines marked with !", fg="red", bold=True)
 
 
-def _print_run(run: Run) -> None:
-    click.secho(f"{run.name[0].upper()}{run.name[1:]}", bold=True)
-    for layer in run.layers:
-        click.echo(f"  layer {layer.name:9} {'holds' if layer.holds else f'does not hold: {layer.reason}'}")
-    width = max(len(one.name) for one in run.trials)
-    for one in run.trials:
-        _print_trial(one, width)
-    click.echo(f"  heard outside: {run.heard}")
-    click.echo(f"  meanwhile: {run.documents} documents read, {run.passages} passages; {run.model} answered")
-    click.echo(f"    {shown(run.answer)} ({run.citations} verified quote(s))\n")
-
-
 def _print_trial(one: Trial, width: int) -> None:
     outcome = one.before if one.before.result != "refused" or one.after.result == "refused" else one.after
     by = f" by {outcome.by}" if outcome.by not in ("", "any") else ""
-    free = {"through": "works unconfined", "absent": "", "open": "not tried unconfined"}.get(
-        one.unconfined.result, f"unconfined: {one.unconfined.detail}"
+    free = {"through": "; works unconfined", "absent": "", "open": "; not tried unconfined"}.get(
+        one.unconfined.result, f"; unconfined: {one.unconfined.detail}"
     )
     mark = " " if one.held else "!"
-    click.echo(
-        f"{mark} {one.way:9} {one.name:{width}}  {_GOT[outcome.result]}{by} ({outcome.detail})"
-        + (f"; {free}" if free else "")
-    )
+    click.echo(f"{mark} {one.way:9} {one.name:{width}}  {_GOT[outcome.result]}{by} ({outcome.detail}){free}")
 
 
 def _verify(file: Path, folder: Path, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from localrag.proofs import verify
 
     found = verify(file, folder)
     if as_json:
@@ -140,11 +131,7 @@ def forgotten_command(name: str, file: Path | None, word: str, report: Path | No
     Searches every byte below the data folder, free pages and journals of databases included, for passages that no other
     document of the library contains. Exit code 1 means that something is left or could not be searched.
     """
-    from localrag.errors import UsageError
-    from localrag.proofs import signed
     from localrag.proofs.forgotten import prove_forgotten
-    from localrag.security import storage
-    from localrag.settings import load_settings
 
     if (file is None) == (not word.strip()):
         raise UsageError("there is nothing to search for", "Give the original file, or words of it with --word.")

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from localrag.cli import keys
 from localrag.cli.options import EXISTING_FILE, FILE, complete_library, json_option, print_json, print_result, shown
 from localrag.cli.output import bar, interruptible
-from localrag.errors import KeyRequired, NotFoundError, UsageError
+from localrag.errors import KeyRequired, NotFoundError, StorageError, UsageError
+from localrag.lifecycle import encrypt
+from localrag.security import storage
+from localrag.security.encryption import age, unlocked
+from localrag.security.encryption import keyring as keyrings
+from localrag.security.encryption.keyring import Credential, Key, Keyring, Passphrase, RecoveryKey, SecretKey
 from localrag.settings import load_settings
-
-if TYPE_CHECKING:
-    from localrag.lifecycle.encrypt import Progress
-    from localrag.security.encryption.keyring import Key, Keyring
-
-_FIRST = "owner"
+from localrag.store.names import check_name, library_names
 
 
 @click.group("vault")
@@ -56,18 +56,18 @@ def encrypt_command(name: str, no_recovery: bool, as_json: bool) -> None:
 def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> str | None:
     """Encrypt a library's folder, or continue; returns the new recovery key, if one is made."""
     from localrag.ingest import sync
-    from localrag.lifecycle import encrypt
-    from localrag.security.encryption.keyring import Passphrase, RecoveryKey
 
     words: str | None = None
     file = keys.key_file()
-    continues = encrypt.in_progress(folder)
-    credential = keys.credential_in(file) if file is not None else None
-    passphrase = "" if credential is not None or continues else keys.new_passphrase(name)
+    credential: Credential = Passphrase("")  # replaced, or not needed to continue
+    if file is not None:
+        credential = keys.credential_in(file)
+    elif not encrypt.in_progress(folder):
+        credential = Passphrase(keys.new_passphrase(name))
 
     def add_holders(keyring: Keyring, key: Key) -> Keyring:
         nonlocal words
-        keyring = keyring.with_credential(key, _FIRST, credential or Passphrase(passphrase))
+        keyring = keyring.with_credential(key, "owner", credential)
         if recovery:
             made = RecoveryKey.new()
             words, keyring = str(made), keyring.with_credential(key, "recovery", made)
@@ -80,48 +80,32 @@ def encrypt_library(folder: Path, name: str, *, recovery: bool, quiet: bool) -> 
 
 def encrypt_first(folder: Path, name: str) -> None:
     """Encrypt a library before its first ingest, so that nothing of it is ever written in clear."""
-    from localrag.lifecycle import encrypt
-    from localrag.security import storage
-
     if not encrypt.is_encrypted(folder) or encrypt.in_progress(folder):
         storage.make_dir(folder)
         _print_recovery(name, encrypt_library(folder, name, recovery=True, quiet=True))
 
 
-@vault_command.command("status", epilog="""\b
-Examples:
-  localrag vault status
-  localrag vault status contracts --json""")  # fmt: skip
+@vault_command.command("status", epilog="Examples: localrag vault status; localrag vault status contracts --json")
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_library)
 @json_option
 def status_command(names: Sequence[str], as_json: bool) -> None:
     """Show which libraries are encrypted, and who can open them. Needs no key."""
-    from localrag import api
-    from localrag.lifecycle import encrypt
-
-    settings = load_settings()
-    rows = []
-    for name in names or api.library_names(settings):
+    rows: list[dict[str, Any]] = []
+    for name in names or library_names(load_settings().indexes_dir):
         folder = _folder(name)
-        if not encrypt.is_encrypted(folder):
-            rows.append({"library": name, "encrypted": False, "finished": True, "holders": []})
-            continue
-        keyring = encrypt.keyring_of(folder)
-        holders = [{"name": one.name, "kind": one.kind} for one in keyring.holders]
-        rows.append({"library": name, "encrypted": True, "finished": keyring.former is None, "holders": holders})
+        keyring = encrypt.keyring_of(folder) if encrypt.is_encrypted(folder) else None
+        holders = [{"name": one.name, "kind": one.kind} for one in keyring.holders] if keyring else []
+        finished = keyring is None or keyring.former is None
+        rows.append({"library": name, "encrypted": keyring is not None, "finished": finished, "holders": holders})
     if as_json:
         print_json({"libraries": rows})
         return
     for row in rows:
-        click.echo(_status_line(row))
-
-
-def _status_line(row: dict[str, Any]) -> str:
-    if not row["encrypted"]:
-        return f"{row['library']}: not encrypted"
-    holders = ", ".join(f"{shown(one['name'])} ({one['kind']})" for one in row["holders"])
-    left = "" if row["finished"] else "; UNFINISHED: run `localrag vault encrypt` or `rotate` again"
-    return f"{row['library']}: encrypted for {holders}{left}"
+        state = "not encrypted"
+        if row["encrypted"]:
+            state = "encrypted for " + ", ".join(f"{shown(one['name'])} ({one['kind']})" for one in row["holders"])
+        left = "" if row["finished"] else "; UNFINISHED: run `localrag vault encrypt` or `rotate` again"
+        click.echo(f"{row['library']}: {state}{left}")
 
 
 @vault_command.command("add", epilog="""\b
@@ -141,26 +125,23 @@ def add_command(
     name: str, holder: str, public: str | None, with_key: Path | None, passphrase: bool, recovery: bool, as_json: bool
 ) -> None:  # fmt: skip
     """Let HOLDER open the encrypted library NAME, with a key or passphrase of their own."""
-    from localrag.lifecycle import encrypt
-    from localrag.security.encryption.keyring import Passphrase, RecoveryKey
-
     if sum((public is not None, with_key is not None, passphrase, recovery)) != 1:
-        raise UsageError(
-            "the key of the holder is missing", "Give one of --public, --with-key, --passphrase, --recovery."
-        )
+        hint = "Give one of --public, --with-key, --passphrase, --recovery."
+        raise UsageError("the key of the holder is missing", hint)
     words: str | None = None
 
     def changed(keyring: Keyring, key: Key) -> Keyring:
         nonlocal words
         if public is not None:
             return keyring.with_public_key(key, holder, public)
+        credential: Credential = RecoveryKey.new()
         if with_key is not None:
-            return keyring.with_credential(key, holder, keys.credential_in(with_key))
-        if passphrase:
-            return keyring.with_credential(key, holder, Passphrase(keys.new_passphrase(holder)))
-        made = RecoveryKey.new()
-        words = str(made)
-        return keyring.with_credential(key, holder, made)
+            credential = keys.credential_in(with_key)
+        elif passphrase:
+            credential = Passphrase(keys.new_passphrase(holder))
+        else:
+            words = str(credential)
+        return keyring.with_credential(key, holder, credential)
 
     encrypt.change_holders(_folder(name), changed)
     if as_json:
@@ -170,7 +151,7 @@ def add_command(
         _print_recovery(name, words)
 
 
-@vault_command.command("remove", epilog="\b\nExamples:\n  localrag vault remove contracts anna")
+@vault_command.command("remove", epilog="Example: localrag vault remove contracts anna")
 @click.argument("name", shell_complete=complete_library)
 @click.argument("holder")
 @json_option
@@ -179,8 +160,6 @@ def remove_command(name: str, holder: str, as_json: bool) -> None:
 
     A former holder may have kept the key: `localrag vault rotate` replaces it.
     """
-    from localrag.lifecycle import encrypt
-
     encrypt.change_holders(_folder(name), lambda keyring, key: keyring.without(holder))
     print_result(
         as_json, {"library": name, "removed": holder},
@@ -188,7 +167,7 @@ def remove_command(name: str, holder: str, as_json: bool) -> None:
     )  # fmt: skip
 
 
-@vault_command.command("rotate", epilog="\b\nExamples:\n  localrag vault rotate contracts")
+@vault_command.command("rotate", epilog="Example: localrag vault rotate contracts")
 @click.argument("name", shell_complete=complete_library)
 @json_option
 def rotate_command(name: str, as_json: bool) -> None:
@@ -198,13 +177,12 @@ def rotate_command(name: str, as_json: bool) -> None:
     same command continues.
     """
     from localrag.ingest import sync
-    from localrag.lifecycle import encrypt
 
     folder = _folder(name)
     if not encrypt.is_encrypted(folder):
         raise UsageError(f"{name!r} is not encrypted", f"Encrypt it: localrag vault encrypt {name}.")
-    keyring = encrypt.keyring_of(folder)
-    credential = keys.current_credential(folder, keyring)
+    keyring, file = encrypt.keyring_of(folder), keys.key_file()
+    credential = keys.credential_in(file) if file is not None else keys.typed(folder.name, keyring)
     left = encrypt.holders_to_add_again(keyring, credential) if keyring.former is None else ()
     with sync.writing(folder, name), interruptible() as stop:
         _follow(encrypt.rotate(folder, credential, lambda: stop.asked), as_json)
@@ -216,32 +194,26 @@ def rotate_command(name: str, as_json: bool) -> None:
         click.echo(f"Add again: {shown(holder)}", err=True)
 
 
-@vault_command.command("remember", epilog="\b\nExamples:\n  localrag vault remember contracts")
+@vault_command.command("remember", epilog="Example: localrag vault remember contracts")
 @click.argument("name", shell_complete=complete_library)
 @click.option("--no", "forget", is_flag=True, help="Delete it from the keyring.")
 def remember_command(name: str, forget: bool) -> None:
     """Store the key of the library NAME in the system's keyring, which opens it while you are logged in."""
-    from localrag.lifecycle import encrypt
-    from localrag.security.encryption import unlocked
-    from localrag.security.encryption.keyring import FILE
-
     folder = _folder(name)
-    held = None if forget else unlocked.keys_for(folder / FILE)
+    held = None if forget else unlocked.keys_for(folder / keyrings.FILE)
     keys.keep_in_keyring(held.key if held else None, encrypt.keyring_of(folder).key_id)
     click.echo("Deleted from the system's keyring." if forget else "Stored in the system's keyring.", err=True)
 
 
-@vault_command.command("key-file", epilog="\b\nExamples:\n  localrag vault key-file contracts.key")
+@vault_command.command("key-file", epilog="Example: localrag vault key-file contracts.key")
 @click.argument("file", type=FILE)
 def key_file_command(file: Path) -> None:
     """Write a new key to FILE. Keep it apart from the library, and a copy in a safe."""
-    from localrag.security.encryption import keyring as keyrings
-
-    _new(file, keyrings.new_key_file())
+    _new_key_file(file)
     click.echo(f"Wrote a new key to {str(file)!r}.", err=True)
 
 
-@vault_command.command("identity", epilog="\b\nExamples:\n  localrag vault identity ~/.localrag.identity")
+@vault_command.command("identity", epilog="Example: localrag vault identity ~/.localrag.identity")
 @click.argument("file", type=FILE)
 def identity_command(file: Path) -> None:
     """Print the public key of the key file FILE, which is created if it is missing.
@@ -249,11 +221,8 @@ def identity_command(file: Path) -> None:
     Others can encrypt exports for the public key, or add it to a library; FILE, as --key-file, then opens both. The
     tool `age` reads the same keys.
     """
-    from localrag.security.encryption import keyring as keyrings
-    from localrag.security.encryption.keyring import SecretKey
-
     if not file.exists():
-        _new(file, keyrings.new_key_file())
+        _new_key_file(file)
     credential = keys.credential_in(file)
     if not isinstance(credential, SecretKey):
         raise UsageError(f"{str(file)!r} has no key", "Name a new file.")
@@ -274,10 +243,6 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
 
     Give the key with --key-file; a passphrase is asked for.
     """
-    from localrag.errors import StorageError
-    from localrag.security import storage
-    from localrag.security.encryption import age
-
     target = output or age.decrypted_name(file)
     printed = str(target) == "-"
     if target == file:
@@ -289,46 +254,34 @@ def open_command(file: Path, output: Path | None, force: bool) -> None:
     except OSError as error:
         raise StorageError(f"cannot read {str(file)!r}: {error.strerror}", "Check the path.") from None
 
-    content = _decrypted(file.name, data)
+    if (key_file := keys.key_file()) is not None:
+        content = age.decrypt(data, keys.credential_in(key_file))
+    elif age.needs_passphrase(data):
+        content = keys.tried(f"Passphrase of {file.name!r}: ", lambda text: age.decrypt(data, Passphrase(text)))
+    else:
+        raise KeyRequired(f"{file.name!r} is encrypted for a key", "Give the key with --key-file FILE.")
     if printed:
         click.echo(content, nl=False)
-        return
-    storage.write_bytes(target, content)
-    click.echo(f"Wrote {target}", err=True)
+    else:
+        storage.write_bytes(target, content)
+        click.echo(f"Wrote {target}", err=True)
 
 
-def _decrypted(name: str, data: bytes) -> bytes:
-    from localrag.security.encryption import age
-    from localrag.security.encryption.keyring import Passphrase
-
-    key_file = keys.key_file()
-    if key_file is not None:
-        return age.decrypt(data, keys.credential_in(key_file))
-    if not age.needs_passphrase(data):
-        raise KeyRequired(f"{name!r} is encrypted for a key", "Give the key with --key-file FILE.")
-    return keys.tried(f"Passphrase of {name!r}: ", lambda text: age.decrypt(data, Passphrase(text)))
-
-
-def _new(file: Path, data: bytes) -> None:
-    from localrag.security import storage
-
+def _new_key_file(file: Path) -> None:
     if file.exists():
         raise UsageError(f"{str(file)!r} exists", "Name another file: an overwritten key is lost.")
-    storage.write_bytes(file, data, plain=True)
+    storage.write_bytes(file, keyrings.new_key_file(), plain=True)
 
 
 def _folder(name: str) -> Path:
-    from localrag import api
-    from localrag.store.names import check_name
-
     settings = load_settings()
     folder = settings.library_dir(check_name(name))
-    if name not in api.library_names(settings):
+    if name not in library_names(settings.indexes_dir):
         raise NotFoundError(f"there is no library {name!r}", "`localrag libraries` lists them.")
     return folder
 
 
-def _follow(steps: Iterator[Progress], quiet: bool) -> None:
+def _follow(steps: Iterator[encrypt.Progress], quiet: bool) -> None:
     with bar(quiet=quiet) as update:
         for step in steps:
             update(step.done, step.total, step.name)

@@ -206,11 +206,11 @@ def test_graded_documents_are_ranked(documents: Path) -> None:
 
 def test_a_setting_that_changes_the_search_has_results_of_its_own(settings: Settings) -> None:
     library = open_library("office", settings=settings)
-    plain, threads, home, passages = (
+    plain, threads, home, reranker = (
         eval_dataset.state(library, settings.with_options(**more))
-        for more in ({}, {"threads": 2}, {"home": "/x"}, {"passages": 4})
+        for more in ({}, {"threads": 2}, {"home": "/x"}, {"reranker": "/m"})
     )
-    assert plain == threads == home != passages
+    assert plain == threads == home != reranker
 
 
 # --- drafting -----------------------------------------------------------------------------------------------

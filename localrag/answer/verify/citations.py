@@ -13,10 +13,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
-from localrag.answer.verify.locate import Folded, fold, quoted, within
+from localrag.answer.verify.locate import fold, quoted, within
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Citation, Passage
@@ -75,7 +76,7 @@ class _Work:
     unsupported: list[str] = field(default_factory=list)
     dropped: int = 0
     # The words of long sentences with their terms: where to cut.
-    cuts: dict[tuple[int, int, str], list[tuple[int, int, frozenset[str]]]] = field(default_factory=dict)
+    cuts: dict[_Span, list[tuple[int, int, frozenset[str]]]] = field(default_factory=dict)
 
 
 def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
@@ -89,8 +90,14 @@ def cite(answer: str, question: str, passages: Sequence[Passage]) -> Cited:
     answer = _ASIDE.sub(lambda match: " " + match["marks"].replace(" and", ""), answer)
     answer, quotes, dropped = _check_quotes(answer, question, passages)
     stems = language(f"{question} {answer}", passages)
-    spans = _spans(passages, stems)
-    weights = _rarity(spans)
+    spans = [
+        _Span(number, start, end, terms(passage.text[start:end], stems))
+        for number, passage in enumerate(passages)
+        for start, end in sentences(passage.text)
+    ]
+    # Inverse document frequencies over the sentences; a number weighs double.
+    counts = Counter(term for span in spans for term in span.terms)
+    weights = {term: math.log(1 + len(spans) / n) * (2 if term[0].isdigit() else 1) for term, n in counts.items()}
     rarest = max(weights.values(), default=1.0)
     work = _Work(passages, spans, stems, weights, rarest, terms(question, stems), MIN_SUPPORT, dropped=dropped)
     text = _cite_all(answer, quotes, work)
@@ -116,8 +123,8 @@ def add(cited: Cited, at: int, passage: Passage, start: int, end: int) -> Cited:
     for first, last in claims(cited.text):
         claim = cited.text[first:last]
         if first <= at < last and f"[{number}]" not in claim:
-            marks = "".join(f"[{n}]" for n in sorted({*map(int, re.findall(r"\[(\d{1,3})\]", claim)), number}))
-            text = cited.text[:first] + _with_marks(_MARKER.sub("", claim), marks) + cited.text[last:]
+            numbers = {*map(int, re.findall(r"\[(\d{1,3})\]", claim)), number}
+            text = cited.text[:first] + _with_marks(_MARKER.sub("", claim), numbers) + cited.text[last:]
             return replace(cited, text=text, citations=tuple(citations))
     return cited
 
@@ -138,16 +145,19 @@ def _cite_all(answer: str, quotes: Sequence[_Quote], work: _Work) -> str:
 
 def _cite_claim(claim: str, quotes: Sequence[Citation], work: _Work) -> str:
     """Return one sentence of the answer with its own markers."""
-    claim, named = _take_markers(claim, len(work.passages))
+    numbers = (int(number) - 1 for match in _MARKER.finditer(claim) for number in re.findall(r"\d+", match[1]))
+    named = {number for number in numbers if 0 <= number < len(work.passages)}
+    claim = _MARKER.sub("", claim)
     content = terms(claim, work.language)
     new = content - work.question
-    supporting = _supporting(content, named, work) if new else _fitting(work)
-    found = list(quotes) or [_quote(span, content, work) for span in supporting]
+    found = list(quotes)
+    if not found:
+        spans = _supporting(content, named, work) if new else _fitting(work)
+        found = [_citation(work.passages[span.passage], *_window(span, content, work)) for span in spans]
     if not found and new:
         work.unsupported.append(claim.strip())
         work.dropped += len(named)
-    numbers = sorted({_number(citation, work.citations) for citation in found})
-    return _with_marks(claim, "".join(f"[{number}]" for number in numbers))
+    return _with_marks(claim, {_number(citation, work.citations) for citation in found})
 
 
 # --- markers ------------------------------------------------------------------------------------------------
@@ -180,14 +190,8 @@ def claims(answer: str, quotes: Sequence[_Quote] = ()) -> list[tuple[int, int]]:
     return [span for span in spans if span[0] < span[1]]
 
 
-def _take_markers(claim: str, passages: int) -> tuple[str, list[int]]:
-    """Return the claim without markers, and the 0-based passages that they name."""
-    named = [int(number) - 1 for match in _MARKER.finditer(claim) for number in re.findall(r"\d+", match[1])]
-    return _MARKER.sub("", claim), [number for number in dict.fromkeys(named) if 0 <= number < passages]
-
-
-def _with_marks(claim: str, marks: str) -> str:
-    if not marks:
+def _with_marks(claim: str, numbers: Iterable[int]) -> str:
+    if not (marks := "".join(f"[{number}]" for number in sorted(numbers))):
         return claim
     body = claim.rstrip()
     stop = body[-1:] if body[-1:] in ".!?" else ""
@@ -227,7 +231,7 @@ class _Quote:
 
 def _check_quotes(answer: str, question: str, passages: Sequence[Passage]) -> tuple[str, list[_Quote], int]:
     """Look up quoted words: those found become the document's own words, the others lose their marks."""
-    answer = _BLOCK.sub(lambda match: _of_block(match["line"]), answer)
+    answer = _BLOCK.sub(lambda match: _of_block(match["line"].strip()), answer)
     if not _QUOTED.search(answer):
         return answer, [], 0
     texts = [fold(passage.text) for passage in passages]
@@ -238,7 +242,8 @@ def _check_quotes(answer: str, question: str, passages: Sequence[Passage]) -> tu
         end = match.end()
         inner = match["words"] or match["single"]
         words, marks = _MARKER.sub("", inner), "".join(mark[0] for mark in _MARKER.finditer(inner))
-        if match["words"] and _is_short(words) and _is_in(words, [*texts, fold(question)]):
+        short = len(words.split()) < _MIN_QUOTED_WORDS and len(_CJK_SIGN.findall(words)) < _MIN_QUOTED_SIGNS
+        if match["words"] and short and any(within(words.strip(" .,;:"), one) for one in (*texts, fold(question))):
             text += match[0]  # a term, not a statement: it needs no place
             continue
         places = quoted(words, texts)
@@ -248,28 +253,15 @@ def _check_quotes(answer: str, question: str, passages: Sequence[Passage]) -> tu
             continue
         citations = tuple(_citation(passages[place.text], place.start, place.end) for place in places)
         shown = " … ".join(f"“{' '.join(citation.quote.split())}”" for citation in citations)
-        quotes.append(_Quote(len(text), len(text) + len(shown), () if _is_short(words) else citations))
-        text += shown + _stop(words) + marks
+        quotes.append(_Quote(len(text), len(text) + len(shown), () if short else citations))
+        # The quote ends before the stop of its sentence, which the answer's sentence needs.
+        stop = re.search(r"[.,;]\s*$", words)
+        text += shown + (stop[0].strip() if stop else "") + marks
     return text + answer[end:], quotes, dropped
 
 
 def _of_block(line: str) -> str:
-    inner = line.strip()
-    return inner if not inner or re.search(f"[{_MARKS}]", inner) else f'"{inner}"'
-
-
-def _is_short(words: str) -> bool:
-    return len(words.split()) < _MIN_QUOTED_WORDS and len(_CJK_SIGN.findall(words)) < _MIN_QUOTED_SIGNS
-
-
-def _is_in(words: str, texts: Sequence[Folded]) -> bool:
-    return any(within(words.strip(" .,;:"), text) for text in texts)
-
-
-def _stop(words: str) -> str:
-    """Return the stop that ended a quoted sentence: the quote ends before it, the answer's sentence needs it."""
-    found = re.search(r"[.,;]\s*$", words)
-    return found[0].strip() if found else ""
+    return line if not line or re.search(f"[{_MARKS}]", line) else f'"{line}"'
 
 
 # --- the sentence that supports a claim ---------------------------------------------------------------------
@@ -287,37 +279,15 @@ def terms(text: str, language: str = text_analysis.FALLBACK) -> frozenset[str]:
     return frozenset(found.union(_CJK_SIGN.findall(text)) - _EMPTY_SIGNS)
 
 
-def _spans(passages: Sequence[Passage], language: str) -> list[_Span]:
-    return [
-        _Span(number, start, end, terms(passage.text[start:end], language))
-        for number, passage in enumerate(passages)
-        for start, end in sentences(passage.text)
-    ]
-
-
-def _rarity(spans: Sequence[_Span]) -> dict[str, float]:
-    """Return inverse document frequencies over the sentences; a number weighs double."""
-    frequency = Counter(term for span in spans for term in span.terms)
-    return {
-        term: math.log(1 + len(spans) / count) * (2 if term[0].isdigit() else 1) for term, count in frequency.items()
-    }
-
-
-def _supporting(content: frozenset[str], named: Sequence[int], work: _Work) -> list[_Span]:
+def _supporting(content: frozenset[str], named: Collection[int], work: _Work) -> list[_Span]:
     """Return the span that supports a claim, or the two that do together; none if the support is too small."""
     first = _best(content, content, named, work)
-    if first is None:
-        return []
-    covered = _share(content & first.terms, content, work)
-    if covered >= work.min_support - _ROUNDING:
-        return [first]
-    second = _best(content - first.terms, content, named, work)
-    if (
-        second is None
-        or covered + _share(content & second.terms - first.terms, content, work) < work.min_support - _ROUNDING
-    ):
-        return []
-    return [first, second]
+    second = None
+    if first is not None and _share(content & first.terms, content, work) < work.min_support - _ROUNDING:
+        second = _best(content - first.terms, content, named, work)
+    spans = [span for span in (first, second) if span is not None]
+    covered = content.intersection(chain.from_iterable(span.terms for span in spans))
+    return spans if _share(covered, content, work) >= work.min_support - _ROUNDING else []
 
 
 def _fitting(work: _Work) -> list[_Span]:
@@ -327,15 +297,15 @@ def _fitting(work: _Work) -> list[_Span]:
     """
     top = max((passage.score for passage in work.passages), default=0.0) or 1.0
     scored = [
-        (_share(work.question & span.terms, work.question, work) + _SCORE * work.passages[span.passage].score / top, at)
-        for at, span in enumerate(work.spans)
-        if _share(work.question & span.terms, work.question, work) >= MIN_WEAK_SUPPORT
+        (share + _SCORE * work.passages[span.passage].score / top, span)
+        for span in work.spans
+        if (share := _share(work.question & span.terms, work.question, work)) >= MIN_WEAK_SUPPORT
     ]
-    best = sorted(scored, key=lambda pair: (-pair[0], pair[1]))[:2]
-    return [work.spans[at] for score, at in best if score >= _MIN_SECOND * best[0][0]]
+    best = sorted(scored, key=lambda pair: -pair[0])[:2]
+    return [span for score, span in best if score >= _MIN_SECOND * best[0][0]]
 
 
-def _best(wanted: frozenset[str], content: frozenset[str], named: Sequence[int], work: _Work) -> _Span | None:
+def _best(wanted: frozenset[str], content: frozenset[str], named: Collection[int], work: _Work) -> _Span | None:
     """Return the span with most of the wanted words of a claim, if it has enough of them."""
     best: tuple[float, _Span] | None = None
     for span in work.spans:
@@ -364,32 +334,26 @@ def _weight(words: frozenset[str], work: _Work) -> float:
     return _ECHO * echoed + new
 
 
-def _quote(span: _Span, content: frozenset[str], work: _Work) -> Citation:
-    """Cite a span; of a long one the part that supports the claim."""
-    passage = work.passages[span.passage]
-    start, end = span.start, span.end
-    if end - start > MAX_QUOTE:
-        start, end = _window(passage.text, start, end, content | work.question, work)
-    return _citation(passage, start, end)
-
-
-def _window(text: str, start: int, end: int, wanted: frozenset[str], work: _Work) -> tuple[int, int]:
-    """Return the part of at most MAX_QUOTE characters, from word to word, with most of the wanted words."""
-    if (start, end, text) not in work.cuts:
-        found = [(start + m.start(), start + m.end()) for m in _WORD_OR_SIGNS.finditer(text[start:end])]
-        work.cuts[start, end, text] = [(a, b, terms(text[a:b], work.language)) for a, b in found]
-    parts = work.cuts[start, end, text]
-    words = [(a, b) for a, b, _ in parts]
+def _window(span: _Span, content: frozenset[str], work: _Work) -> tuple[int, int]:
+    """Return a span, or the part of at most MAX_QUOTE characters, from word to word, that supports the claim best."""
+    if span.end - span.start <= MAX_QUOTE:
+        return span.start, span.end
+    text = work.passages[span.passage].text
+    if span not in work.cuts:
+        words = _WORD_OR_SIGNS.finditer(text, span.start, span.end)
+        work.cuts[span] = [(m.start(), m.end(), terms(m[0], work.language)) for m in words]
+    parts = work.cuts[span]
+    wanted = content | work.question
     values = [math.fsum(work.weights.get(term, 0) for term in own & wanted) for _, _, own in parts]
-    best, first, total = (-1.0, start, end), 0, 0.0
-    for last, (_, stop) in enumerate(words):
+    best, first, total = (-1.0, span.start, span.end), 0, 0.0
+    for last, (_, stop, _) in enumerate(parts):
         total += values[last]
-        while first <= last and stop - words[first][0] > MAX_QUOTE:
+        while first <= last and stop - parts[first][0] > MAX_QUOTE:
             total -= values[first]
             first += 1
         if first <= last and total > best[0] + _ROUNDING:
-            best = (total, words[first][0], stop)
-    return best[1], best[2]
+            best = (total, parts[first][0], stop)
+    return best[1:]
 
 
 def _citation(passage: Passage, start: int, end: int) -> Citation:

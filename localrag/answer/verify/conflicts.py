@@ -7,12 +7,14 @@ includes them. No model is asked. A false conflict is worse than a missed one, s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from localrag.answer.stages import Pair
 from localrag.answer.verify.citations import MAX_QUOTE
-from localrag.answer.verify.differences import Change, Difference, Span, changes, difference, find_changed, is_same
+from localrag.answer.verify.differences import Change, Difference, Span, changes, difference, find_changed
 from localrag.answer.verify.locate import locate
 from localrag.answer.verify.related_documents import Related, order
 from localrag.store import locations as places
@@ -50,16 +52,20 @@ def add_conflicts(answer: Answer, documents: Sequence[Pair]) -> Answer:
     citations = list(answer.citations)
     conflicts: list[Conflict] = []
     seen: list[frozenset[tuple[int, Span]]] = []
-    of: dict[str, Related] = {}
-    for library, document, own in _cited(documents, answer.citations):
+    related: dict[str, Related] = {}
+    named = {(library.name, document.path): (library, document) for library, document in documents}
+    for key in list(dict.fromkeys((one.library, one.document) for one in answer.citations))[:_MAX_DOCUMENTS]:
+        if key not in named:
+            continue
+        library, document = named[key]
+        own = [one for one in answer.citations if (one.library, one.document) == key]
         with library.snapshot():
-            if library.name not in of:
-                among = [other for where, other in documents if where is library]
-                of[library.name] = Related(library, among)
-            for sides in _conflicts(library, document, of[library.name], own):
-                places = frozenset((side.document.id, side.span) for side in sides)
-                if places not in seen:
-                    seen.append(places)
+            if library.name not in related:
+                related[library.name] = Related(library, [other for where, other in documents if where is library])
+            for sides in _conflicts(library, document, related[library.name], own):
+                spans = frozenset((side.document.id, side.span) for side in sides)
+                if spans not in seen:
+                    seen.append(spans)
                     conflicts.append(_conflict(library, sides, citations))
     text = answer.answer
     for later in dict.fromkeys(conflict.sides[0] for conflict in conflicts if conflict.ordered):
@@ -68,25 +74,13 @@ def add_conflicts(answer: Answer, documents: Sequence[Pair]) -> Answer:
     return replace(answer, answer=text, citations=tuple(citations), conflicts=tuple(conflicts))
 
 
-def _cited(
-    documents: Sequence[Pair], citations: Sequence[Citation]
-) -> Iterator[tuple[Library, Document, list[Citation]]]:
-    """Yield the documents cited, each with its citations."""
-    named = {(library.name, document.path): (library, document) for library, document in documents}
-    for key in list(dict.fromkeys((citation.library, citation.document) for citation in citations))[:_MAX_DOCUMENTS]:
-        if key in named:
-            yield *named[key], [item for item in citations if (item.library, item.document) == key]
-
-
 def _conflicts(
     library: Library, document: Document, related: Related, own: Sequence[Citation]
 ) -> Iterator[list[_Statement]]:
     spans = [span for citation in own if (span := _span_of(library, document, citation)) is not None]
-    bases = [document]
-    if (base := related.amended(document)) is not None:
-        bases.append(base)
-    for one in bases:
-        yield from _amendments(library, one, related, document, spans)
+    for base in (document, related.amended(document)):
+        if base is not None:
+            yield from _amendments(library, base, related, document, spans)
     versions = related.versions(document)
     for span in spans:
         found = [pair for other in versions if (pair := _differing(library, document, span, other, related))]
@@ -127,11 +121,8 @@ def _amendments(
             sides = found.setdefault(old, [_Statement(base, old, before, date, 0)])
             sides.append(_Statement(amendment.document, change.replacement, words, amendment.date, rank))
     for sides in found.values():
-        if any(
-            side.document.id == cited.id and side.span.overlaps(span.position, span.start, span.end)
-            for side in sides
-            for span in spans
-        ):
+        own = [side.span for side in sides if side.document.id == cited.id]
+        if any(one.overlaps(span) for one in own for span in spans):
             yield sorted(sides, key=lambda side: side.rank, reverse=True)
 
 
@@ -154,47 +145,38 @@ def _differing(
     """Return the sentences of a span and of another version, if they differ."""
     text = library.page_text(document.id, span.position)
     for start, end in sentences(text):
-        if not span.overlaps(span.position, start, end):
+        own, sentence = Span(span.position, start, end), text[start:end]
+        if not span.overlaps(own):
             continue
-        sentence = text[start:end]
         best: tuple[Difference, Span] | None = None
         for where, theirs in _candidates(library, document, other, sentence):
-            if is_same(sentence, theirs):
-                best = None
+            if re.findall(r"\w+", sentence.casefold()) == re.findall(r"\w+", theirs.casefold()):
+                best = None  # it says the same
                 break
             found = difference(sentence, theirs)
             if found is not None and (best is None or found.shared > best[0].shared):
                 best = found, where
         if best is not None:
             found, where = best
-            return (
-                _version(document, Span(span.position, start, end), found.one, related),
-                _version(other, where, found.other, related),
-            )
+            ours = _Statement(document, own, found.one, related.dated(document).date, order(document))
+            return ours, _Statement(other, where, found.other, related.dated(other).date, order(other))
     return None
-
-
-def _version(document: Document, span: Span, words: tuple[int, int], related: Related) -> _Statement:
-    return _Statement(document, span, words, related.dated(document).date, order(document))
 
 
 def _candidates(library: Library, document: Document, other: Document, sentence: str) -> Iterator[tuple[Span, str]]:
     """Yield sentences of another document that may say the same, by shared words."""
-    groups = [
-        (token.term,) for token in dict.fromkeys(text_analysis.tokens(sentence, other.language or document.language))
-    ]
-    scores = library.text.scores(groups, library.generation).of
+    tokens = text_analysis.tokens(sentence, other.language or document.language)
+    scores = library.text.scores([(token.term,) for token in dict.fromkeys(tokens)], library.generation).of
     allowed = [int(i) for i in library.passage_ids([other.id]) if i < len(scores)]
     best = sorted(allowed, key=lambda i: (-scores[i], i))[:_MAX_PASSAGES]
     seen: set[Span] = set()
-    for chunks in library.chunks_of_passages(best, [other.id]).values():
-        for chunk in chunks:
-            text = library.page_text(other.id, chunk.position)
-            for start, end in sentences(text):
-                span = Span(chunk.position, start, end)
-                if span not in seen and span.overlaps(chunk.position, chunk.start, chunk.end):
-                    seen.add(span)
-                    yield span, text[start:end]
+    for chunk in chain.from_iterable(library.chunks_of_passages(best, [other.id]).values()):
+        text = library.page_text(other.id, chunk.position)
+        for start, end in sentences(text):
+            span = Span(chunk.position, start, end)
+            if span not in seen and span.overlaps(Span(chunk.position, chunk.start, chunk.end)):
+                seen.add(span)
+                yield span, text[start:end]
 
 
 # --- citations ------------------------------------------------------------------------------------------------

@@ -88,8 +88,8 @@ def difference(one: str, other: str) -> Difference | None:
     more: list[_Piece] = []
     less: list[_Piece] = []
     matcher = SequenceMatcher(None, [piece.key for piece in ours], [piece.key for piece in theirs], autojunk=False)
-    for kind, a, b, c, d in matcher.get_opcodes():
-        if kind == "equal":
+    for way, a, b, c, d in matcher.get_opcodes():
+        if way == "equal":
             pairs += zip(ours[a:b], theirs[c:d], strict=True)
         else:
             more += ours[a:b]
@@ -99,18 +99,21 @@ def difference(one: str, other: str) -> Difference | None:
         return None
     differing = [(mine, yours) for mine, yours in pairs if mine.value != yours.value]
     if not differing:
-        return _negated(one, other, more, less, words)
+        nots = [piece for piece in (*more, *less) if piece.value in _NOT]
+        negated = more_or_less == "not" and len(words) >= _MIN_FOR_NOT and len(nots) == 1
+        return Difference((0, len(one)), (0, len(other)), len(words)) if negated else None
     if more_or_less == "not" or not _of_the_same(differing, one, other):
         return None
-    if ("|" in one and not _tells_one(differing, ours)) or _is_page(differing[-1][0], ours[-1], one):
-        return None
     first, last = differing[0], differing[-1]
+    # Columns of a table are mostly periods, and a bare number may be in thousands, or a page: only one value with a
+    # unit, the only one of its kind, tells two rows apart.
+    kind = first[0].kind
+    if "|" in one and (len(differing) > 1 or kind == "number" or sum(piece.kind == kind for piece in ours) > 1):
+        return None
+    # The number at the end of a line of a table of contents is a page.
+    if last[0] is ours[-1] and last[0].kind == "number" and not one.rstrip().endswith(tuple(".!?;:|")):
+        return None
     return Difference((first[0].start, last[0].end), (first[1].start, last[1].end), len(words))
-
-
-def is_same(one: str, other: str) -> bool:
-    """Whether two sentences are the same but for white space, case and punctuation."""
-    return re.findall(r"\w+", one.casefold()) == re.findall(r"\w+", other.casefold())
 
 
 def _only_more(more: Sequence[_Piece], less: Sequence[_Piece], shared: int) -> str:
@@ -131,43 +134,15 @@ def _of_the_same(differing: Sequence[tuple[_Piece, _Piece]], one: str, other: st
     """Whether differing values are few, of one kind each, and not of another period."""
     if len(differing) > _MAX_DIFFERING or any(mine.kind != yours.kind for mine, yours in differing):
         return False
-    timed = [mine for mine, _ in differing if mine.kind in ("date", "year")]
-    if timed and len(differing) > 1:
+    if len(differing) > 1 and any(mine.kind in ("date", "year") for mine, _ in differing):
         return False
     for mine, yours in differing:
-        if mine.kind == "term" and _SPAN.search(one[: mine.start]):
+        before = one[: mine.start]
+        if (mine.kind == "term" and _SPAN.search(before)) or (mine.kind == "date" and _TIMED.search(before)):
             return False
-        if mine.kind == "date" and _TIMED.search(one[: mine.start]):
-            return False
-        if mine.kind == "year" and not (_LASTS.search(one[: mine.start]) and _LASTS.search(other[: yours.start])):
+        if mine.kind == "year" and not (_LASTS.search(before) and _LASTS.search(other[: yours.start])):
             return False
     return True
-
-
-def _tells_one(differing: Sequence[tuple[_Piece, _Piece]], row: Sequence[_Piece]) -> bool:
-    """Whether the difference in a table row is one value with a unit, and the only one of its kind.
-
-    Columns are mostly periods, and a bare number may be in thousands, or a page.
-    """
-    kinds = [piece.kind for piece in row]
-    kind = differing[0][0].kind
-    return len(differing) == 1 and kind != "number" and kinds.count(kind) == 1
-
-
-def _is_page(piece: _Piece, last: _Piece, sentence: str) -> bool:
-    """Whether a number ends a line of a table of contents."""
-    return piece is last and piece.kind == "number" and not sentence.rstrip().endswith((".", "!", "?", ";", ":", "|"))
-
-
-def _negated(
-    one: str, other: str, more: Sequence[_Piece], less: Sequence[_Piece], words: set[str]
-) -> Difference | None:
-    nots = [[piece for piece in pieces if piece.value in _NOT] for pieces in (more, less)]
-    if len(words) < _MIN_FOR_NOT or len(nots[0]) + len(nots[1]) != 1:
-        return None
-    if any(piece.value not in _NOT and piece.value not in _EMPTY for piece in (*more, *less)):
-        return None
-    return Difference((0, len(one)), (0, len(other)), len(words))
 
 
 # --- pieces -------------------------------------------------------------------------------------------------
@@ -180,19 +155,16 @@ def _pieces(sentence: str) -> Iterator[_Piece]:
     held: _Piece | None = None
     for match in _PIECE.finditer(sentence, lead.end() if lead else 0):
         piece = _piece(match, before)
-        if held is not None:
-            unit = TIME_UNITS.get(piece.value) if piece.kind == "word" and held.kind == "number" else None
-            if unit:
-                yield _Piece("term", f"{held.value} {unit}", held.start, piece.end)
-                held, before = None, piece.value
-                continue
-            yield held
-            held = None
-        if piece.kind == "number":
-            held = piece
-        else:
-            yield piece
         before = piece.value if piece.kind == "word" else ""
+        if held is not None and (unit := TIME_UNITS.get(before)):
+            yield _Piece("term", f"{held.value} {unit}", held.start, piece.end)
+            held = None
+            continue
+        if held is not None:
+            yield held
+        held = piece if piece.kind == "number" else None
+        if held is None:
+            yield piece
     if held is not None:
         yield held
 
@@ -203,28 +175,21 @@ def _piece(match: re.Match[str], before: str) -> _Piece:
         return _Piece("word", _folded(match["word"]), start, end)
     if match["spelled"]:
         return _Piece("number", str(_NUMBERS[match["spelled"].lower()]), start, end)
-    if match["date"]:
-        written = parse_date(match[0])
-        if written is not None:
-            return _Piece("date", written.readings[0][1].isoformat(), start, end)
-    return _figure(match[0].strip().rstrip("."), before, start + len(match[0]) - len(match[0].lstrip()))
-
-
-def _figure(text: str, before: str, start: int) -> _Piece:
-    found = QUANTITY.match(text)
+    if match["date"] and (written := parse_date(match[0])) is not None:
+        return _Piece("date", written.readings[0][1].isoformat(), start, end)
+    text = match[0].strip().rstrip(".")
+    start += len(match[0]) - len(match[0].lstrip())
     end = start + len(text)
+    found = QUANTITY.match(text)
     if found is None or before in _NAMING:
         return _Piece("word", text.casefold(), start, end)
     if re.fullmatch(r"(?:19|20)\d\d", text):
         return _Piece("year", text, start, end)
     quantity = parse_quantity(found)
-    if quantity.is_money:
-        return _Piece("money", str(quantity), start, end)
-    if quantity.unit == "%":
-        return _Piece("share", str(quantity), start, end)
-    if quantity.unit:
-        return _Piece("term", f"{quantity.value.normalize():f} {quantity.unit}", start, end)
-    return _Piece("number", f"{quantity.value.normalize():f}", start, end)
+    if quantity.is_money or quantity.unit == "%":
+        return _Piece("money" if quantity.is_money else "share", str(quantity), start, end)
+    kind = "term" if quantity.unit else "number"
+    return _Piece(kind, f"{quantity.value.normalize():f} {quantity.unit}".rstrip(), start, end)
 
 
 def _folded(word: str) -> str:
@@ -273,8 +238,8 @@ class Span:
     start: int
     end: int
 
-    def overlaps(self, position: int, start: int, end: int) -> bool:
-        return self.position == position and self.start < end and start < self.end
+    def overlaps(self, other: Span) -> bool:
+        return self.position == other.position and self.start < other.end and other.start < self.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,43 +267,34 @@ def _of_page(position: int, text: str) -> Iterator[Change]:
     spans = sentences(text)
     for n, (start, end) in enumerate(spans):
         # A quote may contain a full stop.
-        whole_end = next((stop for _, stop in spans[n : n + 3] if _balanced(text[start:stop])), end)
-        sentence = text[start:whole_end]
+        last = next((k for k, (_, stop) in enumerate(spans[n : n + 3], n) if _balanced(text[start:stop])), n)
+        end = spans[last][1]
+        sentence = text[start:end]
         named, verb = _REFERENCE.search(sentence), _CHANGED.search(sentence)
         if named is None or verb is None or verb.end() < named.start():
             continue
-        clause, span = re.sub(r"\s", "", named["id"]), Span(position, start, whole_end)
+        clause, replacement = re.sub(r"\s", "", named["id"]), Span(position, start, end)
         if words := next((found for pattern in _WORDS if (found := pattern.search(sentence))), None):
-            yield Change(clause, span, old=words["old"].strip(), new=words["new"].strip())
+            yield Change(clause, replacement, old=words["old"].strip(), new=words["new"].strip())
             continue
-        follows = bool(_FOLLOWS.search(sentence))
-        last = next((k for k, span in enumerate(spans) if span[1] == whole_end), n)
-        below = spans[last + 1] if last + 1 < len(spans) else None
-        replacement = span
-        if follows and below is not None and not re.search(r"[\"“„][^\"“„]{20,}", sentence):
-            rows = spans[last + 1 : last + 2 + _MAX_ROWS]
-            replacement = Span(position, *_without_header(text, rows, _ROW.search(sentence)))
-        if row := _ROW.search(sentence):
-            yield Change(clause, replacement, row=row["row"].strip(' "“”'))
+        follows, row = bool(_FOLLOWS.search(sentence)), _ROW.search(sentence)
+        name = row["row"].strip(' "“”') if row else ""
+        below = spans[last + 1 : last + 2 + _MAX_ROWS]
+        if follows and below and not re.search(r"[\"“„][^\"“„]{20,}", sentence):
+            # The new text is below: of a table the named row, not the header.
+            rows = (span for span in below if name and locate(name, text[slice(*span)]) is not None)
+            replacement = Span(position, *next(rows, below[0]))
+        if row:
+            yield Change(clause, replacement, row=name)
         elif follows:
             yield Change(clause, replacement)
         elif _DELETED.search(sentence):
-            yield Change(clause, span, deleted=True)
+            yield Change(clause, replacement, deleted=True)
 
 
 def _balanced(text: str) -> bool:
     opened, closed = len(re.findall(r"[“„«]", text)), len(re.findall(r"[”»]", text))
     return opened <= closed + text.count("„") and text.count('"') % 2 == 0
-
-
-def _without_header(text: str, below: Sequence[tuple[int, int]], row: re.Match[str] | None) -> tuple[int, int]:
-    """Return the new text below: of a table the named row, not the header."""
-    if row is not None:
-        name = row["row"].strip(' "“”')
-        for start, end in below:
-            if locate(name, text[start:end]) is not None:
-                return start, end
-    return below[0]
 
 
 def find_changed(change: Change, replacement: str, pages: Sequence[str]) -> Span | None:
@@ -374,11 +330,12 @@ def find_changed(change: Change, replacement: str, pages: Sequence[str]) -> Span
 def _clauses(clause: str, text: str) -> Iterator[tuple[int, int]]:
     """Yield the spans of a clause: from its number to the next number that is not part of it."""
     wanted = _LINE.format(r"\s?".join(map(re.escape, re.findall(r"\(\w+\)|[^()]+", clause))))
+    parts = (f"{clause.casefold()}.", f"{clause.casefold()}(")  # 9.3 and 9(a) are parts of 9
     for match in re.finditer(wanted, text, re.I | re.M):
         end = min(len(text), match.start() + _MAX_CLAUSE)
         for line in _ANY_LINE.finditer(text, match.end(), end):
             number = re.sub(r"\s", "", line["id"])
-            if _of_its_kind(number, line[0], clause) and not _inside(number, clause):
+            if _of_its_kind(number, line[0], clause) and not number.casefold().startswith(parts):
                 end = line.start()
                 break
         yield match.start(), end
@@ -389,8 +346,3 @@ def _of_its_kind(number: str, line: str, clause: str) -> bool:
     if clause[0].isalpha():
         return number[0].isalpha()
     return "." in number or line.strip().endswith((".", ")")) or line.strip()[0] in "§csapCSAP"
-
-
-def _inside(number: str, clause: str) -> bool:
-    """Whether a number is that of a part of a clause: 9.3 and 9.3(a) are parts of 9."""
-    return number.casefold().startswith((f"{clause.casefold()}.", f"{clause.casefold()}("))

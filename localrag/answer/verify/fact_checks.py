@@ -18,27 +18,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import chain, dropwhile
 from typing import Literal
 
+from localrag import quantities
 from localrag.answer.verify import citations, links
 from localrag.answer.verify.citations import Cited, terms
-from localrag.quantities import (
-    CURRENCIES,
-    MONTHS,
-    NUMBER_WORDS,
-    QUANTITY,
-    TIME_UNITS,
-    NumberWords,
-    Quantity,
-    convert,
-    find_dates,
-    find_days,
-    find_months,
-    find_number_words,
-    parse_number,
-    parse_quantity,
-)
 from localrag.store import text_analysis
 from localrag.store.sentences import sentences
 from localrag.types import Citation, Flag, Passage, Working, source
@@ -59,12 +45,8 @@ _BEFORE_PAGE = re.compile(r"(?:\b(?:pp?|s|pages?|seiten?|página|passages?|docum
 
 
 def check(
-    cited: Cited,
-    question: str,
-    passages: Sequence[Passage],
-    workings: Sequence[Working] = (),
-    *,
-    other_language: bool = False,
+    cited: Cited, question: str, passages: Sequence[Passage], workings: Sequence[Working] = (),
+    *, other_language: bool = False,
 ) -> tuple[Cited, tuple[Flag, ...]]:  # fmt: skip
     """Return the answer with citations added and unsupported links defanged, and its flags in order.
 
@@ -76,9 +58,9 @@ def check(
         other_language: the answer is in another language than the passages, where names may be written differently.
     """
     sources = _Sources(cited, question, passages, workings, other_language)
-    flags: dict[tuple[str, str], Flag] = {}
     cited, fact_flags = _check_facts(cited, sources)
     cited, link_flags = _check_links(cited, sources)
+    flags: dict[tuple[str, str], Flag] = {}
     for flag in (*fact_flags, *link_flags):
         flags.setdefault((flag.kind, flag.text), flag)
     return cited, tuple(flags.values())[:_MAX_FLAGS]
@@ -88,13 +70,9 @@ class _Sources:
     """The texts that support the facts of one answer."""
 
     def __init__(
-        self,
-        cited: Cited,
-        question: str,
-        passages: Sequence[Passage],
-        workings: Sequence[Working],
+        self, cited: Cited, question: str, passages: Sequence[Passage], workings: Sequence[Working],
         other_language: bool,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.passages, self.question, self.other_language = passages, question, other_language
         self.language = citations.language(f"{question} {cited.text}", passages)
         # "48.000" may be either number if not all is English.
@@ -102,22 +80,14 @@ class _Sources:
         own = [passage for passage in passages if any(_is_from(one, passage) for one in cited.citations)]
         self.documents = {(passage.library, passage.document) for passage in own}
         self.quotes = [citation.quote for citation in cited.citations]
-        frame = [
-            part
-            for passage in own
-            for part in (*passage.heading, passage.header, passage.document, passage.label or "", passage.place)
-        ]
+        parts = ((*one.heading, one.header, one.document, one.label or "", one.place) for one in own)
+        frame = list(chain.from_iterable(parts))
         shown = [part for working in workings for part in (working.shown, *(one.text for one in working.figures))]
         self.numbers = Evidence(*self.quotes, *frame, *shown, "" if _YES_OR_NO.match(question) else question)
         self.names = Evidence(*self.quotes, *frame, question)
         self.pages = {passage.page for passage in passages} | set(range(1, len(passages) + 1))
         self.missing = _NOT_CITED if self.quotes else NOWHERE
-        self._sentences: dict[int, list[tuple[int, int]]] = {}
-
-    def sentences(self, passage: Passage) -> list[tuple[int, int]]:
-        if id(passage) not in self._sentences:
-            self._sentences[id(passage)] = sentences(passage.text)
-        return self._sentences[id(passage)]
+        self.sentences = cache(sentences)
 
     def of_documents(self) -> Evidence:
         """Return all that was read of the documents cited, or of all documents if none is cited."""
@@ -147,24 +117,23 @@ def _check_facts(cited: Cited, sources: _Sources) -> tuple[Cited, list[Flag]]:
     # A fact that an answer repeats is looked up once.
     first = {(fact.kind, fact.text.strip()): fact for fact in sorted(unsupported, key=lambda fact: -fact.start)}
     for fact in sorted(first.values(), key=lambda fact: fact.start)[:_MAX_FLAGS]:
-        if any(start < fact.end and fact.start < end for start, end in skipped):
+        if _overlaps(fact.start, fact.end, skipped):
             continue
         found = _find_elsewhere(fact, text, sources)
         if found is not None and fact.kind != "name" and found[3]:
             added.append((fact.start, *found[:3]))
-        else:
-            reason = _place_of(found[0], sources) if found else sources.missing
-            flags.append(Flag(fact.kind, fact.text.strip(), reason))
+            continue
+        reason = sources.missing
+        if found is not None:
+            passage = found[0]
+            where = passage.place
+            if (passage.library, passage.document) not in sources.documents or not where:
+                where = source(passage.document, where)
+            reason = f"in {where}, {_NOT_CITED}"
+        flags.append(Flag(fact.kind, fact.text.strip(), reason))
     for at, passage, start, end in sorted(added, key=lambda one: -one[0]):
         cited = citations.add(cited, at, passage, start, end)
     return cited, flags
-
-
-def _place_of(passage: Passage, sources: _Sources) -> str:
-    where = passage.place or "another place"
-    if (passage.library, passage.document) not in sources.documents or not passage.place:
-        where = source(passage.document, passage.place)
-    return f"in {where}, {_NOT_CITED}"
 
 
 def _is_page(fact: Fact, text: str, sources: _Sources) -> bool:
@@ -195,24 +164,23 @@ def _find_elsewhere(fact: Fact, text: str, sources: _Sources) -> tuple[Passage, 
     """Return the span of a passage that has a fact, and whether it is about the same as the fact's sentence."""
     claim = next((text[start:end] for start, end in sentences(text) if start <= fact.start < end), text)
     wanted = {term for term in terms(claim, sources.language) if not term[0].isdigit()}
-    best: tuple[float, Passage, int, int] | None = None
-    left = _MAX_SEARCHED
+    best: tuple[Passage, int, int] | None = None
+    most, left = -1.0, _MAX_SEARCHED
     for passage in sources.passages:
         left -= len(passage.text)
         if left < 0:
             break
         if not _may_hold(fact, passage.text):
             continue
-        for start, end in sources.sentences(passage):
+        for start, end in sources.sentences(passage.text):
             span = passage.text[start:end]
             if _may_hold(fact, span) and Evidence(span, language=sources.language).supports(fact, sources.language):
                 shared = len(wanted & terms(span, sources.language)) / max(1, len(wanted))
-                if best is None or shared > best[0]:
-                    best = (shared, passage, start, end)
+                if shared > most:
+                    best, most = (passage, start, end), shared
     if best is None:
         return None
-    fits = best[0] >= _MIN_SHARED and best[3] - best[2] <= citations.MAX_QUOTE
-    return best[1], best[2], best[3], fits
+    return *best, most >= _MIN_SHARED and best[2] - best[1] <= citations.MAX_QUOTE
 
 
 def _may_hold(fact: Fact, text: str) -> bool:
@@ -238,16 +206,11 @@ def _check_links(cited: Cited, sources: _Sources) -> tuple[Cited, list[Flag]]:
     """Defang the links that no source has, in the answer and in its unsupported sentences."""
     texts = "\n".join((*sources.quotes, sources.question))
     unknown = [found for found in links.links(cited.text) if not links.is_in(found.text, texts)]
-    commands = links.commands(citations.without_markers(cited.text))
     flags = [Flag("link", links.defang(found.text), sources.missing) for found in unknown]
-    flags += [
-        Flag("command", " ".join(_defang(found.text, texts).split())[:120], sources.missing)
-        for found in commands
-        if not links.is_in(found.text, texts)
-    ]
-    if not unknown:
-        return cited, flags
-    unsupported = tuple(_defang(sentence, texts) for sentence in cited.unsupported)
+    for found in links.commands(citations.without_markers(cited.text)):
+        if not links.is_in(found.text, texts):
+            flags.append(Flag("command", " ".join(_defang(found.text, texts).split())[:120], sources.missing))
+    unsupported = tuple(_defang(sentence, texts) for sentence in cited.unsupported) if unknown else cited.unsupported
     return replace(cited, text=_defang(cited.text, texts), unsupported=unsupported), flags
 
 
@@ -284,7 +247,7 @@ class Amount:
     def is_supported_by(self, other: Amount) -> bool:
         """Whether a text with the other amount supports this one."""
         if self.unit and other.unit and self.unit != other.unit:
-            same = (convert(Quantity(value, other.unit), self.unit) for value in other.values)
+            same = (quantities.convert(quantities.Quantity(value, other.unit), self.unit) for value in other.values)
             return any(one is not None and one.value in self.values for one in same)
         # A table says once that it counts in thousands, so one of the two may have no scale.
         loose = 0 in (self.scale, other.scale)
@@ -292,13 +255,9 @@ class Amount:
         return bool(self.values & other.values or (loose and alike))
 
     def rounds(self, other: Amount) -> bool:
-        """Whether this amount is the other one, rounded."""
-        return any(abs(exact - own) <= _half_a_place(own) for own in self.values for exact in other.values)
-
-
-def _half_a_place(value: Decimal) -> Decimal:
-    exponent = value.normalize().as_tuple().exponent
-    return Decimal(5).scaleb(exponent - 1) if isinstance(exponent, int) else Decimal(0)
+        """Whether this amount is the other one, rounded: they differ by half of its last place at most."""
+        half = {own: Decimal(5).scaleb(own.adjusted() - len(own.normalize().as_tuple().digits)) for own in self.values}
+        return any(abs(exact - own) <= half[own] for own in half for exact in other.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,8 +289,8 @@ _ABOUT = re.compile(
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|te[nrs]?|er|e|ème|º|ª|o|a)(?![^\W_])", re.I)
 _LATIN = re.compile(r"[A-Za-zÀ-ɏ]")
 _UNITS = {
-    **TIME_UNITS, "percent": "%", "per cent": "%", "%": "%", "prozent": "%",
-    **{word: CURRENCIES[word] for word in ("dollar", "dollars", "euro", "euros", "pound", "pounds")},
+    **quantities.TIME_UNITS, "percent": "%", "per cent": "%", "%": "%", "prozent": "%",
+    **{word: quantities.CURRENCIES[word] for word in ("dollar", "dollars", "euro", "euros", "pound", "pounds")},
 }  # fmt: skip
 _UNIT_AFTER = re.compile(
     r"[ -]?(?:\(\d+\)[ ]?)?(?:(?:calendar|business|working|full|consecutive)[ ])?"
@@ -343,16 +302,19 @@ _UNIT_AFTER = re.compile(
 def find_numbers(text: str, language: str) -> Iterator[Fact]:
     """Yield the dates and numbers of an answer, without those that number its own list; in no order."""
     taken: list[tuple[int, int]] = []
-    for fact in _find_dates(text):
+    dates = [Fact("date", one.text, one.start, one.end, days=one.days) for one in quantities.find_dates(text)]
+    dates += [Fact("date", text[a:b], a, b, day=(month, day)) for a, b, month, day in quantities.find_days(text)]
+    dates += [Fact("date", text[a:b], a, b, month=(year, month)) for a, b, year, month in quantities.find_months(text)]
+    for fact in dates:
         if not _overlaps(fact.start, fact.end, taken):
             taken.append((fact.start, fact.end))
             yield fact
     taken += [match.span() for match in _LIST_NUMBER.finditer(text)]
-    for match in QUANTITY.finditer(text):
+    for match in quantities.QUANTITY.finditer(text):
         found = _number(match, text, language)
         if found is not None and not _overlaps(found.start, found.end, taken):
             yield found
-    for number in find_number_words(text):
+    for number in quantities.find_number_words(text):
         unit = _UNIT_AFTER.match(text, number.end)
         # "two parties" are counted by the answer; "two years" is a term of the contract.
         if number.value > 1 and (unit or number.value > 12) and not _overlaps(number.start, number.end, taken):
@@ -362,15 +324,6 @@ def find_numbers(text: str, language: str) -> Iterator[Fact]:
 
 def _overlaps(start: int, end: int, taken: list[tuple[int, int]]) -> bool:
     return any(start < stop and first < end for first, stop in taken)
-
-
-def _find_dates(text: str) -> Iterator[Fact]:
-    for written in find_dates(text):
-        yield Fact("date", written.text, written.start, written.end, days=written.days)
-    for start, end, month, day in find_days(text):
-        yield Fact("date", text[start:end], start, end, day=(month, day))
-    for start, end, year, month in find_months(text):
-        yield Fact("date", text[start:end], start, end, month=(year, month))
 
 
 def _number(match: re.Match[str], text: str, language: str) -> Fact | None:
@@ -395,25 +348,25 @@ def _number(match: re.Match[str], text: str, language: str) -> Fact | None:
 
 def _amount(match: re.Match[str], language: str) -> Amount:
     """Return what QUANTITY matched; "2.400" is one number in English and may be another elsewhere."""
-    found = parse_quantity(match)
-    digits = match["digits"]
-    plain = parse_number(digits, money=bool(match["before"] or match["after"]))
-    readings = frozenset((plain,) if language == "english" else (plain, parse_number(digits, decimal_comma=True)))
+    found, digits = quantities.parse_quantity(match), match["digits"]
+    plain = quantities.parse_number(digits, money=bool(match["before"] or match["after"]))
+    readings = {plain} if language == "english" else {plain, quantities.parse_number(digits, decimal_comma=True)}
     scale = (found.value / plain).adjusted() if match["scale"] and plain else 0
     unit = found.unit if found.unit in _COMPARED_UNITS else ""
     if not unit:  # "30 calendar days", "a 30-day period", "thirty (30) days"
         after = _UNIT_AFTER.match(match.string, match.end() + (match.string[match.end() :][:1] == ")"))
         unit = _UNITS[after["unit"].lower()] if after else ""
-    return Amount(readings, scale, unit, digits)
+    return Amount(frozenset(readings), scale, unit, digits)
 
 
-def _amount_in_words(number: NumberWords, text: str) -> Amount:
+def _amount_in_words(number: quantities.NumberWords, text: str) -> Amount:
     unit = _UNIT_AFTER.match(text, number.end)
     return Amount(frozenset([Decimal(number.value)]), 0, _UNITS[unit["unit"].lower()] if unit else "")
 
 
 # --- facts: names -------------------------------------------------------------------------------------------
 
+_BETWEEN_NAMES = re.compile(r"[ ]|[ ]?&[ ]|, (?=Inc|Ltd|LLC|Corp)")
 _NAME_WORD = re.compile(r"[^\W\d_]+(?:[’'&.-][^\W\d_]+)*\.?")
 # Words with capitals that any answer may add.
 _FRAME = frozenset(
@@ -429,33 +382,24 @@ _OPENERS = text_analysis.COMMON["english"] | {"neither", "based", "according", "
 def find_names(text: str, language: str) -> Iterator[Fact]:
     """Yield the names of an answer: runs of words with capitals that do not begin a sentence."""
     begins = {start for start, _ in sentences(text)} | {match.end() for match in re.finditer(r"[:\n“\"„«(•*]\s*", text)}
-    run: list[tuple[re.Match[str], bool]] = []
+    runs: list[list[tuple[re.Match[str], bool]]] = [[]]
     for match in _NAME_WORD.finditer(text):
-        first = match.start() in begins
-        if run and (
-            first or not re.fullmatch(r"[ ]|[ ]?&[ ]|, (?=Inc|Ltd|LLC|Corp)", text[run[-1][0].end() : match.start()])
-        ):
-            yield from _name(run, text, language)
-            run = []
-        if match[0][0].isupper():
+        first, run = match.start() in begins, runs[-1]
+        if not match[0][0].isupper():
+            runs.append([])
+        elif run and not first and _BETWEEN_NAMES.fullmatch(text, run[-1][0].end(), match.start()):
             run.append((match, first))
-        elif run:
-            yield from _name(run, text, language)
-            run = []
-    yield from _name(run, text, language)
-
-
-def _name(run: list[tuple[re.Match[str], bool]], text: str, language: str) -> Iterator[Fact]:
-    while run and _only_opens(run[0]):
-        run = run[1:]
-    if not run:
-        return
-    start, end = run[0][0].start(), run[-1][0].end()
-    alone = len(run) == 1 and re.search(r"\w", text[:start] + text[end:])
-    words = tuple(match[0].rstrip(".") for match, _ in run)
-    if alone and (run[0][1] or (language == "german" and not words[0][1:2].isupper())):
-        return  # every sentence, and every German noun, begins with a capital
-    yield Fact("name", text[start:end].rstrip("."), start, end, words=words)
+        else:
+            runs.append([(match, first)])
+    for run in runs:
+        if not (run := list(dropwhile(_only_opens, run))):
+            continue
+        start, end = run[0][0].start(), run[-1][0].end()
+        alone = len(run) == 1 and re.search(r"\w", text[:start] + text[end:])
+        words = tuple(match[0].rstrip(".") for match, _ in run)
+        # Every sentence, and every German noun, begins with a capital.
+        if not alone or not (run[0][1] or (language == "german" and not words[0][1:2].isupper())):
+            yield Fact("name", text[start:end].rstrip("."), start, end, words=words)
 
 
 def _only_opens(word: tuple[re.Match[str], bool]) -> bool:
@@ -501,25 +445,26 @@ class Evidence:
     @cached_property
     def _amounts(self) -> frozenset[Amount]:
         language = self._language or text_analysis.language(self.text)
-        matches = [match for match in QUANTITY.finditer(self.text) if len(match["digits"]) <= _MAX_DIGITS]
+        matches = [match for match in quantities.QUANTITY.finditer(self.text) if len(match["digits"]) <= _MAX_DIGITS]
         found = {_amount(match, language) for match in matches}
         # Figures side by side in a table look like one number with spaces between its thousands.
         parts = {part for match in matches if re.search(r"\s", match["digits"]) for part in match["digits"].split()}
-        found |= {Amount(frozenset([parse_number(part)]), 0, "", part) for part in parts}
-        return frozenset(found | {_amount_in_words(number, self.text) for number in find_number_words(self.text)})
+        found |= {Amount(frozenset([quantities.parse_number(part)]), 0, "", part) for part in parts}
+        words = quantities.find_number_words(self.text)
+        return frozenset(found | {_amount_in_words(number, self.text) for number in words})
 
     @cached_property
     def _days(self) -> frozenset[date]:
-        return frozenset(day for written in find_dates(self.text) for day in written.days)
+        return frozenset(day for written in quantities.find_dates(self.text) for day in written.days)
 
     @cached_property
     def _days_of_year(self) -> frozenset[tuple[int, int]]:
-        incomplete = {(month, day) for _, _, month, day in find_days(self.text)}
+        incomplete = {(month, day) for _, _, month, day in quantities.find_days(self.text)}
         return frozenset(incomplete | {(day.month, day.day) for day in self._days})
 
     @cached_property
     def _months(self) -> frozenset[tuple[int, int]]:
-        named = {(year, month) for _, _, year, month in find_months(self.text)}
+        named = {(year, month) for _, _, year, month in quantities.find_months(self.text)}
         return frozenset(named | {(day.year, day.month) for day in self._days})
 
     @cached_property
@@ -549,13 +494,12 @@ class Evidence:
 
     def _has_word(self, word: str) -> bool:
         for part in text_analysis.written(word.removesuffix("’s").removesuffix("'s")):
-            if part in self._words or part in _FRAME or part in MONTHS or part in NUMBER_WORDS or len(part) == 1:
+            common = part in _FRAME or part in quantities.MONTHS or part in quantities.NUMBER_WORDS
+            if common or part in self._words or len(part) == 1:
                 continue
-            if len(part) >= 5 and any(
-                known.startswith(part) or part.startswith(known) for known in self._words if len(known) >= 5
-            ):
+            longer = (other for other in self._words if len(other) >= 5)
+            if len(part) >= 5 and any(other.startswith(part) or part.startswith(other) for other in longer):
                 continue  # "European" and "Europe"
-            if word.isupper() and 2 <= len(part) <= 6 and part in self._initials:
-                continue  # the initials of words that are there
-            return False
+            if not (word.isupper() and 2 <= len(part) <= 6 and part in self._initials):
+                return False  # nor the initials of words that are there
         return True

@@ -15,7 +15,7 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from localrag.quantities import NUMBER_WORDS
 
@@ -123,13 +123,11 @@ def _is_whole(text: str, start: int, end: int) -> bool:
     """Whether a span does not cut a word or number: “3 percent” is not in “13 percent”."""
     before, after = text[start - 1 : start], text[end : end + 1]
     first, last = text[start], text[end - 1]
-    if _WORDY.match(first) and (_WORDY.match(before) or (first.isdigit() and before in tuple(".,"))):
+    if (_WORDY.match(first) and _WORDY.match(before)) or (_WORDY.match(last) and _WORDY.match(after)):
         return False
-    if (first.isdigit() and before.isdigit()) or (last.isdigit() and after.isdigit()):
+    if first.isdigit() and (before.isdigit() or before in tuple(".,")):
         return False
-    if _WORDY.match(last) and _WORDY.match(after):
-        return False
-    return not (last.isdigit() and after in tuple(".,") and text[end + 1 : end + 2].isdigit())
+    return not (last.isdigit() and (after.isdigit() or (after in tuple(".,") and text[end + 1 : end + 2].isdigit())))
 
 
 # --- quotes -------------------------------------------------------------------------------------------------
@@ -152,24 +150,22 @@ def quoted(words: str, texts: Sequence[Folded]) -> tuple[Place, ...]:
     for number, text in enumerate(texts):
         if (place := _find(_needle(words), text)) is not None:
             return (Place(number, *place),)
-    if parts := _parts(words):
+    parts = [part for one in _ELLIPSIS.split(words) if (part := _needle(one.strip(" ,;")))]
+    long_enough = all(len(re.findall(rf"[^\W{_CJK}]+|[{_CJK}]", part)) >= 2 for part in parts)
+    if parts and long_enough and _ELLIPSIS.search(words):
         for number, text in enumerate(texts):
             if places := _in_order(parts, text):
-                return _joined(number, places)
+                # What was left out is shown if the parts are close together.
+                close = all(after[0] - before[1] <= _MAX_GAP for before, after in pairwise(places))
+                if close and places[-1][1] - places[0][0] <= _MAX_WHOLE:
+                    return (Place(number, places[0][0], places[-1][1]),)
+                return tuple(Place(number, *place) for place in places)
         return ()
-    best: tuple[float, Place] | None = None
-    for number, text in enumerate(texts):
-        if (near := nearest(words, text)) is not None and (best is None or near[0] > best[0]):
-            best = (near[0], Place(number, near[1], near[2]))
-    return (best[1],) if best else ()
-
-
-def _parts(words: str) -> list[str]:
-    """Return the folded parts around the ellipses of a quote, or none if one is too short."""
-    parts = [_needle(part.strip(" ,;")) for part in _ELLIPSIS.split(words)]
-    parts = [part for part in parts if part]
-    fits = all(len(re.findall(rf"[^\W{_CJK}]+|[{_CJK}]", part)) >= 2 for part in parts)
-    return parts if fits and _ELLIPSIS.search(words) else []
+    near_ones = [(near, n) for n, text in enumerate(texts) if (near := nearest(words, text)) is not None]
+    if not near_ones:
+        return ()
+    (_, start, end), number = max(near_ones, key=lambda one: one[0][0])
+    return (Place(number, start, end),)
 
 
 def _in_order(parts: Sequence[str], text: Folded) -> list[tuple[int, int]]:
@@ -181,14 +177,6 @@ def _in_order(parts: Sequence[str], text: Folded) -> list[tuple[int, int]]:
         places.append(place)
         begin = text.text.find(part, begin) + len(part)
     return places
-
-
-def _joined(number: int, places: Sequence[tuple[int, int]]) -> tuple[Place, ...]:
-    """Join parts that are close together, so that what was left out is shown."""
-    near = all(after[0] - before[1] <= _MAX_GAP for before, after in pairwise(places))
-    if near and places[-1][1] - places[0][0] <= _MAX_WHOLE:
-        return (Place(number, places[0][0], places[-1][1]),)
-    return tuple(Place(number, *place) for place in places)
 
 
 # --- words that are nearly there ----------------------------------------------------------------------------
@@ -231,33 +219,26 @@ def nearest(words: str, text: Folded, min_ratio: float = MIN_RATIO) -> tuple[flo
 
     given = fold(words)
     needle = given.text.strip()
-    if sum(map(str.isalpha, needle)) < _min_letters(needle):
+    if sum(map(str.isalpha, needle)) < (_MIN_LETTERS // 2 if re.search(f"[{_CJK}]", needle) else _MIN_LETTERS):
         return None
     found = fuzz.partial_ratio_alignment(needle, text.text, score_cutoff=min_ratio - 10)
     if found is None or found.src_end - found.src_start < len(needle):
         return None  # the text is shorter than the quote
     slack = len(needle) // 4 + 16
     quote = _words(given, 0, len(given.text), words)
-    there = _words(text, max(0, found.dest_start - slack), min(len(text.text), found.dest_end + slack), None)
+    there = _words(text, max(0, found.dest_start - slack), min(len(text.text), found.dest_end + slack))
     if not quote or len(quote) > _MAX_WORDS or (span := _aligned(quote, there)) is None:
         return None
     ratio = fuzz.ratio(needle, text.text[span[0] : span[1]])
     return (ratio, *text.original(*span)) if ratio >= min_ratio and _is_whole(text.text, *span) else None
 
 
-def _min_letters(needle: str) -> int:
-    return _MIN_LETTERS // 2 if re.search(f"[{_CJK}]", needle) else _MIN_LETTERS
-
-
-def _words(folded: Folded, start: int, end: int, original: str | None) -> list[_Word]:
-    """Return the words between two offsets of a folded text; `named` marks one written like a name."""
+def _words(folded: Folded, start: int, end: int, original: str = "") -> list[_Word]:
+    """Return the words between two offsets of a folded text; `named` marks one written like a name in the original."""
     found: list[_Word] = []
     for match in _TOKEN.finditer(folded.text, start, end):
-        named = False
-        if original is not None and found:
-            at = folded.original(match.start(), match.end())
-            named = original[at[0]].isupper()
-        found.append(_Word(match[0], match.start(), match.end(), named))
+        named = bool(original and found) and original[folded.original(*match.span())[0]].isupper()
+        found.append(_Word(match[0], *match.span(), named))
     return found
 
 
@@ -267,12 +248,9 @@ def _aligned(quote: Sequence[_Word], there: Sequence[_Word]) -> tuple[int, int] 
     A semi-global alignment (Needleman and Wunsch 1970, with free ends in the text): a similar word costs a half, one
     left out or added costs one; none is replaced.
     """
-    width = len(there) + 1
-    costs = [[0.0] * width]
-    steps = [[0] * width]
+    above, steps = [0.0] * (len(there) + 1), [[0] * (len(there) + 1)]
     for row, word in enumerate(quote, 1):
         line, ways = [float(row)], [2]
-        above = costs[-1]
         for column, other in enumerate(there, 1):
             options = [(above[column] + 1, 2), (line[-1] + 1, 1)]
             if word.folded == other.folded:
@@ -282,10 +260,9 @@ def _aligned(quote: Sequence[_Word], there: Sequence[_Word]) -> tuple[int, int] 
             cost, way = min(options)
             line.append(cost)
             ways.append(way)
-        costs.append(line)
+        above = line
         steps.append(ways)
-    column = min(range(width), key=lambda at: costs[-1][at])
-    return _trace(quote, there, steps, column)
+    return _trace(quote, there, steps, above.index(min(above)))
 
 
 def _trace(
@@ -327,13 +304,8 @@ def _harmless(added: Sequence[_Word], left_out: Sequence[_Word], *, at_the_edge:
 
 
 def _is_decisive(word: _Word) -> bool:
-    return (
-        word.named
-        or word.folded in _DECISIVE
-        or word.folded in NUMBER_WORDS
-        or word.folded in "%€$£¥₹"
-        or any(map(str.isdigit, word.folded))
-    )
+    known = word.folded in _DECISIVE or word.folded in NUMBER_WORDS or word.folded in "%€$£¥₹"
+    return word.named or known or any(map(str.isdigit, word.folded))
 
 
 def _alike(one: str, two: str) -> bool:
@@ -342,34 +314,17 @@ def _alike(one: str, two: str) -> bool:
         return False
     if min(len(one), len(two)) < 3 or (one[0].isdigit() and two[0].isdigit()):
         return False
-    if len(one) >= 4 and one.isalpha() and _read_as(one) == _read_as(two):
+    read = [word.replace("rn", "m").replace("vv", "w").translate(_MISREAD) for word in (one, two)]
+    if len(one) >= 4 and one.isalpha() and read[0] == read[1]:
         return True
     if not (one.isalpha() and two.isalpha()):
         return False
-    return _inflected(one, two) or _mistyped(one, two)
-
-
-def _read_as(word: str) -> str:
-    return word.replace("rn", "m").replace("vv", "w").translate(_MISREAD)
-
-
-def _inflected(one: str, two: str) -> bool:
-    """Whether two words share a beginning of at least four letters and have endings after it."""
-    return any(one[at:] in _ENDINGS and two[at:] in _ENDINGS for at in range(4, _same_letters(one, two) + 1))
-
-
-def _same_letters(one: str, two: str) -> int:
-    differing = (at for at, pair in enumerate(zip(one, two, strict=False)) if pair[0] != pair[1])
-    return next(differing, min(len(one), len(two)))
-
-
-def _mistyped(one: str, two: str) -> bool:
-    """Whether a letter is missing, added or swapped inside a word of at least seven, but for its first and last two.
-
-    A replaced letter makes too many other words: "content" and "consent".
-    """
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, two, strict=False)))
+    if any(one[at:] in _ENDINGS and two[at:] in _ENDINGS for at in range(4, same + 1)):
+        return True  # inflected
+    # A letter is missing, added or swapped inside a long word, but for its first and last two. A replaced letter makes
+    # too many other words: "content" and "consent".
     if min(len(one), len(two)) < _MIN_MISTYPED or one[:2] != two[:2] or one[-2:] != two[-2:]:
         return False
-    same = _same_letters(one, two)
     rest, other = one[same:], two[same:]
     return rest[1:] == other or rest == other[1:] or (rest[:2] == other[1::-1] and rest[2:] == other[2:])

@@ -13,17 +13,8 @@ import re
 from datetime import date
 from decimal import Decimal, DecimalException, localcontext
 
-from localrag.quantities import (
-    QUANTITY,
-    DateMention,
-    Quantity,
-    convert,
-    format_date,
-    parse_date,
-    parse_quantity,
-    round_quantity,
-    time_between,
-)
+from localrag import quantities
+from localrag.quantities import QUANTITY, Quantity, time_between
 
 _MAX_QUESTION, _MAX_EXPRESSION = 600, 4000  # characters
 _MAX_TOKENS = 400
@@ -70,17 +61,14 @@ _UNITS = {"tage": "day", "wochen": "week", "monate": "month", "jahre": "year"}
 
 
 def answer(question: str, today: date | None = None) -> str | None:
-    """Return the result that a question asks for with its working, or None if it spells out no calculation.
+    """Return the result that a question of one line asks for with its working, or None if it spells out no calculation.
 
-    Args:
-        question: one line.
-        today: the meaning of "today"; without it, a question that says "today" is not answered.
+    Without `today`, a question that says "today" is not answered.
     """
     if len(question) > _MAX_QUESTION:
         return None
     try:
-        with localcontext() as context:
-            context.prec = 28
+        with localcontext(prec=28):
             return _time(question, today) or _expression(question)
     except (DecimalException, OverflowError, ValueError):
         return None
@@ -93,8 +81,7 @@ def calculate(expression: str) -> Decimal:
         ValueError: it is not an expression, divides by zero, or is too large.
     """
     try:
-        with localcontext() as context:
-            context.prec = 28
+        with localcontext(prec=28):
             return _evaluate(_tokens(expression.translate(_SIGNS), decimal_comma=False)).value
     except (DecimalException, OverflowError) as error:
         raise ValueError(f"cannot calculate {expression[:80]!r}") from error
@@ -104,21 +91,17 @@ def calculate(expression: str) -> Decimal:
 
 
 def _expression(question: str) -> str | None:
-    text = _ASKING.sub("", _RESULT.sub("", question).strip()).strip()
-    decimal_comma = len(_GERMAN.findall(question)) >= 2
-    plain = text
+    text = plain = _ASKING.sub("", _RESULT.sub("", question).strip()).strip()
     for words, sign in _WORDS:
         plain = re.sub(words, sign, plain, flags=re.I)
     plain = plain.translate(_SIGNS)
-    if not _CALCULATES.search(plain):
-        return None
-    if _SLASHES.fullmatch(plain) and text == plain:
+    if not _CALCULATES.search(plain) or (text == plain and _SLASHES.fullmatch(plain)):
         return None  # 24/7, 2018/19, 3/4/2024
-    tokens = _tokens(plain, decimal_comma)
+    tokens = _tokens(plain, decimal_comma=len(_GERMAN.findall(question)) >= 2)
     if any(isinstance(token, Quantity) and token.unit not in ("", "%") and not token.is_money for token in tokens):
         return None
     value = _evaluate(tokens)
-    result = round_quantity(value)
+    result = quantities.round_quantity(value)
     return f"{_shown(tokens)} {'=' if result.value == value.value else '≈'} {result}"
 
 
@@ -132,7 +115,7 @@ def _tokens(text: str, decimal_comma: bool) -> list[str | Quantity]:
         match = _TOKEN.match(text, at)
         if match is None or len(match["digits"] or "") > _MAX_DIGITS or len(found) > _MAX_TOKENS:
             raise ValueError(f"not an expression: {text[at:][:40]!r}")
-        found.append(parse_quantity(match, decimal_comma) if match["quantity"] else match["operator"])
+        found.append(quantities.parse_quantity(match, decimal_comma) if match["quantity"] else match["operator"])
         at = match.end()
     return found
 
@@ -178,7 +161,7 @@ def _combine(one: Quantity, op: ast.operator, two: Quantity) -> Quantity:
         if two.unit == "%" and one.unit != "%":
             two = Quantity(one.value * two.value / 100, one.unit)
         elif one.unit != two.unit:
-            same = convert(two, one.unit)
+            same = quantities.convert(two, one.unit)
             if same is None:
                 raise ValueError(f"{one} and {two} cannot be added")
             two = same
@@ -204,33 +187,26 @@ def _time(question: str, today: date | None) -> str | None:
     if match is None:
         return None
     named = match.groupdict()
-    first, last = _date(named.get("first") or "today", today), _date(match["last"], today)
-    if first is None or last is None:
-        return None
+    readings: list[tuple[tuple[str, date], ...]] = []
+    for text in (named.get("first") or "today", match["last"]):
+        if text.lower() in ("today", "now", "heute"):
+            readings.append((("", today),) if today else ())
+        else:
+            readings.append(written.readings if (written := quantities.parse_date(text)) else ())
     unit = (named.get("unit") or "day").lower()
     unit = _UNITS.get(unit, unit.removesuffix("s"))
     answers: dict[str, str] = {}  # by result, so that equal readings are shown once
     for order in ("day/month", "month/day"):
-        days = [day for one in (first, last) for name, day in one.readings if name in ("", order)]
+        days = sorted(day for one in readings for name, day in one if name in ("", order))
         if len(days) == 2:
-            answers.setdefault(_between(days[0], days[1], unit), order)
+            first, last = days
+            in_days, result = time_between(first, last), time_between(first, last, unit)
+            period = f"From {quantities.format_date(first)} to {quantities.format_date(last)}: {result}"
+            text = (
+                f"{period}{f' ({in_days})' if result != in_days else ''}. The first date is not counted, the last is."
+            )
+            answers.setdefault(text, order)
     if len(answers) < 2:
         return next(iter(answers), None)
     lines = [f"- {order}: {text}" for text, order in answers.items()]
     return "\n".join(["The dates can be read in two ways:", *lines])
-
-
-def _date(text: str, today: date | None) -> DateMention | None:
-    if text.lower() in ("today", "now", "heute"):
-        return DateMention(0, len(text), text, (("", today),)) if today else None
-    return parse_date(text)
-
-
-def _between(first: date, last: date, unit: str) -> str:
-    first, last = min(first, last), max(first, last)
-    days = time_between(first, last)
-    text = time_between(first, last, unit)
-    return (
-        f"From {format_date(first)} to {format_date(last)}: {text}{f' ({days})' if text != days else ''}. "
-        "The first date is not counted, the last is."
-    )

@@ -57,10 +57,12 @@ def named(documents: Pairs, name: str) -> list[tuple[Library, Document]]:
         return found
     if inside := [pair for pair in documents if _is_part_of_name(pair[1], name)]:
         return inside
-    ids = {
-        name_of: _by_first_lines(library, name)
-        for name_of, library in {library.name: library for library, _ in documents}.items()
-    }
+    ids: dict[str, set[int]] = {}
+    for library in {library.name: library for library, _ in documents}.values():
+        languages = library.overview().languages or (text_analysis.FALLBACK,)
+        terms = [{text_analysis.stem(word, one) for one in languages} for word in text_analysis.written(name)]
+        sets = [{int(i) for term in several for i in library.text.documents_named(term)} for several in terms]
+        ids[library.name] = set.intersection(*sets) if sets else set()
     return [(library, document) for library, document in documents if document.id in ids[library.name]]
 
 
@@ -82,16 +84,6 @@ def _is_part_of_name(document: Document, name: str) -> bool:
     return all(token.term in own or (len(token.word) >= _MIN_PART and token.word in called) for token in words)
 
 
-def _by_first_lines(library: Library, name: str) -> set[int]:
-    languages = library.overview().languages or (text_analysis.FALLBACK,)
-    common: set[int] | None = None
-    for word in text_analysis.written(name):
-        terms = {text_analysis.stem(word, language) for language in languages}
-        ids = {int(i) for term in terms for i in library.text.documents_named(term)}
-        common = ids if common is None else common & ids
-    return common or set()
-
-
 # --- lists --------------------------------------------------------------------------------------------------
 
 
@@ -102,14 +94,14 @@ def listing(task: DocumentList, documents: Pairs) -> ExactAnswer:
     ordered = sorted(dated, key=lambda pair: _key(task.order, pair[1]), reverse=task.descending)
     undated = [pair for pair in chosen if pair not in dated]
     lines = [_heading(task, len(chosen), len(documents)), *_notes(task, chosen, len(undated), left_out)]
-    if task.limit:
-        if not ordered:
-            lines[0] = f"None of {plural(len(chosen), 'document')} has a known date."
-        elif ties := _ties(task, ordered):
-            lines.insert(1, ties)
-        rows = [_row(*pair) for pair in ordered[: task.limit]]
-    else:
-        rows = [_row(*pair) for pair in (*ordered, *undated)]
+    rows = [_row(*pair) for pair in (ordered[: task.limit] if task.limit else (*ordered, *undated))]
+    if task.limit and not ordered:
+        lines[0] = f"None of {plural(len(chosen), 'document')} has a known date."
+    elif task.limit:
+        last = _key(task.order, ordered[: task.limit][-1][1])
+        if ties := sum(_key(task.order, document) == last for _, document in ordered[task.limit :]):
+            same = f"{'is' if ties == 1 else 'are'} of the same {task.order}."
+            lines.insert(1, f"{plural(ties, 'more document')} {same}")
     if task.kind == "list":
         lines += [f"- {row['document']}{_facts(row)}" for row in rows[:MAX_LINES]] + more(rows)
     return ExactAnswer("\n".join(lines), bool(rows), (), tuple(rows))
@@ -143,21 +135,12 @@ def _key(order: str, document: Document) -> Any:
 
 def _heading(task: DocumentList, count: int, total: int) -> str:
     if task.limit:
-        which = {
-            ("date", True): "newest", ("date", False): "oldest", ("size", True): "largest", ("size", False): "smallest",
-        }[task.order, task.descending]  # fmt: skip
+        ends = {"date": ("oldest", "newest"), "size": ("smallest", "largest")}[task.order]
         kind = filters.described(Filter(types=task.types))
-        return f"The {which} of {plural(count, 'document')}{f' {kind}' if kind else ''}:"
-    narrowed = filters.described(Filter(types=task.types, since=task.since, until=task.until))
-    if narrowed:
+        return f"The {ends[task.descending]} of {plural(count, 'document')}{f' {kind}' if kind else ''}:"
+    if narrowed := filters.described(Filter(types=task.types, since=task.since, until=task.until)):
         return f"Documents {narrowed}: {f'{count:,}' if count else 'none'} of {total:,}."
     return f"There {'is' if count == 1 else 'are'} {plural(count, 'document')}."
-
-
-def _ties(task: DocumentList, ordered: Pairs) -> str:
-    last = _key(task.order, ordered[: task.limit][-1][1])
-    ties = sum(_key(task.order, document) == last for _, document in ordered[task.limit :])
-    return f"{plural(ties, 'more document')} {'is' if ties == 1 else 'are'} of the same {task.order}." if ties else ""
 
 
 def _notes(task: DocumentList, chosen: Pairs, undated: int, left_out: str) -> list[str]:
@@ -187,12 +170,9 @@ def _row(library: Library, document: Document) -> Row:
 
 
 def _facts(row: Row) -> str:
+    size = row["bytes"]
+    shown = plural(size, "byte") if size < 1000 else f"{size / 1000:,.0f} kB"
+    shown = shown if size < 1_000_000 else f"{size / 1_000_000:,.1f} MB"
     pages = "" if row["pages"] is None else plural(row["pages"], "page")
-    facts = [row["date"][:10] or "no date", pages, _bytes(row["bytes"]), f"{row['characters']:,} characters"]
+    facts = [row["date"][:10] or "no date", pages, shown, f"{row['characters']:,} characters"]
     return f" ({', '.join(fact for fact in facts if fact)})"
-
-
-def _bytes(size: int) -> str:
-    if size < 1000:
-        return plural(size, "byte")
-    return f"{size / 1000:,.0f} kB" if size < 1_000_000 else f"{size / 1_000_000:,.1f} MB"

@@ -82,12 +82,7 @@ _POLITE = re.compile(
 
 
 def parse(question: str, today: date | None = None) -> Task | None:
-    """Return the task that a question plainly asks for, or None.
-
-    Args:
-        question: in plain words.
-        today: the meaning of "today" in a question about dates.
-    """
+    """Return the task that a question plainly asks for, or None; `today` is the meaning of "today" in it."""
     text = " ".join(question.split())
     if not text or len(text) > _MAX_QUESTION:
         return None
@@ -140,22 +135,18 @@ _MAX_NAME_WORDS = 10
 
 
 def document_name(words: str | None, *, sure: bool = False) -> str | None:
-    """Return the document that words name, "" for all documents, or None if they name no document.
+    """Return the document that the words after "in" name, "" for all documents, or None if they name none.
 
-    Args:
-        words: what follows "in".
-        sure: accept only a name that says it is a document ("the Orlo lease", "lease.pdf").
+    `sure` accepts only a name that says it is a document ("the Orlo lease", "lease.pdf").
     """
     name = (words or "").strip().strip("\"“”„'‘’").rstrip("?.! ")
-    if not name:
-        return ""
     if _THE_ONE.fullmatch(name) and not re.search(r"\b(?:document|file|text|paper)$", name, re.I):
         return re.sub(r"^\w+ ", "", name)
-    if _ALL.fullmatch(name):
+    if not name or _ALL.fullmatch(name):
         return ""
     lead = r"^(?:(?:the|my|our|der|die|das|dem|den) )?(?:(?:document|file|contract) (?:called|named|titled) )?"
     name = re.sub(lead, "", name, flags=re.I).strip("\"“”„'‘’")
-    if not re.search(r"[^\W\d]", name) or len(name.split()) > _MAX_NAME_WORDS or _NO_DOCUMENT.search(name):
+    if not re.search(r"[^\W\d_]", name) or len(name.split()) > _MAX_NAME_WORDS or _NO_DOCUMENT.search(name):
         return None
     return name if not sure or _IS_A_DOCUMENT.search(name) else None
 
@@ -250,25 +241,17 @@ def _term(text: str) -> TermSearch | None:
         (_COUNT_IN, "count"), (_COUNT, "count"), (_FIND, "find"), (_HOLDING, "documents"),
     )  # fmt: skip
     for patterns, kind in kinds:
-        for pattern in patterns:
-            if (match := pattern.match(text)) and (found := _term_search(match, kind, in_doubt=patterns is _COUNT_IN)):
-                return found
+        for match in filter(None, (pattern.match(text) for pattern in patterns)):
+            groups = match.groupdict()
+            literal = groups.get("quoted") or groups.get("single") or groups.get("word")
+            term = (literal or groups.get("name") or groups.get("bare") or "").strip(" .,;:?!")
+            place = groups.get("in")
+            if not re.search(r"\w", term) or (patterns is _COUNT_IN and not literal and not place):
+                continue  # "How often does fever occur?"
+            within = document_name(place, sure=not literal)
+            if within is not None:
+                return TermSearch(term, "without" if groups.get("not") else kind, within)
     return None
-
-
-def _term_search(
-    match: re.Match[str], kind: Literal["count", "find", "documents"], *, in_doubt: bool
-) -> TermSearch | None:
-    groups = match.groupdict()
-    literal = groups.get("quoted") or groups.get("single") or groups.get("word")
-    term = (literal or groups.get("name") or groups.get("bare") or "").strip(" .,;:?!")
-    place = groups.get("in")
-    if not re.search(r"\w", term) or (in_doubt and not literal and not place):
-        return None  # "How often does fever occur?"
-    within = document_name(place, sure=not literal)
-    if within is None:
-        return None
-    return TermSearch(term, "without" if groups.get("not") else kind, within)
 
 
 # --- identifiers --------------------------------------------------------------------------------------------
@@ -294,9 +277,7 @@ _PART = re.compile(r"(?:clause|section|paragraph|article)\b|§", re.I)
 
 
 def _identifier(text: str) -> IdentifierSearch | TermSearch | None:
-    for pattern in _IDENTIFIED:
-        if (match := pattern.match(text)) is None:
-            continue
+    for match in filter(None, (pattern.match(text) for pattern in _IDENTIFIED)):
         value = match["value"].strip(" .,;:?!")
         label = (match.groupdict().get("label") or "").strip()
         within = document_name(match["in"])
@@ -393,20 +374,25 @@ _KEYS: Mapping[str, Order] = {
 
 
 def _documents(text: str) -> DocumentList | None:
-    for pattern in _FIRST_FILES:
-        if match := pattern.match(text):
-            order, descending = _ORDERS[match["super"].lower()]
-            noun, number = match["noun"].lower(), (match.groupdict().get("limit") or "").lower()
-            limit = _NUMBERS.get(number) or int(number or (5 if noun.endswith("s") else 1))
-            return DocumentList("list", noun, _types(noun), order, descending, limit)
+    for match in filter(None, (pattern.match(text) for pattern in _FIRST_FILES)):
+        order, descending = _ORDERS[match["super"].lower()]
+        noun, number = match["noun"].lower(), (match.groupdict().get("limit") or "").lower()
+        limit = _NUMBERS.get(number) or int(number or (5 if noun.endswith("s") else 1))
+        return DocumentList("list", noun, _types(noun), order, descending, limit)
     for patterns in (_COUNT_FILES, _LIST_FILES, _LIST_SOME):
-        for pattern in patterns:
-            if (match := pattern.match(text)) and (period := _period(match)) is not None:
-                noun, types = match["noun"].lower(), _types(match["noun"])
-                if patterns is _COUNT_FILES:
-                    return DocumentList("count", noun, types, since=period[0], until=period[1])
-                if patterns is _LIST_FILES or any(period) or match["there"] or match["by"] or match["lead"]:
-                    return DocumentList("list", noun, types, *_order(match), 0, *period)
+        for match in filter(None, (pattern.match(text) for pattern in patterns)):
+            if (period := _period(match)) is None:
+                continue
+            noun = match["noun"].lower()
+            if patterns is _COUNT_FILES:
+                return DocumentList("count", noun, _types(noun), since=period[0], until=period[1])
+            order = _KEYS.get((match["by"] or "").lower(), "path")
+            turn = (match["lead"] or match["turn"] or "").lower().removesuffix(" first")
+            descending = turn in ("descending", "desc", "reversed") if turn else order in ("date", "size")
+            if turn in _ORDERS:
+                order, descending = order if match["by"] else _ORDERS[turn][0], _ORDERS[turn][1]
+            if patterns is _LIST_FILES or any(period) or match["there"] or match["by"] or match["lead"]:
+                return DocumentList("list", noun, _types(noun), order, descending, 0, *period)
     return None
 
 
@@ -414,27 +400,15 @@ def _types(noun: str) -> tuple[str, ...]:
     return next(((name,) for name, words in _TYPES.items() if re.fullmatch(words, noun, re.I)), ())
 
 
-def _order(match: re.Match[str]) -> tuple[Order, bool]:
-    by = _KEYS.get((match["by"] or "").lower(), "path")
-    turn = (match["lead"] or match["turn"] or "").lower().removesuffix(" first")
-    if turn in _ORDERS:
-        order, descending = _ORDERS[turn]
-        return (by if match["by"] else order), descending
-    if turn:
-        return by, turn in ("descending", "desc", "reversed")
-    return by, by in ("date", "size")
-
-
 def _period(match: re.Match[str]) -> tuple[str, str] | None:
     """Return the first and last day of a period as a filter takes them, or None if its words are not dates."""
-    if match["first"]:
-        first, last = _day(match["first"]), _day(match["last"])
-        return (first, last) if first and last else None
-    if not match["way"]:
-        return "", ""
-    way, day = match["way"].lower(), _day(match["day"])
-    if not day:
+    days = [_day(match[name]) for name in ("first", "last", "day") if match[name]]
+    if not all(days):
         return None
+    if match["first"]:
+        return days[0], days[1]
+    way = (match["way"] or "").lower()
+    day = days[0] if days else ""
     return ("" if way in ("until", "up to") else day), ("" if way in ("since", "seit") else day)
 
 

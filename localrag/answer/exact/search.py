@@ -88,16 +88,13 @@ def find_term(text: str, term: str) -> Iterator[tuple[int, int]]:
 
 @lru_cache(maxsize=16)
 def _pattern(term: str) -> re.Pattern[str] | None:
-    words = ["".join(map(_sign, word)) for word in term.split()]
-    if not words:
-        return None
     plain = "".join(term.split())
+    if not plain:
+        return None
+    variants = {sign: f"[{re.escape(signs)}]" for signs in _VARIANTS for sign in signs}
+    words = ["".join(variants.get(sign) or re.escape(sign) for sign in word) for word in term.split()]
     before, after = (r"(?<!\w)" if plain[0].isalnum() else ""), (r"(?!\w)" if plain[-1].isalnum() else "")
     return re.compile(before + r"\s+".join(words) + after, re.I)
-
-
-def _sign(sign: str) -> str:
-    return next((f"[{re.escape(signs)}]" for signs in _VARIANTS if sign in signs), re.escape(sign))
 
 
 def letter_runs(term: str) -> tuple[str, ...]:
@@ -114,11 +111,8 @@ def pages_with(library: Library, runs: Sequence[str]) -> dict[int, list[int]] | 
         passages = library.text.with_part(run)
         if passages is None:
             continue
-        own = (
-            {(at.document_id, at.position) for at in library.spans_of_passages(passages.tolist())}
-            if len(passages)
-            else set()
-        )
+        spans = library.spans_of_passages(passages.tolist()) if len(passages) else ()
+        own = {(at.document_id, at.position) for at in spans}
         common = own if common is None else common & own
         if not common:
             return {}
@@ -179,33 +173,34 @@ class _Search:
                 if self._stop():
                     self.stopped = True
                     return
-                self._look(library, document, position, find)
+                text = library.page_text(document.id, position)
+                spans = list(find(text))
+                page = library.page(document.id, position) if spans else None
+                if page is not None and filters.has_page(self._only, page.number):
+                    self._add(library, document, page, spans)
 
-    def _look(
-        self, library: Library, document: Document, position: int, find: Callable[[str], Iterable[tuple[int, int]]]
-    ) -> None:
-        text = library.page_text(document.id, position)
-        page: Page | None = None
-        for start, end in find(text):
-            page = page or library.page(document.id, position)
-            if page is None or not filters.has_page(self._only, page.number):
-                return
-            where = place(page.number, page.label, (), page.unit)
+    def _add(self, library: Library, document: Document, page: Page, spans: Sequence[tuple[int, int]]) -> None:
+        where = place(page.number, page.label, (), page.unit)
+        self.places.setdefault((library.name, document.id), Counter())[where] += len(spans)
+        for start, end in spans:
+            self.forms[" ".join(page.text[start:end].split())] += 1
             if len(self.citations) < _MAX_CITED:
                 marker = len(self.citations) + 1
                 self.citations.append(context.around(library.name, document, page, start, end, marker))
-            self.forms[" ".join(text[start:end].split())] += 1
-            self.places.setdefault((library.name, document.id), Counter())[where] += 1
 
     def rows(self) -> list[Row]:
         """Return a row for each document with a place, in the order of the documents."""
         return [
-            {
-                "library": library.name, "document": document.path, "count": own.total(), "places": _pages(own),
-            }
+            {"library": library.name, "document": document.path, "count": own.total(), "places": _pages(own)}
             for library, document in self.documents
             if (own := self.places.get((library.name, document.id)))
-        ]  # fmt: skip
+        ]
+
+    def lines(self) -> list[str]:
+        rows = self.rows()
+        return [f"- {one['document']}: {one['count']:,}{_bracketed(one['places'])}" for one in rows[:MAX_LINES]] + more(
+            rows
+        )
 
     def scope(self) -> str:
         """Return what was looked through: "14 documents", "lease.pdf"."""
@@ -230,6 +225,10 @@ def _pages(pages: Counter[str]) -> str:
     return ", ".join(names[:_MAX_PAGES_NAMED]) + (f" and {left} more" if left > 0 else "")
 
 
+def _bracketed(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
 # --- answers ------------------------------------------------------------------------------------------------
 
 
@@ -237,14 +236,12 @@ def _term_answer(task: TermSearch, search: _Search) -> ExactAnswer:
     rows, times = search.rows(), plural(search.forms.total(), "time")
     if not rows:
         return search.answer([f"“{task.term}” does not occur in {search.scope()}. Only whole words count."], rows)
-    if task.kind == "documents":
-        line = f"“{task.term}” occurs in {len(rows):,} of {search.scope()}, {times} in all."
-    elif len(search.documents) == 1:
-        line = f"“{task.term}” occurs {times} in {rows[0]['document']}{_in_brackets(rows[0]['places'])}."
+    if task.kind != "documents" and len(search.documents) == 1:
+        line = f"“{task.term}” occurs {times} in {rows[0]['document']}{_bracketed(rows[0]['places'])}."
         return search.answer([line], rows)
-    else:
-        line = f"“{task.term}” occurs {times} in {len(rows):,} of {search.scope()}."
-    return search.answer([line, *_document_lines(rows)], rows)
+    where = f"in {len(rows):,} of {search.scope()}"
+    line = f"{where}, {times} in all" if task.kind == "documents" else f"{times} {where}"
+    return search.answer([f"“{task.term}” occurs {line}.", *search.lines()], rows)
 
 
 def _without_answer(task: TermSearch, search: _Search) -> ExactAnswer:
@@ -268,13 +265,4 @@ def _identifier_answer(task: IdentifierSearch, search: _Search) -> ExactAnswer:
     line = f"{name} occurs {plural(search.forms.total(), 'time')} in {len(rows):,} of {search.scope()}."
     if other := [form for form in search.forms if form.upper() != task.value.upper()]:
         line += f" It is also written {', '.join(f'“{form}”' for form in other[:5])}."
-    return search.answer([line, *_document_lines(rows)], rows)
-
-
-def _document_lines(rows: Sequence[Row]) -> list[str]:
-    lines = [f"- {row['document']}: {row['count']:,}{_in_brackets(row['places'])}" for row in rows[:MAX_LINES]]
-    return lines + more(rows)
-
-
-def _in_brackets(text: str) -> str:
-    return f" ({text})" if text else ""
+    return search.answer([line, *search.lines()], rows)
